@@ -1,0 +1,107 @@
+//! The world as a validator may see it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Why a file could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Absent {
+    /// It is known not to exist: it lies in a directory that is wholly among the inputs, and is not there.
+    Missing,
+    /// Nothing is known about that place: it may well exist where the program runs (in its image, say).
+    Unknown,
+    /// It exists, but is a directory.
+    Directory,
+}
+
+/// The files that a configuration may speak of, by the paths under which the program would open them.
+///
+/// Paths are absolute and `/`-separated. An implementation resolves nothing by itself (`.`, `..` and relative
+/// paths are the validator's
+/// business, since each program has rules of its own), and is asked for the same path any number of times.
+pub trait Files {
+    /// The contents of the file at `path`.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent>;
+
+    /// The paths of all known files directly in `directory` (with no trailing slash, `""` is the root),
+    /// sorted by their bytes, whole paths.
+    ///
+    /// # Errors
+    /// [`Absent::Unknown`] where that directory is not among the inputs, so that nothing can be said about
+    /// what it holds.
+    fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent>;
+}
+
+/// Files held in memory: path to contents. A directory that holds at least one of them (directly or deeper) is
+/// wholly known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryFiles {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl MemoryFiles {
+    fn holds(&self, directory: &str) -> bool {
+        let prefix = format!("{directory}/");
+        self.files.range(prefix.clone()..).next().is_some_and(|(path, _)| path.starts_with(&prefix))
+    }
+}
+
+impl<P: Into<String>, C: Into<Vec<u8>>> FromIterator<(P, C)> for MemoryFiles {
+    fn from_iter<I: IntoIterator<Item = (P, C)>>(files: I) -> Self {
+        Self { files: files.into_iter().map(|(path, contents)| (path.into(), contents.into())).collect() }
+    }
+}
+
+impl Files for MemoryFiles {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
+        if let Some(contents) = self.files.get(path) {
+            return Ok(Cow::Borrowed(contents));
+        }
+        if self.holds(path) {
+            return Err(Absent::Directory);
+        }
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        Err(if self.holds(parent) { Absent::Missing } else { Absent::Unknown })
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
+        if !self.holds(directory) {
+            return Err(Absent::Unknown);
+        }
+        let prefix = format!("{directory}/");
+        let inside =
+            self.files.range(prefix.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&prefix));
+        Ok(inside.filter(|path| !path[prefix.len()..].contains('/')).map(|path| Cow::Borrowed(path.as_str())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> MemoryFiles {
+        [("/etc/nginx/nginx.conf", "a"), ("/etc/nginx/conf.d/b.conf", "b"), ("/etc/nginx/conf.d/a.conf", "")]
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn a_known_directory_is_known_to_lack_what_it_lacks() {
+        assert_eq!(files().read("/etc/nginx/nginx.conf").as_deref(), Ok(b"a".as_slice()));
+        assert_eq!(files().read("/etc/nginx/mime.types"), Err(Absent::Missing));
+        assert_eq!(files().read("/etc/nginx/conf.d"), Err(Absent::Directory));
+        assert_eq!(files().read("/etc/ssl/x.pem"), Err(Absent::Unknown));
+    }
+
+    #[test]
+    fn a_listing_is_sorted_and_not_deep() {
+        let files = files();
+        let listed = files.list("/etc/nginx/conf.d").expect("it is known");
+        assert_eq!(listed, ["/etc/nginx/conf.d/a.conf", "/etc/nginx/conf.d/b.conf"]);
+        assert_eq!(files.list("/etc/nginx").expect("it is known"), ["/etc/nginx/nginx.conf"]);
+        assert_eq!(files.list("/srv"), Err(Absent::Unknown));
+    }
+}

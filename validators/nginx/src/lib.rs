@@ -1,0 +1,1 @@
+//! Judges nginx configuration as `nginx -t` would, without nginx.
