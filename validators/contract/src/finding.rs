@@ -163,13 +163,23 @@ pub struct Finding {
     pub help: Option<String>,
     /// Where, where that is known.
     pub place: Option<Place>,
+    /// Who found it, such as `nginx -t`; a validator leaves it to its caller.
+    pub source: Option<String>,
 }
 
 impl Finding {
     /// An error of the configuration itself.
     #[must_use]
     pub fn error(code: Code, message: impl Into<String>) -> Self {
-        Self { code, severity: Severity::Error, cause: Cause::Config, message: message.into(), help: None, place: None }
+        Self {
+            code,
+            severity: Severity::Error,
+            cause: Cause::Config,
+            message: message.into(),
+            help: None,
+            place: None,
+            source: None,
+        }
     }
 
     /// A warning about the configuration.

@@ -1,0 +1,166 @@
+//! The command line: the words that are understood, and what each sets going.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{self, Config, Mistake, Outside, SETTINGS, Setting, Takes};
+use crate::exec::{Like, enter};
+use crate::proc::Identity;
+use crate::supervise;
+
+/// Exit codes (`docs/stability.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Accepted, or a clean stop.
+    Accepted = 0,
+    /// Rejected.
+    Rejected = 1,
+    /// The command line, the environment or the configuration is wrong.
+    Usage = 2,
+    /// It could not be judged.
+    Inconclusive = 3,
+    /// There is nothing to judge.
+    Nothing = 4,
+    /// A bug in reload-gate itself (`EX_SOFTWARE` of sysexits.h).
+    Bug = 70,
+}
+
+/// What `reload-gate` understands.
+#[must_use]
+pub fn command() -> Command {
+    let settings = SETTINGS.iter().map(flag);
+    let run = Command::new("run")
+        .about("Watch a configuration, and let only proven changes through to the program that reads it")
+        .after_help(
+            "Every flag `--some-thing` is also the variable RELOAD_GATE_SOME_THING (several values: one a line) and the \
+             key `some-thing` of the configuration file. FILE, PROCESS and SIGNAL, as the well-known shell sidecar \
+             takes them, work as --watch, --process and --signal.",
+        )
+        .args(settings);
+    let validators = Command::new("validators")
+        .about("List the presets, or show one in full")
+        .arg(Arg::new("name").value_name("NAME").help("The preset to show"));
+    let enter = Command::new(enter::SUBCOMMAND)
+        .hide(true)
+        .arg(Arg::new("pid").required(true).value_parser(clap::value_parser!(i32)))
+        .arg(Arg::new("start").required(true).value_parser(clap::value_parser!(u64)))
+        .arg(Arg::new("root").required(true).value_parser(["root", "same"]))
+        .arg(Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString)));
+    Command::new("reload-gate")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Stands between a changing configuration and a running program")
+        .styles(
+            Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold()),
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([run, validators, enter])
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let arg = Arg::new(setting.name).long(setting.name).help(setting.help).help_heading(setting.heading);
+    match setting.takes {
+        Takes::Switch => arg.action(ArgAction::SetTrue),
+        Takes::One(what) => arg.value_name(what).allow_hyphen_values(false),
+        Takes::Many(what) => arg.value_name(what).action(ArgAction::Append),
+    }
+}
+
+/// Does what the arguments say.
+#[must_use]
+pub fn main() -> Exit {
+    match command().get_matches().subcommand() {
+        Some(("run", matches)) => run(matches),
+        Some(("validators", matches)) => validators(matches.get_one::<String>("name").map(String::as_str)),
+        Some((enter::SUBCOMMAND, matches)) => enter(matches),
+        _ => Exit::Usage,
+    }
+}
+
+fn run(matches: &ArgMatches) -> Exit {
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let outside = Outside {
+        flags: flags(matches),
+        variables: std::env::vars_os().collect(),
+        read: &read,
+        directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
+        terminal: std::io::stderr().is_terminal(),
+    };
+    match config::load(&outside) {
+        Ok(config) => start(config),
+        Err(mistakes) => refuse(&mistakes),
+    }
+}
+
+fn start(config: Config) -> Exit {
+    supervise::run(config).unwrap_or_else(|error| {
+        say(&format!("error: cannot start: {error}"));
+        Exit::Bug
+    })
+}
+
+fn refuse(mistakes: &[Mistake]) -> Exit {
+    for mistake in mistakes {
+        say(&format!("error: {mistake}"));
+    }
+    Exit::Usage
+}
+
+/// The flags that were given, by name, in the order of the vocabulary.
+fn flags(matches: &ArgMatches) -> Vec<(&'static str, String)> {
+    let mut flags = Vec::new();
+    for setting in SETTINGS {
+        match setting.takes {
+            Takes::Switch if matches.get_flag(setting.name) => flags.push((setting.name, "true".to_owned())),
+            Takes::Switch => {}
+            Takes::One(_) | Takes::Many(_) => {
+                let values = matches.get_many::<String>(setting.name).into_iter().flatten();
+                flags.extend(values.map(|value| (setting.name, value.clone())));
+            }
+        }
+    }
+    flags
+}
+
+fn validators(name: Option<&str>) -> Exit {
+    let presets = config::presets();
+    let width = presets.iter().map(|preset| preset.name.len()).max().unwrap_or_default();
+    let Some(name) = name else {
+        let lines = presets.iter().map(|preset| format!("{:width$}  {}\n", preset.name, preset.about));
+        return print(&lines.collect::<String>());
+    };
+    if let Some(preset) = presets.iter().find(|preset| preset.name == name) {
+        return print(preset.text);
+    }
+    let names = presets.iter().map(|preset| preset.name);
+    let meant = config::nearest(name, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    say(&format!("error: unknown preset `{name}`{meant}\n  help: `reload-gate validators` lists them"));
+    Exit::Usage
+}
+
+fn enter(matches: &ArgMatches) -> Exit {
+    let number = |name: &str| matches.get_one::<i32>(name).copied().unwrap_or_default();
+    let start = matches.get_one::<u64>("start").copied().unwrap_or_default();
+    let root = matches.get_one::<String>("root").is_some_and(|root| root == "root");
+    let words: Vec<OsString> = matches.get_many("command").into_iter().flatten().cloned().collect();
+    let like = Like { process: Identity { pid: number("pid"), start }, root };
+    let (message, code) = enter::main(like, &words);
+    say(&message);
+    std::process::exit(code.into())
+}
+
+/// Writes to standard output. A reader that has gone away has read enough.
+fn print(text: &str) -> Exit {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Exit::Accepted
+}
+
+/// Writes a line to standard error.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}

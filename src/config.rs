@@ -1,0 +1,183 @@
+//! What the user wants: flags, environment, file and preset meet here, and become valid or a list of everything wrong.
+//!
+//! There is one vocabulary ([`SETTINGS`]): the flag `--some-thing`, the variable `RELOAD_GATE_SOME_THING` and the key
+//! `some-thing` of the configuration file are the same setting. A setting of a higher layer hides that of a lower one.
+
+mod layer;
+mod preset;
+mod resolve;
+mod settings;
+mod yaml;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use preset::{Preset, presets};
+pub use settings::{SETTINGS, Setting, Takes};
+
+use crate::gate;
+use crate::reload::Means;
+use crate::report::log;
+use crate::snapshot::{Limits, Source};
+use crate::target::Selector;
+use crate::validate::Plan;
+use crate::verify::Demand;
+
+/// One gate, as it is to run.
+#[derive(Clone, Debug)]
+pub struct GateConfig {
+    /// What people call it; in every event and metric.
+    pub name: String,
+    /// Where its configuration comes from.
+    pub sources: Vec<Source>,
+    /// How large it may be.
+    pub limits: Limits,
+    /// Who judges it.
+    pub plan: Plan,
+    /// Whose configuration it is.
+    pub selector: Selector,
+    /// How that one is told.
+    pub means: Means,
+    /// What proves that it listened.
+    pub demand: Demand,
+    /// How long the proof may take.
+    pub verify_timeout: Duration,
+    /// What the mind of the gate must know.
+    pub policy: gate::Policy,
+}
+
+/// All that `run` is to do.
+#[derive(Debug)]
+pub struct Config {
+    /// The gates.
+    pub gates: Vec<GateConfig>,
+    /// Whether to judge once what is there now, and end.
+    pub once: bool,
+    /// How events are written.
+    pub log_format: log::Format,
+    /// What is probably not meant, but no error.
+    pub warnings: Vec<String>,
+}
+
+/// Where a setting was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line.
+    Flag(&'static str),
+    /// In the environment.
+    Variable(String),
+    /// In the configuration file: line and column, counted from 1.
+    File(PathBuf, usize, usize),
+    /// In a preset.
+    Preset(&'static str),
+    /// Nowhere: it is missing.
+    Nowhere,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "`--{name}`: "),
+            Self::Variable(name) => write!(f, "variable `{name}`: "),
+            Self::File(path, line, column) => write!(f, "{}:{line}:{column}: ", path.display()),
+            Self::Preset(name) => write!(f, "preset `{name}`: "),
+            Self::Nowhere => Ok(()),
+        }
+    }
+}
+
+/// One thing that is wrong with what the user said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}{message}{}", .help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}")))]
+pub struct Mistake {
+    /// Where it was said.
+    pub origin: Origin,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    fn new(origin: Origin, message: impl Into<String>) -> Self {
+        Self { origin, message: message.into(), help: None }
+    }
+
+    fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// What the world outside says: injected, so that tests need not set the environment of their process.
+pub struct Outside<'a> {
+    /// The flags of the command line, by name, in order; switches have the value `true`.
+    pub flags: Vec<(&'static str, String)>,
+    /// The environment.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Reads the configuration file.
+    pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    /// The working directory: relative paths begin there.
+    pub directory: PathBuf,
+    /// Whether standard error is a terminal.
+    pub terminal: bool,
+}
+
+/// Makes a valid configuration of what the user said.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let mut warnings = Vec::new();
+    let flags = layer::of_flags(&outside.flags);
+    let variables = layer::of_variables(&outside.variables, &mut warnings, &mut mistakes);
+    let command = layer::Layers(vec![flags, variables]);
+    let gates = match command.text("config") {
+        Some(path) => file_gates(Path::new(&path.value), &path.origin, outside, &mut mistakes),
+        None => vec![layer::Layer::default()],
+    };
+    if gates.len() > 1 {
+        mistakes.extend(command.gate_settings().map(|(name, origin)| {
+            Mistake::new(origin, format!("`{name}` cannot be said of several gates at once"))
+                .help("say it in the configuration file, of the gate that is meant")
+        }));
+    }
+    let resolved = gates.into_iter().filter_map(|gate| {
+        let layers = layer::Layers(command.0.iter().cloned().chain([gate]).collect());
+        resolve::gate(&layers, &outside.directory, &mut mistakes)
+    });
+    let gates: Vec<_> = resolved.collect();
+    resolve::distinct_names(&gates, &mut mistakes);
+    let once = resolve::switch(&command, "once", &mut mistakes);
+    let log_format = resolve::log_format(&command, outside.terminal, &mut mistakes);
+    if mistakes.is_empty() { Ok(Config { gates, once, log_format, warnings }) } else { Err(mistakes) }
+}
+
+/// The gates that the configuration file describes.
+fn file_gates(path: &Path, origin: &Origin, outside: &Outside<'_>, mistakes: &mut Vec<Mistake>) -> Vec<layer::Layer> {
+    match (outside.read)(&outside.directory.join(path)) {
+        Ok(text) => layer::of_file(path, &text, mistakes),
+        Err(error) => {
+            mistakes.push(Mistake::new(origin.clone(), format!("cannot read `{}`: {error}", path.display())));
+            Vec::new()
+        }
+    }
+}
+
+/// The name among `known` that was probably meant by `given`.
+pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |name: &&str| strsim::damerau_levenshtein(&given.to_lowercase(), &name.to_lowercase());
+    let near = known.into_iter().map(|name| (distance(&name), name)).min()?;
+    // Beyond a third of the word it is another word.
+    (near.0 <= (given.chars().count() / 3).max(1)).then_some(near.1)
+}
+
+/// A suggestion in words, or nothing.
+fn suggestion<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(given, known).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! One place where settings are said, and several of them on top of each other. Pure.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::settings::{self, SETTINGS, Takes};
+use super::yaml::{self, Node, Value};
+use super::{Mistake, Origin, suggestion};
+
+/// A value, and where it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) value: String,
+    pub(super) origin: Origin,
+}
+
+/// A command as it was said: one line that is split as a shell splits words, or words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    Line(Said),
+    Split(Vec<Said>),
+}
+
+/// A command validator as it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RawCheck {
+    pub(super) command: Words,
+    pub(super) name: Option<Said>,
+    pub(super) running: Option<Words>,
+    pub(super) options: Vec<Said>,
+    pub(super) findings: Vec<Said>,
+    pub(super) transient: Vec<Said>,
+}
+
+/// What is said in one place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layer {
+    values: BTreeMap<&'static str, Vec<Said>>,
+    pub(super) checks: Option<Vec<RawCheck>>,
+    /// Whether `watch` was said by a variable that means the volume around a file as well.
+    pub(super) whole_volume: bool,
+}
+
+/// Layers on top of each other, the highest first.
+#[derive(Clone, Debug)]
+pub(super) struct Layers(pub(super) Vec<Layer>);
+
+impl Layer {
+    fn say(&mut self, name: &'static str, value: String, origin: Origin) {
+        let said = Said { value, origin };
+        if name == "validate" {
+            self.checks.get_or_insert_default().push(RawCheck::line(said));
+        } else {
+            self.values.entry(name).or_default().push(said);
+        }
+    }
+
+    /// Whether anything is said of `name`.
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.values.contains_key(name) || (name == "validate" && self.checks.is_some())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&Said> {
+        self.values.get(name).and_then(|values| values.last())
+    }
+}
+
+impl Layers {
+    /// The value of the highest layer that says one.
+    pub(super) fn text(&self, name: &str) -> Option<&Said> {
+        self.0.iter().find_map(|layer| layer.text(name))
+    }
+
+    /// The values of the highest layer that says any.
+    pub(super) fn list(&self, name: &str) -> &[Said] {
+        self.0.iter().find_map(|layer| layer.values.get(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The highest layer that says any of `names`.
+    pub(super) fn speaking_of(&self, names: &[&str]) -> Option<&Layer> {
+        self.0.iter().find(|layer| names.iter().any(|name| layer.says(name)))
+    }
+
+    /// Every setting of a single gate that is said, and where.
+    pub(super) fn gate_settings(&self) -> impl Iterator<Item = (&'static str, Origin)> {
+        let values = self.0.iter().flat_map(|layer| layer.values.iter());
+        let of_gate = values.filter(|(name, _)| settings::find(name).is_some_and(|setting| setting.of_gate));
+        of_gate.filter_map(|(name, said)| Some((*name, said.first()?.origin.clone())))
+    }
+}
+
+impl RawCheck {
+    fn line(said: Said) -> Self {
+        let (name, running, none) = (None, None, Vec::new);
+        Self { command: Words::Line(said), name, running, options: none(), findings: none(), transient: none() }
+    }
+}
+
+/// What the command line says.
+pub(super) fn of_flags(flags: &[(&'static str, String)]) -> Layer {
+    let mut layer = Layer::default();
+    for (name, value) in flags {
+        layer.say(name, value.clone(), Origin::Flag(name));
+    }
+    layer
+}
+
+/// The variables of the well-known shell sidecar, and the settings that they are.
+const LEGACY: [(&str, &str); 3] = [("FILE", "watch"), ("PROCESS", "process"), ("SIGNAL", "signal")];
+
+/// What the environment says.
+pub(super) fn of_variables(
+    variables: &[(OsString, OsString)],
+    warnings: &mut Vec<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Layer {
+    let mut layer = Layer::default();
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("RELOAD_GATE_")) else { continue };
+        let Some(setting) = SETTINGS.iter().find(|setting| settings::variable(setting.name) == name) else {
+            let names: Vec<_> = SETTINGS.iter().map(|setting| settings::variable(setting.name)).collect();
+            let meant = suggestion(name, names.iter().map(String::as_str));
+            warnings.push(format!("variable `{name}` is not known and was ignored{meant}"));
+            continue;
+        };
+        let origin = Origin::Variable(name.to_owned());
+        let Some(value) = value.to_str() else {
+            mistakes.push(Mistake::new(origin, "the value is no UTF-8"));
+            continue;
+        };
+        let values: Vec<_> = match setting.takes {
+            // A list in a variable has one item a line: no other character can be excluded from a path or a command.
+            Takes::Many(_) => value.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
+            Takes::One(_) | Takes::Switch => vec![value].into_iter().filter(|value| !value.is_empty()).collect(),
+        };
+        for value in values {
+            layer.say(setting.name, value.to_owned(), origin.clone());
+        }
+    }
+    if !layer.says("config") {
+        take_legacy(variables, &mut layer);
+    }
+    layer
+}
+
+fn take_legacy(variables: &[(OsString, OsString)], layer: &mut Layer) {
+    for (legacy, name) in LEGACY {
+        let value = variables.iter().find(|(variable, _)| variable == legacy).and_then(|(_, value)| value.to_str());
+        if let Some(value) = value.filter(|value| !value.is_empty() && !layer.says(name)) {
+            layer.whole_volume |= name == "watch";
+            layer.say(name, value.to_owned(), Origin::Variable(legacy.to_owned()));
+        }
+    }
+}
+
+/// The gates that a configuration file describes.
+pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> Vec<Layer> {
+    let origin = |line, column| Origin::File(path.to_path_buf(), line, column);
+    let at = |node: &Node| origin(node.line, node.column);
+    let root = match yaml::parse(text) {
+        Ok(Some(Node { value: Value::Map(entries), .. })) => entries,
+        Ok(_) => {
+            mistakes.push(Mistake::new(origin(1, 1), "a mapping with the key `gates` is wanted").help(SHAPE));
+            return Vec::new();
+        }
+        Err(broken) => {
+            mistakes.push(Mistake::new(origin(broken.line, broken.column), broken.message));
+            return Vec::new();
+        }
+    };
+    let mut gates = Vec::new();
+    for (key, value) in root {
+        match (&key.value, value.value) {
+            (Value::Text(name), Value::List(items)) if name == "gates" => gates.extend(items),
+            (Value::Text(name), _) if name == "gates" => {
+                mistakes.push(Mistake::new(at(&key), "`gates` is a list").help(SHAPE));
+            }
+            (Value::Text(name), _) => {
+                let meant = suggestion(name, ["gates"]);
+                mistakes.push(Mistake::new(at(&key), format!("unknown key `{name}`{meant}")).help(SHAPE));
+            }
+            _ => mistakes.push(Mistake::new(at(&key), "a key is a word").help(SHAPE)),
+        }
+    }
+    if gates.is_empty() && mistakes.is_empty() {
+        mistakes.push(Mistake::new(origin(1, 1), "there is no gate in it").help(SHAPE));
+    }
+    let of_gate = |gate: Node| of_node(gate, &mut |_| false, &origin, mistakes);
+    gates.into_iter().map(of_gate).collect()
+}
+
+const SHAPE: &str = "a configuration file looks like `gates: [{app: nginx, watch: /etc/nginx}]`";
+
+/// What a mapping says, with `extra` keys left to the caller.
+pub(super) fn of_node(
+    node: Node,
+    extra: &mut dyn FnMut(&(Node, Node)) -> bool,
+    origin: &dyn Fn(usize, usize) -> Origin,
+    mistakes: &mut Vec<Mistake>,
+) -> Layer {
+    let mut layer = Layer::default();
+    let at = |node: &Node| origin(node.line, node.column);
+    let Value::Map(entries) = node.value else {
+        mistakes.push(Mistake::new(origin(node.line, node.column), "a mapping of settings is wanted"));
+        return layer;
+    };
+    let mut seen = Vec::new();
+    for entry in entries {
+        if extra(&entry) {
+            continue;
+        }
+        let (key, value) = entry;
+        let name = match &key.value {
+            Value::Text(name) => name.as_str(),
+            _ => "",
+        };
+        let Some(setting) = settings::find(name).filter(|setting| setting.of_gate) else {
+            let known = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
+            let message = format!("unknown key `{name}`{}", suggestion(name, known));
+            mistakes.push(Mistake::new(at(&key), message));
+            continue;
+        };
+        if seen.contains(&setting.name) {
+            mistakes.push(Mistake::new(at(&key), format!("`{name}` is said twice")));
+            continue;
+        }
+        seen.push(setting.name);
+        if setting.name == "validate" {
+            layer.checks = Some(checks(value, origin, mistakes));
+            continue;
+        }
+        for said in texts(value, setting.takes, setting.name, origin, mistakes) {
+            layer.say(setting.name, said.value, said.origin);
+        }
+    }
+    layer
+}
+
+/// The scalar values of a setting.
+fn texts(
+    node: Node,
+    takes: Takes,
+    name: &str,
+    origin: &dyn Fn(usize, usize) -> Origin,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<Said> {
+    let here = origin(node.line, node.column);
+    match (node.value, takes) {
+        (Value::Text(value), _) => vec![Said { value, origin: here }],
+        (Value::List(items), Takes::Many(_)) => {
+            items.into_iter().flat_map(|item| texts(item, Takes::One("TEXT"), name, origin, mistakes)).collect()
+        }
+        (_, Takes::Many(_)) => wrong(mistakes, here, format!("`{name}` takes a text or a list of texts")),
+        (_, Takes::Switch) => wrong(mistakes, here, format!("`{name}` takes true or false")),
+        (_, Takes::One(_)) => wrong(mistakes, here, format!("`{name}` takes a text")),
+    }
+}
+
+fn wrong(mistakes: &mut Vec<Mistake>, origin: Origin, message: String) -> Vec<Said> {
+    mistakes.push(Mistake::new(origin, message));
+    Vec::new()
+}
+
+fn checks(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> Vec<RawCheck> {
+    let items = match node.value {
+        Value::List(items) => items,
+        _ => vec![node],
+    };
+    items.into_iter().filter_map(|item| check(item, origin, mistakes)).collect()
+}
+
+const CHECK_KEYS: [&str; 6] = ["command", "name", "running", "options", "findings", "transient"];
+
+fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
+    let here = origin(node.line, node.column);
+    let entries = match node.value {
+        Value::Text(value) => return Some(RawCheck::line(Said { value, origin: here })),
+        Value::Map(entries) => entries,
+        _ => {
+            mistakes.push(Mistake::new(here, "a validator is a command, or a mapping with the key `command`"));
+            return None;
+        }
+    };
+    let (mut name, mut command, mut running) = (None, None, None);
+    let [mut options, mut findings, mut transient] = [const { Vec::new() }; 3];
+    for (key, value) in entries {
+        let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
+        match &key.value {
+            Value::Text(text) if text == "name" => name = list("name").pop(),
+            Value::Text(text) if text == "options" => options = list("options"),
+            Value::Text(text) if text == "findings" => findings = list("findings"),
+            Value::Text(text) if text == "transient" => transient = list("transient"),
+            Value::Text(text) if text == "command" => command = words(value, "command", origin, mistakes),
+            Value::Text(text) if text == "running" => running = words(value, "running", origin, mistakes),
+            other => {
+                let text = if let Value::Text(text) = other { text } else { "" };
+                let message = format!("unknown key `{text}`{}", suggestion(text, CHECK_KEYS));
+                mistakes.push(Mistake::new(origin(key.line, key.column), message));
+            }
+        }
+    }
+    if command.is_none() {
+        mistakes.push(Mistake::new(here, "this validator has no `command`"));
+    }
+    Some(RawCheck { command: command?, name, running, options, findings, transient })
+}
+
+fn words(
+    node: Node,
+    name: &str,
+    origin: &dyn Fn(usize, usize) -> Origin,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Words> {
+    let is_line = matches!(node.value, Value::Text(_));
+    let mut said = texts(node, Takes::Many("TEXT"), name, origin, mistakes);
+    match said.as_slice() {
+        [] => None,
+        _ if is_line => said.pop().map(Words::Line),
+        _ => Some(Words::Split(said)),
+    }
+}

@@ -1,0 +1,341 @@
+//! Layers of what was said → a valid gate, or everything that is wrong with it. Pure.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::layer::{Layers, RawCheck, Said, Words};
+use super::preset::{Preset, presets};
+use super::{GateConfig, Mistake, Origin, suggestion};
+use crate::gate::Policy;
+use crate::reload::Means;
+use crate::report::log;
+use crate::snapshot::{Limits, Source};
+use crate::target::{Selector, Signal};
+use crate::validate::{Check, Main, Patterns, Plan, RootChoice};
+use crate::verify::Demand;
+
+type Mistakes<'a> = &'a mut Vec<Mistake>;
+
+/// How long a proof is waited for if nobody says: nginx starts workers in milliseconds, gunicorn imports an application.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The gate that `layers` describe; `None` where something is wrong with it.
+pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) -> Option<GateConfig> {
+    let before = mistakes.len();
+    let preset = preset(layers, mistakes);
+    let mut layers = layers.clone();
+    layers.0.extend(preset.iter().map(|preset| preset.layer.clone()));
+    let once = switch(&layers, "once", mistakes);
+    let observe = switch(&layers, "observe", mistakes) || once;
+
+    let sources = sources(&layers, directory, mistakes);
+    let selector = selector(&layers, preset.as_ref(), directory, mistakes);
+    let means = means(&layers, &selector, observe, mistakes);
+    let demand = demand(&layers, &selector, mistakes);
+    let plan = Plan {
+        checks: checks(&layers, mistakes),
+        root: root(&layers, mistakes),
+        timeout: positive(&layers, "timeout", Duration::from_secs(30), mistakes),
+        main: main(&layers, preset.as_ref(), &sources),
+        without_target: once,
+    };
+    let policy = Policy {
+        reload: !observe && !matches!(means, Means::Nothing),
+        quiet: duration(&layers, "settle", Duration::from_millis(100), mistakes),
+        poll: positive(&layers, "poll", Duration::from_secs(30), mistakes),
+        grace: duration(&layers, "grace", Duration::from_secs(5), mistakes),
+    };
+    let limits = Limits {
+        bytes: number(&layers, "max-bytes", Limits::default().bytes, mistakes),
+        files: number(&layers, "max-files", Limits::default().files, mistakes),
+    };
+    let verify_timeout = positive(&layers, "verify-timeout", VERIFY_TIMEOUT, mistakes);
+    let name = name(&layers, preset.as_ref());
+    (mistakes.len() == before).then_some(GateConfig {
+        name,
+        sources,
+        limits,
+        plan,
+        selector,
+        means,
+        demand,
+        verify_timeout,
+        policy,
+    })
+}
+
+/// Two gates of one name could not be told apart in any event.
+pub(super) fn distinct_names(gates: &[GateConfig], mistakes: Mistakes<'_>) {
+    for (index, gate) in gates.iter().enumerate() {
+        if gates[..index].iter().any(|other| other.name == gate.name) {
+            let message = format!("two gates are called `{}`", gate.name);
+            mistakes.push(Mistake::new(Origin::Nowhere, message).help("give each a `name`"));
+        }
+    }
+}
+
+fn preset(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Preset> {
+    let all = presets();
+    let names: Vec<&str> = all.iter().map(|preset| preset.name).collect();
+    let Some(app) = layers.text("app") else {
+        // A process that is a preset's implies it: whoever signals nginx wants its configuration judged.
+        let process = layers.text("process")?;
+        return all
+            .into_iter()
+            .find(|preset| preset.layer.text("process").is_some_and(|said| said.value == process.value));
+    };
+    if app.value == "none" {
+        return None;
+    }
+    let found = all.iter().find(|preset| preset.name == app.value).cloned();
+    if found.is_none() {
+        let message = format!("unknown preset `{}`{}", app.value, suggestion(&app.value, names.iter().copied()));
+        let help = format!("the presets are {}; `reload-gate validators` shows them", names.join(", "));
+        mistakes.push(Mistake::new(app.origin.clone(), message).help(help));
+    }
+    found
+}
+
+fn name(layers: &Layers, preset: Option<&Preset>) -> String {
+    let said = ["name", "process"].iter().find_map(|name| layers.text(name)).map(|said| said.value.clone());
+    said.or_else(|| preset.map(|preset| preset.name.to_owned())).unwrap_or_else(|| "default".into())
+}
+
+fn sources(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) -> Vec<Source> {
+    let (watched, mounts) = (layers.list("watch"), layers.list("mount"));
+    let whole_volume = layers.speaking_of(&["watch"]).is_some_and(|layer| layer.whole_volume);
+    if watched.is_empty() {
+        let help = "say `--watch PATH`, where PATH is the directory in which the ConfigMap is mounted";
+        mistakes.push(Mistake::new(Origin::Nowhere, "there is nothing to watch").help(help));
+    }
+    if mounts.len() > watched.len() {
+        let message = format!("there are {} mounts for {} watched paths", mounts.len(), watched.len());
+        let help = "each `--mount` says where the application sees the `--watch` in the same position";
+        mistakes.push(Mistake::new(mounts[watched.len()].origin.clone(), message).help(help));
+    }
+    let absolute = |said: &Said| normal(&directory.join(&said.value));
+    let source = |(index, said): (usize, &Said)| {
+        let path = absolute(said);
+        let mount = mounts.get(index).map_or_else(|| path.clone(), absolute);
+        Source { path, mount, whole_volume }
+    };
+    watched.iter().enumerate().map(source).collect()
+}
+
+/// A path without `.` and trailing slashes; `..` stays, since it means something only to the file system.
+fn normal(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+fn main(layers: &Layers, preset: Option<&Preset>, sources: &[Source]) -> Main {
+    if let Some(main) = layers.text("main") {
+        return Main::Given(main.value.clone().into());
+    }
+    let legacy = sources.first().filter(|source| source.whole_volume).and_then(|source| source.path.file_name());
+    let usual = legacy.map(PathBuf::from).or_else(|| Some(preset?.files.first()?.into()));
+    usual.map_or(Main::Only, Main::Usual)
+}
+
+fn selector(layers: &Layers, preset: Option<&Preset>, directory: &Path, mistakes: Mistakes<'_>) -> Selector {
+    let path = |name| layers.text(name).map(|said| normal(&directory.join(&said.value)));
+    // Who says in other words which process is meant does not want to be known better.
+    let own_words = ["cmdline", "exe", "pid-file"].iter().any(|name| layers.text(name).is_some());
+    Selector {
+        process: layers.text("process").map(|said| said.value.clone()),
+        cmdline: layers.text("cmdline").and_then(|said| pattern(said, mistakes)),
+        exe: path("exe"),
+        pid_file: path("pid-file"),
+        master: preset.filter(|_| !own_words).and_then(|preset| preset.master.clone()),
+    }
+}
+
+fn means(layers: &Layers, selector: &Selector, observe: bool, mistakes: Mistakes<'_>) -> Means {
+    let allow_uncaught = switch(layers, "allow-uncaught", mistakes);
+    let Some(said) = one_of(layers, &["signal", "reload-url", "reload-command"], mistakes) else {
+        if !observe {
+            let help = "say `--signal HUP`, `--reload-url URL` or `--reload-command CMD`; or `--observe` to judge only";
+            mistakes
+                .push(Mistake::new(Origin::Nowhere, "nothing says how the application is told to reload").help(help));
+        }
+        return Means::Nothing;
+    };
+    match said {
+        ("reload-url", said) => Means::Url(url(said, mistakes)),
+        ("reload-command", said) => Means::Command(words(&Words::Line(said.clone()), mistakes)),
+        (_, said) if said.value.eq_ignore_ascii_case("none") => Means::Nothing,
+        (_, said) => {
+            if selector.is_empty() && !observe {
+                let help = "say which: `--process NAME`, `--cmdline REGEX`, `--exe PATH` or `--pid-file PATH`";
+                mistakes.push(Mistake::new(said.origin.clone(), "a signal needs a process to go to").help(help));
+            }
+            match Signal::from_str(&said.value) {
+                Ok(signal) => Means::Signal { signal, allow_uncaught },
+                Err(error) => {
+                    mistakes.push(Mistake::new(said.origin.clone(), error.to_string()));
+                    Means::Nothing
+                }
+            }
+        }
+    }
+}
+
+fn demand(layers: &Layers, selector: &Selector, mistakes: Mistakes<'_>) -> Demand {
+    match one_of(layers, &["verify", "verify-url", "verify-command"], mistakes) {
+        None => Demand::Nothing,
+        Some(("verify-url", said)) => Demand::Url(url(said, mistakes)),
+        Some(("verify-command", said)) => Demand::Command(words(&Words::Line(said.clone()), mistakes)),
+        Some((_, said)) => {
+            let workers = one_word(said, &["workers", "none"], mistakes) == Some("workers");
+            if workers && selector.is_empty() {
+                let help = "say whose: `--process NAME`, `--cmdline REGEX`, `--exe PATH` or `--pid-file PATH`";
+                mistakes
+                    .push(Mistake::new(said.origin.clone(), "new workers need a process that starts them").help(help));
+            }
+            if workers { Demand::Workers } else { Demand::Nothing }
+        }
+    }
+}
+
+/// What the highest layer that chooses among `names` has chosen.
+fn one_of<'a>(layers: &'a Layers, names: &[&'static str], mistakes: Mistakes<'_>) -> Option<(&'static str, &'a Said)> {
+    let layer = layers.speaking_of(names)?;
+    let mut chosen = names.iter().filter_map(|name| Some((*name, layer.text(name)?)));
+    let first = chosen.next()?;
+    for (name, said) in chosen {
+        let message = format!("`{name}` and `{}` exclude each other", first.0);
+        mistakes.push(Mistake::new(said.origin.clone(), message));
+    }
+    Some(first)
+}
+
+fn root(layers: &Layers, mistakes: Mistakes<'_>) -> RootChoice {
+    let Some(said) = layers.text("root") else { return RootChoice::Auto };
+    match one_word(said, &["auto", "local", "target"], mistakes) {
+        Some("local") => RootChoice::Local,
+        Some("target") => RootChoice::Target,
+        _ => RootChoice::Auto,
+    }
+}
+
+fn checks(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<Check> {
+    let Some(layer) = layers.speaking_of(&["validate"]) else { return Vec::new() };
+    layer.checks.iter().flatten().map(|raw| check(raw, mistakes)).collect()
+}
+
+fn check(raw: &RawCheck, mistakes: Mistakes<'_>) -> Check {
+    let command = words(&raw.command, mistakes);
+    let patterns =
+        |said: &[Said], mistakes: Mistakes<'_>| said.iter().filter_map(|said| pattern(said, mistakes)).collect();
+    Check {
+        name: raw.name.as_ref().map_or_else(|| shell_words::join(&command), |said| said.value.clone()),
+        running: raw.running.as_ref().map(|running| words(running, mistakes)),
+        options: raw.options.iter().map(|said| said.value.clone()).collect(),
+        patterns: Patterns {
+            findings: patterns(&raw.findings, mistakes),
+            transient: patterns(&raw.transient, mistakes),
+        },
+        command,
+    }
+}
+
+fn words(said: &Words, mistakes: Mistakes<'_>) -> Vec<String> {
+    let line = match said {
+        Words::Split(words) => return words.iter().map(|said| said.value.clone()).collect(),
+        Words::Line(line) => line,
+    };
+    match shell_words::split(&line.value) {
+        Ok(words) if words.is_empty() => {
+            mistakes.push(Mistake::new(line.origin.clone(), "the command is empty"));
+            words
+        }
+        Ok(words) => words,
+        Err(error) => {
+            mistakes.push(Mistake::new(line.origin.clone(), format!("`{}`: {error}", line.value)));
+            Vec::new()
+        }
+    }
+}
+
+fn pattern(said: &Said, mistakes: Mistakes<'_>) -> Option<Regex> {
+    let pattern = Regex::new(&said.value);
+    pattern.map_err(|error| mistakes.push(Mistake::new(said.origin.clone(), error.to_string()))).ok()
+}
+
+fn url(said: &Said, mistakes: Mistakes<'_>) -> String {
+    let parsed = said.value.parse::<ureq::http::Uri>();
+    let right = parsed.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    if !right {
+        let message = format!("`{}` is no URL that begins with `http://` or `https://`", said.value);
+        mistakes.push(Mistake::new(said.origin.clone(), message));
+    }
+    said.value.clone()
+}
+
+fn one_word(said: &Said, known: &[&'static str], mistakes: Mistakes<'_>) -> Option<&'static str> {
+    let found = known.iter().find(|word| **word == said.value).copied();
+    if found.is_none() {
+        let meant = suggestion(&said.value, known.iter().copied());
+        let message = format!("`{}` is none of {}{meant}", said.value, known.join(", "));
+        mistakes.push(Mistake::new(said.origin.clone(), message));
+    }
+    found
+}
+
+pub(super) fn switch(layers: &Layers, name: &str, mistakes: Mistakes<'_>) -> bool {
+    let Some(said) = layers.text(name) else { return false };
+    match said.value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => true,
+        "false" | "0" | "no" | "off" => false,
+        _ => {
+            mistakes.push(Mistake::new(said.origin.clone(), format!("`{}` is neither true nor false", said.value)));
+            false
+        }
+    }
+}
+
+pub(super) fn log_format(layers: &Layers, terminal: bool, mistakes: Mistakes<'_>) -> log::Format {
+    match layers.text("log-format").map(|said| one_word(said, &["text", "json"], mistakes)) {
+        Some(Some("text")) => log::Format::Text,
+        None if terminal => log::Format::Text,
+        _ => log::Format::Json,
+    }
+}
+
+fn duration(layers: &Layers, name: &str, default: Duration, mistakes: Mistakes<'_>) -> Duration {
+    let Some(said) = layers.text(name) else { return default };
+    humantime::parse_duration(&said.value).unwrap_or_else(|error| {
+        let message = format!("`{}` is no duration: {error}", said.value);
+        mistakes.push(Mistake::new(said.origin.clone(), message).help("durations look like `500ms`, `30s` or `5m`"));
+        default
+    })
+}
+
+fn positive(layers: &Layers, name: &str, default: Duration, mistakes: Mistakes<'_>) -> Duration {
+    let given = duration(layers, name, default, mistakes);
+    if given.is_zero()
+        && let Some(said) = layers.text(name)
+    {
+        mistakes.push(Mistake::new(said.origin.clone(), "it must be longer than nothing"));
+    }
+    given
+}
+
+fn number<N: FromStr + Copy + PartialEq + Default>(
+    layers: &Layers,
+    name: &str,
+    default: N,
+    mistakes: Mistakes<'_>,
+) -> N {
+    let Some(said) = layers.text(name) else { return default };
+    match said.value.parse::<N>() {
+        Ok(number) if number != N::default() => number,
+        _ => {
+            let message = format!("`{}` is no number above 0", said.value);
+            mistakes.push(Mistake::new(said.origin.clone(), message));
+            default
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The vocabulary: every setting there is. Pure.
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing: it is said or not.
+    Switch,
+    /// One value.
+    One(&'static str),
+    /// Any number of values.
+    Many(&'static str),
+}
+
+/// One setting: the flag, the variable and the key of the configuration file by which it is said.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name, in kebab-case.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// Under which heading it stands.
+    pub heading: &'static str,
+    /// What it means, in one line.
+    pub help: &'static str,
+    /// Whether it is said of one gate; if not, of the whole process.
+    pub of_gate: bool,
+}
+
+const fn setting(name: &'static str, takes: Takes, heading: &'static str, help: &'static str) -> Setting {
+    Setting { name, takes, heading, help, of_gate: true }
+}
+
+const fn global(name: &'static str, takes: Takes, heading: &'static str, help: &'static str) -> Setting {
+    Setting { name, takes, heading, help, of_gate: false }
+}
+
+use Takes::{Many, One, Switch};
+
+const WHAT: &str = "What is gated";
+const JUDGE: &str = "Who judges it";
+const TARGET: &str = "Who reads it";
+const RELOAD: &str = "How that one is told";
+const VERIFY: &str = "What proves it";
+const HOW: &str = "How the gate works";
+
+/// Every setting, in the order in which the help shows them.
+pub const SETTINGS: &[Setting] = &[
+    setting("app", One("NAME"), WHAT, "Take a preset for all that is not said (`none`: take none)"),
+    setting("watch", Many("PATH"), WHAT, "A directory or file that holds configuration"),
+    setting("main", One("FILE"), WHAT, "In a directory: the file to begin with [default: the preset's]"),
+    setting("mount", Many("PATH"), WHAT, "Where the application sees each watched path [default: the same path]"),
+    setting("name", One("NAME"), WHAT, "What to call the gate in events [default: the preset's or the process's name]"),
+    setting("max-bytes", One("SIZE"), WHAT, "Refuse a configuration of more bytes [default: 16777216]"),
+    setting("max-files", One("NUMBER"), WHAT, "Refuse a configuration of more files [default: 10000]"),
+    setting(
+        "validate",
+        Many("CMD"),
+        JUDGE,
+        "A command that judges, run without a shell; `{config}` and `{dir}` are replaced",
+    ),
+    setting("root", One("ROOT"), JUDGE, "Where commands run: auto, local or target [default: auto]"),
+    setting("timeout", One("DURATION"), JUDGE, "How long each validator may take [default: 30s]"),
+    setting("process", One("NAME"), TARGET, "The command name of the process"),
+    setting("cmdline", One("REGEX"), TARGET, "A pattern somewhere in its command line"),
+    setting("exe", One("PATH"), TARGET, "The file that it executes"),
+    setting("pid-file", One("PATH"), TARGET, "A file that holds its process id"),
+    setting("signal", One("SIG"), RELOAD, "The signal to send it, as `HUP`, `SIGHUP` or a number (`none`: only judge)"),
+    setting("allow-uncaught", Switch, RELOAD, "Send the signal even to a process without a handler, which may kill it"),
+    setting("reload-url", One("URL"), RELOAD, "Instead of a signal: POST to this URL"),
+    setting("reload-command", One("CMD"), RELOAD, "Instead of a signal: run this command, without a shell"),
+    setting("verify", One("HOW"), VERIFY, "What proves that a reload took effect: workers or none"),
+    setting("verify-url", One("URL"), VERIFY, "GET of this URL is answered with a status of 200 to 299"),
+    setting("verify-command", One("CMD"), VERIFY, "This command, run without a shell, succeeds"),
+    setting("verify-timeout", One("DURATION"), VERIFY, "How long the proof may take [default: 10s]"),
+    setting("observe", Switch, HOW, "Judge and report, never signal"),
+    setting(
+        "settle",
+        One("DURATION"),
+        HOW,
+        "How long a plain directory must be quiet to be looked at [default: 100ms]",
+    ),
+    setting("poll", One("DURATION"), HOW, "Look again this often though nothing stirred [default: 30s]"),
+    setting("grace", One("DURATION"), HOW, "How long what is in flight may take after SIGTERM [default: 5s]"),
+    global("once", Switch, HOW, "Judge what is there now, report it, and exit with the verdict's code"),
+    global("config", One("FILE"), HOW, "A file that describes one or several gates"),
+    global("log-format", One("FORMAT"), HOW, "text or json [default: text on a terminal, else json]"),
+];
+
+/// The setting of that name.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// The variable that says a setting.
+pub(super) fn variable(name: &str) -> String {
+    format!("RELOAD_GATE_{}", name.to_ascii_uppercase().replace('-', "_"))
+}

@@ -1,0 +1,256 @@
+//! The one door to child processes. IO: starts and kills processes.
+//!
+//! Nobody else in this project starts one, so nobody forgets the time limit, the process group, the cleared environment
+//! or the cap on the output.
+
+pub mod enter;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use tokio::net::unix::pipe::Receiver;
+use tokio::signal::unix::SignalKind;
+
+use crate::proc::{self, Identity};
+
+/// How much of what a command prints is kept. More than any checker says that people read to the end.
+const OUTPUT_LIMIT: usize = 64 << 10;
+/// How long after its end a command's output may still be on its way.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Where programs are looked for when the gate itself was given no `PATH` (execvp(3) has no better idea either).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// As whom a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Like {
+    /// The process whose user, groups, capabilities, environment and working directory it takes.
+    pub process: Identity,
+    /// Whether it also enters that process's root directory.
+    pub root: bool,
+}
+
+/// A command to run.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The program and its arguments; no shell is involved.
+    pub words: Vec<OsString>,
+    /// As whom it runs; as the gate itself, with an environment of `PATH` and `LC_ALL=C` alone, if this is absent.
+    pub like: Option<Like>,
+    /// After how long it is killed, with all its descendants.
+    pub timeout: Duration,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By this signal, which was not the gate's.
+    Killed(i32),
+    /// By the gate, since its time was over.
+    TimedOut,
+}
+
+/// What a command left.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub end: End,
+    /// The first 64 KiB of what it printed on standard output and standard error together.
+    pub output: String,
+    /// How long it ran.
+    pub duration: Duration,
+}
+
+/// Why a command did not even start.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// The program is not there.
+    #[error("`{0}` is not installed here, or not on the PATH")]
+    Missing(String),
+    /// It is there and cannot be executed.
+    #[error("cannot execute `{program}`: {error}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The command could not become like the process it was meant to run as.
+    #[error("{0}")]
+    NotEntered(String),
+}
+
+/// Runs a command to its end.
+///
+/// Dropping the future kills it with its process group.
+///
+/// # Errors
+/// When it could not be started.
+pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
+    let started = Instant::now();
+    let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => NotStarted::Missing(program.clone()),
+        _ => NotStarted::Program { program: program.clone(), error },
+    };
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    let mut output = Output::new(reader.into()).map_err(failed)?;
+    let child = start(command, writer).map_err(failed)?;
+    let mut group = Group::of(child).map_err(failed)?;
+
+    let timed_out = {
+        // What it prints is read all the while, so that a full pipe does not block it; its end is its exit, since the pipe may
+        // be held open by a descendant for longer.
+        let reading = async {
+            output.collect().await;
+            std::future::pending::<()>().await;
+        };
+        let exit = async {
+            tokio::select! { () = reading => Ok(()), exited = group.exited() => exited }
+        };
+        match tokio::time::timeout(command.timeout, exit).await {
+            Ok(exited) => exited.map(|()| false).map_err(failed)?,
+            Err(_) => true,
+        }
+    };
+    if timed_out {
+        group.kill_strays();
+    }
+    group.kill();
+    let _ = tokio::time::timeout(LAST_WORDS, output.collect()).await;
+    let end = group.reap(timed_out).map_err(failed)?;
+    let finished = Finished { end, output: output.text(), duration: started.elapsed() };
+    enter::outcome(command, finished)
+}
+
+fn start(command: &Command, output: io::PipeWriter) -> io::Result<duct::Handle> {
+    let words = match command.like {
+        Some(like) => enter::words(like, &command.words)?,
+        None => command.words.clone(),
+    };
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
+    };
+    duct::cmd(program, arguments)
+        .stdin_null()
+        .stderr_to_stdout()
+        .stdout_file(output)
+        .full_env(environment())
+        .dir("/")
+        .unchecked()
+        // A group of its own, so that one signal reaches what it starts as well.
+        .before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        })
+        .start()
+}
+
+/// What a command may know of the gate's own environment.
+fn environment() -> [(OsString, OsString); 2] {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    [("PATH".into(), path), ("LC_ALL".into(), "C".into())]
+}
+
+/// A running child and all that it starts; killed when dropped.
+struct Group {
+    child: duct::Handle,
+    leader: Pid,
+    reaped: bool,
+}
+
+impl Group {
+    fn of(child: duct::Handle) -> io::Result<Self> {
+        let leader = child.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+        Ok(Self { child, leader: leader.ok_or(io::ErrorKind::NotFound)?, reaped: false })
+    }
+
+    /// Waits until the leader has exited, without reaping it: so its number stays taken until [`Group::reap`].
+    async fn exited(&self) -> io::Result<()> {
+        // Listening comes before looking, so that an exit in between is not missed.
+        let mut children = tokio::signal::unix::signal(SignalKind::child())?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while rustix::process::waitid(WaitId::Pid(self.leader), options)?.is_none() {
+            children.recv().await;
+        }
+        Ok(())
+    }
+
+    /// Kills the group.
+    fn kill(&self) {
+        let _ = rustix::process::kill_process_group(self.leader, Signal::KILL);
+    }
+
+    /// Kills what has left the group but still descends from the leader, as long as that is alive to descend from.
+    fn kill_strays(&self) {
+        for stray in proc::descendants(self.leader.as_raw_pid()).into_iter().filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process(stray, Signal::KILL);
+        }
+    }
+
+    fn reap(&mut self, timed_out: bool) -> io::Result<End> {
+        self.reaped = true;
+        let status = self.child.wait()?.status;
+        Ok(match (timed_out, status.code(), status.signal()) {
+            (true, ..) => End::TimedOut,
+            (false, Some(code), _) => End::Exited(code),
+            (false, None, signal) => End::Killed(signal.unwrap_or_default()),
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill_strays();
+            self.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// What a command prints, up to the limit; the rest is read and thrown away, so that it is not blocked.
+struct Output {
+    pipe: Receiver,
+    kept: Vec<u8>,
+}
+
+impl Output {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
+        Ok(Self { pipe: Receiver::from_owned_fd(pipe)?, kept: Vec::new() })
+    }
+
+    /// Reads to the end. Cancelling loses nothing.
+    async fn collect(&mut self) {
+        let mut buffer = [0; 4096];
+        while self.pipe.readable().await.is_ok() {
+            match self.pipe.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(read) => {
+                    let room = OUTPUT_LIMIT - self.kept.len();
+                    self.kept.extend_from_slice(&buffer[..read.min(room)]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.kept).into_owned()
+    }
+}
+
+/// The file which the gate itself executes, for starting it again.
+fn own_executable() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! reload-gate stands between a changing configuration and a running program, and lets a change through only when it is
+//! new, valid, delivered and proven to have taken effect.
+//!
+//! The stages stand in the order in which a change flows through them. [`gate`] decides, [`run`] performs; everything else
+//! serves one of them. `ARCHITECTURE.md` has the map and the walls.
+
+// What the user says.
+pub mod cli;
+pub mod config;
+pub mod supervise;
+
+// The flow.
+pub mod watch;
+
+pub mod settle;
+
+pub mod snapshot;
+pub mod tree;
+
+pub mod validate;
+
+pub mod reload;
+pub mod target;
+
+pub mod verify;
+
+pub mod report;
+
+// The mind and the hands.
+pub mod gate;
+pub mod run;
+
+// The doors to the system.
+pub mod exec;
+pub mod http;
+pub mod proc;

@@ -1,0 +1,15 @@
+//! Arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use reload_gate::cli::{self, Exit};
+
+fn main() -> ExitCode {
+    // A panic is a bug, and says so by its exit code wherever it happens.
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        default(panic);
+        std::process::exit(Exit::Bug as i32);
+    }));
+    ExitCode::from(cli::main() as u8)
+}

@@ -1,0 +1,165 @@
+//! What is known about processes. IO: reads /proc.
+//!
+//! Facts are those of proc(5): a command name is cut at 15 bytes (`TASK_COMM_LEN` in `include/linux/sched.h`), start times
+//! are in clock ticks since boot (`proc_pid_stat(5)`), a replaced executable is shown with a suffix (`proc_pid_exe(5)`).
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use procfs::process::{Process, Stat};
+
+/// A command name in /proc has at most this many bytes.
+pub const COMM_LEN: usize = 15;
+
+/// A process at one moment of its life: the pair says which, although process ids are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The process id.
+    pub pid: i32,
+    /// When it was forked, in clock ticks since boot.
+    pub start: u64,
+}
+
+impl Identity {
+    /// Whether that very process is still alive (and no zombie).
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.starttime == self.start)
+    }
+
+    /// The time of day at which it was forked, cut to a whole tick.
+    #[must_use]
+    pub fn started(self) -> Option<SystemTime> {
+        use rustix::time::{ClockId, clock_gettime};
+        let uptime = clock_gettime(ClockId::Boottime);
+        let uptime = Duration::new(uptime.tv_sec.try_into().ok()?, uptime.tv_nsec.try_into().ok()?);
+        let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+        let nanoseconds = u128::from(self.start) * 1_000_000_000 / u128::from(ticks_per_second);
+        SystemTime::now().checked_sub(uptime)?.checked_add(Duration::from_nanos(nanoseconds.try_into().ok()?))
+    }
+}
+
+impl From<&Stat> for Identity {
+    fn from(stat: &Stat) -> Self {
+        Self { pid: stat.pid, start: stat.starttime }
+    }
+}
+
+/// Every process id there is.
+pub fn pids() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The status line of a living process.
+#[must_use]
+pub fn stat(pid: i32) -> Option<Stat> {
+    let stat = Process::new(pid).and_then(|process| process.stat()).ok()?;
+    (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
+}
+
+/// The command name.
+#[must_use]
+pub fn comm(pid: i32) -> Vec<u8> {
+    let mut comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    if comm.ends_with(b"\n") {
+        comm.pop();
+    }
+    comm
+}
+
+/// The words of the command line, as the process shows them (it may have written over them).
+#[must_use]
+pub fn cmdline(pid: i32) -> Vec<String> {
+    Process::new(pid).and_then(|process| process.cmdline()).unwrap_or_default()
+}
+
+/// The command line as one line.
+#[must_use]
+pub fn title(pid: i32) -> String {
+    cmdline(pid).join(" ").trim_end().to_owned()
+}
+
+/// The file it executes, as named in its own root, also where that was replaced since; `None` without the permission to look.
+#[must_use]
+pub fn exe(pid: i32) -> Option<PathBuf> {
+    let exe = Process::new(pid).and_then(|process| process.exe()).ok()?;
+    Some(match exe.to_str().and_then(|exe| exe.strip_suffix(" (deleted)")) {
+        Some(path) => path.into(),
+        None => exe,
+    })
+}
+
+/// Its mount points, as named in its own root.
+#[must_use]
+pub fn mount_points(pid: i32) -> Vec<PathBuf> {
+    let mounts = Process::new(pid).and_then(|process| process.mountinfo());
+    mounts.map(|mounts| mounts.into_iter().map(|mount| mount.mount_point).collect()).unwrap_or_default()
+}
+
+/// Whether `process` descends from the process that asks.
+#[must_use]
+pub fn is_own(process: &Stat) -> bool {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let mut ancestors = std::iter::successors(Some((process.pid, process.ppid)), |(_, parent)| {
+        stat(*parent).map(|stat| (stat.pid, stat.ppid))
+    });
+    ancestors.any(|(pid, _)| pid == own)
+}
+
+/// The living children of a process.
+#[must_use]
+pub fn children(parent: i32) -> BTreeSet<Identity> {
+    pids().filter_map(stat).filter(|stat| stat.ppid == parent).map(|stat| Identity::from(&stat)).collect()
+}
+
+/// All living descendants of a process.
+#[must_use]
+pub fn descendants(ancestor: i32) -> BTreeSet<i32> {
+    let parents: Vec<(i32, i32)> = pids().filter_map(stat).map(|stat| (stat.pid, stat.ppid)).collect();
+    let mut found = BTreeSet::from([ancestor]);
+    loop {
+        let next: Vec<i32> = parents
+            .iter()
+            .filter(|(pid, parent)| found.contains(parent) && !found.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if next.is_empty() {
+            found.remove(&ancestor);
+            return found;
+        }
+        found.extend(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> i32 {
+        i32::try_from(std::process::id()).expect("it fits")
+    }
+
+    #[test]
+    fn this_process_is_alive_and_started_before_now() {
+        let own = Identity::from(&stat(own()).expect("it is alive"));
+        assert!(own.is_alive());
+        assert!(own.started().expect("the clocks are set") <= SystemTime::now());
+        assert!(!Identity { start: own.start + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
+    fn a_child_is_known_as_such_until_it_is_dead() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep is installed");
+        let pid = i32::try_from(child.id()).expect("it fits");
+        assert!(children(own()).iter().any(|child| child.pid == pid));
+        assert!(descendants(own()).contains(&pid));
+        assert!(is_own(&stat(pid).expect("it is alive")));
+        assert!(!is_own(&stat(1).expect("there is always one")));
+        child.kill().expect("it is ours");
+        child.wait().expect("it is ours");
+        assert!(stat(pid).is_none());
+    }
+}

@@ -1,0 +1,179 @@
+//! The log: one line of JSON an event, or text for people. IO: writes to standard error.
+
+use std::io::Write as _;
+use std::time::SystemTime;
+
+use reload_gate_contract::{Finding, Severity};
+use serde::Serialize;
+
+use super::{Event, Kind};
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// Writes an event of the gate called `gate`.
+pub fn write(format: Format, gate: &str, event: &Event) {
+    let now = SystemTime::now();
+    let line = match format {
+        Format::Text => text(gate, event, now),
+        Format::Json => json(gate, event, now),
+    };
+    // One write a line, so that lines of several gates never mix; and if nobody reads the log, the gate goes on.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'static str,
+    event: &'static str,
+    gate: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Found<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: &'a Option<String>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    code: &'static str,
+    severity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: &'a Option<String>,
+}
+
+impl<'a> From<&'a Finding> for Found<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        let place = finding.place.as_ref();
+        Self {
+            code: finding.code.as_str(),
+            severity: finding.severity.as_str(),
+            file: place.map(|place| place.file.as_str()),
+            line: place.and_then(|place| place.line),
+            column: place.and_then(|place| place.column),
+            message: &finding.message,
+            help: &finding.help,
+            source: &finding.source,
+        }
+    }
+}
+
+fn json(gate: &str, event: &Event, now: SystemTime) -> String {
+    let line = Line {
+        timestamp: humantime::format_rfc3339_millis(now).to_string(),
+        level: event.level.as_str(),
+        event: event.kind.as_str(),
+        gate,
+        message: &event.message,
+        help: &event.help,
+        digest: event.digest.map(|digest| digest.to_string()),
+        previous: event.previous.map(|digest| digest.to_string()),
+        changed: event.changed.iter().map(|path| path.display().to_string()).collect(),
+        findings: event.findings.iter().map(Found::from).collect(),
+        // Microseconds are as fine as anything here is worth knowing.
+        duration_ms: event.duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3),
+        pid: event.pid,
+        signal: &event.signal,
+    };
+    // No value in it can fail to be written: there are no maps with keys that are no strings.
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+fn text(gate: &str, event: &Event, now: SystemTime) -> String {
+    let time = humantime::format_rfc3339_seconds(now);
+    let mut line = format!("{time} {gate} {}", event.kind.as_str());
+    if let Some(digest) = event.digest {
+        line += &format!(" {}", digest.short());
+    }
+    if let Some(message) = &event.message {
+        line += &format!(": {message}");
+    }
+    if let Some(duration) = event.duration {
+        line += &format!(" ({:.1} ms)", duration.as_secs_f64() * 1e3);
+    }
+    if !event.changed.is_empty() {
+        let changed: Vec<_> = event.changed.iter().map(|path| path.display().to_string()).collect();
+        line += &format!("\n    changed: {}", changed.join(", "));
+    }
+    // The message is the headline of the findings where they are the point.
+    let headlined = matches!(event.kind, Kind::Rejected | Kind::Inconclusive);
+    for (index, finding) in event.findings.iter().enumerate() {
+        if !(headlined && index == 0 && event.findings.len() == 1) {
+            line += &format!("\n    {}", one_line(finding));
+        }
+        if let Some(help) = &finding.help {
+            line += &format!("\n    help: {help}");
+        }
+    }
+    if let Some(help) = &event.help {
+        line += &format!("\n    help: {help}");
+    }
+    line + "\n"
+}
+
+fn one_line(finding: &Finding) -> String {
+    let place = finding.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
+    let severity = if finding.severity == Severity::Error { "" } else { finding.severity.as_str() };
+    let severity = if severity.is_empty() { String::new() } else { format!("{severity}: ") };
+    format!("{place}{severity}{}", finding.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reload_gate_contract::{Code, Place};
+
+    use super::*;
+    use crate::tree::Digest;
+
+    fn rejected() -> Event {
+        let finding = Finding::error(Code::new("checker-error"), "unknown directive \"lisen\"");
+        Event {
+            previous: Some(Digest::of(b"before")),
+            changed: vec!["nginx.conf".into()],
+            findings: vec![finding.at(Place::line("/etc/nginx/nginx.conf", 3)).help("did you mean `listen`?")],
+            duration: Some(Duration::from_micros(4567)),
+            ..Event::new(Kind::Rejected).about(Digest::of(b"after")).message("unknown directive")
+        }
+    }
+
+    #[test]
+    fn json_names_every_part_as_documented() {
+        insta::assert_snapshot!(json("web", &rejected(), SystemTime::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn text_shows_what_where_and_what_to_do() {
+        insta::assert_snapshot!(text("web", &rejected(), SystemTime::UNIX_EPOCH));
+    }
+}

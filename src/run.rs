@@ -1,0 +1,211 @@
+//! The hands: the one loop, which performs the gate's effects and feeds back what came of them. IO.
+
+mod notice;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use reload_gate_contract::{Finding, Verdict};
+use tokio::sync::watch as channel;
+
+use crate::config::GateConfig;
+use crate::gate::{Effect, Gate, Input};
+use crate::proc::Identity;
+use crate::report::{Event, Kind, headline};
+use crate::snapshot::{self, Seen};
+use crate::verify::{Baseline, Proof};
+use crate::watch::{Coverage, Stirred, Watch};
+
+/// Where events go.
+pub type Sink = Rc<dyn Fn(&Event)>;
+
+/// An effect that is under way, and will end in an input. What the hands keep for later effects comes with it.
+type InFlight = Pin<Box<dyn Future<Output = (Input, Option<Baseline>)>>>;
+
+/// How often a look is taken again at once because it found more to watch.
+const LOOKS: usize = 3;
+
+/// The hands of one gate.
+struct Hands {
+    config: Rc<GateConfig>,
+    watch: Watch,
+    sink: Sink,
+    /// What was last looked at.
+    seen: Option<Seen>,
+    /// What the application was like when it was last told.
+    baseline: Option<Rc<Baseline>>,
+    /// The process about whose mounts was warned.
+    warned: Option<Identity>,
+}
+
+/// Runs one gate until `stop` is true. `warnings` are about the configuration it was given.
+pub async fn run(config: Rc<GateConfig>, sink: Sink, warnings: Vec<Finding>, mut stop: channel::Receiver<bool>) {
+    for event in notice::at_start(&config, warnings) {
+        sink(&event);
+    }
+    let mut gate = Gate::new(config.policy.clone(), Instant::now());
+    let mut hands = Hands { config, watch: Watch::new(), sink, seen: None, baseline: None, warned: None };
+    let mut in_flight = None;
+    let mut stopping = false;
+    let mut inputs = VecDeque::from([Input::Tick]);
+    loop {
+        while let Some(input) = inputs.pop_front() {
+            for effect in gate.step(Instant::now(), input) {
+                match effect {
+                    Effect::Report(event) => (hands.sink)(&event),
+                    Effect::Finish => return,
+                    Effect::Look => inputs.extend(hands.look()),
+                    Effect::Judge(_) => in_flight = hands.judge(),
+                    Effect::Reload(_) => in_flight = hands.reload(),
+                    Effect::Verify { late } => in_flight = hands.verify(late),
+                }
+            }
+        }
+        let input = tokio::select! {
+            // What is done comes first: only then may anything else begin.
+            biased;
+            (input, baseline) = finish(&mut in_flight) => {
+                in_flight = None;
+                hands.keep(baseline);
+                input
+            }
+            _ = stop.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                Input::Stop
+            }
+            stirred = hands.watch.stirred() => match stirred {
+                Stirred::Hint(hint) => Input::Stirred(hint),
+                Stirred::Overflowed => overflowed(),
+            },
+            () = until(gate.deadline()) => Input::Tick,
+        };
+        inputs.push_back(input);
+    }
+}
+
+/// Judges what is there now, reports it and says what the verdict is; `None` if there was nothing to judge.
+pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> Option<Verdict> {
+    for event in notice::at_start(config, warnings) {
+        sink(&event);
+    }
+    let look = snapshot::look(&config.sources, config.limits);
+    let seen = match look.result {
+        Ok(seen) => seen,
+        Err(trouble) => {
+            let verdict = Verdict::of(&trouble.findings);
+            let nothing = trouble.findings.iter().all(|finding| snapshot::is_nothing_there(finding.code));
+            report(sink, verdict, Event { findings: trouble.findings, ..Event::new(Kind::Inconclusive) });
+            return Some(verdict).filter(|_| !nothing);
+        }
+    };
+    let event = Event::new(Kind::Inconclusive).about(seen.manifest.digest());
+    match config.plan.judge(&seen.tree, &config.sources, &config.selector).await {
+        Ok(judgement) => {
+            let verdict = judgement.verdict();
+            let (duration, message) = (Some(judgement.duration), judgement.by);
+            report(sink, verdict, Event { findings: judgement.findings, duration, message, ..event });
+            Some(verdict)
+        }
+        Err(hindrance) => {
+            let (message, help, pid) = hindrance.into_parts();
+            sink(&Event { pid, ..event.message(message).help(Some(help)) });
+            Some(Verdict::Inconclusive)
+        }
+    }
+}
+
+fn report(sink: &Sink, verdict: Verdict, event: Event) {
+    let kind = match verdict {
+        Verdict::Accepted => Kind::Accepted,
+        Verdict::Inconclusive => Kind::Inconclusive,
+        Verdict::Rejected => Kind::Rejected,
+    };
+    let headline = (verdict != Verdict::Accepted).then(|| headline(&event.findings)).flatten();
+    let message = headline.or_else(|| event.message.clone());
+    sink(&Event { kind, level: Event::new(kind).level, message, ..event });
+}
+
+/// Waits for the effect in flight; for ever if there is none.
+async fn finish(in_flight: &mut Option<InFlight>) -> (Input, Option<Baseline>) {
+    match in_flight {
+        Some(effect) => effect.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until `deadline`; for ever if there is none.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn overflowed() -> Input {
+    let message = "so much changed that the kernel dropped events; everything is looked at again".into();
+    Input::Degraded { message, polling: false }
+}
+
+impl Hands {
+    /// Looks at the sources, and sees to it that whatever changes after the look will be noticed.
+    fn look(&mut self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let mut look = snapshot::look(&self.config.sources, self.config.limits);
+        for _ in 1..LOOKS {
+            match self.watch.cover(std::mem::take(&mut look.spots)) {
+                Coverage::Unchanged => break,
+                Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
+                // What changed between the look and the beginning of the watch was missed.
+                Coverage::Extended => {}
+            }
+            look = snapshot::look(&self.config.sources, self.config.limits);
+        }
+        self.seen = look.result.as_ref().ok().cloned();
+        inputs.push(Input::Looked(look.result));
+        inputs
+    }
+
+    fn judge(&self) -> Option<InFlight> {
+        let (config, tree) = (self.config.clone(), self.seen.as_ref()?.tree.clone());
+        Some(Box::pin(async move {
+            let judged = config.plan.judge(&tree, &config.sources, &config.selector).await;
+            (Input::Judged(judged), None)
+        }))
+    }
+
+    fn reload(&self) -> Option<InFlight> {
+        let (config, delivered) = (self.config.clone(), self.seen.as_ref()?.delivered);
+        Some(Box::pin(async move {
+            let told = config.means.tell(&config.selector, delivered, &config.demand, config.plan.timeout).await;
+            match told {
+                Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
+                Err(hindrance) => (Input::Reloaded(Err(hindrance)), None),
+            }
+        }))
+    }
+
+    fn verify(&self, late: bool) -> Option<InFlight> {
+        let (config, baseline) = (self.config.clone(), self.baseline.clone());
+        let patience = if late { std::time::Duration::ZERO } else { config.verify_timeout };
+        Some(Box::pin(async move {
+            let proof = match baseline {
+                Some(baseline) => config.demand.prove(&baseline, patience).await,
+                None => Proof::NotAsked,
+            };
+            (Input::Verified(proof), None)
+        }))
+    }
+
+    fn keep(&mut self, baseline: Option<Baseline>) {
+        let Some(baseline) = baseline else { return };
+        if let Some(target) = baseline.target().filter(|target| self.warned != Some(target.identity())) {
+            self.warned = Some(target.identity());
+            for event in notice::about_target(&self.config, target) {
+                (self.sink)(&event);
+            }
+        }
+        self.baseline = Some(Rc::new(baseline));
+    }
+}

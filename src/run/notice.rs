@@ -1,0 +1,60 @@
+//! What a gate has to say about its surroundings, beside the flow.
+
+use std::path::{Path, PathBuf};
+
+use reload_gate_contract::Finding;
+
+use crate::config::GateConfig;
+use crate::proc;
+use crate::reload::Means;
+use crate::report::{Event, Kind};
+use crate::target::Target;
+
+/// What is to be said at the start: what the gate will do, and what will never work.
+pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event> {
+    let mut events = vec![Event { findings, ..Event::new(Kind::Started).message(started(config)) }];
+    let own = proc::mount_points(i32::try_from(std::process::id()).unwrap_or_default());
+    for source in &config.sources {
+        events.extend(frozen(Path::new("/"), &own, &source.path).iter().map(|path| warning(path, "the gate")));
+    }
+    events
+}
+
+/// What is to be said about the process that was found: it may see other files than the gate does.
+pub(super) fn about_target(config: &GateConfig, target: &Target) -> Vec<Event> {
+    let theirs = proc::mount_points(target.pid());
+    let root = PathBuf::from(format!("/proc/{}/root", target.pid()));
+    let who = format!("pid {}", target.pid());
+    let mounts = config.sources.iter().map(|source| &source.mount);
+    mounts.flat_map(|mount| frozen(&root, &theirs, mount)).map(|path| warning(&path, &who)).collect()
+}
+
+fn started(config: &GateConfig) -> String {
+    let watched: Vec<_> = config.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
+    let judges: Vec<_> = config.plan.checks.iter().map(|check| format!("`{}`", check.name)).collect();
+    let judged = match judges.as_slice() {
+        [] => "accepted whatever it says (no validator is configured)".to_owned(),
+        judges => format!("judged by {} ({})", judges.join(", "), config.plan.root.describe()),
+    };
+    let told = match &config.means {
+        _ if !config.policy.reload => "nobody is told".to_owned(),
+        Means::Signal { .. } => format!("{} to {}", config.means.describe(), config.selector.describe()),
+        means => means.describe(),
+    };
+    format!("a change of {} is {judged}; then {told}; proof: {}", watched.join(", "), config.demand.describe())
+}
+
+/// The files at or below `path` that are mount points of their own. A kubelet never updates such a `subPath` mount, and
+/// neither does any other bind mount of a file follow when the file is replaced.
+fn frozen(root: &Path, mount_points: &[PathBuf], path: &Path) -> Vec<PathBuf> {
+    let is_file = |point: &Path| root.join(point.strip_prefix("/").unwrap_or(point)).is_file();
+    mount_points.iter().filter(|point| point.starts_with(path) && is_file(point)).cloned().collect()
+}
+
+fn warning(path: &Path, who: &str) -> Event {
+    Event::new(Kind::WatchDegraded)
+        .message(format!("`{}` is a mount of a single file: {who} will never see a change of it", path.display()))
+        .help(Some(
+            "a ConfigMap or Secret that is mounted with `subPath` is never updated; mount the whole volume".into(),
+        ))
+}

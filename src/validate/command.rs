@@ -1,0 +1,257 @@
+//! A validator that is a command: how it is called, and what its output means.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regex::{Captures, Regex};
+use reload_gate_contract::{Code, Finding, Place as Position, Severity};
+
+use super::place::Place;
+use crate::exec::{self, Command, End, Finished, NotStarted};
+
+const CHECKER_ERROR: Code = Code::new("checker-error");
+const CHECKER_WARNING: Code = Code::new("checker-warning");
+const CHECKER_OBSTACLE: Code = Code::new("checker-obstacle");
+const CHECKER_MISSING: Code = Code::new("checker-missing");
+const CHECKER_KILLED: Code = Code::new("checker-killed");
+const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
+const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
+
+/// sh(1) says so of a command that it could not execute, or not find; the sysexits.h of BSD of one that may succeed later.
+const COULD_NOT_JUDGE: [i32; 3] = [126, 127, 75];
+/// So much of an output that no pattern fits is shown as the message.
+const LAST_LINES: usize = 5;
+
+/// One command validator.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What people call it, such as `nginx -t`.
+    pub name: String,
+    /// The command as it is where no target is to be asked; `{config}` and `{dir}` are replaced.
+    pub command: Vec<String>,
+    /// The command as it is where the target runs: besides, `{exe}` is the file that it executes, `{argv}` its own command
+    /// line, and `{options}` those of its words that begin with one of `options`, with their values.
+    pub running: Option<Vec<String>>,
+    /// The options that a running target's command line hands on.
+    pub options: Vec<String>,
+    /// What its output means.
+    pub patterns: Patterns,
+}
+
+/// What a command's output means.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns {
+    /// Each match is a finding, by its named groups `message`, `file`, `line`, `column` and `severity`.
+    pub findings: Vec<Regex>,
+    /// What these match is an obstacle around the configuration, which may pass.
+    pub transient: Vec<Regex>,
+}
+
+impl Check {
+    pub(super) async fn run(
+        &self,
+        place: &Place,
+        directory: &Path,
+        main: &Result<PathBuf, Box<Finding>>,
+        timeout: Duration,
+    ) -> Vec<Finding> {
+        let words = match self.words(place, directory, main) {
+            Ok(words) => words,
+            Err(finding) => return vec![*finding],
+        };
+        let command = Command { words, like: place.like, timeout };
+        match exec::run(&command).await {
+            Ok(finished) => self.read(&finished, timeout),
+            Err(error) => vec![not_started(&error)],
+        }
+    }
+
+    /// The words of the command in this place.
+    fn words(
+        &self,
+        place: &Place,
+        directory: &Path,
+        main: &Result<PathBuf, Box<Finding>>,
+    ) -> Result<Vec<OsString>, Box<Finding>> {
+        let own = place.cmdline();
+        let running = self.running.as_ref().filter(|_| place.target.is_some());
+        let mut words = Vec::new();
+        for word in running.unwrap_or(&self.command) {
+            match word.as_str() {
+                "{argv}" => words.extend(own.iter().filter(|word| !word.is_empty()).map(OsString::from)),
+                "{options}" => words.extend(options(&own, &self.options).into_iter().map(OsString::from)),
+                "{exe}" => words.push(place.exe().ok_or_else(|| Box::new(hidden(place)))?.into_os_string()),
+                word => words.push(fill(word, directory, main)?),
+            }
+        }
+        Ok(words)
+    }
+
+    /// What a finished command said.
+    fn read(&self, finished: &Finished, timeout: Duration) -> Vec<Finding> {
+        let obstacle = |code, message: String| vec![Finding::environment(code, message)];
+        let mut findings = self.patterns.findings(&finished.output);
+        match finished.end {
+            End::TimedOut => obstacle(
+                CHECKER_TIMEOUT,
+                format!("`{}` did not end within {}; it was killed", self.name, humantime::format_duration(timeout)),
+            ),
+            End::Killed(signal) => {
+                let message = format!("`{}` was killed by signal {signal}", self.name);
+                let help = "if that was the kernel for want of memory, raise the memory limit of this container: what a \
+                            checker uses counts there";
+                vec![Finding::environment(CHECKER_KILLED, message).help(help)]
+            }
+            End::Exited(0) => {
+                findings.retain(|finding| finding.severity < Severity::Error);
+                findings
+            }
+            End::Exited(code) if COULD_NOT_JUDGE.contains(&code) => obstacle(
+                CHECKER_OBSTACLE,
+                format!("`{}` could not judge (exit code {code}): {}", self.name, last(finished)),
+            ),
+            End::Exited(code) => {
+                if !findings.iter().any(|finding| finding.severity == Severity::Error) {
+                    findings.push(self.patterns.unplaced(&finished.output, &self.name, code));
+                }
+                findings
+            }
+        }
+    }
+}
+
+impl Patterns {
+    /// The findings that the patterns see in an output.
+    fn findings(&self, output: &str) -> Vec<Finding> {
+        let matches = self.findings.iter().flat_map(|pattern| pattern.captures_iter(output));
+        matches.map(|captures| self.finding(&captures)).collect()
+    }
+
+    fn finding(&self, captures: &Captures<'_>) -> Finding {
+        let group = |name| captures.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
+        let message = group("message").unwrap_or(&captures[0]).to_owned();
+        let warns = group("severity").is_some_and(|severity| {
+            let severity = severity.to_ascii_lowercase();
+            severity.starts_with("warn") || severity.starts_with("notice") || severity.starts_with("info")
+        });
+        let finding = match () {
+            () if warns => Finding::warning(CHECKER_WARNING, message),
+            () if self.is_transient(&captures[0]) => Finding::environment(CHECKER_OBSTACLE, message),
+            () => Finding::error(CHECKER_ERROR, message),
+        };
+        let number = |name| group(name).and_then(|text| text.parse().ok());
+        match group("file") {
+            Some(file) => {
+                finding.at(Position { line: number("line"), column: number("column"), ..Position::file(file) })
+            }
+            None => finding,
+        }
+    }
+
+    /// The finding of an output in which no pattern saw an error.
+    fn unplaced(&self, output: &str, name: &str, code: i32) -> Finding {
+        let lines = last_lines(output);
+        let message =
+            if lines.is_empty() { format!("`{name}` exited with code {code} and said nothing") } else { lines };
+        if self.is_transient(output) {
+            Finding::environment(CHECKER_OBSTACLE, message)
+        } else {
+            Finding::error(CHECKER_ERROR, message)
+        }
+    }
+
+    fn is_transient(&self, text: &str) -> bool {
+        self.transient.iter().any(|pattern| pattern.is_match(text))
+    }
+}
+
+fn fill(word: &str, directory: &Path, main: &Result<PathBuf, Box<Finding>>) -> Result<OsString, Box<Finding>> {
+    let word = word.replace("{dir}", &directory.to_string_lossy());
+    if !word.contains("{config}") {
+        return Ok(word.into());
+    }
+    let main = main.as_ref().map_err(Clone::clone)?;
+    Ok(word.replace("{config}", &main.to_string_lossy()).into())
+}
+
+/// The words of a command line that begin with one of `wanted`, with their values. A program that shows its command line as
+/// one word (nginx: `nginx: master process nginx -c FILE`) is taken at its word: it has been split at spaces, and a value
+/// goes on until the next option.
+fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
+    let shown = cmdline.iter().filter(|word| !word.is_empty());
+    let one_word = shown.clone().count() == 1;
+    let words: Vec<&str> =
+        if one_word { shown.flat_map(|word| word.split(' ')).collect() } else { shown.map(String::as_str).collect() };
+    let is_option = |word: &str| word.len() > 1 && word.starts_with('-');
+    let mut kept = Vec::new();
+    let mut words = words.into_iter().skip(1).peekable();
+    while let Some(word) = words.next() {
+        let Some(option) = wanted.iter().find(|option| word.starts_with(option.as_str())) else { continue };
+        kept.push(word.to_owned());
+        if word != option {
+            continue;
+        }
+        let mut value = words.next().unwrap_or_default().to_owned();
+        while let Some(more) = words.next_if(|next| one_word && !is_option(next)) {
+            value = format!("{value} {more}");
+        }
+        kept.push(value);
+    }
+    kept
+}
+
+fn hidden(place: &Place) -> Finding {
+    let pid = place.target.as_ref().map_or(0, crate::target::Target::pid);
+    not_entered(&format!("cannot see which file pid {pid} executes"))
+}
+
+fn not_entered(message: &str) -> Finding {
+    Finding::environment(ROOT_NOT_ENTERED, message).help(
+        "the checker runs in the root of the target and as its user: that takes the same uid and gid and every capability \
+         that the target has, and SYS_CHROOT where the root is another one; or judge here, with `--root local`",
+    )
+}
+
+fn not_started(error: &NotStarted) -> Finding {
+    match error {
+        NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(
+            "install it where it is to run, or judge elsewhere with `--root`, or by other means with `--validate`",
+        ),
+        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()),
+        NotStarted::NotEntered(message) => not_entered(message),
+    }
+}
+
+fn last(finished: &Finished) -> String {
+    last_lines(&finished.output)
+}
+
+/// The last lines of an output, as one.
+fn last_lines(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &[&str]) -> Vec<String> {
+        text.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_options_of_a_title_are_read_back() {
+        let nginx =
+            words(&["nginx: master process /usr/sbin/nginx -c /etc/nginx.conf -g daemon off; user root; -p /srv"]);
+        let found = options(&nginx, &words(&["-c", "-p", "-g", "-e"]));
+        assert_eq!(found, ["-c", "/etc/nginx.conf", "-g", "daemon off; user root;", "-p", "/srv"]);
+    }
+
+    #[test]
+    fn the_options_of_a_command_line_are_read_back() {
+        let haproxy = words(&["haproxy", "-W", "-f", "/a b.cfg", "-f/c.cfg", "-sf", "12", "-x", "sock"]);
+        assert_eq!(options(&haproxy, &words(&["-f"])), ["-f", "/a b.cfg", "-f/c.cfg"]);
+    }
+}

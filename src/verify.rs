@@ -1,0 +1,168 @@
+//! Asks for proof that a reload took effect: a sent signal is not a reload. IO.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::exec::{self, Command, End};
+use crate::http;
+use crate::proc::Identity;
+use crate::target::Target;
+
+/// The first and the longest pause between two looks; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// For how long a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
+const STEADY: Duration = Duration::from_millis(250);
+
+/// What counts as proof.
+#[derive(Clone, Debug)]
+pub enum Demand {
+    /// Nothing is asked for.
+    Nothing,
+    /// A child of the target that is younger than the reload, and lives.
+    Workers,
+    /// A GET of this URL is answered with a status of 200 to 299.
+    Url(String),
+    /// This command exits with 0.
+    Command(Vec<String>),
+}
+
+/// What the application was like just before it was told.
+#[derive(Debug)]
+pub struct Baseline {
+    target: Option<Target>,
+    children: BTreeSet<Identity>,
+    at: Instant,
+}
+
+impl Baseline {
+    /// What `target` is like now, as far as `demand` will want to know.
+    #[must_use]
+    pub fn now(target: Option<Target>, demand: &Demand) -> Self {
+        let asked = target.as_ref().filter(|_| matches!(demand, Demand::Workers));
+        let children = asked.map(Target::children).unwrap_or_default();
+        Self { target, children, at: Instant::now() }
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The reload took effect.
+    Proven {
+        /// The process that proves it.
+        pid: Option<i32>,
+        /// How, in words.
+        message: String,
+        /// How long after the application was told.
+        after: Duration,
+    },
+    /// There is no proof that it did.
+    Missing {
+        /// What was seen instead.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// No proof was asked for.
+    NotAsked,
+}
+
+impl Demand {
+    /// Looks for the proof until it is there or `timeout` is over.
+    pub async fn prove(&self, baseline: &Baseline, timeout: Duration) -> Proof {
+        if matches!(self, Self::Nothing) {
+            return Proof::NotAsked;
+        }
+        let deadline = Instant::now() + timeout;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let seen = self.look(baseline, deadline).await;
+            let over = Instant::now() >= deadline;
+            match seen {
+                Ok((pid, message)) => return Proof::Proven { pid, message, after: baseline.at.elapsed() },
+                Err(Not::Ever(message)) => return missing(message),
+                Err(Not::Yet(message)) if over => {
+                    return missing(format!("{message} within {}", humantime::format_duration(timeout)));
+                }
+                Err(Not::Yet(_)) => {}
+            }
+            tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What is asked for, in words.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Nothing => "nothing".into(),
+            Self::Workers => "a new generation of workers".into(),
+            Self::Url(url) => format!("GET {url}"),
+            Self::Command(words) => format!("`{}`", shell_words::join(words)),
+        }
+    }
+
+    async fn look(&self, baseline: &Baseline, deadline: Instant) -> Result<(Option<i32>, String), Not> {
+        let rest = deadline.saturating_duration_since(Instant::now()).max(FIRST_PAUSE);
+        match self {
+            Self::Nothing => Ok((None, String::new())),
+            Self::Workers => new_worker(baseline).await,
+            Self::Url(url) => match http::request(http::Method::Get, url, rest).await {
+                Ok(status) if (200..300).contains(&status) => Ok((None, format!("GET {url} answered {status}"))),
+                Ok(status) => Err(Not::Yet(format!("GET {url} answered {status}, and nothing better"))),
+                Err(error) => Err(Not::Yet(format!("GET {url} was not answered ({error})"))),
+            },
+            Self::Command(words) => {
+                let name = shell_words::join(words);
+                let command = Command { words: words.iter().map(Into::into).collect(), like: None, timeout: rest };
+                match exec::run(&command).await {
+                    Ok(finished) if finished.end == End::Exited(0) => Ok((None, format!("`{name}` succeeded"))),
+                    Ok(finished) => Err(Not::Yet(format!("`{name}` did not succeed ({:?})", finished.end))),
+                    Err(error) => Err(Not::Ever(error.to_string())),
+                }
+            }
+        }
+    }
+}
+
+/// Why there is no proof.
+enum Not {
+    /// There may be one in a moment.
+    Yet(String),
+    /// There will be none.
+    Ever(String),
+}
+
+async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
+    let Some(target) = baseline.target() else {
+        return Err(Not::Ever("the process was not there when it was told, so its workers are not known".into()));
+    };
+    let master = target.identity();
+    if !master.is_alive() {
+        return Err(Not::Ever(format!("pid {} exited after it was told to reload", master.pid)));
+    }
+    let Some(worker) = target.children().difference(&baseline.children).next().copied() else {
+        return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
+    };
+    tokio::time::sleep(STEADY).await;
+    if !master.is_alive() {
+        return Err(Not::Ever(format!("pid {} exited after it was told to reload", master.pid)));
+    }
+    if !worker.is_alive() {
+        return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
+    }
+    Ok((Some(worker.pid), format!("pid {} is a new worker of pid {}", worker.pid, master.pid)))
+}
+
+fn missing(message: String) -> Proof {
+    let help = "the application refused the reload or is slow; see its own error log, and give it more time with \
+                `--verify-timeout`; it may still run the configuration that it had before";
+    Proof::Missing { message, help: help.into() }
+}
