@@ -50,6 +50,7 @@ pub fn command() -> Command {
         .arg(Arg::new("pid").required(true).value_parser(clap::value_parser!(i32)))
         .arg(Arg::new("start").required(true).value_parser(clap::value_parser!(u64)))
         .arg(Arg::new("root").required(true).value_parser(["root", "same"]))
+        .arg(Arg::new("unset").long("unset").action(ArgAction::Append))
         .arg(Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString)));
     Command::new("reload-gate")
         .version(env!("CARGO_PKG_VERSION"))
@@ -149,7 +150,8 @@ fn enter(matches: &ArgMatches) -> Exit {
     let root = matches.get_one::<String>("root").is_some_and(|root| root == "root");
     let words: Vec<OsString> = matches.get_many("command").into_iter().flatten().cloned().collect();
     let like = Like { process: Identity { pid: number("pid"), start }, root };
-    let (message, code) = enter::main(like, &words);
+    let unset: Vec<String> = matches.get_many("unset").into_iter().flatten().cloned().collect();
+    let (message, code) = enter::main(like, &unset, &words);
     say(&message);
     std::process::exit(code.into())
 }

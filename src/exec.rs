@@ -41,6 +41,8 @@ pub struct Command {
     pub words: Vec<OsString>,
     /// As whom it runs; as the gate itself, with an environment of `PATH` and `LC_ALL=C` alone, if this is absent.
     pub like: Option<Like>,
+    /// Variables of that process's environment that it must not take.
+    pub unset: Vec<String>,
     /// After how long it is killed, with all its descendants.
     pub timeout: Duration,
 }
@@ -131,7 +133,7 @@ pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
 
 fn start(command: &Command, output: io::PipeWriter) -> io::Result<duct::Handle> {
     let words = match command.like {
-        Some(like) => enter::words(like, &command.words)?,
+        Some(like) => enter::words(like, command)?,
         None => command.words.clone(),
     };
     let Some((program, arguments)) = words.split_first() else {

@@ -4,7 +4,7 @@
 //! are in clock ticks since boot (`proc_pid_stat(5)`), a replaced executable is shown with a suffix (`proc_pid_exe(5)`).
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use procfs::process::{Process, Stat};
@@ -84,11 +84,21 @@ pub fn title(pid: i32) -> String {
 /// The file it executes, as named in its own root, also where that was replaced since; `None` without the permission to look.
 #[must_use]
 pub fn exe(pid: i32) -> Option<PathBuf> {
-    let exe = Process::new(pid).and_then(|process| process.exe()).ok()?;
+    let process = Process::new(pid).ok()?;
+    let exe = in_own_root(&process, process.exe().ok()?);
     Some(match exe.to_str().and_then(|exe| exe.strip_suffix(" (deleted)")) {
         Some(path) => path.into(),
         None => exe,
     })
+}
+
+/// A path as `process` names it. The kernel names a path from the root of who asks as long as it can be reached from there:
+/// so it can after a mere chroot(2), and not in another container.
+#[must_use]
+pub fn in_own_root(process: &Process, path: PathBuf) -> PathBuf {
+    let inside =
+        process.root().ok().and_then(|root| path.strip_prefix(root).ok().map(|rest| Path::new("/").join(rest)));
+    inside.unwrap_or(path)
 }
 
 /// Its mount points, as named in its own root.

@@ -121,7 +121,12 @@ impl Demand {
             },
             Self::Command(words) => {
                 let name = shell_words::join(words);
-                let command = Command { words: words.iter().map(Into::into).collect(), like: None, timeout: rest };
+                let command = Command {
+                    words: words.iter().map(Into::into).collect(),
+                    like: None,
+                    unset: Vec::new(),
+                    timeout: rest,
+                };
                 match exec::run(&command).await {
                     Ok(finished) if finished.end == End::Exited(0) => Ok((None, format!("`{name}` succeeded"))),
                     Ok(finished) => Err(Not::Yet(format!("`{name}` did not succeed ({:?})", finished.end))),

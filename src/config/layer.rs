@@ -29,6 +29,7 @@ pub(super) struct RawCheck {
     pub(super) name: Option<Said>,
     pub(super) running: Option<Words>,
     pub(super) options: Vec<Said>,
+    pub(super) unset: Vec<Said>,
     pub(super) findings: Vec<Said>,
     pub(super) transient: Vec<Said>,
 }
@@ -92,8 +93,9 @@ impl Layers {
 
 impl RawCheck {
     fn line(said: Said) -> Self {
-        let (name, running, none) = (None, None, Vec::new);
-        Self { command: Words::Line(said), name, running, options: none(), findings: none(), transient: none() }
+        let (name, running) = (None, None);
+        let [options, unset, findings, transient] = [const { Vec::new() }; 4];
+        Self { command: Words::Line(said), name, running, options, unset, findings, transient }
     }
 }
 
@@ -270,7 +272,7 @@ fn checks(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Ve
     items.into_iter().filter_map(|item| check(item, origin, mistakes)).collect()
 }
 
-const CHECK_KEYS: [&str; 6] = ["command", "name", "running", "options", "findings", "transient"];
+const CHECK_KEYS: [&str; 7] = ["command", "name", "running", "options", "unset", "findings", "transient"];
 
 fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
     let here = origin(node.line, node.column);
@@ -283,12 +285,13 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
         }
     };
     let (mut name, mut command, mut running) = (None, None, None);
-    let [mut options, mut findings, mut transient] = [const { Vec::new() }; 3];
+    let [mut options, mut unset, mut findings, mut transient] = [const { Vec::new() }; 4];
     for (key, value) in entries {
         let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
         match &key.value {
             Value::Text(text) if text == "name" => name = list("name").pop(),
             Value::Text(text) if text == "options" => options = list("options"),
+            Value::Text(text) if text == "unset" => unset = list("unset"),
             Value::Text(text) if text == "findings" => findings = list("findings"),
             Value::Text(text) if text == "transient" => transient = list("transient"),
             Value::Text(text) if text == "command" => command = words(value, "command", origin, mistakes),
@@ -303,7 +306,7 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
     if command.is_none() {
         mistakes.push(Mistake::new(here, "this validator has no `command`"));
     }
-    Some(RawCheck { command: command?, name, running, options, findings, transient })
+    Some(RawCheck { command: command?, name, running, options, unset, findings, transient })
 }
 
 fn words(

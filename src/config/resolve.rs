@@ -232,7 +232,8 @@ fn check(raw: &RawCheck, mistakes: Mistakes<'_>) -> Check {
     Check {
         name: raw.name.as_ref().map_or_else(|| shell_words::join(&command), |said| said.value.clone()),
         running: raw.running.as_ref().map(|running| words(running, mistakes)),
-        options: raw.options.iter().map(|said| said.value.clone()).collect(),
+        options: values(&raw.options),
+        unset: values(&raw.unset),
         patterns: Patterns {
             findings: patterns(&raw.findings, mistakes),
             transient: patterns(&raw.transient, mistakes),
@@ -241,9 +242,13 @@ fn check(raw: &RawCheck, mistakes: Mistakes<'_>) -> Check {
     }
 }
 
+fn values(said: &[Said]) -> Vec<String> {
+    said.iter().map(|said| said.value.clone()).collect()
+}
+
 fn words(said: &Words, mistakes: Mistakes<'_>) -> Vec<String> {
     let line = match said {
-        Words::Split(words) => return words.iter().map(|said| said.value.clone()).collect(),
+        Words::Split(words) => return values(words),
         Words::Line(line) => line,
     };
     match shell_words::split(&line.value) {

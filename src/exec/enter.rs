@@ -16,7 +16,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{Command, End, Finished, Like, NotStarted};
-use crate::proc::Identity;
+use crate::proc::{self, Identity};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "enter";
@@ -27,13 +27,16 @@ const NOT_ENTERED: i32 = 125;
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
-/// The words that run `words` like a process.
-pub(super) fn words(like: Like, words: &[OsString]) -> io::Result<Vec<OsString>> {
+/// The words that run a command like a process.
+pub(super) fn words(like: Like, command: &Command) -> io::Result<Vec<OsString>> {
     let own = super::own_executable()?.into_os_string();
     let Identity { pid, start } = like.process;
     let root = if like.root { "root" } else { "same" };
-    let head = [own, SUBCOMMAND.into(), pid.to_string().into(), start.to_string().into(), root.into(), "--".into()];
-    Ok(head.into_iter().chain(words.iter().cloned()).collect())
+    let mut words = vec![own, SUBCOMMAND.into(), pid.to_string().into(), start.to_string().into(), root.into()];
+    words.extend(command.unset.iter().map(|name| format!("--unset={name}").into()));
+    words.push("--".into());
+    words.extend(command.words.iter().cloned());
+    Ok(words)
 }
 
 /// Tells what the subcommand said from what the command said.
@@ -54,10 +57,13 @@ pub(super) fn outcome(command: &Command, finished: Finished) -> Result<Finished,
 /// The subcommand itself: becomes like the process and executes the command. It returns only if that failed, with the
 /// message and the exit code.
 #[must_use]
-pub fn main(like: Like, words: &[OsString]) -> (String, u8) {
+pub fn main(like: Like, unset: &[String], words: &[OsString]) -> (String, u8) {
     let (message, code) = match become_like(like) {
         Err((step, error)) => (format!("cannot {step}: {error}"), NOT_ENTERED),
-        Ok(likeness) => execute(&likeness, words),
+        Ok(mut likeness) => {
+            likeness.environment.retain(|(name, _)| !unset.iter().any(|unset| name == unset.as_str()));
+            execute(&likeness, words)
+        }
     };
     (format!("{PREFIX}{message}"), u8::try_from(code).unwrap_or(1))
 }
@@ -97,7 +103,7 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
     let likeness = Likeness {
         status: process.status().map_err(fail)?,
         environment: process.environ().map_err(fail)?.into_iter().collect(),
-        directory: process.cwd().ok(),
+        directory: process.cwd().ok().map(|directory| proc::in_own_root(&process, directory)),
         root,
     };
     // All of that was of one and the same process if it is still the one that was meant.

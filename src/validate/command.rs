@@ -35,6 +35,8 @@ pub struct Check {
     pub running: Option<Vec<String>>,
     /// The options that a running target's command line hands on.
     pub options: Vec<String>,
+    /// The variables of a running target's environment that say something to the target alone.
+    pub unset: Vec<String>,
     /// What its output means.
     pub patterns: Patterns,
 }
@@ -60,7 +62,7 @@ impl Check {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
         };
-        let command = Command { words, like: place.like, timeout };
+        let command = Command { words, like: place.like, unset: self.unset.clone(), timeout };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, timeout),
             Err(error) => vec![not_started(&error)],

@@ -1,0 +1,78 @@
+//! A thousand changes, and none.
+
+use std::time::Duration;
+
+use crate::support::{Gate, Kubelet, Volume, eventually};
+
+/// What a process holds.
+#[derive(Debug)]
+struct Holdings {
+    resident_kib: u64,
+    threads: u64,
+    descriptors: usize,
+    /// How often it was woken.
+    wakeups: u64,
+}
+
+fn holdings(pid: u32) -> Holdings {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
+    let number = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).expect("it is there");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("it is a number")
+    };
+    let threads: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it is alive").flatten().collect();
+    let wakeups = threads.iter().map(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok()).unwrap_or_default()
+    });
+    Holdings {
+        resident_kib: number("VmRSS:"),
+        threads: number("Threads:"),
+        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is alive").count(),
+        wakeups: wakeups.sum(),
+    }
+}
+
+#[test]
+fn a_thousand_changes_leave_no_trace_and_rest_is_rest() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut volume = Volume::new(directory.path().join("volume"), Kubelet::New, &[("app.conf", "0")]);
+    let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--watch", &watch, "--validate", "true", "--reload-command", "true"]);
+    gate.wait_for("reloaded");
+    let mut change = |gate: &mut Gate, content: usize| {
+        volume.write(&[("app.conf", &content.to_string())]);
+        gate.wait_for("reloaded");
+    };
+    (1..=100).for_each(|content| change(&mut gate, content));
+    let before = holdings(gate.pid());
+    (101..=1_100).for_each(|content| change(&mut gate, content));
+    gate.listen(Duration::from_millis(300));
+    let after = holdings(gate.pid());
+    assert_eq!(after.threads, before.threads, "{before:?} {after:?}");
+    assert_eq!(after.descriptors, before.descriptors, "{before:?} {after:?}");
+    assert!(after.resident_kib < before.resident_kib + 512, "{before:?} {after:?}");
+
+    std::thread::park_timeout(Duration::from_secs(2));
+    let rested = holdings(gate.pid());
+    assert_eq!(rested.wakeups, after.wakeups, "nothing wakes up while nothing changes");
+}
+
+#[test]
+fn reading_what_is_watched_wakes_nobody() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let volume = Volume::new(directory.path().join("volume"), Kubelet::New, &[("app.conf", "0")]);
+    let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--watch", &watch, "--signal", "none"]);
+    gate.wait_for("accepted");
+    gate.listen(Duration::from_millis(300));
+    let before = holdings(gate.pid()).wakeups;
+    for _ in 0..1_000 {
+        std::fs::read(volume.file("app.conf")).expect("it is there");
+        std::fs::read_dir(volume.path()).expect("it is there").count();
+    }
+    assert!(gate.listen(Duration::from_millis(300)).is_empty());
+    assert_eq!(holdings(gate.pid()).wakeups, before);
+    eventually("it is still alive", || holdings(gate.pid()).threads > 0);
+}

@@ -1,0 +1,128 @@
+//! Validators that hang, fork, fail or are not there.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::support::{Gate, eventually, needs, python, unique};
+
+/// A directory with one file, gated by `check` for nobody: the judging itself is what is looked at.
+fn gate(directory: &Path, check: &str, more: &[&str]) -> Gate {
+    let watch = directory.join("config");
+    std::fs::create_dir_all(&watch).expect("there is room");
+    std::fs::write(watch.join("app.conf"), "one").expect("there is room");
+    let watch = watch.to_str().expect("it is UTF-8");
+    let arguments = ["--watch", watch, "--validate", check, "--signal", "none", "--settle", "20ms"];
+    Gate::run(&[&arguments, more].concat())
+}
+
+fn is_running(marker: &str) -> bool {
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let cmdlines = pids.filter_map(|pid| std::fs::read_to_string(pid.path().join("cmdline")).ok());
+    cmdlines.into_iter().any(|cmdline| cmdline.split('\0').any(|word| word == marker))
+}
+
+#[test]
+fn a_hanging_validator_is_killed_with_all_it_started() {
+    let directory = tempfile::tempdir().expect("there is room");
+    // Nobody else sleeps for so long.
+    let (child, stray) =
+        (format!("{}.5", 100_000 + std::process::id()), format!("{}.25", 100_000 + std::process::id()));
+    let check = format!("sh -c 'sleep {child} & setsid sleep {stray} & wait'");
+    let mut gate = gate(directory.path(), &check, &["--timeout", "500ms"]);
+    eventually("the validator has started its sleepers", || is_running(&child) && is_running(&stray));
+    let inconclusive = gate.wait_for("inconclusive");
+    assert_eq!(inconclusive["findings"][0]["code"], "checker-timeout");
+    assert_eq!(gate.count("rejected"), 0);
+    eventually("all of it is dead, but for the next try", || {
+        gate.events.len() == 2 && !is_running(&child) && !is_running(&stray)
+    });
+    eventually("it is tried again", || is_running(&child));
+    let started = Instant::now();
+    assert_eq!(gate.stop(), 0);
+    assert!(started.elapsed() < Duration::from_secs(5), "the loop stays responsive");
+    eventually("nothing is left behind", || !is_running(&child) && !is_running(&stray));
+}
+
+#[test]
+fn a_validator_that_is_not_there_is_no_verdict() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut gate = gate(directory.path(), "no-such-checker {config}", &[]);
+    let inconclusive = gate.wait_for("inconclusive");
+    let finding = &inconclusive["findings"][0];
+    assert_eq!(finding["code"], "checker-missing");
+    assert!(
+        finding["message"].as_str().expect("there is one").contains("`no-such-checker` is not installed"),
+        "{finding}"
+    );
+    assert!(finding["help"].as_str().expect("there is one").contains("install it"), "{finding}");
+}
+
+#[test]
+fn a_validator_sees_the_file_and_is_believed() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut gate = gate(directory.path(), "grep -q good {config}", &[]);
+    gate.wait_for("rejected");
+    std::fs::write(directory.path().join("config/app.conf"), "good").expect("there is room");
+    gate.wait_for("accepted");
+    gate.wait_for("recovered");
+}
+
+#[test]
+fn a_validator_knows_nothing_of_the_gates_environment() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut command = crate::support::gate_command();
+    let watch = directory.path().join("config");
+    std::fs::create_dir(&watch).expect("there is room");
+    std::fs::write(watch.join("app.conf"), "one").expect("there is room");
+    command.env("SECRET", "hunter2").args(["run", "--signal", "none", "--validate", "sh -c 'env; exit 1'", "--watch"]);
+    let mut gate = Gate::start({
+        command.arg(&watch);
+        command
+    });
+    let rejected = gate.wait_for("rejected");
+    assert!(!rejected.to_string().contains("hunter2"), "{rejected}");
+}
+
+#[test]
+fn a_content_that_moves_while_it_is_judged_is_judged_again() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (begun, go_on) = (directory.path().join("begun"), directory.path().join("go-on"));
+    let check = format!("sh -c 'touch {}; while ! test -e {}; do sleep 0.01; done'", begun.display(), go_on.display());
+    let mut gate = gate(directory.path(), &check, &[]);
+    eventually("the judging has begun", || begun.exists());
+    std::fs::write(directory.path().join("config/app.conf"), "two").expect("there is room");
+    std::fs::write(&go_on, "").expect("there is room");
+    let accepted = gate.wait_for("accepted");
+    gate.listen(Duration::from_millis(300));
+    assert_eq!(gate.count("accepted"), 1, "the judgement of what has moved is nothing worth: {}", gate.story());
+    std::fs::write(directory.path().join("config/app.conf"), "two").expect("there is room");
+    let unchanged = gate.wait_for("unchanged");
+    assert_eq!(unchanged["digest"], accepted["digest"], "what was accepted is the last");
+}
+
+#[test]
+fn a_validator_runs_as_the_target_does() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let name = unique("tgt");
+    let ready = directory.path().join("ready");
+    let program = format!(
+        "import os, signal\nsignal.signal(signal.SIGHUP, lambda *_: None)\nif os.getuid() == 0:\n    os.setgroups([])\n    \
+         os.setgid(65534)\n    os.chmod('.', 0o777)\n    os.setuid(65534)\nopen('{}', 'w')\nwhile True:\n    signal.pause()\n",
+        ready.display()
+    );
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .expect("it is ours");
+    let _target = python(directory.path(), &name, &program);
+    eventually("the target is ready", || ready.exists());
+    let check = "sh -c 'id -u; grep -E \"^(CapEff|NoNewPrivs)\" /proc/self/status; pwd; exit 1'";
+    let mut gate = gate(directory.path(), check, &["--app", "none", "--process", &name, "--observe"]);
+    let rejected = gate.wait_for("rejected");
+    let said = rejected["findings"][0]["message"].as_str().expect("there is one");
+    if rustix::process::geteuid().is_root() {
+        assert!(said.starts_with("65534;"), "{said}");
+        assert!(said.contains("CapEff:\t0000000000000000"), "{said}");
+    }
+    assert!(said.contains("NoNewPrivs:\t1"), "{said}");
+    assert!(said.ends_with(directory.path().to_str().expect("it is UTF-8")), "{said}");
+}

@@ -1,0 +1,27 @@
+//! The product from outside: the real binary, real programs, volumes changed as a kubelet changes them.
+//!
+//! A table of contents. What a test needs is in `support`; a test whose program is not installed says so aloud, and fails
+//! where `CI=true`.
+
+mod support;
+
+/// The walls between the modules, as data.
+mod architecture;
+/// Arguments, exit codes and every error message.
+mod cli;
+/// A thousand changes, and none.
+mod endurance;
+/// A bad configuration never reaches gunicorn.
+mod gunicorn;
+/// A bad configuration never reaches HAProxy.
+mod haproxy;
+/// Validators that hang, fork, fail or are not there.
+mod judging;
+/// The flow on a real nginx.
+mod nginx;
+/// Reload and proof by other means than signals.
+mod other_means;
+/// The right process, or none.
+mod targets;
+/// Sources that come, go and are replaced; and what happens without inotify.
+mod watching;

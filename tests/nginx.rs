@@ -1,0 +1,209 @@
+//! The flow on a real nginx.
+
+use std::time::Duration;
+
+use crate::support::{Cage, Gate, Nginx, command, eventually, gate_command, needs, skip};
+
+fn gate(nginx: &Nginx) -> Gate {
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", watch]);
+    gate.wait_for("verified");
+    gate
+}
+
+#[test]
+fn the_variables_of_the_shell_sidecar_reload_nginx() {
+    needs!("nginx", "pgrep");
+    if command("pgrep").args(["-x", "nginx"]).output().expect("it is installed").status.success() {
+        return skip("another nginx is running here, and the old variables could not tell them apart");
+    }
+    let mut nginx = Nginx::called("nginx");
+    let mut sidecar = gate_command();
+    sidecar.arg("run").env("FILE", nginx.volume.file("nginx.conf")).env("PROCESS", "nginx").env("SIGNAL", "HUP");
+    let mut gate = Gate::start(sidecar);
+    gate.wait_for("verified");
+    nginx.write("two", "");
+    let reloaded = gate.wait_for("reloaded");
+    assert_eq!(reloaded["pid"], nginx.process.pid());
+    assert_eq!(reloaded["signal"], "SIGHUP");
+    assert_eq!(reloaded["changed"], serde_json::json!(["nginx.conf"]));
+    gate.wait_for("verified");
+    eventually("nginx serves the new configuration", || nginx.serves("two"));
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn a_bad_configuration_is_rejected_and_a_revert_recovers_without_a_signal() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let mut gate = gate(&nginx);
+    nginx.write("two", "");
+    gate.wait_for("verified");
+    let signals = nginx.signals();
+
+    nginx.write("three", "lisen 80;");
+    let rejected = gate.wait_for("rejected");
+    let finding = &rejected["findings"][0];
+    assert_eq!(finding["message"], "unknown directive \"lisen\"");
+    assert_eq!(finding["file"], nginx.volume.file("nginx.conf").to_str().expect("it is UTF-8"));
+    assert_eq!(finding["line"], 6);
+    assert_eq!(rejected["level"], "error");
+
+    nginx.write("two", "");
+    let recovered = gate.wait_for("recovered");
+    assert_eq!(recovered["previous"], rejected["digest"]);
+    assert_eq!(nginx.signals(), signals, "neither the rejection nor the revert was a reason for a signal");
+    assert!(nginx.serves("two"));
+
+    nginx.write("four", "");
+    gate.wait_for("verified");
+    eventually("nginx serves the new configuration", || nginx.serves("four"));
+    assert_eq!(gate.count("rejected"), 1);
+}
+
+#[test]
+fn a_good_one_after_a_bad_one_is_reloaded() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let mut gate = gate(&nginx);
+    nginx.write("two", "nonsense;");
+    gate.wait_for("rejected");
+    nginx.write("three", "");
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    eventually("nginx serves the new configuration", || nginx.serves("three"));
+}
+
+#[test]
+fn what_changes_nothing_is_not_signalled() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let mut gate = gate(&nginx);
+    let signals = nginx.signals();
+    nginx.write("one", "");
+    gate.wait_for("unchanged");
+    assert_eq!(nginx.signals(), signals);
+}
+
+#[test]
+fn a_reload_that_nginx_refuses_is_unverified() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate =
+        Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--verify-timeout", "1s"]);
+    gate.wait_for("verified");
+    nginx.write("two", "limit_req_zone $binary_remote_addr zone=one:1m rate=1r/s;");
+    gate.wait_for("verified");
+    // `nginx -t` knows nothing of the zones of the running master, in which the key cannot be changed.
+    nginx.write("three", "limit_req_zone $uri zone=one:1m rate=1r/s;");
+    gate.wait_for("accepted");
+    let unverified = gate.wait_for_any(&["unverified", "verified"]);
+    assert_eq!(unverified["event"], "unverified", "{}", nginx.log());
+    assert!(nginx.serves("two"), "nginx goes on with what it has");
+}
+
+#[test]
+fn of_twenty_swaps_in_a_tenth_of_a_second_the_last_is_running() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let mut gate = gate(&nginx);
+    for swap in 1..=20 {
+        nginx.write(&format!("swap {swap}"), "");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    eventually("the last is running", || nginx.serves("swap 20"));
+    gate.listen(Duration::from_secs(1));
+    let flow: Vec<_> = gate.events.iter().filter_map(|event| event["event"].as_str()).collect();
+    let flow: Vec<_> = flow.into_iter().filter(|name| matches!(*name, "reloaded" | "verified")).collect();
+    let two_at_once = flow.windows(2).any(|pair| pair == ["reloaded", "reloaded"]);
+    assert!(!two_at_once, "no reload begins before the one before it is proven: {flow:?}");
+    assert!(gate.count("reloaded") <= 6, "{}", gate.story());
+}
+
+#[test]
+fn a_file_written_in_two_halves_is_signalled_once_and_whole() {
+    needs!("nginx");
+    let nginx = Nginx::start();
+    // A plain directory, as with a bind mount: there is no commit point.
+    let plain = nginx.directory().join("plain");
+    std::fs::create_dir(&plain).expect("there is room");
+    std::fs::write(plain.join("nginx.conf"), nginx.config("one", "")).expect("there is room");
+    let mut nginx_command = command(nginx.directory().join(&nginx.name));
+    nginx_command.arg("-t").arg("-q").arg("-c").arg(plain.join("nginx.conf"));
+    assert!(nginx_command.status().expect("it starts").success());
+    let check = format!("{} -t -q -c {{config}}", nginx.directory().join(&nginx.name).display());
+    let watch = plain.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--process", &nginx.name, "--watch", watch, "--validate", &check, "--signal", "HUP"]);
+    gate.wait_for("accepted");
+    gate.listen(Duration::from_millis(300));
+    let signals = nginx.signals();
+
+    let whole = nginx.config("two", "");
+    let (half, rest) = whole.split_at(whole.len() / 2);
+    std::fs::write(plain.join("nginx.conf"), half).expect("there is room");
+    gate.wait_for("rejected");
+    assert_eq!(nginx.signals(), signals, "half a file is no reason for a signal");
+    let mut file = std::fs::OpenOptions::new().append(true).open(plain.join("nginx.conf")).expect("it is there");
+    std::io::Write::write_all(&mut file, rest.as_bytes()).expect("there is room");
+    drop(file);
+    gate.wait_for("reloaded");
+    eventually("the whole file is signalled", || nginx.signals() == signals + 1);
+}
+
+#[test]
+fn a_key_that_is_added_is_judged_with_the_others() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let mut gate = gate(&nginx);
+    let include = format!("include {}/*.inc;", nginx.volume.path().display());
+    let config = nginx.config("two", &include);
+    nginx.volume.write(&[("nginx.conf", &config), ("extra.inc", "server_tokens off;\n")]);
+    gate.wait_for("verified");
+    nginx.volume.write(&[("nginx.conf", &config), ("extra.inc", "\nserver_token off;\n")]);
+    let rejected = gate.wait_for("rejected");
+    assert_eq!(rejected["changed"], serde_json::json!(["extra.inc"]));
+    let finding = &rejected["findings"][0];
+    let file = finding["file"].as_str().expect("it is known");
+    assert!(file.ends_with("/extra.inc"), "{file}");
+    assert_eq!(finding["line"], 2);
+}
+
+#[test]
+fn a_missing_include_is_no_verdict_on_the_configuration() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let mut gate = gate(&nginx);
+    let missing = nginx.directory().join("later.inc");
+    let include = format!("include {};", missing.display());
+    nginx.write("two", &include);
+    let inconclusive = gate.wait_for("inconclusive");
+    assert_eq!(inconclusive["findings"][0]["line"], 6);
+    // It is tried again, and the file has come meanwhile.
+    std::fs::write(&missing, "server_tokens off;\n").expect("there is room");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    assert_eq!(gate.count("rejected"), 0);
+}
+
+#[test]
+fn nginx_in_another_root_is_judged_there() {
+    needs!("nginx", "ldd", "chroot");
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root may chroot");
+    }
+    let mut cage = Cage::with_nginx();
+    let watch = cage.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &cage.name, "--watch", &watch, "--mount", "/config"]);
+    gate.wait_for("verified");
+    cage.write("two", "");
+    let accepted = gate.wait_for("accepted");
+    let by = accepted["message"].as_str().expect("it says who judged");
+    assert!(by.contains(&format!("in the root of pid {}", cage.process.pid())), "{by}");
+    gate.wait_for("verified");
+    cage.write("three", "nonsense;");
+    let rejected = gate.wait_for("rejected");
+    assert_eq!(rejected["findings"][0]["file"], "/config/nginx.conf");
+    assert_eq!(rejected["findings"][0]["line"], 6);
+}

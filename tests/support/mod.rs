@@ -1,0 +1,41 @@
+//! What the tests need: volumes, the gate, real programs.
+
+mod gate;
+mod programs;
+mod volume;
+
+pub(crate) use gate::{Gate, gate_command};
+pub(crate) use programs::{Background, Cage, Gunicorn, Haproxy, Nginx, command, installed, python, unique};
+pub(crate) use volume::{Kubelet, Volume};
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take that is expected to happen; far more than it does, so that a slow machine is no failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `what` is so.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came true: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Says aloud that a test cannot run here; in CI that is a failure.
+#[track_caller]
+pub(crate) fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "nothing may be skipped in CI: {why}");
+}
+
+/// Ends a test here if a program that it needs is not installed.
+macro_rules! needs {
+    ($($program:literal),+) => {
+        $(if !crate::support::installed($program) {
+            return crate::support::skip(concat!($program, " is not installed"));
+        })+
+    };
+}
+pub(crate) use needs;

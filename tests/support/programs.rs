@@ -1,0 +1,305 @@
+//! Real programs, each under a name of its own, so that tests which run side by side do not see each other's.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{Kubelet, Volume, eventually};
+
+/// A command that a test starts by itself.
+#[expect(clippy::disallowed_methods, reason = "the gate's own door to children is what is tested")]
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    Command::new(program)
+}
+
+/// Where a program is installed.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':').map(|directory| Path::new(directory).join(program)).find(|path| path.is_file())
+}
+
+pub(crate) fn installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// A command name that no other process has; short enough for /proc.
+pub(crate) fn unique(prefix: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A copy of an installed program, called `name`.
+fn copy(program: &str, directory: &Path, name: &str) -> PathBuf {
+    let copy = directory.join(name);
+    fs::copy(find(program).expect("it is installed"), &copy).expect("it can be copied");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
+    copy
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// What an HTTP server on this port answers; `None` if nobody does.
+pub(crate) fn get(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+}
+
+/// Whether this is what is served.
+pub(crate) fn served(port: u16, body: &str) -> bool {
+    get(port).is_some_and(|answer| answer.trim() == body)
+}
+
+/// A process that is killed, with the group that it leads, when the test ends.
+pub(crate) struct Background(Child);
+
+impl Background {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        use std::os::unix::process::CommandExt as _;
+        Self(command.process_group(0).stdin(Stdio::null()).spawn().expect("it starts"))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.0.try_wait().expect("it is ours").is_none()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+/// A Python program as a target: what it does comes from the test.
+pub(crate) fn python(directory: &Path, name: &str, program: &str) -> Background {
+    let script = directory.join(name);
+    fs::write(&script, format!("#!/usr/bin/python3\n{program}")).expect("it can be written");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
+    // Executed itself, so that the command name is the script's.
+    Background::start(command(&script).current_dir(directory))
+}
+
+/// A real nginx that serves one text, with its configuration in a volume.
+pub(crate) struct Nginx {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    pub(crate) volume: Volume,
+    pub(crate) process: Background,
+    directory: tempfile::TempDir,
+}
+
+impl Nginx {
+    pub(crate) fn start() -> Self {
+        Self::called(&unique("ngx"))
+    }
+
+    pub(crate) fn called(name: &str) -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        let port = free_port();
+        let config = Self::text(directory.path(), port, "one", "");
+        let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("nginx.conf", &config)]);
+        let binary = copy("nginx", directory.path(), name);
+        let mut nginx = command(binary);
+        nginx.arg("-c").arg(volume.file("nginx.conf")).arg("-p").arg(directory.path()).args(["-g", "daemon off;"]);
+        let process = Background::start(nginx.stderr(Stdio::null()));
+        eventually("nginx serves", || served(port, "one"));
+        Self { name: name.to_owned(), port, volume, process, directory }
+    }
+
+    fn text(directory: &Path, port: u16, body: &str, more: &str) -> String {
+        let directory = directory.display();
+        format!(
+            "pid {directory}/pid;\nerror_log {directory}/error.log notice;\nevents {{}}\nhttp {{\n    access_log off;\n    \
+             {more}\n    server {{\n        listen 127.0.0.1:{port};\n        return 200 '{body}';\n    }}\n}}\n"
+        )
+    }
+
+    /// A configuration that serves `body`, with `more` on line 6.
+    pub(crate) fn config(&self, body: &str, more: &str) -> String {
+        Self::text(self.directory.path(), self.port, body, more)
+    }
+
+    /// Changes the ConfigMap.
+    pub(crate) fn write(&mut self, body: &str, more: &str) {
+        let config = self.config(body, more);
+        self.volume.write(&[("nginx.conf", &config)]);
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("error.log")).unwrap_or_default()
+    }
+
+    /// How many HUPs the master has received.
+    pub(crate) fn signals(&self) -> usize {
+        self.log().matches("signal 1 (SIGHUP) received").count()
+    }
+
+    pub(crate) fn serves(&self, body: &str) -> bool {
+        served(self.port, body)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// A real HAProxy in master-worker mode.
+pub(crate) struct Haproxy {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    pub(crate) volume: Volume,
+    pub(crate) process: Background,
+    _directory: tempfile::TempDir,
+}
+
+impl Haproxy {
+    pub(crate) fn start() -> Self {
+        let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("hap"), free_port());
+        let config = Self::text(port, "one", "");
+        let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("haproxy.cfg", &config)]);
+        let mut haproxy = command(copy("haproxy", directory.path(), &name));
+        haproxy.arg("-W").arg("-f").arg(volume.file("haproxy.cfg"));
+        let process = Background::start(haproxy.stdout(Stdio::null()).stderr(Stdio::null()));
+        eventually("haproxy serves", || served(port, "one"));
+        Self { name, port, volume, process, _directory: directory }
+    }
+
+    fn text(port: u16, body: &str, more: &str) -> String {
+        format!(
+            "global\n    {more}\ndefaults\n    mode http\n    timeout client 5s\n    timeout connect 5s\n    timeout server \
+             5s\nfrontend web\n    bind 127.0.0.1:{port}\n    http-request return status 200 content-type text/plain string \
+             {body}\n"
+        )
+    }
+
+    /// Changes the ConfigMap; `more` stands on line 2.
+    pub(crate) fn write(&mut self, body: &str, more: &str) {
+        self.volume.write(&[("haproxy.cfg", &Self::text(self.port, body, more))]);
+    }
+
+    pub(crate) fn serves(&self, body: &str) -> bool {
+        served(self.port, body)
+    }
+}
+
+/// A real gunicorn, whose configuration says what it serves.
+pub(crate) struct Gunicorn {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    pub(crate) volume: Volume,
+    pub(crate) process: Background,
+    directory: tempfile::TempDir,
+}
+
+impl Gunicorn {
+    const APP: &'static str = "import os\ndef app(environ, start_response):\n    body = os.environ['BODY'].encode()\n    \
+                               start_response('200 OK', [('Content-Length', str(len(body)))])\n    return [body]\n";
+
+    pub(crate) fn start() -> Self {
+        let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("gun"), free_port());
+        fs::write(directory.path().join("application.py"), Self::APP).expect("it can be written");
+        let config = Self::text(port, "one");
+        let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("gunicorn.conf.py", &config)]);
+        let mut gunicorn = command(copy("gunicorn", directory.path(), &name));
+        gunicorn.arg("-c").arg(volume.file("gunicorn.conf.py")).arg("application:app").current_dir(directory.path());
+        let log = fs::File::create(directory.path().join("log")).expect("it can be written");
+        let process = Background::start(gunicorn.stderr(log).stdout(Stdio::null()));
+        eventually("gunicorn serves", || served(port, "one"));
+        Self { name, port, volume, process, directory }
+    }
+
+    fn text(port: u16, body: &str) -> String {
+        format!("bind = '127.0.0.1:{port}'\nraw_env = ['BODY={body}']\nworkers = 1\n")
+    }
+
+    /// Changes the ConfigMap.
+    pub(crate) fn write(&mut self, body: &str) {
+        let config = Self::text(self.port, body);
+        self.write_text(&config);
+    }
+
+    pub(crate) fn write_text(&mut self, config: &str) {
+        self.volume.write(&[("gunicorn.conf.py", config)]);
+    }
+
+    pub(crate) fn config(&self, body: &str) -> String {
+        Self::text(self.port, body)
+    }
+
+    pub(crate) fn serves(&self, body: &str) -> bool {
+        served(self.port, body)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// A real nginx in a root of its own, as in another container.
+pub(crate) struct Cage {
+    pub(crate) name: String,
+    port: u16,
+    pub(crate) volume: Volume,
+    pub(crate) process: Background,
+    _directory: tempfile::TempDir,
+}
+
+impl Cage {
+    pub(crate) fn with_nginx() -> Self {
+        let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("cag"), free_port());
+        let root = directory.path();
+        for inside in ["config", "run", "tmp", "dev", "etc", "var/log/nginx", "var/lib/nginx"] {
+            fs::create_dir_all(root.join(inside)).expect("there is room");
+        }
+        fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n")
+            .expect("room");
+        fs::write(root.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").expect("there is room");
+        fs::write(root.join("dev/null"), "").expect("there is room");
+        let binary = copy("nginx", root, &name);
+        for library in libraries(&binary) {
+            let inside = root.join(library.strip_prefix("/").expect("it is absolute"));
+            fs::create_dir_all(inside.parent().expect("it has one")).expect("there is room");
+            fs::copy(&library, inside).expect("there is room");
+        }
+        let config = Self::text(port, "one", "");
+        let volume = Volume::new(root.join("config"), Kubelet::New, &[("nginx.conf", &config)]);
+        let mut nginx = command("chroot");
+        nginx.arg(root).arg(format!("/{name}")).args(["-c", "/config/nginx.conf", "-g", "daemon off;"]);
+        let process = Background::start(nginx.stderr(Stdio::null()));
+        eventually("the caged nginx serves", || served(port, "one"));
+        Self { name, port, volume, process, _directory: directory }
+    }
+
+    fn text(port: u16, body: &str, more: &str) -> String {
+        "user nobody nogroup;\n".to_owned() + &Nginx::text(Path::new("/tmp"), port, body, more).replacen('\n', " ", 1)
+    }
+
+    /// Changes the ConfigMap; `more` stands on line 6.
+    pub(crate) fn write(&mut self, body: &str, more: &str) {
+        self.volume.write(&[("nginx.conf", &Self::text(self.port, body, more))]);
+    }
+}
+
+/// The shared libraries that a binary needs, the loader among them.
+fn libraries(binary: &Path) -> Vec<PathBuf> {
+    let output = command("ldd").arg(binary).output().expect("it is installed").stdout;
+    let lines = String::from_utf8(output).expect("it is UTF-8");
+    lines.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}

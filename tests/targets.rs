@@ -1,0 +1,124 @@
+//! The right process, or none.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::{Background, Gate, eventually, needs, python, unique};
+
+/// A target which counts its HUPs in a file, once it has a handler.
+fn counting(directory: &Path, name: &str, before_handler: &str) -> Background {
+    let program = format!(
+        "import signal\ncount = 0\ndef hup(*_):\n    global count\n    count += 1\n    open('count-{name}', 'w').write(str(count))\n\
+         {before_handler}\nsignal.signal(signal.SIGHUP, hup)\nopen('ready-{name}', 'w')\nwhile True:\n    signal.pause()\n"
+    );
+    python(directory, name, &program)
+}
+
+fn signals(directory: &Path, name: &str) -> usize {
+    std::fs::read_to_string(directory.join(format!("count-{name}")))
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
+}
+
+fn is_ready(directory: &Path, name: &str) -> bool {
+    directory.join(format!("ready-{name}")).exists()
+}
+
+fn config(directory: &Path, content: &str) -> String {
+    let watch = directory.join("config");
+    std::fs::create_dir_all(&watch).expect("there is room");
+    std::fs::write(watch.join("app.conf"), content).expect("there is room");
+    watch.to_str().expect("it is UTF-8").to_owned()
+}
+
+fn gate(watch: &str, name: &str, more: &[&str]) -> Gate {
+    Gate::run(&[&["--watch", watch, "--process", name, "--signal", "HUP", "--settle", "20ms"], more].concat())
+}
+
+#[test]
+fn two_families_of_one_name_are_refused_and_nobody_is_signalled() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("two"));
+    let (first, second) = (here.join("a"), here.join("b"));
+    std::fs::create_dir_all(&first).and_then(|()| std::fs::create_dir_all(&second)).expect("there is room");
+    let _one = counting(&first, &name, "");
+    let two = counting(&second, &name, "");
+    eventually("both are ready", || is_ready(&first, &name) && is_ready(&second, &name));
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &name, &[]);
+    let refused = gate.wait_for("target_refused");
+    assert!(refused["message"].as_str().expect("there is one").starts_with("2 families fit"), "{refused}");
+    assert!(refused["help"].as_str().expect("there is one").contains("--pid-file"), "{refused}");
+    assert_eq!(signals(&first, &name) + signals(&second, &name), 0);
+    // Once it is clear who is meant, that one is told.
+    drop(two);
+    gate.wait_for("reloaded");
+    eventually("the one that is left is signalled", || signals(&first, &name) == 1);
+    gate.wait_for("recovered");
+}
+
+#[test]
+fn a_target_without_a_handler_is_waited_for_and_not_killed() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("unc"));
+    let wait = "import os, time\nwhile not os.path.exists('go-on'):\n    time.sleep(0.01)";
+    let mut target = counting(here, &name, wait);
+    eventually("it runs", || {
+        std::fs::read(format!("/proc/{}/comm", target.pid())).is_ok_and(|comm| comm.starts_with(name.as_bytes()))
+    });
+    std::thread::park_timeout(Duration::from_millis(30));
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &name, &[]);
+    let refused = gate.wait_for("target_refused");
+    assert!(refused["message"].as_str().expect("there is one").contains("does not catch SIGHUP"), "{refused}");
+    assert_eq!(refused["pid"], target.pid());
+    gate.listen(Duration::from_millis(400));
+    assert!(target.is_alive());
+    std::fs::write(here.join("go-on"), "").expect("there is room");
+    gate.wait_for("reloaded");
+    eventually("it is told as soon as it listens", || signals(here, &name) == 1);
+    assert!(target.is_alive());
+}
+
+#[test]
+fn a_target_that_is_not_there_is_waited_for() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("mis"));
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &name, &[]);
+    let missing = gate.wait_for("target_missing");
+    assert!(missing["message"].as_str().expect("there is one").contains(&format!("`{name}`")), "{missing}");
+    assert!(missing["help"].as_str().expect("there is one").contains("shareProcessNamespace"), "{missing}");
+    let _target = counting(here, &name, "");
+    let verified = gate.wait_for("verified");
+    assert!(verified["message"].as_str().expect("there is one").contains("no signal is needed"), "{verified}");
+    assert_eq!(signals(here, &name), 0, "a process younger than the content has read it already");
+    config(here, "two");
+    gate.wait_for("reloaded");
+    eventually("it is told of what is newer", || signals(here, &name) == 1);
+}
+
+#[test]
+fn a_pid_file_says_which() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("pid"));
+    let target = counting(here, &name, "");
+    eventually("it is ready", || is_ready(here, &name));
+    let watch = config(here, "one");
+    let pid_file = here.join("pid");
+    std::fs::write(&pid_file, format!("{}\n", target.pid())).expect("there is room");
+    let pid_file = pid_file.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--watch", &watch, "--pid-file", pid_file, "--signal", "HUP", "--settle", "20ms"]);
+    let reloaded = gate.wait_for("reloaded");
+    assert_eq!(reloaded["pid"], target.pid());
+    // A stale pid file, whose number somebody else bears: nobody is signalled.
+    std::fs::write(pid_file, "1\n").expect("there is room");
+    config(here, "two");
+    let refused = gate.wait_for_any(&["target_refused", "reloaded"]);
+    assert_eq!(refused["event"], "target_refused", "the init process catches no SIGHUP, or is not ours: {refused}");
+}
