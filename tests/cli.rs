@@ -1,1 +1,169 @@
 //! Arguments, exit codes and every error message.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::support::{gate_command, needs};
+
+/// What `reload-gate` with these arguments and variables says on standard error, and its exit code.
+fn said(arguments: &[&str], variables: &[(&str, &str)]) -> (String, i32) {
+    let output = gate_command().args(arguments).envs(variables.iter().copied()).output().expect("it starts");
+    (String::from_utf8(output.stderr).expect("it is UTF-8"), output.status.code().expect("it ends by itself"))
+}
+
+#[track_caller]
+fn refuses(arguments: &[&str], parts: &[&str]) {
+    let (said, code) = said(arguments, &[]);
+    assert_eq!(code, 2, "{said}");
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is not in:\n{said}");
+    }
+}
+
+fn config(content: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("there is room");
+    std::fs::write(directory.path().join("app.conf"), content).expect("there is room");
+    directory
+}
+
+/// The exit code of `run --once` with this check.
+fn once(directory: &Path, check: &str) -> (String, i32) {
+    let watch = directory.to_str().expect("it is UTF-8");
+    said(&["run", "--once", "--watch", watch, "--validate", check], &[])
+}
+
+#[test]
+fn wrong_words_name_the_right_ones() {
+    let run = |more: &[&'static str]| [&["run", "--watch", "/x", "--process", "app"], more].concat();
+    refuses(&run(&["--sginal", "HUP"]), &["--sginal", "--signal"]);
+    refuses(&run(&["--signal", "HUPP"]), &["`--signal`: unknown signal `HUPP`; did you mean `HUP`?"]);
+    refuses(
+        &run(&["--app", "ngnix", "--signal", "HUP"]),
+        &["unknown preset `ngnix`; did you mean `nginx`?", "haproxy"],
+    );
+    refuses(&run(&["--signal", "HUP", "--timeout", "soon"]), &["`--timeout`: `soon` is no duration", "`500ms`"]);
+    refuses(&run(&["--signal", "HUP", "--root", "targt"]), &["did you mean `target`?"]);
+    refuses(&run(&["--signal", "HUP", "--reload-url", "http://x"]), &["exclude each other"]);
+    refuses(&run(&["--reload-url", "localhost"]), &["`localhost` is no URL"]);
+    refuses(&run(&["--signal", "HUP", "--cmdline", "("]), &["`--cmdline`: regex parse error"]);
+    refuses(&run(&[]), &["nothing says how the application is told", "--signal HUP"]);
+    refuses(&["run", "--signal", "HUP", "--process", "app"], &["there is nothing to watch", "--watch PATH"]);
+    refuses(&["run", "--watch", "/x", "--signal", "HUP"], &["a signal needs a process", "--process NAME"]);
+    refuses(&["validators", "ngnix"], &["did you mean `nginx`?"]);
+    refuses(&["rnu"], &["rnu"]);
+}
+
+#[test]
+fn a_file_tells_all_its_mistakes_at_once_with_their_places() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let file = directory.path().join("gates.yaml");
+    let text = "gates:\n  - name: web\n    app: nginx\n    wacth: /etc/nginx\n  - name: web\n    watch: /b\n    process: b\n    \
+                signal: HPU\n    poll: never\n";
+    std::fs::write(&file, text).expect("there is room");
+    let file = file.to_str().expect("it is UTF-8");
+    let place = |line_and_column: &str| format!("{file}:{line_and_column}: ");
+    refuses(
+        &["run", "--config", file],
+        &[
+            &(place("4:5") + "unknown key `wacth`; did you mean `watch`?"),
+            &(place("8:13") + "unknown signal `HPU`; did you mean `HUP`?"),
+            &(place("9:11") + "`never` is no duration"),
+        ],
+    );
+    refuses(&["run", "--config", "/no/such/file"], &["`--config`: cannot read `/no/such/file`"]);
+}
+
+#[test]
+fn several_gates_run_beside_each_other() {
+    let (one, two) = (config("one"), config("two"));
+    let directory = tempfile::tempdir().expect("there is room");
+    let file = directory.path().join("gates.yaml");
+    let gate = |name: &str, watch: &Path| format!("  - {{name: {name}, watch: {}, signal: none}}\n", watch.display());
+    std::fs::write(&file, "gates:\n".to_owned() + &gate("one", one.path()) + &gate("two", two.path())).expect("room");
+    let mut gate = crate::support::Gate::run(&["--config", file.to_str().expect("it is UTF-8")]);
+    let mut accepted = [gate.wait_for("accepted"), gate.wait_for("accepted")].map(|event| event["gate"].clone());
+    accepted.sort_by_key(ToString::to_string);
+    assert_eq!(accepted, ["one", "two"]);
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn once_exits_with_the_verdict() {
+    let directory = config("good");
+    assert_eq!(once(directory.path(), "grep -q good {config}").1, 0);
+    let (said, code) = once(directory.path(), "grep -q better {config}");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("\"event\":\"rejected\""), "{said}");
+    let (said, code) = once(directory.path(), "no-such-checker");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("`no-such-checker` is not installed"), "{said}");
+    let (said, code) = once(&directory.path().join("nowhere"), "true");
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("nowhere` does not exist"), "{said}");
+}
+
+#[test]
+fn once_judges_nginx_where_none_is_running() {
+    needs!("nginx");
+    let directory = tempfile::tempdir().expect("there is room");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let pid = format!("pid {watch}/pid;\nerror_log {watch}/log;\nevents {{}}\nhttp {{\n    access_log off;\n");
+    for (more, expected) in [("", 0), ("nonsense;", 1), ("include missing.conf;", 3)] {
+        std::fs::write(directory.path().join("nginx.conf"), format!("{pid}    {more}\n}}\n")).expect("there is room");
+        let (said, code) =
+            said(&["run", "--once", "--app", "nginx", "--process", "no-such-nginx", "--watch", watch], &[]);
+        assert_eq!(code, expected, "{said}");
+        // What nginx leaves in the directory is no configuration.
+        for left in ["pid", "log"] {
+            let _ = std::fs::remove_file(directory.path().join(left));
+        }
+    }
+}
+
+#[test]
+fn an_unreadable_file_says_who_cannot_read_it() {
+    let directory = config("one");
+    std::fs::set_permissions(directory.path().join("app.conf"), std::fs::Permissions::from_mode(0o000)).expect("ours");
+    if std::fs::read(directory.path().join("app.conf")).is_ok() {
+        // Root reads everything: then another user is asked.
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
+        let binary = directory.path().join("reload-gate");
+        std::fs::copy(env!("CARGO_BIN_EXE_reload-gate"), &binary).expect("there is room");
+        let mut other = crate::support::command("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary);
+        other.args(["run", "--once", "--validate", "true", "--watch"]).arg(directory.path().join("app.conf"));
+        let output = other.output().expect("setpriv is installed (util-linux)");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("cannot read `") && said.contains("runs as uid 65534"), "{said}");
+        return;
+    }
+    let (said, code) = once(directory.path(), "true");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("cannot read `") && said.contains("runs as uid"), "{said}");
+}
+
+#[test]
+fn the_environment_says_the_same_as_flags() {
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let variables = [("RELOAD_GATE_WATCH", watch), ("RELOAD_GATE_VALIDATE", "false"), ("RELOAD_GATE_VALIDAET", "x")];
+    let (said, code) = said(&["run", "--once"], &variables);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("`RELOAD_GATE_VALIDAET` is not known and was ignored; did you mean `RELOAD_GATE_VALIDATE`?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn validators_are_listed_and_shown() {
+    let output = gate_command().arg("validators").output().expect("it starts");
+    let list = String::from_utf8(output.stdout).expect("it is UTF-8");
+    for name in ["gunicorn", "haproxy", "nginx"] {
+        assert!(list.lines().any(|line| line.starts_with(name)), "{list}");
+    }
+    let output = gate_command().args(["validators", "nginx"]).output().expect("it starts");
+    let shown = String::from_utf8(output.stdout).expect("it is UTF-8");
+    assert!(shown.contains("nginx: master process"), "{shown}");
+}
