@@ -1,0 +1,38 @@
+# Two commands do all the set-up on a fresh Debian or Ubuntu machine with Rust: `make demo` and `make test`.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# What the tests use: real programs and a few tools.
+TEST_PACKAGES := nginx-light haproxy gunicorn python3 inotify-tools procps util-linux mount libc-bin coreutils
+
+STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC := target/$(STATIC_TARGET)/release/reload-gate
+
+.PHONY: help
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+.PHONY: demo
+demo: ## Watch the gate protect a real nginx
+	@demo/install nginx-light || true
+	@cargo build --quiet --release
+	@demo/demo target/release/reload-gate
+
+.PHONY: test
+test: test-programs ## Install what the tests use, where that is possible, and run all of them
+	cargo test --workspace
+
+.PHONY: test-programs
+test-programs: ## Install what the tests use, where that is possible
+	@demo/install $(TEST_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
+
+.PHONY: static
+static: ## Build the static binary
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(STATIC_TARGET)
+	@ls -l $(STATIC)
+
+.PHONY: lint
+lint: ## Check formatting and lints
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
