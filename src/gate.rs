@@ -117,8 +117,8 @@ enum Activity {
         candidate: Arc<Manifest>,
         late: bool,
     },
-    /// Looking again after the proof: was it this content that the application read?
-    Concluding(Arc<Manifest>),
+    /// Looking again after the proof, before it is reported: was it this content that the application read?
+    Concluding(Arc<Manifest>, Event),
     Finished,
 }
 
@@ -300,6 +300,9 @@ impl Gate {
 
     fn looked(&mut self, now: Instant, look: Result<Seen, Trouble>, effects: &mut Vec<Effect>) {
         let activity = std::mem::replace(&mut self.activity, Activity::Idle);
+        if let Activity::Concluding(_, proof) = &activity {
+            effects.push(Effect::Report(proof.clone()));
+        }
         if self.still_moving(now, &look) {
             return;
         }
@@ -309,7 +312,7 @@ impl Gate {
             (Activity::Confirming(candidate, judgement), Ok(seen)) if self.stayed(&candidate, &seen) => {
                 self.sentence(now, candidate, judgement, effects);
             }
-            (Activity::Concluding(candidate), Ok(seen)) if self.stayed(&candidate, &seen) => {
+            (Activity::Concluding(candidate, _), Ok(seen)) if self.stayed(&candidate, &seen) => {
                 self.live(candidate, effects);
             }
             // What was judged, or read by the application, was another content, or some of it was: start over when it is at
@@ -469,13 +472,11 @@ impl Gate {
         match proof {
             Proof::Proven { pid, message, after } => {
                 let event = Event::new(Kind::Verified).about(digest).message(message);
-                effects.push(Effect::Report(Event { pid, duration: Some(after), ..event }));
-                self.conclude(candidate, effects);
+                self.conclude(candidate, Event { pid, duration: Some(after), ..event }, effects);
             }
             Proof::NotAsked => {
                 let event = Event::new(Kind::Unverified).about(digest).message("no proof was asked for");
-                effects.push(Effect::Report(Event { level: Level::Info, ..event }));
-                self.conclude(candidate, effects);
+                self.conclude(candidate, Event { level: Level::Info, ..event }, effects);
             }
             Proof::Missing { .. } if late => self.judge(candidate, effects),
             Proof::Missing { message, help } => {
@@ -513,10 +514,15 @@ impl Gate {
         self.retry = backoff(kind, attempt).map(|wait| now + wait);
     }
 
-    /// The application has read its configuration; one more look tells whether that was `candidate`.
-    fn conclude(&mut self, candidate: Arc<Manifest>, effects: &mut Vec<Effect>) {
+    /// The application has read its configuration; one more look tells whether that was `candidate`. `proof` is reported after
+    /// it, so that who acts on the report finds the gate at rest.
+    fn conclude(&mut self, candidate: Arc<Manifest>, proof: Event, effects: &mut Vec<Effect>) {
         self.known_good = Some(candidate.clone());
-        self.begin(Effect::Look, Activity::Concluding(candidate), effects);
+        if self.stop_by.is_some() {
+            effects.push(Effect::Report(proof));
+        } else {
+            self.begin(Effect::Look, Activity::Concluding(candidate, proof), effects);
+        }
     }
 
     /// `candidate` is live.

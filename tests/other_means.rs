@@ -77,7 +77,7 @@ fn commands_reload_and_prove() {
 fn a_proof_that_does_not_come_is_unverified() {
     let directory = tempfile::tempdir().expect("there is room");
     let (url, _) = server(&[500]);
-    let demand = ["--reload-command", "true", "--verify-url", &url, "--verify-timeout", "300ms"];
+    let demand = ["--reload-command", "true", "--verify-url", &url, "--verify-timeout", "1s"];
     let mut gate = gate(directory.path(), &demand);
     gate.wait_for("reloaded");
     let unverified = gate.wait_for("unverified");

@@ -93,6 +93,8 @@ fn a_target_that_is_not_there_is_waited_for() {
     let missing = gate.wait_for("target_missing");
     assert!(missing["message"].as_str().expect("there is one").contains(&format!("`{name}`")), "{missing}");
     assert!(missing["help"].as_str().expect("there is one").contains("shareProcessNamespace"), "{missing}");
+    let age = || std::fs::metadata(here.join("config/app.conf")).ok()?.modified().ok()?.elapsed().ok();
+    eventually("a process that starts now is younger by clock ticks", || age() > Some(Duration::from_millis(50)));
     let _target = counting(here, &name, "");
     let verified = gate.wait_for("verified");
     assert!(verified["message"].as_str().expect("there is one").contains("no signal is needed"), "{verified}");

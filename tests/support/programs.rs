@@ -1,7 +1,7 @@
 //! Real programs, each under a name of its own, so that tests which run side by side do not see each other's.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,14 @@ pub(crate) struct Background(Child);
 impl Background {
     pub(crate) fn start(command: &mut Command) -> Self {
         use std::os::unix::process::CommandExt as _;
-        Self(command.process_group(0).stdin(Stdio::null()).spawn().expect("it starts"))
+        command.process_group(0).stdin(Stdio::null());
+        loop {
+            match command.spawn() {
+                // A child which another test forks holds this program open for writing until it executes its own.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                started => return Self(started.expect("it starts")),
+            }
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
