@@ -3,6 +3,8 @@
 //! A table of contents. What a test needs is in `support`; a test whose program is not installed says so aloud, and fails
 //! where `CI=true`.
 
+#![expect(clippy::print_stderr, reason = "tests say aloud what they skip and what the gate said")]
+
 mod support;
 
 /// The walls between the modules, as data.
