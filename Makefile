@@ -21,7 +21,8 @@ demo: ## Watch the gate protect a real nginx
 
 .PHONY: test
 test: test-programs ## Install what the tests use, where that is possible, and run all of them
-	cargo test --workspace
+	cargo test --workspace --doc --quiet
+	cargo test --workspace --lib --bins --tests
 
 .PHONY: test-programs
 test-programs: ## Install what the tests use, where that is possible

@@ -186,6 +186,7 @@ impl Target {
         Some(match () {
             () if has(status.sigcgt) || has(status.sigblk) => Disposition::Taken,
             () if has(status.sigign) => Disposition::Ignored,
+            () if has(proc::awaited_signals(self.pid())) => Disposition::Taken,
             () => Disposition::Default,
         })
     }

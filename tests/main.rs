@@ -11,6 +11,8 @@ mod support;
 mod architecture;
 /// Arguments, exit codes and every error message.
 mod cli;
+/// The pages agree with the program.
+mod documents;
 /// A thousand changes, and none.
 mod endurance;
 /// A bad configuration never reaches gunicorn.

@@ -84,6 +84,46 @@ fn a_target_without_a_handler_is_waited_for_and_not_killed() {
 }
 
 #[test]
+fn a_target_that_waits_for_its_signal_takes_it() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    for (means, how) in [
+        ("sigwait", "signal.sigwait([signal.SIGHUP])"),
+        ("thread", "t = threading.Thread(target=lambda: signal.sigwait([signal.SIGHUP])); t.start(); t.join()"),
+    ] {
+        let (here, name) = (directory.path().join(means), unique(&means[..3]));
+        std::fs::create_dir_all(&here).expect("there is room");
+        let watch = config(&here, "one");
+        let program = format!(
+            "import signal, threading\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\nopen('ready-{name}', 'w')\n\
+             {how}\nopen('count-{name}', 'w').write('1')\nsignal.pause()\n"
+        );
+        let mut target = python(&here, &name, &program);
+        eventually("it is ready", || is_ready(&here, &name));
+        let mut gate = gate(&watch, &name, &[]);
+        gate.wait_for_any(&["reloaded", "verified"]);
+        config(&here, "two");
+        eventually("it is told", || signals(&here, &name) == 1);
+        assert!(target.is_alive());
+    }
+}
+
+#[test]
+fn a_target_that_waits_for_another_signal_is_not_killed() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("oth"));
+    let program = format!("import signal\nopen('ready-{name}', 'w')\nsignal.sigwait([signal.SIGUSR1])\n");
+    let mut target = python(here, &name, &program);
+    eventually("it is ready", || is_ready(here, &name));
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &name, &[]);
+    let refused = gate.wait_for("target_refused");
+    assert!(refused["message"].as_str().expect("there is one").contains("does not catch SIGHUP"), "{refused}");
+    assert!(target.is_alive());
+}
+
+#[test]
 fn a_target_that_is_not_there_is_waited_for() {
     needs!("python3");
     let directory = tempfile::tempdir().expect("there is room");

@@ -1,0 +1,109 @@
+//! The pages agree with the program.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::support::gate_command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All files below `directory` whose names end so.
+fn files(directory: &str, end: &str) -> Vec<PathBuf> {
+    let (mut found, mut directories) = (Vec::new(), vec![root().join(directory)]);
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).expect("it is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.to_string_lossy().ends_with(end) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// What stands in the first column of the tables under this heading.
+fn table(page: &str, heading: &str) -> BTreeSet<String> {
+    let text = read(page);
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("{page}: no {heading}"));
+    let section = section.split("\n## ").next().unwrap_or(section);
+    let first = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    first.map(str::to_owned).collect()
+}
+
+/// The string literals which follow `before` in the sources, tests left out.
+fn literals(before: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in files("src", ".rs").into_iter().filter(|path| !path.ends_with("tests.rs")) {
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&text);
+        found.extend(code.split(before).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+    }
+    found
+}
+
+#[test]
+fn every_finding_code_is_documented() {
+    assert_eq!(table("docs/stability.md", "Finding codes"), literals("Code::new(\""));
+}
+
+#[test]
+fn every_event_is_documented() {
+    let text = read("src/report.rs");
+    let (_, names) = text.split_once("pub const fn as_str(self) -> &'static str {").expect("events have names");
+    let names = names.split("\n    }\n").next().expect("it ends");
+    let names: BTreeSet<_> =
+        names.split("=> \"").skip(1).map(|rest| rest.split('"').next().expect("it ends")).collect();
+    let documented = table("docs/stability.md", "Events");
+    let missing: Vec<_> = names.iter().filter(|name| !documented.contains(**name)).collect();
+    assert!(!names.is_empty() && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_flag_in_the_pages_exists() {
+    let output = gate_command().args(["run", "--help"]).output().expect("it starts");
+    let help = String::from_utf8(output.stdout).expect("it is UTF-8");
+    let mut unknown = BTreeSet::new();
+    for path in files("docs", ".md").into_iter().chain([root().join("README.md")]) {
+        let text = read(&path);
+        for line in text.lines().filter(|line| line.contains("reload-gate run") || line.contains("`--")) {
+            let flags =
+                line.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).filter(|word| word.starts_with("--"));
+            let known =
+                |flag: &&str| help.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).any(|word| word == *flag);
+            // The flags of the programs that are gated are theirs.
+            unknown.extend(
+                flags
+                    .filter(|flag| flag.len() > 2 && !["--some-thing", "--check-config", "--check"].contains(flag))
+                    .filter(|flag| !known(flag))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn no_link_between_the_pages_is_broken() {
+    let mut broken = Vec::new();
+    let top = std::fs::read_dir(root()).expect("it is there").flatten().map(|entry| entry.path());
+    let top = top.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    for page in top.chain(files("docs", ".md")).chain(files("validators", ".md")) {
+        for target in read(&page).split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())) {
+            let file = target.split('#').next().unwrap_or_default();
+            let local = !file.is_empty() && !file.contains("://");
+            if local && !page.parent().expect("it lies somewhere").join(file).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
