@@ -4,10 +4,12 @@
 //! are in clock ticks since boot (`proc_pid_stat(5)`), a replaced executable is shown with a suffix (`proc_pid_exe(5)`).
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use procfs::FromRead as _;
 use procfs::process::{Process, Stat};
 
 /// A command name in /proc has at most this many bytes.
@@ -56,7 +58,7 @@ pub fn pids() -> impl Iterator<Item = i32> {
 /// The status line of a living process.
 #[must_use]
 pub fn stat(pid: i32) -> Option<Stat> {
-    let stat = Process::new(pid).and_then(|process| process.stat()).ok()?;
+    let stat = Stat::from_read(contents(&format!("/proc/{pid}/stat"), &mut [0; 1024])?).ok()?;
     (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
 }
 
@@ -85,11 +87,16 @@ pub fn awaited_signals(pid: i32) -> u64 {
 /// The command name.
 #[must_use]
 pub fn comm(pid: i32) -> Vec<u8> {
-    let mut comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    if comm.ends_with(b"\n") {
-        comm.pop();
-    }
-    comm
+    let mut buffer = [0; 64];
+    let comm = contents(&format!("/proc/{pid}/comm"), &mut buffer).unwrap_or_default();
+    comm.strip_suffix(b"\n").unwrap_or(comm).to_vec()
+}
+
+/// What a file of /proc says that is shorter than the buffer: one read gives all of it. To look at every process there is is
+/// most of the time between a change and its signal, so system calls are saved here.
+fn contents<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length = std::fs::File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
+    Some(&buffer[..length])
 }
 
 /// The words of the command line, as the process shows them (it may have written over them).

@@ -1,0 +1,60 @@
+//! What the stages of the flow cost by themselves: `cargo bench --bench stages`.
+//!
+//! Each is timed many times in turn, and the median and the 95th percentile are printed. The latency of the whole, from a
+//! change to its signal, is measured from outside (`docs/latency.md`).
+
+#![allow(missing_docs, clippy::print_stdout, reason = "it is a program that prints a table")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reload_gate::snapshot::{Limits, Source, look};
+use reload_gate::target::Selector;
+
+/// The median and the 95th percentile of `times` runs.
+fn measure(times: usize, mut run: impl FnMut()) -> (Duration, Duration) {
+    let mut taken: Vec<_> = (0..times)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed()
+        })
+        .collect();
+    taken.sort_unstable();
+    (taken[times / 2], taken[times * 95 / 100])
+}
+
+fn report(what: &str, (median, slow): (Duration, Duration)) {
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    println!("{what:<44} {:>10.1} {:>10.1}", micros(median), micros(slow));
+}
+
+/// A volume as a kubelet lays it out.
+fn volume(directory: &Path, files: usize, bytes: usize) -> Vec<Source> {
+    let path = directory.join(format!("{files}x{bytes}"));
+    let generation = path.join("..2026_01_01_00_00_00.1");
+    std::fs::create_dir_all(&generation).expect("there is room");
+    std::os::unix::fs::symlink(generation.file_name().expect("it has one"), path.join("..data")).expect("it is new");
+    for index in 0..files {
+        let name = format!("{index}.conf");
+        std::fs::write(generation.join(&name), vec![b'#'; bytes]).expect("there is room");
+        std::os::unix::fs::symlink(Path::new("..data").join(&name), path.join(&name)).expect("it is new");
+    }
+    vec![Source { mount: path.clone(), path, whole_volume: false }]
+}
+
+fn main() {
+    let directory = tempfile::tempdir().expect("there is room");
+    println!("{:<44} {:>10} {:>10}", "", "median µs", "p95 µs");
+    for (files, bytes, times) in [(1, 1 << 10, 2_000), (20, 4 << 10, 500), (1, 1 << 20, 200), (5_000, 256, 20)] {
+        let sources = volume(directory.path(), files, bytes);
+        let read = measure(times, || drop(black_box(look(&sources, Limits::default()))));
+        report(&format!("snapshot: {files} files of {bytes} bytes"), read);
+    }
+    let selector = Selector { process: Some("no-such-process".into()), ..Selector::default() };
+    let processes = std::fs::read_dir("/proc").expect("it is mounted").flatten();
+    let processes = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).count();
+    let found = measure(500, || drop(black_box(selector.find())));
+    report(&format!("target: a search among {processes} processes"), found);
+}
