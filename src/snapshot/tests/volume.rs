@@ -1,0 +1,237 @@
+//! Volumes in every state in which a kubelet may leave them for an instant (`pkg/volume/util/atomic_writer.go`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::super::*;
+use super::{at, seen, source};
+
+/// One step of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A new timestamped directory is made and filled.
+    Stage,
+    /// The link to it is made under another name.
+    Prepare,
+    /// The links of new keys are made.
+    Link,
+    /// The link is renamed to `..data`.
+    Swap,
+    /// The links of removed keys are removed.
+    Unlink,
+    /// The old directory is removed, file by file; this many are left.
+    Remove { left: usize },
+}
+use Step::{Link, Prepare, Remove, Stage, Swap, Unlink};
+
+const OLDER: [Step; 7] = [Stage, Prepare, Link, Swap, Unlink, Remove { left: 1 }, Remove { left: 0 }];
+const NEWER: [Step; 7] = [Stage, Prepare, Swap, Link, Unlink, Remove { left: 1 }, Remove { left: 0 }];
+
+type Files = BTreeMap<String, String>;
+
+/// A generation: these keys, all with that content.
+fn generation(keys: &[&str], content: &str) -> Files {
+    keys.iter().map(|key| ((*key).to_owned(), content.to_owned())).collect()
+}
+
+/// A volume in the middle of an update.
+struct Volume {
+    directory: TempDir,
+    count: u32,
+}
+
+impl Volume {
+    fn new(files: &Files) -> Self {
+        let mut volume = Self { directory: tempfile::tempdir().expect("there is room"), count: 0 };
+        volume.steps(&NEWER, files);
+        volume
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn directory_of(&self, count: u32) -> PathBuf {
+        self.path().join(format!("..2026_11_23_03_52_40.{count:010}"))
+    }
+
+    fn steps(&mut self, steps: &[Step], files: &Files) {
+        steps.iter().for_each(|step| self.step(*step, files));
+    }
+
+    fn step(&mut self, step: Step, files: &Files) {
+        let link = |name: &str| self.path().join(name);
+        match step {
+            Stage => {
+                self.count += 1;
+                for (name, content) in files {
+                    let path = self.directory_of(self.count).join(name);
+                    fs::create_dir_all(path.parent().expect("it has one")).expect("there is room");
+                    fs::write(path, content).expect("there is room");
+                }
+            }
+            Prepare => {
+                let directory = self.directory_of(self.count);
+                symlink(directory.file_name().expect("it has one"), link("..data_tmp")).expect("there is room");
+            }
+            Link => {
+                for name in files.keys().map(|name| name.split('/').next().expect("it has one")) {
+                    // It may be there already.
+                    let _ = symlink(Path::new("..data").join(name), link(name));
+                }
+            }
+            Swap => fs::rename(link("..data_tmp"), link("..data")).expect("it can be swapped"),
+            Unlink => {
+                for entry in fs::read_dir(self.path()).expect("ours").flatten() {
+                    let is_key = !entry.file_name().as_encoded_bytes().starts_with(b"..");
+                    if is_key && !entry.path().exists() {
+                        fs::remove_file(entry.path()).expect("ours");
+                    }
+                }
+            }
+            Remove { left } => self.remove(left),
+        }
+    }
+
+    fn remove(&self, left: usize) {
+        let old = self.directory_of(self.count - 1);
+        let files: Vec<_> = fs::read_dir(&old).into_iter().flatten().flatten().collect();
+        for file in files.iter().skip(left) {
+            let _ = fs::remove_file(file.path()).or_else(|_| fs::remove_dir_all(file.path()));
+        }
+        if left == 0 && old.exists() {
+            fs::remove_dir(old).expect("ours");
+        }
+    }
+}
+
+/// What was read, as a generation.
+fn files(seen: &Seen) -> Files {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
+    seen.tree.iter().map(|(name, content)| (name.display().to_string(), text(content))).collect()
+}
+
+#[test]
+fn every_state_of_an_update_is_one_generation() {
+    // A key that stays, one that goes, one that comes; and directories of them (`items[].path`).
+    let old = generation(&["gone.conf", "kept.conf", "sites/a.conf"], "old");
+    let new = generation(&["came.conf", "kept.conf", "sites/a.conf", "sites/b.conf"], "new");
+    for order in [OLDER, NEWER] {
+        let mut volume = Volume::new(&old);
+        let before = seen(at(volume.path()));
+        assert!(before.settled);
+        assert_eq!(files(&before), old);
+        let mut swapped = false;
+        for (index, step) in order.into_iter().enumerate() {
+            volume.step(step, &new);
+            swapped |= step == Swap;
+            let now = seen(at(volume.path()));
+            let expected = if swapped { &new } else { &old };
+            assert_eq!(&files(&now), expected, "after {:?}", &order[..=index]);
+            // Unsettled is what is seen otherwise than it was committed: links that are missing, or lead nowhere.
+            let agrees = match order {
+                OLDER => [true, true, false, false, true, true, true],
+                _ => [true, true, false, false, true, true, true],
+            };
+            assert_eq!(now.settled, agrees[index], "after {:?}", &order[..=index]);
+        }
+        let after = seen(at(volume.path()));
+        assert!(after.delivered >= before.delivered);
+    }
+}
+
+#[test]
+fn a_projection_of_the_same_content_is_the_same_digest() {
+    let content = generation(&["a", "d/b"], "1");
+    let mut volume = Volume::new(&content);
+    let before = seen(at(volume.path()));
+    for order in [OLDER, NEWER] {
+        volume.steps(&order, &content);
+        let after = seen(at(volume.path()));
+        assert_eq!(after.manifest.digest(), before.manifest.digest());
+    }
+    // The same files without a volume around them are the same configuration.
+    let plain = super::plain(&[("a", "1"), ("d/b", "1")]);
+    assert_eq!(super::digest(plain.path()), before.manifest.digest());
+}
+
+#[test]
+fn a_key_alone_is_followed_through_every_state() {
+    let (old, new) = (generation(&["app.conf", "gone"], "old"), generation(&["app.conf", "came"], "new"));
+    for order in [OLDER, NEWER] {
+        let mut volume = Volume::new(&old);
+        for (index, step) in order.into_iter().enumerate() {
+            volume.step(step, &new);
+            let swapped = order[..=index].contains(&Swap);
+            let content = if swapped { "new" } else { "old" };
+            let alone = seen(at(&volume.path().join("app.conf")));
+            assert_eq!(files(&alone), [("app.conf".to_owned(), content.to_owned())].into());
+            // Whoever names one key by the sidecar's variable `FILE` means the whole volume.
+            let whole = Source { whole_volume: true, ..source(&volume.path().join("app.conf")) };
+            let whole = seen(look(&[whole], Limits::default()));
+            assert_eq!(&files(&whole), if swapped { &new } else { &old });
+        }
+    }
+}
+
+#[test]
+fn a_key_that_comes_or_goes_is_not_missing_until_the_update_is_over() {
+    let (old, new) = (generation(&["gone"], "old"), generation(&["came"], "new"));
+    for order in [OLDER, NEWER] {
+        let mut volume = Volume::new(&old);
+        let mut looks = Vec::new();
+        for step in order {
+            volume.step(step, &new);
+            looks.push(["came", "gone"].map(|key| match at(&volume.path().join(key)).result {
+                Ok(_) => "there",
+                Err(trouble) if trouble.settled => "missing",
+                Err(_) => "moving",
+            }));
+        }
+        let expected = match order {
+            OLDER => [
+                ["missing", "there"],
+                ["missing", "there"],
+                ["moving", "there"],
+                ["there", "moving"],
+                ["there", "missing"],
+                ["there", "missing"],
+                ["there", "missing"],
+            ],
+            _ => [
+                ["missing", "there"],
+                ["missing", "there"],
+                ["moving", "moving"],
+                ["there", "moving"],
+                ["there", "missing"],
+                ["there", "missing"],
+                ["there", "missing"],
+            ],
+        };
+        assert_eq!(looks, expected, "{order:?}");
+    }
+}
+
+#[test]
+fn a_volume_that_leads_out_of_itself_is_refused() {
+    let volume = tempfile::tempdir().expect("there is room");
+    for target in ["/etc", "../elsewhere", "..generation/deeper"] {
+        let _ = fs::remove_file(volume.path().join("..data"));
+        symlink(target, volume.path().join("..data")).expect("there is room");
+        let said = super::refused(at(volume.path()));
+        assert!(said.starts_with("escaping-link: ") && said.contains(&format!("to `{target}`")), "{said}");
+    }
+}
+
+#[test]
+fn a_volume_whose_directory_is_gone_is_moving() {
+    let volume = Volume::new(&generation(&["a"], "1"));
+    fs::remove_dir_all(volume.directory_of(1)).expect("ours");
+    let trouble = at(volume.path()).result.expect_err("there is nothing to read");
+    assert!(!trouble.settled);
+    assert!(trouble.findings[0].message.ends_with("keeps vanishing while it is read"), "{trouble:?}");
+}
