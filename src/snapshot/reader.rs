@@ -61,6 +61,8 @@ pub(super) struct Reader<'a> {
     spots: Spots,
     delivered: SystemTime,
     settled: bool,
+    /// Links that lead in circles make more paths than anybody can follow: the first that is too deep is the last.
+    too_deep: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -75,6 +77,7 @@ impl<'a> Reader<'a> {
             spots: Spots::default(),
             delivered: SystemTime::UNIX_EPOCH,
             settled: true,
+            too_deep: false,
         }
     }
 
@@ -165,9 +168,14 @@ impl<'a> Reader<'a> {
     }
 
     fn dir(&mut self, dir: &Dir) -> Step {
+        if self.too_deep {
+            return Ok(());
+        }
         if dir.depth > MAX_DEPTH {
+            self.too_deep = true;
             let finding = Finding::error(TOO_DEEP, format!("directories are nested deeper than {MAX_DEPTH}"));
-            self.findings.push(finding.at(Place::file(dir.path.display().to_string())));
+            let help = format!("does a link lead in a circle? this is `{}`", dir.name.display());
+            self.findings.push(finding.at(Place::file(dir.path.display().to_string())).help(help));
             return Ok(());
         }
         let entries = self.list(dir)?;

@@ -279,6 +279,19 @@ fn links_stay_inside_the_sources() {
 }
 
 #[test]
+fn links_in_a_circle_come_to_an_end() {
+    let here = plain(&[("a", "1")]);
+    for name in 0..10 {
+        symlink(".", here.path().join(format!("circle{name}"))).expect("there is room");
+    }
+    let said = refused(in_time(here.path()));
+    assert!(said.contains("too-deep") && said.contains("circle0/circle0/"), "{said}");
+    let here = plain(&[("a", "1")]);
+    symlink("itself", here.path().join("itself")).expect("there is room");
+    assert!(refused(at(here.path())).starts_with("unreadable-file: cannot read `"));
+}
+
+#[test]
 fn limits_name_the_file_and_the_flag() {
     let here = plain(&[("a", "12345"), ("b", "12345"), ("c", "1")]);
     let with = |bytes, files| look(&[source(here.path())], Limits { bytes, files });
