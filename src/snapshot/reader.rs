@@ -49,6 +49,16 @@ struct Dir {
     watched: bool,
 }
 
+impl Dir {
+    /// Whether this is what `..data` in `volume` still leads to. If it is not, a kubelet may have removed some of it before
+    /// that was listed: it does so only after the swap, and then at once.
+    fn is_current(&self, volume: &Self) -> Step {
+        let target = rustix::fs::readlinkat(&volume.fd, DATA, Vec::new());
+        let is_current = target.is_ok_and(|target| self.path.ends_with(OsStr::from_bytes(target.as_bytes())));
+        if is_current { Ok(()) } else { Err(Vanished(self.path.clone())) }
+    }
+}
+
 /// One pass over the sources.
 pub(super) struct Reader<'a> {
     sources: &'a [Source],
@@ -119,7 +129,9 @@ impl<'a> Reader<'a> {
                 let Some(fd) = self.open_dir(rustix::fs::CWD, path.as_os_str(), OFlags::empty(), &path)? else {
                     return Ok(());
                 };
-                self.dir(&Dir { fd, path, name: name.into(), depth: 0, watched: true })
+                self.dir(&Dir { fd, path: path.clone(), name: name.into(), depth: 0, watched: true })?;
+                // Led elsewhere meanwhile, what it led to may have been removed in part before it was read.
+                if real(&source.path)? == path { Ok(()) } else { Err(Vanished(path)) }
             }
             Ok(_) => self.single(source, name),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -148,7 +160,8 @@ impl<'a> Reader<'a> {
             }
             self.spots.volume(&dir.path);
             if let Some(data) = self.pin(&dir)? {
-                return self.entry_as(&data, file, &name);
+                self.entry_as(&data, file, &name)?;
+                return data.is_current(&dir);
             }
         }
         self.entry_as(&dir, file, &name)
@@ -205,7 +218,7 @@ impl<'a> Reader<'a> {
                 self.entry(dir, entry)?;
             }
         }
-        Ok(())
+        data.is_current(dir)
     }
 
     /// Opens the directory that `..data` leads to at this moment, so that all that is read is of one generation.

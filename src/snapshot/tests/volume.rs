@@ -1,9 +1,11 @@
 //! Volumes in every state in which a kubelet may leave them for an instant (`pkg/volume/util/atomic_writer.go`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -214,6 +216,57 @@ fn a_key_that_comes_or_goes_is_not_missing_until_the_update_is_over() {
         };
         assert_eq!(looks, expected, "{order:?}");
     }
+}
+
+/// Many directories, each of which is empty for an instant before it is removed.
+fn many(directory: &str) -> Vec<String> {
+    (0..20).map(|key| format!("{directory}{key}/key")).collect()
+}
+
+/// Changes a volume without a pause, and looks at `path` in it meanwhile, until `enough` looks have found something.
+fn race(path: &str, keys: &[String], enough: usize) {
+    let generation = |content: &str| keys.iter().map(|key| (key.clone(), content.to_owned())).collect();
+    let mut volume = Volume::new(&generation("0"));
+    let source = volume.path().join(path);
+    let done = AtomicBool::new(false);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for content in 1.. {
+                // No key comes or goes, so there is nothing to link.
+                volume.steps(&[Stage, Prepare, Swap, Remove { left: 0 }], &generation(&content.to_string()));
+                if done.load(Ordering::Relaxed) || Instant::now() > deadline {
+                    break;
+                }
+            }
+        });
+        let (mut read, mut newest) = (0, 0);
+        let all = keys.iter().filter(|key| Path::new(key).starts_with(path)).count();
+        while read < enough && Instant::now() < deadline {
+            // A reader that is outrun says so, and that it may be over in an instant.
+            let Ok(seen) = at(&source).result.map_err(|trouble| assert!(!trouble.settled, "{trouble:?}")) else {
+                continue;
+            };
+            let files = files(&seen);
+            let contents: BTreeSet<u32> = files.values().map(|content| content.parse().expect("a number")).collect();
+            let is_whole = files.len() == all && contents.len() == 1 && contents.first() >= Some(&newest);
+            done.fetch_or(!is_whole, Ordering::Relaxed);
+            assert!(is_whole, "{files:?} is no generation since {newest}");
+            (read, newest) = (read + 1, contents.first().copied().expect("there is one"));
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(read == enough, "it was read {read} times only");
+    });
+}
+
+#[test]
+fn a_reader_racing_a_kubelet_never_mixes_generations() {
+    race("", &many(""), 2_000);
+}
+
+#[test]
+fn a_reader_of_a_directory_in_a_volume_never_mixes_generations() {
+    race("sites", &many("sites/"), 2_000);
 }
 
 #[test]
