@@ -58,3 +58,32 @@ fn warning(path: &Path, who: &str) -> Event {
             "a ConfigMap or Secret that is mounted with `subPath` is never updated; mount the whole volume".into(),
         ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_mount_of_a_single_file_never_changes() {
+        let root = tempfile::tempdir().expect("there is room");
+        fs::create_dir_all(root.path().join("etc/app/volume")).expect("there is room");
+        fs::write(root.path().join("etc/app/sub.conf"), "").expect("there is room");
+        let points = ["/", "/etc/app/volume", "/etc/app/sub.conf", "/etc/hosts"].map(PathBuf::from);
+        let cases: [(&str, &[&str]); 6] = [
+            ("/etc/app/sub.conf", &["/etc/app/sub.conf"]),
+            ("/etc/app", &["/etc/app/sub.conf"]),
+            ("/etc/app/volume", &[]),
+            ("/etc/app/volume/app.conf", &[]),
+            ("/etc/ap", &[]),
+            ("/srv", &[]),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(
+                frozen(root.path(), &points, Path::new(path)),
+                expected.iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
+        }
+    }
+}
