@@ -4,7 +4,9 @@
 //! are in clock ticks since boot (`proc_pid_stat(5)`), a replaced executable is shown with a suffix (`proc_pid_exe(5)`).
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -135,7 +137,20 @@ pub fn in_own_root(process: &Process, path: PathBuf) -> PathBuf {
 #[must_use]
 pub fn mount_points(pid: i32) -> Vec<PathBuf> {
     let mounts = Process::new(pid).and_then(|process| process.mountinfo());
-    mounts.map(|mounts| mounts.into_iter().map(|mount| mount.mount_point).collect()).unwrap_or_default()
+    mounts.map(|mounts| mounts.into_iter().map(|mount| unescaped(&mount.mount_point)).collect()).unwrap_or_default()
+}
+
+/// A path in which the kernel wrote blanks and backslashes as three octal digits (`mangle_path()` in `fs/seq_file.c`).
+fn unescaped(path: &Path) -> PathBuf {
+    let mut bytes = path.as_os_str().as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    while let Some((first, rest)) = bytes.split_first() {
+        let digits = rest.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(escaped.unwrap_or(*first));
+        bytes = if escaped.is_some() { &rest[3..] } else { rest };
+    }
+    OsString::from_vec(plain).into()
 }
 
 /// Whether `process` descends from the process that asks.
@@ -187,6 +202,18 @@ mod tests {
         assert!(own.is_alive());
         assert!(own.started().expect("the clocks are set") <= SystemTime::now());
         assert!(!Identity { start: own.start + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_mount_point_is_read_as_it_was_named() {
+        for (written, named) in [
+            ("/etc/app", "/etc/app"),
+            (r"/a\040b\011c\012d\134e\043", "/a b\tc\nd\\e#"),
+            (r"/a\\04", r"/a\\04"),
+            (r"/ä\0409", "/ä 9"),
+        ] {
+            assert_eq!(unescaped(Path::new(written)), Path::new(named));
+        }
     }
 
     #[test]

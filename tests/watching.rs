@@ -175,14 +175,21 @@ fn a_single_file_mount_is_warned_about() {
         return skip("user and mount namespaces are not allowed here");
     }
     let directory = tempfile::tempdir().expect("there is room");
-    let (image, file) = (directory.path().join("image.conf"), directory.path().join("app.conf"));
+    // Neither a blank in the name nor a link on the way hides it.
+    let inside = directory.path().join("with a blank");
+    std::fs::create_dir(&inside).and_then(|()| symlink(&inside, directory.path().join("link"))).expect("there is room");
+    let (image, file) = (directory.path().join("image.conf"), inside.join("app.conf"));
     std::fs::write(&image, "one").and_then(|()| std::fs::write(&file, "")).expect("there is room");
     let mut mounted = command("unshare");
     mounted
         .args(["-U", "-r", "-m", "sh", "-c", "mount --bind \"$0\" \"$1\" && shift && exec \"$@\""])
         .arg(&image)
         .arg(&file);
-    mounted.arg(gate_command().get_program()).args(["run", "--watch"]).arg(&file).args(JUDGE_ONLY);
+    mounted
+        .arg(gate_command().get_program())
+        .args(["run", "--watch"])
+        .arg(directory.path().join("link/app.conf"))
+        .args(JUDGE_ONLY);
     let mut gate = Gate::start(mounted);
     let warned = gate.wait_for("watch_degraded");
     assert!(warned["message"].as_str().expect("there is one").contains("mount of a single file"), "{warned}");

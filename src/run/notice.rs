@@ -15,7 +15,9 @@ pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event
     let mut events = vec![Event { findings, ..Event::new(Kind::Started).message(started(config)) }];
     let own = proc::mount_points(i32::try_from(std::process::id()).unwrap_or_default());
     for source in &config.sources {
-        events.extend(frozen(Path::new("/"), &own, &source.path).iter().map(|path| warning(path, "the gate")));
+        // Mount points have no links in their names, but the way to a source may (`/var/run`).
+        let path = source.path.canonicalize().unwrap_or_else(|_| source.path.clone());
+        events.extend(frozen(Path::new("/"), &own, &path).iter().map(|path| warning(path, "the gate")));
     }
     events
 }
