@@ -104,7 +104,10 @@ fn contents<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
 /// The words of the command line, as the process shows them (it may have written over them).
 #[must_use]
 pub fn cmdline(pid: i32) -> Vec<String> {
-    Process::new(pid).and_then(|process| process.cmdline()).unwrap_or_default()
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    // A process that wrote over them leaves zeros behind what it shows; an empty word in between is one.
+    let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Vec::new() };
+    bytes[..=last].split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// The command line as one line.
@@ -202,6 +205,21 @@ mod tests {
         assert!(own.is_alive());
         assert!(own.started().expect("the clocks are set") <= SystemTime::now());
         assert!(!Identity { start: own.start + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
+    fn a_command_line_is_every_word_of_it() {
+        let mut cat = std::process::Command::new("cat");
+        let words = [OsString::from("--"), "".into(), "a b".into(), OsString::from_vec(b"\xff".to_vec()), "-".into()];
+        // It opens none of them: its standard input is first, and stays open.
+        let mut child =
+            cat.arg("-").args(&words).stdin(std::process::Stdio::piped()).spawn().expect("cat is installed");
+        let pid = i32::try_from(child.id()).expect("it fits");
+        // For an instant after execve(2) there is none.
+        let shown = std::iter::repeat_with(|| cmdline(pid)).find(|shown| !shown.is_empty()).expect("it is endless");
+        child.kill().and_then(|()| child.wait()).expect("it is ours");
+        assert_eq!(shown, ["cat", "-", "--", "", "a b", "\u{fffd}", "-"]);
     }
 
     #[test]

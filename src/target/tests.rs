@@ -21,7 +21,8 @@ impl Own {
         let reset = ["--default-signal", "--block-signal=", "--"];
         let mut command = std::process::Command::new("env");
         command.args(if words[0].starts_with("--") { &reset[..1] } else { &reset[..0] }).args(words);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("env is installed");
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("env is installed");
         let mut line = String::new();
         let stdout: &mut ChildStdout = child.stdout.as_mut().expect("it is piped");
         BufReader::new(stdout).read_line(&mut line).expect("it is text");

@@ -81,7 +81,7 @@ impl Check {
         let mut words = Vec::new();
         for word in running.unwrap_or(&self.command) {
             match word.as_str() {
-                "{argv}" => words.extend(own.iter().filter(|word| !word.is_empty()).map(OsString::from)),
+                "{argv}" => words.extend(own.iter().map(OsString::from)),
                 "{options}" => words.extend(options(&own, &self.options).into_iter().map(OsString::from)),
                 "{exe}" => words.push(place.exe().ok_or_else(|| Box::new(hidden(place)))?.into_os_string()),
                 word => words.push(fill(word, directory, main)?),
@@ -181,10 +181,9 @@ fn fill(word: &str, directory: &Path, main: &Result<PathBuf, Box<Finding>>) -> R
 /// one word (nginx: `nginx: master process nginx -c FILE`) is taken at its word: it has been split at spaces, and a value
 /// goes on until the next option.
 fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
-    let shown = cmdline.iter().filter(|word| !word.is_empty());
-    let one_word = shown.clone().count() == 1;
-    let words: Vec<&str> =
-        if one_word { shown.flat_map(|word| word.split(' ')).collect() } else { shown.map(String::as_str).collect() };
+    let one_word = cmdline.len() == 1;
+    let shown = cmdline.iter().map(String::as_str);
+    let words: Vec<&str> = if one_word { shown.flat_map(|word| word.split(' ')).collect() } else { shown.collect() };
     let is_option = |word: &str| word.len() > 1 && word.starts_with('-');
     let mut kept = Vec::new();
     let mut words = words.into_iter().skip(1).peekable();
@@ -253,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_options_of_a_command_line_are_read_back() {
-        let haproxy = words(&["haproxy", "-W", "-f", "/a b.cfg", "-f/c.cfg", "-sf", "12", "-x", "sock"]);
-        assert_eq!(options(&haproxy, &words(&["-f"])), ["-f", "/a b.cfg", "-f/c.cfg"]);
+        let haproxy = words(&["haproxy", "-W", "-f", "/a b.cfg", "-f/c.cfg", "-L", "", "-sf", "12", "-x", "sock"]);
+        assert_eq!(options(&haproxy, &words(&["-f", "-L"])), ["-f", "/a b.cfg", "-f/c.cfg", "-L", ""]);
     }
 }
