@@ -1,1 +1,240 @@
+use std::fs;
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn command(words: &[&str]) -> Command {
+    Command { words: words.iter().map(Into::into).collect(), like: None, unset: Vec::new(), timeout: PATIENCE }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(future)
+}
+
+#[track_caller]
+fn finished(words: &[&str]) -> Finished {
+    block_on(run(&command(words))).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn shell(script: &str) -> Finished {
+    finished(&["sh", "-c", script])
+}
+
+/// A duration that nobody else sleeps for, so that the sleeper is known by its command line.
+fn nap() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{}.{}", 1_000_000 + std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn sleeps(nap: &str) -> bool {
+    proc::pids().any(|pid| proc::cmdline(pid) == ["sleep", nap])
+}
+
+#[track_caller]
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came true: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_command_ends_as_it_ends() {
+    for code in [0, 1, 2, 75, 125, 126, 127, 255] {
+        assert_eq!(shell(&format!("exit {code}")).end, End::Exited(code));
+    }
+    for signal in [6, 9, 11, 15] {
+        assert_eq!(shell(&format!("kill -{signal} $$")).end, End::Killed(signal));
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_no_end() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(path("text"), "no program").expect("there is room");
+    fs::write(path("broken"), "no program").expect("there is room");
+    fs::set_permissions(path("broken"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let cases = [
+        ("no-such-program".to_owned(), "`no-such-program` is not installed here, or not on the PATH".to_owned()),
+        (path("none"), format!("`{}` is not installed here, or not on the PATH", path("none"))),
+        (path("text"), format!("cannot execute `{}`: Permission denied (os error 13)", path("text"))),
+        (path(""), format!("cannot execute `{}`: Permission denied (os error 13)", path(""))),
+        (path("broken"), format!("cannot execute `{}`: Exec format error (os error 8)", path("broken"))),
+    ];
+    for (program, expected) in cases {
+        let error = block_on(run(&command(&[&program, "argument"]))).expect_err("it cannot be started");
+        assert_eq!(error.to_string(), expected);
+    }
+    assert!(matches!(block_on(run(&command(&[]))), Err(NotStarted::Missing(_))));
+}
+
+#[test]
+fn both_outputs_are_kept_in_order() {
+    let finished = shell("echo one; echo two >&2; printf 'thr\\377ee'");
+    assert_eq!(finished.output, "one\ntwo\nthr\u{fffd}ee");
+}
+
+#[test]
+fn what_is_printed_beyond_the_limit_is_dropped_and_blocks_nobody() {
+    let finished = shell("echo begin; head -c 10000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
+    assert_eq!(finished.end, End::Exited(3));
+    assert_eq!(finished.output.len(), OUTPUT_LIMIT);
+    assert!(finished.output.starts_with("begin\nxxx") && finished.output.ends_with("xxx"));
+}
+
+#[test]
+fn a_command_is_given_no_more_than_it_needs() {
+    let environment = finished(&["env"]).output;
+    let mut names: Vec<_> = environment.lines().map(|line| line.split('=').next().unwrap_or_default()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["LC_ALL", "PATH"], "the environment is that of the test otherwise, which has far more");
+    assert_eq!(shell("pwd; cat; id -u").output, format!("/\n{}\n", rustix::process::geteuid().as_raw()));
+    // What is open here is not open there.
+    let held = tempfile::NamedTempFile::new().expect("there is room");
+    let open = finished(&["ls", "-l", "/proc/self/fd"]).output;
+    assert!(open.contains("/dev/null") && open.contains("pipe:"), "{open}");
+    assert!(!open.contains(held.path().to_str().expect("it is UTF-8")), "{open}");
+    // It leads a group of its own.
+    assert_eq!(shell("test $$ = $(cut -d ' ' -f 5 /proc/$$/stat)").end, End::Exited(0));
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_killed_with_all_that_it_started() {
+    // A child, a grandchild whose parent is gone, a child that left the group, and one that does not want to end.
+    let naps = [nap(), nap(), nap(), nap()];
+    let [child, orphan, stray, stubborn] = &naps;
+    let script = format!(
+        "echo begun; sleep {child} & (sleep {orphan} &); setsid sleep {stray} & (trap '' TERM HUP INT; sleep {stubborn}) & wait"
+    );
+    let limited = Command { timeout: Duration::from_millis(300), ..command(&["sh", "-c", &script]) };
+    let finished = block_on(async {
+        let all = async {
+            while !naps.iter().all(|nap| sleeps(nap)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(run(&limited), tokio::time::timeout(PATIENCE, all)).0
+    });
+    let finished = finished.expect("it started");
+    assert_eq!((finished.end, finished.output.as_str()), (End::TimedOut, "begun\n"));
+    assert!(finished.duration >= limited.timeout && finished.duration < PATIENCE, "{finished:?}");
+    eventually("all of them are dead", || !naps.iter().any(|nap| sleeps(nap)));
+}
+
+#[test]
+fn what_a_command_leaves_in_its_group_dies_with_it() {
+    let nap = nap();
+    let finished = shell(&format!("sleep {nap} & echo left"));
+    assert_eq!((finished.end, finished.output.as_str()), (End::Exited(0), "left\n"));
+    eventually("it is dead", || !sleeps(&nap));
+}
+
+#[test]
+fn a_daemon_that_holds_the_output_is_not_waited_for() {
+    let nap = nap();
+    let finished = shell(&format!("setsid sleep {nap} & echo $!; exit 4"));
+    assert_eq!(finished.end, End::Exited(4));
+    assert!(finished.duration < PATIENCE);
+    let pid = finished.output.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
+    // It may not have got as far as its session, and be dead already.
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+}
+
+#[test]
+fn a_command_that_nobody_waits_for_any_more_is_killed() {
+    let naps = [nap(), nap()];
+    let script = format!("sleep {} & setsid sleep {} & wait", naps[0], naps[1]);
+    block_on(async {
+        let command = command(&["sh", "-c", &script]);
+        let begun = async {
+            while !naps.iter().all(|nap| sleeps(nap)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = run(&command) => panic!("{ended:?}"),
+            begun = tokio::time::timeout(PATIENCE, begun) => begun.expect("it has begun"),
+        }
+    });
+    eventually("both are dead", || !naps.iter().any(|nap| sleeps(nap)));
+}
+
+#[test]
+fn many_commands_run_side_by_side() {
+    let commands: Vec<_> = (0..20).map(|code| command(&["sh", "-c", &format!("echo {code}; exit {code}")])).collect();
+    let ends = block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for command in commands {
+            tasks.spawn(async move { run(&command).await });
+        }
+        tasks.join_all().await
+    });
+    let mut codes: Vec<_> = ends
+        .into_iter()
+        .map(|finished| finished.expect("it started"))
+        .map(|finished| (finished.end, finished.output.trim().to_owned()))
+        .collect();
+    codes.sort_by_key(|(_, output)| output.parse::<i32>().expect("a number"));
+    assert_eq!(codes, (0..20).map(|code| (End::Exited(code), code.to_string())).collect::<Vec<_>>());
+}
+
+/// As whom nobody can run.
+const NOBODY: Like = Like { process: Identity { pid: i32::MAX, start: 7 }, root: true };
+
+#[test]
+fn a_command_like_a_process_is_our_own_binary_again() {
+    let like = |like, unset: &[&str]| {
+        let unset = unset.iter().map(|name| (*name).to_owned()).collect();
+        let words = enter::words(like, &Command { unset, ..command(&["nginx", "-t"]) }).expect("there is one");
+        assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
+        words[1..].iter().map(|word| word.to_str().expect("it is UTF-8").to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(like(NOBODY, &[]), "enter 2147483647 7 root -- nginx -t");
+    let same = Like { root: false, ..NOBODY };
+    assert_eq!(like(same, &["NGINX", "FOO"]), "enter 2147483647 7 same --unset=NGINX --unset=FOO -- nginx -t");
+}
+
+#[test]
+fn what_the_door_says_is_told_from_what_the_command_says() {
+    let says = |like, end, output: &str| {
+        let finished = Finished { end, output: output.into(), duration: Duration::ZERO };
+        match enter::outcome(&Command { like, ..command(&["nginx"]) }, finished) {
+            Ok(finished) => format!("{:?}", finished.end),
+            Err(error) => error.to_string(),
+        }
+    };
+    let cases = [
+        (
+            Some(NOBODY),
+            End::Exited(127),
+            "reload-gate enter: nginx: No such file\n",
+            "`nginx` is not installed here, or not on the PATH",
+        ),
+        (Some(NOBODY), End::Exited(126), "reload-gate enter: nginx: denied\n", "cannot execute `nginx`: nginx: denied"),
+        (Some(NOBODY), End::Exited(125), "reload-gate enter: cannot look\n", "cannot look"),
+        // The command's own words and codes.
+        (Some(NOBODY), End::Exited(127), "sh: nginx: not found\n", "Exited(127)"),
+        (Some(NOBODY), End::Exited(0), "reload-gate enter: \n", "Exited(0)"),
+        (Some(NOBODY), End::TimedOut, "reload-gate enter: \n", "TimedOut"),
+        (None, End::Exited(125), "reload-gate enter: cannot look\n", "Exited(125)"),
+    ];
+    for (like, end, output, expected) in cases {
+        assert_eq!(says(like, end, output), expected, "{end:?} {output}");
+    }
+}
+
+#[test]
+fn nobody_can_be_like_a_process_that_is_not_there() {
+    let (message, code) = enter::main(NOBODY, &[], &["true".into()]);
+    assert_eq!(code, 125);
+    assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
+}

@@ -261,12 +261,12 @@ fn race(path: &str, keys: &[String], enough: usize) {
 
 #[test]
 fn a_reader_racing_a_kubelet_never_mixes_generations() {
-    race("", &many(""), 1_000);
+    race("", &many(""), 500);
 }
 
 #[test]
 fn a_reader_of_a_directory_in_a_volume_never_mixes_generations() {
-    race("sites", &many("sites/"), 1_000);
+    race("sites", &many("sites/"), 500);
 }
 
 #[test]
