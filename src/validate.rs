@@ -123,8 +123,9 @@ impl Main {
             1 => tree.keys().next().cloned(),
             _ => None,
         };
-        // With several sources the names are whole paths, and the file is meant wherever it is.
-        let named = |main: &PathBuf| tree.keys().find(|name| *name == main || name.ends_with(main)).cloned();
+        // With several sources the names are whole paths, and the file is meant wherever it is; the nearest, if there are many.
+        let same = |main: &PathBuf| tree.keys().filter(|name| name.ends_with(main)).cloned().collect::<Vec<_>>();
+        let named = |main: &PathBuf| same(main).into_iter().min_by_key(|name| name.components().count());
         match self {
             Self::Given(main) => named(main).ok_or_else(|| {
                 let message = format!("`{}` is not in the configuration", main.display());

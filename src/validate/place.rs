@@ -71,15 +71,21 @@ impl Place {
             return if self.is_elsewhere() { name.into() } else { gate_path(name, sources) };
         };
         let root = if self.is_elsewhere() { &source.mount } else { &source.path };
-        // A source that is a file is its only name.
-        if source.path.is_file() { root.clone() } else { root.join(name) }
+        match root.parent() {
+            // It stands for the files beside it, though it may be gone itself.
+            Some(volume) if source.whole_volume && !source.path.is_dir() => volume.join(name),
+            // A source that is a file is its only name.
+            _ if source.path.is_file() => root.clone(),
+            _ => root.join(name),
+        }
     }
 
     /// The directory of the first source.
     pub(super) fn directory(&self, sources: &[Source]) -> PathBuf {
         let Some(source) = sources.first() else { return PathBuf::from("/") };
         let path = if self.is_elsewhere() { &source.mount } else { &source.path };
-        if source.path.is_file() { path.parent().unwrap_or(path).into() } else { path.clone() }
+        let is_file = source.path.is_file() || (source.whole_volume && !source.path.is_dir());
+        if is_file { path.parent().unwrap_or(path).into() } else { path.clone() }
     }
 
     /// The place in words.

@@ -211,6 +211,11 @@ fn a_command_is_given_the_file_and_the_directory() {
     // A source that is one file is that file.
     let single = [source(&here.path().join("app.conf"))];
     assert_eq!(placeholders(Main::Only, &["app.conf"], &single), of("app.conf"));
+    // By the shell sidecar's variable it stands for the volume around it, whether or not it is there.
+    for named in ["app.conf", "gone.conf"] {
+        let volume = [Source { whole_volume: true, ..source(&here.path().join(named)) }];
+        assert_eq!(placeholders(Main::Given("a b.conf".into()), &["app.conf", "a b.conf"], &volume), of("a b.conf"));
+    }
 }
 
 #[test]
@@ -241,6 +246,9 @@ fn the_file_to_begin_with_is_found_or_asked_for() {
         (given("a.conf"), vec!["b.conf"], Err("missing-main-file")),
         (usual("a.conf"), vec!["b.conf"], Ok("b.conf")),
         (usual("a.conf"), vec!["b.conf", "c.conf"], Err("no-main-file")),
+        // The nearest of that name, though others are sorted before it.
+        (given("nginx.conf"), vec!["backup/nginx.conf", "conf.d/x.conf", "nginx.conf"], Ok("nginx.conf")),
+        (usual("nginx.conf"), vec!["a/b/nginx.conf", "b/nginx.conf"], Ok("b/nginx.conf")),
         // A part of a name is not the name.
         (usual("nginx.conf"), vec!["my-nginx.conf", "x"], Err("no-main-file")),
         (Main::Only, vec!["x"], Ok("x")),
