@@ -145,7 +145,9 @@ impl Patterns {
         let number = |name| group(name).and_then(|text| text.parse().ok());
         match group("file") {
             Some(file) => {
-                finding.at(Position { line: number("line"), column: number("column"), ..Position::file(file) })
+                let line = number("line");
+                let column = line.and_then(|_| number("column"));
+                finding.at(Position { line, column, ..Position::file(file) })
             }
             None => finding,
         }
@@ -219,7 +221,8 @@ fn not_started(error: &NotStarted) -> Finding {
         NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(
             "install it where it is to run, or judge elsewhere with `--root`, or by other means with `--validate`",
         ),
-        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()),
+        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string())
+            .help("the user that runs it must be allowed to execute it; or name another with `--validate`"),
         NotStarted::NotEntered(message) => not_entered(message),
     }
 }

@@ -119,8 +119,16 @@ fn a_checker_that_did_not_end_by_itself_is_no_verdict() {
 
 #[test]
 fn a_checker_that_cannot_be_started_is_no_verdict_and_says_what_to_do() {
-    let message = "`no-such-checker` is not installed here, or not on the PATH".to_owned();
-    let cases = [("no-such-checker", message, "install it")];
+    let here = directory(&[("app.conf", "no program")]);
+    let file = here.path().join("app.conf");
+    let cases = [
+        ("no-such-checker", "`no-such-checker` is not installed here, or not on the PATH".to_owned(), "install it"),
+        (
+            file.to_str().expect("it is UTF-8"),
+            format!("cannot execute `{}`: Permission denied (os error 13)", file.display()),
+            "execute",
+        ),
+    ];
     for (program, message, help) in cases {
         let judgement = said(check(&[program]));
         assert_eq!(lines(&judgement), [format!("obstacle {message}")]);
@@ -142,6 +150,8 @@ fn named_groups_make_findings() {
     let cases = [
         ("/a.conf:3:7: bad word\n", 1, vec!["wrong /a.conf:3:7: bad word"]),
         ("/a.conf:3:: bad word\n", 1, vec!["wrong /a.conf:3: bad word"]),
+        // A number too large for a line is none.
+        ("/a.conf:99999999999:1: bad\n", 1, vec!["wrong /a.conf: bad"]),
         ("/a:1:1: one\nnoise\n/b:2:2: two\n", 1, vec!["wrong /a:1:1: one", "wrong /b:2:2: two"]),
         ("/a:1:1: one\n/b:2:2: no route\n", 1, vec!["wrong /a:1:1: one", "obstacle /b:2:2: no route"]),
         ("/b:2:2: no route to host\n", 1, vec!["obstacle /b:2:2: no route to host"]),
