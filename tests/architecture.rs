@@ -65,6 +65,7 @@ fn code(text: &str) -> String {
 fn is_test(path: &Path) -> bool {
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     matches!(name, "tests" | "properties" | "traces" | "world")
+        || path.parent().is_some_and(|dir| dir.ends_with("tests"))
 }
 
 #[test]

@@ -5,6 +5,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod presets;
+
 /// A plain directory with these files.
 fn directory(files: &[(&str, &str)]) -> TempDir {
     let directory = tempfile::tempdir().expect("there is room");
