@@ -132,7 +132,7 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let mut warnings = Vec::new();
     let flags = layer::of_flags(&outside.flags);
-    let variables = layer::of_variables(&outside.variables, &mut warnings, &mut mistakes);
+    let variables = layer::of_variables(&outside.variables, flags.says("config"), &mut warnings, &mut mistakes);
     let command = layer::Layers(vec![flags, variables]);
     let gates = match command.text("config") {
         Some(path) => file_gates(Path::new(&path.value), &path.origin, outside, &mut mistakes),
@@ -146,13 +146,30 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     }
     let resolved = gates.into_iter().filter_map(|gate| {
         let layers = layer::Layers(command.0.iter().cloned().chain([gate]).collect());
-        resolve::gate(&layers, &outside.directory, &mut mistakes)
+        let named = layers.text("name").map_or_else(|| layers.place(), |said| said.origin.clone());
+        Some((named, resolve::gate(&layers, &outside.directory, &mut mistakes)?))
     });
     let gates: Vec<_> = resolved.collect();
     resolve::distinct_names(&gates, &mut mistakes);
+    let gates = gates.into_iter().map(|(_, gate)| gate).collect();
     let once = resolve::switch(&command, "once", &mut mistakes);
     let log_format = resolve::log_format(&command, outside.terminal, &mut mistakes);
-    if mistakes.is_empty() { Ok(Config { gates, once, log_format, warnings }) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(Config { gates, once, log_format, warnings }) } else { Err(in_order(mistakes)) }
+}
+
+/// The mistakes as somebody reads who mends them: each once, and those of a file from its top to its end.
+fn in_order(mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    let mut once = Vec::new();
+    for mistake in mistakes {
+        if !once.contains(&mistake) {
+            once.push(mistake);
+        }
+    }
+    once.sort_by_key(|mistake| match mistake.origin {
+        Origin::File(_, line, column) => (line, column),
+        _ => (0, 0),
+    });
+    once
 }
 
 /// The gates that the configuration file describes.
@@ -160,7 +177,9 @@ fn file_gates(path: &Path, origin: &Origin, outside: &Outside<'_>, mistakes: &mu
     match (outside.read)(&outside.directory.join(path)) {
         Ok(text) => layer::of_file(path, &text, mistakes),
         Err(error) => {
-            mistakes.push(Mistake::new(origin.clone(), format!("cannot read `{}`: {error}", path.display())));
+            let message = format!("cannot read `{}`: {error}", path.display());
+            let help = "it must be there when the gate starts, and readable for the gate's user";
+            mistakes.push(Mistake::new(origin.clone(), message).help(help));
             Vec::new()
         }
     }

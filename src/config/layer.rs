@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::settings::{self, SETTINGS, Takes};
+use super::settings::{self, PREFIX, SETTINGS, Setting, Takes};
 use super::yaml::{self, Node, Value};
-use super::{Mistake, Origin, suggestion};
+use super::{Mistake, Origin, nearest, suggestion};
 
 /// A value, and where it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(super) struct RawCheck {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
     values: BTreeMap<&'static str, Vec<Said>>,
+    /// Where the gate begins that it describes, if it is of a file.
+    begins: Option<Origin>,
     pub(super) checks: Option<Vec<RawCheck>>,
     /// Whether `watch` was said by a variable that means the volume around a file as well.
     pub(super) whole_volume: bool,
@@ -71,6 +73,11 @@ impl Layers {
     /// The value of the highest layer that says one.
     pub(super) fn text(&self, name: &str) -> Option<&Said> {
         self.0.iter().find_map(|layer| layer.text(name))
+    }
+
+    /// Where to say what nobody has said.
+    pub(super) fn place(&self) -> Origin {
+        self.0.iter().find_map(|layer| layer.begins.clone()).unwrap_or(Origin::Nowhere)
     }
 
     /// The values of the highest layer that says any.
@@ -111,18 +118,22 @@ pub(super) fn of_flags(flags: &[(&'static str, String)]) -> Layer {
 /// The variables of the well-known shell sidecar, and the settings that they are.
 const LEGACY: [(&str, &str); 3] = [("FILE", "watch"), ("PROCESS", "process"), ("SIGNAL", "signal")];
 
-/// What the environment says.
+/// What the environment says. With a configuration file (`has_file`), the variables of the shell sidecar say nothing: names as
+/// common as theirs are somebody else's then.
 pub(super) fn of_variables(
     variables: &[(OsString, OsString)],
+    has_file: bool,
     warnings: &mut Vec<String>,
     mistakes: &mut Vec<Mistake>,
 ) -> Layer {
     let mut layer = Layer::default();
     for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with("RELOAD_GATE_")) else { continue };
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         let Some(setting) = SETTINGS.iter().find(|setting| settings::variable(setting.name) == name) else {
-            let names: Vec<_> = SETTINGS.iter().map(|setting| settings::variable(setting.name)).collect();
-            let meant = suggestion(name, names.iter().map(String::as_str));
+            // What all of them begin with makes none of them nearer.
+            let word = name.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-");
+            let meant = nearest(&word, SETTINGS.iter().map(|setting| setting.name)).map(settings::variable);
+            let meant = meant.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
             warnings.push(format!("variable `{name}` is not known and was ignored{meant}"));
             continue;
         };
@@ -140,7 +151,7 @@ pub(super) fn of_variables(
             layer.say(setting.name, value.to_owned(), origin.clone());
         }
     }
-    if !layer.says("config") {
+    if !has_file && !layer.says("config") {
         take_legacy(variables, &mut layer);
     }
     layer
@@ -188,7 +199,10 @@ pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> V
     if gates.is_empty() && mistakes.is_empty() {
         mistakes.push(Mistake::new(origin(1, 1), "there is no gate in it").help(SHAPE));
     }
-    let of_gate = |gate: Node| of_node(gate, &mut |_| false, &origin, mistakes);
+    let of_gate = |gate: Node| {
+        let begins = Some(at(&gate));
+        Layer { begins, ..of_node(gate, &mut |_| false, &origin, mistakes) }
+    };
     gates.into_iter().map(of_gate).collect()
 }
 
@@ -213,30 +227,42 @@ pub(super) fn of_node(
             continue;
         }
         let (key, value) = entry;
-        let name = match &key.value {
-            Value::Text(name) => name.as_str(),
-            _ => "",
+        let setting = match known(&key.value) {
+            Ok(setting) => setting,
+            Err((message, help)) => {
+                mistakes.push(Mistake { help, ..Mistake::new(at(&key), message) });
+                continue;
+            }
         };
-        let Some(setting) = settings::find(name).filter(|setting| setting.of_gate) else {
-            let known = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
-            let message = format!("unknown key `{name}`{}", suggestion(name, known));
-            mistakes.push(Mistake::new(at(&key), message));
-            continue;
-        };
-        if seen.contains(&setting.name) {
+        let name = setting.name;
+        if seen.contains(&name) {
             mistakes.push(Mistake::new(at(&key), format!("`{name}` is said twice")));
             continue;
         }
-        seen.push(setting.name);
-        if setting.name == "validate" {
+        seen.push(name);
+        if name == "validate" {
             layer.checks = Some(checks(value, origin, mistakes));
             continue;
         }
-        for said in texts(value, setting.takes, setting.name, origin, mistakes) {
-            layer.say(setting.name, said.value, said.origin);
+        for said in texts(value, setting.takes, name, origin, mistakes) {
+            layer.say(name, said.value, said.origin);
         }
     }
     layer
+}
+
+/// The setting that a key names, or what is wrong with the key and what to do.
+fn known(key: &Value) -> Result<&'static Setting, (String, Option<String>)> {
+    let Value::Text(name) = key else { return Err(("a key is a word".into(), None)) };
+    let of_gates = || SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
+    match settings::find(name) {
+        Some(setting) if setting.of_gate => Ok(setting),
+        Some(_) => Err((format!("`{name}` is not said of one gate"), Some(format!("say `--{name}`, of all of them")))),
+        None => {
+            let message = format!("unknown key `{name}`{}", suggestion(name, of_gates()));
+            Err((message, Some("the keys are the flags that `reload-gate run --help` lists".into())))
+        }
+    }
 }
 
 /// The scalar values of a setting.
@@ -299,7 +325,8 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
             other => {
                 let text = if let Value::Text(text) = other { text } else { "" };
                 let message = format!("unknown key `{text}`{}", suggestion(text, CHECK_KEYS));
-                mistakes.push(Mistake::new(origin(key.line, key.column), message));
+                let help = format!("the keys of a validator are {}", CHECK_KEYS.join(", "));
+                mistakes.push(Mistake::new(origin(key.line, key.column), message).help(help));
             }
         }
     }

@@ -68,11 +68,11 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
 }
 
 /// Two gates of one name could not be told apart in any event.
-pub(super) fn distinct_names(gates: &[GateConfig], mistakes: Mistakes<'_>) {
-    for (index, gate) in gates.iter().enumerate() {
-        if gates[..index].iter().any(|other| other.name == gate.name) {
-            let message = format!("two gates are called `{}`", gate.name);
-            mistakes.push(Mistake::new(Origin::Nowhere, message).help("give each a `name`"));
+pub(super) fn distinct_names(gates: &[(Origin, GateConfig)], mistakes: Mistakes<'_>) {
+    for (index, (origin, gate)) in gates.iter().enumerate() {
+        if gates[..index].iter().any(|(_, other)| other.name == gate.name) {
+            let message = format!("another gate is called `{}` too", gate.name);
+            mistakes.push(Mistake::new(origin.clone(), message).help("give each a `name`"));
         }
     }
 }
@@ -109,7 +109,7 @@ fn sources(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) -> Vec<Sou
     let whole_volume = layers.speaking_of(&["watch"]).is_some_and(|layer| layer.whole_volume);
     if watched.is_empty() {
         let help = "say `--watch PATH`, where PATH is the directory in which the ConfigMap is mounted";
-        mistakes.push(Mistake::new(Origin::Nowhere, "there is nothing to watch").help(help));
+        mistakes.push(Mistake::new(layers.place(), "there is nothing to watch").help(help));
     }
     if mounts.len() > watched.len() {
         let message = format!("there are {} mounts for {} watched paths", mounts.len(), watched.len());
@@ -158,7 +158,7 @@ fn means(layers: &Layers, selector: &Selector, observe: bool, mistakes: Mistakes
         if !observe {
             let help = "say `--signal HUP`, `--reload-url URL` or `--reload-command CMD`; or `--observe` to judge only";
             mistakes
-                .push(Mistake::new(Origin::Nowhere, "nothing says how the application is told to reload").help(help));
+                .push(Mistake::new(layers.place(), "nothing says how the application is told to reload").help(help));
         }
         return Means::Nothing;
     };
@@ -174,7 +174,9 @@ fn means(layers: &Layers, selector: &Selector, observe: bool, mistakes: Mistakes
             match Signal::from_str(&said.value) {
                 Ok(signal) => Means::Signal { signal, allow_uncaught },
                 Err(error) => {
-                    mistakes.push(Mistake::new(said.origin.clone(), error.to_string()));
+                    let help =
+                        "signals are called as by `kill -l`: `HUP`, `SIGHUP` or a number; `none` is no signal at all";
+                    mistakes.push(Mistake::new(said.origin.clone(), error.to_string()).help(help));
                     Means::Nothing
                 }
             }
@@ -206,7 +208,7 @@ fn one_of<'a>(layers: &'a Layers, names: &[&'static str], mistakes: Mistakes<'_>
     let first = chosen.next()?;
     for (name, said) in chosen {
         let message = format!("`{name}` and `{}` exclude each other", first.0);
-        mistakes.push(Mistake::new(said.origin.clone(), message));
+        mistakes.push(Mistake::new(said.origin.clone(), message).help("say one of them"));
     }
     Some(first)
 }
@@ -258,7 +260,8 @@ fn words(said: &Words, mistakes: Mistakes<'_>) -> Vec<String> {
         }
         Ok(words) => words,
         Err(error) => {
-            mistakes.push(Mistake::new(line.origin.clone(), format!("`{}`: {error}", line.value)));
+            let help = "it is split into words as a shell does it; a quote that is meant as such is written `\\'`";
+            mistakes.push(Mistake::new(line.origin.clone(), format!("`{}`: {error}", line.value)).help(help));
             Vec::new()
         }
     }
@@ -339,7 +342,7 @@ fn number<N: FromStr + Copy + PartialEq + Default>(
         Ok(number) if number != N::default() => number,
         _ => {
             let message = format!("`{}` is no number above 0", said.value);
-            mistakes.push(Mistake::new(said.origin.clone(), message));
+            mistakes.push(Mistake::new(said.origin.clone(), message).help("numbers are digits alone, as `10000`"));
             default
         }
     }

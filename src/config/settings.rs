@@ -91,7 +91,10 @@ pub(super) fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
+/// What the variables of this program begin with.
+pub(super) const PREFIX: &str = "RELOAD_GATE_";
+
 /// The variable that says a setting.
 pub(super) fn variable(name: &str) -> String {
-    format!("RELOAD_GATE_{}", name.to_ascii_uppercase().replace('-', "_"))
+    format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
 }

@@ -1,1 +1,448 @@
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 
+use super::*;
+use crate::validate::{Main, RootChoice};
+
+/// What the user says: flags, variables, and the text of `gates.yaml`.
+#[derive(Default)]
+struct Said<'a> {
+    flags: &'a [(&'static str, &'a str)],
+    variables: &'a [(&'a str, &'a str)],
+    file: Option<&'a str>,
+}
+
+impl Said<'_> {
+    fn load(&self) -> Result<Config, Vec<Mistake>> {
+        let variables = self.variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        self.load_with(variables)
+    }
+
+    fn load_with(&self, variables: Vec<(OsString, OsString)>) -> Result<Config, Vec<Mistake>> {
+        let file = self.file.map(|_| ("config", "gates.yaml".to_owned()));
+        let flags = self.flags.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let read = |path: &Path| match self.file {
+            Some(text) if path == Path::new("/here/gates.yaml") => Ok(text.to_owned()),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        let flags = flags.chain(file).collect();
+        load(&Outside { flags, variables, read: &read, directory: "/here".into(), terminal: false })
+    }
+
+    /// The one gate.
+    #[track_caller]
+    fn gate(&self) -> GateConfig {
+        let mut config = self.load().unwrap_or_else(|mistakes| panic!("{}", shown(&mistakes)));
+        assert_eq!(config.gates.len(), 1);
+        config.gates.remove(0)
+    }
+
+    /// Everything that is wrong, as it is printed.
+    #[track_caller]
+    fn mistakes(&self) -> String {
+        shown(&self.load().expect_err("it is wrong"))
+    }
+}
+
+fn shown(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("error: {mistake}\n")).collect()
+}
+
+#[track_caller]
+fn of_flags(flags: &[(&'static str, &str)]) -> GateConfig {
+    Said { flags, ..Said::default() }.gate()
+}
+
+#[track_caller]
+fn wrong_flags(flags: &[(&'static str, &str)]) -> String {
+    Said { flags, ..Said::default() }.mistakes()
+}
+
+#[track_caller]
+fn wrong_file(text: &str) -> String {
+    Said { file: Some(text), ..Said::default() }.mistakes()
+}
+
+/// Compares with what was seen and found good before.
+#[track_caller]
+fn compare(name: &str, seen: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, seen));
+}
+
+/// A text with the numbers of its lines.
+fn numbered(text: &str) -> String {
+    text.lines().enumerate().map(|(index, line)| format!("{:3}  {line}\n", index + 1)).collect()
+}
+
+#[test]
+fn a_file_tells_every_mistake_with_its_place() {
+    let text = "\
+gates:
+  - name: web
+    app: ngnix
+    wacth: /etc/nginx
+    root: targt
+    poll: never
+    settle: fast
+    timeout: 0s
+    max-files: -1
+    max-bytes: 16MiB
+    observe: maybe
+    cmdline: '('
+    signal: HPU
+    verify: wrokers
+  - name: web
+    watch: [/a, [b], {c: d}]
+    watch: /b
+    mount: [/a, /b, /c, /d]
+    validate:
+      - command: check 'unclosed
+        comand: check
+      - name: nothing
+      - [a, list]
+      - ''
+      - command: [check]
+        findings: ['(?P<message', '[']
+    signal: USR1
+    reload-url: localhost
+    verify-url: ftp://x
+    once: true
+    ? [1]
+    : 2
+  - just text
+  - name: ~
+    process: [a]
+    watch: {}
+gate: x
+";
+    compare("every_mistake_of_a_file", &format!("{}\n{}", numbered(text), wrong_file(text)));
+}
+
+#[test]
+fn flags_and_variables_tell_every_mistake_with_their_names() {
+    let said = Said {
+        flags: &[
+            ("app", "haprxy"),
+            ("signal", "HUPP"),
+            ("reload-command", "'"),
+            ("root", "remote"),
+            ("timeout", "soon"),
+            ("verify-timeout", "0s"),
+            ("max-files", "0"),
+            ("exe", "/usr/sbin/nginx"),
+            ("mount", "/a"),
+            ("validate", " "),
+            ("log-format", "yaml"),
+        ],
+        variables: &[
+            ("RELOAD_GATE_OBSERVE", "perhaps"),
+            ("RELOAD_GATE_ONCE", "sometimes"),
+            ("RELOAD_GATE_CMDLINE", "*"),
+            ("RELOAD_GATE_VERIFY", "worker"),
+            ("RELOAD_GATE_VERIFY_URL", "localhost:80"),
+        ],
+        file: None,
+    };
+    compare("every_mistake_of_flags_and_variables", &said.mistakes());
+}
+
+#[test]
+fn what_is_missing_says_what_to_say() {
+    let cases = [
+        wrong_flags(&[]),
+        wrong_flags(&[("watch", "/a")]),
+        wrong_flags(&[("watch", "/a"), ("signal", "HUP")]),
+        wrong_flags(&[("watch", "/a"), ("reload-command", "true"), ("verify", "workers")]),
+        wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - app: haproxy\n  - watch: /b\n"),
+        wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - {app: nginx, watch: /b}\n"),
+        Said { flags: &[("config", "none.yaml")], ..Said::default() }.mistakes(),
+    ];
+    compare("what_is_missing", &cases.join("\n"));
+}
+
+#[test]
+fn a_file_that_is_no_configuration_says_what_one_looks_like() {
+    let texts = [
+        "",
+        "# only a comment\n",
+        "just text\n",
+        "- a\n- list\n",
+        "gates: nginx\n",
+        "gates: []\n",
+        "gate:\n  - app: nginx\n",
+        "gates:\n  - app: nginx\n   watch: /a\n",
+        "gates: [{app: nginx\n",
+        "gates:\n  - &a {app: nginx, watch: /a}\n  - *a\n",
+        "gates: [[[[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]]]]\n",
+        "a: \"\\q\"\n",
+    ];
+    compare(
+        "what is no configuration",
+        &texts.map(|text| format!("{}\n{}", numbered(text), wrong_file(text))).join("\n"),
+    );
+}
+
+#[test]
+fn what_is_of_one_gate_cannot_be_said_of_several() {
+    let said = Said {
+        flags: &[("signal", "HUP"), ("once", "true")],
+        variables: &[("RELOAD_GATE_WATCH", "/c"), ("RELOAD_GATE_LOG_FORMAT", "text")],
+        file: Some("gates:\n  - {app: nginx, watch: /a}\n  - {app: haproxy, watch: /b}\n"),
+    };
+    compare("several_gates_at_once", &said.mistakes());
+}
+
+#[test]
+fn a_flag_hides_a_variable_hides_the_file_hides_the_preset() {
+    let signal = |flag: bool, variable: bool, file: bool| {
+        let said = Said {
+            flags: if flag { &[("signal", "USR1")] } else { &[] },
+            variables: if variable { &[("RELOAD_GATE_SIGNAL", "USR2")] } else { &[] },
+            file: Some(if file {
+                "gates: [{app: nginx, watch: /a, signal: TERM}]"
+            } else {
+                "gates: [{app: nginx, watch: /a}]"
+            }),
+        };
+        said.gate().means.describe()
+    };
+    let cases = [
+        ((true, true, true), "SIGUSR1"),
+        ((false, true, true), "SIGUSR2"),
+        ((false, false, true), "SIGTERM"),
+        ((false, false, false), "SIGHUP"),
+        ((true, false, false), "SIGUSR1"),
+    ];
+    for ((flag, variable, file), expected) in cases {
+        assert_eq!(signal(flag, variable, file), expected, "{flag} {variable} {file}");
+    }
+}
+
+#[test]
+fn who_chooses_another_means_hides_the_whole_choice_below() {
+    // Not: "exclude each other", since the preset's signal was not the user's word.
+    let gate = of_flags(&[("app", "nginx"), ("watch", "/a"), ("reload-url", "http://x/"), ("verify-command", "true")]);
+    assert_eq!((gate.means.describe(), gate.demand.describe()), ("POST http://x/".into(), "`true`".into()));
+    let file = "gates: [{watch: /a, reload-url: 'http://x/', process: app, validate: [a, b], verify-url: 'http://y/'}]";
+    let said = Said { flags: &[("signal", "HUP"), ("validate", "c")], file: Some(file), ..Said::default() };
+    let gate = said.gate();
+    assert_eq!((gate.means.describe(), gate.plan.describe()), ("SIGHUP".into(), vec!["c".to_owned()]));
+    assert_eq!(gate.demand.describe(), "GET http://y/");
+    // Lists are one value: the paths of a lower layer are not added.
+    let said = Said { variables: &[("RELOAD_GATE_WATCH", "/b\n\n /c \n")], file: Some(file), ..Said::default() };
+    let paths: Vec<_> = said.gate().sources.into_iter().map(|source| source.path).collect();
+    assert_eq!(paths, ["/b", "/c"].map(PathBuf::from));
+}
+
+#[test]
+fn the_variables_of_the_shell_sidecar_are_understood() {
+    let legacy: &[(&str, &str)] = &[("FILE", "/etc/nginx/nginx.conf"), ("PROCESS", "nginx"), ("SIGNAL", "HUP")];
+    let gate = Said { variables: legacy, ..Said::default() }.gate();
+    assert_eq!((gate.name.as_str(), gate.means.describe().as_str()), ("nginx", "SIGHUP"));
+    assert_eq!(gate.plan.describe(), ["nginx -t"], "the process implies the preset");
+    assert_eq!(gate.plan.main, Main::Usual("nginx.conf".into()));
+    let path = PathBuf::from("/etc/nginx/nginx.conf");
+    assert_eq!(gate.sources, [Source { path: path.clone(), mount: path, whole_volume: true }]);
+    // What is said in this program's own words hides them one by one, wherever it is said.
+    let own = |flags, variables: &[(&'static str, &'static str)]| {
+        let variables = [legacy, variables].concat();
+        let gate = Said { flags, variables: &variables, ..Said::default() }.gate();
+        let source = gate.sources.into_iter().next().expect("one");
+        (source.path.display().to_string(), source.whole_volume, gate.means.describe())
+    };
+    let file = "/etc/nginx/nginx.conf".to_owned();
+    assert_eq!(own(&[], &[("RELOAD_GATE_SIGNAL", "USR1")]), (file.clone(), true, "SIGUSR1".into()));
+    assert_eq!(own(&[("watch", "/b")], &[]), ("/b".into(), false, "SIGHUP".into()));
+    assert_eq!(own(&[], &[("RELOAD_GATE_WATCH", "/b")]), ("/b".into(), false, "SIGHUP".into()));
+    // Said with nothing in it is not said.
+    assert_eq!(own(&[], &[("RELOAD_GATE_SIGNAL", ""), ("RELOAD_GATE_WATCH", "\n")]), (file, true, "SIGHUP".into()));
+    // A configuration file says all; variables of so common names are somebody else's then.
+    let said = Said { variables: legacy, file: Some("gates: [{watch: /a, signal: none}]"), ..Said::default() };
+    assert_eq!(said.gate().sources[0].path, Path::new("/a"));
+}
+
+#[test]
+fn a_variable_of_ours_that_is_not_known_is_a_warning() {
+    let variables = [
+        ("RELOAD_GATE_VALIDAET", "x"),
+        ("RELOAD_GATE_SERVICE_HOST", "10.0.0.1"),
+        ("OTHER", "x"),
+        ("RELOAD_GATE_WATCH", "/a"),
+        ("RELOAD_GATE_SIGNAL", "none"),
+    ];
+    let config = Said { variables: &variables, ..Said::default() }.load().expect("it is valid");
+    assert_eq!(
+        config.warnings,
+        [
+            "variable `RELOAD_GATE_VALIDAET` is not known and was ignored; did you mean `RELOAD_GATE_VALIDATE`?",
+            "variable `RELOAD_GATE_SERVICE_HOST` is not known and was ignored"
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_is_no_text_is_wrong_where_it_matters() {
+    let odd = OsStr::from_bytes(b"/\xff").to_owned();
+    let flags = &[("signal", "none"), ("watch", "/a")];
+    let with = |name: &str| Said { flags, ..Said::default() }.load_with(vec![(name.into(), odd.clone())]);
+    assert_eq!(
+        shown(&with("RELOAD_GATE_NAME").expect_err("wrong")),
+        "error: variable `RELOAD_GATE_NAME`: the value is no UTF-8\n"
+    );
+    assert!(with("OTHER").is_ok() && with("RELOAD_GATE_OTHER").is_ok() && with("FILE").is_ok());
+}
+
+#[test]
+fn every_setting_is_said_by_flag_by_variable_and_by_key() {
+    // A value for each that is not the default.
+    let values: BTreeMap<&str, &str> = [
+        ("app", "none"),
+        ("watch", "/a"),
+        ("main", "b.conf"),
+        ("mount", "/m"),
+        ("name", "web"),
+        ("max-bytes", "7"),
+        ("max-files", "8"),
+        ("validate", "check {config}"),
+        ("root", "local"),
+        ("timeout", "9s"),
+        ("process", "p"),
+        ("cmdline", "c"),
+        ("exe", "/e"),
+        ("pid-file", "/f"),
+        ("signal", "USR1"),
+        ("allow-uncaught", "true"),
+        ("verify", "workers"),
+        ("verify-timeout", "11s"),
+        ("observe", "true"),
+        ("settle", "12s"),
+        ("poll", "13s"),
+        ("grace", "14s"),
+    ]
+    .into();
+    let others = ["reload-url", "reload-command", "verify-url", "verify-command"];
+    let of_gate = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
+    let missing: Vec<_> = of_gate.filter(|name| !values.contains_key(name) && !others.contains(name)).collect();
+    assert!(missing.is_empty(), "a new setting wants a line here: {missing:?}");
+
+    let flags: Vec<_> = values.iter().map(|(name, value)| (*name, *value)).collect();
+    let by_flag = Said { flags: &flags, ..Said::default() }.gate();
+    let names: Vec<_> = values.keys().map(|name| settings::variable(name)).collect();
+    let variables: Vec<_> = names.iter().map(String::as_str).zip(values.values().copied()).collect();
+    let by_variable = Said { variables: &variables, ..Said::default() }.gate();
+    let keys: String = values.iter().map(|(name, value)| format!("    {name}: '{value}'\n")).collect();
+    let text = format!("gates:\n  -\n{keys}");
+    let by_key = Said { file: Some(&text), ..Said::default() }.gate();
+    assert_eq!(format!("{by_flag:#?}"), format!("{by_variable:#?}"));
+    assert_eq!(format!("{by_flag:#?}"), format!("{by_key:#?}"));
+    compare("every_setting", &format!("{by_flag:#?}\n"));
+}
+
+#[test]
+fn the_help_tells_the_defaults_that_hold() {
+    let gate = of_flags(&[("watch", "/a"), ("signal", "none")]);
+    let duration = |duration: Duration| humantime::format_duration(duration).to_string();
+    let defaults = [
+        ("max-bytes", gate.limits.bytes.to_string()),
+        ("max-files", gate.limits.files.to_string()),
+        ("timeout", duration(gate.plan.timeout)),
+        ("verify-timeout", duration(gate.verify_timeout)),
+        ("settle", duration(gate.policy.quiet)),
+        ("poll", duration(gate.policy.poll)),
+        ("grace", duration(gate.policy.grace)),
+    ];
+    for (name, default) in defaults {
+        let help = settings::find(name).expect("there is one").help;
+        assert!(help.ends_with(&format!("[default: {default}]")), "{name}: {help}");
+    }
+    assert_eq!((gate.plan.root, gate.plan.main, gate.name.as_str()), (RootChoice::Auto, Main::Only, "default"));
+    assert!(!gate.policy.reload);
+}
+
+#[test]
+fn relative_paths_begin_in_the_working_directory() {
+    let flags = [
+        ("watch", "conf/./x/"),
+        ("mount", "/etc//app/"),
+        ("exe", "bin/app"),
+        ("pid-file", "../run/pid"),
+        ("signal", "HUP"),
+    ];
+    let gate = of_flags(&flags);
+    assert_eq!(gate.sources, [Source { path: "/here/conf/x".into(), mount: "/etc/app".into(), whole_volume: false }]);
+    let shown = |path: Option<PathBuf>| path.expect("it is set").display().to_string();
+    assert_eq!(shown(gate.selector.exe), "/here/bin/app");
+    // What `..` leads to is for the file system to say.
+    assert_eq!(shown(gate.selector.pid_file), "/here/../run/pid");
+}
+
+#[test]
+fn every_preset_is_a_whole_program() {
+    for preset in presets() {
+        let gate = of_flags(&[("app", preset.name), ("watch", "/a")]);
+        assert_eq!(gate.name, preset.name);
+        assert!(!gate.selector.is_empty() && !gate.plan.checks.is_empty() && gate.policy.reload, "{gate:?}");
+        assert_eq!(gate.plan.main, Main::Usual(preset.files[0].clone().into()));
+        assert_eq!(gate.demand.describe(), "a new generation of workers");
+        assert!(!preset.about.is_empty() && preset.text.contains(&preset.about));
+        let implied = of_flags(&[("process", preset.name), ("watch", "/a")]);
+        assert_eq!(format!("{gate:?}"), format!("{implied:?}"), "its process implies it");
+        let none = of_flags(&[("app", "none"), ("process", preset.name), ("watch", "/a"), ("signal", "HUP")]);
+        assert!(none.plan.checks.is_empty(), "`none` turns that off");
+    }
+}
+
+#[test]
+fn own_words_about_the_process_replace_what_the_preset_knows_of_it() {
+    let master = |flags: &[(&'static str, &str)]| {
+        of_flags(&[&[("app", "nginx"), ("watch", "/a")], flags].concat()).selector.master.is_some()
+    };
+    assert!(master(&[]) && master(&[("process", "mynginx")]));
+    for own in [("cmdline", "x"), ("exe", "/x"), ("pid-file", "/x")] {
+        assert!(!master(&[own]), "{own:?}");
+    }
+}
+
+#[test]
+fn judging_alone_needs_no_means() {
+    for judging in [("observe", "true"), ("once", "true"), ("signal", "none"), ("signal", "NONE")] {
+        assert!(!of_flags(&[("watch", "/a"), judging]).policy.reload, "{judging:?}");
+    }
+    let config = Said { flags: &[("watch", "/a"), ("once", "true")], ..Said::default() }.load().expect("it is valid");
+    assert!(config.once && config.gates[0].plan.without_target);
+}
+
+#[test]
+fn the_nearest_word_is_near_enough() {
+    let known = ["signal", "settle", "watch", "app"];
+    let cases = [
+        ("sginal", Some("signal")),
+        ("SIGNAL", Some("signal")),
+        ("setle", Some("settle")),
+        ("watches", Some("watch")),
+        ("ap", Some("app")),
+        ("xyz", None),
+        ("", None),
+        ("completely-different", None),
+    ];
+    for (given, expected) in cases {
+        assert_eq!(nearest(given, known), expected, "{given}");
+    }
+}
+
+#[test]
+fn events_are_text_for_people_and_json_for_programs() {
+    let format = |terminal, said: &[(&'static str, &str)]| {
+        let flags = [&[("watch", "/a"), ("signal", "none")], said].concat();
+        let flags = flags.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        let outside = Outside { flags, variables: Vec::new(), read: &read, directory: "/".into(), terminal };
+        load(&outside).expect("it is valid").log_format
+    };
+    assert_eq!([format(true, &[]), format(false, &[])], [log::Format::Text, log::Format::Json]);
+    let said = [format(false, &[("log-format", "text")]), format(true, &[("log-format", "json")])];
+    assert_eq!(said, [log::Format::Text, log::Format::Json]);
+}
