@@ -25,6 +25,8 @@ mod judging;
 mod nginx;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// What the gate says when it may not, and what its checkers may.
+mod privileges;
 /// The right process, or none.
 mod targets;
 /// Sources that come, go and are replaced; and what happens without inotify.

@@ -1,0 +1,321 @@
+//! What the gate says when it may not, and what its checkers may.
+//!
+//! These need root, to be several users at once.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::{Background, Cage, Gate, Nginx, command, eventually, installed, needs, skip, unique};
+
+const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// Ends a test here unless it is run by root.
+macro_rules! needs_root {
+    () => {
+        if !rustix::process::geteuid().is_root() {
+            return skip("only root can be several users");
+        }
+        needs!("setpriv");
+    };
+}
+
+/// A place that every user can read, with the gate's binary and a configuration.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().expect("there is room"));
+        open(place.path());
+        let (binary, here) = (env!("CARGO_BIN_EXE_reload-gate"), place.path().join("reload-gate"));
+        if std::fs::hard_link(binary, &here).is_err() {
+            let copied = command("cp").arg(binary).arg(here).status();
+            assert!(copied.expect("cp is installed").success());
+        }
+        std::fs::create_dir(place.config()).expect("there is room");
+        std::fs::write(place.config().join("app.conf"), "one").expect("there is room");
+        open(&place.config());
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path().join("config")
+    }
+
+    /// The gate, as setpriv(1) makes it.
+    fn gate(&self, privileges: &[&str]) -> Command {
+        let mut gate = command("setpriv");
+        gate.args(privileges).arg(self.path().join("reload-gate"));
+        gate.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("SECRET", "hunter2");
+        gate
+    }
+
+    /// The gate over the configuration, running.
+    fn run(&self, privileges: &[&str], arguments: &[&str]) -> Gate {
+        let mut gate = self.gate(privileges);
+        gate.arg("run").arg("--watch").arg(self.config()).args(["--settle", "20ms"]).args(arguments);
+        Gate::start(gate)
+    }
+}
+
+fn open(path: &Path) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+/// A target that is some user, waits in some directory, and counts the HUPs it gets.
+struct Target {
+    process: Background,
+    directory: tempfile::TempDir,
+    name: String,
+}
+
+impl Target {
+    fn start(privileges: &[&str]) -> Self {
+        let (directory, name) = (tempfile::tempdir().expect("there is room"), unique("prv"));
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).expect("it is ours");
+        let script = "#!/bin/sh\ntrap 'echo >> hups' HUP\necho > ready\nwhile :; do sleep 0.05; done\n";
+        let text = directory.path().join("script");
+        std::fs::write(&text, script).expect("there is room");
+        open(&text);
+        // Copied by a process of its own: what a test has open for writing just then cannot be executed.
+        let copied = command("cp").arg(&text).arg(directory.path().join(&name)).status();
+        assert!(copied.expect("cp is installed").success());
+        let mut target = command("setpriv");
+        target.args(privileges).arg(directory.path().join(&name)).current_dir(directory.path());
+        target.env_clear().env("PATH", "/usr/bin:/bin").env("OWN", "its own").env("MARK", "a mark");
+        let process = Background::start(&mut target);
+        eventually("the target is ready", || directory.path().join("ready").exists());
+        Self { process, directory, name }
+    }
+
+    fn hups(&self) -> usize {
+        std::fs::read_to_string(self.directory.path().join("hups")).unwrap_or_default().len()
+    }
+}
+
+/// Field 22 of /proc/PID/stat (proc_pid_stat(5)).
+fn start_time(pid: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is alive");
+    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).expect("it is there").to_owned()
+}
+
+/// What a command says that runs like the process `pid`, and its exit code.
+fn like(mut gate: Command, pid: u32, root: &str, unset: &[&str], words: &[&str]) -> (String, i32) {
+    gate.args(["enter", &pid.to_string(), &start_time(pid), root]).args(unset).arg("--").args(words);
+    said(&gate.output().expect("it starts"))
+}
+
+fn said(output: &Output) -> (String, i32) {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    (String::from_utf8(text).expect("it is UTF-8"), output.status.code().expect("it ends by itself"))
+}
+
+#[track_caller]
+fn contains(value: &Value, part: &str) {
+    assert!(value.as_str().is_some_and(|text| text.contains(part)), "`{part}` is not in {value}");
+}
+
+#[test]
+fn a_target_that_may_not_be_signalled_is_left_alone_and_it_says_why() {
+    needs_root!();
+    let (mut target, place) = (Target::start(&[]), Place::new());
+    let mut gate = place.run(&NOBODY, &["--process", &target.name, "--signal", "HUP"]);
+    let refused = gate.wait_for("target_refused");
+    let pid = target.process.pid();
+    assert_eq!(refused["pid"], pid);
+    let expected = format!("no permission to send SIGHUP to pid {pid} (uid 0) as uid 65534");
+    assert_eq!(refused["message"], Value::from(expected));
+    contains(&refused["help"], "run the gate as the same user, or as root with the capability KILL");
+    assert_eq!((gate.count("reloaded"), target.hups(), target.process.is_alive()), (0, 0, true));
+}
+
+#[test]
+fn a_target_of_the_same_user_is_signalled_without_any_privilege() {
+    needs_root!();
+    let (target, place) = (Target::start(&NOBODY), Place::new());
+    let restricted = [&NOBODY[..], &["--bounding-set=-all", "--no-new-privs"]].concat();
+    let checker = ["--validate", "grep -q one {config}"];
+    let mut gate = place.run(&restricted, &[&checker[..], &["--process", &target.name, "--signal", "HUP"]].concat());
+    let accepted = gate.wait_for("accepted");
+    contains(&accepted["message"], &format!("as the user of pid {}", target.process.pid()));
+    gate.wait_for("reloaded");
+    eventually("it is told", || target.hups() == 1);
+}
+
+#[test]
+fn a_root_that_may_not_be_entered_is_no_verdict_and_says_what_it_takes() {
+    needs_root!();
+    let (target, place) = (Target::start(&[]), Place::new());
+    let pid = target.process.pid();
+    let arguments = ["--process", &target.name, "--signal", "HUP", "--validate", "true"];
+    let mut gate = place.run(&NOBODY, &arguments);
+    let inconclusive = gate.wait_for("inconclusive");
+    let finding = &inconclusive["findings"][0];
+    assert_eq!(finding["code"], "root-not-entered");
+    contains(&finding["message"], &format!("cannot look into pid {pid}: "));
+    contains(&finding["message"], "Permission denied");
+    for part in ["the same uid and gid and every capability", "SYS_CHROOT", "`--root local`"] {
+        contains(&finding["help"], part);
+    }
+    assert_eq!((gate.count("rejected"), target.hups()), (0, 0));
+    // What it says helps.
+    let mut gate = place.run(&NOBODY, &[&arguments[..], &["--root", "local", "--observe"]].concat());
+    gate.wait_for("accepted");
+}
+
+#[test]
+fn a_root_that_chroot_refuses_is_no_verdict_and_says_what_it_takes() {
+    needs_root!();
+    needs!("nginx");
+    let (place, cage) = (Place::new(), Cage::with_nginx());
+    let config = cage.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate = place.gate(&["--bounding-set=-sys_chroot"]);
+    gate.args(["run", "--app", "nginx", "--process", &cage.name, "--watch", &config, "--mount", "/config"]);
+    let mut gate = Gate::start(gate);
+    let finding = gate.wait_for("inconclusive")["findings"][0].clone();
+    assert_eq!(finding["code"], "root-not-entered");
+    let expected = format!("cannot enter the root of pid {}: Operation not permitted", cage.process.pid());
+    contains(&finding["message"], &expected);
+    contains(&finding["help"], "SYS_CHROOT where the root is another one");
+}
+
+#[test]
+fn an_executable_that_may_not_be_seen_is_no_verdict() {
+    needs_root!();
+    needs!("nginx");
+    let (place, nginx) = (Place::new(), Nginx::start());
+    let mut gate = place.run(&NOBODY, &["--app", "nginx", "--process", &nginx.name]);
+    let finding = gate.wait_for("inconclusive")["findings"][0].clone();
+    assert_eq!(finding["code"], "root-not-entered");
+    contains(&finding["message"], &format!("cannot see which file pid {} executes", nginx.process.pid()));
+    contains(&finding["help"], "`--root local`");
+    assert_eq!(nginx.signals(), 0);
+}
+
+#[test]
+fn a_source_that_may_not_be_read_is_no_verdict_and_says_who_may_not() {
+    needs_root!();
+    let place = Place::new();
+    let file = place.config().join("app.conf");
+    for (path, mode) in [(&file, 0o600), (&place.config(), 0o711)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+        let mut gate = place.run(&NOBODY, &["--signal", "none"]);
+        let finding = gate.wait_for("inconclusive")["findings"][0].clone();
+        assert_eq!(finding["code"], "unreadable-file");
+        contains(&finding["message"], &format!("cannot read `{}`: Permission denied", path.display()));
+        contains(&finding["help"], "the gate runs as uid 65534; give that user read access");
+        open(path);
+        gate.wait_for("accepted");
+        gate.wait_for("recovered");
+    }
+}
+
+#[test]
+fn a_checker_is_the_targets_user_with_nothing_to_gain() {
+    needs_root!();
+    let ids = ["--reuid=1234", "--regid=2345", "--groups=3456,4567"];
+    let target = Target::start(&ids);
+    let pid = target.process.pid();
+    let place = Place::new();
+    let (status, code) = like(place.gate(&[]), pid, "same", &[], &["cat", "/proc/self/status"]);
+    assert_eq!(code, 0, "{status}");
+    for line in [
+        "Uid:\t1234\t1234\t1234\t1234",
+        "Gid:\t2345\t2345\t2345\t2345",
+        "Groups:\t3456 4567 ",
+        "CapInh:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapEff:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+        "NoNewPrivs:\t1",
+    ] {
+        assert!(status.lines().any(|other| other == line), "`{line}` is not in:\n{status}");
+    }
+    // Its environment and its directory, and nothing of the gate's.
+    let (environment, _) = like(place.gate(&[]), pid, "same", &["--unset=MARK"], &["env"]);
+    let mut lines: Vec<_> = environment.lines().filter(|line| !line.starts_with("PWD=")).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["OWN=its own", "PATH=/usr/bin:/bin"]);
+    let (directory, _) = like(place.gate(&[]), pid, "same", &[], &["pwd"]);
+    assert_eq!(Path::new(directory.trim()), target.directory.path());
+    // It cannot become root again.
+    if installed("su") {
+        let (said, code) = like(place.gate(&[]), pid, "same", &[], &["su", "-c", "id"]);
+        assert_ne!(code, 0, "{said}");
+    }
+}
+
+#[test]
+fn a_checker_has_no_capability_that_the_target_has_not() {
+    needs_root!();
+    let place = Place::new();
+    let capabilities = |pid: &str| -> Vec<String> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
+        status.lines().filter(|line| is_capability(line)).map(str::to_owned).collect()
+    };
+    for kept in ["-all", "-all,+kill,+net_bind_service", "-sys_admin"] {
+        let target = Target::start(&[&format!("--bounding-set={kept}")]);
+        let pid = target.process.pid();
+        let expected = capabilities(&pid.to_string());
+        let (status, code) = like(place.gate(&[]), pid, "same", &[], &["cat", "/proc/self/status"]);
+        assert_eq!(code, 0, "{status}");
+        let found: Vec<_> = status.lines().filter(|line| is_capability(line)).collect();
+        assert_eq!(found, expected, "{kept}");
+    }
+}
+
+fn is_capability(line: &str) -> bool {
+    line.starts_with("CapPrm") || line.starts_with("CapEff")
+}
+
+#[test]
+fn a_checker_is_in_the_targets_root() {
+    needs_root!();
+    needs!("nginx");
+    let (place, cage) = (Place::new(), Cage::with_nginx());
+    let pid = cage.process.pid();
+    // The program is at this path in that root alone.
+    let program = format!("/{}", cage.name);
+    let (version, code) = like(place.gate(&[]), pid, "root", &[], &[&program, "-v"]);
+    assert_eq!(code, 0, "{version}");
+    assert!(version.starts_with("nginx version: "), "{version}");
+    let outside = like(place.gate(&[]), pid, "same", &[], &[&program, "-v"]);
+    assert_eq!(outside.1, 127, "{}", outside.0);
+    // And what is outside is not there.
+    let (said, code) = like(place.gate(&[]), pid, "root", &[], &["/bin/true"]);
+    assert_eq!((said.as_str(), code), ("reload-gate enter: /bin/true: No such file or directory (os error 2)\n", 127));
+}
+
+#[test]
+fn the_door_tells_its_own_failures_by_their_codes() {
+    needs_root!();
+    let (place, target) = (Place::new(), Target::start(&NOBODY));
+    let pid = target.process.pid();
+    let nobody = |words: &[&str]| like(place.gate(&NOBODY), pid, "same", &[], words);
+    // As the same user it takes no privilege.
+    assert_eq!(nobody(&["id", "-u"]), ("65534\n".into(), 0));
+    assert_eq!(nobody(&["sh", "-c", "exit 7"]).1, 7);
+    let text = target.directory.path().join("ready");
+    let (said, code) = nobody(&[text.to_str().expect("it is UTF-8")]);
+    assert_eq!(code, 126, "{said}");
+    assert_eq!(said, format!("reload-gate enter: {}: Permission denied (os error 13)\n", text.display()));
+    let (said, code) = nobody(&["no-such-program"]);
+    assert_eq!(
+        (said.as_str(), code),
+        ("reload-gate enter: no-such-program: No such file or directory (os error 2)\n", 127)
+    );
+    // Another user's process, and a number that is another process by now.
+    let (said, code) = like(place.gate(&NOBODY), std::process::id(), "same", &[], &["true"]);
+    assert_eq!(code, 125);
+    assert!(said.contains(&format!("cannot look into pid {}: ", std::process::id())), "{said}");
+    let mut later = place.gate(&[]);
+    later.args(["enter", &pid.to_string(), "1", "same", "--", "true"]);
+    let (said, code) = self::said(&later.output().expect("it starts"));
+    assert_eq!((said, code), (format!("reload-gate enter: cannot look into pid {pid}: it has ended\n"), 125));
+}
