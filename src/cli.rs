@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{self, Config, Mistake, Outside, SETTINGS, Setting, Takes};
-use crate::exec::{Like, enter};
+use crate::exec::{self, Like, enter};
 use crate::proc::Identity;
 use crate::supervise;
 
@@ -75,6 +75,7 @@ fn flag(setting: &'static Setting) -> Arg {
 /// Does what the arguments say.
 #[must_use]
 pub fn main() -> Exit {
+    exec::close_inherited();
     match command().get_matches().subcommand() {
         Some(("run", matches)) => run(matches),
         Some(("validators", matches)) => validators(matches.get_one::<String>("name").map(String::as_str)),

@@ -88,6 +88,19 @@ pub enum NotStarted {
     NotEntered(String),
 }
 
+/// Closes what this process was given open beside its three standard streams: children inherit that, and a directory that is open
+/// leads out of any root. To be called before anything else is opened; all that the gate opens itself is closed by execve(2).
+pub fn close_inherited() {
+    let numbers = std::fs::read_dir("/proc/self/fd").map(|entries| {
+        let names = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        names.collect::<Vec<_>>()
+    });
+    for number in numbers.into_iter().flatten().filter(|number| *number > 2) {
+        // One of them was the listing itself, which is closed already.
+        let _ = nix::unistd::close(number);
+    }
+}
+
 /// Runs a command to its end.
 ///
 /// Dropping the future kills it with its process group.

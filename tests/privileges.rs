@@ -293,6 +293,23 @@ fn a_checker_is_in_the_targets_root() {
 }
 
 #[test]
+fn a_checker_inherits_nothing_that_the_gate_was_given_open() {
+    let place = Place::new();
+    let secret = place.path().join("secret");
+    std::fs::write(&secret, "hunter2").expect("there is room");
+    let mut given = command("sh");
+    given
+        .args(["-c", "exec 7< \"$0\" && shift && exec \"$@\""])
+        .arg(&secret)
+        .arg("--")
+        .arg(place.path().join("reload-gate"));
+    given.args(["run", "--once", "--validate", "sh -c 'ls -l /proc/self/fd; exit 1'", "--watch"]).arg(place.config());
+    let (said, code) = said(&given.output().expect("it starts"));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("/dev/null") && said.contains("/proc/") && !said.contains(" 7 -> "), "{said}");
+}
+
+#[test]
 fn the_door_tells_its_own_failures_by_their_codes() {
     needs_root!();
     let (place, target) = (Place::new(), Target::start(&NOBODY));
