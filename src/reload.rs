@@ -87,7 +87,7 @@ impl Means {
         match self {
             Self::Nothing => "nobody is told".into(),
             Self::Signal { signal, .. } => signal.to_string(),
-            Self::Url(url) => format!("POST {url}"),
+            Self::Url(url) => format!("POST {}", http::shown(url)),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
         }
     }
@@ -149,14 +149,16 @@ fn send(ready: Ready, signal: Signal, demand: &Demand) -> Result<(Sent, Baseline
 }
 
 async fn post(url: &str, timeout: Duration) -> Result<String, Hindrance> {
-    let mut attempt = 1;
+    let (mut attempt, shown) = (1, http::shown(url));
     loop {
         match http::request(http::Method::Post, url, timeout).await {
-            Ok(status) if (200..300).contains(&status) => return Ok(format!("POST {url} answered {status}")),
+            Ok(status) if (200..300).contains(&status) => return Ok(format!("POST {shown} answered {status}")),
             // The application has taken the request and says no: asking again is not going to change that.
-            Ok(status) if (400..500).contains(&status) => return Err(failed(format!("POST {url} answered {status}"))),
-            Ok(status) if attempt == ATTEMPTS => return Err(failed(format!("POST {url} answered {status}"))),
-            Err(error) if attempt == ATTEMPTS => return Err(failed(format!("POST {url}: {error}"))),
+            Ok(status) if (400..500).contains(&status) => {
+                return Err(failed(format!("POST {shown} answered {status}")));
+            }
+            Ok(status) if attempt == ATTEMPTS => return Err(failed(format!("POST {shown} answered {status}"))),
+            Err(error) if attempt == ATTEMPTS => return Err(failed(format!("POST {shown}: {error}"))),
             Ok(_) | Err(_) => {}
         }
         attempt += 1;
@@ -179,3 +181,6 @@ async fn run(words: &[String], timeout: Duration) -> Result<String, Hindrance> {
         End::TimedOut => Err(failed(format!("`{name}` took too long and was killed"))),
     }
 }
+
+#[cfg(test)]
+mod tests;

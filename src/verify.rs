@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::exec::{self, Command, End};
+use crate::exec::{self, Command, End, Finished};
 use crate::http;
 use crate::proc::Identity;
 use crate::target::Target;
@@ -82,16 +82,19 @@ impl Demand {
         }
         let deadline = Instant::now() + timeout;
         let mut pause = FIRST_PAUSE;
+        let mut before = None;
         loop {
             let seen = self.look(baseline, deadline).await;
             let over = Instant::now() >= deadline;
             match seen {
                 Ok((pid, message)) => return Proof::Proven { pid, message, after: baseline.at.elapsed() },
                 Err(Not::Ever(message)) => return missing(message),
-                Err(Not::Yet(message)) if over => {
-                    return missing(format!("{message} within {}", humantime::format_duration(timeout)));
-                }
-                Err(Not::Yet(_)) => {}
+                // What was cut short says less than what was seen before.
+                Err(Not::Cut(message)) => before = before.or(Some(message)),
+                Err(Not::Yet(message)) => before = Some(message),
+            }
+            if let Some(message) = before.as_ref().filter(|_| over) {
+                return missing(format!("{message} within {}", humantime::format_duration(timeout)));
             }
             tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -104,7 +107,7 @@ impl Demand {
         match self {
             Self::Nothing => "nothing".into(),
             Self::Workers => "a new generation of workers".into(),
-            Self::Url(url) => format!("GET {url}"),
+            Self::Url(url) => format!("GET {}", http::shown(url)),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
         }
     }
@@ -115,9 +118,14 @@ impl Demand {
             Self::Nothing => Ok((None, String::new())),
             Self::Workers => new_worker(baseline).await,
             Self::Url(url) => match http::request(http::Method::Get, url, rest).await {
-                Ok(status) if (200..300).contains(&status) => Ok((None, format!("GET {url} answered {status}"))),
-                Ok(status) => Err(Not::Yet(format!("GET {url} answered {status}, and nothing better"))),
-                Err(error) => Err(Not::Yet(format!("GET {url} was not answered ({error})"))),
+                Ok(status) if (200..300).contains(&status) => {
+                    Ok((None, format!("{} answered {status}", self.describe())))
+                }
+                Ok(status) => Err(Not::Yet(format!("{} answered {status}, and nothing better", self.describe()))),
+                Err(error) => {
+                    let message = format!("{} was not answered ({error})", self.describe());
+                    Err(if Instant::now() < deadline { Not::Yet(message) } else { Not::Cut(message) })
+                }
             },
             Self::Command(words) => {
                 let name = shell_words::join(words);
@@ -129,7 +137,13 @@ impl Demand {
                 };
                 match exec::run(&command).await {
                     Ok(finished) if finished.end == End::Exited(0) => Ok((None, format!("`{name}` succeeded"))),
-                    Ok(finished) => Err(Not::Yet(format!("`{name}` did not succeed ({:?})", finished.end))),
+                    Ok(Finished { end: End::TimedOut, .. }) => Err(Not::Cut(format!("`{name}` did not end"))),
+                    Ok(Finished { end: End::Exited(code), .. }) => {
+                        Err(Not::Yet(format!("`{name}` exited with code {code}, and nothing better")))
+                    }
+                    Ok(Finished { end: End::Killed(signal), .. }) => {
+                        Err(Not::Yet(format!("`{name}` was killed by signal {signal}")))
+                    }
                     Err(error) => Err(Not::Ever(error.to_string())),
                 }
             }
@@ -141,6 +155,8 @@ impl Demand {
 enum Not {
     /// There may be one in a moment.
     Yet(String),
+    /// The look was cut short, since the time was over.
+    Cut(String),
     /// There will be none.
     Ever(String),
 }
@@ -171,3 +187,6 @@ fn missing(message: String) -> Proof {
                 `--verify-timeout`; it may still run the configuration that it had before";
     Proof::Missing { message, help: help.into() }
 }
+
+#[cfg(test)]
+mod tests;
