@@ -13,39 +13,42 @@ const LONGEST_WAIT: u32 = 20;
 pub struct Settle {
     quiet: Duration,
     first: Option<Instant>,
-    due: Option<Instant>,
+    /// When it will have been quiet for long enough.
+    calm: Option<Instant>,
+    /// When to look whatever stirs.
+    fixed: Option<Instant>,
 }
 
 impl Settle {
     /// Nothing is due; `quiet` is the quiet period.
     #[must_use]
     pub fn new(quiet: Duration) -> Self {
-        Self { quiet, first: None, due: None }
+        Self { quiet, first: None, calm: None, fixed: None }
     }
 
     /// Something stirred that may go on stirring.
     pub fn stir(&mut self, now: Instant) {
         let first = *self.first.get_or_insert(now);
-        let due = (now + self.quiet).min(first + self.quiet * LONGEST_WAIT);
-        // A commit that is already due is not put off by what follows it.
-        self.due = Some(self.due.filter(|due| *due <= now).unwrap_or(due));
+        let calm = (now + self.quiet).min(first + self.quiet * LONGEST_WAIT);
+        // What is due already is not put off by what follows it.
+        self.calm = Some(self.calm.filter(|calm| *calm <= now).unwrap_or(calm));
     }
 
     /// Something was committed, or there is another reason to look at `at`, whatever stirs until then.
     pub fn at(&mut self, at: Instant) {
         self.first.get_or_insert(at);
-        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+        self.fixed = Some(self.fixed.map_or(at, |fixed| fixed.min(at)));
     }
 
     /// When to look; `None` while nothing stirs.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        self.due
+        [self.calm, self.fixed].into_iter().flatten().min()
     }
 
     /// The look is being taken: nothing is due any more.
     pub fn clear(&mut self) {
-        (self.first, self.due) = (None, None);
+        (self.first, self.calm, self.fixed) = (None, None, None);
     }
 }
 
@@ -86,5 +89,35 @@ mod tests {
         assert_eq!(settle.due(), Some(start + QUIET / 4));
         settle.stir(start + QUIET / 2);
         assert_eq!(settle.due(), Some(start + QUIET / 4));
+    }
+
+    #[test]
+    fn a_look_at_a_given_time_is_not_put_off_by_what_stirs_until_then() {
+        let start = Instant::now();
+        let mut settle = Settle::new(QUIET);
+        settle.at(start + QUIET / 2);
+        settle.stir(start + QUIET / 4);
+        assert_eq!(settle.due(), Some(start + QUIET / 2));
+        settle.at(start + QUIET);
+        assert_eq!(settle.due(), Some(start + QUIET / 2), "the earliest counts");
+        settle.clear();
+        assert_eq!(settle.due(), None);
+    }
+
+    #[test]
+    fn a_look_that_is_overdue_is_not_put_off() {
+        let start = Instant::now();
+        let mut settle = Settle::new(QUIET);
+        settle.stir(start);
+        settle.stir(start + QUIET * 2);
+        assert_eq!(settle.due(), Some(start + QUIET));
+    }
+
+    #[test]
+    fn without_a_quiet_period_every_stir_is_due_at_once() {
+        let start = Instant::now();
+        let mut settle = Settle::new(Duration::ZERO);
+        settle.stir(start);
+        assert_eq!(settle.due(), Some(start));
     }
 }
