@@ -1,5 +1,6 @@
 //! The log: one line of JSON an event, or text for people. IO: writes to standard error.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::SystemTime;
 
@@ -115,29 +116,39 @@ fn text(gate: &str, event: &Event, now: SystemTime) -> String {
         line += &format!(" {}", digest.short());
     }
     if let Some(message) = &event.message {
-        line += &format!(": {message}");
+        line += &format!(": {}", visible(message));
     }
     if let Some(duration) = event.duration {
         line += &format!(" ({:.1} ms)", duration.as_secs_f64() * 1e3);
     }
     if !event.changed.is_empty() {
-        let changed: Vec<_> = event.changed.iter().map(|path| path.display().to_string()).collect();
+        let changed: Vec<_> = event.changed.iter().map(|path| visible(&path.to_string_lossy()).into_owned()).collect();
         line += &format!("\n    changed: {}", changed.join(", "));
     }
     // The message is the headline of the findings where they are the point.
     let headlined = matches!(event.kind, Kind::Rejected | Kind::Inconclusive);
     for (index, finding) in event.findings.iter().enumerate() {
         if !(headlined && index == 0 && event.findings.len() == 1) {
-            line += &format!("\n    {}", one_line(finding));
+            line += &format!("\n    {}", visible(&one_line(finding)));
         }
         if let Some(help) = &finding.help {
-            line += &format!("\n    help: {help}");
+            line += &format!("\n    help: {}", visible(help));
         }
     }
     if let Some(help) = &event.help {
-        line += &format!("\n    help: {help}");
+        line += &format!("\n    help: {}", visible(help));
     }
     line + "\n"
+}
+
+/// A text in which control characters are written out. What a configuration or a checker says must not make lines of its own, and
+/// commands a terminal nothing.
+fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let written = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(written).collect())
 }
 
 fn one_line(finding: &Finding) -> String {
@@ -149,6 +160,7 @@ fn one_line(finding: &Finding) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
     use std::time::Duration;
 
     use reload_gate_contract::{Code, Place};
@@ -175,5 +187,43 @@ mod tests {
     #[test]
     fn text_shows_what_where_and_what_to_do() {
         insta::assert_snapshot!(text("web", &rejected(), SystemTime::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn nothing_makes_lines_of_its_own() {
+        let sly = "a\nb\r\u{1b}[2Jc\td\u{9b}";
+        let finding = Finding::error(Code::new("checker-error"), sly).at(Place::line(sly, 3)).help(sly);
+        let event = Event {
+            changed: vec![sly.into()],
+            findings: vec![finding.clone(), finding],
+            help: Some(sly.into()),
+            ..Event::new(Kind::Rejected).message(sly)
+        };
+        let shown = text("web", &event, SystemTime::UNIX_EPOCH);
+        let written = r"a\nb\r\u{1b}[2Jc\td\u{9b}";
+        assert_eq!(shown.matches(written).count(), 9, "{shown}");
+        assert_eq!(shown.lines().count(), 7, "{shown}");
+        assert!(shown.lines().skip(1).all(|line| line.starts_with("    ")), "{shown}");
+        let object = json("web", &event, SystemTime::UNIX_EPOCH);
+        assert_eq!(object.lines().count(), 1);
+        let read: serde_json::Value = serde_json::from_str(&object).expect("it is JSON");
+        assert_eq!(
+            (&read["message"], &read["changed"][0], &read["findings"][0]["file"]),
+            (&sly.into(), &sly.into(), &sly.into())
+        );
+    }
+
+    #[test]
+    fn one_finding_is_not_said_twice_and_warnings_are_called_so() {
+        let warning = Finding::warning(Code::new("checker-warning"), "old").at(Place::line("/a", 1));
+        let error = Finding::error(Code::new("checker-error"), "bad").at(Place::line("/a", 2));
+        let lines = |kind, findings: &[Finding]| {
+            let event = Event { findings: findings.to_vec(), ..Event::new(kind).message("message") };
+            let shown = text("web", &event, SystemTime::UNIX_EPOCH);
+            shown.lines().skip(1).map(str::trim).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(Kind::Rejected, slice::from_ref(&error)), Vec::<String>::new());
+        assert_eq!(lines(Kind::Accepted, slice::from_ref(&warning)), ["/a:1: warning: old"]);
+        assert_eq!(lines(Kind::Rejected, &[error, warning]), ["/a:2: bad", "/a:1: warning: old"]);
     }
 }
