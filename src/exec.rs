@@ -5,11 +5,11 @@
 
 pub mod enter;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -110,9 +110,13 @@ pub fn close_inherited() {
 pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
     let started = Instant::now();
     let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => NotStarted::Missing(program.clone()),
-        _ => NotStarted::Program { program: program.clone(), error },
+    let failed = |error: io::Error| {
+        let [(_, path), _] = environment();
+        if is_missing(&error, OsStr::new(&program), &path) {
+            NotStarted::Missing(program.clone())
+        } else {
+            NotStarted::Program { program: program.clone(), error }
+        }
     };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let mut output = Output::new(reader.into()).map_err(failed)?;
@@ -171,6 +175,19 @@ fn start(command: &Command, output: io::PipeWriter) -> io::Result<duct::Handle> 
 fn environment() -> [(OsString, OsString); 2] {
     let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     [("PATH".into(), path), ("LC_ALL".into(), "C".into())]
+}
+
+/// Whether a program could not be executed because it is not there. What execvp(3) says is not enough: it speaks of a permission
+/// where a directory of the `PATH` may not be searched, and of a missing file where an interpreter or a loader is missing.
+fn is_missing(error: &io::Error, program: &OsStr, path: &OsStr) -> bool {
+    let is_there = match Path::new(program).components().count() {
+        0 => false,
+        1 if !program.as_encoded_bytes().contains(&b'/') => {
+            std::env::split_paths(path).any(|dir| dir.join(program).exists())
+        }
+        _ => Path::new(program).exists(),
+    };
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) && !is_there
 }
 
 /// A running child and all that it starts; killed when dropped.

@@ -5,7 +5,7 @@
 //! which becomes like the target and then executes the command. Validating a configuration can execute it (`load_module`
 //! in nginx, a Python file in gunicorn), so the command never has more privilege than the target has.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -75,11 +75,11 @@ fn execute(likeness: &Likeness, words: &[OsString]) -> (String, i32) {
     #[expect(clippy::disallowed_methods, reason = "this starts no child: it becomes the command")]
     let mut command = std::process::Command::new(program);
     command.args(arguments).env_clear().envs(likeness.environment.iter().map(|(name, value)| (name, value)));
-    if !likeness.environment.iter().any(|(name, _)| name == "PATH") {
-        command.env("PATH", super::DEFAULT_PATH);
-    }
+    let path = likeness.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+    let path = path.unwrap_or(OsStr::new(super::DEFAULT_PATH));
+    command.env("PATH", path);
     let error = command.exec();
-    let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    let code = if super::is_missing(&error, program, path) { NOT_FOUND } else { NOT_EXECUTABLE };
     (format!("{}: {error}", program.display()), code)
 }
 

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::io::Errno;
+
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,7 +65,10 @@ fn a_program_that_cannot_be_started_is_no_end() {
     fs::write(path("text"), "no program").expect("there is room");
     fs::write(path("broken"), "no program").expect("there is room");
     fs::set_permissions(path("broken"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    fs::write(path("script"), "#!/no/such/interpreter\n").expect("there is room");
+    fs::set_permissions(path("script"), fs::Permissions::from_mode(0o755)).expect("it is ours");
     let cases = [
+        (path("script"), format!("cannot execute `{}`: No such file or directory (os error 2)", path("script"))),
         ("no-such-program".to_owned(), "`no-such-program` is not installed here, or not on the PATH".to_owned()),
         (path("none"), format!("`{}` is not installed here, or not on the PATH", path("none"))),
         (path("text"), format!("cannot execute `{}`: Permission denied (os error 13)", path("text"))),
@@ -185,6 +190,28 @@ fn many_commands_run_side_by_side() {
         .collect();
     codes.sort_by_key(|(_, output)| output.parse::<i32>().expect("a number"));
     assert_eq!(codes, (0..20).map(|code| (End::Exited(code), code.to_string())).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_program_is_missing_where_no_directory_of_the_path_has_it() {
+    let directory = tempfile::tempdir().expect("there is room");
+    fs::write(directory.path().join("here"), "").expect("there is room");
+    let path = std::env::join_paths(["/no/such".as_ref(), directory.path()]).expect("it is a path");
+    let here = directory.path().join("here");
+    let cases = [
+        (Errno::NOENT, "here", false),
+        (Errno::NOENT, "nowhere", true),
+        // Some directory of the path may not be searched.
+        (Errno::ACCESS, "nowhere", true),
+        (Errno::ACCESS, "here", false),
+        (Errno::NOENT, here.to_str().expect("it is UTF-8"), false),
+        (Errno::NOENT, "/no/such/program", true),
+        (Errno::NOENT, "", true),
+        (Errno::MFILE, "nowhere", false),
+    ];
+    for (errno, program, expected) in cases {
+        assert_eq!(is_missing(&errno.into(), OsStr::new(program), &path), expected, "{errno} {program}");
+    }
 }
 
 /// As whom nobody can run.

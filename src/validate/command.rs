@@ -222,7 +222,7 @@ fn not_started(error: &NotStarted) -> Finding {
             "install it where it is to run, or judge elsewhere with `--root`, or by other means with `--validate`",
         ),
         NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string())
-            .help("the user that runs it must be allowed to execute it; or name another with `--validate`"),
+            .help("the user that runs it must be allowed to execute it, and its interpreter or loader must be there"),
         NotStarted::NotEntered(message) => not_entered(message),
     }
 }
