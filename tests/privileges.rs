@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::{Background, Cage, Gate, Nginx, command, eventually, installed, needs, skip, unique};
+use crate::support::{Background, Cage, Gate, Nginx, command, eventually, install, installed, needs, skip, unique};
 
 const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
 
@@ -31,8 +31,7 @@ impl Place {
         open(place.path());
         let (binary, here) = (env!("CARGO_BIN_EXE_reload-gate"), place.path().join("reload-gate"));
         if std::fs::hard_link(binary, &here).is_err() {
-            let copied = command("cp").arg(binary).arg(here).status();
-            assert!(copied.expect("cp is installed").success());
+            install(Path::new(binary), &here);
         }
         std::fs::create_dir(place.config()).expect("there is room");
         std::fs::write(place.config().join("app.conf"), "one").expect("there is room");
@@ -82,10 +81,7 @@ impl Target {
         let script = "#!/bin/sh\ntrap 'echo >> hups' HUP\necho > ready\nwhile :; do sleep 0.05; done\n";
         let text = directory.path().join("script");
         std::fs::write(&text, script).expect("there is room");
-        open(&text);
-        // Copied by a process of its own: what a test has open for writing just then cannot be executed.
-        let copied = command("cp").arg(&text).arg(directory.path().join(&name)).status();
-        assert!(copied.expect("cp is installed").success());
+        install(&text, &directory.path().join(&name));
         let mut target = command("setpriv");
         target.args(privileges).arg(directory.path().join(&name)).current_dir(directory.path());
         target.env_clear().env("PATH", "/usr/bin:/bin").env("OWN", "its own").env("MARK", "a mark");

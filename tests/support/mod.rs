@@ -5,7 +5,7 @@ mod programs;
 mod volume;
 
 pub(crate) use gate::{Gate, gate_command};
-pub(crate) use programs::{Background, Cage, Gunicorn, Haproxy, Nginx, command, installed, python, unique};
+pub(crate) use programs::{Background, Cage, Gunicorn, Haproxy, Nginx, command, install, installed, python, unique};
 pub(crate) use volume::{Kubelet, Volume};
 
 use std::time::{Duration, Instant};

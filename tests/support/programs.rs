@@ -36,9 +36,16 @@ pub(crate) fn unique(prefix: &str) -> String {
 /// A copy of an installed program, called `name`.
 fn copy(program: &str, directory: &Path, name: &str) -> PathBuf {
     let copy = directory.join(name);
-    fs::copy(find(program).expect("it is installed"), &copy).expect("it can be copied");
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
+    install(&find(program).expect("it is installed"), &copy);
     copy
+}
+
+/// Copies a file to be executed. Not by this process: a child that another test starts just then would inherit the open copy,
+/// and what is open for writing cannot be executed (`ETXTBSY`, execve(2)).
+pub(crate) fn install(from: &Path, to: &Path) {
+    let copied = command("cp").arg(from).arg(to).status().expect("cp is installed");
+    assert!(copied.success(), "{} cannot be copied to {}", from.display(), to.display());
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
 }
 
 pub(crate) fn free_port() -> u16 {
@@ -96,9 +103,9 @@ impl Drop for Background {
 
 /// A Python program as a target: what it does comes from the test.
 pub(crate) fn python(directory: &Path, name: &str, program: &str) -> Background {
-    let script = directory.join(name);
-    fs::write(&script, format!("#!/usr/bin/python3\n{program}")).expect("it can be written");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
+    let (text, script) = (directory.join(format!("{name}.py")), directory.join(name));
+    fs::write(&text, format!("#!/usr/bin/python3\n{program}")).expect("it can be written");
+    install(&text, &script);
     // Executed itself, so that the command name is the script's.
     Background::start(command(&script).current_dir(directory))
 }
