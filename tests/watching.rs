@@ -152,19 +152,24 @@ fn without_inotify_changes_are_found_by_polling() {
     if !may {
         return skip("user namespaces are not allowed here");
     }
-    let directory = tempfile::tempdir().expect("there is room");
-    let mut volume = Volume::new(directory.path().join("volume"), Kubelet::New, &[("app.conf", "1")]);
-    // In a user namespace of its own, the limit can be set for this process alone.
-    let mut limited = command("unshare");
-    limited.args(["-U", "-r", "sh", "-c", "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\""]);
-    limited.arg(gate_command().get_program()).args(["run", "--watch"]).arg(volume.path()).args(JUDGE_ONLY);
-    let mut gate = Gate::start(limited);
-    let degraded = gate.wait_for("watch_degraded");
-    let message = degraded["message"].as_str().expect("there is one");
-    assert!(message.contains("polling") && message.contains("max_user_instances"), "{message}");
-    gate.wait_for("accepted");
-    volume.write(&[("app.conf", "2")]);
-    gate.wait_for("accepted");
+    for (limit, sysctl) in
+        [("max_inotify_instances", "max_user_instances"), ("max_inotify_watches", "max_user_watches")]
+    {
+        let directory = tempfile::tempdir().expect("there is room");
+        let mut volume = Volume::new(directory.path().join("volume"), Kubelet::New, &[("app.conf", "1")]);
+        // In a user namespace of its own, the limit can be set for this process alone.
+        let mut limited = command("unshare");
+        let set = format!("echo 0 > /proc/sys/user/{limit} && exec \"$0\" \"$@\"");
+        limited.args(["-U", "-r", "sh", "-c", &set]);
+        limited.arg(gate_command().get_program()).args(["run", "--watch"]).arg(volume.path()).args(JUDGE_ONLY);
+        let mut gate = Gate::start(limited);
+        let degraded = gate.wait_for("watch_degraded");
+        let message = degraded["message"].as_str().expect("there is one");
+        assert!(message.contains("polling") && message.contains(sysctl), "{message}");
+        gate.wait_for("accepted");
+        volume.write(&[("app.conf", "2")]);
+        gate.wait_for("accepted");
+    }
 }
 
 #[test]
