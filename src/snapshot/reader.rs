@@ -49,16 +49,6 @@ struct Dir {
     watched: bool,
 }
 
-impl Dir {
-    /// Whether this is what `..data` in `volume` still leads to. If it is not, a kubelet may have removed some of it before
-    /// that was listed: it does so only after the swap, and then at once.
-    fn is_current(&self, volume: &Self) -> Step {
-        let target = rustix::fs::readlinkat(&volume.fd, DATA, Vec::new());
-        let is_current = target.is_ok_and(|target| self.path.ends_with(OsStr::from_bytes(target.as_bytes())));
-        if is_current { Ok(()) } else { Err(Vanished(self.path.clone())) }
-    }
-}
-
 /// One pass over the sources.
 pub(super) struct Reader<'a> {
     sources: &'a [Source],
@@ -71,6 +61,8 @@ pub(super) struct Reader<'a> {
     spots: Spots,
     delivered: SystemTime,
     settled: bool,
+    /// Each volume's link, and what it led to when it was met.
+    generations: Vec<(PathBuf, PathBuf)>,
     /// Links that lead in circles make more paths than anybody can follow: the first that is too deep is the last.
     too_deep: bool,
 }
@@ -87,21 +79,36 @@ impl<'a> Reader<'a> {
             spots: Spots::default(),
             delivered: SystemTime::UNIX_EPOCH,
             settled: true,
+            generations: Vec::new(),
             too_deep: false,
         }
     }
 
     pub(super) fn read(&mut self) -> Step {
         for source in self.sources {
+            // Links of one source may lead into another that is read later.
+            let volume = if source.path.is_dir() { Some(&*source.path) } else { source.path.parent() };
+            let link = volume.map(|volume| volume.join(DATA)).unwrap_or_default();
+            self.generations.extend(link.read_link().ok().map(|target| (link, target)));
+        }
+        for source in self.sources {
             self.spots.anchor(&source.path);
             self.source(source)?;
         }
+        self.is_one_generation()?;
         if self.tree.is_empty() && self.findings.is_empty() {
             let path = &self.sources[0].path;
             let finding = Finding::environment(EMPTY_SOURCE, format!("`{}` holds no file", path.display()));
             self.findings.push(finding.help("nothing is signalled for an empty configuration; check the volume"));
         }
         Ok(())
+    }
+
+    /// Whether every volume still leads to what it did when it was met. If not, a kubelet may have removed some of that before it
+    /// was read: it does so only after the swap, and then at once.
+    fn is_one_generation(&self) -> Step {
+        let moved = |(link, target): &&(PathBuf, PathBuf)| link.read_link().ok().as_ref() != Some(target);
+        self.generations.iter().find(moved).map_or(Ok(()), |(link, _)| Err(Vanished(link.clone())))
     }
 
     pub(super) fn finish(self) -> Look {
@@ -160,8 +167,7 @@ impl<'a> Reader<'a> {
             }
             self.spots.volume(&dir.path);
             if let Some(data) = self.pin(&dir)? {
-                self.entry_as(&data, file, &name)?;
-                return data.is_current(&dir);
+                return self.entry_as(&data, file, &name);
             }
         }
         self.entry_as(&dir, file, &name)
@@ -218,7 +224,7 @@ impl<'a> Reader<'a> {
                 self.entry(dir, entry)?;
             }
         }
-        data.is_current(dir)
+        Ok(())
     }
 
     /// Opens the directory that `..data` leads to at this moment, so that all that is read is of one generation.
@@ -232,6 +238,7 @@ impl<'a> Reader<'a> {
                 return Ok(None);
             }
         };
+        self.generations.push((link.clone(), target.clone()));
         let mut components = target.components();
         let (Some(Component::Normal(generation)), None) = (components.next(), components.next()) else {
             self.escaping(&link, &target);

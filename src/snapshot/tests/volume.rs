@@ -223,11 +223,12 @@ fn many(directory: &str) -> Vec<String> {
     (0..20).map(|key| format!("{directory}{key}/key")).collect()
 }
 
-/// Changes a volume without a pause, and looks at `path` in it meanwhile, until `enough` looks have found something.
-fn race(path: &str, keys: &[String], enough: usize) {
+/// Changes a volume with these keys without a pause, and looks at the sources in or beside it meanwhile, which hold `all` files,
+/// until `enough` looks have found something.
+fn race(keys: &[String], sources: impl Fn(&Path) -> Vec<Source>, all: usize, enough: usize) {
     let generation = |content: &str| keys.iter().map(|key| (key.clone(), content.to_owned())).collect();
     let mut volume = Volume::new(&generation("0"));
-    let source = volume.path().join(path);
+    let sources = sources(volume.path());
     let done = AtomicBool::new(false);
     let deadline = Instant::now() + Duration::from_secs(60);
     std::thread::scope(|scope| {
@@ -241,12 +242,10 @@ fn race(path: &str, keys: &[String], enough: usize) {
             }
         });
         let (mut read, mut newest) = (0, 0);
-        let all = keys.iter().filter(|key| Path::new(key).starts_with(path)).count();
         while read < enough && Instant::now() < deadline {
             // A reader that is outrun says so, and that it may be over in an instant.
-            let Ok(seen) = at(&source).result.map_err(|trouble| assert!(!trouble.settled, "{trouble:?}")) else {
-                continue;
-            };
+            let looked = look(&sources, Limits::default()).result;
+            let Ok(seen) = looked.map_err(|trouble| assert!(!trouble.settled, "{trouble:?}")) else { continue };
             let files = files(&seen);
             let contents: BTreeSet<u32> = files.values().map(|content| content.parse().expect("a number")).collect();
             let is_whole = files.len() == all && contents.len() == 1 && contents.first() >= Some(&newest);
@@ -261,12 +260,24 @@ fn race(path: &str, keys: &[String], enough: usize) {
 
 #[test]
 fn a_reader_racing_a_kubelet_never_mixes_generations() {
-    race("", &many(""), 500);
+    race(&many(""), |volume| vec![source(volume)], 20, 500);
 }
 
 #[test]
 fn a_reader_of_a_directory_in_a_volume_never_mixes_generations() {
-    race("sites", &many("sites/"), 500);
+    race(&many("sites/"), |volume| vec![source(&volume.join("sites"))], 20, 500);
+}
+
+#[test]
+fn links_into_a_volume_lead_into_the_generation_that_is_read() {
+    let links = tempfile::tempdir().expect("there is room");
+    let sources = |volume: &Path| {
+        for key in 0..20 {
+            symlink(volume.join(key.to_string()), links.path().join(key.to_string())).expect("there is room");
+        }
+        vec![source(links.path()), source(volume)]
+    };
+    race(&many(""), sources, 40, 200);
 }
 
 #[test]
