@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::support::{gate_command, needs};
+use crate::support::{gate_command, install, needs};
 
 /// What `reload-gate` with these arguments and variables says on standard error, and its exit code.
 fn said(arguments: &[&str], variables: &[(&str, &str)]) -> (String, i32) {
@@ -128,7 +128,7 @@ fn an_unreadable_file_says_who_cannot_read_it() {
         // Root reads everything: then another user is asked.
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
         let binary = directory.path().join("reload-gate");
-        std::fs::copy(env!("CARGO_BIN_EXE_reload-gate"), &binary).expect("there is room");
+        install(Path::new(env!("CARGO_BIN_EXE_reload-gate")), &binary);
         let mut other = crate::support::command("setpriv");
         other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary);
         other.args(["run", "--once", "--validate", "true", "--watch"]).arg(directory.path().join("app.conf"));
