@@ -18,6 +18,7 @@ pub use preset::{Preset, presets};
 pub use settings::{SETTINGS, Setting, Takes};
 
 use crate::gate;
+use crate::publish::Publication;
 use crate::reload::Means;
 use crate::report::log;
 use crate::snapshot::{Limits, Source};
@@ -34,6 +35,10 @@ pub struct GateConfig {
     pub sources: Vec<Source>,
     /// How large it may be.
     pub limits: Limits,
+    /// Where it is published, if the application reads it there and not from the sources.
+    pub publication: Option<Publication>,
+    /// Where a candidate is laid out to be judged, if not beside what is published.
+    pub stage: Option<Publication>,
     /// Who judges it.
     pub plan: Plan,
     /// Whose configuration it is.

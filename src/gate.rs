@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use reload_gate_contract::{Finding, Verdict};
+use reload_gate_contract::{Code, Finding, Verdict};
 
 use crate::reload::Sent;
 use crate::report::{Event, Kind, Level, headline};
@@ -19,12 +19,18 @@ use crate::validate::Judgement;
 use crate::verify::Proof;
 use crate::watch::Hint;
 
+mod protocol;
+
+pub use protocol::{Effect, Input, Policy};
+
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
 mod world;
+
+const SHRUNK: Code = Code::new("shrunk");
 
 /// For how long a ConfigMap volume whose visible names disagree with `..data` is given time to agree.
 const AGREEMENT: Duration = Duration::from_secs(1);
@@ -36,65 +42,6 @@ const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 /// How often a content is judged, or reloaded, again because it was written anew meanwhile, though with the same bytes. A
 /// program which leaves files in a watched directory does that every time.
 const REPETITIONS: u32 = 3;
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input {
-    /// Something stirred under a source.
-    Stirred(Hint),
-    /// Events were lost, or are not to be had at all (`polling`), for this reason.
-    Degraded {
-        /// Why, and what to do.
-        message: String,
-        /// Whether there will be no events from now on.
-        polling: bool,
-    },
-    /// [`Effect::Look`] is done.
-    Looked(Result<Seen, Trouble>),
-    /// [`Effect::Judge`] is done.
-    Judged(Result<Judgement, Hindrance>),
-    /// [`Effect::Reload`] is done.
-    Reloaded(Result<Sent, Hindrance>),
-    /// [`Effect::Verify`] is done.
-    Verified(Proof),
-    /// The deadline has come.
-    Tick,
-    /// The gate is told to end.
-    Stop,
-}
-
-/// What to do. All but [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the same name.
-#[derive(Debug)]
-pub enum Effect {
-    /// Read the sources.
-    Look,
-    /// Ask the validators about the content that was last looked at.
-    Judge(Digest),
-    /// Tell the application to read it.
-    Reload(Digest),
-    /// Find proof that it did; `late` if the time for it was over once, so that one look is enough.
-    Verify {
-        /// Whether the time for it was over once.
-        late: bool,
-    },
-    /// Tell the world.
-    Report(Event),
-    /// End; nothing will be asked for any more.
-    Finish,
-}
-
-/// What a gate does by its configuration, as far as its mind must know it.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Whether an accepted content leads to a reload; if not, the gate only judges and reports.
-    pub reload: bool,
-    /// The quiet period of plain directories.
-    pub quiet: Duration,
-    /// The slow rescan.
-    pub poll: Duration,
-    /// How long what is in flight may take to finish after [`Input::Stop`].
-    pub grace: Duration,
-}
 
 /// Why the gate looks at the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +59,7 @@ enum Activity {
     Judging(Arc<Manifest>),
     /// Looking again after judging: was it one and the same content all the time?
     Confirming(Arc<Manifest>, Judgement),
+    Publishing(Arc<Manifest>),
     Reloading(Arc<Manifest>),
     Verifying {
         candidate: Arc<Manifest>,
@@ -150,6 +98,8 @@ pub struct Gate {
     known_good: Option<Arc<Manifest>>,
     /// A reload was sent and not proven: what runs may be the known good or the newer.
     in_doubt: bool,
+    /// The last known good is being put back in place of this content, which was not proven to have taken effect.
+    restoring: Option<Digest>,
     standing: Option<Standing>,
     retry: Option<Instant>,
     next_poll: Option<Instant>,
@@ -174,12 +124,19 @@ impl Gate {
             repeated: 0,
             known_good: None,
             in_doubt: false,
+            restoring: None,
             standing: None,
             retry: None,
             next_poll: None,
             moving_since: None,
             stop_by: None,
         }
+    }
+
+    /// The same gate, which goes on from what an earlier one published and proved. `live`: whether that is live still.
+    #[must_use]
+    pub fn resume(self, known_good: Arc<Manifest>, live: bool) -> Self {
+        Self { known_good: Some(known_good), in_doubt: !live, ..self }
     }
 
     /// The content that should be live: the newest that could be read.
@@ -228,6 +185,7 @@ impl Gate {
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
             Input::Looked(look) => self.looked(now, look, &mut effects),
             Input::Judged(result) => self.judged(now, result, &mut effects),
+            Input::Published(result) => self.published(now, result, &mut effects),
             Input::Reloaded(result) => self.reloaded(now, result, &mut effects),
             Input::Verified(proof) => self.verified(now, proof, &mut effects),
         }
@@ -381,7 +339,10 @@ impl Gate {
             if reason == Reason::Event {
                 effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest)));
             }
-        } else if standing.is_some_and(|standing| standing.kind == Kind::Unverified) && self.told == self.delivered {
+        } else if standing.is_some_and(|standing| standing.kind == Kind::Unverified)
+            && self.told == self.delivered
+            && !self.policy.publish
+        {
             // The application may just have been slow with what it was told of.
             self.retry = None;
             self.begin(Effect::Verify { late: true }, Activity::Verifying { candidate, late: true }, effects);
@@ -398,6 +359,7 @@ impl Gate {
     fn judged(&mut self, now: Instant, result: Result<Judgement, Hindrance>, effects: &mut Vec<Effect>) {
         let Activity::Judging(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
         match result {
+            Ok(judgement) if self.policy.publish => self.sentence(now, candidate, judgement, effects),
             Ok(judgement) => self.begin(Effect::Look, Activity::Confirming(candidate, judgement), effects),
             Err(hindrance) => self.hindered(now, candidate.digest(), hindrance, effects),
         }
@@ -405,6 +367,8 @@ impl Gate {
 
     fn sentence(&mut self, now: Instant, candidate: Arc<Manifest>, judgement: Judgement, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
+        let mut judgement = judgement;
+        judgement.findings.extend(self.shrunk(&candidate));
         if judgement.verdict() != Verdict::Accepted {
             self.report_verdict(now, digest, judgement.findings, Some(judgement.duration), effects);
             return;
@@ -418,12 +382,50 @@ impl Gate {
             };
             effects.push(Effect::Report(event));
         }
+        if self.policy.publish {
+            self.begin(Effect::Publish(digest), Activity::Publishing(candidate), effects);
+        } else {
+            self.tell(candidate, effects);
+        }
+    }
+
+    fn published(&mut self, now: Instant, result: Result<bool, Finding>, effects: &mut Vec<Effect>) {
+        let Activity::Publishing(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
+        match result {
+            Ok(new) => {
+                if new {
+                    effects.push(Effect::Report(self.change(Kind::Published, &candidate)));
+                }
+                // The next start of the application reads it, whatever comes of the reload.
+                self.in_doubt = true;
+                self.tell(candidate, effects);
+            }
+            Err(finding) if self.restoring.is_some() => {
+                let help = finding.help.unwrap_or_default();
+                self.not_restored(&candidate, (finding.message, help, None), effects);
+            }
+            Err(finding) => self.report_verdict(now, candidate.digest(), vec![finding], None, effects),
+        }
+    }
+
+    /// Has the application told of `candidate`, if it is to be told.
+    fn tell(&mut self, candidate: Arc<Manifest>, effects: &mut Vec<Effect>) {
         if self.policy.reload {
             self.told = self.delivered;
-            self.begin(Effect::Reload(digest), Activity::Reloading(candidate), effects);
+            self.begin(Effect::Reload(candidate.digest()), Activity::Reloading(candidate), effects);
         } else {
             self.live(candidate, effects);
         }
+    }
+
+    /// What is to be said of a content that lost many of its files: valid in itself, it may well be a mistake.
+    fn shrunk(&self, candidate: &Manifest) -> Option<Finding> {
+        let before = self.known_good.as_deref()?;
+        let lost = before.names().filter(|name| !candidate.contains(name)).count();
+        let message = format!("{lost} of {} files are gone", before.len());
+        let help = "if that is meant, raise `--max-shrink`, or remove them in several steps";
+        (lost * 100 > before.len() * usize::from(self.policy.max_shrink))
+            .then(|| Finding::error(SHRUNK, message).help(help))
     }
 
     /// Reports `findings` that keep a content from going on, once.
@@ -444,16 +446,25 @@ impl Gate {
         };
         let message = headline(&findings);
         self.stand(now, about, Event { message, findings, duration, ..event }, effects);
+        if rejected && self.policy.fail_on_empty && self.known_good.is_none() {
+            effects.push(Effect::Report(
+                Event::new(Kind::Stopped).message("nothing is published that could be waited with"),
+            ));
+            effects.push(Effect::Finish);
+            self.activity = Activity::Finished;
+        }
     }
 
     fn reloaded(&mut self, now: Instant, result: Result<Sent, Hindrance>, effects: &mut Vec<Effect>) {
         let Activity::Reloading(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
         match result {
+            Err(hindrance) if self.restoring.is_some() => {
+                self.not_restored(&candidate, hindrance.into_parts(), effects);
+            }
             Err(hindrance) => self.hindered(now, candidate.digest(), hindrance, effects),
             Ok(Sent::NotNeeded { pid, message }) => {
                 let event = Event::new(Kind::Verified).about(candidate.digest()).message(message);
-                effects.push(Effect::Report(Event { pid: Some(pid), ..event }));
-                self.live(candidate, effects);
+                self.proven(candidate, Event { pid: Some(pid), ..event }, effects);
             }
             Ok(Sent::Told { pid, signal, message }) => {
                 // From here until there is proof, the known good may or may not be what runs.
@@ -472,17 +483,21 @@ impl Gate {
         match proof {
             Proof::Proven { pid, message, after } => {
                 let event = Event::new(Kind::Verified).about(digest).message(message);
-                self.conclude(candidate, Event { pid, duration: Some(after), ..event }, effects);
+                self.proven(candidate, Event { pid, duration: Some(after), ..event }, effects);
             }
             Proof::NotAsked => {
                 let event = Event::new(Kind::Unverified).about(digest).message("no proof was asked for");
-                self.conclude(candidate, Event { level: Level::Info, ..event }, effects);
+                self.proven(candidate, Event { level: Level::Info, ..event }, effects);
             }
             Proof::Missing { .. } if late => self.judge(candidate, effects),
+            Proof::Missing { message, help } if self.restoring.is_some() => {
+                self.not_restored(&candidate, (message, help, None), effects);
+            }
             Proof::Missing { message, help } => {
                 let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
                 let previous = self.known_good.as_ref().map(|known_good| known_good.digest());
                 self.stand(now, digest, Event { previous, ..event }, effects);
+                self.restore(digest, effects);
             }
         }
     }
@@ -514,6 +529,42 @@ impl Gate {
         self.retry = backoff(kind, attempt).map(|wait| now + wait);
     }
 
+    /// Puts the last known good back in place of `about`, so that a restart of the application meets nothing worse than it has.
+    fn restore(&mut self, about: Digest, effects: &mut Vec<Effect>) {
+        let known_good = self.known_good.clone().filter(|known_good| known_good.digest() != about);
+        if let Some(known_good) = known_good.filter(|_| self.policy.publish) {
+            self.restoring = Some(about);
+            self.begin(Effect::Publish(known_good.digest()), Activity::Publishing(known_good), effects);
+        }
+    }
+
+    /// The last known good is where the application will read it at its next start, and that is all that can be said.
+    fn not_restored(
+        &mut self,
+        known_good: &Manifest,
+        (message, help, pid): (String, String, Option<i32>),
+        effects: &mut Vec<Effect>,
+    ) {
+        let previous = self.restoring.take();
+        let event = Event::new(Kind::Unverified).about(known_good.digest()).message(message).help(Some(help));
+        effects.push(Effect::Report(Event { previous, pid, ..event }));
+    }
+
+    /// There is proof that the application runs `candidate`, or none was asked for; `proof` says so.
+    fn proven(&mut self, candidate: Arc<Manifest>, proof: Event, effects: &mut Vec<Effect>) {
+        if !self.policy.publish {
+            return self.conclude(candidate, proof, effects);
+        }
+        if let Some(about) = self.restoring.take() {
+            let level = Event::new(Kind::Restored).level;
+            effects.push(Effect::Report(Event { kind: Kind::Restored, level, previous: Some(about), ..proof }));
+            self.in_doubt = false;
+            return;
+        }
+        effects.push(Effect::Report(proof));
+        self.live(candidate, effects);
+    }
+
     /// The application has read its configuration; one more look tells whether that was `candidate`. `proof` is reported after
     /// it, so that who acts on the report finds the gate at rest.
     fn conclude(&mut self, candidate: Arc<Manifest>, proof: Event, effects: &mut Vec<Effect>) {
@@ -530,6 +581,9 @@ impl Gate {
         let digest = candidate.digest();
         self.known_good = Some(candidate);
         self.in_doubt = false;
+        if self.policy.publish {
+            effects.push(Effect::Keep(digest));
+        }
         self.resolve(digest, effects);
     }
 

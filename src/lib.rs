@@ -19,6 +19,8 @@ pub mod tree;
 
 pub mod validate;
 
+pub mod publish;
+
 pub mod reload;
 pub mod target;
 

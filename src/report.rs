@@ -22,12 +22,16 @@ pub enum Kind {
     Rejected,
     /// A content could not be judged; it will be tried again.
     Inconclusive,
+    /// An accepted content is where the application reads it.
+    Published,
     /// The application was told to read the new content.
     Reloaded,
     /// There is proof that it did.
     Verified,
     /// There is no proof that it did.
     Unverified,
+    /// The last known good is live again, in place of one that was not proven.
+    Restored,
     /// What was wrong before is right now.
     Recovered,
     /// The process to signal is not there; it is waited for.
@@ -50,9 +54,11 @@ impl Kind {
             Self::Accepted => "accepted",
             Self::Rejected => "rejected",
             Self::Inconclusive => "inconclusive",
+            Self::Published => "published",
             Self::Reloaded => "reloaded",
             Self::Verified => "verified",
             Self::Unverified => "unverified",
+            Self::Restored => "restored",
             Self::Recovered => "recovered",
             Self::TargetMissing => "target_missing",
             Self::TargetRefused => "target_refused",
@@ -65,7 +71,7 @@ impl Kind {
     const fn level(self) -> Level {
         match self {
             Self::Rejected | Self::Unverified | Self::TargetRefused => Level::Error,
-            Self::Inconclusive | Self::TargetMissing | Self::WatchDegraded => Level::Warn,
+            Self::Inconclusive | Self::TargetMissing | Self::WatchDegraded | Self::Restored => Level::Warn,
             _ => Level::Info,
         }
     }

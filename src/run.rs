@@ -1,11 +1,13 @@
 //! The hands: the one loop, which performs the gate's effects and feeds back what came of them. IO.
 
 mod notice;
+mod volumes;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
@@ -15,6 +17,9 @@ use crate::gate::{Effect, Gate, Input};
 use crate::proc::Identity;
 use crate::report::{Event, Kind, headline};
 use crate::snapshot::{self, Seen};
+use crate::target::Hindrance;
+use crate::tree::{Digest, Tree};
+use crate::validate::Judgement;
 use crate::verify::{Baseline, Proof};
 use crate::watch::{Coverage, Stirred, Watch};
 
@@ -40,12 +45,18 @@ struct Hands {
     warned: Option<Identity>,
 }
 
-/// Runs one gate until `stop` is true. `warnings` are about the configuration it was given.
-pub async fn run(config: Rc<GateConfig>, sink: Sink, warnings: Vec<Finding>, mut stop: channel::Receiver<bool>) {
+/// Runs one gate until `stop` is true, or until it gives up since it has nothing to publish, and says what it ended with.
+/// `warnings` are about the configuration it was given.
+pub async fn run(
+    config: Rc<GateConfig>,
+    sink: Sink,
+    warnings: Vec<Finding>,
+    mut stop: channel::Receiver<bool>,
+) -> Option<Verdict> {
     for event in notice::at_start(&config, warnings) {
         sink(&event);
     }
-    let mut gate = Gate::new(config.policy.clone(), Instant::now());
+    let mut gate = volumes::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
     let mut hands = Hands { config, watch: Watch::new(), sink, seen: None, baseline: None, warned: None };
     let mut in_flight = None;
     let mut stopping = false;
@@ -55,9 +66,11 @@ pub async fn run(config: Rc<GateConfig>, sink: Sink, warnings: Vec<Finding>, mut
             for effect in gate.step(Instant::now(), input) {
                 match effect {
                     Effect::Report(event) => (hands.sink)(&event),
-                    Effect::Finish => return,
+                    Effect::Finish => return (!stopping).then_some(Verdict::Rejected),
                     Effect::Look => inputs.extend(hands.look()),
                     Effect::Judge(_) => in_flight = hands.judge(),
+                    Effect::Publish(digest) => in_flight = hands.publish(digest),
+                    Effect::Keep(_) => volumes::keep(&hands.config, &hands.sink),
                     Effect::Reload(_) => in_flight = hands.reload(),
                     Effect::Verify { late } => in_flight = hands.verify(late),
                 }
@@ -101,8 +114,13 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
         }
     };
     let event = Event::new(Kind::Inconclusive).about(seen.manifest.digest());
-    match config.plan.judge(&seen.tree, &config.sources, &config.selector).await {
-        Ok(judgement) => {
+    match judge(config, seen.tree.clone()).await {
+        Ok(mut judgement) => {
+            if judgement.verdict() == Verdict::Accepted
+                && let Err(finding) = volumes::publish(config, seen.clone(), seen.manifest.digest()).await
+            {
+                judgement.findings.push(finding);
+            }
             let verdict = judgement.verdict();
             let (duration, message) = (Some(judgement.duration), judgement.by);
             report(sink, verdict, Event { findings: judgement.findings, duration, message, ..event });
@@ -113,6 +131,14 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
             sink(&Event { pid, ..event.message(message).help(Some(help)) });
             Some(Verdict::Inconclusive)
         }
+    }
+}
+
+/// Has `tree` judged, laid out where it is to be judged.
+async fn judge(config: &GateConfig, tree: Arc<Tree>) -> Result<Judgement, Hindrance> {
+    match volumes::lay_out(config, tree.clone()).await {
+        Ok(layout) => config.plan.judge(&tree, &layout, &config.selector).await,
+        Err(finding) => Ok(Judgement { findings: vec![finding], duration: Duration::ZERO, by: None }),
     }
 }
 
@@ -169,14 +195,16 @@ impl Hands {
 
     fn judge(&self) -> Option<InFlight> {
         let (config, tree) = (self.config.clone(), self.seen.as_ref()?.tree.clone());
-        Some(Box::pin(async move {
-            let judged = config.plan.judge(&tree, &config.sources, &config.selector).await;
-            (Input::Judged(judged), None)
-        }))
+        Some(Box::pin(async move { (Input::Judged(judge(&config, tree).await), None) }))
+    }
+
+    fn publish(&self, digest: Digest) -> Option<InFlight> {
+        let (config, seen) = (self.config.clone(), self.seen.clone()?);
+        Some(Box::pin(async move { (Input::Published(volumes::publish(&config, seen, digest).await), None) }))
     }
 
     fn reload(&self) -> Option<InFlight> {
-        let (config, delivered) = (self.config.clone(), self.seen.as_ref()?.delivered);
+        let (config, delivered) = (self.config.clone(), volumes::delivered(&self.config, self.seen.as_ref()?));
         Some(Box::pin(async move {
             let told = config.means.tell(&config.selector, delivered, &config.demand, config.plan.timeout).await;
             match told {
@@ -188,7 +216,7 @@ impl Hands {
 
     fn verify(&self, late: bool) -> Option<InFlight> {
         let (config, baseline) = (self.config.clone(), self.baseline.clone());
-        let patience = if late { std::time::Duration::ZERO } else { config.verify_timeout };
+        let patience = if late { Duration::ZERO } else { config.verify_timeout };
         Some(Box::pin(async move {
             let proof = match baseline {
                 Some(baseline) => config.demand.prove(&baseline, patience).await,

@@ -34,6 +34,7 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut gates = tokio::task::JoinSet::new();
     let format = config.log_format;
+    let mut exit = Exit::Accepted;
     for gate in config.gates {
         let sink = sink(format, &gate);
         gates.spawn_local(run::run(Rc::new(gate), sink, warnings.to_vec(), stopped.clone()));
@@ -41,12 +42,15 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        // A gate ends by itself only by a panic.
-        _ = gates.join_next() => return Ok(Exit::Bug),
+        ended = gates.join_next() => match ended {
+            Some(Ok(Some(Verdict::Rejected))) => exit = Exit::Rejected,
+            // It ends by itself otherwise only by a panic.
+            _ => return Ok(Exit::Bug),
+        },
     }
     stop.send_replace(true);
     while gates.join_next().await.is_some() {}
-    Ok(Exit::Accepted)
+    Ok(exit)
 }
 
 /// The worst of the gates, in the order in which exit codes outweigh each other.

@@ -90,6 +90,12 @@ impl Manifest {
         self.files.is_empty()
     }
 
+    /// Whether there is a file of that name.
+    #[must_use]
+    pub fn contains(&self, name: &Path) -> bool {
+        self.files.contains_key(name)
+    }
+
     /// The names of the files, sorted.
     pub fn names(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)

@@ -4,6 +4,7 @@
 //! out of time, a host name that did not resolve) leave it open.
 
 mod command;
+mod layout;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -12,13 +13,14 @@ use std::time::{Duration, Instant};
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
 pub use command::{Check, Patterns};
+pub use layout::{Layout, Part};
 pub use place::RootChoice;
 
-use crate::snapshot::Source;
 use crate::target::{Hindrance, Selector};
 use crate::tree::Tree;
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
+const MISSING_FILE: Code = Code::new("missing-file");
 const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
 
 /// What the validators said of one content.
@@ -45,6 +47,8 @@ impl Judgement {
 pub struct Plan {
     /// The validators, asked in this order until one does not accept.
     pub checks: Vec<Check>,
+    /// The files without which a configuration is wrong, by their names.
+    pub required: Vec<PathBuf>,
     /// Where commands run.
     pub root: RootChoice,
     /// How long each may take.
@@ -67,41 +71,34 @@ pub enum Main {
 }
 
 impl Plan {
-    /// Judges `tree`, which was read from `sources`, for the program that `selector` finds.
+    /// Judges `tree`, which lies where `layout` says, for the program that `selector` finds.
     ///
     /// # Errors
     /// When the target is needed to judge and cannot be had.
-    pub async fn judge(&self, tree: &Tree, sources: &[Source], selector: &Selector) -> Result<Judgement, Hindrance> {
+    pub async fn judge(&self, tree: &Tree, layout: &Layout, selector: &Selector) -> Result<Judgement, Hindrance> {
         let started = Instant::now();
         let mut judgement = Judgement { findings: Vec::new(), duration: Duration::ZERO, by: None };
         let main = self.main.find(tree);
-        if let Err(finding) = &main
-            && finding.code == MISSING_MAIN_FILE
-        {
-            judgement.findings.push(Finding::clone(finding));
-        } else if !self.checks.is_empty() {
+        judgement.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
+        let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
+        judgement.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
+        if judgement.verdict() == Verdict::Accepted && !self.checks.is_empty() {
             let place = place::find(self.root, selector, self.without_target)?;
-            let main = main.map(|name| place.path_of(&name, sources));
-            let asked = self.ask(&place, &place.directory(sources), &main, &mut judgement.findings).await;
+            let case = Case { layout, place: &place, main: &main, timeout: self.timeout };
+            let asked = self.ask(&case, &mut judgement.findings).await;
             judgement.by = Some(format!("judged by {}, {}", asked.join(", "), place.describe()));
         }
         judgement.duration = started.elapsed();
         Ok(judgement)
     }
 
-    async fn ask(
-        &self,
-        place: &place::Place,
-        directory: &Path,
-        main: &Result<PathBuf, Box<Finding>>,
-        findings: &mut Vec<Finding>,
-    ) -> Vec<String> {
+    async fn ask(&self, case: &Case<'_>, findings: &mut Vec<Finding>) -> Vec<String> {
         let mut asked = Vec::new();
         for check in &self.checks {
             asked.push(format!("`{}`", check.name));
-            let found = check.run(place, directory, main, self.timeout).await;
+            let found = check.run(case).await;
             let verdict = Verdict::of(&found);
-            let source = |finding| Finding { source: Some(check.name.clone()), ..finding };
+            let source = |finding| Finding { source: Some(check.name.clone()), ..case.layout.show(finding) };
             findings.extend(found.into_iter().map(source));
             if verdict != Verdict::Accepted {
                 break;
@@ -114,6 +111,35 @@ impl Plan {
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         self.checks.iter().map(|check| check.name.clone()).collect()
+    }
+}
+
+/// What is to be said if a file that must be there is not.
+fn missing(file: &Path, tree: &Tree) -> Option<Finding> {
+    let there = tree.keys().any(|name| name == file || name.ends_with(file));
+    let message = format!("`{}` is missing", file.display());
+    let help = "it was required with `--require`; put it back, or require it no longer";
+    (!there).then(|| Finding::error(MISSING_FILE, message).at(Position::file(file.display().to_string())).help(help))
+}
+
+/// What a validator is asked.
+struct Case<'a> {
+    layout: &'a Layout,
+    place: &'a place::Place,
+    /// The file to begin with, by its name in the tree.
+    main: &'a Result<PathBuf, Box<Finding>>,
+    timeout: Duration,
+}
+
+impl Case<'_> {
+    /// The path of the file to begin with, for a command in this place.
+    fn main(&self) -> Result<PathBuf, Box<Finding>> {
+        self.main.as_ref().map(|name| self.layout.path_of(name, self.place.is_elsewhere())).map_err(Clone::clone)
+    }
+
+    /// The directory of the configuration, likewise.
+    fn directory(&self) -> PathBuf {
+        self.layout.directory(self.place.is_elsewhere())
     }
 }
 

@@ -7,7 +7,13 @@ use std::path::{Path, PathBuf};
 const KNOWS: &[(&str, &[&str])] = &[
     // The mind and the hands.
     ("gate", &["reload", "report", "settle", "snapshot", "target", "tree", "validate", "verify", "watch"]),
-    ("run", &["config", "gate", "proc", "reload", "report", "snapshot", "target", "verify", "watch"]),
+    (
+        "run",
+        &[
+            "config", "gate", "proc", "publish", "reload", "report", "snapshot", "target", "tree", "validate",
+            "verify", "watch",
+        ],
+    ),
     // The stages do not know each other, but for who hands what to whom.
     ("watch", &[]),
     ("settle", &[]),
@@ -17,13 +23,14 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("validate", &["exec", "proc", "snapshot", "target", "tree"]),
     ("reload", &["exec", "http", "target", "verify"]),
     ("verify", &["exec", "http", "proc", "target"]),
+    ("publish", &["tree"]),
     ("report", &["tree"]),
     // The doors to the system.
     ("exec", &["proc"]),
     ("http", &[]),
     ("proc", &[]),
     // What the user says.
-    ("config", &["gate", "reload", "report", "snapshot", "target", "validate", "verify"]),
+    ("config", &["gate", "publish", "reload", "report", "snapshot", "target", "validate", "verify"]),
     ("supervise", &["cli", "config", "report", "run"]),
     ("cli", &["config", "exec", "proc", "supervise"]),
 ];

@@ -27,6 +27,8 @@ mod nginx;
 mod other_means;
 /// What the gate says when it may not, and what its checkers may.
 mod privileges;
+/// The application only ever meets what was accepted, also when it restarts.
+mod publishing;
 /// The right process, or none.
 mod targets;
 /// Sources that come, go and are replaced; and what happens without inotify.

@@ -28,6 +28,7 @@ pub(super) struct RawCheck {
     pub(super) command: Words,
     pub(super) name: Option<Said>,
     pub(super) running: Option<Words>,
+    pub(super) beside: Vec<Said>,
     pub(super) options: Vec<Said>,
     pub(super) unset: Vec<Said>,
     pub(super) findings: Vec<Said>,
@@ -101,8 +102,8 @@ impl Layers {
 impl RawCheck {
     fn line(said: Said) -> Self {
         let (name, running) = (None, None);
-        let [options, unset, findings, transient] = [const { Vec::new() }; 4];
-        Self { command: Words::Line(said), name, running, options, unset, findings, transient }
+        let [beside, options, unset, findings, transient] = [const { Vec::new() }; 5];
+        Self { command: Words::Line(said), name, running, beside, options, unset, findings, transient }
     }
 }
 
@@ -298,7 +299,7 @@ fn checks(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Ve
     items.into_iter().filter_map(|item| check(item, origin, mistakes)).collect()
 }
 
-const CHECK_KEYS: [&str; 7] = ["command", "name", "running", "options", "unset", "findings", "transient"];
+const CHECK_KEYS: [&str; 8] = ["command", "name", "running", "beside", "options", "unset", "findings", "transient"];
 
 fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
     let here = origin(node.line, node.column);
@@ -311,11 +312,12 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
         }
     };
     let (mut name, mut command, mut running) = (None, None, None);
-    let [mut options, mut unset, mut findings, mut transient] = [const { Vec::new() }; 4];
+    let [mut beside, mut options, mut unset, mut findings, mut transient] = [const { Vec::new() }; 5];
     for (key, value) in entries {
         let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
         match &key.value {
             Value::Text(text) if text == "name" => name = list("name").pop(),
+            Value::Text(text) if text == "beside" => beside = list("beside"),
             Value::Text(text) if text == "options" => options = list("options"),
             Value::Text(text) if text == "unset" => unset = list("unset"),
             Value::Text(text) if text == "findings" => findings = list("findings"),
@@ -333,7 +335,7 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
     if command.is_none() {
         mistakes.push(Mistake::new(here, "this validator has no `command`"));
     }
-    Some(RawCheck { command: command?, name, running, options, unset, findings, transient })
+    Some(RawCheck { command: command?, name, running, beside, options, unset, findings, transient })
 }
 
 fn words(

@@ -10,6 +10,7 @@ use super::layer::{Layers, RawCheck, Said, Words};
 use super::preset::{Preset, presets};
 use super::{GateConfig, Mistake, Origin, suggestion};
 use crate::gate::Policy;
+use crate::publish::{Publication, Volume};
 use crate::reload::Means;
 use crate::report::log;
 use crate::snapshot::{Limits, Source};
@@ -32,17 +33,27 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     let observe = switch(&layers, "observe", mistakes) || once;
 
     let sources = sources(&layers, directory, mistakes);
+    let publication = volumes(&layers, "publish", &sources, directory, mistakes);
+    let stage = volumes(&layers, "stage", &sources, directory, mistakes);
     let selector = selector(&layers, preset.as_ref(), directory, mistakes);
     let means = means(&layers, &selector, observe, mistakes);
     let demand = demand(&layers, &selector, mistakes);
     let plan = Plan {
         checks: checks(&layers, mistakes),
-        root: root(&layers, mistakes),
+        // What is staged lies in the gate's own root.
+        root: match root(&layers, mistakes) {
+            RootChoice::Auto if stage.is_some() => RootChoice::Local,
+            root => root,
+        },
+        required: layers.list("require").iter().map(|said| PathBuf::from(&said.value)).collect(),
         timeout: positive(&layers, "timeout", Duration::from_secs(30), mistakes),
         main: main(&layers, preset.as_ref(), &sources),
         without_target: once,
     };
     let policy = Policy {
+        publish: publication.is_some(),
+        fail_on_empty: fail_on_empty(&layers, mistakes),
+        max_shrink: max_shrink(&layers, mistakes),
         reload: !observe && !matches!(means, Means::Nothing),
         quiet: duration(&layers, "settle", Duration::from_millis(100), mistakes),
         poll: positive(&layers, "poll", Duration::from_secs(30), mistakes),
@@ -58,6 +69,8 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
         name,
         sources,
         limits,
+        publication,
+        stage,
         plan,
         selector,
         means,
@@ -105,7 +118,7 @@ fn name(layers: &Layers, preset: Option<&Preset>) -> String {
 }
 
 fn sources(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) -> Vec<Source> {
-    let (watched, mounts) = (layers.list("watch"), layers.list("mount"));
+    let (watched, mounts, published) = (layers.list("watch"), layers.list("mount"), layers.list("publish"));
     let whole_volume = layers.speaking_of(&["watch"]).is_some_and(|layer| layer.whole_volume);
     if watched.is_empty() {
         let help = "say `--watch PATH`, where PATH is the directory in which the ConfigMap is mounted";
@@ -119,10 +132,54 @@ fn sources(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) -> Vec<Sou
     let absolute = |said: &Said| normal(&directory.join(&said.value));
     let source = |(index, said): (usize, &Said)| {
         let path = absolute(said);
-        let mount = mounts.get(index).map_or_else(|| path.clone(), absolute);
+        let mount = mounts.get(index).or(published.get(index)).map_or_else(|| path.clone(), absolute);
         Source { path, mount, whole_volume }
     };
     watched.iter().enumerate().map(source).collect()
+}
+
+fn fail_on_empty(layers: &Layers, mistakes: Mistakes<'_>) -> bool {
+    layers.text("on-empty").and_then(|said| one_word(said, &["fail", "wait"], mistakes)) == Some("fail")
+}
+
+fn max_shrink(layers: &Layers, mistakes: Mistakes<'_>) -> u8 {
+    let Some(said) = layers.text("max-shrink") else { return 100 };
+    let percent = said.value.trim_end_matches('%').parse().ok().filter(|percent| *percent <= 100);
+    percent.unwrap_or_else(|| {
+        let message = format!("`{}` is no share in percent, from 0 to 100", said.value);
+        mistakes.push(Mistake::new(said.origin.clone(), message));
+        100
+    })
+}
+
+/// The volumes that `name` gives to the sources, one to each.
+fn volumes(
+    layers: &Layers,
+    name: &'static str,
+    sources: &[Source],
+    directory: &Path,
+    mistakes: Mistakes<'_>,
+) -> Option<Publication> {
+    let said = layers.list(name);
+    let first = said.first()?;
+    if said.len() != sources.len() {
+        let message = format!("there are {} volumes for {} watched paths", said.len(), sources.len());
+        let help = format!("each `--{name}` belongs to the `--watch` in the same position");
+        mistakes.push(Mistake::new(first.origin.clone(), message).help(help));
+    }
+    let paths: Vec<PathBuf> = said.iter().map(|said| normal(&directory.join(&said.value))).collect();
+    for (said, path) in said.iter().zip(&paths) {
+        if sources.iter().any(|source| path.starts_with(&source.path) || source.path.starts_with(path)) {
+            let message = format!("`{}` is watched, so it cannot be written to", path.display());
+            let help = "give it a volume of its own, an `emptyDir`, beside the ConfigMap's";
+            mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
+        }
+    }
+    let prefixes = match sources {
+        [_] => vec![PathBuf::new()],
+        sources => sources.iter().map(|source| source.mount.clone()).collect(),
+    };
+    Some(Publication::new(paths.into_iter().map(Volume::new).collect(), prefixes))
 }
 
 /// A path without `.` and trailing slashes; `..` stays, since it means something only to the file system.
@@ -234,6 +291,7 @@ fn check(raw: &RawCheck, mistakes: Mistakes<'_>) -> Check {
     Check {
         name: raw.name.as_ref().map_or_else(|| shell_words::join(&command), |said| said.value.clone()),
         running: raw.running.as_ref().map(|running| words(running, mistakes)),
+        beside: values(&raw.beside),
         options: values(&raw.options),
         unset: values(&raw.unset),
         patterns: Patterns {

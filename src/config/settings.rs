@@ -37,6 +37,7 @@ const fn global(name: &'static str, takes: Takes, heading: &'static str, help: &
 use Takes::{Many, One, Switch};
 
 const WHAT: &str = "What is gated";
+const PUBLISH: &str = "Where it is published";
 const JUDGE: &str = "Who judges it";
 const TARGET: &str = "Who reads it";
 const RELOAD: &str = "How that one is told";
@@ -48,10 +49,35 @@ pub const SETTINGS: &[Setting] = &[
     setting("app", One("NAME"), WHAT, "Take a preset for all that is not said (`none`: take none)"),
     setting("watch", Many("PATH"), WHAT, "A directory or file that holds configuration"),
     setting("main", One("FILE"), WHAT, "In a directory: the file to begin with [default: the preset's]"),
-    setting("mount", Many("PATH"), WHAT, "Where the application sees each watched path [default: the same path]"),
+    setting(
+        "mount",
+        Many("PATH"),
+        WHAT,
+        "Where the application sees each watched (or published) path [default: the same path]",
+    ),
     setting("name", One("NAME"), WHAT, "What to call the gate in events [default: the preset's or the process's name]"),
     setting("max-bytes", One("SIZE"), WHAT, "Refuse a configuration of more bytes [default: 16777216]"),
     setting("max-files", One("NUMBER"), WHAT, "Refuse a configuration of more files [default: 10000]"),
+    setting(
+        "publish",
+        Many("DIR"),
+        PUBLISH,
+        "The volume that the application mounts: only what is accepted appears there",
+    ),
+    setting(
+        "stage",
+        Many("DIR"),
+        PUBLISH,
+        "A volume of the gate's own, at the path that the configuration speaks of, in which it is judged",
+    ),
+    setting(
+        "on-empty",
+        One("HOW"),
+        PUBLISH,
+        "What to do if the first configuration is rejected, so that nothing is published: fail or wait [default: wait]",
+    ),
+    setting("require", Many("FILE"), JUDGE, "A file without which a configuration is rejected"),
+    setting("max-shrink", One("PERCENT"), JUDGE, "Reject a configuration that lost more of its files [default: 100]"),
     setting(
         "validate",
         Many("CMD"),

@@ -57,6 +57,8 @@ pub(super) struct Did {
 pub(super) enum What {
     Look,
     Judge(Digest),
+    Publish(Digest),
+    Keep(Digest),
     Reload(Digest),
     Verify,
     Report(Event),
@@ -77,6 +79,12 @@ pub(super) struct World {
     tries: BTreeMap<Digest, u8>,
     /// What will come of the effect in flight, and when.
     in_flight: Option<(Instant, Input)>,
+    publish: bool,
+    /// What the last look took with it: what a gate that publishes judges and publishes.
+    taken: Content,
+    /// What the gate publishes, if it does, and what it was told to remember.
+    pub(super) published: Option<Content>,
+    pub(super) kept: Option<Content>,
     /// What the application runs.
     pub(super) live: Option<Content>,
     /// What the last look saw, and the last judgement accepted since.
@@ -87,9 +95,12 @@ pub(super) struct World {
     pub(super) broken: Vec<String>,
 }
 
-pub(super) fn policy() -> Policy {
+pub(super) fn policy(publish: bool) -> Policy {
     Policy {
         reload: true,
+        publish,
+        fail_on_empty: false,
+        max_shrink: 100,
         quiet: Duration::from_millis(100),
         poll: Duration::from_secs(30),
         grace: Duration::from_secs(5),
@@ -106,9 +117,19 @@ pub(super) fn digest(content: Content) -> Digest {
 
 impl World {
     pub(super) fn new(content: Content, latencies: Vec<Duration>) -> Self {
+        Self::of(policy(false), content, latencies)
+    }
+
+    pub(super) fn publishing(content: Content, latencies: Vec<Duration>) -> Self {
+        Self::of(policy(true), content, latencies)
+    }
+
+    fn of(policy: Policy, content: Content, latencies: Vec<Duration>) -> Self {
         let start = Instant::now();
+        let publish = policy.publish;
         let mut world = Self {
-            gate: Gate::new(policy(), start),
+            gate: Gate::new(policy, start),
+            publish,
             start,
             now: start,
             content,
@@ -118,6 +139,9 @@ impl World {
             effects: 0,
             tries: BTreeMap::new(),
             in_flight: None,
+            taken: content,
+            published: None,
+            kept: None,
             live: None,
             looked: None,
             accepted: None,
@@ -176,13 +200,19 @@ impl World {
         let what = match effect {
             Effect::Look => What::Look,
             Effect::Judge(digest) => What::Judge(*digest),
+            Effect::Publish(digest) => What::Publish(*digest),
+            Effect::Keep(digest) => What::Keep(*digest),
             Effect::Reload(digest) => What::Reload(*digest),
             Effect::Verify { .. } => What::Verify,
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
         };
         self.trace.push(Did { at: self.now - self.start, what });
-        if matches!(effect, Effect::Report(_) | Effect::Finish) {
+        if let Effect::Keep(kept) = effect {
+            self.expect(self.published.map(digest) == Some(*kept), "what is kept is what is published");
+            self.kept = self.published;
+        }
+        if matches!(effect, Effect::Keep(_) | Effect::Report(_) | Effect::Finish) {
             return;
         }
         let idle = self.in_flight.is_none();
@@ -201,13 +231,18 @@ impl World {
                 self.expect(same, "what is judged was looked at last");
                 Input::Judged(Ok(self.judge(*digest)))
             }
+            Effect::Publish(wanted) => Input::Published(Ok(self.publish(*wanted))),
+            Effect::Reload(wanted) if self.publish => {
+                self.expect(self.published.map(digest) == Some(*wanted), "what is reloaded is what is published");
+                Input::Reloaded(self.reload())
+            }
             Effect::Reload(digest) => {
                 let accepted = self.accepted == Some(*digest) && self.looked == Some(*digest);
                 self.expect(accepted, "what is reloaded was accepted since it was last read");
                 Input::Reloaded(self.reload())
             }
             Effect::Verify { .. } => Input::Verified(self.verify()),
-            Effect::Report(_) | Effect::Finish => Input::Tick,
+            Effect::Keep(_) | Effect::Report(_) | Effect::Finish => Input::Tick,
         }
     }
 
@@ -224,12 +259,26 @@ impl World {
             self.accepted = None;
         }
         self.looked = Some(manifest.digest());
+        self.taken = self.content;
         let delivered = SystemTime::UNIX_EPOCH + Duration::from_secs(self.writes.into());
         Ok(Seen { manifest, tree: Arc::new(tree), delivered, settled: true })
     }
 
+    fn publish(&mut self, wanted: Digest) -> bool {
+        let restored = self.kept.filter(|kept| digest(*kept) == wanted);
+        let accepted = Some(self.taken).filter(|taken| digest(*taken) == wanted && self.accepted == Some(wanted));
+        let next = accepted.or(restored);
+        self.expect(next.is_some(), "what is published was accepted, or is the last known good");
+        std::mem::replace(&mut self.published, next) != next
+    }
+
+    /// What the application reads.
+    fn read(&self) -> Option<Content> {
+        if self.publish { self.published } else { Some(self.content) }
+    }
+
     fn judge(&mut self, digest: Digest) -> Judgement {
-        let finding = match self.content {
+        let finding = match if self.publish { self.taken } else { self.content } {
             Content::Bad(_) => Some(Finding::error(Code::new("checker-error"), "unknown directive")),
             Content::Unclear(needed) => {
                 let tries = self.tries.entry(digest).or_default();
@@ -248,15 +297,15 @@ impl World {
         if !self.target {
             return Err(Hindrance::Missing { message: "there is no process".into(), help: "wait".into() });
         }
-        if !matches!(self.content, Content::Untaken(_)) {
-            self.live = Some(self.content);
+        if !matches!(self.read(), Some(Content::Untaken(_))) {
+            self.live = self.read();
         }
         Ok(Sent::Told { pid: Some(7), signal: Some("SIGHUP".into()), message: "sent SIGHUP to pid 7".into() })
     }
 
     fn verify(&mut self) -> Proof {
         // The application reads what is there when it gets to it, which may be newer than what it was told of.
-        if matches!(self.content, Content::Untaken(_)) {
+        if matches!(self.read(), Some(Content::Untaken(_))) {
             return Proof::Missing { message: "no new worker".into(), help: "see the log".into() };
         }
         Proof::Proven { pid: Some(8), message: "pid 8 is new".into(), after: Duration::from_millis(3) }
@@ -279,6 +328,8 @@ impl World {
             let what = match &did.what {
                 What::Look => "look".to_owned(),
                 What::Judge(digest) => format!("judge {digest:?}"),
+                What::Publish(digest) => format!("publish {digest:?}"),
+                What::Keep(digest) => format!("keep {digest:?}"),
                 What::Reload(digest) => format!("reload {digest:?}"),
                 What::Verify => "verify".to_owned(),
                 What::Finish => "finish".to_owned(),

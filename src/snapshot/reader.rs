@@ -294,8 +294,12 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
         };
+        let stat = rustix::fs::fstat(&file);
+        if !stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file()) {
+            return Err(Vanished(path.into()));
+        }
         if watched {
-            self.delivered_at(&rustix::fs::fstat(&file));
+            self.delivered_at(&stat);
         }
         let room = self.limits.bytes - self.bytes;
         if self.tree.len() >= self.limits.files {
@@ -425,7 +429,7 @@ fn leads_to_data(dir: impl AsFd, entry: &OsStr) -> bool {
 fn is_litter(entry: &OsStr) -> bool {
     let name = entry.as_bytes();
     let swap = name.starts_with(b".") && [".swp", ".swo", ".swx"].iter().any(|end| name.ends_with(end.as_bytes()));
-    swap || name.ends_with(b"~") || name.starts_with(b".#") || name == b"4913" || name == b"__pycache__"
+    swap || name.ends_with(b"~") || name.starts_with(b".#") || name == b"__pycache__"
 }
 
 fn describe(kind: FileType) -> &'static str {

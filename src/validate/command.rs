@@ -1,12 +1,12 @@
 //! A validator that is a command: how it is called, and what its output means.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
+use super::Case;
 use super::place::Place;
 use crate::exec::{self, Command, End, Finished, NotStarted};
 
@@ -35,6 +35,9 @@ pub struct Check {
     pub running: Option<Vec<String>>,
     /// The options that a running target's command line hands on.
     pub options: Vec<String>,
+    /// The words that are added to `running` where the candidate lies beside what is live: they name the file to begin with,
+    /// in place of the one that the target was started with.
+    pub beside: Vec<String>,
     /// The variables of a running target's environment that say something to the target alone.
     pub unset: Vec<String>,
     /// What its output means.
@@ -51,40 +54,31 @@ pub struct Patterns {
 }
 
 impl Check {
-    pub(super) async fn run(
-        &self,
-        place: &Place,
-        directory: &Path,
-        main: &Result<PathBuf, Box<Finding>>,
-        timeout: Duration,
-    ) -> Vec<Finding> {
-        let words = match self.words(place, directory, main) {
+    pub(super) async fn run(&self, case: &Case<'_>) -> Vec<Finding> {
+        let words = match self.words(case) {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
         };
-        let command = Command { words, like: place.like, unset: self.unset.clone(), timeout };
+        let command = Command { words, like: case.place.like, unset: self.unset.clone(), timeout: case.timeout };
         match exec::run(&command).await {
-            Ok(finished) => self.read(&finished, timeout),
+            Ok(finished) => self.read(&finished, case.timeout),
             Err(error) => vec![not_started(&error)],
         }
     }
 
     /// The words of the command in this place.
-    fn words(
-        &self,
-        place: &Place,
-        directory: &Path,
-        main: &Result<PathBuf, Box<Finding>>,
-    ) -> Result<Vec<OsString>, Box<Finding>> {
-        let own = place.cmdline();
-        let running = self.running.as_ref().filter(|_| place.target.is_some());
+    fn words(&self, case: &Case<'_>) -> Result<Vec<OsString>, Box<Finding>> {
+        let own = case.place.cmdline();
+        let redirect = |word: &String| OsString::from(case.layout.redirect(word, case.place.is_elsewhere()));
+        let running = self.running.as_ref().filter(|_| case.place.target.is_some());
+        let beside = self.beside.iter().filter(|_| running.is_some() && case.layout.is_beside());
         let mut words = Vec::new();
-        for word in running.unwrap_or(&self.command) {
+        for word in running.unwrap_or(&self.command).iter().chain(beside) {
             match word.as_str() {
-                "{argv}" => words.extend(own.iter().map(OsString::from)),
-                "{options}" => words.extend(options(&own, &self.options).into_iter().map(OsString::from)),
-                "{exe}" => words.push(place.exe().ok_or_else(|| Box::new(hidden(place)))?.into_os_string()),
-                word => words.push(fill(word, directory, main)?),
+                "{argv}" => words.extend(own.iter().map(redirect)),
+                "{options}" => words.extend(options(&own, &self.options).iter().map(redirect)),
+                "{exe}" => words.push(case.place.exe().ok_or_else(|| Box::new(hidden(case.place)))?.into_os_string()),
+                word => words.push(fill(word, case)?),
             }
         }
         Ok(words)
@@ -170,13 +164,9 @@ impl Patterns {
     }
 }
 
-fn fill(word: &str, directory: &Path, main: &Result<PathBuf, Box<Finding>>) -> Result<OsString, Box<Finding>> {
-    let word = word.replace("{dir}", &directory.to_string_lossy());
-    if !word.contains("{config}") {
-        return Ok(word.into());
-    }
-    let main = main.as_ref().map_err(Clone::clone)?;
-    Ok(word.replace("{config}", &main.to_string_lossy()).into())
+fn fill(word: &str, case: &Case<'_>) -> Result<OsString, Box<Finding>> {
+    let word = word.replace("{dir}", &case.directory().to_string_lossy());
+    Ok(if word.contains("{config}") { word.replace("{config}", &case.main()?.to_string_lossy()) } else { word }.into())
 }
 
 /// The words of a command line that begin with one of `wanted`, with their values. A program that shows its command line as

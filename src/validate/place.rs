@@ -1,10 +1,9 @@
 //! Where a configuration is judged: the same text can be right in one file system and wrong in another.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::exec::Like;
 use crate::proc;
-use crate::snapshot::Source;
 use crate::target::{Hindrance, Root, Selector, Target};
 
 /// Where commands run, by the user's word.
@@ -60,32 +59,9 @@ impl RootChoice {
 }
 
 impl Place {
-    fn is_elsewhere(&self) -> bool {
+    /// Whether that is another root than the gate's.
+    pub(super) fn is_elsewhere(&self) -> bool {
         self.like.is_some_and(|like| like.root)
-    }
-
-    /// The path under which a command in this place finds the file of that name in the tree.
-    pub(super) fn path_of(&self, name: &Path, sources: &[Source]) -> PathBuf {
-        let [source] = sources else {
-            // With several sources a name is the path that the application sees.
-            return if self.is_elsewhere() { name.into() } else { gate_path(name, sources) };
-        };
-        let root = if self.is_elsewhere() { &source.mount } else { &source.path };
-        match root.parent() {
-            // It stands for the files beside it, though it may be gone itself.
-            Some(volume) if source.whole_volume && !source.path.is_dir() => volume.join(name),
-            // A source that is a file is its only name.
-            _ if source.path.is_file() => root.clone(),
-            _ => root.join(name),
-        }
-    }
-
-    /// The directory of the first source.
-    pub(super) fn directory(&self, sources: &[Source]) -> PathBuf {
-        let Some(source) = sources.first() else { return PathBuf::from("/") };
-        let path = if self.is_elsewhere() { &source.mount } else { &source.path };
-        let is_file = source.path.is_file() || (source.whole_volume && !source.path.is_dir());
-        if is_file { path.parent().unwrap_or(path).into() } else { path.clone() }
     }
 
     /// The place in words.
@@ -105,18 +81,5 @@ impl Place {
     /// The file that the target executes.
     pub(super) fn exe(&self) -> Option<PathBuf> {
         self.target.as_ref().and_then(|target| proc::exe(target.pid()))
-    }
-}
-
-/// Where the gate sees what the application sees as `name`.
-fn gate_path(name: &Path, sources: &[Source]) -> PathBuf {
-    let inside = sources.iter().filter_map(|source| Some((source, name.strip_prefix(&source.mount).ok()?)));
-    // The longest mount is the one on top.
-    let found = inside.min_by_key(|(_, rest)| rest.components().count());
-    match found {
-        Some((source, rest)) if rest.components().all(|part| matches!(part, Component::Normal(_))) => {
-            if rest.as_os_str().is_empty() { source.path.clone() } else { source.path.join(rest) }
-        }
-        _ => name.into(),
     }
 }

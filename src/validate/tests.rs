@@ -4,6 +4,7 @@ use reload_gate_contract::{Cause, Severity};
 use tempfile::TempDir;
 
 use super::*;
+use crate::snapshot::Source;
 
 mod presets;
 
@@ -29,6 +30,7 @@ fn source(path: &Path) -> Source {
 /// A validator that is this command, with no patterns.
 fn check(words: &[&str]) -> Check {
     Check {
+        beside: Vec::new(),
         name: words[0].into(),
         command: words.iter().map(|word| (*word).to_owned()).collect(),
         running: None,
@@ -46,13 +48,13 @@ fn printing(output: &str, code: i32) -> Check {
 
 fn plan(checks: Vec<Check>) -> Plan {
     let timeout = Duration::from_secs(20);
-    Plan { checks, root: RootChoice::Auto, timeout, main: Main::Only, without_target: true }
+    Plan { checks, required: Vec::new(), root: RootChoice::Auto, timeout, main: Main::Only, without_target: true }
 }
 
 #[track_caller]
 fn judge(plan: &Plan, tree: &Tree, sources: &[Source]) -> Judgement {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    let judged = runtime.block_on(plan.judge(tree, sources, &Selector::default()));
+    let judged = runtime.block_on(plan.judge(tree, &Layout::of(sources), &Selector::default()));
     judged.unwrap_or_else(|hindrance| panic!("{hindrance:?}"))
 }
 

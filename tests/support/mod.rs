@@ -5,7 +5,10 @@ mod programs;
 mod volume;
 
 pub(crate) use gate::{Gate, gate_command};
-pub(crate) use programs::{Background, Cage, Gunicorn, Haproxy, Nginx, command, install, installed, python, unique};
+pub(crate) use programs::{
+    Background, Cage, Gunicorn, Haproxy, Nginx, command, copy, free_port, get, install, installed, python, served,
+    unique,
+};
 pub(crate) use volume::{Kubelet, Volume};
 
 use std::time::{Duration, Instant};

@@ -34,7 +34,7 @@ pub(crate) fn unique(prefix: &str) -> String {
 }
 
 /// A copy of an installed program, called `name`.
-fn copy(program: &str, directory: &Path, name: &str) -> PathBuf {
+pub(crate) fn copy(program: &str, directory: &Path, name: &str) -> PathBuf {
     let copy = directory.join(name);
     install(&find(program).expect("it is installed"), &copy);
     copy
@@ -137,7 +137,7 @@ impl Nginx {
         Self { name: name.to_owned(), port, volume, process, directory }
     }
 
-    fn text(directory: &Path, port: u16, body: &str, more: &str) -> String {
+    pub(crate) fn text(directory: &Path, port: u16, body: &str, more: &str) -> String {
         let directory = directory.display();
         format!(
             "pid {directory}/pid;\nerror_log {directory}/error.log notice;\nevents {{}}\nhttp {{\n    access_log off;\n    \

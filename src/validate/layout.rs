@@ -1,0 +1,109 @@
+//! Where the files of a tree lie, for who is to read them from there.
+
+use std::path::{Component, Path, PathBuf};
+
+use reload_gate_contract::Finding;
+
+use crate::snapshot::Source;
+
+/// A part of a tree in one place: what its names begin with, and what stands there instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What the names of its files begin with, which is all of the name if it is one file.
+    pub prefix: PathBuf,
+    /// Where the gate sees it.
+    pub here: PathBuf,
+    /// Where the application sees it.
+    pub there: PathBuf,
+    /// Where the application sees what is live instead, if this part is a candidate that lies beside it: the paths of its
+    /// command line lead there.
+    pub live: Option<PathBuf>,
+}
+
+/// Where all parts of a tree lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout(pub Vec<Part>);
+
+impl Layout {
+    /// Where a tree lies that was read from `sources`. IO: sees which of them are directories.
+    #[must_use]
+    pub fn of(sources: &[Source]) -> Self {
+        let [source] = sources else {
+            // With several sources a name is the path that the application sees.
+            let part = |source: &Source| Part {
+                prefix: source.mount.clone(),
+                here: source.path.clone(),
+                there: source.mount.clone(),
+                live: None,
+            };
+            return Self(sources.iter().map(part).collect());
+        };
+        let (here, there) = (source.path.clone(), source.mount.clone());
+        let part = match (source.path.parent(), source.mount.parent(), source.path.file_name()) {
+            // It stands for the files beside it, though it may be gone itself.
+            (Some(here), Some(there), _) if source.whole_volume && !source.path.is_dir() => {
+                Part { prefix: PathBuf::new(), here: here.into(), there: there.into(), live: None }
+            }
+            (_, _, Some(name)) if source.path.is_file() => Part { prefix: name.into(), here, there, live: None },
+            _ => Part { prefix: PathBuf::new(), here, there, live: None },
+        };
+        Self(vec![part])
+    }
+
+    /// Where the file of that name is, for the application or for the gate.
+    pub(super) fn path_of(&self, name: &Path, for_application: bool) -> PathBuf {
+        let inside = self.0.iter().filter_map(|part| Some((part, name.strip_prefix(&part.prefix).ok()?)));
+        // The longest prefix is that of the mount on top.
+        match inside.min_by_key(|(_, rest)| rest.components().count()) {
+            Some((part, rest)) if rest.components().all(|step| matches!(step, Component::Normal(_))) => {
+                let root = if for_application { &part.there } else { &part.here };
+                // Joined with nothing a path would end in a slash.
+                if rest.as_os_str().is_empty() { root.clone() } else { root.join(rest) }
+            }
+            _ => name.into(),
+        }
+    }
+
+    /// Whether it is a candidate that lies beside what is live.
+    pub(super) fn is_beside(&self) -> bool {
+        self.0.iter().any(|part| part.live.is_some())
+    }
+
+    /// A word of a command line in which a path, alone or after an option (`-f/etc/a`, `--file=/etc/a`), leads to the candidate
+    /// instead of to what is live.
+    pub(super) fn redirect(&self, word: &str, for_application: bool) -> String {
+        let (option, path) = match word.split_once('=') {
+            _ if !word.starts_with('-') => ("", word),
+            Some((option, _)) => word.split_at(option.len() + 1),
+            None => word.split_at_checked(2).unwrap_or((word, "")),
+        };
+        let leads =
+            |part: &Part| Path::new(path).strip_prefix(part.live.as_ref()?).ok().map(|rest| part.prefix.join(rest));
+        match self.0.iter().find_map(leads) {
+            Some(name) => format!("{option}{}", self.path_of(&name, for_application).display()),
+            None => word.to_owned(),
+        }
+    }
+
+    /// A finding whose places and words name files where the user knows them: what is live, and not the candidate beside it.
+    pub(super) fn show(&self, mut finding: Finding) -> Finding {
+        for part in &self.0 {
+            let Some(live) = &part.live else { continue };
+            for candidate in [&part.here, &part.there] {
+                let shown = |text: &str| text.replace(&*candidate.to_string_lossy(), &live.to_string_lossy());
+                finding.message = shown(&finding.message);
+                if let Some(place) = &mut finding.place {
+                    place.file = shown(&place.file);
+                }
+            }
+        }
+        finding
+    }
+
+    /// The directory of the first part, or in which it is if that is one file.
+    pub(super) fn directory(&self, for_application: bool) -> PathBuf {
+        let Some(part) = self.0.first() else { return PathBuf::from("/") };
+        let root = if for_application { &part.there } else { &part.here };
+        if part.here.is_file() { root.parent().unwrap_or(root).into() } else { root.clone() }
+    }
+}
