@@ -1,1 +1,3 @@
 //! Judges nginx configuration as `nginx -t` would, without nginx.
+
+pub mod directives;

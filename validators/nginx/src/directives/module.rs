@@ -1,0 +1,65 @@
+//! Which module defines a directive, and which builds of nginx have it.
+
+use std::sync::LazyLock;
+
+use super::table;
+
+/// Who built nginx: builds differ in the modules they have without `load_module`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Build {
+    /// The packages and images of nginx.org.
+    #[default]
+    NginxOrg,
+    /// Debian's, where stream and mail are to be loaded.
+    Debian,
+}
+
+/// How a build has a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// It is part of the program.
+    Static,
+    /// It is there after `load_module` of the shared object of this name (without directory and `.so`).
+    Dynamic(&'static str),
+    /// It is not to be had.
+    Absent,
+}
+
+/// A module of nginx, or a well-known one of somebody else.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Module {
+    /// The name of its `ngx_module_t`, such as `ngx_http_proxy_module`.
+    pub name: &'static str,
+    debian: Presence,
+    nginx_org: Presence,
+}
+
+impl Module {
+    /// How that build has it.
+    #[must_use]
+    pub const fn presence(&self, build: Build) -> Presence {
+        match build {
+            Build::Debian => self.debian,
+            Build::NginxOrg => self.nginx_org,
+        }
+    }
+}
+
+/// The name of the shared object that a path given to `load_module` means: without directory and `.so`.
+#[must_use]
+pub fn shared_object(path: &str) -> &str {
+    let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
+    file.strip_suffix(".so").unwrap_or(file)
+}
+
+/// All modules, in the order in which nginx asks them for a directive.
+pub(super) static MODULES: LazyLock<Vec<Module>> = LazyLock::new(|| {
+    let presence = |word| match word {
+        "static" => Presence::Static,
+        "absent" => Presence::Absent,
+        shared_object => Presence::Dynamic(shared_object),
+    };
+    table::records::<3>(include_str!("modules.tsv"))
+        .map(|[name, debian, nginx_org]| Module { name, debian: presence(debian), nginx_org: presence(nginx_org) })
+        .collect()
+});
