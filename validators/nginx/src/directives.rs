@@ -3,7 +3,8 @@
 //! nginx finds a directive in the tables (`ngx_command_t`) of its modules, each entry naming the contexts in which the
 //! directive may stand, how many arguments it takes and which function reads them (`ngx_conf_handler` in
 //! `src/core/ngx_conf_file.c`). `directives/nginx.tsv` holds these entries for every release since 1.0.0;
-//! `tools/directives.py` writes it.
+//! `tools/directives.py` writes it. `third-party.tsv`, which `tools/third_party.py` writes, holds those of well-known
+//! modules that come from elsewhere, as of one commit each (`third-party-modules.tsv` names it).
 
 mod arity;
 mod context;
@@ -20,7 +21,7 @@ pub use module::{Build, Module, Presence, shared_object};
 pub use value::{Bounds, Value};
 pub use version::{ParseVersionError, Version};
 
-use version::Range;
+pub(crate) use version::Range;
 
 /// One entry of a module's table of directives, as it was in some releases of nginx.
 ///

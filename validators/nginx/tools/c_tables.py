@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 UNSET = {
     "NGX_WIN32", "NGX_FREEBSD", "NGX_DARWIN", "NGX_SOLARIS", "NGX_HAVE_KQUEUE", "NGX_HAVE_RTSIG", "NGX_HAVE_DEVPOLL",
     "NGX_HAVE_EVENTPORT", "NGX_HAVE_IOCP", "NGX_OLD_THREADS", "NGX_SUPPRESS_WARN", "OPENSSL_IS_BORINGSSL",
-    "LIBRESSL_VERSION_NUMBER", "NGX_HTTP_LUA_FAKE_SHM_MODULE", "NGX_DTRACE",
+    "LIBRESSL_VERSION_NUMBER", "NGX_DTRACE", "NGX_HTTP_SET_HASH",
 }  # fmt: skip
 NUMBERS = {
     "OPENSSL_VERSION_NUMBER": 0x30000000, "nginx_version": 1031000, "NGINX_VERSION": 1031000, "TIME_T_SIZE": 8,
@@ -122,7 +122,7 @@ def command(entry):
         return None
     name, flags, setter = string(parts[0]), re.sub(r"\s+", "", parts[1]), parts[2]
     post = re.match(r"(?:\([^)]*\)\s*)?&?\s*(\w+)", parts[5]) if len(parts) > 5 else None
-    return Command(name, flags, setter, post[1] if post and post[1] not in ("NULL", "0") else None)
+    return Command(name, flags, setter, post[1] if post and post[1] not in ("NULL", "nullptr", "0") else None)
 
 
 DECLARATION = re.compile(

@@ -33,6 +33,10 @@ CONTEXTS = {
         "NGX_STREAM_UPS_CONF": "stream-upstream",
     },
     "NGX_MAIL_MODULE": {"NGX_MAIL_MAIN_CONF": "mail", "NGX_MAIL_SRV_CONF": "mail-server"},
+    "NGX_RTMP_MODULE": {
+        "NGX_RTMP_MAIN_CONF": "rtmp", "NGX_RTMP_SRV_CONF": "rtmp-server", "NGX_RTMP_APP_CONF": "application",
+        "NGX_RTMP_REC_CONF": "recorder",
+    },
 }  # fmt: skip
 ARITIES = ["NOARGS", "TAKE1", "TAKE2", "TAKE3", "TAKE4", "TAKE5", "TAKE6", "TAKE7"]
 OTHER_SYSTEMS = re.compile(r"src/os/win32|src/event/modules/ngx_(?!epoll)|src/misc|src/mysql")
@@ -97,8 +101,9 @@ class Release:
             if path.endswith(".h"):
                 for name, value in c_tables.numbers(repository.text(blob)).items():
                     self.constants.setdefault(name, value)
-            elif path.endswith((".c", ".xs")) and not OTHER_SYSTEMS.match(path):
+            elif path.endswith((".c", ".cpp", ".xs")) and not OTHER_SYSTEMS.match(path):
                 self.tables.append(repository.table(blob))
+        self.commands = {name: commands for tables in self.tables for name, commands in tables.commands.items()}
         self.words = {name: words for tables in self.tables for name, words in tables.words.items()}
         self.posts = {name: post for tables in self.tables for name, post in tables.posts.items()}
 
@@ -130,7 +135,8 @@ class Release:
         if post is None:
             return command.setter, "-"
         if post[0] == "ngx_conf_check_num_bounds":
-            return command.setter, "%s..%s" % (post[1], "" if post[2] == "-1" else post[2])
+            low, high = (self.constants.get(bound, bound) for bound in post[1:])
+            return command.setter, "%s..%s" % (low, "" if high == "-1" else high)
         if post[0] == "ngx_conf_deprecated" or command.setter.endswith("obsolete"):
             return command.setter, "deprecated " + post[2]
         return command.setter, "post " + post[0]
@@ -139,7 +145,7 @@ class Release:
         """Name, module, contexts, arity, setter and detail of every directive."""
         for tables in self.tables:
             for module, table, module_type in tables.modules:
-                for command in tables.commands.get(table, []):
+                for command in tables.commands.get(table) or self.commands.get(table, []):
                     flags = self.number(command.flags)
                     shape = self.contexts(flags, module_type), self.arity(flags)
                     yield command.name, module, *shape, *self.value(tables, command)

@@ -8,10 +8,10 @@ use std::ops::{BitOr, BitOrAssign};
 /// nginx has a bit for each (`NGX_HTTP_SRV_CONF`, …), and uses the same bits again in the tables of http, mail and
 /// stream modules; here each context has a bit of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Contexts(u16);
+pub struct Contexts(u32);
 
 /// Each context, the word for it in the data, and how people call it.
-const NAMES: [(Contexts, &str, &str); 14] = [
+const NAMES: [(Contexts, &str, &str); 18] = [
     (Contexts::MAIN, "main", "main"),
     (Contexts::EVENTS, "events", "events"),
     (Contexts::HTTP, "http", "http"),
@@ -26,6 +26,10 @@ const NAMES: [(Contexts, &str, &str); 14] = [
     (Contexts::STREAM_UPSTREAM, "stream-upstream", "upstream in stream"),
     (Contexts::MAIL, "mail", "mail"),
     (Contexts::MAIL_SERVER, "mail-server", "server in mail"),
+    (Contexts::RTMP, "rtmp", "rtmp"),
+    (Contexts::RTMP_SERVER, "rtmp-server", "server in rtmp"),
+    (Contexts::APPLICATION, "application", "application"),
+    (Contexts::RECORDER, "recorder", "recorder"),
 ];
 
 impl Contexts {
@@ -59,6 +63,14 @@ impl Contexts {
     pub const MAIL: Self = Self(1 << 12);
     /// In `server` of mail (`NGX_MAIL_SRV_CONF`).
     pub const MAIL_SERVER: Self = Self(1 << 13);
+    /// In `rtmp` of nginx-rtmp-module (`NGX_RTMP_MAIN_CONF`).
+    pub const RTMP: Self = Self(1 << 14);
+    /// In `server` of rtmp (`NGX_RTMP_SRV_CONF`).
+    pub const RTMP_SERVER: Self = Self(1 << 15);
+    /// In `application` of rtmp (`NGX_RTMP_APP_CONF`).
+    pub const APPLICATION: Self = Self(1 << 16);
+    /// In `recorder` of rtmp (`NGX_RTMP_REC_CONF`).
+    pub const RECORDER: Self = Self(1 << 17);
 
     /// Whether every context of `other` is in this set.
     #[must_use]

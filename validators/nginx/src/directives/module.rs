@@ -52,14 +52,21 @@ pub fn shared_object(path: &str) -> &str {
     file.strip_suffix(".so").unwrap_or(file)
 }
 
-/// All modules, in the order in which nginx asks them for a directive.
+/// All modules, in the order in which nginx asks them for a directive: those that are loaded come last.
 pub(super) static MODULES: LazyLock<Vec<Module>> = LazyLock::new(|| {
     let presence = |word| match word {
         "static" => Presence::Static,
         "absent" => Presence::Absent,
         shared_object => Presence::Dynamic(shared_object),
     };
-    table::records::<3>(include_str!("modules.tsv"))
-        .map(|[name, debian, nginx_org]| Module { name, debian: presence(debian), nginx_org: presence(nginx_org) })
-        .collect()
+    let own = table::records(include_str!("modules.tsv")).map(|[name, debian, nginx_org]| Module {
+        name,
+        debian: presence(debian),
+        nginx_org: presence(nginx_org),
+    });
+    let third_party = table::records(include_str!("third-party-modules.tsv")).map(|[name, shared_object, _source]| {
+        let loaded = Presence::Dynamic(shared_object);
+        Module { name, debian: loaded, nginx_org: loaded }
+    });
+    own.chain(third_party).collect()
 });

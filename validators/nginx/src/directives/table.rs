@@ -16,7 +16,10 @@ pub(super) struct Table {
 
 pub(super) static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let modules = MODULES.iter().map(|module| (module.name, module)).collect();
-    let rows: Vec<_> = records(include_str!("nginx.tsv")).map(|record| directive(record, &modules)).collect();
+    let own = records(include_str!("nginx.tsv"));
+    let third_party = records(include_str!("third-party.tsv"));
+    let mut rows: Vec<_> = own.chain(third_party).map(|record| directive(record, &modules)).collect();
+    rows.sort_by_key(|row| row.name);
     let mut by_name = HashMap::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
         by_name.entry(row.name).or_insert(index..index).end = index + 1;

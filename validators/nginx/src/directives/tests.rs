@@ -74,6 +74,18 @@ fn builds_differ_in_what_is_to_be_loaded() {
 }
 
 #[test]
+fn modules_of_others_are_to_be_loaded_in_every_build() {
+    let set = one("more_set_headers", "1.22.1");
+    assert_eq!(set.module.presence(Build::NginxOrg), Presence::Dynamic("ngx_http_headers_more_filter_module"));
+    assert_eq!(one("brotli_comp_level", "1.22.1").value, Value::Num(Some(Bounds { low: 0, high: Some(11) })));
+    assert_eq!(one("application", "1.22.1").contexts, Contexts::RTMP_SERVER);
+    for name in ["content_by_lua_block", "js_import", "geoip2", "vhost_traffic_status", "echo", "set_md5", "pagespeed"]
+    {
+        assert_eq!(history(name).next().is_some(), name != "pagespeed", "{name}");
+    }
+}
+
+#[test]
 fn names_are_sorted_and_each_once() {
     let names: Vec<_> = names(Version::NEWEST_STABLE).collect();
     assert!(names.is_sorted_by(|a, b| a < b) && names.contains(&"listen"));

@@ -82,18 +82,18 @@ impl FromStr for Version {
 
 /// The versions from one on, up to another which is no longer meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub(crate) struct Range {
     pub(super) since: Version,
     pub(super) until: Option<Version>,
 }
 
 impl Range {
-    pub(super) fn contains(&self, version: Version) -> bool {
+    pub(crate) fn contains(&self, version: Version) -> bool {
         self.since <= version && self.until.is_none_or(|until| version < until)
     }
 
     /// Reads `1.0.0-1.2.7` or `1.3.10-`.
-    pub(super) fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let (since, until) = text.split_once('-').expect("a range has two ends");
         let version = |text: &str| text.parse().expect("an end of a range is a version");
         Self { since: version(since), until: (!until.is_empty()).then(|| version(until)) }
