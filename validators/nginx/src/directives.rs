@@ -75,16 +75,15 @@ pub fn lookup(name: &str, version: Version) -> impl Iterator<Item = &'static Dir
 
 /// Every entry of that name that ever held, by module, the oldest first.
 pub fn history(name: &str) -> impl Iterator<Item = &'static Directive> {
-    table::TABLE.named(name).iter()
+    table::named(name).iter()
 }
 
 /// Every entry that holds in that version, sorted by name.
 pub fn all(version: Version) -> impl Iterator<Item = &'static Directive> {
-    table::TABLE.rows.iter().filter(move |directive| directive.holds_in(version))
+    table::names().into_iter().flat_map(move |name| lookup(name, version))
 }
 
 /// The names of all directives of that version, sorted, each once.
 pub fn names(version: Version) -> impl Iterator<Item = &'static str> {
-    let mut last = "";
-    all(version).map(|directive| directive.name).filter(move |name| std::mem::replace(&mut last, name) != *name)
+    table::names().into_iter().filter(move |name| lookup(name, version).next().is_some())
 }

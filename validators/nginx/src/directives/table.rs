@@ -1,43 +1,53 @@
-//! Reads the data, once.
+//! Reads the data, as far as it is asked for.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
-use super::module::{MODULES, Module};
+use super::module::MODULES;
 use super::{Arity, Contexts, Directive, Value, version};
 
-/// All entries of all modules, sorted by name, then in the order of their modules.
-pub(super) struct Table {
-    pub(super) rows: Vec<Directive>,
-    by_name: HashMap<&'static str, Range<usize>>,
-}
-
-pub(super) static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let modules = MODULES.iter().map(|module| (module.name, module)).collect();
-    let own = records(include_str!("nginx.tsv"));
-    let third_party = records(include_str!("third-party.tsv"));
-    let mut rows: Vec<_> = own.chain(third_party).map(|record| directive(record, &modules)).collect();
-    rows.sort_by_key(|row| row.name);
-    let mut by_name = HashMap::with_capacity(rows.len());
-    for (index, row) in rows.iter().enumerate() {
-        by_name.entry(row.name).or_insert(index..index).end = index + 1;
+/// Each name with its entries. A configuration uses a few of the names, so that only theirs are read.
+static TABLE: LazyLock<HashMap<&'static str, Entries>> = LazyLock::new(|| {
+    let mut table = HashMap::<_, Entries>::with_capacity(2048);
+    for text in [include_str!("nginx.tsv"), include_str!("third-party.tsv")] {
+        for line in text.lines().skip(1) {
+            let name = line.split_once('\t').map_or(line, |(name, _)| name);
+            table.entry(name).or_default().lines.push(line);
+        }
     }
-    Table { rows, by_name }
+    table
 });
 
-impl Table {
-    pub(super) fn named(&self, name: &str) -> &[Directive] {
-        self.by_name.get(name).map_or(&[], |rows| &self.rows[rows.clone()])
-    }
+/// The entries of one name, in the order of their modules.
+#[derive(Default)]
+struct Entries {
+    lines: Vec<&'static str>,
+    read: OnceLock<Box<[Directive]>>,
 }
 
-fn directive(record: [&'static str; 7], modules: &HashMap<&str, &'static Module>) -> Directive {
-    let [name, module, contexts, arity, setter, detail, versions] = record;
+/// The entries of that name.
+pub(super) fn named(name: &str) -> &'static [Directive] {
+    let read =
+        |entries: &'static Entries| &**entries.read.get_or_init(|| entries.lines.iter().map(directive).collect());
+    TABLE.get(name).map_or(&[], read)
+}
+
+/// All names, sorted.
+pub(super) fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = TABLE.keys().copied().collect();
+    names.sort_unstable();
+    names
+}
+
+fn directive(line: &&'static str) -> Directive {
+    let [name, module, contexts, arity, setter, detail, versions] = record(line);
     Directive {
         name,
-        module: modules.get(module).expect("a directive's module is in the list of modules"),
+        module: MODULES
+            .iter()
+            .find(|known| known.name == module)
+            .expect("a directive's module is in the list of modules"),
         contexts: Contexts::read(contexts),
         arity: Arity::read(arity),
         value: Value::read(setter, detail),
@@ -49,12 +59,14 @@ fn directive(record: [&'static str; 7], modules: &HashMap<&str, &'static Module>
 
 /// The lines of a table of tab-separated values, without its header.
 pub(super) fn records<const COLUMNS: usize>(text: &'static str) -> impl Iterator<Item = [&'static str; COLUMNS]> {
-    text.lines().skip(1).map(|line| {
-        let mut columns = line.split('\t');
-        let record = std::array::from_fn(|_| columns.next().expect("a line has a value for every column"));
-        assert_eq!(columns.next(), None, "a line has no more values than columns");
-        record
-    })
+    text.lines().skip(1).map(record)
+}
+
+fn record<const COLUMNS: usize>(line: &'static str) -> [&'static str; COLUMNS] {
+    let mut columns = line.split('\t');
+    let record = std::array::from_fn(|_| columns.next().expect("a line has a value for every column"));
+    assert_eq!(columns.next(), None, "a line has no more values than columns");
+    record
 }
 
 /// A number in the data.
