@@ -1,3 +1,85 @@
-//! Judges nginx configuration as `nginx -t` would, without nginx.
+//! Judges nginx configuration as `nginx -t` would, without nginx: text in, syntax trees and findings out.
+//!
+//! [`check`] goes through a configuration in the order in which nginx reads it, with nginx's own rules, as the sources
+//! of its releases have them. The first error it finds is the one at which nginx stops, in nginx's words and at nginx's
+//! line; it goes on where that makes sense. What only the machine can know (is the file there?) is a finding of
+//! [`Cause::Environment`](reload_gate_contract::Cause), never an error of the configuration.
+//!
+//! The crate has no file system, no process and no clock: it asks [`Files`] for what is included.
+//!
+//! ```
+//! use reload_gate_contract::MemoryFiles;
+//! use reload_gate_nginx::{Options, check};
+//!
+//! let text = "events {}\nhttp {\n    server {\n        listn 80;\n    }\n}\n";
+//! let files: MemoryFiles = [("/etc/nginx/nginx.conf", text)].into_iter().collect();
+//! let findings = check("/etc/nginx/nginx.conf", &files, &Options::default());
+//!
+//! assert_eq!(findings[0].message, "unknown directive \"listn\"");
+//! assert_eq!(findings[0].place.as_ref().unwrap().to_string(), "/etc/nginx/nginx.conf:4:9");
+//! assert_eq!(findings[0].help.as_deref(), Some("did you mean `listen`?"));
+//! ```
 
+pub mod codes;
 pub mod directives;
+pub mod parser;
+pub mod tree;
+
+mod block;
+mod checker;
+mod directive;
+mod glob;
+mod hash_keys;
+mod http;
+mod limits;
+mod listen;
+mod logs;
+mod lua;
+mod mail;
+mod main_conf;
+mod maps;
+mod problem;
+mod regex;
+mod resolver;
+mod script;
+mod server_names;
+mod setters;
+mod slots;
+mod sources;
+mod ssl;
+mod stream;
+mod upstream;
+mod url;
+mod value;
+mod variables;
+mod zones;
+
+use reload_gate_contract::{Files, Finding};
+
+pub use directives::{Build, Version};
+
+/// How to judge.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The version of nginx whose rules hold; by default the newest stable one.
+    pub version: Version,
+    /// Who built it, which decides on the modules it has without `load_module`.
+    pub build: Build,
+    /// Modules that are loaded besides, as by `nginx -g 'load_module …;'`: names of shared objects such as
+    /// `ngx_stream_module`.
+    pub modules: Vec<String>,
+    /// Further directives that exist: of modules which nobody else knows. They are taken with any arguments, in any
+    /// block, and nothing in their own blocks is looked at.
+    pub allowed_directives: Vec<String>,
+}
+
+/// Judges a configuration, beginning with the file at the absolute path `main`. The findings come in the order in which
+/// they were found.
+///
+/// Relative paths in the configuration are those of files in the directory of `main`. (nginx lets them begin there if
+/// they are included or certificates; the others, below its prefix, are never read.)
+#[must_use]
+pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
+    let sources = sources::Sources::load(main, files);
+    checker::Checker::new(options, &sources, files).run(main)
+}

@@ -1,0 +1,106 @@
+//! A directive as it stands in a file, with its words understood.
+
+use std::borrow::Cow;
+
+use reload_gate_contract::Code;
+
+use crate::problem::{Outcome, Problem, Spot};
+use crate::tree::{Node, Tree, Word};
+
+/// A directive in use.
+#[derive(Clone, Debug)]
+pub(crate) struct Directive<'s> {
+    pub(crate) file: usize,
+    pub(crate) node: usize,
+    /// The name in the table of directives, once it is found there.
+    pub(crate) known: &'static str,
+    tree: &'s Tree<'s>,
+    words: Vec<Word<'s>>,
+}
+
+impl<'s> Directive<'s> {
+    /// The directive of a node; `None` if it has no word.
+    pub(crate) fn new(file: usize, tree: &'s Tree<'s>, node: usize) -> Option<Self> {
+        let words: Vec<_> = tree.words(node).collect();
+        (!words.is_empty()).then_some(Self { file, node, known: "", tree, words })
+    }
+
+    pub(crate) fn syntax(&self) -> &'s Node {
+        &self.tree.nodes()[self.node]
+    }
+
+    /// The number of arguments, without the name.
+    pub(crate) fn count(&self) -> usize {
+        self.words.len() - 1
+    }
+
+    /// A word: 0 is the name.
+    pub(crate) fn word(&self, at: usize) -> &[u8] {
+        &self.words[at].value
+    }
+
+    /// A word, to be kept longer than the directive.
+    pub(crate) fn kept(&self, at: usize) -> Cow<'s, [u8]> {
+        self.words[at].value.clone()
+    }
+
+    /// A word as text, for messages.
+    pub(crate) fn text(&self, at: usize) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.word(at))
+    }
+
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        self.text(0)
+    }
+
+    /// The arguments, each with its index.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.words.iter().enumerate().skip(1).map(|(at, word)| (at, &*word.value))
+    }
+
+    /// Where to point for a word: at the word, unless nginx names another line, the one it had read up to.
+    pub(crate) fn spot(&self, at: usize) -> Spot {
+        let (word, terminator) = (self.words[at].span, self.syntax().terminator(self.tree));
+        let same = self.tree.line(word.start) == self.tree.line(terminator.start);
+        Spot { file: self.file, span: if same { word } else { terminator } }
+    }
+
+    /// Exactly where a word stands.
+    pub(crate) fn exact(&self, at: usize) -> Spot {
+        Spot { file: self.file, span: self.words[at].span }
+    }
+
+    /// Where the directive's `;` or `{` stands: the line which nginx names when it speaks of the directive.
+    pub(crate) fn terminator(&self) -> Spot {
+        Spot { file: self.file, span: self.syntax().terminator(self.tree) }
+    }
+
+    /// Where the `}` of its block stands.
+    pub(crate) fn closing(&self) -> Spot {
+        Spot { file: self.file, span: self.syntax().closing(self.tree) }
+    }
+
+    /// The number of the line that nginx would name.
+    pub(crate) fn line(&self) -> u32 {
+        self.tree.line(self.terminator().span.start)
+    }
+
+    pub(crate) fn is_block(&self) -> bool {
+        self.syntax().kind == crate::tree::NodeKind::Block
+    }
+
+    /// A problem with the word `at`.
+    pub(crate) fn problem(&self, at: usize, code: Code, message: impl Into<String>) -> Box<Problem> {
+        Box::new(Problem::error(code, message, self.spot(at)))
+    }
+
+    /// Refuses the directive because of the word `at`.
+    pub(crate) fn refuse<T>(&self, at: usize, code: Code, message: impl Into<String>) -> Outcome<T> {
+        Err(self.problem(at, code, message))
+    }
+
+    /// Refuses the directive in the form that nginx uses for complaints of its setters: `"name" directive …`.
+    pub(crate) fn refuse_directive<T>(&self, at: usize, code: Code, complaint: &str) -> Outcome<T> {
+        Err(self.problem(at, code, format!("\"{}\" directive {complaint}", self.name())))
+    }
+}

@@ -1,0 +1,104 @@
+//! The block `http`: what is in it, and the checks which nginx makes when it is closed (`ngx_http_block()` in
+//! `src/http/ngx_http.c`).
+
+pub(crate) mod access;
+pub(crate) mod cache;
+pub(crate) mod charset;
+pub(crate) mod content;
+pub(crate) mod core;
+pub(crate) mod headers;
+pub(crate) mod location;
+pub(crate) mod merge;
+pub(crate) mod pass;
+pub(crate) mod rewrite;
+pub(crate) mod server;
+
+use crate::block::BlockId;
+use crate::checker::Checker;
+use crate::codes;
+use crate::directive::Directive;
+use crate::directives::Contexts;
+use crate::listen::Ports;
+use crate::logs::LogFormats;
+use crate::main_conf;
+use crate::problem::{Outcome, Problem};
+use crate::server_names::{self, Name};
+use crate::upstream::Upstreams;
+use crate::variables::Variables;
+
+/// What is known of the block `http`.
+#[derive(Default)]
+pub(crate) struct Http<'s> {
+    pub(crate) variables: Variables,
+    pub(crate) formats: LogFormats,
+    pub(crate) servers: Vec<server::Server<'s>>,
+    pub(crate) upstreams: Upstreams<'s>,
+    pub(crate) ports: Ports,
+    pub(crate) charsets: charset::Charsets<'s>,
+    pub(crate) caches: cache::Caches,
+}
+
+impl Http<'_> {
+    pub(crate) fn listening(&self) -> usize {
+        self.ports.sockets()
+    }
+}
+
+/// The variables which the modules of this build bring along.
+pub(crate) fn built_in(checker: &Checker<'_>, family: &str) -> Variables {
+    let version = checker.options.version;
+    let mut modules = std::collections::HashMap::new();
+    for row in crate::directives::all(version) {
+        modules.entry(row.module.name).or_insert_with(|| checker.main.has_module(row.module));
+    }
+    // A module without directives is part of any build that has its protocol.
+    Variables::of(family, version, |module| modules.get(module).copied().unwrap_or(true))
+}
+
+pub(crate) fn http<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let inner = main_conf::open_protocol(checker, directive, block, Contexts::HTTP)?;
+    checker.http.variables = built_in(checker, "http");
+    if checker.body(directive, inner) { finish(checker, directive, inner) } else { unknown_variables(checker, inner) }
+}
+
+/// Everything that comes after the `}`, in nginx's order: its modules one after another, each for all servers.
+fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockId) -> Outcome {
+    merge::merge(checker, directive, http)?;
+    let servers: Vec<_> = checker.http.servers.iter().map(|server| server.block).collect();
+    for server in servers {
+        location::duplicates(checker, server)?;
+    }
+    crate::ssl::check_listening(checker)?;
+    charset::finish(checker)?;
+    unknown_variables(checker, http)?;
+    compare_names(checker)
+}
+
+/// The first variable that is used but not defined; any other is reported besides.
+pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Outcome {
+    if checker.incomplete {
+        return Ok(());
+    }
+    let variables = checker.variables(block);
+    let unknown: Vec<_> =
+        variables.unknown().map(|(name, spot)| (variables.nearest(name), name.clone(), *spot)).collect();
+    for (near, name, spot) in unknown {
+        let message = format!("unknown \"{}\" variable", String::from_utf8_lossy(&name));
+        let problem = Problem::error(codes::UNKNOWN_VARIABLE, message, spot);
+        checker.report(match near {
+            Some(near) => problem.help(format!("did you mean `${near}`?")),
+            None => problem,
+        });
+    }
+    Ok(())
+}
+
+/// Compares the names of the servers at each address that several share.
+fn compare_names(checker: &mut Checker<'_>) -> Outcome {
+    let servers = &checker.http.servers;
+    let names =
+        |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
+    let shared: Vec<(String, Vec<Name>)> =
+        checker.http.ports.shared().map(|(address, servers_there)| (address, names(servers_there))).collect();
+    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names))
+}

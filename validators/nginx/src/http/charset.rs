@@ -1,0 +1,91 @@
+//! Character sets (`src/http/modules/ngx_http_charset_filter_module.c`).
+
+use crate::block::BlockId;
+use crate::checker::Checker;
+use crate::codes;
+use crate::directive::Directive;
+use crate::problem::{Outcome, Problem};
+use crate::value;
+
+/// The tables between character sets, and which of them are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Charsets<'s> {
+    /// Each from and to, in lower case.
+    tables: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What the servers and locations recode, from and to, with the directive that says so.
+    recodes: Vec<(Vec<u8>, Vec<u8>, Directive<'s>)>,
+}
+
+fn lower(directive: &Directive<'_>, at: usize) -> Vec<u8> {
+    directive.word(at).to_ascii_lowercase()
+}
+
+/// `charset`, `source_charset` and `override_charset`'s like: a name, or a variable.
+pub(crate) fn charset<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.once(directive, block)?;
+    match directive.word(1).strip_prefix(b"$") {
+        Some(name) => checker.use_variable(directive, 1, name, block),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn charset_map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+    let (from, to) = (lower(directive, 1), lower(directive, 2));
+    let (one, two) = (directive.text(1), directive.text(2));
+    if from == to {
+        let message = format!("\"charset_map\" between the same charsets \"{one}\" and \"{two}\"");
+        return directive.refuse(2, codes::INVALID_CHARSET, message);
+    }
+    let same = |(a, b): &(Vec<u8>, Vec<u8>)| (*a == from && *b == to) || (*a == to && *b == from);
+    if checker.http.charsets.tables.iter().any(same) {
+        let message = format!("duplicate \"charset_map\" between \"{one}\" and \"{two}\"");
+        return directive.refuse(2, codes::INVALID_CHARSET, message);
+    }
+    let utf8 = to == b"utf-8";
+    checker.http.charsets.tables.push((from, to));
+    checker.entries(directive, false, |_, entry| entry_of_map(entry, utf8));
+    Ok(())
+}
+
+fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Outcome {
+    if entry.count() != 1 {
+        return entry.refuse(0, codes::ENTRY_PARAMETERS, "invalid parameters number");
+    }
+    let invalid = |at: usize| entry.refuse(at, codes::INVALID_VALUE, format!("invalid value \"{}\"", entry.text(at)));
+    let byte = |text: &[u8]| value::hexadecimal(text).is_some_and(|byte| byte <= 255);
+    if !byte(entry.word(0)) {
+        return invalid(0);
+    }
+    let target = entry.word(1);
+    let valid = if utf8 { target.len().is_multiple_of(2) && target.chunks(2).all(byte) } else { byte(target) };
+    if valid { Ok(()) } else { invalid(1) }
+}
+
+/// Takes note of what a block recodes.
+pub(crate) fn merge(checker: &mut Checker<'_>, block: BlockId) {
+    let effective = |name: &str| checker.effective(block, name).cloned();
+    let (Some(to), Some(from)) = (effective("charset"), effective("source_charset")) else { return };
+    let is_name = |directive: &Directive<'_>| !directive.word(1).starts_with(b"$");
+    if to.word(1) == b"off" || !is_name(&to) || !is_name(&from) {
+        return;
+    }
+    let (source, target) = (lower(&from, 1), lower(&to, 1));
+    let charsets = &mut checker.http.charsets;
+    if source != target && !charsets.recodes.iter().any(|(a, b, _)| *a == source && *b == target) {
+        charsets.recodes.push((source, target, (*to).clone()));
+    }
+}
+
+/// Looks for a table for everything that is recoded.
+pub(crate) fn finish(checker: &Checker<'_>) -> Outcome {
+    let charsets = &checker.http.charsets;
+    for (from, to, directive) in &charsets.recodes {
+        let between = |(a, b): &(Vec<u8>, Vec<u8>)| (a == from && b == to) || (a == to && b == from);
+        if !checker.incomplete && !charsets.tables.iter().any(between) {
+            let (from, to) = (String::from_utf8_lossy(from), String::from_utf8_lossy(to));
+            let message = format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"");
+            return Err(Box::new(Problem::error(codes::INVALID_CHARSET, message, directive.exact(1))));
+        }
+    }
+    Ok(())
+}

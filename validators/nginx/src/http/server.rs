@@ -1,0 +1,116 @@
+//! `server` of http with `listen` and `server_name` (`src/http/ngx_http_core_module.c`).
+
+use crate::block::BlockId;
+use crate::checker::Checker;
+use crate::codes;
+use crate::directive::Directive;
+use crate::directives::{Contexts, Version};
+use crate::listen::{self, Options};
+use crate::problem::{Outcome, Problem, Spot};
+use crate::server_names::{self, Name};
+use crate::url::Socket;
+
+/// A server of http.
+pub(crate) struct Server<'s> {
+    pub(crate) block: BlockId,
+    pub(crate) directive: Directive<'s>,
+    /// Its names that are no regular expressions.
+    pub(crate) names: Vec<Name>,
+}
+
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let inner = checker.open(Contexts::SERVER, block);
+    let index = checker.http.servers.len();
+    checker.http.servers.push(Server { block: inner, directive: directive.clone(), names: vec![] });
+    let clean = checker.body(directive, inner);
+    if clean && checker.blocks[inner].all("listen").is_none() {
+        let socket = Socket::Ip((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
+        add(checker, directive, index, &[socket], &Options::default(), directive.closing())?;
+    }
+    if checker.http.servers[index].names.is_empty() && checker.blocks[inner].all("server_name").is_none() {
+        checker.http.servers[index].names.push((vec![], directive.spot(0)));
+    }
+    Ok(())
+}
+
+/// The server that is being read.
+fn current(checker: &Checker<'_>) -> usize {
+    checker.http.servers.len() - 1
+}
+
+fn add(
+    checker: &mut Checker<'_>,
+    directive: &Directive<'_>,
+    server: usize,
+    sockets: &[Socket],
+    options: &Options,
+    spot: Spot,
+) -> Outcome {
+    /// The first release that warns of protocols that differ.
+    const WARNS: Version = Version::new(1, 23, 4);
+    let warns = checker.options.version >= WARNS;
+    for socket in sockets {
+        match checker.http.ports.add(socket, server, options, warns) {
+            Ok(None) => {}
+            Ok(Some(message)) => checker.warn(*directive.problem(0, codes::PROTOCOL_OPTIONS_REDEFINED, message)),
+            Err(message) => return Err(Box::new(Problem::error(codes::DUPLICATE_LISTEN, message, spot))),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.blocks[block].add(directive);
+    let url = listen::address(directive, 80)?;
+    let mut options = Options::default();
+    for at in 2..=directive.count() {
+        parameter(checker, directive, at, &mut options)?;
+    }
+    if options.quic {
+        let incompatible = [(options.ssl, "ssl"), (options.http2, "http2"), (options.proxy_protocol, "proxy_protocol")];
+        if let Some((_, name)) = incompatible.iter().find(|(given, _)| *given) {
+            let complaint = format!("\"{name}\" parameter is incompatible with \"quic\"");
+            return directive.refuse_directive(0, codes::INCOMPATIBLE_PARAMETERS, &complaint);
+        }
+    }
+    let server = current(checker);
+    add(checker, directive, server, &url.sockets(), &options, directive.spot(1))
+}
+
+fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut Options) -> Outcome {
+    /// The releases with `listen … quic`, and with the directive `http2`.
+    const QUIC: Version = Version::new(1, 25, 0);
+    const HTTP2_DIRECTIVE: Version = Version::new(1, 25, 1);
+    let version = checker.options.version;
+    match directive.word(at) {
+        b"default_server" | b"default" => options.default_server = true,
+        b"ssl" => options.ssl = true,
+        b"http2" => {
+            options.http2 = true;
+            if version >= HTTP2_DIRECTIVE {
+                let message = "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
+                checker.warn(*directive.problem(at, codes::DEPRECATED_DIRECTIVE, message));
+            }
+        }
+        b"spdy" if version < Version::new(1, 9, 5) => {}
+        b"quic" if version >= QUIC => options.quic = true,
+        b"proxy_protocol" => options.proxy_protocol = true,
+        b"deferred" => (options.set, options.bind) = (true, true),
+        word if word.starts_with(b"accept_filter=") => {}
+        _ => {
+            if !listen::socket_option(directive, at)? {
+                let message = format!("invalid parameter \"{}\"", directive.text(at));
+                return directive.refuse(at, codes::INVALID_PARAMETER, message);
+            }
+            (options.set, options.bind) = (true, true);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let names = server_names::read(checker, directive, block)?;
+    let server = current(checker);
+    checker.http.servers[server].names.extend(names);
+    Ok(())
+}

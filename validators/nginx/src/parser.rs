@@ -1,0 +1,211 @@
+//! Text to [`Tree`], by the rules of `ngx_conf_read_token()` in `src/core/ngx_conf_file.c`.
+//!
+//! Where nginx would stop, an error node is left at that place and reading goes on as the writer probably meant it.
+
+use std::borrow::Cow;
+
+use crate::lua;
+use crate::tree::{Builder, Kind, NodeKind, SyntaxError, Tree, offset};
+
+/// The size of nginx's read buffer: a word, with what follows it, must fit.
+const BUFFER: usize = 4096;
+
+/// Reads a file's syntax. It cannot fail: what is wrong is a node of its own in the tree.
+///
+/// Of a text beyond four gigabytes only that much is read.
+#[must_use]
+pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> Tree<'t> {
+    let mut text = text.into();
+    if u32::try_from(text.len()).is_err() {
+        text = Cow::Owned(text[..u32::MAX as usize].to_vec());
+    }
+    let mut parser = Parser { text: &text, at: 0, start: 0, filled: 0, tree: Builder::default() };
+    while parser.directive() {}
+    let (tokens, nodes) = (parser.tree.tokens, parser.tree.nodes);
+    Tree::new(text, tokens, nodes)
+}
+
+struct Parser<'t> {
+    text: &'t [u8],
+    at: usize,
+    /// Where the bytes begin that nginx keeps when it fills its buffer again.
+    start: usize,
+    /// How far nginx's buffer reaches.
+    filled: usize,
+    tree: Builder,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// Takes note that nginx has read the byte at `at` (or has found the end of the file there).
+    fn read(&mut self, at: usize, quote: Option<u8>) {
+        while at >= self.filled && self.filled < self.text.len() {
+            if self.filled - self.start == BUFFER {
+                let (start, end) = (self.start, (self.start + 10).min(self.text.len()));
+                self.tree.error(SyntaxError::TooLong(quote), start, end);
+                self.start = self.filled;
+            }
+            self.filled = (self.start + BUFFER).min(self.text.len());
+        }
+    }
+
+    /// Reads up to the next terminator; false at the end of the file.
+    fn directive(&mut self) -> bool {
+        let mut first = None;
+        self.start = self.at;
+        loop {
+            self.space();
+            let Some(byte) = self.peek() else { return self.end_of_file(first) };
+            self.read(self.at, None);
+            self.start = self.at;
+            match byte {
+                b'#' => self.comment(),
+                b';' | b'{' | b'}' => {
+                    self.terminator(byte, first);
+                    return true;
+                }
+                _ => {
+                    first.get_or_insert(self.tree.tokens.len());
+                    self.word(byte);
+                }
+            }
+        }
+    }
+
+    fn space(&mut self) {
+        let from = self.at;
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
+            self.read(self.at, None);
+            self.start = self.at;
+            self.at += 1;
+        }
+        if self.at > from {
+            self.tree.token(Kind::Space, from, self.at);
+        }
+    }
+
+    fn comment(&mut self) {
+        let from = self.at;
+        self.at = self.text[from..].iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |end| from + end);
+        self.read(self.at, None);
+        self.tree.token(Kind::Comment, from, self.at);
+    }
+
+    fn word(&mut self, first: u8) {
+        let from = self.at;
+        if matches!(first, b'"' | b'\'') {
+            self.start += 1;
+            self.quoted(first);
+            self.read(self.at.saturating_sub(1), Some(first));
+            self.tree.token(Kind::Word, from, self.at);
+            self.after_quote();
+        } else {
+            self.bare();
+            self.read(self.at, None);
+            self.tree.token(Kind::Word, from, self.at);
+        }
+    }
+
+    fn quoted(&mut self, quote: u8) {
+        self.at += 1;
+        while let Some(byte) = self.peek() {
+            self.at += if byte == b'\\' { 2 } else { 1 };
+            if byte == quote {
+                return;
+            }
+        }
+        self.at = self.text.len();
+    }
+
+    /// A `{` directly after a `$` belongs to the word; a first byte is never looked at twice.
+    fn bare(&mut self) {
+        let mut variable = self.text[self.at] == b'$';
+        self.at += if self.text[self.at] == b'\\' { 2 } else { 1 };
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'{' if variable => {}
+                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' => return,
+                _ => variable = byte == b'$',
+            }
+            self.at += if byte == b'\\' { 2 } else { 1 };
+        }
+        self.at = self.text.len();
+    }
+
+    /// After a closing quote only a space, a terminator or a `)` may follow.
+    fn after_quote(&mut self) {
+        let Some(byte) = self.peek() else { return };
+        if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')') {
+            self.tree.error(SyntaxError::Unexpected(byte), self.at, self.at + 1);
+        }
+    }
+
+    fn terminator(&mut self, byte: u8, first: Option<usize>) {
+        let kind = match byte {
+            b';' => Kind::Semicolon,
+            b'{' => Kind::Open,
+            _ => Kind::Close,
+        };
+        let from = self.at;
+        self.at += 1;
+        match (byte, first) {
+            (b'}', words) => {
+                if let Some(first) = words {
+                    self.tree.error(SyntaxError::Unexpected(byte), from, self.at);
+                    self.tree.directive(NodeKind::Simple, first, false);
+                }
+                self.tree.token(kind, from, self.at);
+                if !self.tree.close() {
+                    self.tree.error(SyntaxError::Unexpected(byte), from, self.at);
+                }
+            }
+            (b';', Some(first)) => {
+                self.tree.token(kind, from, self.at);
+                self.tree.directive(NodeKind::Simple, first, true);
+            }
+            (b'{', Some(first)) => {
+                self.tree.token(kind, from, self.at);
+                self.tree.directive(NodeKind::Block, first, true);
+                self.lua(first);
+            }
+            (_, None) | (_, Some(_)) => {
+                self.tree.error(SyntaxError::Unexpected(byte), from, self.at);
+                self.tree.token(kind, from, self.at);
+                if byte == b'{' {
+                    self.tree.directive(NodeKind::Block, self.tree.tokens.len() - 1, true);
+                }
+            }
+        }
+    }
+
+    /// The body of a `*_by_lua_block` is Lua, whose braces, strings and comments are its own.
+    fn lua(&mut self, first: usize) {
+        let name = self.tree.tokens[first];
+        if !self.text[name.start as usize..name.end as usize].ends_with(b"_by_lua_block") {
+            return;
+        }
+        let from = self.at;
+        self.at += lua::block(&self.text[from..]);
+        self.start = self.at;
+        self.filled = self.filled.max(self.at);
+        if self.at > from {
+            self.tree.token(Kind::Lua, from, self.at);
+        }
+    }
+
+    fn end_of_file(&mut self, first: Option<usize>) -> bool {
+        let end = self.text.len();
+        if let Some(first) = first {
+            self.tree.error(SyntaxError::UnfinishedDirective, end, end);
+            self.tree.directive(NodeKind::Simple, first, false);
+        } else if self.tree.is_open() {
+            self.tree.error(SyntaxError::UnfinishedBlock, end, end);
+        }
+        self.tree.finish();
+        debug_assert_eq!(self.tree.tokens.last().map_or(0, |token| token.end), offset(end));
+        false
+    }
+}

@@ -1,0 +1,44 @@
+//! What one check found, and where: a finding before it is written out.
+
+use reload_gate_contract::{Cause, Code, Severity, Span};
+
+/// A range of bytes in one of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) file: usize,
+    pub(crate) span: Span,
+}
+
+/// Something to report.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    pub(crate) severity: Severity,
+    pub(crate) cause: Cause,
+    pub(crate) message: String,
+    pub(crate) spot: Spot,
+    pub(crate) help: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn error(code: Code, message: impl Into<String>, spot: Spot) -> Self {
+        let message = message.into();
+        Self { code, severity: Severity::Error, cause: Cause::Config, message, spot, help: None }
+    }
+
+    pub(crate) fn warning(code: Code, message: impl Into<String>, spot: Spot) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message, spot) }
+    }
+
+    /// An obstacle outside the configuration.
+    pub(crate) fn environment(code: Code, message: impl Into<String>, spot: Spot) -> Self {
+        Self { cause: Cause::Environment, ..Self::error(code, message, spot) }
+    }
+
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// What a check comes to; nginx stops at an error, so there is at most one of them.
+pub(crate) type Outcome<T = ()> = Result<T, Box<Problem>>;

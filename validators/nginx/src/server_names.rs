@@ -1,0 +1,61 @@
+//! `server_name` of http and of stream, and the names of servers that share an address (`ngx_http_core_server_name()`
+//! and `ngx_http_server_names()`).
+
+use crate::block::BlockId;
+use crate::checker::Checker;
+use crate::codes;
+use crate::directive::Directive;
+use crate::hash_keys::{HashKeys, Refused};
+use crate::problem::{Outcome, Problem, Spot};
+
+/// A name of a server that is no regular expression, and where it stands.
+pub(crate) type Name = (Vec<u8>, Spot);
+
+/// Reads the directive `server_name`.
+pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<Vec<Name>> {
+    checker.blocks[block].add(directive);
+    let mut names = vec![];
+    for at in 1..=directive.count() {
+        let name = directive.word(at);
+        let text = directive.text(at);
+        let star = name.first() == Some(&b'*') && (name.len() < 3 || name[1] != b'.');
+        if star || name == b"." {
+            return directive.refuse(at, codes::INVALID_SERVER_NAME, format!("server name \"{text}\" is invalid"));
+        }
+        if name.contains(&b'/') {
+            let message = format!("server name \"{text}\" has suspicious symbols");
+            checker.warn(*directive.problem(at, codes::SUSPICIOUS_SERVER_NAME, message));
+        }
+        let Some(pattern) = name.strip_prefix(b"~") else {
+            names.push((name.to_ascii_lowercase(), directive.exact(at)));
+            continue;
+        };
+        if pattern.is_empty() {
+            let message = format!("empty regex in server name \"{text}\"");
+            return directive.refuse(at, codes::INVALID_SERVER_NAME, message);
+        }
+        let caseless = pattern.iter().any(u8::is_ascii_uppercase);
+        checker.regex(directive, at, pattern, caseless, block)?;
+    }
+    Ok(names)
+}
+
+/// Compares the names of all servers that share one address.
+pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name]) -> Outcome {
+    let mut keys = HashKeys::default();
+    for (name, spot) in names {
+        let text = String::from_utf8_lossy(name);
+        match keys.add(name, true) {
+            Ok(()) => {}
+            Err(Refused::Declined) => {
+                let message = format!("invalid server name or wildcard \"{text}\" on {address}");
+                return Err(Box::new(Problem::error(codes::INVALID_SERVER_NAME, message, *spot)));
+            }
+            Err(Refused::Busy) => {
+                let message = format!("conflicting server name \"{text}\" on {address}, ignored");
+                checker.report(Problem::warning(codes::CONFLICTING_SERVER_NAME, message, *spot));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! All the files of a configuration, read and parsed once, before anything is judged.
+
+use std::collections::HashMap;
+
+use reload_gate_contract::{Absent, Files};
+
+use crate::glob;
+use crate::parser;
+use crate::tree::Tree;
+
+/// A file of the configuration.
+#[derive(Debug)]
+pub(crate) struct Source<'f> {
+    pub(crate) path: String,
+    pub(crate) tree: Tree<'f>,
+}
+
+/// The files which a configuration is made of.
+pub(crate) struct Sources<'f> {
+    files: Vec<Source<'f>>,
+    by_path: HashMap<String, Result<usize, Absent>>,
+    by_pattern: HashMap<String, Result<Vec<String>, Absent>>,
+    directory: String,
+}
+
+impl<'f> Sources<'f> {
+    /// Reads the file `main` and whatever any `include` in it may mean.
+    pub(crate) fn load(main: &str, files: &'f dyn Files) -> Self {
+        let directory = main.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
+        let mut sources = Self { files: vec![], by_path: HashMap::new(), by_pattern: HashMap::new(), directory };
+        sources.read(&normalize(main), files);
+        let mut next = 0;
+        while next < sources.files.len() {
+            for pattern in included(&sources.files[next].tree) {
+                let pattern = sources.full_name(&pattern);
+                sources.include(&pattern, files);
+            }
+            next += 1;
+        }
+        sources
+    }
+
+    pub(crate) fn file(&self, at: usize) -> &Source<'f> {
+        &self.files[at]
+    }
+
+    /// The file at a path.
+    pub(crate) fn at(&self, path: &str) -> Result<usize, Absent> {
+        self.by_path.get(&normalize(path)).copied().unwrap_or(Err(Absent::Unknown))
+    }
+
+    /// The paths which match a pattern, in nginx's order.
+    pub(crate) fn matching(&self, pattern: &str) -> Result<&[String], Absent> {
+        match self.by_pattern.get(pattern) {
+            Some(Ok(paths)) => Ok(paths),
+            Some(Err(absent)) => Err(*absent),
+            None => Err(Absent::Unknown),
+        }
+    }
+
+    /// A path as nginx completes it with the directory of the main file: `ngx_conf_full_name()`.
+    pub(crate) fn full_name(&self, path: &str) -> String {
+        if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.directory) }
+    }
+
+    fn include(&mut self, pattern: &str, files: &'f dyn Files) {
+        if !glob::is_pattern(pattern) {
+            self.read(&normalize(pattern), files);
+        } else if !self.by_pattern.contains_key(pattern) {
+            let paths = glob::matching(&normalize(pattern), files);
+            for path in paths.iter().flatten() {
+                self.read(path, files);
+            }
+            self.by_pattern.insert(pattern.to_owned(), paths);
+        }
+    }
+
+    fn read(&mut self, path: &str, files: &'f dyn Files) {
+        if self.by_path.contains_key(path) {
+            return;
+        }
+        let read = files.read(path).map(|text| {
+            self.files.push(Source { path: path.to_owned(), tree: parser::parse(text) });
+            self.files.len() - 1
+        });
+        self.by_path.insert(path.to_owned(), read);
+    }
+}
+
+/// What the `include` directives of a file name, wherever they stand.
+fn included(tree: &Tree<'_>) -> Vec<String> {
+    let nodes = 0..tree.nodes().len();
+    let includes = nodes.filter_map(|node| {
+        let mut words = tree.words(node);
+        let (name, path) = (words.next()?, words.next()?);
+        (&*name.value == b"include").then(|| String::from_utf8_lossy(&path.value).into_owned())
+    });
+    includes.collect()
+}
+
+/// The path without `.`, `..` and doubled slashes. (Symbolic links are the business of whoever supplies the files.)
+pub(crate) fn normalize(path: &str) -> String {
+    let mut parts: Vec<&str> = vec![];
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.iter().fold(String::new(), |path, part| path + "/" + part)
+}

@@ -1,0 +1,212 @@
+//! The block `stream` (`src/stream`): its servers, and the checks which nginx makes when it is closed.
+
+use std::collections::HashSet;
+
+use crate::block::BlockId;
+use crate::checker::Checker;
+use crate::codes;
+use crate::directive::Directive;
+use crate::directives::{Contexts, Version};
+use crate::listen::{self, Options, Ports};
+use crate::logs::LogFormats;
+use crate::main_conf;
+use crate::problem::{Outcome, Problem, Spot};
+use crate::server_names::{self, Name};
+use crate::ssl;
+use crate::upstream::{self, Upstreams};
+use crate::url::{self, Rules, Socket};
+use crate::variables::Variables;
+
+/// The release in which the servers of stream got names, and share addresses as those of http do.
+pub(crate) const NAMES: Version = Version::new(1, 25, 5);
+
+/// What is known of the block `stream`.
+#[derive(Default)]
+pub(crate) struct Stream<'s> {
+    pub(crate) variables: Variables,
+    pub(crate) formats: LogFormats,
+    pub(crate) upstreams: Upstreams<'s>,
+    pub(crate) servers: Vec<Server<'s>>,
+    pub(crate) ports: Ports,
+    /// The addresses before servers could share them, each once; true for UDP.
+    sockets: HashSet<(Socket, bool)>,
+}
+
+/// A server of stream.
+pub(crate) struct Server<'s> {
+    pub(crate) block: BlockId,
+    pub(crate) directive: Directive<'s>,
+    /// Its names that are no regular expressions.
+    pub(crate) names: Vec<Name>,
+    /// Its last `listen … ssl`.
+    listens_with_ssl: Option<Spot>,
+}
+
+impl Stream<'_> {
+    pub(crate) fn listening(&self) -> usize {
+        self.ports.sockets()
+    }
+}
+
+pub(crate) fn stream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let inner = main_conf::open_protocol(checker, directive, block, Contexts::STREAM)?;
+    checker.stream.variables = crate::http::built_in(checker, "stream");
+    if checker.body(directive, inner) { finish(checker, inner) } else { crate::http::unknown_variables(checker, inner) }
+}
+
+/// Everything that comes after the `}`: the modules one after another, each for all servers.
+fn finish(checker: &mut Checker<'_>, stream: BlockId) -> Outcome {
+    let summary = |server: &Server<'_>| (server.block, server.directive.terminator(), server.listens_with_ssl);
+    let servers: Vec<_> = checker.stream.servers.iter().map(summary).collect();
+    if checker.options.version < NAMES {
+        for (block, spot, _) in &servers {
+            if !["proxy_pass", "return", "pass"].iter().any(|handler| checker.blocks[*block].has(handler)) {
+                return Err(Box::new(Problem::error(codes::NO_HANDLER, "no handler for server", *spot)));
+            }
+        }
+    }
+    for (block, ..) in &servers {
+        if checker.effective(*block, "proxy_ssl").is_some_and(|set| set.word(1).eq_ignore_ascii_case(b"on")) {
+            ssl::upstream(checker, *block, "proxy")?;
+        }
+    }
+    upstream::finish(&checker.stream.upstreams)?;
+    for (block, _, listens_with_ssl) in servers {
+        ssl::stream_server(checker, block, listens_with_ssl)?;
+    }
+    ssl::check_stream_listening(checker)?;
+    crate::http::unknown_variables(checker, stream)?;
+    compare_names(checker)
+}
+
+/// Compares the names of the servers at each address that several share.
+fn compare_names(checker: &mut Checker<'_>) -> Outcome {
+    let servers = &checker.stream.servers;
+    let names =
+        |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
+    let shared: Vec<(String, Vec<Name>)> =
+        checker.stream.ports.shared().map(|(address, servers_there)| (address, names(servers_there))).collect();
+    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names))
+}
+
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let inner = checker.open(Contexts::STREAM_SERVER, block);
+    checker.stream.servers.push(Server {
+        block: inner,
+        directive: directive.clone(),
+        names: vec![],
+        listens_with_ssl: None,
+    });
+    if checker.body(directive, inner) && checker.blocks[inner].all("listen").is_none() {
+        let message = "no \"listen\" is defined for server";
+        return Err(Box::new(Problem::error(codes::NO_LISTEN, message, directive.terminator())));
+    }
+    if checker.stream.servers.last().is_some_and(|server| server.names.is_empty()) {
+        // nginx gives it the empty name, unless regular expressions are its only names.
+        let nameless = checker.blocks[inner].all("server_name").is_none();
+        let server = checker.stream.servers.last_mut().filter(|_| nameless);
+        server.into_iter().for_each(|server| server.names.push((vec![], directive.spot(0))));
+    }
+    Ok(())
+}
+
+pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.blocks[block].add(directive);
+    let url = listen::address(directive, 0)?;
+    let mut options = Options::default();
+    for at in 2..=directive.count() {
+        if !parameter(checker, directive, at, &mut options)? {
+            let message = format!("invalid parameter \"{}\"", directive.text(at));
+            return directive.refuse(at, codes::INVALID_PARAMETER, message);
+        }
+    }
+    if options.udp {
+        let given = |name: &str| directive.arguments().any(|(at, word)| at > 1 && word.starts_with(name.as_bytes()));
+        for name in ["fastopen=", "backlog=", "deferred", "multipath", "ssl", "so_keepalive=", "proxy_protocol"] {
+            if given(name) {
+                let complaint = format!("\"{}\" parameter is incompatible with \"udp\"", name.trim_end_matches('='));
+                return directive.refuse_directive(0, codes::INCOMPATIBLE_PARAMETERS, &complaint);
+            }
+        }
+    }
+    let server = checker.stream.servers.len() - 1;
+    if options.ssl {
+        checker.stream.servers[server].listens_with_ssl = Some(directive.terminator());
+    }
+    let shares = checker.options.version >= NAMES;
+    for socket in url.sockets() {
+        if !shares && !checker.stream.sockets.insert((socket.clone(), options.udp)) {
+            let message = format!("duplicate \"{socket}\" address and port pair");
+            return directive.refuse(1, codes::DUPLICATE_LISTEN, message);
+        }
+        match checker.stream.ports.add(&socket, server, &options, true) {
+            Ok(None) => {}
+            Ok(Some(message)) => checker.warn(*directive.problem(0, codes::PROTOCOL_OPTIONS_REDEFINED, message)),
+            Err(message) => return directive.refuse(1, codes::DUPLICATE_LISTEN, message),
+        }
+    }
+    Ok(())
+}
+
+/// Takes one parameter of `listen`; false if there is none such.
+fn parameter(checker: &Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut Options) -> Outcome<bool> {
+    let version = checker.options.version;
+    match directive.word(at) {
+        b"default_server" if version >= NAMES => options.default_server = true,
+        b"udp" => options.udp = true,
+        b"ssl" => options.ssl = true,
+        b"proxy_protocol" => options.proxy_protocol = true,
+        b"deferred" if version >= NAMES => (options.set, options.bind) = (true, true),
+        b"multipath" if version >= Version::new(1, 29, 7) => (options.set, options.bind) = (true, true),
+        word if word.starts_with(b"accept_filter=") => return Ok(version >= NAMES),
+        word if word.starts_with(b"fastopen=") && version < Version::new(1, 21, 0) => return Ok(false),
+        _ if listen::socket_option(directive, at)? => (options.set, options.bind) = (true, true),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let names = server_names::read(checker, directive, block)?;
+    if let Some(server) = checker.stream.servers.last_mut() {
+        server.names.extend(names);
+    }
+    Ok(())
+}
+
+pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.once(directive, block)?;
+    if checker.compile(directive, 1, block)? {
+        return Ok(());
+    }
+    let rules = Rules { no_resolve: true, ..Rules::default() };
+    upstream::refer(checker, directive, 1, directive.word(1), rules, block).map(|_| ())
+}
+
+pub(crate) fn pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.once(directive, block)?;
+    if checker.compile(directive, 1, block)? {
+        return Ok(());
+    }
+    match url::parse(directive.word(1), Rules { no_resolve: true, ..Rules::default() }) {
+        Err(error) => {
+            let message = format!("{error} in \"{}\" of the \"pass\" directive", directive.text(1));
+            directive.refuse(1, codes::INVALID_ADDRESS, message)
+        }
+        Ok(url) if url.kind == url::Host::Name => {
+            directive.refuse_directive(1, codes::INVALID_ADDRESS, "has no addresses")
+        }
+        Ok(url) if url.no_port => directive.refuse_directive(1, codes::INVALID_ADDRESS, "has no port"),
+        Ok(_) => Ok(()),
+    }
+}
+
+pub(crate) fn return_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.once(directive, block)?;
+    checker.compile(directive, 1, block).map(|_| ())
+}
+
+pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.define(directive, 1, block)?;
+    checker.compile(directive, 2, block).map(|_| ())
+}

@@ -1,0 +1,271 @@
+//! The syntax of one file as a lossless tree.
+//!
+//! A [`Tree`] is made of two flat lists: the [`Token`]s, which tile the text from its first byte to its last, and the
+//! [`Node`]s in the order of the text, each of which says where its subtree ends. Flat lists make nesting of any depth
+//! harmless, and a tree as cheap to drop as to build.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use reload_gate_contract::Span;
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Spaces, tabs and line ends.
+    Space,
+    /// From `#` to the end of the line, without the line end.
+    Comment,
+    /// A word: bare, or quoted (its quotes belong to it).
+    Word,
+    /// `;`
+    Semicolon,
+    /// `{`
+    Open,
+    /// `}`
+    Close,
+    /// The code between the braces of a `*_by_lua_block`.
+    Lua,
+}
+
+/// A piece of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
+    /// Its first byte.
+    pub start: u32,
+    /// The byte after its last.
+    pub end: u32,
+}
+
+/// What is wrong with the syntax at one place; the messages are those of `ngx_conf_parse()` and
+/// `ngx_conf_read_token()` in `src/core/ngx_conf_file.c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyntaxError {
+    /// A `;`, `{` or `}` with nothing before it, a `}` in the middle of a directive, or anything but a space or a
+    /// terminator after a closing quote.
+    Unexpected(u8),
+    /// The file ends within a directive.
+    UnfinishedDirective,
+    /// The file ends within a block.
+    UnfinishedBlock,
+    /// A word (or comment) that does not fit nginx's buffer, begun by this quote if by any.
+    TooLong(Option<u8>),
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A directive that ends with `;` (or, after a syntax error, with nothing).
+    Simple,
+    /// A directive with a block; the nodes after it up to [`Node::end`] are the block's.
+    Block,
+    /// A place where nginx would stop reading.
+    Error(SyntaxError),
+}
+
+/// A directive or a syntax error.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// Which of them.
+    pub kind: NodeKind,
+    first: u32,
+    last: u32,
+    end: u32,
+    closed: u32,
+}
+
+impl Node {
+    /// The index of the first node that is not in this one's subtree.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.end as usize
+    }
+
+    /// The bytes of the token which ended the directive (`;` or `{`), or the place of a syntax error.
+    #[must_use]
+    pub fn terminator(&self, tree: &Tree<'_>) -> Span {
+        match self.kind {
+            NodeKind::Error(_) => Span { start: self.first as usize, end: self.last as usize },
+            _ => tree.tokens.get(self.last as usize).map_or_else(|| tree.end_of_text(), |token| span(*token)),
+        }
+    }
+
+    /// The bytes of the `}` which closed the block; the end of the text if nothing did.
+    #[must_use]
+    pub fn closing(&self, tree: &Tree<'_>) -> Span {
+        tree.tokens.get(self.closed as usize).map_or_else(|| tree.end_of_text(), |token| span(*token))
+    }
+}
+
+fn span(token: Token) -> Span {
+    Span { start: token.start as usize, end: token.end as usize }
+}
+
+/// A word of a directive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word<'t> {
+    /// What nginx understands: without quotes, with escapes replaced.
+    pub value: Cow<'t, [u8]>,
+    /// Where it stands, with its quotes.
+    pub span: Span,
+}
+
+/// A file's text and its syntax.
+#[derive(Clone, Debug)]
+pub struct Tree<'t> {
+    text: Cow<'t, [u8]>,
+    tokens: Vec<Token>,
+    nodes: Vec<Node>,
+    lines: Vec<u32>,
+}
+
+impl<'t> Tree<'t> {
+    pub(crate) fn new(text: Cow<'t, [u8]>, tokens: Vec<Token>, nodes: Vec<Node>) -> Self {
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(at, _)| offset(at + 1))).collect();
+        Self { text, tokens, nodes, lines }
+    }
+
+    /// The text, as it was given.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// All tokens: they tile the text.
+    #[must_use]
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// All nodes, each before those of its block.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The text again, put together from the tokens.
+    #[must_use]
+    pub fn print(&self) -> Vec<u8> {
+        self.tokens.iter().flat_map(|token| &self.text[token.start as usize..token.end as usize]).copied().collect()
+    }
+
+    /// The words of a directive, its name first; a syntax error has none.
+    pub fn words(&self, node: usize) -> impl Iterator<Item = Word<'_>> {
+        let node = &self.nodes[node];
+        let tokens = match node.kind {
+            NodeKind::Error(_) => &[],
+            _ => &self.tokens[node.first as usize..(node.last as usize).min(self.tokens.len())],
+        };
+        let words = tokens.iter().filter(|token| token.kind == Kind::Word);
+        words.map(|token| Word { value: unescape(&self.text[inside(&self.text, *token)]), span: span(*token) })
+    }
+
+    /// The line of a byte, counted from 1.
+    #[must_use]
+    pub fn line(&self, byte: usize) -> u32 {
+        offset(self.lines.partition_point(|start| *start as usize <= byte))
+    }
+
+    /// The column of a byte in characters, counted from 1.
+    #[must_use]
+    pub fn column(&self, byte: usize) -> u32 {
+        let start = self.lines[self.line(byte) as usize - 1] as usize;
+        let before = &self.text[start..byte.min(self.text.len())];
+        offset(String::from_utf8_lossy(before).chars().count() + 1)
+    }
+
+    fn end_of_text(&self) -> Span {
+        Span { start: self.text.len(), end: self.text.len() }
+    }
+}
+
+/// The bytes of a word within its quotes.
+fn inside(text: &[u8], token: Token) -> Range<usize> {
+    let (start, end) = (token.start as usize, token.end as usize);
+    match text[start] {
+        quote @ (b'"' | b'\'') => {
+            let closed = end - start > 1 && text[end - 1] == quote;
+            start + 1..if closed { end - 1 } else { end }
+        }
+        _ => start..end,
+    }
+}
+
+/// Replaces `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash stays.
+fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
+    if !raw.contains(&b'\\') {
+        return Cow::Borrowed(raw);
+    }
+    let mut value = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while at < raw.len() {
+        let escaped = match (raw[at], raw.get(at + 1)) {
+            (b'\\', Some(byte @ (b'"' | b'\'' | b'\\'))) => Some(*byte),
+            (b'\\', Some(b't')) => Some(b'\t'),
+            (b'\\', Some(b'r')) => Some(b'\r'),
+            (b'\\', Some(b'n')) => Some(b'\n'),
+            _ => None,
+        };
+        value.push(escaped.unwrap_or(raw[at]));
+        at += if escaped.is_some() { 2 } else { 1 };
+    }
+    Cow::Owned(value)
+}
+
+/// An offset as it is kept: texts of four gigabytes and more are not read (see [`crate::parser::parse`]).
+pub(crate) fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Builds the nodes of a [`Tree`].
+#[derive(Default)]
+pub(crate) struct Builder {
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) nodes: Vec<Node>,
+    open: Vec<usize>,
+}
+
+impl Builder {
+    pub(crate) fn token(&mut self, kind: Kind, start: usize, end: usize) {
+        self.tokens.push(Token { kind, start: offset(start), end: offset(end) });
+    }
+
+    pub(crate) fn error(&mut self, error: SyntaxError, start: usize, end: usize) {
+        let next = offset(self.nodes.len() + 1);
+        let (first, last) = (offset(start), offset(end));
+        self.nodes.push(Node { kind: NodeKind::Error(error), first, last, end: next, closed: u32::MAX });
+    }
+
+    /// A directive whose first word is the token `first`, and whose terminator (if it has one) is the last token.
+    pub(crate) fn directive(&mut self, kind: NodeKind, first: usize, terminated: bool) {
+        let last = if terminated { offset(self.tokens.len() - 1) } else { u32::MAX };
+        if kind == NodeKind::Block {
+            self.open.push(self.nodes.len());
+        }
+        let end = offset(self.nodes.len() + 1);
+        self.nodes.push(Node { kind, first: offset(first), last, end, closed: u32::MAX });
+    }
+
+    /// Closes the innermost block with the last token; false if none is open.
+    pub(crate) fn close(&mut self) -> bool {
+        let Some(node) = self.open.pop() else { return false };
+        self.nodes[node].end = offset(self.nodes.len());
+        self.nodes[node].closed = offset(self.tokens.len() - 1);
+        true
+    }
+
+    /// Ends all blocks that are still open; false if there are none.
+    pub(crate) fn finish(&mut self) {
+        let end = offset(self.nodes.len());
+        for node in self.open.drain(..) {
+            self.nodes[node].end = end;
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+}

@@ -1,0 +1,323 @@
+//! Upstreams of http and stream: `src/http/ngx_http_upstream.c`, the balancing methods, and what becomes of the hosts
+//! which `proxy_pass` and its like name.
+
+use crate::block::BlockId;
+use crate::checker::Checker;
+use crate::codes;
+use crate::directive::Directive;
+use crate::directives::{Contexts, Version};
+use crate::problem::{Outcome, Problem, Spot};
+use crate::url::{self, Host, Rules};
+use crate::value;
+
+/// A group of servers, or a single host.
+#[derive(Debug)]
+pub(crate) struct Upstream<'s> {
+    pub(crate) host: Vec<u8>,
+    port: u16,
+    no_port: bool,
+    /// It is a block `upstream`.
+    defined: Option<Directive<'s>>,
+    /// It is an address or a path, or a host with a port.
+    resolved: bool,
+    /// The method takes servers with `backup`.
+    takes_backup: bool,
+    /// A balancing method was chosen.
+    method: bool,
+    servers: usize,
+    /// Of these, how many are `backup`.
+    backups: usize,
+    /// Servers are kept in a shared zone, so that names may be resolved later.
+    zone: bool,
+    spot: Spot,
+}
+
+/// All upstreams of a protocol, in the order in which they were first named.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams<'s> {
+    pub(crate) all: Vec<Upstream<'s>>,
+    by_host: std::collections::HashMap<Vec<u8>, Vec<usize>>,
+    /// The block that is being read.
+    open: usize,
+}
+
+impl<'s> Upstreams<'s> {
+    fn named(&self, host: &[u8]) -> impl Iterator<Item = usize> + use<'_, 's> {
+        self.by_host.get(&host.to_ascii_lowercase()).into_iter().flatten().copied()
+    }
+
+    fn push(&mut self, upstream: Upstream<'s>) -> usize {
+        let index = self.all.len();
+        self.by_host.entry(upstream.host.to_ascii_lowercase()).or_default().push(index);
+        self.all.push(upstream);
+        index
+    }
+}
+
+const STREAM: [Contexts; 3] = [Contexts::STREAM, Contexts::STREAM_SERVER, Contexts::STREAM_UPSTREAM];
+
+fn is_stream(checker: &Checker<'_>, block: BlockId) -> bool {
+    STREAM.contains(&checker.blocks[block].context)
+}
+
+fn upstreams<'c, 's>(checker: &'c mut Checker<'s>, block: BlockId) -> &'c mut Upstreams<'s> {
+    if is_stream(checker, block) { &mut checker.stream.upstreams } else { &mut checker.http.upstreams }
+}
+
+/// The block `upstream`.
+pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let stream = is_stream(checker, block);
+    let index = define(upstreams(checker, block), directive, stream)?;
+    let context = if stream { Contexts::STREAM_UPSTREAM } else { Contexts::UPSTREAM };
+    let inner = checker.open(context, block);
+    upstreams(checker, block).open = index;
+    if checker.body(directive, inner) && upstreams(checker, block).all[index].servers == 0 && !checker.incomplete {
+        let message = "no servers are inside upstream";
+        return Err(Box::new(Problem::error(codes::EMPTY_UPSTREAM, message, directive.closing())));
+    }
+    Ok(())
+}
+
+fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: bool) -> Outcome<usize> {
+    let host = directive.word(1);
+    let known: Vec<_> = upstreams.named(host).collect();
+    for index in known {
+        let known = &mut upstreams.all[index];
+        if known.defined.is_some() {
+            let message = format!("duplicate upstream \"{}\"", directive.text(1));
+            return directive.refuse(1, codes::DUPLICATE_UPSTREAM, message);
+        }
+        if !known.no_port {
+            let message = format!("upstream \"{}\" may not have port {}", directive.text(1), known.port);
+            return Err(Box::new(Problem::error(codes::UPSTREAM_WITH_PORT, message, known.spot)));
+        }
+        if stream && known.port != 0 {
+            continue;
+        }
+        known.defined = Some(directive.clone());
+        known.port = 0;
+        known.takes_backup = true;
+        return Ok(index);
+    }
+    Ok(upstreams.push(Upstream {
+        host: host.to_vec(),
+        port: 0,
+        no_port: true,
+        defined: Some(directive.clone()),
+        resolved: false,
+        takes_backup: true,
+        method: false,
+        servers: 0,
+        backups: 0,
+        zone: false,
+        spot: directive.spot(1),
+    }))
+}
+
+/// Takes note of a host that a directive such as `proxy_pass` names: `ngx_http_upstream_add()`. Gives the address.
+pub(crate) fn refer<'s, 'd>(
+    checker: &mut Checker<'s>,
+    directive: &'d Directive<'s>,
+    at: usize,
+    text: &'d [u8],
+    rules: Rules,
+    block: BlockId,
+) -> Outcome<url::Url<'d>> {
+    let url = url::parse(text, rules).map_err(|error| {
+        let message = format!("{error} in upstream \"{}\"", String::from_utf8_lossy(text));
+        directive.problem(at, codes::INVALID_UPSTREAM, message)
+    })?;
+    let upstreams = upstreams(checker, block);
+    let known: Vec<_> = upstreams.named(url.host).collect();
+    for index in known {
+        let known = &upstreams.all[index];
+        if known.defined.is_some() && !url.no_port {
+            let host = String::from_utf8_lossy(url.host);
+            let message = format!("upstream \"{host}\" may not have port {}", url.port);
+            return directive.refuse(at, codes::UPSTREAM_WITH_PORT, message);
+        }
+        if known.port == 0 || url.port == 0 || known.port == url.port {
+            return Ok(url);
+        }
+    }
+    let address = matches!(url.kind, Host::Ip(_));
+    upstreams.push(Upstream {
+        host: url.host.to_vec(),
+        port: url.port,
+        no_port: url.no_port,
+        defined: None,
+        resolved: url.kind == Host::Unix || (address && url.port != 0),
+        takes_backup: false,
+        method: false,
+        servers: 0,
+        backups: 0,
+        zone: false,
+        spot: directive.spot(at),
+    });
+    Ok(url)
+}
+
+/// `server` in an upstream.
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let stream = is_stream(checker, block);
+    let version = checker.options.version;
+    let upstreams = upstreams(checker, block);
+    let open = upstreams.open;
+    let group = &mut upstreams.all[open];
+    group.servers += 1;
+    for at in 2..=directive.count() {
+        let word = directive.word(at);
+        let number = |prefix: &[u8]| word.strip_prefix(prefix).map(value::number);
+        let valid = if let Some(weight) = number(b"weight=") {
+            weight.is_some_and(|weight| weight != 0)
+        } else if let Some(number) = number(b"max_conns=").or_else(|| number(b"max_fails=")) {
+            number.is_some()
+        } else if let Some(time) = word.strip_prefix(b"fail_timeout=") {
+            value::seconds(time).is_some()
+        } else if word == b"backup" {
+            if !group.takes_backup {
+                let message = "balancing method does not support parameter \"backup\"";
+                return directive.refuse(at, codes::INVALID_PARAMETER, message);
+            }
+            group.backups += 1;
+            true
+        } else {
+            word == b"down"
+                || (version >= RESOLVE && (word == b"resolve" || word.starts_with(b"service=")))
+                || (version >= STICKY && !stream && (word == b"drain" || word.starts_with(b"route=")))
+        };
+        if !valid {
+            let message = format!("invalid parameter \"{}\"", directive.text(at));
+            return directive.refuse(at, codes::INVALID_PARAMETER, message);
+        }
+    }
+    let resolve = directive.arguments().any(|(_, word)| word == b"resolve");
+    let rules = Rules { default_port: if stream { 0 } else { 80 }, no_resolve: resolve, ..Rules::default() };
+    let url = url::parse(directive.word(1), rules).map_err(|error| {
+        let message = format!("{error} in upstream \"{}\"", directive.text(1));
+        let code = if error == "host not found" { codes::HOST_NOT_FOUND } else { codes::INVALID_UPSTREAM };
+        directive.problem(1, code, message)
+    })?;
+    if stream && url.no_port && url.kind != Host::Unix {
+        let message = format!("no port in upstream \"{}\"", directive.text(1));
+        return directive.refuse(1, codes::NO_PORT_IN_UPSTREAM, message);
+    }
+    Ok(())
+}
+
+/// The first release whose servers know `route` and `drain`.
+const STICKY: Version = Version::new(1, 29, 6);
+
+/// The first release whose servers know `resolve` and `service`.
+const RESOLVE: Version = Version::new(1, 27, 3);
+
+/// Chooses a balancing method.
+fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, takes_backup: bool) {
+    let upstreams = upstreams(checker, block);
+    let open = upstreams.open;
+    let group = &mut upstreams.all[open];
+    let again = std::mem::replace(&mut group.method, true);
+    group.takes_backup = takes_backup;
+    if again {
+        checker.warn(*directive.problem(0, codes::METHOD_REDEFINED, "load balancing method redefined"));
+    }
+}
+
+pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.compile(directive, 1, block)?;
+    method(checker, directive, block, false);
+    if directive.count() == 2 && directive.word(2) != b"consistent" {
+        let message = format!("invalid parameter \"{}\"", directive.text(2));
+        return directive.refuse(2, codes::INVALID_PARAMETER, message);
+    }
+    Ok(())
+}
+
+pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    method(checker, directive, block, false);
+    Ok(())
+}
+
+pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    method(checker, directive, block, true);
+    Ok(())
+}
+
+pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    method(checker, directive, block, false);
+    let wrong = match directive.count() {
+        0 => None,
+        _ if directive.word(1) != b"two" => Some(1),
+        2 if directive.word(2) != b"least_conn" => Some(2),
+        _ => None,
+    };
+    match wrong {
+        None => Ok(()),
+        Some(at) => {
+            let message = format!("invalid parameter \"{}\"", directive.text(at));
+            directive.refuse(at, codes::INVALID_PARAMETER, message)
+        }
+    }
+}
+
+pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.once(directive, block)?;
+    if value::number(directive.word(1)).is_none_or(|number| number == 0) {
+        let message = format!("invalid value \"{}\" in \"keepalive\" directive", directive.text(1));
+        return directive.refuse(1, codes::INVALID_VALUE, message);
+    }
+    let upstreams = upstreams(checker, block);
+    let open = upstreams.open;
+    // It wraps itself around the method chosen so far; to choose another afterwards is to lose it.
+    upstreams.all[open].method = true;
+    Ok(())
+}
+
+pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let name = directive.word(1);
+    if name.is_empty() {
+        return directive.refuse(1, codes::INVALID_ZONE, "invalid zone name \"\"");
+    }
+    let mut size = 0;
+    if directive.count() == 2 {
+        let Some(given) = value::size(directive.word(2)) else {
+            let message = format!("invalid zone size \"{}\"", directive.text(2));
+            return directive.refuse(2, codes::INVALID_ZONE, message);
+        };
+        if given < 8 * crate::zones::PAGE {
+            return directive.refuse(2, codes::ZONE_TOO_SMALL, format!("zone \"{}\" is too small", directive.text(1)));
+        }
+        size = given;
+    }
+    let stream = is_stream(checker, block);
+    checker.zones.add(directive, 1, name, size, if stream { "stream upstream" } else { "http upstream" })?;
+    let upstreams = upstreams(checker, block);
+    let open = upstreams.open;
+    upstreams.all[open].zone = true;
+    Ok(())
+}
+
+/// What is left to check when the protocol's block is closed: `ngx_http_upstream_init_round_robin()`.
+pub(crate) fn finish(upstreams: &Upstreams<'_>) -> Outcome {
+    for upstream in &upstreams.all {
+        let host = String::from_utf8_lossy(&upstream.host);
+        if let Some(defined) = &upstream.defined {
+            if upstream.servers == upstream.backups {
+                let message = format!("no servers in upstream \"{host}\"");
+                let problem = Problem::error(codes::EMPTY_UPSTREAM, message, defined.terminator());
+                return Err(Box::new(problem.help("all of them are `backup`")));
+            }
+        } else if upstream.resolved {
+        } else if upstream.port == 0 {
+            let message = format!("no port in upstream \"{host}\"");
+            let problem = Problem::error(codes::NO_PORT_IN_UPSTREAM, message, upstream.spot);
+            return Err(Box::new(
+                problem.help(format!("there is no `upstream {host}`, so this must be a host with a port")),
+            ));
+        } else if !url::plausible(&upstream.host) && url::ipv4(&upstream.host).is_none() {
+            let message = format!("host not found in upstream \"{host}\"");
+            return Err(Box::new(Problem::error(codes::HOST_NOT_FOUND, message, upstream.spot)));
+        }
+    }
+    Ok(())
+}
