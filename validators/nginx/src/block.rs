@@ -1,8 +1,5 @@
 //! The blocks of a configuration, and what is set in each.
 
-use std::collections::HashMap;
-use std::rc::Rc;
-
 use crate::directive::Directive;
 use crate::directives::Contexts;
 use crate::http::location::Location;
@@ -19,43 +16,45 @@ pub(crate) struct Block<'s> {
     /// The locations in it, in nginx's sense: `location`, `if` and `limit_except`.
     pub(crate) locations: Vec<BlockId>,
     pub(crate) location: Location<'s>,
-    settings: HashMap<&'static str, Rc<Directive<'s>>>,
-    lists: HashMap<&'static str, Vec<Rc<Directive<'s>>>>,
+    /// The directives that are set once. There are so few in a block that to go through them is the fastest search.
+    settings: Vec<Directive<'s>>,
+    /// The lines of the directives that may have several.
+    lists: Vec<(&'static str, Vec<Directive<'s>>)>,
 }
 
 impl<'s> Block<'s> {
     pub(crate) fn new(context: Contexts, parent: Option<BlockId>) -> Self {
-        Self {
-            context,
-            parent,
-            locations: vec![],
-            location: Location::default(),
-            settings: HashMap::new(),
-            lists: HashMap::new(),
-        }
+        let location = Location::default();
+        Self { context, parent, locations: vec![], location, settings: vec![], lists: vec![] }
     }
 
     /// What a directive was set to in this very block.
-    pub(crate) fn get(&self, name: &str) -> Option<&Rc<Directive<'s>>> {
-        self.settings.get(name)
+    pub(crate) fn get(&self, name: &str) -> Option<&Directive<'s>> {
+        self.settings.iter().find(|set| set.known == name)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.settings.contains_key(name)
+        self.get(name).is_some()
     }
 
     /// Keeps a setting; the last one counts.
     pub(crate) fn set(&mut self, directive: &Directive<'s>) {
-        self.settings.insert(directive.known, Rc::new(directive.clone()));
+        match self.settings.iter_mut().find(|set| set.known == directive.known) {
+            Some(set) => *set = *directive,
+            None => self.settings.push(*directive),
+        }
     }
 
     /// Keeps one of several lines of a directive.
     pub(crate) fn add(&mut self, directive: &Directive<'s>) {
-        self.lists.entry(directive.known).or_default().push(Rc::new(directive.clone()));
+        match self.lists.iter_mut().find(|(name, _)| *name == directive.known) {
+            Some((_, lines)) => lines.push(*directive),
+            None => self.lists.push((directive.known, vec![*directive])),
+        }
     }
 
     /// All lines of a directive in this very block; none is not the same as an empty list.
-    pub(crate) fn all(&self, name: &str) -> Option<&[Rc<Directive<'s>>]> {
-        self.lists.get(name).map(Vec::as_slice)
+    pub(crate) fn all(&self, name: &str) -> Option<&[Directive<'s>]> {
+        self.lists.iter().find(|(known, _)| *known == name).map(|(_, lines)| lines.as_slice())
     }
 }

@@ -413,7 +413,7 @@ impl<'s> Checker<'s> {
     }
 
     /// The setting of a directive that holds in a block: its own, or that of the nearest block around it.
-    pub(crate) fn effective(&self, block: BlockId, name: &str) -> Option<&Rc<Directive<'s>>> {
+    pub(crate) fn effective(&self, block: BlockId, name: &str) -> Option<&Directive<'s>> {
         let mut next = Some(block);
         while let Some(at) = next {
             if let Some(found) = self.blocks[at].get(name) {
@@ -425,7 +425,7 @@ impl<'s> Checker<'s> {
     }
 
     /// The lines of a directive that hold in a block: its own, or those of the nearest block around it that has some.
-    pub(crate) fn effective_list(&self, block: BlockId, name: &str) -> Option<&[Rc<Directive<'s>>]> {
+    pub(crate) fn effective_list(&self, block: BlockId, name: &str) -> Option<&[Directive<'s>]> {
         let mut next = Some(block);
         while let Some(at) = next {
             if let Some(found) = self.blocks[at].all(name) {

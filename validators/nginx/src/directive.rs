@@ -8,21 +8,19 @@ use crate::problem::{Outcome, Problem, Spot};
 use crate::tree::{Node, Tree, Word};
 
 /// A directive in use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Directive<'s> {
     pub(crate) file: usize,
     pub(crate) node: usize,
     /// The name in the table of directives, once it is found there.
     pub(crate) known: &'static str,
     tree: &'s Tree<'s>,
-    words: Vec<Word<'s>>,
 }
 
 impl<'s> Directive<'s> {
     /// The directive of a node; `None` if it has no word.
     pub(crate) fn new(file: usize, tree: &'s Tree<'s>, node: usize) -> Option<Self> {
-        let words: Vec<_> = tree.words(node).collect();
-        (!words.is_empty()).then_some(Self { file, node, known: "", tree, words })
+        (tree.count(node) > 0).then_some(Self { file, node, known: "", tree })
     }
 
     pub(crate) fn syntax(&self) -> &'s Node {
@@ -31,43 +29,42 @@ impl<'s> Directive<'s> {
 
     /// The number of arguments, without the name.
     pub(crate) fn count(&self) -> usize {
-        self.words.len() - 1
+        self.tree.count(self.node) - 1
+    }
+
+    fn at(&self, at: usize) -> Word<'s> {
+        self.tree.word(self.node, at).expect("a directive has the words that are asked for")
     }
 
     /// A word: 0 is the name.
-    pub(crate) fn word(&self, at: usize) -> &[u8] {
-        &self.words[at].value
-    }
-
-    /// A word, to be kept longer than the directive.
-    pub(crate) fn kept(&self, at: usize) -> Cow<'s, [u8]> {
-        self.words[at].value.clone()
+    pub(crate) fn word(&self, at: usize) -> &'s [u8] {
+        self.at(at).value
     }
 
     /// A word as text, for messages.
-    pub(crate) fn text(&self, at: usize) -> Cow<'_, str> {
+    pub(crate) fn text(&self, at: usize) -> Cow<'s, str> {
         String::from_utf8_lossy(self.word(at))
     }
 
-    pub(crate) fn name(&self) -> Cow<'_, str> {
+    pub(crate) fn name(&self) -> Cow<'s, str> {
         self.text(0)
     }
 
     /// The arguments, each with its index.
-    pub(crate) fn arguments(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.words.iter().enumerate().skip(1).map(|(at, word)| (at, &*word.value))
+    pub(crate) fn arguments(self) -> impl Iterator<Item = (usize, &'s [u8])> {
+        (1..=self.count()).map(move |at| (at, self.word(at)))
     }
 
     /// Where to point for a word: at the word, unless nginx names another line, the one it had read up to.
     pub(crate) fn spot(&self, at: usize) -> Spot {
-        let (word, terminator) = (self.words[at].span, self.syntax().terminator(self.tree));
-        let same = self.tree.line(word.start) == self.tree.line(terminator.start);
-        Spot { file: self.file, span: if same { word } else { terminator } }
+        let (word, terminator) = (self.at(at).span, self.syntax().terminator(self.tree));
+        let between = &self.tree.text()[word.start..terminator.start.max(word.start)];
+        Spot { file: self.file, span: if between.contains(&b'\n') { terminator } else { word } }
     }
 
     /// Exactly where a word stands.
     pub(crate) fn exact(&self, at: usize) -> Spot {
-        Spot { file: self.file, span: self.words[at].span }
+        Spot { file: self.file, span: self.at(at).span }
     }
 
     /// Where the directive's `;` or `{` stands: the line which nginx names when it speaks of the directive.

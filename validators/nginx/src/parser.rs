@@ -21,8 +21,8 @@ pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> Tree<'t> {
     }
     let mut parser = Parser { text: &text, at: 0, start: 0, filled: 0, tree: Builder::default() };
     while parser.directive() {}
-    let (tokens, nodes) = (parser.tree.tokens, parser.tree.nodes);
-    Tree::new(text, tokens, nodes)
+    let built = parser.tree;
+    Tree::new(text, built)
 }
 
 struct Parser<'t> {
@@ -76,14 +76,10 @@ impl Parser<'_> {
     }
 
     fn space(&mut self) {
-        let from = self.at;
         while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
             self.read(self.at, None);
             self.start = self.at;
             self.at += 1;
-        }
-        if self.at > from {
-            self.tree.token(Kind::Space, from, self.at);
         }
     }
 
@@ -100,13 +96,20 @@ impl Parser<'_> {
             self.start += 1;
             self.quoted(first);
             self.read(self.at.saturating_sub(1), Some(first));
-            self.tree.token(Kind::Word, from, self.at);
+            self.word_token(from);
             self.after_quote();
         } else {
             self.bare();
             self.read(self.at, None);
-            self.tree.token(Kind::Word, from, self.at);
+            self.word_token(from);
         }
+    }
+
+    fn word_token(&mut self, from: usize) {
+        if self.text[from..self.at].contains(&b'\\') {
+            self.tree.escaped.push(offset(self.tree.tokens.len()));
+        }
+        self.tree.token(Kind::Word, from, self.at);
     }
 
     fn quoted(&mut self, quote: u8) {
@@ -205,7 +208,6 @@ impl Parser<'_> {
             self.tree.error(SyntaxError::UnfinishedBlock, end, end);
         }
         self.tree.finish();
-        debug_assert_eq!(self.tree.tokens.last().map_or(0, |token| token.end), offset(end));
         false
     }
 }

@@ -91,9 +91,9 @@ impl<'f> Sources<'f> {
 fn included(tree: &Tree<'_>) -> Vec<String> {
     let nodes = 0..tree.nodes().len();
     let includes = nodes.filter_map(|node| {
-        let mut words = tree.words(node);
-        let (name, path) = (words.next()?, words.next()?);
-        (&*name.value == b"include").then(|| String::from_utf8_lossy(&path.value).into_owned())
+        let include = tree.word(node, 0).is_some_and(|name| name.value == b"include");
+        let path = tree.word(node, 1).filter(|_| include)?;
+        Some(String::from_utf8_lossy(path.value).into_owned())
     });
     includes.collect()
 }

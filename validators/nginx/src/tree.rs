@@ -1,11 +1,12 @@
 //! The syntax of one file as a lossless tree.
 //!
-//! A [`Tree`] is made of two flat lists: the [`Token`]s, which tile the text from its first byte to its last, and the
-//! [`Node`]s in the order of the text, each of which says where its subtree ends. Flat lists make nesting of any depth
-//! harmless, and a tree as cheap to drop as to build.
+//! A [`Tree`] is made of two flat lists: the [`Token`]s, which together with the spaces between them tile the text from
+//! its first byte to its last, and the [`Node`]s in the order of the text, each of which says where its subtree ends.
+//! Flat lists make nesting of any depth harmless, and a tree as cheap to drop as to build.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use reload_gate_contract::Span;
 
@@ -74,6 +75,10 @@ pub struct Node {
     last: u32,
     end: u32,
     closed: u32,
+    /// It ends with a terminator, which is the token `last`.
+    terminated: bool,
+    /// There are comments between its words.
+    commented: bool,
 }
 
 impl Node {
@@ -88,7 +93,8 @@ impl Node {
     pub fn terminator(&self, tree: &Tree<'_>) -> Span {
         match self.kind {
             NodeKind::Error(_) => Span { start: self.first as usize, end: self.last as usize },
-            _ => tree.tokens.get(self.last as usize).map_or_else(|| tree.end_of_text(), |token| span(*token)),
+            _ if self.terminated => span(tree.tokens[self.last as usize]),
+            _ => tree.end_of_text(),
         }
     }
 
@@ -104,10 +110,10 @@ fn span(token: Token) -> Span {
 }
 
 /// A word of a directive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<'t> {
     /// What nginx understands: without quotes, with escapes replaced.
-    pub value: Cow<'t, [u8]>,
+    pub value: &'t [u8],
     /// Where it stands, with its quotes.
     pub span: Span,
 }
@@ -116,16 +122,21 @@ pub struct Word<'t> {
 #[derive(Clone, Debug)]
 pub struct Tree<'t> {
     text: Cow<'t, [u8]>,
+    /// All tokens but spaces.
     tokens: Vec<Token>,
     nodes: Vec<Node>,
-    lines: Vec<u32>,
+    /// What the words with escapes in them mean, by the index of their tokens.
+    unescaped: Vec<(u32, Box<[u8]>)>,
+    /// Where lines begin; known once it is asked for.
+    lines: OnceLock<Vec<u32>>,
 }
 
 impl<'t> Tree<'t> {
-    pub(crate) fn new(text: Cow<'t, [u8]>, tokens: Vec<Token>, nodes: Vec<Node>) -> Self {
-        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        let lines = std::iter::once(0).chain(ends.map(|(at, _)| offset(at + 1))).collect();
-        Self { text, tokens, nodes, lines }
+    pub(crate) fn new(text: Cow<'t, [u8]>, built: Builder) -> Self {
+        let Builder { tokens, nodes, escaped, .. } = built;
+        let unescape = |at: u32| (at, unescape(&text[inside(&text, tokens[at as usize])]));
+        let unescaped = escaped.into_iter().map(unescape).collect();
+        Self { text, tokens, nodes, unescaped, lines: OnceLock::new() }
     }
 
     /// The text, as it was given.
@@ -135,9 +146,14 @@ impl<'t> Tree<'t> {
     }
 
     /// All tokens: they tile the text.
-    #[must_use]
-    pub fn tokens(&self) -> &[Token] {
-        &self.tokens
+    pub fn tokens(&self) -> impl Iterator<Item = Token> {
+        let end = Token { kind: Kind::Space, start: offset(self.text.len()), end: offset(self.text.len()) };
+        let mut at = 0;
+        self.tokens.iter().copied().chain([end]).flat_map(move |token| {
+            let space = Token { kind: Kind::Space, start: at, end: token.start };
+            at = token.end;
+            [space, token].into_iter().filter(|token| token.start < token.end)
+        })
     }
 
     /// All nodes, each before those of its block.
@@ -149,32 +165,73 @@ impl<'t> Tree<'t> {
     /// The text again, put together from the tokens.
     #[must_use]
     pub fn print(&self) -> Vec<u8> {
-        self.tokens.iter().flat_map(|token| &self.text[token.start as usize..token.end as usize]).copied().collect()
+        self.tokens().flat_map(|token| &self.text[token.start as usize..token.end as usize]).copied().collect()
+    }
+
+    /// The number of words of a directive, its name included; a syntax error has none.
+    #[must_use]
+    pub fn count(&self, node: usize) -> usize {
+        let node = &self.nodes[node];
+        match node.kind {
+            NodeKind::Error(_) => 0,
+            _ if node.commented => self.words_of(node).count(),
+            _ => self.range(node).len(),
+        }
+    }
+
+    /// A word of a directive: 0 is its name.
+    #[must_use]
+    pub fn word(&self, node: usize, at: usize) -> Option<Word<'_>> {
+        let node = &self.nodes[node];
+        match node.kind {
+            NodeKind::Error(_) => None,
+            _ if node.commented => self.words_of(node).nth(at),
+            _ => self.range(node).nth(at).map(|token| self.value(token)),
+        }
     }
 
     /// The words of a directive, its name first; a syntax error has none.
     pub fn words(&self, node: usize) -> impl Iterator<Item = Word<'_>> {
-        let node = &self.nodes[node];
-        let tokens = match node.kind {
-            NodeKind::Error(_) => &[],
-            _ => &self.tokens[node.first as usize..(node.last as usize).min(self.tokens.len())],
+        (0..self.count(node)).filter_map(move |at| self.word(node, at))
+    }
+
+    /// The tokens of a directive before its terminator.
+    fn range(&self, node: &Node) -> Range<usize> {
+        node.first as usize..node.last as usize
+    }
+
+    fn words_of(&self, node: &Node) -> impl Iterator<Item = Word<'_>> {
+        self.range(node).filter(|token| self.tokens[*token].kind == Kind::Word).map(|token| self.value(token))
+    }
+
+    fn value(&self, at: usize) -> Word<'_> {
+        let token = self.tokens[at];
+        let value = match self.unescaped.binary_search_by_key(&offset(at), |(token, _)| *token) {
+            Ok(found) => &*self.unescaped[found].1,
+            Err(_) => &self.text[inside(&self.text, token)],
         };
-        let words = tokens.iter().filter(|token| token.kind == Kind::Word);
-        words.map(|token| Word { value: unescape(&self.text[inside(&self.text, *token)]), span: span(*token) })
+        Word { value, span: span(token) }
     }
 
     /// The line of a byte, counted from 1.
     #[must_use]
     pub fn line(&self, byte: usize) -> u32 {
-        offset(self.lines.partition_point(|start| *start as usize <= byte))
+        offset(self.lines().partition_point(|start| *start as usize <= byte))
     }
 
     /// The column of a byte in characters, counted from 1.
     #[must_use]
     pub fn column(&self, byte: usize) -> u32 {
-        let start = self.lines[self.line(byte) as usize - 1] as usize;
+        let start = self.lines()[self.line(byte) as usize - 1] as usize;
         let before = &self.text[start..byte.min(self.text.len())];
         offset(String::from_utf8_lossy(before).chars().count() + 1)
+    }
+
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let ends = self.text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+            std::iter::once(0).chain(ends.map(|(at, _)| offset(at + 1))).collect()
+        })
     }
 
     fn end_of_text(&self) -> Span {
@@ -195,10 +252,7 @@ fn inside(text: &[u8], token: Token) -> Range<usize> {
 }
 
 /// Replaces `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash stays.
-fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
-    if !raw.contains(&b'\\') {
-        return Cow::Borrowed(raw);
-    }
+fn unescape(raw: &[u8]) -> Box<[u8]> {
     let mut value = Vec::with_capacity(raw.len());
     let mut at = 0;
     while at < raw.len() {
@@ -212,7 +266,7 @@ fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
         value.push(escaped.unwrap_or(raw[at]));
         at += if escaped.is_some() { 2 } else { 1 };
     }
-    Cow::Owned(value)
+    value.into()
 }
 
 /// An offset as it is kept: texts of four gigabytes and more are not read (see [`crate::parser::parse`]).
@@ -225,6 +279,8 @@ pub(crate) fn offset(at: usize) -> u32 {
 pub(crate) struct Builder {
     pub(crate) tokens: Vec<Token>,
     pub(crate) nodes: Vec<Node>,
+    /// The tokens which are words with backslashes.
+    pub(crate) escaped: Vec<u32>,
     open: Vec<usize>,
 }
 
@@ -236,17 +292,26 @@ impl Builder {
     pub(crate) fn error(&mut self, error: SyntaxError, start: usize, end: usize) {
         let next = offset(self.nodes.len() + 1);
         let (first, last) = (offset(start), offset(end));
-        self.nodes.push(Node { kind: NodeKind::Error(error), first, last, end: next, closed: u32::MAX });
+        self.nodes.push(Node {
+            kind: NodeKind::Error(error),
+            first,
+            last,
+            end: next,
+            closed: u32::MAX,
+            terminated: false,
+            commented: false,
+        });
     }
 
     /// A directive whose first word is the token `first`, and whose terminator (if it has one) is the last token.
     pub(crate) fn directive(&mut self, kind: NodeKind, first: usize, terminated: bool) {
-        let last = if terminated { offset(self.tokens.len() - 1) } else { u32::MAX };
+        let last = offset(if terminated { self.tokens.len() - 1 } else { self.tokens.len() });
         if kind == NodeKind::Block {
             self.open.push(self.nodes.len());
         }
         let end = offset(self.nodes.len() + 1);
-        self.nodes.push(Node { kind, first: offset(first), last, end, closed: u32::MAX });
+        let commented = self.tokens[first..].iter().any(|token| token.kind == Kind::Comment);
+        self.nodes.push(Node { kind, first: offset(first), last, end, closed: u32::MAX, terminated, commented });
     }
 
     /// Closes the innermost block with the last token; false if none is open.

@@ -63,7 +63,7 @@ fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Outcome {
 
 /// Takes note of what a block recodes.
 pub(crate) fn merge(checker: &mut Checker<'_>, block: BlockId) {
-    let effective = |name: &str| checker.effective(block, name).cloned();
+    let effective = |name: &str| checker.effective(block, name).copied();
     let (Some(to), Some(from)) = (effective("charset"), effective("source_charset")) else { return };
     let is_name = |directive: &Directive<'_>| !directive.word(1).starts_with(b"$");
     if to.word(1) == b"off" || !is_name(&to) || !is_name(&from) {
@@ -72,7 +72,7 @@ pub(crate) fn merge(checker: &mut Checker<'_>, block: BlockId) {
     let (source, target) = (lower(&from, 1), lower(&to, 1));
     let charsets = &mut checker.http.charsets;
     if source != target && !charsets.recodes.iter().any(|(a, b, _)| *a == source && *b == target) {
-        charsets.recodes.push((source, target, (*to).clone()));
+        charsets.recodes.push((source, target, to));
     }
 }
 

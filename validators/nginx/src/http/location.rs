@@ -49,10 +49,7 @@ fn understand<'s>(
     directive: &Directive<'s>,
     block: BlockId,
 ) -> Outcome<(Match, Cow<'s, [u8]>)> {
-    let rest = |from: usize, word: usize| match directive.kept(word) {
-        Cow::Borrowed(name) => Cow::Borrowed(&name[from..]),
-        Cow::Owned(name) => Cow::Owned(name[from..].to_vec()),
-    };
+    let rest = |from: usize, word: usize| Cow::Borrowed(&directive.word(word)[from..]);
     let regex = |checker: &mut Checker<'s>, name: Cow<'s, [u8]>, at: usize, caseless: bool| {
         checker.regex(directive, at, &name, caseless, block)?;
         Ok((Match::Regex, name))

@@ -1,7 +1,5 @@
 //! What the merge steps of the three TLS modules ask of a server.
 
-use std::rc::Rc;
-
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -17,9 +15,9 @@ const CHECKS_LISTENING: Version = Version::new(1, 15, 0);
 const NO_SSL_ON: Version = Version::new(1, 25, 1);
 
 /// The lines of a directive that hold in a block: one, or a list.
-pub(super) fn lines<'s>(checker: &Checker<'s>, block: BlockId, name: &str) -> Vec<Rc<Directive<'s>>> {
+pub(super) fn lines<'s>(checker: &Checker<'s>, block: BlockId, name: &str) -> Vec<Directive<'s>> {
     let list = checker.effective_list(block, name).map(<[_]>::to_vec);
-    list.unwrap_or_else(|| checker.effective(block, name).cloned().into_iter().collect())
+    list.unwrap_or_else(|| checker.effective(block, name).copied().into_iter().collect())
 }
 
 /// Whether a flag or a word is set to something else than `off`.
@@ -94,7 +92,7 @@ fn settings(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
     let (certificates, keys) =
         (lines(checker, server, "ssl_certificate"), lines(checker, server, "ssl_certificate_key"));
     // With a variable in one of them, all are loaded later.
-    let loads = |directive: &Rc<Directive<'_>>| script::variables(directive.word(1)) == 0;
+    let loads = |directive: &Directive<'_>| script::variables(directive.word(1)) == 0;
     if certificates.iter().chain(&keys).all(loads) {
         certificates.iter().for_each(|certificate| file(checker, certificate, "certificate"));
         keys.iter().for_each(|key| file(checker, key, "certificate key"));
