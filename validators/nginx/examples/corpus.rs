@@ -58,6 +58,40 @@ fn collect(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>)
     Ok(())
 }
 
+/// A line of the manifest.
+struct Recorded {
+    path: String,
+    class: String,
+    rejected: bool,
+    message: String,
+    line: Option<u64>,
+    warnings: u64,
+    modules: Vec<String>,
+}
+
+impl Recorded {
+    /// `None` for what says nothing about the text: problems of the machine, crashes.
+    fn read(line: &str) -> Result<Option<Self>, Box<dyn Error>> {
+        let case: serde_json::Value = serde_json::from_str(line)?;
+        let text = |key: &str| case[key].as_str().unwrap_or_default();
+        if text("error_class") == "environment" || !["accept", "reject"].contains(&text("verdict")) {
+            return Ok(None);
+        }
+        // The message was kept byte by byte.
+        let bytes: Vec<u8> = text("message").chars().filter_map(|byte| u8::try_from(byte).ok()).collect();
+        let modules = case["modules"].as_array().into_iter().flatten();
+        Ok(Some(Self {
+            path: text("path").to_owned(),
+            class: format!("{}: {}", text("kind"), text("mutation").split(':').next().unwrap_or_default()),
+            rejected: text("verdict") == "reject",
+            message: String::from_utf8_lossy(&bytes).replace("{PREFIX}", PREFIX),
+            line: case["line"].as_u64(),
+            warnings: case["warnings"].as_u64().unwrap_or_default(),
+            modules: modules.filter_map(|module| module.as_str().map(str::to_owned)).collect(),
+        }))
+    }
+}
+
 #[derive(Default)]
 struct Count {
     cases: usize,
@@ -65,10 +99,50 @@ struct Count {
     rejections: usize,
     same_line: usize,
     same_message: usize,
+    accepted: usize,
+    same_warnings: usize,
+}
+
+impl Count {
+    /// Adds a case; gives what differs.
+    fn add(&mut self, case: &Recorded, findings: &[Finding]) -> Option<&'static str> {
+        let ours = first_error(findings);
+        let line = ours.and_then(|finding| finding.place.as_ref()?.line).map(u64::from);
+        self.cases += 1;
+        if case.rejected != ours.is_some() {
+            return Some("verdict");
+        }
+        self.same_verdict += 1;
+        let Some(ours) = ours else {
+            let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning).count();
+            self.accepted += 1;
+            self.same_warnings += usize::from(warnings as u64 == case.warnings);
+            return (warnings as u64 != case.warnings).then_some("warnings");
+        };
+        self.rejections += 1;
+        let same_line = case.line.is_none() || line == case.line;
+        let same_message = case.message.starts_with(&ours.message);
+        self.same_line += usize::from(same_line);
+        self.same_message += usize::from(same_message);
+        if same_line { (!same_message).then_some("message") } else { Some("line") }
+    }
 }
 
 fn first_error(findings: &[Finding]) -> Option<&Finding> {
     findings.iter().find(|finding| finding.severity == Severity::Error && finding.cause == Cause::Config)
+}
+
+fn judge(corpus: &Path, case: &Recorded, support: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Finding>, Box<dyn Error>> {
+    let mut files = support.clone();
+    let path = corpus.join(&case.path);
+    if path.is_dir() {
+        collect(&path, &path, &mut files)?;
+    } else {
+        files.insert(format!("{PREFIX}/nginx.conf"), fs::read(&path)?);
+    }
+    let version = "1.22.1".parse()?;
+    let options = Options { version, build: Build::Debian, modules: case.modules.clone(), ..Options::default() };
+    Ok(check(&format!("{PREFIX}/nginx.conf"), &Case { memory: files.into_iter().collect() }, &options))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -78,67 +152,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut support = BTreeMap::new();
     collect(&corpus.join("support"), &corpus.join("support"), &mut support)?;
     let mut counts = BTreeMap::<String, Count>::new();
-    let manifest = std::env::var("NGINX_MANIFEST").unwrap_or_else(|_| "manifest.jsonl".to_owned());
-    for line in fs::read_to_string(corpus.join(manifest))?.lines() {
-        let case: serde_json::Value = serde_json::from_str(line)?;
-        let text = |key: &str| case[key].as_str().unwrap_or_default();
-        if text("error_class") == "environment" || !["accept", "reject"].contains(&text("verdict")) {
-            continue;
-        }
-        let mut files = support.clone();
-        let path = corpus.join(text("path"));
-        if path.is_dir() {
-            collect(&path, &path, &mut files)?;
-        } else {
-            files.insert(format!("{PREFIX}/nginx.conf"), fs::read(&path)?);
-        }
-        let modules = case["modules"].as_array().into_iter().flatten();
-        let options = Options {
-            version: "1.22.1".parse()?,
-            build: Build::Debian,
-            modules: modules.filter_map(|module| module.as_str().map(str::to_owned)).collect(),
-            ..Options::default()
-        };
-        let files = Case { memory: files.into_iter().collect() };
-        let findings = check(&format!("{PREFIX}/nginx.conf"), &files, &options);
-        let ours = first_error(&findings);
-        let class = format!("{}: {}", text("kind"), text("mutation").split(':').next().unwrap_or_default());
-        let place = ours.and_then(|finding| finding.place.as_ref());
-        let line = place.and_then(|place| place.line).map(u64::from);
-        let rejected = text("verdict") == "reject";
-        let same_line = case["line"].is_null() || line == case["line"].as_u64();
-        for key in [&class, "all"] {
-            let count = counts.entry(key.to_owned()).or_default();
-            count.cases += 1;
-            count.same_verdict += usize::from(rejected == ours.is_some());
-            if rejected && ours.is_some() {
-                count.rejections += 1;
-                count.same_line += usize::from(same_line);
-                count.same_message +=
-                    usize::from(ours.is_some_and(|finding| text("message").starts_with(&finding.message)));
+    for line in fs::read_to_string(corpus.join("manifest.jsonl"))?.lines() {
+        let Some(case) = Recorded::read(line)? else { continue };
+        let findings = judge(corpus, &case, &support)?;
+        counts.entry("all".to_owned()).or_default().add(&case, &findings);
+        let differs = counts.entry(case.class.clone()).or_default().add(&case, &findings);
+        if let Some(what) = differs.filter(|_| list) {
+            let (theirs, ours) = (case.message.escape_debug(), first_error(&findings));
+            let line = case.line.map_or_else(String::new, |line| format!("{line}: "));
+            print!("{what}\t{}\ttheirs: {line}{theirs} ({} warnings)\tours: ", case.path, case.warnings);
+            match ours {
+                Some(ours) => println!(
+                    "{} {}",
+                    ours.place.as_ref().map_or_else(String::new, ToString::to_string),
+                    ours.message.escape_debug()
+                ),
+                None => println!("accepted {:?}", findings.iter().map(|finding| &finding.message).collect::<Vec<_>>()),
             }
         }
-        if list && (rejected != ours.is_some() || (rejected && !same_line)) {
-            let what = if rejected == ours.is_some() { "line" } else { "verdict" };
-            println!(
-                "{what}\t{}\ttheirs: {} {}\tours: {} {}",
-                text("path"),
-                case["line"],
-                case["message"],
-                line.unwrap_or_default(),
-                ours.map_or("accepted", |finding| &finding.message)
-            );
-        }
     }
-    println!("{:<32} {:>6} {:>8} {:>8} {:>8}", "class", "cases", "verdict", "line", "message");
+    println!("{:<32} {:>6} {:>8} {:>8} {:>8} {:>8}", "class", "cases", "verdict", "line", "message", "warnings");
     for (class, count) in counts {
         let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
         println!(
-            "{class:<32} {:>6} {:>7.2}% {:>7.2}% {:>7.2}%",
+            "{class:<32} {:>6} {:>7.2}% {:>7.2}% {:>7.2}% {:>7.2}%",
             count.cases,
             percent(count.same_verdict, count.cases),
             percent(count.same_line, count.rejections),
-            percent(count.same_message, count.rejections)
+            percent(count.same_message, count.rejections),
+            percent(count.same_warnings, count.accepted)
         );
     }
     Ok(())

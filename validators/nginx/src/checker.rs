@@ -4,20 +4,22 @@
 //! is read, and what concerns the whole at the end (`ngx_conf_parse()`, `ngx_http_block()`, `ngx_init_cycle()`). The
 //! same order is kept here, so that the first error found is the one at which nginx stops.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use reload_gate_contract::{Absent, Cause, Files, Finding, Place, Severity};
 
 use crate::block::{Block, BlockId};
 use crate::codes;
 use crate::directive::Directive;
-use crate::directives::{self, Contexts, Presence};
+use crate::directives::{self, Contexts, Presence, Value};
 use crate::http::Http;
 use crate::mail::Mail;
 use crate::main_conf::MainConf;
 use crate::problem::{Outcome, Problem, Spot};
 use crate::regex::Regexes;
+use crate::setters::{self, Setter};
 use crate::sources::Sources;
 use crate::stream::Stream;
 use crate::tree::{NodeKind, SyntaxError};
@@ -68,7 +70,14 @@ pub(crate) struct Checker<'s> {
 }
 
 /// The entries for a name in this version and build.
-type Rows = Rc<[&'static directives::Directive]>;
+type Rows = Rc<[Row]>;
+
+/// An entry of a module's table, with the function that judges such a directive.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) entry: &'static directives::Directive,
+    pub(crate) setter: Option<Setter>,
+}
 
 impl<'s> Checker<'s> {
     pub(crate) fn new(options: &'s Options, sources: &'s Sources<'s>, files: &'s dyn Files) -> Self {
@@ -255,23 +264,28 @@ impl<'s> Checker<'s> {
     }
 
     /// The entries for a directive's name, those of absent modules left out: `ngx_conf_handler()`.
-    fn rows(&mut self, name: &[u8]) -> Rows {
+    fn rows(&mut self, name: &'s [u8]) -> Rows {
         if let Some(rows) = self.rows.get(name) {
             return Rc::clone(rows);
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
-        let all = directives::lookup(text, self.options.version);
-        let rows: Rows = all.filter(|row| self.main.has_module(row.module)).collect();
+        let all = directives::lookup(text, self.options.version).filter(|entry| self.main.has_module(entry.module));
+        let setter = |entry: &directives::Directive| match entry.value {
+            Value::Custom(name) => setters::named(name),
+            _ => None,
+        };
+        let rows: Rows = all.map(|entry| Row { entry, setter: setter(entry) }).collect();
+        self.rows.insert(name, Rc::clone(&rows));
         rows
     }
 
     fn directive(&mut self, mut directive: Directive<'s>, block: BlockId) -> Outcome {
         let rows = self.rows(directive.word(0));
         let context = self.blocks[block].context;
-        let Some(row) = rows.iter().find(|row| row.contexts.intersects(context)) else {
+        let Some(row) = rows.iter().find(|row| row.entry.contexts.intersects(context)) else {
             return self.unknown(&directive, &rows, context);
         };
-        let (name, arity) = (row.name, row.arity);
+        let (name, arity) = (row.entry.name, row.entry.arity);
         if directive.is_block() && !arity.is_block() {
             let message = format!("directive \"{name}\" is not terminated by \";\"");
             return Err(Box::new(Problem::error(codes::NOT_TERMINATED, message, directive.terminator())));
@@ -284,8 +298,8 @@ impl<'s> Checker<'s> {
             let message = format!("invalid number of arguments in \"{name}\" directive");
             return directive.refuse(0, codes::ARGUMENT_COUNT, message);
         }
-        directive.known = row.name;
-        slots::apply(self, row, &directive, block)
+        directive.known = name;
+        slots::apply(self, *row, &directive, block)
     }
 
     fn unknown(&mut self, directive: &Directive<'s>, rows: &Rows, context: Contexts) -> Outcome {
@@ -294,7 +308,7 @@ impl<'s> Checker<'s> {
             return Ok(());
         }
         if let Some(row) = rows.first() {
-            let allowed = rows.iter().fold(row.contexts, |all, row| all | row.contexts);
+            let allowed = rows.iter().fold(row.entry.contexts, |all, row| all | row.entry.contexts);
             let problem =
                 directive.problem(0, codes::NOT_ALLOWED_HERE, format!("\"{name}\" directive is not allowed here"));
             return Err(Box::new(problem.help(format!("it may stand in: {allowed}"))));
@@ -440,6 +454,11 @@ impl<'s> Checker<'s> {
     pub(crate) fn open(&mut self, context: Contexts, parent: BlockId) -> BlockId {
         self.blocks.push(Block::new(context, Some(parent)));
         self.blocks.len() - 1
+    }
+
+    /// Whether a directive that such a name fits is in use anywhere.
+    pub(crate) fn uses(&self, fits: impl Fn(&[u8]) -> bool) -> bool {
+        self.rows.keys().any(|name| fits(name))
     }
 
     /// The modules whose names have been asked for may have been loaded since.

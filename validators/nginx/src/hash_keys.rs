@@ -1,6 +1,6 @@
 //! Keys of nginx's hashes, with wildcards or without: `ngx_hash_add_key()` in `src/core/ngx_hash.c`.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// Why a key is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,6 +36,7 @@ pub(crate) struct Http<'s> {
     pub(crate) ports: Ports,
     pub(crate) charsets: charset::Charsets<'s>,
     pub(crate) caches: cache::Caches,
+    pub(crate) types: core::Types,
 }
 
 impl Http<'_> {

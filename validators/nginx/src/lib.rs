@@ -68,6 +68,9 @@ pub struct Options {
     /// Modules that are loaded besides, as by `nginx -g 'load_module …;'`: names of shared objects such as
     /// `ngx_stream_module`.
     pub modules: Vec<String>,
+    /// Where relative paths begin, as by `nginx -p`, apart from those of included files and certificates, which begin in
+    /// the directory of the main file; by default there too.
+    pub prefix: Option<String>,
     /// Further directives that exist: of modules which nobody else knows. They are taken with any arguments, in any
     /// block, and nothing in their own blocks is looked at.
     pub allowed_directives: Vec<String>,
@@ -75,11 +78,8 @@ pub struct Options {
 
 /// Judges a configuration, beginning with the file at the absolute path `main`. The findings come in the order in which
 /// they were found.
-///
-/// Relative paths in the configuration are those of files in the directory of `main`. (nginx lets them begin there if
-/// they are included or certificates; the others, below its prefix, are never read.)
 #[must_use]
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
-    let sources = sources::Sources::load(main, files);
+    let sources = sources::Sources::load(main, options.prefix.as_deref(), files);
     checker::Checker::new(options, &sources, files).run(main)
 }

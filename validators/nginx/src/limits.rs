@@ -110,7 +110,7 @@ fn twice(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, zone:
         }
         _ => other.word(1) == zone,
     };
-    if checker.blocks[block].all(directive.known).unwrap_or_default().iter().any(|other| zone_of(other)) {
+    if checker.blocks[block].all(directive.known).unwrap_or_default().iter().any(zone_of) {
         return directive.refuse_directive(1, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     Ok(())

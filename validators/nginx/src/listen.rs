@@ -1,10 +1,12 @@
 //! Parameters of `listen` that http, stream and mail share, and the addresses that http listens on
 //! (`ngx_http_add_listen()` in `src/http/ngx_http.c`).
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
+use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
+use crate::directives::Version;
 use crate::problem::Outcome;
 use crate::url::{self, Rules, Socket, Url};
 use crate::value;
@@ -63,6 +65,19 @@ fn keepalive(text: &[u8]) -> bool {
     let read = |text: &[u8], read: fn(&[u8]) -> Option<i64>| if text.is_empty() { Some(0) } else { read(text) };
     let all = [read(idle, value::seconds), read(interval, value::seconds), read(count, value::number)];
     all.iter().all(Option::is_some) && all != [Some(0); 3]
+}
+
+/// Refuses a parameter of stream or mail that is none.
+pub(crate) fn unknown_parameter<T>(checker: &Checker<'_>, directive: &Directive<'_>, at: usize) -> Outcome<T> {
+    /// The first release that words it as the other protocols do.
+    const REWORDED: Version = Version::new(1, 25, 5);
+    let text = directive.text(at);
+    let message = if checker.options.version < REWORDED {
+        format!("the invalid \"{text}\" parameter")
+    } else {
+        format!("invalid parameter \"{text}\"")
+    };
+    directive.refuse(at, codes::INVALID_PARAMETER, message)
 }
 
 /// What a `listen` of http says besides the address.

@@ -1,6 +1,6 @@
 //! The block `mail` (`src/mail`): its servers, and the checks which nginx makes when it is closed.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::block::BlockId;
 use crate::checker::Checker;
@@ -82,14 +82,13 @@ fn certificates(checker: &mut Checker<'_>, at: usize) -> Outcome {
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = checker.open(Contexts::MAIL_SERVER, block);
-    let directive = directive.clone();
     checker.mail.servers.push(Server {
         block: inner,
-        directive: directive.clone(),
+        directive: *directive,
         has_protocol: false,
         listens_with_ssl: None,
     });
-    if checker.body(&directive, inner) && checker.blocks[inner].all("listen").is_none() {
+    if checker.body(directive, inner) && checker.blocks[inner].all("listen").is_none() {
         let message = "no \"listen\" is defined for server";
         return Err(Box::new(Problem::error(codes::NO_LISTEN, message, directive.terminator())));
     }
@@ -121,7 +120,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
             {
                 bind = true;
             }
-            _ => return unknown_parameter(checker, directive, at),
+            _ => return listen::unknown_parameter(checker, directive, at),
         }
     }
     for socket in url.sockets() {
@@ -132,18 +131,6 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         checker.mail.bound.push((socket, bind));
     }
     Ok(())
-}
-
-fn unknown_parameter(checker: &Checker<'_>, directive: &Directive<'_>, at: usize) -> Outcome {
-    /// The first release that words it as the other protocols do.
-    const REWORDED: Version = Version::new(1, 25, 5);
-    let text = directive.text(at);
-    let message = if checker.options.version < REWORDED {
-        format!("the invalid \"{text}\" parameter")
-    } else {
-        format!("invalid parameter \"{text}\"")
-    };
-    directive.refuse(at, codes::INVALID_PARAMETER, message)
 }
 
 pub(crate) fn protocol<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {

@@ -205,7 +205,7 @@ pub(crate) fn worker_connections<'s>(checker: &mut Checker<'s>, directive: &Dire
         let message = format!("invalid number \"{}\"", directive.text(1));
         return directive.refuse(1, codes::INVALID_NUMBER, message);
     };
-    checker.main.connections = Some((number, directive.clone()));
+    checker.main.connections = Some((number, *directive));
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::lua;
-use crate::tree::{Builder, Kind, NodeKind, SyntaxError, Tree, offset};
+use crate::tree::{Builder, Kind, NodeKind, SyntaxError, Tree, escape};
 
 /// The size of nginx's read buffer: a word, with what follows it, must fit.
 const BUFFER: usize = 4096;
@@ -76,11 +76,19 @@ impl Parser<'_> {
     }
 
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
-            self.read(self.at, None);
-            self.start = self.at;
-            self.at += 1;
+        let rest = &self.text[self.at..];
+        let end = self.at + rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest.len());
+        while self.filled < end {
+            // nginx fills its buffer when it is at this byte, and keeps nothing but the space before.
+            if self.filled > self.at {
+                self.start = self.filled - 1;
+            }
+            self.read(self.filled.max(self.at), None);
         }
+        if end > self.at {
+            self.start = end - 1;
+        }
+        self.at = end;
     }
 
     fn comment(&mut self) {
@@ -94,48 +102,60 @@ impl Parser<'_> {
         let from = self.at;
         if matches!(first, b'"' | b'\'') {
             self.start += 1;
-            self.quoted(first);
+            let escaped = self.quoted(first);
             self.read(self.at.saturating_sub(1), Some(first));
-            self.word_token(from);
+            self.tree.word(from, self.at, escaped);
             self.after_quote();
         } else {
-            self.bare();
+            let escaped = self.bare();
             self.read(self.at, None);
-            self.word_token(from);
+            self.tree.word(from, self.at, escaped);
         }
     }
 
-    fn word_token(&mut self, from: usize) {
-        if self.text[from..self.at].contains(&b'\\') {
-            self.tree.escaped.push(offset(self.tree.tokens.len()));
-        }
-        self.tree.token(Kind::Word, from, self.at);
-    }
-
-    fn quoted(&mut self, quote: u8) {
+    /// Goes to the end of a quoted word. True if a backslash in it stands for something else.
+    fn quoted(&mut self, quote: u8) -> bool {
+        let mut escaped = false;
         self.at += 1;
         while let Some(byte) = self.peek() {
-            self.at += if byte == b'\\' { 2 } else { 1 };
+            if byte == b'\\' {
+                escaped |= self.escape();
+                self.at += 2;
+                continue;
+            }
+            self.at += 1;
             if byte == quote {
-                return;
+                return escaped;
             }
         }
         self.at = self.text.len();
+        escaped
     }
 
-    /// A `{` directly after a `$` belongs to the word; a first byte is never looked at twice.
-    fn bare(&mut self) {
-        let mut variable = self.text[self.at] == b'$';
-        self.at += if self.text[self.at] == b'\\' { 2 } else { 1 };
+    /// Goes to the end of a word without quotes. A `{` directly after a `$` belongs to it.
+    fn bare(&mut self) -> bool {
+        let (mut escaped, mut variable) = (false, false);
         while let Some(byte) = self.peek() {
             match byte {
+                b'\\' => {
+                    escaped |= self.escape();
+                    self.at += 1;
+                    variable = false;
+                }
+                b'$' => variable = true,
                 b'{' if variable => {}
-                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' => return,
-                _ => variable = byte == b'$',
+                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' => return escaped,
+                _ => variable = false,
             }
-            self.at += if byte == b'\\' { 2 } else { 1 };
+            self.at += 1;
         }
         self.at = self.text.len();
+        escaped
+    }
+
+    /// Whether the backslash here stands for something else together with the next byte.
+    fn escape(&self) -> bool {
+        self.text.get(self.at + 1).is_some_and(|byte| escape(*byte).is_some())
     }
 
     /// After a closing quote only a space, a terminator or a `)` may follow.
@@ -210,4 +230,8 @@ impl Parser<'_> {
         self.tree.finish();
         false
     }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }

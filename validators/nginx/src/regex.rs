@@ -1,7 +1,8 @@
 //! Regular expressions, compiled by PCRE2 as nginx has them compiled (`src/core/ngx_regex.c`).
 
-use std::collections::HashMap;
+use std::rc::Rc;
 
+use foldhash::HashMap;
 use pcre2::bytes::RegexBuilder;
 
 use crate::directives::Version;
@@ -15,10 +16,14 @@ pub(crate) struct Regex {
     pub(crate) names: Vec<String>,
 }
 
+/// What came of compiling a pattern; if nothing, nginx's message.
+pub(crate) type Compiled = Result<Rc<Regex>, String>;
+
 /// The patterns that were compiled, each once.
 #[derive(Default)]
 pub(crate) struct Regexes {
-    known: HashMap<(Vec<u8>, bool), Result<Regex, String>>,
+    /// With regard to case and without, by pattern.
+    known: [HashMap<Vec<u8>, Compiled>; 2],
 }
 
 /// The first release that is built with PCRE2, and says so.
@@ -29,9 +34,14 @@ impl Regexes {
     ///
     /// # Errors
     /// nginx's message.
-    pub(crate) fn compile(&mut self, pattern: &[u8], caseless: bool, version: Version) -> Result<Regex, String> {
-        let key = (pattern.to_vec(), caseless);
-        self.known.entry(key).or_insert_with(|| compile(pattern, caseless, version)).clone()
+    pub(crate) fn compile(&mut self, pattern: &[u8], caseless: bool, version: Version) -> Compiled {
+        let known = &mut self.known[usize::from(caseless)];
+        if let Some(compiled) = known.get(pattern) {
+            return compiled.clone();
+        }
+        let compiled = compile(pattern, caseless, version).map(Rc::new);
+        known.insert(pattern.to_vec(), compiled.clone());
+        compiled
     }
 }
 

@@ -26,8 +26,6 @@ pub(crate) fn resolver<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
             flag == b"on" || flag == b"off"
         } else if let Some(flag) = word.strip_prefix(b"ipv4=").filter(|_| checker.options.version >= IPV4) {
             flag == b"on" || flag == b"off"
-        } else if word.starts_with(b"status_zone=") {
-            false
         } else {
             servers += 1;
             let rules = Rules { default_port: 53, ..Rules::default() };

@@ -1,5 +1,7 @@
 //! Values with variables in them: `ngx_http_script_compile()` in `src/http/ngx_http_script.c`, and its like in stream.
 
+use std::rc::Rc;
+
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -72,6 +74,9 @@ impl<'s> Checker<'s> {
         text: &[u8],
         block: BlockId,
     ) -> Outcome<bool> {
+        if variables(text) == 0 {
+            return Ok(false);
+        }
         self.compile_at(text, directive.exact(at), directive.spot(at), block)
     }
 
@@ -136,7 +141,7 @@ impl<'s> Checker<'s> {
         pattern: &[u8],
         caseless: bool,
         block: BlockId,
-    ) -> Outcome<Regex> {
+    ) -> Outcome<Rc<Regex>> {
         let regex = self.plain_regex(directive, at, pattern, caseless)?;
         for name in &regex.names {
             let defined = self.variables(block).define(name.as_bytes());
@@ -153,7 +158,7 @@ impl<'s> Checker<'s> {
         at: usize,
         pattern: &[u8],
         caseless: bool,
-    ) -> Outcome<Regex> {
+    ) -> Outcome<Rc<Regex>> {
         let compiled = self.regexes.compile(pattern, caseless, self.options.version);
         compiled.map_err(|message| directive.problem(at, codes::INVALID_REGEX, message))
     }

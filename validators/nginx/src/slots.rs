@@ -1,23 +1,23 @@
 //! The setters that most directives share: `ngx_conf_set_flag_slot()` and the like (`src/core/ngx_conf_file.c`).
 
 use crate::block::BlockId;
-use crate::checker::Checker;
+use crate::checker::{Checker, Row};
 use crate::codes;
 use crate::directive::Directive;
 use crate::directives::{self, Bounds, Value};
 use crate::problem::Outcome;
-use crate::{setters, value};
+use crate::value;
 
 /// Lets a directive's setter judge it.
 pub(crate) fn apply<'s>(
     checker: &mut Checker<'s>,
-    row: &'static directives::Directive,
+    Row { entry: row, setter }: Row,
     directive: &Directive<'s>,
     block: BlockId,
 ) -> Outcome {
     match &row.value {
-        Value::Custom(name) => {
-            if let Some(setter) = setters::named(name) {
+        Value::Custom(_) => {
+            if let Some(setter) = setter {
                 setter(checker, directive, block)?;
             }
         }
@@ -32,6 +32,10 @@ pub(crate) fn apply<'s>(
         Value::Msec => parsed(checker, directive, block, value::milliseconds)?,
         Value::Sec => parsed(checker, directive, block, value::seconds)?,
         Value::Bufs => buffers(checker, directive, block)?,
+    }
+    if row.post.is_some_and(|post| post.ends_with("_lowat_check")) {
+        let message = format!("\"{}\" is not supported, ignored", row.name);
+        checker.warn(*directive.problem(0, codes::UNSUPPORTED, message));
     }
     if let Some(instead) = row.replaced_by {
         deprecated(checker, row, directive, instead);
@@ -74,6 +78,11 @@ pub(crate) fn enumeration<'s>(
 
 fn bitmask<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, words: &[&str]) -> Outcome {
     let mut seen: Vec<&[u8]> = vec![];
+    for earlier in checker.blocks[block].all(directive.known).unwrap_or_default() {
+        let given =
+            |word: &&&str| earlier.arguments().any(|(_, argument)| word.as_bytes().eq_ignore_ascii_case(argument));
+        seen.extend(words.iter().filter(given).map(|word| word.as_bytes()));
+    }
     for (at, argument) in directive.arguments() {
         let Some(word) = words.iter().find(|word| word.as_bytes().eq_ignore_ascii_case(argument)) else {
             return Err(invalid_word(directive, at, words));
@@ -85,6 +94,7 @@ fn bitmask<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Bloc
         seen.push(word.as_bytes());
     }
     checker.blocks[block].set(directive);
+    checker.blocks[block].add(directive);
     Ok(())
 }
 

@@ -21,13 +21,16 @@ pub(crate) struct Sources<'f> {
     by_path: HashMap<String, Result<usize, Absent>>,
     by_pattern: HashMap<String, Result<Vec<String>, Absent>>,
     directory: String,
+    prefix: String,
 }
 
 impl<'f> Sources<'f> {
     /// Reads the file `main` and whatever any `include` in it may mean.
-    pub(crate) fn load(main: &str, files: &'f dyn Files) -> Self {
+    pub(crate) fn load(main: &str, prefix: Option<&str>, files: &'f dyn Files) -> Self {
         let directory = main.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
-        let mut sources = Self { files: vec![], by_path: HashMap::new(), by_pattern: HashMap::new(), directory };
+        let prefix = prefix.map_or(&*directory, |prefix| prefix.trim_end_matches('/')).to_owned();
+        let mut sources =
+            Self { files: vec![], by_path: HashMap::new(), by_pattern: HashMap::new(), directory, prefix };
         sources.read(&normalize(main), files);
         let mut next = 0;
         while next < sources.files.len() {
@@ -61,6 +64,11 @@ impl<'f> Sources<'f> {
     /// A path as nginx completes it with the directory of the main file: `ngx_conf_full_name()`.
     pub(crate) fn full_name(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.directory) }
+    }
+
+    /// A path as nginx completes it with its prefix, unless it is that of a part of the configuration.
+    pub(crate) fn prefixed(&self, path: &str) -> String {
+        if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.prefix) }
     }
 
     fn include(&mut self, pattern: &str, files: &'f dyn Files) {

@@ -1,5 +1,6 @@
 //! Directives of TLS that http, stream and mail share (`src/http/modules/ngx_http_ssl_module.c` and its like).
 
+mod openssl;
 mod servers;
 mod upstreams;
 

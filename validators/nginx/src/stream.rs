@@ -1,6 +1,6 @@
 //! The block `stream` (`src/stream`): its servers, and the checks which nginx makes when it is closed.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::block::BlockId;
 use crate::checker::Checker;
@@ -91,12 +91,7 @@ fn compare_names(checker: &mut Checker<'_>) -> Outcome {
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = checker.open(Contexts::STREAM_SERVER, block);
-    checker.stream.servers.push(Server {
-        block: inner,
-        directive: directive.clone(),
-        names: vec![],
-        listens_with_ssl: None,
-    });
+    checker.stream.servers.push(Server { block: inner, directive: *directive, names: vec![], listens_with_ssl: None });
     if checker.body(directive, inner) && checker.blocks[inner].all("listen").is_none() {
         let message = "no \"listen\" is defined for server";
         return Err(Box::new(Problem::error(codes::NO_LISTEN, message, directive.terminator())));
@@ -116,8 +111,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     let mut options = Options::default();
     for at in 2..=directive.count() {
         if !parameter(checker, directive, at, &mut options)? {
-            let message = format!("invalid parameter \"{}\"", directive.text(at));
-            return directive.refuse(at, codes::INVALID_PARAMETER, message);
+            return listen::unknown_parameter(checker, directive, at);
         }
     }
     if options.udp {

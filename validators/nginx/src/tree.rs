@@ -38,6 +38,8 @@ pub struct Token {
     pub start: u32,
     /// The byte after its last.
     pub end: u32,
+    /// It is a word in which a backslash stands for something else.
+    escaped: bool,
 }
 
 /// What is wrong with the syntax at one place; the messages are those of `ngx_conf_parse()` and
@@ -133,9 +135,9 @@ pub struct Tree<'t> {
 
 impl<'t> Tree<'t> {
     pub(crate) fn new(text: Cow<'t, [u8]>, built: Builder) -> Self {
-        let Builder { tokens, nodes, escaped, .. } = built;
-        let unescape = |at: u32| (at, unescape(&text[inside(&text, tokens[at as usize])]));
-        let unescaped = escaped.into_iter().map(unescape).collect();
+        let Builder { tokens, nodes, .. } = built;
+        let escaped = tokens.iter().enumerate().filter(|(_, token)| token.escaped);
+        let unescaped = escaped.map(|(at, token)| (offset(at), unescape(&text[inside(&text, *token)]))).collect();
         Self { text, tokens, nodes, unescaped, lines: OnceLock::new() }
     }
 
@@ -147,12 +149,13 @@ impl<'t> Tree<'t> {
 
     /// All tokens: they tile the text.
     pub fn tokens(&self) -> impl Iterator<Item = Token> {
-        let end = Token { kind: Kind::Space, start: offset(self.text.len()), end: offset(self.text.len()) };
+        let space = |start, end| Token { kind: Kind::Space, start, end, escaped: false };
+        let end = space(offset(self.text.len()), offset(self.text.len()));
         let mut at = 0;
         self.tokens.iter().copied().chain([end]).flat_map(move |token| {
-            let space = Token { kind: Kind::Space, start: at, end: token.start };
+            let before = space(at, token.start);
             at = token.end;
-            [space, token].into_iter().filter(|token| token.start < token.end)
+            [before, token].into_iter().filter(|token| token.start < token.end)
         })
     }
 
@@ -206,9 +209,10 @@ impl<'t> Tree<'t> {
 
     fn value(&self, at: usize) -> Word<'_> {
         let token = self.tokens[at];
-        let value = match self.unescaped.binary_search_by_key(&offset(at), |(token, _)| *token) {
-            Ok(found) => &*self.unescaped[found].1,
-            Err(_) => &self.text[inside(&self.text, token)],
+        let unescaped = || self.unescaped.binary_search_by_key(&offset(at), |(token, _)| *token).ok();
+        let value = match token.escaped.then(unescaped).flatten() {
+            Some(found) => &*self.unescaped[found].1,
+            None => &self.text[inside(&self.text, token)],
         };
         Word { value, span: span(token) }
     }
@@ -251,18 +255,23 @@ fn inside(text: &[u8], token: Token) -> Range<usize> {
     }
 }
 
+/// What a byte after a backslash stands for together with it; nothing, if the backslash is just that.
+pub(crate) fn escape(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' | b'\'' | b'\\' => Some(byte),
+        b't' => Some(b'\t'),
+        b'r' => Some(b'\r'),
+        b'n' => Some(b'\n'),
+        _ => None,
+    }
+}
+
 /// Replaces `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash stays.
 fn unescape(raw: &[u8]) -> Box<[u8]> {
     let mut value = Vec::with_capacity(raw.len());
     let mut at = 0;
     while at < raw.len() {
-        let escaped = match (raw[at], raw.get(at + 1)) {
-            (b'\\', Some(byte @ (b'"' | b'\'' | b'\\'))) => Some(*byte),
-            (b'\\', Some(b't')) => Some(b'\t'),
-            (b'\\', Some(b'r')) => Some(b'\r'),
-            (b'\\', Some(b'n')) => Some(b'\n'),
-            _ => None,
-        };
+        let escaped = raw.get(at + 1).filter(|_| raw[at] == b'\\').and_then(|byte| escape(*byte));
         value.push(escaped.unwrap_or(raw[at]));
         at += if escaped.is_some() { 2 } else { 1 };
     }
@@ -279,14 +288,17 @@ pub(crate) fn offset(at: usize) -> u32 {
 pub(crate) struct Builder {
     pub(crate) tokens: Vec<Token>,
     pub(crate) nodes: Vec<Node>,
-    /// The tokens which are words with backslashes.
-    pub(crate) escaped: Vec<u32>,
     open: Vec<usize>,
 }
 
 impl Builder {
     pub(crate) fn token(&mut self, kind: Kind, start: usize, end: usize) {
-        self.tokens.push(Token { kind, start: offset(start), end: offset(end) });
+        self.tokens.push(Token { kind, start: offset(start), end: offset(end), escaped: false });
+    }
+
+    /// A word; `escaped` if a backslash in it stands for something else.
+    pub(crate) fn word(&mut self, start: usize, end: usize, escaped: bool) {
+        self.tokens.push(Token { kind: Kind::Word, start: offset(start), end: offset(end), escaped });
     }
 
     pub(crate) fn error(&mut self, error: SyntaxError, start: usize, end: usize) {

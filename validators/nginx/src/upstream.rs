@@ -36,7 +36,7 @@ pub(crate) struct Upstream<'s> {
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams<'s> {
     pub(crate) all: Vec<Upstream<'s>>,
-    by_host: std::collections::HashMap<Vec<u8>, Vec<usize>>,
+    by_host: foldhash::HashMap<Vec<u8>, Vec<usize>>,
     /// The block that is being read.
     open: usize,
 }
@@ -94,7 +94,7 @@ fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: 
         if stream && known.port != 0 {
             continue;
         }
-        known.defined = Some(directive.clone());
+        known.defined = Some(*directive);
         known.port = 0;
         known.takes_backup = true;
         return Ok(index);
@@ -103,7 +103,7 @@ fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: 
         host: host.to_vec(),
         port: 0,
         no_port: true,
-        defined: Some(directive.clone()),
+        defined: Some(*directive),
         resolved: false,
         takes_backup: true,
         method: false,
@@ -127,6 +127,7 @@ pub(crate) fn refer<'s, 'd>(
         let message = format!("{error} in upstream \"{}\"", String::from_utf8_lossy(text));
         directive.problem(at, codes::INVALID_UPSTREAM, message)
     })?;
+    let stream = is_stream(checker, block);
     let upstreams = upstreams(checker, block);
     let known: Vec<_> = upstreams.named(url.host).collect();
     for index in known {
@@ -136,7 +137,8 @@ pub(crate) fn refer<'s, 'd>(
             let message = format!("upstream \"{host}\" may not have port {}", url.port);
             return directive.refuse(at, codes::UPSTREAM_WITH_PORT, message);
         }
-        if known.port == 0 || url.port == 0 || known.port == url.port {
+        // stream tells a host without a port from one with it, http does not.
+        if known.port == url.port || (!stream && (known.port == 0 || url.port == 0)) {
             return Ok(url);
         }
     }

@@ -1,7 +1,7 @@
 //! The variables of http and stream: those that nginx's modules bring along, as data, and those that a configuration
 //! defines (`src/http/ngx_http_variables.c`, `src/stream/ngx_stream_variables.c`).
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::directives::{Range, Version};

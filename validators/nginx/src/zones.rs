@@ -1,6 +1,6 @@
 //! Shared memory zones: `ngx_shared_memory_add()` in `src/core/ngx_cycle.c`.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::codes;
 use crate::directive::Directive;

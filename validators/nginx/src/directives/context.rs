@@ -84,6 +84,12 @@ impl Contexts {
         self.0 & other.0 != 0
     }
 
+    /// The contexts of both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -107,7 +113,7 @@ impl BitOr for Contexts {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.and(other)
     }
 }
 

@@ -30,8 +30,8 @@ pub(crate) fn module(name: &str) -> &'static str {
 
 /// Takes a directory into use: `ngx_add_path()`.
 fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i64>, cache: bool) -> Outcome {
-    let given = directive.word(1);
-    let name = given.strip_suffix(b"/").unwrap_or(given).to_vec();
+    let given = directive.text(1);
+    let name = checker.sources.prefixed(given.strip_suffix('/').unwrap_or(&given)).into_bytes();
     let file = &checker.sources.file(directive.file).path;
     let place = format!("{file}:{}", directive.line());
     let path = Path { levels, cache, place };

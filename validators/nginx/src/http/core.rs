@@ -1,5 +1,7 @@
 //! Directives of `src/http/ngx_http_core_module.c` with setters of their own, apart from servers and locations.
 
+use std::collections::HashMap;
+
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -169,8 +171,10 @@ pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Direct
     Ok(())
 }
 
-pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
-    let mut known = std::collections::HashMap::<Vec<u8>, Vec<u8>>::new();
+/// The MIME types of each block: by extension.
+pub(crate) type Types = HashMap<BlockId, HashMap<Vec<u8>, Vec<u8>>>;
+
+pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.entries(directive, true, |checker, entry| {
         if entry.word(0) == b"include" {
             let message = "invalid number of arguments in \"include\" directive";
@@ -178,6 +182,7 @@ pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _:
         }
         for (at, extension) in entry.arguments() {
             let content_type = entry.word(0).to_vec();
+            let known = checker.http.types.entry(block).or_default();
             if let Some(old) = known.insert(extension.to_ascii_lowercase(), content_type) {
                 let message = format!(
                     "duplicate extension \"{}\", content type: \"{}\", previous content type: \"{}\"",

@@ -1,8 +1,7 @@
 //! `location` and what nginx treats like one, `if` and `limit_except` (`ngx_http_core_location()` and
 //! `ngx_http_init_locations()`).
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::block::BlockId;
 use crate::checker::Checker;
@@ -28,10 +27,10 @@ pub(crate) enum Match {
 }
 
 /// What is particular to a block that is a location.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Location<'s> {
     pub(crate) kind: Match,
-    pub(crate) name: Cow<'s, [u8]>,
+    pub(crate) name: &'s [u8],
     /// Where nginx says that it is.
     pub(crate) spot: Option<Spot>,
 }
@@ -44,14 +43,10 @@ impl Location<'_> {
 }
 
 /// Reads the modifier and the name of a location.
-fn understand<'s>(
-    checker: &mut Checker<'s>,
-    directive: &Directive<'s>,
-    block: BlockId,
-) -> Outcome<(Match, Cow<'s, [u8]>)> {
-    let rest = |from: usize, word: usize| Cow::Borrowed(&directive.word(word)[from..]);
-    let regex = |checker: &mut Checker<'s>, name: Cow<'s, [u8]>, at: usize, caseless: bool| {
-        checker.regex(directive, at, &name, caseless, block)?;
+fn understand<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<(Match, &'s [u8])> {
+    let rest = |from: usize, word: usize| &directive.word(word)[from..];
+    let regex = |checker: &mut Checker<'s>, name: &'s [u8], at: usize, caseless: bool| {
+        checker.regex(directive, at, name, caseless, block)?;
         Ok((Match::Regex, name))
     };
     if directive.count() == 2 {
@@ -79,7 +74,7 @@ fn understand<'s>(
 
 pub(crate) fn location<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let (kind, name) = understand(checker, directive, block)?;
-    nesting(checker, directive, block, kind, &name)?;
+    nesting(checker, directive, block, kind, name)?;
     let inner = open(checker, directive, block, Contexts::LOCATION, Location { kind, name, spot: None });
     checker.body(directive, inner);
     Ok(())
@@ -104,12 +99,12 @@ fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kin
         return Ok(());
     }
     let outer = &checker.blocks[block].location;
-    let (text, around) = (String::from_utf8_lossy(name), String::from_utf8_lossy(&outer.name));
+    let (text, around) = (String::from_utf8_lossy(name), String::from_utf8_lossy(outer.name));
     let message = match outer.kind {
         Match::Exact => format!("location \"{text}\" cannot be inside the exact location \"{around}\""),
         Match::Named => format!("location \"{text}\" cannot be inside the named location \"{around}\""),
         _ if kind == Match::Named => format!("named location \"{text}\" can be on the server level only"),
-        _ if kind != Match::Regex && !name.starts_with(&outer.name) => {
+        _ if kind != Match::Regex && !name.starts_with(outer.name) => {
             format!("location \"{text}\" is outside location \"{around}\"")
         }
         _ => return Ok(()),
@@ -144,7 +139,7 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
             return directive.refuse(at, codes::INVALID_VALUE, message);
         }
     }
-    let name = checker.blocks[block].location.name.clone();
+    let name = checker.blocks[block].location.name;
     let location = Location { kind: Match::NoName { limit_except: true }, name, spot: None };
     let inner = open(checker, directive, block, Contexts::LIMIT_EXCEPT, location);
     checker.body(directive, inner);
@@ -152,28 +147,23 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
 }
 
 /// Looks for locations of the same name in a server, and in each location.
-pub(crate) fn duplicates(checker: &mut Checker<'_>, block: BlockId) -> Outcome {
-    let children = checker.blocks[block].locations.clone();
-    let mut seen: HashMap<(Match, Vec<u8>), Spot> = HashMap::new();
-    let mut first: Option<(Vec<u8>, Spot, Spot)> = None;
-    for child in &children {
+pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Outcome {
+    let mut seen: HashMap<(Match, &[u8]), Spot> = HashMap::new();
+    let mut first: Option<(&[u8], Spot, Spot)> = None;
+    for child in &checker.blocks[block].locations {
         duplicates(checker, *child)?;
-        let location = &checker.blocks[*child].location;
-        if !matches!(location.kind, Match::Exact | Match::Prefix) {
-            continue;
-        }
-        let Some(spot) = location.spot else { continue };
-        if let Some(earlier) = seen.insert((location.kind, location.name.to_vec()), spot) {
-            let name = location.name.to_vec();
+        let Location { kind, name, spot } = checker.blocks[*child].location;
+        let Some(spot) = spot.filter(|_| matches!(kind, Match::Exact | Match::Prefix)) else { continue };
+        if let Some(earlier) = seen.insert((kind, name), spot) {
             // nginx sorts the locations first, and so finds the least name.
-            if first.as_ref().is_none_or(|(least, ..)| name < *least) {
+            if first.is_none_or(|(least, ..)| name < least) {
                 first = Some((name, spot, earlier));
             }
         }
     }
     let Some((name, spot, earlier)) = first else { return Ok(()) };
     let line = checker.sources.file(earlier.file).tree.line(earlier.span.start);
-    let message = format!("duplicate location \"{}\"", String::from_utf8_lossy(&name));
+    let message = format!("duplicate location \"{}\"", String::from_utf8_lossy(name));
     let problem = Problem::error(codes::DUPLICATE_LOCATION, message, spot);
     Err(Box::new(problem.help(format!("the first is on line {line}"))))
 }

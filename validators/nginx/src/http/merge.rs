@@ -1,18 +1,61 @@
 //! What nginx checks when it merges the settings of `http`, its servers and locations: the `merge_*_conf` functions of
 //! its modules, one module after another.
 
-use std::collections::HashSet;
+use foldhash::{HashSet, HashSetExt as _};
 
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::http::{cache, charset};
+use crate::directives::Contexts;
+use crate::http::charset;
 use crate::problem::{Outcome, Problem, Spot};
 use crate::{script, ssl, upstream, value, zones};
 
-/// The modules that hand requests on and buffer the answers.
-const BUFFERING: [&str; 4] = ["proxy", "fastcgi", "uwsgi", "scgi"];
+/// The directives of a module that hands requests on.
+struct Family {
+    module: &'static str,
+    pass: &'static str,
+    /// How an address begins to which it speaks TLS.
+    tls: Option<&'static str>,
+    /// Headers or parameters.
+    list: &'static str,
+    buffers: &'static str,
+    buffer_size: &'static str,
+    busy_buffers_size: &'static str,
+    temp_file_write_size: &'static str,
+    max_temp_file_size: &'static str,
+    cache: &'static str,
+    cache_key: &'static str,
+    store: &'static str,
+}
+
+macro_rules! family {
+    ($module:literal, $list:literal, $tls:expr) => {
+        Family {
+            module: $module,
+            pass: concat!($module, "_pass"),
+            tls: $tls,
+            list: concat!($module, "_", $list),
+            buffers: concat!($module, "_buffers"),
+            buffer_size: concat!($module, "_buffer_size"),
+            busy_buffers_size: concat!($module, "_busy_buffers_size"),
+            temp_file_write_size: concat!($module, "_temp_file_write_size"),
+            max_temp_file_size: concat!($module, "_max_temp_file_size"),
+            cache: concat!($module, "_cache"),
+            cache_key: concat!($module, "_cache_key"),
+            store: concat!($module, "_store"),
+        }
+    };
+}
+
+const FAMILIES: [Family; 5] = [
+    family!("proxy", "set_header", Some("https://")),
+    family!("fastcgi", "param", None),
+    family!("uwsgi", "param", Some("suwsgi://")),
+    family!("scgi", "param", None),
+    family!("grpc", "set_header", Some("grpcs://")),
+];
 
 /// All merge steps of `http`. What is wrong is reported at its `}`, where nginx reports it.
 pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: BlockId) -> Outcome {
@@ -25,36 +68,26 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
     for server in &servers {
         ssl::http_server(checker, *server)?;
     }
-    for module in BUFFERING.iter().chain(&["grpc"]) {
-        for server in &servers {
-            passing(checker, *server, module, end, true)?;
-            each_location(checker, *server, &mut |checker, location| passing(checker, location, module, end, false))?;
-        }
-        scripts(checker, block, &servers, module, end)?;
+    // In nginx's order: each server, and then the locations in it, whatever their depth.
+    let merged = |at: &BlockId| checker.blocks[*at].context.intersects(MERGED);
+    let blocks: Vec<BlockId> = (0..checker.blocks.len()).filter(merged).collect();
+    for family in &FAMILIES {
+        passing(checker, &blocks, family, end)?;
+        scripts(checker, block, &blocks, family, end)?;
     }
-    for server in &servers {
-        secure_link(checker, *server, end)?;
-        charset::merge(checker, *server);
-        each_location(checker, *server, &mut |checker, location| {
-            secure_link(checker, location, end)?;
-            charset::merge(checker, location);
-            Ok(())
-        })?;
+    for block in blocks {
+        secure_link(checker, block, end)?;
+        charset::merge(checker, block);
     }
     Ok(())
 }
 
-fn each_location<'s>(
-    checker: &mut Checker<'s>,
-    block: BlockId,
-    visit: &mut dyn FnMut(&mut Checker<'s>, BlockId) -> Outcome,
-) -> Outcome {
-    for location in checker.blocks[block].locations.clone() {
-        visit(checker, location)?;
-        each_location(checker, location, visit)?;
-    }
-    Ok(())
-}
+/// The blocks whose settings nginx merges with those of the blocks around them.
+const MERGED: Contexts = Contexts::SERVER
+    .and(Contexts::LOCATION)
+    .and(Contexts::SERVER_IF)
+    .and(Contexts::LOCATION_IF)
+    .and(Contexts::LIMIT_EXCEPT);
 
 /// A size as it holds in a block, or its default.
 fn size_of(checker: &Checker<'_>, block: BlockId, name: &str, word: usize, default: i64) -> i64 {
@@ -72,75 +105,79 @@ fn header_buffers(checker: &Checker<'_>, server: BlockId, end: Spot) -> Outcome 
     Err(Box::new(Problem::error(codes::BUFFER_SIZES, message, end)))
 }
 
-/// The checks of one module that hands requests on.
-fn passing(checker: &mut Checker<'_>, block: BlockId, module: &str, end: Spot, server: bool) -> Outcome {
-    if module != "grpc" {
-        buffers(checker, block, module, end, server)?;
-        cached(checker, block, module, end)?;
-    }
-    if uses_tls(checker, block, module) {
-        ssl::upstream(checker, block, module)?;
+/// The checks of one module that hands requests on, as far as its directives are in use.
+fn passing(checker: &mut Checker<'_>, blocks: &[BlockId], family: &Family, end: Spot) -> Outcome {
+    let buffering = [
+        family.buffers,
+        family.buffer_size,
+        family.busy_buffers_size,
+        family.temp_file_write_size,
+        family.max_temp_file_size,
+    ];
+    let uses = |name: &str| checker.uses(|used| used == name.as_bytes());
+    let (buffers_too, caches) = (buffering.iter().any(|name| uses(name)), uses(family.cache));
+    let tls = family.tls.filter(|_| uses(family.pass));
+    for block in blocks {
+        let own = &checker.blocks[*block];
+        if buffers_too && (own.context == Contexts::SERVER || buffering.iter().any(|name| own.has(name))) {
+            buffers(checker, *block, family, end)?;
+        }
+        if caches {
+            cached(checker, *block, family, end)?;
+        }
+        if tls.is_some_and(|scheme| uses_tls(checker, *block, family, scheme)) {
+            ssl::upstream(checker, *block, family.module)?;
+        }
     }
     Ok(())
 }
 
 /// Whether a block passes requests on by TLS.
-fn uses_tls(checker: &Checker<'_>, block: BlockId, module: &str) -> bool {
-    let scheme = match module {
-        "proxy" => "https://",
-        "uwsgi" => "suwsgi://",
-        "grpc" => "grpcs://",
-        _ => return false,
-    };
-    let pass = checker.blocks[block].get(&format!("{module}_pass"));
-    pass.is_some_and(|pass| {
+fn uses_tls(checker: &Checker<'_>, block: BlockId, family: &Family, scheme: &str) -> bool {
+    checker.blocks[block].get(family.pass).is_some_and(|pass| {
         let to = pass.word(1);
         script::variables(to) > 0
             || to.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()))
     })
 }
 
-fn buffers(checker: &Checker<'_>, block: BlockId, module: &str, end: Spot, server: bool) -> Outcome {
-    let name = |suffix: &str| format!("{module}_{suffix}");
-    let own = ["buffers", "buffer_size", "busy_buffers_size", "temp_file_write_size", "max_temp_file_size"];
-    if !server && !own.iter().any(|suffix| checker.blocks[block].has(&name(suffix))) {
-        return Ok(());
-    }
+fn buffers(checker: &Checker<'_>, block: BlockId, family: &Family, end: Spot) -> Outcome {
     let refuse = |message: String| Err(Box::new(Problem::error(codes::BUFFER_SIZES, message, end)));
-    let number = checker.effective(block, &name("buffers")).and_then(|set| value::number(set.word(1))).unwrap_or(8);
+    let Family { buffers, buffer_size, busy_buffers_size, temp_file_write_size, max_temp_file_size, .. } = family;
+    let number = checker.effective(block, buffers).and_then(|set| value::number(set.word(1))).unwrap_or(8);
     if number < 2 {
-        return refuse(format!("there must be at least 2 \"{module}_buffers\""));
+        return refuse(format!("there must be at least 2 \"{buffers}\""));
     }
-    let one = size_of(checker, block, &name("buffers"), 2, zones::PAGE);
-    let size = size_of(checker, block, &name("buffer_size"), 1, zones::PAGE).max(one);
-    let maximum = format!("the maximum of the value of \"{module}_buffer_size\" and one of the \"{module}_buffers\"");
-    let busy = size_of(checker, block, &name("busy_buffers_size"), 1, size.saturating_mul(2));
+    let one = size_of(checker, block, buffers, 2, zones::PAGE);
+    let size = size_of(checker, block, buffer_size, 1, zones::PAGE).max(one);
+    let maximum = || format!("the maximum of the value of \"{buffer_size}\" and one of the \"{buffers}\"");
+    let busy = size_of(checker, block, busy_buffers_size, 1, size.saturating_mul(2));
     if busy < size {
-        return refuse(format!("\"{module}_busy_buffers_size\" must be equal to or greater than {maximum}"));
+        return refuse(format!("\"{busy_buffers_size}\" must be equal to or greater than {}", maximum()));
     }
     if busy > (number - 1).saturating_mul(one) {
-        let all = format!("the size of all \"{module}_buffers\" minus one buffer");
-        return refuse(format!("\"{module}_busy_buffers_size\" must be less than {all}"));
+        let all = format!("the size of all \"{buffers}\" minus one buffer");
+        return refuse(format!("\"{busy_buffers_size}\" must be less than {all}"));
     }
-    if size_of(checker, block, &name("temp_file_write_size"), 1, size) < size {
-        return refuse(format!("\"{module}_temp_file_write_size\" must be equal to or greater than {maximum}"));
+    if size_of(checker, block, temp_file_write_size, 1, size) < size {
+        return refuse(format!("\"{temp_file_write_size}\" must be equal to or greater than {}", maximum()));
     }
-    let file = size_of(checker, block, &name("max_temp_file_size"), 1, 1 << 30);
+    let file = size_of(checker, block, max_temp_file_size, 1, 1 << 30);
     if file != 0 && file < size {
         return refuse(format!(
-            "\"{module}_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be equal \
-             to or greater than {maximum}"
+            "\"{max_temp_file_size}\" must be equal to zero to disable temporary files usage or must be equal \
+             to or greater than {}",
+            maximum()
         ));
     }
     Ok(())
 }
 
 /// A cache needs a zone, and (but for `proxy`) should have a key.
-fn cached(checker: &mut Checker<'_>, block: BlockId, module: &str, end: Spot) -> Outcome {
-    let (cache, store, key) = (format!("{module}_cache"), format!("{module}_store"), format!("{module}_cache_key"));
-    let own = &checker.blocks[block];
-    let stores = own.get(&store).is_some_and(|store| store.word(1) != b"off");
-    let Some(set) = checker.effective(block, &cache).filter(|set| set.word(1) != b"off" && !stores) else {
+fn cached(checker: &mut Checker<'_>, block: BlockId, family: &Family, end: Spot) -> Outcome {
+    let Family { module, cache, cache_key, store, .. } = family;
+    let stores = checker.blocks[block].get(store).is_some_and(|store| store.word(1) != b"off");
+    let Some(set) = checker.effective(block, cache).filter(|set| set.word(1) != b"off" && !stores).copied() else {
         return Ok(());
     };
     let zone = set.word(1);
@@ -155,41 +192,30 @@ fn cached(checker: &mut Checker<'_>, block: BlockId, module: &str, end: Spot) ->
         );
         return Err(Box::new(problem.help(help)));
     }
-    if cache::module(&cache) != "proxy" && checker.effective(block, &key).is_none() {
+    if *module != "proxy" && checker.effective(block, cache_key).is_none() {
         let spot = set.exact(0);
-        checker.report(Problem::warning(codes::NO_CACHE_KEY, format!("no \"{key}\" for \"{cache}\""), spot));
+        checker.report(Problem::warning(codes::NO_CACHE_KEY, format!("no \"{cache_key}\" for \"{cache}\""), spot));
     }
     Ok(())
 }
 
 /// Headers and parameters are compiled when they are merged, once for each block which sets some.
-fn scripts<'s>(checker: &mut Checker<'s>, http: BlockId, servers: &[BlockId], module: &str, end: Spot) -> Outcome {
-    let list = match module {
-        "proxy" | "grpc" => format!("{module}_set_header"),
-        _ => format!("{module}_param"),
-    };
+fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family: &Family, end: Spot) -> Outcome {
+    if !checker.uses(|used| used == family.list.as_bytes()) {
+        return Ok(());
+    }
     let mut owners = vec![];
     let mut seen = HashSet::new();
-    let mut visit = |checker: &mut Checker<'s>, block: BlockId| {
-        let mut next = Some(block);
-        while let Some(at) = next {
-            if checker.blocks[at].all(&list).is_some() {
-                if seen.insert(at) {
-                    owners.push(at);
-                }
-                break;
-            }
-            next = checker.blocks[at].parent;
-        }
-        Ok(())
-    };
-    for server in servers {
-        visit(checker, *server)?;
-        each_location(checker, *server, &mut visit)?;
+    for block in blocks {
+        let mut around = std::iter::successors(Some(*block), |at| checker.blocks[*at].parent);
+        let owner = around.find(|at| checker.blocks[*at].all(family.list).is_some());
+        owners.extend(owner.filter(|owner| seen.insert(*owner)));
     }
     for owner in owners {
-        for line in checker.blocks[owner].all(&list).unwrap_or_default().to_vec() {
-            if line.count() >= 2 {
+        let lines = checker.blocks[owner].all(family.list).map_or(0, <[_]>::len);
+        for at in 0..lines {
+            let line = checker.blocks[owner].all(family.list).map(|lines| lines[at]);
+            if let Some(line) = line.filter(|line| line.count() >= 2) {
                 checker.compile_at(line.word(2), line.exact(2), end, http)?;
             }
         }

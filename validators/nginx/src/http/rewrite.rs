@@ -57,7 +57,7 @@ pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
 pub(crate) fn if_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let in_server = checker.blocks[block].context == Contexts::SERVER;
     let context = if in_server { Contexts::SERVER_IF } else { Contexts::LOCATION_IF };
-    let name = checker.blocks[block].location.name.clone();
+    let name = checker.blocks[block].location.name;
     let location = Location { kind: Match::NoName { limit_except: false }, name, spot: None };
     let inner = location::open(checker, directive, block, context, location);
     let judged = condition(checker, directive, block);
@@ -68,20 +68,23 @@ pub(crate) fn if_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
 
 /// The words between the parentheses, each with its index.
 fn between_parentheses<'d>(directive: &'d Directive<'_>) -> Outcome<Vec<(usize, &'d [u8])>> {
-    let invalid = |at: usize| {
-        directive.refuse(at, codes::INVALID_CONDITION, format!("invalid condition \"{}\"", directive.text(at)))
+    let invalid = |at: usize, text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        directive.refuse(at, codes::INVALID_CONDITION, format!("invalid condition \"{text}\""))
     };
     let mut words: Vec<_> = directive.arguments().collect();
     let (first, last) = (1, directive.count());
-    let Some(rest) = words[0].1.strip_prefix(b"(") else { return invalid(first) };
+    let Some(rest) = words[0].1.strip_prefix(b"(") else { return invalid(first, directive.word(first)) };
     words[0].1 = rest;
     let end = words.len() - 1;
-    let Some(rest) = words[end].1.strip_suffix(b")") else { return invalid(last) };
+    // nginx has cut the first parenthesis off by now, unless it stands alone.
+    let text = if directive.word(last) == b"(" { directive.word(last) } else { words[end].1 };
+    let Some(rest) = words[end].1.strip_suffix(b")") else { return invalid(last, text) };
     words[end].1 = rest;
-    if directive.word(last) == b")" {
+    if directive.word(last) == b")" || (first == last && rest.is_empty()) {
         words.pop();
     }
-    if directive.word(first) == b"(" {
+    if directive.word(first) == b"(" && !words.is_empty() {
         words.remove(0);
     }
     Ok(words)
@@ -93,7 +96,7 @@ fn condition<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Bl
         let message = format!("invalid condition \"{}\"", String::from_utf8_lossy(text));
         directive.refuse(at, codes::INVALID_CONDITION, message)
     };
-    let Some((at, word)) = words.first().copied() else { return invalid(directive.word(1), 1) };
+    let Some((at, word)) = words.first().copied() else { return invalid(b")", 1) };
     match word {
         [b'$', name @ ..] if !name.is_empty() => match &words[1..] {
             [] => checker.use_variable(directive, at, name, block),

@@ -21,7 +21,7 @@ pub(crate) struct Server<'s> {
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = checker.open(Contexts::SERVER, block);
     let index = checker.http.servers.len();
-    checker.http.servers.push(Server { block: inner, directive: directive.clone(), names: vec![] });
+    checker.http.servers.push(Server { block: inner, directive: *directive, names: vec![] });
     let clean = checker.body(directive, inner);
     if clean && checker.blocks[inner].all("listen").is_none() {
         let socket = Socket::Ip((std::net::Ipv4Addr::UNSPECIFIED, 80).into());

@@ -1,5 +1,6 @@
 //! What the merge steps of the three TLS modules ask of a server.
 
+use super::openssl;
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -28,7 +29,7 @@ pub(super) fn is_on(checker: &Checker<'_>, block: BlockId, name: &str) -> bool {
 /// A server of http: `ngx_http_ssl_merge_srv_conf()`.
 pub(crate) fn http_server(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
     let enabled = checker.effective(server, "ssl").filter(|set| set.word(1).eq_ignore_ascii_case(b"on"));
-    if let Some(spot) = enabled.map(|set| set.terminator()).filter(|_| checker.options.version < NO_SSL_ON) {
+    if let Some(spot) = enabled.map(Directive::terminator).filter(|_| checker.options.version < NO_SSL_ON) {
         let rejects = is_on(checker, server, "ssl_reject_handshake");
         if !rejects || !lines(checker, server, "ssl_certificate").is_empty() {
             required(checker, server, "ssl", spot)?;
@@ -89,6 +90,7 @@ fn required(checker: &Checker<'_>, server: BlockId, mode: &str, spot: Spot) -> O
 
 /// Everything that is looked at where TLS is in use.
 fn settings(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
+    openssl::ciphers(checker, server, "ssl_ciphers")?;
     let (certificates, keys) =
         (lines(checker, server, "ssl_certificate"), lines(checker, server, "ssl_certificate_key"));
     // With a variable in one of them, all are loaded later.
@@ -108,6 +110,7 @@ fn settings(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
     for name in ["ssl_crl", "ssl_dhparam", "ssl_session_ticket_key"] {
         lines(checker, server, name).iter().for_each(|line| file(checker, line, "file"));
     }
+    openssl::curves(checker, server)?;
     if is_on(checker, server, "ssl_stapling") {
         lines(checker, server, "ssl_stapling_file").iter().for_each(|line| file(checker, line, "file"));
         if let (Some(on), true) =
@@ -117,7 +120,7 @@ fn settings(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
             return on.refuse(0, codes::INCOMPATIBLE_DIRECTIVES, message);
         }
     }
-    Ok(())
+    openssl::commands(checker, server, "ssl_conf_command")
 }
 
 /// Looks whether a file is there; an empty name means none.

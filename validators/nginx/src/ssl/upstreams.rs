@@ -1,5 +1,6 @@
 //! TLS towards upstreams: `proxy_ssl_…`, `grpc_ssl_…`, `uwsgi_ssl_…` (`ngx_http_proxy_set_ssl()` and its like).
 
+use super::openssl;
 use super::servers::{file, is_on, lines};
 use crate::block::BlockId;
 use crate::checker::Checker;
@@ -10,6 +11,7 @@ use crate::script;
 /// Judges the settings of the family `proxy`, `grpc` or `uwsgi` in a block that speaks TLS to an upstream.
 pub(crate) fn upstream(checker: &mut Checker<'_>, block: BlockId, family: &str) -> Outcome {
     let name = |rest: &str| format!("{family}_ssl_{rest}");
+    openssl::ciphers(checker, block, &name("ciphers"))?;
     if let Some(certificate) = lines(checker, block, &name("certificate")).first().filter(|set| !set.word(1).is_empty())
     {
         let keys = lines(checker, block, &name("certificate_key"));
@@ -23,6 +25,13 @@ pub(crate) fn upstream(checker: &mut Checker<'_>, block: BlockId, family: &str) 
             file(checker, key, "certificate key");
         }
     }
+    verification(checker, block, family)?;
+    openssl::commands(checker, block, &name("conf_command"))
+}
+
+/// Whether the certificate of an upstream is verified, and against what.
+fn verification(checker: &mut Checker<'_>, block: BlockId, family: &str) -> Outcome {
+    let name = |rest: &str| format!("{family}_ssl_{rest}");
     let verify = name("verify");
     if !is_on(checker, block, &verify) {
         return Ok(());
