@@ -17,6 +17,7 @@ use crate::directives::{self, Contexts, Presence, Value};
 use crate::http::Http;
 use crate::mail::Mail;
 use crate::main_conf::MainConf;
+use crate::nearest::nearest;
 use crate::problem::{Outcome, Problem, Spot};
 use crate::regex::Regexes;
 use crate::setters::{self, Setter};
@@ -25,7 +26,7 @@ use crate::stream::Stream;
 use crate::tree::{NodeKind, SyntaxError};
 use crate::variables::Variables;
 use crate::zones::Zones;
-use crate::{Options, glob, slots};
+use crate::{Options, glob, slots, value};
 
 /// How deep blocks and includes may be nested: far deeper than anybody writes, and well within the stack.
 const DEPTH: usize = 128;
@@ -303,7 +304,8 @@ impl<'s> Checker<'s> {
     }
 
     fn unknown(&mut self, directive: &Directive<'s>, rows: &Rows, context: Contexts) -> Outcome {
-        let name = directive.name();
+        // nginx writes it as a C string.
+        let name = String::from_utf8_lossy(value::c_string(directive.word(0)));
         if self.options.allowed_directives.iter().any(|allowed| **allowed == *name) {
             return Ok(());
         }
@@ -343,10 +345,9 @@ impl<'s> Checker<'s> {
                 None => format!("nginx {version} does not have it"),
             });
         }
-        let near = directives::all(version).filter(|row| row.contexts.intersects(context));
-        let scored = near.map(|row| (strsim::damerau_levenshtein(row.name, name), row.name));
-        let (distance, best) = scored.min()?;
-        (distance <= 1 + name.len() / 5).then(|| format!("did you mean `{best}`?"))
+        let fits = |name: &str| directives::lookup(name, version).any(|row| row.contexts.intersects(context));
+        let best = nearest(name, directives::every_name(), fits)?;
+        Some(format!("did you mean `{best}`?"))
     }
 
     /// The directive `include`: `ngx_conf_include()`.
@@ -369,6 +370,10 @@ impl<'s> Checker<'s> {
     fn include_file(&mut self, directive: &Directive<'s>, path: &str, reading: &mut Reading<'_, 's>) -> Outcome {
         let file = match self.sources.at(path) {
             Ok(file) => file,
+            Err(Absent::Directory) => {
+                let message = format!("pread() \"{path}\" failed (21: Is a directory)");
+                return directive.refuse(1, codes::INCLUDED_DIRECTORY, message);
+            }
             Err(absent) => {
                 self.incomplete = true;
                 let message = format!("open() \"{path}\" failed ({})", reason(absent));

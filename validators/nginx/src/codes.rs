@@ -48,6 +48,8 @@ pub const ENTRY_PARAMETERS: Code = Code::new("entry-parameters");
 pub const HASH_BUCKET_SIZE: Code = Code::new("hash-bucket-size");
 /// A host name that no resolver could know.
 pub const HOST_NOT_FOUND: Code = Code::new("host-not-found");
+/// What is included is a directory.
+pub const INCLUDED_DIRECTORY: Code = Code::new("included-directory");
 /// A file includes itself, or too many files are included.
 pub const INCLUDE_CYCLE: Code = Code::new("include-cycle");
 /// Two directives cannot be used together.
@@ -56,8 +58,6 @@ pub const INCOMPATIBLE_DIRECTIVES: Code = Code::new("incompatible-directives");
 pub const INCOMPATIBLE_PARAMETERS: Code = Code::new("incompatible-parameters");
 /// An address that cannot be read.
 pub const INVALID_ADDRESS: Code = Code::new("invalid-address");
-/// A cache of sessions, certificates or OCSP answers that cannot be read.
-pub const INVALID_CACHE: Code = Code::new("invalid-cache");
 /// Character sets that cannot be converted into each other.
 pub const INVALID_CHARSET: Code = Code::new("invalid-charset");
 /// The condition of an `if` that cannot be read.
@@ -228,11 +228,11 @@ pub const ALL: &[Code] = &[
     ENTRY_PARAMETERS,
     HASH_BUCKET_SIZE,
     HOST_NOT_FOUND,
+    INCLUDED_DIRECTORY,
     INCLUDE_CYCLE,
     INCOMPATIBLE_DIRECTIVES,
     INCOMPATIBLE_PARAMETERS,
     INVALID_ADDRESS,
-    INVALID_CACHE,
     INVALID_CHARSET,
     INVALID_CONDITION,
     INVALID_FLAG,

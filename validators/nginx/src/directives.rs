@@ -78,12 +78,22 @@ pub fn history(name: &str) -> impl Iterator<Item = &'static Directive> {
     table::named(name).iter()
 }
 
+/// All modules that have directives, in the order in which nginx asks them: those that are loaded come last.
+pub fn modules() -> impl Iterator<Item = &'static Module> {
+    module::MODULES.iter()
+}
+
 /// Every entry that holds in that version, sorted by name.
 pub fn all(version: Version) -> impl Iterator<Item = &'static Directive> {
-    table::names().into_iter().flat_map(move |name| lookup(name, version))
+    every_name().flat_map(move |name| lookup(name, version))
 }
 
 /// The names of all directives of that version, sorted, each once.
 pub fn names(version: Version) -> impl Iterator<Item = &'static str> {
-    table::names().into_iter().filter(move |name| lookup(name, version).next().is_some())
+    every_name().filter(move |name| lookup(name, version).next().is_some())
+}
+
+/// The names of all directives of all versions, sorted, each once.
+pub fn every_name() -> impl Iterator<Item = &'static str> {
+    table::NAMES.iter().copied()
 }

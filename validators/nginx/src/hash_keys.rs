@@ -11,6 +11,30 @@ pub(crate) enum Refused {
     Busy,
 }
 
+/// The longest key that fits into a bucket of this hash, with the pointers around it: `ngx_hash_init()`.
+pub(crate) struct Bucket {
+    name: &'static str,
+    size: i64,
+}
+
+impl Bucket {
+    /// The buckets of a hash such as `map_hash`, of a size which nginx rounds up to whole lines of the CPU's cache.
+    pub(crate) fn new(name: &'static str, size: Option<i64>) -> Self {
+        const LINE: i64 = 64;
+        let size = size.unwrap_or(LINE);
+        Self { name, size: size.checked_add(LINE - 1).map_or(size, |size| size / LINE * LINE) }
+    }
+
+    /// nginx's complaint about a key that is too long.
+    pub(crate) fn complaint(&self, key: &[u8]) -> Option<String> {
+        const POINTER: usize = 8;
+        let needed = 2 * POINTER + (key.len() + 2).next_multiple_of(POINTER);
+        let Self { name, size } = self;
+        let fits = i64::try_from(needed).is_ok_and(|needed| needed <= *size);
+        (!fits).then(|| format!("could not build {name}, you should increase {name}_bucket_size: {size}"))
+    }
+}
+
 /// The keys of a hash.
 #[derive(Debug, Default)]
 pub(crate) struct HashKeys {

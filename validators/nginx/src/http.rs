@@ -17,7 +17,7 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::directives::Contexts;
+use crate::directives::{self, Contexts};
 use crate::listen::Ports;
 use crate::logs::LogFormats;
 use crate::main_conf;
@@ -48,12 +48,10 @@ impl Http<'_> {
 /// The variables which the modules of this build bring along.
 pub(crate) fn built_in(checker: &Checker<'_>, family: &str) -> Variables {
     let version = checker.options.version;
-    let mut modules = std::collections::HashMap::new();
-    for row in crate::directives::all(version) {
-        modules.entry(row.module.name).or_insert_with(|| checker.main.has_module(row.module));
-    }
     // A module without directives is part of any build that has its protocol.
-    Variables::of(family, version, |module| modules.get(module).copied().unwrap_or(true))
+    let lacks =
+        |name: &str| directives::modules().any(|module| module.name == name && !checker.main.has_module(module));
+    Variables::of(family, version, |module| !lacks(module))
 }
 
 pub(crate) fn http<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
@@ -97,9 +95,10 @@ pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Ou
 /// Compares the names of the servers at each address that several share.
 fn compare_names(checker: &mut Checker<'_>) -> Outcome {
     let servers = &checker.http.servers;
+    let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
     let names =
         |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
     let shared: Vec<(String, Vec<Name>)> =
         checker.http.ports.shared().map(|(address, servers_there)| (address, names(servers_there))).collect();
-    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names))
+    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }

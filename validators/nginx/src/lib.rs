@@ -38,6 +38,7 @@ mod lua;
 mod mail;
 mod main_conf;
 mod maps;
+mod nearest;
 mod problem;
 mod regex;
 mod resolver;

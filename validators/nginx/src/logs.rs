@@ -8,6 +8,7 @@ use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
 use crate::directives::Contexts;
+use crate::nearest::nearest;
 use crate::problem::Outcome;
 use crate::url::{self, Rules};
 use crate::{script, value};
@@ -265,10 +266,9 @@ fn format_of_log(checker: &mut Checker<'_>, directive: &Directive<'_>, block: Bl
         format!("unknown log format \"{text}\""),
     );
     let names = &formats(checker, block).names;
-    let known = names.iter().map(|known| String::from_utf8_lossy(known).into_owned());
-    let near = known.map(|known| (strsim::damerau_levenshtein(&known, &text), known)).min();
-    Err(Box::new(match near.filter(|(distance, _)| *distance <= 1 + text.len() / 5) {
-        Some((_, near)) => problem.help(format!("did you mean `{near}`?")),
+    let known = names.iter().filter_map(|known| std::str::from_utf8(known).ok());
+    Err(Box::new(match nearest(&text, known, |_| true) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem.help(format!("define it before with `log_format {text} …;`")),
     }))
 }

@@ -58,12 +58,9 @@ impl MainConf<'_> {
 }
 
 /// Whether somebody knows what is in a shared object.
-fn is_known_object(object: &str, options: &Options) -> bool {
-    let holds = |row: &'static directives::Directive, build| match row.module.presence(build) {
-        Presence::Dynamic(name) => name == object,
-        Presence::Static | Presence::Absent => false,
-    };
-    directives::all(options.version).any(|row| holds(row, Build::Debian) || holds(row, Build::NginxOrg))
+fn is_known_object(object: &str) -> bool {
+    let holds = |module: &Module, build| matches!(module.presence(build), Presence::Dynamic(name) if name == object);
+    directives::modules().any(|module| holds(module, Build::Debian) || holds(module, Build::NginxOrg))
 }
 
 pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
@@ -75,7 +72,7 @@ pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     if checker.main.loaded.contains(object) {
         return directive.refuse(1, codes::DUPLICATE_MODULE, format!("module \"{object}\" is already loaded"));
     }
-    if !is_known_object(object, checker.options) {
+    if !is_known_object(object) {
         checker.main.unknown_module = true;
     }
     checker.main.loaded.insert(object.to_owned());

@@ -8,7 +8,7 @@ use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
 use crate::directives::Version;
-use crate::hash_keys::{HashKeys, Refused};
+use crate::hash_keys::{Bucket, HashKeys, Refused};
 use crate::problem::{Outcome, Problem};
 use crate::url::{self, Cidr, Network};
 use crate::{main_conf, value};
@@ -19,14 +19,34 @@ struct Map {
     default: bool,
     keys: HashKeys,
     values: HashSet<Vec<u8>>,
+    /// The key that is too long for its hash.
+    too_long: Option<Problem>,
 }
 
 pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.compile(directive, 1, block)?;
     checker.define(directive, 2, block)?;
     let mut map = Map::default();
-    checker.entries(directive, true, |checker, entry| map_entry(checker, entry, &mut map, block));
-    Ok(())
+    let size = checker.effective(block, "map_hash_bucket_size").and_then(|set| value::number(set.word(1)));
+    let bucket = Bucket::new("map_hash", size);
+    let clean = checker.entries(directive, true, |checker, entry| {
+        map_entry(checker, entry, &mut map, block)?;
+        if map.too_long.is_none() && !is_special(entry) {
+            let complaint = bucket.complaint(entry.word(0));
+            map.too_long = complaint.map(|text| Problem::error(codes::HASH_BUCKET_SIZE, text, entry.exact(0)));
+        }
+        Ok(())
+    });
+    match map.too_long {
+        Some(problem) if clean => Err(Box::new(problem)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a line has no key that is kept in the hash: a default, a regular expression, a wildcard.
+fn is_special(entry: &Directive<'_>) -> bool {
+    let key = entry.word(0);
+    entry.count() != 1 || key == b"default" || key.starts_with(b"~") || key.contains(&b'*')
 }
 
 fn map_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, map: &mut Map, block: BlockId) -> Outcome {

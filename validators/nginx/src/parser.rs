@@ -19,7 +19,7 @@ pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> Tree<'t> {
     if u32::try_from(text.len()).is_err() {
         text = Cow::Owned(text[..u32::MAX as usize].to_vec());
     }
-    let mut parser = Parser { text: &text, at: 0, start: 0, filled: 0, tree: Builder::default() };
+    let mut parser = Parser { text: &text, at: 0, start: 0, filled: 0, tree: Builder::with_room(text.len()) };
     while parser.directive() {}
     let built = parser.tree;
     Tree::new(text, built)

@@ -5,8 +5,9 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::hash_keys::{HashKeys, Refused};
+use crate::hash_keys::{Bucket, HashKeys, Refused};
 use crate::problem::{Outcome, Problem, Spot};
+use crate::value;
 
 /// A name of a server that is no regular expression, and where it stands.
 pub(crate) type Name = (Vec<u8>, Spot);
@@ -40,8 +41,10 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     Ok(names)
 }
 
-/// Compares the names of all servers that share one address.
-pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name]) -> Outcome {
+/// Compares the names of all servers that share one address; `server` is one of them.
+pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name], server: BlockId) -> Outcome {
+    let size = checker.effective(server, "server_names_hash_bucket_size").and_then(|set| value::number(set.word(1)));
+    let bucket = Bucket::new("server_names_hash", size);
     let mut keys = HashKeys::default();
     for (name, spot) in names {
         let text = String::from_utf8_lossy(name);
@@ -55,6 +58,12 @@ pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name]
                 let message = format!("conflicting server name \"{text}\" on {address}, ignored");
                 checker.report(Problem::warning(codes::CONFLICTING_SERVER_NAME, message, *spot));
             }
+        }
+    }
+    let plain = |name: &[u8]| !name.starts_with(b".") && !name.contains(&b'*');
+    for (name, spot) in names.iter().filter(|(name, _)| plain(name)) {
+        if let Some(complaint) = bucket.complaint(name) {
+            return Err(Box::new(Problem::error(codes::HASH_BUCKET_SIZE, complaint, *spot)));
         }
     }
     Ok(())

@@ -82,11 +82,12 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId) -> Outcome {
 /// Compares the names of the servers at each address that several share.
 fn compare_names(checker: &mut Checker<'_>) -> Outcome {
     let servers = &checker.stream.servers;
+    let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
     let names =
         |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
     let shared: Vec<(String, Vec<Name>)> =
         checker.stream.ports.shared().map(|(address, servers_there)| (address, names(servers_there))).collect();
-    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names))
+    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {

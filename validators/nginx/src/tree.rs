@@ -292,6 +292,11 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
+    /// Room for the tokens and nodes of a text of that length, if it is one as people write them.
+    pub(crate) fn with_room(length: usize) -> Self {
+        Self { tokens: Vec::with_capacity(length / 12), nodes: Vec::with_capacity(length / 45), open: vec![] }
+    }
+
     pub(crate) fn token(&mut self, kind: Kind, start: usize, end: usize) {
         self.tokens.push(Token { kind, start: offset(start), end: offset(end), escaped: false });
     }

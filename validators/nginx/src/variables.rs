@@ -5,6 +5,7 @@ use foldhash::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::directives::{Range, Version};
+use crate::nearest::nearest;
 use crate::problem::Spot;
 
 /// A variable that a module brings along.
@@ -100,9 +101,7 @@ impl Variables {
 
     /// The known name nearest to another.
     pub(crate) fn nearest(&self, name: &[u8]) -> Option<String> {
-        let name = String::from_utf8_lossy(name);
-        let known = self.defined.keys().map(|known| String::from_utf8_lossy(known).into_owned());
-        let (distance, best) = known.map(|known| (strsim::damerau_levenshtein(&known, &name), known)).min()?;
-        (distance <= 1 + name.len() / 5).then_some(best)
+        let known = self.defined.keys().filter_map(|known| std::str::from_utf8(known).ok());
+        nearest(&String::from_utf8_lossy(name), known, |_| true).map(ToOwned::to_owned)
     }
 }

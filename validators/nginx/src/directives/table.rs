@@ -34,11 +34,11 @@ pub(super) fn named(name: &str) -> &'static [Directive] {
 }
 
 /// All names, sorted.
-pub(super) fn names() -> Vec<&'static str> {
+pub(super) static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let mut names: Vec<_> = TABLE.keys().copied().collect();
     names.sort_unstable();
     names
-}
+});
 
 fn directive(line: &&'static str) -> Directive {
     let [name, module, contexts, arity, setter, detail, versions] = record(line);

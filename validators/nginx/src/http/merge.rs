@@ -61,12 +61,12 @@ const FAMILIES: [Family; 5] = [
 pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: BlockId) -> Outcome {
     let end = http.closing();
     let servers: Vec<_> = checker.http.servers.iter().map(|server| server.block).collect();
-    for server in &servers {
-        header_buffers(checker, *server, end)?;
+    if checker.uses(|name| name == b"large_client_header_buffers" || name == b"connection_pool_size") {
+        servers.iter().try_for_each(|server| header_buffers(checker, *server, end))?;
     }
     upstream::finish(&checker.http.upstreams)?;
-    for server in &servers {
-        ssl::http_server(checker, *server)?;
+    if checker.uses(|name| name.starts_with(b"ssl")) {
+        servers.iter().try_for_each(|server| ssl::http_server(checker, *server))?;
     }
     // In nginx's order: each server, and then the locations in it, whatever their depth.
     let merged = |at: &BlockId| checker.blocks[*at].context.intersects(MERGED);
@@ -75,9 +75,11 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
         passing(checker, &blocks, family, end)?;
         scripts(checker, block, &blocks, family, end)?;
     }
-    for block in blocks {
-        secure_link(checker, block, end)?;
-        charset::merge(checker, block);
+    if checker.uses(|name| name == b"secure_link_secret") {
+        blocks.iter().try_for_each(|block| secure_link(checker, *block, end))?;
+    }
+    if checker.uses(|name| name == b"source_charset") {
+        blocks.iter().for_each(|block| charset::merge(checker, *block));
     }
     Ok(())
 }

@@ -1,0 +1,14 @@
+//! The name which somebody may have meant.
+
+/// The name nearest to `name` among those that fit, if one is near enough to have been meant.
+pub(crate) fn nearest<'n>(
+    name: &str,
+    known: impl Iterator<Item = &'n str>,
+    fits: impl Fn(&str) -> bool,
+) -> Option<&'n str> {
+    let allowed = 1 + name.len() / 5;
+    // A distance is dear, so that the lengths are compared first, and whether a name fits is asked last.
+    let near = known.filter(|known| known.len().abs_diff(name.len()) <= allowed);
+    let scored = near.map(|known| (strsim::osa_distance(known, name), known));
+    scored.filter(|(distance, known)| *distance <= allowed && fits(known)).min().map(|(_, best)| best)
+}
