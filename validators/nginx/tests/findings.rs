@@ -1,0 +1,191 @@
+//! Each finding, found: its code, its place and its words.
+
+use std::collections::BTreeSet;
+
+use reload_gate_contract::{Finding, MemoryFiles, Severity};
+use reload_gate_nginx::{Build, Options, Version, check, codes};
+
+/// Configurations with a heading each: `=== code line:column message`.
+const TABLE: &str = include_str!("../../../fixtures/nginx/findings.txt");
+
+/// Those whose finding is no error of the configuration, or needs more than one file or a text of some length.
+const ELSEWHERE: [&str; 11] = [
+    "included-directory",
+    "include-cycle",
+    "missing-certificate",
+    "missing-engine",
+    "missing-file",
+    "missing-include",
+    "nesting-too-deep",
+    "parameter-too-long",
+    "protocol-options-redefined",
+    "too-many-findings",
+    "unknown-module",
+];
+
+const MAIN: &str = "/etc/nginx/nginx.conf";
+
+fn options() -> Options {
+    let modules = ["ngx_stream_module", "ngx_mail_module"].map(str::to_owned).to_vec();
+    Options { version: Version::new(1, 22, 1), build: Build::Debian, modules, ..Options::default() }
+}
+
+fn judge(text: &str, options: &Options) -> Vec<Finding> {
+    judge_files(&[("nginx.conf", text)], options)
+}
+
+fn judge_files(files: &[(&str, &str)], options: &Options) -> Vec<Finding> {
+    let files: MemoryFiles = files.iter().map(|(name, text)| (format!("/etc/nginx/{name}"), *text)).collect();
+    check(MAIN, &files, options)
+}
+
+/// A finding as a heading has it.
+fn heading(finding: &Finding) -> String {
+    let place = finding.place.as_ref().and_then(|place| Some(format!("{}:{}", place.line?, place.column?)));
+    format!("{} {} {}", finding.code, place.unwrap_or_default(), finding.message)
+}
+
+/// The table's entries: heading and text.
+fn entries() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.split("=== ").skip(1).map(|entry| entry.split_once('\n').expect("a heading is a line"))
+}
+
+#[test]
+fn each_configuration_has_its_finding_where_nginx_has_it() {
+    for (expected, text) in entries() {
+        let code = expected.split(' ').next().unwrap();
+        // A module that the configuration loads is not loaded beforehand.
+        let mut options = options();
+        options.modules.retain(|module| !text.contains(module.as_str()));
+        let findings = judge(text, &options);
+        let found = findings.iter().find(|finding| finding.code.as_str() == code);
+        assert_eq!(found.map(heading).as_deref(), Some(expected), "of {findings:#?} in\n{text}");
+    }
+}
+
+#[test]
+fn there_is_an_example_of_each_code() {
+    let here: BTreeSet<_> = entries().map(|(heading, _)| heading.split(' ').next().unwrap()).chain(ELSEWHERE).collect();
+    let all: BTreeSet<_> = codes::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(here, all);
+}
+
+#[test]
+fn what_lies_outside_is_no_error_of_the_configuration() {
+    let text = "ssl_engine qat;\nevents {}\nhttp {\n    include missing.conf;\n    server {\n        listen 18443 ssl;\n        \
+                ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n        ssl_crl crl.pem;\n    }\n}\n";
+    let findings = judge(text, &options());
+    let headings: Vec<_> = findings.iter().map(heading).collect();
+    let engine = "missing-engine 1:12 ENGINE_by_id(\"qat\") failed";
+    let include = "missing-include 4:13 open() \"/etc/nginx/missing.conf\" failed (2: No such file or directory)";
+    let certificate =
+        "missing-certificate 7:25 cannot load certificate \"/etc/nginx/cert.pem\" (2: No such file or directory)";
+    let key =
+        "missing-certificate 8:29 cannot load certificate key \"/etc/nginx/key.pem\" (2: No such file or directory)";
+    let file = "missing-file 9:17 cannot load file \"/etc/nginx/crl.pem\" (2: No such file or directory)";
+    assert_eq!(headings, [engine, include, certificate, key, file]);
+    assert!(findings.iter().all(|finding| finding.cause == reload_gate_contract::Cause::Environment));
+}
+
+#[test]
+fn after_a_missing_file_nothing_is_called_undefined() {
+    let text = "events {}\nhttp {\n    include missing.conf;\n    access_log off;\n    server {\n        listen 18080;\n        \
+                access_log logs/a.log main;\n        limit_req zone=a;\n        return 200 $section;\n    }\n}\n";
+    let findings = judge(text, &options());
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+}
+
+#[test]
+fn an_unknown_module_may_know_any_directive() {
+    let findings =
+        judge("load_module modules/ngx_http_of_ours_module.so;\nevents {}\nhttp {\n    ours on;\n}\n", &options());
+    let headings: Vec<_> = findings.iter().map(heading).collect();
+    assert_eq!(headings, ["unknown-module 4:5 unknown directive \"ours\", which an unknown module may know"]);
+}
+
+#[test]
+fn an_allowed_directive_is_taken_with_all_that_is_in_it() {
+    let options = Options { allowed_directives: vec!["ours".to_owned()], ..options() };
+    assert_eq!(judge("events {}\nhttp { ours a b { whatever; } }\n", &options), []);
+}
+
+#[test]
+fn files_that_include_each_other_end() {
+    let files = [("nginx.conf", "events {}\ninclude a.conf;\n"), ("a.conf", "\ninclude nginx.conf;\n")];
+    let headings: Vec<_> = judge_files(&files, &options()).iter().map(heading).collect();
+    assert_eq!(headings, ["include-cycle 2:9 \"/etc/nginx/nginx.conf\" includes itself"]);
+}
+
+#[test]
+fn a_directory_cannot_be_included() {
+    let files = [("nginx.conf", "events {}\ninclude conf.d;\n"), ("conf.d/a.conf", "")];
+    let headings: Vec<_> = judge_files(&files, &options()).iter().map(heading).collect();
+    assert_eq!(headings, ["included-directory 2:9 pread() \"/etc/nginx/conf.d\" failed (21: Is a directory)"]);
+}
+
+#[test]
+fn included_files_come_in_the_order_of_their_names() {
+    let main = "events {}\nhttp { include conf.d/*.conf; include none/*.conf; }\n";
+    let files = [
+        ("nginx.conf", main),
+        ("conf.d/b.conf", "b on;"),
+        ("conf.d/a.conf", "a on;"),
+        ("conf.d/.hidden.conf", "h on;"),
+        ("conf.d/c.txt", "c on;"),
+    ];
+    let messages: Vec<_> = judge_files(&files, &options()).into_iter().map(|finding| finding.message).collect();
+    assert_eq!(messages, ["unknown directive \"a\"", "unknown directive \"b\""]);
+}
+
+#[test]
+fn a_long_word_or_comment_does_not_fit_the_buffer() {
+    let long = "x".repeat(5000);
+    for (text, expected) in [
+        (format!("#{long}\n"), "parameter-too-long 1:1 too long parameter \"#xxxxxxxxx...\" started"),
+        (format!("user {long};\n"), "parameter-too-long 1:6 too long parameter \"xxxxxxxxxx...\" started"),
+        (
+            format!("user '{long}';\n"),
+            "parameter-too-long 1:7 too long parameter, probably missing terminating \"'\" character",
+        ),
+    ] {
+        assert_eq!(heading(&judge(&text, &options())[0]), expected);
+    }
+}
+
+#[test]
+fn blocks_are_not_followed_for_ever() {
+    let text = format!("events {{}}\nhttp {{ server {{ {} }} }}\n", "location / { ".repeat(1000) + &"}".repeat(1000));
+    let findings = judge(&text, &options());
+    assert_eq!(findings[0].code, codes::NESTING_TOO_DEEP);
+}
+
+#[test]
+fn there_is_an_end_of_findings() {
+    let findings = judge(&"nonsense;\n".repeat(5000), &options());
+    let last = findings.last().unwrap();
+    assert_eq!((last.code, last.severity), (codes::TOO_MANY_FINDINGS, Severity::Note));
+    assert!(findings.len() < 1100);
+}
+
+#[test]
+fn newer_releases_know_more_and_warn_of_more() {
+    let text = "events {}\nhttp {\n    server { listen 18443 quic; http2 on; return 200; }\n    server { listen 18080 http2; }\n    \
+                server { listen 18080; }\n}\n";
+    assert_eq!(judge(text, &options())[0].message, "invalid parameter \"quic\"");
+    let newest = judge(text, &Options::default());
+    let found: Vec<_> = newest.iter().map(|finding| (finding.severity, heading(finding))).collect();
+    assert_eq!(
+        found,
+        [
+            (
+                Severity::Warning,
+                "deprecated-directive 4:27 the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead".to_owned()
+            ),
+            (Severity::Warning, "protocol-options-redefined 5:14 protocol options redefined for 0.0.0.0:18080".to_owned()),
+            (
+                Severity::Error,
+                "no-certificate 3:12 no \"ssl_certificate\" is defined for the \"listen ... quic\" directive".to_owned()
+            ),
+        ]
+    );
+}
