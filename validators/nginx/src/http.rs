@@ -13,6 +13,8 @@ pub(crate) mod pass;
 pub(crate) mod rewrite;
 pub(crate) mod server;
 
+use foldhash::HashMap;
+
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -37,6 +39,7 @@ pub(crate) struct Http<'s> {
     pub(crate) charsets: charset::Charsets<'s>,
     pub(crate) caches: cache::Caches,
     pub(crate) types: core::Types,
+    pub(crate) referers: HashMap<BlockId, access::Referers>,
 }
 
 impl Http<'_> {

@@ -6,8 +6,9 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::hash_keys::HashKeys;
-use crate::problem::Outcome;
+use crate::directives::Contexts;
+use crate::hash_keys::{HashKeys, Refused};
+use crate::problem::{Outcome, Problem, Spot};
 use crate::url::{self, Cidr};
 use crate::{main_conf, maps};
 
@@ -34,35 +35,69 @@ pub(crate) fn real_ip_header<'s>(checker: &mut Checker<'s>, directive: &Directiv
     checker.once(directive, block)
 }
 
-pub(crate) fn valid_referers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    let mut keys = HashKeys::default();
-    let earlier: Vec<_> = checker.blocks[block].all(directive.known).unwrap_or_default().to_vec();
-    for line in &earlier {
-        for (at, _) in line.arguments() {
-            // What was wrong with it has been said when it was read.
-            let _ = referer(checker, line, at, &mut keys);
-        }
-    }
-    for at in 1..=directive.count() {
-        referer(checker, directive, at, &mut keys)?;
-    }
-    checker.blocks[block].add(directive);
-    Ok(())
+/// The referers that a block takes.
+#[derive(Debug, Default)]
+pub(crate) struct Referers {
+    keys: HashKeys,
+    any: bool,
+    none_or_blocked: bool,
+    server_names: bool,
 }
 
-fn referer<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, at: usize, keys: &mut HashKeys) -> Outcome {
+pub(crate) fn valid_referers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let mut referers = checker.http.referers.remove(&block).unwrap_or_default();
+    let judged = (1..=directive.count()).try_for_each(|at| referer(checker, directive, at, &mut referers));
+    checker.http.referers.insert(block, referers);
+    judged
+}
+
+fn referer<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, at: usize, referers: &mut Referers) -> Outcome {
     let word = directive.word(at);
     let text = directive.text(at);
     match word {
-        b"" => directive.refuse(at, codes::INVALID_REFERER, format!("invalid referer \"{text}\"")),
-        b"none" | b"blocked" | b"server_names" => Ok(()),
-        b"~" => directive.refuse(at, codes::INVALID_REFERER, format!("empty regex in \"{text}\"")),
-        [b'~', pattern @ ..] => checker.plain_regex(directive, at, pattern, true).map(|_| ()),
+        b"" => return directive.refuse(at, codes::INVALID_REFERER, format!("invalid referer \"{text}\"")),
+        b"none" | b"blocked" => referers.none_or_blocked = true,
+        b"server_names" => referers.server_names = true,
+        b"~" => return directive.refuse(at, codes::INVALID_REFERER, format!("empty regex in \"{text}\"")),
+        [b'~', pattern @ ..] => drop(checker.plain_regex(directive, at, pattern, true)?),
         _ => {
             let host = word.split(|byte| *byte == b'/').next().unwrap_or_default();
-            maps::host_key(directive, at, host, keys, true)
+            maps::host_key(directive, at, host, &mut referers.keys, true)?;
+            referers.any = true;
         }
     }
+    Ok(())
+}
+
+/// Adds the names of a block's server to its referers: `ngx_http_referer_merge_conf()`.
+pub(crate) fn merge_referers(checker: &mut Checker<'_>, block: BlockId, end: Spot) -> Outcome {
+    let Some(mut referers) = checker.http.referers.remove(&block) else { return Ok(()) };
+    let mut server = block;
+    while checker.blocks[server].context != Contexts::SERVER {
+        let Some(parent) = checker.blocks[server].parent else { return Ok(()) };
+        server = parent;
+    }
+    // They were opened one after another, so that their blocks are sorted.
+    let servers = &checker.http.servers;
+    let found = servers.binary_search_by_key(&server, |known| known.block).map(|at| &servers[at].names);
+    for (name, _) in found.into_iter().flatten().filter(|_| referers.server_names) {
+        let text = String::from_utf8_lossy(name);
+        let message = match referers.keys.add(name, true) {
+            Ok(()) => {
+                referers.any = true;
+                continue;
+            }
+            Err(Refused::Declined) => format!("invalid hostname or wildcard \"{text}\""),
+            Err(Refused::Busy) => format!("conflicting parameter \"{text}\""),
+        };
+        return Err(Box::new(Problem::error(codes::INVALID_REFERER, message, end)));
+    }
+    if referers.none_or_blocked && !referers.any {
+        let message = "the \"none\" or \"blocked\" referers are specified in the \"valid_referers\" directive without any \
+                       valid referer";
+        return Err(Box::new(Problem::error(codes::INVALID_REFERER, message, end)));
+    }
+    Ok(())
 }
 
 /// The browsers that nginx can tell the version of.

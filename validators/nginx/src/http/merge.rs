@@ -8,7 +8,7 @@ use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::http::charset;
+use crate::http::{access, charset};
 use crate::problem::{Outcome, Problem, Spot};
 use crate::{script, ssl, upstream, value, zones};
 
@@ -65,12 +65,15 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
         servers.iter().try_for_each(|server| header_buffers(checker, *server, end))?;
     }
     upstream::finish(&checker.http.upstreams)?;
-    if checker.uses(|name| name.starts_with(b"ssl")) {
-        servers.iter().try_for_each(|server| ssl::http_server(checker, *server))?;
-    }
     // In nginx's order: each server, and then the locations in it, whatever their depth.
     let merged = |at: &BlockId| checker.blocks[*at].context.intersects(MERGED);
     let blocks: Vec<BlockId> = (0..checker.blocks.len()).filter(merged).collect();
+    if checker.uses(|name| name == b"valid_referers") {
+        blocks.iter().try_for_each(|block| access::merge_referers(checker, *block, end))?;
+    }
+    if checker.uses(|name| name.starts_with(b"ssl")) {
+        servers.iter().try_for_each(|server| ssl::http_server(checker, *server))?;
+    }
     for family in &FAMILIES {
         passing(checker, &blocks, family, end)?;
         scripts(checker, block, &blocks, family, end)?;
