@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use reload_gate_contract::{Absent, Cause, Files, Finding, Place, Severity};
 
@@ -33,6 +33,9 @@ const DEPTH: usize = 128;
 
 /// How many files may be included, each time counted: an end to files that include each other ever more often.
 const INCLUDES: usize = 50_000;
+
+/// How many bytes may be included, each time counted.
+const INCLUDED: usize = 512 << 20;
 
 /// How many findings are enough.
 const FINDINGS: usize = 1_000;
@@ -63,10 +66,13 @@ pub(crate) struct Checker<'s> {
     /// Something is unknown that may define what else is used: a file or a module.
     pub(crate) incomplete: bool,
     pub(crate) errors: usize,
+    /// The values of directives that may be repeated with others, each with its block.
+    values: HashSet<(BlockId, &'static str, Vec<u8>)>,
     findings: Vec<Finding>,
     rows: HashMap<&'s [u8], Rows>,
     reading: Vec<usize>,
     includes: usize,
+    included: usize,
     depth: usize,
 }
 
@@ -95,10 +101,12 @@ impl<'s> Checker<'s> {
             regexes: Regexes::default(),
             incomplete: false,
             errors: 0,
+            values: HashSet::new(),
             findings: vec![],
             rows: HashMap::new(),
             reading: vec![],
             includes: 0,
+            included: 0,
             depth: 0,
         }
     }
@@ -384,9 +392,10 @@ impl<'s> Checker<'s> {
             return directive.refuse(1, codes::INCLUDE_CYCLE, format!("\"{path}\" includes itself"));
         }
         self.includes += 1;
-        if self.includes > INCLUDES || self.reading.len() >= DEPTH {
+        self.included += self.sources.file(file).tree.text().len();
+        if self.includes > INCLUDES || self.included > INCLUDED || self.reading.len() >= DEPTH {
             self.includes = INCLUDES;
-            return directive.refuse(1, codes::INCLUDE_CYCLE, format!("more than {INCLUDES} files are included"));
+            return directive.refuse(1, codes::INCLUDE_CYCLE, "too many files are included, or too often");
         }
         self.file(file, reading);
         Ok(())
@@ -429,6 +438,16 @@ impl<'s> Checker<'s> {
         }
         self.blocks[block].set(directive);
         Ok(())
+    }
+
+    /// Whether a value of a directive comes for the first time in its block.
+    pub(crate) fn is_new(&mut self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
+        self.values.insert((block, directive.known, value.to_vec()))
+    }
+
+    /// Whether a value of a directive has come before in its block.
+    pub(crate) fn has_value(&self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
+        self.values.contains(&(block, directive.known, value.to_vec()))
     }
 
     /// The setting of a directive that holds in a block: its own, or that of the nearest block around it.

@@ -48,10 +48,10 @@ pub const ENTRY_PARAMETERS: Code = Code::new("entry-parameters");
 pub const HASH_BUCKET_SIZE: Code = Code::new("hash-bucket-size");
 /// A host name that no resolver could know.
 pub const HOST_NOT_FOUND: Code = Code::new("host-not-found");
-/// What is included is a directory.
-pub const INCLUDED_DIRECTORY: Code = Code::new("included-directory");
 /// A file includes itself, or too many files are included.
 pub const INCLUDE_CYCLE: Code = Code::new("include-cycle");
+/// What is included is a directory.
+pub const INCLUDED_DIRECTORY: Code = Code::new("included-directory");
 /// Two directives cannot be used together.
 pub const INCOMPATIBLE_DIRECTIVES: Code = Code::new("incompatible-directives");
 /// Two parameters cannot be used together.
@@ -130,10 +130,6 @@ pub const MISSING_INCLUDE: Code = Code::new("missing-include");
 pub const MISSING_PARAMETER: Code = Code::new("missing-parameter");
 /// Blocks within blocks, deeper than this checker goes.
 pub const NESTING_TOO_DEEP: Code = Code::new("nesting-too-deep");
-/// A directive that cannot stand in this block.
-pub const NOT_ALLOWED_HERE: Code = Code::new("not-allowed-here");
-/// A directive has a block where it should end with `;`.
-pub const NOT_TERMINATED: Code = Code::new("not-terminated");
 /// A mail server without `auth_http`.
 pub const NO_AUTH_HTTP: Code = Code::new("no-auth-http");
 /// A cache without a key.
@@ -154,6 +150,10 @@ pub const NO_OPENING_BRACE: Code = Code::new("no-opening-brace");
 pub const NO_PORT_IN_UPSTREAM: Code = Code::new("no-port-in-upstream");
 /// An upstream is to be verified, but nothing says against what.
 pub const NO_TRUSTED_CERTIFICATE: Code = Code::new("no-trusted-certificate");
+/// A directive that cannot stand in this block.
+pub const NOT_ALLOWED_HERE: Code = Code::new("not-allowed-here");
+/// A directive has a block where it should end with `;`.
+pub const NOT_TERMINATED: Code = Code::new("not-terminated");
 /// A number or size beyond what the directive takes.
 pub const OUT_OF_BOUNDS: Code = Code::new("out-of-bounds");
 /// Ranges of a `geo` that overlap in part.
@@ -228,8 +228,8 @@ pub const ALL: &[Code] = &[
     ENTRY_PARAMETERS,
     HASH_BUCKET_SIZE,
     HOST_NOT_FOUND,
-    INCLUDED_DIRECTORY,
     INCLUDE_CYCLE,
+    INCLUDED_DIRECTORY,
     INCOMPATIBLE_DIRECTIVES,
     INCOMPATIBLE_PARAMETERS,
     INVALID_ADDRESS,
@@ -269,8 +269,6 @@ pub const ALL: &[Code] = &[
     MISSING_INCLUDE,
     MISSING_PARAMETER,
     NESTING_TOO_DEEP,
-    NOT_ALLOWED_HERE,
-    NOT_TERMINATED,
     NO_AUTH_HTTP,
     NO_CACHE_KEY,
     NO_CERTIFICATE,
@@ -281,6 +279,8 @@ pub const ALL: &[Code] = &[
     NO_OPENING_BRACE,
     NO_PORT_IN_UPSTREAM,
     NO_TRUSTED_CERTIFICATE,
+    NOT_ALLOWED_HERE,
+    NOT_TERMINATED,
     OUT_OF_BOUNDS,
     OVERLAPPING_RANGE,
     PARAMETER_TOO_LONG,

@@ -81,9 +81,15 @@ pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Ou
     if checker.incomplete {
         return Ok(());
     }
+    /// How many are worth to be reported, and to be compared with all others.
+    const REPORTED: usize = 100;
+    const COMPARED: usize = 20;
     let variables = checker.variables(block);
-    let unknown: Vec<_> =
-        variables.unknown().map(|(name, spot)| (variables.nearest(name), name.clone(), *spot)).collect();
+    let unknown = variables.unknown().take(REPORTED).enumerate().map(|(at, (name, spot))| {
+        let near = if at < COMPARED { variables.nearest(name) } else { None };
+        (near, name.clone(), *spot)
+    });
+    let unknown: Vec<_> = unknown.collect();
     for (near, name, spot) in unknown {
         let message = format!("unknown \"{}\" variable", String::from_utf8_lossy(&name));
         let problem = Problem::error(codes::UNKNOWN_VARIABLE, message, spot);
@@ -101,7 +107,12 @@ fn compare_names(checker: &mut Checker<'_>) -> Outcome {
     let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
     let names =
         |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
-    let shared: Vec<(String, Vec<Name>)> =
-        checker.http.ports.shared().map(|(address, servers_there)| (address, names(servers_there))).collect();
+    let shared = checker.http.ports.shared().map(|(address, servers_there)| (address, names(servers_there)));
+    let mut left = server_names::MOST;
+    let within = |(_, names): &(String, Vec<Name>)| {
+        left = left.saturating_sub(names.len());
+        left > 0
+    };
+    let shared: Vec<_> = shared.take_while(within).collect();
     shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }

@@ -96,24 +96,15 @@ pub(crate) fn limit_req<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
     let Some(zone) = zone else {
         return directive.refuse(0, codes::MISSING_PARAMETER, "\"limit_req\" must have \"zone\" parameter");
     };
-    twice(checker, directive, block, &zone)?;
-    checker.blocks[block].add(directive);
-    Ok(())
+    twice(checker, directive, block, &zone)
 }
 
-/// Whether a zone is limited twice in a block.
-fn twice(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, zone: &[u8]) -> Outcome {
-    let zone_of = |other: &Directive<'_>| match directive.known {
-        "limit_req" => {
-            let named = other.arguments().filter_map(|(_, word)| word.strip_prefix(b"zone=")).last();
-            named.is_some_and(|name| name == zone)
-        }
-        _ => other.word(1) == zone,
-    };
-    if checker.blocks[block].all(directive.known).unwrap_or_default().iter().any(zone_of) {
-        return directive.refuse_directive(1, codes::DUPLICATE_DIRECTIVE, "is duplicate");
+/// Refuses to limit a zone twice in a block.
+fn twice<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, zone: &[u8]) -> Outcome {
+    if checker.is_new(directive, block, zone) {
+        return Ok(());
     }
-    Ok(())
+    directive.refuse_directive(1, codes::DUPLICATE_DIRECTIVE, "is duplicate")
 }
 
 pub(crate) fn limit_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
@@ -130,6 +121,5 @@ pub(crate) fn limit_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
             return directive.refuse(2, codes::INVALID_NUMBER, message);
         }
     }
-    checker.blocks[block].add(directive);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Logs: `error_log` (`src/core/ngx_log.c`), `access_log` and `log_format` of http and stream
 //! (`src/http/modules/ngx_http_log_module.c`), and the syslog that both may go to (`src/core/ngx_syslog.c`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::block::BlockId;
 use crate::checker::Checker;
@@ -50,7 +50,9 @@ const SEVERITIES: [&[u8]; 8] = [b"emerg", b"alert", b"crit", b"error", b"warn", 
 /// The log formats of one protocol, and the parameters of its buffered logs.
 #[derive(Debug, Default)]
 pub(crate) struct LogFormats {
-    names: Vec<Vec<u8>>,
+    names: HashSet<Vec<u8>>,
+    /// The same in lower case: a log names its format in any case.
+    folded: HashSet<Vec<u8>>,
     buffered: HashMap<Vec<u8>, (i64, i64, i64)>,
 }
 
@@ -153,11 +155,12 @@ pub(crate) fn log_format<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     let formats = formats(checker, block);
     let name = directive.word(1);
     let built_in = !stream && name == b"combined";
-    if built_in || formats.names.iter().any(|known| known == name) {
+    if built_in || formats.names.contains(name) {
         let message = format!("duplicate \"log_format\" name \"{}\"", directive.text(1));
         return directive.refuse(1, codes::DUPLICATE_LOG_FORMAT, message);
     }
-    formats.names.push(name.to_vec());
+    formats.names.insert(name.to_vec());
+    formats.folded.insert(name.to_ascii_lowercase());
     let mut first = 2;
     if let Some(escape) = directive.word(2).strip_prefix(b"escape=") {
         if ![&b"json"[..], b"none", b"default"].contains(&escape) {
@@ -252,9 +255,8 @@ fn format_of_log(checker: &mut Checker<'_>, directive: &Directive<'_>, block: Bl
         return directive.refuse(0, codes::MISSING_PARAMETER, "log format is not specified");
     }
     let name = if directive.count() < 2 { b"combined" } else { directive.word(2) };
-    let known = |known: &Vec<u8>| known.eq_ignore_ascii_case(name);
     if checker.incomplete
-        || formats(checker, block).names.iter().any(known)
+        || formats(checker, block).folded.contains(&name.to_ascii_lowercase())
         || (!stream && name.eq_ignore_ascii_case(b"combined"))
     {
         return Ok(());

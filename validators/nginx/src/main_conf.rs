@@ -1,7 +1,7 @@
 //! Directives outside `http`, `stream` and `mail`: `src/core/nginx.c`, `src/event/ngx_event.c`,
 //! `src/core/ngx_thread_pool.c`; and the checks that come when everything is read, `ngx_init_cycle()`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::Options;
 use crate::block::BlockId;
@@ -17,7 +17,7 @@ use crate::value;
 pub(crate) struct MainConf<'s> {
     /// A module was loaded that nobody here knows: it may bring along any directive.
     pub(crate) unknown_module: bool,
-    pub(crate) thread_pools: Vec<ThreadPool>,
+    pub(crate) thread_pools: ThreadPools,
     /// `worker_connections`, and where it is set.
     connections: Option<(i64, Directive<'s>)>,
     loaded: HashSet<String>,
@@ -27,8 +27,15 @@ pub(crate) struct MainConf<'s> {
     build: Build,
 }
 
+/// The pools of threads, in the order in which they were first named.
+#[derive(Default)]
+pub(crate) struct ThreadPools {
+    all: Vec<ThreadPool>,
+    by_name: HashMap<Vec<u8>, usize>,
+}
+
 /// A pool of threads, named by `thread_pool` or by `aio`.
-pub(crate) struct ThreadPool {
+struct ThreadPool {
     name: Vec<u8>,
     defined: bool,
     spot: Spot,
@@ -38,7 +45,7 @@ impl MainConf<'_> {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             unknown_module: false,
-            thread_pools: vec![],
+            thread_pools: ThreadPools::default(),
             connections: None,
             loaded: options.modules.iter().map(|module| shared_object(module).to_owned()).collect(),
             has_events: false,
@@ -130,7 +137,7 @@ pub(crate) fn worker_cpu_affinity<'s>(checker: &mut Checker<'s>, directive: &Dir
 
 pub(crate) fn thread_pool<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
     let index = use_thread_pool(checker, directive, 1, directive.word(1));
-    if checker.main.thread_pools[index].defined {
+    if checker.main.thread_pools.all[index].defined {
         let message = format!("duplicate thread pool \"{}\"", directive.text(1));
         return directive.refuse(1, codes::DUPLICATE_THREAD_POOL, message);
     }
@@ -151,18 +158,17 @@ pub(crate) fn thread_pool<'s>(checker: &mut Checker<'s>, directive: &Directive<'
         let message = "\"thread_pool\" must have \"threads\" parameter";
         return directive.refuse(0, codes::MISSING_PARAMETER, message);
     }
-    checker.main.thread_pools[index].defined = true;
+    checker.main.thread_pools.all[index].defined = true;
     Ok(())
 }
 
 /// Names a pool of threads, which must be defined somewhere: `ngx_thread_pool_add()`.
 pub(crate) fn use_thread_pool(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, name: &[u8]) -> usize {
     let pools = &mut checker.main.thread_pools;
-    if let Some(index) = pools.iter().position(|pool| pool.name == name) {
-        return index;
-    }
-    pools.push(ThreadPool { name: name.to_vec(), defined: false, spot: directive.spot(at) });
-    pools.len() - 1
+    *pools.by_name.entry(name.to_vec()).or_insert_with(|| {
+        pools.all.push(ThreadPool { name: name.to_vec(), defined: false, spot: directive.spot(at) });
+        pools.all.len() - 1
+    })
 }
 
 pub(crate) fn include<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
@@ -282,7 +288,7 @@ impl Checker<'_> {
 
     fn init_thread_pools(&self) -> Outcome {
         let undefined = |pool: &&ThreadPool| !pool.defined && pool.name != b"default";
-        match self.main.thread_pools.iter().find(undefined) {
+        match self.main.thread_pools.all.iter().find(undefined) {
             Some(pool) if !self.incomplete => {
                 let message = format!("unknown thread pool \"{}\"", String::from_utf8_lossy(&pool.name));
                 Err(Box::new(Problem::error(codes::UNKNOWN_THREAD_POOL, message, pool.spot)))

@@ -12,6 +12,9 @@ use crate::value;
 /// A name of a server that is no regular expression, and where it stands.
 pub(crate) type Name = (Vec<u8>, Spot);
 
+/// How many names are compared at most, each at every address of its server.
+pub(crate) const MOST: usize = 5_000_000;
+
 /// Reads the directive `server_name`.
 pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<Vec<Name>> {
     checker.blocks[block].add(directive);

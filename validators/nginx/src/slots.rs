@@ -77,24 +77,16 @@ pub(crate) fn enumeration<'s>(
 }
 
 fn bitmask<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, words: &[&str]) -> Outcome {
-    let mut seen: Vec<&[u8]> = vec![];
-    for earlier in checker.blocks[block].all(directive.known).unwrap_or_default() {
-        let given =
-            |word: &&&str| earlier.arguments().any(|(_, argument)| word.as_bytes().eq_ignore_ascii_case(argument));
-        seen.extend(words.iter().filter(given).map(|word| word.as_bytes()));
-    }
     for (at, argument) in directive.arguments() {
         let Some(word) = words.iter().find(|word| word.as_bytes().eq_ignore_ascii_case(argument)) else {
             return Err(invalid_word(directive, at, words));
         };
-        if seen.contains(&word.as_bytes()) {
+        if !checker.is_new(directive, block, word.as_bytes()) {
             let message = format!("duplicate value \"{}\"", directive.text(at));
             checker.warn(*directive.problem(at, codes::DUPLICATE_VALUE, message));
         }
-        seen.push(word.as_bytes());
     }
     checker.blocks[block].set(directive);
-    checker.blocks[block].add(directive);
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Upstreams of http and stream: `src/http/ngx_http_upstream.c`, the balancing methods, and what becomes of the hosts
 //! which `proxy_pass` and its like name.
 
+use foldhash::{HashMap, HashSet};
+
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -36,19 +38,27 @@ pub(crate) struct Upstream<'s> {
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams<'s> {
     pub(crate) all: Vec<Upstream<'s>>,
-    by_host: foldhash::HashMap<Vec<u8>, Vec<usize>>,
+    by_host: HashMap<Vec<u8>, Known>,
     /// The block that is being read.
     open: usize,
 }
 
-impl<'s> Upstreams<'s> {
-    fn named(&self, host: &[u8]) -> impl Iterator<Item = usize> + use<'_, 's> {
-        self.by_host.get(&host.to_ascii_lowercase()).into_iter().flatten().copied()
-    }
+/// What is known of a host, in lower case.
+#[derive(Debug, Default)]
+struct Known {
+    /// There is a block `upstream` of that name.
+    defined: bool,
+    ports: HashSet<u16>,
+    indices: Vec<usize>,
+}
 
+impl<'s> Upstreams<'s> {
     fn push(&mut self, upstream: Upstream<'s>) -> usize {
         let index = self.all.len();
-        self.by_host.entry(upstream.host.to_ascii_lowercase()).or_default().push(index);
+        let known = self.by_host.entry(upstream.host.to_ascii_lowercase()).or_default();
+        known.defined |= upstream.defined.is_some();
+        known.ports.insert(upstream.port);
+        known.indices.push(index);
         self.all.push(upstream);
         index
     }
@@ -80,8 +90,8 @@ pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 
 fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: bool) -> Outcome<usize> {
     let host = directive.word(1);
-    let known: Vec<_> = upstreams.named(host).collect();
-    for index in known {
+    let mut of_host = upstreams.by_host.get_mut(&host.to_ascii_lowercase());
+    for index in of_host.as_ref().map_or_else(Vec::new, |known| known.indices.clone()) {
         let known = &mut upstreams.all[index];
         if known.defined.is_some() {
             let message = format!("duplicate upstream \"{}\"", directive.text(1));
@@ -93,6 +103,9 @@ fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: 
         }
         if stream && known.port != 0 {
             continue;
+        }
+        if let Some(of_host) = &mut of_host {
+            of_host.defined = true;
         }
         known.defined = Some(*directive);
         known.port = 0;
@@ -129,16 +142,16 @@ pub(crate) fn refer<'s, 'd>(
     })?;
     let stream = is_stream(checker, block);
     let upstreams = upstreams(checker, block);
-    let known: Vec<_> = upstreams.named(url.host).collect();
-    for index in known {
-        let known = &upstreams.all[index];
-        if known.defined.is_some() && !url.no_port {
+    let host = url.host.to_ascii_lowercase();
+    if let Some(known) = upstreams.by_host.get(&host) {
+        if known.defined && !url.no_port {
             let host = String::from_utf8_lossy(url.host);
             let message = format!("upstream \"{host}\" may not have port {}", url.port);
             return directive.refuse(at, codes::UPSTREAM_WITH_PORT, message);
         }
         // stream tells a host without a port from one with it, http does not.
-        if known.port == url.port || (!stream && (known.port == 0 || url.port == 0)) {
+        let any_port = known.ports.contains(&0) || url.port == 0;
+        if known.defined || known.ports.contains(&url.port) || (!stream && any_port) {
             return Ok(url);
         }
     }

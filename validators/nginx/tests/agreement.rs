@@ -19,7 +19,8 @@ const ACCEPTED: [(&str, &str); 2] = [
     ("streams.conf", include_str!("../../../fixtures/nginx/accepted/streams.conf")),
 ];
 
-const FINDINGS: &str = include_str!("../../../fixtures/nginx/findings.txt");
+/// The page whose examples are configurations with one fault each.
+const FINDINGS: &str = include_str!("../../../docs/findings.md");
 
 /// How many mutants are made of each kind.
 const MUTANTS: u64 = 80;
@@ -222,8 +223,8 @@ fn nginx_agrees() {
     if nginx.modules.len() < 2 && nginx.build == Build::Debian {
         eprintln!("skipped in part: install libnginx-mod-stream and libnginx-mod-mail");
     }
-    let findings: Vec<&str> =
-        FINDINGS.split("=== ").skip(1).filter_map(|entry| entry.split_once('\n')).map(|(_, text)| text).collect();
+    let examples = FINDINGS.split("```nginx\n").skip(1);
+    let findings: Vec<&str> = examples.filter_map(|rest| rest.split_once("```")).map(|(text, _)| text).collect();
     let mut counts = BTreeMap::<&str, Count>::new();
     for (name, text) in ACCEPTED {
         let found = nginx.theirs(text.as_bytes());

@@ -1,27 +1,7 @@
-//! Each finding, found: its code, its place and its words.
-
-use std::collections::BTreeSet;
+//! Findings that need more than a small configuration; `tests/documented.rs` has the others.
 
 use reload_gate_contract::{Finding, MemoryFiles, Severity};
 use reload_gate_nginx::{Build, Options, Version, check, codes};
-
-/// Configurations with a heading each: `=== code line:column message`.
-const TABLE: &str = include_str!("../../../fixtures/nginx/findings.txt");
-
-/// Those whose finding is no error of the configuration, or needs more than one file or a text of some length.
-const ELSEWHERE: [&str; 11] = [
-    "included-directory",
-    "include-cycle",
-    "missing-certificate",
-    "missing-engine",
-    "missing-file",
-    "missing-include",
-    "nesting-too-deep",
-    "parameter-too-long",
-    "protocol-options-redefined",
-    "too-many-findings",
-    "unknown-module",
-];
 
 const MAIN: &str = "/etc/nginx/nginx.conf";
 
@@ -43,31 +23,6 @@ fn judge_files(files: &[(&str, &str)], options: &Options) -> Vec<Finding> {
 fn heading(finding: &Finding) -> String {
     let place = finding.place.as_ref().and_then(|place| Some(format!("{}:{}", place.line?, place.column?)));
     format!("{} {} {}", finding.code, place.unwrap_or_default(), finding.message)
-}
-
-/// The table's entries: heading and text.
-fn entries() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE.split("=== ").skip(1).map(|entry| entry.split_once('\n').expect("a heading is a line"))
-}
-
-#[test]
-fn each_configuration_has_its_finding_where_nginx_has_it() {
-    for (expected, text) in entries() {
-        let code = expected.split(' ').next().unwrap();
-        // A module that the configuration loads is not loaded beforehand.
-        let mut options = options();
-        options.modules.retain(|module| !text.contains(module.as_str()));
-        let findings = judge(text, &options);
-        let found = findings.iter().find(|finding| finding.code.as_str() == code);
-        assert_eq!(found.map(heading).as_deref(), Some(expected), "of {findings:#?} in\n{text}");
-    }
-}
-
-#[test]
-fn there_is_an_example_of_each_code() {
-    let here: BTreeSet<_> = entries().map(|(heading, _)| heading.split(' ').next().unwrap()).chain(ELSEWHERE).collect();
-    let all: BTreeSet<_> = codes::ALL.iter().map(|code| code.as_str()).collect();
-    assert_eq!(here, all);
 }
 
 #[test]

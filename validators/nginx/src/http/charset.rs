@@ -1,5 +1,7 @@
 //! Character sets (`src/http/modules/ngx_http_charset_filter_module.c`).
 
+use foldhash::HashSet;
+
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -10,10 +12,16 @@ use crate::value;
 /// The tables between character sets, and which of them are needed.
 #[derive(Debug, Default)]
 pub(crate) struct Charsets<'s> {
-    /// Each from and to, in lower case.
-    tables: Vec<(Vec<u8>, Vec<u8>)>,
-    /// What the servers and locations recode, from and to, with the directive that says so.
-    recodes: Vec<(Vec<u8>, Vec<u8>, Directive<'s>)>,
+    /// Between which two names, in lower case and sorted.
+    tables: HashSet<[Vec<u8>; 2]>,
+    /// What the servers and locations recode, with the directives that say so.
+    recodes: Vec<(Directive<'s>, Directive<'s>)>,
+    recoded: HashSet<[Vec<u8>; 2]>,
+}
+
+/// Two names as they are kept: a table works both ways.
+fn pair(one: Vec<u8>, other: Vec<u8>) -> [Vec<u8>; 2] {
+    if one < other { [one, other] } else { [other, one] }
 }
 
 fn lower(directive: &Directive<'_>, at: usize) -> Vec<u8> {
@@ -36,13 +44,11 @@ pub(crate) fn charset_map<'s>(checker: &mut Checker<'s>, directive: &Directive<'
         let message = format!("\"charset_map\" between the same charsets \"{one}\" and \"{two}\"");
         return directive.refuse(2, codes::INVALID_CHARSET, message);
     }
-    let same = |(a, b): &(Vec<u8>, Vec<u8>)| (*a == from && *b == to) || (*a == to && *b == from);
-    if checker.http.charsets.tables.iter().any(same) {
+    let utf8 = to == b"utf-8";
+    if !checker.http.charsets.tables.insert(pair(from, to)) {
         let message = format!("duplicate \"charset_map\" between \"{one}\" and \"{two}\"");
         return directive.refuse(2, codes::INVALID_CHARSET, message);
     }
-    let utf8 = to == b"utf-8";
-    checker.http.charsets.tables.push((from, to));
     checker.entries(directive, false, |_, entry| entry_of_map(entry, utf8));
     Ok(())
 }
@@ -71,20 +77,19 @@ pub(crate) fn merge(checker: &mut Checker<'_>, block: BlockId) {
     }
     let (source, target) = (lower(&from, 1), lower(&to, 1));
     let charsets = &mut checker.http.charsets;
-    if source != target && !charsets.recodes.iter().any(|(a, b, _)| *a == source && *b == target) {
-        charsets.recodes.push((source, target, to));
+    if source != target && charsets.recoded.insert([source, target]) {
+        charsets.recodes.push((from, to));
     }
 }
 
 /// Looks for a table for everything that is recoded.
 pub(crate) fn finish(checker: &Checker<'_>) -> Outcome {
     let charsets = &checker.http.charsets;
-    for (from, to, directive) in &charsets.recodes {
-        let between = |(a, b): &(Vec<u8>, Vec<u8>)| (a == from && b == to) || (a == to && b == from);
-        if !checker.incomplete && !charsets.tables.iter().any(between) {
-            let (from, to) = (String::from_utf8_lossy(from), String::from_utf8_lossy(to));
-            let message = format!("no \"charset_map\" between the charsets \"{from}\" and \"{to}\"");
-            return Err(Box::new(Problem::error(codes::INVALID_CHARSET, message, directive.exact(1))));
+    for (from, to) in &charsets.recodes {
+        if !checker.incomplete && !charsets.tables.contains(&pair(lower(from, 1), lower(to, 1))) {
+            let message =
+                format!("no \"charset_map\" between the charsets \"{}\" and \"{}\"", from.text(1), to.text(1));
+            return Err(Box::new(Problem::error(codes::INVALID_CHARSET, message, to.exact(1))));
         }
     }
     Ok(())

@@ -43,7 +43,7 @@ pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 pub(crate) fn mirror<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let earlier = checker.blocks[block].all("mirror").unwrap_or_default();
     let off = |line: &Directive<'_>| line.word(1) == b"off";
-    if (off(directive) && !earlier.is_empty()) || earlier.iter().any(off) {
+    if (off(directive) && !earlier.is_empty()) || earlier.first().is_some_and(off) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     checker.blocks[block].add(directive);

@@ -201,23 +201,19 @@ pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
 /// Lists of MIME types, such as `gzip_types`: `ngx_http_types_slot()`.
 pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let default: &[u8] = if directive.known == "xslt_types" { b"text/xml" } else { b"text/html" };
-    let mut seen = std::collections::HashSet::from([default.to_vec()]);
-    for earlier in checker.blocks[block].all(directive.known).unwrap_or_default() {
-        if earlier.arguments().any(|(_, word)| word == b"*") {
-            return Ok(());
-        }
-        seen.extend(earlier.arguments().map(|(_, word)| word.to_ascii_lowercase()));
+    if checker.has_value(directive, block, b"*") {
+        return Ok(());
     }
+    checker.is_new(directive, block, default);
     for (at, word) in directive.arguments() {
-        if word == b"*" {
-            break;
-        }
-        if !seen.insert(word.to_ascii_lowercase()) {
+        if !checker.is_new(directive, block, &word.to_ascii_lowercase()) {
             let message = format!("duplicate MIME type \"{}\"", directive.text(at).to_ascii_lowercase());
             checker.warn(*directive.problem(at, codes::DUPLICATE_VALUE, message));
         }
+        if word == b"*" {
+            break;
+        }
     }
-    checker.blocks[block].add(directive);
     Ok(())
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn bind<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let earlier = checker.blocks[block].all("proxy_redirect").unwrap_or_default();
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
-    if earlier.iter().any(&off) || (off(directive) && !earlier.is_empty()) {
+    if earlier.first().is_some_and(&off) || (off(directive) && !earlier.is_empty()) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     checker.blocks[block].add(directive);
@@ -126,7 +126,7 @@ fn default_redirect(checker: &Checker<'_>, directive: &Directive<'_>, block: Blo
 pub(crate) fn cookies<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let earlier = checker.blocks[block].all(directive.known).unwrap_or_default();
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
-    if earlier.iter().any(&off) || (off(directive) && !earlier.is_empty()) {
+    if earlier.first().is_some_and(&off) || (off(directive) && !earlier.is_empty()) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     if directive.count() == 1 && !off(directive) {
