@@ -95,7 +95,7 @@ impl Parser<'_> {
         let from = self.at;
         self.at = self.text[from..].iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |end| from + end);
         self.read(self.at, None);
-        self.tree.token(Kind::Comment, from, self.at);
+        self.tree.comment(from, self.at);
     }
 
     fn word(&mut self, first: u8) {

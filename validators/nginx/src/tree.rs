@@ -79,8 +79,6 @@ pub struct Node {
     closed: u32,
     /// It ends with a terminator, which is the token `last`.
     terminated: bool,
-    /// There are comments between its words.
-    commented: bool,
 }
 
 impl Node {
@@ -124,8 +122,9 @@ pub struct Word<'t> {
 #[derive(Clone, Debug)]
 pub struct Tree<'t> {
     text: Cow<'t, [u8]>,
-    /// All tokens but spaces.
+    /// All tokens but spaces and comments, so that the words of a directive are next to each other.
     tokens: Vec<Token>,
+    comments: Vec<Token>,
     nodes: Vec<Node>,
     /// What the words with escapes in them mean, by the index of their tokens.
     unescaped: Vec<(u32, Box<[u8]>)>,
@@ -135,10 +134,10 @@ pub struct Tree<'t> {
 
 impl<'t> Tree<'t> {
     pub(crate) fn new(text: Cow<'t, [u8]>, built: Builder) -> Self {
-        let Builder { tokens, nodes, .. } = built;
+        let Builder { tokens, comments, nodes, .. } = built;
         let escaped = tokens.iter().enumerate().filter(|(_, token)| token.escaped);
         let unescaped = escaped.map(|(at, token)| (offset(at), unescape(&text[inside(&text, *token)]))).collect();
-        Self { text, tokens, nodes, unescaped, lines: OnceLock::new() }
+        Self { text, tokens, comments, nodes, unescaped, lines: OnceLock::new() }
     }
 
     /// The text, as it was given.
@@ -151,8 +150,14 @@ impl<'t> Tree<'t> {
     pub fn tokens(&self) -> impl Iterator<Item = Token> {
         let space = |start, end| Token { kind: Kind::Space, start, end, escaped: false };
         let end = space(offset(self.text.len()), offset(self.text.len()));
+        let (mut tokens, mut comments) = (self.tokens.iter().peekable(), self.comments.iter().peekable());
+        let visible = std::iter::from_fn(move || match (tokens.peek(), comments.peek()) {
+            (Some(token), Some(comment)) if comment.start < token.start => comments.next(),
+            (Some(_), _) => tokens.next(),
+            (None, _) => comments.next(),
+        });
         let mut at = 0;
-        self.tokens.iter().copied().chain([end]).flat_map(move |token| {
+        visible.copied().chain([end]).flat_map(move |token| {
             let before = space(at, token.start);
             at = token.end;
             [before, token].into_iter().filter(|token| token.start < token.end)
@@ -174,37 +179,24 @@ impl<'t> Tree<'t> {
     /// The number of words of a directive, its name included; a syntax error has none.
     #[must_use]
     pub fn count(&self, node: usize) -> usize {
-        let node = &self.nodes[node];
-        match node.kind {
-            NodeKind::Error(_) => 0,
-            _ if node.commented => self.words_of(node).count(),
-            _ => self.range(node).len(),
-        }
+        self.range(node).len()
     }
 
     /// A word of a directive: 0 is its name.
     #[must_use]
     pub fn word(&self, node: usize, at: usize) -> Option<Word<'_>> {
-        let node = &self.nodes[node];
-        match node.kind {
-            NodeKind::Error(_) => None,
-            _ if node.commented => self.words_of(node).nth(at),
-            _ => self.range(node).nth(at).map(|token| self.value(token)),
-        }
+        self.range(node).nth(at).map(|token| self.value(token))
     }
 
     /// The words of a directive, its name first; a syntax error has none.
     pub fn words(&self, node: usize) -> impl Iterator<Item = Word<'_>> {
-        (0..self.count(node)).filter_map(move |at| self.word(node, at))
+        self.range(node).map(|token| self.value(token))
     }
 
-    /// The tokens of a directive before its terminator.
-    fn range(&self, node: &Node) -> Range<usize> {
-        node.first as usize..node.last as usize
-    }
-
-    fn words_of(&self, node: &Node) -> impl Iterator<Item = Word<'_>> {
-        self.range(node).filter(|token| self.tokens[*token].kind == Kind::Word).map(|token| self.value(token))
+    /// The words of a directive among the tokens.
+    fn range(&self, node: usize) -> Range<usize> {
+        let Node { kind, first, last, .. } = self.nodes[node];
+        if matches!(kind, NodeKind::Error(_)) { 0..0 } else { first as usize..last as usize }
     }
 
     fn value(&self, at: usize) -> Word<'_> {
@@ -287,6 +279,7 @@ pub(crate) fn offset(at: usize) -> u32 {
 #[derive(Default)]
 pub(crate) struct Builder {
     pub(crate) tokens: Vec<Token>,
+    pub(crate) comments: Vec<Token>,
     pub(crate) nodes: Vec<Node>,
     open: Vec<usize>,
 }
@@ -294,11 +287,17 @@ pub(crate) struct Builder {
 impl Builder {
     /// Room for the tokens and nodes of a text of that length, if it is one as people write them.
     pub(crate) fn with_room(length: usize) -> Self {
-        Self { tokens: Vec::with_capacity(length / 12), nodes: Vec::with_capacity(length / 45), open: vec![] }
+        let (tokens, nodes) = (Vec::with_capacity(length / 12), Vec::with_capacity(length / 45));
+        Self { tokens, nodes, ..Self::default() }
     }
 
     pub(crate) fn token(&mut self, kind: Kind, start: usize, end: usize) {
         self.tokens.push(Token { kind, start: offset(start), end: offset(end), escaped: false });
+    }
+
+    pub(crate) fn comment(&mut self, start: usize, end: usize) {
+        let (start, end) = (offset(start), offset(end));
+        self.comments.push(Token { kind: Kind::Comment, start, end, escaped: false });
     }
 
     /// A word; `escaped` if a backslash in it stands for something else.
@@ -316,7 +315,6 @@ impl Builder {
             end: next,
             closed: u32::MAX,
             terminated: false,
-            commented: false,
         });
     }
 
@@ -327,8 +325,7 @@ impl Builder {
             self.open.push(self.nodes.len());
         }
         let end = offset(self.nodes.len() + 1);
-        let commented = self.tokens[first..].iter().any(|token| token.kind == Kind::Comment);
-        self.nodes.push(Node { kind, first: offset(first), last, end, closed: u32::MAX, terminated, commented });
+        self.nodes.push(Node { kind, first: offset(first), last, end, closed: u32::MAX, terminated });
     }
 
     /// Closes the innermost block with the last token; false if none is open.

@@ -8,6 +8,7 @@ use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
 use crate::directives::Contexts;
+use crate::hash_keys::Bucket;
 use crate::http::{access, charset};
 use crate::problem::{Outcome, Problem, Spot};
 use crate::{script, ssl, upstream, value, zones};
@@ -20,6 +21,8 @@ struct Family {
     tls: Option<&'static str>,
     /// Headers or parameters.
     list: &'static str,
+    /// Where nginx keeps their names.
+    hash: &'static str,
     buffers: &'static str,
     buffer_size: &'static str,
     busy_buffers_size: &'static str,
@@ -31,12 +34,13 @@ struct Family {
 }
 
 macro_rules! family {
-    ($module:literal, $list:literal, $tls:expr) => {
+    ($module:literal, $list:literal, $hash:literal, $tls:expr) => {
         Family {
             module: $module,
             pass: concat!($module, "_pass"),
             tls: $tls,
             list: concat!($module, "_", $list),
+            hash: concat!($module, "_", $hash, "_hash"),
             buffers: concat!($module, "_buffers"),
             buffer_size: concat!($module, "_buffer_size"),
             busy_buffers_size: concat!($module, "_busy_buffers_size"),
@@ -50,11 +54,11 @@ macro_rules! family {
 }
 
 const FAMILIES: [Family; 5] = [
-    family!("proxy", "set_header", Some("https://")),
-    family!("fastcgi", "param", None),
-    family!("uwsgi", "param", Some("suwsgi://")),
-    family!("scgi", "param", None),
-    family!("grpc", "set_header", Some("grpcs://")),
+    family!("proxy", "set_header", "headers", Some("https://")),
+    family!("fastcgi", "param", "params", None),
+    family!("uwsgi", "param", "params", Some("suwsgi://")),
+    family!("scgi", "param", "params", None),
+    family!("grpc", "set_header", "headers", Some("grpcs://")),
 ];
 
 /// All merge steps of `http`. What is wrong is reported at its `}`, where nginx reports it.
@@ -214,14 +218,25 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
     for block in blocks {
         let mut around = std::iter::successors(Some(*block), |at| checker.blocks[*at].parent);
         let owner = around.find(|at| checker.blocks[*at].all(family.list).is_some());
-        owners.extend(owner.filter(|owner| seen.insert(*owner)));
+        owners.extend(owner.filter(|owner| seen.insert(*owner)).map(|owner| (owner, *block)));
     }
-    for owner in owners {
+    for (owner, block) in owners {
+        let size = checker.effective(block, "proxy_headers_hash_bucket_size").filter(|_| family.module == "proxy");
+        let bucket = Bucket::new(family.hash, size.and_then(|set| value::number(set.word(1))));
         let lines = checker.blocks[owner].all(family.list).map_or(0, <[_]>::len);
         for at in 0..lines {
             let line = checker.blocks[owner].all(family.list).map(|lines| lines[at]);
             if let Some(line) = line.filter(|line| line.count() >= 2) {
                 checker.compile_at(line.word(2), line.exact(2), end, http)?;
+                // Of the parameters only those are kept in a hash which replace a header.
+                let key = if family.hash.ends_with("params_hash") {
+                    line.word(1).strip_prefix(b"HTTP_")
+                } else {
+                    Some(line.word(1))
+                };
+                if let Some(complaint) = key.and_then(|key| bucket.complaint(key)) {
+                    return line.refuse(1, codes::HASH_BUCKET_SIZE, complaint);
+                }
             }
         }
     }
