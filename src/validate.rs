@@ -3,6 +3,7 @@
 //! A verdict is a value. Findings of the configuration reject it; obstacles around it (a checker that is missing, killed or
 //! out of time, a host name that did not resolve) leave it open.
 
+mod builtin;
 mod command;
 mod layout;
 mod place;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
+pub use builtin::Builtin;
 pub use command::{Check, Patterns};
 pub use layout::{Layout, Part};
 pub use place::RootChoice;
@@ -20,7 +22,7 @@ use crate::target::{Hindrance, Selector};
 use crate::tree::Tree;
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
-const MISSING_FILE: Code = Code::new("missing-file");
+const MISSING_REQUIRED: Code = Code::new("missing-required-file");
 const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
 
 /// What the validators said of one content.
@@ -46,7 +48,7 @@ impl Judgement {
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The validators, asked in this order until one does not accept.
-    pub checks: Vec<Check>,
+    pub validators: Vec<Validator>,
     /// The files without which a configuration is wrong, by their names.
     pub required: Vec<PathBuf>,
     /// Where commands run.
@@ -57,6 +59,35 @@ pub struct Plan {
     pub main: Main,
     /// Whether to judge here when there is no target; if not, the target is waited for.
     pub without_target: bool,
+}
+
+/// One validator.
+#[derive(Clone, Debug)]
+pub enum Validator {
+    /// One that is built in.
+    Builtin(Builtin),
+    /// A command.
+    Command(Check),
+}
+
+impl Validator {
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Builtin(builtin) => builtin.name(),
+            Self::Command(check) => &check.name,
+        }
+    }
+
+    /// The same in a sentence, where a command is marked as such.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        match self {
+            Self::Builtin(builtin) => builtin.name().to_owned(),
+            Self::Command(check) => format!("`{}`", check.name),
+        }
+    }
 }
 
 /// The file that a program is told to read.
@@ -82,11 +113,12 @@ impl Plan {
         judgement.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
         let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
         judgement.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
-        if judgement.verdict() == Verdict::Accepted && !self.checks.is_empty() {
+        if judgement.verdict() == Verdict::Accepted && !self.validators.is_empty() {
             let place = place::find(self.root, selector, self.without_target)?;
-            let case = Case { layout, place: &place, main: &main, timeout: self.timeout };
+            let (root, timeout) = (self.root, self.timeout);
+            let case = Case { tree, layout, place: &place, root, main: &main, timeout };
             let asked = self.ask(&case, &mut judgement.findings).await;
-            judgement.by = Some(format!("judged by {}, {}", asked.join(", "), place.describe()));
+            judgement.by = Some(format!("judged by {}", asked.join(", ")));
         }
         judgement.duration = started.elapsed();
         Ok(judgement)
@@ -94,23 +126,20 @@ impl Plan {
 
     async fn ask(&self, case: &Case<'_>, findings: &mut Vec<Finding>) -> Vec<String> {
         let mut asked = Vec::new();
-        for check in &self.checks {
-            asked.push(format!("`{}`", check.name));
-            let found = check.run(case).await;
+        for validator in &self.validators {
+            let (by, found) = match validator {
+                Validator::Builtin(builtin) => (builtin.name().to_owned(), builtin.run(case)),
+                Validator::Command(check) => check.run(case).await,
+            };
+            asked.push(by);
             let verdict = Verdict::of(&found);
-            let source = |finding| Finding { source: Some(check.name.clone()), ..case.layout.show(finding) };
+            let source = |finding| Finding { source: Some(validator.name().to_owned()), ..case.layout.show(finding) };
             findings.extend(found.into_iter().map(source));
             if verdict != Verdict::Accepted {
                 break;
             }
         }
         asked
-    }
-
-    /// The names of the validators.
-    #[must_use]
-    pub fn describe(&self) -> Vec<String> {
-        self.checks.iter().map(|check| check.name.clone()).collect()
     }
 }
 
@@ -119,13 +148,17 @@ fn missing(file: &Path, tree: &Tree) -> Option<Finding> {
     let there = tree.keys().any(|name| name == file || name.ends_with(file));
     let message = format!("`{}` is missing", file.display());
     let help = "it was required with `--require`; put it back, or require it no longer";
-    (!there).then(|| Finding::error(MISSING_FILE, message).at(Position::file(file.display().to_string())).help(help))
+    (!there)
+        .then(|| Finding::error(MISSING_REQUIRED, message).at(Position::file(file.display().to_string())).help(help))
 }
 
 /// What a validator is asked.
 struct Case<'a> {
+    tree: &'a Tree,
     layout: &'a Layout,
     place: &'a place::Place,
+    /// Where commands run, by the user's word.
+    root: RootChoice,
     /// The file to begin with, by its name in the tree.
     main: &'a Result<PathBuf, Box<Finding>>,
     timeout: Duration,

@@ -109,13 +109,15 @@ fn pure_modules_do_nothing() {
 
 #[test]
 fn validators_are_pure_crates_without_dependencies_on_the_product() {
-    for name in ["contract", "nginx"] {
+    // Those which an outside crate may be used for: hashing, PCRE2, and the nearest name.
+    for (name, may) in [("contract", &[][..]), ("nginx", &["foldhash", "pcre2", "reload-gate-contract", "strsim"])] {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("validators").join(name).join("Cargo.toml");
         let text = std::fs::read_to_string(&manifest).expect("it is there");
         let dependencies = text.split("[dependencies]").nth(1).unwrap_or_default();
         let names: Vec<_> = dependencies.lines().take_while(|line| !line.starts_with('[')).collect();
         let others = names.iter().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim());
-        let wrong: Vec<_> = others.filter(|name| *name != "reload-gate-contract").collect();
+        let wrong: Vec<_> =
+            others.filter(|name| !may.contains(name) && !name.is_empty() && !name.starts_with('#')).collect();
         assert!(wrong.is_empty(), "{name}: {wrong:?}");
     }
 }

@@ -9,6 +9,8 @@ mod support;
 
 /// The walls between the modules, as data.
 mod architecture;
+/// The bundled nginx checker at the gate of a real nginx.
+mod bundled;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The pages agree with the program.

@@ -308,7 +308,7 @@ fn what_lost_its_files_is_held_back() {
     gate.wait_for("unverified");
     std::fs::remove_file(watch.join("a")).expect("it is there");
     let rejected = gate.wait_for("rejected");
-    assert_eq!(rejected["findings"][0]["code"], "missing-file", "{rejected}");
+    assert_eq!(rejected["findings"][0]["code"], "missing-required-file", "{rejected}");
     write("a");
     gate.wait_for("recovered");
     ["b", "c", "d"].iter().for_each(|name| std::fs::remove_file(watch.join(name)).expect("it is there"));

@@ -29,6 +29,7 @@ pub(super) struct RawCheck {
     pub(super) name: Option<Said>,
     pub(super) running: Option<Words>,
     pub(super) beside: Vec<Said>,
+    pub(super) otherwise: Option<Said>,
     pub(super) options: Vec<Said>,
     pub(super) unset: Vec<Said>,
     pub(super) findings: Vec<Said>,
@@ -68,6 +69,10 @@ impl Layer {
     pub(super) fn text(&self, name: &str) -> Option<&Said> {
         self.values.get(name).and_then(|values| values.last())
     }
+
+    pub(super) fn list(&self, name: &str) -> &[Said] {
+        self.values.get(name).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Layers {
@@ -101,9 +106,9 @@ impl Layers {
 
 impl RawCheck {
     fn line(said: Said) -> Self {
-        let (name, running) = (None, None);
+        let (name, running, otherwise) = (None, None, None);
         let [beside, options, unset, findings, transient] = [const { Vec::new() }; 5];
-        Self { command: Words::Line(said), name, running, beside, options, unset, findings, transient }
+        Self { command: Words::Line(said), name, running, beside, otherwise, options, unset, findings, transient }
     }
 }
 
@@ -299,7 +304,8 @@ fn checks(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Ve
     items.into_iter().filter_map(|item| check(item, origin, mistakes)).collect()
 }
 
-const CHECK_KEYS: [&str; 8] = ["command", "name", "running", "beside", "options", "unset", "findings", "transient"];
+const CHECK_KEYS: [&str; 9] =
+    ["command", "name", "running", "beside", "otherwise", "options", "unset", "findings", "transient"];
 
 fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
     let here = origin(node.line, node.column);
@@ -311,12 +317,13 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
             return None;
         }
     };
-    let (mut name, mut command, mut running) = (None, None, None);
+    let (mut name, mut command, mut running, mut otherwise) = (None, None, None, None);
     let [mut beside, mut options, mut unset, mut findings, mut transient] = [const { Vec::new() }; 5];
     for (key, value) in entries {
         let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
         match &key.value {
             Value::Text(text) if text == "name" => name = list("name").pop(),
+            Value::Text(text) if text == "otherwise" => otherwise = list("otherwise").pop(),
             Value::Text(text) if text == "beside" => beside = list("beside"),
             Value::Text(text) if text == "options" => options = list("options"),
             Value::Text(text) if text == "unset" => unset = list("unset"),
@@ -335,7 +342,7 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
     if command.is_none() {
         mistakes.push(Mistake::new(here, "this validator has no `command`"));
     }
-    Some(RawCheck { command: command?, name, running, beside, options, unset, findings, transient })
+    Some(RawCheck { command: command?, name, running, beside, otherwise, options, unset, findings, transient })
 }
 
 fn words(

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use regex::Regex;
+use reload_gate_nginx::Version;
 
 use super::layer::{Layers, RawCheck, Said, Words};
 use super::preset::{Preset, presets};
@@ -15,7 +16,7 @@ use crate::reload::Means;
 use crate::report::log;
 use crate::snapshot::{Limits, Source};
 use crate::target::{Selector, Signal};
-use crate::validate::{Check, Main, Patterns, Plan, RootChoice};
+use crate::validate::{Builtin, Check, Main, Patterns, Plan, RootChoice, Validator};
 use crate::verify::Demand;
 
 type Mistakes<'a> = &'a mut Vec<Mistake>;
@@ -39,7 +40,7 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     let means = means(&layers, &selector, observe, mistakes);
     let demand = demand(&layers, &selector, mistakes);
     let plan = Plan {
-        checks: checks(&layers, mistakes),
+        validators: validators(&layers, mistakes),
         // What is staged lies in the gate's own root.
         root: match root(&layers, mistakes) {
             RootChoice::Auto if stage.is_some() => RootChoice::Local,
@@ -279,12 +280,26 @@ fn root(layers: &Layers, mistakes: Mistakes<'_>) -> RootChoice {
     }
 }
 
-fn checks(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<Check> {
-    let Some(layer) = layers.speaking_of(&["validate"]) else { return Vec::new() };
-    layer.checks.iter().flatten().map(|raw| check(raw, mistakes)).collect()
+fn validators(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<Validator> {
+    let Some(layer) = layers.speaking_of(&["builtin", "validate"]) else { return Vec::new() };
+    let version = nginx_version(layers, mistakes);
+    // The cheaper ones first.
+    let builtins: Vec<_> = layer.list("builtin").iter().filter_map(|said| builtin(said, version, mistakes)).collect();
+    let commands: Vec<_> = layer.checks.iter().flatten().map(|raw| check(raw, version, mistakes)).collect();
+    builtins.into_iter().map(Validator::Builtin).chain(commands.into_iter().map(Validator::Command)).collect()
 }
 
-fn check(raw: &RawCheck, mistakes: Mistakes<'_>) -> Check {
+fn builtin(said: &Said, version: Option<Version>, mistakes: Mistakes<'_>) -> Option<Builtin> {
+    one_word(said, &Builtin::NAMES, mistakes).map(|_| Builtin::Nginx(version))
+}
+
+fn nginx_version(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Version> {
+    let said = layers.text("nginx-version")?;
+    let version = said.value.parse::<Version>();
+    version.map_err(|error| mistakes.push(Mistake::new(said.origin.clone(), error.to_string()))).ok()
+}
+
+fn check(raw: &RawCheck, version: Option<Version>, mistakes: Mistakes<'_>) -> Check {
     let command = words(&raw.command, mistakes);
     let patterns =
         |said: &[Said], mistakes: Mistakes<'_>| said.iter().filter_map(|said| pattern(said, mistakes)).collect();
@@ -292,6 +307,7 @@ fn check(raw: &RawCheck, mistakes: Mistakes<'_>) -> Check {
         name: raw.name.as_ref().map_or_else(|| shell_words::join(&command), |said| said.value.clone()),
         running: raw.running.as_ref().map(|running| words(running, mistakes)),
         beside: values(&raw.beside),
+        otherwise: raw.otherwise.as_ref().and_then(|said| builtin(said, version, mistakes)),
         options: values(&raw.options),
         unset: values(&raw.unset),
         patterns: Patterns {

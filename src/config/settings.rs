@@ -84,6 +84,13 @@ pub const SETTINGS: &[Setting] = &[
         JUDGE,
         "A command that judges, run without a shell; `{config}` and `{dir}` are replaced",
     ),
+    setting("builtin", Many("NAME"), JUDGE, "A validator that is built in: nginx"),
+    setting(
+        "nginx-version",
+        One("VERSION"),
+        JUDGE,
+        "Whose rules the bundled nginx checker goes by [default: the running one's, or the newest stable]",
+    ),
     setting("root", One("ROOT"), JUDGE, "Where commands run: auto, local or target [default: auto]"),
     setting("timeout", One("DURATION"), JUDGE, "How long each validator may take [default: 30s]"),
     setting("process", One("NAME"), TARGET, "The command name of the process"),

@@ -77,6 +77,11 @@ fn numbered(text: &str) -> String {
     text.lines().enumerate().map(|(index, line)| format!("{:3}  {line}\n", index + 1)).collect()
 }
 
+/// Who judges.
+fn names(gate: &GateConfig) -> Vec<String> {
+    gate.plan.validators.iter().map(|validator| validator.name().to_owned()).collect()
+}
+
 #[test]
 fn a_file_tells_every_mistake_with_its_place() {
     let text = "\
@@ -229,7 +234,7 @@ fn who_chooses_another_means_hides_the_whole_choice_below() {
     let file = "gates: [{watch: /a, reload-url: 'http://x/', process: app, validate: [a, b], verify-url: 'http://y/'}]";
     let said = Said { flags: &[("signal", "HUP"), ("validate", "c")], file: Some(file), ..Said::default() };
     let gate = said.gate();
-    assert_eq!((gate.means.describe(), gate.plan.describe()), ("SIGHUP".into(), vec!["c".to_owned()]));
+    assert_eq!((gate.means.describe(), names(&gate)), ("SIGHUP".into(), vec!["c".to_owned()]));
     assert_eq!(gate.demand.describe(), "GET http://y/");
     // Lists are one value: the paths of a lower layer are not added.
     let said = Said { variables: &[("RELOAD_GATE_WATCH", "/b\n\n /c \n")], file: Some(file), ..Said::default() };
@@ -242,7 +247,7 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
     let legacy: &[(&str, &str)] = &[("FILE", "/etc/nginx/nginx.conf"), ("PROCESS", "nginx"), ("SIGNAL", "HUP")];
     let gate = Said { variables: legacy, ..Said::default() }.gate();
     assert_eq!((gate.name.as_str(), gate.means.describe().as_str()), ("nginx", "SIGHUP"));
-    assert_eq!(gate.plan.describe(), ["nginx -t"], "the process implies the preset");
+    assert_eq!(names(&gate), ["nginx -t"], "the process implies the preset");
     assert_eq!(gate.plan.main, Main::Usual("nginx.conf".into()));
     let path = PathBuf::from("/etc/nginx/nginx.conf");
     assert_eq!(gate.sources, [Source { path: path.clone(), mount: path, whole_volume: true }]);
@@ -312,6 +317,8 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
         ("require", "r.conf"),
         ("max-shrink", "50"),
         ("validate", "check {config}"),
+        ("builtin", "nginx"),
+        ("nginx-version", "1.10.0"),
         ("root", "local"),
         ("timeout", "9s"),
         ("process", "p"),
@@ -389,14 +396,14 @@ fn every_preset_is_a_whole_program() {
     for preset in presets() {
         let gate = of_flags(&[("app", preset.name), ("watch", "/a")]);
         assert_eq!(gate.name, preset.name);
-        assert!(!gate.selector.is_empty() && !gate.plan.checks.is_empty() && gate.policy.reload, "{gate:?}");
+        assert!(!gate.selector.is_empty() && !gate.plan.validators.is_empty() && gate.policy.reload, "{gate:?}");
         assert_eq!(gate.plan.main, Main::Usual(preset.files[0].clone().into()));
         assert_eq!(gate.demand.describe(), "a new generation of workers");
         assert!(!preset.about.is_empty() && preset.text.contains(&preset.about));
         let implied = of_flags(&[("process", preset.name), ("watch", "/a")]);
         assert_eq!(format!("{gate:?}"), format!("{implied:?}"), "its process implies it");
         let none = of_flags(&[("app", "none"), ("process", preset.name), ("watch", "/a"), ("signal", "HUP")]);
-        assert!(none.plan.checks.is_empty(), "`none` turns that off");
+        assert!(none.plan.validators.is_empty(), "`none` turns that off");
     }
 }
 

@@ -9,6 +9,7 @@ use crate::proc;
 use crate::reload::Means;
 use crate::report::{Event, Kind};
 use crate::target::Target;
+use crate::validate::Validator;
 
 /// What is to be said at the start: what the gate will do, and what will never work.
 pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event> {
@@ -33,7 +34,7 @@ pub(super) fn about_target(config: &GateConfig, target: &Target) -> Vec<Event> {
 
 fn started(config: &GateConfig) -> String {
     let watched: Vec<_> = config.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
-    let judges: Vec<_> = config.plan.checks.iter().map(|check| format!("`{}`", check.name)).collect();
+    let judges: Vec<_> = config.plan.validators.iter().map(Validator::quoted).collect();
     let judged = match judges.as_slice() {
         [] => "accepted whatever it says (no validator is configured)".to_owned(),
         judges => format!("judged by {} ({})", judges.join(", "), config.plan.root.describe()),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
-use super::Case;
 use super::place::Place;
+use super::{Builtin, Case};
 use crate::exec::{self, Command, End, Finished, NotStarted};
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
@@ -40,6 +40,8 @@ pub struct Check {
     pub beside: Vec<String>,
     /// The variables of a running target's environment that say something to the target alone.
     pub unset: Vec<String>,
+    /// Who judges where the privileges for this command are missing.
+    pub otherwise: Option<Builtin>,
     /// What its output means.
     pub patterns: Patterns,
 }
@@ -54,7 +56,24 @@ pub struct Patterns {
 }
 
 impl Check {
-    pub(super) async fn run(&self, case: &Case<'_>) -> Vec<Finding> {
+    /// Who judged, and what was found.
+    pub(super) async fn run(&self, case: &Case<'_>) -> (String, Vec<Finding>) {
+        let mut findings = self.ask(case).await;
+        if let Some(otherwise) = &self.otherwise
+            && findings.iter().any(|finding| finding.code == ROOT_NOT_ENTERED)
+        {
+            for finding in &mut findings {
+                // What would keep the configuration out is now only worth knowing.
+                finding.severity = Severity::Note;
+                finding.message = format!("{} judges, since {}", otherwise.name(), finding.message);
+            }
+            findings.extend(otherwise.run(case));
+            return (otherwise.name().to_owned(), findings);
+        }
+        (format!("`{}`, {}", self.name, case.place.describe()), findings)
+    }
+
+    async fn ask(&self, case: &Case<'_>) -> Vec<Finding> {
         let words = match self.words(case) {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
@@ -172,7 +191,7 @@ fn fill(word: &str, case: &Case<'_>) -> Result<OsString, Box<Finding>> {
 /// The words of a command line that begin with one of `wanted`, with their values. A program that shows its command line as
 /// one word (nginx: `nginx: master process nginx -c FILE`) is taken at its word: it has been split at spaces, and a value
 /// goes on until the next option.
-fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
+pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
     let one_word = cmdline.len() == 1;
     let shown = cmdline.iter().map(String::as_str);
     let words: Vec<&str> = if one_word { shown.flat_map(|word| word.split(' ')).collect() } else { shown.collect() };

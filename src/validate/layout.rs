@@ -52,16 +52,34 @@ impl Layout {
 
     /// Where the file of that name is, for the application or for the gate.
     pub(super) fn path_of(&self, name: &Path, for_application: bool) -> PathBuf {
+        self.locate(name, |part| if for_application { &part.there } else { &part.here })
+    }
+
+    fn locate(&self, name: &Path, root: impl Fn(&Part) -> &PathBuf) -> PathBuf {
         let inside = self.0.iter().filter_map(|part| Some((part, name.strip_prefix(&part.prefix).ok()?)));
         // The longest prefix is that of the mount on top.
         match inside.min_by_key(|(_, rest)| rest.components().count()) {
             Some((part, rest)) if rest.components().all(|step| matches!(step, Component::Normal(_))) => {
-                let root = if for_application { &part.there } else { &part.here };
+                let root = root(part);
                 // Joined with nothing a path would end in a slash.
                 if rest.as_os_str().is_empty() { root.clone() } else { root.join(rest) }
             }
             _ => name.into(),
         }
+    }
+
+    /// The path under which the application will know the file of that name.
+    pub(super) fn shown(&self, name: &Path) -> PathBuf {
+        self.locate(name, |part| part.live.as_ref().unwrap_or(&part.there))
+    }
+
+    /// The name in the tree of what the application will know as `path`, whether it is there or not; `None` if that is no part of it.
+    pub(super) fn name_of(&self, path: &Path) -> Option<PathBuf> {
+        let inside = |part: &Part| {
+            let rest = path.strip_prefix(part.live.as_ref().unwrap_or(&part.there)).ok()?;
+            Some(if rest.as_os_str().is_empty() { part.prefix.clone() } else { part.prefix.join(rest) })
+        };
+        self.0.iter().filter_map(inside).max_by_key(|name| name.components().count())
     }
 
     /// Whether it is a candidate that lies beside what is live.

@@ -31,6 +31,7 @@ fn source(path: &Path) -> Source {
 fn check(words: &[&str]) -> Check {
     Check {
         beside: Vec::new(),
+        otherwise: None,
         name: words[0].into(),
         command: words.iter().map(|word| (*word).to_owned()).collect(),
         running: None,
@@ -48,7 +49,14 @@ fn printing(output: &str, code: i32) -> Check {
 
 fn plan(checks: Vec<Check>) -> Plan {
     let timeout = Duration::from_secs(20);
-    Plan { checks, required: Vec::new(), root: RootChoice::Auto, timeout, main: Main::Only, without_target: true }
+    Plan {
+        validators: checks.into_iter().map(Validator::Command).collect(),
+        required: Vec::new(),
+        root: RootChoice::Auto,
+        timeout,
+        main: Main::Only,
+        without_target: true,
+    }
 }
 
 #[track_caller]

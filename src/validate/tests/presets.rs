@@ -15,7 +15,10 @@ fn of(app: &str) -> Check {
         directory: "/".into(),
         terminal: false,
     };
-    config::load(&outside).expect("it is valid").gates.remove(0).plan.checks.remove(0)
+    match config::load(&outside).expect("it is valid").gates.remove(0).plan.validators.remove(0) {
+        Validator::Command(check) => check,
+        Validator::Builtin(builtin) => panic!("a command is wanted: {builtin:?}"),
+    }
 }
 
 #[track_caller]

@@ -1,0 +1,176 @@
+//! The validators that are built in: they need no program and no privilege. IO: reads what the application sees beside the tree.
+
+use std::borrow::Cow;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use reload_gate_contract::{Absent, Files, Finding};
+use reload_gate_nginx::{Options, Version};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::{Case, Layout, RootChoice};
+use crate::tree::Tree;
+
+/// Where nginx looks for its configuration if nobody says otherwise, in the packages and images of Debian and nginx.org.
+const NGINX_CONF: &str = "/etc/nginx/nginx.conf";
+/// A file beside the tree that is larger is not looked at.
+const LARGEST: u64 = 16 << 20;
+
+/// A bundled validator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// Judges as `nginx -t` of that version would; as that of the running one, or the newest stable, if none is said.
+    Nginx(Option<Version>),
+}
+
+impl Builtin {
+    /// The names of all bundled validators.
+    pub const NAMES: [&str; 1] = ["nginx"];
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nginx(_) => "the bundled nginx checker",
+        }
+    }
+
+    pub(super) fn run(&self, case: &Case<'_>) -> Vec<Finding> {
+        let Self::Nginx(version) = self;
+        let own = case.place.cmdline();
+        let said = |option: &str| super::command::options(&own, &[option.to_owned()]).into_iter().nth(1);
+        let view = View { tree: case.tree, layout: case.layout, beyond: root(case) };
+        let main = match (said("-c"), case.main) {
+            (Some(main), _) if main.starts_with('/') => main,
+            (_, Ok(name)) => case.layout.shown(name).to_string_lossy().into_owned(),
+            // The sources may be a part of it, such as `conf.d`, which it includes.
+            (_, Err(_)) if view.read(NGINX_CONF).is_ok() => NGINX_CONF.to_owned(),
+            (_, Err(finding)) => return vec![Finding::clone(finding)],
+        };
+        let options = Options {
+            version: version.or_else(|| running(case)).unwrap_or_default(),
+            prefix: said("-p"),
+            ..Options::default()
+        };
+        reload_gate_nginx::check(&main, &view, &options)
+    }
+}
+
+/// The version of the nginx that runs, which is a string of its program (`NGINX_VER` in `src/core/nginx.h`).
+fn running(case: &Case<'_>) -> Option<Version> {
+    const MARK: &[u8] = b"nginx/1.";
+    let mut program = Vec::new();
+    let file = std::fs::File::open(format!("/proc/{}/exe", case.place.target.as_ref()?.pid())).ok()?;
+    file.take(LARGEST).read_to_end(&mut program).ok()?;
+    let at = program.windows(MARK.len()).position(|window| window == MARK)? + MARK.len() - 2;
+    let version = program[at..].split(|byte| !byte.is_ascii_digit() && *byte != b'.').next()?;
+    std::str::from_utf8(version).ok()?.parse().ok()
+}
+
+/// The root in which files beside the tree are looked for; `None` if nobody can say.
+fn root(case: &Case<'_>) -> Option<OwnedFd> {
+    let path = match (&case.place.target, case.root) {
+        (Some(target), _) => format!("/proc/{}/root", target.pid()),
+        (None, RootChoice::Local) => "/".into(),
+        (None, _) => return None,
+    };
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// The files as the application will see them: the candidate in its place, and around it what is there already.
+struct View<'a> {
+    tree: &'a Tree,
+    layout: &'a Layout,
+    beyond: Option<OwnedFd>,
+}
+
+impl View<'_> {
+    fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Absent> {
+        let root = self.beyond.as_ref().ok_or(Absent::Unknown)?;
+        // Links lead where they lead for the application (openat2(2)); a FIFO does not hold anybody up.
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Ok(file) => Ok(file),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Absent::Missing),
+            Err(_) => Err(Absent::Unknown),
+        }
+    }
+}
+
+impl Files for View<'_> {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
+        if let Some(name) = self.layout.name_of(Path::new(path)) {
+            let inside = |(other, _): (&PathBuf, _)| other.starts_with(&name);
+            let absent = || {
+                if self.tree.range(name.clone()..).next().is_some_and(inside) {
+                    Absent::Directory
+                } else {
+                    Absent::Missing
+                }
+            };
+            return self.tree.get(&name).map(|content| Cow::Borrowed(content.as_slice())).ok_or_else(absent);
+        }
+        let file = self.open(path, OFlags::RDONLY)?;
+        let stat = rustix::fs::fstat(&file).map_err(|_| Absent::Unknown)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Err(Absent::Directory),
+            FileType::RegularFile => {
+                let mut content = Vec::new();
+                let read = std::fs::File::from(file).take(LARGEST).read_to_end(&mut content);
+                read.map(|_| Cow::Owned(content)).map_err(|_| Absent::Unknown)
+            }
+            _ => Err(Absent::Unknown),
+        }
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
+        if let Some(name) = self.layout.name_of(Path::new(directory)) {
+            let files = self.tree.keys().filter(|file| file.parent() == Some(&name));
+            let paths = files.map(|file| Cow::Owned(self.layout.shown(file).to_string_lossy().into_owned()));
+            return Ok(paths.collect());
+        }
+        let unknown = |_| Absent::Unknown;
+        let opened = self.open(directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let entries = rustix::fs::Dir::read_from(opened).map_err(unknown)?;
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        let mut names = names.collect::<Result<Vec<_>, _>>().map_err(unknown)?;
+        names.retain(|name| name != "." && name != "..");
+        names.sort();
+        Ok(names.into_iter().map(|name| Cow::Owned(format!("{}/{name}", directory.trim_end_matches('/')))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Part;
+    use super::*;
+
+    #[test]
+    fn the_candidate_hides_what_is_live_and_the_rest_is_there() {
+        let root = tempfile::tempdir().expect("there is room");
+        for directory in ["etc/nginx/conf.d", "usr/share"] {
+            fs::create_dir_all(root.path().join(directory)).expect("there is room");
+        }
+        fs::write(root.path().join("etc/nginx/nginx.conf"), "live").expect("there is room");
+        fs::write(root.path().join("usr/share/mime.types"), "types").expect("there is room");
+        std::os::unix::fs::symlink("/usr/share/mime.types", root.path().join("usr/share/link")).expect("there is room");
+        let tree: Tree = [("nginx.conf".into(), b"candidate".to_vec()), ("conf.d/a.conf".into(), b"a".to_vec())].into();
+        let there = PathBuf::from("/etc/nginx");
+        let layout = Layout(vec![Part { prefix: PathBuf::new(), here: "/watched".into(), there, live: None }]);
+        let beyond = fs::File::open(root.path()).expect("it is there").into();
+        let view = View { tree: &tree, layout: &layout, beyond: Some(beyond) };
+        assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
+        assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
+        assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));
+        assert_eq!(view.list("/etc/nginx/conf.d").as_deref(), Ok(["/etc/nginx/conf.d/a.conf".into()].as_slice()));
+        assert_eq!(view.read("/usr/share/link").as_deref(), Ok(b"types".as_slice()), "a link of that root");
+        assert_eq!(view.list("/usr/share").map(|names| names.len()), Ok(2));
+        assert_eq!(view.read("/usr/gone"), Err(Absent::Missing));
+        let blind = View { beyond: None, ..view };
+        assert_eq!(blind.read("/usr/share/link"), Err(Absent::Unknown));
+    }
+}
