@@ -21,11 +21,14 @@ const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 pub fn run(config: Config) -> io::Result<Exit> {
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async {
+    let exit = LocalSet::new().block_on(&runtime, async {
         let warn = |message: &String| Finding::warning(UNKNOWN_VARIABLE, message.clone());
         let warnings: Vec<Finding> = config.warnings.iter().map(warn).collect();
         if config.once { Ok(once(config, &warnings).await) } else { until_stopped(config, &warnings).await }
-    })
+    });
+    // What still waits beside the loop, for an answer or a disk, has had its time.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit> {

@@ -11,6 +11,9 @@ use crate::target::Target;
 /// The first and the longest pause between two looks; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two looks at workers: for so long, at least, the old ones live on beside the new. nginx gives them
+/// 100 ms (`ngx_master_process_cycle()` in `src/os/unix/ngx_process_cycle.c`).
+const GENERATIONS_MEET: Duration = Duration::from_millis(5);
 /// For how long a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
 const STEADY: Duration = Duration::from_millis(250);
 
@@ -19,8 +22,11 @@ const STEADY: Duration = Duration::from_millis(250);
 pub enum Demand {
     /// Nothing is asked for.
     Nothing,
-    /// A child of the target that is younger than the reload, and lives.
-    Workers,
+    /// A new generation of the target's children.
+    Workers {
+        /// Whether the target also starts a child for each that dies by itself, so that one new child alone is no proof.
+        replaces: bool,
+    },
     /// A GET of this URL is answered with a status of 200 to 299.
     Url(String),
     /// This command exits with 0.
@@ -39,7 +45,7 @@ impl Baseline {
     /// What `target` is like now, as far as `demand` will want to know.
     #[must_use]
     pub fn now(target: Option<Target>, demand: &Demand) -> Self {
-        let asked = target.as_ref().filter(|_| matches!(demand, Demand::Workers));
+        let asked = target.as_ref().filter(|_| matches!(demand, Demand::Workers { .. }));
         let children = asked.map(Target::children).unwrap_or_default();
         Self { target, children, at: Instant::now() }
     }
@@ -97,8 +103,12 @@ impl Demand {
                 return missing(format!("{message} within {}", humantime::format_duration(timeout)));
             }
             tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(self.longest_pause());
         }
+    }
+
+    fn longest_pause(&self) -> Duration {
+        if matches!(self, Self::Workers { .. }) { GENERATIONS_MEET } else { LONGEST_PAUSE }
     }
 
     /// What is asked for, in words.
@@ -106,7 +116,7 @@ impl Demand {
     pub fn describe(&self) -> String {
         match self {
             Self::Nothing => "nothing".into(),
-            Self::Workers => "a new generation of workers".into(),
+            Self::Workers { .. } => "a new generation of workers".into(),
             Self::Url(url) => format!("GET {}", http::shown(url)),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
         }
@@ -116,7 +126,7 @@ impl Demand {
         let rest = deadline.saturating_duration_since(Instant::now()).max(FIRST_PAUSE);
         match self {
             Self::Nothing => Ok((None, String::new())),
-            Self::Workers => new_worker(baseline).await,
+            Self::Workers { replaces } => new_worker(baseline, *replaces).await,
             Self::Url(url) => match http::request(http::Method::Get, url, rest).await {
                 Ok(status) if (200..300).contains(&status) => {
                     Ok((None, format!("{} answered {status}", self.describe())))
@@ -161,7 +171,7 @@ enum Not {
     Ever(String),
 }
 
-async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
+async fn new_worker(baseline: &Baseline, replaces: bool) -> Result<(Option<i32>, String), Not> {
     let Some(target) = baseline.target() else {
         return Err(Not::Ever("the process was not there when it was told, so its workers are not known".into()));
     };
@@ -169,8 +179,8 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     if !master.is_alive() {
         return Err(Not::Ever(format!("pid {} exited after it was told to reload", master.pid)));
     }
-    let Some(worker) = target.children().difference(&baseline.children).next().copied() else {
-        return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
+    let Some(worker) = renewed(&baseline.children, &target.children(), replaces) else {
+        return Err(Not::Yet(format!("pid {} started no new generation of workers", master.pid)));
     };
     tokio::time::sleep(STEADY).await;
     if !master.is_alive() {
@@ -180,6 +190,16 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
     Ok((Some(worker.pid), format!("pid {} is a new worker of pid {}", worker.pid, master.pid)))
+}
+
+/// A worker of a new generation, if there is one. Who renews its workers starts the new before it ends the old; who only replaces
+/// one that died, or that has served its number of requests, starts the new one after. So there must at some time be more new
+/// ones than old ones are gone; or none of the old ones may be left, which says nothing if there was one that may have died.
+fn renewed(before: &BTreeSet<Identity>, now: &BTreeSet<Identity>, replaces: bool) -> Option<Identity> {
+    let gone = before.difference(now).count();
+    let new: Vec<_> = now.difference(before).collect();
+    let all_gone = gone == before.len() && gone > usize::from(replaces);
+    new.first().filter(|_| new.len() > gone || all_gone).map(|worker| **worker)
 }
 
 fn missing(message: String) -> Proof {

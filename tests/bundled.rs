@@ -66,6 +66,7 @@ fn where_nginx_may_not_be_asked_the_bundled_checker_judges_and_says_so() {
     let note = &accepted["findings"][0];
     assert_eq!((&note["code"], &note["severity"]), (&"root-not-entered".into(), &"note".into()), "{accepted}");
     assert!(note["message"].as_str().expect("there is one").starts_with("the bundled nginx checker judges, since "));
+    gate.wait_for("verified");
     nginx.write("two", "lisen 80;");
     let rejected = gate.wait_for("rejected");
     assert!(rejected["message"].as_str().expect("there is one").contains("unknown directive \"lisen\""), "{rejected}");

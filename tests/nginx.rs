@@ -111,6 +111,30 @@ fn a_reload_that_nginx_refuses_is_unverified() {
 }
 
 #[test]
+fn a_worker_in_place_of_one_that_died_proves_nothing() {
+    needs!("nginx", "pgrep");
+    let mut nginx = Nginx::start();
+    let zone = |key: &str| format!("limit_req_zone {key} zone=one:1m rate=1r/s;");
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate =
+        Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--verify-timeout", "2s"]);
+    gate.wait_for("verified");
+    nginx.write("two", &zone("$uri"));
+    gate.wait_for("verified");
+    nginx.write("three", &zone("$request_uri"));
+    gate.wait_for("reloaded");
+    let workers = command("pgrep").args(["-P", &nginx.process.pid().to_string()]).output().expect("it is installed");
+    let workers = String::from_utf8(workers.stdout).expect("it is text");
+    eventually("nginx has refused it", || nginx.log().contains("while previously it used"));
+    let worker = workers.split_whitespace().next().and_then(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?));
+    let worker = worker.expect("there is a worker");
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL).expect("it is ours");
+    let judged = gate.wait_for_any(&["verified", "unverified"]);
+    assert_eq!(judged["event"], "unverified", "{judged}");
+    assert!(nginx.serves("two"));
+}
+
+#[test]
 fn of_twenty_swaps_in_a_tenth_of_a_second_the_last_is_running() {
     needs!("nginx");
     let mut nginx = Nginx::start();

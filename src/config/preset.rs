@@ -26,6 +26,8 @@ pub struct Preset {
     pub text: &'static str,
     /// What the command line of the process looks like that is the root of its family.
     pub(super) master: Option<Regex>,
+    /// Whether the master starts a worker for each that dies by itself.
+    pub(super) replaces_workers: bool,
     pub(super) layer: Layer,
 }
 
@@ -46,7 +48,7 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> 
         Ok(None) => return Err(vec![Mistake::new(origin(0, 0), "it is empty")]),
         Err(broken) => return Err(vec![Mistake::new(origin(0, 0), broken.message)]),
     };
-    let (mut about, mut files, mut master) = (String::new(), Vec::new(), None);
+    let (mut about, mut files, mut master, mut replaces_workers) = (String::new(), Vec::new(), None, false);
     let mut mistakes = Vec::new();
     let mut own = |(key, value): &(Node, Node)| match (&key.value, &value.value) {
         (Value::Text(key), Value::Text(text)) if key == "about" => {
@@ -57,6 +59,10 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> 
             master = Some(Regex::new(pattern));
             true
         }
+        (Value::Text(key), Value::Text(text)) if key == "replaces-workers" => {
+            replaces_workers = text == "true";
+            true
+        }
         (Value::Text(key), Value::List(items)) if key == "files" => {
             files = items.iter().filter_map(text_of).collect();
             true
@@ -65,7 +71,11 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> 
     };
     let layer = layer::of_node(node, &mut own, &origin, &mut mistakes);
     let master = master.transpose().map_err(|error| vec![Mistake::new(origin(0, 0), error.to_string())])?;
-    if mistakes.is_empty() { Ok(Preset { name, about, files, text, master, layer }) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(Preset { name, about, files, text, master, replaces_workers, layer })
+    } else {
+        Err(mistakes)
+    }
 }
 
 fn text_of(node: &Node) -> Option<String> {

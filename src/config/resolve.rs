@@ -38,7 +38,7 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     let stage = volumes(&layers, "stage", &sources, directory, mistakes);
     let selector = selector(&layers, preset.as_ref(), directory, mistakes);
     let means = means(&layers, &selector, observe, mistakes);
-    let demand = demand(&layers, &selector, mistakes);
+    let demand = demand(&layers, preset.as_ref(), &selector, mistakes);
     let plan = Plan {
         validators: validators(&layers, mistakes),
         // What is staged lies in the gate's own root.
@@ -242,7 +242,7 @@ fn means(layers: &Layers, selector: &Selector, observe: bool, mistakes: Mistakes
     }
 }
 
-fn demand(layers: &Layers, selector: &Selector, mistakes: Mistakes<'_>) -> Demand {
+fn demand(layers: &Layers, preset: Option<&Preset>, selector: &Selector, mistakes: Mistakes<'_>) -> Demand {
     match one_of(layers, &["verify", "verify-url", "verify-command"], mistakes) {
         None => Demand::Nothing,
         Some(("verify-url", said)) => Demand::Url(url(said, mistakes)),
@@ -254,7 +254,8 @@ fn demand(layers: &Layers, selector: &Selector, mistakes: Mistakes<'_>) -> Deman
                 mistakes
                     .push(Mistake::new(said.origin.clone(), "new workers need a process that starts them").help(help));
             }
-            if workers { Demand::Workers } else { Demand::Nothing }
+            let replaces = preset.is_some_and(|preset| preset.replaces_workers);
+            if workers { Demand::Workers { replaces } } else { Demand::Nothing }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 use super::*;
 use crate::target::Selector;
 
+const WORKERS: Demand = Demand::Workers { replaces: true };
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A shell that was started by the test and has said that it is ready.
@@ -27,7 +28,7 @@ impl Master {
 
     fn baseline(&self) -> Baseline {
         let selector = Selector { pid_file: Some(self.directory.path().join("pid")), ..Selector::default() };
-        Baseline::now(Some(selector.find().expect("it runs")), &Demand::Workers)
+        Baseline::now(Some(selector.find().expect("it runs")), &WORKERS)
     }
 
     /// Wakes it: it waits for a line.
@@ -135,17 +136,17 @@ fn a_new_worker_that_lives_is_proof() {
     let mut master = Master::start("sleep 1000 & echo; read go; sleep 2000 & echo; read go; wait");
     let before = master.baseline();
     assert_eq!(
-        not_proven(prove(&Demand::Workers, &before, Duration::from_millis(50))).split(" started").nth(1),
-        Some(" no new worker within 50ms")
+        not_proven(prove(&WORKERS, &before, Duration::from_millis(50))).split(" started").nth(1),
+        Some(" no new generation of workers within 50ms")
     );
     master.wake();
-    let proof = prove(&Demand::Workers, &before, PATIENCE);
+    let proof = prove(&WORKERS, &before, PATIENCE);
     let Proof::Proven { pid: Some(pid), message, after } = proof else { panic!("{proof:?}") };
     assert_eq!(message, format!("pid {pid} is a new worker of pid {}", master.child.id()));
     assert!(after >= STEADY, "it was looked at again");
     // It is no news to who has seen it.
-    let message = not_proven(prove(&Demand::Workers, &master.baseline(), Duration::from_millis(50)));
-    assert!(message.contains("started no new worker"), "{message}");
+    let message = not_proven(prove(&WORKERS, &master.baseline(), Duration::from_millis(50)));
+    assert!(message.contains("started no new generation"), "{message}");
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn a_master_that_exits_disproves_at_once() {
     let before = master.baseline();
     master.wake();
     let started = Instant::now();
-    let message = not_proven(prove(&Demand::Workers, &before, PATIENCE));
+    let message = not_proven(prove(&WORKERS, &before, PATIENCE));
     assert_eq!(message, format!("pid {} exited after it was told to reload", master.child.id()));
     assert!(started.elapsed() < PATIENCE);
 }
@@ -164,13 +165,34 @@ fn workers_that_die_at_once_are_no_proof() {
     let mut master = Master::start("echo; read go; while :; do sleep 0.1 & sleep 0.07; done");
     let before = master.baseline();
     master.wake();
-    let message = not_proven(prove(&Demand::Workers, &before, Duration::from_millis(600)));
+    let message = not_proven(prove(&WORKERS, &before, Duration::from_millis(600)));
     let pid = master.child.id();
     assert_eq!(message, format!("pid {pid} started workers that died at once, and no other within 600ms"));
 }
 
 #[test]
 fn workers_of_nobody_prove_nothing() {
-    let message = not_proven(plainly(&Demand::Workers, PATIENCE));
+    let message = not_proven(plainly(&WORKERS, PATIENCE));
     assert!(message.starts_with("the process was not there when it was told"), "{message}");
+}
+
+#[test]
+fn a_replacement_is_no_new_generation() {
+    let identity = |pid| Identity { pid, start: 1 };
+    let set = |pids: &[i32]| pids.iter().copied().map(identity).collect::<BTreeSet<_>>();
+    // Before, now, and what that proves of a master that replaces workers and of one that does not.
+    for (before, now, of_one_that_does, of_one_that_does_not) in [
+        (&[1][..], &[1][..], None, None),
+        (&[1], &[1, 2], Some(2), Some(2)),
+        (&[1], &[2], None, Some(2)),
+        (&[1, 2], &[1, 3], None, None),
+        (&[1, 2], &[1, 3, 4], Some(3), Some(3)),
+        (&[1, 2], &[3], Some(3), Some(3)),
+        (&[1, 2, 3], &[3, 4, 5], None, None),
+        (&[], &[1], Some(1), Some(1)),
+        (&[1, 2], &[], None, None),
+    ] {
+        let renewed = |replaces| renewed(&set(before), &set(now), replaces).map(|worker| worker.pid);
+        assert_eq!((renewed(true), renewed(false)), (of_one_that_does, of_one_that_does_not), "{before:?} {now:?}");
+    }
 }
