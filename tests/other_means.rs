@@ -62,6 +62,20 @@ fn a_reload_that_is_refused_by_http_is_unverified() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_an_answer() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let url = format!("http://{}/", silent.local_addr().expect("it is bound"));
+    // What waits for an answer waits for longer than this test does.
+    let mut gate = gate(directory.path(), &["--reload-url", &url, "--timeout", "10m", "--grace", "10ms"]);
+    gate.wait_for("accepted");
+    let (asked, _) = silent.accept().expect("it asks");
+    gate.terminate();
+    eventually("it ends", || !gate.is_alive());
+    drop(asked);
+}
+
+#[test]
 fn commands_reload_and_prove() {
     let directory = tempfile::tempdir().expect("there is room");
     let (told, proof) = (directory.path().join("told"), directory.path().join("proof"));

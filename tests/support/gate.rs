@@ -95,10 +95,19 @@ impl Gate {
         self.events.iter().map(|event| format!("{event}\n")).collect()
     }
 
-    /// Asks it to stop and gives its exit code.
-    pub(crate) fn stop(mut self) -> i32 {
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is ours");
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_none()
+    }
+
+    /// Asks it to stop and gives its exit code.
+    pub(crate) fn stop(mut self) -> i32 {
+        self.terminate();
         self.child.wait().expect("it is ours").code().unwrap_or(-1)
     }
 }
