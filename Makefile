@@ -7,7 +7,8 @@ SHELL := /bin/sh
 TEST_PACKAGES := nginx-light haproxy gunicorn python3 inotify-tools procps util-linux mount libc-bin coreutils
 
 STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
-STATIC := target/$(STATIC_TARGET)/release/reload-gate
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+STATIC := $(TARGET)/$(STATIC_TARGET)/release/reload-gate
 
 .PHONY: help
 help: ## Say what there is
@@ -17,7 +18,7 @@ help: ## Say what there is
 demo: ## Watch the gate protect a real nginx
 	@demo/install nginx-light || true
 	@cargo build --quiet --release
-	@demo/demo target/release/reload-gate
+	@demo/demo $(TARGET)/release/reload-gate
 
 .PHONY: test
 test: test-programs ## Install what the tests use, where that is possible, and run all of them
