@@ -2,7 +2,8 @@
 //!
 //! `NGINX_CORPUS` names a directory with a `manifest.jsonl`, whose lines have `path`, `verdict`, `error_class`,
 //! `message`, `line` and `modules` (see `docs/nginx-agreement.md`), and with `support/`, the files beside each case.
-//! With `NGINX_DIFFERENCES=1` each case that differs is listed.
+//! With `NGINX_DIFFERENCES=1` each case that differs is listed. The verdicts are those of Debian's nginx 1.22.1, or of an
+//! nginx of the version in `NGINX_VERSION`, built as nginx.org does it.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
 use std::borrow::Cow;
@@ -140,8 +141,11 @@ fn judge(corpus: &Path, case: &Recorded, support: &BTreeMap<String, Vec<u8>>) ->
     } else {
         files.insert(format!("{PREFIX}/nginx.conf"), fs::read(&path)?);
     }
-    let version = "1.22.1".parse()?;
-    let options = Options { version, build: Build::Debian, modules: case.modules.clone(), ..Options::default() };
+    let version = std::env::var("NGINX_VERSION");
+    // The corpus was recorded with Debian's nginx; any other version is taken for a build of nginx.org.
+    let build = if version.is_ok() { Build::NginxOrg } else { Build::Debian };
+    let version = version.as_deref().unwrap_or("1.22.1").parse()?;
+    let options = Options { version, build, modules: case.modules.clone(), ..Options::default() };
     Ok(check(&format!("{PREFIX}/nginx.conf"), &Case { memory: files.into_iter().collect() }, &options))
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Block<'s> {
     /// The locations in it, in nginx's sense: `location`, `if` and `limit_except`.
     pub(crate) locations: Vec<BlockId>,
     pub(crate) location: Location<'s>,
+    /// Which of the modules that hand requests on have directives in it, as bits.
+    pub(crate) families: u8,
     /// The directives that are set once. There are so few in a block that to go through them is the fastest search.
     settings: Vec<Directive<'s>>,
     /// The lines of the directives that may have several.
@@ -25,7 +27,7 @@ pub(crate) struct Block<'s> {
 impl<'s> Block<'s> {
     pub(crate) fn new(context: Contexts, parent: Option<BlockId>) -> Self {
         let location = Location::default();
-        Self { context, parent, locations: vec![], location, settings: vec![], lists: vec![] }
+        Self { context, parent, locations: vec![], location, families: 0, settings: vec![], lists: vec![] }
     }
 
     /// What a directive was set to in this very block.

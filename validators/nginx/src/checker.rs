@@ -14,7 +14,7 @@ use crate::block::{Block, BlockId};
 use crate::codes;
 use crate::directive::Directive;
 use crate::directives::{self, Contexts, Presence, Value};
-use crate::http::Http;
+use crate::http::{Http, merge};
 use crate::mail::Mail;
 use crate::main_conf::MainConf;
 use crate::nearest::nearest;
@@ -84,6 +84,8 @@ type Rows = Rc<[Row]>;
 pub(crate) struct Row {
     pub(crate) entry: &'static directives::Directive,
     pub(crate) setter: Option<Setter>,
+    /// The bit of the module's family in [`Block::families`].
+    family: u8,
 }
 
 impl<'s> Checker<'s> {
@@ -283,7 +285,8 @@ impl<'s> Checker<'s> {
             Value::Custom(name) => setters::named(name),
             _ => None,
         };
-        let rows: Rows = all.map(|entry| Row { entry, setter: setter(entry) }).collect();
+        let rows: Rows =
+            all.map(|entry| Row { entry, setter: setter(entry), family: merge::family(entry.name) }).collect();
         self.rows.insert(name, Rc::clone(&rows));
         rows
     }
@@ -308,6 +311,7 @@ impl<'s> Checker<'s> {
             return directive.refuse(0, codes::ARGUMENT_COUNT, message);
         }
         directive.known = name;
+        self.blocks[block].families |= row.family;
         slots::apply(self, *row, &directive, block)
     }
 
@@ -403,6 +407,11 @@ impl<'s> Checker<'s> {
 
     pub(crate) fn include_here(&mut self, directive: &Directive<'s>, block: BlockId) -> Outcome {
         self.include(directive, &mut Reading::Directives(block))
+    }
+
+    /// Whether a path below the directory of the main file is known to be a directory.
+    pub(crate) fn is_directory(&self, path: &str) -> bool {
+        self.files.read(&crate::sources::normalize(&self.sources.full_name(path))) == Err(Absent::Directory)
     }
 
     /// Looks whether a file that nginx opens while it reads the configuration is there.

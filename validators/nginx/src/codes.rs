@@ -148,6 +148,8 @@ pub const NO_LISTEN: Code = Code::new("no-listen");
 pub const NO_OPENING_BRACE: Code = Code::new("no-opening-brace");
 /// A host without a port, and no `upstream` of that name.
 pub const NO_PORT_IN_UPSTREAM: Code = Code::new("no-port-in-upstream");
+/// An upstream with servers to `resolve`, but without a zone or a resolver.
+pub const NO_RUN_TIME_RESOLUTION: Code = Code::new("no-run-time-resolution");
 /// An upstream is to be verified, but nothing says against what.
 pub const NO_TRUSTED_CERTIFICATE: Code = Code::new("no-trusted-certificate");
 /// A directive that cannot stand in this block.
@@ -278,6 +280,7 @@ pub const ALL: &[Code] = &[
     NO_LISTEN,
     NO_OPENING_BRACE,
     NO_PORT_IN_UPSTREAM,
+    NO_RUN_TIME_RESOLUTION,
     NO_TRUSTED_CERTIFICATE,
     NOT_ALLOWED_HERE,
     NOT_TERMINATED,

@@ -1,5 +1,7 @@
 //! Keys of nginx's hashes, with wildcards or without: `ngx_hash_add_key()` in `src/core/ngx_hash.c`.
 
+use std::borrow::Cow;
+
 use foldhash::HashSet;
 
 /// Why a key is not taken.
@@ -37,44 +39,44 @@ impl Bucket {
 
 /// The keys of a hash.
 #[derive(Debug, Default)]
-pub(crate) struct HashKeys {
-    exact: HashSet<Vec<u8>>,
-    heads: HashSet<Vec<u8>>,
-    tails: HashSet<Vec<u8>>,
+pub(crate) struct HashKeys<'k> {
+    exact: HashSet<Cow<'k, [u8]>>,
+    heads: HashSet<Cow<'k, [u8]>>,
+    tails: HashSet<Cow<'k, [u8]>>,
 }
 
-impl HashKeys {
+/// A key in lower case, in which nginx keeps all of them.
+pub(crate) fn lower(key: &[u8]) -> Cow<'_, [u8]> {
+    if key.iter().any(u8::is_ascii_uppercase) { key.to_ascii_lowercase().into() } else { key.into() }
+}
+
+impl<'k> HashKeys<'k> {
     /// Adds a key.
     ///
     /// # Errors
     /// If nginx would not take it.
-    pub(crate) fn add(&mut self, key: &[u8], wildcards: bool) -> Result<(), Refused> {
-        let key = key.to_ascii_lowercase();
+    pub(crate) fn add(&mut self, key: &'k [u8], wildcards: bool) -> Result<(), Refused> {
+        let fresh = |fresh| if fresh { Ok(()) } else { Err(Refused::Busy) };
         if !wildcards {
-            return self.exact(key);
+            return fresh(self.exact.insert(lower(key)));
         }
         let stars = key.iter().filter(|byte| **byte == b'*').count();
         if stars > 1 || key.contains(&0) || key.windows(2).any(|pair| pair == b"..") {
             return Err(Refused::Declined);
         }
-        let fresh = |fresh| if fresh { Ok(()) } else { Err(Refused::Busy) };
         if key.len() > 1 && key[0] == b'.' {
             // `.example.com` is both the name and all names below it.
-            fresh(self.exact.insert(key[1..].to_vec()))?;
-            return fresh(self.heads.insert(key[1..].to_vec()));
+            fresh(self.exact.insert(lower(&key[1..])))?;
+            return fresh(self.heads.insert(lower(&key[1..])));
         }
         if key.len() > 2 {
             if let Some(rest) = key.strip_prefix(b"*.") {
-                return fresh(self.heads.insert(rest.to_vec()));
+                return fresh(self.heads.insert(lower(rest)));
             }
             if let Some(rest) = key.strip_suffix(b".*") {
-                return fresh(self.tails.insert(rest.to_vec()));
+                return fresh(self.tails.insert(lower(rest)));
             }
         }
-        if stars > 0 { Err(Refused::Declined) } else { self.exact(key) }
-    }
-
-    fn exact(&mut self, key: Vec<u8>) -> Result<(), Refused> {
-        if self.exact.insert(key) { Ok(()) } else { Err(Refused::Busy) }
+        if stars > 0 { Err(Refused::Declined) } else { fresh(self.exact.insert(lower(key))) }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Http<'s> {
     pub(crate) charsets: charset::Charsets<'s>,
     pub(crate) caches: cache::Caches,
     pub(crate) types: core::Types,
-    pub(crate) referers: HashMap<BlockId, access::Referers>,
+    pub(crate) referers: HashMap<BlockId, access::Referers<'s>>,
 }
 
 impl Http<'_> {
@@ -109,7 +109,7 @@ fn compare_names(checker: &mut Checker<'_>) -> Outcome {
         |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
     let shared = checker.http.ports.shared().map(|(address, servers_there)| (address, names(servers_there)));
     let mut left = server_names::MOST;
-    let within = |(_, names): &(String, Vec<Name>)| {
+    let within = |(_, names): &(String, Vec<Name<'_>>)| {
         left = left.saturating_sub(names.len());
         left > 0
     };

@@ -7,7 +7,7 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::directives::Contexts;
+use crate::directives::{Build, Contexts};
 use crate::nearest::nearest;
 use crate::problem::Outcome;
 use crate::url::{self, Rules};
@@ -59,6 +59,9 @@ pub(crate) struct LogFormats {
 pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
     let target = value::c_string(directive.word(1));
     if let Some(size) = target.strip_prefix(b"memory:") {
+        if checker.options.build == Build::NginxOrg {
+            return directive.refuse(1, codes::UNSUPPORTED, "nginx was built without debug support");
+        }
         // What the first line of the buffer takes, with the path of the file in it.
         let needed = 63 + 2048 + checker.sources.file(directive.file).path.len();
         if value::size(size).is_none_or(|size| usize::try_from(size).is_ok_and(|size| size < needed)) {

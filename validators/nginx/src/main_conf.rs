@@ -223,6 +223,12 @@ pub(crate) fn event_use<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 }
 
 pub(crate) fn debug_connection<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+    if checker.options.build == Build::NginxOrg {
+        let message =
+            "\"debug_connection\" is ignored, you need to rebuild nginx using --with-debug option to enable it";
+        checker.warn(*directive.problem(0, codes::UNSUPPORTED, message));
+        return Ok(());
+    }
     network_or_host(checker, directive, "debug_connection")
 }
 

@@ -14,11 +14,11 @@ use crate::url::{self, Cidr, Network};
 use crate::{main_conf, value};
 
 #[derive(Default)]
-struct Map {
+struct Map<'s> {
     hostnames: bool,
     default: bool,
-    keys: HashKeys,
-    values: HashSet<Vec<u8>>,
+    keys: HashKeys<'s>,
+    values: HashSet<&'s [u8]>,
     /// The key that is too long for its hash.
     too_long: Option<Problem>,
 }
@@ -49,7 +49,7 @@ fn is_special(entry: &Directive<'_>) -> bool {
     entry.count() != 1 || key == b"default" || key.starts_with(b"~") || key.contains(&b'*')
 }
 
-fn map_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, map: &mut Map, block: BlockId) -> Outcome {
+fn map_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, map: &mut Map<'s>, block: BlockId) -> Outcome {
     let key = entry.word(0);
     if entry.count() == 0 && (key == b"hostnames" || key == b"volatile") {
         map.hostnames |= key == b"hostnames";
@@ -58,7 +58,7 @@ fn map_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, map: &mut Map
     if entry.count() != 1 {
         return entry.refuse(0, codes::ENTRY_PARAMETERS, "invalid number of the map parameters");
     }
-    if map.values.insert(entry.word(1).to_vec()) {
+    if map.values.insert(entry.word(1)) {
         checker.compile(entry, 1, block)?;
     }
     if key == b"default" {
@@ -76,7 +76,13 @@ fn map_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, map: &mut Map
 }
 
 /// Adds a key to a hash.
-pub(crate) fn host_key(entry: &Directive<'_>, at: usize, key: &[u8], keys: &mut HashKeys, wildcards: bool) -> Outcome {
+pub(crate) fn host_key<'s>(
+    entry: &Directive<'s>,
+    at: usize,
+    key: &'s [u8],
+    keys: &mut HashKeys<'s>,
+    wildcards: bool,
+) -> Outcome {
     let text = String::from_utf8_lossy(key);
     match keys.add(key, wildcards) {
         Ok(()) => Ok(()),

@@ -1,22 +1,24 @@
 //! `server_name` of http and of stream, and the names of servers that share an address (`ngx_http_core_server_name()`
 //! and `ngx_http_server_names()`).
 
+use std::borrow::Cow;
+
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::hash_keys::{Bucket, HashKeys, Refused};
+use crate::hash_keys::{Bucket, HashKeys, Refused, lower};
 use crate::problem::{Outcome, Problem, Spot};
 use crate::value;
 
 /// A name of a server that is no regular expression, and where it stands.
-pub(crate) type Name = (Vec<u8>, Spot);
+pub(crate) type Name<'s> = (Cow<'s, [u8]>, Spot);
 
 /// How many names are compared at most, each at every address of its server.
 pub(crate) const MOST: usize = 5_000_000;
 
 /// Reads the directive `server_name`.
-pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<Vec<Name>> {
+pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<Vec<Name<'s>>> {
     checker.blocks[block].add(directive);
     let mut names = vec![];
     for at in 1..=directive.count() {
@@ -31,7 +33,7 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
             checker.warn(*directive.problem(at, codes::SUSPICIOUS_SERVER_NAME, message));
         }
         let Some(pattern) = name.strip_prefix(b"~") else {
-            names.push((name.to_ascii_lowercase(), directive.exact(at)));
+            names.push((lower(name), directive.exact(at)));
             continue;
         };
         if pattern.is_empty() {
@@ -45,7 +47,7 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 }
 
 /// Compares the names of all servers that share one address; `server` is one of them.
-pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name], server: BlockId) -> Outcome {
+pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name<'_>], server: BlockId) -> Outcome {
     let size = checker.effective(server, "server_names_hash_bucket_size").and_then(|set| value::number(set.word(1)));
     let bucket = Bucket::new("server_names_hash", size);
     let mut keys = HashKeys::default();

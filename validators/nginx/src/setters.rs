@@ -81,6 +81,7 @@ fn of_http_core(setter: &str) -> Option<Setter> {
 
 fn of_http_values(setter: &str) -> Option<Setter> {
     Some(match setter {
+        "v2_push" => core::predicates,
         "set_complex_value_slot" | "set_complex_value_zero_slot" | "auth_basic_user_file" => core::complex_value,
         "proxy_cache_key" | "fastcgi_cache_key" | "uwsgi_cache_key" | "scgi_cache_key" => core::complex_value,
         "set_complex_value_size_slot" => core::complex_size,
@@ -97,6 +98,7 @@ fn of_http_passing(setter: &str) -> Option<Setter> {
         "upstream_hash" => upstream::hash,
         "upstream_ip_hash" => upstream::ip_hash,
         "upstream_least_conn" | "upstream_least_time" => upstream::least_conn,
+        "upstream_sticky" => upstream::sticky,
         "upstream_random" => upstream::random,
         "upstream_keepalive" => upstream::keepalive,
         "upstream_zone" => upstream::zone,
@@ -144,7 +146,7 @@ fn of_http_modules(setter: &str) -> Option<Setter> {
         "limit_req" => limits::limit_req,
         "limit_conn" => limits::limit_conn,
         "index_set_index" => content::index,
-        "try_files" => content::try_files,
+        "try_files" | "core_try_files" => content::try_files,
         "mirror" => content::mirror,
         "auth_request" => content::auth_request,
         "auth_request_set" => content::auth_request_set,

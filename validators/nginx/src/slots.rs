@@ -11,7 +11,7 @@ use crate::value;
 /// Lets a directive's setter judge it.
 pub(crate) fn apply<'s>(
     checker: &mut Checker<'s>,
-    Row { entry: row, setter }: Row,
+    Row { entry: row, setter, .. }: Row,
     directive: &Directive<'s>,
     block: BlockId,
 ) -> Outcome {

@@ -100,7 +100,15 @@ pub(crate) fn certificate_cache<'s>(checker: &mut Checker<'s>, directive: &Direc
 /// `ssl_password_file`, `proxy_ssl_password_file` and their like.
 pub(crate) fn password_file<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
-    checker.needs_file(directive, 1, &directive.text(1), "file");
+    let path = directive.text(1);
+    if checker.is_directory(&path) {
+        return directive.refuse(
+            1,
+            codes::INCLUDED_DIRECTORY,
+            format!("read() \"{path}\" failed (21: Is a directory)"),
+        );
+    }
+    checker.needs_file(directive, 1, &path, "file");
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The block `stream` (`src/stream`): its servers, and the checks which nginx makes when it is closed.
 
+use std::borrow::Cow;
+
 use foldhash::HashSet;
 
 use crate::block::BlockId;
@@ -37,7 +39,7 @@ pub(crate) struct Server<'s> {
     pub(crate) block: BlockId,
     pub(crate) directive: Directive<'s>,
     /// Its names that are no regular expressions.
-    pub(crate) names: Vec<Name>,
+    pub(crate) names: Vec<Name<'s>>,
     /// Its last `listen … ssl`.
     listens_with_ssl: Option<Spot>,
 }
@@ -70,7 +72,7 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId) -> Outcome {
             ssl::upstream(checker, *block, "proxy")?;
         }
     }
-    upstream::finish(&checker.stream.upstreams)?;
+    upstream::finish(checker, &checker.stream.upstreams)?;
     for (block, _, listens_with_ssl) in servers {
         ssl::stream_server(checker, block, listens_with_ssl)?;
     }
@@ -87,7 +89,7 @@ fn compare_names(checker: &mut Checker<'_>) -> Outcome {
         |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
     let shared = checker.stream.ports.shared().map(|(address, servers_there)| (address, names(servers_there)));
     let mut left = server_names::MOST;
-    let within = |(_, names): &(String, Vec<Name>)| {
+    let within = |(_, names): &(String, Vec<Name<'_>>)| {
         left = left.saturating_sub(names.len());
         left > 0
     };
@@ -106,7 +108,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         // nginx gives it the empty name, unless regular expressions are its only names.
         let nameless = checker.blocks[inner].all("server_name").is_none();
         let server = checker.stream.servers.last_mut().filter(|_| nameless);
-        server.into_iter().for_each(|server| server.names.push((vec![], directive.spot(0))));
+        server.into_iter().for_each(|server| server.names.push((Cow::Borrowed(b""), directive.spot(0))));
     }
     Ok(())
 }

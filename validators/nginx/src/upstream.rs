@@ -1,16 +1,23 @@
 //! Upstreams of http and stream: `src/http/ngx_http_upstream.c`, the balancing methods, and what becomes of the hosts
 //! which `proxy_pass` and its like name.
 
+mod methods;
+mod server;
+mod sticky;
+
+pub(crate) use methods::{hash, ip_hash, keepalive, least_conn, random, zone};
+pub(crate) use server::server;
+pub(crate) use sticky::sticky;
+
 use foldhash::{HashMap, HashSet};
 
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::directives::{Contexts, Version};
+use crate::directives::Contexts;
 use crate::problem::{Outcome, Problem, Spot};
 use crate::url::{self, Host, Rules};
-use crate::value;
 
 /// A group of servers, or a single host.
 #[derive(Debug)]
@@ -31,6 +38,10 @@ pub(crate) struct Upstream<'s> {
     backups: usize,
     /// Servers are kept in a shared zone, so that names may be resolved later.
     zone: bool,
+    /// Names of servers are resolved while nginx runs.
+    resolves: bool,
+    /// The block, if it is one.
+    block: Option<BlockId>,
     spot: Spot,
 }
 
@@ -81,6 +92,7 @@ pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     let context = if stream { Contexts::STREAM_UPSTREAM } else { Contexts::UPSTREAM };
     let inner = checker.open(context, block);
     upstreams(checker, block).open = index;
+    upstreams(checker, block).all[index].block = Some(inner);
     if checker.body(directive, inner) && upstreams(checker, block).all[index].servers == 0 && !checker.incomplete {
         let message = "no servers are inside upstream";
         return Err(Box::new(Problem::error(codes::EMPTY_UPSTREAM, message, directive.closing())));
@@ -123,6 +135,8 @@ fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: 
         servers: 0,
         backups: 0,
         zone: false,
+        resolves: false,
+        block: None,
         spot: directive.spot(1),
     }))
 }
@@ -167,156 +181,19 @@ pub(crate) fn refer<'s, 'd>(
         servers: 0,
         backups: 0,
         zone: false,
+        resolves: false,
+        block: None,
         spot: directive.spot(at),
     });
     Ok(url)
 }
 
-/// `server` in an upstream.
-pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    let stream = is_stream(checker, block);
-    let version = checker.options.version;
-    let upstreams = upstreams(checker, block);
-    let open = upstreams.open;
-    let group = &mut upstreams.all[open];
-    group.servers += 1;
-    for at in 2..=directive.count() {
-        let word = directive.word(at);
-        let number = |prefix: &[u8]| word.strip_prefix(prefix).map(value::number);
-        let valid = if let Some(weight) = number(b"weight=") {
-            weight.is_some_and(|weight| weight != 0)
-        } else if let Some(number) = number(b"max_conns=").or_else(|| number(b"max_fails=")) {
-            number.is_some()
-        } else if let Some(time) = word.strip_prefix(b"fail_timeout=") {
-            value::seconds(time).is_some()
-        } else if word == b"backup" {
-            if !group.takes_backup {
-                let message = "balancing method does not support parameter \"backup\"";
-                return directive.refuse(at, codes::INVALID_PARAMETER, message);
-            }
-            group.backups += 1;
-            true
-        } else {
-            word == b"down"
-                || (version >= RESOLVE && (word == b"resolve" || word.starts_with(b"service=")))
-                || (version >= STICKY && !stream && (word == b"drain" || word.starts_with(b"route=")))
-        };
-        if !valid {
-            let message = format!("invalid parameter \"{}\"", directive.text(at));
-            return directive.refuse(at, codes::INVALID_PARAMETER, message);
-        }
-    }
-    let resolve = directive.arguments().any(|(_, word)| word == b"resolve");
-    let rules = Rules { default_port: if stream { 0 } else { 80 }, no_resolve: resolve, ..Rules::default() };
-    let url = url::parse(directive.word(1), rules).map_err(|error| {
-        let message = format!("{error} in upstream \"{}\"", directive.text(1));
-        let code = if error == "host not found" { codes::HOST_NOT_FOUND } else { codes::INVALID_UPSTREAM };
-        directive.problem(1, code, message)
-    })?;
-    if stream && url.no_port && url.kind != Host::Unix {
-        let message = format!("no port in upstream \"{}\"", directive.text(1));
-        return directive.refuse(1, codes::NO_PORT_IN_UPSTREAM, message);
-    }
-    Ok(())
-}
-
-/// The first release whose servers know `route` and `drain`.
-const STICKY: Version = Version::new(1, 29, 6);
-
-/// The first release whose servers know `resolve` and `service`.
-const RESOLVE: Version = Version::new(1, 27, 3);
-
-/// Chooses a balancing method.
-fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, takes_backup: bool) {
-    let upstreams = upstreams(checker, block);
-    let open = upstreams.open;
-    let group = &mut upstreams.all[open];
-    let again = std::mem::replace(&mut group.method, true);
-    group.takes_backup = takes_backup;
-    if again {
-        checker.warn(*directive.problem(0, codes::METHOD_REDEFINED, "load balancing method redefined"));
-    }
-}
-
-pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    checker.compile(directive, 1, block)?;
-    method(checker, directive, block, false);
-    if directive.count() == 2 && directive.word(2) != b"consistent" {
-        let message = format!("invalid parameter \"{}\"", directive.text(2));
-        return directive.refuse(2, codes::INVALID_PARAMETER, message);
-    }
-    Ok(())
-}
-
-pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    method(checker, directive, block, false);
-    Ok(())
-}
-
-pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    method(checker, directive, block, true);
-    Ok(())
-}
-
-pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    method(checker, directive, block, false);
-    let wrong = match directive.count() {
-        0 => None,
-        _ if directive.word(1) != b"two" => Some(1),
-        2 if directive.word(2) != b"least_conn" => Some(2),
-        _ => None,
-    };
-    match wrong {
-        None => Ok(()),
-        Some(at) => {
-            let message = format!("invalid parameter \"{}\"", directive.text(at));
-            directive.refuse(at, codes::INVALID_PARAMETER, message)
-        }
-    }
-}
-
-pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    checker.once(directive, block)?;
-    if value::number(directive.word(1)).is_none_or(|number| number == 0) {
-        let message = format!("invalid value \"{}\" in \"keepalive\" directive", directive.text(1));
-        return directive.refuse(1, codes::INVALID_VALUE, message);
-    }
-    let upstreams = upstreams(checker, block);
-    let open = upstreams.open;
-    // It wraps itself around the method chosen so far; to choose another afterwards is to lose it.
-    upstreams.all[open].method = true;
-    Ok(())
-}
-
-pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    let name = directive.word(1);
-    if name.is_empty() {
-        return directive.refuse(1, codes::INVALID_ZONE, "invalid zone name \"\"");
-    }
-    let mut size = 0;
-    if directive.count() == 2 {
-        let Some(given) = value::size(directive.word(2)) else {
-            let message = format!("invalid zone size \"{}\"", directive.text(2));
-            return directive.refuse(2, codes::INVALID_ZONE, message);
-        };
-        if given < 8 * crate::zones::PAGE {
-            return directive.refuse(2, codes::ZONE_TOO_SMALL, format!("zone \"{}\" is too small", directive.text(1)));
-        }
-        size = given;
-    }
-    let stream = is_stream(checker, block);
-    checker.zones.add(directive, 1, name, size, if stream { "stream upstream" } else { "http upstream" })?;
-    let upstreams = upstreams(checker, block);
-    let open = upstreams.open;
-    upstreams.all[open].zone = true;
-    Ok(())
-}
-
 /// What is left to check when the protocol's block is closed: `ngx_http_upstream_init_round_robin()`.
-pub(crate) fn finish(upstreams: &Upstreams<'_>) -> Outcome {
+pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Outcome {
     for upstream in &upstreams.all {
         let host = String::from_utf8_lossy(&upstream.host);
         if let Some(defined) = &upstream.defined {
+            resolution(checker, upstream, defined)?;
             if upstream.servers == upstream.backups {
                 let message = format!("no servers in upstream \"{host}\"");
                 let problem = Problem::error(codes::EMPTY_UPSTREAM, message, defined.terminator());
@@ -335,4 +212,19 @@ pub(crate) fn finish(upstreams: &Upstreams<'_>) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Whether the names of an upstream can be resolved while nginx runs.
+fn resolution(checker: &Checker<'_>, upstream: &Upstream<'_>, defined: &Directive<'_>) -> Outcome {
+    let has_resolver = upstream.block.is_some_and(|block| checker.effective(block, "resolver").is_some());
+    let host = String::from_utf8_lossy(&upstream.host);
+    let message = match (upstream.resolves, upstream.zone, has_resolver) {
+        (true, false, _) => format!("resolving names at run time requires upstream \"{host}\""),
+        (true, true, false) => format!("no resolver defined to resolve names at run time in upstream \"{host}\""),
+        _ => return Ok(()),
+    };
+    let problem = Problem::error(codes::NO_RUN_TIME_RESOLUTION, message, defined.terminator());
+    Err(Box::new(
+        problem.help("servers with `resolve` need a `zone` in their upstream and a `resolver` in it or around it"),
+    ))
 }

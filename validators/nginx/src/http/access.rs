@@ -37,8 +37,8 @@ pub(crate) fn real_ip_header<'s>(checker: &mut Checker<'s>, directive: &Directiv
 
 /// The referers that a block takes.
 #[derive(Debug, Default)]
-pub(crate) struct Referers {
-    keys: HashKeys,
+pub(crate) struct Referers<'s> {
+    keys: HashKeys<'s>,
     any: bool,
     none_or_blocked: bool,
     server_names: bool,
@@ -51,7 +51,12 @@ pub(crate) fn valid_referers<'s>(checker: &mut Checker<'s>, directive: &Directiv
     judged
 }
 
-fn referer<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, at: usize, referers: &mut Referers) -> Outcome {
+fn referer<'s>(
+    checker: &mut Checker<'s>,
+    directive: &Directive<'s>,
+    at: usize,
+    referers: &mut Referers<'s>,
+) -> Outcome {
     let word = directive.word(at);
     let text = directive.text(at);
     match word {

@@ -6,6 +6,7 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
+use crate::directives::Build;
 use crate::http::location::Match;
 use crate::problem::Outcome;
 use crate::{main_conf, value};
@@ -23,10 +24,12 @@ pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
         return directive.refuse(0, codes::NOT_ALLOWED_HERE, message);
     }
     let path = directive.word(1);
-    for variable in ["document_root", "realpath_root"] {
-        let (bare, braced) = (format!("${variable}"), format!("${{{variable}}}"));
-        let contains = |text: &str| path.windows(text.len()).any(|window| window == text.as_bytes());
-        if contains(&bare) || contains(&braced) {
+    let contains = |text: &str| path.windows(text.len()).any(|window| window == text.as_bytes());
+    for (variable, forms) in [
+        ("document_root", ["$document_root", "${document_root}"]),
+        ("realpath_root", ["$realpath_root", "${realpath_root}"]),
+    ] {
+        if forms.into_iter().any(contains) {
             let message = format!("the ${variable} variable cannot be used in the \"{name}\" directive");
             return directive.refuse(1, codes::RECURSIVE_VARIABLE, message);
         }
@@ -39,9 +42,10 @@ pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     checker.once(directive, block)?;
     match directive.word(1) {
         b"off" => Ok(()),
+        b"on" if checker.options.build == Build::NginxOrg => Ok(()),
         b"on" => {
             let problem = directive.problem(1, codes::UNSUPPORTED, "\"aio on\" is unsupported on this platform");
-            Err(Box::new(problem.help("builds of nginx rarely have `--with-file-aio`; `aio threads` works everywhere")))
+            Err(Box::new(problem.help("this build of nginx has no `--with-file-aio`; `aio threads` works everywhere")))
         }
         b"threads" => {
             main_conf::use_thread_pool(checker, directive, 1, b"default");

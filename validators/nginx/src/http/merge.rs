@@ -1,8 +1,6 @@
 //! What nginx checks when it merges the settings of `http`, its servers and locations: the `merge_*_conf` functions of
 //! its modules, one module after another.
 
-use foldhash::{HashSet, HashSetExt as _};
-
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -16,6 +14,8 @@ use crate::{script, ssl, upstream, value, zones};
 /// The directives of a module that hands requests on.
 struct Family {
     module: &'static str,
+    /// Its bit in [`Block::families`](crate::block::Block::families).
+    bit: u8,
     pass: &'static str,
     /// How an address begins to which it speaks TLS.
     tls: Option<&'static str>,
@@ -34,9 +34,10 @@ struct Family {
 }
 
 macro_rules! family {
-    ($module:literal, $list:literal, $hash:literal, $tls:expr) => {
+    ($bit:literal, $module:literal, $list:literal, $hash:literal, $tls:expr) => {
         Family {
             module: $module,
+            bit: 1 << $bit,
             pass: concat!($module, "_pass"),
             tls: $tls,
             list: concat!($module, "_", $list),
@@ -54,12 +55,18 @@ macro_rules! family {
 }
 
 const FAMILIES: [Family; 5] = [
-    family!("proxy", "set_header", "headers", Some("https://")),
-    family!("fastcgi", "param", "params", None),
-    family!("uwsgi", "param", "params", Some("suwsgi://")),
-    family!("scgi", "param", "params", None),
-    family!("grpc", "set_header", "headers", Some("grpcs://")),
+    family!(0, "proxy", "set_header", "headers", Some("https://")),
+    family!(1, "fastcgi", "param", "params", None),
+    family!(2, "uwsgi", "param", "params", Some("suwsgi://")),
+    family!(3, "scgi", "param", "params", None),
+    family!(4, "grpc", "set_header", "headers", Some("grpcs://")),
 ];
+
+/// The bit of the family that a directive belongs to; none, if to none.
+pub(crate) fn family(name: &str) -> u8 {
+    let fits = |family: &&Family| name.strip_prefix(family.module).is_some_and(|rest| rest.starts_with('_'));
+    FAMILIES.iter().find(fits).map_or(0, |family| family.bit)
+}
 
 /// All merge steps of `http`. What is wrong is reported at its `}`, where nginx reports it.
 pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: BlockId) -> Outcome {
@@ -68,7 +75,7 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
     if checker.uses(|name| name == b"large_client_header_buffers" || name == b"connection_pool_size") {
         servers.iter().try_for_each(|server| header_buffers(checker, *server, end))?;
     }
-    upstream::finish(&checker.http.upstreams)?;
+    upstream::finish(checker, &checker.http.upstreams)?;
     // In nginx's order: each server, and then the locations in it, whatever their depth.
     let merged = |at: &BlockId| checker.blocks[*at].context.intersects(MERGED);
     let blocks: Vec<BlockId> = (0..checker.blocks.len()).filter(merged).collect();
@@ -79,7 +86,7 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
         servers.iter().try_for_each(|server| ssl::http_server(checker, *server))?;
     }
     for family in &FAMILIES {
-        passing(checker, &blocks, family, end)?;
+        passing(checker, block, &blocks, family, end)?;
         scripts(checker, block, &blocks, family, end)?;
     }
     if checker.uses(|name| name == b"secure_link_secret") {
@@ -115,7 +122,7 @@ fn header_buffers(checker: &Checker<'_>, server: BlockId, end: Spot) -> Outcome 
 }
 
 /// The checks of one module that hands requests on, as far as its directives are in use.
-fn passing(checker: &mut Checker<'_>, blocks: &[BlockId], family: &Family, end: Spot) -> Outcome {
+fn passing(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family: &Family, end: Spot) -> Outcome {
     let buffering = [
         family.buffers,
         family.buffer_size,
@@ -126,15 +133,18 @@ fn passing(checker: &mut Checker<'_>, blocks: &[BlockId], family: &Family, end: 
     let uses = |name: &str| checker.uses(|used| used == name.as_bytes());
     let (buffers_too, caches) = (buffering.iter().any(|name| uses(name)), uses(family.cache));
     let tls = family.tls.filter(|_| uses(family.pass));
+    let inherited = checker.blocks[http].families & family.bit != 0;
     for block in blocks {
         let own = &checker.blocks[*block];
-        if buffers_too && (own.context == Contexts::SERVER || buffering.iter().any(|name| own.has(name))) {
+        let has_own = own.families & family.bit != 0;
+        let is_server = own.context == Contexts::SERVER && inherited;
+        if buffers_too && (is_server || has_own && buffering.iter().any(|name| own.has(name))) {
             buffers(checker, *block, family, end)?;
         }
         if caches {
             cached(checker, *block, family, end)?;
         }
-        if tls.is_some_and(|scheme| uses_tls(checker, *block, family, scheme)) {
+        if has_own && tls.is_some_and(|scheme| uses_tls(checker, *block, family, scheme)) {
             ssl::upstream(checker, *block, family.module)?;
         }
     }
@@ -213,12 +223,21 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
     if !checker.uses(|used| used == family.list.as_bytes()) {
         return Ok(());
     }
+    let has = |at: BlockId| {
+        let block = &checker.blocks[at];
+        block.families & family.bit != 0 && block.all(family.list).is_some()
+    };
+    // Of each block, where it has its lines from: a block comes after the one around it.
+    let mut sources = vec![None; checker.blocks.len()];
+    sources[http] = has(http).then_some(http);
     let mut owners = vec![];
-    let mut seen = HashSet::new();
-    for block in blocks {
-        let mut around = std::iter::successors(Some(*block), |at| checker.blocks[*at].parent);
-        let owner = around.find(|at| checker.blocks[*at].all(family.list).is_some());
-        owners.extend(owner.filter(|owner| seen.insert(*owner)).map(|owner| (owner, *block)));
+    for at in blocks {
+        let inherited = checker.blocks[*at].parent.and_then(|parent| sources[parent]);
+        sources[*at] = if has(*at) { Some(*at) } else { inherited };
+        let from_http = sources[*at] == Some(http) && owners.iter().all(|(owner, _)| *owner != http);
+        if sources[*at] == Some(*at) || from_http {
+            owners.extend(sources[*at].map(|owner| (owner, *at)));
+        }
     }
     for (owner, block) in owners {
         let size = checker.effective(block, "proxy_headers_hash_bucket_size").filter(|_| family.module == "proxy");

@@ -1,5 +1,7 @@
 //! `server` of http with `listen` and `server_name` (`src/http/ngx_http_core_module.c`).
 
+use std::borrow::Cow;
+
 use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
@@ -15,7 +17,7 @@ pub(crate) struct Server<'s> {
     pub(crate) block: BlockId,
     pub(crate) directive: Directive<'s>,
     /// Its names that are no regular expressions.
-    pub(crate) names: Vec<Name>,
+    pub(crate) names: Vec<Name<'s>>,
 }
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
@@ -28,7 +30,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         add(checker, directive, index, &[socket], &Options::default(), directive.closing())?;
     }
     if checker.http.servers[index].names.is_empty() && checker.blocks[inner].all("server_name").is_none() {
-        checker.http.servers[index].names.push((vec![], directive.spot(0)));
+        checker.http.servers[index].names.push((Cow::Borrowed(b""), directive.spot(0)));
     }
     Ok(())
 }

@@ -1,0 +1,104 @@
+//! How an upstream chooses among its servers, keeps connections to them and shares what it knows of them
+//! (`src/http/modules/ngx_http_upstream_*_module.c`).
+
+use super::{is_stream, upstreams};
+use crate::block::BlockId;
+use crate::checker::Checker;
+use crate::codes;
+use crate::directive::Directive;
+use crate::directives::Version;
+use crate::problem::Outcome;
+use crate::value;
+
+/// Chooses a balancing method.
+pub(super) fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, takes_backup: bool) {
+    let upstreams = upstreams(checker, block);
+    let open = upstreams.open;
+    let group = &mut upstreams.all[open];
+    let again = std::mem::replace(&mut group.method, true);
+    group.takes_backup = takes_backup;
+    if again {
+        checker.warn(*directive.problem(0, codes::METHOD_REDEFINED, "load balancing method redefined"));
+    }
+}
+
+pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.compile(directive, 1, block)?;
+    method(checker, directive, block, false);
+    if directive.count() == 2 && directive.word(2) != b"consistent" {
+        let message = format!("invalid parameter \"{}\"", directive.text(2));
+        return directive.refuse(2, codes::INVALID_PARAMETER, message);
+    }
+    Ok(())
+}
+
+pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    method(checker, directive, block, false);
+    Ok(())
+}
+
+pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    method(checker, directive, block, true);
+    Ok(())
+}
+
+pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    method(checker, directive, block, false);
+    let wrong = match directive.count() {
+        0 => None,
+        _ if directive.word(1) != b"two" => Some(1),
+        2 if directive.word(2) != b"least_conn" => Some(2),
+        _ => None,
+    };
+    match wrong {
+        None => Ok(()),
+        Some(at) => {
+            let message = format!("invalid parameter \"{}\"", directive.text(at));
+            directive.refuse(at, codes::INVALID_PARAMETER, message)
+        }
+    }
+}
+
+pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    /// The first release that takes 0, which turns it off, and `local`.
+    const LOCAL: Version = Version::new(1, 29, 7);
+    checker.once(directive, block)?;
+    let takes_zero = checker.options.version >= LOCAL;
+    if value::number(directive.word(1)).is_none_or(|number| number == 0 && !takes_zero) {
+        let message = format!("invalid value \"{}\" in \"keepalive\" directive", directive.text(1));
+        return directive.refuse(1, codes::INVALID_VALUE, message);
+    }
+    if directive.count() == 2 && directive.word(2) != b"local" {
+        let message = format!("invalid parameter \"{}\"", directive.text(2));
+        return directive.refuse(2, codes::INVALID_PARAMETER, message);
+    }
+    let upstreams = upstreams(checker, block);
+    let open = upstreams.open;
+    // It wraps itself around the method chosen so far; to choose another afterwards is to lose it.
+    upstreams.all[open].method = true;
+    Ok(())
+}
+
+pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let name = directive.word(1);
+    if name.is_empty() {
+        return directive.refuse(1, codes::INVALID_ZONE, "invalid zone name \"\"");
+    }
+    let mut size = 0;
+    if directive.count() == 2 {
+        let Some(given) = value::size(directive.word(2)) else {
+            let message = format!("invalid zone size \"{}\"", directive.text(2));
+            return directive.refuse(2, codes::INVALID_ZONE, message);
+        };
+        if given < 8 * crate::zones::PAGE {
+            return directive.refuse(2, codes::ZONE_TOO_SMALL, format!("zone \"{}\" is too small", directive.text(1)));
+        }
+        size = given;
+    }
+    let stream = is_stream(checker, block);
+    checker.zones.add(directive, 1, name, size, if stream { "stream upstream" } else { "http upstream" })?;
+    let upstreams = upstreams(checker, block);
+    let open = upstreams.open;
+    upstreams.all[open].zone = true;
+    Ok(())
+}
