@@ -49,7 +49,11 @@ impl<'f> Sources<'f> {
 
     /// The file at a path.
     pub(crate) fn at(&self, path: &str) -> Result<usize, Absent> {
-        self.by_path.get(&normalize(path)).copied().unwrap_or(Err(Absent::Unknown))
+        let path = normalize(path);
+        if path.is_empty() {
+            return Err(Absent::Directory);
+        }
+        self.by_path.get(&path).copied().unwrap_or(Err(Absent::Unknown))
     }
 
     /// The paths which match a pattern, in nginx's order.
