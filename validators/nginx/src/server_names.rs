@@ -23,13 +23,13 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     let mut names = vec![];
     for at in 1..=directive.count() {
         let name = directive.word(at);
-        let text = directive.text(at);
+        let text = || directive.text(at);
         let star = name.first() == Some(&b'*') && (name.len() < 3 || name[1] != b'.');
         if star || name == b"." {
-            return directive.refuse(at, codes::INVALID_SERVER_NAME, format!("server name \"{text}\" is invalid"));
+            return directive.refuse(at, codes::INVALID_SERVER_NAME, format!("server name \"{}\" is invalid", text()));
         }
         if name.contains(&b'/') {
-            let message = format!("server name \"{text}\" has suspicious symbols");
+            let message = format!("server name \"{}\" has suspicious symbols", text());
             checker.warn(*directive.problem(at, codes::SUSPICIOUS_SERVER_NAME, message));
         }
         let Some(pattern) = name.strip_prefix(b"~") else {
@@ -37,7 +37,7 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
             continue;
         };
         if pattern.is_empty() {
-            let message = format!("empty regex in server name \"{text}\"");
+            let message = format!("empty regex in server name \"{}\"", text());
             return directive.refuse(at, codes::INVALID_SERVER_NAME, message);
         }
         let caseless = pattern.iter().any(u8::is_ascii_uppercase);
@@ -52,15 +52,15 @@ pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name<
     let bucket = Bucket::new("server_names_hash", size);
     let mut keys = HashKeys::default();
     for (name, spot) in names {
-        let text = String::from_utf8_lossy(name);
+        let text = || String::from_utf8_lossy(name);
         match keys.add(name, true) {
             Ok(()) => {}
             Err(Refused::Declined) => {
-                let message = format!("invalid server name or wildcard \"{text}\" on {address}");
+                let message = format!("invalid server name or wildcard \"{}\" on {address}", text());
                 return Err(Box::new(Problem::error(codes::INVALID_SERVER_NAME, message, *spot)));
             }
             Err(Refused::Busy) => {
-                let message = format!("conflicting server name \"{text}\" on {address}, ignored");
+                let message = format!("conflicting server name \"{}\" on {address}, ignored", text());
                 checker.report(Problem::warning(codes::CONFLICTING_SERVER_NAME, message, *spot));
             }
         }

@@ -191,23 +191,23 @@ pub(crate) fn refer<'s, 'd>(
 /// What is left to check when the protocol's block is closed: `ngx_http_upstream_init_round_robin()`.
 pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Outcome {
     for upstream in &upstreams.all {
-        let host = String::from_utf8_lossy(&upstream.host);
+        let host = || String::from_utf8_lossy(&upstream.host);
         if let Some(defined) = &upstream.defined {
             resolution(checker, upstream, defined)?;
             if upstream.servers == upstream.backups {
-                let message = format!("no servers in upstream \"{host}\"");
+                let message = format!("no servers in upstream \"{}\"", host());
                 let problem = Problem::error(codes::EMPTY_UPSTREAM, message, defined.terminator());
                 return Err(Box::new(problem.help("all of them are `backup`")));
             }
         } else if upstream.resolved {
         } else if upstream.port == 0 {
-            let message = format!("no port in upstream \"{host}\"");
+            let message = format!("no port in upstream \"{}\"", host());
             let problem = Problem::error(codes::NO_PORT_IN_UPSTREAM, message, upstream.spot);
             return Err(Box::new(
-                problem.help(format!("there is no `upstream {host}`, so this must be a host with a port")),
+                problem.help(format!("there is no `upstream {}`, so this must be a host with a port", host())),
             ));
         } else if !url::plausible(&upstream.host) && url::ipv4(&upstream.host).is_none() {
-            let message = format!("host not found in upstream \"{host}\"");
+            let message = format!("host not found in upstream \"{}\"", host());
             return Err(Box::new(Problem::error(codes::HOST_NOT_FOUND, message, upstream.spot)));
         }
     }
@@ -216,12 +216,15 @@ pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Outcom
 
 /// Whether the names of an upstream can be resolved while nginx runs.
 fn resolution(checker: &Checker<'_>, upstream: &Upstream<'_>, defined: &Directive<'_>) -> Outcome {
+    if !upstream.resolves {
+        return Ok(());
+    }
     let has_resolver = upstream.block.is_some_and(|block| checker.effective(block, "resolver").is_some());
     let host = String::from_utf8_lossy(&upstream.host);
-    let message = match (upstream.resolves, upstream.zone, has_resolver) {
-        (true, false, _) => format!("resolving names at run time requires upstream \"{host}\""),
-        (true, true, false) => format!("no resolver defined to resolve names at run time in upstream \"{host}\""),
-        _ => return Ok(()),
+    let message = match (upstream.zone, has_resolver) {
+        (false, _) => format!("resolving names at run time requires upstream \"{host}\""),
+        (true, false) => format!("no resolver defined to resolve names at run time in upstream \"{host}\""),
+        (true, true) => return Ok(()),
     };
     let problem = Problem::error(codes::NO_RUN_TIME_RESOLUTION, message, defined.terminator());
     Err(Box::new(

@@ -148,9 +148,10 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
 
 /// Looks for locations of the same name in a server, and in each location.
 pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Outcome {
-    let mut seen: HashMap<(Match, &[u8]), Spot> = HashMap::new();
+    let children = &checker.blocks[block].locations;
+    let mut seen: HashMap<(Match, &[u8]), Spot> = HashMap::with_capacity(children.len());
     let mut first: Option<(&[u8], Spot, Spot)> = None;
-    for child in &checker.blocks[block].locations {
+    for child in children {
         duplicates(checker, *child)?;
         let Location { kind, name, spot } = checker.blocks[*child].location;
         let Some(spot) = spot.filter(|_| matches!(kind, Match::Exact | Match::Prefix)) else { continue };

@@ -85,7 +85,9 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
     if checker.uses(|name| name.starts_with(b"ssl")) {
         servers.iter().try_for_each(|server| ssl::http_server(checker, *server))?;
     }
-    for family in &FAMILIES {
+    let in_use = |family: &&Family| checker.uses(|name| name.starts_with(family.module.as_bytes()));
+    let in_use: Vec<_> = FAMILIES.iter().filter(in_use).collect();
+    for family in in_use {
         passing(checker, block, &blocks, family, end)?;
         scripts(checker, block, &blocks, family, end)?;
     }
