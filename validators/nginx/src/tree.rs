@@ -287,7 +287,7 @@ pub(crate) struct Builder {
 impl Builder {
     /// Room for the tokens and nodes of a text of that length, if it is one as people write them.
     pub(crate) fn with_room(length: usize) -> Self {
-        let (tokens, nodes) = (Vec::with_capacity(length / 12), Vec::with_capacity(length / 45));
+        let (tokens, nodes) = (Vec::with_capacity(length / 10), Vec::with_capacity(length / 40));
         Self { tokens, nodes, ..Self::default() }
     }
 
