@@ -60,7 +60,9 @@ pub(crate) fn stream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 fn finish(checker: &mut Checker<'_>, stream: BlockId) -> Outcome {
     let summary = |server: &Server<'_>| (server.block, server.directive.terminator(), server.listens_with_ssl);
     let servers: Vec<_> = checker.stream.servers.iter().map(summary).collect();
-    if checker.options.version < NAMES {
+    /// From this release on a server without a handler just closes its connections.
+    const NEEDS_NO_HANDLER: Version = Version::new(1, 27, 1);
+    if checker.options.version < NEEDS_NO_HANDLER {
         for (block, spot, _) in &servers {
             if !["proxy_pass", "return", "pass"].iter().any(|handler| checker.blocks[*block].has(handler)) {
                 return Err(Box::new(Problem::error(codes::NO_HANDLER, "no handler for server", *spot)));

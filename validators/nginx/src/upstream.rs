@@ -5,7 +5,7 @@ mod methods;
 mod server;
 mod sticky;
 
-pub(crate) use methods::{hash, ip_hash, keepalive, least_conn, random, zone};
+pub(crate) use methods::{hash, ip_hash, keepalive, least_conn, least_time, random, zone};
 pub(crate) use server::server;
 pub(crate) use sticky::sticky;
 

@@ -8,7 +8,7 @@ use crate::codes;
 use crate::directive::Directive;
 use crate::directives::Version;
 use crate::problem::Outcome;
-use crate::value;
+use crate::{slots, value};
 
 /// Chooses a balancing method.
 pub(super) fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, takes_backup: bool) {
@@ -40,6 +40,17 @@ pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
 pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     method(checker, directive, block, true);
     Ok(())
+}
+
+pub(crate) fn least_time<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    method(checker, directive, block, true);
+    if directive.count() == 2 && directive.word(2) != b"inflight" {
+        let message = format!("invalid parameter \"{}\"", directive.text(2));
+        return directive.refuse(2, codes::INVALID_PARAMETER, message);
+    }
+    let stream = is_stream(checker, block);
+    let times: &[&str] = if stream { &["connect", "first_byte", "last_byte"] } else { &["header", "last_byte"] };
+    slots::enumeration(checker, directive, block, times)
 }
 
 pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
