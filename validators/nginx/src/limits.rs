@@ -5,7 +5,7 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::directives::Contexts;
+use crate::directives::{Contexts, Version};
 use crate::problem::Outcome;
 use crate::{value, zones};
 
@@ -73,6 +73,9 @@ fn tag(directive: &str, stream: bool) -> &'static str {
     }
 }
 
+/// The first release with `limit_req … delay=`.
+const DELAY: Version = Version::new(1, 15, 7);
+
 pub(crate) fn limit_req<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let mut zone = None;
     for (at, word) in directive.arguments() {
@@ -83,7 +86,7 @@ pub(crate) fn limit_req<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
             None
         } else if let Some(number) = word.strip_prefix(b"burst=") {
             (!positive(number)).then_some("burst value")
-        } else if let Some(number) = word.strip_prefix(b"delay=") {
+        } else if let Some(number) = word.strip_prefix(b"delay=").filter(|_| checker.options.version >= DELAY) {
             (!positive(number)).then_some("delay value")
         } else {
             (word != b"nodelay").then_some("parameter")

@@ -12,8 +12,11 @@ use crate::url::{self, Rules, Socket, Url};
 use crate::value;
 
 /// Reads the address to listen on.
-pub(crate) fn address<'d>(directive: &'d Directive<'_>, default_port: u16) -> Outcome<Url<'d>> {
-    url::parse(directive.word(1), Rules { listen: true, default_port, ..Rules::default() }).map_err(|error| {
+pub(crate) fn address<'d>(checker: &Checker<'_>, directive: &'d Directive<'_>, default_port: u16) -> Outcome<Url<'d>> {
+    /// The first release that listens on ranges of ports.
+    const RANGES: Version = Version::new(1, 15, 10);
+    let ranges = checker.options.version >= RANGES;
+    url::parse(directive.word(1), Rules { listen: true, ranges, default_port, ..Rules::default() }).map_err(|error| {
         let message = format!("{error} in \"{}\" of the \"listen\" directive", directive.text(1));
         let code = if error == "host not found" { codes::HOST_NOT_FOUND } else { codes::INVALID_LISTEN };
         directive.problem(1, code, message)

@@ -104,7 +104,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     /// The ports of POP3, IMAP and SMTP, with and without TLS.
     const KNOWN_PORTS: [u16; 7] = [110, 995, 143, 993, 25, 465, 587];
     checker.blocks[block].add(directive);
-    let url = listen::address(directive, 0)?;
+    let url = listen::address(checker, directive, 0)?;
     if KNOWN_PORTS.contains(&url.port) {
         current(checker).has_protocol = true;
     }

@@ -8,7 +8,7 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
-use crate::directives::{self, Build, Contexts, Module, Presence, shared_object};
+use crate::directives::{self, Build, Contexts, Module, Presence, Version, shared_object};
 use crate::problem::{Outcome, Problem, Spot};
 use crate::url::{self, Cidr};
 use crate::value;
@@ -271,6 +271,8 @@ impl Checker<'_> {
     }
 
     fn init_events(&self) -> Outcome {
+        /// The first release that compares them.
+        const COUNTS_SOCKETS: Version = Version::new(1, 15, 2);
         /// What nginx takes where `worker_connections` is not set.
         const CONNECTIONS: i64 = 512;
         if !self.main.has_events {
@@ -285,7 +287,9 @@ impl Checker<'_> {
         let (number, spot) =
             connections.map_or((CONNECTIONS, self.end_of_main()), |(number, set)| (*number, set.spot(1)));
         let sockets = self.listening_sockets();
-        if number < i64::try_from(sockets).unwrap_or(i64::MAX).saturating_add(1) {
+        if self.options.version >= COUNTS_SOCKETS
+            && number < i64::try_from(sockets).unwrap_or(i64::MAX).saturating_add(1)
+        {
             let message = format!("{number} worker_connections are not enough for {sockets} listening sockets");
             return Err(Box::new(Problem::error(codes::TOO_FEW_CONNECTIONS, message, spot)));
         }

@@ -41,11 +41,14 @@ pub(crate) fn resolver<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
             return directive.refuse(at, codes::INVALID_RESOLVER, message);
         }
     }
-    if servers == 0 {
+    if servers == 0 && checker.options.version >= NEEDS_SERVERS {
         return directive.refuse(0, codes::INVALID_RESOLVER, "no name servers defined");
     }
     Ok(())
 }
+
+/// The first release that refuses a resolver without name servers.
+const NEEDS_SERVERS: crate::directives::Version = crate::directives::Version::new(1, 15, 1);
 
 /// The first release that can look for IPv6 addresses only.
 const IPV4: crate::directives::Version = crate::directives::Version::new(1, 23, 1);

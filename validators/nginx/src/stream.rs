@@ -117,7 +117,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 
 pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.blocks[block].add(directive);
-    let url = listen::address(directive, 0)?;
+    let url = listen::address(checker, directive, 0)?;
     let mut options = Options::default();
     for at in 2..=directive.count() {
         if !parameter(checker, directive, at, &mut options)? {

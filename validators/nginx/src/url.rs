@@ -9,6 +9,8 @@ use crate::value;
 pub(crate) struct Rules {
     /// It is one to listen on: a port alone, a range of ports or `*` will do, and there is no URI.
     pub(crate) listen: bool,
+    /// It may have a range of ports.
+    pub(crate) ranges: bool,
     /// It may go on with a URI.
     pub(crate) uri_part: bool,
     /// The host may be a name that nobody resolves while the configuration is read.
@@ -103,8 +105,8 @@ fn port(text: &[u8]) -> Result<u16, &'static str> {
 }
 
 /// A port, or in a `listen` a range of ports.
-fn ports(text: &[u8], listen: bool) -> Result<(u16, Option<u16>), &'static str> {
-    let Some(dash) = position(text, b'-').filter(|_| listen) else { return Ok((port(text)?, None)) };
+fn ports(text: &[u8], ranges: bool) -> Result<(u16, Option<u16>), &'static str> {
+    let Some(dash) = position(text, b'-').filter(|_| ranges) else { return Ok((port(text)?, None)) };
     let last = port(&text[dash + 1..])?;
     let first = port(&text[..dash])?;
     if first > last { Err("invalid port range") } else { Ok((first, Some(last))) }
@@ -123,7 +125,7 @@ fn inet6(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
     let (port, last_port, no_port) = match rest.split_first() {
         None => (rules.default_port, None, true),
         Some((b':', digits)) => {
-            let (port, last) = ports(digits, rules.listen)?;
+            let (port, last) = ports(digits, rules.ranges)?;
             (port, last, false)
         }
         Some(_) => return Err("invalid host"),
@@ -148,11 +150,11 @@ fn inet(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
     let mut found = (rules.default_port, None, true);
     let mut host = authority;
     if let Some(colon) = position(authority, b':') {
-        let (port, last) = ports(&authority[colon + 1..], rules.listen)?;
+        let (port, last) = ports(&authority[colon + 1..], rules.ranges)?;
         found = (port, last, false);
         host = &authority[..colon];
     } else if rules.listen
-        && let Some((port, last)) = port_alone(authority)?
+        && let Some((port, last)) = port_alone(authority, rules.ranges)?
     {
         let kind = Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         return Ok(Url { kind, host: b"", port, last_port: last, no_port: false, uri: b"" });
@@ -172,10 +174,10 @@ fn inet(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
 }
 
 /// `80` or `8000-8010`, which only a `listen` may say; `None` if it is a host after all.
-fn port_alone(text: &[u8]) -> Result<Option<(u16, Option<u16>)>, &'static str> {
+fn port_alone(text: &[u8], ranges: bool) -> Result<Option<(u16, Option<u16>)>, &'static str> {
     let mut last = None;
     let mut first = text;
-    if let Some(dash) = position(text, b'-') {
+    if let Some(dash) = position(text, b'-').filter(|_| ranges) {
         let Some(number) = value::number(&text[dash + 1..]) else { return Ok(None) };
         last = Some(u16::try_from(number).ok().filter(|port| *port > 0).ok_or("invalid port"));
         first = &text[..dash];

@@ -7,6 +7,7 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
+use crate::directives::Version;
 use crate::problem::Outcome;
 use crate::{limits, value, zones};
 
@@ -144,14 +145,24 @@ fn keys_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Outco
     Ok((name, size))
 }
 
-pub(crate) fn cache_valid<'s>(_: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+/// The first release that looks for statuses which are no numbers, or beyond 599.
+const STATUS_BOUNDS: Version = Version::new(1, 15, 4);
+
+pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
     let last = directive.count();
     if value::seconds(directive.word(last)).is_none() {
         let message = format!("invalid time value \"{}\"", directive.text(last));
         return directive.refuse(last, codes::INVALID_VALUE, message);
     }
     for (at, word) in directive.arguments().take(last - 1) {
-        if word != b"any" && !value::number(word).is_some_and(|status| (100..=599).contains(&status)) {
+        let status = value::number(word);
+        // An older nginx looks only whether a number is too small, and takes what is none.
+        let valid = match status {
+            Some(status) if checker.options.version < STATUS_BOUNDS => status >= 100,
+            None => checker.options.version < STATUS_BOUNDS,
+            Some(status) => (100..=599).contains(&status),
+        };
+        if word != b"any" && !valid {
             return directive.refuse(at, codes::INVALID_VALUE, format!("invalid status \"{}\"", directive.text(at)));
         }
     }

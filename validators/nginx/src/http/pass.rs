@@ -9,7 +9,7 @@ use crate::problem::Outcome;
 use crate::url::{self, Rules};
 use crate::{script, upstream};
 
-const NO_RESOLVE: Rules = Rules { listen: false, uri_part: false, no_resolve: true, default_port: 0 };
+const NO_RESOLVE: Rules = Rules { listen: false, ranges: false, uri_part: false, no_resolve: true, default_port: 0 };
 
 /// Whether a text begins with a scheme, in any case; and the rest.
 fn after_scheme<'t>(text: &'t [u8], scheme: &str) -> Option<&'t [u8]> {
@@ -28,7 +28,7 @@ pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
         let problem = directive.problem(1, codes::INVALID_URL_PREFIX, "invalid URL prefix");
         return Err(Box::new(problem.help("it begins with `http://` or `https://`")));
     };
-    let rules = Rules { uri_part: true, no_resolve: true, default_port, listen: false };
+    let rules = Rules { uri_part: true, no_resolve: true, default_port, ..Rules::default() };
     let url = upstream::refer(checker, directive, 1, rest, rules, block)?;
     if !url.uri.is_empty() && checker.blocks[block].location.has_no_prefix() {
         let message = "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named \

@@ -63,7 +63,7 @@ fn add(
 
 pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.blocks[block].add(directive);
-    let url = listen::address(directive, 80)?;
+    let url = listen::address(checker, directive, 80)?;
     let mut options = Options::default();
     for at in 2..=directive.count() {
         parameter(checker, directive, at, &mut options)?;
@@ -82,6 +82,8 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut Options) -> Outcome {
     /// The releases with `listen … quic`, and with the directive `http2`.
     const QUIC: Version = Version::new(1, 25, 0);
+    const SPDY_SUPERSEDED: Version = Version::new(1, 9, 5);
+    const SPDY_GONE: Version = Version::new(1, 19, 7);
     const HTTP2_DIRECTIVE: Version = Version::new(1, 25, 1);
     let version = checker.options.version;
     match directive.word(at) {
@@ -93,6 +95,10 @@ fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, op
                 let message = "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
                 checker.warn(*directive.problem(at, codes::DEPRECATED_DIRECTIVE, message));
             }
+        }
+        b"spdy" if (SPDY_SUPERSEDED..SPDY_GONE).contains(&version) => {
+            let message = "invalid parameter \"spdy\": ngx_http_spdy_module was superseded by ngx_http_v2_module";
+            checker.warn(*directive.problem(at, codes::DEPRECATED_DIRECTIVE, message));
         }
         b"spdy" if version < Version::new(1, 9, 5) => {}
         b"quic" if version >= QUIC => options.quic = true,
