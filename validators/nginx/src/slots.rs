@@ -37,17 +37,28 @@ pub(crate) fn apply<'s>(
         let message = format!("\"{}\" is not supported, ignored", row.name);
         checker.warn(*directive.problem(0, codes::UNSUPPORTED, message));
     }
-    if let Some(instead) = row.replaced_by {
-        deprecated(checker, row, directive, instead);
+    if let Some(words) = farewell(row) {
+        checker.warn(*directive.problem(0, codes::DEPRECATED_DIRECTIVE, words));
     }
     Ok(())
 }
 
-fn deprecated(checker: &mut Checker<'_>, row: &directives::Directive, directive: &Directive<'_>, instead: &str) {
-    let obsolete = matches!(row.value, Value::Custom("ngx_http_v2_obsolete" | "ngx_http_v2_spdy_deprecated"));
-    let word = if obsolete { "obsolete" } else { "deprecated" };
-    let message = format!("the \"{}\" directive is {word}, use the \"{instead}\" directive instead", row.name);
-    checker.warn(*directive.problem(0, codes::DEPRECATED_DIRECTIVE, message));
+/// What nginx says of a directive that it would rather not see.
+fn farewell(row: &directives::Directive) -> Option<String> {
+    let name = row.name;
+    match (&row.value, row.replaced_by) {
+        (Value::Custom("ngx_http_v2_spdy_deprecated"), _) => {
+            Some(format!("invalid directive \"{name}\": ngx_http_spdy_module was superseded by ngx_http_v2_module"))
+        }
+        (Value::Custom("ngx_http_v2_obsolete"), None) => Some(format!("the \"{name}\" directive is obsolete, ignored")),
+        (Value::Custom("ngx_http_v2_obsolete"), Some(instead)) => {
+            Some(format!("the \"{name}\" directive is obsolete, use the \"{instead}\" directive instead"))
+        }
+        (_, Some(instead)) => {
+            Some(format!("the \"{name}\" directive is deprecated, use the \"{instead}\" directive instead"))
+        }
+        (_, None) => None,
+    }
 }
 
 /// `on` or `off`.

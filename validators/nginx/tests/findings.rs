@@ -144,3 +144,29 @@ fn newer_releases_know_more_and_warn_of_more() {
         ]
     );
 }
+
+#[test]
+fn directives_of_the_past_are_named_and_ignored() {
+    let warnings = |text: &str, version| -> Vec<String> {
+        let findings = judge(text, &Options { version, ..options() });
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Warning), "{findings:#?}");
+        findings.into_iter().map(|finding| finding.message).collect()
+    };
+    assert_eq!(
+        warnings("events {}\nhttp { http2_push_preload on; }\n", Version::new(1, 30, 0)),
+        ["the \"http2_push_preload\" directive is obsolete, ignored"]
+    );
+    assert_eq!(
+        warnings("events {}\nhttp { spdy_chunk_size 8k; }\n", Version::new(1, 10, 0)),
+        ["invalid directive \"spdy_chunk_size\": ngx_http_spdy_module was superseded by ngx_http_v2_module"]
+    );
+}
+
+#[test]
+fn a_body_has_variables_and_grpc_has_one_buffer() {
+    let text =
+        |line| format!("events {{}}\nhttp {{\n    server {{\n        listen 18080;\n        {line}\n    }}\n}}\n");
+    let body: Vec<_> = judge(&text("proxy_set_body $bdy;"), &options()).iter().map(heading).collect();
+    assert_eq!(body, ["unknown-variable 5:24 unknown \"bdy\" variable"]);
+    assert_eq!(judge(&text("grpc_buffer_size 1m;"), &options()), []);
+}

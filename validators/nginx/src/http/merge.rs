@@ -87,6 +87,9 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
     }
     let in_use = |family: &&Family| checker.uses(|name| name.starts_with(family.module.as_bytes()));
     let in_use: Vec<_> = FAMILIES.iter().filter(in_use).collect();
+    if checker.uses(|name| name == b"proxy_set_body") {
+        bodies(checker, block, &blocks, end)?;
+    }
     for family in in_use {
         passing(checker, block, &blocks, family, end)?;
         scripts(checker, block, &blocks, family, end)?;
@@ -133,7 +136,9 @@ fn passing(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
         family.max_temp_file_size,
     ];
     let uses = |name: &str| checker.uses(|used| used == name.as_bytes());
-    let (buffers_too, caches) = (buffering.iter().any(|name| uses(name)), uses(family.cache));
+    // gRPC passes everything on at once: it has a buffer, but nothing to keep it in.
+    let buffers_too = family.module != "grpc" && buffering.iter().any(|name| uses(name));
+    let caches = uses(family.cache);
     let tls = family.tls.filter(|_| uses(family.pass));
     let inherited = checker.blocks[http].families & family.bit != 0;
     for block in blocks {
@@ -233,10 +238,11 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
     let mut sources = vec![None; checker.blocks.len()];
     sources[http] = has(http).then_some(http);
     let mut owners = vec![];
+    let mut http_is_new = true;
     for at in blocks {
         let inherited = checker.blocks[*at].parent.and_then(|parent| sources[parent]);
         sources[*at] = if has(*at) { Some(*at) } else { inherited };
-        let from_http = sources[*at] == Some(http) && owners.iter().all(|(owner, _)| *owner != http);
+        let from_http = sources[*at] == Some(http) && std::mem::take(&mut http_is_new);
         if sources[*at] == Some(*at) || from_http {
             owners.extend(sources[*at].map(|owner| (owner, *at)));
         }
@@ -259,6 +265,17 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
                     return line.refuse(1, codes::HASH_BUCKET_SIZE, complaint);
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// `proxy_set_body` is compiled when it is merged; in `http` that is in the first server.
+fn bodies(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], end: Spot) -> Outcome {
+    let outermost = blocks.first().map(|_| &http);
+    for block in outermost.into_iter().chain(blocks) {
+        if let Some(body) = checker.blocks[*block].get("proxy_set_body").copied() {
+            checker.compile_at(body.word(1), body.exact(1), end, http)?;
         }
     }
     Ok(())
