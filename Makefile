@@ -4,7 +4,8 @@
 SHELL := /bin/sh
 
 # What the tests use: real programs and a few tools.
-TEST_PACKAGES := nginx-light haproxy gunicorn python3 inotify-tools procps util-linux mount libc-bin coreutils
+TEST_PACKAGES := nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
+	util-linux mount libc-bin coreutils openssl
 
 STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
