@@ -185,8 +185,9 @@ impl Target {
         let has = |mask: u64| mask >> (signal.number() - 1) & 1 == 1;
         Some(match () {
             () if has(status.sigcgt) || has(status.sigblk) => Disposition::Taken,
-            () if has(status.sigign) => Disposition::Ignored,
+            // Also if it is ignored otherwise, as under nohup(1): `sig_ignored()` in `kernel/signal.c`.
             () if has(proc::awaited_signals(self.pid())) => Disposition::Taken,
+            () if has(status.sigign) => Disposition::Ignored,
             () => Disposition::Default,
         })
     }

@@ -117,21 +117,30 @@ impl Plan {
             let place = place::find(self.root, selector, self.without_target)?;
             let (root, timeout) = (self.root, self.timeout);
             let case = Case { tree, layout, place: &place, root, main: &main, timeout };
-            let asked = self.ask(&case, &mut judgement.findings).await;
-            judgement.by = Some(format!("judged by {}", asked.join(", ")));
+            judgement.by = Some(self.ask(&case, &mut judgement.findings).await);
         }
         judgement.duration = started.elapsed();
         Ok(judgement)
     }
 
-    async fn ask(&self, case: &Case<'_>, findings: &mut Vec<Finding>) -> Vec<String> {
-        let mut asked = Vec::new();
+    /// Asks the validators and says who judged, and where if it was a command.
+    async fn ask(&self, case: &Case<'_>, findings: &mut Vec<Finding>) -> String {
+        let (mut judges, mut place) = (Vec::new(), None);
         for validator in &self.validators {
-            let (by, found) = match validator {
-                Validator::Builtin(builtin) => (builtin.name().to_owned(), builtin.run(case)),
+            let found = match validator {
+                Validator::Builtin(builtin) => builtin.run(case),
                 Validator::Command(check) => check.run(case).await,
             };
-            asked.push(by);
+            match validator {
+                Validator::Command(Check { otherwise: Some(otherwise), .. }) if command::is_kept_out(&found) => {
+                    judges.push(otherwise.name().to_owned());
+                }
+                Validator::Command(_) => {
+                    judges.push(validator.quoted());
+                    place = Some(case.place.describe());
+                }
+                Validator::Builtin(_) => judges.push(validator.quoted()),
+            }
             let verdict = Verdict::of(&found);
             let source = |finding| Finding { source: Some(validator.name().to_owned()), ..case.layout.show(finding) };
             findings.extend(found.into_iter().map(source));
@@ -139,7 +148,8 @@ impl Plan {
                 break;
             }
         }
-        asked
+        judges.extend(place);
+        format!("judged by {}", judges.join(", "))
     }
 }
 

@@ -89,6 +89,7 @@ fn a_target_that_waits_for_its_signal_takes_it() {
     let directory = tempfile::tempdir().expect("there is room");
     for (means, how) in [
         ("sigwait", "signal.sigwait([signal.SIGHUP])"),
+        ("ignored", "signal.signal(signal.SIGHUP, signal.SIG_IGN); signal.sigwait([signal.SIGHUP])"),
         ("thread", "t = threading.Thread(target=lambda: signal.sigwait([signal.SIGHUP])); t.start(); t.join()"),
     ] {
         let (here, name) = (directory.path().join(means), unique(&means[..3]));

@@ -56,11 +56,10 @@ pub struct Patterns {
 }
 
 impl Check {
-    /// Who judged, and what was found.
-    pub(super) async fn run(&self, case: &Case<'_>) -> (String, Vec<Finding>) {
+    pub(super) async fn run(&self, case: &Case<'_>) -> Vec<Finding> {
         let mut findings = self.ask(case).await;
         if let Some(otherwise) = &self.otherwise
-            && findings.iter().any(|finding| finding.code == ROOT_NOT_ENTERED)
+            && is_kept_out(&findings)
         {
             for finding in &mut findings {
                 // What would keep the configuration out is now only worth knowing.
@@ -68,9 +67,8 @@ impl Check {
                 finding.message = format!("{} judges, since {}", otherwise.name(), finding.message);
             }
             findings.extend(otherwise.run(case));
-            return (otherwise.name().to_owned(), findings);
         }
-        (format!("`{}`, {}", self.name, case.place.describe()), findings)
+        findings
     }
 
     async fn ask(&self, case: &Case<'_>) -> Vec<Finding> {
@@ -216,6 +214,11 @@ pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
 fn hidden(place: &Place) -> Finding {
     let pid = place.target.as_ref().map_or(0, crate::target::Target::pid);
     not_entered(&format!("cannot see which file pid {pid} executes"))
+}
+
+/// Whether a command could not run, since the gate may not do what the target may.
+pub(super) fn is_kept_out(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.code == ROOT_NOT_ENTERED)
 }
 
 fn not_entered(message: &str) -> Finding {
