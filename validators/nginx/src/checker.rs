@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
-use reload_gate_contract::{Absent, Cause, Files, Finding, Place, Severity};
+use reload_gate_contract::{Absent, Cause, Code, Files, Finding, Place, Severity};
 
 use crate::block::{Block, BlockId};
 use crate::codes;
@@ -39,6 +39,28 @@ const INCLUDED: usize = 512 << 20;
 
 /// How many findings are enough.
 const FINDINGS: usize = 1_000;
+
+/// The codes of what is missing: a file that is not known may have it.
+const ABSENCES: [Code; 18] = [
+    codes::BUFFER_SIZES,
+    codes::CERTIFICATE_WITHOUT_KEY,
+    codes::EMPTY_UPSTREAM,
+    codes::MISPLACED_DIRECTIVE,
+    codes::NO_AUTH_HTTP,
+    codes::NO_CACHE_KEY,
+    codes::NO_CERTIFICATE,
+    codes::NO_CLIENT_CERTIFICATE,
+    codes::NO_EVENTS,
+    codes::NO_HANDLER,
+    codes::NO_LISTEN,
+    codes::NO_PORT_IN_UPSTREAM,
+    codes::NO_RUN_TIME_RESOLUTION,
+    codes::NO_TRUSTED_CERTIFICATE,
+    codes::UNKNOWN_LOG_FORMAT,
+    codes::UNKNOWN_THREAD_POOL,
+    codes::UNKNOWN_ZONE,
+    codes::ZERO_SIZE_ZONE,
+];
 
 /// What nodes are read as.
 enum Reading<'r, 's> {
@@ -123,15 +145,19 @@ impl<'s> Checker<'s> {
                 }
             }
             Err(absent) => {
-                let message = format!("open() \"{main}\" failed ({})", reason(absent));
+                let reason = reason(absent).unwrap_or("it is not among the files that were given");
+                let message = format!("open() \"{main}\" failed ({reason})");
                 self.findings.push(Finding::environment(codes::MISSING_FILE, message).at(Place::file(main)));
             }
         }
         self.findings
     }
 
-    /// Writes a problem down.
+    /// Writes a problem down, unless what is missing may be where nobody could look.
     pub(crate) fn report(&mut self, problem: Problem) {
+        if self.incomplete && ABSENCES.contains(&problem.code) {
+            return;
+        }
         if problem.severity == Severity::Error && problem.cause == Cause::Config {
             self.errors += 1;
         }
@@ -171,6 +197,15 @@ impl<'s> Checker<'s> {
         if let Err(problem) = outcome {
             self.report(*problem);
         }
+    }
+
+    /// Passes over something missing that may be where nobody could look, so that what comes after it is judged.
+    pub(crate) fn unless_unseen(&self, outcome: Outcome) -> Outcome {
+        outcome.or_else(
+            |problem| {
+                if self.incomplete && ABSENCES.contains(&problem.code) { Ok(()) } else { Err(problem) }
+            },
+        )
     }
 
     pub(crate) fn warn(&mut self, problem: Problem) {
@@ -330,7 +365,8 @@ impl<'s> Checker<'s> {
         if self.main.unknown_module {
             self.incomplete = true;
             let message = format!("unknown directive \"{name}\", which an unknown module may know");
-            return Err(Box::new(Problem::environment(codes::UNKNOWN_MODULE, message, directive.spot(0))));
+            let problem = Problem::absent(codes::UNKNOWN_MODULE, message, directive.spot(0), Absent::Unknown);
+            return Err(Box::new(problem));
         }
         self.incomplete |= directive.is_block();
         let problem = directive.problem(0, codes::UNKNOWN_DIRECTIVE, format!("unknown directive \"{name}\""));
@@ -372,9 +408,9 @@ impl<'s> Checker<'s> {
             Ok(paths) => paths.iter().try_for_each(|path| self.include_file(directive, path, reading)),
             Err(Absent::Missing | Absent::Directory) => Ok(()),
             Err(Absent::Unknown) => {
-                self.incomplete = true;
-                let message = format!("it is not known which files \"{pattern}\" means");
-                Err(Box::new(Problem::environment(codes::MISSING_INCLUDE, message, directive.spot(1))))
+                let message =
+                    format!("it is not known which files \"{pattern}\" means, and what they say was not judged");
+                Err(self.unseen(directive, reading, message, Absent::Unknown))
             }
         }
     }
@@ -387,9 +423,13 @@ impl<'s> Checker<'s> {
                 return directive.refuse(1, codes::INCLUDED_DIRECTORY, message);
             }
             Err(absent) => {
-                self.incomplete = true;
-                let message = format!("open() \"{path}\" failed ({})", reason(absent));
-                return Err(Box::new(Problem::environment(codes::MISSING_INCLUDE, message, directive.spot(1))));
+                let message = match reason(absent) {
+                    Some(reason) => format!("open() \"{path}\" failed ({reason})"),
+                    None => {
+                        format!("\"{path}\" is not among the files that were given, and what it says was not judged")
+                    }
+                };
+                return Err(self.unseen(directive, reading, message, absent));
             }
         };
         if self.reading.contains(&file) {
@@ -405,6 +445,22 @@ impl<'s> Checker<'s> {
         Ok(())
     }
 
+    /// Takes note that something may be defined, and (outside of all blocks) modules loaded, where nobody could look.
+    fn unseen(
+        &mut self,
+        directive: &Directive<'s>,
+        reading: &Reading<'_, 's>,
+        message: String,
+        absent: Absent,
+    ) -> Box<Problem> {
+        self.incomplete = true;
+        if matches!(reading, Reading::Directives(block) if self.blocks[*block].context == Contexts::MAIN) {
+            self.main.expect_any_module();
+            self.forget_rows();
+        }
+        Box::new(Problem::absent(codes::MISSING_INCLUDE, message, directive.spot(1), absent))
+    }
+
     pub(crate) fn include_here(&mut self, directive: &Directive<'s>, block: BlockId) -> Outcome {
         self.include(directive, &mut Reading::Directives(block))
     }
@@ -418,9 +474,12 @@ impl<'s> Checker<'s> {
     pub(crate) fn needs_file(&mut self, directive: &Directive<'s>, at: usize, path: &str, what: &str) {
         let full = crate::sources::normalize(&self.sources.full_name(path));
         if let Err(absent) = self.files.read(&full) {
-            let message = format!("cannot load {what} \"{full}\" ({})", reason(absent));
+            let message = match reason(absent) {
+                Some(reason) => format!("cannot load {what} \"{full}\" ({reason})"),
+                None => format!("the {what} \"{full}\" is not among the files that were given"),
+            };
             let code = if what == "file" { codes::MISSING_FILE } else { codes::MISSING_CERTIFICATE };
-            self.report(Problem::environment(code, message, directive.spot(at)));
+            self.report(Problem::absent(code, message, directive.spot(at), absent));
         }
     }
 
@@ -436,8 +495,14 @@ impl<'s> Checker<'s> {
 
     /// Takes the first setting of a directive in its block, and refuses any other.
     pub(crate) fn once(&mut self, directive: &Directive<'s>, block: BlockId) -> Outcome {
-        if let Some(first) = self.blocks[block].get(directive.known) {
-            let help = format!("it is set already on line {}", first.line());
+        let names = same_field(directive.known);
+        let own = self.blocks[block].get(directive.known);
+        if let Some(first) = own.or_else(|| names.iter().find_map(|name| self.blocks[block].get(name))) {
+            let help = if first.word(0) == directive.word(0) {
+                format!("it is set already on line {}", first.line())
+            } else {
+                format!("`{}` on line {} sets it already", first.name(), first.line())
+            };
             let problem = directive.problem(
                 0,
                 codes::DUPLICATE_DIRECTIVE,
@@ -500,10 +565,24 @@ impl<'s> Checker<'s> {
     }
 }
 
-fn reason(absent: Absent) -> &'static str {
+/// Why nginx could not open a file, in the system's words; `None` where it may well open it.
+/// The directives which set the same field of nginx's configuration as this one, because one has replaced the other.
+fn same_field(name: &str) -> &'static [&'static str] {
+    match name {
+        "open_file_cache_retest" | "open_file_cache_valid" => &["open_file_cache_retest", "open_file_cache_valid"],
+        "optimize_server_names" | "server_name_in_redirect" => &["optimize_server_names", "server_name_in_redirect"],
+        "proxy_buffer_size" | "proxy_downstream_buffer" | "proxy_upstream_buffer" => {
+            &["proxy_buffer_size", "proxy_downstream_buffer", "proxy_upstream_buffer"]
+        }
+        "satisfy" | "satisfy_any" => &["satisfy", "satisfy_any"],
+        _ => &[],
+    }
+}
+
+fn reason(absent: Absent) -> Option<&'static str> {
     match absent {
-        Absent::Missing => "2: No such file or directory",
-        Absent::Unknown => "it is not among the files that were given",
-        Absent::Directory => "21: Is a directory",
+        Absent::Missing => Some("2: No such file or directory"),
+        Absent::Unknown => None,
+        Absent::Directory => Some("21: Is a directory"),
     }
 }

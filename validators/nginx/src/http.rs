@@ -70,7 +70,8 @@ fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockI
     for server in servers {
         location::duplicates(checker, server)?;
     }
-    crate::ssl::check_listening(checker)?;
+    let judged = crate::ssl::check_listening(checker);
+    checker.unless_unseen(judged)?;
     charset::finish(checker)?;
     unknown_variables(checker, http)?;
     compare_names(checker)
@@ -78,7 +79,7 @@ fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockI
 
 /// The first variable that is used but not defined; any other is reported besides.
 pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Outcome {
-    if checker.incomplete {
+    if checker.incomplete || checker.main.foreign_module {
         return Ok(());
     }
     /// How many are worth to be reported, and to be compared with all others.

@@ -258,8 +258,7 @@ fn format_of_log(checker: &mut Checker<'_>, directive: &Directive<'_>, block: Bl
         return directive.refuse(0, codes::MISSING_PARAMETER, "log format is not specified");
     }
     let name = if directive.count() < 2 { b"combined" } else { directive.word(2) };
-    if checker.incomplete
-        || formats(checker, block).folded.contains(&name.to_ascii_lowercase())
+    if formats(checker, block).folded.contains(&name.to_ascii_lowercase())
         || (!stream && name.eq_ignore_ascii_case(b"combined"))
     {
         return Ok(());

@@ -17,10 +17,13 @@ use crate::value;
 pub(crate) struct MainConf<'s> {
     /// A module was loaded that nobody here knows: it may bring along any directive.
     pub(crate) unknown_module: bool,
+    /// A module of somebody else was loaded: it may bring along variables.
+    pub(crate) foreign_module: bool,
     pub(crate) thread_pools: ThreadPools,
     /// `worker_connections`, and where it is set.
     connections: Option<(i64, Directive<'s>)>,
     loaded: HashSet<String>,
+    any_module: bool,
     has_events: bool,
     /// A block was opened, after which no module may be loaded.
     modules_used: bool,
@@ -45,6 +48,8 @@ impl MainConf<'_> {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             unknown_module: false,
+            any_module: false,
+            foreign_module: options.modules.iter().any(|module| !OWN_OBJECTS.contains(&shared_object(module))),
             thread_pools: ThreadPools::default(),
             connections: None,
             loaded: options.modules.iter().map(|module| shared_object(module).to_owned()).collect(),
@@ -58,11 +63,29 @@ impl MainConf<'_> {
     pub(crate) fn has_module(&self, module: &Module) -> bool {
         match module.presence(self.build) {
             Presence::Static => true,
-            Presence::Dynamic(object) => self.loaded.contains(object),
+            Presence::Dynamic(object) => self.any_module || self.loaded.contains(object),
             Presence::Absent => false,
         }
     }
+
+    /// A file that nobody could read may load modules: from now on any may be there.
+    pub(crate) fn expect_any_module(&mut self) {
+        self.any_module = true;
+        self.unknown_module = true;
+        self.foreign_module = true;
+    }
 }
+
+/// The shared objects of nginx itself.
+const OWN_OBJECTS: [&str; 7] = [
+    "ngx_http_geoip_module",
+    "ngx_http_image_filter_module",
+    "ngx_http_perl_module",
+    "ngx_http_xslt_filter_module",
+    "ngx_mail_module",
+    "ngx_stream_geoip_module",
+    "ngx_stream_module",
+];
 
 /// Whether somebody knows what is in a shared object.
 fn is_known_object(object: &str) -> bool {
@@ -79,6 +102,7 @@ pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     if checker.main.loaded.contains(object) {
         return directive.refuse(1, codes::DUPLICATE_MODULE, format!("module \"{object}\" is already loaded"));
     }
+    checker.main.foreign_module |= !OWN_OBJECTS.contains(&object);
     if !is_known_object(object) {
         checker.main.unknown_module = true;
     }
@@ -276,9 +300,6 @@ impl Checker<'_> {
         /// What nginx takes where `worker_connections` is not set.
         const CONNECTIONS: i64 = 512;
         if !self.main.has_events {
-            if self.incomplete {
-                return Ok(());
-            }
             let problem =
                 Problem::error(codes::NO_EVENTS, "no \"events\" section in configuration", self.end_of_main());
             return Err(Box::new(problem.help("add `events {}`")));
@@ -299,7 +320,7 @@ impl Checker<'_> {
     fn init_thread_pools(&self) -> Outcome {
         let undefined = |pool: &&ThreadPool| !pool.defined && pool.name != b"default";
         match self.main.thread_pools.all.iter().find(undefined) {
-            Some(pool) if !self.incomplete => {
+            Some(pool) => {
                 let message = format!("unknown thread pool \"{}\"", String::from_utf8_lossy(&pool.name));
                 Err(Box::new(Problem::error(codes::UNKNOWN_THREAD_POOL, message, pool.spot)))
             }
@@ -309,7 +330,7 @@ impl Checker<'_> {
 
     fn init_zones(&self) -> Outcome {
         match self.zones.empty().next() {
-            Some(zone) if !self.incomplete => {
+            Some(zone) => {
                 let message = format!("zero size shared memory zone \"{}\"", String::from_utf8_lossy(&zone.name));
                 let problem = Problem::error(codes::ZERO_SIZE_ZONE, message, zone.spot);
                 Err(Box::new(problem.help("no directive gives this zone a size, so it does not exist")))

@@ -27,6 +27,14 @@ pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     checker.compile(directive, 1, block)?;
     checker.define(directive, 2, block)?;
     let mut map = Map::default();
+    // The first map takes the defaults into use, after which they cannot be set any more.
+    for known in ["map_hash_max_size", "map_hash_bucket_size"] {
+        if !checker.blocks[block].has(known) {
+            let mut default = *directive;
+            default.known = known;
+            checker.blocks[block].set(&default);
+        }
+    }
     let size = checker.effective(block, "map_hash_bucket_size").and_then(|set| value::number(set.word(1)));
     let bucket = Bucket::new("map_hash", size);
     let clean = checker.entries(directive, true, |checker, entry| {

@@ -1,6 +1,6 @@
 //! What one check found, and where: a finding before it is written out.
 
-use reload_gate_contract::{Cause, Code, Severity, Span};
+use reload_gate_contract::{Absent, Cause, Code, Severity, Span};
 
 /// A range of bytes in one of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,16 @@ impl Problem {
     /// An obstacle outside the configuration.
     pub(crate) fn environment(code: Code, message: impl Into<String>, spot: Spot) -> Self {
         Self { cause: Cause::Environment, ..Self::error(code, message, spot) }
+    }
+
+    /// What comes of a file that could not be had: an obstacle if it is known not to be there, and only a warning if
+    /// nothing is known of it, since it may well be there where nginx runs.
+    pub(crate) fn absent(code: Code, message: impl Into<String>, spot: Spot, absent: Absent) -> Self {
+        let problem = Self::environment(code, message, spot);
+        match absent {
+            Absent::Unknown => Self { severity: Severity::Warning, ..problem },
+            Absent::Missing | Absent::Directory => problem,
+        }
     }
 
     pub(crate) fn help(self, help: impl Into<String>) -> Self {

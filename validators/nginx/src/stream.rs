@@ -65,20 +65,24 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId) -> Outcome {
     if checker.options.version < NEEDS_NO_HANDLER {
         for (block, spot, _) in &servers {
             if !["proxy_pass", "return", "pass"].iter().any(|handler| checker.blocks[*block].has(handler)) {
-                return Err(Box::new(Problem::error(codes::NO_HANDLER, "no handler for server", *spot)));
+                let problem = Problem::error(codes::NO_HANDLER, "no handler for server", *spot);
+                checker.unless_unseen(Err(Box::new(problem)))?;
             }
         }
     }
     for (block, ..) in &servers {
         if checker.effective(*block, "proxy_ssl").is_some_and(|set| set.word(1).eq_ignore_ascii_case(b"on")) {
-            ssl::upstream(checker, *block, "proxy")?;
+            let judged = ssl::upstream(checker, *block, "proxy");
+            checker.unless_unseen(judged)?;
         }
     }
-    upstream::finish(checker, &checker.stream.upstreams)?;
+    checker.unless_unseen(upstream::finish(checker, &checker.stream.upstreams))?;
     for (block, _, listens_with_ssl) in servers {
-        ssl::stream_server(checker, block, listens_with_ssl)?;
+        let judged = ssl::stream_server(checker, block, listens_with_ssl);
+        checker.unless_unseen(judged)?;
     }
-    ssl::check_stream_listening(checker)?;
+    let judged = ssl::check_stream_listening(checker);
+    checker.unless_unseen(judged)?;
     crate::http::unknown_variables(checker, stream)?;
     compare_names(checker)
 }

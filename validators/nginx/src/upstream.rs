@@ -93,7 +93,7 @@ pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     let inner = checker.open(context, block);
     upstreams(checker, block).open = index;
     upstreams(checker, block).all[index].block = Some(inner);
-    if checker.body(directive, inner) && upstreams(checker, block).all[index].servers == 0 && !checker.incomplete {
+    if checker.body(directive, inner) && upstreams(checker, block).all[index].servers == 0 {
         let message = "no servers are inside upstream";
         return Err(Box::new(Problem::error(codes::EMPTY_UPSTREAM, message, directive.closing())));
     }

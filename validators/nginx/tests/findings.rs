@@ -1,6 +1,6 @@
 //! Findings that need more than a small configuration; `tests/documented.rs` has the others.
 
-use reload_gate_contract::{Finding, MemoryFiles, Severity};
+use reload_gate_contract::{Finding, MemoryFiles, Severity, Verdict};
 use reload_gate_nginx::{Build, Options, Version, check, codes};
 
 const MAIN: &str = "/etc/nginx/nginx.conf";
@@ -44,10 +44,72 @@ fn what_lies_outside_is_no_error_of_the_configuration() {
 
 #[test]
 fn after_a_missing_file_nothing_is_called_undefined() {
-    let text = "events {}\nhttp {\n    include missing.conf;\n    access_log off;\n    server {\n        listen 18080;\n        \
-                access_log logs/a.log main;\n        limit_req zone=a;\n        return 200 $section;\n    }\n}\n";
+    let text = r#"
+http {
+    include missing.conf;
+    upstream app { }
+    server {
+        listen 18443 ssl;
+        access_log logs/a.log main;
+        limit_req zone=a;
+        proxy_cache pages;
+        aio threads=pool;
+        location / { fastcgi_pass php; }
+        location /a { return 200 $section; }
+    }
+}
+"#;
     let findings = judge(text, &options());
     assert_eq!(findings.len(), 1, "{findings:#?}");
+}
+
+/// What is not among the files may be where nginx runs: judging goes on, and nothing is rejected because of it.
+#[test]
+fn what_is_not_among_the_files_is_only_warned_of() {
+    let text = r#"
+include /usr/share/nginx/modules/*.conf;
+stream {
+    server {
+        listen 18053;
+        proxy_pass 127.0.0.1:53;
+    }
+}
+http {
+    include /usr/share/nginx/mime.types;
+    ours on;
+    server {
+        listen 18443 ssl;
+        ssl_certificate /etc/ssl/site.pem;
+        ssl_certificate_key /etc/ssl/site.key;
+        access_log logs/a.log main;
+        limit_req zone=a;
+        proxy_cache pages;
+        location / { fastcgi_pass php; }
+        location /a { return 200 $section; }
+    }
+}
+"#;
+    let options = Options { modules: vec![], ..options() };
+    let findings = judge(text, &options);
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code.as_str()).collect();
+    let certificates = ["missing-certificate", "missing-certificate"];
+    assert_eq!(codes, [&["missing-include", "missing-include", "unknown-module"], &certificates[..]].concat());
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Warning), "{findings:#?}");
+    assert_eq!(Verdict::of(&findings), Verdict::Accepted);
+    assert_eq!(
+        findings[1].message,
+        "\"/usr/share/nginx/mime.types\" is not among the files that were given, and what it says was not judged"
+    );
+}
+
+#[test]
+fn after_what_is_not_among_the_files_errors_are_still_found() {
+    let text =
+        "events {}\nhttp {\n    include /usr/share/nginx/mime.types;\n    sendfile maybe;\n    nonsense on;\n}\n";
+    let findings = judge(text, &options());
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(codes, ["missing-include", "invalid-flag", "unknown-directive"]);
+    assert_eq!(Verdict::of(&findings), Verdict::Rejected);
 }
 
 #[test]
@@ -56,6 +118,13 @@ fn an_unknown_module_may_know_any_directive() {
         judge("load_module modules/ngx_http_of_ours_module.so;\nevents {}\nhttp {\n    ours on;\n}\n", &options());
     let headings: Vec<_> = findings.iter().map(heading).collect();
     assert_eq!(headings, ["unknown-module 4:5 unknown directive \"ours\", which an unknown module may know"]);
+}
+
+#[test]
+fn a_module_of_others_may_define_any_variable() {
+    let text = "load_module modules/ngx_http_js_module.so;\nevents {}\nhttp {\n    js_import main.js;\n    \
+                js_set $user main.user;\n    server { listen 18080; return 200 $user; }\n}\n";
+    assert_eq!(judge(text, &options()), []);
 }
 
 #[test]
@@ -169,4 +238,23 @@ fn a_body_has_variables_and_grpc_has_one_buffer() {
     let body: Vec<_> = judge(&text("proxy_set_body $bdy;"), &options()).iter().map(heading).collect();
     assert_eq!(body, ["unknown-variable 5:24 unknown \"bdy\" variable"]);
     assert_eq!(judge(&text("grpc_buffer_size 1m;"), &options()), []);
+}
+
+#[test]
+fn a_map_takes_the_sizes_of_its_hash_as_they_are() {
+    let text = "events {}\nhttp {\n    map $uri $section { default x; }\n    map_hash_max_size 4096;\n}\n";
+    let findings = judge(text, &options());
+    assert_eq!(heading(&findings[0]), "duplicate-directive 4:5 \"map_hash_max_size\" directive is duplicate");
+    assert_eq!(findings[0].help.as_deref(), Some("`map` on line 3 sets it already"));
+    let before = "events {}\nhttp {\n    map_hash_bucket_size 128;\n    map $uri $section { default x; }\n}\n";
+    assert_eq!(judge(before, &options()), []);
+}
+
+#[test]
+fn a_directive_and_the_one_it_replaced_are_the_same() {
+    let text = "events {}\nstream {\n    proxy_downstream_buffer 8k;\n    proxy_buffer_size 8k;\n}\n";
+    let headings: Vec<_> = judge(text, &options()).iter().map(heading).collect();
+    let deprecated = "deprecated-directive 3:5 the \"proxy_downstream_buffer\" directive is deprecated, use the \
+                      \"proxy_buffer_size\" directive instead";
+    assert_eq!(headings, [deprecated, "duplicate-directive 4:5 \"proxy_buffer_size\" directive is duplicate"]);
 }

@@ -112,7 +112,7 @@ def initialiser(text, opening):
 def string(expression):
     """The contents of `ngx_string("…")`, or of a plain literal."""
     literal = re.search(r'"((?:\\.|[^"\\])*)"', expression)
-    return literal[1] if literal else None
+    return literal[1].replace('\\"', '"') if literal else None
 
 
 def command(entry):

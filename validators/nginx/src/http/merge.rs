@@ -73,9 +73,10 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
     let end = http.closing();
     let servers: Vec<_> = checker.http.servers.iter().map(|server| server.block).collect();
     if checker.uses(|name| name == b"large_client_header_buffers" || name == b"connection_pool_size") {
-        servers.iter().try_for_each(|server| header_buffers(checker, *server, end))?;
+        let judged = servers.iter().try_for_each(|server| header_buffers(checker, *server, end));
+        checker.unless_unseen(judged)?;
     }
-    upstream::finish(checker, &checker.http.upstreams)?;
+    checker.unless_unseen(upstream::finish(checker, &checker.http.upstreams))?;
     // In nginx's order: each server, and then the locations in it, whatever their depth.
     let merged = |at: &BlockId| checker.blocks[*at].context.intersects(MERGED);
     let blocks: Vec<BlockId> = (0..checker.blocks.len()).filter(merged).collect();
@@ -83,7 +84,10 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
         blocks.iter().try_for_each(|block| access::merge_referers(checker, *block, end))?;
     }
     if checker.uses(|name| name.starts_with(b"ssl")) {
-        servers.iter().try_for_each(|server| ssl::http_server(checker, *server))?;
+        for server in &servers {
+            let judged = ssl::http_server(checker, *server);
+            checker.unless_unseen(judged)?;
+        }
     }
     let in_use = |family: &&Family| checker.uses(|name| name.starts_with(family.module.as_bytes()));
     let in_use: Vec<_> = FAMILIES.iter().filter(in_use).collect();
@@ -91,7 +95,8 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
         bodies(checker, block, &blocks, end)?;
     }
     for family in in_use {
-        passing(checker, block, &blocks, family, end)?;
+        let judged = passing(checker, block, &blocks, family, end);
+        checker.unless_unseen(judged)?;
         scripts(checker, block, &blocks, family, end)?;
     }
     if checker.uses(|name| name == b"secure_link_secret") {
@@ -208,7 +213,7 @@ fn cached(checker: &mut Checker<'_>, block: BlockId, family: &Family, end: Spot)
     };
     let zone = set.word(1);
     let declared = checker.zones.get(zone).is_some_and(|zone| zone.declared);
-    if script::variables(zone) == 0 && !declared && !checker.incomplete {
+    if script::variables(zone) == 0 && !declared {
         let name = String::from_utf8_lossy(zone);
         let message = format!("\"{cache}\" zone \"{name}\" is unknown");
         let problem = Problem::error(codes::UNKNOWN_ZONE, message, end);
