@@ -139,6 +139,9 @@ impl<'s> Checker<'s> {
     pub(crate) fn run(mut self, main: &str) -> Vec<Finding> {
         match self.sources.at(main) {
             Ok(file) => {
+                if let Some(global) = self.sources.global() {
+                    self.file(global, &mut Reading::Directives(0));
+                }
                 self.file(file, &mut Reading::Directives(0));
                 if self.errors == 0 && !self.full() {
                     self.finish();
@@ -241,6 +244,10 @@ impl<'s> Checker<'s> {
 
     fn one(&mut self, directive: Directive<'s>, reading: &mut Reading<'_, 's>) -> Outcome {
         match reading {
+            Reading::Directives(_) if directive.is_block() && self.sources.global() == Some(directive.file) => {
+                let message = "block directives are not supported in -g option";
+                directive.refuse(0, codes::NOT_ALLOWED_HERE, message)
+            }
             Reading::Directives(block) => self.directive(directive, *block),
             Reading::Entries { .. } if directive.is_block() => {
                 let spot = directive.terminator();
@@ -259,6 +266,9 @@ impl<'s> Checker<'s> {
         let (code, message) = match error {
             SyntaxError::Unexpected(byte) => {
                 (codes::UNEXPECTED_TOKEN, format!("unexpected \"{}\"", String::from_utf8_lossy(&[byte])))
+            }
+            SyntaxError::UnfinishedDirective if self.sources.global() == Some(file) => {
+                (codes::UNEXPECTED_END, "unexpected end of parameter, expecting \";\"".to_owned())
             }
             SyntaxError::UnfinishedDirective => {
                 (codes::UNEXPECTED_END, "unexpected end of file, expecting \";\" or \"}\"".to_owned())

@@ -72,6 +72,8 @@ pub struct Options {
     /// Where relative paths begin, as by `nginx -p`, apart from those of included files and certificates, which begin in
     /// the directory of the main file; by default there too.
     pub prefix: Option<String>,
+    /// Directives that come before the main file, as by `nginx -g 'daemon off;'`.
+    pub global: String,
     /// Further directives that exist: of modules which nobody else knows. They are taken with any arguments, in any
     /// block, and nothing in their own blocks is looked at.
     pub allowed_directives: Vec<String>,
@@ -81,6 +83,6 @@ pub struct Options {
 /// they were found.
 #[must_use]
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
-    let sources = sources::Sources::load(main, options.prefix.as_deref(), files);
+    let sources = sources::Sources::load(main, options, files);
     checker::Checker::new(options, &sources, files).run(main)
 }

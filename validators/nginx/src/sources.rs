@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use reload_gate_contract::{Absent, Files};
 
+use crate::Options;
 use crate::glob;
 use crate::parser;
 use crate::tree::Tree;
@@ -22,16 +23,28 @@ pub(crate) struct Sources<'f> {
     by_pattern: HashMap<String, Result<Vec<String>, Absent>>,
     directory: String,
     prefix: String,
+    global: Option<usize>,
 }
 
 impl<'f> Sources<'f> {
-    /// Reads the file `main` and whatever any `include` in it may mean.
-    pub(crate) fn load(main: &str, prefix: Option<&str>, files: &'f dyn Files) -> Self {
+    /// Reads the file `main` with what comes before it, and whatever any `include` may mean.
+    pub(crate) fn load(main: &str, options: &Options, files: &'f dyn Files) -> Self {
         let directory = main.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
-        let prefix = prefix.map_or(&*directory, |prefix| prefix.trim_end_matches('/')).to_owned();
-        let mut sources =
-            Self { files: vec![], by_path: HashMap::new(), by_pattern: HashMap::new(), directory, prefix };
+        let prefix = options.prefix.as_deref().map_or(&*directory, |prefix| prefix.trim_end_matches('/')).to_owned();
+        let mut sources = Self {
+            files: vec![],
+            by_path: HashMap::new(),
+            by_pattern: HashMap::new(),
+            directory,
+            prefix,
+            global: None,
+        };
         sources.read(&normalize(main), files);
+        if !options.global.is_empty() {
+            sources.global = Some(sources.files.len());
+            let tree = parser::parse(options.global.clone().into_bytes());
+            sources.files.push(Source { path: "command line".to_owned(), tree });
+        }
         let mut next = 0;
         while next < sources.files.len() {
             for pattern in included(&sources.files[next].tree) {
@@ -45,6 +58,11 @@ impl<'f> Sources<'f> {
 
     pub(crate) fn file(&self, at: usize) -> &Source<'f> {
         &self.files[at]
+    }
+
+    /// The directives that come before the main file, if there are any.
+    pub(crate) fn global(&self) -> Option<usize> {
+        self.global
     }
 
     /// The file at a path.

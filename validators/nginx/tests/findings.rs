@@ -113,6 +113,23 @@ fn after_what_is_not_among_the_files_errors_are_still_found() {
 }
 
 #[test]
+fn global_directives_come_first() {
+    let judge = |global: &str| {
+        let options = Options { global: global.to_owned(), ..options() };
+        judge("daemon on;\nevents {}\n", &options)
+            .iter()
+            .map(|finding| {
+                format!("{} {}", finding.place.as_ref().map_or_else(String::new, ToString::to_string), finding.message)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(judge("pid /run/x.pid;"), [""; 0]);
+    assert_eq!(judge("daemon off;"), ["/etc/nginx/nginx.conf:1:1 \"daemon\" directive is duplicate"]);
+    assert_eq!(judge("http {}"), ["command line:1:1 block directives are not supported in -g option"]);
+    assert_eq!(judge("pid x"), ["command line:1:6 unexpected end of parameter, expecting \";\""]);
+}
+
+#[test]
 fn an_unknown_module_may_know_any_directive() {
     let findings =
         judge("load_module modules/ngx_http_of_ours_module.so;\nevents {}\nhttp {\n    ours on;\n}\n", &options());
