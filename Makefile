@@ -11,6 +11,9 @@ STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 STATIC := $(TARGET)/$(STATIC_TARGET)/release/reload-gate
 
+# Under nohup(1) SIGHUP is ignored by all that is started, and nobody could be told anything by it.
+PLAINLY := $(shell env --default-signal=HUP true 2>/dev/null && echo env --default-signal=HUP)
+
 .PHONY: help
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -24,7 +27,7 @@ demo: ## Watch the gate protect a real nginx
 .PHONY: test
 test: test-programs ## Install what the tests use, where that is possible, and run all of them
 	cargo test --workspace --doc --quiet
-	cargo test --workspace --lib --bins --tests
+	$(PLAINLY) cargo test --workspace --lib --bins --tests
 
 .PHONY: test-programs
 test-programs: ## Install what the tests use, where that is possible

@@ -166,7 +166,7 @@ fn a_root_that_may_not_be_entered_is_no_verdict_and_says_what_it_takes() {
 }
 
 #[test]
-fn a_root_that_chroot_refuses_is_no_verdict_and_says_what_it_takes() {
+fn for_a_root_that_chroot_refuses_the_bundled_checker_judges_and_says_what_it_takes() {
     needs_root!();
     needs!("nginx");
     let (place, cage) = (Place::new(), Cage::with_nginx());
@@ -174,7 +174,7 @@ fn a_root_that_chroot_refuses_is_no_verdict_and_says_what_it_takes() {
     let mut gate = place.gate(&["--bounding-set=-sys_chroot"]);
     gate.args(["run", "--app", "nginx", "--process", &cage.name, "--watch", &config, "--mount", "/config"]);
     let mut gate = Gate::start(gate);
-    let finding = gate.wait_for("inconclusive")["findings"][0].clone();
+    let finding = gate.wait_for("accepted")["findings"][0].clone();
     assert_eq!(finding["code"], "root-not-entered");
     let expected = format!("cannot enter the root of pid {}: Operation not permitted", cage.process.pid());
     contains(&finding["message"], &expected);
