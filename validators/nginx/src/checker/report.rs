@@ -1,0 +1,123 @@
+//! Writing down what is found.
+
+use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
+
+use super::Checker;
+use crate::codes;
+use crate::problem::{Outcome, Problem, Spot};
+use crate::tree::SyntaxError;
+
+/// The codes of what is missing: a file that is not known may have it.
+const ABSENCES: [Code; 18] = [
+    codes::BUFFER_SIZES,
+    codes::CERTIFICATE_WITHOUT_KEY,
+    codes::EMPTY_UPSTREAM,
+    codes::MISPLACED_DIRECTIVE,
+    codes::NO_AUTH_HTTP,
+    codes::NO_CACHE_KEY,
+    codes::NO_CERTIFICATE,
+    codes::NO_CLIENT_CERTIFICATE,
+    codes::NO_EVENTS,
+    codes::NO_HANDLER,
+    codes::NO_LISTEN,
+    codes::NO_PORT_IN_UPSTREAM,
+    codes::NO_RUN_TIME_RESOLUTION,
+    codes::NO_TRUSTED_CERTIFICATE,
+    codes::UNKNOWN_LOG_FORMAT,
+    codes::UNKNOWN_THREAD_POOL,
+    codes::UNKNOWN_ZONE,
+    codes::ZERO_SIZE_ZONE,
+];
+
+/// How many findings are enough.
+const FINDINGS: usize = 1_000;
+
+impl<'s> Checker<'s> {
+    /// Writes a problem down, unless what is missing may be where nobody could look.
+    pub(crate) fn report(&mut self, problem: Problem) {
+        if self.incomplete && ABSENCES.contains(&problem.code) {
+            return;
+        }
+        if problem.severity == Severity::Error && problem.cause == Cause::Config {
+            self.errors += 1;
+        }
+        if self.full() {
+            return;
+        }
+        let source = self.sources.file(problem.spot.file);
+        let span = problem.spot.span;
+        let place = Place {
+            file: source.path.clone(),
+            line: Some(source.tree.line(span.start)),
+            column: Some(source.tree.column(span.start)),
+            span: Some(span),
+        };
+        self.findings.push(Finding {
+            code: problem.code,
+            severity: problem.severity,
+            cause: problem.cause,
+            message: problem.message,
+            help: problem.help,
+            place: Some(place),
+            source: None,
+        });
+        if self.full() {
+            let message = format!("{FINDINGS} findings are enough: the rest was not looked at");
+            self.findings
+                .push(Finding { severity: Severity::Note, ..Finding::error(codes::TOO_MANY_FINDINGS, message) });
+        }
+    }
+
+    pub(super) fn full(&self) -> bool {
+        self.findings.len() >= FINDINGS
+    }
+
+    /// Writes a problem down, if there is one.
+    pub(crate) fn take(&mut self, outcome: Outcome) {
+        if let Err(problem) = outcome {
+            self.report(*problem);
+        }
+    }
+
+    /// Passes over something missing that may be where nobody could look, so that what comes after it is judged.
+    pub(crate) fn unless_unseen(&self, outcome: Outcome) -> Outcome {
+        outcome.or_else(
+            |problem| {
+                if self.incomplete && ABSENCES.contains(&problem.code) { Ok(()) } else { Err(problem) }
+            },
+        )
+    }
+
+    pub(crate) fn warn(&mut self, problem: Problem) {
+        self.report(Problem { severity: Severity::Warning, ..problem });
+    }
+
+    pub(super) fn syntax_error(&mut self, file: usize, node: usize, error: SyntaxError) {
+        let tree = &self.sources.file(file).tree;
+        let spot = Spot { file, span: tree.nodes()[node].terminator(tree) };
+        let (code, message) = match error {
+            SyntaxError::Unexpected(byte) => {
+                (codes::UNEXPECTED_TOKEN, format!("unexpected \"{}\"", String::from_utf8_lossy(&[byte])))
+            }
+            SyntaxError::UnfinishedDirective if self.sources.global() == Some(file) => {
+                (codes::UNEXPECTED_END, "unexpected end of parameter, expecting \";\"".to_owned())
+            }
+            SyntaxError::UnfinishedDirective => {
+                (codes::UNEXPECTED_END, "unexpected end of file, expecting \";\" or \"}\"".to_owned())
+            }
+            SyntaxError::UnfinishedBlock => {
+                (codes::UNEXPECTED_END, "unexpected end of file, expecting \"}\"".to_owned())
+            }
+            SyntaxError::TooLong(None) => {
+                let start = String::from_utf8_lossy(&tree.text()[spot.span.start..spot.span.end]);
+                (codes::PARAMETER_TOO_LONG, format!("too long parameter \"{start}...\" started"))
+            }
+            SyntaxError::TooLong(Some(quote)) => {
+                let quote = char::from(quote);
+                let message = format!("too long parameter, probably missing terminating \"{quote}\" character");
+                (codes::PARAMETER_TOO_LONG, message)
+            }
+        };
+        self.report(Problem::error(code, message, spot));
+    }
+}

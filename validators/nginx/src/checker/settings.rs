@@ -1,0 +1,101 @@
+//! What is set in blocks, and holds in those within.
+
+use super::Checker;
+use crate::block::{Block, BlockId};
+use crate::codes;
+use crate::directive::Directive;
+use crate::directives::Contexts;
+use crate::problem::Outcome;
+use crate::variables::Variables;
+
+impl<'s> Checker<'s> {
+    /// The variables of the protocol that a block belongs to.
+    pub(crate) fn variables(&mut self, block: BlockId) -> &mut Variables {
+        let stream = Contexts::STREAM | Contexts::STREAM_SERVER | Contexts::STREAM_UPSTREAM;
+        if self.blocks[block].context.intersects(stream) {
+            &mut self.stream.variables
+        } else {
+            &mut self.http.variables
+        }
+    }
+
+    /// Takes the first setting of a directive in its block, and refuses any other.
+    pub(crate) fn once(&mut self, directive: &Directive<'s>, block: BlockId) -> Outcome {
+        let names = same_field(directive.known);
+        let own = self.blocks[block].get(directive.known);
+        if let Some(first) = own.or_else(|| names.iter().find_map(|name| self.blocks[block].get(name))) {
+            let help = if first.word(0) == directive.word(0) {
+                format!("it is set already on line {}", first.line())
+            } else {
+                format!("`{}` on line {} sets it already", first.name(), first.line())
+            };
+            let problem = directive.problem(
+                0,
+                codes::DUPLICATE_DIRECTIVE,
+                format!("\"{}\" directive is duplicate", directive.name()),
+            );
+            return Err(Box::new(problem.help(help)));
+        }
+        self.blocks[block].set(directive);
+        Ok(())
+    }
+
+    /// Whether a value of a directive comes for the first time in its block.
+    pub(crate) fn is_new(&mut self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
+        self.values.insert((block, directive.known, value.to_vec()))
+    }
+
+    /// Whether a value of a directive has come before in its block.
+    pub(crate) fn has_value(&self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
+        self.values.contains(&(block, directive.known, value.to_vec()))
+    }
+
+    /// The setting of a directive that holds in a block: its own, or that of the nearest block around it.
+    pub(crate) fn effective(&self, block: BlockId, name: &str) -> Option<&Directive<'s>> {
+        let mut next = Some(block);
+        while let Some(at) = next {
+            if let Some(found) = self.blocks[at].get(name) {
+                return Some(found);
+            }
+            next = self.blocks[at].parent;
+        }
+        None
+    }
+
+    /// The lines of a directive that hold in a block: its own, or those of the nearest block around it that has some.
+    pub(crate) fn effective_list(&self, block: BlockId, name: &str) -> Option<&[Directive<'s>]> {
+        let mut next = Some(block);
+        while let Some(at) = next {
+            if let Some(found) = self.blocks[at].all(name) {
+                return Some(found);
+            }
+            next = self.blocks[at].parent;
+        }
+        None
+    }
+
+    /// Opens a block within another.
+    pub(crate) fn open(&mut self, context: Contexts, parent: BlockId) -> BlockId {
+        self.blocks.push(Block::new(context, Some(parent)));
+        self.blocks.len() - 1
+    }
+
+    /// Whether a directive that such a name fits is in use anywhere.
+    pub(crate) fn uses(&self, fits: impl Fn(&[u8]) -> bool) -> bool {
+        self.rows.keys().any(|name| fits(name))
+    }
+}
+
+/// Why nginx could not open a file, in the system's words; `None` where it may well open it.
+/// The directives which set the same field of nginx's configuration as this one, because one has replaced the other.
+fn same_field(name: &str) -> &'static [&'static str] {
+    match name {
+        "open_file_cache_retest" | "open_file_cache_valid" => &["open_file_cache_retest", "open_file_cache_valid"],
+        "optimize_server_names" | "server_name_in_redirect" => &["optimize_server_names", "server_name_in_redirect"],
+        "proxy_buffer_size" | "proxy_downstream_buffer" | "proxy_upstream_buffer" => {
+            &["proxy_buffer_size", "proxy_downstream_buffer", "proxy_upstream_buffer"]
+        }
+        "satisfy" | "satisfy_any" => &["satisfy", "satisfy_any"],
+        _ => &[],
+    }
+}
