@@ -60,6 +60,8 @@ pub(crate) struct Checker<'s> {
     /// Something is unknown that may define what else is used: a file or a module.
     pub(crate) incomplete: bool,
     pub(crate) errors: usize,
+    /// Errors of the configuration, and obstacles outside it.
+    failures: usize,
     /// The values of directives that may be repeated with others, each with its block.
     values: HashSet<(BlockId, &'static str, Vec<u8>)>,
     findings: Vec<Finding>,
@@ -97,6 +99,7 @@ impl<'s> Checker<'s> {
             regexes: Regexes::default(),
             incomplete: false,
             errors: 0,
+            failures: 0,
             values: HashSet::new(),
             findings: vec![],
             rows: HashMap::new(),

@@ -206,6 +206,14 @@ fn there_is_an_end_of_findings() {
     let last = findings.last().unwrap();
     assert_eq!((last.code, last.severity), (codes::TOO_MANY_FINDINGS, Severity::Note));
     assert!(findings.len() < 1100);
+    // Warnings are left out, but no error because of them.
+    let text = format!("events {{}}\nhttp {{\n{}sendfile maybe;\n}}\n", "deny 10.0.0.1/8;\n".repeat(3000));
+    let findings = judge(&text, &options());
+    assert_eq!(
+        findings.last().map(heading).as_deref(),
+        Some("invalid-flag 3003:10 invalid value \"maybe\" in \"sendfile\" directive, it must be \"on\" or \"off\"")
+    );
+    assert!(findings.len() < 1100);
 }
 
 #[test]

@@ -38,10 +38,14 @@ impl<'s> Checker<'s> {
         if self.incomplete && ABSENCES.contains(&problem.code) {
             return;
         }
-        if problem.severity == Severity::Error && problem.cause == Cause::Config {
-            self.errors += 1;
-        }
         if self.full() {
+            return;
+        }
+        if problem.severity == Severity::Error {
+            self.failures += 1;
+            self.errors += usize::from(problem.cause == Cause::Config);
+        } else if self.findings.len() >= FINDINGS {
+            // There may still be an error to be found, so that reading goes on.
             return;
         }
         let source = self.sources.file(problem.spot.file);
@@ -62,14 +66,20 @@ impl<'s> Checker<'s> {
             source: None,
         });
         if self.full() {
-            let message = format!("{FINDINGS} findings are enough: the rest was not looked at");
-            self.findings
-                .push(Finding { severity: Severity::Note, ..Finding::error(codes::TOO_MANY_FINDINGS, message) });
+            self.note("the rest was not looked at");
+        } else if self.findings.len() == FINDINGS && self.failures < FINDINGS {
+            self.note("further warnings are left out");
         }
     }
 
+    fn note(&mut self, consequence: &str) {
+        let message = format!("{FINDINGS} findings are enough: {consequence}");
+        self.findings.push(Finding { severity: Severity::Note, ..Finding::error(codes::TOO_MANY_FINDINGS, message) });
+    }
+
+    /// Whether so many errors were found that no more are looked for.
     pub(super) fn full(&self) -> bool {
-        self.findings.len() >= FINDINGS
+        self.failures >= FINDINGS
     }
 
     /// Writes a problem down, if there is one.
