@@ -23,9 +23,10 @@ use crate::directives::{self, Contexts};
 use crate::listen::Ports;
 use crate::logs::LogFormats;
 use crate::main_conf;
-use crate::problem::{Outcome, Problem};
+use crate::problem::{Outcome, Problem, Spot};
 use crate::server_names::{self, Name};
 use crate::upstream::Upstreams;
+use crate::value;
 use crate::variables::Variables;
 
 /// What is known of the block `http`.
@@ -74,7 +75,18 @@ fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockI
     checker.unless_unseen(judged)?;
     charset::finish(checker)?;
     unknown_variables(checker, http)?;
+    variables_hash(checker, http, directive.closing())?;
     compare_names(checker)
+}
+
+/// Variables are kept in a hash of at most this size: `ngx_hash_init()`.
+pub(crate) fn variables_hash(checker: &Checker<'_>, block: BlockId, end: Spot) -> Outcome {
+    let size = checker.effective(block, "variables_hash_max_size").and_then(|set| value::number(set.word(1)));
+    if size != Some(0) {
+        return Ok(());
+    }
+    let message = "could not build variables_hash, you should increase variables_hash_max_size: 0";
+    Err(Box::new(Problem::error(codes::HASH_BUCKET_SIZE, message, end)))
 }
 
 /// The first variable that is used but not defined; any other is reported besides.

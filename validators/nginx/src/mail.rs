@@ -74,10 +74,10 @@ fn certificates(checker: &mut Checker<'_>, at: usize) -> Outcome {
         let setting = checker.effective(block, name)?;
         (!setting.word(1).eq_ignore_ascii_case(off)).then(|| setting.terminator())
     };
-    let modes =
-        [(listens_with_ssl, "listen ... ssl"), (on("ssl", b"off"), "ssl"), (on("starttls", b"off"), "starttls")];
-    let Some((spot, mode)) = modes.into_iter().find_map(|(spot, mode)| Some((spot?, mode))) else { return Ok(()) };
-    ssl::mail_server(checker, block, mode, spot)
+    let listens = listens_with_ssl.filter(|_| checker.options.version >= ssl::CHECKS_LISTENING);
+    let modes = [(listens, "listen ... ssl"), (on("ssl", b"off"), "ssl"), (on("starttls", b"off"), "starttls")];
+    let mode = modes.into_iter().find_map(|(spot, mode)| Some((spot?, mode)));
+    ssl::mail_server(checker, block, mode)
 }
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {

@@ -81,7 +81,6 @@ fn of_http_core(setter: &str) -> Option<Setter> {
 
 fn of_http_values(setter: &str) -> Option<Setter> {
     Some(match setter {
-        "v2_push" => core::predicates,
         "set_complex_value_slot" | "set_complex_value_zero_slot" | "auth_basic_user_file" => core::complex_value,
         "proxy_cache_key" | "fastcgi_cache_key" | "uwsgi_cache_key" | "scgi_cache_key" => core::complex_value,
         "set_complex_value_size_slot" => core::complex_size,
@@ -107,6 +106,7 @@ fn of_http_passing(setter: &str) -> Option<Setter> {
         "upstream_bind_set_slot" => pass::bind,
         "upstream_param_set_slot" => pass::param,
         "proxy_pass" => pass::proxy_pass,
+        "tunnel_pass" => pass::tunnel_pass,
         "fastcgi_pass" | "scgi_pass" => pass::host_pass,
         "uwsgi_pass" => pass::uwsgi_pass,
         "grpc_pass" => pass::grpc_pass,
@@ -149,6 +149,7 @@ fn of_http_modules(setter: &str) -> Option<Setter> {
         "index_set_index" => content::index,
         "try_files" | "core_try_files" => content::try_files,
         "mirror" => content::mirror,
+        "v2_push" => content::http2_push,
         "auth_request" => content::auth_request,
         "auth_request_set" => content::auth_request_set,
         "sub_filter" => content::sub_filter,

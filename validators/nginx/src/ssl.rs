@@ -4,7 +4,9 @@ mod openssl;
 mod servers;
 mod upstreams;
 
-pub(crate) use servers::{check_listening, check_stream_listening, http_server, mail_server, stream_server};
+pub(crate) use servers::{
+    CHECKS_LISTENING, check_listening, check_stream_listening, http_server, mail_server, stream_server,
+};
 pub(crate) use upstreams::upstream;
 
 use crate::block::BlockId;

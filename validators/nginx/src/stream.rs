@@ -53,11 +53,15 @@ impl Stream<'_> {
 pub(crate) fn stream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = main_conf::open_protocol(checker, directive, block, Contexts::STREAM)?;
     checker.stream.variables = crate::http::built_in(checker, "stream");
-    if checker.body(directive, inner) { finish(checker, inner) } else { crate::http::unknown_variables(checker, inner) }
+    if checker.body(directive, inner) {
+        finish(checker, inner, directive.closing())
+    } else {
+        crate::http::unknown_variables(checker, inner)
+    }
 }
 
 /// Everything that comes after the `}`: the modules one after another, each for all servers.
-fn finish(checker: &mut Checker<'_>, stream: BlockId) -> Outcome {
+fn finish(checker: &mut Checker<'_>, stream: BlockId, end: Spot) -> Outcome {
     let summary = |server: &Server<'_>| (server.block, server.directive.terminator(), server.listens_with_ssl);
     let servers: Vec<_> = checker.stream.servers.iter().map(summary).collect();
     /// From this release on a server without a handler just closes its connections.
@@ -84,6 +88,7 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId) -> Outcome {
     let judged = ssl::check_stream_listening(checker);
     checker.unless_unseen(judged)?;
     crate::http::unknown_variables(checker, stream)?;
+    crate::http::variables_hash(checker, stream, end)?;
     compare_names(checker)
 }
 

@@ -283,3 +283,35 @@ fn a_directive_and_the_one_it_replaced_are_the_same() {
                       \"proxy_buffer_size\" directive instead";
     assert_eq!(headings, [deprecated, "duplicate-directive 4:5 \"proxy_buffer_size\" directive is duplicate"]);
 }
+
+#[test]
+fn what_came_and_went_is_judged_as_it_was() {
+    let first = |line: &str, version| {
+        let text = format!("events {{}}\nhttp {{\n    server {{\n        listen 18080;\n        {line}\n    }}\n}}\n");
+        judge(&text, &Options { version, ..options() }).first().map(heading)
+    };
+    let (old, newest) = (Version::new(1, 18, 0), Version::new(1, 31, 4));
+    assert_eq!(
+        first("http2_push off; http2_push /a;", old).as_deref(),
+        Some("incompatible-parameters 5:36 \"http2_push\" directive URI cannot be used with \"off\" parameter")
+    );
+    assert_eq!(first("proxy_redirect false;", old), None);
+    assert!(first("proxy_redirect false;", Version::new(1, 20, 0)).is_some());
+    assert_eq!(
+        first("tunnel_pass nowhere;", newest).as_deref(),
+        Some("no-port-in-upstream 5:21 no port in upstream \"nowhere\"")
+    );
+    assert_eq!(first("tunnel_pass;", newest), None);
+}
+
+#[test]
+fn before_1_15_0_a_certificate_alone_asked_for_its_key() {
+    let text = "events {}\nstream {\n    server {\n        listen 18053 ssl;\n        return a;\n        ssl_certificate c.pem;\n    \
+                }\n}\n";
+    let found = |version| judge(text, &Options { version, ..options() }).first().map(heading);
+    let alone = "certificate-without-key 6:25 no \"ssl_certificate_key\" is defined for certificate \"c.pem\"";
+    assert_eq!(found(Version::new(1, 14, 2)).as_deref(), Some(alone));
+    let listening =
+        "certificate-without-key 4:25 no \"ssl_certificate_key\" is defined for the \"listen ... ssl\" directive";
+    assert_eq!(found(Version::new(1, 22, 1)).as_deref(), Some(listening));
+}

@@ -40,6 +40,22 @@ pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
     Ok(())
 }
 
+/// `http2_push`, until 1.25.1.
+pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    let off = |line: &Directive<'_>| line.word(1) == b"off";
+    let earlier = checker.blocks[block].all("http2_push").unwrap_or_default().first().map(off);
+    let complaint = match (earlier, off(directive)) {
+        (Some(true), true) => "is duplicate",
+        (Some(true), false) => "URI cannot be used with \"off\" parameter",
+        (Some(false), true) => "\"off\" parameter cannot be used with URI",
+        _ => {
+            checker.blocks[block].add(directive);
+            return checker.compile(directive, 1, block).map(|_| ());
+        }
+    };
+    directive.refuse_directive(1, codes::INCOMPATIBLE_PARAMETERS, complaint)
+}
+
 pub(crate) fn mirror<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let earlier = checker.blocks[block].all("mirror").unwrap_or_default();
     let off = |line: &Directive<'_>| line.word(1) == b"off";

@@ -5,6 +5,7 @@ use crate::block::BlockId;
 use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
+use crate::directives::Version;
 use crate::problem::Outcome;
 use crate::url::{self, Rules};
 use crate::{script, upstream};
@@ -35,6 +36,15 @@ pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
                        location, or inside \"if\" statement, or inside \"limit_except\" block";
         let problem = directive.problem(1, codes::URI_PART_NOT_ALLOWED, message);
         return Err(Box::new(problem.help("leave out everything after the host and port, even a `/`")));
+    }
+    Ok(())
+}
+
+/// `tunnel_pass`: a host alone, or the one that the request names.
+pub(crate) fn tunnel_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    checker.once(directive, block)?;
+    if directive.count() == 1 && !checker.compile(directive, 1, block)? {
+        upstream::refer(checker, directive, 1, directive.word(1), NO_RESOLVE, block)?;
     }
     Ok(())
 }
@@ -96,6 +106,8 @@ pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
         return match directive.word(1) {
             b"off" => Ok(()),
             b"default" => default_redirect(checker, directive, block),
+            // An error to nginx until then, but one that it went on after.
+            b"false" if checker.options.version < Version::new(1, 19, 0) => Ok(()),
             _ => directive.refuse(1, codes::INVALID_PARAMETER, format!("invalid parameter \"{}\"", directive.text(1))),
         };
     }

@@ -10,7 +10,7 @@ use crate::problem::{Outcome, Problem, Spot};
 use crate::script;
 
 /// The first release which, at the end, looks whether what listens with TLS has a certificate.
-const CHECKS_LISTENING: Version = Version::new(1, 15, 0);
+pub(crate) const CHECKS_LISTENING: Version = Version::new(1, 15, 0);
 
 /// The first release without `ssl on`.
 const NO_SSL_ON: Version = Version::new(1, 25, 1);
@@ -39,15 +39,22 @@ pub(crate) fn http_server(checker: &mut Checker<'_>, server: BlockId) -> Outcome
     optional(checker, server)
 }
 
-/// A server of mail: `ngx_mail_ssl_merge_conf()`. The mode is what asks for TLS.
-pub(crate) fn mail_server(checker: &mut Checker<'_>, server: BlockId, mode: &str, spot: Spot) -> Outcome {
-    required(checker, server, mode, spot)?;
-    settings(checker, server)
+/// A server of mail: `ngx_mail_ssl_merge_conf()`; with what asks for TLS, if anything does, and where.
+pub(crate) fn mail_server(checker: &mut Checker<'_>, server: BlockId, mode: Option<(Spot, &str)>) -> Outcome {
+    match mode {
+        Some((spot, mode)) => {
+            required(checker, server, mode, spot)?;
+            settings(checker, server)
+        }
+        None if checker.options.version < CHECKS_LISTENING => optional(checker, server),
+        None => Ok(()),
+    }
 }
 
 /// A server of stream: `ngx_stream_ssl_merge_srv_conf()`; with the place of its `listen … ssl`, if it has one.
 pub(crate) fn stream_server(checker: &mut Checker<'_>, server: BlockId, listens: Option<Spot>) -> Outcome {
-    if checker.options.version >= crate::stream::NAMES {
+    let version = checker.options.version;
+    if !(CHECKS_LISTENING..crate::stream::NAMES).contains(&version) {
         return optional(checker, server);
     }
     let Some(spot) = listens else { return Ok(()) };
