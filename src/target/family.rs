@@ -1,12 +1,18 @@
 //! Which processes fit, and which of them is the root of the family. IO: reads /proc.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use procfs::process::Stat;
+use rustix::fs::{FileType, Mode, OFlags};
 
 use super::{Hindrance, Selector};
 use crate::proc::{self, COMM_LEN, Identity};
+
+/// A pid file is not read further: a process id has ten digits at most.
+const PID_FILE_LIMIT: u64 = 64;
 
 /// The root of the only family that fits.
 pub(super) fn only_root(selector: &Selector) -> Result<Identity, Hindrance> {
@@ -43,13 +49,14 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, Hindrance> {
 
 /// The process that a pid file names, which must fit the other criteria too.
 pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Hindrance> {
-    let missing = |message: String| Hindrance::Missing {
+    let missing = |message: String| {
+        Hindrance::Missing {
         message,
-        help: "it is waited for; the pid file must be one that the gate can read, written in the same pid namespace"
+        help: "it is waited for; the pid file must be a regular file that the gate can read, written in the same pid namespace"
             .into(),
+    }
     };
-    let text =
-        std::fs::read_to_string(path).map_err(|error| missing(format!("cannot read `{}`: {error}", path.display())))?;
+    let text = beginning(path).map_err(|error| missing(format!("cannot read `{}`: {error}", path.display())))?;
     let first = text.split_whitespace().next().unwrap_or_default();
     let pid: i32 = first.parse().map_err(|_| missing(format!("`{}` holds no process id", path.display())))?;
     let stat = proc::stat(pid).ok_or_else(|| missing(format!("pid {pid} is not running")))?;
@@ -61,6 +68,17 @@ pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Hin
         });
     }
     Ok(Identity::from(&stat))
+}
+
+/// What a pid file begins with. Nothing else than a regular file is read: a FIFO would be waited for, and a device may never end.
+fn beginning(path: &Path) -> std::io::Result<String> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::from(file).take(PID_FILE_LIMIT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The living processes that fit, but for the gate's own: a checker that runs just now may bear the target's name.

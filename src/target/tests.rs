@@ -312,6 +312,24 @@ fn a_pid_file_that_names_nobody_is_waited_for() {
 }
 
 #[test]
+fn a_pid_file_that_is_no_file_holds_nobody_up() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("room");
+    for path in [fifo.as_path(), Path::new("/dev/zero"), directory.path()] {
+        let selector = Selector { pid_file: Some(path.into()), ..Selector::default() };
+        let (message, help) = missing(&selector);
+        assert_eq!(message, format!("cannot read `{}`: it is no regular file", path.display()));
+        assert!(help.contains("regular file"), "{help}");
+    }
+    // Of one that is far too large only the beginning is read.
+    let (own, large) = (Own::run(&["sh", "-c", "echo; read wait"]), directory.path().join("large"));
+    fs::write(&large, format!("{}\n{}", own.identity().pid, "x".repeat(1 << 20))).expect("there is room");
+    let selector = Selector { pid_file: Some(large), ..Selector::default() };
+    assert_eq!(selector.find().expect("it runs").identity(), own.identity());
+}
+
+#[test]
 fn a_number_that_is_another_process_now_is_not_taken_for_it() {
     let own = Own::run(&["sh", "-c", "echo; read wait"]);
     let identity = own.identity();
