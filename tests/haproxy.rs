@@ -30,3 +30,21 @@ fn a_bad_configuration_is_rejected_and_a_good_one_reloaded() {
     gate.wait_for("recovered");
     assert!(haproxy.process.is_alive() && haproxy.serves("three"));
 }
+
+#[test]
+fn files_that_follow_the_options_are_judged_where_haproxy_would_look_for_them() {
+    needs!("haproxy");
+    let mut haproxy = Haproxy::told(|_| ["--".into(), "haproxy.cfg".into()]);
+    let watch = haproxy.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--app", "haproxy", "--process", &haproxy.name, "--watch", &watch]);
+    gate.wait_for("verified");
+    haproxy.write("two", "nonsense on");
+    let rejected = gate.wait_for("rejected");
+    assert_eq!(
+        (&rejected["findings"][0]["file"], &rejected["findings"][0]["line"]),
+        (&"haproxy.cfg".into(), &2.into())
+    );
+    haproxy.write("three", "");
+    gate.wait_for("reloaded");
+    eventually("haproxy serves the new configuration", || haproxy.serves("three"));
+}

@@ -33,7 +33,7 @@ pub struct Check {
     /// The command as it is where the target runs: besides, `{exe}` is the file that it executes, `{argv}` its own command
     /// line, and `{options}` those of its words that begin with one of `options`, with their values.
     pub running: Option<Vec<String>>,
-    /// The options that a running target's command line hands on.
+    /// The options that a running target's command line hands on; `--` stands for it and all that follows it.
     pub options: Vec<String>,
     /// The words that are added to `running` where the candidate lies beside what is live: they name the file to begin with,
     /// in place of the one that the target was started with.
@@ -186,7 +186,10 @@ fn fill(word: &str, case: &Case<'_>) -> Result<OsString, Box<Finding>> {
     Ok(if word.contains("{config}") { word.replace("{config}", &case.main()?.to_string_lossy()) } else { word }.into())
 }
 
-/// The words of a command line that begin with one of `wanted`, with their values. A program that shows its command line as
+/// What ends the options of a command line: everything behind it is an operand (POSIX, XBD 12.2, guideline 10).
+const END_OF_OPTIONS: &str = "--";
+
+/// The words of a command line that begin with one of `wanted`, with their values; of a wanted `--`, all that follows it. A program that shows its command line as
 /// one word (nginx: `nginx: master process nginx -c FILE`) is taken at its word: it has been split at spaces, and a value
 /// goes on until the next option.
 pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
@@ -197,6 +200,11 @@ pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.into_iter().skip(1).peekable();
     while let Some(word) = words.next() {
+        if word == END_OF_OPTIONS && wanted.iter().any(|option| option == END_OF_OPTIONS) {
+            kept.push(word.to_owned());
+            kept.extend(words.map(str::to_owned));
+            break;
+        }
         let Some(option) = wanted.iter().find(|option| word.starts_with(option.as_str())) else { continue };
         kept.push(word.to_owned());
         if word != option {
@@ -269,5 +277,8 @@ mod tests {
     fn the_options_of_a_command_line_are_read_back() {
         let haproxy = words(&["haproxy", "-W", "-f", "/a b.cfg", "-f/c.cfg", "-L", "", "-sf", "12", "-x", "sock"]);
         assert_eq!(options(&haproxy, &words(&["-f", "-L"])), ["-f", "/a b.cfg", "-f/c.cfg", "-L", ""]);
+        let operands = words(&["haproxy", "-W", "-f", "a.cfg", "-x", "sock", "--", "b.cfg", "-c.cfg"]);
+        assert_eq!(options(&operands, &words(&["-f", "--"])), ["-f", "a.cfg", "--", "b.cfg", "-c.cfg"]);
+        assert_eq!(options(&operands, &words(&["-f"])), ["-f", "a.cfg"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Real programs, each under a name of its own, so that tests which run side by side do not see each other's.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -185,11 +186,16 @@ pub(crate) struct Haproxy {
 
 impl Haproxy {
     pub(crate) fn start() -> Self {
+        Self::told(|volume| ["-f".into(), volume.file("haproxy.cfg").into_os_string()])
+    }
+
+    /// One whose configuration is named by these words, in the directory of the volume.
+    pub(crate) fn told(words: impl FnOnce(&Volume) -> [OsString; 2]) -> Self {
         let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("hap"), free_port());
         let config = Self::text(port, "one", "");
         let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("haproxy.cfg", &config)]);
         let mut haproxy = command(copy("haproxy", directory.path(), &name));
-        haproxy.arg("-W").arg("-f").arg(volume.file("haproxy.cfg"));
+        haproxy.arg("-W").args(words(&volume)).current_dir(volume.path());
         let process = Background::start(haproxy.stdout(Stdio::null()).stderr(Stdio::null()));
         eventually("haproxy serves", || served(port, "one"));
         Self { name, port, volume, process, _directory: directory }

@@ -171,6 +171,11 @@ fn haproxy_is_understood() {
             ),
             // What is not the configuration's fault.
             (
+                "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/\n\
+                 Usage : haproxy [-f <cfgfile|cfgdir>]* [ -vdVD ] [ -n <maxconn> ] [ -N <maxpconn> ]\n        -v displays version\n",
+                &["obstacle Usage : haproxy [-f <cfgfile|cfgdir>]* [ -vdVD ] [ -n <maxconn> ] [ -N <maxpconn> ]"],
+            ),
+            (
                 &with("[ALERT]    (1) : config : [/h.cfg:7] : 'server b/s' : could not resolve address 'app.svc'."),
                 &["obstacle /h.cfg:7: 'server b/s' : could not resolve address 'app.svc'."],
             ),
