@@ -21,7 +21,7 @@ pub use signal::{Signal, UnknownSignal};
 /// Which process to tell. All criteria that are given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
-    /// Its command name, as `pgrep` would match it whole.
+    /// Its command name, as `pgrep` would match it whole; or what stands before the colon, if it is a title.
     pub process: Option<String>,
     /// A pattern somewhere in its command line, whose words are joined by spaces.
     pub cmdline: Option<Regex>,

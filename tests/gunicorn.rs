@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{Background, Gate, Gunicorn, command, eventually, needs};
+use crate::support::{Background, Gate, Gunicorn, command, eventually, needs, python, unique};
 
 #[test]
 fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
@@ -26,6 +26,45 @@ fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
     gate.wait_for("verified");
     eventually("gunicorn serves the new configuration", || gunicorn.serves("three"));
     assert!(gunicorn.process.is_alive());
+}
+
+/// Does what setproctitle(3) does (PyPI): its title is its command name, and stands over its command line (`arg_start` and
+/// `arg_end` in proc_pid_stat(5)).
+const TITLED: &str = "import os, signal, sys\n\
+    signal.signal(signal.SIGHUP, lambda *_: open('told', 'w'))\n\
+    title = (os.path.basename(sys.argv[0]) + ': master [app:app]').encode()\n\
+    open('/proc/self/comm', 'wb').write(title)\n\
+    start, end = map(int, open('/proc/self/stat').read().rsplit(')', 1)[1].split()[45:47])\n\
+    memory = open('/proc/self/mem', 'r+b', 0)\n\
+    memory.seek(start)\n\
+    memory.write(title[:end - start].ljust(end - start, b'\\0'))\n\
+    open('ready', 'w')\n\
+    while True:\n    signal.pause()\n";
+
+#[test]
+fn a_title_in_place_of_the_command_line_is_no_verdict_and_says_what_to_do() {
+    needs!("python3");
+    let (directory, name) = (tempfile::tempdir().expect("there is room"), unique("stp"));
+    let here = directory.path();
+    let mut target = python(here, &name, TITLED);
+    eventually("it shows its title", || here.join("ready").exists());
+    let watch = here.join("config");
+    std::fs::create_dir(&watch).and_then(|()| std::fs::write(watch.join("gunicorn.conf.py"), "")).expect("room");
+    let arguments = ["--app", "gunicorn", "--process", &name, "--watch", watch.to_str().expect("it is UTF-8")];
+    let mut gate = Gate::run(&arguments);
+    let finding = gate.wait_for("inconclusive")["findings"][0].clone();
+    let pid = target.pid();
+    let message =
+        format!("pid {pid} shows the title `{name}: master [app:app]` in place of its command line (setproctitle)");
+    assert_eq!((&finding["code"], &finding["message"]), (&"checker-obstacle".into(), &message.into()));
+    let help = "say what it is started with: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
+    assert_eq!(finding["help"], help);
+    assert!(!here.join("told").exists());
+    // What it says helps: by its title it is found.
+    let mut gate = Gate::run(&[&arguments[..], &["--validate", "test -f {config}"]].concat());
+    assert_eq!(gate.wait_for("reloaded")["pid"], pid);
+    eventually("it is told", || here.join("told").exists());
+    assert!(target.is_alive());
 }
 
 /// The well-known sidecar, as people copy it.

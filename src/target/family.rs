@@ -88,15 +88,43 @@ fn candidates(selector: &Selector) -> impl Iterator<Item = Stat> {
 
 fn fits(pid: i32, selector: &Selector) -> bool {
     // The cheapest first: this is asked of every process there is.
-    let cut = |name: &String| name.as_bytes()[..name.len().min(COMM_LEN)].to_vec();
-    let named = selector.process.as_ref().is_none_or(|name| proc::comm(pid) == cut(name));
-    named
+    selector.process.as_ref().is_none_or(|name| is_called(&proc::comm(pid), name))
         && selector.cmdline.as_ref().is_none_or(|pattern| pattern.is_match(&proc::title(pid)))
         && selector.exe.as_ref().is_none_or(|path| proc::exe(pid).as_ref() == Some(path))
+}
+
+/// Whether a process of this command name is called `name`. One that sets a title has it as its command name too: gunicorn's
+/// master is called `gunicorn: maste` then (setproctitle, PyPI).
+fn is_called(comm: &[u8], name: &str) -> bool {
+    let name = name.as_bytes();
+    comm == &name[..name.len().min(COMM_LEN)] || comm.strip_prefix(name).is_some_and(|rest| rest.starts_with(b":"))
 }
 
 fn describe(stat: &Stat) -> String {
     let cmdline = proc::title(stat.pid);
     let shown: String = cmdline.chars().take(60).collect();
     format!("pid {} (`{}`)", stat.pid, if shown.is_empty() { stat.comm.clone() } else { shown })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_called;
+
+    #[test]
+    fn a_title_begins_with_the_name() {
+        let cases = [
+            ("gunicorn", "gunicorn", true),
+            ("gunicorn: maste", "gunicorn", true),
+            ("gunicorn: maste", "guni", false),
+            ("gunicorn-debug", "gunicorn", false),
+            ("gunicorn", "gunicorn:", false),
+            ("fifteen-letters", "fifteen-letters-and-more", true),
+            ("fourteen-bytes:", "fourteen-bytes", true),
+            ("fourteen-bytes:", "fourteen-bytes-and-more", false),
+            ("", "gunicorn", false),
+        ];
+        for (comm, name, expected) in cases {
+            assert_eq!(is_called(comm.as_bytes(), name), expected, "{comm} {name}");
+        }
+    }
 }

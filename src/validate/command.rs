@@ -92,7 +92,10 @@ impl Check {
         let mut words = Vec::new();
         for word in running.unwrap_or(&self.command).iter().chain(beside) {
             match word.as_str() {
-                "{argv}" => words.extend(own.iter().map(redirect)),
+                "{argv}" => match case.place.title() {
+                    Some(title) => return Err(Box::new(titled(case.place, &title))),
+                    None => words.extend(own.iter().map(redirect)),
+                },
                 "{options}" => words.extend(options(&own, &self.options).iter().map(redirect)),
                 "{exe}" => words.push(case.place.exe().ok_or_else(|| Box::new(hidden(case.place)))?.into_os_string()),
                 word => words.push(fill(word, case)?),
@@ -220,8 +223,14 @@ pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
 }
 
 fn hidden(place: &Place) -> Finding {
-    let pid = place.target.as_ref().map_or(0, crate::target::Target::pid);
-    not_entered(&format!("cannot see which file pid {pid} executes"))
+    not_entered(&format!("cannot see which file pid {} executes", place.pid()))
+}
+
+/// What is to be said if the command line is needed which the target has written over.
+fn titled(place: &Place, title: &str) -> Finding {
+    let message = format!("pid {} shows the title `{title}` in place of its command line (setproctitle)", place.pid());
+    let help = "say what it is started with: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
+    Finding::environment(CHECKER_OBSTACLE, message).help(help)
 }
 
 /// Whether a command could not run, since the gate may not do what the target may.

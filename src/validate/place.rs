@@ -73,9 +73,22 @@ impl Place {
         }
     }
 
+    /// The target's process id; 0 if there is none.
+    pub(super) fn pid(&self) -> i32 {
+        self.target.as_ref().map_or(0, Target::pid)
+    }
+
     /// The words of the target's own command line.
     pub(super) fn cmdline(&self) -> Vec<String> {
         self.target.as_ref().map(|target| proc::cmdline(target.pid())).unwrap_or_default()
+    }
+
+    /// The title that the target shows in place of its command line: one word, which begins with its command name and a colon.
+    pub(super) fn title(&self) -> Option<String> {
+        let comm = proc::comm(self.target.as_ref()?.pid());
+        let [word]: [String; 1] = self.cmdline().try_into().ok()?;
+        let (name, _) = word.split_once(": ")?;
+        comm.starts_with(&name.as_bytes()[..name.len().min(proc::COMM_LEN)]).then_some(word)
     }
 
     /// The file that the target executes.
