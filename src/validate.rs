@@ -132,7 +132,7 @@ impl Plan {
                 Validator::Command(check) => check.run(case).await,
             };
             match validator {
-                Validator::Command(Check { otherwise: Some(otherwise), .. }) if command::is_kept_out(&found) => {
+                Validator::Command(Check { otherwise: Some(otherwise), .. }) if command::is_kept_out(&found, case) => {
                     judges.push(otherwise.name().to_owned());
                 }
                 Validator::Command(_) => {

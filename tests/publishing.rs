@@ -117,6 +117,25 @@ fn a_bad_configuration_is_not_met_by_a_restart() {
 }
 
 #[test]
+fn a_gate_that_starts_first_publishes_what_the_application_then_starts_with() {
+    needs!("nginx");
+    let pod = Pod::new();
+    // As in an image of its own, where there is no nginx.
+    let mut gate = gate_command();
+    gate.env("PATH", "").arg("run").args(pod.arguments());
+    let mut gate = Gate::start(gate);
+    let accepted = gate.wait_for("accepted");
+    let note = accepted["findings"][0]["message"].as_str().expect("it says who judges");
+    assert!(note.starts_with("the bundled nginx checker judges, since `nginx` is not installed here"), "{accepted}");
+    gate.wait_for("published");
+    gate.wait_for("target_missing");
+    let _nginx = pod.start(&pod.published()).expect("it starts with what was published");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    assert!(pod.serves("one"));
+}
+
+#[test]
 fn a_reload_that_is_not_proven_is_taken_back() {
     needs!("nginx");
     let mut pod = Pod::new();

@@ -49,7 +49,8 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
         required: layers.list("require").iter().map(|said| PathBuf::from(&said.value)).collect(),
         timeout: positive(&layers, "timeout", Duration::from_secs(30), mistakes),
         main: main(&layers, preset.as_ref(), &sources),
-        without_target: once,
+        // An application that starts only when something is published cannot be waited for before.
+        without_target: once || publication.is_some(),
     };
     let policy = Policy {
         publish: publication.is_some(),

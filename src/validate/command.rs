@@ -7,7 +7,7 @@ use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
 use super::place::Place;
-use super::{Builtin, Case};
+use super::{Builtin, Case, RootChoice};
 use crate::exec::{self, Command, End, Finished, NotStarted};
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
@@ -59,7 +59,7 @@ impl Check {
     pub(super) async fn run(&self, case: &Case<'_>) -> Vec<Finding> {
         let mut findings = self.ask(case).await;
         if let Some(otherwise) = &self.otherwise
-            && is_kept_out(&findings)
+            && is_kept_out(&findings, case)
         {
             for finding in &mut findings {
                 // What would keep the configuration out is now only worth knowing.
@@ -233,9 +233,11 @@ fn titled(place: &Place, title: &str) -> Finding {
     Finding::environment(CHECKER_OBSTACLE, message).help(help)
 }
 
-/// Whether a command could not run, since the gate may not do what the target may.
-pub(super) fn is_kept_out(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.code == ROOT_NOT_ENTERED)
+/// Whether a command could not run since the gate may not do what the target may, or since there is no target yet in whose root
+/// it would be.
+pub(super) fn is_kept_out(findings: &[Finding], case: &Case<'_>) -> bool {
+    let no_target = case.root == RootChoice::Auto && case.place.target.is_none();
+    findings.iter().any(|finding| finding.code == ROOT_NOT_ENTERED || (no_target && finding.code == CHECKER_MISSING))
 }
 
 fn not_entered(message: &str) -> Finding {
