@@ -5,6 +5,7 @@
 
 pub mod enter;
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,8 +19,8 @@ use tokio::signal::unix::SignalKind;
 
 use crate::proc::{self, Identity};
 
-/// How much of what a command prints is kept. More than any checker says that people read to the end.
-const OUTPUT_LIMIT: usize = 64 << 10;
+/// How much of what a command prints is kept: of its beginning, and as much of its end, where the error often is.
+const KEPT: usize = 32 << 10;
 /// How long after its end a command's output may still be on its way.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Where programs are looked for when the gate itself was given no `PATH` (execvp(3) has no better idea either).
@@ -63,7 +64,7 @@ pub enum End {
 pub struct Finished {
     /// How it ended.
     pub end: End,
-    /// The first 64 KiB of what it printed on standard output and standard error together.
+    /// What it printed on standard output and standard error together; of much, the first and the last 32 KiB.
     pub output: String,
     /// How long it ran.
     pub duration: Duration,
@@ -247,15 +248,17 @@ impl Drop for Group {
     }
 }
 
-/// What a command prints, up to the limit; the rest is read and thrown away, so that it is not blocked.
+/// The beginning and the end of what a command prints; the rest is read and thrown away, so that it is not blocked.
 struct Output {
     pipe: Receiver,
-    kept: Vec<u8>,
+    beginning: Vec<u8>,
+    end: VecDeque<u8>,
+    left_out: usize,
 }
 
 impl Output {
     fn new(pipe: OwnedFd) -> io::Result<Self> {
-        Ok(Self { pipe: Receiver::from_owned_fd(pipe)?, kept: Vec::new() })
+        Ok(Self { pipe: Receiver::from_owned_fd(pipe)?, beginning: Vec::new(), end: VecDeque::new(), left_out: 0 })
     }
 
     /// Reads to the end. Cancelling loses nothing.
@@ -264,18 +267,28 @@ impl Output {
         while self.pipe.readable().await.is_ok() {
             match self.pipe.try_read(&mut buffer) {
                 Ok(0) => return,
-                Ok(read) => {
-                    let room = OUTPUT_LIMIT - self.kept.len();
-                    self.kept.extend_from_slice(&buffer[..read.min(room)]);
-                }
+                Ok(read) => self.keep(&buffer[..read]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
         }
     }
 
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.kept).into_owned()
+    fn keep(&mut self, printed: &[u8]) {
+        let (first, rest) = printed.split_at(printed.len().min(KEPT - self.beginning.len()));
+        self.beginning.extend_from_slice(first);
+        self.end.extend(rest);
+        let surplus = self.end.len().saturating_sub(KEPT);
+        self.end.drain(..surplus);
+        self.left_out += surplus;
+    }
+
+    fn text(mut self) -> String {
+        if self.left_out > 0 {
+            self.beginning.extend(format!("\n[… {} bytes left out …]\n", self.left_out).into_bytes());
+        }
+        self.beginning.extend(self.end);
+        String::from_utf8_lossy(&self.beginning).into_owned()
     }
 }
 

@@ -89,11 +89,16 @@ fn both_outputs_are_kept_in_order() {
 }
 
 #[test]
-fn what_is_printed_beyond_the_limit_is_dropped_and_blocks_nobody() {
+fn of_much_that_is_printed_the_beginning_and_the_end_are_kept() {
     let finished = shell("echo begin; head -c 10000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
     assert_eq!(finished.end, End::Exited(3));
-    assert_eq!(finished.output.len(), OUTPUT_LIMIT);
-    assert!(finished.output.starts_with("begin\nxxx") && finished.output.ends_with("xxx"));
+    let mark = format!("xxx\n[… {} bytes left out …]\nxxx", 10_000_000 + 10 - 2 * KEPT);
+    let (beginning, end) = finished.output.split_once(&mark).expect("it says what is missing");
+    assert!(beginning.starts_with("begin\nxxx") && end.ends_with("xxxend\n"), "{}", finished.output);
+    assert_eq!((beginning.len() + 3, end.len() + 3), (KEPT, KEPT));
+    // What fits is whole.
+    let whole = shell(&format!("head -c {} /dev/zero | tr '\\0' x; echo", 2 * KEPT - 1));
+    assert_eq!((whole.output.len(), whole.output.contains("left out")), (2 * KEPT, false));
 }
 
 #[test]
