@@ -23,6 +23,10 @@ const COULD_NOT_JUDGE: [i32; 3] = [126, 127, 75];
 /// So much of an output that no pattern fits is shown as the message.
 const LAST_LINES: usize = 5;
 
+/// What to do about a command that is there and cannot be executed.
+const EXECUTABLE: &str = "the user that runs it must be allowed to execute it (`chmod +x`, a volume that is not mounted `noexec`), \
+                          and its interpreter or loader must be there";
+
 /// One command validator.
 #[derive(Clone, Debug)]
 pub struct Check {
@@ -106,13 +110,15 @@ impl Check {
 
     /// What a finished command said.
     fn read(&self, finished: &Finished, timeout: Duration) -> Vec<Finding> {
-        let obstacle = |code, message: String| vec![Finding::environment(code, message)];
         let mut findings = self.patterns.findings(&finished.output);
         match finished.end {
-            End::TimedOut => obstacle(
-                CHECKER_TIMEOUT,
-                format!("`{}` did not end within {}; it was killed", self.name, humantime::format_duration(timeout)),
-            ),
+            End::TimedOut => {
+                let limit = humantime::format_duration(timeout);
+                let message = format!("`{}` did not end within {limit}; it was killed", self.name);
+                let help = "if it needs longer, raise `--timeout`; it may be waiting for a host that does not answer, \
+                            or for input, of which there is none";
+                vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
+            }
             End::Killed(signal) => {
                 let message = format!("`{}` was killed by signal {signal}", self.name);
                 let help = "if that was the kernel for want of memory, raise the memory limit of this container: what a \
@@ -123,10 +129,13 @@ impl Check {
                 findings.retain(|finding| finding.severity < Severity::Error);
                 findings
             }
-            End::Exited(code) if COULD_NOT_JUDGE.contains(&code) => obstacle(
-                CHECKER_OBSTACLE,
-                format!("`{}` could not judge (exit code {code}): {}", self.name, last(finished)),
-            ),
+            End::Exited(code) if COULD_NOT_JUDGE.contains(&code) => {
+                let lines = last_lines(&finished.output);
+                let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
+                let message = format!("`{}` could not judge (exit code {code}){said}", self.name);
+                let finding = Finding::environment(CHECKER_OBSTACLE, message);
+                vec![if lines.contains("Permission denied") { finding.help(EXECUTABLE) } else { finding }]
+            }
             End::Exited(code) => {
                 if !findings.iter().any(|finding| finding.severity == Severity::Error) {
                     findings.push(self.patterns.unplaced(&finished.output, &self.name, code));
@@ -252,14 +261,9 @@ fn not_started(error: &NotStarted) -> Finding {
         NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(
             "install it where it is to run, or judge elsewhere with `--root`, or by other means with `--validate`",
         ),
-        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string())
-            .help("the user that runs it must be allowed to execute it, and its interpreter or loader must be there"),
+        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
         NotStarted::NotEntered(message) => not_entered(message),
     }
-}
-
-fn last(finished: &Finished) -> String {
-    last_lines(&finished.output)
 }
 
 /// The last lines of an output, as one.

@@ -114,6 +114,9 @@ fn an_exit_code_that_says_so_is_no_verdict() {
         assert_eq!(judgement.verdict(), Verdict::Inconclusive);
         assert_eq!(judgement.findings[0].code.as_str(), "checker-obstacle");
     }
+    assert_eq!(lines(&said(printing("\n", 75))), ["obstacle `checker` could not judge (exit code 75)"]);
+    let denied = said(printing("sh: 1: /check: Permission denied\n", 126));
+    assert!(denied.findings[0].help.as_ref().is_some_and(|help| help.contains("chmod +x")), "{denied:?}");
 }
 
 #[test]
@@ -126,6 +129,7 @@ fn a_checker_that_did_not_end_by_itself_is_no_verdict() {
     let late = judge(&hangs, &tree(&["app.conf"]), &[source(here.path())]);
     assert_eq!(lines(&late), ["obstacle `sleep` did not end within 200ms; it was killed"]);
     assert_eq!([killed.verdict(), late.verdict()], [Verdict::Inconclusive; 2]);
+    assert!(late.findings[0].help.as_ref().is_some_and(|help| help.contains("raise `--timeout`")));
     assert!(late.duration >= hangs.timeout);
 }
 
