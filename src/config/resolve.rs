@@ -62,7 +62,7 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
         grace: duration(&layers, "grace", Duration::from_secs(5), mistakes),
     };
     let limits = Limits {
-        bytes: number(&layers, "max-bytes", Limits::default().bytes, mistakes),
+        bytes: size(&layers, "max-bytes", Limits::default().bytes, mistakes),
         files: number(&layers, "max-files", Limits::default().files, mistakes),
     };
     let verify_timeout = positive(&layers, "verify-timeout", VERIFY_TIMEOUT, mistakes);
@@ -422,4 +422,28 @@ fn number<N: FromStr + Copy + PartialEq + Default>(
             default
         }
     }
+}
+
+/// A number of bytes, as Kubernetes writes quantities: a suffix is a power of 1024, with or without `i` and `B`.
+fn size(layers: &Layers, name: &str, default: u64, mistakes: Mistakes<'_>) -> u64 {
+    let Some(said) = layers.text(name) else { return default };
+    bytes(&said.value).unwrap_or_else(|| {
+        let message = format!("`{}` is no size above 0", said.value);
+        let help = "sizes are whole numbers of bytes, or of their powers of 1024: `65536`, `512k`, `16M`, `16MiB`, `1G`";
+        mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
+        default
+    })
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let shift = match suffix.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "ki" | "kb" | "kib" => 10,
+        "m" | "mi" | "mb" | "mib" => 20,
+        "g" | "gi" | "gb" | "gib" => 30,
+        _ => return None,
+    };
+    let number: u64 = text[..text.len() - suffix.len()].parse().ok()?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
 }

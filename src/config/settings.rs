@@ -56,7 +56,12 @@ pub const SETTINGS: &[Setting] = &[
         "Where the application sees each watched (or published) path [default: the same path]",
     ),
     setting("name", One("NAME"), WHAT, "What to call the gate in events [default: the preset's or the process's name]"),
-    setting("max-bytes", One("SIZE"), WHAT, "Refuse a configuration of more bytes [default: 16777216]"),
+    setting(
+        "max-bytes",
+        One("SIZE"),
+        WHAT,
+        "Refuse a configuration of more bytes; `k`, `M` and `G` are powers of 1024 [default: 16M]",
+    ),
     setting("max-files", One("NUMBER"), WHAT, "Refuse a configuration of more files [default: 10000]"),
     setting(
         "publish",
@@ -92,7 +97,12 @@ pub const SETTINGS: &[Setting] = &[
         "Whose rules the bundled nginx checker goes by [default: the running one's, or the newest stable]",
     ),
     setting("root", One("ROOT"), JUDGE, "Where commands run: auto, local or target [default: auto]"),
-    setting("timeout", One("DURATION"), JUDGE, "How long each validator may take [default: 30s]"),
+    setting(
+        "timeout",
+        One("DURATION"),
+        JUDGE,
+        "How long each validator may take, and a reload command or POST [default: 30s]",
+    ),
     setting("process", One("NAME"), TARGET, "The command name of the process"),
     setting("cmdline", One("REGEX"), TARGET, "A pattern somewhere in its command line"),
     setting("exe", One("PATH"), TARGET, "The file that it executes"),
@@ -114,9 +124,19 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("poll", One("DURATION"), HOW, "Look again this often though nothing stirred [default: 30s]"),
     setting("grace", One("DURATION"), HOW, "How long what is in flight may take after SIGTERM [default: 5s]"),
-    global("once", Switch, HOW, "Judge what is there now, report it, and exit with the verdict's code"),
-    global("config", One("FILE"), HOW, "A file that describes one or several gates"),
-    global("log-format", One("FORMAT"), HOW, "text or json [default: text on a terminal, else json]"),
+    global(
+        "once",
+        Switch,
+        HOW,
+        "Judge what is there now, report it, and exit with the verdict's code (no key of the file)",
+    ),
+    global("config", One("FILE"), HOW, "A file that describes one or several gates (no key of the file)"),
+    global(
+        "log-format",
+        One("FORMAT"),
+        HOW,
+        "text or json; no key of the file [default: text on a terminal, else json]",
+    ),
 ];
 
 /// The setting of that name.

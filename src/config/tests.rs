@@ -94,7 +94,7 @@ gates:
     settle: fast
     timeout: 0s
     max-files: -1
-    max-bytes: 16MiB
+    max-bytes: 16 apples
     observe: maybe
     cmdline: '('
     signal: HPU
@@ -358,7 +358,7 @@ fn the_help_tells_the_defaults_that_hold() {
     let gate = of_flags(&[("watch", "/a"), ("signal", "none")]);
     let duration = |duration: Duration| humantime::format_duration(duration).to_string();
     let defaults = [
-        ("max-bytes", gate.limits.bytes.to_string()),
+        ("max-bytes", format!("{}M", gate.limits.bytes >> 20)),
         ("max-files", gate.limits.files.to_string()),
         ("timeout", duration(gate.plan.timeout)),
         ("verify-timeout", duration(gate.verify_timeout)),
@@ -372,6 +372,28 @@ fn the_help_tells_the_defaults_that_hold() {
     }
     assert_eq!((gate.plan.root, gate.plan.main, gate.name.as_str()), (RootChoice::Auto, Main::Only, "default"));
     assert!(!gate.policy.reload);
+}
+
+#[test]
+fn a_size_takes_units() {
+    for (text, expected) in [
+        ("1", 1),
+        ("16777216", 16 << 20),
+        ("16k", 16 << 10),
+        ("16Ki", 16 << 10),
+        ("16M", 16 << 20),
+        ("16MiB", 16 << 20),
+        ("16mb", 16 << 20),
+        ("1G", 1 << 30),
+    ] {
+        let gate = of_flags(&[("watch", "/a"), ("signal", "none"), ("max-bytes", text)]);
+        assert_eq!(gate.limits.bytes, expected, "{text}");
+    }
+    for text in ["0", "0M", "M", "16 M", "1.5M", "-1", "16T", "99999999999G", "16Mx", "sixteen"] {
+        let said = wrong_flags(&[("watch", "/a"), ("signal", "none"), ("max-bytes", text)]);
+        assert!(said.starts_with(&format!("error: `--max-bytes`: `{text}` is no size above 0\n  help: ")), "{said}");
+        assert!(said.contains("`16MiB`"), "{said}");
+    }
 }
 
 #[test]
