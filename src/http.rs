@@ -1,5 +1,6 @@
 //! One HTTP request. IO.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 /// What to ask for.
@@ -11,23 +12,72 @@ pub enum Method {
     Post,
 }
 
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// What it says beside the code, if that is no success: where it redirects to, and the first line of its content.
+    pub remark: Option<String>,
+}
+
+/// So many characters of an answer are shown.
+const REMARK: usize = 200;
+/// So much of its content is read.
+const READ: u64 = 4096;
+
 /// Sends a request and gives the status code of the answer.
 ///
 /// # Errors
 /// When there is no answer within `timeout`, in words without the credentials that the URL may hold.
 pub async fn request(method: Method, url: &str, timeout: Duration) -> Result<u16, String> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false);
+    send(method, url, timeout).await.map(|answer| answer.status)
+}
+
+/// Sends a request and gives the answer. A POST is not redirected: it would become a GET (RFC 9110, section 15.4.3), and of a login
+/// page at that.
+///
+/// # Errors
+/// As [`request`].
+pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
+    let mut config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false);
+    if method == Method::Post {
+        config = config.max_redirects(0).max_redirects_will_error(false);
+    }
     let agent = config.build().new_agent();
     let url = url.to_owned();
-    let call = tokio::task::spawn_blocking(move || match method {
-        Method::Get => agent.get(&url).call(),
-        Method::Post => agent.post(&url).send_empty(),
+    let call = tokio::task::spawn_blocking(move || {
+        let answer = match method {
+            Method::Get => agent.get(&url).call(),
+            Method::Post => agent.post(&url).send_empty(),
+        };
+        answer.map(|answer| {
+            let status = answer.status();
+            Answer { status: status.as_u16(), remark: if status.is_success() { None } else { remark(answer) } }
+        })
     });
     match call.await {
-        Ok(Ok(answer)) => Ok(answer.status().as_u16()),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn remark(answer: ureq::http::Response<ureq::Body>) -> Option<String> {
+    let location = answer.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+    let redirect = location.map(|to| format!("it redirects to `{}`", printable(&shown(&to))));
+    redirect.or_else(|| {
+        let mut content = Vec::new();
+        // What arrived before an error is worth showing as well.
+        let _ = answer.into_body().into_reader().take(READ).read_to_end(&mut content);
+        let content = String::from_utf8_lossy(&content);
+        content.lines().map(str::trim).find(|line| !line.is_empty()).map(printable)
+    })
+}
+
+/// The beginning of a foreign text, whose control characters could do something to a terminal.
+fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().take(REMARK).map(escape).collect()
 }
 
 /// A URL as it may be shown: without the user and password that may stand in it (RFC 3986, section 3.2.1).
@@ -43,7 +93,7 @@ pub fn shown(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::io::Write as _;
     use std::net::TcpListener;
 
     use super::*;
@@ -91,6 +141,40 @@ mod tests {
             assert_eq!(ask(method, &url, Duration::from_secs(20)), Ok(code));
             let asked = server.join().expect("it answered");
             assert!(asked.starts_with(line), "{asked}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_success_says_why() {
+        let long = "y".repeat(300);
+        let cases = [
+            ("404 No\r\nContent-Length: 0", "", Some(404), None),
+            ("200 Yes\r\nContent-Length: 3", "yes", Some(200), None),
+            ("500 No\r\nContent-Length: 15", "\n\x1b[31mno\nsecond", Some(500), Some("\\u{1b}[31mno")),
+            ("500 No\r\nContent-Length: 300", &long, Some(500), Some(&long[..200])),
+            // Cut off before its end.
+            ("500 No\r\nContent-Length: 300", "half", Some(500), Some("half")),
+            (
+                "302 Found\r\nContent-Length: 3\r\nLocation: http://me:secret@127.0.0.1:1/login",
+                "see",
+                Some(302),
+                Some("it redirects to `http://127.0.0.1:1/login`"),
+            ),
+        ];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        for (head, content, status, remark) in cases {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+            let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+            let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{content}");
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().expect("somebody asks");
+                stream.read(&mut [0; 4096]).expect("it asks");
+                stream.write_all(answer.as_bytes()).expect("it listens");
+            });
+            let answer = runtime.block_on(send(Method::Post, &url, Duration::from_secs(20)));
+            server.join().expect("it answered");
+            let answer = answer.unwrap_or_else(|error| panic!("{head}: {error}"));
+            assert_eq!((Some(answer.status), answer.remark.as_deref()), (status, remark), "{head}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::exec::{self, Command, End};
-use crate::http;
+use crate::http::{self, Answer};
 use crate::target::{Disposition, Hindrance, Selector, Signal, Target};
 use crate::verify::{Baseline, Demand};
 
@@ -151,15 +151,19 @@ fn send(ready: Ready, signal: Signal, demand: &Demand) -> Result<(Sent, Baseline
 async fn post(url: &str, timeout: Duration) -> Result<String, Hindrance> {
     let (mut attempt, shown) = (1, http::shown(url));
     loop {
-        match http::request(http::Method::Post, url, timeout).await {
-            Ok(status) if (200..300).contains(&status) => return Ok(format!("POST {shown} answered {status}")),
-            // The application has taken the request and says no: asking again is not going to change that.
-            Ok(status) if (400..500).contains(&status) => {
-                return Err(failed(format!("POST {shown} answered {status}")));
+        let (message, is_final) = match http::send(http::Method::Post, url, timeout).await {
+            Ok(Answer { status, .. }) if (200..300).contains(&status) => {
+                return Ok(format!("POST {shown} answered {status}"));
             }
-            Ok(status) if attempt == ATTEMPTS => return Err(failed(format!("POST {shown} answered {status}"))),
-            Err(error) if attempt == ATTEMPTS => return Err(failed(format!("POST {shown}: {error}"))),
-            Ok(_) | Err(_) => {}
+            // The application has taken the request and says no, or is elsewhere: asking again is not going to change that.
+            Ok(Answer { status, remark }) => {
+                let remark = remark.map_or_else(String::new, |remark| format!(": {remark}"));
+                (format!("POST {shown} answered {status}{remark}"), status < 500)
+            }
+            Err(error) => (format!("POST {shown}: {error}"), false),
+        };
+        if is_final || attempt == ATTEMPTS {
+            return Err(failed(message));
         }
         attempt += 1;
         tokio::time::sleep(PAUSE).await;

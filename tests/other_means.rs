@@ -26,7 +26,13 @@ fn server(codes: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
             asked.push(request.trim().to_owned());
             let code = codes[(asked.len() - 1).min(codes.len() - 1)];
             drop(asked);
-            let _ = write!(&stream, "HTTP/1.1 {code} Whatever\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let more = if code == 302 { "Location: /login\r\n" } else { "" };
+            let content = if code == 400 { "not so\n" } else { "" };
+            let _ = write!(
+                &stream,
+                "HTTP/1.1 {code} Whatever\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{content}",
+                content.len()
+            );
         }
     });
     (url, asked)
@@ -57,7 +63,7 @@ fn a_reload_that_is_refused_by_http_is_unverified() {
     let mut gate = gate(directory.path(), &["--reload-url", &url]);
     let unverified = gate.wait_for("unverified");
     assert_eq!(unverified["level"], "error");
-    assert!(unverified["message"].as_str().expect("there is one").ends_with("answered 400"), "{unverified}");
+    assert!(unverified["message"].as_str().expect("there is one").ends_with("answered 400: not so"), "{unverified}");
     assert_eq!(gate.count("reloaded"), 0);
 }
 
@@ -73,6 +79,16 @@ fn a_stop_does_not_wait_for_an_answer() {
     gate.terminate();
     eventually("it ends", || !gate.is_alive());
     drop(asked);
+}
+
+#[test]
+fn a_reload_that_is_redirected_by_http_is_unverified() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (url, asked) = server(&[302, 200]);
+    let mut gate = gate(directory.path(), &["--reload-url", &url]);
+    let message = gate.wait_for("unverified")["message"].clone();
+    assert!(message.as_str().expect("there is one").ends_with("answered 302: it redirects to `/login`"), "{message}");
+    assert_eq!((gate.count("reloaded"), asked.lock().expect("nobody panics").len()), (0, 1));
 }
 
 #[test]
