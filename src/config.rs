@@ -149,6 +149,7 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
                 .help("say it in the configuration file, of the gate that is meant")
         }));
     }
+    let empty: Vec<_> = command.0.iter().chain(&gates).flat_map(layer::Layer::empty).cloned().collect();
     let resolved = gates.into_iter().filter_map(|gate| {
         let layers = layer::Layers(command.0.iter().cloned().chain([gate]).collect());
         let named = layers.text("name").map_or_else(|| layers.place(), |said| said.origin.clone());
@@ -159,6 +160,12 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     let gates = gates.into_iter().map(|(_, gate)| gate).collect();
     let once = resolve::switch(&command, "once", &mut mistakes);
     let log_format = resolve::log_format(&command, outside.terminal, &mut mistakes);
+    // Whatever else is wrong there comes of it.
+    mistakes.retain(|mistake| !empty.contains(&mistake.origin));
+    mistakes.extend(empty.into_iter().map(|origin| {
+        let help = "a variable that is not set stands there, perhaps; leave it out where nothing is meant";
+        Mistake::new(origin, "the value is empty").help(help)
+    }));
     if mistakes.is_empty() { Ok(Config { gates, once, log_format, warnings }) } else { Err(in_order(mistakes)) }
 }
 

@@ -61,6 +61,12 @@ impl Layer {
         }
     }
 
+    /// Where nothing is said in so many words: such a path would be the working directory.
+    pub(super) fn empty(&self) -> impl Iterator<Item = &Origin> {
+        let said = self.values.values().flatten();
+        said.filter(|said| said.value.trim().is_empty()).map(|said| &said.origin)
+    }
+
     /// Whether anything is said of `name`.
     pub(super) fn says(&self, name: &str) -> bool {
         self.values.contains_key(name) || (name == "validate" && self.checks.is_some())
@@ -150,8 +156,10 @@ pub(super) fn of_variables(
         };
         let values: Vec<_> = match setting.takes {
             // A list in a variable has one item a line: no other character can be excluded from a path or a command.
-            Takes::Many(_) => value.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
-            Takes::One(_) | Takes::Switch => vec![value].into_iter().filter(|value| !value.is_empty()).collect(),
+            Takes::Many(_) if !value.trim().is_empty() => {
+                value.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+            }
+            Takes::Many(_) | Takes::One(_) | Takes::Switch => vec![value],
         };
         for value in values {
             layer.say(setting.name, value.to_owned(), origin.clone());

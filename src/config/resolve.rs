@@ -9,7 +9,7 @@ use reload_gate_nginx::Version;
 
 use super::layer::{Layers, RawCheck, Said, Words};
 use super::preset::{Preset, presets};
-use super::{GateConfig, Mistake, Origin, suggestion};
+use super::{GateConfig, Mistake, Origin, nearest, suggestion};
 use crate::gate::Policy;
 use crate::publish::{Publication, Volume};
 use crate::reload::Means;
@@ -302,6 +302,14 @@ fn nginx_version(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Version> {
 }
 
 fn check(raw: &RawCheck, version: Option<Version>, mistakes: Mistakes<'_>) -> Check {
+    for words in [Some(&raw.command), raw.running.as_ref()].into_iter().flatten() {
+        let said = match words {
+            Words::Line(line) => std::slice::from_ref(line),
+            Words::Split(words) => words,
+        };
+        said.iter().for_each(|said| placeholders(said, mistakes));
+    }
+    raw.beside.iter().for_each(|said| placeholders(said, mistakes));
     let command = words(&raw.command, mistakes);
     let patterns =
         |said: &[Said], mistakes: Mistakes<'_>| said.iter().filter_map(|said| pattern(said, mistakes)).collect();
@@ -317,6 +325,28 @@ fn check(raw: &RawCheck, version: Option<Version>, mistakes: Mistakes<'_>) -> Ch
             transient: patterns(&raw.transient, mistakes),
         },
         command,
+    }
+}
+
+/// What is replaced in the words of a validator. The last three are of what runs: presets use them.
+const PLACEHOLDERS: [&str; 5] = ["config", "dir", "exe", "argv", "options"];
+
+/// Tells of placeholders that would not be replaced. `${name}` is a shell's.
+fn placeholders(said: &Said, mistakes: Mistakes<'_>) {
+    let text = &said.value;
+    for (at, _) in text.match_indices('{').filter(|(at, _)| !text[..*at].ends_with('$')) {
+        let Some((name, _)) = text[at + 1..].split_once('}') else { continue };
+        let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
+        if !is_word || PLACEHOLDERS.contains(&name) {
+            continue;
+        }
+        let begun = PLACEHOLDERS.into_iter().find(|known| known.starts_with(name));
+        let meant = begun.or_else(|| nearest(name, PLACEHOLDERS));
+        let meant = meant.map_or_else(String::new, |known| format!("; did you mean `{{{known}}}`?"));
+        let help = "`{config}` is the file to begin with and `{dir}` its directory; braces that are meant as such take a blank \
+                    inside, as `{ print }`";
+        let message = format!("unknown placeholder `{{{name}}}`{meant}");
+        mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
     }
 }
 
@@ -429,7 +459,8 @@ fn size(layers: &Layers, name: &str, default: u64, mistakes: Mistakes<'_>) -> u6
     let Some(said) = layers.text(name) else { return default };
     bytes(&said.value).unwrap_or_else(|| {
         let message = format!("`{}` is no size above 0", said.value);
-        let help = "sizes are whole numbers of bytes, or of their powers of 1024: `65536`, `512k`, `16M`, `16MiB`, `1G`";
+        let help =
+            "sizes are whole numbers of bytes, or of their powers of 1024: `65536`, `512k`, `16M`, `16MiB`, `1G`";
         mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
         default
     })

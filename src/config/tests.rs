@@ -262,11 +262,41 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
     assert_eq!(own(&[], &[("RELOAD_GATE_SIGNAL", "USR1")]), (file.clone(), true, "SIGUSR1".into()));
     assert_eq!(own(&[("watch", "/b")], &[]), ("/b".into(), false, "SIGHUP".into()));
     assert_eq!(own(&[], &[("RELOAD_GATE_WATCH", "/b")]), ("/b".into(), false, "SIGHUP".into()));
-    // Said with nothing in it is not said.
-    assert_eq!(own(&[], &[("RELOAD_GATE_SIGNAL", ""), ("RELOAD_GATE_WATCH", "\n")]), (file, true, "SIGHUP".into()));
+    // Its variables said with nothing in them are not said, as for the sidecar itself.
+    assert_eq!(own(&[("signal", "USR2")], &[]), (file, true, "SIGUSR2".into()));
+    let without = Said { variables: &[("FILE", ""), ("RELOAD_GATE_SIGNAL", "none")], ..Said::default() };
+    assert!(without.mistakes().contains("there is nothing to watch"));
     // A configuration file says all; variables of so common names are somebody else's then.
     let said = Said { variables: legacy, file: Some("gates: [{watch: /a, signal: none}]"), ..Said::default() };
     assert_eq!(said.gate().sources[0].path, Path::new("/a"));
+}
+
+#[test]
+fn an_empty_value_is_a_mistake_that_says_so_and_nothing_else() {
+    let said = |place: &str| {
+        format!(
+            "error: {place}: the value is empty\n  help: a variable that is not set stands there, perhaps; leave it out where \
+             nothing is meant\n"
+        )
+    };
+    // Every setting that takes a value; of a validator it is the command that is empty.
+    for setting in SETTINGS.iter().filter(|setting| setting.name != "validate") {
+        let name = setting.name;
+        let whole = [("watch", "/a"), ("signal", "none"), ("process", "p")];
+        let others: Vec<_> = whole.into_iter().filter(|(other, _)| *other != name).collect();
+        for nothing in ["", " "] {
+            let mistakes = wrong_flags(&[&others[..], &[(name, nothing)]].concat());
+            assert!(mistakes.contains(&said(&format!("`--{name}`"))), "{mistakes}");
+            let variable = settings::variable(name);
+            let mistakes = Said { flags: &others, variables: &[(&variable, nothing)], file: None }.mistakes();
+            assert!(mistakes.contains(&said(&format!("variable `{variable}`"))), "{mistakes}");
+        }
+    }
+    let watch = Said { flags: &[("signal", "none")], variables: &[("RELOAD_GATE_WATCH", "\n")], file: None };
+    assert_eq!(watch.mistakes(), said("variable `RELOAD_GATE_WATCH`"));
+    assert_eq!(wrong_flags(&[("signal", ""), ("watch", "/a"), ("process", "p")]), said("`--signal`"));
+    assert_eq!(wrong_file("gates: [{watch: [/a, ''], signal: none}]"), said("gates.yaml:1:22"));
+    assert!(wrong_flags(&[("watch", "/a"), ("signal", "none"), ("validate", "")]).contains("the command is empty"));
 }
 
 #[test]
@@ -372,6 +402,31 @@ fn the_help_tells_the_defaults_that_hold() {
     }
     assert_eq!((gate.plan.root, gate.plan.main, gate.name.as_str()), (RootChoice::Auto, Main::Only, "default"));
     assert!(!gate.policy.reload);
+}
+
+#[test]
+fn a_misspelt_placeholder_names_the_right_one() {
+    let load = |check| {
+        let flags = &[("watch", "/a"), ("signal", "none"), ("validate", check)];
+        Said { flags, ..Said::default() }.load().map(|_| ()).map_err(|mistakes| shown(&mistakes))
+    };
+    let said = |name: &str, meant: &str| {
+        let help = "`{config}` is the file to begin with and `{dir}` its directory; braces that are meant as such take a blank \
+                    inside, as `{ print }`";
+        Err(format!("error: `--validate`: unknown placeholder `{{{name}}}`{meant}\n  help: {help}\n"))
+    };
+    assert_eq!(load("cat {conf}"), said("conf", "; did you mean `{config}`?"));
+    assert_eq!(load("cat --file={cofnig}"), said("cofnig", "; did you mean `{config}`?"));
+    assert_eq!(load("cat {dirs}/x"), said("dirs", "; did you mean `{dir}`?"));
+    assert_eq!(load("{exec} -t"), said("exec", "; did you mean `{exe}`?"));
+    assert_eq!(load("cat {file}"), said("file", ""));
+    for right in
+        ["cat {config} {dir}/x", "{exe} {options}", "find {dir} -exec x {} +", "sh -c 'echo ${name} {A} {a b} { a } {'"]
+    {
+        assert_eq!(load(right), Ok(()), "{right}");
+    }
+    let file = "gates: [{watch: /a, signal: none, validate: [{command: [a], running: [b, '{arg}']}]}]";
+    assert!(wrong_file(file).contains(": unknown placeholder `{arg}`; did you mean `{argv}`?"));
 }
 
 #[test]
