@@ -168,7 +168,7 @@ mod tests {
             let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{content}");
             let server = std::thread::spawn(move || {
                 let (mut stream, _) = listener.accept().expect("somebody asks");
-                stream.read(&mut [0; 4096]).expect("it asks");
+                assert_ne!(stream.read(&mut [0; 4096]).expect("it asks"), 0);
                 stream.write_all(answer.as_bytes()).expect("it listens");
             });
             let answer = runtime.block_on(send(Method::Post, &url, Duration::from_secs(20)));
