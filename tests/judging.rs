@@ -126,3 +126,26 @@ fn a_validator_runs_as_the_target_does() {
     assert!(said.contains("NoNewPrivs:\t1"), "{said}");
     assert!(said.ends_with(directory.path().to_str().expect("it is UTF-8")), "{said}");
 }
+
+#[test]
+fn a_validator_that_runs_as_the_target_leaves_no_daemon_behind_at_the_timeout() {
+    needs!("python3", "setsid");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (name, ready) = (unique("dmn"), directory.path().join("ready"));
+    let program = "import signal\nsignal.signal(signal.SIGHUP, lambda *_: None)\nopen('ready', 'w')\nsignal.pause()\n";
+    let _target = python(directory.path(), &name, program);
+    eventually("the target is ready", || ready.exists());
+    let naps = [1, 2].map(|number| format!("{}.{number}", 3_000_000 + std::process::id()));
+    let asleep = |nap: &str| {
+        let processes = std::fs::read_dir("/proc").expect("it is mounted").flatten();
+        let line = format!("sleep\0{nap}\0").into_bytes();
+        processes.into_iter().any(|process| std::fs::read(process.path().join("cmdline")).is_ok_and(|own| own == line))
+    };
+    // Its parents are gone, and so is its session.
+    let check = format!("sh -c '(setsid sleep {} &); sleep {}'", naps[0], naps[1]);
+    let arguments = ["--app", "none", "--process", &name, "--observe", "--timeout", "1s"];
+    let mut gate = gate(directory.path(), &check, &arguments);
+    eventually("the daemon runs", || asleep(&naps[0]) && asleep(&naps[1]));
+    assert_eq!(gate.wait_for("inconclusive")["findings"][0]["code"], "checker-timeout");
+    eventually("nothing is left of it", || !naps.iter().any(|nap| asleep(nap)));
+}

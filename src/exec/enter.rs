@@ -131,6 +131,10 @@ fn become_like(like: Like) -> Result<Likeness, (String, io::Error)> {
     }
     take_user(&likeness)?;
     step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
+    // What leaves its parents and its session stays a descendant of the command, which keeps this across execve(2): so nothing of
+    // it outlives the time limit (PR_SET_CHILD_SUBREAPER(2const)).
+    let own = Some(rustix::process::getpid());
+    step(rustix::process::set_child_subreaper(own), || "keep what the command starts".into())?;
     Ok(likeness)
 }
 
