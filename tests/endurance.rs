@@ -46,6 +46,8 @@ fn a_thousand_changes_leave_no_trace_and_rest_is_rest() {
         gate.wait_for("reloaded");
     };
     (1..=100).for_each(|content| change(&mut gate, content));
+    // What follows the reload holds descriptors for a moment.
+    gate.listen(Duration::from_millis(300));
     let before = holdings(gate.pid());
     (101..=1_100).for_each(|content| change(&mut gate, content));
     gate.listen(Duration::from_millis(300));
