@@ -127,6 +127,13 @@ pub fn exe(pid: i32) -> Option<PathBuf> {
     })
 }
 
+/// Its working directory, as named in its own root; `None` without the permission to look.
+#[must_use]
+pub fn cwd(pid: i32) -> Option<PathBuf> {
+    let process = Process::new(pid).ok()?;
+    Some(in_own_root(&process, process.cwd().ok()?))
+}
+
 /// A path as `process` names it. The kernel names a path from the root of who asks as long as it can be reached from there:
 /// so it can after a mere chroot(2), and not in another container.
 #[must_use]

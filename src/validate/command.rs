@@ -90,7 +90,8 @@ impl Check {
     /// The words of the command in this place.
     fn words(&self, case: &Case<'_>) -> Result<Vec<OsString>, Box<Finding>> {
         let own = case.place.cmdline();
-        let redirect = |word: &String| OsString::from(case.layout.redirect(word, case.place.is_elsewhere()));
+        let (cwd, elsewhere) = (case.place.cwd(), case.place.is_elsewhere());
+        let redirect = |word: &String| OsString::from(case.layout.redirect(word, &cwd, case.tree, elsewhere));
         let running = self.running.as_ref().filter(|_| case.place.target.is_some());
         let beside = self.beside.iter().filter(|_| running.is_some() && case.layout.is_beside());
         let mut words = Vec::new();

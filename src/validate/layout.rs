@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use reload_gate_contract::Finding;
 
 use crate::snapshot::Source;
+use crate::tree::Tree;
 
 /// A part of a tree in one place: what its names begin with, and what stands there instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,16 +89,20 @@ impl Layout {
     }
 
     /// A word of a command line in which a path, alone or after an option (`-f/etc/a`, `--file=/etc/a`), leads to the candidate
-    /// instead of to what is live.
-    pub(super) fn redirect(&self, word: &str, for_application: bool) -> String {
+    /// instead of to what is live. A path that begins in the working directory `cwd` may be any other word: it must be in `tree`.
+    pub(super) fn redirect(&self, word: &str, cwd: &Path, tree: &Tree, for_application: bool) -> String {
         let (option, path) = match word.split_once('=') {
             _ if !word.starts_with('-') => ("", word),
             Some((option, _)) => word.split_at(option.len() + 1),
             None => word.split_at_checked(2).unwrap_or((word, "")),
         };
-        let leads =
-            |part: &Part| Path::new(path).strip_prefix(part.live.as_ref()?).ok().map(|rest| part.prefix.join(rest));
-        match self.0.iter().find_map(leads) {
+        let leads = |part: &Part| {
+            let path = cwd.join(path);
+            path.strip_prefix(part.live.as_ref()?).ok().map(|rest| part.prefix.join(rest))
+        };
+        let there = |name: &PathBuf| tree.keys().any(|file| file.starts_with(name));
+        let meant = |name: &PathBuf| !path.is_empty() && (path.starts_with('/') || there(name));
+        match self.0.iter().find_map(leads).filter(meant) {
             Some(name) => format!("{option}{}", self.path_of(&name, for_application).display()),
             None => word.to_owned(),
         }
@@ -123,5 +128,36 @@ impl Layout {
         let Some(part) = self.0.first() else { return PathBuf::from("/") };
         let root = if for_application { &part.there } else { &part.here };
         if part.here.is_file() { root.parent().unwrap_or(root).into() } else { root.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_a_command_line_lead_to_the_candidate() {
+        let live = Some(PathBuf::from("/etc/app"));
+        let part = Part { prefix: PathBuf::new(), here: "/gate/new".into(), there: "/etc/app/new".into(), live };
+        let tree: Tree = ["app.cfg", "conf.d/a.cfg"].map(|name| (name.into(), Vec::new())).into();
+        for (word, cwd, expected) in [
+            ("/etc/app/app.cfg", "/", "/etc/app/new/app.cfg"),
+            ("-f/etc/app/conf.d", "/", "-f/etc/app/new/conf.d"),
+            ("--file=/etc/app/app.cfg", "/", "--file=/etc/app/new/app.cfg"),
+            ("/etc/application", "/", "/etc/application"),
+            ("app.cfg", "/etc/app", "/etc/app/new/app.cfg"),
+            ("-fconf.d", "/etc/app", "-f/etc/app/new/conf.d"),
+            ("app/app.cfg", "/etc", "/etc/app/new/app.cfg"),
+            ("app.cfg", "/srv", "app.cfg"),
+            ("other", "/etc/app", "other"),
+            ("-W", "/etc/app", "-W"),
+            ("daemon off;", "/etc/app", "daemon off;"),
+        ] {
+            assert_eq!(
+                Layout(vec![part.clone()]).redirect(word, Path::new(cwd), &tree, true),
+                expected,
+                "{word} in {cwd}"
+            );
+        }
     }
 }

@@ -91,6 +91,11 @@ impl Place {
         comm.starts_with(&name.as_bytes()[..name.len().min(proc::COMM_LEN)]).then_some(word)
     }
 
+    /// The working directory of the target, where relative paths of its command line begin.
+    pub(super) fn cwd(&self) -> PathBuf {
+        self.target.as_ref().and_then(|target| proc::cwd(target.pid())).unwrap_or_default()
+    }
+
     /// The file that the target executes.
     pub(super) fn exe(&self) -> Option<PathBuf> {
         self.target.as_ref().and_then(|target| proc::exe(target.pid()))
