@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::{
-    Background, Gate, Kubelet, Nginx, Volume, command, copy, eventually, free_port, gate_command, get, needs, served,
-    skip, unique,
+    Background, Gate, Haproxy, Kubelet, Nginx, Volume, command, copy, eventually, free_port, gate_command, get, needs,
+    served, skip, unique,
 };
 
 /// What can be read in a directory, as an application would.
@@ -114,6 +114,36 @@ fn a_bad_configuration_is_not_met_by_a_restart() {
     gate.wait_for("verified");
     eventually("the good one is served", || pod.serves("three"));
     gate.wait_for("recovered");
+}
+
+#[test]
+fn what_the_command_line_of_haproxy_names_is_judged_as_it_will_be() {
+    needs!("haproxy");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (watch, publish) = (directory.path().join("watch"), directory.path().join("published"));
+    std::fs::create_dir_all(&watch).and_then(|()| std::fs::create_dir(&publish)).expect("there is room");
+    let (name, port) = (unique("hpu"), free_port());
+    let write = |body: &str, more: &str| {
+        std::fs::write(watch.join("haproxy.cfg"), Haproxy::text(port, body, more)).expect("there is room");
+    };
+    write("one", "");
+    let arguments = ["--app", "haproxy", "--process", &name, "--watch", text(&watch), "--publish", text(&publish)];
+    let (code, said) = once(&arguments);
+    assert_eq!(code, 0, "{said}");
+    // Named by a path that begins where it works.
+    let mut haproxy = command(copy("haproxy", directory.path(), &name));
+    haproxy.args(["-W", "-f", "published/haproxy.cfg"]).current_dir(directory.path());
+    let haproxy = haproxy.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let _haproxy = Background::start(haproxy);
+    eventually("haproxy serves", || served(port, "one"));
+    let mut gate = Gate::run(&[&arguments[..], &["--settle", "50ms"]].concat());
+    gate.wait_for("verified");
+    write("two", "nonsense");
+    let rejected = gate.wait_for("rejected");
+    assert_eq!(rejected["findings"][0]["file"], text(&publish.join("haproxy.cfg")), "{rejected}");
+    write("three", "");
+    gate.wait_for("verified");
+    eventually("the good one is served", || served(port, "three"));
 }
 
 #[test]

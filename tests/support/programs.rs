@@ -201,7 +201,7 @@ impl Haproxy {
         Self { name, port, volume, process, _directory: directory }
     }
 
-    fn text(port: u16, body: &str, more: &str) -> String {
+    pub(crate) fn text(port: u16, body: &str, more: &str) -> String {
         format!(
             "global\n    {more}\ndefaults\n    mode http\n    timeout client 5s\n    timeout connect 5s\n    timeout server \
              5s\nfrontend web\n    bind 127.0.0.1:{port}\n    http-request return status 200 content-type text/plain string \
