@@ -56,11 +56,13 @@ impl Parser<'_> {
     fn directive(&mut self) -> bool {
         let mut first = None;
         self.start = self.at;
+        let mut after_word = false;
         loop {
-            self.space();
+            self.space(after_word);
             let Some(byte) = self.peek() else { return self.end_of_file(first) };
             self.read(self.at, None);
             self.start = self.at;
+            after_word = !matches!(byte, b'#');
             match byte {
                 b'#' => self.comment(),
                 b';' | b'{' | b'}' => {
@@ -75,17 +77,19 @@ impl Parser<'_> {
         }
     }
 
-    fn space(&mut self) {
+    /// Goes to the next byte that is no space. To nginx the first one after a word belongs to the word.
+    fn space(&mut self, after_word: bool) {
+        let first = self.at + usize::from(after_word);
         let rest = &self.text[self.at..];
         let end = self.at + rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest.len());
         while self.filled < end {
             // nginx fills its buffer when it is at this byte, and keeps nothing but the space before.
-            if self.filled > self.at {
+            if self.filled > first {
                 self.start = self.filled - 1;
             }
             self.read(self.filled.max(self.at), None);
         }
-        if end > self.at {
+        if end > first {
             self.start = end - 1;
         }
         self.at = end;

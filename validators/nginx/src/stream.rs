@@ -82,7 +82,7 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId, end: Spot) -> Outcome {
     }
     checker.unless_unseen(upstream::finish(checker, &checker.stream.upstreams))?;
     for (block, _, listens_with_ssl) in servers {
-        let judged = ssl::stream_server(checker, block, listens_with_ssl);
+        let judged = ssl::stream_server(checker, block, listens_with_ssl, end);
         checker.unless_unseen(judged)?;
     }
     let judged = ssl::check_stream_listening(checker);

@@ -194,6 +194,23 @@ fn a_long_word_or_comment_does_not_fit_the_buffer() {
 }
 
 #[test]
+fn the_space_after_a_word_is_in_the_buffer_too() {
+    let events = "events {}\n";
+    let refused = |word: usize, end: &str| {
+        let text = format!("pid {}{end}\n{events}", "x".repeat(word));
+        judge(&text, &options()).iter().any(|finding| finding.code == codes::PARAMETER_TOO_LONG)
+    };
+    assert!(!refused(4094, " ;") && !refused(4095, ";"));
+    assert!(refused(4095, " ;") && refused(4096, ";"));
+}
+
+#[test]
+fn variables_of_certificates_are_looked_at_where_http_ends() {
+    let text = "events {}\nhttp {\nserver {\nlisten 443 ssl;\nssl_certificate a$/b;\nssl_certificate_key k;\n}\n}\n";
+    assert_eq!(heading(&judge(text, &options())[0]), "invalid-variable 8:1 invalid variable name");
+}
+
+#[test]
 fn blocks_are_not_followed_for_ever() {
     let text = format!("events {{}}\nhttp {{ server {{ {} }} }}\n", "location / { ".repeat(1000) + &"}".repeat(1000));
     let findings = judge(&text, &options());

@@ -85,7 +85,7 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
     }
     if checker.uses(|name| name.starts_with(b"ssl")) {
         for server in &servers {
-            let judged = ssl::http_server(checker, *server);
+            let judged = ssl::http_server(checker, *server, end);
             checker.unless_unseen(judged)?;
         }
     }

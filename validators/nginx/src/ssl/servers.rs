@@ -27,16 +27,16 @@ pub(super) fn is_on(checker: &Checker<'_>, block: BlockId, name: &str) -> bool {
 }
 
 /// A server of http: `ngx_http_ssl_merge_srv_conf()`.
-pub(crate) fn http_server(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
+pub(crate) fn http_server(checker: &mut Checker<'_>, server: BlockId, end: Spot) -> Outcome {
     let enabled = checker.effective(server, "ssl").filter(|set| set.word(1).eq_ignore_ascii_case(b"on"));
     if let Some(spot) = enabled.map(Directive::terminator).filter(|_| checker.options.version < NO_SSL_ON) {
         let rejects = is_on(checker, server, "ssl_reject_handshake");
         if !rejects || !lines(checker, server, "ssl_certificate").is_empty() {
             required(checker, server, "ssl", spot)?;
         }
-        return settings(checker, server);
+        return settings(checker, server, Some(end));
     }
-    optional(checker, server)
+    optional(checker, server, Some(end))
 }
 
 /// A server of mail: `ngx_mail_ssl_merge_conf()`; with what asks for TLS, if anything does, and where.
@@ -44,36 +44,36 @@ pub(crate) fn mail_server(checker: &mut Checker<'_>, server: BlockId, mode: Opti
     match mode {
         Some((spot, mode)) => {
             required(checker, server, mode, spot)?;
-            settings(checker, server)
+            settings(checker, server, None)
         }
-        None if checker.options.version < CHECKS_LISTENING => optional(checker, server),
+        None if checker.options.version < CHECKS_LISTENING => optional(checker, server, None),
         None => Ok(()),
     }
 }
 
 /// A server of stream: `ngx_stream_ssl_merge_srv_conf()`; with the place of its `listen … ssl`, if it has one.
-pub(crate) fn stream_server(checker: &mut Checker<'_>, server: BlockId, listens: Option<Spot>) -> Outcome {
+pub(crate) fn stream_server(checker: &mut Checker<'_>, server: BlockId, listens: Option<Spot>, end: Spot) -> Outcome {
     let version = checker.options.version;
     if !(CHECKS_LISTENING..crate::stream::NAMES).contains(&version) {
-        return optional(checker, server);
+        return optional(checker, server, Some(end));
     }
     let Some(spot) = listens else { return Ok(()) };
     required(checker, server, "listen ... ssl", spot)?;
-    settings(checker, server)
+    settings(checker, server, Some(end))
 }
 
 /// A server that need not have certificates; but those it has need keys.
-fn optional(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
+fn optional(checker: &mut Checker<'_>, server: BlockId, end: Option<Spot>) -> Outcome {
     let (certificates, keys) =
         (lines(checker, server, "ssl_certificate"), lines(checker, server, "ssl_certificate_key"));
     let Some(last) = certificates.last() else {
-        return if is_on(checker, server, "ssl_reject_handshake") { settings(checker, server) } else { Ok(()) };
+        return if is_on(checker, server, "ssl_reject_handshake") { settings(checker, server, end) } else { Ok(()) };
     };
     if keys.len() < certificates.len() {
         let message = format!("no \"ssl_certificate_key\" is defined for certificate \"{}\"", last.text(1));
         return last.refuse(1, codes::CERTIFICATE_WITHOUT_KEY, message);
     }
-    settings(checker, server)
+    settings(checker, server, end)
 }
 
 /// A server that must have certificates with keys, because of the directive that `mode` names.
@@ -95,19 +95,23 @@ fn required(checker: &Checker<'_>, server: BlockId, mode: &str, spot: Spot) -> O
     Err(Box::new(Problem::error(code, message, spot)))
 }
 
-/// Everything that is looked at where TLS is in use.
-fn settings(checker: &mut Checker<'_>, server: BlockId) -> Outcome {
+/// Everything that is looked at where TLS is in use. What is wrong with the variables in a file's name is said at `end`;
+/// without it a name is taken as it stands.
+fn settings(checker: &mut Checker<'_>, server: BlockId, end: Option<Spot>) -> Outcome {
     openssl::ciphers(checker, server, "ssl_ciphers")?;
     let (certificates, keys) =
         (lines(checker, server, "ssl_certificate"), lines(checker, server, "ssl_certificate_key"));
     // With a variable in one of them, all are loaded later.
     let loads = |directive: &Directive<'_>| script::variables(directive.word(1)) == 0;
-    if certificates.iter().chain(&keys).all(loads) {
-        certificates.iter().for_each(|certificate| file(checker, certificate, "certificate"));
-        keys.iter().for_each(|key| file(checker, key, "certificate key"));
-    } else {
-        for directive in certificates.iter().chain(&keys) {
-            checker.compile(directive, 1, server)?;
+    match end.filter(|_| !certificates.iter().chain(&keys).all(loads)) {
+        Some(end) => {
+            for directive in certificates.iter().chain(&keys) {
+                checker.compile_at(directive.word(1), directive.exact(1), end, server)?;
+            }
+        }
+        None => {
+            certificates.iter().for_each(|certificate| file(checker, certificate, "certificate"));
+            keys.iter().for_each(|key| file(checker, key, "certificate key"));
         }
     }
     verification(checker, server)?;
