@@ -52,6 +52,7 @@ impl Builtin {
         let options = Options {
             version: version.or_else(|| running(case)).unwrap_or_default(),
             prefix: said("-p"),
+            global: said("-g").unwrap_or_default(),
             ..Options::default()
         };
         reload_gate_nginx::check(&main, &view, &options)
