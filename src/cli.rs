@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -10,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::config::{self, Config, Mistake, Outside, SETTINGS, Setting, Takes};
 use crate::exec::{self, Like, enter};
 use crate::proc::Identity;
+use crate::status::{self, Question};
 use crate::supervise;
 
 /// Exit codes (`docs/stability.md`).
@@ -60,7 +62,36 @@ pub fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([run, validators, enter])
+        .subcommands([run, status_command(), validators, enter])
+}
+
+fn status_command() -> Command {
+    Command::new("status")
+        .about("Ask a running gate how it is")
+        .after_help(
+            "Exit codes: 0 the newest configuration is live in every gate (with --ready: anything accepted is), 1 a rejection \
+             stands, 3 it is not live for another reason, or there is no answer.",
+        )
+        .args(SETTINGS.iter().filter(|setting| setting.name == "listen").map(flag))
+        .mut_arg("listen", |listen| listen.help("Where the gate listens [variable: RELOAD_GATE_LISTEN]").help_heading(None))
+        .arg(Arg::new("ready").long("ready").action(ArgAction::SetTrue).help(
+            "Be content if anything accepted is live, as /readyz is, though a newer configuration may have been refused",
+        ))
+        .arg(
+            Arg::new("wait")
+                .long("wait")
+                .value_name("DURATION")
+                .value_parser(humantime::parse_duration)
+                .help("Ask again until it is so, for this long"),
+        )
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(["text", "json"])
+                .default_value("text")
+                .help("What to print"),
+        )
 }
 
 fn flag(setting: &'static Setting) -> Arg {
@@ -78,6 +109,7 @@ pub fn main() -> Exit {
     exec::close_inherited();
     match command().get_matches().subcommand() {
         Some(("run", matches)) => run(matches),
+        Some(("status", matches)) => status(matches),
         Some(("validators", matches)) => validators(matches.get_one::<String>("name").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => enter(matches),
         _ => Exit::Usage,
@@ -127,6 +159,26 @@ fn flags(matches: &ArgMatches) -> Vec<(&'static str, String)> {
         }
     }
     flags
+}
+
+fn status(matches: &ArgMatches) -> Exit {
+    let said = matches.get_one::<String>("listen").map(|address| ("listen", address.clone()));
+    let variables: Vec<_> = std::env::vars_os().collect();
+    let address = match config::listening(said.as_slice(), &variables) {
+        Ok(address) => address,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    let wait = matches.get_one::<Duration>("wait").copied().unwrap_or_default();
+    let (answer, exit) = status::ask(&Question { address, ready: matches.get_flag("ready"), wait });
+    match answer {
+        Ok((_, body)) if matches.get_one::<String>("format").is_some_and(|format| format == "json") => print(&body),
+        Ok((status, _)) => print(&status.text()),
+        Err(error) => {
+            say(&format!("error: no answer from a gate at `{address}`: {error}"));
+            Exit::Accepted
+        }
+    };
+    exit
 }
 
 fn validators(name: Option<&str>) -> Exit {

@@ -9,6 +9,7 @@ mod resolve;
 mod settings;
 mod yaml;
 
+use core::net::SocketAddr;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,8 @@ pub struct Config {
     pub once: bool,
     /// How events are written.
     pub log_format: log::Format,
+    /// Where to serve metrics, health and status, if anywhere.
+    pub listen: Option<SocketAddr>,
     /// What is probably not meant, but no error.
     pub warnings: Vec<String>,
 }
@@ -160,13 +163,35 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     let gates = gates.into_iter().map(|(_, gate)| gate).collect();
     let once = resolve::switch(&command, "once", &mut mistakes);
     let log_format = resolve::log_format(&command, outside.terminal, &mut mistakes);
+    let listen = resolve::listen(&command, &mut mistakes);
     // Whatever else is wrong there comes of it.
     mistakes.retain(|mistake| !empty.contains(&mistake.origin));
     mistakes.extend(empty.into_iter().map(|origin| {
         let help = "a variable that is not set stands there, perhaps; leave it out where nothing is meant";
         Mistake::new(origin, "the value is empty").help(help)
     }));
-    if mistakes.is_empty() { Ok(Config { gates, once, log_format, warnings }) } else { Err(in_order(mistakes)) }
+    if mistakes.is_empty() { Ok(Config { gates, once, log_format, listen, warnings }) } else { Err(in_order(mistakes)) }
+}
+
+/// Where a gate listens that is told so by the same flags and variables.
+///
+/// # Errors
+/// Everything that is wrong with them, also that nothing says it.
+pub fn listening(
+    flags: &[(&'static str, String)],
+    variables: &[(OsString, OsString)],
+) -> Result<SocketAddr, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let listens: Vec<_> =
+        variables.iter().filter(|(name, _)| *name == *settings::variable("listen")).cloned().collect();
+    let variables = layer::of_variables(&listens, true, &mut Vec::new(), &mut mistakes);
+    let said = layer::Layers(vec![layer::of_flags(flags), variables]);
+    let listen = resolve::listen(&said, &mut mistakes);
+    if listen.is_none() && mistakes.is_empty() {
+        let help = "say `--listen ADDR`, or set RELOAD_GATE_LISTEN, as for `reload-gate run`";
+        mistakes.push(Mistake::new(Origin::Nowhere, "nothing says where the gate listens").help(help));
+    }
+    listen.ok_or(mistakes)
 }
 
 /// The mistakes as somebody reads who mends them: each once, and those of a file from its top to its end.

@@ -95,6 +95,10 @@ pub struct Gate {
     /// The same of what the application was told of last.
     told: SystemTime,
     repeated: u32,
+    /// The content that was accepted last.
+    validated: Option<Arc<Manifest>>,
+    /// Something accepted was put where the application reads it.
+    published: bool,
     known_good: Option<Arc<Manifest>>,
     /// A reload was sent and not proven: what runs may be the known good or the newer.
     in_doubt: bool,
@@ -122,6 +126,8 @@ impl Gate {
             delivered: SystemTime::UNIX_EPOCH,
             told: SystemTime::UNIX_EPOCH,
             repeated: 0,
+            validated: None,
+            published: false,
             known_good: None,
             in_doubt: false,
             restoring: None,
@@ -155,6 +161,18 @@ impl Gate {
     #[must_use]
     pub fn known_good(&self) -> Option<&Manifest> {
         self.known_good.as_deref()
+    }
+
+    /// The newest content that is known to be valid.
+    #[must_use]
+    pub fn validated(&self) -> Option<&Manifest> {
+        self.validated.as_deref().or(self.known_good())
+    }
+
+    /// Whether anything that was accepted is live: the application was proven to run it, or reads it at its next start.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.published || self.known_good.is_some()
     }
 
     /// Why the newest content is not live, if it is not.
@@ -332,6 +350,7 @@ impl Gate {
         let standing = self.standing.filter(|standing| standing.about == digest);
         let waits = standing.is_some_and(|standing| standing.kind == Kind::Rejected || self.retry.is_some());
         if self.running() == Some(&*candidate) {
+            self.validated = Some(candidate);
             if !self.resolve(digest, effects) && reason == Reason::Event {
                 effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest)));
             }
@@ -373,6 +392,7 @@ impl Gate {
             self.report_verdict(now, digest, judgement.findings, Some(judgement.duration), effects);
             return;
         }
+        self.validated = Some(candidate.clone());
         if !std::mem::replace(&mut self.announced, true) {
             let event = Event {
                 findings: judgement.findings,
@@ -397,7 +417,7 @@ impl Gate {
                     effects.push(Effect::Report(self.change(Kind::Published, &candidate)));
                 }
                 // The next start of the application reads it, whatever comes of the reload.
-                self.in_doubt = true;
+                (self.published, self.in_doubt) = (true, true);
                 self.tell(candidate, effects);
             }
             Err(finding) if self.restoring.is_some() => {
@@ -438,6 +458,8 @@ impl Gate {
         effects: &mut Vec<Effect>,
     ) {
         let rejected = Verdict::of(&findings) == Verdict::Rejected;
+        // What was valid once need not be so for ever: a checker looks at more than the content.
+        self.validated.take_if(|validated| rejected && validated.digest() == about);
         let kind = if rejected { Kind::Rejected } else { Kind::Inconclusive };
         let event = match self.desired.as_ref().filter(|desired| desired.digest() == about) {
             Some(desired) => self.change(kind, desired),

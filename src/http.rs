@@ -80,6 +80,16 @@ fn printable(text: &str) -> String {
     text.chars().take(REMARK).map(escape).collect()
 }
 
+/// Gives what is at `url`, on this machine: no proxy is asked. Waits for it, so it is not for the loop.
+///
+/// # Errors
+/// When there is no such answer, or none of status 200 to 299, within `timeout`; in words.
+pub fn read(url: &str, timeout: Duration) -> Result<String, String> {
+    let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).proxy(None);
+    let mut answer = config.build().new_agent().get(url).call().map_err(|error| error.to_string())?;
+    answer.body_mut().read_to_string().map_err(|error| error.to_string())
+}
+
 /// A URL as it may be shown: without the user and password that may stand in it (RFC 3986, section 3.2.1).
 #[must_use]
 pub fn shown(url: &str) -> String {

@@ -7,6 +7,7 @@
 // What the user says.
 pub mod cli;
 pub mod config;
+pub mod status;
 pub mod supervise;
 
 // The flow.
@@ -36,3 +37,4 @@ pub mod run;
 pub mod exec;
 pub mod http;
 pub mod proc;
+pub mod serve;

@@ -1,6 +1,9 @@
 //! What the gate has to say: one event type, which every sink renders in its own way. Pure; the sinks are not.
 
+pub mod board;
 pub mod log;
+pub mod metrics;
+pub mod status;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +43,8 @@ pub enum Kind {
     TargetRefused,
     /// Changes may be seen late: the kernel's events are not to be had.
     WatchDegraded,
+    /// What should reach people or their programs by another way than the log does not.
+    AlertFailed,
     /// The gate ended as it was told to.
     Stopped,
 }
@@ -63,6 +68,7 @@ impl Kind {
             Self::TargetMissing => "target_missing",
             Self::TargetRefused => "target_refused",
             Self::WatchDegraded => "watch_degraded",
+            Self::AlertFailed => "alert_failed",
             Self::Stopped => "stopped",
         }
     }
@@ -71,7 +77,9 @@ impl Kind {
     const fn level(self) -> Level {
         match self {
             Self::Rejected | Self::Unverified | Self::TargetRefused => Level::Error,
-            Self::Inconclusive | Self::TargetMissing | Self::WatchDegraded | Self::Restored => Level::Warn,
+            Self::Inconclusive | Self::TargetMissing | Self::WatchDegraded | Self::AlertFailed | Self::Restored => {
+                Level::Warn
+            }
             _ => Level::Info,
         }
     }

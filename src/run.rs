@@ -15,10 +15,13 @@ use tokio::sync::watch as channel;
 use crate::config::GateConfig;
 use crate::gate::{Effect, Gate, Input};
 use crate::proc::Identity;
+use crate::reload::Sent;
+use crate::report::board::{Board, View};
+use crate::report::metrics::Outcome;
 use crate::report::{Event, Kind, headline};
 use crate::snapshot::{self, Seen};
 use crate::target::Hindrance;
-use crate::tree::{Digest, Tree};
+use crate::tree::{Digest, Manifest, Tree};
 use crate::validate::Judgement;
 use crate::verify::{Baseline, Proof};
 use crate::watch::{Coverage, Stirred, Watch};
@@ -37,19 +40,24 @@ struct Hands {
     config: Rc<GateConfig>,
     watch: Watch,
     sink: Sink,
+    board: Rc<Board>,
     /// What was last looked at.
     seen: Option<Seen>,
     /// What the application was like when it was last told.
     baseline: Option<Rc<Baseline>>,
     /// The process about whose mounts was warned.
     warned: Option<Identity>,
+    /// Whether the application was told of something, and it is not known yet what came of it.
+    told: bool,
 }
 
 /// Runs one gate until `stop` is true, or until it gives up since it has nothing to publish, and says what it ended with.
+/// What it has in mind is shown on `board`.
 /// `warnings` are about the configuration it was given.
 pub async fn run(
     config: Rc<GateConfig>,
     sink: Sink,
+    board: Rc<Board>,
     warnings: Vec<Finding>,
     mut stop: channel::Receiver<bool>,
 ) -> Option<Verdict> {
@@ -57,7 +65,9 @@ pub async fn run(
         sink(&event);
     }
     let mut gate = volumes::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
-    let mut hands = Hands { config, watch: Watch::new(), sink, seen: None, baseline: None, warned: None };
+    let watch = Watch::new();
+    let mut hands = Hands { config, watch, sink, board, seen: None, baseline: None, warned: None, told: false };
+    hands.show(&gate);
     let mut in_flight = None;
     let mut stopping = false;
     let mut inputs = VecDeque::from([Input::Tick]);
@@ -75,6 +85,7 @@ pub async fn run(
                     Effect::Verify { late } => in_flight = hands.verify(late),
                 }
             }
+            hands.show(&gate);
         }
         let input = tokio::select! {
             // What is done comes first: only then may anything else begin.
@@ -82,6 +93,7 @@ pub async fn run(
             (input, baseline) = finish(&mut in_flight) => {
                 in_flight = None;
                 hands.keep(baseline);
+                hands.count(&input);
                 input
             }
             _ = stop.wait_for(|stop| *stop), if !stopping => {
@@ -138,7 +150,7 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
 async fn judge(config: &GateConfig, tree: Arc<Tree>) -> Result<Judgement, Hindrance> {
     match volumes::lay_out(config, tree.clone()).await {
         Ok(layout) => config.plan.judge(&tree, &layout, &config.selector).await,
-        Err(finding) => Ok(Judgement { findings: vec![finding], duration: Duration::ZERO, by: None }),
+        Err(finding) => Ok(Judgement { findings: vec![finding], duration: Duration::ZERO, by: None, took: Vec::new() }),
     }
 }
 
@@ -224,6 +236,33 @@ impl Hands {
             };
             (Input::Verified(proof), None)
         }))
+    }
+
+    /// Shows what the gate has in mind.
+    fn show(&self, gate: &Gate) {
+        self.board.show(View {
+            desired: gate.desired().map(Manifest::digest),
+            validated: gate.validated().map(Manifest::digest),
+            running: gate.running().map(Manifest::digest),
+            ready: gate.is_ready(),
+            standing: gate.standing().map(|standing| (standing.kind, standing.about)),
+            mode: self.watch.mode(),
+        });
+    }
+
+    /// Counts what was done. What is reported is less: the same thing is said once.
+    fn count(&mut self, input: &Input) {
+        match input {
+            Input::Judged(Ok(judgement)) => self.board.judged(judgement.verdict(), &judgement.took),
+            Input::Reloaded(Ok(Sent::Told { .. })) => self.told = true,
+            Input::Reloaded(Err(Hindrance::Failed { .. })) => self.board.reloaded(Outcome::Failed),
+            // A proof that came late is not another reload.
+            Input::Verified(proof) if std::mem::take(&mut self.told) => self.board.reloaded(match proof {
+                Proof::Proven { .. } => Outcome::Verified,
+                Proof::NotAsked | Proof::Missing { .. } => Outcome::Unverified,
+            }),
+            _ => {}
+        }
     }
 
     fn keep(&mut self, baseline: Option<Baseline>) {

@@ -9,8 +9,11 @@ use tokio::task::LocalSet;
 
 use crate::cli::Exit;
 use crate::config::{Config, GateConfig};
-use crate::report::log;
+use crate::report::board::Board;
+use crate::report::metrics::Metrics;
+use crate::report::{Event, log};
 use crate::run::{self, Sink};
+use crate::serve::{self, Served};
 
 const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 
@@ -38,9 +41,16 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
     let mut gates = tokio::task::JoinSet::new();
     let format = config.log_format;
     let mut exit = Exit::Accepted;
-    for gate in config.gates {
-        let sink = sink(format, &gate);
-        gates.spawn_local(run::run(Rc::new(gate), sink, warnings.to_vec(), stopped.clone()));
+    let metrics = Rc::new(Metrics::new());
+    let boards: Vec<_> = config.gates.iter().map(|gate| Rc::new(Board::new(&gate.name, metrics.clone()))).collect();
+    let sinks: Vec<_> = boards.iter().map(|board| shown(format, board)).collect();
+    for ((gate, board), sink) in config.gates.into_iter().zip(&boards).zip(&sinks) {
+        gates.spawn_local(run::run(Rc::new(gate), sink.clone(), board.clone(), warnings.to_vec(), stopped.clone()));
+    }
+    if let Some(address) = config.listen {
+        // It is the same trouble for all of them.
+        let report = move |event: &Event| sinks.iter().for_each(|sink| sink(event));
+        tokio::task::spawn_local(serve::serve(address, Served { metrics, boards }, report));
     }
     tokio::select! {
         _ = terminate.recv() => {}
@@ -78,4 +88,13 @@ async fn once(config: Config, warnings: &[Finding]) -> Exit {
 fn sink(format: log::Format, gate: &GateConfig) -> Sink {
     let name = gate.name.clone();
     Rc::new(move |event| log::write(format, &name, event))
+}
+
+/// A sink that keeps `board` informed besides.
+fn shown(format: log::Format, board: &Rc<Board>) -> Sink {
+    let board = board.clone();
+    Rc::new(move |event| {
+        log::write(format, board.gate(), event);
+        board.report(event);
+    })
 }

@@ -34,6 +34,8 @@ pub struct Judgement {
     pub duration: Duration,
     /// Who judged, and where, in words.
     pub by: Option<String>,
+    /// Which validators were asked, by a short name, and how long each took.
+    pub took: Vec<(String, Duration)>,
 }
 
 impl Judgement {
@@ -88,6 +90,18 @@ impl Validator {
             Self::Command(check) => format!("`{}`", check.name),
         }
     }
+
+    /// A short name that tells nothing of a command's arguments.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Builtin(Builtin::Nginx(_)) => "builtin nginx".to_owned(),
+            Self::Command(check) => {
+                let program = check.command.first().map(Path::new).and_then(Path::file_name);
+                program.unwrap_or_default().to_string_lossy().into_owned()
+            }
+        }
+    }
 }
 
 /// The file that a program is told to read.
@@ -108,7 +122,7 @@ impl Plan {
     /// When the target is needed to judge and cannot be had.
     pub async fn judge(&self, tree: &Tree, layout: &Layout, selector: &Selector) -> Result<Judgement, Hindrance> {
         let started = Instant::now();
-        let mut judgement = Judgement { findings: Vec::new(), duration: Duration::ZERO, by: None };
+        let mut judgement = Judgement { findings: Vec::new(), duration: Duration::ZERO, by: None, took: Vec::new() };
         let main = self.main.find(tree);
         judgement.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
         let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
@@ -117,20 +131,22 @@ impl Plan {
             let place = place::find(self.root, selector, self.without_target)?;
             let (root, timeout) = (self.root, self.timeout);
             let case = Case { tree, layout, place: &place, root, main: &main, timeout };
-            judgement.by = Some(self.ask(&case, &mut judgement.findings).await);
+            judgement.by = Some(self.ask(&case, &mut judgement).await);
         }
         judgement.duration = started.elapsed();
         Ok(judgement)
     }
 
     /// Asks the validators and says who judged, and where if it was a command.
-    async fn ask(&self, case: &Case<'_>, findings: &mut Vec<Finding>) -> String {
+    async fn ask(&self, case: &Case<'_>, judgement: &mut Judgement) -> String {
         let (mut judges, mut place) = (Vec::new(), None);
         for validator in &self.validators {
+            let started = Instant::now();
             let found = match validator {
                 Validator::Builtin(builtin) => builtin.run(case),
                 Validator::Command(check) => check.run(case).await,
             };
+            judgement.took.push((validator.label(), started.elapsed()));
             match validator {
                 Validator::Command(Check { otherwise: Some(otherwise), .. }) if command::is_kept_out(&found, case) => {
                     judges.push(otherwise.name().to_owned());
@@ -143,7 +159,7 @@ impl Plan {
             }
             let verdict = Verdict::of(&found);
             let source = |finding| Finding { source: Some(validator.name().to_owned()), ..case.layout.show(finding) };
-            findings.extend(found.into_iter().map(source));
+            judgement.findings.extend(found.into_iter().map(source));
             if verdict != Verdict::Accepted {
                 break;
             }

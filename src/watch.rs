@@ -132,6 +132,17 @@ pub enum Mode {
     Poll,
 }
 
+impl Mode {
+    /// `inotify` or `poll`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inotify => "inotify",
+            Self::Poll => "poll",
+        }
+    }
+}
+
 /// What the watcher's thread tells the gate: the strongest hint since it was last asked, and whether events were lost.
 #[derive(Debug, Default)]
 struct Pending {

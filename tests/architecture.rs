@@ -24,15 +24,17 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("reload", &["exec", "http", "target", "verify"]),
     ("verify", &["exec", "http", "proc", "target"]),
     ("publish", &["tree"]),
-    ("report", &["tree"]),
+    ("report", &["tree", "watch"]),
     // The doors to the system.
     ("exec", &["proc"]),
     ("http", &[]),
     ("proc", &[]),
+    ("serve", &["report"]),
     // What the user says.
     ("config", &["gate", "publish", "reload", "report", "snapshot", "target", "validate", "verify"]),
-    ("supervise", &["cli", "config", "report", "run"]),
-    ("cli", &["config", "exec", "proc", "supervise"]),
+    ("status", &["cli", "http", "report"]),
+    ("supervise", &["cli", "config", "report", "run", "serve"]),
+    ("cli", &["config", "exec", "proc", "status", "supervise"]),
 ];
 
 /// Modules which do no IO and read no clock.

@@ -69,8 +69,11 @@ fn every_event_is_documented() {
 
 #[test]
 fn every_flag_in_the_pages_exists() {
-    let output = gate_command().args(["run", "--help"]).output().expect("it starts");
-    let help = String::from_utf8(output.stdout).expect("it is UTF-8");
+    let help = ["run", "status"].map(|command| {
+        let output = gate_command().args([command, "--help"]).output().expect("it starts");
+        String::from_utf8(output.stdout).expect("it is UTF-8")
+    });
+    let help = help.concat();
     let mut unknown = BTreeSet::new();
     for path in files("docs", ".md").into_iter().chain([root().join("README.md")]) {
         let text = read(&path);

@@ -1,5 +1,6 @@
 //! Layers of what was said → a valid gate, or everything that is wrong with it. Pure.
 
+use core::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -416,6 +417,19 @@ pub(super) fn log_format(layers: &Layers, terminal: bool, mistakes: Mistakes<'_>
         None if terminal => log::Format::Text,
         _ => log::Format::Json,
     }
+}
+
+/// Where to listen: `IP:PORT`, or `:PORT` for all addresses.
+pub(super) fn listen(layers: &Layers, mistakes: Mistakes<'_>) -> Option<SocketAddr> {
+    let said = layers.text("listen")?;
+    let all = said.value.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+    let address = all.as_ref().unwrap_or(&said.value).parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+    if address.is_none() {
+        let message = format!("`{}` is no address to listen on", said.value);
+        let help = "addresses look like `127.0.0.1:9464`, `[::]:9464` or, for all of IPv4, `:9464`";
+        mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
+    }
+    address
 }
 
 fn duration(layers: &Layers, name: &str, default: Duration, mistakes: Mistakes<'_>) -> Duration {

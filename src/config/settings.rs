@@ -132,6 +132,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     global("config", One("FILE"), HOW, "A file that describes one or several gates (no key of the file)"),
     global(
+        "listen",
+        One("ADDR"),
+        HOW,
+        "Serve /metrics, /livez, /readyz and /status by HTTP there, as `0.0.0.0:9464` or `:9464` (no key of the file)",
+    ),
+    global(
         "log-format",
         One("FORMAT"),
         HOW,

@@ -89,7 +89,17 @@ impl<'a> From<&'a Finding> for Found<'a> {
 }
 
 fn json(gate: &str, event: &Event, now: SystemTime) -> String {
-    let line = Line {
+    // No value in it can fail to be written: there are no maps with keys that are no strings.
+    serde_json::to_string(&line(gate, event, now)).unwrap_or_default() + "\n"
+}
+
+/// An event as it stands in the log.
+pub(super) fn object(gate: &str, event: &Event, at: SystemTime) -> serde_json::Value {
+    serde_json::to_value(line(gate, event, at)).unwrap_or_default()
+}
+
+fn line<'a>(gate: &'a str, event: &'a Event, now: SystemTime) -> Line<'a> {
+    Line {
         timestamp: humantime::format_rfc3339_millis(now).to_string(),
         level: event.level.as_str(),
         event: event.kind.as_str(),
@@ -104,9 +114,7 @@ fn json(gate: &str, event: &Event, now: SystemTime) -> String {
         duration_ms: event.duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3),
         pid: event.pid,
         signal: &event.signal,
-    };
-    // No value in it can fail to be written: there are no maps with keys that are no strings.
-    serde_json::to_string(&line).unwrap_or_default() + "\n"
+    }
 }
 
 fn text(gate: &str, event: &Event, now: SystemTime) -> String {
@@ -143,7 +151,7 @@ fn text(gate: &str, event: &Event, now: SystemTime) -> String {
 
 /// A text in which control characters are written out. What a configuration or a checker says must not make lines of its own, and
 /// commands a terminal nothing.
-fn visible(text: &str) -> Cow<'_, str> {
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }

@@ -1,0 +1,197 @@
+//! What one gate has in mind at this moment, for whoever asks. IO: reads the clock.
+//!
+//! The gate's loop writes after each step, and a request reads. Both are on the one thread, and nothing here wakes up by itself:
+//! how long something has lasted is computed when it is asked.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use reload_gate_contract::Verdict;
+
+use super::metrics::{Metrics, Outcome};
+use super::status::{Content, GateStatus};
+use super::{Event, Kind, log};
+use crate::tree::Digest;
+use crate::watch::Mode;
+
+/// The mind of a gate, as far as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// The content that should be live.
+    pub desired: Option<Digest>,
+    /// The newest content that is known to be valid.
+    pub validated: Option<Digest>,
+    /// The content that is known to be live.
+    pub running: Option<Digest>,
+    /// Whether anything that was accepted is live.
+    pub ready: bool,
+    /// What was reported of why the desired content is not live, and the content it is about.
+    pub standing: Option<(Kind, Digest)>,
+    /// How changes are noticed.
+    pub mode: Mode,
+}
+
+/// A content, and since when it is what it is.
+type Since = Option<(Digest, SystemTime)>;
+
+#[derive(Debug)]
+struct Standing {
+    of: (Kind, Digest),
+    event: Event,
+    at: SystemTime,
+}
+
+#[derive(Debug)]
+struct State {
+    desired: Since,
+    validated: Since,
+    running: Since,
+    ready: bool,
+    mode: Mode,
+    standing: Option<Standing>,
+    /// Since when the desired content is not known to be live.
+    diverged: Option<Instant>,
+    /// Whether the newest content that could be tried is live, and when one became so last.
+    successful: Option<bool>,
+    succeeded: Option<SystemTime>,
+    /// The last report that may stand.
+    reported: Option<(Event, SystemTime)>,
+}
+
+/// The board of one gate.
+#[derive(Debug)]
+pub struct Board {
+    gate: String,
+    metrics: Rc<Metrics>,
+    state: RefCell<State>,
+}
+
+impl Board {
+    /// The board of the gate called `gate`, which has seen nothing yet.
+    #[must_use]
+    pub fn new(gate: &str, metrics: Rc<Metrics>) -> Self {
+        metrics.begin(gate);
+        let state = State {
+            desired: None,
+            validated: None,
+            running: None,
+            ready: false,
+            mode: Mode::Inotify,
+            standing: None,
+            diverged: Some(Instant::now()),
+            successful: None,
+            succeeded: None,
+            reported: None,
+        };
+        Self { gate: gate.to_owned(), metrics, state: RefCell::new(state) }
+    }
+
+    /// Takes notice of what is reported.
+    pub fn report(&self, event: &Event) {
+        if event.kind == Kind::Unchanged {
+            self.metrics.unchanged(&self.gate);
+        }
+        let stands = [Kind::Rejected, Kind::Inconclusive, Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
+        if stands.contains(&event.kind) {
+            self.state.borrow_mut().reported = Some((event.clone(), SystemTime::now()));
+        }
+    }
+
+    /// A content was judged.
+    pub fn judged(&self, verdict: Verdict, took: &[(String, Duration)]) {
+        self.metrics.judged(&self.gate, verdict, took);
+    }
+
+    /// The application was told to read a content, or was to be told, with this outcome.
+    pub fn reloaded(&self, outcome: Outcome) {
+        self.metrics.reloaded(&self.gate, outcome);
+    }
+
+    /// Shows what the gate has in mind now. To be called after each step, and after what that step reported.
+    pub fn show(&self, view: View) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        follow(&mut state.desired, view.desired);
+        follow(&mut state.validated, view.validated);
+        if follow(&mut state.running, view.running) {
+            state.succeeded = state.running.map(|(_, since)| since).or(state.succeeded);
+        }
+        (state.ready, state.mode) = (view.ready, view.mode);
+        let live = view.running.is_some() && view.running == view.desired;
+        if live {
+            state.diverged = None;
+        } else {
+            state.diverged.get_or_insert_with(Instant::now);
+        }
+        // What could not be judged, or had nobody to be told, was no attempt: an application that starts later than the gate
+        // must not look like a failure.
+        match view.standing {
+            _ if live => state.successful = Some(true),
+            Some((Kind::Rejected | Kind::Unverified, _)) => state.successful = Some(false),
+            _ => {}
+        }
+        let reported = state.reported.take();
+        if state.standing.as_ref().map(|standing| standing.of) != view.standing {
+            state.standing = view.standing.and_then(|of| {
+                let (event, at) = reported.filter(|(event, _)| event.kind == of.0)?;
+                Some(Standing { of, event, at })
+            });
+        }
+    }
+
+    /// What is shown.
+    #[must_use]
+    pub fn status(&self) -> GateStatus {
+        let state = self.state.borrow();
+        let content = |since: Since| since.map(|(digest, since)| Content::new(digest, since));
+        GateStatus {
+            gate: self.gate.clone(),
+            ready: state.ready,
+            live: state.diverged.is_none(),
+            desired: content(state.desired),
+            validated: content(state.validated),
+            running: content(state.running),
+            diverged_seconds: self.diverged().as_secs_f64(),
+            watch_mode: state.mode.as_str().to_owned(),
+            standing: state.standing.as_ref().map(|standing| log::object(&self.gate, &standing.event, standing.at)),
+        }
+    }
+
+    /// What the gate is called.
+    #[must_use]
+    pub fn gate(&self) -> &str {
+        &self.gate
+    }
+
+    /// How long the desired content has not been known to be live.
+    pub(super) fn diverged(&self) -> Duration {
+        self.state.borrow().diverged.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Whether the newest content that could be tried is live, and when one became so last.
+    pub(super) fn success(&self) -> (Option<bool>, Option<SystemTime>) {
+        let state = self.state.borrow();
+        (state.successful, state.succeeded)
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.state.borrow().mode
+    }
+
+    /// The contents by the names of their states.
+    pub(super) fn contents(&self) -> [(&'static str, Option<Digest>); 3] {
+        let state = self.state.borrow();
+        let digest = |since: Since| since.map(|(digest, _)| digest);
+        [("desired", digest(state.desired)), ("validated", digest(state.validated)), ("running", digest(state.running))]
+    }
+}
+
+/// Whether `shown` was another one.
+fn follow(shown: &mut Since, digest: Option<Digest>) -> bool {
+    let changed = shown.map(|(digest, _)| digest) != digest;
+    if changed {
+        *shown = digest.map(|digest| (digest, SystemTime::now()));
+    }
+    changed
+}

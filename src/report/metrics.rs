@@ -1,0 +1,235 @@
+//! What the gates have done and how they are, as numbers: OpenMetrics 1.0, or the older text format of Prometheus. IO: reads the
+//! clock.
+
+use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, UNIX_EPOCH};
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+use reload_gate_contract::Verdict;
+
+use super::board::Board;
+
+type Labels = Vec<(&'static str, String)>;
+type Info = Family<Labels, Gauge>;
+type Seconds = Family<Labels, Gauge<f64, AtomicU64>>;
+
+/// From a check in this process to one that imports an application.
+const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+const VERDICTS: [Verdict; 3] = [Verdict::Accepted, Verdict::Rejected, Verdict::Inconclusive];
+const OUTCOMES: [Outcome; 3] = [Outcome::Verified, Outcome::Unverified, Outcome::Failed];
+
+/// What came of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is proof that it took effect.
+    Verified,
+    /// There is none, or none was asked for.
+    Unverified,
+    /// The application could not be told.
+    Failed,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposition {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The text format of Prometheus, version 0.0.4.
+    Prometheus,
+}
+
+impl Exposition {
+    /// The best that a client understands which sends this `Accept`.
+    #[must_use]
+    pub fn accepted_by(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
+    }
+
+    /// The media type.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// The metrics of all gates.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    validations: Family<Labels, Counter>,
+    durations: Family<Labels, Histogram, fn() -> Histogram>,
+    unchanged: Family<Labels, Counter>,
+    reloads: Family<Labels, Counter>,
+    // What a board shows is written when it is asked for.
+    successful: Info,
+    succeeded: Seconds,
+    contents: Info,
+    diverged: Seconds,
+    modes: Info,
+}
+
+impl Metrics {
+    /// Metrics that have counted nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("reload_gate");
+        let durations: Family<Labels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let build: Info = Family::default();
+        let revision = option_env!("RELOAD_GATE_REVISION").unwrap_or("unknown");
+        let labels = vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("revision", revision.to_owned())];
+        build.get_or_create(&labels).set(1);
+        let metrics = Self {
+            successful: add(&mut registry, SUCCESSFUL, Family::default()),
+            succeeded: add(&mut registry, SUCCEEDED, Family::default()),
+            validations: add(&mut registry, VALIDATIONS, Family::default()),
+            durations: add(&mut registry, DURATIONS, durations),
+            unchanged: add(&mut registry, UNCHANGED, Family::default()),
+            reloads: add(&mut registry, RELOADS, Family::default()),
+            contents: add(&mut registry, CONTENTS, Family::default()),
+            diverged: add(&mut registry, DIVERGED, Family::default()),
+            modes: add(&mut registry, MODES, Family::default()),
+            registry: Registry::default(),
+        };
+        add(&mut registry, BUILD, build);
+        Self { registry, ..metrics }
+    }
+
+    /// Begins to count for `gate`: from zero, so that the first of anything is an increase.
+    pub(super) fn begin(&self, gate: &str) {
+        for verdict in VERDICTS {
+            drop(self.validations.get_or_create(&labels(gate, "verdict", verdict.as_str())));
+        }
+        for outcome in OUTCOMES {
+            drop(self.reloads.get_or_create(&labels(gate, "outcome", outcome.as_str())));
+        }
+        drop(self.unchanged.get_or_create(&of(gate)));
+    }
+
+    pub(super) fn unchanged(&self, gate: &str) {
+        self.unchanged.get_or_create(&of(gate)).inc();
+    }
+
+    pub(super) fn judged(&self, gate: &str, verdict: Verdict, took: &[(String, Duration)]) {
+        self.validations.get_or_create(&labels(gate, "verdict", verdict.as_str())).inc();
+        for (validator, duration) in took {
+            self.durations.get_or_create(&labels(gate, "validator", validator)).observe(duration.as_secs_f64());
+        }
+    }
+
+    pub(super) fn reloaded(&self, gate: &str, outcome: Outcome) {
+        self.reloads.get_or_create(&labels(gate, "outcome", outcome.as_str())).inc();
+    }
+
+    /// All metrics as text, with what `boards` show at this moment.
+    #[must_use]
+    pub fn expose(&self, boards: &[Rc<Board>], exposition: Exposition) -> String {
+        [&self.successful, &self.contents, &self.modes].into_iter().for_each(Family::clear);
+        for board in boards {
+            self.take_down(board);
+        }
+        let mut written = String::new();
+        // A String takes whatever is written to it.
+        let _ = text::encode(&mut written, &self.registry);
+        match exposition {
+            Exposition::OpenMetrics => written,
+            Exposition::Prometheus => older(&written),
+        }
+    }
+
+    fn take_down(&self, board: &Board) {
+        let gate = board.gate();
+        let (successful, succeeded) = board.success();
+        if let Some(successful) = successful {
+            self.successful.get_or_create(&of(gate)).set(successful.into());
+        }
+        if let Some(since_epoch) = succeeded.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+            self.succeeded.get_or_create(&of(gate)).set(since_epoch.as_secs_f64());
+        }
+        for (state, digest) in board.contents() {
+            if let Some(digest) = digest {
+                let mut labels = labels(gate, "state", state);
+                labels.push(("digest", digest.to_string()));
+                self.contents.get_or_create(&labels).set(1);
+            }
+        }
+        self.diverged.get_or_create(&of(gate)).set(board.diverged().as_secs_f64());
+        self.modes.get_or_create(&labels(gate, "mode", board.mode().as_str())).set(1);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A name without the prefix and `_total`, and what it means; the full stop is added by who writes it.
+type Described = (&'static str, &'static str);
+
+const SUCCESSFUL: Described =
+    ("config_last_reload_successful", "Whether the newest configuration that could be tried is live (1) or not (0)");
+const SUCCEEDED: Described = (
+    "config_last_reload_success_timestamp_seconds",
+    "When a configuration last became live, in seconds since the epoch",
+);
+const VALIDATIONS: Described = ("validations", "How often a configuration was judged, by verdict");
+const DURATIONS: Described = ("validation_duration_seconds", "How long a validator took");
+const UNCHANGED: Described = ("unchanged", "How often something stirred and the content was what it was");
+const RELOADS: Described =
+    ("reloads", "How often the application was to be told of a configuration, by what came of it");
+const CONTENTS: Described = ("config_info", "Which content is desired, validated and running");
+const DIVERGED: Described = ("diverged_seconds", "For how long the desired content has not been known to run");
+const MODES: Described = ("watch_mode_info", "How changes are noticed");
+const BUILD: Described = ("build_info", "Which reload-gate this is");
+
+fn add<M: Metric + Clone>(registry: &mut Registry, (name, help): Described, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn of(gate: &str) -> Labels {
+    vec![("gate", gate.to_owned())]
+}
+
+fn labels(gate: &str, name: &'static str, value: &str) -> Labels {
+    vec![("gate", gate.to_owned()), (name, value.to_owned())]
+}
+
+/// OpenMetrics in the older format, in which a counter is described by the name of its samples.
+fn older(open_metrics: &str) -> String {
+    let mut written = String::with_capacity(open_metrics.len() + 64);
+    let mut lines = open_metrics.lines().peekable();
+    while let Some(line) = lines.next() {
+        let kind = lines.peek().filter(|_| line.starts_with("# HELP ")).unwrap_or(&line);
+        let mut words = line.splitn(4, ' ');
+        match [words.next(), words.next(), words.next(), words.next()] {
+            [Some("#"), Some("EOF"), ..] => {}
+            [Some("#"), Some(what), Some(name), Some(rest)] if kind.ends_with(" counter") => {
+                written += &format!("# {what} {name}_total {rest}\n");
+            }
+            _ => written.extend([line, "\n"]),
+        }
+    }
+    written
+}
