@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Gate, Kubelet, Volume, eventually};
+use crate::support::{Gate, Kubelet, Volume, ask, eventually, free_port};
 
 /// What a process holds.
 #[derive(Debug)]
@@ -39,11 +39,19 @@ fn a_thousand_changes_leave_no_trace_and_rest_is_rest() {
     let directory = tempfile::tempdir().expect("there is room");
     let mut volume = Volume::new(directory.path().join("volume"), Kubelet::New, &[("app.conf", "0")]);
     let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
-    let mut gate = Gate::run(&["--watch", &watch, "--validate", "true", "--reload-command", "true"]);
+    let (port, scrapes) = (free_port(), std::cell::Cell::new(0));
+    let listen = format!("127.0.0.1:{port}");
+    let means = ["--validate", "true", "--reload-command", "true", "--listen", &listen];
+    let mut gate = Gate::run(&[&["--watch", &watch][..], &means].concat());
     gate.wait_for("reloaded");
     let mut change = |gate: &mut Gate, content: usize| {
         volume.write(&[("app.conf", &content.to_string())]);
         gate.wait_for("reloaded");
+        // Somebody looks now and then.
+        if content.is_multiple_of(10) {
+            assert!(ask(port, "GET", "/metrics").is_some_and(|answer| answer.code == 200));
+            scrapes.set(scrapes.get() + 1);
+        }
     };
     (1..=100).for_each(|content| change(&mut gate, content));
     // What follows the reload holds descriptors for a moment.
@@ -52,6 +60,7 @@ fn a_thousand_changes_leave_no_trace_and_rest_is_rest() {
     (101..=1_100).for_each(|content| change(&mut gate, content));
     gate.listen(Duration::from_millis(300));
     let after = holdings(gate.pid());
+    assert_eq!(scrapes.get(), 110);
     assert_eq!(after.threads, before.threads, "{before:?} {after:?}");
     assert_eq!(after.descriptors, before.descriptors, "{before:?} {after:?}");
     assert!(after.resident_kib < before.resident_kib + 512, "{before:?} {after:?}");

@@ -23,12 +23,16 @@ mod gunicorn;
 mod haproxy;
 /// Validators that hang, fork, fail or are not there.
 mod judging;
+/// What is served by HTTP, and to whom nothing is.
+mod monitoring;
 /// The flow on a real nginx.
 mod nginx;
 /// Reload and proof by other means than signals.
 mod other_means;
 /// What the gate says when it may not, and what its checkers may.
 mod privileges;
+/// The metrics as Prometheus reads them.
+mod prometheus;
 /// The application only ever meets what was accepted, also when it restarts.
 mod publishing;
 /// The right process, or none.

@@ -141,6 +141,7 @@ fn flags_and_variables_tell_every_mistake_with_their_names() {
             ("mount", "/a"),
             ("validate", " "),
             ("log-format", "yaml"),
+            ("listen", "9464"),
         ],
         variables: &[
             ("RELOAD_GATE_OBSERVE", "perhaps"),
@@ -502,6 +503,34 @@ fn judging_alone_needs_no_means() {
     }
     let config = Said { flags: &[("watch", "/a"), ("once", "true")], ..Said::default() }.load().expect("it is valid");
     assert!(config.once && config.gates[0].plan.without_target);
+}
+
+#[test]
+fn a_gate_listens_where_it_is_told() {
+    let gate = [("watch", "/a"), ("signal", "none")];
+    let listen = |flags: &[(&'static str, &str)], variables: &[(&str, &str)]| {
+        let flags = [&gate[..], flags].concat();
+        let config = Said { flags: &flags, variables, ..Said::default() }.load().expect("it is valid");
+        config.listen.map(|address| address.to_string())
+    };
+    assert_eq!(listen(&[], &[]), None);
+    for (said, meant) in [
+        (":9464", "0.0.0.0:9464"),
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        ("[::]:9464", "[::]:9464"),
+        ("[::1]:1", "[::1]:1"),
+    ] {
+        assert_eq!(listen(&[("listen", said)], &[("RELOAD_GATE_LISTEN", ":1")]).as_deref(), Some(meant));
+        assert_eq!(listen(&[], &[("RELOAD_GATE_LISTEN", said)]).as_deref(), Some(meant));
+        let asked = listening(&[], &[("RELOAD_GATE_LISTEN".into(), said.into()), ("RELOAD_GATE_X".into(), "y".into())]);
+        assert_eq!(asked.map(|address| address.to_string()).as_deref(), Ok(meant));
+    }
+    for said in ["", ":", ":0", "localhost:80", "9464", ":99999", "::1:80"] {
+        let mistakes = listening(&[("listen", said.to_owned())], &[]).expect_err("it is no address");
+        assert!(shown(&mistakes).contains("is no address to listen on"), "{said}: {}", shown(&mistakes));
+    }
+    let mistakes = listening(&[], &[]).expect_err("nothing is said");
+    assert!(shown(&mistakes).contains("nothing says where"), "{}", shown(&mistakes));
 }
 
 #[test]

@@ -183,11 +183,26 @@ impl World {
     }
 
     pub(super) fn step(&mut self, input: Input) {
+        let was_ready = self.gate.is_ready();
         for effect in self.gate.step(self.now, input) {
             self.perform(&effect);
         }
         let spurious = self.gate.step(self.now, Input::Tick);
         self.expect(spurious.is_empty(), "a spurious tick is a no-op");
+        self.expect_to_be_shown_right(was_ready);
+    }
+
+    /// What is shown of the mind fits together.
+    fn expect_to_be_shown_right(&mut self, was_ready: bool) {
+        let (desired, running, validated) = (self.gate.desired(), self.gate.running(), self.gate.validated());
+        let is_bad = |shown: &Manifest| (0..2).any(|number| shown.digest() == digest(Content::Bad(number)));
+        let (bad, live) = (validated.is_some_and(is_bad), running.is_some() && running == desired);
+        let (valid, ready) = (validated == desired, self.gate.is_ready());
+        let (proven, accepted) = (self.gate.known_good().is_some(), self.count(Kind::Accepted) > 0);
+        self.expect(!bad, "what is wrong is not shown as valid");
+        self.expect(!live || valid, "what is live is shown as valid");
+        self.expect(ready || !(was_ready || proven), "what has been live once is ready");
+        self.expect(!ready || accepted, "nothing is ready before it was accepted");
     }
 
     fn expect(&mut self, holds: bool, what: &str) {

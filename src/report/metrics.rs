@@ -233,3 +233,54 @@ fn older(open_metrics: &str) -> String {
     }
     written
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Event, Kind};
+
+    #[test]
+    fn the_older_format_names_counters_as_their_samples() {
+        let written = "# HELP a_b What counter.\n# TYPE a_b counter\na_b_total{c=\"# EOF\"} 1\n# HELP d It is a counter\n# TYPE d \
+                       gauge\nd 2\n# EOF\n";
+        let expected = "# HELP a_b_total What counter.\n# TYPE a_b_total counter\na_b_total{c=\"# EOF\"} 1\n# HELP d It is a \
+                        counter\n# TYPE d gauge\nd 2\n";
+        assert_eq!(older(written), expected);
+    }
+
+    #[test]
+    fn the_newer_format_is_for_those_who_accept_it() {
+        for (accept, expected) in [
+            ("", Exposition::Prometheus),
+            ("*/*", Exposition::Prometheus),
+            ("text/plain;version=0.0.4", Exposition::Prometheus),
+            (
+                "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Exposition::OpenMetrics,
+            ),
+        ] {
+            assert_eq!(Exposition::accepted_by(accept), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn no_gate_is_counted_as_another_and_no_name_breaks_a_line() {
+        let metrics = Rc::new(Metrics::new());
+        let boards = ["one", "a\"b\\c\nd"].map(|gate| Rc::new(Board::new(gate, metrics.clone())));
+        boards[1].report(&Event::new(Kind::Unchanged));
+        boards[1].judged(Verdict::Rejected, &[("nginx".to_owned(), Duration::from_millis(3))]);
+        let page = metrics.expose(&boards, Exposition::OpenMetrics);
+        for line in [
+            "reload_gate_unchanged_total{gate=\"one\"} 0",
+            r#"reload_gate_unchanged_total{gate="a\"b\\c\nd"} 1"#,
+            r#"reload_gate_validations_total{gate="a\"b\\c\nd",verdict="rejected"} 1"#,
+            "reload_gate_validations_total{gate=\"one\",verdict=\"rejected\"} 0",
+            r#"reload_gate_validation_duration_seconds_bucket{le="0.005",gate="a\"b\\c\nd",validator="nginx"} 1"#,
+            r#"reload_gate_validation_duration_seconds_bucket{le="0.0025",gate="a\"b\\c\nd",validator="nginx"} 0"#,
+        ] {
+            assert!(page.lines().any(|other| other == line), "{line}:\n{page}");
+        }
+        assert!(page.ends_with("# EOF\n"));
+        assert!(page.lines().all(|line| line.starts_with("# ") || line.starts_with("reload_gate_")), "{page}");
+    }
+}

@@ -1,10 +1,12 @@
 //! What the tests need: volumes, the gate, real programs.
 
 mod gate;
+mod http;
 mod programs;
 mod volume;
 
 pub(crate) use gate::{Gate, gate_command};
+pub(crate) use http::{Answer, ask, sample};
 pub(crate) use programs::{
     Background, Cage, Gunicorn, Haproxy, Nginx, command, copy, free_port, get, install, installed, python, served,
     unique,

@@ -1,0 +1,391 @@
+//! What is served by HTTP: how a gate is, to whoever asks, and nothing to whoever would harm it.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Answer, Gate, PATIENCE, ask, eventually, free_port, gate_command, sample};
+
+/// A gate over one file, which must contain `good`, and where it listens.
+struct Listening {
+    gate: Gate,
+    port: u16,
+    watch: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Listening {
+    fn start(content: Option<&str>, more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        let (watch, port) = (directory.path().join("config"), free_port());
+        if let Some(content) = content {
+            write(&watch, content);
+        }
+        let (path, listen) = (watch.to_str().expect("it is UTF-8"), format!("127.0.0.1:{port}"));
+        let judged = ["--watch", path, "--settle", "20ms", "--validate", "grep -q good {config}", "--listen", &listen];
+        let gate = Gate::run(&[&judged[..], more].concat());
+        eventually("it listens", || ask(port, "GET", "/livez").is_some());
+        Self { gate, port, watch, _directory: directory }
+    }
+
+    fn write(&self, content: &str) {
+        write(&self.watch, content);
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        ask(self.port, "GET", path).expect("it listens")
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.get("/status").body).expect("it is JSON")
+    }
+
+    fn metric(&self, sample_name: &str) -> Option<f64> {
+        sample(&self.get("/metrics").body, sample_name)
+    }
+}
+
+/// Replaces the file at once, so that nobody reads half of it.
+fn write(watch: &Path, content: &str) {
+    std::fs::create_dir_all(watch).expect("there is room");
+    let new = watch.with_extension("new");
+    std::fs::write(&new, content).and_then(|()| std::fs::rename(&new, watch.join("app.conf"))).expect("there is room");
+}
+
+/// What `reload-gate status` with these arguments prints, and its exit code.
+fn status(arguments: &[&str]) -> (String, i32) {
+    ended(asking(arguments))
+}
+
+fn asking(arguments: &[&str]) -> Child {
+    let mut command = gate_command();
+    command.arg("status").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("it starts")
+}
+
+fn ended(asking: Child) -> (String, i32) {
+    let output = asking.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8(said).expect("it is UTF-8"), output.status.code().expect("it ends by itself"))
+}
+
+#[test]
+fn ready_is_what_has_something_accepted_whatever_comes_later() {
+    let mut listening = Listening::start(Some("bad"), &["--signal", "none"]);
+    let address = format!(":{}", listening.port);
+    let asked = |more: &[&str]| status(&[&["--listen", &address], more].concat());
+    listening.gate.wait_for("rejected");
+    let ready = listening.get("/readyz");
+    assert_eq!(ready.code, 503);
+    assert!(ready.body.contains("nothing that was accepted is live (rejected)"), "{}", ready.body);
+    assert_eq!(listening.get("/livez").code, 200);
+    assert_eq!((asked(&[]).1, asked(&["--ready"]).1), (1, 1));
+
+    listening.write("good");
+    let digest = listening.gate.wait_for("accepted")["digest"].clone();
+    listening.gate.wait_for("recovered");
+    assert_eq!(listening.get("/readyz").code, 200);
+    let (said, code) = asked(&[]);
+    assert!(code == 0 && said.contains("live, running"), "{code}: {said}");
+
+    listening.write("bad again");
+    let rejected = listening.gate.wait_for("rejected");
+    assert_eq!(listening.get("/readyz").code, 200, "what is live goes on");
+    assert_eq!((asked(&[]).1, asked(&["--ready"]).1), (1, 0));
+    let state = &listening.status()["gates"][0];
+    assert_eq!((&state["ready"], &state["live"]), (&true.into(), &false.into()));
+    let digests = ["desired", "validated", "running"].map(|content| &state[content]["digest"]);
+    assert_eq!(digests, [&rejected["digest"], &digest, &digest]);
+    for part in ["event", "level", "gate", "message", "digest", "previous", "changed", "findings", "duration_ms"] {
+        assert_eq!(state["standing"][part], rejected[part], "{part}");
+    }
+    assert!(state["diverged_seconds"].as_f64().expect("it is a number") > 0.0, "{state}");
+
+    listening.write("good");
+    listening.gate.wait_for("recovered");
+    let state = &listening.status()["gates"][0];
+    assert_eq!((&state["standing"], &state["diverged_seconds"]), (&Value::Null, &0.0.into()));
+}
+
+#[test]
+fn metrics_count_what_was_done() {
+    let control = tempfile::tempdir().expect("there is room");
+    let switch = |name: &str| control.path().join(name);
+    let on = |name: &str| std::fs::write(switch(name), "").expect("there is room");
+    let off = |name: &str| std::fs::remove_file(switch(name)).expect("it is there");
+    let test = |name: &str| format!("test -e {}", switch(name).display());
+    on("told");
+    on("proven");
+    let (told, proven) = (test("told"), test("proven"));
+    let means = ["--name", "web", "--reload-command", &told, "--verify-command", &proven, "--verify-timeout", "100ms"];
+    let mut listening = Listening::start(None, &means);
+    listening.gate.wait_for("inconclusive");
+    let successful = "reload_gate_config_last_reload_successful{gate=\"web\"}";
+    let of = |name: &str, label: &str| format!("reload_gate_{name}_total{{gate=\"web\",{label}}}");
+    assert_eq!(listening.metric(successful), None, "nothing was tried yet");
+    assert_eq!(listening.metric("reload_gate_config_last_reload_success_timestamp_seconds{gate=\"web\"}"), None);
+    assert_eq!(listening.metric(&of("validations", "verdict=\"rejected\"")), Some(0.0));
+    assert!(listening.metric("reload_gate_diverged_seconds{gate=\"web\"}").is_some_and(|seconds| seconds > 0.0));
+
+    listening.write("good");
+    listening.gate.wait_for("verified");
+    listening.gate.wait_for("recovered");
+    assert_eq!(listening.metric(successful), Some(1.0));
+    assert_eq!(listening.metric("reload_gate_diverged_seconds{gate=\"web\"}"), Some(0.0));
+    let since = listening.metric("reload_gate_config_last_reload_success_timestamp_seconds{gate=\"web\"}");
+    let now = std::time::UNIX_EPOCH.elapsed().expect("it is later").as_secs_f64();
+    assert!(since.is_some_and(|since| (now - 20.0..=now).contains(&since)), "{since:?}");
+
+    listening.write("good");
+    listening.gate.wait_for("unchanged");
+    listening.write("bad");
+    let rejected = listening.gate.wait_for("rejected");
+    assert_eq!(listening.metric(successful), Some(0.0));
+    let desired = format!("reload_gate_config_info{{gate=\"web\",state=\"desired\",digest={}}}", rejected["digest"]);
+    assert_eq!(listening.metric(&desired), Some(1.0));
+    listening.write("good");
+    listening.gate.wait_for("recovered");
+    assert_eq!((listening.metric(successful), listening.metric(&desired)), (Some(1.0), None));
+
+    off("proven");
+    listening.write("good 2");
+    listening.gate.wait_for("unverified");
+    assert_eq!(listening.metric(successful), Some(0.0));
+    off("told");
+    listening.write("good 3");
+    listening.gate.wait_for("unverified");
+
+    let page = listening.get("/metrics");
+    for (name, label, expected) in [
+        ("validations", "verdict=\"accepted\"", 3.0),
+        ("validations", "verdict=\"rejected\"", 1.0),
+        ("reloads", "outcome=\"verified\"", 1.0),
+        ("reloads", "outcome=\"unverified\"", 1.0),
+        ("reloads", "outcome=\"failed\"", 1.0),
+    ] {
+        assert_eq!(sample(&page.body, &of(name, label)), Some(expected), "{name} {label}:\n{}", page.body);
+    }
+    for (name, expected) in [
+        ("reload_gate_unchanged_total{gate=\"web\"}", 1.0),
+        ("reload_gate_validation_duration_seconds_count{gate=\"web\",validator=\"grep\"}", 4.0),
+        ("reload_gate_watch_mode_info{gate=\"web\",mode=\"inotify\"}", 1.0),
+    ] {
+        assert_eq!(sample(&page.body, name), Some(expected), "{name}:\n{}", page.body);
+    }
+    let described = |line: &str| Some(line.strip_prefix("# TYPE ")?.split(' ').next()?.to_owned());
+    let exposed: BTreeSet<_> = page.body.lines().filter_map(described).collect();
+    let documented = include_str!("../docs/monitoring.md").lines();
+    let documented = documented.filter_map(|line| line.strip_prefix("| `reload_gate_")?.split('`').next());
+    assert_eq!(exposed, documented.map(|name| format!("reload_gate_{name}")).collect());
+    assert!(page.body.contains(&format!("reload_gate_build_info{{version=\"{}\"", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn what_is_published_is_ready_before_anybody_reads_it() {
+    let published = tempfile::tempdir().expect("there is room");
+    let publish = published.path().to_str().expect("it is UTF-8");
+    let name = crate::support::unique("later");
+    let mut listening = Listening::start(
+        Some("good"),
+        &["--publish", publish, "--process", &name, "--signal", "HUP", "--root", "local"],
+    );
+    listening.gate.wait_for("published");
+    listening.gate.wait_for("target_missing");
+    assert_eq!(listening.get("/readyz").code, 200, "the application would wait for the gate, and the gate for it");
+    let state = &listening.status()["gates"][0];
+    assert_eq!((&state["live"], &state["running"]), (&false.into(), &Value::Null));
+    assert_eq!(state["standing"]["event"], "target_missing");
+    assert_eq!(listening.metric(&format!("reload_gate_config_last_reload_successful{{gate=\"{name}\"}}")), None);
+    let address = format!("127.0.0.1:{}", listening.port);
+    assert_eq!(status(&["--listen", &address]).1, 3);
+    assert_eq!(status(&["--listen", &address, "--ready"]).1, 0);
+}
+
+#[test]
+fn only_what_there_is_is_served_and_nothing_can_be_changed() {
+    let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
+    listening.gate.wait_for("accepted");
+    for (method, path, code) in [
+        ("GET", "/", 200),
+        ("GET", "/status?x=y", 200),
+        ("GET", "/nowhere", 404),
+        ("GET", "/metrics/", 404),
+        ("GET", "/../etc/passwd", 404),
+        ("POST", "/status", 405),
+        ("DELETE", "/", 405),
+        ("OPTIONS", "/metrics", 405),
+    ] {
+        let answer = ask(listening.port, method, path).expect("it listens");
+        assert_eq!(answer.code, code, "{method} {path}");
+        assert_eq!(code == 405, answer.head.to_lowercase().contains("allow: get, head"), "{}", answer.head);
+    }
+    for path in ["/metrics", "/livez", "/readyz", "/status", "/"] {
+        let answer = ask(listening.port, "HEAD", path).expect("it listens");
+        assert_eq!((answer.code, answer.body.as_str()), (200, ""), "{path}");
+        assert!(answer.head.to_lowercase().contains("content-length: "), "{}", answer.head);
+    }
+    let said = listening.gate.listen(Duration::from_millis(50));
+    assert!(said.is_empty(), "who asks is not worth an event: {said:?}");
+}
+
+#[test]
+fn status_waits_until_it_is_so() {
+    let mut listening = Listening::start(Some("bad"), &["--signal", "none"]);
+    listening.gate.wait_for("rejected");
+    let address = format!("0.0.0.0:{}", listening.port);
+    let (said, code) = status(&["--listen", &address, "--wait", "300ms"]);
+    assert!(code == 1 && said.contains("not live for") && said.contains("rejected: "), "{code}: {said}");
+    let waiting = asking(&["--listen", &address, "--wait", "20s", "--format", "json"]);
+    listening.write("good");
+    let (said, code) = ended(waiting);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(serde_json::from_str::<Value>(&said).expect("it is JSON")["live"], true);
+    listening.gate.stop();
+
+    let (said, code) = status(&["--listen", &address]);
+    assert!(code == 3 && said.contains("no answer from a gate"), "{code}: {said}");
+    let (said, code) = status(&[]);
+    assert!(code == 2 && said.contains("RELOAD_GATE_LISTEN"), "{code}: {said}");
+    let (said, code) = status(&["--listen", "9464"]);
+    assert!(code == 2 && said.contains("`--listen`: `9464` is no address"), "{code}: {said}");
+    // Whoever answers there is no gate.
+    let other = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = other.local_addr().expect("it is bound").to_string();
+    let waiting = asking(&["--listen", &address]);
+    let (mut stream, _) = other.accept().expect("it asks");
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno").expect("it listens");
+    let (said, code) = ended(waiting);
+    assert!(code == 3 && said.contains("the answer is no status"), "{code}: {said}");
+}
+
+#[test]
+fn a_port_that_is_in_use_is_taken_when_it_is_free() {
+    let directory = tempfile::tempdir().expect("there is room");
+    std::fs::write(directory.path().join("app.conf"), "one").expect("there is room");
+    let other = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = other.local_addr().expect("it is bound");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let mut gate =
+        Gate::run(&["--watch", watch, "--settle", "20ms", "--signal", "none", "--listen", &address.to_string()]);
+    let failed = gate.wait_for("alert_failed");
+    assert_eq!(failed["level"], "warn");
+    let message = failed["message"].as_str().expect("there is one");
+    assert!(message.contains(&format!("cannot listen on `{address}`")), "{failed}");
+    assert!(failed["help"].as_str().expect("there is one").contains("another port"), "{failed}");
+    std::fs::write(directory.path().join("app.conf"), "two").expect("there is room");
+    eventually("the gate goes on", || {
+        gate.listen(Duration::from_millis(20));
+        gate.events.iter().any(|event| event["event"] == "accepted" && event["previous"].is_string())
+    });
+    drop(other);
+    let recovered = gate.wait_for("recovered");
+    assert!(recovered["message"].as_str().expect("there is one").contains("listening on"), "{recovered}");
+    assert_eq!(ask(address.port(), "GET", "/readyz").map(|answer| answer.code), Some(200));
+    assert_eq!(gate.count("alert_failed"), 1, "it is said once, however often it is tried");
+    assert_eq!(gate.stop(), 0);
+}
+
+/// How many files and connections a process has open.
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is alive").count()
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it is there");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("it is a number")
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("it can be set");
+    stream.set_write_timeout(Some(PATIENCE)).expect("it can be set");
+    stream
+}
+
+#[test]
+fn a_thousand_silent_clients_delay_nobody() {
+    let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
+    listening.gate.wait_for("accepted");
+    let pid = listening.gate.pid();
+    let (before, memory) = (descriptors(pid), resident_kib(pid));
+    let mut silent = Vec::new();
+    for client in 0..1_000 {
+        let mut stream = connect(listening.port);
+        // Some begin a request; none ends it.
+        let _ = stream.write_all(&b"GET /status HTTP/1.1\r\nHost: x\r\nX-Slow: "[..client % 40]);
+        silent.push(stream);
+        // This process may have a thousand files open, and the other tests need some.
+        if silent.len() > 300 {
+            silent.remove(0);
+        }
+    }
+    assert_eq!(listening.get("/livez").code, 200);
+    let asked = Instant::now();
+    listening.write("good 2");
+    listening.gate.wait_for("accepted");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    eventually("the oldest have given way", || descriptors(pid) <= before + 66);
+    assert!(resident_kib(pid) < memory + 8 * 1024, "{memory} KiB have become {}", resident_kib(pid));
+    // Of those which are still connected, each has its time, although it sends a byte now and then.
+    let mut last = silent.pop().expect("it is there");
+    let deadline = Instant::now() + PATIENCE;
+    last.set_read_timeout(Some(Duration::from_millis(100))).expect("it can be set");
+    loop {
+        let sent = last.write_all(b"x");
+        match last.read(&mut [0; 512]) {
+            Err(error) if sent.is_ok() && error.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => break,
+        }
+        assert!(Instant::now() < deadline, "a byte at a time keeps a connection for ever");
+    }
+    drop(silent);
+    eventually("nothing is left of them", || {
+        listening.get("/livez");
+        descriptors(pid) <= before + 2
+    });
+}
+
+#[test]
+fn a_header_without_end_is_cut_off() {
+    let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
+    listening.gate.wait_for("accepted");
+    for begin in ["GET / HTTP/1.1\r\nX: ", "GET /", "GET / HTTP/1.1\r\n"] {
+        let mut stream = connect(listening.port);
+        stream.write_all(begin.as_bytes()).expect("it listens");
+        let piece = if begin.ends_with('\n') { "A: b\r\n".repeat(1_000) } else { "a".repeat(6_000) };
+        let mut sent = 0;
+        while sent < 64 << 20 && stream.write_all(piece.as_bytes()).is_ok() {
+            sent += piece.len();
+        }
+        // What the kernels keep on the way is not the gate's.
+        assert!(sent < 32 << 20, "{sent} bytes were taken");
+    }
+    let pid = listening.gate.pid();
+    assert!(resident_kib(pid) < 64 * 1024, "{} KiB", resident_kib(pid));
+    assert_eq!(listening.get("/readyz").code, 200);
+}
+
+#[test]
+fn who_never_reads_keeps_nothing_but_his_connection() {
+    let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
+    listening.gate.wait_for("accepted");
+    let mut streams: Vec<_> = (0..60).map(|_| connect(listening.port)).collect();
+    let requests = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    for stream in &mut streams {
+        // A connection is for one request, so that it may be closed before all are sent.
+        let _ = stream.write_all(requests.as_bytes());
+    }
+    let asked = Instant::now();
+    assert_eq!(listening.get("/livez").code, 200);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let pid = listening.gate.pid();
+    assert!(resident_kib(pid) < 64 * 1024, "{} KiB", resident_kib(pid));
+    listening.write("good 2");
+    listening.gate.wait_for("accepted");
+}
