@@ -6,6 +6,8 @@ SHELL := /bin/sh
 # What the tests use: real programs and a few tools.
 TEST_PACKAGES := nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
 	util-linux mount libc-bin coreutils openssl
+# What the tests of the metrics use besides; `make test` skips them without it.
+MONITORING_PACKAGES := prometheus
 
 STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -33,8 +35,14 @@ test: test-programs ## Install what the tests use, where that is possible, and r
 test-programs: ## Install what the tests use, where that is possible
 	@demo/install $(TEST_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
 
+.PHONY: test-monitoring
+test-monitoring: ## Install Prometheus (100 MB), where that is possible, and let it read the metrics
+	@demo/install $(MONITORING_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
+	cargo test --test end-to-end prometheus
+
 .PHONY: static
 static: ## Build the static binary
+	RELOAD_GATE_REVISION=$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown) \
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(STATIC_TARGET)
 	@ls -l $(STATIC)
 
