@@ -207,6 +207,32 @@ fn what_is_published_is_ready_before_anybody_reads_it() {
 }
 
 #[test]
+fn the_documented_sidecar_is_ready_before_its_application() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (config, published, port) = (directory.path().join("config"), directory.path().join("published"), free_port());
+    std::fs::create_dir(&config).and_then(|()| std::fs::create_dir(&published)).expect("there is room");
+    std::fs::write(config.join("nginx.conf"), "events {}\nhttp {\n    server { listen 8080; }\n}\n").expect("room");
+    let page = include_str!("../docs/monitoring.md");
+    let arguments =
+        page.split_once("args: [").and_then(|(_, rest)| Some(rest.split_once(']')?.0)).expect("it is there");
+    let here = |argument: &str| match argument.trim_matches('"') {
+        "/config" => config.display().to_string(),
+        "/etc/nginx" => published.display().to_string(),
+        ":9464" => format!(":{port}"),
+        same => same.to_owned(),
+    };
+    let arguments: Vec<String> = arguments.split(", ").map(here).collect();
+    let mut sidecar = gate_command();
+    // No nginx of another test is this one's application.
+    sidecar.args(arguments).args(["--process", &crate::support::unique("later")]);
+    let mut gate = Gate::start(sidecar);
+    gate.wait_for("published");
+    eventually("it is ready", || ask(port, "GET", "/readyz").is_some_and(|answer| answer.code == 200));
+    assert!(published.join("nginx.conf").exists());
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
 fn only_what_there_is_is_served_and_nothing_can_be_changed() {
     let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
     listening.gate.wait_for("accepted");
