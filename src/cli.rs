@@ -10,27 +10,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{self, Config, Mistake, Outside, SETTINGS, Setting, Takes};
 use crate::exec::{self, Like, enter};
+use crate::exit::Exit;
 use crate::proc::Identity;
 use crate::status::{self, Question};
 use crate::supervise;
-
-/// Exit codes (`docs/stability.md`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Accepted, or a clean stop.
-    Accepted = 0,
-    /// Rejected.
-    Rejected = 1,
-    /// The command line, the environment or the configuration is wrong.
-    Usage = 2,
-    /// It could not be judged.
-    Inconclusive = 3,
-    /// There is nothing to judge.
-    Nothing = 4,
-    /// A bug in reload-gate itself (`EX_SOFTWARE` of sysexits.h).
-    Bug = 70,
-}
 
 /// What `reload-gate` understands.
 #[must_use]

@@ -7,6 +7,7 @@
 // What the user says.
 pub mod cli;
 pub mod config;
+pub mod exit;
 pub mod status;
 pub mod supervise;
 

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use reload_gate::cli::{self, Exit};
+use reload_gate::cli;
+use reload_gate::exit::Exit;
 
 fn main() -> ExitCode {
     // A panic is a bug, and says so by its exit code wherever it happens.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::cli::Exit;
+use crate::exit::Exit;
 use crate::http;
 use crate::report::status::Status;
 

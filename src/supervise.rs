@@ -7,8 +7,8 @@ use reload_gate_contract::{Code, Finding, Verdict};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
-use crate::cli::Exit;
 use crate::config::{Config, GateConfig};
+use crate::exit::Exit;
 use crate::report::board::Board;
 use crate::report::metrics::Metrics;
 use crate::report::{Event, log};

@@ -32,9 +32,10 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("serve", &["report"]),
     // What the user says.
     ("config", &["gate", "publish", "reload", "report", "snapshot", "target", "validate", "verify"]),
-    ("status", &["cli", "http", "report"]),
-    ("supervise", &["cli", "config", "report", "run", "serve"]),
-    ("cli", &["config", "exec", "proc", "status", "supervise"]),
+    ("status", &["exit", "http", "report"]),
+    ("supervise", &["exit", "config", "report", "run", "serve"]),
+    ("exit", &[]),
+    ("cli", &["exit", "config", "exec", "proc", "status", "supervise"]),
 ];
 
 /// Modules which do no IO and read no clock.
