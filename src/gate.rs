@@ -146,6 +146,12 @@ impl Gate {
         Self { known_good: Some(known_good), in_doubt: !live, ..self }
     }
 
+    /// The same gate, where an earlier one published something accepted already.
+    #[must_use]
+    pub fn published_before(self) -> Self {
+        Self { published: true, ..self }
+    }
+
     /// The content that should be live: the newest that could be read.
     #[must_use]
     pub fn desired(&self) -> Option<&Manifest> {
@@ -450,7 +456,7 @@ impl Gate {
         };
         let message = headline(&findings);
         self.stand(now, about, Event { message, findings, duration, ..event }, effects);
-        if rejected && self.policy.fail_on_empty && self.known_good.is_none() {
+        if rejected && self.policy.fail_on_empty && !self.is_ready() {
             effects.push(Effect::Report(
                 Event::new(Kind::Stopped).message("nothing is published that could be waited with"),
             ));
@@ -466,6 +472,10 @@ impl Gate {
                 self.not_restored(&candidate, hindrance.into_parts(), effects);
             }
             Err(hindrance) => self.hindered(now, candidate.digest(), hindrance, effects),
+            // That it started says nothing of whether it will stay: what is published may be what it dies of.
+            Ok(Sent::NotNeeded { .. }) if self.policy.publish => {
+                self.begin(Effect::Verify { late: false }, Activity::Verifying { candidate, late: false }, effects);
+            }
             Ok(Sent::NotNeeded { pid, message }) => {
                 let event = Event::new(Kind::Verified).about(candidate.digest()).message(message);
                 self.proven(candidate, Event { pid: Some(pid), ..event }, effects);
@@ -517,6 +527,9 @@ impl Gate {
         let (message, help, pid) = hindrance.into_parts();
         let event = Event { pid, ..Event::new(kind).about(about).message(message).help(Some(help)) };
         self.stand(now, about, event, effects);
+        if kind == Kind::Unverified {
+            self.restore(about, effects);
+        }
     }
 
     /// Makes `event` the one standing report, says it unless it stands already, and arranges another try.

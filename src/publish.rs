@@ -51,6 +51,9 @@ pub enum Obstacle {
     /// The last known good is not whole any more.
     #[error("the last known good is not to be had")]
     Lost,
+    /// A name that means something to the volume itself.
+    #[error("`{}` begins with `..`, as only the names of the volume itself do", .0.display())]
+    Reserved(PathBuf),
     /// Something that the gate did not write is in the way.
     #[error("`{}` was not written by reload-gate, so it was left alone", .0.display())]
     Foreign(PathBuf),
@@ -72,6 +75,7 @@ impl Obstacle {
                                  what is in the way"
                     .into()
             }
+            Self::Reserved(_) => "give it another name; no key of a ConfigMap begins so".into(),
             Self::Lost => "what is live stays so; correct the configuration".into(),
             Self::File(_) => "watch the directory that it is in".into(),
             Self::System { error, .. } => match error.kind() {
@@ -111,17 +115,26 @@ impl Publication {
         self.volumes.iter().zip(self.prefixes.iter().map(PathBuf::as_path))
     }
 
-    /// Makes what was proven last live again where nothing whole is, and says whether it did.
+    /// Makes what was proven last live again where what is live is not whole, or may be of two publications; makes visible again
+    /// what somebody has removed. Says whether the last known good took the place of something else.
     ///
     /// # Errors
     /// As [`Publication::good`] and [`Publication::publish`].
     pub fn repair(&self) -> Result<bool, Obstacle> {
-        for volume in &self.volumes {
-            if volume.live()?.is_none() {
-                return self.good()?.map_or(Ok(false), |good| self.publish(&good.generations));
-            }
+        let live = self.volumes.iter().map(Volume::live).collect::<Result<Vec<_>, _>>()?;
+        let whole: Generations = live.iter().flatten().map(|(generation, _)| generation.clone()).collect();
+        let good = self.good()?;
+        if whole.len() == self.volumes.len() && (whole.len() == 1 || good.as_ref().is_none_or(|good| good.live)) {
+            self.publish(&whole)?;
+            return Ok(false);
         }
-        Ok(false)
+        good.map_or(Ok(false), |good| self.publish(&good.generations))
+    }
+
+    /// Whether something whole is live in every volume.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.volumes.iter().all(|volume| volume.live().is_ok_and(|live| live.is_some()))
     }
 
     /// Lays `tree` out beside what is live.
@@ -137,11 +150,21 @@ impl Publication {
     /// # Errors
     /// As [`Volume::publish`].
     pub fn publish(&self, generations: &Generations) -> Result<bool, Obstacle> {
-        let mut new = false;
-        for (volume, generation) in self.volumes.iter().zip(generations) {
-            new |= volume.publish(generation)?;
+        let pairs = || self.volumes.iter().zip(generations);
+        // Whatever can be foreseen to fail, fails before the first volume is touched.
+        let plans =
+            pairs().map(|(volume, generation)| volume.plan_publish(generation)).collect::<Result<Vec<_>, _>>()?;
+        let before = self.volumes.iter().map(|volume| volume.leads_to(LIVE)).collect::<Result<Vec<_>, _>>()?;
+        for (done, (volume, plan)) in self.volumes.iter().zip(&plans).enumerate() {
+            if let Err(obstacle) = volume.perform(plan) {
+                for (volume, generation) in self.volumes[..=done].iter().zip(before.iter().flatten()) {
+                    // What fails here as well is found by the next gate.
+                    let _ = volume.publish(generation);
+                }
+                return Err(obstacle);
+            }
         }
-        Ok(new)
+        Ok(plans.iter().any(|plan| !plan.is_empty()))
     }
 
     /// Remembers what is live as proven.
@@ -306,6 +329,10 @@ impl Volume {
 /// The plans: what is to be done, from what is there.
 impl Volume {
     fn plan_stage<'a>(&self, tree: &'a Tree) -> Result<(Generation, Vec<Step<'a>>), Obstacle> {
+        let reserved = |name: &&PathBuf| name.as_os_str().as_encoded_bytes().starts_with(b"..");
+        if let Some(name) = tree.keys().find(reserved) {
+            return Err(Obstacle::Reserved(name.clone()));
+        }
         let manifest = Manifest::of(tree);
         let present: BTreeSet<Generation> = self.entries()?.iter().filter_map(|name| Generation::of(name)).collect();
         let whole = |generation: &&Generation| {
@@ -369,7 +396,11 @@ impl Volume {
             if name == NEXT {
                 steps.push(Step::Unlink(name.into()));
             } else if name == STAGING || generation.is_some() && !used.contains(&generation) {
-                self.plan_removal(Path::new(&name), &mut steps)?;
+                // A link of that name is somebody else's, and may lead anywhere.
+                let metadata = self.path.join(&name).symlink_metadata();
+                if metadata.is_ok_and(|metadata| metadata.is_dir()) {
+                    self.plan_removal(Path::new(&name), &mut steps)?;
+                }
             }
         }
         Ok(steps)

@@ -135,7 +135,8 @@ fn send(ready: Ready, signal: Signal, demand: &Demand) -> Result<(Sent, Baseline
         Ready::Younger(target) => {
             let pid = target.pid();
             let message = format!("pid {pid} started after this content was delivered; no signal is needed");
-            Ok((Sent::NotNeeded { pid, message }, Baseline::now(Some(target), demand)))
+            // All of its workers are of its first generation.
+            Ok((Sent::NotNeeded { pid, message }, Baseline::newborn(target)))
         }
         Ready::Signal(target) => {
             let pid = target.pid();

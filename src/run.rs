@@ -115,6 +115,7 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
     for event in notice::at_start(config, warnings) {
         sink(&event);
     }
+    volumes::repair(config, sink);
     let look = snapshot::look(&config.sources, config.limits);
     let seen = match look.result {
         Ok(seen) => seen,

@@ -50,6 +50,12 @@ impl Baseline {
         Self { target, children, at: Instant::now() }
     }
 
+    /// A process that has just started: whatever workers it has are new.
+    #[must_use]
+    pub fn newborn(target: Target) -> Self {
+        Self { target: Some(target), children: BTreeSet::new(), at: Instant::now() }
+    }
+
     /// The process.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {

@@ -37,6 +37,9 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     let sources = sources(&layers, directory, mistakes);
     let publication = volumes(&layers, "publish", &sources, directory, mistakes);
     let stage = volumes(&layers, "stage", &sources, directory, mistakes);
+    distinct_volumes(&layers, directory, mistakes);
+    // Who only observes writes nothing that anybody else reads.
+    let publication = publication.filter(|_| !switch(&layers, "observe", mistakes));
     let selector = selector(&layers, preset.as_ref(), directory, mistakes);
     let means = means(&layers, &selector, observe, mistakes);
     let demand = demand(&layers, preset.as_ref(), &selector, mistakes);
@@ -139,6 +142,20 @@ fn sources(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) -> Vec<Sou
         Source { path, mount, whole_volume }
     };
     watched.iter().enumerate().map(source).collect()
+}
+
+/// One volume cannot hold two things.
+fn distinct_volumes(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) {
+    let said: Vec<&Said> = ["publish", "stage"].iter().flat_map(|name| layers.list(name)).collect();
+    let path = |said: &Said| normal(&directory.join(&said.value));
+    for (index, one) in said.iter().enumerate() {
+        let nested = |other: &&&Said| path(one).starts_with(path(other)) || path(other).starts_with(path(one));
+        if said[..index].iter().any(|other| nested(&other)) {
+            let message = format!("`{}` is, or is in, another volume that the gate writes", one.value);
+            let help = "give each `--publish` and each `--stage` a volume of its own";
+            mistakes.push(Mistake::new(one.origin.clone(), message).help(help));
+        }
+    }
 }
 
 fn fail_on_empty(layers: &Layers, mistakes: Mistakes<'_>) -> bool {

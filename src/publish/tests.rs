@@ -84,6 +84,55 @@ fn nothing_foreign_is_touched() {
 }
 
 #[test]
+fn what_only_looks_like_the_gates_own_is_not_followed() {
+    let (_directory, volume) = volume();
+    let precious = tempfile::tempdir().expect("there is room");
+    std::fs::write(precious.path().join("a"), "theirs").expect("there is room");
+    for name in ["..sha256-theirs", "..staging-theirs"] {
+        std::os::unix::fs::symlink(precious.path(), volume.path().join(name)).expect("there is room");
+    }
+    publish(&volume, &tree(&[("a", "1")]));
+    publish(&volume, &tree(&[("a", "2")]));
+    assert_eq!(std::fs::read_to_string(precious.path().join("a")).expect("it is there"), "theirs");
+    let obstacle = volume.stage(&tree(&[("..good", "x")])).expect_err("it is a name of the volume's");
+    assert!(obstacle.to_string().contains("`..good` begins with `..`"), "{obstacle}");
+}
+
+#[test]
+fn several_volumes_change_together_or_not_at_all() {
+    let ((_one, first), (_two, second)) = (volume(), volume());
+    let volumes = vec![first.clone(), second.clone()];
+    let publication = Publication::new(volumes, vec!["/a".into(), "/b".into()]);
+    let whole = |content: &str, more: &[&str]| {
+        let names = ["/a/x", "/b/x"].iter().chain(more);
+        names.map(|name| (PathBuf::from(name), content.as_bytes().to_vec())).collect::<Tree>()
+    };
+    let publish = |tree: &Tree| publication.publish(&publication.stage(tree)?);
+    assert!(publish(&whole("1", &[])).expect("there is room"));
+    publication.keep().expect("there is room");
+    std::fs::write(second.path().join("theirs"), "theirs").expect("there is room");
+    publish(&whole("2", &["/b/theirs"])).expect_err("the name is taken");
+    assert_eq!(readable(&first), tree(&[("x", "1")]));
+
+    // An end between the two leaves a mixture, which the next gate does not let stand.
+    let half = publication.stage(&whole("3", &[])).expect("there is room");
+    first.publish(&half[0]).expect("there is room");
+    assert!(publication.repair().expect("it can be repaired"));
+    assert_eq!(readable(&first), tree(&[("x", "1")]));
+}
+
+#[test]
+fn names_that_somebody_removed_are_made_again() {
+    let (_directory, volume) = volume();
+    let publication = Publication::new(vec![volume.clone()], vec![PathBuf::new()]);
+    let one = tree(&[("a", "1"), ("b", "2")]);
+    publish(&volume, &one);
+    std::fs::remove_file(volume.path().join("a")).expect("it is there");
+    assert!(!publication.repair().expect("it can be repaired"));
+    assert_eq!(readable(&volume), one);
+}
+
+#[test]
 fn the_volume_of_a_kubelet_is_left_alone() {
     let (_directory, volume) = volume();
     std::fs::create_dir(volume.path().join("..2026_01_01")).expect("there is room");

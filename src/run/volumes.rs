@@ -16,23 +16,27 @@ use crate::validate::{Layout, Part};
 
 use super::Sink;
 
-/// Lets `gate` go on from what an earlier one published, and repairs what that one left torn.
+/// Repairs what an earlier gate left torn, or somebody has damaged, and says so.
+pub(super) fn repair(config: &GateConfig, sink: &Sink) {
+    match config.publication.as_ref().map(Publication::repair) {
+        Some(Ok(true)) => {
+            let message = "what was published was not whole, or half of it newer, so the last known good is live again";
+            sink(&Event::new(Kind::Restored).message(message));
+        }
+        Some(Err(obstacle)) => sink(&failed(obstacle)),
+        _ => {}
+    }
+}
+
+/// Lets `gate` go on from what an earlier one published.
 pub(super) fn resume(config: &GateConfig, gate: Gate, sink: &Sink) -> Gate {
     let Some(publication) = &config.publication else { return gate };
-    let good = publication.repair().and_then(|repaired| Ok((repaired, publication.good()?)));
-    match good {
-        Ok((repaired, Some(good))) => {
-            if repaired {
-                let message = "what was published was not whole, so the last known good is live again";
-                sink(&Event::new(Kind::Restored).about(good.manifest.digest()).message(message));
-            }
-            gate.resume(Arc::new(good.manifest), good.live)
-        }
-        Ok((_, None)) => gate,
-        Err(obstacle) => {
-            sink(&failed(obstacle));
-            gate
-        }
+    repair(config, sink);
+    let gate = if publication.is_live() { gate.published_before() } else { gate };
+    match publication.good() {
+        Ok(Some(good)) => gate.resume(Arc::new(good.manifest), good.live),
+        // Why not, is said by whoever wants to write there.
+        Ok(None) | Err(_) => gate,
     }
 }
 

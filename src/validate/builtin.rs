@@ -1,17 +1,20 @@
 //! The validators that are built in: they need no program and no privilege. IO: reads what the application sees beside the tree.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use reload_gate_contract::{Absent, Files, Finding};
+use reload_gate_contract::{Absent, Code, Files, Finding, Place, Verdict};
 use reload_gate_nginx::{Options, Version};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::{Case, Layout, RootChoice};
 use crate::tree::Tree;
+
+const NOT_READ: Code = Code::new("not-read");
 
 /// Where nginx looks for its configuration if nobody says otherwise, in the packages and images of Debian and nginx.org.
 const NGINX_CONF: &str = "/etc/nginx/nginx.conf";
@@ -41,21 +44,36 @@ impl Builtin {
         let Self::Nginx(version) = self;
         let own = case.place.cmdline();
         let said = |option: &str| super::command::options(&own, &[option.to_owned()]).into_iter().nth(1);
-        let view = View { tree: case.tree, layout: case.layout, beyond: root(case) };
-        let main = match (said("-c"), case.main) {
-            (Some(main), _) if main.starts_with('/') => main,
-            (_, Ok(name)) => case.layout.shown(name).to_string_lossy().into_owned(),
+        let view = View { tree: case.tree, layout: case.layout, beyond: root(case), read: Cell::new(false) };
+        // A relative one begins in the prefix (`ngx_process_options()` in `src/core/nginx.c`).
+        let given = said("-c").and_then(|main| match said("-p") {
+            _ if main.starts_with('/') => Some(main),
+            Some(prefix) if prefix.starts_with('/') => Some(format!("{}/{main}", prefix.trim_end_matches('/'))),
+            _ => None,
+        });
+        let is_named = |name: &PathBuf| name.file_name() == Path::new(NGINX_CONF).file_name();
+        let main = match (given, case.main) {
+            (Some(main), _) => main,
+            (None, Ok(name)) if is_named(name) => case.layout.shown(name).to_string_lossy().into_owned(),
             // The sources may be a part of it, such as `conf.d`, which it includes.
-            (_, Err(_)) if view.read(NGINX_CONF).is_ok() => NGINX_CONF.to_owned(),
-            (_, Err(finding)) => return vec![Finding::clone(finding)],
+            _ if view.read(NGINX_CONF).is_ok() => NGINX_CONF.to_owned(),
+            (None, Ok(name)) => case.layout.shown(name).to_string_lossy().into_owned(),
+            (None, Err(finding)) => return vec![Finding::clone(finding)],
         };
+        view.read.set(false);
         let options = Options {
             version: version.or_else(|| running(case)).unwrap_or_default(),
             prefix: said("-p"),
             global: said("-g").unwrap_or_default(),
             ..Options::default()
         };
-        reload_gate_nginx::check(&main, &view, &options)
+        let mut findings = reload_gate_nginx::check(&main, &view, &options);
+        if !view.read.get() && Verdict::of(&findings) == Verdict::Accepted {
+            let message = format!("`{main}` includes nothing of the configuration, so it was not judged");
+            let help = "say which file nginx begins with: `--main FILE`, or its path with `--mount`";
+            findings.push(Finding::environment(NOT_READ, message).at(Place::file(main)).help(help));
+        }
+        findings
     }
 }
 
@@ -85,6 +103,8 @@ struct View<'a> {
     tree: &'a Tree,
     layout: &'a Layout,
     beyond: Option<OwnedFd>,
+    /// Whether anything of the tree was read.
+    read: Cell<bool>,
 }
 
 impl View<'_> {
@@ -103,6 +123,7 @@ impl View<'_> {
 impl Files for View<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
         if let Some(name) = self.layout.name_of(Path::new(path)) {
+            self.read.set(true);
             let inside = |(other, _): (&PathBuf, _)| other.starts_with(&name);
             let absent = || {
                 if self.tree.range(name.clone()..).next().is_some_and(inside) {
@@ -163,7 +184,7 @@ mod tests {
         let there = PathBuf::from("/etc/nginx");
         let layout = Layout(vec![Part { prefix: PathBuf::new(), here: "/watched".into(), there, live: None }]);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
-        let view = View { tree: &tree, layout: &layout, beyond: Some(beyond) };
+        let view = View { tree: &tree, layout: &layout, beyond: Some(beyond), read: Cell::new(false) };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
         assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
         assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));

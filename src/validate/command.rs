@@ -61,7 +61,16 @@ pub struct Patterns {
 
 impl Check {
     pub(super) async fn run(&self, case: &Case<'_>) -> Vec<Finding> {
-        let mut findings = self.ask(case).await;
+        let mut findings = match case.layout.leads_to_live(case.tree) {
+            Some(finding) if self.otherwise.is_some() => vec![finding],
+            // Nobody else can judge it; what it leads to may well be the same as in the candidate.
+            Some(finding) => {
+                let mut findings = self.ask(case).await;
+                findings.push(Finding { severity: Severity::Warning, ..finding });
+                return findings;
+            }
+            None => self.ask(case).await,
+        };
         if let Some(otherwise) = &self.otherwise
             && is_kept_out(&findings, case)
         {
@@ -247,7 +256,8 @@ fn titled(place: &Place, title: &str) -> Finding {
 /// it would be.
 pub(super) fn is_kept_out(findings: &[Finding], case: &Case<'_>) -> bool {
     let no_target = case.root == RootChoice::Auto && case.place.target.is_none();
-    findings.iter().any(|finding| finding.code == ROOT_NOT_ENTERED || (no_target && finding.code == CHECKER_MISSING))
+    let elsewhere = |code| code == ROOT_NOT_ENTERED || code == super::layout::LEADS_TO_LIVE;
+    findings.iter().any(|finding| elsewhere(finding.code) || (no_target && finding.code == CHECKER_MISSING))
 }
 
 fn not_entered(message: &str) -> Finding {

@@ -2,10 +2,12 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use reload_gate_contract::Finding;
+use reload_gate_contract::{Code, Finding};
 
 use crate::snapshot::Source;
 use crate::tree::Tree;
+
+pub(super) const LEADS_TO_LIVE: Code = Code::new("leads-to-live");
 
 /// A part of a tree in one place: what its names begin with, and what stands there instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +108,23 @@ impl Layout {
             Some(name) => format!("{option}{}", self.path_of(&name, for_application).display()),
             None => word.to_owned(),
         }
+    }
+
+    /// What is to be said of a candidate that lies beside what is live, and names files by paths that lead to the latter: a command
+    /// would judge a mixture of the two.
+    pub(super) fn leads_to_live(&self, tree: &Tree) -> Option<Finding> {
+        let live: Vec<String> =
+            self.0.iter().filter_map(|part| Some(format!("{}/", part.live.as_ref()?.display()))).collect();
+        let names = |content: &[u8]| {
+            let text = String::from_utf8_lossy(content);
+            live.iter().find(|live| text.contains(live.as_str())).cloned()
+        };
+        let (file, live) = tree.iter().find_map(|(file, content)| Some((file, names(content)?)))?;
+        let message =
+            format!("`{}` names files in `{live}` by their whole paths, which lead to what is live", file.display());
+        let help =
+            "name them relative to it; or mount a volume of the gate's own at that path, to judge there: `--stage`";
+        Some(Finding::environment(LEADS_TO_LIVE, message).help(help))
     }
 
     /// A finding whose places and words name files where the user knows them: what is live, and not the candidate beside it.
