@@ -52,6 +52,29 @@ fn without_any_nginx_it_judges_what_nginx_will_read() {
 }
 
 #[test]
+fn what_the_main_file_does_not_include_is_not_accepted_unread() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for name in ["a.conf", "b.conf"] {
+        std::fs::write(directory.path().join(name), "garbage {{{").expect("there is room");
+    }
+    let mut gate = gate_command();
+    gate.args([
+        "run",
+        "--once",
+        "--app",
+        "nginx",
+        "--builtin",
+        "nginx",
+        "--process",
+        "no-such-nginx",
+        "--root",
+        "local",
+    ]);
+    let output = gate.arg("--watch").arg(directory.path()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn where_nginx_may_not_be_asked_the_bundled_checker_judges_and_says_so() {
     needs!("nginx", "setpriv");
     if !rustix::process::geteuid().is_root() {

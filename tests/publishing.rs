@@ -192,6 +192,72 @@ fn a_reload_that_is_not_proven_is_taken_back() {
 }
 
 #[test]
+fn a_configuration_that_the_application_dies_of_is_not_proven_by_its_start() {
+    needs!("nginx");
+    let mut pod = Pod::new();
+    pod.init();
+    let nginx = pod.start(&pod.published()).expect("it starts");
+    let mut gate = pod.gate(&["--verify-timeout", "1s"]);
+    let good = gate.wait_for("verified");
+    drop(nginx);
+    // A port that is in use passes every check, and nginx gives up on it.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let config = Nginx::text(pod.directory.path(), port, "two", "");
+    pod.config_map.write(&[("nginx.conf", &config)]);
+    gate.wait_for("published");
+    let mut nginx = command(pod.directory.path().join(&pod.name));
+    nginx.arg("-c").arg(pod.published().join("nginx.conf")).arg("-p").arg(pod.directory.path());
+    let _nginx = Background::start(nginx.args(["-g", "daemon off;"]).stderr(std::process::Stdio::null()));
+    gate.wait_for("target_missing");
+    assert_eq!(gate.count("verified"), 1, "{}", gate.story());
+    let link = |name: &str| std::fs::read_link(pod.published().join(name)).expect("it is a link");
+    assert!(text(&link("..good")).contains(good["digest"].as_str().expect("it is text")));
+    assert_ne!(link("..good"), link("..data"), "the last known good is kept until its successor is proven");
+}
+
+#[test]
+fn a_reload_that_fails_is_taken_back() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (watch, publish) = (directory.path().join("watch"), directory.path().join("published"));
+    std::fs::create_dir_all(&watch).and_then(|()| std::fs::create_dir(&publish)).expect("there is room");
+    let write = |content: &str| std::fs::write(watch.join("app.conf"), content).expect("there is room");
+    write("good");
+    let reload = format!("grep -q good {}", publish.join("app.conf").display());
+    let arguments = ["--watch", text(&watch), "--publish", text(&publish), "--reload-command", &reload];
+    let mut gate = Gate::run(&[&arguments[..], &["--settle", "50ms"]].concat());
+    gate.wait_for("unverified");
+    write("refused");
+    let refused = gate.wait_for("unverified");
+    assert_eq!(refused["level"], "error", "{refused}");
+    assert_eq!(gate.wait_for("restored")["previous"], refused["digest"]);
+    assert_eq!(readable(&publish), [("app.conf".into(), "good".into())].into());
+}
+
+#[test]
+fn what_is_included_by_its_whole_path_is_judged_as_it_will_be() {
+    needs!("nginx");
+    let mut pod = Pod::new();
+    let include = format!("include {}/extra.inc;", pod.published().display());
+    let write = |pod: &mut Pod, body: &str, extra: &str| {
+        let config = Nginx::text(pod.directory.path(), pod.port, body, &include);
+        pod.config_map.write(&[("nginx.conf", &config), ("extra.inc", extra)]);
+    };
+    write(&mut pod, "one", "");
+    pod.init();
+    let _nginx = pod.start(&pod.published()).expect("it starts");
+    let mut gate = pod.gate(&[]);
+    gate.wait_for("verified");
+    write(&mut pod, "two", "lisen 80;\n");
+    let rejected = gate.wait_for("rejected");
+    let codes: Vec<_> = rejected["findings"].as_array().into_iter().flatten().map(|finding| &finding["code"]).collect();
+    assert_eq!(codes, ["leads-to-live", "unknown-directive"], "{rejected}");
+    write(&mut pod, "three", "map $uri $x { default 1; }\n");
+    gate.wait_for("verified");
+    eventually("the good one is served", || pod.serves("three"));
+}
+
+#[test]
 fn a_new_gate_goes_on_from_what_the_last_one_proved() {
     needs!("nginx");
     let pod = Pod::new();
