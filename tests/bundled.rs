@@ -46,6 +46,15 @@ fn without_any_nginx_it_judges_what_nginx_will_read() {
     assert_eq!(nginx.signals(), signals);
     assert!(nginx.serves("two"));
 
+    // It goes by the nginx that runs: Debian's has no stream without its module.
+    let debian = crate::support::command("nginx").arg("-V").output().expect("it is installed").stderr;
+    if String::from_utf8_lossy(&debian).contains("--with-stream=dynamic") {
+        let config = nginx.config("five", "").replace("events {}", "events {}\nstream {}");
+        nginx.volume.write(&[("nginx.conf", &config), ("more.inc", "")]);
+        let rejected = gate.wait_for("rejected");
+        assert_eq!(rejected["findings"][0]["message"], "unknown directive \"stream\"", "{rejected}");
+    }
+
     change(&mut nginx, "four", "");
     gate.wait_for("recovered");
     eventually("the good one is served", || nginx.serves("four"));

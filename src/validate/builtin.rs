@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Absent, Code, Files, Finding, Place, Verdict};
-use reload_gate_nginx::{Options, Version};
+use reload_gate_nginx::{Build, Options, Version};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -61,8 +61,10 @@ impl Builtin {
             (None, Err(finding)) => return vec![Finding::clone(finding)],
         };
         view.read.set(false);
+        let running = running(case);
         let options = Options {
-            version: version.or_else(|| running(case)).unwrap_or_default(),
+            version: version.or(running.map(|(version, _)| version)).unwrap_or_default(),
+            build: running.map(|(_, build)| build).unwrap_or_default(),
             prefix: said("-p"),
             global: said("-g").unwrap_or_default(),
             ..Options::default()
@@ -77,15 +79,20 @@ impl Builtin {
     }
 }
 
-/// The version of the nginx that runs, which is a string of its program (`NGINX_VER` in `src/core/nginx.h`).
-fn running(case: &Case<'_>) -> Option<Version> {
+/// The version of the nginx that runs, and who built it: both are strings of its program (`NGINX_VER` and `NGX_CONFIGURE` in
+/// `src/core/nginx.c`).
+fn running(case: &Case<'_>) -> Option<(Version, Build)> {
     const MARK: &[u8] = b"nginx/1.";
+    // Debian's packages have stream and mail as modules that are to be loaded, those of nginx.org have them built in.
+    const DYNAMIC: &[u8] = b"--with-stream=dynamic";
     let mut program = Vec::new();
     let file = std::fs::File::open(format!("/proc/{}/exe", case.place.target.as_ref()?.pid())).ok()?;
     file.take(LARGEST).read_to_end(&mut program).ok()?;
-    let at = program.windows(MARK.len()).position(|window| window == MARK)? + MARK.len() - 2;
-    let version = program[at..].split(|byte| !byte.is_ascii_digit() && *byte != b'.').next()?;
-    std::str::from_utf8(version).ok()?.parse().ok()
+    let find = |text: &[u8]| program.windows(text.len()).position(|window| window == text);
+    let version =
+        program[find(MARK)? + MARK.len() - 2..].split(|byte| !byte.is_ascii_digit() && *byte != b'.').next()?;
+    let build = if find(DYNAMIC).is_some() { Build::Debian } else { Build::NginxOrg };
+    Some((std::str::from_utf8(version).ok()?.parse().ok()?, build))
 }
 
 /// The root in which files beside the tree are looked for; `None` if nobody can say.
