@@ -150,16 +150,15 @@ impl Publication {
     /// # Errors
     /// As [`Volume::publish`].
     pub fn publish(&self, generations: &Generations) -> Result<bool, Obstacle> {
-        let pairs = || self.volumes.iter().zip(generations);
         // Whatever can be foreseen to fail, fails before the first volume is touched.
-        let plans =
-            pairs().map(|(volume, generation)| volume.plan_publish(generation)).collect::<Result<Vec<_>, _>>()?;
+        let plan = |(volume, generation): (&Volume, &Generation)| volume.plan_publish(generation);
+        let plans = self.volumes.iter().zip(generations).map(plan).collect::<Result<Vec<_>, _>>()?;
         let before = self.volumes.iter().map(|volume| volume.leads_to(LIVE)).collect::<Result<Vec<_>, _>>()?;
         for (done, (volume, plan)) in self.volumes.iter().zip(&plans).enumerate() {
             if let Err(obstacle) = volume.perform(plan) {
-                for (volume, generation) in self.volumes[..=done].iter().zip(before.iter().flatten()) {
+                for (volume, generation) in self.volumes[..=done].iter().zip(&before) {
                     // What fails here as well is found by the next gate.
-                    let _ = volume.publish(generation);
+                    let _ = generation.as_ref().map(|generation| volume.publish(generation));
                 }
                 return Err(obstacle);
             }

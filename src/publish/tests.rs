@@ -114,6 +114,13 @@ fn several_volumes_change_together_or_not_at_all() {
     publish(&whole("2", &["/b/theirs"])).expect_err("the name is taken");
     assert_eq!(readable(&first), tree(&[("x", "1")]));
 
+    // Nor does what could not be foreseen leave half of it.
+    let staged = publication.stage(&whole("2", &[])).expect("there is room");
+    std::fs::create_dir(second.path().join(NEXT)).expect("there is room");
+    publication.publish(&staged).expect_err("something is in the way of the link");
+    assert_eq!(readable(&first), tree(&[("x", "1")]));
+    std::fs::remove_dir(second.path().join(NEXT)).expect("it is ours");
+
     // An end between the two leaves a mixture, which the next gate does not let stand.
     let half = publication.stage(&whole("3", &[])).expect("there is room");
     first.publish(&half[0]).expect("there is room");
