@@ -24,7 +24,7 @@ use crate::listen::Ports;
 use crate::logs::LogFormats;
 use crate::main_conf;
 use crate::problem::{Outcome, Problem, Spot};
-use crate::server_names::{self, Name};
+use crate::server_names;
 use crate::upstream::Upstreams;
 use crate::value;
 use crate::variables::Variables;
@@ -118,14 +118,6 @@ pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Ou
 fn compare_names(checker: &mut Checker<'_>) -> Outcome {
     let servers = &checker.http.servers;
     let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
-    let names =
-        |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
-    let shared = checker.http.ports.shared().map(|(address, servers_there)| (address, names(servers_there)));
-    let mut left = server_names::MOST;
-    let within = |(_, names): &(String, Vec<Name<'_>>)| {
-        left = left.saturating_sub(names.len());
-        left > 0
-    };
-    let shared: Vec<_> = shared.take_while(within).collect();
+    let shared = server_names::shared(&checker.http.ports, |server| &servers[server].names);
     shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }

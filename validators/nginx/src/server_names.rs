@@ -8,6 +8,7 @@ use crate::checker::Checker;
 use crate::codes;
 use crate::directive::Directive;
 use crate::hash_keys::{Bucket, HashKeys, Refused, lower};
+use crate::listen::Ports;
 use crate::problem::{Outcome, Problem, Spot};
 use crate::value;
 
@@ -15,7 +16,21 @@ use crate::value;
 pub(crate) type Name<'s> = (Cow<'s, [u8]>, Spot);
 
 /// How many names are compared at most, each at every address of its server.
-pub(crate) const MOST: usize = 5_000_000;
+const MOST: usize = 5_000_000;
+
+/// The addresses which several servers share, each with the names of these servers, of which there are [`MOST`] in all.
+pub(crate) fn shared<'a, 's: 'a>(
+    ports: &Ports,
+    names_of: impl Fn(usize) -> &'a Vec<Name<'s>>,
+) -> Vec<(String, Vec<Name<'s>>)> {
+    let names = |servers: &[usize]| servers.iter().flat_map(|server| names_of(*server).clone()).collect();
+    let mut left = MOST;
+    let within = |(_, names): &(String, Vec<Name<'_>>)| {
+        left = left.saturating_sub(names.len());
+        left > 0
+    };
+    ports.shared().map(|(address, servers)| (address, names(servers))).take_while(within).collect()
+}
 
 /// Reads the directive `server_name`.
 pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<Vec<Name<'s>>> {

@@ -96,15 +96,7 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId, end: Spot) -> Outcome {
 fn compare_names(checker: &mut Checker<'_>) -> Outcome {
     let servers = &checker.stream.servers;
     let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
-    let names =
-        |servers_there: &[usize]| servers_there.iter().flat_map(|server| servers[*server].names.clone()).collect();
-    let shared = checker.stream.ports.shared().map(|(address, servers_there)| (address, names(servers_there)));
-    let mut left = server_names::MOST;
-    let within = |(_, names): &(String, Vec<Name<'_>>)| {
-        left = left.saturating_sub(names.len());
-        left > 0
-    };
-    let shared: Vec<_> = shared.take_while(within).collect();
+    let shared = server_names::shared(&checker.stream.ports, |server| &servers[server].names);
     shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }
 
