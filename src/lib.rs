@@ -30,6 +30,9 @@ pub mod verify;
 
 pub mod report;
 
+// What `check` says.
+pub mod render;
+
 // The mind and the hands.
 pub mod gate;
 pub mod run;

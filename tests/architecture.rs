@@ -25,6 +25,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("verify", &["exec", "http", "proc", "target"]),
     ("publish", &["tree"]),
     ("report", &["tree", "watch"]),
+    ("render", &["report"]),
     // The doors to the system.
     ("exec", &["proc"]),
     ("http", &[]),
@@ -39,7 +40,7 @@ const KNOWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules which do no IO and read no clock.
-const PURE: [&str; 4] = ["gate", "settle", "tree", "config"];
+const PURE: [&str; 5] = ["gate", "settle", "tree", "config", "render"];
 
 /// What no pure module says.
 const IMPURE: [&str; 8] =
