@@ -113,8 +113,13 @@ fn pure_modules_do_nothing() {
 
 #[test]
 fn validators_are_pure_crates_without_dependencies_on_the_product() {
-    // Those which an outside crate may be used for: hashing, PCRE2, and the nearest name.
-    for (name, may) in [("contract", &[][..]), ("nginx", &["foldhash", "pcre2", "reload-gate-contract", "strsim"])] {
+    // Those which an outside crate may be used for: hashing, PCRE2, and the nearest name; the parsers of formats.
+    let walls = [
+        ("contract", &[][..]),
+        ("nginx", &["foldhash", "pcre2", "reload-gate-contract", "strsim"]),
+        ("structured", &["granit-parser", "reload-gate-contract"]),
+    ];
+    for (name, may) in walls {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("validators").join(name).join("Cargo.toml");
         let text = std::fs::read_to_string(&manifest).expect("it is there");
         let dependencies = text.split("[dependencies]").nth(1).unwrap_or_default();

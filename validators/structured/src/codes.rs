@@ -1,0 +1,28 @@
+//! The codes of all findings of this crate: each is described, with an example, in `docs/findings-structured.md`.
+
+use reload_gate_contract::Code;
+
+/// JSON that begins with a byte order mark.
+pub const BYTE_ORDER_MARK: Code = Code::new("byte-order-mark");
+/// A key that is there twice in one mapping.
+pub const DUPLICATE_KEY: Code = Code::new("duplicate-key");
+/// A comment in JSON, which has none.
+pub const JSON_COMMENT: Code = Code::new("json-comment");
+/// A number that JSON writes otherwise.
+pub const JSON_NUMBER: Code = Code::new("json-number");
+/// A string that JSON writes otherwise.
+pub const JSON_STRING: Code = Code::new("json-string");
+/// Half of a surrogate pair, which stands for no character.
+pub const JSON_SURROGATE: Code = Code::new("json-surrogate");
+/// Something else in JSON that is not where it stands.
+pub const JSON_SYNTAX: Code = Code::new("json-syntax");
+/// A comma behind the last entry.
+pub const JSON_TRAILING_COMMA: Code = Code::new("json-trailing-comma");
+/// Something behind the one value that a JSON text is.
+pub const JSON_TRAILING_TEXT: Code = Code::new("json-trailing-text");
+/// A word that is no value of JSON, such as `None` or `NaN`.
+pub const JSON_WORD: Code = Code::new("json-word");
+/// The text is not UTF-8.
+pub const NOT_UTF8: Code = Code::new("not-utf8");
+/// More values, or deeper ones, than anything here reads.
+pub const TOO_LARGE: Code = Code::new("too-large");

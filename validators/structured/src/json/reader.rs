@@ -1,0 +1,256 @@
+//! Text → tree, with the place of everything.
+
+use reload_gate_contract::{Code, Span};
+
+use super::string;
+use crate::codes;
+use crate::yaml::{MAX_DEPTH, MAX_NODES, Node, Scalar, Style, Value, repeated};
+
+/// What keeps a text from being JSON.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the checker that asks for codes and remedies is still to come")]
+pub(super) struct Problem {
+    pub(super) code: Code,
+    pub(super) span: Span,
+    pub(super) message: String,
+    pub(super) help: Option<&'static str>,
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self { code, span, message: message.into(), help: None }
+    }
+
+    pub(super) fn help(self, help: &'static str) -> Self {
+        Self { help: Some(help), ..self }
+    }
+}
+
+/// Reads one value after another.
+#[derive(Debug)]
+pub(super) struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+    /// A byte before `at` with its line and column: counting goes on from there.
+    counted: (usize, u32, u32),
+    nodes: usize,
+    /// Keys that are there a second time.
+    pub(super) repeated: Vec<Node>,
+    /// Escapes that are half of a pair of surrogates.
+    pub(super) halves: Vec<Span>,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, at: 0, counted: (0, 1, 1), nodes: 0, repeated: Vec::new(), halves: Vec::new() }
+    }
+
+    /// Begins behind a byte order mark, if there is one.
+    pub(super) fn skip_mark(&mut self) -> Option<Span> {
+        let mark = self.text.starts_with('\u{feff}').then_some(Span { start: 0, end: '\u{feff}'.len_utf8() })?;
+        self.at = mark.end;
+        Some(mark)
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// What stands where it reads: a character.
+    pub(super) fn here(&self) -> Span {
+        let length = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
+        Span { start: self.at, end: self.at + length }
+    }
+
+    /// The line and column of a byte that is not before those asked for earlier.
+    pub(super) fn place(&mut self, byte: usize) -> (u32, u32) {
+        let (from, line, column) = &mut self.counted;
+        for character in self.text.get(*from..byte).unwrap_or_default().chars() {
+            if character == '\n' {
+                (*line, *column) = (line.saturating_add(1), 1);
+            } else {
+                *column = column.saturating_add(1);
+            }
+        }
+        *from = byte.max(*from);
+        (*line, *column)
+    }
+
+    /// The next value.
+    pub(super) fn value(&mut self) -> Result<Node, Problem> {
+        self.nodes = 0;
+        self.nested(0)
+    }
+
+    fn nested(&mut self, depth: usize) -> Result<Node, Problem> {
+        self.skip_space();
+        let start = self.at;
+        let (line, column) = self.place(start);
+        self.nodes += 1;
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            let message = if depth > MAX_DEPTH { "nested too deep" } else { "more than a million values" };
+            return Err(Problem::new(codes::TOO_LARGE, self.here(), message));
+        }
+        let value = match self.peek() {
+            Some(b'{') => self.object(depth)?,
+            Some(b'[') => self.array(depth)?,
+            Some(b'"') => Value::Scalar(self.string()?),
+            Some(b'-' | b'0'..=b'9' | b'+' | b'.') => self.number()?,
+            Some(_) => self.word()?,
+            None => return Err(Problem::new(codes::JSON_SYNTAX, self.here(), "the text ends where a value is wanted")),
+        };
+        Ok(Node { span: Span { start, end: self.at }, line, column, value })
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut items = Vec::new();
+        let open = self.here();
+        self.at += 1;
+        while !self.closes(b']', open, items.is_empty())? {
+            items.push(self.nested(depth + 1)?);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut entries = Vec::new();
+        let open = self.here();
+        self.at += 1;
+        while !self.closes(b'}', open, entries.is_empty())? {
+            if self.peek() != Some(b'"') {
+                return Err(self.unexpected("a key in double quotes"));
+            }
+            let key = self.nested(depth + 1)?;
+            self.skip_space();
+            if self.peek() != Some(b':') {
+                return Err(self.unexpected("a `:`"));
+            }
+            self.at += 1;
+            entries.push((key, self.nested(depth + 1)?));
+        }
+        self.repeated.extend(repeated(&entries).cloned());
+        Ok(Value::Map(entries))
+    }
+
+    /// Goes on to the next entry of what opened at `open`, or past its end; says whether it was the end.
+    fn closes(&mut self, close: u8, open: Span, first: bool) -> Result<bool, Problem> {
+        self.skip_space();
+        let (comma, here) = (self.here(), self.peek());
+        if here.is_none() {
+            let bracket = &self.text[open.start..open.end];
+            return Err(Problem::new(codes::JSON_SYNTAX, open, format!("this `{bracket}` is not closed")));
+        }
+        if here == Some(close) {
+            self.at += 1;
+            return Ok(true);
+        }
+        if first {
+            return Ok(false);
+        }
+        if here != Some(b',') {
+            return Err(self.unexpected(if close == b']' { "a `,` or `]`" } else { "a `,` or `}`" }));
+        }
+        self.at += 1;
+        self.skip_space();
+        if matches!(self.peek(), Some(b']' | b'}')) {
+            let help = "take it away, or add what comes after it";
+            return Err(Problem::new(codes::JSON_TRAILING_COMMA, comma, "no `,` may stand behind the last").help(help));
+        }
+        Ok(false)
+    }
+
+    fn string(&mut self) -> Result<Scalar, Problem> {
+        let (text, end) = string::read(self.text, self.at, &mut self.halves)?;
+        self.at = end;
+        Ok(Scalar { text, style: Style::DoubleQuoted })
+    }
+
+    /// RFC 8259, section 6.
+    fn number(&mut self) -> Result<Value, Problem> {
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        let end = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
+        self.at += end;
+        let written = &self.text[start..self.at];
+        let Some(help) = number_mistake(written) else {
+            return Ok(Value::Scalar(Scalar { text: written.into(), style: Style::Plain }));
+        };
+        let span = Span { start, end: self.at };
+        Err(Problem::new(codes::JSON_NUMBER, span, format!("`{}` is no number", excerpt(written))).help(help))
+    }
+
+    fn word(&mut self) -> Result<Value, Problem> {
+        let start = self.at;
+        let rest = self.text[start..].bytes();
+        let length = rest.take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'$').count();
+        let word = &self.text[start..start + length];
+        let value = match word {
+            "" => return Err(self.unexpected("a value")),
+            "null" => Value::Null,
+            "true" | "false" => Value::Scalar(Scalar { text: word.into(), style: Style::Plain }),
+            _ => {
+                let span = Span { start, end: start + length };
+                let problem = Problem::new(codes::JSON_WORD, span, format!("`{}` is no value", excerpt(word)));
+                return Err(problem.help(word_remedy(word)));
+            }
+        };
+        self.at += length;
+        Ok(value)
+    }
+
+    /// Something else than what is wanted.
+    pub(super) fn unexpected(&self, wanted: &str) -> Problem {
+        let span = self.here();
+        let syntax = |message: String| Problem::new(codes::JSON_SYNTAX, span, message);
+        match self.text[self.at..].chars().next() {
+            None => syntax(format!("the text ends where {wanted} is wanted")),
+            Some('#' | '/') => Problem::new(codes::JSON_COMMENT, span, "JSON has no comments").help("take it away"),
+            Some('\'') => {
+                let problem =
+                    Problem::new(codes::JSON_STRING, span, "a string is in double quotes, not in single ones");
+                problem.help("write `\"` before it and behind it")
+            }
+            Some(other) => syntax(format!("`{}` stands where {wanted} is wanted", other.escape_debug())),
+        }
+    }
+}
+
+/// What is wrong with a number, if anything.
+fn number_mistake(written: &str) -> Option<&'static str> {
+    let unsigned = written.strip_prefix('-').unwrap_or(written);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
+    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let power = |text: &str| digits(text.strip_prefix(['+', '-']).unwrap_or(text));
+    match () {
+        () if written.starts_with('+') => Some("leave the `+` away"),
+        () if whole.is_empty() || fraction == Some("") => Some("digits stand before and behind the `.`"),
+        () if digits(whole) && whole.len() > 1 && whole.starts_with('0') => {
+            Some("leave the zeros at its beginning away")
+        }
+        () if digits(whole) && fraction.is_none_or(digits) && exponent.is_none_or(power) => None,
+        () => Some(
+            "a number is in decimal digits, such as `-1`, `0.5` or `1e9`; anything else is a string in double quotes",
+        ),
+    }
+}
+
+fn word_remedy(word: &str) -> &'static str {
+    match word {
+        "True" | "TRUE" => "write `true`",
+        "False" | "FALSE" => "write `false`",
+        "None" | "undefined" | "nil" | "Null" | "NULL" => "write `null`",
+        "NaN" | "Infinity" => "JSON has no such number: write `null`, or a string",
+        _ => "a string is in double quotes",
+    }
+}
+
+/// The beginning of something that may be long.
+fn excerpt(text: &str) -> &str {
+    text.char_indices().nth(40).map_or(text, |(end, _)| &text[..end])
+}

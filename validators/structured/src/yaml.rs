@@ -1,0 +1,188 @@
+//! YAML with places: text → trees in which everything knows where it stands.
+//!
+//! A document that is JSON is read as JSON (RFC 8259), whose pairs of surrogates and long keys YAML does not have.
+//! Positions are those of [`Place::span`](reload_gate_contract::Place::span): lines and characters from 1.
+
+mod compose;
+mod locate;
+
+#[cfg(test)]
+mod tests;
+
+use reload_gate_contract::Span;
+
+use crate::json;
+use compose::Composer;
+
+/// How deep lists and mappings may lie in each other; as deep as most JSON parsers go.
+pub const MAX_DEPTH: usize = 128;
+
+/// How many nodes a document may have, what its aliases stand for included.
+pub const MAX_NODES: usize = 1_000_000;
+
+/// How many bytes of text the aliases of a document may stand for.
+pub const MAX_EXPANDED: usize = 16 << 20;
+
+/// A piece of YAML, and where it is written. What an alias stands for keeps its own place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its bytes in the text, quotes and the header of a block scalar included; anchors and tags are not.
+    pub span: Span,
+    /// The line of its first byte, from 1.
+    pub line: u32,
+    /// The column of its first byte in characters, from 1.
+    pub column: u32,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a piece of YAML is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing, or a plain `null` or `~`.
+    Null,
+    /// Any other scalar; what it means is for the reader to say.
+    Scalar(Scalar),
+    /// The items of a sequence.
+    List(Vec<Node>),
+    /// The keys and values of a mapping, merge keys (`<<`) resolved; those that were merged come last.
+    Map(Vec<(Node, Node)>),
+}
+
+/// A scalar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scalar {
+    /// What it says, without quotes, escapes, folds and indentation.
+    pub text: String,
+    /// How it is written.
+    pub style: Style,
+}
+
+/// How a scalar is written (YAML 1.2.2, chapters 7.3 and 8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// Without quotes.
+    Plain,
+    /// `'…'`
+    SingleQuoted,
+    /// `"…"`, as JSON's strings are.
+    DoubleQuoted,
+    /// `|`
+    Literal,
+    /// `>`
+    Folded,
+}
+
+/// What is wrong with the text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The bytes.
+    pub span: Span,
+    /// What is wrong: one line, lower case, no full stop.
+    pub message: String,
+}
+
+/// Parses the first document of `text`; `None` if there is none. What comes after it is not looked at.
+///
+/// # Errors
+/// The first thing that is wrong, which may be that it is too large ([`MAX_DEPTH`], [`MAX_NODES`], [`MAX_EXPANDED`]),
+/// or that a mapping has a key twice.
+pub fn parse(text: &str) -> Result<Option<Node>, Broken> {
+    documents(text).next().transpose()
+}
+
+/// Parses the documents of a stream one after another, each when it is asked for; places are those in the whole text.
+/// After a broken one it goes on with the next that begins with `---`, if there is one.
+#[must_use]
+pub fn documents(text: &str) -> Documents<'_> {
+    let mut values = json::Values::new(text);
+    let begins_as_json = matches!(values.first_byte(), Some(b'{' | b'['));
+    let reader = match values.next().filter(|_| begins_as_json) {
+        // JSON that has a document of YAML behind it, or a comment, is read as YAML, which nearly all JSON is.
+        Some(first) if matches!(values.first_byte(), None | Some(b'{' | b'[')) && first.is_ok() => {
+            Reader::Json { next: Some(first), values }
+        }
+        _ => Reader::Yaml(Box::new(Composer::new(text))),
+    };
+    Documents { reader }
+}
+
+/// The documents of a stream.
+#[derive(Debug)]
+pub struct Documents<'t> {
+    reader: Reader<'t>,
+}
+
+#[derive(Debug)]
+enum Reader<'t> {
+    Json { next: Option<Result<Node, Broken>>, values: json::Values<'t> },
+    Yaml(Box<Composer<'t>>),
+}
+
+impl Iterator for Documents<'_> {
+    type Item = Result<Node, Broken>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.reader {
+            Reader::Json { next, values } => next.take().or_else(|| values.next()),
+            Reader::Yaml(composer) => composer.document().transpose(),
+        }
+    }
+}
+
+impl Node {
+    /// The value of a key, if this is a mapping that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.entries().iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// What it says, if it is a scalar and not null.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
+    /// The items, if it is a list.
+    #[must_use]
+    pub fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The keys and values, if it is a mapping.
+    #[must_use]
+    pub fn entries(&self) -> &[(Self, Self)] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+}
+
+/// The second of two equal keys, the first such in the text.
+///
+/// Keys are equal if they say the same, however they are written, as Kubernetes sees it too; lists and mappings as keys
+/// are not compared.
+pub(crate) fn repeated(entries: &[(Node, Node)]) -> Option<&Node> {
+    let is_scalar = |key: &&Node| !matches!(key.value, Value::Map(_) | Value::List(_));
+    let mut keys: Vec<_> = entries.iter().map(|(key, _)| key).filter(is_scalar).collect();
+    keys.sort_by_key(|key| (key.as_str(), key.span.start));
+    let pairs = keys.windows(2).filter(|pair| pair[0].as_str() == pair[1].as_str());
+    pairs.map(|pair| pair[1]).min_by_key(|key| key.span.start)
+}
+
+/// What is wrong with a key that is there already.
+pub(crate) fn twice(key: &Node) -> Broken {
+    let message = format!("`{}` is there twice", key.as_str().unwrap_or("null"));
+    Broken { line: key.line, column: key.column, span: key.span, message }
+}
