@@ -20,6 +20,7 @@ pub use settings::{SETTINGS, Setting, Takes};
 
 use crate::gate;
 use crate::publish::Publication;
+use crate::redact;
 use crate::reload::Means;
 use crate::report::log;
 use crate::snapshot::{Limits, Source};
@@ -50,6 +51,8 @@ pub struct GateConfig {
     pub demand: Demand,
     /// How long the proof may take.
     pub verify_timeout: Duration,
+    /// Of which of its sources nothing may be shown.
+    pub redact: redact::Scope,
     /// What the mind of the gate must know.
     pub policy: gate::Policy,
 }

@@ -28,6 +28,8 @@ pub mod target;
 
 pub mod verify;
 
+pub mod redact;
+
 pub mod report;
 
 // What `check` says.

@@ -1,5 +1,6 @@
 //! The hands: the one loop, which performs the gate's effects and feeds back what came of them. IO.
 
+mod discretion;
 mod notice;
 mod volumes;
 
@@ -149,9 +150,13 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
 
 /// Has `tree` judged, laid out where it is to be judged.
 async fn judge(config: &GateConfig, tree: Arc<Tree>) -> Result<Judgement, Hindrance> {
-    match volumes::lay_out(config, tree.clone()).await {
+    let judged = match volumes::lay_out(config, tree.clone()).await {
         Ok(layout) => config.plan.judge(&tree, &layout, &config.selector).await,
         Err(finding) => Ok(Judgement { findings: vec![finding], duration: Duration::ZERO, by: None, took: Vec::new() }),
+    };
+    match judged {
+        Ok(judgement) => Ok(discretion::of_judgement(config, &tree, judgement).await),
+        Err(hindrance) => Err(discretion::of_hindrance(config, &tree, hindrance).await),
     }
 }
 
@@ -217,25 +222,29 @@ impl Hands {
     }
 
     fn reload(&self) -> Option<InFlight> {
-        let (config, delivered) = (self.config.clone(), volumes::delivered(&self.config, self.seen.as_ref()?));
+        let seen = self.seen.clone()?;
+        let (config, delivered) = (self.config.clone(), volumes::delivered(&self.config, &seen));
         Some(Box::pin(async move {
             let told = config.means.tell(&config.selector, delivered, &config.demand, config.plan.timeout).await;
             match told {
                 Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
-                Err(hindrance) => (Input::Reloaded(Err(hindrance)), None),
+                Err(hindrance) => {
+                    let hindrance = discretion::of_hindrance(&config, &seen.tree, hindrance).await;
+                    (Input::Reloaded(Err(hindrance)), None)
+                }
             }
         }))
     }
 
     fn verify(&self, late: bool) -> Option<InFlight> {
-        let (config, baseline) = (self.config.clone(), self.baseline.clone());
+        let (config, baseline, seen) = (self.config.clone(), self.baseline.clone(), self.seen.clone()?);
         let patience = if late { Duration::ZERO } else { config.verify_timeout };
         Some(Box::pin(async move {
             let proof = match baseline {
                 Some(baseline) => config.demand.prove(&baseline, patience).await,
                 None => Proof::NotAsked,
             };
-            (Input::Verified(proof), None)
+            (Input::Verified(discretion::of_proof(&config, &seen.tree, proof).await), None)
         }))
     }
 

@@ -5,6 +5,7 @@
 //! without being opened: FIFOs, devices, sockets, and links that leave the sources.
 
 mod reader;
+mod secret;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -10,8 +10,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "config", "gate", "proc", "publish", "reload", "report", "snapshot", "target", "tree", "validate",
-            "verify", "watch",
+            "config", "gate", "proc", "publish", "redact", "reload", "report", "snapshot", "target", "tree",
+            "validate", "verify", "watch",
         ],
     ),
     // The stages do not know each other, but for who hands what to whom.
@@ -24,6 +24,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("reload", &["exec", "http", "target", "verify"]),
     ("verify", &["exec", "http", "proc", "target"]),
     ("publish", &["tree"]),
+    ("redact", &[]),
     ("report", &["tree", "watch"]),
     ("render", &["report"]),
     // The doors to the system.
@@ -32,7 +33,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("proc", &[]),
     ("serve", &["report"]),
     // What the user says.
-    ("config", &["gate", "publish", "reload", "report", "snapshot", "target", "validate", "verify"]),
+    ("config", &["gate", "publish", "redact", "reload", "report", "snapshot", "target", "validate", "verify"]),
     ("status", &["exit", "http", "report"]),
     ("supervise", &["exit", "config", "report", "run", "serve"]),
     ("exit", &[]),
@@ -40,7 +41,7 @@ const KNOWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules which do no IO and read no clock.
-const PURE: [&str; 5] = ["gate", "settle", "tree", "config", "render"];
+const PURE: [&str; 6] = ["gate", "settle", "tree", "config", "redact", "render"];
 
 /// What no pure module says.
 const IMPURE: [&str; 8] =

@@ -35,6 +35,8 @@ mod privileges;
 mod prometheus;
 /// The application only ever meets what was accepted, also when it restarts.
 mod publishing;
+/// Of a Secret nothing is shown.
+mod secrets;
 /// The right process, or none.
 mod targets;
 /// Sources that come, go and are replaced; and what happens without inotify.

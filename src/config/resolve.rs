@@ -13,6 +13,7 @@ use super::preset::{Preset, presets};
 use super::{GateConfig, Mistake, Origin, nearest, suggestion};
 use crate::gate::Policy;
 use crate::publish::{Publication, Volume};
+use crate::redact::Scope;
 use crate::reload::Means;
 use crate::report::log;
 use crate::snapshot::{Limits, Source};
@@ -71,6 +72,7 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     };
     let verify_timeout = positive(&layers, "verify-timeout", VERIFY_TIMEOUT, mistakes);
     let name = name(&layers, preset.as_ref());
+    let redact = scope(&layers, mistakes);
     (mistakes.len() == before).then_some(GateConfig {
         name,
         sources,
@@ -82,6 +84,7 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
         means,
         demand,
         verify_timeout,
+        redact,
         policy,
     })
 }
@@ -297,6 +300,15 @@ fn root(layers: &Layers, mistakes: Mistakes<'_>) -> RootChoice {
         Some("local") => RootChoice::Local,
         Some("target") => RootChoice::Target,
         _ => RootChoice::Auto,
+    }
+}
+
+fn scope(layers: &Layers, mistakes: Mistakes<'_>) -> Scope {
+    let Some(said) = layers.text("redact") else { return Scope::Secrets };
+    match one_word(said, &["auto", "always", "never"], mistakes) {
+        Some("always") => Scope::All,
+        Some("never") => Scope::Nothing,
+        _ => Scope::Secrets,
     }
 }
 

@@ -115,6 +115,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("verify-url", One("URL"), VERIFY, "GET of this URL is answered with a status of 200 to 299"),
     setting("verify-command", One("CMD"), VERIFY, "This command, run without a shell, succeeds"),
     setting("verify-timeout", One("DURATION"), VERIFY, "How long the proof may take [default: 10s]"),
+    setting(
+        "redact",
+        One("WHEN"),
+        HOW,
+        "Show nothing of what is read, in no message: auto (of Secrets), always or never [default: auto]",
+    ),
     setting("observe", Switch, HOW, "Judge and report, never signal"),
     setting(
         "settle",

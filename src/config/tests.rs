@@ -360,6 +360,7 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
         ("allow-uncaught", "true"),
         ("verify", "workers"),
         ("verify-timeout", "11s"),
+        ("redact", "always"),
         ("observe", "true"),
         ("settle", "12s"),
         ("poll", "13s"),

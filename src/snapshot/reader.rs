@@ -18,7 +18,7 @@ use crate::tree::{Manifest, Tree};
 use crate::watch::Spots;
 
 /// The name of the link that a kubelet swaps (`pkg/volume/util/atomic_writer.go` in kubernetes).
-const DATA: &str = "..data";
+pub(super) const DATA: &str = "..data";
 /// Deeper than any configuration, and an end to links that lead in circles.
 const MAX_DEPTH: usize = 32;
 

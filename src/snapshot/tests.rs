@@ -326,3 +326,23 @@ fn what_the_gate_may_not_read_is_no_verdict_and_says_who_may_not() {
         fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("ours");
     }
 }
+
+#[test]
+fn what_a_kubelet_keeps_in_memory_is_a_secret() {
+    let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };
+    let disk = plain(&[("plain", "")]);
+    for root in [memory.path(), disk.path()] {
+        write(root, "volume/..2026_1/site/password", "hunter2");
+        symlink("..2026_1", root.join("volume/..data")).expect("there is room");
+        symlink("..data/site", root.join("volume/site")).expect("there is room");
+        write(root, "other/password", "hunter2");
+    }
+    let is_secret = |root: &Path, path: &str| source(&root.join(path)).is_secret();
+    for (path, expected) in
+        [("volume", true), ("volume/site", true), ("volume/site/password", true), ("other", false), ("none", false)]
+    {
+        assert_eq!(is_secret(memory.path(), path), expected, "{path}");
+        assert!(!is_secret(disk.path(), path), "{path}");
+    }
+    assert!(is_secret(memory.path(), "other/password"), "a file alone is mounted with `subPath`");
+}

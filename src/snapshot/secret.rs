@@ -1,0 +1,29 @@
+//! Tells volumes of Secrets from others. IO: asks the file system.
+
+use std::path::Path;
+
+use rustix::fs::FsWord;
+
+use super::Source;
+use super::reader::DATA;
+
+/// `TMPFS_MAGIC` (statfs(2)).
+const TMPFS: FsWord = 0x0102_1994;
+
+impl Source {
+    /// Whether what is there may be a Secret's. A kubelet mounts Secrets and projected volumes, which may hold some, in memory, and
+    /// ConfigMaps from disk; both have its layout. A single file in memory is one that is mounted with `subPath`.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let in_memory = rustix::fs::statfs(&path).is_ok_and(|statfs| statfs.f_type == TMPFS);
+        let in_volume = || path.ancestors().any(|directory| directory.join(DATA).is_symlink());
+        in_memory && (path.is_file() || in_volume())
+    }
+
+    /// Whether the file of this name, in a tree of one source or of several, comes from here.
+    #[must_use]
+    pub fn holds(&self, name: &Path) -> bool {
+        name.is_relative() || name.starts_with(&self.mount)
+    }
+}

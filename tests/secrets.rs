@@ -1,0 +1,56 @@
+//! Of a Secret nothing is shown, wherever a gate speaks.
+
+use crate::support::{Gate, Kubelet, Volume, ask, eventually, free_port, needs};
+
+const PASSWORD: &str = "hunter2correcthorse";
+
+/// A gate over a volume in memory, as a kubelet mounts a Secret, with a password where a directive should be.
+fn reject(judge: &[&str], more: &[&str]) -> String {
+    let directory = tempfile::tempdir_in("/dev/shm").expect("there is room");
+    let files = [("nginx.conf", &*format!("events {{}}\n{PASSWORD} on;\n"))];
+    let volume = Volume::new(directory.path().join("secret"), Kubelet::New, &files);
+    let (watch, port) = (volume.path().to_str().expect("it is UTF-8"), free_port());
+    let listen = format!("127.0.0.1:{port}");
+    let common = ["--watch", watch, "--signal", "none", "--root", "local", "--listen", &listen];
+    let mut gate = Gate::run(&[&common[..], judge, more].concat());
+    let rejected = gate.wait_for("rejected");
+    eventually("it listens", || ask(port, "GET", "/livez").is_some());
+    let pages = ["/", "/status", "/metrics", "/readyz"].map(|path| ask(port, "GET", path).expect("it listens").body);
+    assert!(pages[1].contains("rejected"), "{pages:?}");
+    format!("{rejected}\n{}{}", gate.story(), pages.concat())
+}
+
+#[test]
+fn a_password_in_a_rejected_line_is_shown_nowhere() {
+    for judge in [
+        &["--builtin", "nginx"][..],
+        // What is not understood is shown as the last lines of what was printed; this prints all there is.
+        &["--validate", "sed -n 'p;$q1' {config}"],
+        &["--validate", "grep -c ^nothing {config} /dev/null"],
+    ] {
+        let shown = reject(judge, &[]);
+        assert!(!shown.contains(PASSWORD), "{judge:?}: {shown}");
+        let shown = reject(judge, &["--redact", "never"]);
+        assert_eq!(shown.contains(PASSWORD), !judge[1].starts_with("grep"), "{judge:?}: {shown}");
+    }
+}
+
+#[test]
+fn nginx_itself_does_not_give_it_away() {
+    needs!("nginx");
+    let shown = reject(&["--app", "nginx", "--process", &crate::support::unique("none")], &[]);
+    assert!(!shown.contains(PASSWORD), "{shown}");
+    assert!(shown.contains("unknown directive \\\"[redacted]\\\""), "{shown}");
+}
+
+#[test]
+fn what_is_no_secret_is_shown_unless_it_must_not_be() {
+    let directory = tempfile::tempdir().expect("there is room");
+    std::fs::write(directory.path().join("nginx.conf"), format!("{PASSWORD} on;\n")).expect("there is room");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    for (redact, expected) in [("auto", true), ("always", false)] {
+        let mut gate = Gate::run(&["--watch", watch, "--builtin", "nginx", "--signal", "none", "--redact", redact]);
+        let rejected = gate.wait_for("rejected").to_string();
+        assert_eq!(rejected.contains(PASSWORD), expected, "{rejected}");
+    }
+}
