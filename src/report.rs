@@ -1,6 +1,7 @@
 //! What the gate has to say: one event type, which every sink renders in its own way. Pure; the sinks are not.
 
 pub mod board;
+pub(crate) mod found;
 pub mod log;
 pub mod metrics;
 pub mod status;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use reload_gate_contract::{Finding, Severity};
 use serde::Serialize;
 
+use super::found::Found;
 use super::{Event, Kind};
 
 /// How events are written.
@@ -53,39 +54,6 @@ struct Line<'a> {
     pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: &'a Option<String>,
-}
-
-#[derive(Serialize)]
-struct Found<'a> {
-    code: &'static str,
-    severity: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<u32>,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: &'a Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: &'a Option<String>,
-}
-
-impl<'a> From<&'a Finding> for Found<'a> {
-    fn from(finding: &'a Finding) -> Self {
-        let place = finding.place.as_ref();
-        Self {
-            code: finding.code.as_str(),
-            severity: finding.severity.as_str(),
-            file: place.map(|place| place.file.as_str()),
-            line: place.and_then(|place| place.line),
-            column: place.and_then(|place| place.column),
-            message: &finding.message,
-            help: &finding.help,
-            source: &finding.source,
-        }
-    }
 }
 
 fn json(gate: &str, event: &Event, now: SystemTime) -> String {
@@ -151,7 +119,7 @@ fn text(gate: &str, event: &Event, now: SystemTime) -> String {
 
 /// A text in which control characters are written out. What a configuration or a checker says must not make lines of its own, and
 /// commands a terminal nothing.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
