@@ -8,12 +8,14 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{self, Config, Mistake, Outside, SETTINGS, Setting, Takes};
+use crate::config::{self, Config, Flags, Mistake, Outside, SETTINGS, Setting, Takes};
 use crate::exec::{self, Like, enter};
 use crate::exit::Exit;
 use crate::proc::Identity;
 use crate::status::{self, Question};
 use crate::supervise;
+
+mod check;
 
 /// What `reload-gate` understands.
 #[must_use]
@@ -45,7 +47,7 @@ pub fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([run, status_command(), validators, enter])
+        .subcommands([run, check::command(), status_command(), validators, enter])
 }
 
 fn status_command() -> Command {
@@ -92,6 +94,7 @@ pub fn main() -> Exit {
     exec::close_inherited();
     match command().get_matches().subcommand() {
         Some(("run", matches)) => run(matches),
+        Some(("check", matches)) => check::check(matches),
         Some(("status", matches)) => status(matches),
         Some(("validators", matches)) => validators(matches.get_one::<String>("name").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => enter(matches),
@@ -101,16 +104,20 @@ pub fn main() -> Exit {
 
 fn run(matches: &ArgMatches) -> Exit {
     let read = |path: &Path| std::fs::read_to_string(path);
-    let outside = Outside {
-        flags: flags(matches),
-        variables: std::env::vars_os().collect(),
-        read: &read,
-        directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
-        terminal: std::io::stderr().is_terminal(),
-    };
-    match config::load(&outside) {
+    match config::load(&outside(flags(matches), &read)) {
         Ok(config) => start(config),
         Err(mistakes) => refuse(&mistakes),
+    }
+}
+
+/// What the world says besides these flags.
+fn outside<'a>(flags: Vec<(&'static str, String)>, read: &'a dyn Fn(&Path) -> std::io::Result<String>) -> Outside<'a> {
+    Outside {
+        flags,
+        variables: std::env::vars_os().collect(),
+        read,
+        directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
+        terminal: std::io::stderr().is_terminal(),
     }
 }
 
@@ -129,9 +136,10 @@ fn refuse(mistakes: &[Mistake]) -> Exit {
 }
 
 /// The flags that were given, by name, in the order of the vocabulary.
-fn flags(matches: &ArgMatches) -> Vec<(&'static str, String)> {
+fn flags(matches: &ArgMatches) -> Flags {
     let mut flags = Vec::new();
-    for setting in SETTINGS {
+    // Not every command takes all of them.
+    for setting in SETTINGS.iter().filter(|setting| matches.try_contains_id(setting.name).is_ok()) {
         match setting.takes {
             Takes::Switch if matches.get_flag(setting.name) => flags.push((setting.name, "true".to_owned())),
             Takes::Switch => {}

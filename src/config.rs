@@ -3,6 +3,7 @@
 //! There is one vocabulary ([`SETTINGS`]): the flag `--some-thing`, the variable `RELOAD_GATE_SOME_THING` and the key
 //! `some-thing` of the configuration file are the same setting. A setting of a higher layer hides that of a lower one.
 
+mod judging;
 mod layer;
 mod preset;
 mod resolve;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use judging::{Judge, Judging, Rule, judging};
 pub use preset::{Preset, presets};
 pub use settings::{SETTINGS, Setting, Takes};
 
@@ -116,15 +118,24 @@ impl Mistake {
         Self { origin, message: message.into(), help: None }
     }
 
+    /// What the command line's own parser says, which names the flag itself.
+    #[must_use]
+    pub fn said_by_command_line(message: impl Into<String>) -> Self {
+        Self::new(Origin::Nowhere, message)
+    }
+
     fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 }
 
+/// Flags of the command line, by name, in order; switches have the value `true`.
+pub type Flags = Vec<(&'static str, String)>;
+
 /// What the world outside says: injected, so that tests need not set the environment of their process.
 pub struct Outside<'a> {
-    /// The flags of the command line, by name, in order; switches have the value `true`.
-    pub flags: Vec<(&'static str, String)>,
+    /// The flags of the command line.
+    pub flags: Flags,
     /// The environment.
     pub variables: Vec<(OsString, OsString)>,
     /// Reads the configuration file.
@@ -146,7 +157,16 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     let variables = layer::of_variables(&outside.variables, flags.says("config"), &mut warnings, &mut mistakes);
     let command = layer::Layers(vec![flags, variables]);
     let gates = match command.text("config") {
-        Some(path) => file_gates(Path::new(&path.value), &path.origin, outside, &mut mistakes),
+        Some(path) => match file(Path::new(&path.value), &path.origin, outside, &mut mistakes).gates {
+            gates if gates.is_empty() && mistakes.is_empty() => {
+                mistakes.push(
+                    Mistake::new(path.origin.clone(), "there is no gate in it")
+                        .help("`rules` are for `reload-gate check`"),
+                );
+                gates
+            }
+            gates => gates,
+        },
         None => vec![layer::Layer::default()],
     };
     if gates.len() > 1 {
@@ -212,15 +232,15 @@ fn in_order(mistakes: Vec<Mistake>) -> Vec<Mistake> {
     once
 }
 
-/// The gates that the configuration file describes.
-fn file_gates(path: &Path, origin: &Origin, outside: &Outside<'_>, mistakes: &mut Vec<Mistake>) -> Vec<layer::Layer> {
+/// What the configuration file describes.
+fn file(path: &Path, origin: &Origin, outside: &Outside<'_>, mistakes: &mut Vec<Mistake>) -> layer::File {
     match (outside.read)(&outside.directory.join(path)) {
         Ok(text) => layer::of_file(path, &text, mistakes),
         Err(error) => {
             let message = format!("cannot read `{}`: {error}", path.display());
             let help = "it must be there when the gate starts, and readable for the gate's user";
             mistakes.push(Mistake::new(origin.clone(), message).help(help));
-            Vec::new()
+            layer::File::default()
         }
     }
 }

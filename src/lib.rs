@@ -32,7 +32,9 @@ pub mod redact;
 
 pub mod report;
 
-// What `check` says.
+// The same judgement where nothing runs.
+pub mod check;
+pub mod manifest;
 pub mod render;
 
 // The mind and the hands.

@@ -61,6 +61,8 @@ pub struct Plan {
     pub main: Main,
     /// Whether to judge here when there is no target; if not, the target is waited for.
     pub without_target: bool,
+    /// Whether a bundled validator judges where a program is not installed that it can stand in for.
+    pub fallback: bool,
 }
 
 /// One validator.
@@ -91,6 +93,15 @@ impl Validator {
         }
     }
 
+    /// What it is called in a report.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::Builtin(_) => self.label(),
+            Self::Command(check) => check.name.clone(),
+        }
+    }
+
     /// A short name that tells nothing of a command's arguments.
     #[must_use]
     pub fn label(&self) -> String {
@@ -102,6 +113,21 @@ impl Validator {
             }
         }
     }
+}
+
+/// What a plan is asked about at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A configuration of the program of that preset.
+    Program(&'static str),
+    /// Each file alone.
+    Each,
+    /// Each file, with what lies beside it.
+    Main,
+    /// All files.
+    Together,
+    /// All files that are meant, and no others.
+    These,
 }
 
 /// The file that a program is told to read.
@@ -116,6 +142,38 @@ pub enum Main {
 }
 
 impl Plan {
+    /// What it is to be asked about at once.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let says = |check: &Check, what: &str| check.command.iter().any(|word| word.contains(what));
+        match self.validators.first() {
+            Some(Validator::Builtin(builtin)) => builtin.scope(),
+            Some(Validator::Command(Check { otherwise: Some(otherwise), .. })) => otherwise.scope(),
+            Some(Validator::Command(check))
+                if self.main == Main::Only && says(check, "{config}") && !says(check, "{dir}") =>
+            {
+                Scope::Main
+            }
+            _ => Scope::Together,
+        }
+    }
+
+    /// Whether it asks programs, which read files and not values.
+    #[must_use]
+    pub fn asks_programs(&self) -> bool {
+        self.validators.iter().any(|validator| matches!(validator, Validator::Command(_)))
+    }
+
+    /// The same plan without the programs that a bundled validator can stand in for.
+    #[must_use]
+    pub fn bundled(self) -> Self {
+        let bundled = |validator| match validator {
+            Validator::Command(Check { otherwise: Some(otherwise), .. }) => Validator::Builtin(otherwise),
+            validator => validator,
+        };
+        Self { validators: self.validators.into_iter().map(bundled).collect(), ..self }
+    }
+
     /// Judges `tree`, which lies where `layout` says, for the program that `selector` finds.
     ///
     /// # Errors
@@ -129,8 +187,8 @@ impl Plan {
         judgement.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
         if judgement.verdict() == Verdict::Accepted && !self.validators.is_empty() {
             let place = place::find(self.root, selector, self.without_target)?;
-            let (root, timeout) = (self.root, self.timeout);
-            let case = Case { tree, layout, place: &place, root, main: &main, timeout };
+            let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
+            let case = Case { tree, layout, place: &place, root, main: &main, timeout, fallback };
             judgement.by = Some(self.ask(&case, &mut judgement).await);
         }
         judgement.duration = started.elapsed();
@@ -188,6 +246,8 @@ struct Case<'a> {
     /// The file to begin with, by its name in the tree.
     main: &'a Result<PathBuf, Box<Finding>>,
     timeout: Duration,
+    /// Whether a bundled validator judges where a program is not installed.
+    fallback: bool,
 }
 
 impl Case<'_> {

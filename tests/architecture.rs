@@ -27,6 +27,9 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("redact", &[]),
     ("report", &["tree", "watch"]),
     ("render", &["report"]),
+    // The same judgement where nothing runs: it never knows `watch`, `publish`, `reload` and `verify`.
+    ("manifest", &[]),
+    ("check", &["config", "manifest", "redact", "render", "target", "tree", "validate"]),
     // The doors to the system.
     ("exec", &["proc"]),
     ("http", &[]),
@@ -37,11 +40,11 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("status", &["exit", "http", "report"]),
     ("supervise", &["exit", "config", "report", "run", "serve"]),
     ("exit", &[]),
-    ("cli", &["exit", "config", "exec", "proc", "status", "supervise"]),
+    ("cli", &["check", "exit", "config", "exec", "proc", "render", "status", "supervise"]),
 ];
 
 /// Modules which do no IO and read no clock.
-const PURE: [&str; 6] = ["gate", "settle", "tree", "config", "redact", "render"];
+const PURE: [&str; 7] = ["gate", "settle", "tree", "config", "manifest", "redact", "render"];
 
 /// What no pure module says.
 const IMPURE: [&str; 8] =

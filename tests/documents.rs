@@ -69,7 +69,7 @@ fn every_event_is_documented() {
 
 #[test]
 fn every_flag_in_the_pages_exists() {
-    let help = ["run", "status"].map(|command| {
+    let help = ["run", "check", "status"].map(|command| {
         let output = gate_command().args([command, "--help"]).output().expect("it starts");
         String::from_utf8(output.stdout).expect("it is UTF-8")
     });

@@ -11,6 +11,8 @@ mod support;
 mod architecture;
 /// The bundled nginx checker at the gate of a real nginx.
 mod bundled;
+/// The same judgement in CI.
+mod check;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The pages agree with the program.

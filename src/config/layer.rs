@@ -181,46 +181,79 @@ fn take_legacy(variables: &[(OsString, OsString)], layer: &mut Layer) {
     }
 }
 
-/// The gates that a configuration file describes.
-pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> Vec<Layer> {
+/// What a configuration file describes.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// The gates.
+    pub(super) gates: Vec<Layer>,
+    /// The rules by which `check` finds who judges: what the names of files look like, and what is said of those.
+    pub(super) rules: Vec<(Vec<Said>, Layer)>,
+}
+
+/// Reads a configuration file.
+pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> File {
     let origin = |line, column| Origin::File(path.to_path_buf(), line, column);
     let at = |node: &Node| origin(node.line, node.column);
     let root = match yaml::parse(text) {
         Ok(Some(Node { value: Value::Map(entries), .. })) => entries,
         Ok(_) => {
             mistakes.push(Mistake::new(origin(1, 1), "a mapping with the key `gates` is wanted").help(SHAPE));
-            return Vec::new();
+            return File::default();
         }
         Err(broken) => {
             mistakes.push(Mistake::new(origin(broken.line, broken.column), broken.message));
-            return Vec::new();
+            return File::default();
         }
     };
-    let mut gates = Vec::new();
+    let (mut gates, mut rules) = (Vec::new(), Vec::new());
     for (key, value) in root {
         match (&key.value, value.value) {
             (Value::Text(name), Value::List(items)) if name == "gates" => gates.extend(items),
-            (Value::Text(name), _) if name == "gates" => {
-                mistakes.push(Mistake::new(at(&key), "`gates` is a list").help(SHAPE));
+            (Value::Text(name), Value::List(items)) if name == "rules" => rules.extend(items),
+            (Value::Text(name), _) if ["gates", "rules"].contains(&name.as_str()) => {
+                mistakes.push(Mistake::new(at(&key), format!("`{name}` is a list")).help(SHAPE));
             }
             (Value::Text(name), _) => {
-                let meant = suggestion(name, ["gates"]);
+                let meant = suggestion(name, ["gates", "rules"]);
                 mistakes.push(Mistake::new(at(&key), format!("unknown key `{name}`{meant}")).help(SHAPE));
             }
             _ => mistakes.push(Mistake::new(at(&key), "a key is a word").help(SHAPE)),
         }
     }
-    if gates.is_empty() && mistakes.is_empty() {
+    if gates.is_empty() && rules.is_empty() && mistakes.is_empty() {
         mistakes.push(Mistake::new(origin(1, 1), "there is no gate in it").help(SHAPE));
     }
-    let of_gate = |gate: Node| {
+    let of_gate = |gate: Node, mistakes: &mut Vec<Mistake>| {
         let begins = Some(at(&gate));
         Layer { begins, ..of_node(gate, &mut |_| false, &origin, mistakes) }
     };
-    gates.into_iter().map(of_gate).collect()
+    File {
+        gates: gates.into_iter().map(|gate| of_gate(gate, mistakes)).collect(),
+        rules: rules.into_iter().map(|node| rule(node, &origin, mistakes)).collect(),
+    }
 }
 
 const SHAPE: &str = "a configuration file looks like `gates: [{app: nginx, watch: /etc/nginx}]`";
+
+/// A rule: the key `files`, and settings.
+fn rule(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> (Vec<Said>, Layer) {
+    let begins = origin(node.line, node.column);
+    let (mut files, mut wrong) = (Vec::new(), Vec::new());
+    let mut own = |(key, value): &(Node, Node)| {
+        let is_files = matches!(&key.value, Value::Text(name) if name == "files");
+        if is_files {
+            files = texts(value.clone(), Takes::Many("GLOB"), "files", origin, &mut wrong);
+        }
+        is_files
+    };
+    let layer = of_node(node, &mut own, origin, mistakes);
+    mistakes.extend(wrong);
+    if files.is_empty() {
+        let help = "say which files it is about: `files: ['*.rules', 'conf.d/**']`";
+        mistakes.push(Mistake::new(begins.clone(), "this rule has no `files`").help(help));
+    }
+    (files, Layer { begins: Some(begins), ..layer })
+}
 
 /// What a mapping says, with `extra` keys left to the caller.
 pub(super) fn of_node(

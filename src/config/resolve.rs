@@ -10,7 +10,7 @@ use reload_gate_nginx::Version;
 
 use super::layer::{Layers, RawCheck, Said, Words};
 use super::preset::{Preset, presets};
-use super::{GateConfig, Mistake, Origin, nearest, suggestion};
+use super::{GateConfig, Judge, Mistake, Origin, nearest, suggestion};
 use crate::gate::Policy;
 use crate::publish::{Publication, Volume};
 use crate::redact::Scope;
@@ -44,19 +44,12 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     let selector = selector(&layers, preset.as_ref(), directory, mistakes);
     let means = means(&layers, &selector, observe, mistakes);
     let demand = demand(&layers, preset.as_ref(), &selector, mistakes);
-    let plan = Plan {
-        validators: validators(&layers, mistakes),
-        // What is staged lies in the gate's own root.
-        root: match root(&layers, mistakes) {
-            RootChoice::Auto if stage.is_some() => RootChoice::Local,
-            root => root,
-        },
-        required: layers.list("require").iter().map(|said| PathBuf::from(&said.value)).collect(),
-        timeout: positive(&layers, "timeout", Duration::from_secs(30), mistakes),
-        main: main(&layers, preset.as_ref(), &sources),
-        // An application that starts only when something is published cannot be waited for before.
-        without_target: once || publication.is_some(),
-    };
+    // An application that starts only when something is published cannot be waited for before.
+    let without_target = once || publication.is_some();
+    let plan = Plan { without_target, ..plan(&layers, main(&layers, preset.as_ref(), &sources), mistakes) };
+    // What is staged lies in the gate's own root.
+    let root = if stage.is_some() && plan.root == RootChoice::Auto { RootChoice::Local } else { plan.root };
+    let plan = Plan { root, ..plan };
     let policy = Policy {
         publish: publication.is_some(),
         fail_on_empty: fail_on_empty(&layers, mistakes),
@@ -89,6 +82,28 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     })
 }
 
+/// Who judges by what `layers` say, and what is known of the program whose configuration it is; `None` where something is wrong.
+pub(super) fn judge(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Judge> {
+    let before = mistakes.len();
+    let preset = preset(layers, mistakes);
+    let mut layers = layers.clone();
+    layers.0.extend(preset.iter().map(|preset| preset.layer.clone()));
+    let plan = plan(&layers, main(&layers, preset.as_ref(), &[]), mistakes);
+    (mistakes.len() == before).then_some(Judge { preset, plan })
+}
+
+fn plan(layers: &Layers, main: Main, mistakes: Mistakes<'_>) -> Plan {
+    Plan {
+        validators: validators(layers, mistakes),
+        root: root(layers, mistakes),
+        required: layers.list("require").iter().map(|said| PathBuf::from(&said.value)).collect(),
+        timeout: positive(layers, "timeout", Duration::from_secs(30), mistakes),
+        main,
+        without_target: false,
+        fallback: false,
+    }
+}
+
 /// Two gates of one name could not be told apart in any event.
 pub(super) fn distinct_names(gates: &[(Origin, GateConfig)], mistakes: Mistakes<'_>) {
     for (index, (origin, gate)) in gates.iter().enumerate() {
@@ -106,8 +121,9 @@ fn preset(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Preset> {
         // A process that is a preset's implies it: whoever signals nginx wants its configuration judged.
         let process = layers.text("process")?;
         return all
-            .into_iter()
-            .find(|preset| preset.layer.text("process").is_some_and(|said| said.value == process.value));
+            .iter()
+            .find(|preset| preset.layer.text("process").is_some_and(|said| said.value == process.value))
+            .cloned();
     };
     if app.value == "none" {
         return None;

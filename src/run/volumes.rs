@@ -47,7 +47,7 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Layo
             blocking(stage, move |stage| stage.publish(&stage.stage(&tree)?)).await?;
             let part = |(volume, prefix): (&Volume, &Path)| {
                 let path = volume.path().to_path_buf();
-                Part { prefix: prefix.into(), here: path.clone(), there: path, live: None }
+                Part { prefix: prefix.into(), here: path.clone(), there: path, live: None, whole: true }
             };
             Ok(Layout(stage.volumes().map(part).collect()))
         }
@@ -60,6 +60,7 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Layo
                 here: volume.path_of(generation),
                 there: mount.join(generation.name()),
                 live: Some(mount.clone()),
+                whole: true,
             };
             Ok(Layout(volumes.map(part).collect()))
         }

@@ -11,7 +11,7 @@ use reload_gate_nginx::{Build, Options, Version};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::{Case, Layout, RootChoice};
+use super::{Case, Layout, RootChoice, Scope};
 use crate::tree::Tree;
 
 const NOT_READ: Code = Code::new("not-read");
@@ -37,6 +37,13 @@ impl Builtin {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Nginx(_) => "the bundled nginx checker",
+        }
+    }
+
+    /// What it judges at once.
+    pub(super) fn scope(&self) -> Scope {
+        match self {
+            Self::Nginx(_) => Scope::Program("nginx"),
         }
     }
 
@@ -131,15 +138,15 @@ impl Files for View<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
         if let Some(name) = self.layout.name_of(Path::new(path)) {
             self.read.set(true);
-            let inside = |(other, _): (&PathBuf, _)| other.starts_with(&name);
-            let absent = || {
-                if self.tree.range(name.clone()..).next().is_some_and(inside) {
-                    Absent::Directory
-                } else {
-                    Absent::Missing
-                }
-            };
-            return self.tree.get(&name).map(|content| Cow::Borrowed(content.as_slice())).ok_or_else(absent);
+            if let Some(content) = self.tree.get(&name) {
+                return Ok(Cow::Borrowed(content.as_slice()));
+            }
+            if self.tree.range(name.clone()..).next().is_some_and(|(other, _)| other.starts_with(&name)) {
+                return Err(Absent::Directory);
+            }
+            if self.layout.is_whole(Path::new(path)) {
+                return Err(Absent::Missing);
+            }
         }
         let file = self.open(path, OFlags::RDONLY)?;
         let stat = rustix::fs::fstat(&file).map_err(|_| Absent::Unknown)?;
@@ -158,7 +165,10 @@ impl Files for View<'_> {
         if let Some(name) = self.layout.name_of(Path::new(directory)) {
             let files = self.tree.keys().filter(|file| file.parent() == Some(&name));
             let paths = files.map(|file| Cow::Owned(self.layout.shown(file).to_string_lossy().into_owned()));
-            return Ok(paths.collect());
+            let paths: Vec<_> = paths.collect();
+            if !paths.is_empty() || self.layout.is_whole(Path::new(directory)) {
+                return Ok(paths);
+            }
         }
         let unknown = |_| Absent::Unknown;
         let opened = self.open(directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
@@ -189,7 +199,8 @@ mod tests {
         std::os::unix::fs::symlink("/usr/share/mime.types", root.path().join("usr/share/link")).expect("there is room");
         let tree: Tree = [("nginx.conf".into(), b"candidate".to_vec()), ("conf.d/a.conf".into(), b"a".to_vec())].into();
         let there = PathBuf::from("/etc/nginx");
-        let layout = Layout(vec![Part { prefix: PathBuf::new(), here: "/watched".into(), there, live: None }]);
+        let layout =
+            Layout(vec![Part { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
         let view = View { tree: &tree, layout: &layout, beyond: Some(beyond), read: Cell::new(false) };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));

@@ -255,7 +255,7 @@ fn titled(place: &Place, title: &str) -> Finding {
 /// Whether a command could not run since the gate may not do what the target may, or since there is no target yet in whose root
 /// it would be.
 pub(super) fn is_kept_out(findings: &[Finding], case: &Case<'_>) -> bool {
-    let no_target = case.root == RootChoice::Auto && case.place.target.is_none();
+    let no_target = case.fallback || (case.root == RootChoice::Auto && case.place.target.is_none());
     let elsewhere = |code| code == ROOT_NOT_ENTERED || code == super::layout::LEADS_TO_LIVE;
     findings.iter().any(|finding| elsewhere(finding.code) || (no_target && finding.code == CHECKER_MISSING))
 }

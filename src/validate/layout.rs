@@ -21,6 +21,8 @@ pub struct Part {
     /// Where the application sees what is live instead, if this part is a candidate that lies beside it: the paths of its
     /// command line lead there.
     pub live: Option<PathBuf>,
+    /// Whether it hides all that would be there otherwise: what is not in the tree then does not exist.
+    pub whole: bool,
 }
 
 /// Where all parts of a tree lie.
@@ -38,6 +40,7 @@ impl Layout {
                 here: source.path.clone(),
                 there: source.mount.clone(),
                 live: None,
+                whole: true,
             };
             return Self(sources.iter().map(part).collect());
         };
@@ -45,10 +48,12 @@ impl Layout {
         let part = match (source.path.parent(), source.mount.parent(), source.path.file_name()) {
             // It stands for the files beside it, though it may be gone itself.
             (Some(here), Some(there), _) if source.whole_volume && !source.path.is_dir() => {
-                Part { prefix: PathBuf::new(), here: here.into(), there: there.into(), live: None }
+                Part { prefix: PathBuf::new(), here: here.into(), there: there.into(), live: None, whole: true }
             }
-            (_, _, Some(name)) if source.path.is_file() => Part { prefix: name.into(), here, there, live: None },
-            _ => Part { prefix: PathBuf::new(), here, there, live: None },
+            (_, _, Some(name)) if source.path.is_file() => {
+                Part { prefix: name.into(), here, there, live: None, whole: true }
+            }
+            _ => Part { prefix: PathBuf::new(), here, there, live: None, whole: true },
         };
         Self(vec![part])
     }
@@ -83,6 +88,14 @@ impl Layout {
             Some(if rest.as_os_str().is_empty() { part.prefix.clone() } else { part.prefix.join(rest) })
         };
         self.0.iter().filter_map(inside).max_by_key(|name| name.components().count())
+    }
+
+    /// Whether the tree says all of what the application will find at `path`.
+    pub(super) fn is_whole(&self, path: &Path) -> bool {
+        let there = |part: &&Part| path.starts_with(part.live.as_ref().unwrap_or(&part.there));
+        // The deepest one lies on top.
+        let over = self.0.iter().filter(there).max_by_key(|part| part.there.components().count());
+        over.is_some_and(|part| part.whole)
     }
 
     /// Whether it is a candidate that lies beside what is live.
@@ -157,7 +170,8 @@ mod tests {
     #[test]
     fn paths_of_a_command_line_lead_to_the_candidate() {
         let live = Some(PathBuf::from("/etc/app"));
-        let part = Part { prefix: PathBuf::new(), here: "/gate/new".into(), there: "/etc/app/new".into(), live };
+        let part =
+            Part { prefix: PathBuf::new(), here: "/gate/new".into(), there: "/etc/app/new".into(), live, whole: true };
         let tree: Tree = ["app.cfg", "conf.d/a.cfg"].map(|name| (name.into(), Vec::new())).into();
         for (word, cwd, expected) in [
             ("/etc/app/app.cfg", "/", "/etc/app/new/app.cfg"),

@@ -56,6 +56,7 @@ fn plan(checks: Vec<Check>) -> Plan {
         timeout,
         main: Main::Only,
         without_target: true,
+        fallback: false,
     }
 }
 

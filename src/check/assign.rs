@@ -1,0 +1,225 @@
+//! Who judges what: trees of files are given to judges, by what is said of them or by what the files are called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use reload_gate_contract::{Code, Finding, Place};
+
+use super::program::{self, Beginning};
+use super::store::{Entry, Store};
+use super::trees::{Kind, Tree, Trees};
+use crate::config::{GateConfig, Judge, Judging, Mistake, presets};
+use crate::manifest::{Annotated, Mounted};
+use crate::render::Subject;
+use crate::validate::{Main, Plan, Scope};
+
+const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
+
+/// The value of the annotation by which nobody is to judge.
+const NOBODY: &str = "none";
+
+/// One judgement to be made.
+pub(super) struct Task {
+    /// What is judged.
+    pub(super) subject: Subject,
+    /// By whom, and with which file it begins.
+    pub(super) judge: Judge,
+    /// Why by that one.
+    pub(super) reason: String,
+    /// The files as the program would see them.
+    pub(super) tree: Mounted<Entry>,
+    /// What stands for a file to begin with that is not given, and where.
+    pub(super) around: Option<(PathBuf, String)>,
+}
+
+/// Who judges what.
+#[derive(Default)]
+pub(super) struct Assigned {
+    pub(super) tasks: Vec<Task>,
+    /// What is wrong with what is said of who judges.
+    pub(super) mistakes: Vec<(Subject, Finding)>,
+    /// What nobody is asked about.
+    pub(super) open: BTreeSet<Entry>,
+}
+
+/// Gives the trees to judges.
+pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assigned {
+    let assigned = Assigned { mistakes: trees.mistakes, ..Assigned::default() };
+    let named = presets().iter().filter_map(|preset| judging.judge_called(preset.name).ok());
+    let mut judges =
+        Judges { store, judging, named: named.collect(), called: BTreeMap::new(), assigned, taken: BTreeSet::new() };
+    for (tree, gate) in trees.gated {
+        let reason = format!("the settings of {}", tree.owner.as_deref().unwrap_or("a sidecar"));
+        judges.give(&tree, &of_gate(gate), &reason, &tree.wanted, true);
+    }
+    for tree in &trees.trees {
+        judges.tree(tree);
+    }
+    let Judges { mut assigned, taken, .. } = judges;
+    assigned.open.retain(|entry| !taken.contains(entry));
+    assigned
+}
+
+struct Judges<'a> {
+    store: &'a Store<'a>,
+    judging: &'a Judging,
+    /// The judges of all presets.
+    named: Vec<Judge>,
+    /// Judges that were asked for by name.
+    called: BTreeMap<String, Result<Judge, Mistake>>,
+    assigned: Assigned,
+    /// What somebody is asked about, or nobody is to be.
+    taken: BTreeSet<Entry>,
+}
+
+impl Judges<'_> {
+    fn tree(&mut self, tree: &Tree) {
+        let mut open: BTreeSet<Entry> = tree.wanted.difference(&self.taken).cloned().collect();
+        if let Some(given) = &self.judging.given {
+            let given = given.clone();
+            self.give(tree, &given, "the command line says so", &open, true);
+        } else {
+            self.by_gates(tree, &mut open);
+            self.by_rules(tree, &mut open);
+            self.by_annotation(tree, &mut open);
+            self.by_name(tree, &mut open);
+        }
+        self.assigned.open.extend(tree.wanted.iter().cloned());
+    }
+
+    /// The gates of the configuration file judge what lies where they watch; the only one judges whatever has no such place.
+    fn by_gates(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+        let judging = self.judging;
+        for gate in &judging.gates {
+            let anywhere = judging.gates.len() == 1 && tree.kind != Kind::Container;
+            let is_watched = |path: &Path| gate.sources.iter().any(|source| path.starts_with(&source.mount));
+            let watched = select(tree, open, |path, _| anywhere || is_watched(path));
+            let reason = format!("the gate `{}` of the configuration file", gate.name);
+            self.take(tree, &of_gate(gate.clone()), &reason, &watched, open);
+        }
+    }
+
+    fn by_rules(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+        let judging = self.judging;
+        for (index, rule) in judging.rules.iter().enumerate() {
+            let fits = |path: &Path| rule.files.iter().any(|glob| glob.is_match(path));
+            let fitting = select(tree, open, |path, entry| match entry {
+                Entry::Key { key, .. } => fits(Path::new(key)) || fits(path),
+                Entry::File(file) => fits(file),
+                Entry::Input(_) => false,
+            });
+            let reason = format!("rule {} of the configuration file", index + 1);
+            self.take(tree, &rule.judge, &reason, &fitting, open);
+        }
+    }
+
+    /// What an object's annotation says holds for its entries; what a pod's says, for what its containers mount.
+    fn by_annotation(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+        let mut said: BTreeMap<String, (Place, BTreeSet<Entry>)> = BTreeMap::new();
+        for entry in open.iter() {
+            if let Some((annotated, place)) = self.annotation(tree, entry) {
+                said.entry(annotated.value).or_insert_with(|| (place, BTreeSet::new())).1.insert(entry.clone());
+            }
+        }
+        for (name, (place, entries)) in said {
+            match self.called(&name) {
+                Ok(judge) => self.take(tree, &judge, "an annotation says so", &entries, open),
+                Err(_) if name == NOBODY => {
+                    open.retain(|entry| !entries.contains(entry));
+                }
+                Err(mistake) => {
+                    open.retain(|entry| !entries.contains(entry));
+                    let finding = Finding::error(UNKNOWN_VALIDATOR, mistake.message).at(place);
+                    let finding = Finding { help: mistake.help, ..finding };
+                    let subjects = entries.first().map(|entry| self.store.subject(entry));
+                    let known = self.assigned.mistakes.iter().any(|(_, other)| *other == finding);
+                    self.assigned.mistakes.extend(subjects.filter(|_| !known).map(|subject| (subject, finding)));
+                }
+            }
+        }
+    }
+
+    fn annotation(&self, tree: &Tree, entry: &Entry) -> Option<(Annotated, Place)> {
+        self.store.annotation(entry).or_else(|| tree.annotated.clone())
+    }
+
+    fn by_name(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+        for judge in self.named.clone() {
+            let name = judge.preset.as_ref().map_or("", |preset| preset.name);
+            let reason = format!("it is called, or lies, as configuration of {name} does");
+            let taken = self.give(tree, &judge, &reason, open, false);
+            open.retain(|entry| !taken.contains(entry));
+        }
+        for (name, entries) in program::known_by_ending(tree, open) {
+            if let Ok(judge) = self.called(name) {
+                self.take(tree, &judge, "its name says so", &entries, open);
+            }
+        }
+    }
+
+    fn called(&mut self, name: &str) -> Result<Judge, Mistake> {
+        let judging = self.judging;
+        self.called.entry(name.to_owned()).or_insert_with(|| judging.judge_called(name)).clone()
+    }
+
+    /// Gives entries to a judge, so that nobody else is asked about them.
+    fn take(
+        &mut self,
+        tree: &Tree,
+        judge: &Judge,
+        reason: &str,
+        entries: &BTreeSet<Entry>,
+        open: &mut BTreeSet<Entry>,
+    ) {
+        if !entries.is_empty() {
+            self.give(tree, judge, reason, entries, true);
+            open.retain(|entry| !entries.contains(entry));
+        }
+    }
+
+    /// Makes the judgements that a judge is asked for about `entries`, and says which of them it takes. If it is not `meant`, only
+    /// what is called as its configuration is.
+    fn give(
+        &mut self,
+        tree: &Tree,
+        judge: &Judge,
+        reason: &str,
+        entries: &BTreeSet<Entry>,
+        meant: bool,
+    ) -> BTreeSet<Entry> {
+        let mut taken = BTreeSet::new();
+        let beginnings = match (&judge.preset, judge.plan.scope()) {
+            (Some(preset), _) => program::beginnings(preset, &judge.plan.main, tree, entries, self.store, meant),
+            (None, Scope::Program(app)) => {
+                let preset = presets().iter().find(|preset| preset.name == app);
+                let begin = |preset| program::beginnings(preset, &judge.plan.main, tree, entries, self.store, meant);
+                preset.map(begin).unwrap_or_default()
+            }
+            (None, Scope::Each) => entries.iter().filter_map(|entry| program::alone(tree, entry)).collect(),
+            (None, Scope::Main) => entries.iter().filter_map(|entry| program::with(tree, entry)).collect(),
+            (None, Scope::Together) => program::together(&tree.mounted, entries),
+            (None, Scope::These) => program::these(tree, entries),
+        };
+        for Beginning { main, subject, tree, around, takes } in beginnings {
+            taken.extend(takes);
+            let plan = judge.plan.clone();
+            let main = main.map_or_else(|| plan.main.clone(), Main::Given);
+            let judge = Judge { plan: Plan { main, ..plan }, ..judge.clone() };
+            let (subject, reason) = (self.store.subject(&subject), reason.to_owned());
+            self.assigned.tasks.push(Task { subject, judge, reason, tree, around });
+        }
+        self.taken.extend(taken.iter().cloned());
+        taken
+    }
+}
+
+/// Whoever judges for a gate.
+fn of_gate(gate: GateConfig) -> Judge {
+    Judge { preset: None, plan: gate.plan }
+}
+
+/// Those of `open` that fit.
+fn select(tree: &Tree, open: &BTreeSet<Entry>, fits: impl Fn(&Path, &Entry) -> bool) -> BTreeSet<Entry> {
+    let files = tree.mounted.files.iter().filter(|(path, entry)| open.contains(entry) && fits(path, entry));
+    files.map(|(_, entry)| entry.clone()).collect()
+}

@@ -1,0 +1,198 @@
+//! With which file a judgement begins, and what lies around it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::store::{Entry, Store};
+use super::trees::{ANYWHERE, Kind, Tree};
+use crate::config::Preset;
+use crate::manifest::{Mounted, Point};
+use crate::validate::Main;
+
+/// The beginning of one judgement.
+pub(super) struct Beginning {
+    /// The file to begin with, where that is not the plan's to find.
+    pub(super) main: Option<PathBuf>,
+    /// What the judgement is called by.
+    pub(super) subject: Entry,
+    /// The files as the program would see them.
+    pub(super) tree: Mounted<Entry>,
+    /// What stands at a path at which nothing is given.
+    pub(super) around: Option<(PathBuf, String)>,
+    /// What it is about.
+    pub(super) takes: BTreeSet<Entry>,
+}
+
+/// Endings of files, and who judges what ends so.
+const ENDINGS: [(&str, &str); 5] =
+    [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml"), ("ini", "ini")];
+/// A certificate and its key, as Kubernetes names them (`TLSCertKey` and `TLSPrivateKeyKey` of its core API).
+const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
+
+/// The judgements about `entries` that a program's judge is asked for. If they are not `meant` for it, only about what is called, or
+/// lies, as its configuration does.
+pub(super) fn beginnings(
+    preset: &Preset,
+    main: &Main,
+    tree: &Tree,
+    entries: &BTreeSet<Entry>,
+    store: &Store<'_>,
+    meant: bool,
+) -> Vec<Beginning> {
+    let mounted = tree.moved(preset.directory.as_deref().unwrap_or(ANYWHERE));
+    if let Main::Given(main) = main {
+        let files = mounted.files.keys().filter(|path| path.ends_with(main));
+        let nearest = files.min_by_key(|path| path.components().count()).cloned();
+        return match nearest {
+            Some(path) => vec![whole(&mounted, path, entries)],
+            // Of the containers of a pod it is one, and only the plan can say that it is missing.
+            None if tree.kind == Kind::Container => Vec::new(),
+            None => together(&mounted, entries),
+        };
+    }
+    let named: Vec<PathBuf> = named(preset, &mounted, entries);
+    if !named.is_empty() {
+        return named.into_iter().map(|path| whole(&mounted, path, entries)).collect();
+    }
+    let located = located(preset, &mounted, entries);
+    if !located.is_empty() || !meant {
+        return located;
+    }
+    unnamed(preset, tree, &mounted, entries, store)
+}
+
+/// The files that are called as the program's main file is; not those in a directory in, or below which, another is.
+fn named(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<PathBuf> {
+    let is_called =
+        |path: &Path| path.file_name().is_some_and(|name| preset.files.iter().any(|file| name == file.as_str()));
+    let files = mounted.files.iter().filter(|(path, entry)| is_called(path) && entries.contains(entry));
+    let mut found: Vec<PathBuf> = files.map(|(path, _)| path.clone()).collect();
+    found.sort_by_key(|path| path.components().count());
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in found {
+        let is_below = |main: &PathBuf| main.parent().is_some_and(|directory| path.starts_with(directory));
+        if !kept.iter().any(is_below) {
+            kept.push(path);
+        }
+    }
+    kept
+}
+
+/// Parts of a configuration whose main file is in the program's image: they lie where that file includes them.
+fn located(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+    let Some((directory, around)) = preset.directory.as_deref().zip(preset.around.as_ref()) else { return Vec::new() };
+    let mut found = Vec::new();
+    for part in &preset.parts {
+        let Some((place, ending)) = part.split_once('*') else { continue };
+        let place = Path::new(directory).join(place);
+        let is_part = |path: &Path| path.parent() == Some(&place) && path.to_string_lossy().ends_with(ending);
+        let parts = mounted.files.iter().filter(|(path, entry)| is_part(path) && entries.contains(entry));
+        let takes: BTreeSet<Entry> = parts.map(|(_, entry)| entry.clone()).collect();
+        found.extend(takes.first().cloned().map(|subject| {
+            let main = main_file(preset, directory);
+            let around = Some((main.clone(), around.replace("{part}", part)));
+            Beginning { main: Some(main), subject, tree: mounted.clone(), around, takes }
+        }));
+    }
+    found
+}
+
+/// What is meant for the program by somebody's word, though nothing of it is called so: whole configurations, and parts of one.
+fn unnamed(
+    preset: &Preset,
+    tree: &Tree,
+    mounted: &Mounted<Entry>,
+    entries: &BTreeSet<Entry>,
+    store: &Store<'_>,
+) -> Vec<Beginning> {
+    let (Some(whole_pattern), Some(around), [part, ..]) = (&preset.whole, &preset.around, preset.parts.as_slice())
+    else {
+        return together(mounted, entries);
+    };
+    let text = |entry: &Entry| store.content(entry).map(|content| String::from_utf8_lossy(&content.bytes).into_owned());
+    let is_whole = |entry: &Entry| text(entry).is_ok_and(|text| whole_pattern.is_match(&text));
+    let (wholes, parts): (BTreeSet<Entry>, BTreeSet<Entry>) = entries.iter().cloned().partition(is_whole);
+    let path = |entry: &Entry| mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path.clone());
+    let mut found: Vec<_> = wholes.iter().filter_map(path).map(|path| whole(mounted, path, &wholes)).collect();
+    let directory = preset.directory.as_deref().unwrap_or(ANYWHERE);
+    if let Some(subject) = parts.first().cloned().filter(|_| tree.kind != Kind::Container) {
+        let place = Path::new(directory).join(part.split('*').next().unwrap_or_default());
+        let moved = |entry: &Entry| Some((place.join(path(entry)?.file_name()?), entry.clone()));
+        let mut tree = mounted.clone();
+        tree.files = parts.iter().filter_map(moved).collect();
+        let main = main_file(preset, directory);
+        let around = Some((main.clone(), around.replace("{part}", &format!("{}*", place.display()))));
+        found.push(Beginning { main: Some(main), subject, tree, around, takes: parts });
+    }
+    found
+}
+
+fn main_file(preset: &Preset, directory: &str) -> PathBuf {
+    Path::new(directory).join(preset.files.first().map_or("main", String::as_str))
+}
+
+/// A configuration that begins with the file at `main`.
+fn whole(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> Beginning {
+    let directory = main.parent().unwrap_or(&main);
+    let below = mounted.files.iter().filter(|(path, entry)| {
+        entries.contains(entry) && (path.starts_with(directory) && ending(path).is_none() || **path == main)
+    });
+    let takes = below.map(|(_, entry)| entry.clone()).collect();
+    let subject = mounted.files[&main].clone();
+    Beginning { main: Some(main), subject, tree: mounted.clone(), around: None, takes }
+}
+
+/// One file, and nothing else.
+pub(super) fn alone(tree: &Tree, entry: &Entry) -> Option<Beginning> {
+    let beginning = with(tree, entry)?;
+    let files = [(beginning.main.clone()?, entry.clone())].into();
+    let points = vec![Point { path: beginning.main.clone()?, known: false }];
+    Some(Beginning { tree: Mounted { files, points }, ..beginning })
+}
+
+/// One file to begin with, and what lies beside it.
+pub(super) fn with(tree: &Tree, entry: &Entry) -> Option<Beginning> {
+    let path = tree.path(entry)?.to_owned();
+    let (subject, takes) = (entry.clone(), [entry.clone()].into());
+    Some(Beginning { main: Some(path), subject, tree: tree.mounted.clone(), around: None, takes })
+}
+
+/// All of a tree; with which file to begin is for the plan to say.
+pub(super) fn together(mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+    let begin = |subject: &Entry| {
+        let (tree, takes) = (mounted.clone(), entries.clone());
+        Beginning { main: None, subject: subject.clone(), tree, around: None, takes }
+    };
+    entries.first().map(begin).into_iter().collect()
+}
+
+/// These files, and nothing else.
+pub(super) fn these(tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+    let mut mounted = tree.mounted.clone();
+    mounted.files.retain(|_, entry| entries.contains(entry));
+    together(&mounted, entries)
+}
+
+/// What is known by its ending, or as a certificate and its key, and who judges it.
+pub(super) fn known_by_ending(tree: &Tree, open: &BTreeSet<Entry>) -> Vec<(&'static str, BTreeSet<Entry>)> {
+    let mut known: Vec<(&str, BTreeSet<Entry>)> = Vec::new();
+    let mut endings: BTreeMap<&str, BTreeSet<Entry>> = BTreeMap::new();
+    for (path, entry) in tree.mounted.files.iter().filter(|(_, entry)| open.contains(entry)) {
+        let key = path.with_file_name(PAIR[1]);
+        match tree.mounted.files.get(&key).filter(|_| path.ends_with(PAIR[0])) {
+            Some(key) => known.push(("tls", [entry.clone(), key.clone()].into())),
+            None => {
+                if let Some(judge) = ending(path) {
+                    endings.entry(judge).or_default().insert(entry.clone());
+                }
+            }
+        }
+    }
+    known.extend(endings);
+    known
+}
+
+fn ending(path: &Path) -> Option<&'static str> {
+    let ending = path.extension()?;
+    ENDINGS.iter().find(|(known, _)| ending == *known).map(|(_, judge)| *judge)
+}

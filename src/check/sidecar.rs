@@ -1,0 +1,128 @@
+//! The settings of a reload-gate that is found in a pod: what it will judge there, and how. Pure but for what it reads of the store.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use super::Words;
+use super::store::{Entry, Store};
+use crate::config::{self, GateConfig, Mistake, Outside};
+use crate::manifest::{Container, EnvValue, Mounted, Pod};
+
+/// What the program and its image are called.
+const NAME: &str = "reload-gate";
+
+/// Whether this container is a reload-gate: by what it executes, or by its image.
+pub(super) fn is_sidecar(container: &Container) -> bool {
+    let image = container.image.rsplit('/').next().unwrap_or_default();
+    let image = image.split(['@', ':']).next().unwrap_or_default();
+    match container.command.first() {
+        Some(program) => Path::new(program).file_name().is_some_and(|name| name == NAME),
+        None => image == NAME,
+    }
+}
+
+/// The gates that it will run; none where it runs another command than `run`.
+///
+/// # Errors
+/// What is wrong with its settings, as it would say at its start.
+pub(super) fn gates(
+    pod: &Pod,
+    container: &Container,
+    mounted: &Mounted<Entry>,
+    store: &Store<'_>,
+    words: Words,
+) -> Result<Vec<GateConfig>, Vec<Mistake>> {
+    let variables = variables(pod, container, store);
+    let said: Vec<String> =
+        container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
+    // The image's own command is `run`.
+    let said = if said.is_empty() { vec!["run".to_owned()] } else { said };
+    let Some(flags) = words(&said)? else { return Ok(Vec::new()) };
+    let read = |path: &Path| -> io::Result<String> {
+        let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
+        String::from_utf8(content.bytes).map_err(io::Error::other)
+    };
+    let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let outside = Outside { flags, variables, read: &read, directory: "/".into(), terminal: false };
+    config::load(&outside).map(|config| config.gates)
+}
+
+/// The variables whose values are known here.
+fn variables(pod: &Pod, container: &Container, store: &Store<'_>) -> BTreeMap<String, String> {
+    let namespace = pod.id.namespace.as_deref();
+    let value = |entry: &Entry| String::from_utf8(store.content(entry).ok()?.bytes).ok();
+    let mut variables = BTreeMap::new();
+    for from in &container.env_from {
+        let entries = store.config(from.kind, namespace, &from.name).map(|config| store.entries(config));
+        for (key, entry) in entries.unwrap_or_default() {
+            variables.extend(value(&entry).map(|value| (format!("{}{key}", from.prefix), value)));
+        }
+    }
+    for (name, said) in &container.env {
+        let known = match said {
+            EnvValue::Text(text) => Some(expand(text, &variables)),
+            EnvValue::Key { kind, name, key } => {
+                store.config(kind, namespace, name).and_then(|config| value(&Entry::Key { config, key: key.clone() }))
+            }
+            EnvValue::Unknown => None,
+        };
+        variables.extend(known.map(|value| (name.clone(), value)));
+    }
+    variables
+}
+
+/// A word with the references `$(NAME)` to known variables replaced, as a kubelet does it; `$$(NAME)` is `$(NAME)` as such.
+fn expand(word: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut expanded = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find('$') {
+        expanded += &rest[..at];
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            (expanded, rest) = (expanded + "$", after);
+            continue;
+        }
+        let reference = rest.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        match reference.and_then(|(name, after)| Some((variables.get(name)?, after))) {
+            Some((value, after)) => (expanded, rest) = (expanded + value, after),
+            None => expanded.push('$'),
+        }
+    }
+    expanded + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_replaced_as_a_kubelet_does_it() {
+        let variables = [("A".to_owned(), "1".to_owned())].into();
+        for (word, expected) in [
+            ("$(A)", "1"),
+            ("x$(A)y$(A)", "x1y1"),
+            ("$(B)", "$(B)"),
+            ("$$(A)", "$(A)"),
+            ("$A $", "$A $"),
+            ("$(A", "$(A"),
+        ] {
+            assert_eq!(expand(word, &variables), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_sidecar_is_known_by_its_program_or_image() {
+        let container = |image: &str, command: &[&str]| Container {
+            image: image.to_owned(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            ..Container::default()
+        };
+        assert!(is_sidecar(&container("registry.example:5000/tools/reload-gate:1.2@sha256:00", &[])));
+        assert!(is_sidecar(&container("nginx", &["/gate/reload-gate", "run"])));
+        assert!(!is_sidecar(&container("nginx", &[])));
+        assert!(!is_sidecar(&container("reload-gate", &["/bin/sh"])));
+    }
+}

@@ -1,0 +1,173 @@
+//! Which files belong together: those that a container sees, those of an object that nobody mounts, those of a directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use reload_gate_contract::{Code, Finding, Place};
+
+use super::Words;
+use super::listing::At;
+use super::sidecar;
+use super::store::{Entry, Store};
+use crate::config::GateConfig;
+use crate::manifest::{Annotated, Container, Mounted, Pod, Point};
+use crate::render::Subject;
+
+const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
+
+/// Where the files of an object lie that nobody mounts, unless the program that reads them is known.
+pub(super) const ANYWHERE: &str = "/config";
+
+/// Files that belong together.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    pub(super) kind: Kind,
+    /// Whose files these are, in words, such as `container nginx of Deployment web/app`.
+    pub(super) owner: Option<String>,
+    /// The files, as whoever reads them would see them.
+    pub(super) mounted: Mounted<Entry>,
+    /// Those that are to be judged; the others may be included by them.
+    pub(super) wanted: BTreeSet<Entry>,
+    /// Who judges all of them, by the annotation of a pod, with its place in the input.
+    pub(super) annotated: Option<(Annotated, Place)>,
+}
+
+/// What makes files belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A container mounts them.
+    Container,
+    /// They are of one object.
+    Object,
+    /// They lie in one directory, or come as a stream.
+    Directory,
+}
+
+/// All trees.
+#[derive(Default)]
+pub(super) struct Trees {
+    /// What a reload-gate in a pod will judge, and by which settings.
+    pub(super) gated: Vec<(Tree, GateConfig)>,
+    pub(super) trees: Vec<Tree>,
+    /// What is wrong with the settings of such a reload-gate.
+    pub(super) mistakes: Vec<(Subject, Finding)>,
+}
+
+impl Trees {
+    /// The trees of all that is listed.
+    pub(super) fn of(store: &Store<'_>, words: Words) -> Self {
+        let mut trees = Self::default();
+        for (pod, at) in &store.listing.pods {
+            trees.pod(pod, at, store, words);
+        }
+        let mounted: BTreeSet<usize> = trees.entries().filter_map(Entry::config).collect();
+        let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config));
+        trees.trees.extend(objects.map(|config| object(store.entries(config))));
+        for (root, directory) in &store.listing.directories {
+            let path = |file: &PathBuf| (file.clone(), Entry::File(root.join(file)));
+            let files = directory.files.iter().chain(&directory.beside).map(path).collect();
+            let wanted = directory.files.iter().map(|file| Entry::File(root.join(file))).collect();
+            trees.trees.push(Tree { wanted, ..loose(Kind::Directory, files) });
+        }
+        let nameless = store.listing.nameless.iter();
+        trees.trees.extend(
+            nameless.map(|index| loose(Kind::Directory, [(PathBuf::from("stdin"), Entry::Input(*index))].into())),
+        );
+        trees
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let gated = self.gated.iter().map(|(tree, _)| tree);
+        gated.chain(&self.trees).flat_map(|tree| &tree.wanted)
+    }
+
+    fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>, words: Words) {
+        let namespace = pod.id.namespace.as_deref();
+        let entries = |kind: &str, name: &str| store.config(kind, namespace, name).map(|config| store.entries(config));
+        let see = |container: &Container| Mounted::of(pod, container, &entries);
+        let (gates, programs): (Vec<_>, Vec<_>) = pod.containers.iter().partition(|it| sidecar::is_sidecar(it));
+        let input = &store.listing.inputs[at.input].name;
+        let line = pod.line.saturating_add(at.lines);
+        let programs: Vec<Tree> = programs
+            .into_iter()
+            .map(|container| {
+                let annotated = pod.validator.clone().map(|said| {
+                    let line = said.place.line.map(|line| line.saturating_add(at.lines));
+                    let place = Place { line, span: None, file: input.clone(), ..said.place.clone() };
+                    (said, place)
+                });
+                let owner = Some(format!("container `{}` of {}", container.name, pod.id));
+                let mounted = see(container);
+                let wanted = mounted.files.values().cloned().collect();
+                Tree { kind: Kind::Container, owner, mounted, wanted, annotated }
+            })
+            .collect();
+        for container in gates {
+            let seen = see(container);
+            match sidecar::gates(pod, container, &seen, store, words) {
+                Ok(gates) => self.gated.extend(gates.into_iter().map(|gate| {
+                    let owner = Some(format!("container `{}` of {}", container.name, pod.id));
+                    (gated(&gate, &seen, &programs, owner), gate)
+                })),
+                Err(mistakes) => self.mistakes.extend(mistakes.into_iter().map(|mistake| {
+                    let message = format!("container `{}`: {}{}", container.name, mistake.origin, mistake.message);
+                    let finding = Finding::error(SIDECAR_SETTINGS, message).at(Place::line(input, line));
+                    let finding = Finding { help: mistake.help, ..finding };
+                    let (input, object) = (input.clone(), Some(pod.id.to_string()));
+                    (Subject { input, object, key: None, line: Some(line) }, finding)
+                })),
+            }
+        }
+        self.trees.extend(programs.into_iter().filter(|tree| !tree.wanted.is_empty()));
+    }
+}
+
+impl Tree {
+    /// The same tree in another place.
+    pub(super) fn moved(&self, directory: &str) -> Mounted<Entry> {
+        if self.kind == Kind::Container {
+            return self.mounted.clone();
+        }
+        let files = self.mounted.files.iter();
+        let path = |path: &Path| Path::new(directory).join(path.strip_prefix(ANYWHERE).unwrap_or(path));
+        let files = files.map(|(name, entry)| (path(name), entry.clone())).collect();
+        Mounted { files, points: vec![Point { path: directory.into(), known: false }] }
+    }
+
+    /// Where an entry of it lies.
+    pub(super) fn path(&self, entry: &Entry) -> Option<&Path> {
+        self.mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path.as_path())
+    }
+}
+
+/// The files of one object that nobody mounts.
+fn object(entries: BTreeMap<String, Entry>) -> Tree {
+    loose(Kind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(key), entry)).collect())
+}
+
+/// Files of which is not known where they will lie, and what else lies there.
+fn loose(kind: Kind, files: BTreeMap<PathBuf, Entry>) -> Tree {
+    let wanted = files.values().cloned().collect();
+    let files = files.into_iter().map(|(path, entry)| (Path::new(ANYWHERE).join(path), entry)).collect();
+    let mounted = Mounted { files, points: vec![Point { path: ANYWHERE.into(), known: false }] };
+    Tree { kind, owner: None, mounted, wanted, annotated: None }
+}
+
+/// What a gate judges: what it watches, where the program sees it, among what the program sees besides.
+fn gated(gate: &GateConfig, seen: &Mounted<Entry>, programs: &[Tree], owner: Option<String>) -> Tree {
+    let mut wanted = BTreeSet::new();
+    let reads = |tree: &&Tree| {
+        let of_gate = |point: &Point| gate.sources.iter().any(|source| point.path.starts_with(&source.mount));
+        tree.mounted.points.iter().any(of_gate)
+    };
+    let mut mounted = programs.iter().find(reads).map(|tree| tree.mounted.clone()).unwrap_or_default();
+    for source in &gate.sources {
+        // A file of a volume stands for all of the volume, to who means the shell sidecar's variable.
+        let is_file = source.whole_volume && seen.files.contains_key(&source.path);
+        let root = |path: &Path| if is_file { path.parent().unwrap_or(path).to_owned() } else { path.to_owned() };
+        let part = seen.at(&root(&source.path), &root(&source.mount));
+        wanted.extend(part.files.values().cloned());
+        mounted.lay_over(part);
+    }
+    Tree { kind: Kind::Container, owner, mounted, wanted, annotated: None }
+}

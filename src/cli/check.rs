@@ -1,0 +1,206 @@
+//! `reload-gate check`: its words, and what they set going.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reload_gate_contract::Verdict;
+
+use super::{flag, flags, outside, print, refuse, say};
+use crate::check::{self, Answer, Missing, Options, Question};
+use crate::config::{self, Flags, Mistake, SETTINGS};
+use crate::exit::Exit;
+use crate::render::{self, Format, Style};
+
+/// The settings of `run` that `check` takes too.
+const SHARED: [&str; 13] = [
+    "app",
+    "builtin",
+    "validate",
+    "main",
+    "require",
+    "nginx-version",
+    "schema",
+    "tls-name",
+    "tls-warn",
+    "root",
+    "timeout",
+    "sandbox",
+    "config",
+];
+
+/// What is done in less is not worth a bar.
+const BLINK: Duration = Duration::from_millis(400);
+
+pub(super) fn command() -> Command {
+    let judge = "Who judges it";
+    let report = "The report";
+    let one_of = |name: &'static str, values: &'static [&'static str]| {
+        Arg::new(name).long(name).value_parser(PossibleValuesParser::new(values)).hide_possible_values(true)
+    };
+    Command::new("check")
+        .about("Judge files, directories or rendered Kubernetes manifests as the sidecar would")
+        .after_help(
+            "Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 it could not be judged, 4 there was nothing to judge, 70 a \
+             bug; of several the worst, in the order 70, 2, 1, 3, 4, 0.",
+        )
+        .arg(
+            Arg::new("path")
+                .value_name("PATH")
+                .num_args(0..)
+                .help("A file, a directory, or `-` for manifests on standard input [default: `.`]"),
+        )
+        .args(SETTINGS.iter().filter(|setting| SHARED.contains(&setting.name)).map(flag))
+        .mut_args(|arg| if arg.get_id() == "path" { arg } else { arg.help_heading(judge) })
+        .mut_arg("root", |root| {
+            root.help("`local` asks programs that are installed here, also where a bundled validator could judge")
+        })
+        .arg(
+            one_of("missing", &["ignore", "warn", "reject"])
+                .default_value("warn")
+                .help("What a file, certificate or host name is worth that is not given: ignore, warn or reject")
+                .help_heading(judge),
+        )
+        .arg(
+            one_of("fallback", &["builtin"])
+                .help("`builtin`: where a program is not installed, judge by the bundled validator and say so")
+                .help_heading(judge),
+        )
+        .arg(
+            one_of("format", &["human", "json", "sarif", "junit", "github"])
+                .default_value("human")
+                .help("human, json, sarif, junit or github")
+                .help_heading(report),
+        )
+        .arg(
+            Arg::new("output")
+                .long("output")
+                .short('o')
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Write it there")
+                .help_heading(report),
+        )
+        .arg(
+            one_of("color", &["auto", "always", "never"])
+                .default_value("auto")
+                .help("auto, always or never")
+                .help_heading(report),
+        )
+        .arg(switch("verbose", "Also list what nobody judged").short('v').help_heading(report))
+        .arg(switch("quiet", "Only what is wrong, or could not be judged").short('q').help_heading(report))
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+pub(super) fn check(matches: &ArgMatches) -> Exit {
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let given = flags(matches);
+    let judging = match config::judging(&outside(given, &read)) {
+        Ok(judging) => judging,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(String::as_str);
+    let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
+    let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
+    let options = Options {
+        local: text("root") == Some("local"),
+        fallback: text("fallback").is_some(),
+        missing: match text("missing") {
+            Some("ignore") => Missing::Ignore,
+            Some("reject") => Missing::Reject,
+            _ => Missing::Warn,
+        },
+    };
+    let bar = Bar::new(matches.get_flag("quiet"));
+    let progress = |done, total| bar.show(done, total);
+    let question = Question { paths: &paths, judging: &judging, options, words: run_words, progress: &progress };
+    let Answer { report, missing } = check::check(&question);
+    bar.0.finish_and_clear();
+    let format = match text("format") {
+        Some("json") => Format::Json,
+        Some("sarif") => Format::Sarif,
+        Some("junit") => Format::Junit,
+        Some("github") => Format::Github,
+        _ => Format::Human,
+    };
+    let written = write(&render::render(&report, format, &style(matches)), matches.get_one::<PathBuf>("output"));
+    for path in &missing {
+        say(&format!("error: `{path}` does not exist"));
+    }
+    match report.verdict() {
+        _ if !written || !missing.is_empty() => Exit::Usage,
+        Some(Verdict::Rejected) => Exit::Rejected,
+        Some(Verdict::Inconclusive) => Exit::Inconclusive,
+        Some(Verdict::Accepted) => Exit::Accepted,
+        None => Exit::Nothing,
+    }
+}
+
+/// Writes the report, and says whether it could.
+fn write(report: &str, output: Option<&PathBuf>) -> bool {
+    let Some(path) = output else {
+        print(report);
+        return true;
+    };
+    let written = std::fs::write(path, report);
+    if let Err(error) = &written {
+        say(&format!("error: `--output`: cannot write `{}`: {error}", path.display()));
+    }
+    written.is_ok()
+}
+
+fn style(matches: &ArgMatches) -> Style {
+    let color = match matches.get_one::<String>("color").map(String::as_str) {
+        Some("always") => true,
+        Some("never") => false,
+        // <https://no-color.org>
+        _ => {
+            let wanted = std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+            wanted && std::io::stdout().is_terminal() && matches.get_one::<PathBuf>("output").is_none()
+        }
+    };
+    let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col.into());
+    let (verbose, quiet) = (matches.get_flag("verbose"), matches.get_flag("quiet"));
+    Style { color, verbose, quiet, width: if width == 0 { 100 } else { width } }
+}
+
+/// A bar on a terminal, once it takes longer than a blink.
+struct Bar(ProgressBar, Instant);
+
+impl Bar {
+    fn new(quiet: bool) -> Self {
+        let shown = !quiet && std::io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("judged {pos} of {len} {wide_bar}") {
+            bar.set_style(style);
+        }
+        Self(bar, Instant::now())
+    }
+
+    fn show(&self, done: usize, total: usize) {
+        if self.1.elapsed() > BLINK {
+            self.0.set_length(total as u64);
+            self.0.set_position(done as u64);
+        }
+    }
+}
+
+/// The words of a reload-gate in a pod, as flags of `run`; `None` for another command.
+pub(super) fn run_words(words: &[String]) -> Result<Option<Flags>, Vec<Mistake>> {
+    let words = std::iter::once("reload-gate").chain(words.iter().map(String::as_str));
+    match super::command().try_get_matches_from(words) {
+        Ok(matches) => Ok(matches.subcommand_matches("run").map(flags)),
+        Err(error) => {
+            let said = error.render().to_string();
+            let first = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Err(vec![Mistake::said_by_command_line(first)])
+        }
+    }
+}

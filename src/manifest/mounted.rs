@@ -1,0 +1,122 @@
+//! The files that a container sees of its mounts.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::pod::{Container, Mount, Pod, Projection};
+
+/// What is given: the entries of a ConfigMap or Secret by kind and name; `None` if that is not given.
+pub type Given<'g, K> = dyn Fn(&str, &str) -> Option<BTreeMap<String, K>> + 'g;
+
+/// What a container sees: `K` is what names an entry of a ConfigMap or Secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mounted<K> {
+    /// The files, by the paths under which the container sees them.
+    pub files: BTreeMap<PathBuf, K>,
+    /// Its mount points, in the order in which they lie over each other.
+    pub points: Vec<Point>,
+}
+
+impl<K> Default for Mounted<K> {
+    fn default() -> Self {
+        Self { files: BTreeMap::new(), points: Vec::new() }
+    }
+}
+
+/// A mount point.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether all that is there is known: what is not among the files then does not exist.
+    pub known: bool,
+}
+
+impl<K: Clone> Mounted<K> {
+    /// What `container` of `pod` sees.
+    pub fn of(pod: &Pod, container: &Container, entries: &Given<'_, K>) -> Self {
+        let mut mounts: Vec<&Mount> = container.mounts.iter().filter(|mount| mount.path.starts_with('/')).collect();
+        // A mount lies over those which it is in, whatever their order (runc sorts by the depth of the destination).
+        mounts.sort_by_key(|mount| Path::new(&mount.path).components().count());
+        let mut mounted = Self::default();
+        for mount in mounts {
+            let volume = pod.volumes.iter().find(|volume| volume.name == mount.volume);
+            let projections = volume.and_then(|volume| volume.projections.as_deref());
+            let (files, known) = projections.map_or((BTreeMap::new(), false), |all| project(all, entries));
+            mounted.lay(mount, files, known);
+        }
+        mounted
+    }
+
+    fn lay(&mut self, mount: &Mount, files: BTreeMap<PathBuf, K>, known: bool) {
+        let at: PathBuf = Path::new(&mount.path).components().collect();
+        let whole = PathBuf::from(&mount.sub_path);
+        let mut inside: Vec<(PathBuf, K)> = Vec::new();
+        for (name, key) in files {
+            let Ok(rest) = name.strip_prefix(&whole) else { continue };
+            inside.push((if rest.as_os_str().is_empty() { at.clone() } else { at.join(rest) }, key));
+        }
+        let known = known && (mount.sub_path.is_empty() || !inside.is_empty());
+        self.lay_over(Self { files: inside.into_iter().collect(), points: vec![Point { path: at, known }] });
+    }
+
+    /// What is at `path` and below it, as if that were at `mount`.
+    #[must_use]
+    pub fn at(&self, path: &Path, mount: &Path) -> Self {
+        let moved = |other: &Path| {
+            let rest = other.strip_prefix(path).ok()?;
+            Some(if rest.as_os_str().is_empty() { mount.to_owned() } else { mount.join(rest) })
+        };
+        let files = self.files.iter().filter_map(|(name, key)| Some((moved(name)?, key.clone()))).collect();
+        let points = self.points.iter().filter_map(|point| Some(Point { path: moved(&point.path)?, ..*point }));
+        let mut points: Vec<_> = points.collect();
+        // The path may lie inside of a volume.
+        if points.iter().all(|point| point.path != mount) {
+            points.insert(0, Point { path: mount.to_owned(), known: self.knows(path) });
+        }
+        Self { files, points }
+    }
+
+    /// Lays another tree over this one: what was there before is hidden, as by mounts.
+    pub fn lay_over(&mut self, other: Self) {
+        let hidden = |path: &Path| other.points.iter().any(|point| path.starts_with(&point.path));
+        self.files.retain(|path, _| !hidden(path));
+        self.points.retain(|point| !hidden(&point.path));
+        self.files.extend(other.files);
+        self.points.extend(other.points);
+    }
+
+    /// Whether what is at `path` would be among the files if it existed.
+    #[must_use]
+    pub fn knows(&self, path: &Path) -> bool {
+        let over = self.points.iter().filter(|point| path.starts_with(&point.path));
+        over.max_by_key(|point| point.path.components().count()).is_some_and(|point| point.known)
+    }
+}
+
+/// The files of a volume, and whether these are all.
+fn project<K: Clone>(projections: &[Projection], entries: &Given<'_, K>) -> (BTreeMap<PathBuf, K>, bool) {
+    let (mut files, mut known) = (BTreeMap::new(), true);
+    for projection in projections {
+        let Some(found) = entries(&projection.kind, &projection.name) else {
+            known = false;
+            continue;
+        };
+        match &projection.items {
+            None => files.extend(found.into_iter().map(|(key, entry)| (PathBuf::from(key), entry))),
+            Some(items) => files.extend(
+                items
+                    .iter()
+                    .filter(|(_, path)| is_inside(path))
+                    .filter_map(|(key, path)| Some((Path::new(path).components().collect(), found.get(key)?.clone()))),
+            ),
+        }
+    }
+    (files, known)
+}
+
+/// Whether a path stays in its volume, as an API server demands it.
+fn is_inside(path: &str) -> bool {
+    !path.is_empty()
+        && Path::new(path).components().all(|step| matches!(step, Component::Normal(_) | Component::CurDir))
+}

@@ -1,0 +1,137 @@
+//! A stream of documents, one at a time: however many there are, no more than one is held.
+
+use std::io::{self, BufRead, Read as _};
+
+use reload_gate_contract::{Code, Finding, Place};
+
+const NOT_UTF8: Code = Code::new("not-utf8");
+const TOO_LARGE: Code = Code::new("document-too-large");
+
+/// A document of more bytes is not read: an API server takes objects of 1.5 MiB, and this leaves room for a long `List`.
+const LARGEST: usize = 256 << 20;
+
+/// One document of a stream, and where it begins there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The text, with its marker `---`.
+    pub text: String,
+    /// How many lines come before it.
+    pub lines: u32,
+    /// How many bytes come before it.
+    pub offset: u64,
+}
+
+/// Why there are no more documents.
+#[derive(Debug)]
+pub enum Unreadable {
+    /// The stream cannot be read.
+    Io(io::Error),
+    /// It says what cannot be understood, at a place whose file is empty.
+    Text(Box<Finding>),
+}
+
+/// The documents of a stream of YAML or JSON.
+///
+/// A line that begins with `---` or `...` ends a document wherever it stands (`c-forbidden`, YAML 1.2.2, rule 206), so a stream can be
+/// split without being understood.
+#[derive(Debug)]
+pub struct Documents<R> {
+    reader: R,
+    lines: u32,
+    offset: u64,
+    /// The beginning of the next document, which told that the last one was over.
+    begun: Vec<u8>,
+    ended: bool,
+}
+
+impl<R: BufRead> Documents<R> {
+    /// The documents that `reader` gives.
+    pub fn new(reader: R) -> Self {
+        Self { reader, lines: 0, offset: 0, begun: Vec::new(), ended: false }
+    }
+
+    /// The bytes of the next document; empty at the end of the stream.
+    fn read(&mut self) -> Result<Vec<u8>, Unreadable> {
+        let mut bytes = std::mem::take(&mut self.begun);
+        let mut has_content = says_something(after_marker(&bytes));
+        let mut is_marked = is_marker(&bytes, b"---");
+        loop {
+            let start = bytes.len();
+            let mut limited = self.reader.by_ref().take(LARGEST as u64 + 1);
+            if limited.read_until(b'\n', &mut bytes).map_err(Unreadable::Io)? == 0 {
+                self.ended = true;
+                return Ok(bytes);
+            }
+            let line = &bytes[start..];
+            if bytes.len() > LARGEST {
+                self.ended = true;
+                return Err(Unreadable::Text(Box::new(self.too_large())));
+            }
+            if is_marker(line, b"---") && (has_content || is_marked) {
+                self.begun = bytes.split_off(start);
+                return Ok(bytes);
+            }
+            is_marked |= is_marker(line, b"---");
+            if is_marker(line, b"...") {
+                return Ok(bytes);
+            }
+            has_content |= says_something(after_marker(line));
+        }
+    }
+
+    fn too_large(&self) -> Finding {
+        let message = format!("this document has more than {} MiB", LARGEST >> 20);
+        let help = "split it into several, with `---` between them";
+        Finding::error(TOO_LARGE, message).at(Place::line("", self.lines + 1)).help(help)
+    }
+}
+
+impl<R: BufRead> Iterator for Documents<R> {
+    type Item = Result<Document, Unreadable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.ended && self.begun.is_empty() {
+                return None;
+            }
+            let bytes = match self.read() {
+                Ok(bytes) => bytes,
+                Err(unreadable) => return Some(Err(unreadable)),
+            };
+            let (lines, offset) = (self.lines, self.offset);
+            self.lines += u32::try_from(bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX);
+            self.offset += bytes.len() as u64;
+            // Between two markers there may be nothing but comments.
+            let says = |line| !is_marker(line, b"...") && says_something(after_marker(line));
+            if !bytes.split_inclusive(|byte| *byte == b'\n').any(says) {
+                continue;
+            }
+            return Some(match String::from_utf8(bytes) {
+                Ok(text) => Ok(Document { text, lines, offset }),
+                Err(error) => {
+                    let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+                    let place = Place::span("", bytes, reload_gate_contract::Span { start: at, end: at + 1 });
+                    let line = place.line.map(|line| line + lines);
+                    let finding = Finding::error(NOT_UTF8, "this is not UTF-8").at(Place { line, span: None, ..place });
+                    Err(Unreadable::Text(Box::new(finding.help("manifests are UTF-8 (RFC 8259, YAML 1.2)"))))
+                }
+            });
+        }
+    }
+}
+
+/// Whether a line is this marker: it is alone there, or followed by a blank.
+fn is_marker(line: &[u8], marker: &[u8]) -> bool {
+    line.strip_prefix(marker).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+}
+
+/// What stands behind the marker of a line that begins with one.
+fn after_marker(line: &[u8]) -> &[u8] {
+    if is_marker(line, b"---") { &line[3..] } else { line }
+}
+
+/// Whether a line is more than blanks, a comment or a directive.
+fn says_something(line: &[u8]) -> bool {
+    let text = line.trim_ascii_start();
+    !text.is_empty() && !text.starts_with(b"#") && !line.starts_with(b"%") && text != "\u{feff}".as_bytes()
+}

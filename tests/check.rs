@@ -1,0 +1,264 @@
+//! The same judgement in CI: files, directories and rendered manifests.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::support::gate_command;
+
+/// What a small chart renders to; nothing is wrong with it.
+const CHART: &str = include_str!("../fixtures/manifests/web.yaml");
+
+/// What `check` printed, what it complained of, and its exit code.
+struct Said {
+    out: String,
+    err: String,
+    code: i32,
+}
+
+fn check(arguments: &[&str], input: &str) -> Said {
+    let mut check = gate_command();
+    check.arg("check").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = check.spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("it was written, or not wanted");
+    let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
+    Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code().expect("it ends by itself") }
+}
+
+/// The report as JSON, of what is given on standard input.
+#[track_caller]
+fn report(arguments: &[&str], input: &str, code: i32) -> Value {
+    let said = check(&[&["--format", "json"], arguments, &["-"]].concat(), input);
+    assert_eq!(said.code, code, "{}{}", said.out, said.err);
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err))
+}
+
+/// `severity code place: message` of every finding.
+fn findings(report: &Value) -> Vec<String> {
+    let inputs = report["inputs"].as_array().expect("there are inputs");
+    let all = inputs.iter().flat_map(|input| input["findings"].as_array().expect("there are findings"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    all.map(|finding| {
+        let place = [&finding["line"], &finding["column"]].map(ToString::to_string).join(":");
+        format!("{} {} {place}: {}", text(&finding["severity"]), text(&finding["code"]), text(&finding["message"]))
+    })
+    .collect()
+}
+
+/// `verdict object key validator` of everything that was judged.
+fn judged(report: &Value) -> Vec<String> {
+    let inputs = report["inputs"].as_array().expect("there are inputs");
+    let parts = |input: &Value| {
+        ["verdict", "object", "key", "validator"].map(|part| input[part].as_str().unwrap_or("-").to_owned()).join(" ")
+    };
+    inputs.iter().map(parts).collect()
+}
+
+fn file(directory: &Path, name: &str, content: &str) {
+    let path = directory.join(name);
+    std::fs::create_dir_all(path.parent().expect("it has one")).expect("there is room");
+    std::fs::write(path, content).expect("there is room");
+}
+
+/// A ConfigMap with one entry.
+fn config_map(key: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n  {key}: {value}\n")
+}
+
+/// The line of the chart on which this stands, from 1.
+fn line_of(chart: &str, what: &str) -> usize {
+    chart.lines().position(|line| line.contains(what)).expect("it is there") + 1
+}
+
+#[test]
+fn a_rendered_chart_is_judged_as_the_pod_would_see_it() {
+    let report = report(&[], CHART, 0);
+    assert_eq!(judged(&report), ["accepted ConfigMap web-nginx nginx.conf builtin nginx"]);
+    assert_eq!((&report["version"], &report["verdict"]), (&json!(1), &json!("accepted")));
+}
+
+#[test]
+fn an_error_in_an_included_key_is_at_its_line_and_column_of_the_yaml() {
+    let block = CHART.replace("        listen 18080;\n", "        lisen 18080;\n");
+    let place = |line| format!("error unknown-directive {line}:9: unknown directive \"lisen\"");
+    assert_eq!(findings(&report(&[], &block, 1)), [place(line_of(&block, "lisen"))]);
+
+    let quoted = CHART.replace("    root /srv", "    rot /srv");
+    let line = line_of(&quoted, "pages.conf");
+    let column =
+        quoted.lines().nth(line - 1).expect("it is there").chars().count() - r#"rot /srv/pages;\n}\n""#.len() + 1;
+    let expected = format!("error unknown-directive {line}:{column}: unknown directive \"rot\"");
+    assert_eq!(findings(&report(&[], &quoted, 1)), [expected]);
+}
+
+#[test]
+fn every_format_names_the_same_place() {
+    let chart = CHART.replace("        listen 18080;\n", "        lisen 18080;\n");
+    let line = line_of(&chart, "lisen");
+    let in_format = |format: &str| {
+        let said = check(&["--format", format, "--color", "never", "-"], &chart);
+        assert_eq!(said.code, 1, "{}", said.err);
+        said.out
+    };
+    assert!(in_format("human").contains(&format!("--> -:{line}:9")), "{}", in_format("human"));
+    let sarif: Value = serde_json::from_str(&in_format("sarif")).expect("it is JSON");
+    let region = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
+    assert_eq!((&region["startLine"], &region["startColumn"]), (&json!(line), &json!(9)), "{sarif}");
+    let schema = include_str!("../fixtures/schemas/sarif-2.1.0.json");
+    let schema = serde_json::from_str(schema).expect("it is JSON");
+    assert!(jsonschema::is_valid(&schema, &sarif), "{sarif}");
+    assert!(in_format("junit").contains(&format!(":{line}:9")), "{}", in_format("junit"));
+    assert!(in_format("github").contains("unknown directive"), "{}", in_format("github"));
+}
+
+#[test]
+fn what_is_not_given_may_be_in_the_image_but_not_in_a_volume() {
+    let certificate = "        ssl_certificate /etc/ssl/web.pem;\n";
+    let with = |more: &str| CHART.replace("        listen 18080;\n", &format!("        listen 18080 ssl;\n{more}"));
+    let chart = with(&format!("{certificate}        ssl_certificate_key /etc/ssl/web.pem;\n"));
+    for (missing, code, severity) in [("warn", 0, Some("warning")), ("ignore", 0, None), ("reject", 1, Some("error"))] {
+        let found = findings(&report(&["--missing", missing], &chart, code));
+        let severities: Vec<_> = found.iter().filter_map(|finding| finding.split(' ').next()).collect();
+        assert_eq!(severities.first().copied(), severity, "{found:?}");
+    }
+    // All of `/etc/nginx/conf.d` is one ConfigMap, so what that does not hold does not exist.
+    let chart = with("").replace("listen 18080 ssl", "listen 18080; include /etc/nginx/conf.d/more");
+    let found = findings(&report(&["--missing", "ignore"], &chart, 1));
+    assert!(found[0].starts_with("error missing-include "), "{found:?}");
+    // Of a Secret that is not among the inputs nothing is known.
+    let chart = CHART.replacen("kind: Secret", "kind: Other", 1);
+    report(&["--missing", "warn"], &chart, 0);
+}
+
+#[test]
+fn a_sidecar_in_the_pod_brings_its_settings() {
+    let sidecar = "        - name: gate\n          image: registry.example/reload-gate:1\n          args: [run, --app, $(APP), --watch, \
+                   /etc/nginx, --require, gone.conf]\n          env: [{name: APP, value: nginx}]\n          volumeMounts: [{name: main, \
+                   mountPath: /etc/nginx}]\n      volumes:\n";
+    let chart = CHART.replace("      volumes:\n", sidecar);
+    let report = report(&[], &chart, 1);
+    assert_eq!(judged(&report)[0], "rejected ConfigMap web-nginx nginx.conf builtin nginx", "{report:#}");
+    assert!(findings(&report)[0].contains("missing-required-file"), "{report:#}");
+    let said = check(&["-"], &chart.replace("--require", "--requier"));
+    assert!(said.code == 1 && said.out.contains("sidecar-settings") && said.out.contains("--requier"), "{}", said.out);
+}
+
+#[test]
+fn an_annotation_says_who_judges() {
+    let annotated = |value: &str, text: &str| {
+        let map = config_map("site", text);
+        map.replace("{name: x}", &format!("{{name: x, annotations: {{reload-gate.dev/validator: {value}}}}}"))
+    };
+    let site = "'server { lisen 80; }'";
+    let found = findings(&report(&[], &annotated("nginx", site), 1));
+    assert_eq!(found, ["error unknown-directive 5:19: unknown directive \"lisen\""]);
+    assert_eq!(report(&[], &annotated("none", site), 4)["verdict"], "nothing");
+    let unknown = report(&[], &annotated("ngnix", site), 1);
+    assert_eq!(findings(&unknown), ["error unknown-validator 3:62: unknown validator `ngnix`; did you mean `nginx`?"]);
+}
+
+#[test]
+fn the_rules_of_a_configuration_file_say_who_judges() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(
+        directory.path(),
+        "gates.yaml",
+        "rules:\n  - files: ['*.site']\n    app: nginx\n  - files: '*.rules'\n    validate: 'grep -q good {config}'\n",
+    );
+    let config = directory.path().join("gates.yaml");
+    let arguments = ["--config", config.to_str().expect("it is UTF-8")];
+    let found = report(&arguments, &config_map("a.site", "'lisen 80;'"), 1);
+    assert_eq!(judged(&found), ["rejected ConfigMap x a.site builtin nginx"]);
+    let accepted = report(&arguments, &config_map("b.rules", "good"), 0);
+    assert_eq!(judged(&accepted), ["accepted ConfigMap x b.rules grep -q good {config}"]);
+    let wrong = "rules:\n  - files: ['[']\n    app: ngnix\n  - app: nginx\n  - files: x\n";
+    file(directory.path(), "gates.yaml", wrong);
+    let said = check(&["--config", arguments[1], "-"], "");
+    assert_eq!(said.code, 2);
+    for part in
+        [":2:13: ", ":3:10: unknown preset `ngnix`", ":4:5: this rule has no `files`", ":5:5: this rule names no judge"]
+    {
+        assert!(said.err.contains(part), "`{part}` is not in:\n{}", said.err);
+    }
+}
+
+#[test]
+fn files_and_directories_are_judged_as_they_lie() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let root = directory.path().to_str().expect("it is UTF-8").to_owned();
+    file(directory.path(), "nginx.conf", "events {}\nhttp { include conf.d/*.conf; }\n");
+    file(directory.path(), "conf.d/a.conf", "server { listen 80; }\n");
+    file(directory.path(), "notes.txt", "anything\n");
+    file(directory.path(), ".git/nginx.conf", "hidden {\n");
+    let said = check(&["--verbose", &root], "");
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    file(directory.path(), "conf.d/a.conf", "server {\n  lisen 80;\n}\n");
+    for path in [root.clone(), format!("{root}/nginx.conf"), format!("{root}/conf.d/a.conf")] {
+        let said = check(&["--app", "nginx", "--color", "never", &path], "");
+        assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+        assert!(said.out.contains(&format!("{root}/conf.d/a.conf:2:3")), "{}", said.out);
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_worst_of_all() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = |name: &str| directory.path().join(name).to_str().expect("it is UTF-8").to_owned();
+    file(directory.path(), "good/nginx.conf", "events {}\n");
+    file(directory.path(), "bad/nginx.conf", "events {\n");
+    let code = |arguments: &[&str]| check(arguments, "").code;
+    assert_eq!(code(&[&path("good")]), 0);
+    assert_eq!(code(&[&path("good"), &path("bad")]), 1);
+    assert_eq!(code(&["--validate", "no-such-checker {config}", &path("good")]), 3);
+    assert_eq!(code(&[&path("good"), &path("bad"), &path("nowhere")]), 2);
+    assert_eq!(code(&["--sginal", &path("good")]), 2);
+    file(directory.path(), "none/readme.txt", "hello\n");
+    assert_eq!(code(&[&path("none")]), 4);
+    assert_eq!(check(&["-"], "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n").code, 4);
+}
+
+#[test]
+fn broken_manifests_say_where_and_do_not_hide_the_others() {
+    let chart = format!("{CHART}---\napiVersion: v1\nkind: ConfigMap\ndata: [\n");
+    let report = report(&[], &chart, 1);
+    let found = findings(&report);
+    let (line, column) = (line_of(&chart, "data: ["), 7);
+    assert!(found[0].starts_with(&format!("error broken-manifest {line}:{column}: ")), "{found:?}");
+    assert!(judged(&report).contains(&"accepted ConfigMap web-nginx nginx.conf builtin nginx".to_owned()));
+    let template = check(&["-"], "apiVersion: v1\nkind: ConfigMap\n{{- if .Values.data }}\ndata: {}\n{{- end }}\n");
+    assert!(template.out.contains("helm template"), "{}", template.out);
+    let typed = check(&["--app", "nginx", "-"], &config_map("nginx.conf", "80"));
+    assert!(typed.code == 1 && typed.out.contains("value-not-text"), "{}", typed.out);
+}
+
+#[test]
+fn values_of_secrets_are_shown_in_no_format() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  nginx.conf: |\n    events {}\n    hunter2 \
+                  correct-horse;\n";
+    for format in ["human", "json", "sarif", "junit", "github"] {
+        let said = check(&["--format", format, "--verbose", "-"], secret);
+        assert_eq!(said.code, 1, "{}", said.out);
+        assert!(!said.out.contains("hunter2") && !said.out.contains("correct-horse"), "{format}: {}", said.out);
+        assert!(said.out.contains("[redacted]") && said.out.contains('7'), "{format}: {}", said.out);
+    }
+}
+
+#[test]
+fn standard_input_may_be_a_configuration() {
+    let said = check(&["--app", "nginx", "--color", "never", "-"], "events {}\nlisen 80;\n");
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(said.out.contains("--> -:2:1"), "{}", said.out);
+}
+
+#[test]
+fn the_same_configuration_in_several_pods_is_judged_once() {
+    let (_, deployment) = CHART.split_once("# Source: web/templates/deployment.yaml").expect("it is there");
+    let chart = format!("{CHART}---\n{}", deployment.replace("name: web\n", "name: other\n"));
+    assert_eq!(judged(&report(&[], &chart, 0)).len(), 1);
+}
