@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{self, Config, Flags, Mistake, Outside, SETTINGS, Setting, Takes};
-use crate::exec::{self, Like, enter};
+use crate::exec::{self, Like, Mount, View, enter, view};
 use crate::exit::Exit;
 use crate::proc::Identity;
 use crate::status::{self, Question};
@@ -39,6 +39,17 @@ pub fn command() -> Command {
         .arg(Arg::new("root").required(true).value_parser(["root", "same"]))
         .arg(Arg::new("unset").long("unset").action(ArgAction::Append))
         .arg(Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString)));
+    let view = Command::new(view::SUBCOMMAND)
+        .hide(true)
+        .arg(Arg::new("network").long("network").action(ArgAction::SetTrue))
+        .arg(
+            Arg::new("mount")
+                .long("mount")
+                .num_args(2)
+                .action(ArgAction::Append)
+                .value_parser(clap::value_parser!(PathBuf)),
+        )
+        .arg(Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString)));
     Command::new("reload-gate")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Stands between a changing configuration and a running program")
@@ -47,7 +58,7 @@ pub fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([run, check::command(), status_command(), validators, enter])
+        .subcommands([run, check::command(), status_command(), validators, enter, view])
 }
 
 fn status_command() -> Command {
@@ -98,6 +109,7 @@ pub fn main() -> Exit {
         Some(("status", matches)) => status(matches),
         Some(("validators", matches)) => validators(matches.get_one::<String>("name").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => enter(matches),
+        Some((view::SUBCOMMAND, matches)) => view(matches),
         _ => Exit::Usage,
     }
 }
@@ -196,6 +208,16 @@ fn enter(matches: &ArgMatches) -> Exit {
     let like = Like { process: Identity { pid: number("pid"), start }, root };
     let unset: Vec<String> = matches.get_many("unset").into_iter().flatten().cloned().collect();
     let (message, code) = enter::main(like, &unset, &words);
+    say(&message);
+    std::process::exit(code.into())
+}
+
+fn view(matches: &ArgMatches) -> Exit {
+    let paths: Vec<PathBuf> = matches.get_many("mount").into_iter().flatten().cloned().collect();
+    let mount = |pair: &[PathBuf]| Mount { at: pair[0].clone(), from: pair[1].clone() };
+    let view = View { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
+    let words: Vec<OsString> = matches.get_many("command").into_iter().flatten().cloned().collect();
+    let (message, code) = view::main(&view, &words);
     say(&message);
     std::process::exit(code.into())
 }

@@ -3,14 +3,16 @@
 //! Nobody else in this project starts one, so nobody forgets the time limit, the process group, the cleared environment
 //! or the cap on the output.
 
+mod again;
 pub mod enter;
+pub mod view;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -18,6 +20,8 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::SignalKind;
 
 use crate::proc::{self, Identity};
+
+pub use view::{Mount, View};
 
 /// How much of what a command prints is kept: of its beginning, and as much of its end, where the error often is.
 const KEPT: usize = 32 << 10;
@@ -42,10 +46,20 @@ pub struct Command {
     pub words: Vec<OsString>,
     /// As whom it runs; as the gate itself, with an environment of `PATH` and `LC_ALL=C` alone, if this is absent.
     pub like: Option<Like>,
+    /// What it sees instead of the file system as it is, where it runs as the gate itself; everything it writes is gone with it.
+    pub view: Option<View>,
     /// Variables of that process's environment that it must not take.
     pub unset: Vec<String>,
     /// After how long it is killed, with all its descendants.
     pub timeout: Duration,
+}
+
+impl Command {
+    /// A command that runs as the gate itself, and sees what the gate sees.
+    #[must_use]
+    pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
+        Self { words, like: None, view: None, unset: Vec::new(), timeout }
+    }
 }
 
 /// How a command ended.
@@ -87,6 +101,9 @@ pub enum NotStarted {
     /// The command could not become like the process it was meant to run as.
     #[error("{0}")]
     NotEntered(String),
+    /// The command could not be shown the file system that it was meant to see.
+    #[error("{0}")]
+    NotShown(String),
 }
 
 /// Closes what this process was given open beside its three standard streams: children inherit that, and a directory that is open
@@ -146,13 +163,23 @@ pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
     let _ = tokio::time::timeout(LAST_WORDS, output.collect()).await;
     let end = group.reap(timed_out).map_err(failed)?;
     let finished = Finished { end, output: output.text(), duration: started.elapsed() };
-    enter::outcome(command, finished)
+    outcome(command, finished)
+}
+
+/// Tells what the gate's own binary said, which was started before the command, from what the command said.
+fn outcome(command: &Command, finished: Finished) -> Result<Finished, NotStarted> {
+    match (command.like, &command.view) {
+        (Some(_), _) => again::outcome(enter::SUBCOMMAND, NotStarted::NotEntered, command, finished),
+        (None, Some(_)) => again::outcome(view::SUBCOMMAND, NotStarted::NotShown, command, finished),
+        (None, None) => Ok(finished),
+    }
 }
 
 fn start(command: &Command, output: io::PipeWriter) -> io::Result<duct::Handle> {
-    let words = match command.like {
-        Some(like) => enter::words(like, command)?,
-        None => command.words.clone(),
+    let words = match (command.like, &command.view) {
+        (Some(like), _) => enter::words(like, command)?,
+        (None, Some(view)) => view::words(view, command)?,
+        (None, None) => command.words.clone(),
     };
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
@@ -290,11 +317,6 @@ impl Output {
         self.beginning.extend(self.end);
         String::from_utf8_lossy(&self.beginning).into_owned()
     }
-}
-
-/// The file which the gate itself executes, for starting it again.
-fn own_executable() -> io::Result<PathBuf> {
-    std::env::current_exe()
 }
 
 #[cfg(test)]

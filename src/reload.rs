@@ -177,7 +177,7 @@ fn failed(message: String) -> Hindrance {
 
 async fn run(words: &[String], timeout: Duration) -> Result<String, Hindrance> {
     let name = shell_words::join(words);
-    let command = Command { words: words.iter().map(Into::into).collect(), like: None, unset: Vec::new(), timeout };
+    let command = Command::here(words.iter().map(Into::into).collect(), timeout);
     let finished = exec::run(&command).await.map_err(|error| failed(error.to_string()))?;
     match finished.end {
         End::Exited(0) => Ok(format!("ran `{name}`")),

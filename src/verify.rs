@@ -145,12 +145,7 @@ impl Demand {
             },
             Self::Command(words) => {
                 let name = shell_words::join(words);
-                let command = Command {
-                    words: words.iter().map(Into::into).collect(),
-                    like: None,
-                    unset: Vec::new(),
-                    timeout: rest,
-                };
+                let command = Command::here(words.iter().map(Into::into).collect(), rest);
                 match exec::run(&command).await {
                     Ok(finished) if finished.end == End::Exited(0) => Ok((None, format!("`{name}` succeeded"))),
                     Ok(Finished { end: End::TimedOut, .. }) => Err(Not::Cut(format!("`{name}` did not end"))),

@@ -41,5 +41,7 @@ mod publishing;
 mod secrets;
 /// The right process, or none.
 mod targets;
+/// A checker that is shown a configuration at its own paths.
+mod view;
 /// Sources that come, go and are replaced; and what happens without inotify.
 mod watching;

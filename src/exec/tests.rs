@@ -11,7 +11,7 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn command(words: &[&str]) -> Command {
-    Command { words: words.iter().map(Into::into).collect(), like: None, unset: Vec::new(), timeout: PATIENCE }
+    Command::here(words.iter().map(Into::into).collect(), PATIENCE)
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -239,7 +239,7 @@ fn a_command_like_a_process_is_our_own_binary_again() {
 fn what_the_door_says_is_told_from_what_the_command_says() {
     let says = |like, end, output: &str| {
         let finished = Finished { end, output: output.into(), duration: Duration::ZERO };
-        match enter::outcome(&Command { like, ..command(&["nginx"]) }, finished) {
+        match outcome(&Command { like, ..command(&["nginx"]) }, finished) {
             Ok(finished) => format!("{:?}", finished.end),
             Err(error) => error.to_string(),
         }
@@ -262,6 +262,24 @@ fn what_the_door_says_is_told_from_what_the_command_says() {
     for (like, end, output, expected) in cases {
         assert_eq!(says(like, end, output), expected, "{end:?} {output}");
     }
+}
+
+#[test]
+fn a_command_in_a_view_is_our_own_binary_again() {
+    let mount = Mount { at: "/etc/app".into(), from: "/tmp/a b".into() };
+    let view = View { mounts: vec![mount.clone(), mount], network: true };
+    let shown = Command { view: Some(view.clone()), ..command(&["nginx", "-t"]) };
+    let words = view::words(&view, &shown).expect("there is one");
+    assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
+    let mounts = ["--mount", "/etc/app", "/tmp/a b", "--mount", "/etc/app", "/tmp/a b"];
+    assert_eq!(words[1..], [&["view", "--network"][..], &mounts, &["--", "nginx", "-t"]].concat());
+    // What it says itself is known by its own name alone.
+    let says = |output: &str| {
+        let finished = Finished { end: End::Exited(125), output: output.into(), duration: Duration::ZERO };
+        outcome(&shown, finished).map(|finished| finished.output).map_err(|error| error.to_string())
+    };
+    assert_eq!(says("reload-gate view: cannot look\n"), Err("cannot look".into()));
+    assert_eq!(says("reload-gate enter: cannot look\n"), Ok("reload-gate enter: cannot look\n".into()));
 }
 
 #[test]

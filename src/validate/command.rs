@@ -17,6 +17,7 @@ const CHECKER_MISSING: Code = Code::new("checker-missing");
 const CHECKER_KILLED: Code = Code::new("checker-killed");
 const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
 const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
+const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
 
 /// sh(1) says so of a command that it could not execute, or not find; the sysexits.h of BSD of one that may succeed later.
 const COULD_NOT_JUDGE: [i32; 3] = [126, 127, 75];
@@ -26,6 +27,11 @@ const LAST_LINES: usize = 5;
 /// What to do about a command that is there and cannot be executed.
 const EXECUTABLE: &str = "the user that runs it must be allowed to execute it (`chmod +x`, a volume that is not mounted `noexec`), \
                           and its interpreter or loader must be there";
+
+/// What to do where a command cannot be shown the configuration at its own paths.
+const VIEW_NEEDS: &str = "allow user namespaces and mounts in them (`user.max_user_namespaces`, on Ubuntu \
+                          `kernel.apparmor_restrict_unprivileged_userns=0`, in a container a seccomp profile that does not \
+                          forbid unshare(2)), or judge with a bundled checker";
 
 /// One command validator.
 #[derive(Clone, Debug)]
@@ -89,7 +95,8 @@ impl Check {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
         };
-        let command = Command { words, like: case.place.like, unset: self.unset.clone(), timeout: case.timeout };
+        let plain = Command::here(words, case.timeout);
+        let command = Command { like: case.place.like, unset: self.unset.clone(), ..plain };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, case.timeout),
             Err(error) => vec![not_started(&error)],
@@ -274,6 +281,7 @@ fn not_started(error: &NotStarted) -> Finding {
         ),
         NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
         NotStarted::NotEntered(message) => not_entered(message),
+        NotStarted::NotShown(message) => Finding::environment(VIEW_NOT_POSSIBLE, message).help(VIEW_NEEDS),
     }
 }
 

@@ -1,0 +1,108 @@
+//! Running a command in a file system of its own. IO: changes the namespaces, the root and the capabilities of the process
+//! that calls it, for good.
+//!
+//! A configuration names its files by the paths that they have where it is used: `/etc/nginx/conf.d/*.conf`. To judge it where
+//! those paths hold something else, or nothing, the command is shown the file system as it is, with the configuration laid over
+//! it. Nothing is changed for anybody else, and nothing that the command writes stays: its mounts are in a namespace that ends
+//! with its last process (mount_namespaces(7)).
+
+mod network;
+mod root;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use nix::sched::CloneFlags;
+use rustix::thread::CapabilitySet;
+
+use super::again::{self, Step, step};
+use super::{Command, environment};
+
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "view";
+
+/// What a command sees instead of the file system as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// What is laid over it, in this order: later ones lie over earlier ones.
+    pub mounts: Vec<Mount>,
+    /// Whether it sees the network. If not it has one of its own with nothing but a loopback address, on which every port is free:
+    /// a name that is in no file does not resolve there, and what it listens on concerns nobody.
+    pub network: bool,
+}
+
+/// One thing laid over the file system, read-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The absolute path at which the command sees it. It need not exist; what is there already is hidden.
+    pub at: PathBuf,
+    /// The directory or file that it is. A directory is copied, with the symbolic links in it as they are.
+    pub from: PathBuf,
+}
+
+/// Who nobody is, by convention.
+const NOBODY: u32 = 65534;
+
+/// What root may in a view: what container runtimes leave it by default, without that which leads out (`MKNOD`, `SYS_CHROOT`).
+const KEPT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID);
+
+/// The words that run a command in a view.
+pub(super) fn words(view: &View, command: &Command) -> io::Result<Vec<OsString>> {
+    let network = view.network.then(|| OsString::from("--network"));
+    let mounts = view.mounts.iter().flat_map(|Mount { at, from }| ["--mount".into(), at.into(), from.into()]);
+    again::words(SUBCOMMAND, network.into_iter().chain(mounts), command)
+}
+
+/// The subcommand itself: lays out the view, enters it and executes the command. It returns only if that failed, with the
+/// message and the exit code.
+#[must_use]
+pub fn main(view: &View, words: &[OsString]) -> (String, u8) {
+    let ready = enter(view).map(|()| environment().into());
+    again::execute(SUBCOMMAND, ready, words)
+}
+
+fn enter(view: &View) -> Step {
+    let own = step(rustix::thread::capabilities(None), || "read capabilities".into())?;
+    // Whoever may mount needs no user namespace, in which most users and groups do not exist.
+    let may_mount = own.effective.contains(CapabilitySet::SYS_ADMIN);
+    separate(may_mount, view.network)?;
+    root::lay_out(&view.mounts, may_mount)?;
+    let bind = CapabilitySet::NET_BIND_SERVICE;
+    if may_mount {
+        again::keep_capabilities(own.permitted & KEPT, own.effective & KEPT, CapabilitySet::empty())?;
+    } else if view.network {
+        again::keep_capabilities(CapabilitySet::empty(), CapabilitySet::empty(), CapabilitySet::empty())?;
+    } else {
+        again::keep_capabilities(bind, bind, bind)?;
+    }
+    again::give_up()
+}
+
+/// Takes namespaces of its own.
+fn separate(may_mount: bool, network: bool) -> Step {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let mut namespaces = CloneFlags::CLONE_NEWNS;
+    namespaces.set(CloneFlags::CLONE_NEWUSER, !may_mount);
+    namespaces.set(CloneFlags::CLONE_NEWNET, !network);
+    step(nix::sched::unshare(namespaces), || "have namespaces of its own".into())?;
+    if !may_mount {
+        // A root that exists alone in its namespace cannot give a file to anybody (chown(2): EINVAL), as programs do that are
+        // started by root. So it is somebody else there.
+        let inside = |id| if id == 0 { NOBODY } else { id };
+        let map = |file: &str, text: String| {
+            step(std::fs::write(format!("/proc/self/{file}"), text), || format!("write /proc/self/{file}"))
+        };
+        map("setgroups", "deny".into())?;
+        map("uid_map", format!("{} {uid} 1", inside(uid)))?;
+        map("gid_map", format!("{} {gid} 1", inside(gid)))?;
+    }
+    if network { Ok(()) } else { step(network::raise_loopback(), || "raise the loopback interface".into()) }
+}
