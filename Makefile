@@ -5,7 +5,7 @@ SHELL := /bin/sh
 
 # What the tests use: real programs and a few tools.
 TEST_PACKAGES := nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
-	util-linux mount libc-bin coreutils openssl
+	util-linux mount libc-bin coreutils openssl bash groff-base
 # What the tests of the metrics use besides; `make test` skips them without it.
 MONITORING_PACKAGES := prometheus
 

@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap_complete::Shell;
 
 use crate::config::{self, Config, Flags, Mistake, Outside, SETTINGS, Setting, Takes};
 use crate::exec::{self, Like, Mount, View, enter, view};
 use crate::exit::Exit;
+use crate::install;
+use crate::manual;
 use crate::proc::Identity;
 use crate::status::{self, Question};
 use crate::supervise;
 
 mod check;
 
-/// What `reload-gate` understands.
+/// What people may say to `reload-gate`.
 #[must_use]
 pub fn command() -> Command {
     let settings = SETTINGS.iter().map(flag);
@@ -32,6 +35,37 @@ pub fn command() -> Command {
     let validators = Command::new("validators")
         .about("List the presets, or show one in full")
         .arg(Arg::new("name").value_name("NAME").help("The preset to show"));
+    let install = Command::new("install").about("Copy this binary into a directory, for use inside another image").arg(
+        Arg::new("directory")
+            .value_name("DIR")
+            .required(true)
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("The directory, whose last part is created if it is missing; the copy is called `reload-gate`"),
+    );
+    let completions =
+        Command::new("completions").about("Print what a shell is to be told to complete these commands").arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .required(true)
+                .value_parser(clap::value_parser!(Shell))
+                .help("The shell"),
+        );
+    let man = Command::new("man").about("Print a manual page: `reload-gate man | man -l -`").arg(
+        Arg::new("command").value_name("COMMAND").help("Of which command; of reload-gate itself if none is named"),
+    );
+    Command::new("reload-gate")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Stands between a changing configuration and a running program")
+        .styles(
+            Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold()),
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([run, check::command(), status_command(), validators, install, completions, man])
+}
+
+/// What it understands besides, said by itself alone.
+fn hidden_commands() -> [Command; 2] {
     let enter = Command::new(enter::SUBCOMMAND)
         .hide(true)
         .arg(Arg::new("pid").required(true).value_parser(clap::value_parser!(i32)))
@@ -50,15 +84,7 @@ pub fn command() -> Command {
                 .value_parser(clap::value_parser!(PathBuf)),
         )
         .arg(Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString)));
-    Command::new("reload-gate")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Stands between a changing configuration and a running program")
-        .styles(
-            Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold()),
-        )
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommands([run, check::command(), status_command(), validators, enter, view])
+    [enter, view]
 }
 
 fn status_command() -> Command {
@@ -103,11 +129,14 @@ fn flag(setting: &'static Setting) -> Arg {
 #[must_use]
 pub fn main() -> Exit {
     exec::close_inherited();
-    match command().get_matches().subcommand() {
+    match command().subcommands(hidden_commands()).get_matches().subcommand() {
         Some(("run", matches)) => run(matches),
         Some(("check", matches)) => check::check(matches),
         Some(("status", matches)) => status(matches),
         Some(("validators", matches)) => validators(matches.get_one::<String>("name").map(String::as_str)),
+        Some(("install", matches)) => install(matches),
+        Some(("completions", matches)) => completions(matches),
+        Some(("man", matches)) => man(matches.get_one::<String>("command").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => enter(matches),
         Some((view::SUBCOMMAND, matches)) => view(matches),
         _ => Exit::Usage,
@@ -197,6 +226,46 @@ fn validators(name: Option<&str>) -> Exit {
     let names = presets.iter().map(|preset| preset.name);
     let meant = config::nearest(name, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
     say(&format!("error: unknown preset `{name}`{meant}\n  help: `reload-gate validators` lists them"));
+    Exit::Usage
+}
+
+fn install(matches: &ArgMatches) -> Exit {
+    let directory = matches.get_one::<PathBuf>("directory").map_or(Path::new("."), PathBuf::as_path);
+    let installed = match install::install(directory) {
+        Ok(installed) => installed,
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return Exit::Usage;
+        }
+    };
+    let path = installed.path.display();
+    if installed.not_executable {
+        say(&format!(
+            "warning: nothing can be executed in `{}`\n  help: mount that volume without `noexec`",
+            directory.display()
+        ));
+    }
+    print(&if installed.unchanged {
+        format!("`{path}` is this binary already\n")
+    } else {
+        format!("installed `{path}`\n")
+    })
+}
+
+fn completions(matches: &ArgMatches) -> Exit {
+    let shell = matches.get_one::<Shell>("shell").copied().unwrap_or(Shell::Bash);
+    print(&String::from_utf8_lossy(&manual::completions(command(), shell)))
+}
+
+fn man(name: Option<&str>) -> Exit {
+    if let Some(page) = manual::page(command(), name) {
+        return print(&String::from_utf8_lossy(&page));
+    }
+    let name = name.unwrap_or_default();
+    let command = command();
+    let meant = config::nearest(name, command.get_subcommands().map(Command::get_name));
+    let meant = meant.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    say(&format!("error: unknown command `{name}`{meant}\n  help: `reload-gate --help` lists them"));
     Exit::Usage
 }
 

@@ -8,6 +8,8 @@
 pub mod cli;
 pub mod config;
 pub mod exit;
+pub mod install;
+pub mod manual;
 pub mod status;
 pub mod supervise;
 

@@ -40,11 +40,16 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("status", &["exit", "http", "report"]),
     ("supervise", &["exit", "config", "report", "run", "serve"]),
     ("exit", &[]),
-    ("cli", &["check", "exit", "config", "exec", "proc", "render", "status", "supervise"]),
+    ("install", &[]),
+    ("manual", &[]),
+    (
+        "cli",
+        &["check", "exit", "config", "exec", "install", "manual", "proc", "render", "status", "supervise"],
+    ),
 ];
 
 /// Modules which do no IO and read no clock.
-const PURE: [&str; 7] = ["gate", "settle", "tree", "config", "manifest", "redact", "render"];
+const PURE: [&str; 8] = ["gate", "settle", "tree", "config", "manifest", "manual", "redact", "render"];
 
 /// What no pure module says.
 const IMPURE: [&str; 8] =

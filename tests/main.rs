@@ -39,6 +39,8 @@ mod prometheus;
 mod publishing;
 /// Of a Secret nothing is shown.
 mod secrets;
+/// What takes the binary to where it runs; completions and manual pages.
+mod shipping;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.
