@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
 use crate::config::{self, Config, Flags, Mistake, Outside, SETTINGS, Setting, Takes};
-use crate::exec::{self, Like, Mount, View, enter, view};
+use crate::exec::{self, Confinement, Like, Mount, View, confine, enter, view};
 use crate::exit::Exit;
 use crate::install;
 use crate::manual;
@@ -65,26 +65,28 @@ pub fn command() -> Command {
 }
 
 /// What it understands besides, said by itself alone.
-fn hidden_commands() -> [Command; 2] {
+fn hidden_commands() -> [Command; 3] {
+    let words =
+        || Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString));
+    let paths = |name: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::Append).value_parser(clap::value_parser!(PathBuf))
+    };
     let enter = Command::new(enter::SUBCOMMAND)
         .hide(true)
         .arg(Arg::new("pid").required(true).value_parser(clap::value_parser!(i32)))
         .arg(Arg::new("start").required(true).value_parser(clap::value_parser!(u64)))
         .arg(Arg::new("root").required(true).value_parser(["root", "same"]))
         .arg(Arg::new("unset").long("unset").action(ArgAction::Append))
-        .arg(Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString)));
+        .arg(words());
+    let confine = Command::new(confine::SUBCOMMAND)
+        .hide(true)
+        .arg(Arg::new("strict").long("strict").action(ArgAction::SetTrue))
+        .args([paths("hide"), paths("fix"), words()]);
     let view = Command::new(view::SUBCOMMAND)
         .hide(true)
         .arg(Arg::new("network").long("network").action(ArgAction::SetTrue))
-        .arg(
-            Arg::new("mount")
-                .long("mount")
-                .num_args(2)
-                .action(ArgAction::Append)
-                .value_parser(clap::value_parser!(PathBuf)),
-        )
-        .arg(Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString)));
-    [enter, view]
+        .args([paths("mount").num_args(2), words()]);
+    [enter, view, confine]
 }
 
 fn status_command() -> Command {
@@ -139,6 +141,7 @@ pub fn main() -> Exit {
         Some(("man", matches)) => man(matches.get_one::<String>("command").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => enter(matches),
         Some((view::SUBCOMMAND, matches)) => view(matches),
+        Some((confine::SUBCOMMAND, matches)) => confine(matches),
         _ => Exit::Usage,
     }
 }
@@ -273,20 +276,31 @@ fn enter(matches: &ArgMatches) -> Exit {
     let number = |name: &str| matches.get_one::<i32>(name).copied().unwrap_or_default();
     let start = matches.get_one::<u64>("start").copied().unwrap_or_default();
     let root = matches.get_one::<String>("root").is_some_and(|root| root == "root");
-    let words: Vec<OsString> = matches.get_many("command").into_iter().flatten().cloned().collect();
     let like = Like { process: Identity { pid: number("pid"), start }, root };
-    let unset: Vec<String> = matches.get_many("unset").into_iter().flatten().cloned().collect();
-    let (message, code) = enter::main(like, &unset, &words);
-    say(&message);
-    std::process::exit(code.into())
+    let unset: Vec<String> = all(matches, "unset");
+    end(enter::main(like, &unset, &all(matches, "command")))
 }
 
 fn view(matches: &ArgMatches) -> Exit {
-    let paths: Vec<PathBuf> = matches.get_many("mount").into_iter().flatten().cloned().collect();
+    let paths: Vec<PathBuf> = all(matches, "mount");
     let mount = |pair: &[PathBuf]| Mount { at: pair[0].clone(), from: pair[1].clone() };
     let view = View { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
-    let words: Vec<OsString> = matches.get_many("command").into_iter().flatten().cloned().collect();
-    let (message, code) = view::main(&view, &words);
+    end(view::main(&view, &all(matches, "command")))
+}
+
+fn confine(matches: &ArgMatches) -> Exit {
+    let (hidden, fixed) = (all(matches, "hide"), all(matches, "fix"));
+    let confinement = Confinement { strict: matches.get_flag("strict"), hidden, fixed };
+    end(confine::main(&confinement, &all(matches, "command")))
+}
+
+/// All values of an argument.
+fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
+    matches.get_many(name).into_iter().flatten().cloned().collect()
+}
+
+/// The end of a process that could not become the command.
+fn end((message, code): (String, u8)) -> Exit {
     say(&message);
     std::process::exit(code.into())
 }

@@ -4,6 +4,7 @@
 //! or the cap on the output.
 
 mod again;
+pub mod confine;
 pub mod enter;
 pub mod view;
 
@@ -21,6 +22,7 @@ use tokio::signal::unix::SignalKind;
 
 use crate::proc::{self, Identity};
 
+pub use confine::Confinement;
 pub use view::{Mount, View};
 
 /// How much of what a command prints is kept: of its beginning, and as much of its end, where the error often is.
@@ -48,6 +50,8 @@ pub struct Command {
     pub like: Option<Like>,
     /// What it sees instead of the file system as it is, where it runs as the gate itself; everything it writes is gone with it.
     pub view: Option<View>,
+    /// What it must not get at, where it runs as the gate itself and sees what the gate sees.
+    pub confinement: Option<Confinement>,
     /// Variables of that process's environment that it must not take.
     pub unset: Vec<String>,
     /// After how long it is killed, with all its descendants.
@@ -58,7 +62,7 @@ impl Command {
     /// A command that runs as the gate itself, and sees what the gate sees.
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
-        Self { words, like: None, view: None, unset: Vec::new(), timeout }
+        Self { words, like: None, view: None, confinement: None, unset: Vec::new(), timeout }
     }
 }
 
@@ -104,6 +108,9 @@ pub enum NotStarted {
     /// The command could not be shown the file system that it was meant to see.
     #[error("{0}")]
     NotShown(String),
+    /// The command could not be confined.
+    #[error("{0}")]
+    NotConfined(String),
 }
 
 /// Closes what this process was given open beside its three standard streams: children inherit that, and a directory that is open
@@ -171,6 +178,9 @@ fn outcome(command: &Command, finished: Finished) -> Result<Finished, NotStarted
     match (command.like, &command.view) {
         (Some(_), _) => again::outcome(enter::SUBCOMMAND, NotStarted::NotEntered, command, finished),
         (None, Some(_)) => again::outcome(view::SUBCOMMAND, NotStarted::NotShown, command, finished),
+        (None, None) if command.confinement.is_some() => {
+            again::outcome(confine::SUBCOMMAND, NotStarted::NotConfined, command, finished)
+        }
         (None, None) => Ok(finished),
     }
 }
@@ -179,7 +189,10 @@ fn start(command: &Command, output: io::PipeWriter) -> io::Result<duct::Handle> 
     let words = match (command.like, &command.view) {
         (Some(like), _) => enter::words(like, command)?,
         (None, Some(view)) => view::words(view, command)?,
-        (None, None) => command.words.clone(),
+        (None, None) => match &command.confinement {
+            Some(confinement) => confine::words(confinement, command)?,
+            None => command.words.clone(),
+        },
     };
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));

@@ -18,6 +18,8 @@ pub use command::{Check, Patterns};
 pub use layout::{Layout, Part};
 pub use place::RootChoice;
 
+pub use crate::exec::Confinement;
+
 use crate::target::{Hindrance, Selector};
 use crate::tree::Tree;
 
@@ -63,6 +65,8 @@ pub struct Plan {
     pub without_target: bool,
     /// Whether a bundled validator judges where a program is not installed that it can stand in for.
     pub fallback: bool,
+    /// What commands that run here must not get at.
+    pub confinement: Option<Confinement>,
 }
 
 /// One validator.
@@ -188,7 +192,8 @@ impl Plan {
         if judgement.verdict() == Verdict::Accepted && !self.validators.is_empty() {
             let place = place::find(self.root, selector, self.without_target)?;
             let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
-            let case = Case { tree, layout, place: &place, root, main: &main, timeout, fallback };
+            let confinement = self.confinement.as_ref();
+            let case = Case { tree, layout, place: &place, root, main: &main, timeout, fallback, confinement };
             judgement.by = Some(self.ask(&case, &mut judgement).await);
         }
         judgement.duration = started.elapsed();
@@ -248,6 +253,7 @@ struct Case<'a> {
     timeout: Duration,
     /// Whether a bundled validator judges where a program is not installed.
     fallback: bool,
+    confinement: Option<&'a Confinement>,
 }
 
 impl Case<'_> {

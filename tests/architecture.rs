@@ -42,10 +42,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("exit", &[]),
     ("install", &[]),
     ("manual", &[]),
-    (
-        "cli",
-        &["check", "exit", "config", "exec", "install", "manual", "proc", "render", "status", "supervise"],
-    ),
+    ("cli", &["check", "exit", "config", "exec", "install", "manual", "proc", "render", "status", "supervise"]),
 ];
 
 /// Modules which do no IO and read no clock.

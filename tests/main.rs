@@ -37,6 +37,8 @@ mod privileges;
 mod prometheus;
 /// The application only ever meets what was accepted, also when it restarts.
 mod publishing;
+/// What a configuration that is executed by being judged cannot get at.
+mod sandbox;
 /// Of a Secret nothing is shown.
 mod secrets;
 /// What takes the binary to where it runs; completions and manual pages.

@@ -18,7 +18,7 @@ use crate::reload::Means;
 use crate::report::log;
 use crate::snapshot::{Limits, Source};
 use crate::target::{Selector, Signal};
-use crate::validate::{Builtin, Check, Main, Patterns, Plan, RootChoice, Validator};
+use crate::validate::{Builtin, Check, Confinement, Main, Patterns, Plan, RootChoice, Validator};
 use crate::verify::Demand;
 
 type Mistakes<'a> = &'a mut Vec<Mistake>;
@@ -49,7 +49,9 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     let plan = Plan { without_target, ..plan(&layers, main(&layers, preset.as_ref(), &sources), mistakes) };
     // What is staged lies in the gate's own root.
     let root = if stage.is_some() && plan.root == RootChoice::Auto { RootChoice::Local } else { plan.root };
-    let plan = Plan { root, ..plan };
+    let fixed = fixed(&layers, &sources, directory);
+    let confinement = plan.confinement.map(|confinement| Confinement { fixed, ..confinement });
+    let plan = Plan { root, confinement, ..plan };
     let policy = Policy {
         publish: publication.is_some(),
         fail_on_empty: fail_on_empty(&layers, mistakes),
@@ -101,6 +103,7 @@ fn plan(layers: &Layers, main: Main, mistakes: Mistakes<'_>) -> Plan {
         main,
         without_target: false,
         fallback: false,
+        confinement: confinement(layers, mistakes),
     }
 }
 
@@ -326,6 +329,20 @@ fn scope(layers: &Layers, mistakes: Mistakes<'_>) -> Scope {
         Some("never") => Scope::Nothing,
         _ => Scope::Secrets,
     }
+}
+
+/// What commands that run here must not get at, beside what is the gate's own to write.
+fn confinement(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Confinement> {
+    let said = layers.text("sandbox").and_then(|said| one_word(said, &["auto", "strict", "off"], mistakes));
+    let (strict, hidden) = (said == Some("strict"), Confinement::SECRETS.map(PathBuf::from).into());
+    (said != Some("off")).then_some(Confinement { strict, hidden, fixed: Vec::new() })
+}
+
+/// What commands that run here must not write: what is watched, and what the application reads.
+fn fixed(layers: &Layers, sources: &[Source], directory: &Path) -> Vec<PathBuf> {
+    let written = ["publish", "stage"].iter().flat_map(|name| layers.list(name));
+    let written = written.map(|said| normal(&directory.join(&said.value)));
+    sources.iter().map(|source| source.path.clone()).chain(written).collect()
 }
 
 fn validators(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<Validator> {

@@ -98,6 +98,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("root", One("ROOT"), JUDGE, "Where commands run: auto, local or target [default: auto]"),
     setting(
+        "sandbox",
+        One("HOW"),
+        JUDGE,
+        "Keep commands that run here from the gate's files and secrets: auto, strict or off [default: auto]",
+    ),
+    setting(
         "timeout",
         One("DURATION"),
         JUDGE,

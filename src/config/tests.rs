@@ -351,6 +351,7 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
         ("builtin", "nginx"),
         ("nginx-version", "1.10.0"),
         ("root", "local"),
+        ("sandbox", "strict"),
         ("timeout", "9s"),
         ("process", "p"),
         ("cmdline", "c"),

@@ -9,7 +9,7 @@ use crate::proc;
 use crate::reload::Means;
 use crate::report::{Event, Kind};
 use crate::target::Target;
-use crate::validate::Validator;
+use crate::validate::{Confinement, RootChoice, Validator};
 
 /// What is to be said at the start: what the gate will do, and what will never work.
 pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event> {
@@ -39,12 +39,30 @@ fn started(config: &GateConfig) -> String {
         [] => "accepted whatever it says (no validator is configured)".to_owned(),
         judges => format!("judged by {} ({})", judges.join(", "), config.plan.root.describe()),
     };
+    let confined = match confined(config) {
+        Some(confined) => format!("; {confined}"),
+        None => String::new(),
+    };
     let told = match &config.means {
         _ if !config.policy.reload => "nobody is told".to_owned(),
         Means::Signal { .. } => format!("{} to {}", config.means.describe(), config.selector.describe()),
         means => means.describe(),
     };
-    format!("a change of {} is {judged}; then {told}; proof: {}", watched.join(", "), config.demand.describe())
+    let (watched, proof) = (watched.join(", "), config.demand.describe());
+    format!("a change of {watched} is {judged}; then {told}; proof: {proof}{confined}")
+}
+
+/// What keeps commands that judge here from what is none of their business, if there may be such commands.
+fn confined(config: &GateConfig) -> Option<&'static str> {
+    let commands = config.plan.validators.iter().any(|validator| matches!(validator, Validator::Command(_)));
+    let here = commands && config.plan.root != RootChoice::Target;
+    here.then_some(match &config.plan.confinement {
+        None => "commands that judge here are not confined (`--sandbox off`)",
+        Some(_) if !Confinement::is_available() => {
+            "commands that judge here are not confined, as this kernel offers no Landlock"
+        }
+        Some(_) => "commands that judge here are confined",
+    })
 }
 
 /// The files at or below `path` that are mount points of their own. A kubelet never updates such a `subPath` mount, and

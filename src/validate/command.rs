@@ -17,6 +17,7 @@ const CHECKER_MISSING: Code = Code::new("checker-missing");
 const CHECKER_KILLED: Code = Code::new("checker-killed");
 const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
 const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
+const NOT_CONFINED: Code = Code::new("not-confined");
 const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
 
 /// sh(1) says so of a command that it could not execute, or not find; the sysexits.h of BSD of one that may succeed later.
@@ -96,7 +97,8 @@ impl Check {
             Err(finding) => return vec![*finding],
         };
         let plain = Command::here(words, case.timeout);
-        let command = Command { like: case.place.like, unset: self.unset.clone(), ..plain };
+        let (like, confinement) = (case.place.like, case.confinement.cloned());
+        let command = Command { like, confinement, unset: self.unset.clone(), ..plain };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, case.timeout),
             Err(error) => vec![not_started(&error)],
@@ -281,6 +283,10 @@ fn not_started(error: &NotStarted) -> Finding {
         ),
         NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
         NotStarted::NotEntered(message) => not_entered(message),
+        NotStarted::NotConfined(message) => {
+            let help = "run commands that judge here without it: `--sandbox off`";
+            Finding::environment(NOT_CONFINED, message).help(help)
+        }
         NotStarted::NotShown(message) => Finding::environment(VIEW_NOT_POSSIBLE, message).help(VIEW_NEEDS),
     }
 }

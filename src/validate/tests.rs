@@ -57,6 +57,7 @@ fn plan(checks: Vec<Check>) -> Plan {
         main: Main::Only,
         without_target: true,
         fallback: false,
+        confinement: None,
     }
 }
 

@@ -1,0 +1,154 @@
+//! Keeping a command that runs as the gate itself from what is none of its business. IO: restricts the process that calls it, for
+//! good.
+//!
+//! Judging a configuration can execute it, and what is executed here could do all that the gate may. So it may read and execute
+//! what it finds, but for the gate's own secrets, and write only where checkers do. The kernel holds it to that (landlock(7)),
+//! from Linux 5.13 on. Landlock knows no exceptions: whoever may write to a directory may write to all that is below it. So a
+//! directory with an exception below it is allowed by its other entries, and new ones cannot be made in it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
+};
+use rustix::process::{Resource, Rlimit};
+
+use super::again::{self, Step, step};
+use super::{Command, environment};
+
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "confine";
+
+/// What a command that runs as the gate itself must not get at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confinement {
+    /// Whether that holds even where it takes away the making of new files beside: in `/tmp`, `/run` and the like.
+    pub strict: bool,
+    /// What it must not read.
+    pub hidden: Vec<PathBuf>,
+    /// What it must not write.
+    pub fixed: Vec<PathBuf>,
+}
+
+/// The version of Landlock whose rights are asked for; an older kernel gives those that it has.
+const VERSION: ABI = ABI::V6;
+/// Where everybody makes files: pid files, sockets, temporary files.
+const SHARED: [&str; 4] = ["/dev/shm", "/run", "/tmp", "/var/tmp"];
+/// Where programs have directories of their own.
+const OWN: [&str; 4] = ["/var/cache", "/var/lib", "/var/log", "/var/spool"];
+/// The devices that everybody may write to.
+const DEVICES: [&str; 8] =
+    ["/dev/full", "/dev/null", "/dev/ptmx", "/dev/pts", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
+/// How large a file it may write, in bytes (RLIMIT_FSIZE of getrlimit(2)).
+const FILE_SIZE: u64 = 1 << 30;
+
+impl Confinement {
+    /// Where a kubelet and container runtimes mount the credentials of a container.
+    pub const SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
+
+    /// Whether this kernel can hold a command to it.
+    #[must_use]
+    pub fn is_available() -> bool {
+        let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        rules.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
+    }
+}
+
+/// The words that run a command in confinement.
+pub(super) fn words(confinement: &Confinement, command: &Command) -> io::Result<Vec<OsString>> {
+    let strict = confinement.strict.then(|| OsString::from("--strict"));
+    let hidden = confinement.hidden.iter().flat_map(|path| ["--hide".into(), path.into()]);
+    let fixed = confinement.fixed.iter().flat_map(|path| ["--fix".into(), path.into()]);
+    again::words(SUBCOMMAND, strict.into_iter().chain(hidden).chain(fixed), command)
+}
+
+/// The subcommand itself: confines itself and executes the command. It returns only if that failed, with the message and the exit
+/// code.
+#[must_use]
+pub fn main(confinement: &Confinement, words: &[OsString]) -> (String, u8) {
+    let ready = confine(confinement).map(|()| environment().into());
+    again::execute(SUBCOMMAND, ready, words)
+}
+
+fn confine(confinement: &Confinement) -> Step {
+    limit(Resource::Core, 0)?;
+    limit(Resource::Fsize, FILE_SIZE)?;
+    again::give_up()?;
+    step(restrict(confinement).map_err(io::Error::other), || "confine the command".into())
+}
+
+fn limit(resource: Resource, most: u64) -> Step {
+    let lower = |now: Option<u64>| Some(now.map_or(most, |now| now.min(most)));
+    let now = rustix::process::getrlimit(resource);
+    let limit = Rlimit { current: lower(now.current), maximum: lower(now.maximum) };
+    step(rustix::process::setrlimit(resource, limit), || "limit what the command may use".into())
+}
+
+/// Where the kernel knows no Landlock, nothing is restricted: who asks for it has said so already.
+fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
+    let all = AccessFs::from_all(VERSION);
+    let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
+    let devices = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let (hidden, fixed) = (real(&confinement.hidden), real(&confinement.fixed));
+    let mut readable = Cover::default();
+    readable.add(Path::new("/"), &hidden);
+    let mut writable = Cover::default();
+    let exceptions = [&hidden[..], &fixed].concat();
+    for area in real(&SHARED.map(PathBuf::from)) {
+        // Who may make no files there anyway loses nothing.
+        let whole = !confinement.strict && rustix::fs::access(&area, rustix::fs::Access::WRITE_OK).is_ok();
+        writable.add(&area, if whole { &[] } else { &exceptions });
+    }
+    for area in real(&OWN.map(PathBuf::from)) {
+        writable.add(&area, &exceptions);
+    }
+    let rules = |paths: &BTreeSet<PathBuf>, access: BitFlags<AccessFs>| path_beneath_rules(paths.clone(), access);
+    Ruleset::default()
+        .handle_access(all)?
+        .scope(Scope::Signal)?
+        .create()?
+        .add_rules(rules(&readable.whole, AccessFs::from_read(VERSION)))?
+        .add_rules(rules(&readable.parted, AccessFs::ReadDir.into()))?
+        .add_rules(rules(&writable.whole, write))?
+        .add_rules(path_beneath_rules(DEVICES, devices))?
+        .restrict_self()?;
+    Ok(())
+}
+
+/// The paths that are there, with all symbolic links followed.
+fn real(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let paths: BTreeSet<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    paths.into_iter().collect()
+}
+
+/// The paths that cover a directory but for some of what is below it.
+#[derive(Default)]
+struct Cover {
+    whole: BTreeSet<PathBuf>,
+    /// Directories of which only some entries are covered.
+    parted: BTreeSet<PathBuf>,
+}
+
+impl Cover {
+    fn add(&mut self, path: &Path, without: &[PathBuf]) {
+        if without.iter().any(|other| path.starts_with(other)) {
+            return;
+        }
+        if !without.iter().any(|other| other.starts_with(path)) {
+            self.whole.insert(path.into());
+            return;
+        }
+        self.parted.insert(path.into());
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            // What a link leads to is covered where it lies, or not.
+            if !entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.add(&entry.path(), without);
+            }
+        }
+    }
+}

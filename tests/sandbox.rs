@@ -1,0 +1,181 @@
+//! What a configuration that is executed by being judged cannot get at.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{command, eventually, gate_command, needs, skip, unique};
+
+/// A configuration, and a volume in which it would be published; not where everybody may write.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(name: &str, text: &str) -> Self {
+        let place = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room"));
+        for directory in ["config", "publish"] {
+            std::fs::create_dir(place.path(directory)).expect("there is room");
+        }
+        let text = text.replace("PLACE", place.0.path().to_str().expect("it is UTF-8"));
+        std::fs::write(place.path("config").join(name), text).expect("there is room");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// What the gate says that judges once, and its exit code.
+    fn judge(&self, arguments: &[&str]) -> (String, i32) {
+        let mut gate = gate_command();
+        gate.args(["run", "--once", "--log-format", "json", "--watch"]).arg(self.path("config"));
+        let output = gate.args(arguments).output().expect("it starts");
+        (String::from_utf8(output.stderr).expect("it is UTF-8"), output.status.code().expect("it ends by itself"))
+    }
+}
+
+fn publish(place: &Place) -> String {
+    place.path("publish").display().to_string()
+}
+
+#[test]
+fn a_python_configuration_writes_nothing_where_the_application_reads() {
+    needs!("gunicorn");
+    let place = Place::new("gunicorn.conf.py", "open('PLACE/publish/evil', 'w').write('evil')\n");
+    let application = Place::new("application.py", "def app(environ, start_response):\n    return []\n");
+    let checker = format!(
+        "gunicorn --check-config -c {{config}} --chdir {} application:app",
+        application.path("config").display()
+    );
+    let volume = publish(&place);
+    let judge = |sandbox| place.judge(&["--validate", &checker, "--publish", &volume, "--sandbox", sandbox]);
+    let (said, code) = judge("auto");
+    assert!(code != 0 && said.contains("Permission denied"), "{said}");
+    assert!(!place.path("publish/evil").exists(), "{said}");
+    // It is not the volume or the user that forbids it.
+    let (said, code) = judge("off");
+    assert!(code == 0 && place.path("publish/evil").exists(), "{said}");
+}
+
+#[test]
+fn nginx_opens_no_log_wherever_a_configuration_says() {
+    needs!("nginx");
+    let place = Place::new("nginx.conf", "pid /tmp/PID;\nerror_log PLACE/evil.log;\nevents {}\n");
+    let config = place.path("config/nginx.conf");
+    let text = std::fs::read_to_string(&config).expect("it is there").replace("PID", &unique("pid"));
+    std::fs::write(config, text).expect("there is room");
+    let judge = |sandbox| place.judge(&["--validate", "nginx -t -q -c {config}", "--sandbox", sandbox]);
+    let (said, code) = judge("auto");
+    assert!(code != 0 && said.contains("evil.log") && said.contains("Permission denied"), "{said}");
+    assert!(!place.path("evil.log").exists());
+    let (said, code) = judge("off");
+    assert!(code == 0 && place.path("evil.log").exists(), "{said}");
+}
+
+#[test]
+fn what_is_watched_is_not_changed_by_being_judged() {
+    let place = Place::new("app.conf", "one");
+    let checker = "sh -c 'echo two > {config}; test -w /dev/null && echo x > /dev/null && cat {config}'";
+    let (said, code) = place.judge(&["--validate", checker]);
+    assert!(code == 0, "{said}");
+    assert_eq!(std::fs::read_to_string(place.path("config/app.conf")).expect("it is there"), "one");
+}
+
+/// What a shell says in a mount namespace in which `/run` is empty but for the credentials of a container.
+fn beside_secrets(user: &str, arguments: &str, checker: &str) -> (String, i32) {
+    let place = Place::new("app.conf", "one");
+    let mut unshare = command("unshare");
+    let script = format!(
+        "mount -t tmpfs -o mode=0755 none /run && mkdir -p /run/secrets/kubernetes.io && echo hunter2 > /run/secrets/kubernetes.io/token && \
+         cp \"$0\" /run/reload-gate && mkdir /run/config && cp \"$1\" /run/config && \
+         exec setpriv {user} /run/reload-gate run --once --watch /run/config --validate \"$2\" {arguments}"
+    );
+    unshare.args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_reload-gate")]);
+    let output = unshare.arg(place.path("config/app.conf")).arg(checker).output().expect("it starts");
+    (String::from_utf8(output.stderr).expect("it is UTF-8"), output.status.code().expect("it ends by itself"))
+}
+
+#[test]
+fn the_credentials_of_the_gates_container_are_not_read() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can mount");
+    }
+    needs!("unshare", "setpriv", "mount");
+    let nobody = "--reuid=65534 --regid=65534 --clear-groups";
+    let reads = "sh -c 'cat /run/secrets/kubernetes.io/token; exit 1'";
+    for (user, arguments) in [(nobody, ""), ("", "--sandbox strict")] {
+        let (said, code) = beside_secrets(user, arguments, reads);
+        assert!(code == 1 && said.contains("Permission denied") && !said.contains("hunter2"), "{said}");
+    }
+    assert!(beside_secrets(nobody, "--sandbox off", reads).0.contains("hunter2"));
+    // Root makes its pid files there; that would be lost with them.
+    let makes = "sh -c 'echo $$ > /run/app.pid && cat /run/app.pid'";
+    assert_eq!(beside_secrets("", "", makes).1, 0);
+    assert_ne!(beside_secrets("", "--sandbox strict", makes).1, 0);
+}
+
+#[test]
+fn a_checker_that_judges_here_cannot_signal_others_and_gains_nothing() {
+    needs!("grep");
+    let place = Place::new("app.conf", "one");
+    let own = std::process::id();
+    let checker = format!(
+        "sh -c 'if kill -0 {own} || kill -0 $PPID; then exit 9; fi; sh -c \"kill -0 $$\" && test $(ulimit -c) = 0 && \
+         grep -q NoNewPrivs:.1 /proc/self/status'"
+    );
+    let (said, code) = place.judge(&["--validate", &checker]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn a_daemon_of_a_checker_that_judges_here_does_not_outlive_the_timeout() {
+    needs!("setsid");
+    let place = Place::new("app.conf", "one");
+    let nap = format!("1000.{}", std::process::id());
+    let checker = format!("sh -c '(setsid sh -c \"sleep {nap} & exit\" &); sleep 1000'");
+    let (said, code) = place.judge(&["--validate", &checker, "--timeout", "300ms"]);
+    assert!(code == 3 && said.contains("did not end within 300ms"), "{said}");
+    eventually("the daemon is dead", || {
+        let pids = std::fs::read_dir("/proc").expect("it is there").flatten();
+        !pids.into_iter().any(|pid| std::fs::read(pid.path().join("cmdline")).is_ok_and(|line| line == nap_line(&nap)))
+    });
+}
+
+/// The command line of sleep(1), as the kernel shows it.
+fn nap_line(nap: &str) -> Vec<u8> {
+    format!("sleep\0{nap}\0").into_bytes()
+}
+
+#[test]
+fn it_is_said_at_the_start_who_is_confined() {
+    let place = Place::new("app.conf", "one");
+    let started = |arguments: &[&str]| place.judge(arguments).0.lines().next().unwrap_or_default().to_owned();
+    assert!(started(&["--validate", "true"]).contains("commands that judge here are confined"));
+    assert!(started(&["--validate", "true", "--sandbox", "off"]).contains("are not confined (`--sandbox off`)"));
+    assert!(!started(&[]).contains("confined"));
+    let (said, code) = place.judge(&["--sandbox", "strickt"]);
+    assert!(code == 2 && said.contains("did you mean `strict`?"), "{said}");
+}
+
+#[test]
+fn real_checkers_judge_in_it_as_they_do_outside() {
+    needs!("nginx", "haproxy");
+    let log = "/var/log/reload-gate-sandbox.log";
+    let pid = unique("pid");
+    let nginx = format!(
+        "pid /run/{pid};\nerror_log {log};\nevents {{}}\nhttp {{\n    proxy_cache_path /var/cache/{pid} keys_zone=a:1m;\n}}\n"
+    );
+    let haproxy = "global\n    stats socket /run/haproxy.sock\n    maxconn 1000\ndefaults\n    mode http\n    timeout client 5s\n    timeout \
+                   connect 5s\n    timeout server 5s\nfrontend web\n    bind 127.0.0.1:8080\n";
+    for (name, text, checker) in
+        [("nginx.conf", nginx.as_str(), "nginx -t -c {config}"), ("haproxy.cfg", haproxy, "haproxy -c -f {config}")]
+    {
+        let place = Place::new(name, text);
+        let (said, code) = place.judge(&["--validate", checker, "--sandbox", "auto"]);
+        // Who is not root may not do all that outside, either.
+        let (outside, expected) = place.judge(&["--validate", checker, "--sandbox", "off"]);
+        assert_eq!(code, expected, "{said} {outside}");
+        assert!(code == 0 || !rustix::process::geteuid().is_root(), "{said}");
+    }
+    for left in [log.to_owned(), format!("/run/{pid}")] {
+        let _ = std::fs::remove_file(left);
+    }
+    let _ = std::fs::remove_dir_all(Path::new("/var/cache").join(pid));
+}
