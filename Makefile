@@ -46,6 +46,10 @@ static: ## Build the static binary
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(STATIC_TARGET)
 	@ls -l $(STATIC)
 
+.PHONY: dist
+dist: ## Build what is released: archive, checksums, bill of materials, notes
+	.ci/dist
+
 .PHONY: lint
 lint: ## Check formatting and lints
 	cargo fmt --all -- --check
