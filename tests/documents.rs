@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use reload_gate::config::{SETTINGS, Takes};
+
 use crate::support::gate_command;
 
 fn root() -> &'static Path {
@@ -67,6 +69,24 @@ fn every_event_is_documented() {
     assert!(!names.is_empty() && missing.is_empty(), "{missing:?}");
 }
 
+/// The flags of other programs, which the pages speak of.
+const OTHERS: [&str; 14] = [
+    "--check",
+    "--check-config",
+    "--config-envsubst-file",
+    "--config-file",
+    "--delay-interval",
+    "--listen-address",
+    "--process-executable-name",
+    "--reload-method",
+    "--reload-timeout",
+    "--retry-interval",
+    "--runtimeinfo-url",
+    "--some-thing",
+    "--watch-interval",
+    "--watched-dir",
+];
+
 #[test]
 fn every_flag_in_the_pages_exists() {
     let help = ["run", "check", "status"].map(|command| {
@@ -85,13 +105,62 @@ fn every_flag_in_the_pages_exists() {
             // The flags of the programs that are gated are theirs.
             unknown.extend(
                 flags
-                    .filter(|flag| flag.len() > 2 && !["--some-thing", "--check-config", "--check"].contains(flag))
+                    .filter(|flag| flag.len() > 2 && !OTHERS.contains(flag))
                     .filter(|flag| !known(flag))
                     .map(str::to_owned),
             );
         }
     }
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// Compares a page with what it should be, or writes it where `UPDATE_DOCS` is set.
+fn page_is(page: &str, expected: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root().join(page), expected).expect("it can be written");
+    }
+    assert_eq!(read(page), expected, "{page} is generated: UPDATE_DOCS=1 cargo test --test end-to-end documents");
+}
+
+#[test]
+fn every_setting_is_documented_as_it_is() {
+    let mut page = "# Every setting\n\nThis page is generated from the program. Each setting is a flag of `reload-gate run`, a variable, and a key \
+                    of the configuration file by the flag's name\nwithout the hyphens in front; [configuration.md](configuration.md) says how they go \
+                    together. In a variable several values stand one a line.\n"
+        .to_owned();
+    let mut heading = "";
+    for setting in SETTINGS {
+        if setting.heading != heading {
+            heading = setting.heading;
+            page += &format!("\n## {heading}\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n");
+        }
+        let (name, help) = (setting.name, setting.help);
+        let value = match setting.takes {
+            Takes::Switch => String::new(),
+            Takes::One(what) => format!(" {what}"),
+            Takes::Many(what) => format!(" {what} …"),
+        };
+        let (meaning, default) = help.split_once(" [default: ").unwrap_or((help, "]"));
+        let default = default.trim_end_matches(']');
+        let variable = format!("RELOAD_GATE_{}", name.to_ascii_uppercase().replace('-', "_"));
+        let meaning = meaning.replace('|', "\\|");
+        page += &format!("| `--{name}{value}` | `{variable}` | {default} | {meaning} |\n");
+    }
+    page_is("docs/settings.md", &page);
+}
+
+/// What is said by the program alone: a fragment of a message between two values.
+#[test]
+fn what_the_page_on_trouble_quotes_is_what_the_program_says() {
+    let sources = files("src", ".rs").into_iter().filter(|path| !path.ends_with("tests.rs")).map(read);
+    // A literal goes on behind a backslash at the end of its line.
+    let sources: String = sources.map(|text| text.split("\\\n").map(str::trim_start).collect::<String>()).collect();
+    let text = read("docs/troubleshooting.md");
+    let quotes: Vec<_> = text.split("```text\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    let fragments = quotes.iter().flat_map(|quote| quote.split(['…', '`', '9'])).map(str::trim);
+    let fragments: Vec<_> = fragments.filter(|fragment| fragment.len() > 6).collect();
+    let missing: Vec<_> = fragments.iter().filter(|fragment| !sources.contains(**fragment)).collect();
+    assert!(fragments.len() > 20 && missing.is_empty(), "{missing:#?}");
 }
 
 #[test]
