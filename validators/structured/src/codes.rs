@@ -6,6 +6,20 @@ use reload_gate_contract::Code;
 pub const BYTE_ORDER_MARK: Code = Code::new("byte-order-mark");
 /// A key that is there twice in one mapping.
 pub const DUPLICATE_KEY: Code = Code::new("duplicate-key");
+/// An indented line that looks like a setting.
+pub const INI_CONTINUATION: Code = Code::new("ini-continuation");
+/// A key that is there twice in one section.
+pub const INI_DUPLICATE_KEY: Code = Code::new("ini-duplicate-key");
+/// A section that is there twice.
+pub const INI_DUPLICATE_SECTION: Code = Code::new("ini-duplicate-section");
+/// A setting before any section.
+pub const INI_NO_SECTION: Code = Code::new("ini-no-section");
+/// A value that begins with a quote which is not closed.
+pub const INI_QUOTE: Code = Code::new("ini-quote");
+/// The name of a section is not written as one.
+pub const INI_SECTION: Code = Code::new("ini-section");
+/// A line of INI that is nothing.
+pub const INI_SYNTAX: Code = Code::new("ini-syntax");
 /// A comment in JSON, which has none.
 pub const JSON_COMMENT: Code = Code::new("json-comment");
 /// A number that JSON writes otherwise.
@@ -24,5 +38,9 @@ pub const JSON_TRAILING_TEXT: Code = Code::new("json-trailing-text");
 pub const JSON_WORD: Code = Code::new("json-word");
 /// The text is not UTF-8.
 pub const NOT_UTF8: Code = Code::new("not-utf8");
+/// A key or table of TOML that is there twice.
+pub const TOML_DUPLICATE_KEY: Code = Code::new("toml-duplicate-key");
+/// Something in TOML that is not where it stands.
+pub const TOML_SYNTAX: Code = Code::new("toml-syntax");
 /// More values, or deeper ones, than anything here reads.
 pub const TOO_LARGE: Code = Code::new("too-large");

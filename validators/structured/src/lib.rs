@@ -15,6 +15,9 @@
 //! ```
 
 pub mod codes;
+pub mod ini;
+pub mod toml;
 pub mod yaml;
 
 mod json;
+mod text;

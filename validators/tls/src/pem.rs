@@ -2,6 +2,8 @@
 //!
 //! No message ever shows anything of a block's contents: it may be a key.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reload_gate_contract::{Finding, Place, Severity, Span};
@@ -44,12 +46,14 @@ struct Open {
 
 /// The blocks of a file that are whole, in their order, and what is wrong with it. A block with an error is left out.
 pub(crate) fn read(file: File<'_>) -> (Vec<Block>, Vec<Finding>) {
-    let mut reader = Reader { file, blocks: Vec::new(), findings: Vec::new(), open: None, text_outside: None };
+    let mut reader =
+        Reader { file, blocks: Vec::new(), findings: Vec::new(), number: 0, open: None, text_outside: None };
     let mut start = 0;
     for line in file.text.split_inclusive(|byte| *byte == b'\n') {
         if reader.findings.len() >= MOST_FINDINGS {
             break;
         }
+        reader.number += 1;
         reader.line(start, line);
         start += line.len();
     }
@@ -60,6 +64,8 @@ struct Reader<'a> {
     file: File<'a>,
     blocks: Vec<Block>,
     findings: Vec<Finding>,
+    /// The line that is read.
+    number: u32,
     open: Option<Open>,
     text_outside: Option<Place>,
 }
@@ -68,7 +74,8 @@ impl Reader<'_> {
     fn line(&mut self, start: usize, bytes: &[u8]) {
         // Blanks at the end of a line mean nothing (RFC 7468, section 2).
         let bytes = bytes.trim_ascii_end();
-        let place = || Place::span(self.file.path, self.file.text, Span { start, end: start + bytes.len() });
+        let (path, number) = (self.file.path, self.number);
+        let place = || place(path, number, start, bytes, 0..bytes.len());
         let text = String::from_utf8_lossy(bytes);
         let label = |begin: &str| text.strip_prefix(begin)?.strip_suffix(DASHES).map(str::to_owned);
         if let Some(label) = label(BEGIN) {
@@ -108,8 +115,7 @@ impl Reader<'_> {
         let first = bytes.iter().position(|byte| !byte.is_ascii_whitespace());
         let Some(first) = first else { return };
         open.in_headers = false;
-        let place =
-            |at: usize| Place::span(self.file.path, self.file.text, Span { start: start + at, end: start + at + 1 });
+        let place = |at: usize| place(self.file.path, self.number, start, bytes, at..at + 1);
         open.last = Some(place(first));
         for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace()) {
             let is_base64 = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
@@ -174,6 +180,17 @@ impl Reader<'_> {
             self.findings.push(Finding { severity: Severity::Note, ..finding });
         }
         (self.blocks, self.findings)
+    }
+}
+
+/// The place of a part of the line that begins at byte `start`. (To count the lines each time would take long in a long file.)
+fn place(path: &str, number: u32, start: usize, line: &[u8], part: Range<usize>) -> Place {
+    let column = String::from_utf8_lossy(&line[..part.start]).chars().count() + 1;
+    Place {
+        line: Some(number),
+        column: u32::try_from(column).ok(),
+        span: Some(Span { start: start + part.start, end: start + part.end }),
+        ..Place::file(path)
     }
 }
 

@@ -92,4 +92,6 @@ proptest! {
 fn a_file_of_many_faults_is_not_read_to_its_end() {
     let many = "-----END CERTIFICATE-----\n".repeat(100_000);
     assert!(found(many.as_bytes(), many.as_bytes()).len() <= 202);
+    let long = format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", "AAAA\n".repeat(1_000_000));
+    assert_eq!(found(long.as_bytes(), long.as_bytes()).len(), 2);
 }

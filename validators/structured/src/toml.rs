@@ -1,0 +1,118 @@
+//! TOML, as version 1.1 has it (<https://toml.io/en/v1.1.0>): a text of version 1.0 means the same in it.
+
+use reload_gate_contract::{Finding, Place, Span};
+use toml::de::{DeTable, Error};
+
+use crate::codes::{TOML_DUPLICATE_KEY, TOML_SYNTAX};
+use crate::text::decode;
+
+/// Whoever has found so much in one file has found what it is worth.
+const MOST_FINDINGS: usize = 100;
+
+/// Everything that is wrong with a file of TOML, from its top to its end.
+#[must_use]
+pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
+    let text = match decode(path, text) {
+        Ok(text) => text,
+        Err(finding) => return vec![*finding],
+    };
+    let (_, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
+    errors.iter().take(MOST_FINDINGS).map(|error| finding(path, text, error)).collect()
+}
+
+fn finding(path: &str, text: &str, error: &Error) -> Finding {
+    let message = error.message().trim().replace('\n', "; ");
+    let finding = match message.as_str() {
+        "duplicate key" => Finding::error(TOML_DUPLICATE_KEY, "the key is there twice")
+            .help("a key is said once, and a table is opened once; leave out one of the two"),
+        _ => Finding::error(TOML_SYNTAX, message),
+    };
+    let span = error.span().unwrap_or(0..0);
+    finding.at(Place::span(path, text.as_bytes(), Span { start: span.start, end: span.end }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<String> {
+        let shown = |finding: &Finding| {
+            let place = finding.place.as_ref().expect("it has a place");
+            format!("{place}: {}: {}", finding.code, finding.message)
+        };
+        check("f", text.as_bytes()).iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_is_right_is_accepted() {
+        let all = "title = \"x\"\nday = 1979-05-27T07:32:00Z\n[a.b]\nlist = [1, 2.5, 0xff, inf,\n  # more\n]\ninline = { x = 1 }\n[[t]]\n'k' = '''\n'''\n";
+        assert_eq!(found(all), [""; 0]);
+        assert_eq!(found(""), [""; 0]);
+    }
+
+    #[test]
+    fn each_mistake_is_told_at_its_place() {
+        for (text, expected) in [
+            (
+                "a = \"x
+",
+                &["f:1:7: toml-syntax: invalid basic string, expected `\"`"][..],
+            ),
+            (
+                "[a]
+[a]
+",
+                &["f:2:2: toml-duplicate-key: the key is there twice"],
+            ),
+            (
+                "a = 1
+a = 2
+",
+                &["f:2:1: toml-duplicate-key: the key is there twice"],
+            ),
+            (
+                "key
+",
+                &["f:1:4: toml-syntax: key with no value, expected `=`"],
+            ),
+            (
+                "a = True
+b = yes
+",
+                &[
+                    "f:1:5: toml-syntax: invalid boolean, expected `true`",
+                    "f:2:5: toml-syntax: string values must be quoted, expected literal string",
+                ],
+            ),
+            (
+                "ä = 1 2
+b = [1
+",
+                &[
+                    "f:1:1: toml-syntax: invalid unquoted key, expected letters, numbers, `-`, `_`",
+                    "f:1:5: toml-syntax: string values must be quoted, expected literal string",
+                    "f:2:7: toml-syntax: unclosed array, expected `]`",
+                ],
+            ),
+        ] {
+            assert_eq!(found(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_deep_or_long_has_an_end() {
+        assert!(!check("f", format!("a = {}", "[".repeat(100_000)).as_bytes()).is_empty());
+        assert_eq!(
+            check(
+                "f",
+                "=
+"
+                .repeat(100_000)
+                .as_bytes()
+            )
+            .len(),
+            MOST_FINDINGS
+        );
+    }
+}
