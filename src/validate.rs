@@ -110,7 +110,7 @@ impl Validator {
     #[must_use]
     pub fn label(&self) -> String {
         match self {
-            Self::Builtin(Builtin::Nginx(_)) => "builtin nginx".to_owned(),
+            Self::Builtin(builtin) => format!("builtin {}", builtin.word()),
             Self::Command(check) => {
                 let program = check.command.first().map(Path::new).and_then(Path::file_name);
                 program.unwrap_or_default().to_string_lossy().into_owned()
