@@ -17,6 +17,7 @@ use crate::manual;
 use crate::proc::Identity;
 use crate::status::{self, Question};
 use crate::supervise;
+use crate::validate::{BUNDLED, Bundled};
 
 mod check;
 
@@ -33,8 +34,8 @@ pub fn command() -> Command {
         )
         .args(settings);
     let validators = Command::new("validators")
-        .about("List the presets, or show one in full")
-        .arg(Arg::new("name").value_name("NAME").help("The preset to show"));
+        .about("List the presets and the built-in validators, or show one in full")
+        .arg(Arg::new("name").value_name("NAME").help("The preset or validator to show"));
     let install = Command::new("install").about("Copy this binary into a directory, for use inside another image").arg(
         Arg::new("directory")
             .value_name("DIR")
@@ -218,17 +219,33 @@ fn status(matches: &ArgMatches) -> Exit {
 
 fn validators(name: Option<&str>) -> Exit {
     let presets = config::presets();
-    let width = presets.iter().map(|preset| preset.name.len()).max().unwrap_or_default();
+    let preset = |preset: &config::Preset| (preset.name, preset.about.clone());
+    let bundled = |bundled: &Bundled| (bundled.name, bundled.about.to_owned());
+    let kinds = [
+        ("Presets, for `--app NAME`", presets.iter().map(preset).collect::<Vec<_>>()),
+        ("Built-in validators, for `--builtin NAME`", BUNDLED.iter().map(bundled).collect()),
+    ];
+    let names = || kinds.iter().flat_map(|(_, kind)| kind.iter().map(|(name, _)| *name));
     let Some(name) = name else {
-        let lines = presets.iter().map(|preset| format!("{:width$}  {}\n", preset.name, preset.about));
-        return print(&lines.collect::<String>());
+        let width = names().map(str::len).max().unwrap_or_default();
+        let line = |(name, about): &(&str, String)| format!("{name:width$}  {about}\n");
+        let part =
+            |(title, kind): &(&str, Vec<_>)| format!("{title}:\n\n{}", kind.iter().map(line).collect::<String>());
+        return print(&kinds.each_ref().map(part).join("\n"));
     };
-    if let Some(preset) = presets.iter().find(|preset| preset.name == name) {
-        return print(preset.text);
+    let preset = presets.iter().find(|preset| preset.name == name).map(|preset| preset.text.to_owned());
+    let bundled = BUNDLED.iter().find(|bundled| bundled.name == name);
+    // In the notation of a preset's file, which may stand before it.
+    let shown = |bundled: &Bundled| {
+        let lines = bundled.text.lines().map(|line| format!("# {line}\n"));
+        format!("# `--builtin {name}` judges {}.\n{}", bundled.about, lines.collect::<String>())
+    };
+    let texts: Vec<_> = preset.into_iter().chain(bundled.map(shown)).collect();
+    if !texts.is_empty() {
+        return print(&texts.join("\n"));
     }
-    let names = presets.iter().map(|preset| preset.name);
-    let meant = config::nearest(name, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-    say(&format!("error: unknown preset `{name}`{meant}\n  help: `reload-gate validators` lists them"));
+    let meant = config::nearest(name, names()).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    say(&format!("error: unknown validator `{name}`{meant}\n  help: `reload-gate validators` lists them"));
     Exit::Usage
 }
 

@@ -3,6 +3,7 @@
 //! There is one vocabulary ([`SETTINGS`]): the flag `--some-thing`, the variable `RELOAD_GATE_SOME_THING` and the key
 //! `some-thing` of the configuration file are the same setting. A setting of a higher layer hides that of a lower one.
 
+mod builtin;
 mod judging;
 mod layer;
 mod preset;

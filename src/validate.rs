@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
-pub use builtin::Builtin;
+pub use builtin::{BUNDLED, Builtin, Bundled, Format, Tls};
 pub use command::{Check, Patterns};
 pub use layout::{Layout, Part};
 pub use place::RootChoice;
@@ -193,7 +193,9 @@ impl Plan {
             let place = place::find(self.root, selector, self.without_target)?;
             let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
             let confinement = self.confinement.as_ref();
-            let case = Case { tree, layout, place: &place, root, main: &main, timeout, fallback, confinement };
+            let main_is_given = matches!(self.main, Main::Given(_));
+            let case =
+                Case { tree, layout, place: &place, root, main: &main, main_is_given, timeout, fallback, confinement };
             judgement.by = Some(self.ask(&case, &mut judgement).await);
         }
         judgement.duration = started.elapsed();
@@ -250,6 +252,8 @@ struct Case<'a> {
     root: RootChoice,
     /// The file to begin with, by its name in the tree.
     main: &'a Result<PathBuf, Box<Finding>>,
+    /// Whether that one was named, so that no other is meant.
+    main_is_given: bool,
     timeout: Duration,
     /// Whether a bundled validator judges where a program is not installed.
     fallback: bool,

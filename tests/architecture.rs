@@ -42,7 +42,10 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("exit", &[]),
     ("install", &[]),
     ("manual", &[]),
-    ("cli", &["check", "exit", "config", "exec", "install", "manual", "proc", "render", "status", "supervise"]),
+    (
+        "cli",
+        &["check", "exit", "config", "exec", "install", "manual", "proc", "render", "status", "supervise", "validate"],
+    ),
 ];
 
 /// Modules which do no IO and read no clock.

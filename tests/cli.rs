@@ -163,6 +163,14 @@ fn validators_are_listed_and_shown() {
     for name in ["gunicorn", "haproxy", "nginx"] {
         assert!(list.lines().any(|line| line.starts_with(name)), "{list}");
     }
+    for name in ["ini", "nginx", "tls", "toml"] {
+        let (_, bundled) = list.split_once("Built-in").expect("they have a part of their own");
+        assert!(bundled.lines().any(|line| line.starts_with(&format!("{name} "))), "{list}");
+        let output = gate_command().args(["validators", name]).output().expect("it starts");
+        let shown = String::from_utf8(output.stdout).expect("it is UTF-8");
+        let told = [&format!("# `--builtin {name}` judges "), "\n# Findings: docs/findings"];
+        assert!(told.into_iter().all(|told| shown.contains(told)), "{shown}");
+    }
     let output = gate_command().args(["validators", "nginx"]).output().expect("it starts");
     let shown = String::from_utf8(output.stdout).expect("it is UTF-8");
     assert!(shown.contains("nginx: master process"), "{shown}");

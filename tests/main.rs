@@ -9,6 +9,8 @@ mod support;
 
 /// The walls between the modules, as data.
 mod architecture;
+/// The other bundled validators: which files they judge, and what comes of it.
+mod builtins;
 /// The bundled nginx checker at the gate of a real nginx.
 mod bundled;
 /// The same judgement in CI.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use regex::Regex;
-use reload_gate_nginx::Version;
 
+use super::builtin::Terms;
 use super::layer::{Layers, RawCheck, Said, Words};
 use super::preset::{Preset, presets};
 use super::{GateConfig, Judge, Mistake, Origin, nearest, suggestion};
@@ -18,10 +18,10 @@ use crate::reload::Means;
 use crate::report::log;
 use crate::snapshot::{Limits, Source};
 use crate::target::{Selector, Signal};
-use crate::validate::{Builtin, Check, Confinement, Main, Patterns, Plan, RootChoice, Validator};
+use crate::validate::{Check, Confinement, Main, Patterns, Plan, RootChoice, Validator};
 use crate::verify::Demand;
 
-type Mistakes<'a> = &'a mut Vec<Mistake>;
+pub(super) type Mistakes<'a> = &'a mut Vec<Mistake>;
 
 /// How long a proof is waited for if nobody says: nginx starts workers in milliseconds, gunicorn imports an application.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -347,24 +347,14 @@ fn fixed(layers: &Layers, sources: &[Source], directory: &Path) -> Vec<PathBuf> 
 
 fn validators(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<Validator> {
     let Some(layer) = layers.speaking_of(&["builtin", "validate"]) else { return Vec::new() };
-    let version = nginx_version(layers, mistakes);
+    let terms = Terms::of(layers, mistakes);
     // The cheaper ones first.
-    let builtins: Vec<_> = layer.list("builtin").iter().filter_map(|said| builtin(said, version, mistakes)).collect();
-    let commands: Vec<_> = layer.checks.iter().flatten().map(|raw| check(raw, version, mistakes)).collect();
+    let builtins: Vec<_> = layer.list("builtin").iter().filter_map(|said| terms.builtin(said, mistakes)).collect();
+    let commands: Vec<_> = layer.checks.iter().flatten().map(|raw| check(raw, &terms, mistakes)).collect();
     builtins.into_iter().map(Validator::Builtin).chain(commands.into_iter().map(Validator::Command)).collect()
 }
 
-fn builtin(said: &Said, version: Option<Version>, mistakes: Mistakes<'_>) -> Option<Builtin> {
-    one_word(said, &Builtin::NAMES, mistakes).map(|_| Builtin::Nginx(version))
-}
-
-fn nginx_version(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Version> {
-    let said = layers.text("nginx-version")?;
-    let version = said.value.parse::<Version>();
-    version.map_err(|error| mistakes.push(Mistake::new(said.origin.clone(), error.to_string()))).ok()
-}
-
-fn check(raw: &RawCheck, version: Option<Version>, mistakes: Mistakes<'_>) -> Check {
+fn check(raw: &RawCheck, terms: &Terms, mistakes: Mistakes<'_>) -> Check {
     for words in [Some(&raw.command), raw.running.as_ref()].into_iter().flatten() {
         let said = match words {
             Words::Line(line) => std::slice::from_ref(line),
@@ -380,7 +370,7 @@ fn check(raw: &RawCheck, version: Option<Version>, mistakes: Mistakes<'_>) -> Ch
         name: raw.name.as_ref().map_or_else(|| shell_words::join(&command), |said| said.value.clone()),
         running: raw.running.as_ref().map(|running| words(running, mistakes)),
         beside: values(&raw.beside),
-        otherwise: raw.otherwise.as_ref().and_then(|said| builtin(said, version, mistakes)),
+        otherwise: raw.otherwise.as_ref().and_then(|said| terms.builtin(said, mistakes)),
         options: values(&raw.options),
         unset: values(&raw.unset),
         patterns: Patterns {
@@ -451,7 +441,7 @@ fn url(said: &Said, mistakes: Mistakes<'_>) -> String {
     said.value.clone()
 }
 
-fn one_word(said: &Said, known: &[&'static str], mistakes: Mistakes<'_>) -> Option<&'static str> {
+pub(super) fn one_word(said: &Said, known: &[&'static str], mistakes: Mistakes<'_>) -> Option<&'static str> {
     let found = known.iter().find(|word| **word == said.value).copied();
     if found.is_none() {
         let meant = suggestion(&said.value, known.iter().copied());
@@ -494,7 +484,7 @@ pub(super) fn listen(layers: &Layers, mistakes: Mistakes<'_>) -> Option<SocketAd
     address
 }
 
-fn duration(layers: &Layers, name: &str, default: Duration, mistakes: Mistakes<'_>) -> Duration {
+pub(super) fn duration(layers: &Layers, name: &str, default: Duration, mistakes: Mistakes<'_>) -> Duration {
     let Some(said) = layers.text(name) else { return default };
     humantime::parse_duration(&said.value).unwrap_or_else(|error| {
         let message = format!("`{}` is no duration: {error}", said.value);

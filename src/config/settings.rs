@@ -89,12 +89,24 @@ pub const SETTINGS: &[Setting] = &[
         JUDGE,
         "A command that judges, run without a shell; `{config}` and `{dir}` are replaced",
     ),
-    setting("builtin", Many("NAME"), JUDGE, "A validator that is built in: nginx"),
+    setting("builtin", Many("NAME"), JUDGE, "A validator that is built in: nginx, toml, ini or tls"),
     setting(
         "nginx-version",
         One("VERSION"),
         JUDGE,
         "Whose rules the bundled nginx checker goes by [default: the running one's, or the newest stable]",
+    ),
+    setting(
+        "tls-name",
+        Many("NAME"),
+        JUDGE,
+        "A host name or address for which a certificate must be valid (builtin tls)",
+    ),
+    setting(
+        "tls-warn",
+        One("DURATION"),
+        JUDGE,
+        "How long before its end a certificate is warned of (builtin tls) [default: 14d]",
     ),
     setting("root", One("ROOT"), JUDGE, "Where commands run: auto, local or target [default: auto]"),
     setting(

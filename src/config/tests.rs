@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
-use crate::validate::{Main, RootChoice};
+use crate::validate::{Builtin, Format, Main, RootChoice, Tls, Validator};
 
 /// What the user says: flags, variables, and the text of `gates.yaml`.
 #[derive(Default)]
@@ -332,6 +332,29 @@ fn a_value_that_is_no_text_is_wrong_where_it_matters() {
 }
 
 #[test]
+fn bundled_validators_are_asked_as_the_settings_say() {
+    let gate = of_flags(&[
+        ("watch", "/a"),
+        ("observe", "true"),
+        ("builtin", "tls"),
+        ("builtin", "ini"),
+        ("tls-name", "*.example.org"),
+        ("tls-name", "2001:db8::1"),
+        ("tls-warn", "3d"),
+    ]);
+    let bundled = gate.plan.validators.into_iter().map(|validator| match validator {
+        Validator::Builtin(builtin) => builtin,
+        Validator::Command(check) => panic!("{check:?}"),
+    });
+    let names = vec!["*.example.org".to_owned(), "2001:db8::1".to_owned()];
+    let tls = Tls { names, warn_before: Duration::from_secs(3 * 24 * 60 * 60) };
+    assert_eq!(bundled.collect::<Vec<_>>(), [Builtin::Tls(tls), Builtin::Structured(Format::Ini)]);
+    let wrong =
+        wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "tls"), ("tls-name", "example.org:443")]);
+    assert!(wrong.contains("`example.org:443` is no host name"), "{wrong}");
+}
+
+#[test]
 fn every_setting_is_said_by_flag_by_variable_and_by_key() {
     // A value for each that is not the default.
     let values: BTreeMap<&str, &str> = [
@@ -350,6 +373,8 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
         ("validate", "check {config}"),
         ("builtin", "nginx"),
         ("nginx-version", "1.10.0"),
+        ("tls-name", "www.example.org"),
+        ("tls-warn", "15d"),
         ("root", "local"),
         ("sandbox", "strict"),
         ("timeout", "9s"),

@@ -1,10 +1,17 @@
 //! The validators that are built in: they need no program and no privilege.
 
+mod about;
 mod nginx;
+mod structured;
+mod tls;
 mod view;
 
 use reload_gate_contract::Finding;
 use reload_gate_nginx::Version;
+
+pub use about::{BUNDLED, Bundled};
+pub use structured::Format;
+pub use tls::Tls;
 
 use super::{Case, Scope};
 
@@ -13,17 +20,23 @@ use super::{Case, Scope};
 pub enum Builtin {
     /// Judges as `nginx -t` of that version would; as that of the running one, or the newest stable, if none is said.
     Nginx(Option<Version>),
+    /// Judges files of a format, each by itself.
+    Structured(Format),
+    /// Judges certificates and their keys.
+    Tls(Tls),
 }
 
 impl Builtin {
     /// The names of all bundled validators.
-    pub const NAMES: [&str; 1] = ["nginx"];
+    pub const NAMES: [&str; BUNDLED.len()] = about::NAMES;
 
     /// What `--builtin` calls it.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Nginx(_) => "nginx",
+            Self::Structured(format) => format.word(),
+            Self::Tls(_) => "tls",
         }
     }
 
@@ -32,6 +45,9 @@ impl Builtin {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Nginx(_) => "the bundled nginx checker",
+            Self::Structured(Format::Toml) => "the bundled TOML checker",
+            Self::Structured(Format::Ini) => "the bundled INI checker",
+            Self::Tls(_) => "the bundled TLS checker",
         }
     }
 
@@ -39,12 +55,16 @@ impl Builtin {
     pub(super) fn scope(&self) -> Scope {
         match self {
             Self::Nginx(_) => Scope::Program("nginx"),
+            Self::Structured(_) => Scope::Each,
+            Self::Tls(_) => Scope::These,
         }
     }
 
     pub(super) fn run(&self, case: &Case<'_>) -> Vec<Finding> {
         match self {
             Self::Nginx(version) => nginx::run(*version, case),
+            Self::Structured(format) => structured::run(*format, case),
+            Self::Tls(tls) => tls.run(case),
         }
     }
 }

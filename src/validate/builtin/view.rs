@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reload_gate_contract::{Absent, Files};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -112,6 +112,7 @@ impl Files for View<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::super::super::Part;
     use super::*;

@@ -1,0 +1,64 @@
+//! The bundled validators for people: what each judges, and how it is told.
+
+/// What is said of a bundled validator.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundled {
+    /// What `--builtin` calls it.
+    pub name: &'static str,
+    /// What it judges, in one line.
+    pub about: &'static str,
+    /// Which files, by which settings, and where its findings are described.
+    pub text: &'static str,
+}
+
+/// All bundled validators, sorted by name.
+pub const BUNDLED: [Bundled; 4] = [
+    Bundled {
+        name: "ini",
+        about: "INI as most programs read it: sections, settings, comments, what is there twice",
+        text: "\
+Judges each file whose name ends in `.ini`; or the only file there is, or that of `--main`, whatever its name.
+The rules are those of Python's configparser. What other programs read in another way is a warning.
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "nginx",
+        about: "nginx configuration as `nginx -t` would, without nginx",
+        text: "\
+Judges the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
+Settings: `--nginx-version` says whose rules hold [default: the running one's, or the newest stable]
+Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
+",
+    },
+    Bundled {
+        name: "tls",
+        about: "certificates and their keys: the chain, whether the key fits, names, dates",
+        text: "\
+Judges `tls.crt` with `tls.key` (a Secret of the type kubernetes.io/tls), each `NAME.crt` or `NAME.pem` with `NAME.key`, certbot's
+`fullchain.pem` with `privkey.pem`, and each file that holds a certificate and a key; or the only file there is, or that of `--main`.
+Settings: `--tls-name` is a name for which one of the certificates must be valid; `--tls-warn` is how long before its end a
+certificate is warned of [default: 14d]
+Findings: docs/findings-tls.md
+",
+    },
+    Bundled {
+        name: "toml",
+        about: "TOML 1.1",
+        text: "\
+Judges each file whose name ends in `.toml`; or the only file there is, or that of `--main`, whatever its name.
+Findings: docs/findings-structured.md
+",
+    },
+];
+
+/// The names of [`BUNDLED`].
+pub(super) const NAMES: [&str; BUNDLED.len()] = {
+    let mut names = [""; BUNDLED.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = BUNDLED[index].name;
+        index += 1;
+    }
+    names
+};
