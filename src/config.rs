@@ -9,7 +9,6 @@ mod layer;
 mod preset;
 mod resolve;
 mod settings;
-mod yaml;
 
 use core::net::SocketAddr;
 use std::ffi::OsString;
@@ -83,7 +82,7 @@ pub enum Origin {
     /// In the environment.
     Variable(String),
     /// In the configuration file: line and column, counted from 1.
-    File(PathBuf, usize, usize),
+    File(PathBuf, u32, u32),
     /// In a preset.
     Preset(&'static str),
     /// Nowhere: it is missing.

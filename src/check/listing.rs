@@ -151,13 +151,16 @@ impl Listing {
         let Document { text, offset, lines } = document;
         let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0 };
         for root in yaml::documents(text) {
-            let root = match root {
-                Ok(root) => root,
+            let yaml::Document { root, repeated } = match root {
+                Ok(parsed) => parsed,
                 Err(broken) => {
                     self.broken.push((name.to_owned(), broken_manifest(name, document, &broken)));
                     continue;
                 }
             };
+            // An API server refuses them, and which of the two is meant nobody knows.
+            let twice = repeated.iter().map(|key| broken_manifest(name, document, &yaml::twice(key)));
+            self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
             for node in manifest::objects(&root) {
                 match Object::read(node) {
                     Object::Config(config) => self.configs.push((config, at)),

@@ -193,7 +193,7 @@ impl<'l> Store<'l> {
             }
         }
         let text = String::from_utf8(bytes).map_err(io::Error::other)?;
-        let roots = yaml::documents(&text).filter_map(Result::ok).collect();
+        let roots = yaml::documents(&text).filter_map(|document| Some(document.ok()?.root)).collect();
         let parsed = Arc::new(Parsed { text, roots });
         let mut kept = kept();
         kept.push_back((which, parsed.clone()));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use reload_gate_structured::yaml::{self, Document, Node, Scalar, Value};
+
 use super::settings::{self, PREFIX, SETTINGS, Setting, Takes};
-use super::yaml::{self, Node, Value};
 use super::{Mistake, Origin, nearest, suggestion};
 
 /// A value, and where it was said.
@@ -194,8 +195,9 @@ pub(super) struct File {
 pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> File {
     let origin = |line, column| Origin::File(path.to_path_buf(), line, column);
     let at = |node: &Node| origin(node.line, node.column);
-    let root = match yaml::parse(text) {
-        Ok(Some(Node { value: Value::Map(entries), .. })) => entries,
+    // What is said twice is told below, among the other mistakes.
+    let root = match yaml::documents(text).next().transpose() {
+        Ok(Some(Document { root: Node { value: Value::Map(entries), .. }, .. })) => entries,
         Ok(_) => {
             mistakes.push(Mistake::new(origin(1, 1), "a mapping with the key `gates` is wanted").help(SHAPE));
             return File::default();
@@ -207,13 +209,13 @@ pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> F
     };
     let (mut gates, mut rules) = (Vec::new(), Vec::new());
     for (key, value) in root {
-        match (&key.value, value.value) {
-            (Value::Text(name), Value::List(items)) if name == "gates" => gates.extend(items),
-            (Value::Text(name), Value::List(items)) if name == "rules" => rules.extend(items),
-            (Value::Text(name), _) if ["gates", "rules"].contains(&name.as_str()) => {
+        match (key.as_str(), value.value) {
+            (Some("gates"), Value::List(items)) => gates.extend(items),
+            (Some("rules"), Value::List(items)) => rules.extend(items),
+            (Some(name @ ("gates" | "rules")), _) => {
                 mistakes.push(Mistake::new(at(&key), format!("`{name}` is a list")).help(SHAPE));
             }
-            (Value::Text(name), _) => {
+            (Some(name), _) => {
                 let meant = suggestion(name, ["gates", "rules"]);
                 mistakes.push(Mistake::new(at(&key), format!("unknown key `{name}`{meant}")).help(SHAPE));
             }
@@ -236,11 +238,11 @@ pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> F
 const SHAPE: &str = "a configuration file looks like `gates: [{app: nginx, watch: /etc/nginx}]`";
 
 /// A rule: the key `files`, and settings.
-fn rule(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> (Vec<Said>, Layer) {
+fn rule(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> (Vec<Said>, Layer) {
     let begins = origin(node.line, node.column);
     let (mut files, mut wrong) = (Vec::new(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| {
-        let is_files = matches!(&key.value, Value::Text(name) if name == "files");
+        let is_files = key.as_str() == Some("files");
         if is_files {
             files = texts(value.clone(), Takes::Many("GLOB"), "files", origin, &mut wrong);
         }
@@ -259,7 +261,7 @@ fn rule(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<
 pub(super) fn of_node(
     node: Node,
     extra: &mut dyn FnMut(&(Node, Node)) -> bool,
-    origin: &dyn Fn(usize, usize) -> Origin,
+    origin: &dyn Fn(u32, u32) -> Origin,
     mistakes: &mut Vec<Mistake>,
 ) -> Layer {
     let mut layer = Layer::default();
@@ -274,7 +276,7 @@ pub(super) fn of_node(
             continue;
         }
         let (key, value) = entry;
-        let setting = match known(&key.value) {
+        let setting = match known(&key) {
             Ok(setting) => setting,
             Err((message, help)) => {
                 mistakes.push(Mistake { help, ..Mistake::new(at(&key), message) });
@@ -299,8 +301,8 @@ pub(super) fn of_node(
 }
 
 /// The setting that a key names, or what is wrong with the key and what to do.
-fn known(key: &Value) -> Result<&'static Setting, (String, Option<String>)> {
-    let Value::Text(name) = key else { return Err(("a key is a word".into(), None)) };
+fn known(key: &Node) -> Result<&'static Setting, (String, Option<String>)> {
+    let Some(name) = key.as_str() else { return Err(("a key is a word".into(), None)) };
     let of_gates = || SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
     match settings::find(name) {
         Some(setting) if setting.of_gate => Ok(setting),
@@ -317,12 +319,12 @@ fn texts(
     node: Node,
     takes: Takes,
     name: &str,
-    origin: &dyn Fn(usize, usize) -> Origin,
+    origin: &dyn Fn(u32, u32) -> Origin,
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<Said> {
     let here = origin(node.line, node.column);
     match (node.value, takes) {
-        (Value::Text(value), _) => vec![Said { value, origin: here }],
+        (Value::Scalar(Scalar { text: value, .. }), _) => vec![Said { value, origin: here }],
         (Value::List(items), Takes::Many(_)) => {
             items.into_iter().flat_map(|item| texts(item, Takes::One("TEXT"), name, origin, mistakes)).collect()
         }
@@ -337,7 +339,7 @@ fn wrong(mistakes: &mut Vec<Mistake>, origin: Origin, message: String) -> Vec<Sa
     Vec::new()
 }
 
-fn checks(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> Vec<RawCheck> {
+fn checks(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Vec<RawCheck> {
     let items = match node.value {
         Value::List(items) => items,
         _ => vec![node],
@@ -348,10 +350,10 @@ fn checks(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Ve
 const CHECK_KEYS: [&str; 9] =
     ["command", "name", "running", "beside", "otherwise", "options", "unset", "findings", "transient"];
 
-fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
+fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
     let here = origin(node.line, node.column);
     let entries = match node.value {
-        Value::Text(value) => return Some(RawCheck::line(Said { value, origin: here })),
+        Value::Scalar(Scalar { text: value, .. }) => return Some(RawCheck::line(Said { value, origin: here })),
         Value::Map(entries) => entries,
         _ => {
             mistakes.push(Mistake::new(here, "a validator is a command, or a mapping with the key `command`"));
@@ -362,18 +364,18 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
     let [mut beside, mut options, mut unset, mut findings, mut transient] = [const { Vec::new() }; 5];
     for (key, value) in entries {
         let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
-        match &key.value {
-            Value::Text(text) if text == "name" => name = list("name").pop(),
-            Value::Text(text) if text == "otherwise" => otherwise = list("otherwise").pop(),
-            Value::Text(text) if text == "beside" => beside = list("beside"),
-            Value::Text(text) if text == "options" => options = list("options"),
-            Value::Text(text) if text == "unset" => unset = list("unset"),
-            Value::Text(text) if text == "findings" => findings = list("findings"),
-            Value::Text(text) if text == "transient" => transient = list("transient"),
-            Value::Text(text) if text == "command" => command = words(value, "command", origin, mistakes),
-            Value::Text(text) if text == "running" => running = words(value, "running", origin, mistakes),
+        match key.as_str() {
+            Some("name") => name = list("name").pop(),
+            Some("otherwise") => otherwise = list("otherwise").pop(),
+            Some("beside") => beside = list("beside"),
+            Some("options") => options = list("options"),
+            Some("unset") => unset = list("unset"),
+            Some("findings") => findings = list("findings"),
+            Some("transient") => transient = list("transient"),
+            Some("command") => command = words(value, "command", origin, mistakes),
+            Some("running") => running = words(value, "running", origin, mistakes),
             other => {
-                let text = if let Value::Text(text) = other { text } else { "" };
+                let text = other.unwrap_or_default();
                 let message = format!("unknown key `{text}`{}", suggestion(text, CHECK_KEYS));
                 let help = format!("the keys of a validator are {}", CHECK_KEYS.join(", "));
                 mistakes.push(Mistake::new(origin(key.line, key.column), message).help(help));
@@ -386,13 +388,8 @@ fn check(node: Node, origin: &dyn Fn(usize, usize) -> Origin, mistakes: &mut Vec
     Some(RawCheck { command: command?, name, running, beside, otherwise, options, unset, findings, transient })
 }
 
-fn words(
-    node: Node,
-    name: &str,
-    origin: &dyn Fn(usize, usize) -> Origin,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<Words> {
-    let is_line = matches!(node.value, Value::Text(_));
+fn words(node: Node, name: &str, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<Words> {
+    let is_line = node.as_str().is_some();
     let mut said = texts(node, Takes::Many("TEXT"), name, origin, mistakes);
     match said.as_slice() {
         [] => None,

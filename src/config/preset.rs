@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+use reload_gate_structured::yaml::{self, Node};
 
 use super::layer::{self, Layer};
-use super::yaml::{self, Node, Value};
 use super::{Mistake, Origin};
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
@@ -56,64 +56,48 @@ pub fn presets() -> &'static [Preset] {
 
 fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> {
     let origin = |_, _| Origin::Preset(name);
-    let node = match yaml::parse(text) {
-        Ok(Some(node)) => node,
+    let node = match yaml::documents(text).next().transpose() {
+        Ok(Some(document)) => document.root,
         Ok(None) => return Err(vec![Mistake::new(origin(0, 0), "it is empty")]),
         Err(broken) => return Err(vec![Mistake::new(origin(0, 0), broken.message)]),
     };
-    let (mut about, mut files, mut master, mut replaces_workers) = (String::new(), Vec::new(), None, false);
-    let (mut directory, mut parts, mut around, mut whole) = (None, Vec::new(), None, None);
-    let mut mistakes = Vec::new();
-    let mut own = |(key, value): &(Node, Node)| match (&key.value, &value.value) {
-        (Value::Text(key), Value::Text(text)) if key == "about" => {
-            about.clone_from(text);
-            true
-        }
-        (Value::Text(key), Value::Text(pattern)) if key == "master" => {
-            master = Some(Regex::new(pattern));
-            true
-        }
-        (Value::Text(key), Value::Text(text)) if key == "replaces-workers" => {
-            replaces_workers = text == "true";
-            true
-        }
-        (Value::Text(key), Value::List(items)) if key == "files" => {
-            files = items.iter().filter_map(text_of).collect();
-            true
-        }
-        (Value::Text(key), Value::Text(text)) if key == "directory" => {
-            directory = Some(text.clone());
-            true
-        }
-        (Value::Text(key), Value::List(items)) if key == "parts" => {
-            parts = items.iter().filter_map(text_of).collect();
-            true
-        }
-        (Value::Text(key), Value::Text(text)) if key == "around" => {
-            around = Some(text.clone());
-            true
-        }
-        (Value::Text(key), Value::Text(pattern)) if key == "whole" => {
-            whole = Some(Regex::new(pattern));
-            true
-        }
-        _ => false,
+    let mut preset = Preset {
+        name,
+        about: String::new(),
+        files: Vec::new(),
+        directory: None,
+        parts: Vec::new(),
+        around: None,
+        whole: None,
+        text,
+        master: None,
+        replaces_workers: false,
+        layer: Layer::default(),
     };
+    let (mut mistakes, mut wrong) = (Vec::new(), Vec::new());
+    let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
     let layer = layer::of_node(node, &mut own, &origin, &mut mistakes);
-    let pattern = |pattern: Option<Result<Regex, regex::Error>>| {
-        pattern.transpose().map_err(|error| vec![Mistake::new(origin(0, 0), error.to_string())])
-    };
-    let (master, whole) = (pattern(master)?, pattern(whole)?);
-    if mistakes.is_empty() {
-        Ok(Preset { name, about, files, directory, parts, around, whole, text, master, replaces_workers, layer })
-    } else {
-        Err(mistakes)
-    }
+    mistakes.extend(wrong.into_iter().map(|error: regex::Error| Mistake::new(origin(0, 0), error.to_string())));
+    if mistakes.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(mistakes) }
 }
 
-fn text_of(node: &Node) -> Option<String> {
-    match &node.value {
-        Value::Text(text) => Some(text.clone()),
-        _ => None,
+impl Preset {
+    /// Takes in a key that only presets have; `false` for any other.
+    fn take(&mut self, key: &str, value: &Node, wrong: &mut Vec<regex::Error>) -> bool {
+        let text = || value.as_str().unwrap_or_default().to_owned();
+        let texts = || value.items().iter().filter_map(Node::as_str).map(str::to_owned).collect();
+        let mut pattern = || Regex::new(&text()).map_err(|error| wrong.push(error)).ok();
+        match key {
+            "about" => self.about = text(),
+            "files" => self.files = texts(),
+            "directory" => self.directory = Some(text()),
+            "parts" => self.parts = texts(),
+            "around" => self.around = Some(text()),
+            "whole" => self.whole = pattern(),
+            "master" => self.master = pattern(),
+            "replaces-workers" => self.replaces_workers = text() == "true",
+            _ => return false,
+        }
+        true
     }
 }

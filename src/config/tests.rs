@@ -181,7 +181,7 @@ fn a_file_that_is_no_configuration_says_what_one_looks_like() {
         "gate:\n  - app: nginx\n",
         "gates:\n  - app: nginx\n   watch: /a\n",
         "gates: [{app: nginx\n",
-        "gates:\n  - &a {app: nginx, watch: /a}\n  - *a\n",
+        "gates:\n  - *a\n",
         "gates: [[[[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]]]]\n",
         "a: \"\\q\"\n",
     ];
@@ -189,6 +189,14 @@ fn a_file_that_is_no_configuration_says_what_one_looks_like() {
         "what is no configuration",
         &texts.map(|text| format!("{}\n{}", numbered(text), wrong_file(text))).join("\n"),
     );
+}
+
+#[test]
+fn what_gates_have_in_common_is_said_once() {
+    let text = "gates:\n  - &all {name: a, watch: /a, signal: none}\n  - {<<: *all, name: b, watch: /b}\n";
+    let config = Said { file: Some(text), ..Said::default() }.load().unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let gates: Vec<_> = config.gates.iter().map(|gate| (&*gate.name, &gate.sources[0].path)).collect();
+    assert_eq!(gates, [("a", &"/a".into()), ("b", &"/b".into())]);
 }
 
 #[test]

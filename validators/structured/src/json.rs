@@ -3,7 +3,7 @@
 mod reader;
 mod string;
 
-use crate::yaml::{Broken, Node, twice};
+use crate::yaml::{Broken, Document};
 use reader::Reader;
 
 /// The values of a text that holds one after another, each read when it is asked for; it ends after a broken one.
@@ -28,21 +28,20 @@ impl<'t> Values<'t> {
 }
 
 impl Iterator for Values<'_> {
-    type Item = Result<Node, Broken>;
+    type Item = Result<Document, Broken>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
         }
         self.first_byte()?;
-        let value = self.reader.value().map_err(|problem| {
-            let (line, column) = self.reader.place(problem.span.start);
-            Broken { line, column, span: problem.span, message: problem.message }
-        });
-        let value = value.and_then(|value| match self.reader.repeated.first() {
-            Some(key) => Err(twice(key)),
-            None => Ok(value),
-        });
+        let value = match self.reader.value() {
+            Ok(root) => Ok(Document { root, repeated: std::mem::take(&mut self.reader.repeated) }),
+            Err(problem) => {
+                let (line, column) = self.reader.place(problem.span.start);
+                Err(Broken { line, column, span: problem.span, message: problem.message })
+            }
+        };
         self.ended = value.is_err();
         Some(value)
     }

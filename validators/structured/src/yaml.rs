@@ -73,6 +73,16 @@ pub enum Style {
     Folded,
 }
 
+/// A document of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// What it holds.
+    pub root: Node,
+    /// The keys that its mappings have already: the second and each further one of those that say the same, however
+    /// they are written. (Lists and mappings as keys are not compared.)
+    pub repeated: Vec<Node>,
+}
+
 /// What is wrong with the text, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -90,9 +100,13 @@ pub struct Broken {
 ///
 /// # Errors
 /// The first thing that is wrong, which may be that it is too large ([`MAX_DEPTH`], [`MAX_NODES`], [`MAX_EXPANDED`]),
-/// or that a mapping has a key twice.
+/// or that a mapping has a key twice, which Kubernetes refuses too.
 pub fn parse(text: &str) -> Result<Option<Node>, Broken> {
-    documents(text).next().transpose()
+    let Some(document) = documents(text).next().transpose()? else { return Ok(None) };
+    match document.repeated.into_iter().min_by_key(|key| key.span.start) {
+        Some(key) => Err(twice(&key)),
+        None => Ok(Some(document.root)),
+    }
 }
 
 /// Parses the documents of a stream one after another, each when it is asked for; places are those in the whole text.
@@ -119,12 +133,12 @@ pub struct Documents<'t> {
 
 #[derive(Debug)]
 enum Reader<'t> {
-    Json { next: Option<Result<Node, Broken>>, values: json::Values<'t> },
+    Json { next: Option<Result<Document, Broken>>, values: json::Values<'t> },
     Yaml(Box<Composer<'t>>),
 }
 
 impl Iterator for Documents<'_> {
-    type Item = Result<Node, Broken>;
+    type Item = Result<Document, Broken>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.reader {
@@ -169,20 +183,19 @@ impl Node {
     }
 }
 
-/// The second of two equal keys, the first such in the text.
-///
-/// Keys are equal if they say the same, however they are written, as Kubernetes sees it too; lists and mappings as keys
-/// are not compared.
-pub(crate) fn repeated(entries: &[(Node, Node)]) -> Option<&Node> {
+/// The keys that are there already.
+pub(crate) fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = &Node> {
     let is_scalar = |key: &&Node| !matches!(key.value, Value::Map(_) | Value::List(_));
     let mut keys: Vec<_> = entries.iter().map(|(key, _)| key).filter(is_scalar).collect();
     keys.sort_by_key(|key| (key.as_str(), key.span.start));
-    let pairs = keys.windows(2).filter(|pair| pair[0].as_str() == pair[1].as_str());
-    pairs.map(|pair| pair[1]).min_by_key(|key| key.span.start)
+    let again: Vec<_> =
+        keys.windows(2).filter(|pair| pair[0].as_str() == pair[1].as_str()).map(|pair| pair[1]).collect();
+    again.into_iter()
 }
 
 /// What is wrong with a key that is there already.
-pub(crate) fn twice(key: &Node) -> Broken {
-    let message = format!("`{}` is there twice", key.as_str().unwrap_or("null"));
+#[must_use]
+pub fn twice(key: &Node) -> Broken {
+    let message = format!("`{}` is said twice", key.as_str().unwrap_or("null"));
     Broken { line: key.line, column: key.column, span: key.span, message }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, options};
 use reload_gate_contract::Span;
 
-use super::{Broken, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated, twice};
+use super::{Broken, Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
 /// An event, and its bytes.
 type Spanned<'t> = (Event<'t>, granit_parser::Span);
@@ -19,6 +19,7 @@ pub(super) struct Composer<'t> {
     /// How many nodes this document has so far, and how many bytes its aliases stand for.
     nodes: usize,
     expanded: usize,
+    repeated: Vec<Node>,
     /// Where the last event ended: what comes after it belongs to the next.
     end: usize,
     /// Whether the document at hand is broken, so that its rest is to be skipped.
@@ -48,11 +49,20 @@ impl<'t> Composer<'t> {
             block_scalar_eof_without_line_feed: true,
         };
         let events = Parser::new_from_str_with_options(text, options);
-        Self { text, events, anchors: HashMap::new(), nodes: 0, expanded: 0, end: 0, broken: false }
+        Self {
+            text,
+            events,
+            anchors: HashMap::new(),
+            nodes: 0,
+            expanded: 0,
+            repeated: Vec::new(),
+            end: 0,
+            broken: false,
+        }
     }
 
     /// The next document, if there is one.
-    pub(super) fn document(&mut self) -> Result<Option<Node>, Broken> {
+    pub(super) fn document(&mut self) -> Result<Option<Document>, Broken> {
         if self.broken && !self.events.proceed_next_document().unwrap_or(false) {
             return Ok(None);
         }
@@ -62,9 +72,10 @@ impl<'t> Composer<'t> {
         document
     }
 
-    fn read(&mut self) -> Result<Option<Node>, Broken> {
+    fn read(&mut self) -> Result<Option<Document>, Broken> {
         (self.nodes, self.expanded) = (0, 0);
         self.anchors.clear();
+        self.repeated.clear();
         while let Some((event, span)) = self.next()? {
             match event {
                 Event::StreamStart | Event::DocumentStart(..) => {}
@@ -73,7 +84,7 @@ impl<'t> Composer<'t> {
                     let root = self.node(event, span, 0)?;
                     // The end of the document; what should not stand there is an error of the parser.
                     self.next()?;
-                    return Ok(Some(root));
+                    return Ok(Some(Document { root, repeated: std::mem::take(&mut self.repeated) }));
                 }
             }
         }
@@ -133,9 +144,7 @@ impl<'t> Composer<'t> {
             let Some((event, span)) = self.next()? else { return Err(broken(&key, "the text ends in a mapping")) };
             entries.push((key, self.node(event, span, depth + 1)?));
         }
-        if let Some(key) = repeated(&entries) {
-            return Err(twice(key));
-        }
+        self.repeated.extend(repeated(&entries).cloned());
         Ok(Node { value: Value::Map(merge(entries)?), ..map })
     }
 
@@ -209,13 +218,18 @@ impl<'t> Composer<'t> {
     }
 
     fn syntax(&self, error: &ScanError) -> Broken {
-        let message = match error.kind() {
-            ErrorKind::RecursionLimitExceeded => TOO_DEEP.to_owned(),
-            kind => kind.to_string(),
-        };
         let marker = error.marker();
         let start = marker.byte_offset().unwrap_or(self.end).min(self.text.len());
-        let end = start + self.text[start..].chars().next().map_or(0, char::len_utf8);
+        let rest = &self.text[start..];
+        let message = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => TOO_DEEP.to_owned(),
+            ErrorKind::UnknownAnchor => {
+                let alias = rest.split([' ', '\t', '\r', '\n', ',', ']', '}']).next().unwrap_or_default();
+                format!("`{alias}` stands for nothing: there is no such anchor before it")
+            }
+            kind => kind.to_string(),
+        };
+        let end = start + rest.chars().next().map_or(0, char::len_utf8);
         let (line, column) = (number(marker.line()), number(marker.col() + 1));
         Broken { line, column, span: Span { start, end }, message }
     }

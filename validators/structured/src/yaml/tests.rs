@@ -82,8 +82,8 @@ fn json_is_yaml_with_pairs_of_surrogates() {
 fn what_is_broken_says_where() {
     let cases = [
         ("a: 1\nb: [2\n", (2, 4), "unclosed bracket '['"),
-        ("a: 1\nb: 2\na: 3\n", (3, 1), "`a` is there twice"),
-        ("{\"a\": 1,\n \"a\": 2}", (2, 2), "`a` is there twice"),
+        ("a: 1\nb: 2\na: 3\n", (3, 1), "`a` is said twice"),
+        ("{\"a\": 1,\n \"a\": 2}", (2, 2), "`a` is said twice"),
         ("a: &x [*x]\n", (1, 8), "an alias within what it stands for"),
         ("a: 1\n<<: 2\n", (2, 1), "a merge key takes a mapping or a list of mappings"),
     ];
@@ -106,7 +106,9 @@ fn aliases_and_merge_keys_stand_for_what_they_name() {
 #[test]
 fn a_stream_has_its_documents_one_after_another() {
     let said = |text: &str| {
-        documents(text).map(|document| document.map(|node| node.line).map_err(|broken| broken.line)).collect::<Vec<_>>()
+        documents(text)
+            .map(|document| document.map(|document| document.root.line).map_err(|broken| broken.line))
+            .collect::<Vec<_>>()
     };
     assert_eq!(said("# nothing\n"), []);
     assert_eq!(said("a: 1\n---\nb: [\n---\nc: 1\n"), [Ok(1), Err(3), Ok(5)]);
