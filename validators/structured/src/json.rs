@@ -39,7 +39,7 @@ impl Iterator for Values<'_> {
             Ok(root) => Ok(Document { root, repeated: std::mem::take(&mut self.reader.repeated) }),
             Err(problem) => {
                 let (line, column) = self.reader.place(problem.span.start);
-                Err(Broken { line, column, span: problem.span, message: problem.message })
+                Err(Broken { line, column, span: problem.span, message: problem.message, cause: problem.cause })
             }
         };
         self.ended = value.is_err();

@@ -9,7 +9,7 @@ mod locate;
 #[cfg(test)]
 mod tests;
 
-use reload_gate_contract::Span;
+use reload_gate_contract::{Cause, Span};
 
 use crate::json;
 use compose::Composer;
@@ -94,13 +94,15 @@ pub struct Broken {
     pub span: Span,
     /// What is wrong: one line, lower case, no full stop.
     pub message: String,
+    /// Whether the text is wrong, or larger than anything that is read here ([`Cause::Environment`]).
+    pub cause: Cause,
 }
 
 /// Parses the first document of `text`; `None` if there is none. What comes after it is not looked at.
 ///
 /// # Errors
-/// The first thing that is wrong, which may be that it is too large ([`MAX_DEPTH`], [`MAX_NODES`], [`MAX_EXPANDED`]),
-/// or that a mapping has a key twice, which Kubernetes refuses too.
+/// The first thing that is wrong, which may be that it is too large ([`MAX_DEPTH`], [`MAX_NODES`], [`MAX_EXPANDED`]); a
+/// key that a mapping has twice is wrong too, as for Kubernetes.
 pub fn parse(text: &str) -> Result<Option<Node>, Broken> {
     let Some(document) = documents(text).next().transpose()? else { return Ok(None) };
     match document.repeated.into_iter().min_by_key(|key| key.span.start) {
@@ -197,5 +199,5 @@ pub(crate) fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = &Node> 
 #[must_use]
 pub fn twice(key: &Node) -> Broken {
     let message = format!("`{}` is said twice", key.as_str().unwrap_or("null"));
-    Broken { line: key.line, column: key.column, span: key.span, message }
+    Broken { line: key.line, column: key.column, span: key.span, message, cause: Cause::Config }
 }

@@ -1,6 +1,6 @@
 //! Text → tree, with the place of everything.
 
-use reload_gate_contract::{Code, Span};
+use reload_gate_contract::{Cause, Code, Span};
 
 use super::string;
 use crate::codes;
@@ -14,11 +14,12 @@ pub(super) struct Problem {
     pub(super) span: Span,
     pub(super) message: String,
     pub(super) help: Option<&'static str>,
+    pub(super) cause: Cause,
 }
 
 impl Problem {
     pub(super) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Self { code, span, message: message.into(), help: None }
+        Self { code, span, message: message.into(), help: None, cause: Cause::Config }
     }
 
     pub(super) fn help(self, help: &'static str) -> Self {
@@ -94,7 +95,8 @@ impl<'t> Reader<'t> {
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
             let message = if depth > MAX_DEPTH { "nested too deep" } else { "more than a million values" };
-            return Err(Problem::new(codes::TOO_LARGE, self.here(), message));
+            let problem = Problem::new(codes::TOO_LARGE, self.here(), message);
+            return Err(Problem { cause: Cause::Environment, ..problem });
         }
         let value = match self.peek() {
             Some(b'{') => self.object(depth)?,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, options};
-use reload_gate_contract::Span;
+use reload_gate_contract::{Cause, Span};
 
 use super::{Broken, Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
@@ -170,17 +170,17 @@ impl<'t> Composer<'t> {
         self.nodes += weight.nodes;
         self.expanded += weight.bytes;
         if self.nodes > MAX_NODES || self.expanded > MAX_EXPANDED {
-            return Err(broken(node, "what the anchors and aliases stand for is too much"));
+            return Err(too_large(node, "what the anchors and aliases stand for is too much"));
         }
         Ok(())
     }
 
     fn within_limits(&self, node: &Node, depth: usize) -> Result<(), Broken> {
         if depth > MAX_DEPTH {
-            return Err(broken(node, TOO_DEEP));
+            return Err(too_large(node, TOO_DEEP));
         }
         if self.nodes > MAX_NODES {
-            return Err(broken(node, "more than a million values"));
+            return Err(too_large(node, "more than a million values"));
         }
         Ok(())
     }
@@ -221,8 +221,12 @@ impl<'t> Composer<'t> {
         let marker = error.marker();
         let start = marker.byte_offset().unwrap_or(self.end).min(self.text.len());
         let rest = &self.text[start..];
+        let mut cause = Cause::Config;
         let message = match error.kind() {
-            ErrorKind::RecursionLimitExceeded => TOO_DEEP.to_owned(),
+            ErrorKind::RecursionLimitExceeded => {
+                cause = Cause::Environment;
+                TOO_DEEP.to_owned()
+            }
             ErrorKind::UnknownAnchor => {
                 let alias = rest.split([' ', '\t', '\r', '\n', ',', ']', '}']).next().unwrap_or_default();
                 format!("`{alias}` stands for nothing: there is no such anchor before it")
@@ -231,7 +235,7 @@ impl<'t> Composer<'t> {
         };
         let end = start + rest.chars().next().map_or(0, char::len_utf8);
         let (line, column) = (number(marker.line()), number(marker.col() + 1));
-        Broken { line, column, span: Span { start, end }, message }
+        Broken { line, column, span: Span { start, end }, message, cause }
     }
 }
 
@@ -292,7 +296,11 @@ fn style_of(style: ScalarStyle) -> Style {
 }
 
 fn broken(node: &Node, message: &str) -> Broken {
-    Broken { line: node.line, column: node.column, span: node.span, message: message.into() }
+    Broken { line: node.line, column: node.column, span: node.span, message: message.into(), cause: Cause::Config }
+}
+
+fn too_large(node: &Node, message: &str) -> Broken {
+    Broken { cause: Cause::Environment, ..broken(node, message) }
 }
 
 fn bytes(span: granit_parser::Span) -> Span {

@@ -64,17 +64,26 @@ impl<'s> Trace<'s> {
 
     /// A character, and the bytes of the source that stand for it.
     fn say(&mut self, character: char, start: usize, end: usize) {
-        let Some(rest) = self.rest.strip_prefix(character) else {
-            self.agrees = false;
-            return;
-        };
-        self.rest = rest;
-        self.end = end;
-        let length = character.len_utf8();
-        if self.at.is_none() && self.before < length {
+        if self.at.is_none() && self.before < character.len_utf8() {
             self.at = Some(start);
         }
-        self.before = self.before.saturating_sub(length);
+        self.compare(character.encode_utf8(&mut [0; 4]), end);
+    }
+
+    /// What stands in the source as it is meant.
+    fn say_as_written(&mut self, run: &str, start: usize) {
+        if self.at.is_none() && self.before < run.len() {
+            self.at = (0..=self.before).rev().find(|at| run.is_char_boundary(*at)).map(|at| start + at);
+        }
+        self.compare(run, start + run.len());
+    }
+
+    fn compare(&mut self, said: &str, end: usize) {
+        match self.rest.strip_prefix(said) {
+            Some(rest) => (self.rest, self.end) = (rest, end),
+            None => self.agrees = false,
+        }
+        self.before = self.before.saturating_sub(said.len());
     }
 
     fn found(self) -> Option<usize> {
@@ -88,7 +97,7 @@ struct Cursor<'s> {
     at: usize,
 }
 
-impl Cursor<'_> {
+impl<'s> Cursor<'s> {
     fn peek(&self) -> Option<char> {
         self.source[self.at..].chars().next()
     }
@@ -101,11 +110,15 @@ impl Cursor<'_> {
         (self.at > start).then_some(start)
     }
 
-    fn take_while(&mut self, is: impl Fn(char) -> bool) -> &str {
+    fn take(&mut self, bytes: usize) -> &'s str {
+        let start = self.at;
+        self.at += bytes;
+        &self.source[start..self.at]
+    }
+
+    fn take_while(&mut self, is: impl Fn(char) -> bool) -> &'s str {
         let rest = &self.source[self.at..];
-        let taken = rest.find(|character| !is(character)).map_or(rest, |end| &rest[..end]);
-        self.at += taken.len();
-        taken
+        self.take(rest.find(|character| !is(character)).unwrap_or(rest.len()))
     }
 }
 
@@ -127,8 +140,9 @@ fn flow(source: &str, quote: Option<char>, trace: &mut Trace<'_>) {
                 trace.agrees &= cursor.at <= source.len();
             }
             _ => {
-                cursor.at += character.len_utf8();
-                trace.say(character, start, cursor.at);
+                let run = cursor.take_while(|next| !matches!(next, ' ' | '\t' | '\r' | '\n' | '\\' | '\''));
+                let run = if run.is_empty() { cursor.take(character.len_utf8()) } else { run };
+                trace.say_as_written(run, start);
             }
         }
     }
@@ -137,11 +151,9 @@ fn flow(source: &str, quote: Option<char>, trace: &mut Trace<'_>) {
 /// White space: within a line it is what it is, and around line breaks it is folded (YAML 1.2.2, 6.5 and 7.4).
 fn space(cursor: &mut Cursor<'_>, trace: &mut Trace<'_>) {
     let start = cursor.at;
-    let blanks = cursor.take_while(is_blank).to_owned();
+    let blanks = cursor.take_while(is_blank);
     if cursor.peek().is_none_or(|next| !matches!(next, '\r' | '\n')) {
-        for (at, blank) in blanks.char_indices() {
-            trace.say(blank, start + at, start + at + 1);
-        }
+        trace.say_as_written(blanks, start);
         return;
     }
     let first = cursor.take_break().unwrap_or(start);
@@ -243,11 +255,8 @@ fn block(source: &str, scalar: &Scalar, trace: &mut Trace<'_>) {
         if !more {
             return;
         }
-        while let Some(character) = cursor.peek().filter(|next| trace.agrees && !matches!(next, '\r' | '\n')) {
-            let start = cursor.at;
-            cursor.at += character.len_utf8();
-            trace.say(character, start, cursor.at);
-        }
+        let start = cursor.at;
+        trace.say_as_written(cursor.take_while(|next| !matches!(next, '\r' | '\n')), start);
         before = Some(folds);
     }
 }
