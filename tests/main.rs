@@ -33,6 +33,8 @@ mod monitoring;
 mod nginx;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// The presets, each with its real program.
+mod presets;
 /// What the gate says when it may not, and what its checkers may.
 mod privileges;
 /// The metrics as Prometheus reads them.

@@ -31,6 +31,7 @@ pub(super) struct RawCheck {
     pub(super) running: Option<Words>,
     pub(super) beside: Vec<Said>,
     pub(super) otherwise: Option<Said>,
+    pub(super) package: Option<Said>,
     pub(super) options: Vec<Said>,
     pub(super) unset: Vec<Said>,
     pub(super) findings: Vec<Said>,
@@ -113,9 +114,9 @@ impl Layers {
 
 impl RawCheck {
     fn line(said: Said) -> Self {
-        let (name, running, otherwise) = (None, None, None);
+        let (command, name, running, otherwise, package) = (Words::Line(said), None, None, None, None);
         let [beside, options, unset, findings, transient] = [const { Vec::new() }; 5];
-        Self { command: Words::Line(said), name, running, beside, otherwise, options, unset, findings, transient }
+        Self { command, name, running, beside, otherwise, package, options, unset, findings, transient }
     }
 }
 
@@ -347,8 +348,8 @@ fn checks(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mi
     items.into_iter().filter_map(|item| check(item, origin, mistakes)).collect()
 }
 
-const CHECK_KEYS: [&str; 9] =
-    ["command", "name", "running", "beside", "otherwise", "options", "unset", "findings", "transient"];
+const CHECK_KEYS: [&str; 10] =
+    ["command", "name", "running", "beside", "otherwise", "package", "options", "unset", "findings", "transient"];
 
 fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
     let here = origin(node.line, node.column);
@@ -360,13 +361,14 @@ fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mis
             return None;
         }
     };
-    let (mut name, mut command, mut running, mut otherwise) = (None, None, None, None);
+    let (mut name, mut command, mut running, mut otherwise, mut package) = (None, None, None, None, None);
     let [mut beside, mut options, mut unset, mut findings, mut transient] = [const { Vec::new() }; 5];
     for (key, value) in entries {
         let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
         match key.as_str() {
             Some("name") => name = list("name").pop(),
             Some("otherwise") => otherwise = list("otherwise").pop(),
+            Some("package") => package = list("package").pop(),
             Some("beside") => beside = list("beside"),
             Some("options") => options = list("options"),
             Some("unset") => unset = list("unset"),
@@ -385,7 +387,8 @@ fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mis
     if command.is_none() {
         mistakes.push(Mistake::new(here, "this validator has no `command`"));
     }
-    Some(RawCheck { command: command?, name, running, beside, otherwise, options, unset, findings, transient })
+    let command = command?;
+    Some(RawCheck { command, name, running, beside, otherwise, package, options, unset, findings, transient })
 }
 
 fn words(node: Node, name: &str, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<Words> {

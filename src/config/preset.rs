@@ -9,10 +9,35 @@ use super::layer::{self, Layer};
 use super::{Mistake, Origin};
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
-const TEXTS: [(&str, &str); 3] = [
+const TEXTS: [(&str, &str); 28] = [
+    ("alertmanager", include_str!("../../validators/presets/alertmanager.yaml")),
+    ("apache2", include_str!("../../validators/presets/apache2.yaml")),
+    ("bird", include_str!("../../validators/presets/bird.yaml")),
+    ("blackbox-exporter", include_str!("../../validators/presets/blackbox-exporter.yaml")),
+    ("caddy", include_str!("../../validators/presets/caddy.yaml")),
+    ("dnsdist", include_str!("../../validators/presets/dnsdist.yaml")),
+    ("dnsmasq", include_str!("../../validators/presets/dnsmasq.yaml")),
+    ("dovecot", include_str!("../../validators/presets/dovecot.yaml")),
+    ("envoy", include_str!("../../validators/presets/envoy.yaml")),
+    ("fluent-bit", include_str!("../../validators/presets/fluent-bit.yaml")),
     ("gunicorn", include_str!("../../validators/presets/gunicorn.yaml")),
     ("haproxy", include_str!("../../validators/presets/haproxy.yaml")),
+    ("keepalived", include_str!("../../validators/presets/keepalived.yaml")),
+    ("knot", include_str!("../../validators/presets/knot.yaml")),
+    ("lighttpd", include_str!("../../validators/presets/lighttpd.yaml")),
+    ("named", include_str!("../../validators/presets/named.yaml")),
+    ("nats-server", include_str!("../../validators/presets/nats-server.yaml")),
     ("nginx", include_str!("../../validators/presets/nginx.yaml")),
+    ("nsd", include_str!("../../validators/presets/nsd.yaml")),
+    ("php-fpm", include_str!("../../validators/presets/php-fpm.yaml")),
+    ("postfix", include_str!("../../validators/presets/postfix.yaml")),
+    ("prometheus", include_str!("../../validators/presets/prometheus.yaml")),
+    ("rsyslog", include_str!("../../validators/presets/rsyslog.yaml")),
+    ("squid", include_str!("../../validators/presets/squid.yaml")),
+    ("sshd", include_str!("../../validators/presets/sshd.yaml")),
+    ("unbound", include_str!("../../validators/presets/unbound.yaml")),
+    ("varnish", include_str!("../../validators/presets/varnish.yaml")),
+    ("vector", include_str!("../../validators/presets/vector.yaml")),
 ];
 
 /// One program's profile.

@@ -119,7 +119,6 @@ pub(super) fn distinct_names(gates: &[(Origin, GateConfig)], mistakes: Mistakes<
 
 fn preset(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Preset> {
     let all = presets();
-    let names: Vec<&str> = all.iter().map(|preset| preset.name).collect();
     let Some(app) = layers.text("app") else {
         // A process that is a preset's implies it: whoever signals nginx wants its configuration judged.
         let process = layers.text("process")?;
@@ -133,9 +132,9 @@ fn preset(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Preset> {
     }
     let found = all.iter().find(|preset| preset.name == app.value).cloned();
     if found.is_none() {
-        let message = format!("unknown preset `{}`{}", app.value, suggestion(&app.value, names.iter().copied()));
-        let help = format!("the presets are {}; `reload-gate validators` shows them", names.join(", "));
-        mistakes.push(Mistake::new(app.origin.clone(), message).help(help));
+        let message =
+            format!("unknown preset `{}`{}", app.value, suggestion(&app.value, all.iter().map(|preset| preset.name)));
+        mistakes.push(Mistake::new(app.origin.clone(), message).help("`reload-gate validators` lists the presets"));
     }
     found
 }
@@ -371,6 +370,7 @@ fn check(raw: &RawCheck, terms: &Terms, mistakes: Mistakes<'_>) -> Check {
         running: raw.running.as_ref().map(|running| words(running, mistakes)),
         beside: values(&raw.beside),
         otherwise: raw.otherwise.as_ref().and_then(|said| terms.builtin(said, mistakes)),
+        package: raw.package.as_ref().map(|said| said.value.clone()),
         options: values(&raw.options),
         unset: values(&raw.unset),
         patterns: Patterns {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -507,16 +507,31 @@ fn relative_paths_begin_in_the_working_directory() {
 #[test]
 fn every_preset_is_a_whole_program() {
     for preset in presets() {
-        let gate = of_flags(&[("app", preset.name), ("watch", "/a")]);
-        assert_eq!(gate.name, preset.name);
-        assert!(!gate.selector.is_empty() && !gate.plan.validators.is_empty() && gate.policy.reload, "{gate:?}");
+        let gate = of_flags(&[("app", preset.name), ("watch", "/a"), ("name", "web")]);
+        assert!(!gate.selector.is_empty() && !gate.plan.validators.is_empty(), "{gate:?}");
+        // Who is told nothing is told so by a word.
+        let silent = preset.layer.text("signal").is_some_and(|said| said.value == "none");
+        assert_eq!(gate.policy.reload, !silent, "{}", preset.name);
         assert_eq!(gate.plan.main, Main::Usual(preset.files[0].clone().into()));
-        assert_eq!(gate.demand.describe(), "a new generation of workers");
         assert!(!preset.about.is_empty() && preset.text.contains(&preset.about));
-        let implied = of_flags(&[("process", preset.name), ("watch", "/a")]);
+        let Some(process) = preset.layer.text("process") else { continue };
+        let implied = of_flags(&[("process", &process.value), ("watch", "/a"), ("name", "web")]);
         assert_eq!(format!("{gate:?}"), format!("{implied:?}"), "its process implies it");
-        let none = of_flags(&[("app", "none"), ("process", preset.name), ("watch", "/a"), ("signal", "HUP")]);
+        let none = of_flags(&[("app", "none"), ("process", &process.value), ("watch", "/a"), ("signal", "HUP")]);
         assert!(none.plan.validators.is_empty(), "`none` turns that off");
+    }
+}
+
+#[test]
+fn no_two_presets_are_of_one_process_or_file() {
+    let all = presets();
+    let mut seen = BTreeSet::new();
+    for preset in all {
+        for file in &preset.files {
+            assert!(seen.insert(file.clone()), "{file} is of two programs");
+        }
+        let process = preset.layer.text("process");
+        assert!(process.is_none_or(|said| seen.insert(format!("{} (process)", said.value))), "{}", preset.name);
     }
 }
 

@@ -1,7 +1,6 @@
 //! A validator that is a command: how it is called, and what its output means.
 
 use std::ffi::OsString;
-use std::time::Duration;
 
 use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
@@ -53,6 +52,8 @@ pub struct Check {
     pub unset: Vec<String>,
     /// Who judges where the privileges for this command are missing.
     pub otherwise: Option<Builtin>,
+    /// The package that brings the command: Debian's, or `PyPI: NAME` and the like for another registry's.
+    pub package: Option<String>,
     /// What its output means.
     pub patterns: Patterns,
 }
@@ -60,7 +61,8 @@ pub struct Check {
 /// What a command's output means.
 #[derive(Clone, Debug, Default)]
 pub struct Patterns {
-    /// Each match is a finding, by its named groups `message`, `file`, `line`, `column` and `severity`.
+    /// Each match is a finding, by its named groups `message`, `file`, `line`, `column` and `severity`. A line without a file is of
+    /// the file to begin with: a checker that is given but one need not name it.
     pub findings: Vec<Regex>,
     /// What these match is an obstacle around the configuration, which may pass.
     pub transient: Vec<Regex>,
@@ -100,8 +102,8 @@ impl Check {
         let (like, confinement) = (case.place.like, case.confinement.cloned());
         let command = Command { like, confinement, unset: self.unset.clone(), ..plain };
         match exec::run(&command).await {
-            Ok(finished) => self.read(&finished, case.timeout),
-            Err(error) => vec![not_started(&error)],
+            Ok(finished) => self.read(&finished, case),
+            Err(error) => vec![not_started(&error, self.package.as_deref())],
         }
     }
 
@@ -128,11 +130,12 @@ impl Check {
     }
 
     /// What a finished command said.
-    fn read(&self, finished: &Finished, timeout: Duration) -> Vec<Finding> {
-        let mut findings = self.patterns.findings(&finished.output);
+    fn read(&self, finished: &Finished, case: &Case<'_>) -> Vec<Finding> {
+        let main = case.main().ok().map(|main| main.to_string_lossy().into_owned());
+        let mut findings = self.patterns.findings(&finished.output, main.as_deref());
         match finished.end {
             End::TimedOut => {
-                let limit = humantime::format_duration(timeout);
+                let limit = humantime::format_duration(case.timeout);
                 let message = format!("`{}` did not end within {limit}; it was killed", self.name);
                 let help = "if it needs longer, raise `--timeout`; it may be waiting for a host that does not answer, \
                             or for input, of which there is none";
@@ -166,13 +169,19 @@ impl Check {
 }
 
 impl Patterns {
-    /// The findings that the patterns see in an output.
-    fn findings(&self, output: &str) -> Vec<Finding> {
+    /// The findings that the patterns see in an output about the file `main`, and others; each once, however often it is said.
+    fn findings(&self, output: &str, main: Option<&str>) -> Vec<Finding> {
         let matches = self.findings.iter().flat_map(|pattern| pattern.captures_iter(output));
-        matches.map(|captures| self.finding(&captures)).collect()
+        let mut findings = Vec::new();
+        for finding in matches.map(|captures| self.finding(&captures, main)) {
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+        findings
     }
 
-    fn finding(&self, captures: &Captures<'_>) -> Finding {
+    fn finding(&self, captures: &Captures<'_>, main: Option<&str>) -> Finding {
         let group = |name| captures.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
         let message = group("message").unwrap_or(&captures[0]).to_owned();
         let warns = group("severity").is_some_and(|severity| {
@@ -185,9 +194,9 @@ impl Patterns {
             () => Finding::error(CHECKER_ERROR, message),
         };
         let number = |name| group(name).and_then(|text| text.parse().ok());
-        match group("file") {
+        let line = number("line");
+        match group("file").or(main.filter(|_| line.is_some())) {
             Some(file) => {
-                let line = number("line");
                 let column = line.and_then(|_| number("column"));
                 finding.at(Position { line, column, ..Position::file(file) })
             }
@@ -276,11 +285,9 @@ fn not_entered(message: &str) -> Finding {
     )
 }
 
-fn not_started(error: &NotStarted) -> Finding {
+fn not_started(error: &NotStarted, package: Option<&str>) -> Finding {
     match error {
-        NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(
-            "install it where it is to run, or judge elsewhere with `--root`, or by other means with `--validate`",
-        ),
+        NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(missing(package)),
         NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
         NotStarted::NotEntered(message) => not_entered(message),
         NotStarted::NotConfined(message) => {
@@ -289,6 +296,17 @@ fn not_started(error: &NotStarted) -> Finding {
         }
         NotStarted::NotShown(message) => Finding::environment(VIEW_NOT_POSSIBLE, message).help(VIEW_NEEDS),
     }
+}
+
+/// What to do about a command that is not there.
+fn missing(package: Option<&str>) -> String {
+    let package = package.map_or_else(String::new, |package| {
+        let (registry, name) = package.split_once(": ").unwrap_or(("Debian", package));
+        format!(": the {registry} package is `{name}`")
+    });
+    format!(
+        "install it where it is to run{package}; or judge elsewhere with `--root`, or by other means with `--validate`"
+    )
 }
 
 /// The last lines of an output, as one.

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::snapshot::Source;
 
+mod obstacles;
 mod presets;
 
 /// A plain directory with these files.
@@ -37,6 +38,7 @@ fn check(words: &[&str]) -> Check {
         running: None,
         options: Vec::new(),
         unset: Vec::new(),
+        package: None,
         patterns: Patterns::default(),
     }
 }

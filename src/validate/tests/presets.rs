@@ -21,12 +21,17 @@ fn of(app: &str) -> Check {
     }
 }
 
+/// The preset's patterns make these findings of each output; `{config}` is the one file there is.
 #[track_caller]
-fn reads(app: &str, cases: &[(&str, &[&str])]) {
+pub(super) fn reads(app: &str, cases: &[(&str, &[&str])]) {
     let patterns = of(app).patterns;
     for (output, expected) in cases {
-        let judgement = said(Check { patterns: patterns.clone(), ..printing(output, 1) });
-        assert_eq!(lines(&judgement), *expected, "{output}");
+        let here = directory(&[("app.conf", "")]);
+        let check = Check { patterns: patterns.clone(), ..printing(output, 1) };
+        let judgement = judge(&plan(vec![check]), &tree(&["app.conf"]), &[source(here.path())]);
+        let config = here.path().join("app.conf").display().to_string();
+        let found: Vec<String> = lines(&judgement).into_iter().map(|line| line.replace(&config, "{config}")).collect();
+        assert_eq!(found, *expected, "{output}");
     }
 }
 
