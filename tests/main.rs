@@ -17,6 +17,8 @@ mod bundled;
 mod check;
 /// Arguments, exit codes and every error message.
 mod cli;
+/// Programs of the presets as they run.
+mod daemons;
 /// The pages agree with the program.
 mod documents;
 /// A thousand changes, and none.
