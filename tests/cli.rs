@@ -39,7 +39,7 @@ fn wrong_words_name_the_right_ones() {
     refuses(&run(&["--signal", "HUPP"]), &["`--signal`: unknown signal `HUPP`; did you mean `HUP`?"]);
     refuses(
         &run(&["--app", "ngnix", "--signal", "HUP"]),
-        &["unknown preset `ngnix`; did you mean `nginx`?", "haproxy"],
+        &["unknown preset `ngnix`; did you mean `nginx`?", "`reload-gate validators` lists"],
     );
     refuses(&run(&["--signal", "HUP", "--timeout", "soon"]), &["`--timeout`: `soon` is no duration", "`500ms`"]);
     refuses(&run(&["--signal", "HUP", "--root", "targt"]), &["did you mean `target`?"]);
