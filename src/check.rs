@@ -25,7 +25,7 @@ use crate::validate::Validator;
 
 use assign::{Assigned, Task};
 use listing::Listing;
-use store::Store;
+use store::{Entry, Store};
 use trees::Trees;
 
 /// Reads the words after the program's name as flags of `run`; `None` if they are another command.
@@ -89,9 +89,17 @@ pub fn check(question: &Question<'_>) -> Answer {
         let located = Located { finding, object: None, key: None, excerpt: None };
         told(subject, "reload-gate", "it says who judges", located)
     }));
-    judged.extend(all(distinct(tasks), &store, question));
-    let unjudged =
-        open.iter().map(|entry| Unjudged { subject: store.subject(entry), why: "nothing says who judges it".into() });
+    let given: BTreeSet<Entry> = tasks.iter().flat_map(|task| task.tree.files.values().cloned()).collect();
+    let mut read = BTreeSet::new();
+    for (one, entries) in all(distinct(tasks), &store, question) {
+        judged.push(one);
+        read.extend(entries);
+    }
+    let unjudged = open.difference(&read).map(|entry| {
+        let why =
+            if given.contains(entry) { "nothing that was judged includes it" } else { "nothing says who judges it" };
+        Unjudged { subject: store.subject(entry), why: why.to_owned() }
+    });
     Answer { report: Report { judged, unjudged: unjudged.collect() }, missing: listing.missing.clone() }
 }
 
@@ -122,7 +130,7 @@ fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
 }
 
 /// Does all tasks, on all processors; the answers are in the order of the tasks.
-fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<Judged> {
+fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Judged, BTreeSet<Entry>)> {
     let total = tasks.len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
     let (queue, done) = (Mutex::new(tasks.into_iter().enumerate()), AtomicUsize::new(0));

@@ -152,7 +152,7 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
 async fn judge(config: &GateConfig, tree: Arc<Tree>) -> Result<Judgement, Hindrance> {
     let judged = match volumes::lay_out(config, tree.clone()).await {
         Ok(layout) => config.plan.judge(&tree, &layout, &config.selector).await,
-        Err(finding) => Ok(Judgement { findings: vec![finding], duration: Duration::ZERO, by: None, took: Vec::new() }),
+        Err(finding) => Ok(Judgement { findings: vec![finding], ..Judgement::default() }),
     };
     match judged {
         Ok(judgement) => Ok(discretion::of_judgement(config, &tree, judgement).await),

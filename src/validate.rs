@@ -8,13 +8,15 @@ mod command;
 mod layout;
 mod place;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
 pub use builtin::{BUNDLED, Builtin, Bundled, Format, Tls};
-pub use command::{Check, Patterns};
+pub use command::{Check, Patterns, VIEW_NOT_POSSIBLE};
 pub use layout::{Layout, Part};
 pub use place::RootChoice;
 
@@ -28,7 +30,7 @@ const MISSING_REQUIRED: Code = Code::new("missing-required-file");
 const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
 
 /// What the validators said of one content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// Everything that was found.
     pub findings: Vec<Finding>,
@@ -38,6 +40,8 @@ pub struct Judgement {
     pub by: Option<String>,
     /// Which validators were asked, by a short name, and how long each took.
     pub took: Vec<(String, Duration)>,
+    /// Which files they looked at, by their names in the tree, as far as that is known.
+    pub read: BTreeSet<PathBuf>,
 }
 
 impl Judgement {
@@ -184,7 +188,7 @@ impl Plan {
     /// When the target is needed to judge and cannot be had.
     pub async fn judge(&self, tree: &Tree, layout: &Layout, selector: &Selector) -> Result<Judgement, Hindrance> {
         let started = Instant::now();
-        let mut judgement = Judgement { findings: Vec::new(), duration: Duration::ZERO, by: None, took: Vec::new() };
+        let mut judgement = Judgement::default();
         let main = self.main.find(tree);
         judgement.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
         let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
@@ -194,9 +198,10 @@ impl Plan {
             let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
             let confinement = self.confinement.as_ref();
             let main_is_given = matches!(self.main, Main::Given(_));
-            let case =
-                Case { tree, layout, place: &place, root, main: &main, main_is_given, timeout, fallback, confinement };
+            let (place, main, read) = (&place, &main, &RefCell::default());
+            let case = Case { tree, layout, place, root, main, main_is_given, timeout, fallback, confinement, read };
             judgement.by = Some(self.ask(&case, &mut judgement).await);
+            judgement.read = read.take();
         }
         judgement.duration = started.elapsed();
         Ok(judgement)
@@ -257,6 +262,8 @@ struct Case<'a> {
     timeout: Duration,
     /// Whether a bundled validator judges where a program is not installed.
     fallback: bool,
+    /// What was looked at so far.
+    read: &'a RefCell<BTreeSet<PathBuf>>,
     confinement: Option<&'a Confinement>,
 }
 

@@ -198,6 +198,7 @@ fn files_and_directories_are_judged_as_they_lie() {
     file(directory.path(), ".git/nginx.conf", "hidden {\n");
     let said = check(&["--verbose", &root], "");
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("notes.txt (nothing that was judged includes it)"), "{}", said.out);
     file(directory.path(), "conf.d/a.conf", "server {\n  lisen 80;\n}\n");
     for path in [root.clone(), format!("{root}/nginx.conf"), format!("{root}/conf.d/a.conf")] {
         let said = check(&["--app", "nginx", "--color", "never", &path], "");

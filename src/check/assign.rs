@@ -38,7 +38,7 @@ pub(super) struct Assigned {
     pub(super) tasks: Vec<Task>,
     /// What is wrong with what is said of who judges.
     pub(super) mistakes: Vec<(Subject, Finding)>,
-    /// What nobody is asked about.
+    /// What is to be judged by somebody.
     pub(super) open: BTreeSet<Entry>,
 }
 
@@ -46,8 +46,15 @@ pub(super) struct Assigned {
 pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assigned {
     let assigned = Assigned { mistakes: trees.mistakes, ..Assigned::default() };
     let named = presets().iter().filter_map(|preset| judging.judge_called(preset.name).ok());
-    let mut judges =
-        Judges { store, judging, named: named.collect(), called: BTreeMap::new(), assigned, taken: BTreeSet::new() };
+    let mut judges = Judges {
+        store,
+        judging,
+        named: named.collect(),
+        called: BTreeMap::new(),
+        assigned,
+        taken: BTreeSet::new(),
+        released: BTreeSet::new(),
+    };
     for (tree, gate) in trees.gated {
         let reason = format!("the settings of {}", tree.owner.as_deref().unwrap_or("a sidecar"));
         judges.give(&tree, &of_gate(gate), &reason, &tree.wanted, true);
@@ -55,9 +62,7 @@ pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assi
     for tree in &trees.trees {
         judges.tree(tree);
     }
-    let Judges { mut assigned, taken, .. } = judges;
-    assigned.open.retain(|entry| !taken.contains(entry));
-    assigned
+    judges.assigned
 }
 
 struct Judges<'a> {
@@ -68,8 +73,10 @@ struct Judges<'a> {
     /// Judges that were asked for by name.
     called: BTreeMap<String, Result<Judge, Mistake>>,
     assigned: Assigned,
-    /// What somebody is asked about, or nobody is to be.
+    /// What somebody is asked about.
     taken: BTreeSet<Entry>,
+    /// What nobody is to be asked about.
+    released: BTreeSet<Entry>,
 }
 
 impl Judges<'_> {
@@ -84,7 +91,7 @@ impl Judges<'_> {
             self.by_annotation(tree, &mut open);
             self.by_name(tree, &mut open);
         }
-        self.assigned.open.extend(tree.wanted.iter().cloned());
+        self.assigned.open.extend(tree.wanted.difference(&self.released).cloned());
     }
 
     /// The gates of the configuration file judge what lies where they watch; the only one judges whatever has no such place.
@@ -126,6 +133,7 @@ impl Judges<'_> {
                 Ok(judge) => self.take(tree, &judge, "an annotation says so", &entries, open),
                 Err(_) if name == NOBODY => {
                     open.retain(|entry| !entries.contains(entry));
+                    self.released.extend(entries);
                 }
                 Err(mistake) => {
                     open.retain(|entry| !entries.contains(entry));

@@ -1,7 +1,7 @@
 //! One judgement: reads the files, has them judged, and brings what was found back to where it is written. IO: reads inputs, writes
 //! into a temporary directory what a program is to read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::redact::Redactor;
 use crate::render::{Excerpt, Judged, Located};
 use crate::target::Selector;
 use crate::tree::Tree;
-use crate::validate::{Layout, Part, Plan, RootChoice, Validator};
+use crate::validate::{Judgement, Layout, Part, Plan, RootChoice, VIEW_NOT_POSSIBLE, Validator};
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 
@@ -31,17 +31,20 @@ struct Files<'s> {
     redactor: Redactor,
 }
 
-/// Has a task done.
-pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> Judged {
+/// Has a task done, and says which entries were looked at.
+pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> (Judged, BTreeSet<Entry>) {
     let started = Instant::now();
-    let (mut tree, mut contents, mut broken) = (Tree::new(), BTreeMap::new(), Vec::new());
+    let (mut tree, mut contents, mut broken, mut read) = (Tree::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
     for (path, entry) in &task.tree.files {
         match store.content(entry) {
             Ok(content) => {
                 tree.insert(path.clone(), content.bytes.clone());
                 contents.insert(path.clone(), (entry.clone(), content));
             }
-            Err(finding) => broken.push(Located { excerpt: None, ..store.located(entry, *finding) }),
+            Err(finding) => {
+                read.insert(entry.clone());
+                broken.push(store.located(entry, *finding));
+            }
         }
     }
     if let Some((path, text)) = &task.around {
@@ -51,39 +54,76 @@ pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> J
     let redactor = Redactor::new(secrets.map(|(_, content)| content.bytes.as_slice()));
     let files = Files { store, contents, redactor };
     let plan = options.plan(&task.judge.plan);
-    let (validator, found) = ask(&plan, &task, &tree).await;
-    let found =
-        found.into_iter().filter_map(|finding| options.weigh(finding)).map(|finding| files.locate(&task, finding));
+    let (validator, judgement) = ask(&plan, &task, &tree).await;
+    read.extend(judgement.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
+    let weighed = judgement.findings.into_iter().filter_map(|finding| options.weigh(finding));
+    let found = weighed.map(|finding| files.locate(&task, finding));
     let findings = broken.into_iter().chain(found).collect();
-    Judged { subject: task.subject, validator, reason: task.reason, findings, duration: started.elapsed() }
+    let Task { subject, reason, .. } = task;
+    (Judged { subject, validator, reason, findings, duration: started.elapsed() }, read)
 }
 
 /// What is found in `tree`, and by whom.
-async fn ask(plan: &Plan, task: &Task, tree: &Tree) -> (String, Vec<Finding>) {
+async fn ask(plan: &Plan, task: &Task, tree: &Tree) -> (String, Judgement) {
     let names = |asked: usize| {
         let names: Vec<_> = plan.validators.iter().take(asked.max(1)).map(Validator::title).collect();
         names.join(", ")
     };
+    let obstacle = |finding| (names(1), Judgement { findings: vec![finding], ..Judgement::default() });
     let directory = match lay_out(plan, tree) {
         Ok(directory) => directory,
         Err(error) => {
-            let finding = Finding::environment(NOT_LAID_OUT, format!("the files cannot be laid out: {error}"));
-            return (
-                names(1),
-                vec![
-                    finding.help("programs read them from a temporary directory: see that there is room in `$TMPDIR`"),
-                ],
-            );
+            let help = "programs read them from a temporary directory: see that there is room in `$TMPDIR`";
+            let message = format!("the files cannot be laid out: {error}");
+            return obstacle(Finding::environment(NOT_LAID_OUT, message).help(help));
         }
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
-    match plan.judge(tree, &layout(task, here), &Selector::default()).await {
-        Ok(judgement) => (names(judgement.took.len()), judgement.findings),
+    let layout = layout(task, here);
+    let judged = match plan.judge(tree, &layout, &Selector::default()).await {
+        // What speaks of no path at which it is to be can be judged where it lies.
+        Ok(judgement) if !is_shown(&judgement) && !names_its_place(task, tree) => {
+            let plan = Plan { root: RootChoice::Local, ..plan.clone() };
+            plan.judge(tree, &layout, &Selector::default()).await
+        }
+        judged => judged,
+    };
+    match judged {
+        Ok(judgement) => (names(judgement.took.len()), in_place(judgement, here)),
         Err(hindrance) => {
             let (message, help, _) = hindrance.into_parts();
-            (names(1), vec![Finding::environment(NOT_LAID_OUT, message).help(help)])
+            obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))
         }
     }
+}
+
+/// Whether a program could be shown the files where they are to be.
+fn is_shown(judgement: &Judgement) -> bool {
+    judgement.findings.iter().all(|finding| finding.code != VIEW_NOT_POSSIBLE)
+}
+
+/// Whether any file names a path in one of the places where they are to be.
+fn names_its_place(task: &Task, tree: &Tree) -> bool {
+    let places: Vec<String> = task.tree.points.iter().map(|point| point.path.to_string_lossy().into_owned()).collect();
+    tree.values().any(|content| {
+        let text = String::from_utf8_lossy(content);
+        places.iter().any(|place| text.contains(place.as_str()))
+    })
+}
+
+/// A judgement that was made where the files lie, as if that were where they are to be.
+fn in_place(judgement: Judgement, here: &Path) -> Judgement {
+    let here = here.to_string_lossy();
+    if here == "/" {
+        return judgement;
+    }
+    let there = |text: String| text.replace(&*here, "");
+    let moved = |finding: Finding| Finding {
+        message: there(finding.message),
+        place: finding.place.map(|place| Place { file: there(place.file), ..place }),
+        ..finding
+    };
+    Judgement { findings: judgement.findings.into_iter().map(moved).collect(), ..judgement }
 }
 
 /// Writes the tree where a program can read it, if one is to; it is gone with what is returned.
@@ -163,8 +203,7 @@ impl Options {
     /// The plan as it is carried out here.
     fn plan(&self, plan: &Plan) -> Plan {
         let plan = if self.local { plan.clone() } else { plan.clone().bundled() };
-        let root = if self.local { RootChoice::Local } else { RootChoice::Auto };
-        Plan { root, fallback: self.fallback, without_target: true, ..plan }
+        Plan { root: RootChoice::View, fallback: self.fallback, without_target: true, ..plan }
     }
 
     /// What a finding is worth here: a file that is not given may be in the image, unless it would be seen if it were there.

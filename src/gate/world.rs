@@ -305,7 +305,7 @@ impl World {
         };
         self.accepted = finding.is_none().then_some(digest);
         let findings = finding.map(|finding| finding.at(Place::line("nginx.conf", 1))).into_iter().collect();
-        Judgement { findings, duration: Duration::from_millis(5), by: None, took: Vec::new() }
+        Judgement { findings, duration: Duration::from_millis(5), ..Judgement::default() }
     }
 
     fn reload(&mut self) -> Result<Sent, Hindrance> {

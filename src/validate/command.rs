@@ -17,7 +17,8 @@ const CHECKER_KILLED: Code = Code::new("checker-killed");
 const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
 const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
 const NOT_CONFINED: Code = Code::new("not-confined");
-const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
+/// What is said if a command cannot be shown the configuration at the paths where it is used.
+pub const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
 
 /// sh(1) says so of a command that it could not execute, or not find; the sysexits.h of BSD of one that may succeed later.
 const COULD_NOT_JUDGE: [i32; 3] = [126, 127, 75];
@@ -70,6 +71,8 @@ pub struct Patterns {
 
 impl Check {
     pub(super) async fn run(&self, case: &Case<'_>) -> Vec<Finding> {
+        // Nobody can say which of them a program reads.
+        case.read.borrow_mut().extend(case.tree.keys().cloned());
         let mut findings = match case.layout.leads_to_live(case.tree) {
             Some(finding) if self.otherwise.is_some() => vec![finding],
             // Nobody else can judge it; what it leads to may well be the same as in the candidate.
@@ -100,7 +103,8 @@ impl Check {
         };
         let plain = Command::here(words, case.timeout);
         let (like, confinement) = (case.place.like, case.confinement.cloned());
-        let command = Command { like, confinement, unset: self.unset.clone(), ..plain };
+        let view = case.place.view.then(|| case.layout.view(case.tree));
+        let command = Command { like, view, confinement, unset: self.unset.clone(), ..plain };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, case),
             Err(error) => vec![not_started(&error, self.package.as_deref())],

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use reload_gate_contract::{Code, Finding};
 
+use crate::exec::{Mount, View};
 use crate::snapshot::Source;
 use crate::tree::Tree;
 
@@ -96,6 +97,22 @@ impl Layout {
         // The deepest one lies on top.
         let over = self.0.iter().filter(there).max_by_key(|part| part.there.components().count());
         over.is_some_and(|part| part.whole)
+    }
+
+    /// What shows a command the files of `tree` where the application will see them. What hides all that is there is laid over it as a
+    /// whole, and of the rest each file.
+    pub(super) fn view(&self, tree: &Tree) -> View {
+        let mut mounts = Vec::new();
+        for part in &self.0 {
+            let files = tree.keys().filter(|name| name.starts_with(&part.prefix));
+            if part.whole {
+                mounts.extend(part.here.exists().then(|| Mount { at: part.there.clone(), from: part.here.clone() }));
+            } else {
+                mounts
+                    .extend(files.map(|name| Mount { at: self.path_of(name, true), from: self.path_of(name, false) }));
+            }
+        }
+        View { mounts, network: false }
     }
 
     /// Whether it is a candidate that lies beside what is live.

@@ -15,6 +15,8 @@ pub enum RootChoice {
     Local,
     /// In the target's root, as the target.
     Target,
+    /// Here, in a view of the file system in which the configuration lies where the application will see it.
+    View,
 }
 
 /// Where a command runs, as it turned out.
@@ -23,12 +25,14 @@ pub(super) struct Place {
     pub(super) target: Option<Target>,
     /// As whom.
     pub(super) like: Option<Like>,
+    /// Whether what runs there sees the configuration where the application will see it, though nothing lies there.
+    pub(super) view: bool,
 }
 
 /// Decides where to judge.
 pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool) -> Result<Place, Hindrance> {
-    let here = Place { target: None, like: None };
-    if selector.is_empty() {
+    let here = Place { target: None, like: None, view: choice == RootChoice::View };
+    if selector.is_empty() || here.view {
         return Ok(here);
     }
     let target = match (choice, selector.find()) {
@@ -41,8 +45,10 @@ pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool
     let like = Like { process: target.identity(), root: other };
     Ok(match choice {
         // A process of another root says nothing about how its program is to be called in this one.
-        RootChoice::Local => Place { target: Some(target).filter(|_| !other), like: None },
-        RootChoice::Auto | RootChoice::Target => Place { target: Some(target), like: Some(like) },
+        RootChoice::Local | RootChoice::View => {
+            Place { target: Some(target).filter(|_| !other), like: None, view: false }
+        }
+        RootChoice::Auto | RootChoice::Target => Place { target: Some(target), like: Some(like), view: false },
     })
 }
 
@@ -54,14 +60,15 @@ impl RootChoice {
             Self::Auto => "in the root of the target where that is another one, else here",
             Self::Local => "here",
             Self::Target => "in the root of the target",
+            Self::View => "here, where the application will see it",
         }
     }
 }
 
 impl Place {
-    /// Whether that is another root than the gate's.
+    /// Whether what runs there sees the files where the application sees them, and not where the gate does.
     pub(super) fn is_elsewhere(&self) -> bool {
-        self.like.is_some_and(|like| like.root)
+        self.view || self.like.is_some_and(|like| like.root)
     }
 
     /// The place in words.

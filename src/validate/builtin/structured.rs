@@ -1,6 +1,6 @@
 //! Files of a common format, each judged by itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reload_gate_contract::Finding;
 use reload_gate_structured::{ini, toml};
@@ -53,7 +53,10 @@ type Named<'a> = (String, &'a [u8]);
 
 pub(super) fn run(format: Format, case: &Case<'_>) -> Vec<Finding> {
     match files(case, format.ends()) {
-        Ok(files) => files.iter().flat_map(|(path, text)| format.check(path, text)).collect(),
+        Ok(files) => {
+            case.read.borrow_mut().extend(files.iter().filter_map(|(path, _)| case.layout.name_of(Path::new(path))));
+            files.iter().flat_map(|(path, text)| format.check(path, text)).collect()
+        }
         Err(finding) => vec![*finding],
     }
 }

@@ -42,6 +42,8 @@ impl Tls {
             let help = "say which file holds the certificate: `--main FILE`";
             return vec![Finding::environment(NO_MAIN_FILE, message).help(help)];
         }
+        let files = pairs.iter().flat_map(|pair| [Some(pair.certificate), pair.key].into_iter().flatten());
+        case.read.borrow_mut().extend(files.filter_map(|file| case.layout.name_of(Path::new(file.path))));
         findings.extend(reload_gate_tls::check(&pairs, &self.options()));
         findings
     }

@@ -1,10 +1,11 @@
 //! The files as an application will see them. IO: reads what is there beside the tree.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Absent, Files};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -31,23 +32,23 @@ pub(super) struct View<'a> {
     tree: &'a Tree,
     layout: &'a Layout,
     beyond: Option<OwnedFd>,
-    /// Whether anything of the tree was read.
-    read: Cell<bool>,
+    /// What of the tree was read.
+    read: &'a RefCell<BTreeSet<PathBuf>>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn of(case: &Case<'a>) -> Self {
-        Self { tree: case.tree, layout: case.layout, beyond: root(case), read: Cell::new(false) }
+        Self { tree: case.tree, layout: case.layout, beyond: root(case), read: case.read }
     }
 
-    /// Whether anything of the tree was read since it was last forgotten.
+    /// Whether anything of the tree was asked for since it was last forgotten.
     pub(super) fn was_read(&self) -> bool {
-        self.read.get()
+        !self.read.borrow().is_empty()
     }
 
     /// Whatever was read so far does not count.
     pub(super) fn forget(&self) {
-        self.read.set(false);
+        self.read.borrow_mut().clear();
     }
 
     fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Absent> {
@@ -65,7 +66,7 @@ impl<'a> View<'a> {
 impl Files for View<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
         if let Some(name) = self.layout.name_of(Path::new(path)) {
-            self.read.set(true);
+            self.read.borrow_mut().insert(name.clone());
             if let Some(content) = self.tree.get(&name) {
                 return Ok(Cow::Borrowed(content.as_slice()));
             }
@@ -112,7 +113,6 @@ impl Files for View<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::super::super::Part;
     use super::*;
@@ -131,7 +131,8 @@ mod tests {
         let layout =
             Layout(vec![Part { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
-        let view = View { tree: &tree, layout: &layout, beyond: Some(beyond), read: Cell::new(false) };
+        let read = RefCell::default();
+        let view = View { tree: &tree, layout: &layout, beyond: Some(beyond), read: &read };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
         assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
         assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));
@@ -139,6 +140,7 @@ mod tests {
         assert_eq!(view.read("/usr/share/link").as_deref(), Ok(b"types".as_slice()), "a link of that root");
         assert_eq!(view.list("/usr/share").map(|names| names.len()), Ok(2));
         assert_eq!(view.read("/usr/gone"), Err(Absent::Missing));
+        assert!(read.borrow().contains(Path::new("nginx.conf")) && !read.borrow().contains(Path::new("conf.d/a.conf")));
         let blind = View { beyond: None, ..view };
         assert_eq!(blind.read("/usr/share/link"), Err(Absent::Unknown));
     }
