@@ -395,6 +395,7 @@ impl Gate {
         let digest = candidate.digest();
         let mut judgement = judgement;
         judgement.findings.extend(self.shrunk(&candidate));
+        effects.push(Effect::Count(judgement.verdict()));
         if judgement.verdict() != Verdict::Accepted {
             self.report_verdict(now, digest, judgement.findings, Some(judgement.duration), effects);
             return;

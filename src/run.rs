@@ -82,6 +82,7 @@ pub async fn run(
                     Effect::Judge(_) => in_flight = hands.judge(),
                     Effect::Publish(digest) => in_flight = hands.publish(digest),
                     Effect::Keep(_) => volumes::keep(&hands.config, &hands.sink),
+                    Effect::Count(verdict) => hands.board.judged(verdict),
                     Effect::Reload(_) => in_flight = hands.reload(),
                     Effect::Verify { late } => in_flight = hands.verify(late),
                 }
@@ -263,7 +264,7 @@ impl Hands {
     /// Counts what was done. What is reported is less: the same thing is said once.
     fn count(&mut self, input: &Input) {
         match input {
-            Input::Judged(Ok(judgement)) => self.board.judged(judgement.verdict(), &judgement.took),
+            Input::Judged(Ok(judgement)) => self.board.took(&judgement.took),
             Input::Reloaded(Ok(Sent::Told { .. })) => self.told = true,
             Input::Reloaded(Err(Hindrance::Failed { .. })) => self.board.reloaded(Outcome::Failed),
             // A proof that came late is not another reload.

@@ -3,59 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Answer, Gate, PATIENCE, ask, eventually, free_port, gate_command, sample};
-
-/// A gate over one file, which must contain `good`, and where it listens.
-struct Listening {
-    gate: Gate,
-    port: u16,
-    watch: PathBuf,
-    _directory: tempfile::TempDir,
-}
-
-impl Listening {
-    fn start(content: Option<&str>, more: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("there is room");
-        let (watch, port) = (directory.path().join("config"), free_port());
-        if let Some(content) = content {
-            write(&watch, content);
-        }
-        let (path, listen) = (watch.to_str().expect("it is UTF-8"), format!("127.0.0.1:{port}"));
-        let judged = ["--watch", path, "--settle", "20ms", "--validate", "grep -q good {config}", "--listen", &listen];
-        let gate = Gate::run(&[&judged[..], more].concat());
-        eventually("it listens", || ask(port, "GET", "/livez").is_some());
-        Self { gate, port, watch, _directory: directory }
-    }
-
-    fn write(&self, content: &str) {
-        write(&self.watch, content);
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        ask(self.port, "GET", path).expect("it listens")
-    }
-
-    fn status(&self) -> Value {
-        serde_json::from_str(&self.get("/status").body).expect("it is JSON")
-    }
-
-    fn metric(&self, sample_name: &str) -> Option<f64> {
-        sample(&self.get("/metrics").body, sample_name)
-    }
-}
-
-/// Replaces the file at once, so that nobody reads half of it.
-fn write(watch: &Path, content: &str) {
-    std::fs::create_dir_all(watch).expect("there is room");
-    let new = watch.with_extension("new");
-    std::fs::write(&new, content).and_then(|()| std::fs::rename(&new, watch.join("app.conf"))).expect("there is room");
-}
+use crate::support::{Gate, Listening, PATIENCE, ask, eventually, free_port, gate_command, sample};
 
 /// What `reload-gate status` with these arguments prints, and its exit code.
 fn status(arguments: &[&str]) -> (String, i32) {
@@ -183,6 +136,22 @@ fn metrics_count_what_was_done() {
     let documented = documented.filter_map(|line| line.strip_prefix("| `reload_gate_")?.split('`').next());
     assert_eq!(exposed, documented.map(|name| format!("reload_gate_{name}")).collect());
     assert!(page.body.contains(&format!("reload_gate_build_info{{version=\"{}\"", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn what_the_gate_rejects_is_counted_as_rejected_whatever_the_validators_say() {
+    let mut listening = Listening::start(Some("good"), &["--name", "web", "--signal", "none", "--max-shrink", "50%"]);
+    let accepted = listening.gate.wait_for("accepted");
+    std::fs::rename(listening.watch.join("app.conf"), listening.watch.join("other.conf")).expect("it can be renamed");
+    let rejected = listening.gate.wait_for("rejected");
+    assert_eq!(rejected["findings"][0]["code"], "shrunk", "{rejected}");
+    assert_eq!(rejected["previous"], accepted["digest"]);
+    for (verdict, expected) in [("accepted", 1.0), ("rejected", 1.0), ("inconclusive", 0.0)] {
+        let sample = format!("reload_gate_validations_total{{gate=\"web\",verdict=\"{verdict}\"}}");
+        assert_eq!(listening.metric(&sample), Some(expected), "{verdict}");
+    }
+    let asked = "reload_gate_validation_duration_seconds_count{gate=\"web\",validator=\"grep\"}";
+    assert_eq!(listening.metric(asked), Some(2.0));
 }
 
 #[test]

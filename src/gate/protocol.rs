@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reload_gate_contract::Finding;
+use reload_gate_contract::{Finding, Verdict};
 
 use crate::reload::Sent;
 use crate::report::Event;
@@ -41,7 +41,8 @@ pub enum Input {
     Stop,
 }
 
-/// What to do. All but [`Effect::Keep`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the same name.
+/// What to do. All but [`Effect::Keep`], [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the
+/// same name.
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.
@@ -59,6 +60,8 @@ pub enum Effect {
     },
     /// Remember what is published as the last known good.
     Keep(Digest),
+    /// Count the gate's sentence on the content that was judged last. It may be harder than the validators'.
+    Count(Verdict),
     /// Tell the world.
     Report(Event),
     /// End; nothing will be asked for any more.

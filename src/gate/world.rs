@@ -213,6 +213,7 @@ impl World {
 
     fn perform(&mut self, effect: &Effect) {
         let what = match effect {
+            Effect::Count(_) => return,
             Effect::Look => What::Look,
             Effect::Judge(digest) => What::Judge(*digest),
             Effect::Publish(digest) => What::Publish(*digest),
@@ -257,7 +258,7 @@ impl World {
                 Input::Reloaded(self.reload())
             }
             Effect::Verify { .. } => Input::Verified(self.verify()),
-            Effect::Keep(_) | Effect::Report(_) | Effect::Finish => Input::Tick,
+            Effect::Keep(_) | Effect::Count(_) | Effect::Report(_) | Effect::Finish => Input::Tick,
         }
     }
 

@@ -98,9 +98,14 @@ impl Board {
         }
     }
 
-    /// A content was judged.
-    pub fn judged(&self, verdict: Verdict, took: &[(String, Duration)]) {
-        self.metrics.judged(&self.gate, verdict, took);
+    /// Validators were asked, and took so long.
+    pub fn took(&self, took: &[(String, Duration)]) {
+        self.metrics.took(&self.gate, took);
+    }
+
+    /// A content was judged, and this is what the gate holds of it.
+    pub fn judged(&self, verdict: Verdict) {
+        self.metrics.judged(&self.gate, verdict);
     }
 
     /// The application was told to read a content, or was to be told, with this outcome.

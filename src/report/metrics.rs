@@ -130,8 +130,11 @@ impl Metrics {
         self.unchanged.get_or_create(&of(gate)).inc();
     }
 
-    pub(super) fn judged(&self, gate: &str, verdict: Verdict, took: &[(String, Duration)]) {
+    pub(super) fn judged(&self, gate: &str, verdict: Verdict) {
         self.validations.get_or_create(&labels(gate, "verdict", verdict.as_str())).inc();
+    }
+
+    pub(super) fn took(&self, gate: &str, took: &[(String, Duration)]) {
         for (validator, duration) in took {
             self.durations.get_or_create(&labels(gate, "validator", validator)).observe(duration.as_secs_f64());
         }
@@ -268,7 +271,8 @@ mod tests {
         let metrics = Rc::new(Metrics::new());
         let boards = ["one", "a\"b\\c\nd"].map(|gate| Rc::new(Board::new(gate, metrics.clone())));
         boards[1].report(&Event::new(Kind::Unchanged));
-        boards[1].judged(Verdict::Rejected, &[("nginx".to_owned(), Duration::from_millis(3))]);
+        boards[1].judged(Verdict::Rejected);
+        boards[1].took(&[("nginx".to_owned(), Duration::from_millis(3))]);
         let page = metrics.expose(&boards, Exposition::OpenMetrics);
         for line in [
             "reload_gate_unchanged_total{gate=\"one\"} 0",

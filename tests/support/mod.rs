@@ -2,11 +2,13 @@
 
 mod gate;
 mod http;
+mod listening;
 mod programs;
 mod volume;
 
 pub(crate) use gate::{Gate, gate_command};
 pub(crate) use http::{Answer, ask, sample};
+pub(crate) use listening::Listening;
 pub(crate) use programs::{
     Background, Cage, Gunicorn, Haproxy, Nginx, command, copy, free_port, get, install, installed, python, served,
     unique,
