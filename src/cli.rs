@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
@@ -113,8 +114,8 @@ fn status_command() -> Command {
             Arg::new("format")
                 .long("format")
                 .value_name("FORMAT")
-                .value_parser(["text", "json"])
-                .default_value("text")
+                .value_parser([PossibleValue::new("human").alias("text"), PossibleValue::new("json")])
+                .default_value("human")
                 .help("What to print"),
         )
 }

@@ -55,6 +55,8 @@ pub struct GateConfig {
     pub verify_timeout: Duration,
     /// Of which of its sources nothing may be shown.
     pub redact: redact::Scope,
+    /// Whether a rejection shows what it changes against what runs.
+    pub diff: bool,
     /// What the mind of the gate must know.
     pub policy: gate::Policy,
 }

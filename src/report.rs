@@ -1,9 +1,12 @@
 //! What the gate has to say: one event type, which every sink renders in its own way. Pure; the sinks are not.
 
 pub mod board;
+pub mod diff;
+pub mod excerpt;
 pub(crate) mod found;
 pub mod log;
 pub mod metrics;
+pub mod page;
 pub mod status;
 
 use std::path::PathBuf;
@@ -12,6 +15,8 @@ use std::time::Duration;
 use reload_gate_contract::{Finding, Severity};
 
 use crate::tree::Digest;
+
+use excerpt::Excerpt;
 
 /// What happened. The names are stable (`docs/stability.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,12 +133,23 @@ pub struct Event {
     pub changed: Vec<PathBuf>,
     /// What the validators found.
     pub findings: Vec<Finding>,
+    /// What may be shown of the content itself.
+    pub shown: Option<Box<Shown>>,
     /// How long it took.
     pub duration: Option<Duration>,
     /// The process it is about.
     pub pid: Option<i32>,
     /// The signal that was sent, such as `SIGHUP`.
     pub signal: Option<String>,
+}
+
+/// What may be shown of a content that was refused: never anything of a file that may come from a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The lines that the findings are about. Not in the log, which is not for contents.
+    pub excerpts: Vec<Excerpt>,
+    /// How it differs from the content that runs, if that is asked for (`--diff`).
+    pub diff: Option<String>,
 }
 
 impl Event {
@@ -149,6 +165,7 @@ impl Event {
             previous: None,
             changed: Vec::new(),
             findings: Vec::new(),
+            shown: None,
             duration: None,
             pid: None,
             signal: None,
@@ -165,6 +182,12 @@ impl Event {
     #[must_use]
     pub fn help(self, help: Option<String>) -> Self {
         Self { help, ..self }
+    }
+
+    /// How the content differs from the one that runs, if that is to be shown.
+    #[must_use]
+    pub fn diff(&self) -> Option<&str> {
+        self.shown.as_ref()?.diff.as_deref()
     }
 
     /// The same event, about a content.

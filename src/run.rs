@@ -1,5 +1,6 @@
 //! The hands: the one loop, which performs the gate's effects and feeds back what came of them. IO.
 
+mod contents;
 mod discretion;
 mod notice;
 mod volumes;
@@ -27,6 +28,8 @@ use crate::validate::Judgement;
 use crate::verify::{Baseline, Proof};
 use crate::watch::{Coverage, Stirred, Watch};
 
+use contents::Contents;
+
 /// Where events go.
 pub type Sink = Rc<dyn Fn(&Event)>;
 
@@ -44,6 +47,7 @@ struct Hands {
     board: Rc<Board>,
     /// What was last looked at.
     seen: Option<Seen>,
+    contents: Contents,
     /// What the application was like when it was last told.
     baseline: Option<Rc<Baseline>>,
     /// The process about whose mounts was warned.
@@ -66,17 +70,18 @@ pub async fn run(
         sink(&event);
     }
     let mut gate = volumes::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
-    let watch = Watch::new();
-    let mut hands = Hands { config, watch, sink, board, seen: None, baseline: None, warned: None, told: false };
+    let mut hands = Hands::new(config, sink, board);
     hands.show(&gate);
     let mut in_flight = None;
     let mut stopping = false;
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {
-            for effect in gate.step(Instant::now(), input) {
+            let effects = gate.step(Instant::now(), input);
+            hands.contents.follow(&hands.config, &gate, hands.seen.as_ref());
+            for effect in effects {
                 match effect {
-                    Effect::Report(event) => (hands.sink)(&event),
+                    Effect::Report(event) => hands.report(event),
                     Effect::Finish => return (!stopping).then_some(Verdict::Rejected),
                     Effect::Look => inputs.extend(hands.look()),
                     Effect::Judge(_) => in_flight = hands.judge(),
@@ -194,6 +199,15 @@ fn overflowed() -> Input {
 }
 
 impl Hands {
+    fn new(config: Rc<GateConfig>, sink: Sink, board: Rc<Board>) -> Self {
+        let (watch, contents) = (Watch::new(), Contents::default());
+        Self { config, watch, sink, board, seen: None, contents, baseline: None, warned: None, told: false }
+    }
+
+    fn report(&self, event: Event) {
+        (self.sink)(&self.contents.show(&self.config, event, self.seen.as_ref()));
+    }
+
     /// Looks at the sources, and sees to it that whatever changes after the look will be noticed.
     fn look(&mut self) -> Vec<Input> {
         let mut inputs = Vec::new();

@@ -8,10 +8,13 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -21,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::report::board::Board;
 use crate::report::metrics::{Exposition, Metrics};
+use crate::report::page;
 use crate::report::status::Status;
 use crate::report::{Event, Kind};
 
@@ -34,6 +38,7 @@ const HEADER: usize = 16 << 10;
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// What is served.
@@ -131,9 +136,17 @@ fn answer(request: &Request<Incoming>, served: &Served) -> Response<String> {
         }
         // No value in it can fail to be written: there are no maps with keys that are no strings.
         "/status" => text(StatusCode::OK, JSON, serde_json::to_string(&status()).unwrap_or_default() + "\n"),
-        "/" => text(StatusCode::OK, TEXT, status().text()),
+        "/" => page(&status()),
         _ => text(StatusCode::NOT_FOUND, TEXT, "there are /metrics, /livez, /readyz, /status and /\n"),
     }
+}
+
+fn page(status: &Status) -> Response<String> {
+    let mut answer = text(StatusCode::OK, HTML, page::html(status, SystemTime::now()));
+    let headers = answer.headers_mut();
+    headers.extend(HeaderValue::from_str(&page::policy()).ok().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
 }
 
 fn readiness(status: &Status) -> Response<String> {

@@ -7,6 +7,7 @@
 mod reader;
 mod secret;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -52,6 +53,8 @@ pub struct Seen {
     pub manifest: Arc<Manifest>,
     /// Names and contents.
     pub tree: Arc<Tree>,
+    /// Those of the files that lie in memory.
+    pub in_memory: Arc<BTreeSet<PathBuf>>,
     /// When the newest part of it was put in place, by the clock of the file system (`st_ctime`; inode(7)).
     pub delivered: SystemTime,
     /// Whether what is visible agrees with what was committed. A kubelet makes the links of new keys and removes those of

@@ -81,6 +81,8 @@ mod tests {
             diverged_seconds: 1.0,
             watch_mode: "inotify".into(),
             standing: event.map(|event| serde_json::json!({ "event": event })),
+            alerts: Vec::new(),
+            recent: Vec::new(),
         }
     }
 

@@ -17,6 +17,8 @@ mod bundled;
 mod check;
 /// Arguments, exit codes and every error message.
 mod cli;
+/// What is shown of contents, and what never is.
+mod contents;
 /// Programs of the presets as they run.
 mod daemons;
 /// The pages agree with the program.
@@ -35,6 +37,8 @@ mod monitoring;
 mod nginx;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// The page, as a browser shows it.
+mod page;
 /// The presets, each with its real program.
 mod presets;
 /// What the gate says when it may not, and what its checkers may.

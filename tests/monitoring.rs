@@ -66,6 +66,40 @@ fn ready_is_what_has_something_accepted_whatever_comes_later() {
 }
 
 #[test]
+fn what_was_decided_is_remembered_and_no_more_of_it_than_is_read() {
+    let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
+    let accepted = listening.gate.wait_for("accepted");
+    listening.write("good");
+    listening.gate.wait_for("unchanged");
+    listening.write("bad");
+    let rejected = listening.gate.wait_for("rejected");
+    let recent =
+        |listening: &Listening| listening.status()["gates"][0]["recent"].as_array().cloned().expect("it is there");
+    let decisions = recent(&listening);
+    let names: Vec<_> = decisions.iter().map(|decision| decision["event"].as_str().unwrap_or_default()).collect();
+    assert_eq!(names, ["started", "accepted", "rejected"], "what changes nothing drives nothing out");
+    for (decision, event) in decisions[1..].iter().zip([accepted, rejected]) {
+        for part in ["level", "event", "digest", "message", "duration_ms"] {
+            assert_eq!(decision[part], event[part], "{part}");
+        }
+    }
+    let address = format!(":{}", listening.port);
+    for format in ["human", "text"] {
+        let (said, code) = status(&["--listen", &address, "--format", format]);
+        assert!(code == 1 && said.contains("Z accepted ") && said.contains("Z rejected "), "{code}: {said}");
+    }
+    for round in 0..12 {
+        listening.write(&format!("bad {round}"));
+        listening.gate.wait_for("rejected");
+        listening.write("good");
+        listening.gate.wait_for("recovered");
+    }
+    let decisions = recent(&listening);
+    assert_eq!(decisions.len(), 20);
+    assert_eq!(decisions[19]["event"], "recovered", "the newest is the last");
+}
+
+#[test]
 fn metrics_count_what_was_done() {
     let control = tempfile::tempdir().expect("there is room");
     let switch = |name: &str| control.path().join(name);
@@ -152,6 +186,7 @@ fn what_the_gate_rejects_is_counted_as_rejected_whatever_the_validators_say() {
     }
     let asked = "reload_gate_validation_duration_seconds_count{gate=\"web\",validator=\"grep\"}";
     assert_eq!(listening.metric(asked), Some(2.0));
+    assert_eq!(listening.metric("reload_gate_standing_info{gate=\"web\",event=\"rejected\"}"), Some(1.0));
 }
 
 #[test]

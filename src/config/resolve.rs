@@ -34,6 +34,7 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
     layers.0.extend(preset.iter().map(|preset| preset.layer.clone()));
     let once = switch(&layers, "once", mistakes);
     let observe = switch(&layers, "observe", mistakes) || once;
+    let diff = switch(&layers, "diff", mistakes);
 
     let sources = sources(&layers, directory, mistakes);
     let publication = volumes(&layers, "publish", &sources, directory, mistakes);
@@ -80,6 +81,7 @@ pub(super) fn gate(layers: &Layers, directory: &Path, mistakes: Mistakes<'_>) ->
         demand,
         verify_timeout,
         redact,
+        diff,
         policy,
     })
 }

@@ -139,6 +139,12 @@ pub const SETTINGS: &[Setting] = &[
         HOW,
         "Show nothing of what is read, in no message: auto (of Secrets), always or never [default: auto]",
     ),
+    setting(
+        "diff",
+        Switch,
+        HOW,
+        "Show what a rejected configuration changes against the running one, but for what `--redact` hides",
+    ),
     setting("observe", Switch, HOW, "Judge and report, never signal"),
     setting(
         "settle",

@@ -395,6 +395,7 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
         ("verify", "workers"),
         ("verify-timeout", "11s"),
         ("redact", "always"),
+        ("diff", "true"),
         ("observe", "true"),
         ("settle", "12s"),
         ("poll", "13s"),

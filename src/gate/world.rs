@@ -277,7 +277,7 @@ impl World {
         self.looked = Some(manifest.digest());
         self.taken = self.content;
         let delivered = SystemTime::UNIX_EPOCH + Duration::from_secs(self.writes.into());
-        Ok(Seen { manifest, tree: Arc::new(tree), delivered, settled: true })
+        Ok(Seen { manifest, tree: Arc::new(tree), in_memory: Arc::default(), delivered, settled: true })
     }
 
     fn publish(&mut self, wanted: Digest) -> bool {

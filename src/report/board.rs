@@ -4,16 +4,21 @@
 //! how long something has lasted is computed when it is asked.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::Verdict;
+use serde_json::Value;
 
 use super::metrics::{Metrics, Outcome};
-use super::status::{Content, GateStatus};
+use super::status::{Content, Decision, GateStatus};
 use super::{Event, Kind, log};
 use crate::tree::Digest;
 use crate::watch::Mode;
+
+/// How many decisions are remembered.
+const RECENT: usize = 20;
 
 /// The mind of a gate, as far as it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +47,17 @@ struct Standing {
     at: SystemTime,
 }
 
+impl Standing {
+    /// The event as it stands in the log, with the lines that it is about.
+    fn object(&self, gate: &str) -> Value {
+        let mut object = log::object(gate, &self.event, self.at);
+        if let Some(shown) = self.event.shown.as_ref().filter(|shown| !shown.excerpts.is_empty()) {
+            object["excerpts"] = serde_json::to_value(&shown.excerpts).unwrap_or_default();
+        }
+        object
+    }
+}
+
 #[derive(Debug)]
 struct State {
     desired: Since,
@@ -57,6 +73,7 @@ struct State {
     succeeded: Option<SystemTime>,
     /// The last report that may stand.
     reported: Option<(Event, SystemTime)>,
+    recent: VecDeque<Decision>,
 }
 
 /// The board of one gate.
@@ -83,18 +100,26 @@ impl Board {
             successful: None,
             succeeded: None,
             reported: None,
+            recent: VecDeque::new(),
         };
         Self { gate: gate.to_owned(), metrics, state: RefCell::new(state) }
     }
 
     /// Takes notice of what is reported.
     pub fn report(&self, event: &Event) {
+        let now = SystemTime::now();
         if event.kind == Kind::Unchanged {
-            self.metrics.unchanged(&self.gate);
+            // Whatever touches the files without changing them would drive out what was decided.
+            return self.metrics.unchanged(&self.gate);
         }
+        let mut state = self.state.borrow_mut();
+        if state.recent.len() == RECENT {
+            state.recent.pop_front();
+        }
+        state.recent.push_back(Decision::new(event, now));
         let stands = [Kind::Rejected, Kind::Inconclusive, Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
         if stands.contains(&event.kind) {
-            self.state.borrow_mut().reported = Some((event.clone(), SystemTime::now()));
+            state.reported = Some((event.clone(), now));
         }
     }
 
@@ -159,7 +184,9 @@ impl Board {
             running: content(state.running),
             diverged_seconds: self.diverged().as_secs_f64(),
             watch_mode: state.mode.as_str().to_owned(),
-            standing: state.standing.as_ref().map(|standing| log::object(&self.gate, &standing.event, standing.at)),
+            standing: state.standing.as_ref().map(|standing| standing.object(&self.gate)),
+            alerts: Vec::new(),
+            recent: state.recent.iter().cloned().collect(),
         }
     }
 
@@ -178,6 +205,11 @@ impl Board {
     pub(super) fn success(&self) -> (Option<bool>, Option<SystemTime>) {
         let state = self.state.borrow();
         (state.successful, state.succeeded)
+    }
+
+    /// What was reported of why the desired content is not live.
+    pub(super) fn standing(&self) -> Option<Kind> {
+        self.state.borrow().standing.as_ref().map(|standing| standing.event.kind)
     }
 
     pub(super) fn mode(&self) -> Mode {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use reload_gate_contract::{Finding, Severity};
 use serde::Serialize;
@@ -49,6 +49,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<Found<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<i32>,
@@ -78,11 +80,16 @@ fn line<'a>(gate: &'a str, event: &'a Event, now: SystemTime) -> Line<'a> {
         previous: event.previous.map(|digest| digest.to_string()),
         changed: event.changed.iter().map(|path| path.display().to_string()).collect(),
         findings: event.findings.iter().map(Found::from).collect(),
-        // Microseconds are as fine as anything here is worth knowing.
-        duration_ms: event.duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3),
+        diff: event.diff(),
+        duration_ms: event.duration.map(milliseconds),
         pid: event.pid,
         signal: &event.signal,
     }
+}
+
+/// Microseconds are as fine as anything here is worth knowing.
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn text(gate: &str, event: &Event, now: SystemTime) -> String {
@@ -114,6 +121,9 @@ fn text(gate: &str, event: &Event, now: SystemTime) -> String {
     if let Some(help) = &event.help {
         line += &format!("\n    help: {}", visible(help));
     }
+    for changed in event.diff().into_iter().flat_map(str::lines) {
+        line += &format!("\n    {}", visible(&changed.replace('\t', "    ")));
+    }
     line + "\n"
 }
 
@@ -137,7 +147,6 @@ fn one_line(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use std::slice;
-    use std::time::Duration;
 
     use reload_gate_contract::{Code, Place};
 

@@ -86,6 +86,7 @@ pub struct Metrics {
     contents: Info,
     diverged: Seconds,
     modes: Info,
+    standing: Info,
 }
 
 impl Metrics {
@@ -109,6 +110,7 @@ impl Metrics {
             contents: add(&mut registry, CONTENTS, Family::default()),
             diverged: add(&mut registry, DIVERGED, Family::default()),
             modes: add(&mut registry, MODES, Family::default()),
+            standing: add(&mut registry, STANDING, Family::default()),
             registry: Registry::default(),
         };
         add(&mut registry, BUILD, build);
@@ -147,7 +149,7 @@ impl Metrics {
     /// All metrics as text, with what `boards` show at this moment.
     #[must_use]
     pub fn expose(&self, boards: &[Rc<Board>], exposition: Exposition) -> String {
-        [&self.successful, &self.contents, &self.modes].into_iter().for_each(Family::clear);
+        [&self.successful, &self.contents, &self.modes, &self.standing].into_iter().for_each(Family::clear);
         for board in boards {
             self.take_down(board);
         }
@@ -178,6 +180,9 @@ impl Metrics {
         }
         self.diverged.get_or_create(&of(gate)).set(board.diverged().as_secs_f64());
         self.modes.get_or_create(&labels(gate, "mode", board.mode().as_str())).set(1);
+        if let Some(kind) = board.standing() {
+            self.standing.get_or_create(&labels(gate, "event", kind.as_str())).set(1);
+        }
     }
 }
 
@@ -204,6 +209,8 @@ const RELOADS: Described =
 const CONTENTS: Described = ("config_info", "Which content is desired, validated and running");
 const DIVERGED: Described = ("diverged_seconds", "For how long the desired content has not been known to run");
 const MODES: Described = ("watch_mode_info", "How changes are noticed");
+const STANDING: Described =
+    ("standing_info", "Which event stands as the reason why the desired content is not known to run");
 const BUILD: Described = ("build_info", "Which reload-gate this is");
 
 fn add<M: Metric + Clone>(registry: &mut Registry, (name, help): Described, metric: M) -> M {

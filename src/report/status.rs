@@ -5,9 +5,15 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Kind;
-use super::log::visible;
+use super::excerpt::shortened;
+use super::log::{self, visible};
+use super::{Event, Kind};
 use crate::tree::Digest;
+
+/// How many characters of a message stand in a timeline.
+const MESSAGE: usize = 300;
+/// How many decisions are shown on a terminal.
+const LAST: usize = 5;
 
 /// All gates of a process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +53,77 @@ pub struct GateStatus {
     /// Why the newest content is not live: the event that reported it, as it stands in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Value>,
+    /// How the alerts about this gate fare, one for each sink.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Delivery>,
+    /// What it decided and did last, the newest at the end.
+    #[serde(default)]
+    pub recent: Vec<Decision>,
+}
+
+/// How the alerts about one gate fare at one sink.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What the sink is called.
+    pub sink: String,
+    /// `delivered`, `pending` or `failing`.
+    pub state: String,
+    /// The event that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// When that was delivered or tried last (RFC 3339, UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Why it was not delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One event, in short.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Decision {
+    /// When it was reported (RFC 3339, UTC).
+    pub timestamp: String,
+    /// How loud it is.
+    pub level: String,
+    /// Its name.
+    pub event: String,
+    /// The content that it is about, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The beginning of its message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How long it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<f64>,
+}
+
+impl Decision {
+    pub(super) fn new(event: &Event, at: SystemTime) -> Self {
+        Self {
+            timestamp: humantime::format_rfc3339_millis(at).to_string(),
+            level: event.level.as_str().to_owned(),
+            event: event.kind.as_str().to_owned(),
+            digest: event.digest.map(|digest| digest.to_string()),
+            message: event.message.as_deref().map(|message| shortened(message, MESSAGE)),
+            duration_ms: event.duration.map(log::milliseconds),
+        }
+    }
+
+    /// The same in a line for people.
+    fn line(&self) -> String {
+        // Without the fraction of the second, which nobody reads.
+        let time = self.timestamp.get(..19).unwrap_or(&self.timestamp);
+        let digest = self.digest.as_deref().map_or_else(String::new, |digest| format!(" {}", visible(short(digest))));
+        let took = self.duration_ms.map_or_else(String::new, |took| format!(" ({took:.1} ms)"));
+        format!("{}Z {}{digest}{took}", visible(time), visible(&self.event))
+    }
+}
+
+/// The first digits of a digest: enough for people to tell two apart.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// A content.
@@ -64,8 +141,7 @@ impl Content {
     }
 
     fn shown(&self) -> String {
-        let short = self.digest.get(..12).unwrap_or(&self.digest);
-        format!("{} since {}", visible(short), visible(&self.since))
+        format!("{} since {}", visible(short(&self.digest)), visible(&self.since))
     }
 }
 
@@ -117,6 +193,10 @@ impl GateStatus {
             }
         }
         self.standing.iter().for_each(|event| text += &report(event));
+        if !self.live {
+            let last = &self.recent[self.recent.len().saturating_sub(LAST)..];
+            last.iter().for_each(|decision| text += &format!("    {}\n", decision.line()));
+        }
         text
     }
 }

@@ -1,5 +1,6 @@
 //! Sees to it that nothing of a Secret is in what checkers and other programs answer, before anybody is told of it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
 use crate::redact::{Redactor, Scope};
+use crate::snapshot::Seen;
 use crate::target::Hindrance;
 use crate::tree::Tree;
 use crate::validate::Judgement;
@@ -62,7 +64,16 @@ async fn discreetly<T: Send + 'static>(
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-/// The names of the files of which nothing may be shown.
+/// The names of the files of which nothing may be shown, not even a line. In doubt, which is whatever lies in memory, a file is one.
+pub(super) fn hidden(config: &GateConfig, seen: &Seen) -> BTreeSet<PathBuf> {
+    let mut hidden: BTreeSet<_> = secret_files(config, &seen.tree).into_iter().collect();
+    if config.redact == Scope::Secrets {
+        hidden.extend(seen.in_memory.iter().cloned());
+    }
+    hidden
+}
+
+/// The names of the files of which nothing may be quoted.
 fn secret_files(config: &GateConfig, tree: &Tree) -> Vec<PathBuf> {
     let sources = config.sources.iter().filter(|source| match config.redact {
         Scope::Secrets => source.is_secret(),

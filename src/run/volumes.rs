@@ -45,11 +45,7 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Layo
     match (&config.stage, &config.publication) {
         (Some(stage), _) => {
             blocking(stage, move |stage| stage.publish(&stage.stage(&tree)?)).await?;
-            let part = |(volume, prefix): (&Volume, &Path)| {
-                let path = volume.path().to_path_buf();
-                Part { prefix: prefix.into(), here: path.clone(), there: path, live: None, whole: true }
-            };
-            Ok(Layout(stage.volumes().map(part).collect()))
+            Ok(layout(stage))
         }
         (None, Some(publication)) => {
             let generations = blocking(publication, move |publication| publication.stage(&tree)).await?;
@@ -66,6 +62,19 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Layo
         }
         (None, None) => Ok(Layout::of(&config.sources)),
     }
+}
+
+/// Where a tree lies that was laid out in volumes of the gate's own, if it is.
+pub(super) fn staged(config: &GateConfig) -> Option<Layout> {
+    config.stage.as_ref().map(layout)
+}
+
+fn layout(stage: &Publication) -> Layout {
+    let part = |(volume, prefix): (&Volume, &Path)| {
+        let path = volume.path().to_path_buf();
+        Part { prefix: prefix.into(), here: path.clone(), there: path, live: None, whole: true }
+    };
+    Layout(stage.volumes().map(part).collect())
 }
 
 /// Makes what was `seen` live, or the last known good if that is meant by `digest`; says whether it was not before.

@@ -1,5 +1,6 @@
 //! One pass over the sources. IO: reads files, never writes.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read as _;
@@ -13,6 +14,7 @@ use reload_gate_contract::{Code, Finding, Place};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::secret::is_in_memory;
 use super::{Limits, Look, Seen, Source, Trouble};
 use crate::tree::{Manifest, Tree};
 use crate::watch::Spots;
@@ -56,6 +58,7 @@ pub(super) struct Reader<'a> {
     /// The real paths of the sources: what links may lead to.
     roots: Vec<PathBuf>,
     tree: Tree,
+    in_memory: BTreeSet<PathBuf>,
     bytes: u64,
     findings: Vec<Finding>,
     spots: Spots,
@@ -74,6 +77,7 @@ impl<'a> Reader<'a> {
             limits,
             roots: sources.iter().filter_map(|source| source.path.canonicalize().ok()).collect(),
             tree: Tree::new(),
+            in_memory: BTreeSet::new(),
             bytes: 0,
             findings: Vec::new(),
             spots: Spots::default(),
@@ -114,8 +118,8 @@ impl<'a> Reader<'a> {
     pub(super) fn finish(self) -> Look {
         let settled = self.settled;
         let result = if self.findings.is_empty() {
-            let manifest = Arc::new(Manifest::of(&self.tree));
-            Ok(Seen { manifest, tree: Arc::new(self.tree), delivered: self.delivered, settled })
+            let (manifest, in_memory) = (Arc::new(Manifest::of(&self.tree)), Arc::new(self.in_memory));
+            Ok(Seen { manifest, tree: Arc::new(self.tree), in_memory, delivered: self.delivered, settled })
         } else {
             Err(Trouble { findings: self.findings, settled })
         };
@@ -300,6 +304,9 @@ impl<'a> Reader<'a> {
         }
         if watched {
             self.delivered_at(&stat);
+        }
+        if is_in_memory(&file) {
+            self.in_memory.insert(name.into());
         }
         let room = self.limits.bytes - self.bytes;
         if self.tree.len() >= self.limits.files {

@@ -1,5 +1,6 @@
 //! Tells volumes of Secrets from others. IO: asks the file system.
 
+use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::FsWord;
@@ -9,6 +10,13 @@ use super::reader::DATA;
 
 /// `TMPFS_MAGIC` (statfs(2)).
 const TMPFS: FsWord = 0x0102_1994;
+/// `RAMFS_MAGIC`, likewise.
+const RAMFS: FsWord = 0x8584_58f6;
+
+/// Whether a file lies in memory. Where it cannot be told the answer is yes.
+pub(super) fn is_in_memory(file: &File) -> bool {
+    rustix::fs::fstatfs(file).map_or(true, |statfs| [TMPFS, RAMFS].contains(&statfs.f_type))
+}
 
 impl Source {
     /// Whether what is there may be a Secret's. A kubelet mounts Secrets and projected volumes, which may hold some, in memory, and

@@ -115,6 +115,18 @@ impl Layout {
         View { mounts, network: false }
     }
 
+    /// The name in `tree` of the file that a finding calls `path`: as the application knows it, as the gate does, or by a part of that.
+    #[must_use]
+    pub fn named<'a>(&self, path: &Path, tree: &'a Tree) -> Option<&'a Path> {
+        let here = |part: &Part| Some(part.prefix.join(path.strip_prefix(&part.here).ok()?));
+        let whole = self.name_of(path).into_iter().chain(self.0.iter().filter_map(here));
+        // Joined with nothing a path ends in a slash, which a comparison of components does not see.
+        let found = whole.filter_map(|name| tree.keys().find(|other| **other == name)).next();
+        let mut ends = tree.keys().filter(|name| path.is_relative() && name.ends_with(path));
+        let only = || ends.next().filter(|_| ends.next().is_none());
+        found.or_else(only).map(PathBuf::as_path)
+    }
+
     /// Whether it is a candidate that lies beside what is live.
     pub(super) fn is_beside(&self) -> bool {
         self.0.iter().any(|part| part.live.is_some())

@@ -1,0 +1,163 @@
+//! What changed in a configuration, as a unified diff. Pure, but for a clock that ends what takes too long.
+
+use std::path::Path;
+use std::time::Duration;
+
+use similar::{ChangeTag, TextDiff};
+
+use super::excerpt::shortened;
+use super::log::visible;
+
+/// How many lines a diff has at most, and how many bytes.
+const LINES: usize = 120;
+const BYTES: usize = 16 << 10;
+/// How many characters of a line are shown.
+const WIDTH: usize = 200;
+/// How large a file may be to be compared.
+const COMPARED: usize = 1 << 20;
+/// After how long a coarser answer will do.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// One file that differs.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Its name.
+    pub name: &'a Path,
+    /// What it was; `None` if it was not there.
+    pub before: Option<&'a [u8]>,
+    /// What it is; `None` if it is not there.
+    pub after: Option<&'a [u8]>,
+    /// Whether nothing but its name may be shown.
+    pub hidden: bool,
+}
+
+/// The differences between what runs and what was rejected. It is bounded, and says what it leaves out.
+#[must_use]
+pub fn unified(changes: &[Change<'_>]) -> String {
+    let mut diff = Bounded::default();
+    for (index, change) in changes.iter().enumerate() {
+        if diff.left_out > 0 {
+            diff.text += &format!(
+                "... {} further lines and {} further files are left out\n",
+                diff.left_out,
+                changes.len() - index
+            );
+            return diff.text;
+        }
+        change.write(&mut diff);
+    }
+    if diff.left_out > 0 {
+        diff.text += &format!("... {} further lines are left out\n", diff.left_out);
+    }
+    diff.text
+}
+
+#[derive(Default)]
+struct Bounded {
+    text: String,
+    lines: usize,
+    left_out: usize,
+}
+
+impl Bounded {
+    fn push(&mut self, line: &str) {
+        let line = shortened(line, WIDTH);
+        if self.left_out > 0 || self.lines >= LINES || self.text.len() + line.len() >= BYTES {
+            self.left_out += 1;
+        } else {
+            self.lines += 1;
+            self.text.extend([&line, "\n"]);
+        }
+    }
+}
+
+impl Change<'_> {
+    fn write(&self, diff: &mut Bounded) {
+        let name = self.name.strip_prefix("/").unwrap_or(self.name).to_string_lossy();
+        let side = |side, there| if there { format!("{side}/{}", visible(&name)) } else { "/dev/null".to_owned() };
+        diff.push(&format!("--- {}", side("running", self.before.is_some())));
+        diff.push(&format!("+++ {}", side("rejected", self.after.is_some())));
+        let sides = [self.before, self.after].map(Option::unwrap_or_default);
+        if self.hidden {
+            return diff.push("(not shown: it may come from a Secret)");
+        }
+        if sides.iter().any(|side| side.len() > COMPARED) {
+            return diff.push(&format!("(too large to be compared: {} and {} bytes)", sides[0].len(), sides[1].len()));
+        }
+        if sides.iter().any(|side| side.contains(&0)) {
+            return diff.push("(no text)");
+        }
+        let [before, after] = sides.map(String::from_utf8_lossy);
+        let compared = TextDiff::configure().timeout(PATIENCE).diff_lines(&*before, &*after);
+        for hunk in compared.unified_diff().iter_hunks() {
+            diff.push(&hunk.header().to_string());
+            for change in hunk.iter_changes() {
+                let sign = match change.tag() {
+                    ChangeTag::Equal => ' ',
+                    ChangeTag::Delete => '-',
+                    ChangeTag::Insert => '+',
+                };
+                diff.push(&format!("{sign}{}", change.value().trim_end_matches('\n')));
+                if change.missing_newline() {
+                    diff.push("\\ No newline at end of file");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change<'a>(name: &'a str, before: Option<&'a str>, after: Option<&'a str>) -> Change<'a> {
+        let [before, after] = [before, after].map(|side| side.map(str::as_bytes));
+        Change { name: Path::new(name), before, after, hidden: false }
+    }
+
+    #[test]
+    fn it_reads_as_everybody_knows_it() {
+        let before = (1..=20).map(|number| format!("line {number}\n")).collect::<String>();
+        let after = before.replace("line 10\n", "lime 10\nnew\n");
+        let shown = unified(&[
+            change("/etc/nginx/nginx.conf", Some(&before), Some(&after)),
+            change("added", None, Some("a")),
+            change("removed", Some("b\n"), None),
+        ]);
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn it_is_bounded_and_says_what_it_leaves_out() {
+        let after = (0..5_000).map(|number| format!("{number}\n")).collect::<String>();
+        let changes = [change("a", None, Some(&after)), change("b", None, Some("b")), change("c", None, Some("c"))];
+        let shown = unified(&changes);
+        assert!(shown.len() <= BYTES + 100 && shown.lines().count() == LINES + 1, "{}", shown.lines().count());
+        // Three lines of the shown are a header.
+        let expected = format!("... {} further lines and 2 further files are left out\n", 5_000 - (LINES - 3));
+        assert!(shown.ends_with(&expected), "{shown}");
+        let wide = "x".repeat(100_000);
+        assert!(unified(&[change("a", None, Some(&wide))]).len() < 1_000);
+        let wide = format!("{}\n", "x".repeat(190)).repeat(200);
+        assert!(unified(&[change("a", None, Some(&wide))]).len() <= BYTES + 100);
+    }
+
+    #[test]
+    fn what_is_hidden_large_or_no_text_is_named_only() {
+        let large = "a\n".repeat(COMPARED);
+        let hidden = Change { hidden: true, ..change("tls.key", Some("old password"), Some("new password")) };
+        let shown =
+            unified(&[hidden, change("large", Some("a"), Some(&large)), change("binary", Some("a"), Some("\0"))]);
+        assert!(!shown.contains("password"), "{shown}");
+        for said in
+            ["+++ rejected/tls.key\n(not shown", "+++ rejected/large\n(too large", "+++ rejected/binary\n(no text"]
+        {
+            assert!(shown.contains(said), "{said}: {shown}");
+        }
+    }
+
+    #[test]
+    fn no_name_makes_lines_of_its_own() {
+        assert!(unified(&[change("a\n+evil", None, Some(""))]).contains("+++ rejected/a\\n+evil\n"));
+    }
+}
