@@ -47,7 +47,7 @@ test-programs: ## Install what the tests use, where that is possible
 .PHONY: test-monitoring
 test-monitoring: ## Install Prometheus (100 MB), where that is possible, and let it read the metrics
 	@demo/install $(MONITORING_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
-	cargo test --test end-to-end prometheus
+	cargo test --test end-to-end -- prometheus alerting
 
 .PHONY: test-presets
 test-presets: ## Install the programs of all presets (400 MB), and let each judge (UPDATE_DOCS=1: write docs/presets.md)

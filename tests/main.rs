@@ -7,6 +7,8 @@
 
 mod support;
 
+/// What is shipped for operations: alert rules, their pages, a dashboard.
+mod alerting;
 /// The walls between the modules, as data.
 mod architecture;
 /// The other bundled validators: which files they judge, and what comes of it.

@@ -16,7 +16,8 @@ fn gate(directory: &std::path::Path) -> (Gate, u16) {
     let judged = ["--name", "it's \"web\" \\", "--watch", watch_text, "--settle", "20ms", "--listen", &listen];
     let mut gate =
         Gate::run(&[&judged[..], &["--validate", "grep -q good {config}", "--reload-command", "true"]].concat());
-    gate.wait_for("reloaded");
+    // It is said when the gate is at rest.
+    gate.wait_for("unverified");
     std::fs::write(watch.join("app.conf"), "bad").expect("there is room");
     gate.wait_for("rejected");
     eventually("it listens", || ask(port, "GET", "/metrics").is_some());
@@ -39,6 +40,21 @@ fn promtool_has_nothing_to_say() {
     assert!(output.status.success() && said.is_empty(), "{said}\n{page}");
 }
 
+/// The alerts that fire.
+fn firing(port: u16) -> Vec<String> {
+    let alerts = query(port, "ALERTS{alertstate=\"firing\"}");
+    alerts.iter().map(|(labels, _)| labels["alertname"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// What Prometheus answers to a query that it must understand.
+fn answer(port: u16, query: &str) -> Vec<Value> {
+    let escaped = query.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let answer = ask(port, "GET", &format!("/api/v1/query?query={escaped}")).expect("it listens").body;
+    let answer: Value = serde_json::from_str(&answer).expect("it is JSON");
+    assert_eq!(answer["status"], "success", "{query}: {answer}");
+    answer["data"]["result"].as_array().cloned().unwrap_or_default()
+}
+
 /// What Prometheus answers to this query: labels and value of each series.
 fn query(port: u16, query: &str) -> Vec<(Value, String)> {
     let escaped = query.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
@@ -56,8 +72,9 @@ fn prometheus_scrapes_them() {
     let (mut gate, listens) = gate(directory.path());
     let (config, port) = (directory.path().join("prometheus.yml"), free_port());
     let scrape = format!(
-        "scrape_configs:\n  - job_name: gate\n    scrape_interval: 200ms\n    scrape_timeout: 200ms\n    static_configs:\n      - \
-         targets: ['127.0.0.1:{listens}']\n"
+        "global: {{ evaluation_interval: 200ms }}\nrule_files: ['{}/deploy/monitoring/reload-gate.rules.yaml']\nscrape_configs:\n  - job_name: gate\n    scrape_interval: 200ms\n    scrape_timeout: 200ms\n    static_configs:\n      - \
+         targets: ['127.0.0.1:{listens}']\n",
+        env!("CARGO_MANIFEST_DIR")
     );
     std::fs::write(&config, scrape).expect("there is room");
     let mut prometheus = command("prometheus");
@@ -74,8 +91,18 @@ fn prometheus_scrapes_them() {
     assert!(query(port, quantile)[0].1.parse::<f64>().is_ok_and(|seconds| seconds > 0.0));
     let kind = ask(port, "GET", "/api/v1/metadata?metric=reload_gate_validations").expect("it listens").body;
     assert!(kind.contains("\"type\":\"counter\""), "it was offered OpenMetrics, and understood it: {kind}");
+    eventually("the shipped rule fires", || firing(port) == ["ReloadGateRejected"]);
+    for query in crate::alerting::rule_queries() {
+        answer(port, &query);
+    }
+    for query in crate::alerting::dashboard_queries() {
+        // There are no alerts where none are configured; an increase needs two samples.
+        let shows = || !answer(port, &query).is_empty() || query.contains("reload_gate_alerts_total");
+        eventually(&format!("this panel of the dashboard is not empty: {query}"), shows);
+    }
 
     std::fs::write(directory.path().join("config/app.conf"), "good").expect("there is room");
     gate.wait_for("recovered");
     eventually("so is the recovery", || query(port, &format!("{successful} == 1")).len() == 1);
+    eventually("the alert resolves", || firing(port).is_empty());
 }
