@@ -197,6 +197,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_is_known_by_any_path_that_a_checker_may_give_it() {
+        let part = |prefix: &str, here: &str, there: &str| Part {
+            prefix: prefix.into(),
+            here: here.into(),
+            there: there.into(),
+            live: None,
+            whole: true,
+        };
+        let volume = Layout(vec![part("", "/config", "/etc/nginx")]);
+        let file = Layout(vec![part("nginx.conf", "/config/nginx.conf", "/etc/nginx/nginx.conf")]);
+        let several = Layout(vec![part("/etc/nginx", "/config", "/etc/nginx"), part("/etc/tls", "/tls", "/etc/tls")]);
+        let one = ["nginx.conf", "conf.d/a.conf", "sites/a.conf"];
+        let two = ["/etc/nginx/nginx.conf", "/etc/tls/tls.crt"];
+        for (layout, names, path, expected) in [
+            (&volume, &one[..], "/etc/nginx/nginx.conf", Some("nginx.conf")),
+            (&volume, &one, "/config/conf.d/a.conf", Some("conf.d/a.conf")),
+            (&volume, &one, "nginx.conf", Some("nginx.conf")),
+            (&volume, &one, "sites/a.conf", Some("sites/a.conf")),
+            (&volume, &one, "a.conf", None),
+            (&volume, &one, "/srv/nginx.conf", None),
+            (&volume, &one, "/etc/nginx", None),
+            (&file, &one[..1], "/etc/nginx/nginx.conf", Some("nginx.conf")),
+            (&file, &one[..1], "/config/nginx.conf", Some("nginx.conf")),
+            (&several, &two, "/etc/tls/tls.crt", Some("/etc/tls/tls.crt")),
+            (&several, &two, "/tls/tls.crt", Some("/etc/tls/tls.crt")),
+            (&several, &two, "/tls/nginx.conf", None),
+        ] {
+            let tree: Tree = names.iter().map(|name| (name.into(), Vec::new())).collect();
+            assert_eq!(layout.named(Path::new(path), &tree), expected.map(Path::new), "{path} in {names:?}");
+        }
+    }
+
+    #[test]
     fn paths_of_a_command_line_lead_to_the_candidate() {
         let live = Some(PathBuf::from("/etc/app"));
         let part =
