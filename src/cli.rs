@@ -21,6 +21,7 @@ use crate::supervise;
 use crate::validate::{BUNDLED, Bundled};
 
 mod check;
+mod doctor;
 
 /// What people may say to `reload-gate`.
 #[must_use]
@@ -63,7 +64,16 @@ pub fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([run, check::command(), status_command(), validators, install, completions, man])
+        .subcommands([
+            run,
+            check::command(),
+            doctor::command(),
+            status_command(),
+            validators,
+            install,
+            completions,
+            man,
+        ])
 }
 
 /// What it understands besides, said by itself alone.
@@ -136,6 +146,7 @@ pub fn main() -> Exit {
     match command().subcommands(hidden_commands()).get_matches().subcommand() {
         Some(("run", matches)) => run(matches),
         Some(("check", matches)) => check::check(matches),
+        Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status(matches),
         Some(("validators", matches)) => validators(matches.get_one::<String>("name").map(String::as_str)),
         Some(("install", matches)) => install(matches),

@@ -218,17 +218,27 @@ fn environment() -> [(OsString, OsString); 2] {
     [("PATH".into(), path), ("LC_ALL".into(), "C".into())]
 }
 
+/// Whether a program that is to be run here is there.
+#[must_use]
+pub fn is_installed(program: &OsStr) -> bool {
+    let [(_, path), _] = environment();
+    is_there(program, &path)
+}
+
 /// Whether a program could not be executed because it is not there. What execvp(3) says is not enough: it speaks of a permission
 /// where a directory of the `PATH` may not be searched, and of a missing file where an interpreter or a loader is missing.
 fn is_missing(error: &io::Error, program: &OsStr, path: &OsStr) -> bool {
-    let is_there = match Path::new(program).components().count() {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) && !is_there(program, path)
+}
+
+fn is_there(program: &OsStr, path: &OsStr) -> bool {
+    match Path::new(program).components().count() {
         0 => false,
         1 if !program.as_encoded_bytes().contains(&b'/') => {
             std::env::split_paths(path).any(|dir| dir.join(program).exists())
         }
         _ => Path::new(program).exists(),
-    };
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) && !is_there
+    }
 }
 
 /// A running child and all that it starts; killed when dropped.

@@ -62,6 +62,20 @@ pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<Answer
     }
 }
 
+/// Connects to the server of `url`, and asks it nothing.
+///
+/// # Errors
+/// When its name does not resolve, or nobody listens there within `timeout`.
+pub async fn connect(url: &str, timeout: Duration) -> Result<(), String> {
+    let uri: ureq::http::Uri = url.parse().map_err(|_| "it is no URL".to_owned())?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    match tokio::time::timeout(timeout, tokio::net::TcpStream::connect((host, port))).await {
+        Ok(connected) => connected.map(|_| ()).map_err(|error| error.to_string()),
+        Err(_) => Err("it did not answer in time".into()),
+    }
+}
+
 fn remark(answer: ureq::http::Response<ureq::Body>) -> Option<String> {
     let location = answer.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
     let redirect = location.map(|to| format!("it redirects to `{}`", printable(&shown(&to))));

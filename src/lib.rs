@@ -7,6 +7,7 @@
 // What the user says.
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod exit;
 pub mod install;
 pub mod manual;

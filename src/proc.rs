@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use procfs::FromRead as _;
 use procfs::process::{Process, Stat};
+use rustix::thread::CapabilitySet;
 
 /// A command name in /proc has at most this many bytes.
 pub const COMM_LEN: usize = 15;
@@ -49,6 +50,34 @@ impl From<&Stat> for Identity {
     fn from(stat: &Stat) -> Self {
         Self { pid: stat.pid, start: stat.starttime }
     }
+}
+
+/// What a process may do, as far as the kernel asks who wants to look into it, or to signal it (ptrace(2), kill(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The effective user.
+    pub uid: u32,
+    /// The effective group.
+    pub gid: u32,
+    /// The permitted capabilities.
+    pub capabilities: CapabilitySet,
+    /// Whether it can never gain more (PR_SET_NO_NEW_PRIVS(2const)).
+    pub no_new_privileges: bool,
+    /// Whether its system calls are filtered (seccomp(2)).
+    pub seccomp: bool,
+}
+
+/// What a process may do; `None` when it has ended.
+#[must_use]
+pub fn credentials(pid: i32) -> Option<Credentials> {
+    let status = Process::new(pid).and_then(|process| process.status()).ok()?;
+    Some(Credentials {
+        uid: status.euid,
+        gid: status.egid,
+        capabilities: CapabilitySet::from_bits_truncate(status.capprm),
+        no_new_privileges: status.nonewprivs == Some(1),
+        seccomp: status.seccomp.is_some_and(|mode| mode > 0),
+    })
 }
 
 /// Every process id there is.
@@ -143,9 +172,50 @@ pub fn in_own_root(process: &Process, path: PathBuf) -> PathBuf {
     inside.unwrap_or(path)
 }
 
+/// The files at or below `path` that are mount points of their own, all as named in the root of the process. A kubelet never
+/// updates such a `subPath` mount, and neither does any other bind mount of a file follow when the file is replaced.
+#[must_use]
+pub fn frozen(pid: i32, path: &Path) -> Vec<PathBuf> {
+    frozen_among(&mount_points(pid), Path::new(&format!("/proc/{pid}/root")), path)
+}
+
+/// The same of the process that asks.
+#[must_use]
+pub fn frozen_here(path: &Path) -> Vec<PathBuf> {
+    // Mount points have no links in their names, but the way to a path may (`/var/run`).
+    let path = path.canonicalize().unwrap_or_else(|_| path.into());
+    frozen_among(&mount_points(own()), Path::new("/"), &path)
+}
+
+fn frozen_among(mount_points: &[PathBuf], root: &Path, path: &Path) -> Vec<PathBuf> {
+    let is_file = |point: &Path| root.join(point.strip_prefix("/").unwrap_or(point)).is_file();
+    mount_points.iter().filter(|point| point.starts_with(path) && is_file(point)).cloned().collect()
+}
+
+/// The process that asks.
+#[must_use]
+pub fn own() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or_default()
+}
+
+/// Whether /proc was mounted so that it hides the processes of other users (`hidepid`; proc(5), "Mount options").
+#[must_use]
+pub fn hides_others() -> bool {
+    let mounts = Process::myself().and_then(|own| own.mountinfo());
+    let hides = |value: Option<&Option<String>>| {
+        value.and_then(Option::as_deref).is_some_and(|value| !matches!(value, "0" | "off"))
+    };
+    let proc = |mounts: procfs::process::MountInfos| {
+        mounts
+            .into_iter()
+            .any(|mount| mount.mount_point == Path::new("/proc") && hides(mount.super_options.get("hidepid")))
+    };
+    mounts.is_ok_and(proc)
+}
+
 /// Its mount points, as named in its own root.
 #[must_use]
-pub fn mount_points(pid: i32) -> Vec<PathBuf> {
+fn mount_points(pid: i32) -> Vec<PathBuf> {
     let mounts = Process::new(pid).and_then(|process| process.mountinfo());
     mounts.map(|mounts| mounts.into_iter().map(|mount| unescaped(&mount.mount_point)).collect()).unwrap_or_default()
 }
@@ -166,7 +236,7 @@ fn unescaped(path: &Path) -> PathBuf {
 /// Whether `process` descends from the process that asks.
 #[must_use]
 pub fn is_own(process: &Stat) -> bool {
-    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let own = own();
     let mut ancestors = std::iter::successors(Some((process.pid, process.ppid)), |(_, parent)| {
         stat(*parent).map(|stat| (stat.pid, stat.ppid))
     });
@@ -201,10 +271,6 @@ pub fn descendants(ancestor: i32) -> BTreeSet<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn own() -> i32 {
-        i32::try_from(std::process::id()).expect("it fits")
-    }
 
     #[test]
     fn this_process_is_alive_and_started_before_now() {
@@ -253,5 +319,27 @@ mod tests {
         child.kill().expect("it is ours");
         child.wait().expect("it is ours");
         assert!(stat(pid).is_none());
+    }
+
+    #[test]
+    fn a_mount_of_a_single_file_never_changes() {
+        let root = tempfile::tempdir().expect("there is room");
+        std::fs::create_dir_all(root.path().join("etc/app/volume")).expect("there is room");
+        std::fs::write(root.path().join("etc/app/sub.conf"), "").expect("there is room");
+        let points = ["/", "/etc/app/volume", "/etc/app/sub.conf", "/etc/hosts"].map(PathBuf::from);
+        let cases: [(&str, &[&str]); 6] = [
+            ("/etc/app/sub.conf", &["/etc/app/sub.conf"]),
+            ("/etc/app", &["/etc/app/sub.conf"]),
+            ("/etc/app/volume", &[]),
+            ("/etc/app/volume/app.conf", &[]),
+            ("/etc/ap", &[]),
+            ("/srv", &[]),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(
+                frozen_among(&points, root.path(), Path::new(path)),
+                expected.iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
+        }
     }
 }

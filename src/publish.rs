@@ -27,6 +27,8 @@ const GOOD: &str = "..good";
 const NEXT: &str = "..data_tmp";
 /// What a generation is called until it is whole.
 const STAGING: &str = "..staging";
+/// How the directory is called in which a volume is tried out; the process id follows.
+const SCRATCH: &str = "..trial-";
 /// How the name of a generation begins; the digest follows.
 const GENERATION: &str = "..sha256-";
 
@@ -313,6 +315,28 @@ impl Volume {
         let steps = self.plan_publish(generation)?;
         self.perform(&steps)?;
         Ok(!steps.is_empty())
+    }
+
+    /// Does once what a publication does, in a directory that is gone afterwards: whatever a publication could not do fails here.
+    ///
+    /// # Errors
+    /// When the system refuses a step, or the volume is somebody else's.
+    pub fn try_out(&self) -> Result<(), Obstacle> {
+        self.leads_to(LIVE)?;
+        let scratch = PathBuf::from(format!("{SCRATCH}{}", std::process::id()));
+        let (file, link) = (scratch.join("file"), scratch.join("link"));
+        let tried = self.perform(&[
+            Step::Directory(scratch.clone()),
+            Step::File(file.clone(), b"reload-gate doctor"),
+            Step::Link { name: link.clone(), to: "file".into() },
+            Step::Rename(link, file),
+            Step::Sync,
+        ]);
+        let mut removal = Vec::new();
+        if self.path.join(&scratch).is_dir() {
+            self.plan_removal(&scratch, &mut removal)?;
+        }
+        tried.and(self.perform(&removal))
     }
 
     /// Remembers the live generation as the last that was proven.

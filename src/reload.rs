@@ -109,11 +109,20 @@ fn ready(selector: &Selector, signal: Signal, allow_uncaught: bool, delivered: S
     if target.started_after(delivered) {
         return Ok(Ready::Younger(target));
     }
+    is_taken(&target, signal, allow_uncaught)?;
+    Ok(Ready::Signal(target))
+}
+
+/// Whether `target` is ready to be sent `signal`.
+///
+/// # Errors
+/// When it ignores the signal, could be killed by it, or has ended.
+pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result<(), Hindrance> {
     let pid = target.pid();
     let gone = || Hindrance::Missing { message: format!("pid {pid} has ended"), help: "it is looked for again".into() };
     let message = match target.disposition(signal).ok_or_else(gone)? {
-        Disposition::Taken => return Ok(Ready::Signal(target)),
-        Disposition::Default if allow_uncaught => return Ok(Ready::Signal(target)),
+        Disposition::Taken => return Ok(()),
+        Disposition::Default if allow_uncaught => return Ok(()),
         Disposition::Ignored => format!("pid {pid} ignores {signal}, so it was not sent"),
         // It would be killed by it: it is still starting, or it is not the right one.
         Disposition::Default => {

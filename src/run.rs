@@ -155,7 +155,10 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
 }
 
 /// Has `tree` judged, laid out where it is to be judged.
-async fn judge(config: &GateConfig, tree: Arc<Tree>) -> Result<Judgement, Hindrance> {
+///
+/// # Errors
+/// When the target is needed to judge and cannot be had.
+pub async fn judge(config: &GateConfig, tree: Arc<Tree>) -> Result<Judgement, Hindrance> {
     let judged = match volumes::lay_out(config, tree.clone()).await {
         Ok(layout) => config.plan.judge(&tree, &layout, &config.selector).await,
         Err(finding) => Ok(Judgement { findings: vec![finding], ..Judgement::default() }),

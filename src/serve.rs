@@ -73,6 +73,14 @@ pub async fn serve(address: SocketAddr, served: Served, report: impl Fn(&Event))
     }
 }
 
+/// Listens for a moment.
+///
+/// # Errors
+/// When that is not possible: what would be reported of it.
+pub async fn try_out(address: SocketAddr) -> Result<(), Box<Event>> {
+    TcpListener::bind(address).await.map(|_| ()).map_err(|error| Box::new(cannot_listen(address, &error)))
+}
+
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Event {
     let help = match error.kind() {
         io::ErrorKind::AddrInUse => {

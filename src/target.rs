@@ -200,6 +200,17 @@ impl Target {
         rustix::process::pidfd_send_signal(&self.pidfd, signal.raw()).map_err(|errno| self.not_signalled(signal, errno))
     }
 
+    /// Whether the gate may send it `signal`; sends nothing. The kernel checks signal 0 like any other (kill(2)).
+    ///
+    /// # Errors
+    /// As [`Target::signal`].
+    pub fn may_be_sent(&self, signal: Signal) -> Result<(), Hindrance> {
+        let tried = Pid::from_raw(self.pid()).map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
+        // The number is still that of the process that is meant if this one lives.
+        let tried = if self.identity.is_alive() { tried } else { Err(Errno::SRCH) };
+        tried.map_err(|errno| self.not_signalled(signal, errno))
+    }
+
     fn not_signalled(&self, signal: Signal, errno: Errno) -> Hindrance {
         let pid = self.pid();
         match errno {

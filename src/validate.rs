@@ -29,6 +29,20 @@ const NO_MAIN_FILE: Code = Code::new("no-main-file");
 const MISSING_REQUIRED: Code = Code::new("missing-required-file");
 const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
 
+/// Where a content was judged; the nearer to the program that will read it, the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Seat {
+    /// Nowhere: no validator was asked.
+    #[default]
+    Nowhere,
+    /// In the gate itself, by what is built in.
+    Gate,
+    /// Here, by a command.
+    Here,
+    /// Where the target is and as its user, by a command.
+    Target,
+}
+
 /// What the validators said of one content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
@@ -38,6 +52,8 @@ pub struct Judgement {
     pub duration: Duration,
     /// Who judged, and where, in words.
     pub by: Option<String>,
+    /// The nearest place to the target in which anybody judged.
+    pub seat: Seat,
     /// Which validators were asked, by a short name, and how long each took.
     pub took: Vec<(String, Duration)>,
     /// Which files they looked at, by their names in the tree, as far as that is known.
@@ -217,16 +233,22 @@ impl Plan {
                 Validator::Command(check) => check.run(case).await,
             };
             judgement.took.push((validator.label(), started.elapsed()));
-            match validator {
+            let seat = match validator {
                 Validator::Command(Check { otherwise: Some(otherwise), .. }) if command::is_kept_out(&found, case) => {
                     judges.push(otherwise.name().to_owned());
+                    Seat::Gate
                 }
                 Validator::Command(_) => {
                     judges.push(validator.quoted());
                     place = Some(case.place.describe());
+                    case.place.seat()
                 }
-                Validator::Builtin(_) => judges.push(validator.quoted()),
-            }
+                Validator::Builtin(_) => {
+                    judges.push(validator.quoted());
+                    Seat::Gate
+                }
+            };
+            judgement.seat = judgement.seat.max(seat);
             let verdict = Verdict::of(&found);
             let source = |finding| Finding { source: Some(validator.name().to_owned()), ..case.layout.show(finding) };
             judgement.findings.extend(found.into_iter().map(source));
@@ -237,6 +259,12 @@ impl Plan {
         judges.extend(place);
         format!("judged by {}", judges.join(", "))
     }
+}
+
+/// Whether a finding of this code says that the gate may not be where the target is.
+#[must_use]
+pub fn is_kept_out(code: Code) -> bool {
+    code == command::ROOT_NOT_ENTERED
 }
 
 /// What is to be said if a file that must be there is not.

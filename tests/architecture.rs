@@ -39,12 +39,32 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("config", &["gate", "publish", "redact", "reload", "report", "snapshot", "target", "validate", "verify"]),
     ("status", &["exit", "http", "report"]),
     ("supervise", &["exit", "config", "report", "run", "serve"]),
+    (
+        "doctor",
+        &[
+            "config", "exec", "exit", "http", "proc", "publish", "reload", "report", "run", "serve", "snapshot",
+            "status", "target", "tree", "validate", "verify", "watch",
+        ],
+    ),
     ("exit", &[]),
     ("install", &[]),
     ("manual", &[]),
     (
         "cli",
-        &["check", "exit", "config", "exec", "install", "manual", "proc", "render", "status", "supervise", "validate"],
+        &[
+            "check",
+            "exit",
+            "config",
+            "doctor",
+            "exec",
+            "install",
+            "manual",
+            "proc",
+            "render",
+            "status",
+            "supervise",
+            "validate",
+        ],
     ),
 ];
 

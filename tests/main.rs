@@ -23,6 +23,8 @@ mod cli;
 mod contents;
 /// Programs of the presets as they run.
 mod daemons;
+/// What the doctor finds, on real processes of several users.
+mod doctor;
 /// The pages agree with the program.
 mod documents;
 /// A thousand changes, and none.

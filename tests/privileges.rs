@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Background, Cage, Gate, Nginx, command, eventually, install, installed, needs, skip, unique};
 
-const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+pub(crate) const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
 
 /// Ends a test here unless it is run by root.
 macro_rules! needs_root {
@@ -21,12 +21,13 @@ macro_rules! needs_root {
         needs!("setpriv");
     };
 }
+pub(crate) use needs_root;
 
 /// A place that every user can read, with the gate's binary and a configuration.
-struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self(tempfile::tempdir().expect("there is room"));
         open(place.path());
         let (binary, here) = (env!("CARGO_BIN_EXE_reload-gate"), place.path().join("reload-gate"));
@@ -39,16 +40,16 @@ impl Place {
         place
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path().join("config")
     }
 
     /// The gate, as setpriv(1) makes it.
-    fn gate(&self, privileges: &[&str]) -> Command {
+    pub(crate) fn gate(&self, privileges: &[&str]) -> Command {
         let mut gate = command("setpriv");
         gate.args(privileges).arg(self.path().join("reload-gate"));
         gate.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("SECRET", "hunter2");
@@ -68,14 +69,14 @@ fn open(path: &Path) {
 }
 
 /// A target that is some user, waits in some directory, and counts the HUPs it gets.
-struct Target {
-    process: Background,
+pub(crate) struct Target {
+    pub(crate) process: Background,
     directory: tempfile::TempDir,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl Target {
-    fn start(privileges: &[&str]) -> Self {
+    pub(crate) fn start(privileges: &[&str]) -> Self {
         let (directory, name) = (tempfile::tempdir().expect("there is room"), unique("prv"));
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).expect("it is ours");
         let script = "#!/bin/sh\ntrap 'echo >> hups' HUP\necho > ready\nwhile :; do sleep 0.05; done\n";
@@ -90,7 +91,7 @@ impl Target {
         Self { process, directory, name }
     }
 
-    fn hups(&self) -> usize {
+    pub(crate) fn hups(&self) -> usize {
         std::fs::read_to_string(self.directory.path().join("hups")).unwrap_or_default().len()
     }
 }

@@ -1,6 +1,6 @@
 //! What a gate has to say about its surroundings, beside the flow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reload_gate_contract::Finding;
 
@@ -14,22 +14,17 @@ use crate::validate::{Confinement, RootChoice, Validator};
 /// What is to be said at the start: what the gate will do, and what will never work.
 pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event> {
     let mut events = vec![Event { findings, ..Event::new(Kind::Started).message(started(config)) }];
-    let own = proc::mount_points(i32::try_from(std::process::id()).unwrap_or_default());
     for source in &config.sources {
-        // Mount points have no links in their names, but the way to a source may (`/var/run`).
-        let path = source.path.canonicalize().unwrap_or_else(|_| source.path.clone());
-        events.extend(frozen(Path::new("/"), &own, &path).iter().map(|path| warning(path, "the gate")));
+        events.extend(proc::frozen_here(&source.path).iter().map(|path| warning(path, "the gate")));
     }
     events
 }
 
 /// What is to be said about the process that was found: it may see other files than the gate does.
 pub(super) fn about_target(config: &GateConfig, target: &Target) -> Vec<Event> {
-    let theirs = proc::mount_points(target.pid());
-    let root = PathBuf::from(format!("/proc/{}/root", target.pid()));
     let who = format!("pid {}", target.pid());
     let mounts = config.sources.iter().map(|source| &source.mount);
-    mounts.flat_map(|mount| frozen(&root, &theirs, mount)).map(|path| warning(&path, &who)).collect()
+    mounts.flat_map(|mount| proc::frozen(target.pid(), mount)).map(|path| warning(&path, &who)).collect()
 }
 
 fn started(config: &GateConfig) -> String {
@@ -65,46 +60,10 @@ fn confined(config: &GateConfig) -> Option<&'static str> {
     })
 }
 
-/// The files at or below `path` that are mount points of their own. A kubelet never updates such a `subPath` mount, and
-/// neither does any other bind mount of a file follow when the file is replaced.
-fn frozen(root: &Path, mount_points: &[PathBuf], path: &Path) -> Vec<PathBuf> {
-    let is_file = |point: &Path| root.join(point.strip_prefix("/").unwrap_or(point)).is_file();
-    mount_points.iter().filter(|point| point.starts_with(path) && is_file(point)).cloned().collect()
-}
-
 fn warning(path: &Path, who: &str) -> Event {
     Event::new(Kind::WatchDegraded)
         .message(format!("`{}` is a mount of a single file: {who} will never see a change of it", path.display()))
         .help(Some(
             "a ConfigMap or Secret that is mounted with `subPath` is never updated; mount the whole volume".into(),
         ))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_mount_of_a_single_file_never_changes() {
-        let root = tempfile::tempdir().expect("there is room");
-        fs::create_dir_all(root.path().join("etc/app/volume")).expect("there is room");
-        fs::write(root.path().join("etc/app/sub.conf"), "").expect("there is room");
-        let points = ["/", "/etc/app/volume", "/etc/app/sub.conf", "/etc/hosts"].map(PathBuf::from);
-        let cases: [(&str, &[&str]); 6] = [
-            ("/etc/app/sub.conf", &["/etc/app/sub.conf"]),
-            ("/etc/app", &["/etc/app/sub.conf"]),
-            ("/etc/app/volume", &[]),
-            ("/etc/app/volume/app.conf", &[]),
-            ("/etc/ap", &[]),
-            ("/srv", &[]),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(
-                frozen(root.path(), &points, Path::new(path)),
-                expected.iter().map(PathBuf::from).collect::<Vec<_>>()
-            );
-        }
-    }
 }

@@ -15,7 +15,7 @@ const CHECKER_OBSTACLE: Code = Code::new("checker-obstacle");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
 const CHECKER_KILLED: Code = Code::new("checker-killed");
 const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
-const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
+pub(super) const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
 const NOT_CONFINED: Code = Code::new("not-confined");
 /// What is said if a command cannot be shown the configuration at the paths where it is used.
 pub const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");

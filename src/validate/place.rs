@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Seat;
 use crate::exec::Like;
 use crate::proc;
 use crate::target::{Hindrance, Root, Selector, Target};
@@ -69,6 +70,11 @@ impl Place {
     /// Whether what runs there sees the files where the application sees them, and not where the gate does.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.view || self.like.is_some_and(|like| like.root)
+    }
+
+    /// Whether that is where the target is.
+    pub(super) fn seat(&self) -> Seat {
+        if self.like.is_some() { Seat::Target } else { Seat::Here }
     }
 
     /// The place in words.

@@ -1,0 +1,183 @@
+//! What to add to a pod's specification. What is missing follows from who the gate is, and who the application.
+//!
+//! The rules are the kernel's: kill(2) asks for the same user or CAP_KILL; `/proc/PID/root` (ptrace(2), "Ptrace access mode
+//! checking") for the same user and group and capabilities that cover the other's, or else CAP_SYS_PTRACE; chroot(2) for
+//! CAP_SYS_CHROOT. In Kubernetes a container that does not run as root has no effective capabilities, whatever `add` says.
+
+use rustix::thread::CapabilitySet;
+
+use crate::proc::{self, Credentials};
+
+/// How many process names are shown.
+const NAMES: usize = 8;
+/// What judging in the root of a process of another user takes, besides what that user has.
+const AS_ANOTHER: [CapabilitySet; 4] =
+    [CapabilitySet::SYS_PTRACE, CapabilitySet::SYS_CHROOT, CapabilitySet::SETUID, CapabilitySet::SETGID];
+/// The way without any capability.
+const OWN_IMAGE: &str = "let the gate run in the application's own image (`reload-gate install DIR` in an init container puts it there) \
+                         and judge with `--root local`, which takes no capability at all";
+
+/// Who the gate is, and who the process; `None` when that has ended.
+pub(super) fn credentials(pid: i32) -> Option<(Credentials, Credentials)> {
+    Some((proc::credentials(proc::own())?, proc::credentials(pid)?))
+}
+
+/// Who the gate is, in words.
+pub(super) fn identity() -> String {
+    let Some(own) = proc::credentials(proc::own()) else { return "who this is cannot be read in /proc".into() };
+    let capabilities = if own.capabilities.is_empty() { "none".into() } else { names(own.capabilities) };
+    let privileges = if own.no_new_privileges { "; no new privileges" } else { "" };
+    let seccomp = if own.seccomp { "; a seccomp filter" } else { "" };
+    format!("uid {}, gid {}; capabilities: {capabilities}{privileges}{seccomp}", own.uid, own.gid)
+}
+
+/// What signalling takes.
+pub(super) fn to_signal(own: Credentials, theirs: Credentials) -> String {
+    if own.uid == 0 {
+        return add(CapabilitySet::KILL);
+    }
+    format!("run as the application's user: `securityContext.runAsUser: {}`", theirs.uid)
+}
+
+/// What judging where the process is takes, as it would.
+pub(super) fn to_enter(own: Credentials, theirs: Credentials, other_root: bool) -> String {
+    let chroot = if other_root { CapabilitySet::SYS_CHROOT } else { CapabilitySet::empty() };
+    let same = format!("`securityContext: {{runAsUser: {}, runAsGroup: {}}}`", theirs.uid, theirs.gid);
+    let covering = theirs.capabilities | chroot;
+    let as_another = AS_ANOTHER.into_iter().fold(CapabilitySet::empty(), |all, one| all | one) | covering;
+    match (own.uid, theirs.uid) {
+        (0, 0) => add(covering - own.capabilities),
+        (_, 0) if covering.is_empty() => same,
+        (_, 0) => format!("{same}, and {}", add(covering)),
+        _ if !other_root => same,
+        (0, _) => format!("{}; or {OWN_IMAGE}", add(as_another - own.capabilities)),
+        _ => format!("{OWN_IMAGE}; or `securityContext.runAsUser: 0` and {}", add(as_another | CapabilitySet::KILL)),
+    }
+}
+
+/// What a checker may be missing that was started where the process is, and was denied something there.
+pub(super) fn to_run(pid: i32, said: &str) -> Option<String> {
+    let denied = ["Permission denied", "not permitted"].iter().any(|denied| said.contains(denied));
+    let (own, theirs) = credentials(pid).filter(|_| denied)?;
+    let missing = theirs.capabilities - own.capabilities;
+    (!missing.is_empty()).then(|| format!("the checker has no capability that the gate has not: {}", add(missing)))
+}
+
+/// What it takes to see a process that was not found.
+pub(super) fn to_be_seen() -> String {
+    let first = proc::comm(1);
+    let own = proc::comm(proc::own());
+    let others: Vec<String> = other_names();
+    match () {
+        () if proc::own() == 1 || first == own => {
+            "the gate sees the processes of its own container alone: `spec.shareProcessNamespace: true`".into()
+        }
+        () if others.is_empty() && proc::hides_others() => {
+            "/proc hides the processes of other users (`hidepid`): run as the application's user, \
+             `securityContext.runAsUser`"
+                .into()
+        }
+        () => format!(
+            "the processes that can be seen are called {}; name the right one with `--process`, or start the application",
+            others.join(", ")
+        ),
+    }
+}
+
+/// The names of processes that are not the gate's.
+fn other_names() -> Vec<String> {
+    let others = proc::pids().filter_map(proc::stat).filter(|stat| !proc::is_own(stat));
+    let mut names: Vec<String> = others.map(|stat| format!("`{}`", stat.comm)).collect();
+    names.sort();
+    names.dedup();
+    if names.len() > NAMES {
+        names.truncate(NAMES);
+        names.push("…".into());
+    }
+    names
+}
+
+fn add(capabilities: CapabilitySet) -> String {
+    if capabilities.is_empty() {
+        return "a seccomp profile and a security module that allow it: nothing is missing otherwise".into();
+    }
+    format!("`securityContext.capabilities.add: [{}]`", names(capabilities))
+}
+
+/// Capabilities as Kubernetes writes them: without `CAP_`.
+fn names(capabilities: CapabilitySet) -> String {
+    // SYS_ADMIN alone would do what all of them do: whoever has it is a privileged container, or no container at all.
+    if capabilities.contains(CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_MODULE) {
+        return "ALL".into();
+    }
+    let known = capabilities.iter_names().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    known.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: [CapabilitySet; 3] = [CapabilitySet::CHOWN, CapabilitySet::KILL, CapabilitySet::SYS_CHROOT];
+
+    fn who(uid: u32, capabilities: &[CapabilitySet]) -> Credentials {
+        let capabilities = capabilities.iter().fold(CapabilitySet::empty(), |all, one| all | *one);
+        Credentials { uid, gid: uid, capabilities, no_new_privileges: false, seccomp: false }
+    }
+
+    #[test]
+    fn what_signalling_takes() {
+        let cases = [
+            (who(0, &[]), who(101, &[]), "`securityContext.capabilities.add: [KILL]`"),
+            (who(65532, &[]), who(101, &[]), "run as the application's user: `securityContext.runAsUser: 101`"),
+            (who(65532, &[]), who(0, &DEFAULT), "run as the application's user: `securityContext.runAsUser: 0`"),
+        ];
+        for (own, theirs, expected) in cases {
+            assert_eq!(to_signal(own, theirs), expected);
+        }
+    }
+
+    #[test]
+    fn what_entering_a_root_takes() {
+        let as_root = "`securityContext: {runAsUser: 0, runAsGroup: 0}`";
+        let cases = [
+            // A root that lacks what the application has, all of it or one.
+            (
+                who(0, &[]),
+                who(0, &DEFAULT),
+                true,
+                "`securityContext.capabilities.add: [CHOWN, KILL, SYS_CHROOT]`".into(),
+            ),
+            (who(0, &DEFAULT[..2]), who(0, &DEFAULT), true, "`securityContext.capabilities.add: [SYS_CHROOT]`".into()),
+            (who(0, &[]), who(0, &[]), true, "`securityContext.capabilities.add: [SYS_CHROOT]`".into()),
+            // Another user than root.
+            (
+                who(101, &[]),
+                who(0, &DEFAULT),
+                true,
+                format!("{as_root}, and `securityContext.capabilities.add: [CHOWN, KILL, SYS_CHROOT]`"),
+            ),
+            (who(101, &[]), who(0, &[]), false, as_root.into()),
+            // An application that is not root: its user is enough in the same root, and never in another.
+            (who(5, &[]), who(101, &[]), false, "`securityContext: {runAsUser: 101, runAsGroup: 101}`".into()),
+            (
+                who(0, &DEFAULT),
+                who(101, &[]),
+                true,
+                format!("`securityContext.capabilities.add: [SETGID, SETUID, SYS_PTRACE]`; or {OWN_IMAGE}"),
+            ),
+            (
+                who(101, &[]),
+                who(101, &[]),
+                true,
+                format!(
+                    "{OWN_IMAGE}; or `securityContext.runAsUser: 0` and `securityContext.capabilities.add: [KILL, SETGID, \
+                     SETUID, SYS_CHROOT, SYS_PTRACE]`"
+                ),
+            ),
+        ];
+        for (own, theirs, other_root, expected) in cases {
+            assert_eq!(to_enter(own, theirs, other_root), expected);
+        }
+    }
+}

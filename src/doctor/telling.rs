@@ -1,0 +1,89 @@
+//! Whether the application can be told, and whether it can be proven that it listened.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use super::{Checks, Status, remedy};
+use crate::config::GateConfig;
+use crate::exec;
+use crate::http;
+use crate::proc;
+use crate::reload::{self, Means};
+use crate::target::{Signal, Target};
+use crate::verify::{Baseline, Demand, Proof};
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn examine(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<'_>) {
+    if !gate.policy.reload {
+        return checks.ok("reload", "nobody is to be told");
+    }
+    match &gate.means {
+        Means::Nothing => checks.ok("reload", "nobody is to be told"),
+        // Why there is no target was said before.
+        Means::Signal { signal, allow_uncaught } => {
+            target.iter().for_each(|target| signalled(target, *signal, *allow_uncaught, checks));
+        }
+        Means::Url(url) => match http::connect(url, PATIENCE).await {
+            Ok(()) => checks.ok("reload", format!("the server of {} can be reached", http::shown(url))),
+            Err(error) => {
+                let message = format!("the server of {} cannot be reached: {error}", http::shown(url));
+                let help = "the containers of a pod share `localhost`: name the port on which the application listens";
+                checks.add("reload", Status::Fail, message, Some(help.into()));
+            }
+        },
+        Means::Command(words) => installed("reload", words, checks),
+    }
+    proven(gate, target, checks).await;
+}
+
+fn signalled(target: &Target, signal: Signal, allow_uncaught: bool, checks: &mut Checks<'_>) {
+    let pid = target.pid();
+    if let Err(hindrance) = target.may_be_sent(signal) {
+        let (message, help, _) = hindrance.into_parts();
+        let help = remedy::credentials(pid).map_or(help, |(own, theirs)| remedy::to_signal(own, theirs));
+        return checks.add("signal", Status::Fail, message, Some(help));
+    }
+    match reload::is_taken(target, signal, allow_uncaught) {
+        Ok(()) => checks.ok("signal", format!("pid {pid} may be sent {signal}, and takes it")),
+        Err(hindrance) => {
+            let (message, help, _) = hindrance.into_parts();
+            checks.add("signal", Status::Fail, message, Some(help));
+        }
+    }
+}
+
+fn installed(check: &'static str, words: &[String], checks: &mut Checks<'_>) {
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    if exec::is_installed(OsStr::new(program)) {
+        return checks.ok(check, format!("`{program}` is there"));
+    }
+    let message = format!("`{program}` is not installed here, or not on the PATH");
+    let help = "it runs in the gate's container: give that an image in which it is";
+    checks.add(check, Status::Fail, message, Some(help.into()));
+}
+
+async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<'_>) {
+    match &gate.demand {
+        Demand::Nothing => checks.ok("proof", "none is asked for"),
+        Demand::Workers { .. } => {
+            let Some(target) = target else { return };
+            let (pid, workers) = (target.pid(), proc::children(target.pid()).len());
+            if workers > 0 {
+                return checks.ok("proof", format!("the workers of pid {pid} can be seen: {workers}"));
+            }
+            let message = format!("pid {pid} has no workers, and new ones are the proof");
+            let help = "if it never has any, ask for another proof: `--verify-url URL`, or `--verify none`";
+            checks.add("proof", Status::Fail, message, Some(help.into()));
+        }
+        Demand::Url(_) | Demand::Command(_) => {
+            let patience = gate.verify_timeout.min(PATIENCE);
+            match gate.demand.prove(&Baseline::now(None, &gate.demand), patience).await {
+                Proof::Missing { message, help } => checks.add("proof", Status::Fail, message, Some(help)),
+                Proof::Proven { message, .. } => checks.ok("proof", message),
+                Proof::NotAsked => {}
+            }
+        }
+    }
+}

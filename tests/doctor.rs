@@ -1,0 +1,268 @@
+//! What the doctor finds, on real processes of several users. What it says must be what the gate then does.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::privileges::{NOBODY, Place, Target, needs_root};
+use crate::support::{Cage, Gate, Nginx, command, free_port, gate_command, needs, skip, unique};
+
+/// What the doctor said, and how it ended.
+struct Diagnosis {
+    report: Value,
+    code: i32,
+}
+
+impl Diagnosis {
+    #[track_caller]
+    fn of(mut doctor: Command, arguments: &[&str]) -> Self {
+        let output = doctor.arg("doctor").args(arguments).args(["--format", "json"]).output().expect("it starts");
+        let (text, code) = (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code());
+        let report = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {text}{}", String::from_utf8_lossy(&output.stderr)));
+        Self { report, code: code.expect("it ends by itself") }
+    }
+
+    fn tier(&self) -> &str {
+        self.report["tier"].as_str().expect("there is one")
+    }
+
+    /// The first check of that name.
+    #[track_caller]
+    fn check(&self, name: &str) -> &Value {
+        let checks = self.report["checks"].as_array().expect("there are some");
+        checks.iter().find(|check| check["check"] == name).unwrap_or_else(|| panic!("no {name}: {:#}", self.report))
+    }
+
+    /// That a check went so, and says these words in its message and its help.
+    #[track_caller]
+    fn expect(&self, name: &str, status: &str, message: &str, help: &str) {
+        let check = self.check(name);
+        let says = |key: &str, words: &str| check[key].as_str().unwrap_or_default().contains(words);
+        assert_eq!(check["status"], status, "{:#}", self.report);
+        assert!(says("message", message) && says("help", help), "`{message}`, `{help}`: {check:#}");
+    }
+}
+
+#[test]
+fn beside_an_nginx_of_the_same_user_its_own_checker_judges() {
+    needs!("nginx");
+    let nginx = Nginx::start();
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let listen = format!("127.0.0.1:{}", free_port());
+    let arguments = ["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--listen", &listen];
+    let found = Diagnosis::of(gate_command(), &arguments);
+    let pid = nginx.process.pid();
+    assert_eq!((found.tier(), found.code, &found.report["version"]), ("target-root", 0, &Value::from(1)));
+    for (check, message) in [
+        ("source", "files: 1".to_owned()),
+        ("watch", "inotify".to_owned()),
+        ("target", format!("pid {pid} (`nginx: master process ")),
+        ("judge", format!("judged by `nginx -t`, as the user of pid {pid}")),
+        ("signal", format!("pid {pid} may be sent SIGHUP, and takes it")),
+        ("proof", format!("the workers of pid {pid} can be seen: 1")),
+        ("listen", format!("`{listen}` is free")),
+    ] {
+        found.expect(check, "ok", &message, "");
+    }
+    assert_eq!(nginx.signals(), 0, "nobody was signalled");
+    // A gate that runs beside it is no obstacle, and anybody else is.
+    let mut gate = Gate::run(&arguments);
+    gate.wait_for("verified");
+    Diagnosis::of(gate_command(), &arguments).expect("listen", "ok", "a gate listens on", "");
+    drop(gate);
+    let other = TcpListener::bind(&listen).expect("it is free again");
+    let found = Diagnosis::of(gate_command(), &arguments);
+    found.expect("listen", "fail", "cannot listen on", "give this one another port");
+    assert_eq!((found.tier(), found.code), ("target-root", 1));
+    drop(other);
+}
+
+#[test]
+fn it_says_what_the_pod_lacks_for_the_next_tier() {
+    needs_root!();
+    needs!("nginx");
+    let (place, cage) = (Place::new(), Cage::with_nginx());
+    let watch = cage.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--app", "nginx", "--process", &cage.name, "--watch", &watch, "--mount", "/config"];
+    let pid = cage.process.pid();
+    // Privileges, tier, and words of the help.
+    let cases: [(&[&str], &str, &str); 3] = [
+        (&[], "target-root", ""),
+        (&["--bounding-set=-sys_chroot"], "builtin", "`securityContext.capabilities.add: [SYS_CHROOT]`"),
+        (
+            &NOBODY,
+            "none",
+            "`securityContext: {runAsUser: 0, runAsGroup: 0}`, and `securityContext.capabilities.add: [ALL]`",
+        ),
+    ];
+    for (privileges, tier, help) in cases {
+        let found = Diagnosis::of(place.gate(privileges), &arguments);
+        assert_eq!((found.tier(), found.code), (tier, i32::from(tier == "none")), "{:#}", found.report);
+        let works = tier == "target-root";
+        let message = if works { format!("judged by `nginx -t`, in the root of pid {pid}") } else { String::new() };
+        found.expect("target-root", if works { "ok" } else { "warn" }, &message, help);
+        found.expect("judge", if works { "ok" } else { "warn" }, "", help);
+        // The gate does as it was said to.
+        let mut gate = place.gate(privileges);
+        gate.arg("run").args(arguments).arg("--observe");
+        let accepted = Gate::start(gate).wait_for("accepted");
+        let by = if works { "judged by `nginx -t`, in the root of pid" } else { "the bundled nginx checker judges" };
+        assert!(accepted.to_string().contains(by), "{accepted}");
+    }
+}
+
+#[test]
+fn it_says_why_a_process_cannot_be_told() {
+    needs_root!();
+    let (place, target) = (Place::new(), Target::start(&[]));
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    let pid = target.process.pid();
+    let named = |name: &'static str| ["--process", name, "--watch", &watch].map(str::to_owned).to_vec();
+    let of =
+        |signal: &str| ["--process", &target.name, "--watch", &watch, "--signal", signal].map(str::to_owned).to_vec();
+    let caught = format!("pid {pid} does not catch SIGUSR1 and could be killed by it");
+    let refused = format!("no permission to send SIGHUP to pid {pid} (uid 0) as uid 65534");
+    let cases: [(&[&str], Vec<String>, &str, &str, &str); 4] = [
+        (&[], of("USR1"), "signal", &caught, "`--allow-uncaught`"),
+        (&NOBODY, of("HUP"), "signal", &refused, "`securityContext.runAsUser: 0`"),
+        (
+            &[],
+            [named("no-such-process"), vec!["--signal".into(), "HUP".into()]].concat(),
+            "target",
+            "there is no process",
+            "",
+        ),
+        (&[], [named("nginx"), vec!["--pid-file".into(), "/no/such".into()]].concat(), "target", "cannot read", ""),
+    ];
+    for (privileges, arguments, check, message, help) in cases {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let found = Diagnosis::of(place.gate(privileges), &arguments);
+        found.expect(check, "fail", message, help);
+        assert_eq!(found.code, 1);
+    }
+    // Where nobody judges, that is the tier, and said.
+    let of = of("HUP");
+    let arguments: Vec<&str> = of.iter().map(String::as_str).collect();
+    let found = Diagnosis::of(place.gate(&[]), &arguments);
+    found.expect("judge", "warn", "nobody judges", "`--app NAME`");
+    assert_eq!((found.tier(), found.code, target.hups()), ("signal-only", 0, 0));
+}
+
+#[test]
+fn a_process_that_cannot_be_seen_is_told_from_one_that_is_not_there() {
+    needs_root!();
+    needs!("unshare", "mount");
+    if !command("unshare").args(["--mount", "--pid", "--fork", "true"]).status().is_ok_and(|status| status.success()) {
+        return skip("no namespace can be made here");
+    }
+    let (place, target) = (Place::new(), Target::start(&["--reuid=1234", "--regid=1234", "--clear-groups"]));
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--process", &target.name, "--signal", "HUP", "--watch", &watch];
+    let gate = place.path().join("reload-gate");
+    let mut alone = command("unshare");
+    alone.args(["--mount-proc", "--pid", "--fork"]).arg(&gate);
+    let found = Diagnosis::of(alone, &arguments);
+    found.expect("target", "fail", "there is no process", "`spec.shareProcessNamespace: true`");
+    let mut blind = command("unshare");
+    let hide = "mount -t proc -o hidepid=invisible proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$0\" \"$@\"";
+    blind.args(["--mount", "sh", "-c", hide]).arg(&gate);
+    let found = Diagnosis::of(blind, &arguments);
+    found.expect("target", "fail", "there is no process", "`hidepid`");
+}
+
+#[test]
+fn volumes_are_tried_out_and_left_as_they_were() {
+    needs_root!();
+    let place = Place::new();
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    let volume = place.path().join("volume");
+    std::fs::create_dir(&volume).expect("there is room");
+    let publish = volume.to_str().expect("it is UTF-8").to_owned();
+    let arguments =
+        ["--watch", &watch, "--signal", "none", "--validate", "grep -q one {config}", "--publish", &publish];
+    let found = Diagnosis::of(place.gate(&[]), &arguments);
+    found.expect("publish", "ok", "can be written and swapped", "");
+    found.expect("local", "ok", "judged by `grep -q one {config}`, here", "");
+    assert_eq!((found.tier(), found.code), ("local", 0));
+    let left: Vec<_> =
+        std::fs::read_dir(&volume).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| name.to_string_lossy().starts_with("..sha256-")), "{left:?}");
+    std::fs::set_permissions(&volume, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let found = Diagnosis::of(place.gate(&NOBODY), &arguments);
+    found.expect("publish", "fail", "Permission denied", "`fsGroup`");
+    assert_eq!((found.tier(), found.code), ("none", 1));
+    std::fs::write(volume.join("..data"), "somebody else's").expect("there is room");
+    Diagnosis::of(place.gate(&[]), &arguments).expect("publish", "fail", "was not written by reload-gate", "emptyDir");
+}
+
+#[test]
+fn servers_and_programs_are_looked_for_and_not_asked() {
+    let place = Place::new();
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    let server = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let port = server.local_addr().expect("it is bound").port();
+    let (there, gone) = (format!("http://localhost:{port}/-/reload"), format!("http://127.0.0.1:{}/", free_port()));
+    let cases: [(&[&str], &str, &str, &str); 6] = [
+        (&["--reload-url", &there], "reload", "ok", "can be reached"),
+        (&["--reload-url", &gone], "reload", "fail", "cannot be reached: Connection refused"),
+        (&["--reload-command", "true now"], "reload", "ok", "`true` is there"),
+        (&["--reload-command", "no-such-program"], "reload", "fail", "`no-such-program` is not installed here"),
+        (&["--reload-command", "true", "--verify-command", "true"], "proof", "ok", "`true` succeeded"),
+        (&["--reload-command", "true", "--verify-command", "no-such"], "proof", "fail", "`no-such` is not installed"),
+    ];
+    for (arguments, check, status, message) in cases {
+        let found = Diagnosis::of(place.gate(&[]), &[&["--watch", &watch], arguments].concat());
+        found.expect(check, status, message, "");
+    }
+}
+
+#[test]
+fn a_source_that_will_never_change_or_cannot_be_read_is_told() {
+    needs_root!();
+    needs!("unshare", "mount");
+    let place = Place::new();
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    let mut sub_path = command("unshare");
+    let mount = format!(
+        "mount --bind \"$1/app.conf\" \"$1/app.conf\" && shift && exec \"{}\" \"$@\"",
+        place.path().join("reload-gate").display()
+    );
+    sub_path.args(["--mount", "sh", "-c", &mount, "sh", &watch]);
+    let found = Diagnosis::of(sub_path, &["--watch", &watch, "--signal", "none"]);
+    found.expect(
+        "mount",
+        "fail",
+        "is a mount of a single file: the gate will never see a change",
+        "leave out `subPath`",
+    );
+    std::fs::set_permissions(place.config(), std::fs::Permissions::from_mode(0o700)).expect("it is ours");
+    let found = Diagnosis::of(place.gate(&NOBODY), &["--watch", &watch, "--signal", "none"]);
+    found.expect("source", "fail", "Permission denied", "give that user read access");
+    let missing = place.path().join(unique("missing"));
+    let found =
+        Diagnosis::of(place.gate(&[]), &["--watch", missing.to_str().expect("it is UTF-8"), "--signal", "none"]);
+    found.expect("source", "warn", "", "");
+    assert_eq!(found.code, 0);
+}
+
+#[test]
+fn people_read_the_same_and_mistakes_are_usage() {
+    let place = Place::new();
+    let output = place.gate(&[]).args(["doctor", "--signal", "none", "--watch"]).arg(place.config()).output();
+    let text = String::from_utf8(output.expect("it starts").stdout).expect("it is UTF-8");
+    assert!(text.starts_with("ok    identity  uid ") && text.contains("\ntier: signal-only ("), "{text}");
+    let output = place.gate(&[]).args(["doctor", "--signal", "HUP"]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    let mut limited = command("unshare");
+    limited.args(["-U", "-r", "sh", "-c", "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\""]);
+    if !command("unshare").args(["-U", "-r", "true"]).status().is_ok_and(|status| status.success()) {
+        return skip("no user namespace can be made here");
+    }
+    limited.arg(place.path().join("reload-gate"));
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    let found = Diagnosis::of(limited, &["--watch", &watch, "--signal", "none"]);
+    found.expect("watch", "warn", "inotify is not to be had", "within `--poll` (30s)");
+}
