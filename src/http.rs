@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
+
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -41,6 +43,9 @@ pub async fn request(method: Method, url: &str, timeout: Duration) -> Result<u16
 /// As [`request`].
 pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
     let mut config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false);
+    if url.starts_with("https:") {
+        config = config.tls_config(TlsConfig::builder().root_certs(trusted()).build());
+    }
     if method == Method::Post {
         config = config.max_redirects(0).max_redirects_will_error(false);
     }
@@ -74,6 +79,20 @@ pub async fn connect(url: &str, timeout: Duration) -> Result<(), String> {
         Ok(connected) => connected.map(|_| ()).map_err(|error| error.to_string()),
         Err(_) => Err("it did not answer in time".into()),
     }
+}
+
+/// Where the certificates are of those who are trusted to vouch for servers, unless `SSL_CERT_FILE` says otherwise, as it does for
+/// OpenSSL. Debian, Alpine and the image of this program have them there.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Those who are trusted here; where nobody says, those whom Mozilla trusts.
+fn trusted() -> RootCerts {
+    let path = std::env::var_os("SSL_CERT_FILE").unwrap_or_else(|| CERTIFICATES.into());
+    let Ok(text) = std::fs::read(path) else { return RootCerts::WebPki };
+    let certificates: Vec<_> = ureq::tls::parse_pem(&text)
+        .filter_map(|item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None })
+        .collect();
+    if certificates.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&certificates) }
 }
 
 fn remark(answer: ureq::http::Response<ureq::Body>) -> Option<String> {

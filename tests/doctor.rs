@@ -125,7 +125,8 @@ fn it_says_why_a_process_cannot_be_told() {
         |signal: &str| ["--process", &target.name, "--watch", &watch, "--signal", signal].map(str::to_owned).to_vec();
     let caught = format!("pid {pid} does not catch SIGUSR1 and could be killed by it");
     let refused = format!("no permission to send SIGHUP to pid {pid} (uid 0) as uid 65534");
-    let cases: [(&[&str], Vec<String>, &str, &str, &str); 4] = [
+    type Case<'a> = (&'a [&'a str], Vec<String>, &'a str, &'a str, &'a str);
+    let cases: [Case<'_>; 4] = [
         (&[], of("USR1"), "signal", &caught, "`--allow-uncaught`"),
         (&NOBODY, of("HUP"), "signal", &refused, "`securityContext.runAsUser: 0`"),
         (

@@ -32,6 +32,21 @@ fn files(directory: &str, end: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Holds a page to what a test has found: what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` must be `text`, which
+/// `UPDATE_DOCS=1` writes there.
+#[track_caller]
+pub(crate) fn agrees(page: &Path, name: &str, text: &str) {
+    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+    let old = read(page);
+    let (before, rest) = old.split_once(&begin).unwrap_or_else(|| panic!("{}: no {begin}", page.display()));
+    let (documented, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{}: no {end}", page.display()));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root().join(page), format!("{before}{begin}{text}{end}{after}")).expect("it can be written");
+    } else {
+        assert_eq!(documented, text, "{}: UPDATE_DOCS=1 writes it", page.display());
+    }
+}
+
 /// What stands in the first column of the tables under this heading.
 fn table(page: &str, heading: &str) -> BTreeSet<String> {
     let text = read(page);

@@ -23,6 +23,10 @@ mod cli;
 mod contents;
 /// Programs of the presets as they run.
 mod daemons;
+/// The image, in real containers.
+mod containers;
+/// The manifests in `deploy/`.
+mod deploy;
 /// What the doctor finds, on real processes of several users.
 mod doctor;
 /// The pages agree with the program.
@@ -45,6 +49,8 @@ mod other_means;
 mod page;
 /// The presets, each with its real program.
 mod presets;
+/// What a sidecar may do, by who it is: a table that is tried and documented.
+mod privilege_matrix;
 /// What the gate says when it may not, and what its checkers may.
 mod privileges;
 /// The metrics as Prometheus reads them.

@@ -44,7 +44,10 @@ pub(super) fn to_enter(own: Credentials, theirs: Credentials, other_root: bool) 
     let chroot = if other_root { CapabilitySet::SYS_CHROOT } else { CapabilitySet::empty() };
     let same = format!("`securityContext: {{runAsUser: {}, runAsGroup: {}}}`", theirs.uid, theirs.gid);
     let covering = theirs.capabilities | chroot;
-    let as_another = AS_ANOTHER.into_iter().fold(CapabilitySet::empty(), |all, one| all | one) | covering;
+    // `/proc/PID/environ` is a file that its owner alone may read (`proc_pid_environ(5)`).
+    let reads = own.uid == 0 && own.capabilities.contains(CapabilitySet::DAC_OVERRIDE);
+    let read = if reads { CapabilitySet::empty() } else { CapabilitySet::DAC_READ_SEARCH };
+    let as_another = AS_ANOTHER.into_iter().fold(read, |all, one| all | one) | covering;
     match (own.uid, theirs.uid) {
         (0, 0) => add(covering - own.capabilities),
         (_, 0) if covering.is_empty() => same,
@@ -161,7 +164,7 @@ mod tests {
             // An application that is not root: its user is enough in the same root, and never in another.
             (who(5, &[]), who(101, &[]), false, "`securityContext: {runAsUser: 101, runAsGroup: 101}`".into()),
             (
-                who(0, &DEFAULT),
+                who(0, &[&DEFAULT[..], &[CapabilitySet::DAC_OVERRIDE]].concat()),
                 who(101, &[]),
                 true,
                 format!("`securityContext.capabilities.add: [SETGID, SETUID, SYS_PTRACE]`; or {OWN_IMAGE}"),
@@ -171,8 +174,8 @@ mod tests {
                 who(101, &[]),
                 true,
                 format!(
-                    "{OWN_IMAGE}; or `securityContext.runAsUser: 0` and `securityContext.capabilities.add: [KILL, SETGID, \
-                     SETUID, SYS_CHROOT, SYS_PTRACE]`"
+                    "{OWN_IMAGE}; or `securityContext.runAsUser: 0` and `securityContext.capabilities.add: [DAC_READ_SEARCH, KILL, \
+                     SETGID, SETUID, SYS_CHROOT, SYS_PTRACE]`"
                 ),
             ),
         ];

@@ -1,11 +1,16 @@
 //! What the tests need: volumes, the gate, real programs.
 
+mod containers;
 mod gate;
 mod http;
 mod listening;
 mod programs;
 mod volume;
 
+pub(crate) use containers::{
+    Container, DEFAULT_CAPABILITIES, NOBODY_IMAGE, Privileges, ROOT_IMAGE, application_image, gate_container, mount,
+    needs_containers, no_containers, podman, podman_says,
+};
 pub(crate) use gate::{Gate, gate_command};
 pub(crate) use http::{Answer, ask, sample};
 pub(crate) use listening::Listening;
@@ -28,6 +33,11 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it never came true: {what}");
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// Shows what a program said in a test that fails.
+pub(crate) fn show(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Says aloud that a test cannot run here; in CI that is a failure.

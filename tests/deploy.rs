@@ -1,0 +1,149 @@
+//! The manifests that ship: valid by the published schemas, and doing in containers what they say.
+
+mod pod;
+mod schema;
+
+use std::path::{Path, PathBuf};
+
+use pod::Pod;
+use serde_json::Value;
+
+use crate::support::{eventually, needs, needs_containers};
+
+/// The directory of a base.
+fn base(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
+}
+
+/// Every base there is.
+fn bases() -> Vec<String> {
+    let entries = std::fs::read_dir(base("")).expect("it is there").flatten();
+    let directories = entries.filter(|entry| entry.path().is_dir());
+    directories.map(|entry| entry.file_name().into_string().expect("it is UTF-8")).collect()
+}
+
+/// The words of a list.
+fn words(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+#[test]
+fn every_manifest_is_valid_by_the_published_schemas() {
+    let mut wrong = Vec::new();
+    for name in bases() {
+        for entry in std::fs::read_dir(base(&name)).expect("it is there").flatten() {
+            let path = entry.path();
+            let is_manifest = path.extension().is_some_and(|extension| extension == "yaml");
+            if is_manifest && !path.ends_with("kustomization.yaml") {
+                wrong.extend(
+                    schema::violations(&schema::read(&path))
+                        .into_iter()
+                        .map(|wrong| format!("{}: {wrong}", path.display())),
+                );
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_schema_finds_what_is_wrong() {
+    let mut manifest = schema::read(&base("publish").join("deployment.yaml"));
+    let pod = manifest.pointer_mut("/spec/template/spec").expect("it is there");
+    pod["shareProcessNamespaces"] = true.into();
+    pod["containers"][0]["name"].take();
+    pod["containers"][0]["securityContext"]["runAsUser"] = "root".into();
+    pod["volumes"][0].as_object_mut().expect("it is one").remove("name");
+    let found = schema::violations(&manifest).join("\n");
+    for expected in [
+        "'shareProcessNamespaces' was unexpected",
+        "/containers/0/name: null is not of type \"string\"",
+        "/securityContext/runAsUser: \"root\" is not of type \"integer\"",
+        "/volumes/0: \"name\" is a required property",
+    ] {
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
+}
+
+#[test]
+fn every_kustomization_names_what_is_there_and_keeps_the_names_of_config_maps() {
+    for name in bases() {
+        let (directory, kustomization) = (base(&name), schema::read(&base(&name).join("kustomization.yaml")));
+        assert_eq!(kustomization["kind"], "Kustomization");
+        let manifest = schema::read(&directory.join("deployment.yaml"));
+        assert_eq!(words(&kustomization["resources"]).collect::<Vec<_>>(), ["deployment.yaml"]);
+        let generator = &kustomization["configMapGenerator"][0];
+        for file in words(&generator["files"]) {
+            assert!(directory.join(file).is_file(), "{name}: {file}");
+        }
+        assert_eq!(generator["options"]["disableNameSuffixHash"], true, "{name}");
+        let volumes = manifest["spec"]["template"]["spec"]["volumes"].as_array().expect("there are some");
+        assert!(volumes.iter().any(|volume| volume["configMap"]["name"] == generator["name"]), "{name}");
+    }
+}
+
+#[test]
+fn the_drop_in_differs_from_the_shell_sidecar_by_its_image_alone() {
+    let spec = |file: &str| schema::read(&base("drop-in").join(file))["spec"]["template"]["spec"].clone();
+    let (mut before, after) = (spec("before.yaml"), spec("deployment.yaml"));
+    before["containers"][1]["image"] = after["containers"][1]["image"].clone();
+    assert_eq!(before, after);
+}
+
+/// Runs a base in containers: a good change is served, a bad one is rejected and not, and the doctor says who judges.
+#[track_caller]
+fn flows(name: &str, tier: &str, (before, after, broken): (&str, &str, &str)) {
+    let mut pod = Pod::start(&base(name));
+    eventually("it serves what it is deployed with", || pod.serves(before));
+    let mut gate = pod.gate();
+    gate.wait_for("verified");
+    let doctor = pod.doctor();
+    assert_eq!(doctor["tier"], tier, "{doctor:#}");
+    let failed = doctor["checks"].as_array().into_iter().flatten().filter(|check| check["status"] == "fail");
+    assert_eq!(failed.count(), 0, "{doctor:#}");
+    pod.replace(before, after);
+    gate.wait_for("verified");
+    eventually("the change is served", || pod.serves(after));
+    pod.replace(after, broken);
+    let rejected = gate.wait_for("rejected");
+    assert!(rejected["findings"][0]["message"].is_string(), "{rejected}");
+    assert!(pod.serves(after));
+    pod.replace(broken, after);
+    gate.wait_for("recovered");
+    assert!(pod.serves(after));
+}
+
+#[test]
+fn the_drop_in_protects_nginx() {
+    needs_containers!();
+    needs!("nginx", "python3", "nsenter");
+    flows("drop-in", "target-root", ("'one'", "'two'", "'two' lisen"));
+}
+
+#[test]
+fn the_native_sidecar_publishes_to_nginx() {
+    needs_containers!();
+    needs!("nginx", "python3", "nsenter");
+    flows("publish", "target-root", ("'one'", "'two'", "'two' lisen"));
+}
+
+#[test]
+fn nginx_is_judged_in_its_own_image_under_the_restricted_standard() {
+    needs_containers!();
+    needs!("nginx", "python3", "nsenter");
+    flows("restricted", "local", ("'one'", "'two'", "'two' lisen"));
+}
+
+#[test]
+fn haproxy_is_judged_in_its_own_image_under_the_restricted_standard() {
+    needs_containers!();
+    needs!("haproxy", "python3", "nsenter");
+    flows("haproxy", "local", ("string one", "string two", "strin two"));
+}
+
+#[test]
+fn gunicorn_is_judged_in_its_own_image_under_the_restricted_standard() {
+    needs_containers!();
+    needs!("gunicorn", "python3", "nsenter");
+    flows("gunicorn", "local", ("GREETING=one", "GREETING=two", "GREETING=two\"\""));
+}
