@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::support::{
-    Container, DEFAULT_CAPABILITIES, Kubelet, NOBODY_IMAGE, Privileges, ROOT_IMAGE, Volume, application_image,
-    eventually, free_port, gate_container, mount, needs, needs_containers, podman_says, served, show, unique,
+    Container, DEFAULT_CAPABILITIES, Kubelet, NOBODY_IMAGE, Privileges, ROOT_IMAGE, Volume, eventually, free_port,
+    gate_container, mount, needs, needs_containers, podman_says, served, show, unique,
 };
 
 /// How large the image may be, and the gate at rest, in bytes. Both are a few megabytes; this is so that nobody doubles them unnoticed.
@@ -17,7 +17,7 @@ struct Pod(String);
 impl Pod {
     fn new() -> Self {
         let name = unique("reload-gate-test-");
-        podman_says(&["pod", "create", "--share=pid", "--network=host", "--name", &name]);
+        podman_says(&["pod", "create", "--share=pid,net", "--network=host", "--name", &name]);
         Self(name)
     }
 }
@@ -44,9 +44,8 @@ fn the_image_stands_between_a_volume_and_an_nginx_in_another_container_of_the_po
     let mut volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("nginx.conf", &config("one", ""))]);
     let in_pod = format!("--pod={}", pod.0);
     let here = mount(volume.path(), "/etc/nginx", true);
-    let usr = mount("/usr", "/usr", true);
-    let nginx =
-        Container::run(&[&in_pod, &usr, &here, "--tmpfs=/run", application_image(), "nginx", "-g", "daemon off;"]);
+    let arguments = [in_pod.clone(), here.clone(), "--tmpfs=/run".into()];
+    let nginx = Container::application(&arguments, &["nginx", "-g", "daemon off;"]);
     eventually("nginx serves", || served(port, "one"));
     let name = unique("reload-gate-test-gate-");
     let named = format!("--name={name}");
@@ -148,15 +147,8 @@ fn in_the_empty_image_names_resolve_and_certificates_are_checked() {
     fs::write(inside("resolv.conf"), "nameserver 127.0.0.1\n").expect("there is room");
     let volume = Volume::new(inside("config"), Kubelet::New, &[("app.conf", "one")]);
     let pki = mount(inside("pki"), "/pki", true);
-    let servers = Container::run(&[
-        "--network=none",
-        &mount("/usr", "/usr", true),
-        &pki,
-        &mount(inside("servers.py"), "/servers.py", true),
-        application_image(),
-        "python3",
-        "/servers.py",
-    ]);
+    let script = mount(inside("servers.py"), "/servers.py", true);
+    let servers = Container::application(&["--network=none".into(), pki.clone(), script], &["python3", "/servers.py"]);
     eventually("the servers are ready", || servers.log().contains("ready"));
     let world = [
         servers.pod(false),

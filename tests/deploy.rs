@@ -145,5 +145,5 @@ fn haproxy_is_judged_in_its_own_image_under_the_restricted_standard() {
 fn gunicorn_is_judged_in_its_own_image_under_the_restricted_standard() {
     needs_containers!();
     needs!("gunicorn", "python3", "nsenter");
-    flows("gunicorn", "local", ("GREETING=one", "GREETING=two", "GREETING=two\"\""));
+    flows("gunicorn", "local", ("GREETING=one", "GREETING=two", "GREETING=two\" oops"));
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{
     Container, DEFAULT_CAPABILITIES, Gate, Kubelet, Privileges, ROOT_IMAGE, Volume, application_image, gate_container,
-    mount, needs_containers, podman,
+    mount, needs_containers, podman, programs,
 };
 
 const NOBODY: Privileges<'static> = Privileges { user: "65532:65532", capabilities: "", confined: false };
@@ -145,13 +145,10 @@ impl Application {
     }
 
     fn start(&self, volume: &Volume) -> Container {
-        let mut arguments = vec!["--network=none".to_owned(), mount("/usr", "/usr", true)];
+        let mut arguments = vec!["--network=none".to_owned(), "--tmpfs=/tmp:mode=1777".to_owned()];
         arguments.push(mount(volume.path(), "/etc/nginx", true));
-        arguments.push("--tmpfs=/tmp:mode=1777".into());
         arguments.extend(self.privileges.arguments());
-        arguments.push(application_image().into());
-        arguments.extend(["nginx", "-g", "daemon off;"].map(str::to_owned));
-        let container = Container::run(&arguments);
+        let container = Container::application(&arguments, &["nginx", "-g", "daemon off;"]);
         container.is_called("nginx");
         container
     }
@@ -166,10 +163,8 @@ impl Sidecar {
         let mut flags = vec!["--app", "nginx", "--watch", "/etc/nginx"];
         if self.own_image {
             // As `reload-gate install` leaves it in a volume.
-            arguments.extend([
-                mount("/usr", "/usr", true),
-                mount(env!("CARGO_BIN_EXE_reload-gate"), "/gate/reload-gate", true),
-            ]);
+            arguments.extend(programs());
+            arguments.extend([mount(env!("CARGO_BIN_EXE_reload-gate"), "/gate/reload-gate", true)]);
             arguments.extend(["--tmpfs=/tmp:mode=1777".to_owned(), "--entrypoint=/gate/reload-gate".to_owned()]);
             flags.extend(["--root", "local"]);
         }

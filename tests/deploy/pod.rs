@@ -11,7 +11,7 @@ use super::schema;
 use super::words;
 use crate::support::{
     Container, DEFAULT_CAPABILITIES, Gate, Kubelet, NOBODY_IMAGE, ROOT_IMAGE, Volume, application_image, command,
-    eventually, mount, podman, podman_says, unique,
+    eventually, mount, podman, podman_says, programs, unique,
 };
 
 /// An application for gunicorn: it answers with what its configuration put into its environment.
@@ -104,7 +104,7 @@ impl Pod {
             _ => &[],
         };
         let application = self.directory.path().join("application.py");
-        let mut extra = vec![mount("/usr", "/usr", true), mount(application, "/srv/application.py", true)];
+        let mut extra = [programs(), vec![mount(application, "/srv/application.py", true)]].concat();
         if name.starts_with("nginx:") {
             // What it writes there is in the writable layer of the real image.
             extra.push("--tmpfs=/run:mode=1777".to_owned());

@@ -56,8 +56,8 @@ macro_rules! needs_containers {
 }
 pub(crate) use needs_containers;
 
-/// An image for applications: nothing but the directories and users that programs expect. The programs are this machine's, whose
-/// /usr is mounted where it is used.
+/// An image for applications: nothing but the directories and users that programs expect. The programs are this machine's,
+/// and mounted ([`programs`]).
 pub(crate) fn application_image() -> &'static str {
     const NAME: &str = "localhost/reload-gate-test-application";
     static MADE: OnceLock<()> = OnceLock::new();
@@ -77,6 +77,13 @@ pub(crate) fn application_image() -> &'static str {
         assert!(shell.stdout(Stdio::null()).status().expect("there is a shell").success());
     });
     NAME
+}
+
+/// The mounts of this machine's programs. Not of all of /usr: an image may have its configuration in /usr/local.
+pub(crate) fn programs() -> Vec<String> {
+    let directories = ["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/share"];
+    let there = directories.into_iter().filter(|directory| Path::new(directory).is_dir());
+    there.map(|directory| mount(directory, directory, true)).collect()
 }
 
 /// Who a container is, and what it may do.
@@ -121,6 +128,15 @@ impl Container {
         let mut words = vec!["run", "--detach", "--stop-timeout=0"];
         words.extend(arguments.iter().map(AsRef::as_ref));
         Self { id: podman_says(&words) }
+    }
+
+    /// Starts a program of this machine in one, with these arguments of `podman run`.
+    #[track_caller]
+    pub(crate) fn application(arguments: &[String], command: &[&str]) -> Self {
+        let mut words = [&programs(), arguments].concat();
+        words.push(application_image().to_owned());
+        words.extend(command.iter().map(|word| (*word).to_owned()));
+        Self::run(&words)
     }
 
     /// What it has printed.
