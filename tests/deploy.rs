@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use pod::Pod;
 use serde_json::Value;
 
-use crate::support::{eventually, needs, needs_containers};
+use crate::support::{eventually, gate_command, needs, needs_containers};
 
 /// The directory of a base.
 fn base(name: &str) -> PathBuf {
@@ -88,6 +88,31 @@ fn the_drop_in_differs_from_the_shell_sidecar_by_its_image_alone() {
     let (mut before, after) = (spec("before.yaml"), spec("deployment.yaml"));
     before["containers"][1]["image"] = after["containers"][1]["image"].clone();
     assert_eq!(before, after);
+}
+
+/// What `kubectl kustomize` prints of a base: its ConfigMap, and its deployment.
+fn rendered(name: &str) -> String {
+    let generator = &schema::read(&base(name).join("kustomization.yaml"))["configMapGenerator"][0];
+    let file = words(&generator["files"]).next().expect("there is one");
+    let text = std::fs::read_to_string(base(name).join(file)).expect("it is there");
+    let map = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": generator["name"] }, "data": { file: text },
+    });
+    let deployment = std::fs::read_to_string(base(name).join("deployment.yaml")).expect("it is there");
+    format!("{map}\n---\n{deployment}")
+}
+
+#[test]
+fn in_ci_each_is_judged_by_the_settings_of_its_sidecar() {
+    for (name, container) in [("drop-in", "reload"), ("publish", "reload-gate"), ("restricted", "reload-gate")] {
+        let directory = tempfile::tempdir().expect("there is room");
+        let file = directory.path().join("rendered.yaml");
+        std::fs::write(&file, rendered(name)).expect("there is room");
+        let output = gate_command().arg("check").arg(&file).output().expect("it starts");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(&format!("the settings of container `{container}` of Deployment nginx")), "{said}");
+    }
 }
 
 /// Runs a base in containers: a good change is served, a bad one is rejected and not, and the doctor says who judges.

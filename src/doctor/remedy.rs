@@ -70,19 +70,20 @@ pub(super) fn to_run(pid: i32, said: &str) -> Option<String> {
 pub(super) fn to_be_seen() -> String {
     let first = proc::comm(1);
     let own = proc::comm(proc::own());
-    let others: Vec<String> = other_names();
+    let sees_all =
+        proc::credentials(proc::own()).is_some_and(|own| own.capabilities.contains(CapabilitySet::SYS_PTRACE));
     match () {
         () if proc::own() == 1 || first == own => {
             "the gate sees the processes of its own container alone: `spec.shareProcessNamespace: true`".into()
         }
-        () if others.is_empty() && proc::hides_others() => {
+        () if !sees_all && proc::hides_others() => {
             "/proc hides the processes of other users (`hidepid`): run as the application's user, \
              `securityContext.runAsUser`"
                 .into()
         }
         () => format!(
             "the processes that can be seen are called {}; name the right one with `--process`, or start the application",
-            others.join(", ")
+            other_names().join(", ")
         ),
     }
 }
