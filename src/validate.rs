@@ -95,7 +95,7 @@ pub enum Validator {
     /// One that is built in.
     Builtin(Builtin),
     /// A command.
-    Command(Check),
+    Command(Box<Check>),
 }
 
 impl Validator {
@@ -172,13 +172,12 @@ impl Plan {
         let says = |check: &Check, what: &str| check.command.iter().any(|word| word.contains(what));
         match self.validators.first() {
             Some(Validator::Builtin(builtin)) => builtin.scope(),
-            Some(Validator::Command(Check { otherwise: Some(otherwise), .. })) => otherwise.scope(),
-            Some(Validator::Command(check))
-                if self.main == Main::Only && says(check, "{config}") && !says(check, "{dir}") =>
-            {
-                Scope::Main
-            }
-            _ => Scope::Together,
+            Some(Validator::Command(check)) => match &check.otherwise {
+                Some(otherwise) => otherwise.scope(),
+                None if self.main == Main::Only && says(check, "{config}") && !says(check, "{dir}") => Scope::Main,
+                None => Scope::Together,
+            },
+            None => Scope::Together,
         }
     }
 
@@ -191,9 +190,12 @@ impl Plan {
     /// The same plan without the programs that a bundled validator can stand in for.
     #[must_use]
     pub fn bundled(self) -> Self {
-        let bundled = |validator| match validator {
-            Validator::Command(Check { otherwise: Some(otherwise), .. }) => Validator::Builtin(otherwise),
-            validator => validator,
+        let bundled = |validator: Validator| {
+            let otherwise = match &validator {
+                Validator::Command(check) => check.otherwise.clone(),
+                Validator::Builtin(_) => None,
+            };
+            otherwise.map_or(validator, Validator::Builtin)
         };
         Self { validators: self.validators.into_iter().map(bundled).collect(), ..self }
     }
@@ -234,15 +236,17 @@ impl Plan {
             };
             judgement.took.push((validator.label(), started.elapsed()));
             let seat = match validator {
-                Validator::Command(Check { otherwise: Some(otherwise), .. }) if command::is_kept_out(&found, case) => {
-                    judges.push(otherwise.name().to_owned());
-                    Seat::Gate
-                }
-                Validator::Command(_) => {
-                    judges.push(validator.quoted());
-                    place = Some(case.place.describe());
-                    case.place.seat()
-                }
+                Validator::Command(check) => match &check.otherwise {
+                    Some(otherwise) if command::is_kept_out(&found, case) => {
+                        judges.push(otherwise.name().to_owned());
+                        Seat::Gate
+                    }
+                    _ => {
+                        judges.push(validator.quoted());
+                        place = Some(case.place.describe());
+                        case.place.seat()
+                    }
+                },
                 Validator::Builtin(_) => {
                     judges.push(validator.quoted());
                     Seat::Gate

@@ -19,12 +19,12 @@ mod bundled;
 mod check;
 /// Arguments, exit codes and every error message.
 mod cli;
+/// The image, in real containers.
+mod containers;
 /// What is shown of contents, and what never is.
 mod contents;
 /// Programs of the presets as they run.
 mod daemons;
-/// The image, in real containers.
-mod containers;
 /// The manifests in `deploy/`.
 mod deploy;
 /// What the doctor finds, on real processes of several users.

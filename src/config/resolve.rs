@@ -352,7 +352,11 @@ fn validators(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<Validator> {
     // The cheaper ones first.
     let builtins: Vec<_> = layer.list("builtin").iter().filter_map(|said| terms.builtin(said, mistakes)).collect();
     let commands: Vec<_> = layer.checks.iter().flatten().map(|raw| check(raw, &terms, mistakes)).collect();
-    builtins.into_iter().map(Validator::Builtin).chain(commands.into_iter().map(Validator::Command)).collect()
+    builtins
+        .into_iter()
+        .map(Validator::Builtin)
+        .chain(commands.into_iter().map(Box::new).map(Validator::Command))
+        .collect()
 }
 
 fn check(raw: &RawCheck, terms: &Terms, mistakes: Mistakes<'_>) -> Check {

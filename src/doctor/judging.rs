@@ -74,7 +74,7 @@ impl Tier {
 /// The commands among the validators, which nobody judges in place of; `None` if there are none.
 fn commands(plan: &Plan) -> Option<Vec<Validator>> {
     let alone = |validator: &Validator| match validator {
-        Validator::Command(check) => Some(Validator::Command(Check { otherwise: None, ..check.clone() })),
+        Validator::Command(check) => Some(Validator::Command(Box::new(Check { otherwise: None, ..*check.clone() }))),
         Validator::Builtin(_) => None,
     };
     let commands: Vec<_> = plan.validators.iter().filter_map(alone).collect();

@@ -52,7 +52,7 @@ fn printing(output: &str, code: i32) -> Check {
 fn plan(checks: Vec<Check>) -> Plan {
     let timeout = Duration::from_secs(20);
     Plan {
-        validators: checks.into_iter().map(Validator::Command).collect(),
+        validators: checks.into_iter().map(Box::new).map(Validator::Command).collect(),
         required: Vec::new(),
         root: RootChoice::Auto,
         timeout,

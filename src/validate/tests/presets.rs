@@ -16,7 +16,7 @@ fn of(app: &str) -> Check {
         terminal: false,
     };
     match config::load(&outside).expect("it is valid").gates.remove(0).plan.validators.remove(0) {
-        Validator::Command(check) => check,
+        Validator::Command(check) => *check,
         Validator::Builtin(builtin) => panic!("a command is wanted: {builtin:?}"),
     }
 }
