@@ -38,9 +38,55 @@ pub const JSON_TRAILING_TEXT: Code = Code::new("json-trailing-text");
 pub const JSON_WORD: Code = Code::new("json-word");
 /// The text is not UTF-8.
 pub const NOT_UTF8: Code = Code::new("not-utf8");
+/// A key that the schema wants is missing.
+pub const SCHEMA_MISSING: Code = Code::new("schema-missing");
+/// A value of another type than the schema wants.
+pub const SCHEMA_TYPE: Code = Code::new("schema-type");
+/// A key that the schema does not have.
+pub const SCHEMA_UNKNOWN: Code = Code::new("schema-unknown");
+/// A value of the right type that the schema does not want.
+pub const SCHEMA_VALUE: Code = Code::new("schema-value");
 /// A key or table of TOML that is there twice.
 pub const TOML_DUPLICATE_KEY: Code = Code::new("toml-duplicate-key");
 /// Something in TOML that is not where it stands.
 pub const TOML_SYNTAX: Code = Code::new("toml-syntax");
 /// More values, or deeper ones, than anything here reads.
 pub const TOO_LARGE: Code = Code::new("too-large");
+/// An alias that stands for nothing.
+pub const YAML_ALIAS: Code = Code::new("yaml-alias");
+/// Something in YAML that is not where it stands.
+pub const YAML_SYNTAX: Code = Code::new("yaml-syntax");
+/// A tab where YAML wants spaces.
+pub const YAML_TAB: Code = Code::new("yaml-tab");
+
+/// All of them, sorted.
+pub const ALL: &[Code] = &[
+    BYTE_ORDER_MARK,
+    DUPLICATE_KEY,
+    INI_CONTINUATION,
+    INI_DUPLICATE_KEY,
+    INI_DUPLICATE_SECTION,
+    INI_NO_SECTION,
+    INI_QUOTE,
+    INI_SECTION,
+    INI_SYNTAX,
+    JSON_COMMENT,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_SURROGATE,
+    JSON_SYNTAX,
+    JSON_TRAILING_COMMA,
+    JSON_TRAILING_TEXT,
+    JSON_WORD,
+    NOT_UTF8,
+    SCHEMA_MISSING,
+    SCHEMA_TYPE,
+    SCHEMA_UNKNOWN,
+    SCHEMA_VALUE,
+    TOML_DUPLICATE_KEY,
+    TOML_SYNTAX,
+    TOO_LARGE,
+    YAML_ALIAS,
+    YAML_SYNTAX,
+    YAML_TAB,
+];

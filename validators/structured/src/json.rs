@@ -3,8 +3,47 @@
 mod reader;
 mod string;
 
+use reload_gate_contract::{Finding, Place, Span};
+
+use crate::codes;
+use crate::text::decode;
 use crate::yaml::{Broken, Document};
-use reader::Reader;
+use reader::{Problem, Reader};
+
+/// Judges a file of JSON: one value, as RFC 8259 has it. What comes behind a mistake of syntax is not looked at; a key
+/// that is there twice is a warning, since most programs take the last.
+#[must_use]
+pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
+    let text = match decode(path, text) {
+        Ok(text) => text,
+        Err(finding) => return vec![*finding],
+    };
+    let at = |finding: Finding, span: Span| finding.at(Place::span(path, text.as_bytes(), span));
+    let of = |problem: Problem| {
+        let finding = Finding { cause: problem.cause, ..Finding::error(problem.code, problem.message) };
+        at(Finding { help: problem.help.map(str::to_owned), ..finding }, problem.span)
+    };
+    let mut reader = Reader::new(text);
+    let mark = reader.skip_mark().map(|span| {
+        let finding = Finding::error(codes::BYTE_ORDER_MARK, "JSON begins with no byte order mark (U+FEFF)");
+        at(finding.help("save it as UTF-8 without it: many programs refuse it"), span)
+    });
+    let outcome = reader.value().and_then(|_| reader.ends());
+    let repeated = reader.repeated.iter().map(|key| {
+        let message = format!("`{}` is said twice: most programs take the last", key.as_str().unwrap_or_default());
+        at(Finding::warning(codes::DUPLICATE_KEY, message).help("leave out one of the two"), key.span)
+    });
+    let halves = reader.halves.iter().map(|span| {
+        let message = format!("`{}` is half of a pair of surrogates", &text[span.start..span.end]);
+        at(
+            Finding::warning(codes::JSON_SURROGATE, message).help("it stands for no character: write both, or none"),
+            *span,
+        )
+    });
+    let mut findings: Vec<_> = mark.into_iter().chain(outcome.err().map(of)).chain(repeated).chain(halves).collect();
+    findings.sort_by_key(|finding| finding.place.as_ref().and_then(|place| place.span));
+    findings
+}
 
 /// The values of a text that holds one after another, each read when it is asked for; it ends after a broken one.
 #[derive(Debug)]
@@ -39,10 +78,86 @@ impl Iterator for Values<'_> {
             Ok(root) => Ok(Document { root, repeated: std::mem::take(&mut self.reader.repeated) }),
             Err(problem) => {
                 let (line, column) = self.reader.place(problem.span.start);
-                Err(Broken { line, column, span: problem.span, message: problem.message, cause: problem.cause })
+                Err(Broken {
+                    line,
+                    column,
+                    span: problem.span,
+                    message: problem.message,
+                    code: problem.code,
+                    cause: problem.cause,
+                })
             }
         };
         self.ended = value.is_err();
         Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<String> {
+        let shown = |finding: &Finding| {
+            let place = finding.place.as_ref().expect("it has a place");
+            format!("{place}: {}: {}", finding.code, finding.message)
+        };
+        check("f", text.as_bytes()).iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_is_right_is_accepted() {
+        for text in [
+            "{}",
+            " [] ",
+            "\"\\u00e9\\/\\\\\"",
+            "-0.5e+10",
+            "[1,\t2,\r\n{\"a\": [null, true, false]}]\n",
+            "0",
+            "\"\u{7f}\u{2028}\"",
+        ] {
+            assert_eq!(found(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_is_told_at_its_place() {
+        for (text, expected) in [
+            ("", "f:1:1: json-syntax: the text ends where a value is wanted"),
+            ("# x\n{}", "f:1:1: json-comment: JSON has no comments"),
+            ("{} // x", "f:1:4: json-comment: JSON has no comments"),
+            ("{\"é\": [1 2]}", "f:1:10: json-syntax: `2` stands where a `,` or `]` is wanted"),
+            ("[\n1,\n]", "f:2:2: json-trailing-comma: no `,` may stand behind the last"),
+            ("[,]", "f:1:2: json-syntax: `,` stands where a value is wanted"),
+            ("{a: 1}", "f:1:2: json-syntax: `a` stands where a key in double quotes is wanted"),
+            ("{'a': 1}", "f:1:2: json-string: a string is in double quotes, not in single ones"),
+            ("{\"a\" 1}", "f:1:6: json-syntax: `1` stands where a `:` is wanted"),
+            ("{\"a\": [1}", "f:1:9: json-syntax: `}` stands where a `,` or `]` is wanted"),
+            ("[1, [2]", "f:1:1: json-syntax: this `[` is not closed"),
+            ("\"a\nb\"", "f:1:3: json-string: the line ends within a string"),
+            ("\"a\tb\"", "f:1:3: json-string: a tab stands in a string"),
+            ("\"a\0b\"", "f:1:3: json-string: the control character U+0000 stands in a string"),
+            ("[\"a]", "f:1:2: json-string: this string is not closed"),
+            ("\"\\u12g4\"", "f:1:2: json-string: `\\u` takes four hexadecimal digits"),
+            ("\"\\", "f:1:2: json-string: `\\` is no escape"),
+            ("NaN", "f:1:1: json-word: `NaN` is no value"),
+            ("[True]", "f:1:2: json-word: `True` is no value"),
+            ("-", "f:1:1: json-number: `-` is no number"),
+            ("+1", "f:1:1: json-number: `+1` is no number"),
+            (".5", "f:1:1: json-number: `.5` is no number"),
+            ("5.", "f:1:1: json-number: `5.` is no number"),
+            ("0x1f", "f:1:1: json-number: `0x1f` is no number"),
+            ("1e", "f:1:1: json-number: `1e` is no number"),
+            ("-Infinity", "f:1:1: json-number: `-Infinity` is no number"),
+            ("{} x", "f:1:4: json-trailing-text: something stands behind the value"),
+            (
+                "{\"a\": 1, \"b\": {\"a\": 2}, \"\\u0061\": 3}",
+                "f:1:25: duplicate-key: `a` is said twice: most programs take the last",
+            ),
+            ("\"\\udc00\\ud800x\"", "f:1:2: json-surrogate: `\\udc00` is half of a pair of surrogates"),
+        ] {
+            assert_eq!(found(text).first().map(String::as_str), Some(expected), "{text:?}");
+        }
+        assert_eq!(found("\u{feff}{\"a\": 1,}").len(), 2);
     }
 }

@@ -16,8 +16,9 @@
 
 pub mod codes;
 pub mod ini;
+pub mod json;
+pub mod json_schema;
 pub mod toml;
 pub mod yaml;
 
-mod json;
 mod text;

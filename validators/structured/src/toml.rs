@@ -1,10 +1,12 @@
 //! TOML, as version 1.1 has it (<https://toml.io/en/v1.1.0>): a text of version 1.0 means the same in it.
 
 use reload_gate_contract::{Finding, Place, Span};
-use toml::de::{DeTable, Error};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error};
 
 use crate::codes::{TOML_DUPLICATE_KEY, TOML_SYNTAX};
 use crate::text::decode;
+use crate::yaml::{Node, Scalar, Style, Value};
 
 /// Whoever has found so much in one file has found what it is worth.
 const MOST_FINDINGS: usize = 100;
@@ -30,6 +32,57 @@ fn finding(path: &str, text: &str, error: &Error) -> Finding {
     };
     let span = error.span().unwrap_or(0..0);
     finding.at(Place::span(path, text.as_bytes(), Span { start: span.start, end: span.end }))
+}
+
+/// What a file of TOML holds, in which everything knows where it stands; nothing if it is broken. Numbers and booleans are
+/// plain scalars, as YAML has them; strings, dates and times are quoted ones.
+pub(crate) fn tree(text: &str) -> Option<Node> {
+    let table = DeTable::parse(text).ok()?;
+    let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let tree = Tree { text, lines };
+    Some(tree.node(&table, tree.map(table.get_ref())))
+}
+
+struct Tree<'t> {
+    text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Tree<'_> {
+    fn map(&self, table: &DeTable<'_>) -> Value {
+        let key = |key: &Spanned<_>| self.node(key, scalar(key.get_ref(), Style::DoubleQuoted));
+        Value::Map(table.iter().map(|(name, item)| (key(name), self.node(item, self.value(item.get_ref())))).collect())
+    }
+
+    fn value(&self, item: &DeValue<'_>) -> Value {
+        match item {
+            DeValue::String(said) => scalar(said, Style::DoubleQuoted),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(whole) => scalar(&whole, Style::Plain),
+                Err(_) => scalar(&number.as_str(), Style::Plain),
+            },
+            DeValue::Float(number) => scalar(&number.as_str(), Style::Plain),
+            DeValue::Boolean(said) => scalar(said, Style::Plain),
+            DeValue::Datetime(time) => scalar(time, Style::DoubleQuoted),
+            DeValue::Array(items) => {
+                Value::List(items.iter().map(|item| self.node(item, self.value(item.get_ref()))).collect())
+            }
+            DeValue::Table(table) => self.map(table),
+        }
+    }
+
+    fn node<T>(&self, spanned: &Spanned<T>, value: Value) -> Node {
+        let span = Span { start: spanned.span().start, end: spanned.span().end };
+        let line = self.lines.partition_point(|begins| *begins <= span.start);
+        let column = self.text[self.lines[line - 1]..span.start].chars().count() + 1;
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Node { span, line: number(line), column: number(column), value }
+    }
+}
+
+fn scalar(text: &dyn std::fmt::Display, style: Style) -> Value {
+    Value::Scalar(Scalar { text: text.to_string(), style })
 }
 
 #[cfg(test)]

@@ -3,15 +3,17 @@
 //! A document that is JSON is read as JSON (RFC 8259), whose pairs of surrogates and long keys YAML does not have.
 //! Positions are those of [`Place::span`](reload_gate_contract::Place::span): lines and characters from 1.
 
+mod check;
 mod compose;
 mod locate;
 
 #[cfg(test)]
 mod tests;
 
-use reload_gate_contract::{Cause, Span};
+use reload_gate_contract::{Cause, Code, Span};
 
-use crate::json;
+use crate::{codes, json};
+pub use check::check;
 use compose::Composer;
 
 /// How deep lists and mappings may lie in each other; as deep as most JSON parsers go.
@@ -94,6 +96,8 @@ pub struct Broken {
     pub span: Span,
     /// What is wrong: one line, lower case, no full stop.
     pub message: String,
+    /// What kind of mistake it is.
+    pub code: Code,
     /// Whether the text is wrong, or larger than anything that is read here ([`Cause::Environment`]).
     pub cause: Cause,
 }
@@ -199,5 +203,12 @@ pub(crate) fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = &Node> 
 #[must_use]
 pub fn twice(key: &Node) -> Broken {
     let message = format!("`{}` is said twice", key.as_str().unwrap_or("null"));
-    Broken { line: key.line, column: key.column, span: key.span, message, cause: Cause::Config }
+    Broken {
+        line: key.line,
+        column: key.column,
+        span: key.span,
+        message,
+        code: codes::DUPLICATE_KEY,
+        cause: Cause::Config,
+    }
 }

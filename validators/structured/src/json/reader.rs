@@ -8,7 +8,6 @@ use crate::yaml::{MAX_DEPTH, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
 /// What keeps a text from being JSON.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the checker that asks for codes and remedies is still to come")]
 pub(super) struct Problem {
     pub(super) code: Code,
     pub(super) span: Span,
@@ -88,13 +87,27 @@ impl<'t> Reader<'t> {
         self.nested(0)
     }
 
+    /// Whether nothing but white space comes behind the value.
+    pub(super) fn ends(&mut self) -> Result<(), Problem> {
+        self.skip_space();
+        match self.peek() {
+            None => Ok(()),
+            Some(b'#' | b'/') => Err(self.unexpected("the end")),
+            Some(_) => {
+                let problem = Problem::new(codes::JSON_TRAILING_TEXT, self.here(), "something stands behind the value");
+                Err(problem.help("a file of JSON is one value: put several into a list, or take this away"))
+            }
+        }
+    }
+
     fn nested(&mut self, depth: usize) -> Result<Node, Problem> {
         self.skip_space();
         let start = self.at;
         let (line, column) = self.place(start);
         self.nodes += 1;
-        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            let message = if depth > MAX_DEPTH { "nested too deep" } else { "more than a million values" };
+        let too_deep = depth >= MAX_DEPTH && matches!(self.peek(), Some(b'{' | b'['));
+        if too_deep || self.nodes > MAX_NODES {
+            let message = if too_deep { "nested too deep" } else { "more than a million values" };
             let problem = Problem::new(codes::TOO_LARGE, self.here(), message);
             return Err(Problem { cause: Cause::Environment, ..problem });
         }
@@ -217,7 +230,7 @@ impl<'t> Reader<'t> {
                     Problem::new(codes::JSON_STRING, span, "a string is in double quotes, not in single ones");
                 problem.help("write `\"` before it and behind it")
             }
-            Some(other) => syntax(format!("`{}` stands where {wanted} is wanted", other.escape_debug())),
+            Some(other) => syntax(format!("`{}` stands where {wanted} is wanted", visible(other))),
         }
     }
 }
@@ -250,6 +263,11 @@ fn word_remedy(word: &str) -> &'static str {
         "NaN" | "Infinity" => "JSON has no such number: write `null`, or a string",
         _ => "a string is in double quotes",
     }
+}
+
+/// A character as people can see it.
+pub(super) fn visible(character: char) -> String {
+    if character == '"' { character.into() } else { character.escape_debug().to_string() }
 }
 
 /// The beginning of something that may be long.

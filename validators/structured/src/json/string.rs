@@ -2,7 +2,7 @@
 
 use reload_gate_contract::Span;
 
-use super::reader::Problem;
+use super::reader::{Problem, visible};
 use crate::codes;
 
 /// Reads the string whose quote is at byte `open`: what it says, and the byte behind it. Escapes that are half of a pair
@@ -42,8 +42,9 @@ fn escape(text: &str, at: usize) -> Result<(Option<char>, usize), Problem> {
         Some(b't') => '\t',
         Some(b'u') => return unicode(text, at),
         _ => {
-            let end = at + 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8);
-            let message = format!("`{}` is no escape", text[at..end].escape_debug());
+            let next = text[at + 1..].chars().next();
+            let end = at + 1 + next.map_or(0, char::len_utf8);
+            let message = format!("`\\{}` is no escape", next.map(visible).unwrap_or_default());
             return Err(string(Span { start: at, end }, message).help("write `\\\\` for a backslash"));
         }
     };

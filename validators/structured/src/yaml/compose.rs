@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, options};
 use reload_gate_contract::{Cause, Span};
 
+use crate::codes;
+
 use super::{Broken, Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
 /// An event, and its bytes.
@@ -157,7 +159,8 @@ impl<'t> Composer<'t> {
 
     fn alias(&mut self, alias: &Node, id: usize, depth: usize) -> Result<Node, Broken> {
         let Some((node, weight)) = self.anchors.get(&id) else {
-            return Err(broken(alias, "an alias within what it stands for"));
+            let inside = broken(alias, "an alias within what it stands for");
+            return Err(Broken { code: codes::YAML_ALIAS, ..inside });
         };
         let (node, weight) = (node.clone(), *weight);
         self.within_limits(alias, depth + weight.depth)?;
@@ -221,21 +224,23 @@ impl<'t> Composer<'t> {
         let marker = error.marker();
         let start = marker.byte_offset().unwrap_or(self.end).min(self.text.len());
         let rest = &self.text[start..];
-        let mut cause = Cause::Config;
-        let message = match error.kind() {
-            ErrorKind::RecursionLimitExceeded => {
-                cause = Cause::Environment;
-                TOO_DEEP.to_owned()
-            }
+        let (code, cause, message) = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => (codes::TOO_LARGE, Cause::Environment, TOO_DEEP.to_owned()),
             ErrorKind::UnknownAnchor => {
                 let alias = rest.split([' ', '\t', '\r', '\n', ',', ']', '}']).next().unwrap_or_default();
-                format!("`{alias}` stands for nothing: there is no such anchor before it")
+                let message = format!("`{alias}` stands for nothing: there is no such anchor before it");
+                (codes::YAML_ALIAS, Cause::Config, message)
             }
-            kind => kind.to_string(),
+            kind @ (ErrorKind::TabNotAllowed
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabAtBlockScalarStart
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabInPlainScalar) => (codes::YAML_TAB, Cause::Config, kind.to_string()),
+            kind => (codes::YAML_SYNTAX, Cause::Config, kind.to_string()),
         };
         let end = start + rest.chars().next().map_or(0, char::len_utf8);
         let (line, column) = (number(marker.line()), number(marker.col() + 1));
-        Broken { line, column, span: Span { start, end }, message, cause }
+        Broken { line, column, span: Span { start, end }, message, code, cause }
     }
 }
 
@@ -296,11 +301,18 @@ fn style_of(style: ScalarStyle) -> Style {
 }
 
 fn broken(node: &Node, message: &str) -> Broken {
-    Broken { line: node.line, column: node.column, span: node.span, message: message.into(), cause: Cause::Config }
+    Broken {
+        line: node.line,
+        column: node.column,
+        span: node.span,
+        message: message.into(),
+        code: codes::YAML_SYNTAX,
+        cause: Cause::Config,
+    }
 }
 
 fn too_large(node: &Node, message: &str) -> Broken {
-    Broken { cause: Cause::Environment, ..broken(node, message) }
+    Broken { code: codes::TOO_LARGE, cause: Cause::Environment, ..broken(node, message) }
 }
 
 fn bytes(span: granit_parser::Span) -> Span {

@@ -1,0 +1,277 @@
+//! What a JSON Schema (<https://json-schema.org>, drafts 4 to 2020-12) says of a file of JSON, YAML or TOML.
+//!
+//! Schemas are whole: what they refer to outside of themselves is not fetched, from nowhere.
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::LocationSegment;
+use jsonschema::{ValidationError, Validator};
+use reload_gate_contract::{Code, Finding, Place};
+use serde_json::{Map, Number, Value as Json};
+
+use crate::yaml::{Node, Style, Value, documents, parse};
+use crate::{codes, json, toml, yaml};
+
+/// Whoever has found so much in one file has found what it is worth.
+const MOST_FINDINGS: usize = 100;
+
+/// A schema, ready to be asked.
+#[derive(Debug)]
+pub struct Schema {
+    validator: Validator,
+}
+
+/// What a file is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// RFC 8259.
+    Json,
+    /// YAML 1.2; each document of a stream is held against the schema.
+    Yaml,
+    /// TOML 1.1; dates and times are strings.
+    Toml,
+}
+
+impl Format {
+    /// What a file of that name is written in, by its extension.
+    #[must_use]
+    pub fn of(path: &str) -> Option<Self> {
+        match path.rsplit_once('.')?.1 {
+            "json" => Some(Self::Json),
+            "yaml" | "yml" => Some(Self::Yaml),
+            "toml" => Some(Self::Toml),
+            _ => None,
+        }
+    }
+}
+
+impl Schema {
+    /// Reads a schema, which is JSON or YAML.
+    ///
+    /// # Errors
+    /// Why it is none: one line, lower case, no full stop.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let root = match parse(text) {
+            Ok(Some(root)) => root,
+            Ok(None) => return Err("the schema is empty".to_owned()),
+            Err(broken) => return Err(format!("{}:{}: {}", broken.line, broken.column, broken.message)),
+        };
+        let schema = meaning(&root);
+        let validator = jsonschema::validator_for(&schema).map_err(|error| {
+            let node = at(&root, &error).0;
+            format!("{}:{}: {}", node.line, node.column, error.masked_with("this"))
+        })?;
+        Ok(Self { validator })
+    }
+
+    /// Holds a file against the schema. What is wrong with its syntax is found first, and alone.
+    #[must_use]
+    pub fn check(&self, path: &str, text: &[u8], format: Format) -> Vec<Finding> {
+        let syntax = match format {
+            Format::Json => json::check(path, text),
+            Format::Yaml => yaml::check(path, text),
+            Format::Toml => toml::check(path, text),
+        };
+        let Ok(text) = std::str::from_utf8(text) else { return syntax };
+        if syntax.iter().any(|finding| finding.severity == reload_gate_contract::Severity::Error) {
+            return syntax;
+        }
+        let roots: Vec<_> = match format {
+            Format::Toml => toml::tree(text).into_iter().collect(),
+            Format::Json | Format::Yaml => {
+                documents(text).filter_map(Result::ok).map(|document| document.root).collect()
+            }
+        };
+        let broken = roots.iter().flat_map(|root| self.check_tree(path, text, root));
+        syntax.into_iter().chain(broken).take(MOST_FINDINGS).collect()
+    }
+
+    /// Holds a tree against the schema, whose places are those in `text`.
+    #[must_use]
+    pub fn check_tree(&self, path: &str, text: &str, root: &Node) -> Vec<Finding> {
+        let instance = meaning(root);
+        let errors = self.validator.iter_errors(&instance).take(MOST_FINDINGS);
+        let mut findings: Vec<_> = errors.flat_map(|error| found(path, text, root, &error)).collect();
+        findings.sort_by_key(|finding| finding.place.as_ref().and_then(|place| place.span));
+        findings
+    }
+}
+
+/// What a tree means: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
+fn meaning(node: &Node) -> Json {
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Scalar(scalar) if scalar.style == Style::Plain => plain(&scalar.text),
+        Value::Scalar(scalar) => Json::String(scalar.text.clone()),
+        Value::List(items) => Json::Array(items.iter().map(meaning).collect()),
+        Value::Map(entries) => {
+            Json::Object(entries.iter().map(|(key, value)| (name(key), meaning(value))).collect::<Map<_, _>>())
+        }
+    }
+}
+
+/// A key, as JSON has it.
+fn name(key: &Node) -> String {
+    key.as_str().unwrap_or("null").to_owned()
+}
+
+fn plain(text: &str) -> Json {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let radix = |prefix, radix| text.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(digits, radix).ok());
+    let decimal = unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    match text {
+        "true" | "True" | "TRUE" => Json::Bool(true),
+        "false" | "False" | "FALSE" => Json::Bool(false),
+        _ if let Some(number) = radix("0o", 8).or_else(|| radix("0x", 16)) => Json::from(number),
+        _ if !decimal => Json::from(text),
+        _ if let Ok(number) = text.parse::<i64>() => Json::from(number),
+        _ if let Ok(number) = text.parse::<u64>() => Json::from(number),
+        _ => text.parse().ok().and_then(Number::from_f64).map_or_else(|| Json::from(text), Json::Number),
+    }
+}
+
+/// The value that an error is about and its key, the last of equal ones, if it has one.
+fn at<'n>(root: &'n Node, error: &ValidationError<'_>) -> (&'n Node, Option<&'n Node>) {
+    error.instance_path().iter().fold((root, None), |(node, key), segment| match segment {
+        LocationSegment::Property(property) => {
+            entry(node, &property).map_or((node, key), |(key, value)| (value, Some(key)))
+        }
+        LocationSegment::Index(index) => node.items().get(index).map_or((node, key), |item| (item, None)),
+    })
+}
+
+fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n (Node, Node)> {
+    node.entries().iter().rev().find(|(candidate, _)| name(candidate) == key)
+}
+
+fn found(path: &str, text: &str, root: &Node, error: &ValidationError<'_>) -> Vec<Finding> {
+    let (value, key) = at(root, error);
+    let place = |node: &Node| Place::span(path, text.as_bytes(), node.span);
+    let location = error.instance_path().as_str();
+    let location = if location.is_empty() { "the whole".to_owned() } else { format!("`{location}`") };
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let finding = |key: &String| {
+                let node = entry(value, key).map_or(value, |(key, _)| key);
+                Finding::error(codes::SCHEMA_UNKNOWN, format!("{location} may not have the key `{key}`"))
+                    .at(place(node))
+            };
+            unexpected.iter().map(finding).collect()
+        }
+        ValidationErrorKind::Required { property } => {
+            let key = property.as_str().unwrap_or_default();
+            vec![Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`")).at(place(value))]
+        }
+        kind => {
+            let node = if matches!(kind, ValidationErrorKind::FalseSchema) { key.unwrap_or(value) } else { value };
+            vec![Finding::error(code(kind), format!("{location}: {}", words(error))).at(place(node))]
+        }
+    }
+}
+
+fn code(kind: &ValidationErrorKind) -> Code {
+    match kind {
+        ValidationErrorKind::Type { .. } => codes::SCHEMA_TYPE,
+        ValidationErrorKind::FalseSchema => codes::SCHEMA_UNKNOWN,
+        _ => codes::SCHEMA_VALUE,
+    }
+}
+
+/// What is wrong with a value, without the value itself, which may be long, or secret.
+fn words(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
+            "it is nothing of what the schema allows here".to_owned()
+        }
+        ValidationErrorKind::OneOfMultipleValid { .. } => {
+            "it is more than one of what the schema allows here, and only one may be meant".to_owned()
+        }
+        ValidationErrorKind::FalseSchema => "nothing may stand here".to_owned(),
+        _ => error.masked_with("it").to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &str = r#"{
+        "type": "object",
+        "required": ["listen"],
+        "additionalProperties": false,
+        "properties": {
+            "listen": {"type": "integer", "minimum": 1, "maximum": 65535},
+            "level": {"enum": ["info", "debug"]},
+            "a/b~c": {"type": "array", "items": {"type": "string", "pattern": "^x"}},
+            "either": {"anyOf": [{"type": "null"}, {"type": "boolean"}]},
+            "version": {"type": "string"}
+        }
+    }"#;
+
+    fn found(text: &str, format: Format) -> Vec<String> {
+        let shown = |finding: &Finding| {
+            let place = finding.place.as_ref().expect("it has a place");
+            format!("{place}: {}: {}", finding.code, finding.message)
+        };
+        let schema = Schema::parse(SCHEMA).expect("it is a schema");
+        schema.check("f", text.as_bytes(), format).iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_fits_is_accepted() {
+        assert_eq!(found("{\"listen\": 80, \"a/b~c\": [\"x\"], \"either\": null}", Format::Json), [""; 0]);
+        assert_eq!(
+            found("listen: 0x50\nlevel: info\neither: True\nversion: '1.0'\n---\nlisten: 1\n", Format::Yaml),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn each_mistake_is_at_its_value_or_key() {
+        let text =
+            "listen: 'no'\nlevel: warn\nlisen: 80\n\"a/b~c\":\n  - x\n  - |\n    y\neither: maybe\nversion: 1.0\n";
+        assert_eq!(
+            found(text, Format::Yaml),
+            [
+                "f:1:9: schema-type: `/listen`: it is not of type \"integer\"",
+                "f:2:8: schema-value: `/level`: it is not one of \"info\" or \"debug\"",
+                "f:3:1: schema-unknown: the whole may not have the key `lisen`",
+                "f:6:5: schema-value: `/a~1b~0c/1`: it does not match \"^x\"",
+                "f:8:9: schema-value: `/either`: it is nothing of what the schema allows here",
+                "f:9:10: schema-type: `/version`: it is not of type \"string\"",
+            ]
+        );
+        let json = "{\n\t\"level\": \"debug\",\n\t\"x\": 1\n}\n";
+        assert_eq!(
+            found(json, Format::Json),
+            [
+                "f:1:1: schema-missing: the whole lacks the key `listen`",
+                "f:3:2: schema-unknown: the whole may not have the key `x`",
+            ]
+        );
+        let toml = "listen = 0x1_0000\nlevel = 'é'\n\"a/b~c\" = [\n  'x',\n  'y',\n]\n[extra]\nday = 2020-01-01\n";
+        assert_eq!(
+            found(toml, Format::Toml),
+            [
+                "f:1:10: schema-value: `/listen`: it is greater than the maximum of 65535",
+                "f:2:9: schema-value: `/level`: it is not one of \"info\" or \"debug\"",
+                "f:5:3: schema-value: `/a~1b~0c/1`: it does not match \"^x\"",
+                "f:7:2: schema-unknown: the whole may not have the key `extra`",
+            ]
+        );
+        assert_eq!(found("a: [\n", Format::Yaml), ["f:1:4: yaml-syntax: unclosed bracket '['"]);
+    }
+
+    #[test]
+    fn what_is_no_schema_says_why() {
+        let why = |text: &str| Schema::parse(text).expect_err("it is none");
+        assert_eq!(
+            why("{\"type\": \"strin\"}"),
+            "1:10: this is not valid under any of the schemas listed in the 'anyOf' keyword"
+        );
+        assert_eq!(why("{"), "1:1: unclosed bracket '{'");
+        assert_eq!(why(""), "the schema is empty");
+        assert!(why("{\"$ref\": \"https://example.com/x.json\"}").contains("https://example.com/x.json"));
+        assert!(why("{\"$ref\": \"file:///etc/passwd\"}").contains("file:///etc/passwd"));
+    }
+}
