@@ -157,7 +157,9 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     let mut warnings = Vec::new();
     let flags = layer::of_flags(&outside.flags);
     let variables = layer::of_variables(&outside.variables, flags.says("config"), &mut warnings, &mut mistakes);
-    let command = layer::Layers(vec![flags, variables]);
+    let schema = builtin::with_schema;
+    let command = [flags, variables].map(|layer| schema(layer, outside, &mut mistakes));
+    let command = layer::Layers(command.into());
     let gates = match command.text("config") {
         Some(path) => match file(Path::new(&path.value), &path.origin, outside, &mut mistakes).gates {
             gates if gates.is_empty() && mistakes.is_empty() => {
@@ -179,9 +181,12 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     }
     let empty: Vec<_> = command.0.iter().chain(&gates).flat_map(layer::Layer::empty).cloned().collect();
     let resolved = gates.into_iter().filter_map(|gate| {
+        let gate = schema(gate, outside, &mut mistakes);
         let layers = layer::Layers(command.0.iter().cloned().chain([gate]).collect());
         let named = layers.text("name").map_or_else(|| layers.place(), |said| said.origin.clone());
-        Some((named, resolve::gate(&layers, &outside.directory, &mut mistakes)?))
+        let gate = resolve::gate(&layers, &outside.directory, &mut mistakes)?;
+        mistakes.extend(builtin::unused_schema(&layers, &gate));
+        Some((named, gate))
     });
     let gates: Vec<_> = resolved.collect();
     resolve::distinct_names(&gates, &mut mistakes);

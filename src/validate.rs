@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
-pub use builtin::{BUNDLED, Builtin, Bundled, Format, Tls};
+pub use builtin::{BUNDLED, Builtin, Bundled, Format, JsonSchema, Tls};
 pub use command::{Check, Patterns, VIEW_NOT_POSSIBLE};
 pub use layout::{Layout, Part};
 pub use place::RootChoice;

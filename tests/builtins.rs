@@ -75,6 +75,46 @@ fn ini_is_judged_and_warned_of() {
     );
 }
 
+#[test]
+fn json_and_yaml_are_judged_by_the_ends_of_names() {
+    let json = ["--builtin", "json"];
+    check(&[("a.json", "{\"a\": 1}\n"), ("b.txt", "{")], &json, 0, &[]);
+    check(&[("a.json", "{\n  \"a\": 1,\n}\n")], &json, 1, &["error json-trailing-comma a.json:2:9"]);
+    check(&[("only", "{\"a\": nil}\n")], &json, 1, &["error json-word only:1:7"]);
+    let yaml = ["--builtin", "yaml"];
+    check(&[("a.yaml", "a: 1\n"), ("b.yml", "- x\n")], &yaml, 0, &[]);
+    check(&[("a.yaml", "a: 1\n"), ("b.yml", "a: [\n")], &yaml, 1, &["error yaml-syntax b.yml:1:4"]);
+    check(&[("a.txt", "a: 1\n"), ("b.txt", "b: 1\n")], &yaml, 3, &["error no-main-file "]);
+}
+
+#[test]
+fn files_are_held_against_a_schema() {
+    let schema = directory(&[("s.json", r#"{"properties": {"port": {"type": "integer"}}, "required": ["port"]}"#)]);
+    let path = schema.path().join("s.json").to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--builtin", "json-schema", "--schema", &path];
+    let good = [("a.json", "{\"port\": 80}"), ("b.yaml", "port: 80\n"), ("c.toml", "port = 8_0\n"), ("d.txt", "[")];
+    check(&good, &arguments, 0, &[]);
+    check(&[("b.yaml", "port: http\n")], &arguments, 1, &["error schema-type b.yaml:1:7"]);
+    check(&[("c.toml", "a = 1\n[t]\nport = 1\n")], &arguments, 1, &["error schema-missing c.toml:1:1"]);
+    check(&[("c.toml", "a = 1\nport = \"x\"\n")], &arguments, 1, &["error schema-type c.toml:2:8"]);
+}
+
+#[test]
+fn a_file_of_json_is_rejected_and_recovers() {
+    let directory = directory(&[]);
+    let mut volume = Volume::new(directory.path().join("json"), Kubelet::New, &[("app.json", "{\"a\": 1}")]);
+    let path = volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--builtin", "json", "--signal", "none", "--watch", &path]);
+    gate.wait_for("accepted");
+    volume.write(&[("app.json", "{\n  \"a\": 1,\n}")]);
+    let rejected = gate.wait_for("rejected");
+    assert_eq!(found(&rejected), ["error json-trailing-comma app.json:2:9"], "{rejected}");
+    // As it was before: nothing is to be done, and what was reported is over.
+    volume.write(&[("app.json", "{\"a\": 1}")]);
+    gate.wait_for("recovered");
+    assert_eq!(gate.stop(), 0);
+}
+
 fn openssl(directory: &Path, line: &str) {
     let output = command("openssl").args(line.split(' ')).current_dir(directory).output().expect("it is installed");
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));

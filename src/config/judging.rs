@@ -2,6 +2,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::builtin::with_schema;
 use super::layer::{self, Layer, Layers, Said};
 use super::{GateConfig, Mistake, Origin, Outside, Preset, file, in_order, presets, resolve, suggestion};
 use crate::validate::{Builtin, Plan};
@@ -49,7 +50,7 @@ const WHO: [&str; 3] = ["app", "builtin", "validate"];
 /// Everything that is wrong with it, at once.
 pub fn judging(outside: &Outside<'_>) -> Result<Judging, Vec<Mistake>> {
     let mut mistakes = Vec::new();
-    let flags = layer::of_flags(&outside.flags);
+    let flags = with_schema(layer::of_flags(&outside.flags), outside, &mut mistakes);
     let named: Vec<_> =
         outside.variables.iter().filter(|(name, _)| *name == *super::settings::variable("config")).cloned().collect();
     let variables = layer::of_variables(&named, true, &mut Vec::new(), &mut mistakes);
@@ -60,14 +61,19 @@ pub fn judging(outside: &Outside<'_>) -> Result<Judging, Vec<Mistake>> {
     // Flags such as `--timeout` hold for all of them.
     let under = |layer: Layer| Layers(vec![flags.clone(), layer]);
     let gates = said.gates.into_iter();
-    let gates = gates.filter_map(|gate| resolve::gate(&under(gate), &outside.directory, &mut mistakes)).collect();
+    let gates = gates.filter_map(|gate| {
+        let gate = with_schema(gate, outside, &mut mistakes);
+        resolve::gate(&under(gate), &outside.directory, &mut mistakes)
+    });
+    let gates = gates.collect();
     let rules = said.rules.into_iter().filter_map(|(files, layer)| {
         let files = files.iter().filter_map(|said| glob(said, &mut mistakes)).collect();
+        let layer = with_schema(layer, outside, &mut mistakes);
         Some(Rule { files, judge: rule(&under(layer), &mut mistakes)? })
     });
     let rules = rules.collect();
     let others = outside.flags.iter().filter(|(name, _)| !ALL.contains(name)).cloned().collect::<Vec<_>>();
-    let flags = layer::of_flags(&others);
+    let flags = with_schema(layer::of_flags(&others), outside, &mut mistakes);
     if mistakes.is_empty() { Ok(Judging { given, gates, rules, flags }) } else { Err(in_order(mistakes)) }
 }
 

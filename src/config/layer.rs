@@ -8,6 +8,7 @@ use reload_gate_structured::yaml::{self, Document, Node, Scalar, Value};
 
 use super::settings::{self, PREFIX, SETTINGS, Setting, Takes};
 use super::{Mistake, Origin, nearest, suggestion};
+use crate::validate::JsonSchema;
 
 /// A value, and where it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(super) struct Layer {
     pub(super) checks: Option<Vec<RawCheck>>,
     /// Whether `watch` was said by a variable that means the volume around a file as well.
     pub(super) whole_volume: bool,
+    /// The schema that is named here.
+    pub(super) schema: Option<JsonSchema>,
 }
 
 /// Layers on top of each other, the highest first.

@@ -89,13 +89,19 @@ pub const SETTINGS: &[Setting] = &[
         JUDGE,
         "A command that judges, run without a shell; `{config}` and `{dir}` are replaced",
     ),
-    setting("builtin", Many("NAME"), JUDGE, "A validator that is built in: nginx, toml, ini or tls"),
+    setting(
+        "builtin",
+        Many("NAME"),
+        JUDGE,
+        "A validator that is built in: nginx, json, yaml, toml, ini, json-schema or tls",
+    ),
     setting(
         "nginx-version",
         One("VERSION"),
         JUDGE,
         "Whose rules the bundled nginx checker goes by [default: the running one's, or the newest stable]",
     ),
+    setting("schema", One("FILE"), JUDGE, "The JSON Schema that files are held against (builtin json-schema)"),
     setting(
         "tls-name",
         Many("NAME"),

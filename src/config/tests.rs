@@ -23,6 +23,8 @@ impl Said<'_> {
         let file = self.file.map(|_| ("config", "gates.yaml".to_owned()));
         let flags = self.flags.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let read = |path: &Path| match self.file {
+            _ if path == Path::new("/here/schema.json") => Ok("{\"type\": \"object\"}".to_owned()),
+            _ if path == Path::new("/here/wrong.json") => Ok("{\n  \"type\": \"objcet\"\n}".to_owned()),
             Some(text) if path == Path::new("/here/gates.yaml") => Ok(text.to_owned()),
             _ => Err(std::io::ErrorKind::NotFound.into()),
         };
@@ -363,6 +365,22 @@ fn bundled_validators_are_asked_as_the_settings_say() {
 }
 
 #[test]
+fn a_schema_is_read_at_the_start() {
+    let flags =
+        |schema: &'static str| [("watch", "/a"), ("observe", "true"), ("builtin", "json-schema"), ("schema", schema)];
+    let gate = of_flags(&flags("schema.json"));
+    assert!(matches!(gate.plan.validators[..], [Validator::Builtin(Builtin::JsonSchema(_))]), "{gate:?}");
+    let wrong = wrong_flags(&flags("gone.json"));
+    assert!(wrong.contains("`--schema`: cannot read `gone.json`"), "{wrong}");
+    let wrong = wrong_flags(&flags("wrong.json"));
+    assert!(wrong.contains("`--schema`: it is no JSON Schema: wrong.json:2:11: "), "{wrong}");
+    let wrong = wrong_flags(&flags("schema.json")[..3]);
+    assert!(wrong.contains("`--builtin`: `json-schema` needs a schema"), "{wrong}");
+    let wrong = wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "json"), ("schema", "schema.json")]);
+    assert!(wrong.contains("`--schema`: nothing is held against the schema"), "{wrong}");
+}
+
+#[test]
 fn every_setting_is_said_by_flag_by_variable_and_by_key() {
     // A value for each that is not the default.
     let values: BTreeMap<&str, &str> = [
@@ -402,7 +420,7 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
         ("grace", "14s"),
     ]
     .into();
-    let others = ["reload-url", "reload-command", "verify-url", "verify-command"];
+    let others = ["schema", "reload-url", "reload-command", "verify-url", "verify-command"];
     let of_gate = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
     let missing: Vec<_> = of_gate.filter(|name| !values.contains_key(name) && !others.contains(name)).collect();
     assert!(missing.is_empty(), "a new setting wants a line here: {missing:?}");

@@ -2,6 +2,7 @@
 
 mod about;
 mod nginx;
+mod schema;
 mod structured;
 mod tls;
 mod view;
@@ -10,6 +11,7 @@ use reload_gate_contract::Finding;
 use reload_gate_nginx::Version;
 
 pub use about::{BUNDLED, Bundled};
+pub use schema::JsonSchema;
 pub use structured::Format;
 pub use tls::Tls;
 
@@ -22,6 +24,8 @@ pub enum Builtin {
     Nginx(Option<Version>),
     /// Judges files of a format, each by itself.
     Structured(Format),
+    /// Holds such files against a schema, each by itself.
+    JsonSchema(JsonSchema),
     /// Judges certificates and their keys.
     Tls(Tls),
 }
@@ -36,6 +40,7 @@ impl Builtin {
         match self {
             Self::Nginx(_) => "nginx",
             Self::Structured(format) => format.word(),
+            Self::JsonSchema(_) => "json-schema",
             Self::Tls(_) => "tls",
         }
     }
@@ -45,6 +50,9 @@ impl Builtin {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Nginx(_) => "the bundled nginx checker",
+            Self::Structured(Format::Json) => "the bundled JSON checker",
+            Self::Structured(Format::Yaml) => "the bundled YAML checker",
+            Self::JsonSchema(_) => "the bundled JSON Schema checker",
             Self::Structured(Format::Toml) => "the bundled TOML checker",
             Self::Structured(Format::Ini) => "the bundled INI checker",
             Self::Tls(_) => "the bundled TLS checker",
@@ -55,7 +63,7 @@ impl Builtin {
     pub(super) fn scope(&self) -> Scope {
         match self {
             Self::Nginx(_) => Scope::Program("nginx"),
-            Self::Structured(_) => Scope::Each,
+            Self::Structured(_) | Self::JsonSchema(_) => Scope::Each,
             Self::Tls(_) => Scope::These,
         }
     }
@@ -64,6 +72,7 @@ impl Builtin {
         match self {
             Self::Nginx(version) => nginx::run(*version, case),
             Self::Structured(format) => structured::run(*format, case),
+            Self::JsonSchema(schema) => schema.run(case),
             Self::Tls(tls) => tls.run(case),
         }
     }

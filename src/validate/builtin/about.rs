@@ -12,13 +12,30 @@ pub struct Bundled {
 }
 
 /// All bundled validators, sorted by name.
-pub const BUNDLED: [Bundled; 4] = [
+pub const BUNDLED: [Bundled; 7] = [
     Bundled {
         name: "ini",
         about: "INI as most programs read it: sections, settings, comments, what is there twice",
         text: "\
 Judges each file whose name ends in `.ini`; or the only file there is, or that of `--main`, whatever its name.
 The rules are those of Python's configparser. What other programs read in another way is a warning.
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "json",
+        about: "JSON, strictly as RFC 8259 has it",
+        text: "\
+Judges each file whose name ends in `.json`; or the only file there is, or that of `--main`, whatever its name.
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "json-schema",
+        about: "JSON, YAML or TOML against a JSON Schema, drafts 4 to 2020-12",
+        text: "\
+Judges each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; or the only file there is, or that of `--main`, whatever its name.
+Settings: `--schema` is the file of the schema, JSON or YAML, which is read at the start; what it refers to outside of itself is not fetched
 Findings: docs/findings-structured.md
 ",
     },
@@ -47,6 +64,14 @@ Findings: docs/findings-tls.md
         about: "TOML 1.1",
         text: "\
 Judges each file whose name ends in `.toml`; or the only file there is, or that of `--main`, whatever its name.
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "yaml",
+        about: "YAML 1.2, each document of a stream",
+        text: "\
+Judges each file whose name ends in `.yaml` or `.yml`; or the only file there is, or that of `--main`, whatever its name.
 Findings: docs/findings-structured.md
 ",
     },

@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use reload_gate_contract::Finding;
-use reload_gate_structured::{ini, toml};
+use reload_gate_structured::{ini, json, toml, yaml};
 
 use super::super::{Case, NO_MAIN_FILE};
 
 /// A format of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// JSON, strictly as RFC 8259 has it.
+    Json,
+    /// YAML 1.2.
+    Yaml,
     /// TOML 1.1.
     Toml,
     /// What most readers of INI agree on.
@@ -18,12 +22,14 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 2] = [Self::Toml, Self::Ini];
+    pub const ALL: [Self; 4] = [Self::Json, Self::Yaml, Self::Toml, Self::Ini];
 
     /// What `--builtin` calls it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Json => "json",
+            Self::Yaml => "yaml",
             Self::Toml => "toml",
             Self::Ini => "ini",
         }
@@ -33,6 +39,8 @@ impl Format {
     #[must_use]
     pub const fn ends(self) -> &'static [&'static str] {
         match self {
+            Self::Json => &[".json"],
+            Self::Yaml => &[".yaml", ".yml"],
             Self::Toml => &[".toml"],
             Self::Ini => &[".ini"],
         }
@@ -42,6 +50,8 @@ impl Format {
     #[must_use]
     pub fn check(self, path: &str, text: &[u8]) -> Vec<Finding> {
         match self {
+            Self::Json => json::check(path, text),
+            Self::Yaml => yaml::check(path, text),
             Self::Toml => toml::check(path, text),
             Self::Ini => ini::check(path, text),
         }
@@ -49,7 +59,7 @@ impl Format {
 }
 
 /// A file of a tree: what the application calls it, and its content.
-type Named<'a> = (String, &'a [u8]);
+pub(super) type Named<'a> = (String, &'a [u8]);
 
 pub(super) fn run(format: Format, case: &Case<'_>) -> Vec<Finding> {
     match files(case, format.ends()) {
@@ -62,7 +72,7 @@ pub(super) fn run(format: Format, case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// The files that a validator judges: the one of `--main`; or all whose names end so; or the only one there is.
-fn files<'a>(case: &Case<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
+pub(super) fn files<'a>(case: &Case<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
     let main = case.main.as_ref().ok();
     let fits = |name: &&PathBuf| ends.iter().any(|end| name.to_string_lossy().ends_with(end));
     let fit: Vec<_> = case.tree.keys().filter(fits).collect();

@@ -28,6 +28,10 @@ fn finding(path: &str, text: &str, error: &Error) -> Finding {
     let finding = match message.as_str() {
         "duplicate key" => Finding::error(TOML_DUPLICATE_KEY, "the key is there twice")
             .help("a key is said once, and a table is opened once; leave out one of the two"),
+        // A bare word is taken for the beginning of one of these (`info` for `inf`).
+        word if ["string values", "invalid float", "invalid boolean"].iter().any(|kind| word.starts_with(kind)) => {
+            Finding::error(TOML_SYNTAX, word).help("a string stands in quotes, and truth values are `true` and `false`")
+        }
         _ => Finding::error(TOML_SYNTAX, message),
     };
     let span = error.span().unwrap_or(0..0);
