@@ -15,10 +15,10 @@ fn base(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
 }
 
-/// Every base there is.
+/// Every base there is; what else lies there is no part of a pod.
 fn bases() -> Vec<String> {
     let entries = std::fs::read_dir(base("")).expect("it is there").flatten();
-    let directories = entries.filter(|entry| entry.path().is_dir());
+    let directories = entries.filter(|entry| entry.path().join("kustomization.yaml").is_file());
     directories.map(|entry| entry.file_name().into_string().expect("it is UTF-8")).collect()
 }
 
@@ -29,8 +29,9 @@ fn words(list: &Value) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_manifest_is_valid_by_the_published_schemas() {
-    let mut wrong = Vec::new();
-    for name in bases() {
+    let (mut wrong, bases) = (Vec::new(), bases());
+    assert!(bases.len() >= 5, "{bases:?}");
+    for name in bases {
         for entry in std::fs::read_dir(base(&name)).expect("it is there").flatten() {
             let path = entry.path();
             let is_manifest = path.extension().is_some_and(|extension| extension == "yaml");
