@@ -35,6 +35,8 @@ pub mod redact;
 
 pub mod report;
 
+pub mod alert;
+
 // The same judgement where nothing runs.
 pub mod check;
 pub mod manifest;

@@ -25,6 +25,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("verify", &["exec", "http", "proc", "target"]),
     ("publish", &["tree"]),
     ("redact", &[]),
+    ("alert", &["report"]),
     ("report", &["tree", "watch"]),
     ("render", &["report"]),
     // The same judgement where nothing runs: it never knows `watch`, `publish`, `reload` and `verify`.
@@ -69,7 +70,7 @@ const KNOWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules which do no IO and read no clock.
-const PURE: [&str; 8] = ["gate", "settle", "tree", "config", "manifest", "manual", "redact", "render"];
+const PURE: [&str; 9] = ["gate", "settle", "tree", "config", "manifest", "manual", "redact", "render", "alert"];
 
 /// What no pure module says.
 const IMPURE: [&str; 8] =
