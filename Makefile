@@ -7,7 +7,7 @@ SHELL := /bin/sh
 TEST_PACKAGES := nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
 	util-linux mount libc-bin coreutils openssl bash groff-base
 # What the tests of the metrics use besides; `make test` skips them without it.
-MONITORING_PACKAGES := prometheus
+MONITORING_PACKAGES := prometheus prometheus-alertmanager
 # The programs of the presets, for their tests alone: none of their services is started. Envoy comes from PyPI.
 PRESET_PACKAGES := nginx-light haproxy gunicorn apache2 prometheus prometheus-alertmanager prometheus-blackbox-exporter \
 	bind9-utils unbound dnsmasq-base openssh-server squid php-fpm rsyslog varnish lighttpd keepalived postfix caddy nsd \
@@ -48,9 +48,9 @@ test-programs: ## Install what the tests use, where that is possible
 	@demo/install $(TEST_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
 
 .PHONY: test-monitoring
-test-monitoring: ## Install Prometheus (100 MB), where that is possible, and let it read the metrics
+test-monitoring: ## Install Prometheus and Alertmanager (150 MB), where that is possible, and let them read and hear
 	@demo/install $(MONITORING_PACKAGES) || echo 'not everything could be installed: tests will say what they skip' >&2
-	cargo test --test end-to-end -- prometheus alerting
+	cargo test --test end-to-end -- prometheus alerting alertmanager
 
 .PHONY: test-presets
 test-presets: ## Install the programs of all presets (400 MB), and let each judge (UPDATE_DOCS=1: write docs/presets.md)

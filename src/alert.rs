@@ -8,10 +8,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::report::{Event, Kind, Level};
 
+pub mod alertmanager;
+pub mod slack;
+pub mod webhook;
+mod wording;
+
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod renderings;
+#[cfg(test)]
 mod tests;
+
+pub use wording::Subject;
 
 /// How soon a sink that failed is tried again, at first and at last; each time between half of it and all of it.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];

@@ -20,6 +20,7 @@ pub use judging::{Judge, Judging, Rule, judging};
 pub use preset::{Preset, presets};
 pub use settings::{SETTINGS, Setting, Takes};
 
+use crate::deliver;
 use crate::gate;
 use crate::publish::Publication;
 use crate::redact;
@@ -72,6 +73,8 @@ pub struct Config {
     pub log_format: log::Format,
     /// Where to serve metrics, health and status, if anywhere.
     pub listen: Option<SocketAddr>,
+    /// Who is told of trouble.
+    pub alerts: deliver::Settings,
     /// What is probably not meant, but no error.
     pub warnings: Vec<String>,
 }
@@ -194,13 +197,15 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     let once = resolve::switch(&command, "once", &mut mistakes);
     let log_format = resolve::log_format(&command, outside.terminal, &mut mistakes);
     let listen = resolve::listen(&command, &mut mistakes);
+    let alerts = resolve::alerts(&command, &outside.variables, &outside.directory, &mut mistakes);
     // Whatever else is wrong there comes of it.
     mistakes.retain(|mistake| !empty.contains(&mistake.origin));
     mistakes.extend(empty.into_iter().map(|origin| {
         let help = "a variable that is not set stands there, perhaps; leave it out where nothing is meant";
         Mistake::new(origin, "the value is empty").help(help)
     }));
-    if mistakes.is_empty() { Ok(Config { gates, once, log_format, listen, warnings }) } else { Err(in_order(mistakes)) }
+    let config = Config { gates, once, log_format, listen, alerts, warnings };
+    if mistakes.is_empty() { Ok(config) } else { Err(in_order(mistakes)) }
 }
 
 /// Where a gate listens that is told so by the same flags and variables.

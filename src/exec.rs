@@ -10,12 +10,14 @@ pub mod view;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::SignalKind;
@@ -133,6 +135,16 @@ pub fn close_inherited() {
 /// # Errors
 /// When it could not be started.
 pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
+    feed(command, &[]).await
+}
+
+/// Runs a command to its end, with `input` to read on its standard input.
+///
+/// Dropping the future kills it with its process group.
+///
+/// # Errors
+/// When it could not be started.
+pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarted> {
     let started = Instant::now();
     let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
     let failed = |error: io::Error| {
@@ -145,7 +157,7 @@ pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
     };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let mut output = Output::new(reader.into()).map_err(failed)?;
-    let child = start(command, writer).map_err(failed)?;
+    let child = readable(input).and_then(|input| start(command, input, writer)).map_err(failed)?;
     let mut group = Group::of(child).map_err(failed)?;
 
     let timed_out = {
@@ -185,7 +197,18 @@ fn outcome(command: &Command, finished: Finished) -> Result<Finished, NotStarted
     }
 }
 
-fn start(command: &Command, output: io::PipeWriter) -> io::Result<duct::Handle> {
+/// A file in memory that holds `input`. A pipe would have to be written to for as long as the command takes to read, or does not.
+fn readable(input: &[u8]) -> io::Result<File> {
+    if input.is_empty() {
+        return File::open("/dev/null");
+    }
+    let mut file = File::from(rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<duct::Handle> {
     let words = match (command.like, &command.view) {
         (Some(like), _) => enter::words(like, command)?,
         (None, Some(view)) => view::words(view, command)?,
@@ -198,7 +221,7 @@ fn start(command: &Command, output: io::PipeWriter) -> io::Result<duct::Handle> 
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
     };
     duct::cmd(program, arguments)
-        .stdin_null()
+        .stdin_file(input)
         .stderr_to_stdout()
         .stdout_file(output)
         .full_env(environment())

@@ -3,15 +3,52 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use ureq::tls::{PemItem, RootCerts, TlsConfig};
+use ureq::tls::{self, Certificate, PemItem, RootCerts, TlsConfig};
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// RFC 9110, section 9.3.1.
     Get,
-    /// RFC 9110, section 9.3.3, with no content.
+    /// RFC 9110, section 9.3.3.
     Post,
+    /// RFC 5789.
+    Patch,
+}
+
+impl Method {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
+/// What to send.
+#[derive(Clone)]
+pub struct Request {
+    /// What to ask for.
+    pub method: Method,
+    /// Of whom.
+    pub url: String,
+    /// Names and values of headers.
+    pub headers: Vec<(String, String)>,
+    /// The content; may be empty.
+    pub content: Vec<u8>,
+    /// The certificates (PEM) of the authorities that may vouch for a server, in place of the usual ones.
+    pub authorities: Option<Vec<u8>>,
+    /// How long all of it may take.
+    pub timeout: Duration,
+}
+
+impl Request {
+    /// A request without headers and content.
+    #[must_use]
+    pub fn new(method: Method, url: impl Into<String>, timeout: Duration) -> Self {
+        Self { method, url: url.into(), headers: Vec::new(), content: Vec::new(), authorities: None, timeout }
+    }
 }
 
 /// What came back.
@@ -36,35 +73,63 @@ pub async fn request(method: Method, url: &str, timeout: Duration) -> Result<u16
     send(method, url, timeout).await.map(|answer| answer.status)
 }
 
-/// Sends a request and gives the answer. A POST is not redirected: it would become a GET (RFC 9110, section 15.4.3), and of a login
-/// page at that.
+/// Sends a request and gives the answer.
 ///
 /// # Errors
 /// As [`request`].
 pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
-    let mut config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false);
-    if url.starts_with("https:") {
-        config = config.tls_config(TlsConfig::builder().root_certs(trusted()).build());
-    }
-    if method == Method::Post {
-        config = config.max_redirects(0).max_redirects_will_error(false);
-    }
-    let agent = config.build().new_agent();
-    let url = url.to_owned();
-    let call = tokio::task::spawn_blocking(move || {
-        let answer = match method {
-            Method::Get => agent.get(&url).call(),
-            Method::Post => agent.post(&url).send_empty(),
-        };
-        answer.map(|answer| {
-            let status = answer.status();
-            Answer { status: status.as_u16(), remark: if status.is_success() { None } else { remark(answer) } }
-        })
-    });
-    match call.await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
+    exchange(Request::new(method, url, timeout)).await
+}
+
+/// Sends a request and gives the answer. What is not a GET is not redirected: it would become one (RFC 9110, section 15.4.3), and of a
+/// login page at that.
+///
+/// # Errors
+/// As [`self::request`]; also when the authorities are no certificates.
+pub async fn exchange(request: Request) -> Result<Answer, String> {
+    match tokio::task::spawn_blocking(move || call(request)).await {
+        Ok(answer) => answer,
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn call(request: Request) -> Result<Answer, String> {
+    let mut config = ureq::Agent::config_builder().timeout_global(Some(request.timeout)).http_status_as_error(false);
+    if request.method != Method::Get {
+        config = config.max_redirects(0).max_redirects_will_error(false);
+    }
+    if request.url.starts_with("https:") {
+        let roots = request.authorities.as_deref().map_or_else(|| Ok(trusted()), vouching)?;
+        config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+    }
+    let mut call = ureq::http::Request::builder().method(request.method.as_str()).uri(&request.url);
+    for (name, value) in &request.headers {
+        call = call.header(name, value);
+    }
+    let agent = config.build().new_agent();
+    let answer = if request.method == Method::Get {
+        agent.run(call.body(()).map_err(|error| error.to_string())?)
+    } else {
+        agent.run(call.body(request.content).map_err(|error| error.to_string())?)
+    };
+    let answer = answer.map_err(|error| error.to_string())?;
+    let status = answer.status();
+    Ok(Answer { status: status.as_u16(), remark: if status.is_success() { None } else { remark(answer) } })
+}
+
+/// These authorities, and no others.
+fn vouching(authorities: &[u8]) -> Result<RootCerts, String> {
+    let certificates = certificates(authorities);
+    if certificates.is_empty() {
+        return Err("there is no certificate (PEM) of any authority".into());
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+/// The certificates in a text (PEM).
+fn certificates(text: &[u8]) -> Vec<Certificate<'static>> {
+    let certificate = |item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None };
+    tls::parse_pem(text).filter_map(certificate).collect()
 }
 
 /// Connects to the server of `url`, and asks it nothing.
@@ -89,9 +154,7 @@ const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 fn trusted() -> RootCerts {
     let path = std::env::var_os("SSL_CERT_FILE").unwrap_or_else(|| CERTIFICATES.into());
     let Ok(text) = std::fs::read(path) else { return RootCerts::WebPki };
-    let certificates: Vec<_> = ureq::tls::parse_pem(&text)
-        .filter_map(|item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None })
-        .collect();
+    let certificates = certificates(&text);
     if certificates.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&certificates) }
 }
 

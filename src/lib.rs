@@ -36,6 +36,7 @@ pub mod redact;
 pub mod report;
 
 pub mod alert;
+pub mod deliver;
 
 // The same judgement where nothing runs.
 pub mod check;

@@ -2,18 +2,24 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
 use reload_gate_contract::{Code, Finding, Verdict};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, LocalSet};
 
-use crate::config::{Config, GateConfig};
+use crate::config::Config;
+use crate::deliver::{self, Boards, Reported};
 use crate::exit::Exit;
 use crate::report::board::Board;
 use crate::report::metrics::Metrics;
 use crate::report::{Event, log};
 use crate::run::{self, Sink};
 use crate::serve::{self, Served};
+
+/// How long the process goes on, when all gates have ended, to tell who was not told yet.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 
@@ -39,16 +45,17 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut gates = tokio::task::JoinSet::new();
-    let format = config.log_format;
     let mut exit = Exit::Accepted;
-    let metrics = Rc::new(Metrics::new());
-    let boards: Vec<_> = config.gates.iter().map(|gate| Rc::new(Board::new(&gate.name, metrics.clone()))).collect();
-    let sinks: Vec<_> = boards.iter().map(|board| shown(format, board)).collect();
-    for ((gate, board), sink) in config.gates.into_iter().zip(&boards).zip(&sinks) {
-        gates.spawn_local(run::run(Rc::new(gate), sink.clone(), board.clone(), warnings.to_vec(), stopped.clone()));
+    let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
+    let audience = Audience::new(&names, config.log_format, config.alerts);
+    for (index, gate) in config.gates.into_iter().enumerate() {
+        let (sink, board) = (audience.of_gate(index), audience.boards[index].clone());
+        gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), stopped.clone()));
     }
     if let Some(address) = config.listen {
+        let (boards, metrics) = (audience.boards.clone(), audience.metrics.clone());
         // It is the same trouble for all of them.
+        let sinks: Vec<_> = audience.boards.iter().map(|board| shown(audience.format, board)).collect();
         let report = move |event: &Event| sinks.iter().for_each(|sink| sink(event));
         tokio::task::spawn_local(serve::serve(address, Served { metrics, boards }, report));
     }
@@ -63,15 +70,17 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
     }
     stop.send_replace(true);
     while gates.join_next().await.is_some() {}
+    audience.leave().await;
     Ok(exit)
 }
 
 /// The worst of the gates, in the order in which exit codes outweigh each other.
 async fn once(config: Config, warnings: &[Finding]) -> Exit {
     let mut worst = Exit::Accepted;
-    for gate in config.gates {
-        let sink = sink(config.log_format, &gate);
-        let exit = match run::once(&gate, &sink, warnings.to_vec()).await {
+    let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
+    let audience = Audience::new(&names, config.log_format, config.alerts);
+    for (index, gate) in config.gates.into_iter().enumerate() {
+        let exit = match run::once(&gate, &audience.of_gate(index), warnings.to_vec()).await {
             Some(Verdict::Accepted) => Exit::Accepted,
             Some(Verdict::Rejected) => Exit::Rejected,
             Some(Verdict::Inconclusive) => Exit::Inconclusive,
@@ -82,15 +91,56 @@ async fn once(config: Config, warnings: &[Finding]) -> Exit {
             worst = exit;
         }
     }
+    audience.leave().await;
     worst
 }
 
-fn sink(format: log::Format, gate: &GateConfig) -> Sink {
-    let name = gate.name.clone();
-    Rc::new(move |event| log::write(format, &name, event))
+/// Who listens to the gates: the log, the boards, and whoever is alerted.
+struct Audience {
+    format: log::Format,
+    boards: Vec<Rc<Board>>,
+    metrics: Rc<Metrics>,
+    /// Those who are alerted, if there are any.
+    alerted: Option<(mpsc::UnboundedSender<Reported>, JoinHandle<()>)>,
 }
 
-/// A sink that keeps `board` informed besides.
+impl Audience {
+    fn new(names: &[String], format: log::Format, alerts: deliver::Settings) -> Self {
+        let metrics = Rc::new(Metrics::new());
+        let boards: Vec<_> = names.iter().map(|name| Rc::new(Board::new(name, metrics.clone()))).collect();
+        let alerted = (!alerts.sinks.is_empty()).then(|| {
+            let (sender, reports) = mpsc::unbounded_channel();
+            // What is said of the alerts themselves is for the log.
+            let sinks: Vec<_> = boards.iter().map(|board| shown(format, board)).collect();
+            let report = move |gate: usize, event: &Event| sinks[gate](event);
+            let boards = Boards { boards: boards.clone(), metrics: metrics.clone() };
+            (sender, tokio::task::spawn_local(deliver::run(alerts, boards, reports, report)))
+        });
+        Self { format, boards, metrics, alerted }
+    }
+
+    /// Where a gate reports to.
+    fn of_gate(&self, index: usize) -> Sink {
+        let here = shown(self.format, &self.boards[index]);
+        let Some((alerts, _)) = &self.alerted else { return here };
+        let alerts = alerts.clone();
+        Rc::new(move |event| {
+            here(event);
+            // Whoever has nobody left to tell has told all there was.
+            let _ = alerts.send((index, event.clone(), SystemTime::now()));
+        })
+    }
+
+    /// Lets those who are alerted hear the end of it.
+    async fn leave(self) {
+        if let Some((sender, delivered)) = self.alerted {
+            drop(sender);
+            let _ = tokio::time::timeout(LAST_WORDS, delivered).await;
+        }
+    }
+}
+
+/// A sink that writes the log and keeps `board` informed.
 fn shown(format: log::Format, board: &Rc<Board>) -> Sink {
     let board = board.clone();
     Rc::new(move |event| {

@@ -36,10 +36,14 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("proc", &[]),
     ("serve", &["report"]),
+    ("deliver", &["alert", "exec", "http", "redact", "report"]),
     // What the user says.
-    ("config", &["gate", "publish", "redact", "reload", "report", "snapshot", "target", "validate", "verify"]),
+    (
+        "config",
+        &["deliver", "gate", "publish", "redact", "reload", "report", "snapshot", "target", "validate", "verify"],
+    ),
     ("status", &["exit", "http", "report"]),
-    ("supervise", &["exit", "config", "report", "run", "serve"]),
+    ("supervise", &["exit", "config", "deliver", "report", "run", "serve"]),
     (
         "doctor",
         &[
@@ -105,7 +109,7 @@ fn code(text: &str) -> String {
 
 fn is_test(path: &Path) -> bool {
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    matches!(name, "tests" | "properties" | "traces" | "world")
+    matches!(name, "tests" | "properties" | "renderings" | "traces" | "world")
         || path.parent().is_some_and(|dir| dir.ends_with("tests"))
 }
 

@@ -9,6 +9,8 @@ mod support;
 
 /// What is shipped for operations: alert rules, their pages, a dashboard.
 mod alerting;
+/// Who is told of trouble, and what happens where they are in trouble themselves.
+mod alerts;
 /// The walls between the modules, as data.
 mod architecture;
 /// The other bundled validators: which files they judge, and what comes of it.

@@ -110,7 +110,7 @@ fn metrics_count_what_was_done() {
     on("proven");
     let (told, proven) = (test("told"), test("proven"));
     let means = ["--name", "web", "--reload-command", &told, "--verify-command", &proven, "--verify-timeout", "100ms"];
-    let mut listening = Listening::start(None, &means);
+    let mut listening = Listening::start(None, &[&means[..], &["--alert-command", "true"]].concat());
     listening.gate.wait_for("inconclusive");
     let successful = "reload_gate_config_last_reload_successful{gate=\"web\"}";
     let of = |name: &str, label: &str| format!("reload_gate_{name}_total{{gate=\"web\",{label}}}");

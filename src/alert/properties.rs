@@ -103,14 +103,14 @@ impl World {
             let ended = |flight: &mut Option<(Instant, Delivery, Health)>| flight.take_if(|(at, ..)| *at <= self.now);
             let sink = self.in_flight.iter_mut().enumerate().find_map(|(sink, flight)| Some((sink, ended(flight)?)));
             match sink {
-                Some((sink, (_, delivery, health))) => self.arrive(sink, delivery, health),
+                Some((sink, (_, delivery, health))) => self.arrive(sink, &delivery, health),
                 None => self.step(Input::Tick),
             }
         }
         self.now = end;
     }
 
-    fn arrive(&mut self, sink: usize, delivery: Delivery, health: Health) {
+    fn arrive(&mut self, sink: usize, delivery: &Delivery, health: Health) {
         let gate = delivery.gate;
         if !matches!(health, Health::Down(_)) {
             self.has[sink][gate] = Some(delivery.notice.clone());

@@ -1,5 +1,7 @@
 //! Layers of what was said → a valid gate, or everything that is wrong with it. Pure.
 
+mod alerts;
+
 use core::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -20,6 +22,8 @@ use crate::snapshot::{Limits, Source};
 use crate::target::{Selector, Signal};
 use crate::validate::{Check, Confinement, Main, Patterns, Plan, RootChoice, Validator};
 use crate::verify::Demand;
+
+pub(super) use alerts::alerts;
 
 pub(super) type Mistakes<'a> = &'a mut Vec<Mistake>;
 
@@ -441,10 +445,21 @@ fn url(said: &Said, mistakes: Mistakes<'_>) -> String {
     let parsed = said.value.parse::<ureq::http::Uri>();
     let right = parsed.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     if !right {
-        let message = format!("`{}` is no URL that begins with `http://` or `https://`", said.value);
+        let message = format!("`{}` is no URL that begins with `http://` or `https://`", shown(&said.value));
         mistakes.push(Mistake::new(said.origin.clone(), message));
     }
     said.value.clone()
+}
+
+/// A URL without the user and password that may stand in it.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) if scheme.is_empty() => rest[at + 1..].to_owned(),
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
 }
 
 pub(super) fn one_word(said: &Said, known: &[&'static str], mistakes: Mistakes<'_>) -> Option<&'static str> {

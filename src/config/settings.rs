@@ -42,6 +42,7 @@ const JUDGE: &str = "Who judges it";
 const TARGET: &str = "Who reads it";
 const RELOAD: &str = "How that one is told";
 const VERIFY: &str = "What proves it";
+const ALERT: &str = "Who is alerted (no keys of the file)";
 const HOW: &str = "How the gate works";
 
 /// Every setting, in the order in which the help shows them.
@@ -139,6 +140,34 @@ pub const SETTINGS: &[Setting] = &[
     setting("verify-url", One("URL"), VERIFY, "GET of this URL is answered with a status of 200 to 299"),
     setting("verify-command", One("CMD"), VERIFY, "This command, run without a shell, succeeds"),
     setting("verify-timeout", One("DURATION"), VERIFY, "How long the proof may take [default: 10s]"),
+    global("alert-webhook", Many("URL"), ALERT, "POST the documented JSON to this URL"),
+    global("alert-webhook-header", Many("HEADER"), ALERT, "Send it with this header, as `X-Scope-OrgID: web`"),
+    global("alert-webhook-bearer-file", One("FILE"), ALERT, "Send it with the token in this file"),
+    global("alert-webhook-basic-file", One("FILE"), ALERT, "Send it with the `USER:PASSWORD` in this file"),
+    global(
+        "alert-slack-file",
+        Many("FILE"),
+        ALERT,
+        "Tell a chat by the incoming webhook (Slack, Mattermost, Rocket.Chat) whose URL is in this file",
+    ),
+    global("alert-alertmanager", Many("URL"), ALERT, "Tell the Alertmanager there, as `http://alertmanager:9093`"),
+    global("alert-alertmanager-bearer-file", One("FILE"), ALERT, "Tell it with the token in this file"),
+    global("alert-alertmanager-basic-file", One("FILE"), ALERT, "Tell it with the `USER:PASSWORD` in this file"),
+    global(
+        "alert-command",
+        Many("CMD"),
+        ALERT,
+        "Run this command, without a shell, with the documented JSON on its standard input",
+    ),
+    global(
+        "alert-ca-file",
+        One("FILE"),
+        ALERT,
+        "The authorities (PEM) that vouch for the servers above, in place of the usual ones",
+    ),
+    global("alert-after", One("DURATION"), ALERT, "How long trouble must stand that may pass by itself [default: 1m]"),
+    global("alert-repeat", One("DURATION"), ALERT, "How often Alertmanager is told again of what stands [default: 1m]"),
+    global("alert-label", Many("NAME=VALUE"), ALERT, "A label of every alert"),
     setting(
         "redact",
         One("WHEN"),

@@ -288,3 +288,12 @@ fn nobody_can_be_like_a_process_that_is_not_there() {
     assert_eq!(code, 125);
     assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
 }
+
+#[test]
+fn what_it_is_given_is_on_standard_input_whether_it_reads_it_or_not() {
+    let input = "x".repeat(300_000);
+    let fed = |script| block_on(feed(&command(&["sh", "-c", script]), input.as_bytes())).expect("it starts");
+    assert_eq!(fed("wc -c").output.trim(), "300000");
+    assert_eq!((fed("exec true").end, fed("head -c 3").output), (End::Exited(0), "xxx".to_owned()));
+    assert_eq!(shell("wc -c").output.trim(), "0");
+}

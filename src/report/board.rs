@@ -12,7 +12,7 @@ use reload_gate_contract::Verdict;
 use serde_json::Value;
 
 use super::metrics::{Metrics, Outcome};
-use super::status::{Content, Decision, GateStatus};
+use super::status::{Content, Decision, Delivery, GateStatus};
 use super::{Event, Kind, log};
 use crate::tree::Digest;
 use crate::watch::Mode;
@@ -82,6 +82,7 @@ pub struct Board {
     gate: String,
     metrics: Rc<Metrics>,
     state: RefCell<State>,
+    alerts: RefCell<Vec<Delivery>>,
 }
 
 impl Board {
@@ -102,7 +103,7 @@ impl Board {
             reported: None,
             recent: VecDeque::new(),
         };
-        Self { gate: gate.to_owned(), metrics, state: RefCell::new(state) }
+        Self { gate: gate.to_owned(), metrics, state: RefCell::new(state), alerts: RefCell::default() }
     }
 
     /// Takes notice of what is reported.
@@ -170,6 +171,11 @@ impl Board {
         }
     }
 
+    /// Shows what each sink of alerts was told.
+    pub fn show_alerts(&self, alerts: Vec<Delivery>) {
+        self.alerts.replace(alerts);
+    }
+
     /// What is shown.
     #[must_use]
     pub fn status(&self) -> GateStatus {
@@ -185,7 +191,7 @@ impl Board {
             diverged_seconds: self.diverged().as_secs_f64(),
             watch_mode: state.mode.as_str().to_owned(),
             standing: state.standing.as_ref().map(|standing| standing.object(&self.gate)),
-            alerts: Vec::new(),
+            alerts: self.alerts.borrow().clone(),
             recent: state.recent.iter().cloned().collect(),
         }
     }

@@ -64,7 +64,8 @@ fn json(gate: &str, event: &Event, now: SystemTime) -> String {
 }
 
 /// An event as it stands in the log.
-pub(super) fn object(gate: &str, event: &Event, at: SystemTime) -> serde_json::Value {
+#[must_use]
+pub fn object(gate: &str, event: &Event, at: SystemTime) -> serde_json::Value {
     serde_json::to_value(line(gate, event, at)).unwrap_or_default()
 }
 

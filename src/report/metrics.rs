@@ -80,6 +80,7 @@ pub struct Metrics {
     durations: Family<Labels, Histogram, fn() -> Histogram>,
     unchanged: Family<Labels, Counter>,
     reloads: Family<Labels, Counter>,
+    alerts: Family<Labels, Counter>,
     // What a board shows is written when it is asked for.
     successful: Info,
     succeeded: Seconds,
@@ -107,6 +108,7 @@ impl Metrics {
             durations: add(&mut registry, DURATIONS, durations),
             unchanged: add(&mut registry, UNCHANGED, Family::default()),
             reloads: add(&mut registry, RELOADS, Family::default()),
+            alerts: add(&mut registry, ALERTS, Family::default()),
             contents: add(&mut registry, CONTENTS, Family::default()),
             diverged: add(&mut registry, DIVERGED, Family::default()),
             modes: add(&mut registry, MODES, Family::default()),
@@ -144,6 +146,18 @@ impl Metrics {
 
     pub(super) fn reloaded(&self, gate: &str, outcome: Outcome) {
         self.reloads.get_or_create(&labels(gate, "outcome", outcome.as_str())).inc();
+    }
+
+    /// Begins to count what `sink` is told, from zero.
+    pub fn begin_alerts(&self, sink: &str) {
+        for delivered in [true, false] {
+            drop(self.alerts.get_or_create(&alert_labels(sink, delivered)));
+        }
+    }
+
+    /// `sink` was told of something, or could not be.
+    pub fn alerted(&self, sink: &str, delivered: bool) {
+        self.alerts.get_or_create(&alert_labels(sink, delivered)).inc();
     }
 
     /// All metrics as text, with what `boards` show at this moment.
@@ -206,6 +220,7 @@ const DURATIONS: Described = ("validation_duration_seconds", "How long a validat
 const UNCHANGED: Described = ("unchanged", "How often something stirred and the content was what it was");
 const RELOADS: Described =
     ("reloads", "How often the application was to be told of a configuration, by what came of it");
+const ALERTS: Described = ("alerts", "How often a sink of alerts was to be told of something, by what came of it");
 const CONTENTS: Described = ("config_info", "Which content is desired, validated and running");
 const DIVERGED: Described = ("diverged_seconds", "For how long the desired content has not been known to run");
 const MODES: Described = ("watch_mode_info", "How changes are noticed");
@@ -224,6 +239,11 @@ fn of(gate: &str) -> Labels {
 
 fn labels(gate: &str, name: &'static str, value: &str) -> Labels {
     vec![("gate", gate.to_owned()), (name, value.to_owned())]
+}
+
+fn alert_labels(sink: &str, delivered: bool) -> Labels {
+    let outcome = if delivered { "delivered" } else { "failed" };
+    vec![("sink", sink.to_owned()), ("outcome", outcome.to_owned())]
 }
 
 /// OpenMetrics in the older format, in which a counter is described by the name of its samples.

@@ -5,6 +5,7 @@ mod gate;
 mod http;
 mod listening;
 mod programs;
+mod receiver;
 mod volume;
 
 pub(crate) use containers::{
@@ -18,6 +19,7 @@ pub(crate) use programs::{
     Background, Cage, Gunicorn, Haproxy, Nginx, command, copy, free_port, get, install, installed, python, served,
     unique,
 };
+pub(crate) use receiver::{Health, Receiver, Told};
 pub(crate) use volume::{Kubelet, Volume};
 
 use std::time::{Duration, Instant};

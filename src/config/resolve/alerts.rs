@@ -1,0 +1,171 @@
+//! What was said of alerts → who is told of what, or everything that is wrong with it. Pure.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Mistakes, Said, normal, positive, words};
+use crate::config::layer::{Layers, Words};
+use crate::config::{Mistake, Origin};
+use crate::deliver::{Credentials, Endpoint, Settings, Sink, Url, Way};
+
+/// How long trouble that may pass by itself must stand, if nobody says.
+const AFTER: Duration = Duration::from_secs(60);
+/// How often Alertmanager is told again, if nobody says: as often as Prometheus does it.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// The variables by which a pod may tell its containers who it is (the "downward API"), and the labels that are made of them.
+const POD: [(&str, &str); 3] = [("POD_NAMESPACE", "namespace"), ("POD_NAME", "pod"), ("NODE_NAME", "node")];
+/// What every alert has of itself.
+const TAKEN: [&str; 3] = ["alertname", "gate", "severity"];
+
+/// Who is told of what.
+pub(in crate::config) fn alerts(
+    layers: &Layers,
+    variables: &[(OsString, OsString)],
+    directory: &Path,
+    mistakes: Mistakes<'_>,
+) -> Settings {
+    let ask = Ask { layers, directory };
+    let webhooks = ask.endpoints("alert-webhook", mistakes).into_iter().map(Way::Webhook);
+    let chats = layers.list("alert-slack-file").iter().map(|said| {
+        let url = Url::File(ask.path(said));
+        Way::Slack(Endpoint { url, headers: Vec::new(), credentials: None, authorities: ask.authorities() })
+    });
+    let alertmanagers = ask.endpoints("alert-alertmanager", mistakes).into_iter().map(Way::Alertmanager);
+    let mut ways = [("webhook", webhooks.collect()), ("slack", chats.collect::<Vec<_>>())].to_vec();
+    ways.push(("alertmanager", alertmanagers.collect()));
+    let commands = layers.list("alert-command").iter();
+    ways.push(("command", commands.map(|said| Way::Command(words(&Words::Line(said.clone()), mistakes))).collect()));
+    let settings = Settings {
+        sinks: ways.into_iter().flat_map(|(kind, ways)| named(kind, ways)).collect(),
+        after: super::duration(layers, "alert-after", AFTER, mistakes),
+        repeat: positive(layers, "alert-repeat", REPEAT, mistakes),
+        labels: labels(layers, variables, mistakes),
+    };
+    if settings.sinks.is_empty() {
+        ask.nobody(mistakes);
+    }
+    settings
+}
+
+/// The first of a kind is called so, and the others are numbered.
+fn named(kind: &str, ways: Vec<Way>) -> impl Iterator<Item = Sink> {
+    ways.into_iter().enumerate().map(move |(index, way)| {
+        let name = if index == 0 { kind.to_owned() } else { format!("{kind}-{}", index + 1) };
+        Sink { name, way }
+    })
+}
+
+fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistakes<'_>) -> Vec<(String, String)> {
+    let of_pod = POD.iter().filter_map(|(variable, label)| {
+        let (_, value) = variables.iter().find(|(name, _)| name == variable)?;
+        Some(((*label).to_owned(), value.to_str().filter(|value| !value.is_empty())?.to_owned()))
+    });
+    let mut labels: Vec<(String, String)> = of_pod.collect();
+    for said in layers.list("alert-label") {
+        match label(&said.value) {
+            Ok((name, value)) => {
+                labels.retain(|(other, _)| *other != name);
+                labels.push((name, value));
+            }
+            Err(message) => {
+                let help = "labels look like `team=web`; names are letters, digits and underscores";
+                mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
+            }
+        }
+    }
+    labels
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!("`{name}` is no name of a label"));
+    }
+    if TAKEN.contains(&name) {
+        return Err(format!("every alert has a label `{name}` of its own"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// What is asked, of what was said where.
+struct Ask<'a> {
+    layers: &'a Layers,
+    directory: &'a Path,
+}
+
+impl Ask<'_> {
+    fn path(&self, said: &Said) -> PathBuf {
+        normal(&self.directory.join(&said.value))
+    }
+
+    fn authorities(&self) -> Option<PathBuf> {
+        self.layers.text("alert-ca-file").map(|said| self.path(said))
+    }
+
+    /// The endpoints of one kind: all have the same headers and credentials, so they have to be of one host if there are any.
+    fn endpoints(&self, name: &'static str, mistakes: Mistakes<'_>) -> Vec<Endpoint> {
+        let said = self.layers.list(name);
+        let credentials = self.credentials(name, mistakes);
+        let headers = self.headers(name, mistakes);
+        let urls: Vec<_> = said.iter().map(|said| super::url(said, mistakes)).collect();
+        let host = |url: &String| url.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()));
+        let other = urls.iter().zip(said).find(|(url, _)| host(url) != urls.first().and_then(host));
+        if let Some((_, other)) = other.filter(|_| credentials.is_some() || !headers.is_empty()) {
+            let message = format!("the headers and credentials of `{name}` would go to more than one host");
+            let help = "they are for one host: tell the other one by another way";
+            mistakes.push(Mistake::new(other.origin.clone(), message).help(help));
+        }
+        let endpoint = |url| Endpoint {
+            url: Url::Said(url),
+            headers: headers.clone(),
+            credentials: credentials.clone(),
+            authorities: self.authorities(),
+        };
+        urls.into_iter().map(endpoint).collect()
+    }
+
+    fn credentials(&self, name: &str, mistakes: Mistakes<'_>) -> Option<Credentials> {
+        let said = |kind| self.layers.text(&format!("{name}-{kind}-file"));
+        match (said("bearer"), said("basic")) {
+            (Some(_), Some(basic)) => {
+                let message = format!("`{name}-bearer-file` and `{name}-basic-file` exclude each other");
+                mistakes.push(Mistake::new(basic.origin.clone(), message).help("say one of them"));
+                None
+            }
+            (Some(bearer), None) => Some(Credentials::Bearer(self.path(bearer))),
+            (None, basic) => basic.map(|basic| Credentials::Basic(self.path(basic))),
+        }
+    }
+
+    fn headers(&self, name: &str, mistakes: Mistakes<'_>) -> Vec<(String, String)> {
+        let mut headers = Vec::new();
+        for said in self.layers.list(&format!("{name}-header")) {
+            let parts = said.value.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
+            let valid = parts.filter(|(name, value)| {
+                ureq::http::HeaderName::try_from(*name).is_ok() && ureq::http::HeaderValue::try_from(*value).is_ok()
+            });
+            match valid {
+                Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
+                // It may be a credential, so it is not shown.
+                None => mistakes.push(
+                    Mistake::new(said.origin.clone(), "this is no header")
+                        .help("headers look like `X-Scope-OrgID: web`; credentials are better read from a file"),
+                ),
+            }
+        }
+        headers
+    }
+
+    /// Tells of what is said to nobody.
+    fn nobody(&self, mistakes: Mistakes<'_>) {
+        let names = super::super::SETTINGS.iter().map(|setting| setting.name).filter(|name| name.starts_with("alert-"));
+        for said in names.filter_map(|name| self.layers.list(name).first()) {
+            let origin: Origin = said.origin.clone();
+            let help = "say whom: `--alert-webhook`, `--alert-slack-file`, `--alert-alertmanager` or `--alert-command`";
+            mistakes.push(Mistake::new(origin, "nobody is to be alerted").help(help));
+        }
+    }
+}
