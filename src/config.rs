@@ -75,6 +75,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Who is told of trouble.
     pub alerts: deliver::Settings,
+    /// The cluster that is told of events, if it is.
+    pub cluster: Option<deliver::kubernetes::Cluster>,
     /// What is probably not meant, but no error.
     pub warnings: Vec<String>,
 }
@@ -198,13 +200,14 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
     let log_format = resolve::log_format(&command, outside.terminal, &mut mistakes);
     let listen = resolve::listen(&command, &mut mistakes);
     let alerts = resolve::alerts(&command, &outside.variables, &outside.directory, &mut mistakes);
+    let cluster = resolve::cluster(&command, &outside.variables, &outside.directory, &mut mistakes);
     // Whatever else is wrong there comes of it.
     mistakes.retain(|mistake| !empty.contains(&mistake.origin));
     mistakes.extend(empty.into_iter().map(|origin| {
         let help = "a variable that is not set stands there, perhaps; leave it out where nothing is meant";
         Mistake::new(origin, "the value is empty").help(help)
     }));
-    let config = Config { gates, once, log_format, listen, alerts, warnings };
+    let config = Config { gates, once, log_format, listen, alerts, cluster, warnings };
     if mistakes.is_empty() { Ok(config) } else { Err(in_order(mistakes)) }
 }
 

@@ -3,6 +3,7 @@
 //! It runs beside the gates, which only hand over what they report: a sink that hangs, refuses or is away delays none of them, and no other
 //! sink. What is to be told whom is decided by [`alert`](crate::alert).
 
+pub mod kubernetes;
 mod way;
 
 use std::rc::Rc;
@@ -50,8 +51,8 @@ pub type Reported = (usize, Event, SystemTime);
 /// What came of a delivery, by the place of the sink among all.
 type Done = (usize, Result<(), String>);
 
-/// Where it is told what became of the alerts.
-#[derive(Debug)]
+/// Where it is shown what became of the alerts.
+#[derive(Clone, Debug)]
 pub struct Boards {
     /// One for each gate.
     pub boards: Vec<Rc<Board>>,

@@ -37,6 +37,7 @@ pub mod report;
 
 pub mod alert;
 pub mod deliver;
+pub mod kubernetes;
 
 // The same judgement where nothing runs.
 pub mod check;

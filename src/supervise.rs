@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet};
 
 use crate::config::Config;
-use crate::deliver::{self, Boards, Reported};
+use crate::deliver::{self, Boards, Reported, kubernetes};
 use crate::exit::Exit;
 use crate::report::board::Board;
 use crate::report::metrics::Metrics;
@@ -47,7 +47,7 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
     let mut gates = tokio::task::JoinSet::new();
     let mut exit = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let audience = Audience::new(&names, config.log_format, config.alerts);
+    let audience = Audience::new(&names, config.log_format, (config.alerts, config.cluster));
     for (index, gate) in config.gates.into_iter().enumerate() {
         let (sink, board) = (audience.of_gate(index), audience.boards[index].clone());
         gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), stopped.clone()));
@@ -78,7 +78,7 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
 async fn once(config: Config, warnings: &[Finding]) -> Exit {
     let mut worst = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let audience = Audience::new(&names, config.log_format, config.alerts);
+    let audience = Audience::new(&names, config.log_format, (config.alerts, config.cluster));
     for (index, gate) in config.gates.into_iter().enumerate() {
         let exit = match run::once(&gate, &audience.of_gate(index), warnings.to_vec()).await {
             Some(Verdict::Accepted) => Exit::Accepted,
@@ -100,43 +100,60 @@ struct Audience {
     format: log::Format,
     boards: Vec<Rc<Board>>,
     metrics: Rc<Metrics>,
-    /// Those who are alerted, if there are any.
-    alerted: Option<(mpsc::UnboundedSender<Reported>, JoinHandle<()>)>,
+    /// Those who are told elsewhere, each by a task of its own.
+    elsewhere: Vec<(mpsc::UnboundedSender<Reported>, JoinHandle<()>)>,
 }
 
 impl Audience {
-    fn new(names: &[String], format: log::Format, alerts: deliver::Settings) -> Self {
+    fn new(
+        names: &[String],
+        format: log::Format,
+        (alerts, cluster): (deliver::Settings, Option<kubernetes::Cluster>),
+    ) -> Self {
         let metrics = Rc::new(Metrics::new());
         let boards: Vec<_> = names.iter().map(|name| Rc::new(Board::new(name, metrics.clone()))).collect();
-        let alerted = (!alerts.sinks.is_empty()).then(|| {
+        let here = Boards { boards: boards.clone(), metrics: metrics.clone() };
+        // What is said of those who are told is for the log.
+        let sinks: Rc<[Sink]> = boards.iter().map(|board| shown(format, board)).collect();
+        let report = move |gate: usize, event: &Event| sinks[gate](event);
+        let mut elsewhere = Vec::new();
+        if !alerts.sinks.is_empty() {
             let (sender, reports) = mpsc::unbounded_channel();
-            // What is said of the alerts themselves is for the log.
-            let sinks: Vec<_> = boards.iter().map(|board| shown(format, board)).collect();
-            let report = move |gate: usize, event: &Event| sinks[gate](event);
-            let boards = Boards { boards: boards.clone(), metrics: metrics.clone() };
-            (sender, tokio::task::spawn_local(deliver::run(alerts, boards, reports, report)))
-        });
-        Self { format, boards, metrics, alerted }
+            let told = deliver::run(alerts, here.clone(), reports, report.clone());
+            elsewhere.push((sender, tokio::task::spawn_local(told)));
+        }
+        if let Some(cluster) = cluster {
+            let (sender, reports) = mpsc::unbounded_channel();
+            let told = kubernetes::announce(cluster, here, reports, report);
+            elsewhere.push((sender, tokio::task::spawn_local(told)));
+        }
+        Self { format, boards, metrics, elsewhere }
     }
 
     /// Where a gate reports to.
     fn of_gate(&self, index: usize) -> Sink {
         let here = shown(self.format, &self.boards[index]);
-        let Some((alerts, _)) = &self.alerted else { return here };
-        let alerts = alerts.clone();
+        let elsewhere: Vec<_> = self.elsewhere.iter().map(|(sender, _)| sender.clone()).collect();
         Rc::new(move |event| {
             here(event);
-            // Whoever has nobody left to tell has told all there was.
-            let _ = alerts.send((index, event.clone(), SystemTime::now()));
+            for sender in &elsewhere {
+                // Whoever has nobody left to tell has told all there was.
+                let _ = sender.send((index, event.clone(), SystemTime::now()));
+            }
         })
     }
 
-    /// Lets those who are alerted hear the end of it.
+    /// Lets those who are told elsewhere hear the end of it.
     async fn leave(self) {
-        if let Some((sender, delivered)) = self.alerted {
-            drop(sender);
-            let _ = tokio::time::timeout(LAST_WORDS, delivered).await;
-        }
+        let (senders, told): (Vec<_>, Vec<_>) = self.elsewhere.into_iter().unzip();
+        drop(senders);
+        let all = async {
+            for told in told {
+                // It ends by itself otherwise only by a panic.
+                let _ = told.await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, all).await;
     }
 }
 

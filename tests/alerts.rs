@@ -7,7 +7,8 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::support::{
-    Background, Gate, Health, Receiver, Told, ask, command, eventually, free_port, gate_command, needs, sample,
+    Background, Gate, Health, Receiver, Told, ask, authority, command, eventually, free_port, gate_command, needs,
+    sample, tls_server,
 };
 
 /// A gate over one file, which must contain `good`, and has a reload that is proven.
@@ -244,28 +245,12 @@ fn who_judges_once_tells_of_it_before_the_end() {
 fn an_authority_of_ones_own_vouches_for_a_server() {
     needs!("openssl", "python3");
     let directory = tempfile::tempdir().expect("there is room");
-    let openssl = |arguments: &str| {
-        let mut openssl = command("openssl");
-        openssl.args(arguments.split(' ')).current_dir(directory.path()).stderr(Stdio::null());
-        assert!(openssl.status().expect("it is installed").success(), "{arguments}");
-    };
-    file(directory.path(), "san", "subjectAltName=IP:127.0.0.1\n");
-    openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2");
-    openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=server");
-    openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -out server.pem -days 2 -extfile san");
+    let authority = authority(directory.path());
     let (port, heard) = (free_port(), directory.path().join("heard"));
-    let server = format!(
-        "import http.server, ssl, sys\nclass H(http.server.BaseHTTPRequestHandler):\n    def do_POST(self):\n        \
-         body = self.rfile.read(int(self.headers['Content-Length']))\n        open({heard:?}, 'ab').write(body + b'\\n')\n        \
-         self.send_response(200)\n        self.end_headers()\ns = http.server.HTTPServer(('127.0.0.1', {port}), H)\n\
-         c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\nc.load_cert_chain('server.pem', 'server.key')\n\
-         s.socket = c.wrap_socket(s.socket, server_side=True)\ns.serve_forever()\n"
-    );
-    let script = file(directory.path(), "server.py", &server);
-    let mut python = command("python3");
-    python.arg(script).current_dir(directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _server = Background::start(&mut python);
-    eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let handler = "class H(http.server.BaseHTTPRequestHandler):\n    def do_POST(self):\n        \
+                   body = self.rfile.read(int(self.headers['Content-Length']))\n        open('heard', 'ab').write(body + b'\\n')\n        \
+                   self.send_response(200)\n        self.end_headers()\n";
+    let _server = tls_server(directory.path(), port, handler);
     let url = format!("https://127.0.0.1:{port}/");
 
     let mut distrusting = Alerting::start(&["--alert-webhook", &url]);
@@ -274,7 +259,6 @@ fn an_authority_of_ones_own_vouches_for_a_server() {
     assert!(failed["message"].as_str().is_some_and(|message| message.contains("certificate")), "{failed}");
     assert!(!heard.exists());
 
-    let authority = directory.path().join("ca.pem");
     let authority = authority.to_str().expect("it is UTF-8");
     let mut trusting = Alerting::start(&["--alert-webhook", &url, "--alert-ca-file", authority]);
     trusting.write("bad");

@@ -36,7 +36,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("proc", &[]),
     ("serve", &["report"]),
-    ("deliver", &["alert", "exec", "http", "redact", "report"]),
+    ("deliver", &["alert", "exec", "http", "kubernetes", "redact", "report"]),
+    ("kubernetes", &["report"]),
     // What the user says.
     (
         "config",
@@ -74,7 +75,8 @@ const KNOWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules which do no IO and read no clock.
-const PURE: [&str; 9] = ["gate", "settle", "tree", "config", "manifest", "manual", "redact", "render", "alert"];
+const PURE: [&str; 10] =
+    ["gate", "settle", "tree", "config", "manifest", "manual", "redact", "render", "alert", "kubernetes"];
 
 /// What no pure module says.
 const IMPURE: [&str; 8] =

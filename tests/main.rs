@@ -41,6 +41,8 @@ mod gunicorn;
 mod haproxy;
 /// Validators that hang, fork, fail or are not there.
 mod judging;
+/// What Kubernetes is told as Events.
+mod kubernetes;
 /// What is served by HTTP, and to whom nothing is.
 mod monitoring;
 /// The flow on a real nginx.

@@ -1,6 +1,6 @@
 //! Of a Secret nothing is shown, wherever a gate speaks.
 
-use crate::support::{Gate, Kubelet, Volume, ask, eventually, free_port, needs};
+use crate::support::{Gate, Kubelet, Receiver, Volume, ask, eventually, free_port, needs};
 
 const PASSWORD: &str = "hunter2correcthorse";
 
@@ -10,14 +10,20 @@ fn reject(judge: &[&str], more: &[&str]) -> String {
     let files = [("nginx.conf", &*format!("events {{}}\n{PASSWORD} on;\n"))];
     let volume = Volume::new(directory.path().join("secret"), Kubelet::New, &files);
     let (watch, port) = (volume.path().to_str().expect("it is UTF-8"), free_port());
-    let listen = format!("127.0.0.1:{port}");
+    let (listen, hooks) = (format!("127.0.0.1:{port}"), [Receiver::start(), Receiver::start(), Receiver::start()]);
     let common = ["--watch", watch, "--signal", "none", "--root", "local", "--listen", &listen];
-    let mut gate = Gate::run(&[&common[..], judge, more].concat());
+    let chat = directory.path().join("chat");
+    std::fs::write(&chat, hooks[1].url("/")).expect("there is room");
+    let urls = [hooks[0].url("/"), chat.to_str().expect("it is UTF-8").to_owned(), hooks[2].url("")];
+    let alerts = ["--alert-webhook", &urls[0], "--alert-slack-file", &urls[1], "--alert-alertmanager", &urls[2]];
+    let mut gate = Gate::run(&[&common[..], &alerts, judge, more].concat());
     let rejected = gate.wait_for("rejected");
+    let told = hooks.map(|hook| hook.taken().body.to_string());
+    assert!(told[1].contains("was rejected"), "{told:?}");
     eventually("it listens", || ask(port, "GET", "/livez").is_some());
     let pages = ["/", "/status", "/metrics", "/readyz"].map(|path| ask(port, "GET", path).expect("it listens").body);
     assert!(pages[1].contains("rejected"), "{pages:?}");
-    format!("{rejected}\n{}{}", gate.story(), pages.concat())
+    format!("{rejected}\n{}{}{}", gate.story(), pages.concat(), told.concat())
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::target::{Selector, Signal};
 use crate::validate::{Check, Confinement, Main, Patterns, Plan, RootChoice, Validator};
 use crate::verify::Demand;
 
-pub(super) use alerts::alerts;
+pub(super) use alerts::{alerts, cluster};
 
 pub(super) type Mistakes<'a> = &'a mut Vec<Mistake>;
 

@@ -168,6 +168,14 @@ pub const SETTINGS: &[Setting] = &[
     global("alert-after", One("DURATION"), ALERT, "How long trouble must stand that may pass by itself [default: 1m]"),
     global("alert-repeat", One("DURATION"), ALERT, "How often Alertmanager is told again of what stands [default: 1m]"),
     global("alert-label", Many("NAME=VALUE"), ALERT, "A label of every alert"),
+    global("kubernetes-events", Switch, ALERT, "Make Events of the pod, as its service account"),
+    global("kubernetes-configmap", One("NAME"), ALERT, "Make Events of this ConfigMap as well"),
+    global(
+        "kubernetes-service-account",
+        One("DIR"),
+        ALERT,
+        "Where `token`, `ca.crt` and `namespace` are [default: /var/run/secrets/kubernetes.io/serviceaccount]",
+    ),
     setting(
         "redact",
         One("WHEN"),

@@ -153,7 +153,7 @@ impl Credentials {
 }
 
 /// What stands in a file, without the end of its line.
-fn read(file: &Path) -> Result<String, String> {
+pub(super) fn read(file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
     let text = text.trim();
     if text.is_empty() { Err(format!("`{}` is empty", file.display())) } else { Ok(text.to_owned()) }

@@ -1,5 +1,6 @@
 //! What the tests need: volumes, the gate, real programs.
 
+mod authority;
 mod containers;
 mod gate;
 mod http;
@@ -8,6 +9,7 @@ mod programs;
 mod receiver;
 mod volume;
 
+pub(crate) use authority::{authority, tls_server};
 pub(crate) use containers::{
     Container, DEFAULT_CAPABILITIES, NOBODY_IMAGE, Privileges, ROOT_IMAGE, application_image, gate_container, mount,
     needs_containers, no_containers, podman, podman_says, programs,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Mistakes, Said, normal, positive, words};
 use crate::config::layer::{Layers, Words};
 use crate::config::{Mistake, Origin};
+use crate::deliver::kubernetes::Cluster;
 use crate::deliver::{Credentials, Endpoint, Settings, Sink, Url, Way};
 
 /// How long trouble that may pass by itself must stand, if nobody says.
@@ -16,6 +17,11 @@ const REPEAT: Duration = Duration::from_secs(60);
 
 /// The variables by which a pod may tell its containers who it is (the "downward API"), and the labels that are made of them.
 const POD: [(&str, &str); 3] = [("POD_NAMESPACE", "namespace"), ("POD_NAME", "pod"), ("NODE_NAME", "node")];
+/// Where the API server is, and where a kubelet puts what proves who a pod is
+/// (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>).
+const SERVICE: &str = "kubernetes.default.svc";
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// What every alert has of itself.
 const TAKEN: [&str; 3] = ["alertname", "gate", "severity"];
 
@@ -58,10 +64,7 @@ fn named(kind: &str, ways: Vec<Way>) -> impl Iterator<Item = Sink> {
 }
 
 fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistakes<'_>) -> Vec<(String, String)> {
-    let of_pod = POD.iter().filter_map(|(variable, label)| {
-        let (_, value) = variables.iter().find(|(name, _)| name == variable)?;
-        Some(((*label).to_owned(), value.to_str().filter(|value| !value.is_empty())?.to_owned()))
-    });
+    let of_pod = POD.iter().filter_map(|(name, label)| Some(((*label).to_owned(), variable(variables, name)?)));
     let mut labels: Vec<(String, String)> = of_pod.collect();
     for said in layers.list("alert-label") {
         match label(&said.value) {
@@ -76,6 +79,49 @@ fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistake
         }
     }
     labels
+}
+
+/// What a variable says that is not of this program.
+fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
+    let (_, value) = variables.iter().find(|(other, _)| other == name)?;
+    value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// The cluster that is told of events, if it is.
+pub(in crate::config) fn cluster(
+    layers: &Layers,
+    variables: &[(OsString, OsString)],
+    directory: &Path,
+    mistakes: Mistakes<'_>,
+) -> Option<Cluster> {
+    let path = |said: &Said| normal(&directory.join(&said.value));
+    if !super::switch(layers, "kubernetes-events", mistakes) {
+        for name in ["kubernetes-configmap", "kubernetes-service-account"] {
+            if let Some(said) = layers.text(name) {
+                let mistake = Mistake::new(said.origin.clone(), "no Events are to be made");
+                mistakes.push(mistake.help("say `--kubernetes-events`, or RELOAD_GATE_KUBERNETES_EVENTS=true"));
+            }
+        }
+        return None;
+    }
+    // A pod's host name is its name, unless it has that of its node.
+    let pod = variable(variables, "POD_NAME").or_else(|| variable(variables, "HOSTNAME"));
+    if pod.is_none() {
+        let help = "set the variable POD_NAME to the field `metadata.name` in the pod's spec (`fieldRef`)";
+        let origin = layers.text("kubernetes-events").map_or(Origin::Nowhere, |said| said.origin.clone());
+        mistakes.push(Mistake::new(origin, "nothing says which pod this is").help(help));
+    }
+    let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let port = variable(variables, "KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
+    Some(Cluster {
+        server: format!("https://{host}:{port}"),
+        service_account: layers.text("kubernetes-service-account").map_or_else(|| SERVICE_ACCOUNT.into(), path),
+        namespace: variable(variables, "POD_NAMESPACE"),
+        pod: pod?,
+        uid: variable(variables, "POD_UID"),
+        configmap: layers.text("kubernetes-configmap").map(|said| said.value.clone()),
+    })
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

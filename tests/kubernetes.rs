@@ -1,0 +1,271 @@
+//! What Kubernetes is told as Events: a stand-in for the API server checks it against the published schema.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{
+    Background, Gate, ask, authority, eventually, free_port, gate_command, needs, sample, tls_server,
+};
+
+/// It writes down every request, and answers with the code in the file `answer`, if there is one; else as an API server that
+/// remembers the names of Events.
+const API_SERVER: &str = "
+known = set()
+class H(http.server.BaseHTTPRequestHandler):
+    def serve(self):
+        body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+        told = {'method': self.command, 'path': self.path, 'body': body}
+        told |= {'authorization': self.headers['Authorization'], 'type': self.headers['Content-Type']}
+        name = body['metadata']['name'] if self.command == 'POST' else self.path.rsplit('/', 1)[1]
+        code = 201 if name not in known else 409 if self.command == 'POST' else 200
+        code = 404 if self.command == 'PATCH' and name not in known else code
+        if os.path.exists('answer'):
+            code = int(open('answer').read())
+        if code < 300:
+            known.add(name)
+        told['code'] = code
+        open('told', 'a').write(json.dumps(told) + '\\n')
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(b'events is forbidden: Bearer token-hunter2')
+    do_POST = do_PATCH = serve
+    def log_message(self, *words):
+        pass
+";
+
+/// A gate in a pod, and the API server of its cluster.
+struct Pod {
+    gate: Gate,
+    directory: tempfile::TempDir,
+    port: u16,
+    listens: u16,
+    _server: Option<Background>,
+}
+
+impl Pod {
+    fn start(up: bool, answer: Option<&str>, more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        let (port, listens) = (free_port(), free_port());
+        let here = directory.path();
+        let account = here.join("account");
+        fs::create_dir(&account).expect("there is room");
+        fs::copy(authority(here), account.join("ca.crt")).expect("there is room");
+        let file = |path: &Path, content: &str| fs::write(path, content).expect("there is room");
+        file(&account.join("token"), "token-hunter2\n");
+        file(&account.join("namespace"), "prod");
+        answer.iter().for_each(|answer| file(&here.join("answer"), answer));
+        let server = up.then(|| tls_server(here, port, API_SERVER));
+        write(here, "good");
+        let mut gate = gate_command();
+        gate.args(["run", "--name", "web", "--settle", "20ms", "--listen", &format!("127.0.0.1:{listens}"), "--watch"]);
+        gate.arg(here.join("config")).args(["--validate", "grep -q good {config}", "--reload-command", "true"]);
+        gate.args(["--verify-command", "true", "--kubernetes-events", "--kubernetes-service-account"]).arg(account);
+        gate.args(more).env("POD_NAME", "web-0").env("POD_UID", "0123-4567");
+        gate.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", port.to_string());
+        let mut gate = Gate::start(gate);
+        gate.wait_for("verified");
+        Self { gate, directory, port, listens, _server: server }
+    }
+
+    /// The requests so far.
+    fn told(&self) -> Vec<Value> {
+        let told = fs::read_to_string(self.directory.path().join("told")).unwrap_or_default();
+        told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Reason, kind of the object and count of each request.
+    fn story(&self) -> Vec<String> {
+        let told = self.told();
+        let story = |request: &Value| {
+            let body = &request["body"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            match request["method"].as_str() {
+                Some("PATCH") => format!("count {}", body["series"]["count"]),
+                _ => format!("{} {} {}", text(&body["type"]), text(&body["reason"]), text(&body["regarding"]["kind"])),
+            }
+        };
+        told.iter().map(story).collect()
+    }
+
+    fn write(&self, content: &str) {
+        write(self.directory.path(), content);
+    }
+}
+
+/// Replaces the file at once, so that nobody reads half of it.
+fn write(directory: &Path, content: &str) {
+    let new = directory.join("new");
+    fs::create_dir_all(directory.join("config")).expect("there is room");
+    fs::write(&new, content).and_then(|()| fs::rename(&new, directory.join("config/app.conf"))).expect("there is room");
+}
+
+/// What of `value` is not as the schema has it.
+fn faults(schema: &Value, kind: &str, value: &Value, place: &str) -> Vec<String> {
+    let fits = match kind {
+        "string" => value.is_string(),
+        "integer" => value.is_i64(),
+        "date-time" => value.as_str().is_some_and(|time| humantime::parse_rfc3339(time).is_ok()),
+        _ => value.is_object(),
+    };
+    if !fits {
+        return vec![format!("{place}: `{value}` is no {kind}")];
+    }
+    let Some(properties) = schema[kind]["properties"].as_object() else { return Vec::new() };
+    let mut found = Vec::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        match properties.get(key).and_then(Value::as_str) {
+            Some(kind) => found.extend(faults(schema, kind, value, &format!("{place}.{key}"))),
+            None => found.push(format!("{place}: unknown key `{key}`")),
+        }
+    }
+    let names = |part: &str| schema[kind][part].as_array().cloned().unwrap_or_default();
+    for key in names("required").iter().chain(&names("filled")).filter_map(Value::as_str) {
+        if value[key].is_null() || value[key] == "" {
+            found.push(format!("{place}: `{key}` is missing"));
+        }
+    }
+    for (key, longest) in schema[kind]["longest"].as_object().into_iter().flatten() {
+        let length = value[key].as_str().map_or(0, str::len);
+        if length as u64 > longest.as_u64().unwrap_or_default() {
+            found.push(format!("{place}: `{key}` is too long"));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_happens_is_an_event_of_the_pod_and_of_the_configmap() {
+    needs!("openssl", "python3");
+    let mut pod = Pod::start(true, None, &["--kubernetes-configmap", "web-config"]);
+    pod.write("bad");
+    pod.gate.wait_for("rejected");
+    pod.write("good");
+    pod.gate.wait_for("recovered");
+    pod.write("bad");
+    pod.gate.wait_for("rejected");
+    let of_both = |reason: &str| [format!("{reason} Pod"), format!("{reason} ConfigMap")];
+    let expected =
+        [of_both("Normal ConfigReloaded"), of_both("Warning ConfigRejected"), of_both("Normal ConfigRecovered")];
+    let expected = [&expected.concat()[..], &["count 2".to_owned(), "count 2".to_owned()]].concat();
+    eventually("all of it is told", || pod.story().len() >= expected.len());
+    let mut story = pod.story();
+    story.sort();
+    let mut sorted = expected.clone();
+    sorted.sort();
+    assert_eq!(story, sorted, "the same rejection again is counted");
+
+    let schema: Value =
+        serde_json::from_str(include_str!("../fixtures/kubernetes/events.v1.json")).expect("it is JSON");
+    for request in pod.told() {
+        let body = &request["body"];
+        assert_eq!(request["authorization"], "Bearer token-hunter2");
+        if request["method"] == "POST" {
+            assert_eq!(request["path"], "/apis/events.k8s.io/v1/namespaces/prod/events");
+            assert_eq!(faults(&schema, "Event", body, "Event"), [""; 0], "{body}");
+            assert_eq!((&body["apiVersion"], &body["kind"]), (&"events.k8s.io/v1".into(), &"Event".into()));
+            assert_eq!(body["metadata"]["namespace"], body["regarding"]["namespace"]);
+            let (name, uid) =
+                if body["regarding"]["kind"] == "Pod" { ("web-0", "0123-4567") } else { ("web-config", "") };
+            assert_eq!(body["regarding"]["name"], name);
+            assert_eq!(body["regarding"]["uid"].as_str().unwrap_or_default(), uid);
+        } else {
+            assert_eq!(request["type"], "application/merge-patch+json");
+            // The API server takes no other change of an Event.
+            assert_eq!(
+                body.as_object().map(|body| body.keys().cloned().collect::<Vec<_>>()),
+                Some(vec!["series".into()])
+            );
+            assert_eq!(faults(&schema, "EventSeries", &body["series"], "series"), [""; 0], "{body}");
+        }
+        assert!((200..300).contains(&request["code"].as_i64().expect("it is a number")), "{request}");
+    }
+    assert_eq!(pod.gate.stop(), 0);
+}
+
+#[test]
+fn no_event_shows_anything_of_a_secret() {
+    needs!("openssl", "python3");
+    let mut pod = Pod::start(true, None, &["--redact", "always", "--validate", "sed -n 'p;/bad/q1' {config}"]);
+    pod.write("good bad pass-correcthorse");
+    pod.gate.wait_for("rejected");
+    eventually("it is told", || pod.story().iter().any(|said| said.contains("ConfigRejected")));
+    let told = format!("{:?}{}", pod.told(), pod.gate.story());
+    assert!(told.contains("[redacted]") && !told.contains("correcthorse"), "{told}");
+}
+
+#[test]
+fn who_may_not_says_so_once_and_works_on() {
+    needs!("openssl", "python3");
+    let mut pod = Pod::start(true, Some("403"), &[]);
+    let failed = pod.gate.wait_for("alert_failed");
+    assert!(failed["message"].as_str().is_some_and(|message| message.contains("it answered 403")), "{failed}");
+    assert!(failed["help"].as_str().is_some_and(|help| help.contains("`create` and `patch`")), "{failed}");
+    pod.write("bad");
+    pod.gate.wait_for("rejected");
+    pod.write("good 2");
+    pod.gate.wait_for("verified");
+    eventually("it is tried again", || pod.told().len() >= 3);
+    assert_eq!(pod.gate.count("alert_failed"), 1);
+    // The permission is given.
+    fs::remove_file(pod.directory.path().join("answer")).expect("it is there");
+    pod.gate.wait_for("recovered");
+    eventually("what was not told is told", || pod.story().iter().any(|said| said.contains("ConfigRejected")));
+    let page = ask(pod.listens, "GET", "/metrics").expect("it listens").body;
+    let failures = sample(&page, "reload_gate_alerts_total{sink=\"kubernetes\",outcome=\"failed\"}");
+    assert!(failures.is_some_and(|failures| failures >= 3.0), "{page}");
+    assert!(!pod.gate.story().contains("hunter2"), "{}", pod.gate.story());
+}
+
+#[test]
+fn a_dead_api_server_is_in_nobodys_way() {
+    needs!("openssl", "python3");
+    let mut pod = Pod::start(false, None, &[]);
+    pod.gate.wait_for("alert_failed");
+    pod.write("bad");
+    pod.gate.wait_for("rejected");
+    pod.write("good 2");
+    pod.gate.wait_for("verified");
+    pod.gate.wait_for("recovered");
+    let _server = tls_server(pod.directory.path(), pod.port, API_SERVER);
+    eventually("what was not told is told", || pod.story().iter().any(|said| said.contains("ConfigRejected")));
+    assert_eq!(pod.gate.count("alert_failed"), 1);
+}
+
+#[test]
+fn without_a_service_account_it_is_said_what_is_missing() {
+    let directory = tempfile::tempdir().expect("there is room");
+    write(directory.path(), "good");
+    let mut gate = gate_command();
+    gate.args([
+        "run",
+        "--signal",
+        "none",
+        "--kubernetes-events",
+        "--kubernetes-service-account",
+        "/nowhere",
+        "--watch",
+    ]);
+    let mut gate = Gate::start({
+        gate.arg(directory.path().join("config")).args(["--validate", "false"]).env("HOSTNAME", "web-0");
+        gate
+    });
+    gate.wait_for("rejected");
+    let failed = gate.wait_for("alert_failed");
+    assert!(failed["message"].as_str().is_some_and(|message| message.contains("cannot read `/nowhere/")), "{failed}");
+}
+
+#[test]
+fn nobody_is_told_of_a_pod_without_a_name() {
+    let mut gate = gate_command();
+    gate.args(["run", "--watch", "/a", "--signal", "none", "--kubernetes-events"]);
+    let said = gate.output().expect("it starts");
+    let text = String::from_utf8(said.stderr).expect("it is UTF-8");
+    assert!(said.status.code() == Some(2) && text.contains("POD_NAME"), "{text}");
+    let mut gate = gate_command();
+    gate.args(["run", "--watch", "/a", "--signal", "none", "--kubernetes-configmap", "x"]);
+    let said = gate.output().expect("it starts");
+    let text = String::from_utf8(said.stderr).expect("it is UTF-8");
+    assert!(said.status.code() == Some(2) && text.contains("`--kubernetes-configmap`: no Events"), "{text}");
+}
