@@ -6,7 +6,7 @@ use reload_gate_contract::Finding;
 
 use super::Notice;
 use crate::report::log::visible;
-use crate::report::{Event, Kind, Level};
+use crate::report::{Event, Kind};
 
 /// Where it is said what to do about each alert.
 const RUNBOOKS: &str = "https://github.com/reload-gate/reload-gate/blob/main/docs/runbooks";
@@ -49,12 +49,11 @@ pub(super) fn runbook(trouble: Kind) -> String {
     format!("{RUNBOOKS}/{page}.md")
 }
 
-/// `critical` or `warning`, also once it is over: a label which changed would make another alert.
+/// `critical` or `warning`, as the rules in `deploy/monitoring` have it. The same once it is over: a label which changed would make
+/// another alert.
 pub(super) fn severity(trouble: Kind) -> &'static str {
-    match Event::new(trouble).level {
-        Level::Error => "critical",
-        Level::Info | Level::Warn => "warning",
-    }
+    // Only then may the application be in trouble as well; otherwise it goes on with what it runs.
+    if trouble == Kind::Unverified { "critical" } else { "warning" }
 }
 
 /// `firing` or `resolved`.
