@@ -23,8 +23,8 @@ fn judge(directory: &Path, arguments: &[&str]) -> (Option<i32>, Vec<String>) {
     gate.args(["run", "--once", "--watch"]).arg(directory).args(arguments);
     let Output { status, stderr, .. } = gate.output().expect("it starts");
     let said = String::from_utf8(stderr).expect("it is UTF-8");
-    let events = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("it is JSON"));
-    let verdict = events.last().unwrap_or_else(|| panic!("it said nothing"));
+    let mut events = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("it is JSON"));
+    let verdict = events.next_back().unwrap_or_else(|| panic!("it said nothing"));
     (status.code(), found(&verdict))
 }
 
