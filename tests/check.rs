@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::gate_command;
+use crate::support::{gate_command, needs};
 
 /// What a small chart renders to; nothing is wrong with it.
 const CHART: &str = include_str!("../fixtures/manifests/web.yaml");
@@ -262,4 +262,97 @@ fn the_same_configuration_in_several_pods_is_judged_once() {
     let (_, deployment) = CHART.split_once("# Source: web/templates/deployment.yaml").expect("it is there");
     let chart = format!("{CHART}---\n{}", deployment.replace("name: web\n", "name: other\n"));
     assert_eq!(judged(&report(&[], &chart, 0)).len(), 1);
+}
+
+#[test]
+fn what_is_known_by_its_ending_is_judged_by_what_is_built_in() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for (name, content) in [
+        ("a.json", "{\"a\": 1,}\n"),
+        ("b.yaml", "a: [\n"),
+        ("c.toml", "a = \n"),
+        ("d.ini", "[a]\nb\n"),
+        ("e.yml", "a: 1\n"),
+    ] {
+        file(directory.path(), name, content);
+    }
+    let said = check(&["--format", "json", directory.path().to_str().expect("it is UTF-8")], "");
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    let report: Value = serde_json::from_str(&said.out).expect("it is JSON");
+    let verdicts: Vec<_> = judged(&report);
+    let expected = ["rejected - - builtin json", "rejected - - builtin yaml", "rejected - - builtin toml"];
+    assert!(expected.iter().all(|one| verdicts.contains(&(*one).to_owned())), "{verdicts:?}");
+    assert!(verdicts.contains(&"accepted - - builtin yaml".to_owned()), "{verdicts:?}");
+}
+
+#[test]
+fn a_certificate_is_judged_with_its_key_wherever_it_is_mounted() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: web-tls}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    \
+                  -----BEGIN CERTIFICATE-----\n    bm8=\n    -----END CERTIFICATE-----\n  tls.key: hunter2-hunter2\n";
+    let chart = CHART.replace("          secret: { secretName: web-tls }", "          secret: { secretName: web-pair }");
+    let chart = format!("{chart}---\n{}", secret.replace("web-tls", "web-pair"));
+    for input in [secret.to_owned(), chart] {
+        let report = report(&[], &input, 1);
+        let tls = judged(&report).into_iter().find(|one| one.ends_with(" builtin tls")).expect("somebody judges it");
+        assert!(tls.starts_with("rejected Secret web-"), "{tls}");
+        assert!(!report.to_string().contains("hunter2"), "{report}");
+    }
+}
+
+#[test]
+fn a_schema_judges_what_it_is_given() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "schema.json", "{\"properties\": {\"port\": {\"type\": \"integer\"}}}");
+    let schema = directory.path().join("schema.json");
+    let arguments = ["--builtin", "json-schema", "--schema", schema.to_str().expect("it is UTF-8")];
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  app.json: |\n    {\n      \"port\": \"80\"\n    }\n";
+    let found = findings(&report(&arguments, map, 1));
+    assert!(found[0].contains(" 7:15: "), "{found:?}");
+    report(&arguments, &map.replace("\"80\"", "80"), 0);
+    assert_eq!(check(&["--builtin", "json-schema", "-"], map).code, 2, "it needs a schema");
+}
+
+#[test]
+fn the_real_nginx_and_the_bundled_checker_name_the_same_place() {
+    needs!("nginx");
+    let chart = CHART.replace("        listen 18080;\n", "        lisen 18080;\n");
+    let places = |arguments: &[&str]| {
+        let report = report(arguments, &chart, 1);
+        let finding = &report["inputs"][0]["findings"][0];
+        assert_eq!(finding["message"], "unknown directive \"lisen\"", "{report:#}");
+        (finding["line"].clone(), finding["column"].clone(), report["inputs"][0]["validator"].clone())
+    };
+    let (line, column, validator) = places(&["--root", "local"]);
+    assert_eq!(validator, "nginx -t");
+    assert_eq!((line, column, json!("builtin nginx")), places(&[]));
+    report(&["--root", "local"], CHART, 0);
+}
+
+#[test]
+fn a_program_that_is_not_installed_names_its_package_or_the_bundled_one_judges() {
+    let without_programs = |arguments: &[&str]| {
+        let mut check = gate_command();
+        check.env("PATH", "/nowhere").arg("check").args(arguments).arg("-");
+        let mut child = check.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin.write_all(CHART.as_bytes()).expect("it reads");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        (String::from_utf8(output.stdout).expect("it is UTF-8"), output.status.code())
+    };
+    let (said, code) = without_programs(&["--root", "local"]);
+    assert!(code == Some(3) && said.contains("the Debian package is `nginx`"), "{code:?} {said}");
+    let (said, code) = without_programs(&["--root", "local", "--fallback", "builtin"]);
+    assert!(code == Some(0) && said.contains("the bundled nginx checker judges, since"), "{code:?} {said}");
+}
+
+#[test]
+fn ten_thousand_documents_are_judged_one_after_another() {
+    let one = |number: usize| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\ndata: {{nginx.conf: 'events {{}}'}}\n---\n")
+    };
+    let stream: String = (0..10_000).map(one).collect::<String>() + &config_map("nginx.conf", "'events {'");
+    let report = report(&[], &stream, 1);
+    assert_eq!(report["inputs"].as_array().expect("there are inputs").len(), 10_001);
+    assert!(findings(&report)[0].contains(" 50005:"), "{:?}", findings(&report));
 }

@@ -58,6 +58,7 @@ pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assi
     for (tree, gate) in trees.gated {
         let reason = format!("the settings of {}", tree.owner.as_deref().unwrap_or("a sidecar"));
         judges.give(&tree, &of_gate(gate), &reason, &tree.wanted, true);
+        judges.assigned.open.extend(tree.wanted);
     }
     for tree in &trees.trees {
         judges.tree(tree);
@@ -153,9 +154,7 @@ impl Judges<'_> {
 
     fn by_name(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
         for judge in self.named.clone() {
-            let name = judge.preset.as_ref().map_or("", |preset| preset.name);
-            let reason = format!("it is called, or lies, as configuration of {name} does");
-            let taken = self.give(tree, &judge, &reason, open, false);
+            let taken = self.give(tree, &judge, "its name says so", open, false);
             open.retain(|entry| !taken.contains(entry));
         }
         for (name, entries) in program::known_by_ending(tree, open) {
@@ -208,12 +207,13 @@ impl Judges<'_> {
             (None, Scope::Together) => program::together(&tree.mounted, entries),
             (None, Scope::These) => program::these(tree, entries),
         };
-        for Beginning { main, subject, tree, around, takes } in beginnings {
+        for Beginning { main, subject, tree, around, takes, reason: found } in beginnings {
             taken.extend(takes);
             let plan = judge.plan.clone();
             let main = main.map_or_else(|| plan.main.clone(), Main::Given);
             let judge = Judge { plan: Plan { main, ..plan }, ..judge.clone() };
-            let (subject, reason) = (self.store.subject(&subject), reason.to_owned());
+            let subject = self.store.subject(&subject);
+            let reason = found.filter(|_| !meant).unwrap_or_else(|| reason.to_owned());
             self.assigned.tasks.push(Task { subject, judge, reason, tree, around });
         }
         self.taken.extend(taken.iter().cloned());

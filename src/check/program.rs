@@ -21,6 +21,8 @@ pub(super) struct Beginning {
     pub(super) around: Option<(PathBuf, String)>,
     /// What it is about.
     pub(super) takes: BTreeSet<Entry>,
+    /// How the program's judge was found, where nobody named it.
+    pub(super) reason: Option<String>,
 }
 
 /// Endings of files, and who judges what ends so.
@@ -52,7 +54,7 @@ pub(super) fn beginnings(
     }
     let named: Vec<PathBuf> = named(preset, &mounted, entries);
     if !named.is_empty() {
-        return named.into_iter().map(|path| whole(&mounted, path, entries)).collect();
+        return named.into_iter().map(|path| called(&mounted, path, entries)).collect();
     }
     let located = located(preset, &mounted, entries);
     if !located.is_empty() || !meant {
@@ -91,7 +93,8 @@ fn located(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>)
         found.extend(takes.first().cloned().map(|subject| {
             let main = main_file(preset, directory);
             let around = Some((main.clone(), around.replace("{part}", part)));
-            Beginning { main: Some(main), subject, tree: mounted.clone(), around, takes }
+            let reason = Some(format!("{} includes `{part}`", preset.name));
+            Beginning { main: Some(main), subject, tree: mounted.clone(), around, takes, reason }
         }));
     }
     found
@@ -122,7 +125,7 @@ fn unnamed(
         tree.files = parts.iter().filter_map(moved).collect();
         let main = main_file(preset, directory);
         let around = Some((main.clone(), around.replace("{part}", &format!("{}*", place.display()))));
-        found.push(Beginning { main: Some(main), subject, tree, around, takes: parts });
+        found.push(Beginning { main: Some(main), subject, tree, around, takes: parts, reason: None });
     }
     found
 }
@@ -131,15 +134,26 @@ fn main_file(preset: &Preset, directory: &str) -> PathBuf {
     Path::new(directory).join(preset.files.first().map_or("main", String::as_str))
 }
 
+/// A configuration that is known by what its main file is called.
+fn called(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> Beginning {
+    let reason = main.file_name().map(|name| format!("it is called `{}`", name.display()));
+    Beginning { reason, ..whole(mounted, main, entries) }
+}
+
 /// A configuration that begins with the file at `main`.
 fn whole(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> Beginning {
     let directory = main.parent().unwrap_or(&main);
     let below = mounted.files.iter().filter(|(path, entry)| {
-        entries.contains(entry) && (path.starts_with(directory) && ending(path).is_none() || **path == main)
+        entries.contains(entry) && (path.starts_with(directory) && !is_of_others(path) || **path == main)
     });
     let takes = below.map(|(_, entry)| entry.clone()).collect();
     let subject = mounted.files[&main].clone();
-    Beginning { main: Some(main), subject, tree: mounted.clone(), around: None, takes }
+    Beginning { main: Some(main), subject, tree: mounted.clone(), around: None, takes, reason: None }
+}
+
+/// Whether a file is known by its own name, also where it lies beside a program's.
+fn is_of_others(path: &Path) -> bool {
+    ending(path).is_some() || PAIR.iter().any(|name| path.ends_with(name))
 }
 
 /// One file, and nothing else.
@@ -154,14 +168,14 @@ pub(super) fn alone(tree: &Tree, entry: &Entry) -> Option<Beginning> {
 pub(super) fn with(tree: &Tree, entry: &Entry) -> Option<Beginning> {
     let path = tree.path(entry)?.to_owned();
     let (subject, takes) = (entry.clone(), [entry.clone()].into());
-    Some(Beginning { main: Some(path), subject, tree: tree.mounted.clone(), around: None, takes })
+    Some(Beginning { main: Some(path), subject, tree: tree.mounted.clone(), around: None, takes, reason: None })
 }
 
 /// All of a tree; with which file to begin is for the plan to say.
 pub(super) fn together(mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let begin = |subject: &Entry| {
         let (tree, takes) = (mounted.clone(), entries.clone());
-        Beginning { main: None, subject: subject.clone(), tree, around: None, takes }
+        Beginning { main: None, subject: subject.clone(), tree, around: None, takes, reason: None }
     };
     entries.first().map(begin).into_iter().collect()
 }
