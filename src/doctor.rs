@@ -133,6 +133,12 @@ async fn report(config: &Config) -> Report {
             Err(event) => listen_taken(&mut process, address, &event.message.unwrap_or_default(), event.help),
         }
     }
+    if let Some(cluster) = &config.cluster {
+        match cluster.try_out().await {
+            Ok(()) => process.ok("events", format!("Kubernetes (`{}`) takes Events", cluster.server)),
+            Err(event) => process.add("events", Status::Fail, event.message.unwrap_or_default(), event.help),
+        }
+    }
     let (tier, next) = worst.unwrap_or((Tier::None, None));
     Report { version: 1, tier, next, checks: process.made }
 }

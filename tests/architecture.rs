@@ -48,8 +48,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "config", "exec", "exit", "http", "proc", "publish", "reload", "report", "run", "serve", "snapshot",
-            "status", "target", "tree", "validate", "verify", "watch",
+            "config", "deliver", "exec", "exit", "http", "proc", "publish", "reload", "report", "run", "serve",
+            "snapshot", "status", "target", "tree", "validate", "verify", "watch",
         ],
     ),
     ("exit", &[]),

@@ -58,12 +58,8 @@ impl Pod {
         answer.iter().for_each(|answer| file(&here.join("answer"), answer));
         let server = up.then(|| tls_server(here, port, API_SERVER));
         write(here, "good");
-        let mut gate = gate_command();
-        gate.args(["run", "--name", "web", "--settle", "20ms", "--listen", &format!("127.0.0.1:{listens}"), "--watch"]);
-        gate.arg(here.join("config")).args(["--validate", "grep -q good {config}", "--reload-command", "true"]);
-        gate.args(["--verify-command", "true", "--kubernetes-events", "--kubernetes-service-account"]).arg(account);
-        gate.args(more).env("POD_NAME", "web-0").env("POD_UID", "0123-4567");
-        gate.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", port.to_string());
+        let mut gate = told("run", here, port);
+        gate.args(["--listen", &format!("127.0.0.1:{listens}")]).args(more);
         let mut gate = Gate::start(gate);
         gate.wait_for("verified");
         Self { gate, directory, port, listens, _server: server }
@@ -92,6 +88,17 @@ impl Pod {
     fn write(&self, content: &str) {
         write(self.directory.path(), content);
     }
+}
+
+/// The gate's binary with a command that knows of the cluster.
+fn told(what: &str, here: &Path, port: u16) -> std::process::Command {
+    let mut gate = gate_command();
+    gate.args([what, "--name", "web", "--settle", "20ms", "--watch"]).arg(here.join("config"));
+    gate.args(["--validate", "grep -q good {config}", "--reload-command", "true", "--verify-command", "true"]);
+    gate.args(["--kubernetes-events", "--kubernetes-service-account"]).arg(here.join("account"));
+    gate.env("POD_NAME", "web-0").env("POD_UID", "0123-4567");
+    gate.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", port.to_string());
+    gate
 }
 
 /// Replaces the file at once, so that nobody reads half of it.
@@ -216,6 +223,29 @@ fn who_may_not_says_so_once_and_works_on() {
     let failures = sample(&page, "reload_gate_alerts_total{sink=\"kubernetes\",outcome=\"failed\"}");
     assert!(failures.is_some_and(|failures| failures >= 3.0), "{page}");
     assert!(!pod.gate.story().contains("hunter2"), "{}", pod.gate.story());
+}
+
+#[test]
+fn the_doctor_asks_whether_events_may_be_made_and_makes_none() {
+    needs!("openssl", "python3");
+    let pod = Pod::start(true, None, &[]);
+    let diagnosis = || -> Value {
+        let output =
+            told("doctor", pod.directory.path(), pod.port).args(["--format", "json"]).output().expect("it starts");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        let checks = report["checks"].as_array().expect("there are some");
+        checks.iter().find(|check| check["check"] == "events").expect("it is made").clone()
+    };
+    assert_eq!(diagnosis()["status"], "ok");
+    let asked = pod.told().into_iter().filter(|request| request["body"]["reason"] == "Doctor");
+    let paths: Vec<_> = asked.map(|request| request["path"].clone()).collect();
+    assert_eq!(paths, ["/apis/events.k8s.io/v1/namespaces/prod/events?dryRun=All"]);
+    fs::write(pod.directory.path().join("answer"), "403").expect("there is room");
+    let refused = diagnosis();
+    assert_eq!(refused["status"], "fail");
+    assert!(refused["message"].as_str().is_some_and(|message| message.contains("it answered 403")), "{refused}");
+    assert!(refused["help"].as_str().is_some_and(|help| help.contains("`create` and `patch`")), "{refused}");
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tells the API server of Kubernetes, as the pod's service account.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::way::read;
 use super::{Boards, PATIENCE, Reported, until};
 use crate::http::{self, Answer, Method, Request};
-use crate::kubernetes::{Announcer, Effect, Identity, Input, Outcome, Regarding, object, series};
+use crate::kubernetes::{Announcement, Announcer, Effect, Identity, Input, Outcome, Regarding, object, series};
 use crate::redact::Redactor;
 use crate::report::{Event, Kind};
 
@@ -105,6 +105,30 @@ fn failing(server: &str, error: &str) -> Event {
 }
 
 impl Cluster {
+    /// Asks whether an Event would be taken: the API server does all that it does to a request, and keeps nothing (`dryRun`).
+    ///
+    /// # Errors
+    /// When it would not, what would be reported of it.
+    pub async fn try_out(&self) -> Result<(), Box<Event>> {
+        let now = SystemTime::now();
+        let announcement = Announcement {
+            gate: "doctor".to_owned(),
+            regarding: Regarding::Pod,
+            reason: "Doctor",
+            action: "TryOut",
+            warns: false,
+            note: "whether Events may be made".to_owned(),
+            first: now,
+            last: now,
+            count: 1,
+            suffix: "doctor".to_owned(),
+        };
+        match self.ask(Method::Post, |identity| ("?dryRun=All".to_owned(), object(identity, &announcement))).await {
+            Outcome::Taken | Outcome::Gone => Ok(()),
+            Outcome::Never(error) | Outcome::Later(error) => Err(Box::new(failing(&self.server, &error))),
+        }
+    }
+
     /// Sends a request about Events and says what came of it.
     async fn ask(&self, method: Method, what: impl FnOnce(&Identity) -> (String, Value)) -> Outcome {
         match self.request(method, what) {
