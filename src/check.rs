@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::config::{Flags, Judging, Mistake};
 use crate::render::{Judged, Located, Report, Subject, Unjudged};
+use crate::tree::Digest;
 use crate::validate::Validator;
 
 use assign::{Assigned, Task};
@@ -124,7 +125,8 @@ fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
     let mut seen = BTreeSet::new();
     tasks.retain(|task| {
         let by: Vec<_> = task.judge.plan.validators.iter().map(Validator::title).collect();
-        seen.insert((task.tree.clone(), by, format!("{:?} {:?}", task.judge.plan.main, task.around)))
+        // The digest alone is kept: there may be many.
+        seen.insert(Digest::of(format!("{:?} {by:?} {:?} {:?}", task.tree, task.main, task.around).as_bytes()))
     });
     tasks
 }

@@ -195,8 +195,8 @@ fn refuse(mistakes: &[Mistake]) -> Exit {
 /// The flags that were given, by name, in the order of the vocabulary.
 fn flags(matches: &ArgMatches) -> Flags {
     let mut flags = Vec::new();
-    // Not every command takes all of them.
-    for setting in SETTINGS.iter().filter(|setting| matches.try_contains_id(setting.name).is_ok()) {
+    // Not every command takes all of them, and asking for one that it does not take is a bug.
+    for setting in SETTINGS.iter().filter(|setting| matches.ids().any(|id| id == setting.name)) {
         match setting.takes {
             Takes::Switch if matches.get_flag(setting.name) => flags.push((setting.name, "true".to_owned())),
             Takes::Switch => {}

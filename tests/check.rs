@@ -289,7 +289,8 @@ fn what_is_known_by_its_ending_is_judged_by_what_is_built_in() {
 fn a_certificate_is_judged_with_its_key_wherever_it_is_mounted() {
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: web-tls}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    \
                   -----BEGIN CERTIFICATE-----\n    bm8=\n    -----END CERTIFICATE-----\n  tls.key: hunter2-hunter2\n";
-    let chart = CHART.replace("          secret: { secretName: web-tls }", "          secret: { secretName: web-pair }");
+    let chart =
+        CHART.replace("          secret: { secretName: web-tls }", "          secret: { secretName: web-pair }");
     let chart = format!("{chart}---\n{}", secret.replace("web-tls", "web-pair"));
     for input in [secret.to_owned(), chart] {
         let report = report(&[], &input, 1);
@@ -349,10 +350,31 @@ fn a_program_that_is_not_installed_names_its_package_or_the_bundled_one_judges()
 #[test]
 fn ten_thousand_documents_are_judged_one_after_another() {
     let one = |number: usize| {
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\ndata: {{nginx.conf: 'events {{}}'}}\n---\n")
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\ndata: {{nginx.conf: 'events {{}}'}}\n---\n"
+        )
     };
     let stream: String = (0..10_000).map(one).collect::<String>() + &config_map("nginx.conf", "'events {'");
     let report = report(&[], &stream, 1);
     assert_eq!(report["inputs"].as_array().expect("there are inputs").len(), 10_001);
     assert!(findings(&report)[0].contains(" 50005:"), "{:?}", findings(&report));
+}
+
+#[test]
+fn what_only_the_image_of_an_application_has_is_no_fault_of_its_configuration() {
+    needs!("gunicorn");
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  gunicorn.conf.py: |\n    wsgi_app = 'no_such_app:app'\n";
+    let report = report(&[], map, 3);
+    assert!(findings(&report)[0].contains("No module named 'no_such_app'"), "{report:#}");
+    self::report(&[], &map.replace("wsgi_app =", "wsgi_app = ="), 1);
+}
+
+#[test]
+fn the_page_on_ci_shows_what_is_printed() {
+    let page = include_str!("../docs/ci.md");
+    let command = "$ sed 's/listen 18080/lisen 18080/' fixtures/manifests/web.yaml | reload-gate check -\n";
+    let (_, shown) = page.split_once(command).expect("it is shown");
+    let (shown, _) = shown.split_once("```").expect("it ends");
+    let said = check(&["--color", "never", "-"], &CHART.replace("listen 18080", "lisen 18080"));
+    assert_eq!(said.out, shown);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reload_gate_contract::{Code, Finding, Place};
 
@@ -11,7 +12,7 @@ use super::trees::{Kind, Tree, Trees};
 use crate::config::{GateConfig, Judge, Judging, Mistake, presets};
 use crate::manifest::{Annotated, Mounted};
 use crate::render::Subject;
-use crate::validate::{Main, Plan, Scope};
+use crate::validate::{Main, Scope};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
@@ -22,8 +23,10 @@ const NOBODY: &str = "none";
 pub(super) struct Task {
     /// What is judged.
     pub(super) subject: Subject,
-    /// By whom, and with which file it begins.
-    pub(super) judge: Judge,
+    /// By whom.
+    pub(super) judge: Arc<Judge>,
+    /// With which file it begins.
+    pub(super) main: Main,
     /// Why by that one.
     pub(super) reason: String,
     /// The files as the program would see them.
@@ -57,7 +60,7 @@ pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assi
     };
     for (tree, gate) in trees.gated {
         let reason = format!("the settings of {}", tree.owner.as_deref().unwrap_or("a sidecar"));
-        judges.give(&tree, &of_gate(gate), &reason, &tree.wanted, true);
+        judges.give(&tree, &of_gate(&gate), &reason, &tree.wanted, true);
         judges.assigned.open.extend(tree.wanted);
     }
     for tree in &trees.trees {
@@ -70,9 +73,9 @@ struct Judges<'a> {
     store: &'a Store<'a>,
     judging: &'a Judging,
     /// The judges of all presets.
-    named: Vec<Judge>,
+    named: Vec<Arc<Judge>>,
     /// Judges that were asked for by name.
-    called: BTreeMap<String, Result<Judge, Mistake>>,
+    called: BTreeMap<String, Result<Arc<Judge>, Mistake>>,
     assigned: Assigned,
     /// What somebody is asked about.
     taken: BTreeSet<Entry>,
@@ -103,7 +106,7 @@ impl Judges<'_> {
             let is_watched = |path: &Path| gate.sources.iter().any(|source| path.starts_with(&source.mount));
             let watched = select(tree, open, |path, _| anywhere || is_watched(path));
             let reason = format!("the gate `{}` of the configuration file", gate.name);
-            self.take(tree, &of_gate(gate.clone()), &reason, &watched, open);
+            self.take(tree, &of_gate(gate), &reason, &watched, open);
         }
     }
 
@@ -164,7 +167,7 @@ impl Judges<'_> {
         }
     }
 
-    fn called(&mut self, name: &str) -> Result<Judge, Mistake> {
+    fn called(&mut self, name: &str) -> Result<Arc<Judge>, Mistake> {
         let judging = self.judging;
         self.called.entry(name.to_owned()).or_insert_with(|| judging.judge_called(name)).clone()
     }
@@ -173,7 +176,7 @@ impl Judges<'_> {
     fn take(
         &mut self,
         tree: &Tree,
-        judge: &Judge,
+        judge: &Arc<Judge>,
         reason: &str,
         entries: &BTreeSet<Entry>,
         open: &mut BTreeSet<Entry>,
@@ -189,7 +192,7 @@ impl Judges<'_> {
     fn give(
         &mut self,
         tree: &Tree,
-        judge: &Judge,
+        judge: &Arc<Judge>,
         reason: &str,
         entries: &BTreeSet<Entry>,
         meant: bool,
@@ -209,12 +212,11 @@ impl Judges<'_> {
         };
         for Beginning { main, subject, tree, around, takes, reason: found } in beginnings {
             taken.extend(takes);
-            let plan = judge.plan.clone();
-            let main = main.map_or_else(|| plan.main.clone(), Main::Given);
-            let judge = Judge { plan: Plan { main, ..plan }, ..judge.clone() };
+            let main = main.map_or_else(|| judge.plan.main.clone(), Main::Given);
+            let judge = judge.clone();
             let subject = self.store.subject(&subject);
             let reason = found.filter(|_| !meant).unwrap_or_else(|| reason.to_owned());
-            self.assigned.tasks.push(Task { subject, judge, reason, tree, around });
+            self.assigned.tasks.push(Task { subject, judge, main, reason, tree, around });
         }
         self.taken.extend(taken.iter().cloned());
         taken
@@ -222,8 +224,8 @@ impl Judges<'_> {
 }
 
 /// Whoever judges for a gate.
-fn of_gate(gate: GateConfig) -> Judge {
-    Judge { preset: None, plan: gate.plan }
+fn of_gate(gate: &GateConfig) -> Arc<Judge> {
+    Arc::new(Judge { preset: None, plan: gate.plan.clone() })
 }
 
 /// Those of `open` that fit.

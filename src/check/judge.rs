@@ -53,7 +53,7 @@ pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> (
     let secrets = contents.values().filter(|(_, content)| content.is_secret());
     let redactor = Redactor::new(secrets.map(|(_, content)| content.bytes.as_slice()));
     let files = Files { store, contents, redactor };
-    let plan = options.plan(&task.judge.plan);
+    let plan = Plan { main: task.main.clone(), ..options.plan(&task.judge.plan) };
     let (validator, judgement) = ask(&plan, &task, &tree).await;
     read.extend(judgement.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
     let weighed = judgement.findings.into_iter().filter_map(|finding| options.weigh(finding));

@@ -161,8 +161,8 @@ impl Listing {
             // An API server refuses them, and which of the two is meant nobody knows.
             let twice = repeated.iter().map(|key| broken_manifest(name, document, &yaml::twice(key)));
             self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
-            for node in manifest::objects(&root) {
-                match Object::read(node) {
+            for node in manifest::objects(root) {
+                match Object::read(&node) {
                     Object::Config(config) => self.configs.push((config, at)),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
                     Object::Other => {}

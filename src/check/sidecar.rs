@@ -13,13 +13,13 @@ use crate::manifest::{Container, EnvValue, Mounted, Pod};
 /// What the program and its image are called.
 const NAME: &str = "reload-gate";
 
-/// Whether this container is a reload-gate: by what it executes, or by its image.
+/// Whether this container is a reload-gate: by what it executes, or by its image or variables.
 pub(super) fn is_sidecar(container: &Container) -> bool {
     let image = container.image.rsplit('/').next().unwrap_or_default();
     let image = image.split(['@', ':']).next().unwrap_or_default();
     match container.command.first() {
         Some(program) => Path::new(program).file_name().is_some_and(|name| name == NAME),
-        None => image == NAME,
+        None => image.starts_with(NAME) || container.env.iter().any(|(name, _)| name.starts_with("RELOAD_GATE_")),
     }
 }
 
@@ -122,6 +122,9 @@ mod tests {
         };
         assert!(is_sidecar(&container("registry.example:5000/tools/reload-gate:1.2@sha256:00", &[])));
         assert!(is_sidecar(&container("nginx", &["/gate/reload-gate", "run"])));
+        assert!(is_sidecar(&container("reload-gate-root", &[])));
+        let named = ("RELOAD_GATE_APP".to_owned(), EnvValue::Text("nginx".to_owned()));
+        assert!(is_sidecar(&Container { env: vec![named], ..container("gate", &[]) }));
         assert!(!is_sidecar(&container("nginx", &[])));
         assert!(!is_sidecar(&container("reload-gate", &["/bin/sh"])));
     }

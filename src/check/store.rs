@@ -63,13 +63,7 @@ pub(super) struct Spot {
 #[derive(Debug)]
 pub(super) struct Parsed {
     text: String,
-    roots: Vec<Node>,
-}
-
-impl Parsed {
-    fn object(&self, index: usize) -> Option<&Node> {
-        self.roots.iter().flat_map(manifest::objects).nth(index)
-    }
+    objects: Vec<Node>,
 }
 
 /// A parsed document, by its input and offset.
@@ -163,7 +157,7 @@ impl<'l> Store<'l> {
                 let (config, at) = &self.listing.configs[*config];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
-                let node = document.object(at.object);
+                let node = document.objects.get(at.object);
                 let changed = || unreadable(name, &io::Error::other("it changed while it was read"));
                 let bytes = match Config::value(node.ok_or_else(changed)?, key).ok_or_else(changed)? {
                     Ok(value) => value.content.into_owned(),
@@ -193,8 +187,9 @@ impl<'l> Store<'l> {
             }
         }
         let text = String::from_utf8(bytes).map_err(io::Error::other)?;
-        let roots = yaml::documents(&text).filter_map(|document| Some(document.ok()?.root)).collect();
-        let parsed = Arc::new(Parsed { text, roots });
+        let roots = yaml::documents(&text).filter_map(|document| Some(document.ok()?.root));
+        let objects = roots.flat_map(manifest::objects).collect();
+        let parsed = Arc::new(Parsed { text, objects });
         let mut kept = kept();
         kept.push_back((which, parsed.clone()));
         if kept.len() > KEPT {
@@ -229,7 +224,7 @@ impl Content {
 
     /// The bytes of the document which a span of a value stands for, or the whole value where it has none or they do not correspond.
     fn of_key(document: &Parsed, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
-        let value = Config::value(document.object(at.object)?, key)?.ok()?;
+        let value = Config::value(document.objects.get(at.object)?, key)?.ok()?;
         let exact = |span: Span| {
             let start = value.locate(&document.text, span.start)?;
             // The end is where the last of them ends; a span that is empty stays so.

@@ -1,5 +1,7 @@
 //! Who judges what `check` is given: by flags and variables, by the rules of a configuration file, or by name. Pure.
 
+use std::sync::Arc;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::builtin::with_schema;
@@ -22,14 +24,14 @@ pub struct Rule {
     /// What their names, keys or paths look like.
     pub files: Vec<GlobMatcher>,
     /// Who judges them.
-    pub judge: Judge,
+    pub judge: Arc<Judge>,
 }
 
 /// What `check` is told of who judges.
 #[derive(Debug, Default)]
 pub struct Judging {
     /// Who judges all that is given.
-    pub given: Option<Judge>,
+    pub given: Option<Arc<Judge>>,
     /// The gates of the configuration file: who judges what will lie where they watch.
     pub gates: Vec<GateConfig>,
     /// The rules of the configuration file, of which the first that fits holds.
@@ -57,7 +59,7 @@ pub fn judging(outside: &Outside<'_>) -> Result<Judging, Vec<Mistake>> {
     let path = Layers(vec![flags.clone(), variables]).text("config").cloned();
     let said = path.map(|path| file(path.value.as_ref(), &path.origin, outside, &mut mistakes)).unwrap_or_default();
     let given = WHO.iter().any(|name| flags.says(name));
-    let given = given.then(|| resolve::judge(&Layers(vec![flags.clone()]), &mut mistakes)).flatten();
+    let given = given.then(|| resolve::judge(&Layers(vec![flags.clone()]), &mut mistakes)).flatten().map(Arc::new);
     // Flags such as `--timeout` hold for all of them.
     let under = |layer: Layer| Layers(vec![flags.clone(), layer]);
     let gates = said.gates.into_iter();
@@ -69,7 +71,7 @@ pub fn judging(outside: &Outside<'_>) -> Result<Judging, Vec<Mistake>> {
     let rules = said.rules.into_iter().filter_map(|(files, layer)| {
         let files = files.iter().filter_map(|said| glob(said, &mut mistakes)).collect();
         let layer = with_schema(layer, outside, &mut mistakes);
-        Some(Rule { files, judge: rule(&under(layer), &mut mistakes)? })
+        Some(Rule { files, judge: Arc::new(rule(&under(layer), &mut mistakes)?) })
     });
     let rules = rules.collect();
     let others = outside.flags.iter().filter(|(name, _)| !ALL.contains(name)).cloned().collect::<Vec<_>>();
@@ -82,8 +84,8 @@ impl Judging {
     ///
     /// # Errors
     /// What is wrong with the name.
-    pub fn judge_called(&self, name: &str) -> Result<Judge, Mistake> {
-        called(name, &self.flags)
+    pub fn judge_called(&self, name: &str) -> Result<Arc<Judge>, Mistake> {
+        called(name, &self.flags).map(Arc::new)
     }
 }
 

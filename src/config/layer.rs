@@ -37,6 +37,7 @@ pub(super) struct RawCheck {
     pub(super) unset: Vec<Said>,
     pub(super) findings: Vec<Said>,
     pub(super) transient: Vec<Said>,
+    pub(super) away: Vec<Said>,
 }
 
 /// What is said in one place.
@@ -118,8 +119,8 @@ impl Layers {
 impl RawCheck {
     fn line(said: Said) -> Self {
         let (command, name, running, otherwise, package) = (Words::Line(said), None, None, None, None);
-        let [beside, options, unset, findings, transient] = [const { Vec::new() }; 5];
-        Self { command, name, running, beside, otherwise, package, options, unset, findings, transient }
+        let [beside, options, unset, findings, transient, away] = [const { Vec::new() }; 6];
+        Self { command, name, running, beside, otherwise, package, options, unset, findings, transient, away }
     }
 }
 
@@ -351,8 +352,19 @@ fn checks(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mi
     items.into_iter().filter_map(|item| check(item, origin, mistakes)).collect()
 }
 
-const CHECK_KEYS: [&str; 10] =
-    ["command", "name", "running", "beside", "otherwise", "package", "options", "unset", "findings", "transient"];
+const CHECK_KEYS: [&str; 11] = [
+    "command",
+    "name",
+    "running",
+    "beside",
+    "otherwise",
+    "package",
+    "options",
+    "unset",
+    "findings",
+    "transient",
+    "away",
+];
 
 fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
     let here = origin(node.line, node.column);
@@ -365,7 +377,7 @@ fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mis
         }
     };
     let (mut name, mut command, mut running, mut otherwise, mut package) = (None, None, None, None, None);
-    let [mut beside, mut options, mut unset, mut findings, mut transient] = [const { Vec::new() }; 5];
+    let [mut beside, mut options, mut unset, mut findings, mut transient, mut away] = [const { Vec::new() }; 6];
     for (key, value) in entries {
         let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
         match key.as_str() {
@@ -377,6 +389,7 @@ fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mis
             Some("unset") => unset = list("unset"),
             Some("findings") => findings = list("findings"),
             Some("transient") => transient = list("transient"),
+            Some("away") => away = list("away"),
             Some("command") => command = words(value, "command", origin, mistakes),
             Some("running") => running = words(value, "running", origin, mistakes),
             other => {
@@ -391,7 +404,7 @@ fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mis
         mistakes.push(Mistake::new(here, "this validator has no `command`"));
     }
     let command = command?;
-    Some(RawCheck { command, name, running, beside, otherwise, package, options, unset, findings, transient })
+    Some(RawCheck { command, name, running, beside, otherwise, package, options, unset, findings, transient, away })
 }
 
 fn words(node: Node, name: &str, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<Words> {

@@ -12,6 +12,7 @@ use regex::Regex;
 use super::builtin::Terms;
 use super::layer::{Layers, RawCheck, Said, Words};
 use super::preset::{Preset, presets};
+use super::settings::SETTINGS;
 use super::{GateConfig, Judge, Mistake, Origin, nearest, suggestion};
 use crate::gate::Policy;
 use crate::publish::{Publication, Volume};
@@ -339,7 +340,12 @@ fn scope(layers: &Layers, mistakes: Mistakes<'_>) -> Scope {
 /// What commands that run here must not get at, beside what is the gate's own to write.
 fn confinement(layers: &Layers, mistakes: Mistakes<'_>) -> Option<Confinement> {
     let said = layers.text("sandbox").and_then(|said| one_word(said, &["auto", "strict", "off"], mistakes));
-    let (strict, hidden) = (said == Some("strict"), Confinement::SECRETS.map(PathBuf::from).into());
+    // With what alerts are sent is nobody else's to read.
+    let credentials =
+        SETTINGS.iter().filter(|setting| setting.name.starts_with("alert-") && setting.name.ends_with("-file"));
+    let credentials = credentials.flat_map(|setting| layers.list(setting.name)).map(|said| PathBuf::from(&said.value));
+    let hidden = Confinement::SECRETS.map(PathBuf::from).into_iter().chain(credentials).collect();
+    let strict = said == Some("strict");
     (said != Some("off")).then_some(Confinement { strict, hidden, fixed: Vec::new() })
 }
 
@@ -386,6 +392,7 @@ fn check(raw: &RawCheck, terms: &Terms, mistakes: Mistakes<'_>) -> Check {
         patterns: Patterns {
             findings: patterns(&raw.findings, mistakes),
             transient: patterns(&raw.transient, mistakes),
+            away: patterns(&raw.away, mistakes),
         },
         command,
     }

@@ -132,11 +132,16 @@ pub fn is_manifest(root: &Node) -> bool {
 
 /// The objects of a document, with those of a `List` (of lists).
 #[must_use]
-pub fn objects(root: &Node) -> Vec<&Node> {
+pub fn objects(root: Node) -> Vec<Node> {
     let is_list = root.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
-    match root.get("items") {
-        Some(items) if is_list => items.items().iter().flat_map(objects).collect(),
-        _ => vec![root],
+    if !is_list || root.get("items").is_none() {
+        return vec![root];
+    }
+    let Yaml::Map(entries) = root.value else { return Vec::new() };
+    let items = entries.into_iter().find(|(key, _)| key.as_str() == Some("items"));
+    match items.map(|(_, items)| items.value) {
+        Some(Yaml::List(items)) => items.into_iter().flat_map(objects).collect(),
+        _ => Vec::new(),
     }
 }
 

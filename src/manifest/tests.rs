@@ -75,7 +75,7 @@ fn objects_are_found_in_lists_of_lists() {
     let text =
         "kind: List\nitems:\n- kind: ConfigMapList\n  items: [{kind: ConfigMap}, {kind: Secret}]\n- kind: Service\n";
     let root = yaml::parse(text).expect("it is YAML").expect("it is not empty");
-    let kinds: Vec<_> = objects(&root).iter().filter_map(|node| node.get("kind")?.as_str()).collect();
+    let kinds: Vec<_> = objects(root).iter().filter_map(|node| Some(node.get("kind")?.as_str()?.to_owned())).collect();
     assert_eq!(kinds, ["ConfigMap", "Secret", "Service"]);
 }
 

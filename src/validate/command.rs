@@ -67,6 +67,8 @@ pub struct Patterns {
     pub findings: Vec<Regex>,
     /// What these match is an obstacle around the configuration, which may pass.
     pub transient: Vec<Regex>,
+    /// What these match is an obstacle where the program is asked away from where it runs, without what is in its own image.
+    pub away: Vec<Regex>,
 }
 
 impl Check {
@@ -136,7 +138,8 @@ impl Check {
     /// What a finished command said.
     fn read(&self, finished: &Finished, case: &Case<'_>) -> Vec<Finding> {
         let main = case.main().ok().map(|main| main.to_string_lossy().into_owned());
-        let mut findings = self.patterns.findings(&finished.output, main.as_deref());
+        let patterns = if case.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
+        let mut findings = patterns.findings(&finished.output, main.as_deref());
         match finished.end {
             End::TimedOut => {
                 let limit = humantime::format_duration(case.timeout);
@@ -164,7 +167,7 @@ impl Check {
             }
             End::Exited(code) => {
                 if !findings.iter().any(|finding| finding.severity == Severity::Error) {
-                    findings.push(self.patterns.unplaced(&finished.output, &self.name, code));
+                    findings.push(patterns.unplaced(&finished.output, &self.name, code));
                 }
                 findings
             }
@@ -173,6 +176,11 @@ impl Check {
 }
 
 impl Patterns {
+    /// The same patterns where the program is asked away from where it runs.
+    fn elsewhere(&self) -> Self {
+        Self { transient: self.transient.iter().chain(&self.away).cloned().collect(), ..self.clone() }
+    }
+
     /// The findings that the patterns see in an output about the file `main`, and others; each once, however often it is said.
     fn findings(&self, output: &str, main: Option<&str>) -> Vec<Finding> {
         let matches = self.findings.iter().flat_map(|pattern| pattern.captures_iter(output));

@@ -166,6 +166,7 @@ fn named_groups_make_findings() {
             r"(?m)^(?:(?P<severity>\w+) )?(?P<file>/[^:]+):(?P<line>\d+):(?P<column>\d*): (?P<message>.*)$",
         ]),
         transient: regexes(&["no route", "^no DNS"]),
+        away: Vec::new(),
     };
     let cases = [
         ("/a.conf:3:7: bad word\n", 1, vec!["wrong /a.conf:3:7: bad word"]),
@@ -189,7 +190,7 @@ fn named_groups_make_findings() {
         assert_eq!(lines(&said(check)), expected, "{output:?}");
     }
     // Without a group called message, the whole match is it.
-    let whole = Patterns { findings: regexes(&["(?m)^E: .*$"]), transient: Vec::new() };
+    let whole = Patterns { findings: regexes(&["(?m)^E: .*$"]), ..Patterns::default() };
     assert_eq!(lines(&said(Check { patterns: whole, ..printing("x\nE: bad\ny\n", 1) })), ["wrong E: bad"]);
 }
 
