@@ -100,6 +100,24 @@ fn the_image_is_small_nobody_by_default_and_says_what_it_is() {
     }
 }
 
+/// What is shipped is built otherwise than what is tested besides: optimized, and without what a debug build looks after.
+#[test]
+fn every_command_works_as_it_is_shipped() {
+    needs_containers!();
+    let directory = tempfile::tempdir().expect("there is room");
+    fs::write(directory.path().join("nginx.conf"), "events {}\n").expect("there is room");
+    let here = mount(directory.path(), "/etc/nginx", true);
+    let says =
+        |arguments: &[&str]| podman_says(&[&["run", "--rm", "--network=none", &here, ROOT_IMAGE], arguments].concat());
+    assert!(says(&["check", "/etc/nginx"]).contains("1 judged: 1 accepted"));
+    assert!(says(&["validators"]).contains("haproxy"));
+    assert!(says(&["completions", "bash"]).contains("reload-gate"));
+    assert!(says(&["man"]).starts_with(".ie"));
+    let observe = ["--builtin", "nginx", "--watch", "/etc/nginx", "--observe"];
+    assert!(says(&[&["doctor"], &observe[..]].concat()).contains("builtin"));
+    says(&[&["run", "--once"], &observe[..]].concat());
+}
+
 /// Answers every question for an IPv4 address with 127.0.0.1 on the port of DNS (RFC 1035), and every request by HTTPS with 200.
 const SERVERS: &str = r#"
 import http.server, socket, ssl, threading
