@@ -378,3 +378,14 @@ fn the_page_on_ci_shows_what_is_printed() {
     let said = check(&["--color", "never", "-"], &CHART.replace("listen 18080", "lisen 18080"));
     assert_eq!(said.out, shown);
 }
+
+#[test]
+fn what_two_pods_share_is_judged_in_both() {
+    let (_, deployment) = CHART.split_once("# Source: web/templates/deployment.yaml").expect("it is there");
+    // The other one has its own sites, beside the same main file.
+    let other = deployment.replace("name: web\n", "name: other\n").replace("name: web-sites", "name: other-sites");
+    let sites = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other-sites}\ndata: {a.conf: 'lisen 80;'}\n";
+    let report = report(&[], &format!("{CHART}---\n{sites}---\n{other}"), 1);
+    let main = "ConfigMap web-nginx nginx.conf builtin nginx";
+    assert_eq!(judged(&report), [format!("accepted {main}"), format!("rejected {main}")]);
+}

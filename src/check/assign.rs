@@ -19,6 +19,8 @@ const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 /// The value of the annotation by which nobody is to judge.
 const NOBODY: &str = "none";
 
+const COMMAND_LINE: &str = "the command line says so";
+
 /// One judgement to be made.
 pub(super) struct Task {
     /// What is judged.
@@ -49,18 +51,14 @@ pub(super) struct Assigned {
 pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assigned {
     let assigned = Assigned { mistakes: trees.mistakes, ..Assigned::default() };
     let named = presets().iter().filter_map(|preset| judging.judge_called(preset.name).ok());
-    let mut judges = Judges {
-        store,
-        judging,
-        named: named.collect(),
-        called: BTreeMap::new(),
-        assigned,
-        taken: BTreeSet::new(),
-        released: BTreeSet::new(),
-    };
+    let mut judges =
+        Judges { store, judging, named: named.collect(), called: BTreeMap::new(), assigned, released: BTreeSet::new() };
     for (tree, gate) in trees.gated {
-        let reason = format!("the settings of {}", tree.owner.as_deref().unwrap_or("a sidecar"));
-        judges.give(&tree, &of_gate(&gate), &reason, &tree.wanted, true);
+        let (judge, reason) = match &judging.given {
+            Some(given) => (given.clone(), COMMAND_LINE.to_owned()),
+            None => (of_gate(&gate), format!("the settings of {}", tree.owner)),
+        };
+        judges.give(&tree, &judge, &reason, &tree.wanted, true);
         judges.assigned.open.extend(tree.wanted);
     }
     for tree in &trees.trees {
@@ -77,18 +75,16 @@ struct Judges<'a> {
     /// Judges that were asked for by name.
     called: BTreeMap<String, Result<Arc<Judge>, Mistake>>,
     assigned: Assigned,
-    /// What somebody is asked about.
-    taken: BTreeSet<Entry>,
     /// What nobody is to be asked about.
     released: BTreeSet<Entry>,
 }
 
 impl Judges<'_> {
     fn tree(&mut self, tree: &Tree) {
-        let mut open: BTreeSet<Entry> = tree.wanted.difference(&self.taken).cloned().collect();
+        let mut open = tree.wanted.clone();
         if let Some(given) = &self.judging.given {
             let given = given.clone();
-            self.give(tree, &given, "the command line says so", &open, true);
+            self.give(tree, &given, COMMAND_LINE, &open, true);
         } else {
             self.by_gates(tree, &mut open);
             self.by_rules(tree, &mut open);
@@ -218,7 +214,6 @@ impl Judges<'_> {
             let reason = found.filter(|_| !meant).unwrap_or_else(|| reason.to_owned());
             self.assigned.tasks.push(Task { subject, judge, main, reason, tree, around });
         }
-        self.taken.extend(taken.iter().cloned());
         taken
     }
 }

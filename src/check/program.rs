@@ -156,12 +156,13 @@ fn is_of_others(path: &Path) -> bool {
     ending(path).is_some() || PAIR.iter().any(|name| path.ends_with(name))
 }
 
-/// One file, and nothing else.
+/// One file, and nothing else; where it is mounted makes no difference.
 pub(super) fn alone(tree: &Tree, entry: &Entry) -> Option<Beginning> {
     let beginning = with(tree, entry)?;
-    let files = [(beginning.main.clone()?, entry.clone())].into();
-    let points = vec![Point { path: beginning.main.clone()?, known: false }];
-    Some(Beginning { tree: Mounted { files, points }, ..beginning })
+    let main = Path::new(ANYWHERE).join(beginning.main?.file_name()?);
+    let files = [(main.clone(), entry.clone())].into();
+    let points = vec![Point { path: main.clone(), known: false }];
+    Some(Beginning { main: Some(main), tree: Mounted { files, points }, ..beginning })
 }
 
 /// One file to begin with, and what lies beside it.

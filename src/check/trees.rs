@@ -9,7 +9,7 @@ use super::Words;
 use super::listing::At;
 use super::sidecar;
 use super::store::{Entry, Store};
-use crate::config::GateConfig;
+use crate::config::{GateConfig, Mistake};
 use crate::manifest::{Annotated, Container, Mounted, Pod, Point};
 use crate::render::Subject;
 
@@ -23,7 +23,7 @@ pub(super) const ANYWHERE: &str = "/config";
 pub(super) struct Tree {
     pub(super) kind: Kind,
     /// Whose files these are, in words, such as `container nginx of Deployment web/app`.
-    pub(super) owner: Option<String>,
+    pub(super) owner: String,
     /// The files, as whoever reads them would see them.
     pub(super) mounted: Mounted<Entry>,
     /// Those that are to be judged; the others may be included by them.
@@ -87,42 +87,56 @@ impl Trees {
         let see = |container: &Container| Mounted::of(pod, container, &entries);
         let (gates, programs): (Vec<_>, Vec<_>) = pod.containers.iter().partition(|it| sidecar::is_sidecar(it));
         let input = &store.listing.inputs[at.input].name;
-        let line = pod.line.saturating_add(at.lines);
-        let programs: Vec<Tree> = programs
-            .into_iter()
-            .map(|container| {
-                let annotated = pod.validator.clone().map(|said| {
-                    let line = said.place.line.map(|line| line.saturating_add(at.lines));
-                    let place = Place { line, span: None, file: input.clone(), ..said.place.clone() };
-                    (said, place)
-                });
-                let owner = Some(format!("container `{}` of {}", container.name, pod.id));
-                let mounted = see(container);
-                let wanted = mounted.files.values().cloned().collect();
-                Tree { kind: Kind::Container, owner, mounted, wanted, annotated }
-            })
-            .collect();
+        let annotated = pod.validator.clone().map(|said| {
+            let line = said.place.line.map(|line| line.saturating_add(at.lines));
+            let place = Place { line, span: None, file: input.clone(), ..said.place.clone() };
+            (said, place)
+        });
+        let of_program = |container| Tree { annotated: annotated.clone(), ..Tree::of(pod, container, see(container)) };
+        let mut programs: Vec<Tree> = programs.into_iter().map(of_program).collect();
+        let mut gated = BTreeSet::new();
         for container in gates {
-            let seen = see(container);
-            match sidecar::gates(pod, container, &seen, store, words) {
-                Ok(gates) => self.gated.extend(gates.into_iter().map(|gate| {
-                    let owner = Some(format!("container `{}` of {}", container.name, pod.id));
-                    (gated(&gate, &seen, &programs, owner), gate)
-                })),
-                Err(mistakes) => self.mistakes.extend(mistakes.into_iter().map(|mistake| {
-                    let message = format!("container `{}`: {}{}", container.name, mistake.origin, mistake.message);
-                    let finding = Finding::error(SIDECAR_SETTINGS, message).at(Place::line(input, line));
-                    let finding = Finding { help: mistake.help, ..finding };
-                    let (input, object) = (input.clone(), Some(pod.id.to_string()));
-                    (Subject { input, object, key: None, line: Some(line) }, finding)
-                })),
+            let tree = Tree::of(pod, container, see(container));
+            match sidecar::gates(pod, container, &tree.mounted, store, words) {
+                Ok(gates) => {
+                    for gate in gates {
+                        let tree = tree.gated(&gate, &programs);
+                        gated.extend(tree.wanted.iter().cloned());
+                        self.gated.push((tree, gate));
+                    }
+                }
+                Err(mistakes) => {
+                    let line = pod.line.saturating_add(at.lines);
+                    let told = |mistake| (subject(pod, input, line), refused(container, &mistake, input, line));
+                    self.mistakes.extend(mistakes.into_iter().map(told));
+                }
             }
         }
+        // What a gate judges is judged as that will judge it, and by nobody else.
+        programs.iter_mut().for_each(|tree| tree.wanted.retain(|entry| !gated.contains(entry)));
         self.trees.extend(programs.into_iter().filter(|tree| !tree.wanted.is_empty()));
     }
 }
 
+fn subject(pod: &Pod, input: &str, line: u32) -> Subject {
+    Subject { input: input.to_owned(), object: Some(pod.id.to_string()), key: None, line: Some(line) }
+}
+
+/// What a reload-gate will say of its own settings, and where the pod begins whose it is.
+fn refused(container: &Container, mistake: &Mistake, input: &str, line: u32) -> Finding {
+    let message = format!("container `{}`: {}{}", container.name, mistake.origin, mistake.message);
+    let finding = Finding::error(SIDECAR_SETTINGS, message).at(Place::line(input, line));
+    Finding { help: mistake.help.clone(), ..finding }
+}
+
 impl Tree {
+    /// What a container of a pod sees, all of which is to be judged.
+    fn of(pod: &Pod, container: &Container, mounted: Mounted<Entry>) -> Self {
+        let owner = format!("container `{}` of {}", container.name, pod.id);
+        let wanted = mounted.files.values().cloned().collect();
+        Self { kind: Kind::Container, owner, mounted, wanted, annotated: None }
+    }
+
     /// The same tree in another place.
     pub(super) fn moved(&self, directory: &str) -> Mounted<Entry> {
         if self.kind == Kind::Container {
@@ -132,6 +146,26 @@ impl Tree {
         let path = |path: &Path| Path::new(directory).join(path.strip_prefix(ANYWHERE).unwrap_or(path));
         let files = files.map(|(name, entry)| (path(name), entry.clone())).collect();
         Mounted { files, points: vec![Point { path: directory.into(), known: false }] }
+    }
+
+    /// Of what a reload-gate sees, that which a gate of it judges: what it watches, where the program sees it, among what the program sees
+    /// besides.
+    fn gated(&self, gate: &GateConfig, programs: &[Self]) -> Self {
+        let reads = |tree: &&Self| {
+            let of_gate = |point: &Point| gate.sources.iter().any(|source| point.path.starts_with(&source.mount));
+            tree.mounted.points.iter().any(of_gate)
+        };
+        let mut mounted = programs.iter().find(reads).map(|tree| tree.mounted.clone()).unwrap_or_default();
+        let mut wanted = BTreeSet::new();
+        for source in &gate.sources {
+            // A file of a volume stands for all of the volume, to who means the shell sidecar's variable.
+            let is_file = source.whole_volume && self.mounted.files.contains_key(&source.path);
+            let root = |path: &Path| if is_file { path.parent().unwrap_or(path).to_owned() } else { path.to_owned() };
+            let part = self.mounted.at(&root(&source.path), &root(&source.mount));
+            wanted.extend(part.files.values().cloned());
+            mounted.lay_over(part);
+        }
+        Self { mounted, wanted, ..self.clone() }
     }
 
     /// Where an entry of it lies.
@@ -150,24 +184,5 @@ fn loose(kind: Kind, files: BTreeMap<PathBuf, Entry>) -> Tree {
     let wanted = files.values().cloned().collect();
     let files = files.into_iter().map(|(path, entry)| (Path::new(ANYWHERE).join(path), entry)).collect();
     let mounted = Mounted { files, points: vec![Point { path: ANYWHERE.into(), known: false }] };
-    Tree { kind, owner: None, mounted, wanted, annotated: None }
-}
-
-/// What a gate judges: what it watches, where the program sees it, among what the program sees besides.
-fn gated(gate: &GateConfig, seen: &Mounted<Entry>, programs: &[Tree], owner: Option<String>) -> Tree {
-    let mut wanted = BTreeSet::new();
-    let reads = |tree: &&Tree| {
-        let of_gate = |point: &Point| gate.sources.iter().any(|source| point.path.starts_with(&source.mount));
-        tree.mounted.points.iter().any(of_gate)
-    };
-    let mut mounted = programs.iter().find(reads).map(|tree| tree.mounted.clone()).unwrap_or_default();
-    for source in &gate.sources {
-        // A file of a volume stands for all of the volume, to who means the shell sidecar's variable.
-        let is_file = source.whole_volume && seen.files.contains_key(&source.path);
-        let root = |path: &Path| if is_file { path.parent().unwrap_or(path).to_owned() } else { path.to_owned() };
-        let part = seen.at(&root(&source.path), &root(&source.mount));
-        wanted.extend(part.files.values().cloned());
-        mounted.lay_over(part);
-    }
-    Tree { kind: Kind::Container, owner, mounted, wanted, annotated: None }
+    Tree { kind, owner: String::new(), mounted, wanted, annotated: None }
 }
