@@ -64,6 +64,8 @@ pub struct Question<'a> {
     pub options: Options,
     /// How the words of a reload-gate in a pod are read.
     pub words: Words,
+    /// Is called when all that is given is open.
+    pub opened: fn(),
     /// Is told how many judgements of how many are done.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -81,15 +83,19 @@ pub struct Answer {
 #[must_use]
 pub fn check(question: &Question<'_>) -> Answer {
     let listing = Listing::of(question.paths);
+    (question.opened)();
     let store = Store::new(&listing);
     let trees = Trees::of(&store, question.words);
     let assigned = assign::assign(trees, &store, question.judging);
     let mut judged = of_inputs(&listing);
     let Assigned { tasks, mistakes, open } = assigned;
-    judged.extend(mistakes.into_iter().map(|(subject, finding)| {
+    for (subject, finding) in mistakes {
         let located = Located { finding, object: None, key: None, excerpt: None };
-        told(subject, "reload-gate", "it says who judges", located)
-    }));
+        match judged.last_mut() {
+            Some(last) if last.subject == subject => last.findings.push(located),
+            _ => judged.push(told(subject, "reload-gate", "it says who judges", located)),
+        }
+    }
     let given: BTreeSet<Entry> = tasks.iter().flat_map(|task| task.tree.files.values().cloned()).collect();
     let mut read = BTreeSet::new();
     for (one, entries) in all(distinct(tasks), &store, question) {

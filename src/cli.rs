@@ -142,8 +142,12 @@ fn flag(setting: &'static Setting) -> Arg {
 /// Does what the arguments say.
 #[must_use]
 pub fn main() -> Exit {
-    exec::close_inherited();
-    match command().subcommands(hidden_commands()).get_matches().subcommand() {
+    let matches = command().subcommands(hidden_commands()).get_matches();
+    // What is checked may be just that: `<(helm template …)`.
+    if matches.subcommand_name() != Some("check") {
+        exec::close_inherited();
+    }
+    match matches.subcommand() {
         Some(("run", matches)) => run(matches),
         Some(("check", matches)) => check::check(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),

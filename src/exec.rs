@@ -116,16 +116,23 @@ pub enum NotStarted {
 }
 
 /// Closes what this process was given open beside its three standard streams: children inherit that, and a directory that is open
-/// leads out of any root. To be called before anything else is opened; all that the gate opens itself is closed by execve(2).
+/// leads out of any root. What it has opened itself is closed by execve(2), which tells the two apart.
 pub fn close_inherited() {
     let numbers = std::fs::read_dir("/proc/self/fd").map(|entries| {
         let names = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         names.collect::<Vec<_>>()
     });
-    for number in numbers.into_iter().flatten().filter(|number| *number > 2) {
+    for number in numbers.into_iter().flatten().filter(|number| *number > 2 && is_inherited(*number)) {
         // One of them was the listing itself, which is closed already.
         let _ = nix::unistd::close(number);
     }
+}
+
+/// Whether a descriptor stays open across execve(2): its flags, in octal, lack O_CLOEXEC (proc_pid_fdinfo(5)).
+fn is_inherited(number: i32) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| i64::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & i64::from(rustix::fs::OFlags::CLOEXEC.bits()) == 0)
 }
 
 /// Runs a command to its end.

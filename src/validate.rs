@@ -54,6 +54,8 @@ pub struct Judgement {
     pub by: Option<String>,
     /// The nearest place to the target in which anybody judged.
     pub seat: Seat,
+    /// Who judged, by the names of reports.
+    pub judges: Vec<String>,
     /// Which validators were asked, by a short name, and how long each took.
     pub took: Vec<(String, Duration)>,
     /// Which files they looked at, by their names in the tree, as far as that is known.
@@ -121,7 +123,7 @@ impl Validator {
     #[must_use]
     pub fn title(&self) -> String {
         match self {
-            Self::Builtin(_) => self.label(),
+            Self::Builtin(builtin) => builtin.title(),
             Self::Command(check) => check.name.clone(),
         }
     }
@@ -144,8 +146,8 @@ impl Validator {
 pub enum Scope {
     /// A configuration of the program of that preset.
     Program(&'static str),
-    /// Each file alone.
-    Each,
+    /// Each file alone, by the bundled validator of that name.
+    Each(&'static str),
     /// Each file, with what lies beside it.
     Main,
     /// All files.
@@ -235,10 +237,13 @@ impl Plan {
                 Validator::Command(check) => check.run(case).await,
             };
             judgement.took.push((validator.label(), started.elapsed()));
+            judgement.judges.push(validator.title());
             let seat = match validator {
                 Validator::Command(check) => match &check.otherwise {
                     Some(otherwise) if command::is_kept_out(&found, case) => {
                         judges.push(otherwise.name().to_owned());
+                        judgement.judges.pop();
+                        judgement.judges.push(otherwise.title());
                         Seat::Gate
                     }
                     _ => {

@@ -389,3 +389,102 @@ fn what_two_pods_share_is_judged_in_both() {
     let main = "ConfigMap web-nginx nginx.conf builtin nginx";
     assert_eq!(judged(&report), [format!("accepted {main}"), format!("rejected {main}")]);
 }
+
+#[test]
+fn lines_of_a_secret_are_shown_beside_nothing() {
+    let secret = "SuperS3cretPassw0rd";
+    let map = "\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},\"data\":{\"nginx.conf\":\"events {\"}";
+    let hidden = format!(
+        "\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"b\"}},\"stringData\":{{\"a\":\"{secret}\"}}"
+    );
+    let inputs = [
+        format!("{{{map}}}\n{{{hidden}}}\n"),
+        format!("{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{{{map}}},{{{hidden}}}]}}\n"),
+        format!("apiVersion: v1\nkind: List\nitems:\n- {{{map}}}\n- {{{hidden}}}\n"),
+        // What is broken may be anything.
+        format!("{{{map}}}\n{{{}\n", &hidden[..hidden.len() - 3]),
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: x}}\nstringData:\n  a: *{secret}\n"),
+        format!("{{{}", &hidden[..hidden.len() - 4]),
+    ];
+    for input in inputs {
+        for format in ["human", "json", "sarif", "junit", "github"] {
+            let said = check(&["--format", format, "--verbose", "-"], &input);
+            assert_eq!(said.code, 1, "{input}\n{}", said.out);
+            assert!(!said.out.contains(&secret[..12]), "{format} of {input}\n{}", said.out);
+        }
+    }
+}
+
+#[test]
+fn wrong_flags_are_told_whoever_judges() {
+    for arguments in [
+        ["--timeout", "5"],
+        ["--nginx-version", "foo"],
+        ["--tls-warn", "abc"],
+        ["--sandbox", "abc"],
+        ["--root", "target"],
+        ["--missing", "x"],
+    ] {
+        let said = check(&[arguments[0], arguments[1], "-"], CHART);
+        assert!(said.code == 2 && said.err.contains(arguments[0]), "{arguments:?} {} {}", said.code, said.err);
+    }
+}
+
+#[test]
+fn a_gate_judges_the_files_that_it_would_judge() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for (name, content) in [("my.settings", "{}"), ("nginx.conf", "events {}"), ("a.json", "{}")] {
+        file(directory.path(), name, content);
+    }
+    let root = directory.path().to_str().expect("it is UTF-8");
+    let judged = |arguments: &[&str]| {
+        let said = check(&[arguments, &[root]].concat(), "");
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        said.out
+    };
+    assert!(judged(&["--builtin", "json", "--main", "my.settings"]).contains("my.settings (builtin json"));
+    assert!(judged(&["--builtin", "json"]).contains("a.json (builtin json"));
+    let gates = tempfile::NamedTempFile::new().expect("there is room");
+    std::fs::write(gates.path(), "gates: [{watch: /srv, builtin: json}]\n").expect("there is room");
+    judged(&["--config", gates.path().to_str().expect("it is UTF-8")]);
+}
+
+#[test]
+fn who_accepts_everything_judges_nothing() {
+    let map = config_map("a.json", "'{]'");
+    assert_eq!(check(&["--app", "none", "-"], &map).code, 4);
+    let gate = "        - name: gate\n          image: reload-gate\n          args: [run, --watch, /etc/nginx, --signal, none]\n          \
+                env: [{name: RELOAD_GATE_APP, valueFrom: {configMapKeyRef: {name: elsewhere, key: app}}}]\n          volumeMounts: \
+                [{name: main, mountPath: /etc/nginx}]\n      volumes:\n";
+    let said = check(&["-"], &CHART.replace("      volumes:\n", gate));
+    assert!(said.code == 3 && said.out.contains("`app` of ConfigMap `elsewhere`"), "{} {}", said.code, said.out);
+}
+
+#[test]
+fn what_cannot_be_read_says_so_and_holds_nobody_up() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let fifo = directory.path().join("a.json");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("it is installed").success());
+    let said = check(&[fifo.to_str().expect("it is UTF-8")], "");
+    assert!(said.code == 3 && said.out.contains("it is a FIFO"), "{} {}", said.code, said.out);
+    std::os::unix::fs::symlink("nowhere", directory.path().join("b.json")).expect("there is room");
+    assert_eq!(check(&[directory.path().to_str().expect("it is UTF-8")], "").code, 4, "a link to nowhere is no file");
+    let broken = check(
+        &["-"],
+        &CHART[..CHART.find("  name: web-tls").expect("it is there") - 9].replace("kind: Secret", "kind: [Secret"),
+    );
+    assert!(broken.code == 1 && broken.out.contains("broken-manifest"), "{} {}", broken.code, broken.out);
+    let missing = check(&["--format", "json", "/nowhere"], "");
+    assert!(
+        missing.code == 2 && missing.out.contains("\"verdict\":\"inconclusive\""),
+        "{} {}",
+        missing.code,
+        missing.out
+    );
+}
+
+#[test]
+fn a_list_of_one_kind_leaves_it_out_of_its_items() {
+    let list = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n  data: {nginx.conf: 'events {'}\n";
+    assert_eq!(judged(&report(&[], list, 1)), ["rejected ConfigMap a nginx.conf builtin nginx"]);
+}

@@ -54,17 +54,28 @@ pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assi
     let mut judges =
         Judges { store, judging, named: named.collect(), called: BTreeMap::new(), assigned, released: BTreeSet::new() };
     for (tree, gate) in trees.gated {
-        let (judge, reason) = match &judging.given {
-            Some(given) => (given.clone(), COMMAND_LINE.to_owned()),
-            None => (of_gate(&gate), format!("the settings of {}", tree.owner)),
+        let (judge, reason, by) = match &judging.given {
+            Some(given) => (given.clone(), COMMAND_LINE.to_owned(), By::Word),
+            None => (of_gate(&gate), format!("the settings of {}", tree.owner), By::Gate),
         };
-        judges.give(&tree, &judge, &reason, &tree.wanted, true);
+        judges.give(&tree, &judge, &reason, &tree.wanted, by);
         judges.assigned.open.extend(tree.wanted);
     }
     for tree in &trees.trees {
         judges.tree(tree);
     }
     judges.assigned
+}
+
+/// By what a judge is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// What files are called, or where they lie.
+    Name,
+    /// Somebody's word about these files.
+    Word,
+    /// A gate, which will find by itself what is to be judged of what it watches.
+    Gate,
 }
 
 struct Judges<'a> {
@@ -75,7 +86,7 @@ struct Judges<'a> {
     /// Judges that were asked for by name.
     called: BTreeMap<String, Result<Arc<Judge>, Mistake>>,
     assigned: Assigned,
-    /// What nobody is to be asked about.
+    /// What nobody is to be asked about, or cannot be.
     released: BTreeSet<Entry>,
 }
 
@@ -84,7 +95,7 @@ impl Judges<'_> {
         let mut open = tree.wanted.clone();
         if let Some(given) = &self.judging.given {
             let given = given.clone();
-            self.give(tree, &given, COMMAND_LINE, &open, true);
+            self.give(tree, &given, COMMAND_LINE, &open, By::Word);
         } else {
             self.by_gates(tree, &mut open);
             self.by_rules(tree, &mut open);
@@ -102,7 +113,7 @@ impl Judges<'_> {
             let is_watched = |path: &Path| gate.sources.iter().any(|source| path.starts_with(&source.mount));
             let watched = select(tree, open, |path, _| anywhere || is_watched(path));
             let reason = format!("the gate `{}` of the configuration file", gate.name);
-            self.take(tree, &of_gate(gate), &reason, &watched, open);
+            self.take(tree, &of_gate(gate), &reason, (&watched, By::Gate), open);
         }
     }
 
@@ -116,7 +127,7 @@ impl Judges<'_> {
                 Entry::Input(_) => false,
             });
             let reason = format!("rule {} of the configuration file", index + 1);
-            self.take(tree, &rule.judge, &reason, &fitting, open);
+            self.take(tree, &rule.judge, &reason, (&fitting, By::Word), open);
         }
     }
 
@@ -130,13 +141,19 @@ impl Judges<'_> {
         }
         for (name, (place, entries)) in said {
             match self.called(&name) {
-                Ok(judge) => self.take(tree, &judge, "an annotation says so", &entries, open),
+                Ok(judge) => {
+                    // What a main file includes is judged with it, and not by itself.
+                    let whole = judge.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree));
+                    let entries = if whole { open.clone() } else { entries };
+                    self.take(tree, &judge, "an annotation says so", (&entries, By::Word), open);
+                }
                 Err(_) if name == NOBODY => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries);
                 }
                 Err(mistake) => {
                     open.retain(|entry| !entries.contains(entry));
+                    self.released.extend(entries.iter().cloned());
                     let finding = Finding::error(UNKNOWN_VALIDATOR, mistake.message).at(place);
                     let finding = Finding { help: mistake.help, ..finding };
                     let subjects = entries.first().map(|entry| self.store.subject(entry));
@@ -153,12 +170,12 @@ impl Judges<'_> {
 
     fn by_name(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
         for judge in self.named.clone() {
-            let taken = self.give(tree, &judge, "its name says so", open, false);
+            let taken = self.give(tree, &judge, "its name says so", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(judge) = self.called(name) {
-                self.take(tree, &judge, "its name says so", &entries, open);
+                self.take(tree, &judge, "its name says so", (&entries, By::Word), open);
             }
         }
     }
@@ -174,26 +191,30 @@ impl Judges<'_> {
         tree: &Tree,
         judge: &Arc<Judge>,
         reason: &str,
-        entries: &BTreeSet<Entry>,
+        (entries, by): (&BTreeSet<Entry>, By),
         open: &mut BTreeSet<Entry>,
     ) {
         if !entries.is_empty() {
-            self.give(tree, judge, reason, entries, true);
+            self.give(tree, judge, reason, entries, by);
             open.retain(|entry| !entries.contains(entry));
         }
     }
 
-    /// Makes the judgements that a judge is asked for about `entries`, and says which of them it takes. If it is not `meant`, only
-    /// what is called as its configuration is.
+    /// Makes the judgements that a judge is asked for about `entries`, and says which of them it takes.
     fn give(
         &mut self,
         tree: &Tree,
         judge: &Arc<Judge>,
         reason: &str,
         entries: &BTreeSet<Entry>,
-        meant: bool,
+        by: By,
     ) -> BTreeSet<Entry> {
         let mut taken = BTreeSet::new();
+        // Who accepts everything judges nothing.
+        if judge.plan.validators.is_empty() && judge.plan.required.is_empty() {
+            return BTreeSet::new();
+        }
+        let meant = by != By::Name;
         let beginnings = match (&judge.preset, judge.plan.scope()) {
             (Some(preset), _) => program::beginnings(preset, &judge.plan.main, tree, entries, self.store, meant),
             (None, Scope::Program(app)) => {
@@ -201,8 +222,10 @@ impl Judges<'_> {
                 let begin = |preset| program::beginnings(preset, &judge.plan.main, tree, entries, self.store, meant);
                 preset.map(begin).unwrap_or_default()
             }
-            (None, Scope::Each) => entries.iter().filter_map(|entry| program::alone(tree, entry)).collect(),
-            (None, Scope::Main) => entries.iter().filter_map(|entry| program::with(tree, entry)).collect(),
+            // A gate finds by itself what its validators judge of what it watches.
+            (None, _) if by == By::Gate => program::together(&tree.mounted, entries),
+            (None, Scope::Each(name)) => program::each(name, &judge.plan.main, tree, entries),
+            (None, Scope::Main) => program::beside(tree, entries),
             (None, Scope::Together) => program::together(&tree.mounted, entries),
             (None, Scope::These) => program::these(tree, entries),
         };

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use reload_gate_structured::yaml;
 
-use crate::manifest::{self, Documents};
+use crate::manifest::{self, Documents, Unreadable};
 
 /// What standard input is called.
 pub(super) const STDIN: &str = "-";
@@ -67,13 +67,32 @@ impl Input {
 
     /// Whether it begins with a manifest, or with what was meant to be one.
     pub(super) fn is_manifests(&self) -> bool {
-        let Some(Ok(first)) = self.documents().next() else { return false };
-        match yaml::parse(&first.text) {
-            Ok(Some(root)) => manifest::is_manifest(&root),
-            Ok(None) => false,
-            Err(_) => first.text.lines().any(|line| line.trim_start().starts_with("apiVersion:")),
+        match self.documents().next() {
+            Some(Ok(first)) => match yaml::parse(&first.text) {
+                Ok(root) => root.is_some_and(|root| manifest::is_manifest(&root)),
+                Err(_) => looks_like_manifest(first.text.as_bytes()),
+            },
+            Some(Err(Unreadable::Text(_))) => self.head().is_ok_and(|head| looks_like_manifest(&head)),
+            Some(Err(Unreadable::Io(_))) | None => false,
         }
     }
+
+    /// Its beginning.
+    fn head(&self) -> io::Result<Vec<u8>> {
+        let mut head = vec![0; HEAD];
+        let read = self.read_at(&mut head, 0)?;
+        head.truncate(read);
+        Ok(head)
+    }
+}
+
+/// So much tells what a broken stream was meant to be.
+const HEAD: usize = 64 << 10;
+
+/// Whether a text that cannot be understood was meant for Kubernetes: such must not be taken for a file whose lines may be shown.
+fn looks_like_manifest(text: &[u8]) -> bool {
+    let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+    says(b"apiVersion") && says(b"kind")
 }
 
 fn spool(from: &mut impl Read) -> io::Result<Bytes> {

@@ -14,7 +14,7 @@ use crate::redact::Redactor;
 use crate::render::{Excerpt, Judged, Located};
 use crate::target::Selector;
 use crate::tree::Tree;
-use crate::validate::{Judgement, Layout, Part, Plan, RootChoice, VIEW_NOT_POSSIBLE, Validator};
+use crate::validate::{Judgement, Layout, Main, Part, Plan, RootChoice, VIEW_NOT_POSSIBLE, Validator};
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 
@@ -50,17 +50,34 @@ pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> (
     if let Some((path, text)) = &task.around {
         tree.insert(path.clone(), text.clone().into_bytes());
     }
-    let secrets = contents.values().filter(|(_, content)| content.is_secret());
+    // Without the file to begin with, what else would be said comes of that.
+    let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
+    let secrets = contents.values().filter(|(_, content)| content.is_secret() && !is_public(&content.bytes));
     let redactor = Redactor::new(secrets.map(|(_, content)| content.bytes.as_slice()));
     let files = Files { store, contents, redactor };
     let plan = Plan { main: task.main.clone(), ..options.plan(&task.judge.plan) };
-    let (validator, judgement) = ask(&plan, &task, &tree).await;
+    let (validator, judgement) = if broken.is_empty() || !lacks_main {
+        ask(&plan, &task, &tree).await
+    } else {
+        (plan.validators.first().map(Validator::title).unwrap_or_default(), Judgement::default())
+    };
     read.extend(judgement.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
+    if judgement.read.is_empty() {
+        // It was wrong before anybody looked further.
+        read.extend(task.tree.files.values().cloned());
+    }
     let weighed = judgement.findings.into_iter().filter_map(|finding| options.weigh(finding));
     let found = weighed.map(|finding| files.locate(&task, finding));
     let findings = broken.into_iter().chain(found).collect();
     let Task { subject, reason, .. } = task;
     (Judged { subject, validator, reason, findings, duration: started.elapsed() }, read)
+}
+
+/// Whether a content is certificates and nothing else, which anybody may read who connects.
+fn is_public(content: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(content);
+    let mut labels = text.lines().filter_map(|line| line.strip_prefix("-----BEGIN ")).peekable();
+    labels.peek().is_some() && labels.all(|label| label.starts_with("CERTIFICATE-"))
 }
 
 /// What is found in `tree`, and by whom.
@@ -89,7 +106,8 @@ async fn ask(plan: &Plan, task: &Task, tree: &Tree) -> (String, Judgement) {
         judged => judged,
     };
     match judged {
-        Ok(judgement) => (names(judgement.took.len()), in_place(judgement, here)),
+        Ok(judgement) if judgement.judges.is_empty() => (names(1), in_place(judgement, here)),
+        Ok(judgement) => (judgement.judges.join(", "), in_place(judgement, here)),
         Err(hindrance) => {
             let (message, help, _) = hindrance.into_parts();
             obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))

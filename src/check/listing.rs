@@ -9,6 +9,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::input::{Input, STDIN};
 use crate::manifest::{self, Config, Document, Object, Pod, Unreadable};
+use crate::redact::Redactor;
 
 const BROKEN_MANIFEST: Code = Code::new("broken-manifest");
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
@@ -66,11 +67,14 @@ impl Listing {
         for name in paths {
             let path = Path::new(name);
             match () {
-                () if name == STDIN => listing.stream(name),
+                () if name == STDIN || is_descriptor(path) => listing.stream(name),
                 () if path.is_dir() => listing.walk(name),
                 () if path.is_file() => listing.file(name, path.parent().unwrap_or(path)),
-                () if path.exists() => listing.stream(name),
-                () => listing.missing.push(name.clone()),
+                // To open it might take for ever.
+                () if path.exists() => {
+                    listing.unreadable(name, "it is a FIFO, socket or device; give `-` and its content");
+                }
+                () => listing.missing(name),
             }
         }
         for (root, directory) in &mut listing.directories {
@@ -86,9 +90,12 @@ impl Listing {
                     self.file(&entry.path().to_string_lossy(), Path::new(root));
                 }
                 Ok(_) => {}
+                // A link that leads nowhere, or in a circle, is no file.
+                Err(error) if error.loop_ancestor().is_some() || is_missing(&error) => {}
                 Err(error) => {
                     let path = error.path().unwrap_or(Path::new(root)).to_string_lossy().into_owned();
-                    self.unreadable(&path, &error.to_string());
+                    let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                    self.unreadable(&path, &why);
                 }
             }
         }
@@ -106,7 +113,6 @@ impl Listing {
                 Err(error) => return self.unreadable(name, &error.to_string()),
             }
         }
-        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         let inside = path.strip_prefix(root).unwrap_or(path).to_owned();
         self.directories.entry(root.to_owned()).or_default().files.insert(inside);
     }
@@ -121,6 +127,12 @@ impl Listing {
             }
             Err(error) => self.unreadable(name, &error.to_string()),
         }
+    }
+
+    fn missing(&mut self, name: &str) {
+        let finding = Finding::environment(UNREADABLE_INPUT, "it does not exist").at(Place::file(name));
+        self.broken.push((name.to_owned(), finding));
+        self.missing.push(name.to_owned());
     }
 
     fn unreadable(&mut self, name: &str, why: &str) {
@@ -180,7 +192,8 @@ impl Directory {
             if beside.len() >= BESIDE {
                 return;
             }
-            let inside = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned();
+            let below = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+            let inside = entry.path().strip_prefix(below).unwrap_or(entry.path()).to_owned();
             if !self.files.contains(&inside) {
                 beside.insert(inside);
             }
@@ -189,9 +202,22 @@ impl Directory {
     }
 }
 
+/// Whether a path names what the process has open already: `/dev/stdin`, and `/dev/fd/63` as shells make it of `<(helm template …)`.
+fn is_descriptor(path: &Path) -> bool {
+    path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
+}
+
+fn is_missing(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// What is in a directory and below it, sorted, but for what is hidden there.
 fn visible(root: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
-    let is_hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+    let is_hidden = |entry: &DirEntry| {
+        let name = entry.file_name().as_encoded_bytes();
+        entry.depth() > 0 && (name.starts_with(b".") || name == b"node_modules")
+    };
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_entry(move |entry| !is_hidden(entry))
 }
 
@@ -201,6 +227,12 @@ fn broken_manifest(name: &str, document: &Document, broken: &Broken) -> Finding 
     let line = Some(broken.line.saturating_add(document.lines));
     let place = Place { line, column: Some(broken.column), span: Some(span), ..Place::file(name) };
     let finding = Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place);
+    // What is wrong may be quoted, and what it is of nobody knows.
+    let finding = if document.text.contains("Secret") {
+        Redactor::new([document.text.as_bytes()]).redact(finding)
+    } else {
+        finding
+    };
     if document.text.contains("{{") {
         return finding
             .help("it looks like a template: render it first, as by `helm template CHART | reload-gate check -`");

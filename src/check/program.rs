@@ -26,8 +26,9 @@ pub(super) struct Beginning {
 }
 
 /// Endings of files, and who judges what ends so.
-const ENDINGS: [(&str, &str); 5] =
-    [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml"), ("ini", "ini")];
+///
+/// INI is not among them: there is no standard, and what one program takes for a mistake another one means (`skip-networking` of MySQL).
+const ENDINGS: [(&str, &str); 4] = [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml")];
 /// A certificate and its key, as Kubernetes names them (`TLSCertKey` and `TLSPrivateKeyKey` of its core API).
 const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
 
@@ -61,6 +62,11 @@ pub(super) fn beginnings(
         return located;
     }
     unnamed(preset, tree, &mounted, entries, store)
+}
+
+/// Whether the main file of a program's configuration is in a tree.
+pub(super) fn has_main(preset: &Preset, tree: &Tree) -> bool {
+    !named(preset, &tree.mounted, &tree.wanted).is_empty()
 }
 
 /// The files that are called as the program's main file is; not those in a directory in, or below which, another is.
@@ -157,19 +163,33 @@ fn is_of_others(path: &Path) -> bool {
 }
 
 /// One file, and nothing else; where it is mounted makes no difference.
-pub(super) fn alone(tree: &Tree, entry: &Entry) -> Option<Beginning> {
-    let beginning = with(tree, entry)?;
-    let main = Path::new(ANYWHERE).join(beginning.main?.file_name()?);
+fn alone(path: &Path, entry: &Entry) -> Option<Beginning> {
+    let main = Path::new(ANYWHERE).join(path.file_name()?);
     let files = [(main.clone(), entry.clone())].into();
-    let points = vec![Point { path: main.clone(), known: false }];
-    Some(Beginning { main: Some(main), tree: Mounted { files, points }, ..beginning })
+    let tree = Mounted { files, points: vec![Point { path: main.clone(), known: false }] };
+    let (subject, takes) = (entry.clone(), [entry.clone()].into());
+    Some(Beginning { main: Some(main), subject, tree, around: None, takes, reason: None })
 }
 
-/// One file to begin with, and what lies beside it.
-pub(super) fn with(tree: &Tree, entry: &Entry) -> Option<Beginning> {
-    let path = tree.path(entry)?.to_owned();
-    let (subject, takes) = (entry.clone(), [entry.clone()].into());
-    Some(Beginning { main: Some(path), subject, tree: tree.mounted.clone(), around: None, takes, reason: None })
+/// Each file that a judge of files is meant for: the one to begin with, if one is named; those that end so, if any do; else all.
+pub(super) fn each(judge: &str, main: &Main, tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+    let files: Vec<_> = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry)).collect();
+    let fits = |path: &Path| match main {
+        Main::Given(main) => path.ends_with(main),
+        _ => ending(path).is_some_and(|ending| ending == judge || judge == "json-schema"),
+    };
+    let all = !matches!(main, Main::Given(_)) && !files.iter().any(|(path, _)| fits(path));
+    files.into_iter().filter(|(path, _)| all || fits(path)).filter_map(|(path, entry)| alone(path, entry)).collect()
+}
+
+/// Each file to begin with, and what lies beside it.
+pub(super) fn beside(tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+    let files = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry));
+    let begin = |(path, entry): (&PathBuf, &Entry)| {
+        let (subject, takes) = (entry.clone(), [entry.clone()].into());
+        Beginning { main: Some(path.clone()), subject, tree: tree.mounted.clone(), around: None, takes, reason: None }
+    };
+    files.map(begin).collect()
 }
 
 /// All of a tree; with which file to begin is for the plan to say.

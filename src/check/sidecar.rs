@@ -5,13 +5,20 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
+use reload_gate_contract::{Code, Finding};
+
 use super::Words;
 use super::store::{Entry, Store};
 use crate::config::{self, GateConfig, Mistake, Outside};
 use crate::manifest::{Container, EnvValue, Mounted, Pod};
 
+const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
+
 /// What the program and its image are called.
 const NAME: &str = "reload-gate";
+/// What its variables begin with, and those of the shell sidecar in whose place it may be.
+const VARIABLES: &str = "RELOAD_GATE_";
+const LEGACY: [&str; 3] = ["FILE", "PROCESS", "SIGNAL"];
 
 /// Whether this container is a reload-gate: by what it executes, or by its image or variables.
 pub(super) fn is_sidecar(container: &Container) -> bool {
@@ -19,27 +26,35 @@ pub(super) fn is_sidecar(container: &Container) -> bool {
     let image = image.split(['@', ':']).next().unwrap_or_default();
     match container.command.first() {
         Some(program) => Path::new(program).file_name().is_some_and(|name| name == NAME),
-        None => image.starts_with(NAME) || container.env.iter().any(|(name, _)| name.starts_with("RELOAD_GATE_")),
+        None => image.starts_with(NAME) || container.env.iter().any(|(name, _)| name.starts_with(VARIABLES)),
     }
 }
 
 /// The gates that it will run; none where it runs another command than `run`.
 ///
 /// # Errors
-/// What is wrong with its settings, as it would say at its start.
+/// What is wrong with its settings, as it would say at its start; or what of them is not given. Without a place.
 pub(super) fn gates(
     pod: &Pod,
     container: &Container,
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
     words: Words,
-) -> Result<Vec<GateConfig>, Vec<Mistake>> {
-    let variables = variables(pod, container, store);
+) -> Result<Vec<GateConfig>, Vec<Finding>> {
+    let (variables, unknown) = variables(pod, container, store);
+    let matters = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
+    let unknown: Vec<_> =
+        unknown.into_iter().filter(|(name, _)| matters(name)).map(|(name, from)| not_given(&name, &from)).collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let refused =
+        |mistakes: Vec<Mistake>| mistakes.iter().map(|mistake| refused(container, mistake)).collect::<Vec<_>>();
     let said: Vec<String> =
         container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
     // The image's own command is `run`.
     let said = if said.is_empty() { vec!["run".to_owned()] } else { said };
-    let Some(flags) = words(&said)? else { return Ok(Vec::new()) };
+    let Some(flags) = words(&said).map_err(refused)? else { return Ok(Vec::new()) };
     let read = |path: &Path| -> io::Result<String> {
         let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
@@ -47,11 +62,23 @@ pub(super) fn gates(
     };
     let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
     let outside = Outside { flags, variables, read: &read, directory: "/".into(), terminal: false };
-    config::load(&outside).map(|config| config.gates)
+    config::load(&outside).map(|config| config.gates).map_err(refused)
 }
 
-/// The variables whose values are known here.
-fn variables(pod: &Pod, container: &Container, store: &Store<'_>) -> BTreeMap<String, String> {
+fn refused(container: &Container, mistake: &Mistake) -> Finding {
+    let message = format!("container `{}`: {}{}", container.name, mistake.origin, mistake.message);
+    Finding { help: mistake.help.clone(), ..Finding::error(SIDECAR_SETTINGS, message) }
+}
+
+fn not_given(name: &str, from: &str) -> Finding {
+    let message = format!("variable `{name}` is set from {from}, which is not among the inputs");
+    Finding::environment(SIDECAR_SETTINGS, message)
+        .help("give all that the pod refers to; what the gate will judge depends on it")
+}
+
+/// The variables whose values are known here; and those that are not, with what they are set from.
+fn variables(pod: &Pod, container: &Container, store: &Store<'_>) -> (BTreeMap<String, String>, Vec<(String, String)>) {
+    let mut unknown = Vec::new();
     let namespace = pod.id.namespace.as_deref();
     let value = |entry: &Entry| String::from_utf8(store.content(entry).ok()?.bytes).ok();
     let mut variables = BTreeMap::new();
@@ -69,9 +96,15 @@ fn variables(pod: &Pod, container: &Container, store: &Store<'_>) -> BTreeMap<St
             }
             EnvValue::Unknown => None,
         };
-        variables.extend(known.map(|value| (name.clone(), value)));
+        match (known, said) {
+            (Some(value), _) => drop(variables.insert(name.clone(), value)),
+            (None, EnvValue::Key { kind, name: object, key }) => {
+                unknown.push((name.clone(), format!("`{key}` of {kind} `{object}`")));
+            }
+            (None, _) => unknown.push((name.clone(), "what only the cluster knows".to_owned())),
+        }
     }
-    variables
+    (variables, unknown)
 }
 
 /// A word with the references `$(NAME)` to known variables replaced, as a kubelet does it; `$$(NAME)` is `$(NAME)` as such.

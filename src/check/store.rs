@@ -53,9 +53,9 @@ enum Written {
 
 /// Where something stands in an input.
 pub(super) struct Spot {
-    /// The text that it is in, and how many lines come before it; `None` where nothing may be shown.
+    /// The lines that may be shown around it, and how many come before them; `None` where nothing may be.
     pub(super) text: Option<(String, u32)>,
-    /// The place in the input, with the bytes of `text` as its span.
+    /// The place in the input; its span is one of `text`.
     pub(super) place: Place,
 }
 
@@ -64,6 +64,20 @@ pub(super) struct Spot {
 pub(super) struct Parsed {
     text: String,
     objects: Vec<Node>,
+}
+
+impl Parsed {
+    /// The whole lines of the text that an object is on, and how many come before them; `None` where others are on them too: what is
+    /// beside it may be a Secret.
+    fn own_lines(&self, object: usize) -> Option<(std::ops::Range<usize>, u32)> {
+        let span = self.objects.get(object)?.span;
+        let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = self.text[span.end..].find('\n').map_or(self.text.len(), |at| span.end + at + 1);
+        let is_frame = |text: &str| text.chars().all(|c| c.is_whitespace() || "-,[]".contains(c));
+        let alone = is_frame(&self.text[start..span.start]) && is_frame(&self.text[span.end..end]);
+        let lines = u32::try_from(self.text[..start].matches('\n').count()).ok()?;
+        alone.then_some((start..end, lines))
+    }
 }
 
 /// A parsed document, by its input and offset.
@@ -209,17 +223,28 @@ impl Content {
     /// The position in the input of `place`, which is one in this content.
     pub(super) fn locate(&self, store: &Store<'_>, place: &Place) -> Spot {
         let span = self.span(place);
-        let (text, name, lines, show, span) = match &self.written {
-            Written::Plain(name) => (String::from_utf8_lossy(&self.bytes).into_owned(), name.as_str(), 0, true, span),
-            Written::Key { document, at, key, secret } => {
-                let span = Self::of_key(document, at, key, span);
-                (document.text.clone(), store.listing.inputs[at.input].name.as_str(), at.lines, !secret, span)
+        match &self.written {
+            Written::Plain(name) => {
+                let text = String::from_utf8_lossy(&self.bytes).into_owned();
+                let place = span.map_or_else(|| Place::file(name), |span| Place::span(name, &self.bytes, span));
+                Spot { text: Some((text, 0)).filter(|_| span.is_some()), place }
             }
-        };
-        let Some(span) = span else { return Spot { text: None, place: Place::file(name) } };
-        let place = Place::span(name, text.as_bytes(), span);
-        let line = place.line.map(|line| line.saturating_add(lines));
-        Spot { text: show.then_some((text, lines)), place: Place { line, ..place } }
+            Written::Key { document, at, key, secret } => {
+                let name = &store.listing.inputs[at.input].name;
+                let Some(span) = Self::of_key(document, at, key, span) else {
+                    return Spot { text: None, place: Place::file(name) };
+                };
+                let place = Place::span(name, document.text.as_bytes(), span);
+                let line = place.line.map(|line| line.saturating_add(at.lines));
+                let Some((own, lines)) = document.own_lines(at.object).filter(|_| !secret) else {
+                    return Spot { text: None, place: Place { line, span: None, ..place } };
+                };
+                let inside = |at: usize| at.saturating_sub(own.start).min(own.len());
+                let span = Some(Span { start: inside(span.start), end: inside(span.end) });
+                let text = Some((document.text[own].to_owned(), lines.saturating_add(at.lines)));
+                Spot { text, place: Place { line, span, ..place } }
+            }
+        }
     }
 
     /// The bytes of the document which a span of a value stands for, or the whole value where it has none or they do not correspond.

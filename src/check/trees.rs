@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use reload_gate_contract::{Code, Finding, Place};
+use reload_gate_contract::{Finding, Place};
 
 use super::Words;
 use super::listing::At;
 use super::sidecar;
 use super::store::{Entry, Store};
-use crate::config::{GateConfig, Mistake};
+use crate::config::GateConfig;
 use crate::manifest::{Annotated, Container, Mounted, Pod, Point};
 use crate::render::Subject;
-
-const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
 /// Where the files of an object lie that nobody mounts, unless the program that reads them is known.
 pub(super) const ANYWHERE: &str = "/config";
@@ -105,10 +103,10 @@ impl Trees {
                         self.gated.push((tree, gate));
                     }
                 }
-                Err(mistakes) => {
+                Err(findings) => {
                     let line = pod.line.saturating_add(at.lines);
-                    let told = |mistake| (subject(pod, input, line), refused(container, &mistake, input, line));
-                    self.mistakes.extend(mistakes.into_iter().map(told));
+                    let told = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
+                    self.mistakes.extend(findings.into_iter().map(told));
                 }
             }
         }
@@ -120,13 +118,6 @@ impl Trees {
 
 fn subject(pod: &Pod, input: &str, line: u32) -> Subject {
     Subject { input: input.to_owned(), object: Some(pod.id.to_string()), key: None, line: Some(line) }
-}
-
-/// What a reload-gate will say of its own settings, and where the pod begins whose it is.
-fn refused(container: &Container, mistake: &Mistake, input: &str, line: u32) -> Finding {
-    let message = format!("container `{}`: {}{}", container.name, mistake.origin, mistake.message);
-    let finding = Finding::error(SIDECAR_SETTINGS, message).at(Place::line(input, line));
-    Finding { help: mistake.help.clone(), ..finding }
 }
 
 impl Tree {
@@ -166,11 +157,6 @@ impl Tree {
             mounted.lay_over(part);
         }
         Self { mounted, wanted, ..self.clone() }
-    }
-
-    /// Where an entry of it lies.
-    pub(super) fn path(&self, entry: &Entry) -> Option<&Path> {
-        self.mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path.as_path())
     }
 }
 

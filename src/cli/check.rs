@@ -1,6 +1,6 @@
 //! `reload-gate check`: its words, and what they set going.
 
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
-use super::{flag, flags, outside, print, refuse, say};
+use super::{flag, flags, outside, refuse, say};
 use crate::check::{self, Answer, Missing, Options, Question};
 use crate::config::{self, Flags, Mistake, SETTINGS};
+use crate::exec;
 use crate::exit::Exit;
 use crate::render::{self, Format, Style};
 
@@ -32,6 +33,9 @@ const SHARED: [&str; 13] = [
     "config",
 ];
 
+/// Standard output, where a file could be named.
+const STDIO: &str = "-";
+
 /// What is done in less is not worth a bar.
 const BLINK: Duration = Duration::from_millis(400);
 
@@ -39,7 +43,8 @@ pub(super) fn command() -> Command {
     let judge = "Who judges it";
     let report = "The report";
     let one_of = |name: &'static str, values: &'static [&'static str]| {
-        Arg::new(name).long(name).value_parser(PossibleValuesParser::new(values)).hide_possible_values(true)
+        let arg = Arg::new(name).long(name).value_name("HOW").hide_possible_values(true);
+        arg.value_parser(PossibleValuesParser::new(values))
     };
     Command::new("check")
         .about("Judge files, directories or rendered Kubernetes manifests as the sidecar would")
@@ -56,8 +61,10 @@ pub(super) fn command() -> Command {
         .args(SETTINGS.iter().filter(|setting| SHARED.contains(&setting.name)).map(flag))
         .mut_args(|arg| if arg.get_id() == "path" { arg } else { arg.help_heading(judge) })
         .mut_arg("root", |root| {
+            let root = root.value_parser(PossibleValuesParser::new(["auto", "local"])).hide_possible_values(true);
             root.help("`local` asks programs that are installed here, also where a bundled validator could judge")
         })
+        .mut_arg("config", |config| config.help("A file that says who judges what: `rules`, and the gates of `run`"))
         .arg(
             one_of("missing", &["ignore", "warn", "reject"])
                 .default_value("warn")
@@ -81,7 +88,7 @@ pub(super) fn command() -> Command {
                 .short('o')
                 .value_name("FILE")
                 .value_parser(clap::value_parser!(PathBuf))
-                .help("Write it there")
+                .help("Write it there; `-` is standard output")
                 .help_heading(report),
         )
         .arg(
@@ -119,7 +126,14 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
-    let question = Question { paths: &paths, judging: &judging, options, words: run_words, progress: &progress };
+    let question = Question {
+        paths: &paths,
+        judging: &judging,
+        options,
+        words: run_words,
+        opened: exec::close_inherited,
+        progress: &progress,
+    };
     let Answer { report, missing } = check::check(&question);
     bar.0.finish_and_clear();
     let format = match text("format") {
@@ -144,9 +158,13 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
 
 /// Writes the report, and says whether it could.
 fn write(report: &str, output: Option<&PathBuf>) -> bool {
-    let Some(path) = output else {
-        print(report);
-        return true;
+    let Some(path) = output.filter(|path| *path != Path::new(STDIO)) else {
+        let mut out = std::io::stdout();
+        let written = out.write_all(report.as_bytes()).and_then(|()| out.flush());
+        // A reader that has gone away has read enough; a full disk has not.
+        let lost = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe);
+        lost.iter().for_each(|error| say(&format!("error: cannot write the report: {error}")));
+        return lost.is_none();
     };
     let written = std::fs::write(path, report);
     if let Err(error) = &written {
@@ -162,7 +180,8 @@ fn style(matches: &ArgMatches) -> Style {
         // <https://no-color.org>
         _ => {
             let wanted = std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-            wanted && std::io::stdout().is_terminal() && matches.get_one::<PathBuf>("output").is_none()
+            let able = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+            wanted && able && std::io::stdout().is_terminal() && matches.get_one::<PathBuf>("output").is_none()
         }
     };
     let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col.into());

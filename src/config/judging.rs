@@ -58,14 +58,20 @@ pub fn judging(outside: &Outside<'_>) -> Result<Judging, Vec<Mistake>> {
     let variables = layer::of_variables(&named, true, &mut Vec::new(), &mut mistakes);
     let path = Layers(vec![flags.clone(), variables]).text("config").cloned();
     let said = path.map(|path| file(path.value.as_ref(), &path.origin, outside, &mut mistakes)).unwrap_or_default();
+    // Whether they are right does not depend on who judges, which is not known yet.
+    let others = outside.flags.iter().filter(|(name, _)| !ALL.contains(name)).cloned().collect::<Vec<_>>();
+    let besides = with_schema(layer::of_flags(&others), outside, &mut mistakes);
+    mistakes.extend(["nginx", "tls"].iter().filter_map(|name| called(name, &besides).err()));
     let given = WHO.iter().any(|name| flags.says(name));
     let given = given.then(|| resolve::judge(&Layers(vec![flags.clone()]), &mut mistakes)).flatten().map(Arc::new);
     // Flags such as `--timeout` hold for all of them.
     let under = |layer: Layer| Layers(vec![flags.clone(), layer]);
+    // Nobody is told of anything here.
+    let observe = layer::of_flags(&[("observe", "true".to_owned())]);
     let gates = said.gates.into_iter();
     let gates = gates.filter_map(|gate| {
         let gate = with_schema(gate, outside, &mut mistakes);
-        resolve::gate(&under(gate), &outside.directory, &mut mistakes)
+        resolve::gate(&Layers(vec![observe.clone(), flags.clone(), gate]), &outside.directory, &mut mistakes)
     });
     let gates = gates.collect();
     let rules = said.rules.into_iter().filter_map(|(files, layer)| {
@@ -74,9 +80,7 @@ pub fn judging(outside: &Outside<'_>) -> Result<Judging, Vec<Mistake>> {
         Some(Rule { files, judge: Arc::new(rule(&under(layer), &mut mistakes)?) })
     });
     let rules = rules.collect();
-    let others = outside.flags.iter().filter(|(name, _)| !ALL.contains(name)).cloned().collect::<Vec<_>>();
-    let flags = with_schema(layer::of_flags(&others), outside, &mut mistakes);
-    if mistakes.is_empty() { Ok(Judging { given, gates, rules, flags }) } else { Err(in_order(mistakes)) }
+    if mistakes.is_empty() { Ok(Judging { given, gates, rules, flags: besides }) } else { Err(in_order(mistakes)) }
 }
 
 impl Judging {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use reload_gate_contract::{Code, Finding, Place};
-use reload_gate_structured::yaml::{Node, Style, Value as Yaml};
+use reload_gate_structured::yaml::{Node, Scalar, Style, Value as Yaml};
 
 use super::Pod;
 
@@ -137,12 +137,33 @@ pub fn objects(root: Node) -> Vec<Node> {
     if !is_list || root.get("items").is_none() {
         return vec![root];
     }
+    let of_one_kind = root.get("kind").cloned().and_then(kind_of_items);
     let Yaml::Map(entries) = root.value else { return Vec::new() };
     let items = entries.into_iter().find(|(key, _)| key.as_str() == Some("items"));
     match items.map(|(_, items)| items.value) {
-        Some(Yaml::List(items)) => items.into_iter().flat_map(objects).collect(),
+        Some(Yaml::List(items)) => {
+            items.into_iter().map(|item| with_kind(item, of_one_kind.as_ref())).flat_map(objects).collect()
+        }
         _ => Vec::new(),
     }
+}
+
+/// The kind of the items of a list of one kind: an API server leaves it out of them, as in a `ConfigMapList`.
+fn kind_of_items(kind: Node) -> Option<(Node, Node)> {
+    let (key, mut value) = (kind.clone(), kind);
+    let Yaml::Scalar(scalar) = &mut value.value else { return None };
+    scalar.text.truncate(scalar.text.len() - "List".len());
+    let is_one = !scalar.text.is_empty();
+    let name = Yaml::Scalar(Scalar { text: "kind".to_owned(), style: Style::Plain });
+    is_one.then_some((Node { value: name, ..key }, value))
+}
+
+fn with_kind(mut item: Node, kind: Option<&(Node, Node)>) -> Node {
+    let lacks = item.get("kind").is_none();
+    if let (Yaml::Map(entries), Some(kind), true) = (&mut item.value, kind, lacks) {
+        entries.push(kind.clone());
+    }
+    item
 }
 
 fn id(node: &Node) -> Option<Id> {

@@ -34,7 +34,7 @@ pub(super) fn render(report: &Report) -> String {
     let mut rules = BTreeMap::new();
     for (judged, located) in found() {
         let code = located.finding.code.as_str();
-        rules.entry(code).or_insert_with(|| rule(code, judged));
+        rules.entry(code).or_insert_with(|| rule(code, judged, located));
     }
     let index: HashMap<_, _> = rules.keys().enumerate().map(|(index, code)| (*code, index)).collect();
     let mut seen = HashMap::new();
@@ -69,10 +69,14 @@ pub(super) fn render(report: &Report) -> String {
 
 /// What a code is. Its description is its name: what it means is written on one page only, which has a heading for each code of a
 /// bundled validator and a table for the others.
-fn rule(code: &str, judged: &Judged) -> Value {
-    let page = match judged.validator.starts_with("builtin") {
-        true => format!("findings.md#{code}"),
-        false => "stability.md#finding-codes".to_owned(),
+fn rule(code: &str, judged: &Judged, located: &Located) -> Value {
+    // What nobody but `check` itself found has no source.
+    let by = judged.validator.strip_prefix("builtin ").filter(|_| located.finding.source.is_some());
+    let page = match by {
+        Some("nginx") => format!("findings.md#{code}"),
+        Some("tls") => format!("findings-tls.md#{code}"),
+        Some(_) => format!("findings-structured.md#{code}"),
+        None => "stability.md#finding-codes".to_owned(),
     };
     let uri = format!("{REPOSITORY}/blob/main/docs/{page}");
     let text = json!({ "text": code.replace('-', " ") });

@@ -59,11 +59,16 @@ impl Builtin {
         }
     }
 
+    /// What it is called in a report.
+    pub(super) fn title(&self) -> String {
+        format!("builtin {}", self.word())
+    }
+
     /// What it judges at once.
     pub(super) fn scope(&self) -> Scope {
         match self {
             Self::Nginx(_) => Scope::Program("nginx"),
-            Self::Structured(_) | Self::JsonSchema(_) => Scope::Each,
+            Self::Structured(_) | Self::JsonSchema(_) => Scope::Each(self.word()),
             Self::Tls(_) => Scope::These,
         }
     }

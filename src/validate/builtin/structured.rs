@@ -1,6 +1,6 @@
 //! Files of a common format, each judged by itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reload_gate_contract::Finding;
 use reload_gate_structured::{ini, json, toml, yaml};
@@ -63,10 +63,7 @@ pub(super) type Named<'a> = (String, &'a [u8]);
 
 pub(super) fn run(format: Format, case: &Case<'_>) -> Vec<Finding> {
     match files(case, format.ends()) {
-        Ok(files) => {
-            case.read.borrow_mut().extend(files.iter().filter_map(|(path, _)| case.layout.name_of(Path::new(path))));
-            files.iter().flat_map(|(path, text)| format.check(path, text)).collect()
-        }
+        Ok(files) => files.iter().flat_map(|(path, text)| format.check(path, text)).collect(),
         Err(finding) => vec![*finding],
     }
 }
@@ -87,6 +84,7 @@ pub(super) fn files<'a>(case: &Case<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>
             return Err(Box::new(finding.help("say which one is to be judged: `--main FILE`")));
         }
     };
+    case.read.borrow_mut().extend(chosen.iter().copied().cloned());
     let named = |name: &PathBuf| {
         Some((case.layout.shown(name).to_string_lossy().into_owned(), case.tree.get(name)?.as_slice()))
     };
