@@ -464,7 +464,7 @@ fn who_accepts_everything_judges_nothing() {
 fn what_cannot_be_read_says_so_and_holds_nobody_up() {
     let directory = tempfile::tempdir().expect("there is room");
     let fifo = directory.path().join("a.json");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("it is installed").success());
+    assert!(crate::support::command("mkfifo").arg(&fifo).status().expect("it is installed").success());
     let said = check(&[fifo.to_str().expect("it is UTF-8")], "");
     assert!(said.code == 3 && said.out.contains("it is a FIFO"), "{} {}", said.code, said.out);
     std::os::unix::fs::symlink("nowhere", directory.path().join("b.json")).expect("there is room");
@@ -487,4 +487,17 @@ fn what_cannot_be_read_says_so_and_holds_nobody_up() {
 fn a_list_of_one_kind_leaves_it_out_of_its_items() {
     let list = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n  data: {nginx.conf: 'events {'}\n";
     assert_eq!(judged(&report(&[], list, 1)), ["rejected ConfigMap a nginx.conf builtin nginx"]);
+}
+
+#[test]
+fn a_key_that_a_volume_wants_and_nobody_has_keeps_the_pod_from_starting() {
+    let chart = CHART.replace(
+        "configMap: { name: web-sites }",
+        "configMap: { name: web-sites, items: [{key: gone, path: a.conf}] }",
+    );
+    let found = report(&["--verbose"], &chart, 1);
+    assert!(findings(&found)[0].starts_with("error missing-key "), "{found:#}");
+    assert!(found["unjudged"].to_string().contains("api.conf"), "what nobody mounts is listed: {found:#}");
+    let optional = chart.replace("path: a.conf}]", "path: a.conf}], optional: true");
+    assert!(!report(&[], &optional, 0).to_string().contains("missing-key"));
 }

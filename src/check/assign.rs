@@ -49,7 +49,7 @@ pub(super) struct Assigned {
 
 /// Gives the trees to judges.
 pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assigned {
-    let assigned = Assigned { mistakes: trees.mistakes, ..Assigned::default() };
+    let assigned = Assigned { mistakes: trees.mistakes, open: trees.idle, ..Assigned::default() };
     let named = presets().iter().filter_map(|preset| judging.judge_called(preset.name).ok());
     let mut judges =
         Judges { store, judging, named: named.collect(), called: BTreeMap::new(), assigned, released: BTreeSet::new() };

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use reload_gate_contract::{Finding, Place};
+use reload_gate_contract::{Code, Finding, Place};
 
 use super::Words;
 use super::listing::At;
 use super::sidecar;
 use super::store::{Entry, Store};
 use crate::config::GateConfig;
-use crate::manifest::{Annotated, Container, Mounted, Pod, Point};
+use crate::manifest::{Annotated, Container, Mounted, Pod, Point, Projection};
 use crate::render::Subject;
+
+const MISSING_KEY: Code = Code::new("missing-key");
 
 /// Where the files of an object lie that nobody mounts, unless the program that reads them is known.
 pub(super) const ANYWHERE: &str = "/config";
@@ -47,8 +49,10 @@ pub(super) struct Trees {
     /// What a reload-gate in a pod will judge, and by which settings.
     pub(super) gated: Vec<(Tree, GateConfig)>,
     pub(super) trees: Vec<Tree>,
-    /// What is wrong with the settings of such a reload-gate.
+    /// What is wrong with the settings of such a reload-gate, or with the volumes of a pod.
     pub(super) mistakes: Vec<(Subject, Finding)>,
+    /// What no container mounts of objects that are mounted.
+    pub(super) idle: BTreeSet<Entry>,
 }
 
 impl Trees {
@@ -59,6 +63,9 @@ impl Trees {
             trees.pod(pod, at, store, words);
         }
         let mounted: BTreeSet<usize> = trees.entries().filter_map(Entry::config).collect();
+        let seen: BTreeSet<Entry> = trees.entries().cloned().collect();
+        let of_mounted = mounted.iter().flat_map(|config| store.entries(*config).into_values());
+        trees.idle = of_mounted.filter(|entry| !seen.contains(entry)).collect();
         let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config));
         trees.trees.extend(objects.map(|config| object(store.entries(config))));
         for (root, directory) in &store.listing.directories {
@@ -92,6 +99,16 @@ impl Trees {
         });
         let of_program = |container| Tree { annotated: annotated.clone(), ..Tree::of(pod, container, see(container)) };
         let mut programs: Vec<Tree> = programs.into_iter().map(of_program).collect();
+        let line = pod.line.saturating_add(at.lines);
+        for (volume, Projection { kind, name, .. }, key) in pod.lacks(&entries) {
+            let message = format!(
+                "volume `{}` wants the key `{key}` of {kind} `{name}`, which has none of that name",
+                volume.name
+            );
+            let finding = Finding::error(MISSING_KEY, message).at(Place::line(input, line));
+            let finding = finding.help("the pod will not start; correct the key, or say `optional: true`");
+            self.mistakes.push((subject(pod, input, line), finding));
+        }
         let mut gated = BTreeSet::new();
         for container in gates {
             let tree = Tree::of(pod, container, see(container));
@@ -104,7 +121,6 @@ impl Trees {
                     }
                 }
                 Err(findings) => {
-                    let line = pod.line.saturating_add(at.lines);
                     let told = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
                     self.mistakes.extend(findings.into_iter().map(told));
                 }

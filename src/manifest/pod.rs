@@ -2,6 +2,7 @@
 
 use reload_gate_structured::yaml::Node;
 
+use super::mounted::Given;
 use super::object::{Annotated, Id, annotation};
 
 /// A pod, or what pods are made from.
@@ -37,6 +38,8 @@ pub struct Projection {
     pub name: String,
     /// The keys that are wanted with their paths; all of them under their own names if this is absent.
     pub items: Option<Vec<(String, String)>>,
+    /// Whether a pod starts without it, or without one of those keys.
+    pub optional: bool,
 }
 
 /// A container.
@@ -99,6 +102,19 @@ pub struct Mount {
 }
 
 impl Pod {
+    /// What is wanted by its volumes and does not exist, so that the pod will not start: the volume, and the key of which object.
+    pub fn lacks<K>(&self, entries: &Given<'_, K>) -> Vec<(&Volume, &Projection, &str)> {
+        let mut lacking = Vec::new();
+        for volume in &self.volumes {
+            for projection in volume.projections.iter().flatten().filter(|projection| !projection.optional) {
+                let Some(found) = entries(&projection.kind, &projection.name) else { continue };
+                let keys = projection.items.iter().flatten().map(|(key, _)| key.as_str());
+                lacking.extend(keys.filter(|key| !found.contains_key(*key)).map(|key| (volume, projection, key)));
+            }
+        }
+        lacking
+    }
+
     /// Reads the pod template of an object; `None` if it has none.
     pub(super) fn read(id: Id, node: &Node, validator: Option<Annotated>) -> Option<Self> {
         let template = template(node)?;
@@ -150,13 +166,14 @@ fn projected_source(source: &Node) -> Projection {
         }
     }
     let kind = source.entries().first().and_then(|(key, _)| key.as_str()).unwrap_or_default().to_owned();
-    Projection { kind, name: String::new(), items: None }
+    Projection { kind, name: String::new(), items: None, optional: true }
 }
 
 fn projection(kind: &str, name: String, source: &Node) -> Projection {
     let item = |item: &Node| (text(item, "key"), text(item, "path"));
     let items = source.get("items").map(|items| items.items().iter().map(item).collect());
-    Projection { kind: kind.to_owned(), name, items }
+    let optional = source.get("optional").and_then(Node::as_str) == Some("true");
+    Projection { kind: kind.to_owned(), name, items, optional }
 }
 
 fn container(node: &Node) -> Container {
