@@ -99,8 +99,8 @@ fn a_scalar_may_be_huge() {
 fn what_is_broken_names_its_place() {
     let unclosed = format!("a: 1\nb: \"{}", "x\n ".repeat(MIB / 4));
     for (text, place, message) in [
-        ("a:\n\tb: 1\n", (2, 2), "tabs disallowed within this context (block indentation)"),
-        ("a:\n  - b\n\t- c\n", (2, 5), "while scanning a plain scalar, found a tab"),
+        ("a:\n\tb: 1\n", (2, 1), "tabs disallowed within this context (block indentation)"),
+        ("a:\n  - b\n\t- c\n", (3, 1), "while scanning a plain scalar, found a tab"),
         (&unclosed, (2, 4), "unclosed quote"),
         ("a: 'x\nb: 1\n", (1, 4), "unclosed quote"),
         ("a: b\0c\n", (1, 5), "unexpected character: `\\u{0}'"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, options};
-use reload_gate_contract::{Cause, Span};
+use reload_gate_contract::{Cause, Place, Span};
 
 use crate::codes;
 
@@ -238,6 +238,14 @@ impl<'t> Composer<'t> {
             | ErrorKind::TabInPlainScalar) => (codes::YAML_TAB, Cause::Config, kind.to_string()),
             kind => (codes::YAML_SYNTAX, Cause::Config, kind.to_string()),
         };
+        if code == codes::YAML_TAB {
+            // The parser tells where it noticed it: behind the tab, or at the end of the line before.
+            let at = if self.text[..start].ends_with('\t') { start - 1 } else { start + rest.find('\t').unwrap_or(0) };
+            let span = Span { start: at, end: at + 1 };
+            let place = Place::span("", self.text.as_bytes(), span);
+            let (line, column) = (place.line.unwrap_or(1), place.column.unwrap_or(1));
+            return Broken { line, column, span, message, code, cause };
+        }
         let end = start + rest.chars().next().map_or(0, char::len_utf8);
         let (line, column) = (number(marker.line()), number(marker.col() + 1));
         Broken { line, column, span: Span { start, end }, message, code, cause }

@@ -115,3 +115,11 @@ fn a_stream_has_its_documents_one_after_another() {
     assert_eq!(said("{\"a\": 1}\n{\"b\": 2}\n{\"c\": }\n"), [Ok(1), Ok(2), Err(3)]);
     assert_eq!(said("{\"a\": 1}\n---\n{\"b\": 2}\n"), [Ok(1), Ok(3)]);
 }
+
+#[test]
+fn a_tab_is_named_where_it_stands() {
+    for (text, place) in [("a:\n\t- x\n", (2, 1)), ("a:\n  b: 1\n\tc: 2\n", (3, 1)), ("b:\tx\nc:\n\td: 1\n", (3, 1))] {
+        let broken = parse(text).expect_err("it has a tab");
+        assert_eq!((broken.line, broken.column), place, "{text:?}: {broken:?}");
+    }
+}
