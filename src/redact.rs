@@ -39,6 +39,12 @@ pub enum Scope {
     Nothing,
 }
 
+/// A content without the lines that frame keys and certificates (RFC 7468, section 2), whose words are everybody's.
+fn unarmored(content: &[u8]) -> Vec<u8> {
+    let is_frame = |line: &&[u8]| line.starts_with(b"-----BEGIN ") || line.starts_with(b"-----END ");
+    content.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_frame(line)).flatten().copied().collect()
+}
+
 /// Knows the contents of Secrets, and takes them out of texts.
 #[derive(Debug)]
 pub struct Redactor {
@@ -51,6 +57,7 @@ impl Redactor {
     pub fn new<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut known = Vec::new();
         for content in contents {
+            let content = &*unarmored(content);
             let encoded = hidden(content);
             let content = content.to_ascii_lowercase();
             for reading in [unescaped(&content, b'\\'), unescaped(&content, b'%'), encoded] {

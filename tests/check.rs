@@ -501,3 +501,12 @@ fn a_key_that_a_volume_wants_and_nobody_has_keeps_the_pod_from_starting() {
     let optional = chart.replace("path: a.conf}]", "path: a.conf}], optional: true");
     assert!(!report(&[], &optional, 0).to_string().contains("missing-key"));
 }
+
+#[test]
+fn what_is_quoted_of_no_secret_stays_readable() {
+    let key = "  tls.key: |\n    -----BEGIN PRIVATE KEY-----\n    c3NsX2NlcnRpZmljYXRlX2tleQ==\n    -----END PRIVATE KEY-----\n  ssl: ssl_certificate_keyy\n";
+    let chart = CHART.replace("stringData:\n", &format!("stringData:\n{key}"));
+    let chart = chart.replace("        listen 18080;\n", "        ssl_certificate_keyy x;\n");
+    let found = findings(&report(&[], &chart, 1));
+    assert!(found[0].ends_with("unknown directive \"ssl_certificate_keyy\""), "{found:?}");
+}

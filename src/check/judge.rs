@@ -175,7 +175,11 @@ fn layout(task: &Task, here: &Path) -> Layout {
 impl Files<'_> {
     /// A finding, at its place in the input.
     fn locate(&self, task: &Task, finding: Finding) -> Located {
-        let finding = self.redactor.redact(finding);
+        let at = finding.place.as_ref().and_then(|place| self.contents.get(Path::new(&place.file)));
+        let finding = match at.filter(|(_, content)| !content.is_secret()) {
+            Some((_, content)) => self.redact_all_but(&String::from_utf8_lossy(&content.bytes), finding),
+            None => self.redactor.redact(finding),
+        };
         let of = finding.place.as_ref().and_then(|place| Some((place, self.contents.get(Path::new(&place.file))?)));
         let Some((place, (entry, content))) = of else {
             // A file that is not given, such as one that stands for the image's: what is meant is the whole.
@@ -188,6 +192,21 @@ impl Files<'_> {
         let spot = content.locate(self.store, place);
         let excerpt = spot.text.and_then(|(text, lines)| excerpt(&text, lines, spot.place.span?));
         Located { excerpt, ..self.store.located(entry, finding.at(spot.place)) }
+    }
+
+    /// A finding about a text that is no Secret: what it quotes of that is no Secret either, whatever else has the same words.
+    fn redact_all_but(&self, text: &str, finding: Finding) -> Finding {
+        const QUOTES: [char; 3] = ['"', '\'', '`'];
+        let parts: Vec<&str> = finding.message.split(QUOTES).collect();
+        let quotes = finding.message.matches(QUOTES);
+        let own = |part: &&str| !part.is_empty() && text.contains(*part);
+        let parts = parts.iter().enumerate();
+        // Every other part stands in quotes.
+        let parts = parts
+            .map(|(at, part)| if at % 2 == 1 && own(part) { (*part).to_owned() } else { self.redactor.text(part) });
+        let quotes = quotes.map(str::to_owned).chain([String::new()]);
+        let message = parts.zip(quotes).flat_map(|(part, quote)| [part, quote]).collect();
+        Finding { message, help: finding.help.map(|help| self.redactor.text(&help)), ..finding }
     }
 }
 
