@@ -14,8 +14,10 @@ use rustix::process::{Pid, PidfdFlags};
 use crate::proc::{self, Identity};
 
 mod family;
+mod sight;
 mod signal;
 
+pub use sight::Sight;
 pub use signal::{Signal, UnknownSignal};
 
 /// Which process to tell. All criteria that are given must hold.

@@ -7,6 +7,7 @@ mod builtin;
 mod command;
 mod layout;
 mod place;
+mod sight;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -115,6 +115,19 @@ fn it_says_what_the_pod_lacks_for_the_next_tier() {
 }
 
 #[test]
+fn a_target_that_sees_something_else_is_a_failure() {
+    needs_root!();
+    needs!("nginx");
+    let (place, cage) = (Place::new(), Cage::with_nginx());
+    let watch = cage.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--app", "nginx", "--process", &cage.name, "--watch", &watch];
+    let found = Diagnosis::of(place.gate(&[]), &arguments);
+    assert_eq!((found.tier(), found.code), ("none", 1), "{:#}", found.report);
+    let message = format!("pid {} sees nothing at `{watch}/nginx.conf`", cage.process.pid());
+    found.expect("judge", "fail", &message, "`--mount DIR`");
+}
+
+#[test]
 fn it_says_why_a_process_cannot_be_told() {
     needs_root!();
     let (place, target) = (Place::new(), Target::start(&[]));

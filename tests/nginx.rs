@@ -237,3 +237,52 @@ fn nginx_in_another_root_is_judged_there() {
     assert_eq!(rejected["findings"][0]["file"], "/config/nginx.conf");
     assert_eq!(rejected["findings"][0]["line"], 6);
 }
+
+#[test]
+fn nginx_that_sees_something_else_is_not_judged() {
+    needs!("nginx", "ldd", "chroot");
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root may chroot");
+    }
+    let cage = Cage::with_nginx();
+    let directory = tempfile::tempdir().expect("there is room");
+    let other = directory.path().join("nginx.conf");
+    std::fs::write(&other, "nonsense;\n").expect("there is room");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let gate = |mount: &str| {
+        Gate::run(&["--app", "nginx", "--process", &cage.name, "--watch", watch, "--mount", mount, "--root", "target"])
+    };
+    let pid = cage.process.pid();
+    // Whatever is there, the application's own configuration is right: a command that judges in its root would accept that.
+    for (mount, sight) in [("/config", "something else"), ("/srv", "nothing")] {
+        let mut gate = gate(mount);
+        let finding = gate.wait_for_any(&["inconclusive", "accepted"])["findings"][0].clone();
+        assert_eq!(finding["code"], "not-what-the-target-sees");
+        assert_eq!(finding["message"], format!("pid {pid} sees {sight} at `{mount}/nginx.conf`"));
+        let help = finding["help"].as_str().expect("it says what to do");
+        assert!(help.contains("`--mount DIR`"), "{help}");
+    }
+    // It is looked at again: once both see the same, that is judged.
+    let mut gate = gate("/config");
+    gate.wait_for("inconclusive");
+    std::fs::copy(cage.volume.file("nginx.conf"), &other).expect("there is room");
+    gate.wait_for("accepted");
+    gate.wait_for("verified");
+}
+
+#[test]
+fn a_candidate_that_nginx_does_not_see_is_not_published() {
+    needs!("nginx", "ldd", "chroot");
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root may chroot");
+    }
+    let cage = Cage::with_nginx();
+    let directory = tempfile::tempdir().expect("there is room");
+    let (watch, publish) = (cage.volume.path(), directory.path().join("live"));
+    std::fs::create_dir(&publish).expect("there is room");
+    let [watch, publish] = [watch, &publish].map(|path| path.to_str().expect("it is UTF-8"));
+    let arguments = ["--app", "nginx", "--process", &cage.name, "--watch", watch, "--mount", "/config", "--publish", publish];
+    let mut gate = Gate::run(&arguments);
+    let event = gate.wait_for_any(&["inconclusive", "accepted"]);
+    assert_eq!(event["findings"][0]["code"], "not-what-the-target-sees", "{event}");
+}

@@ -6,7 +6,7 @@ use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
 use super::place::Place;
-use super::{Builtin, Case, RootChoice};
+use super::{Builtin, Case, RootChoice, sight};
 use crate::exec::{self, Command, End, Finished, NotStarted};
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
@@ -99,6 +99,9 @@ impl Check {
     }
 
     async fn ask(&self, case: &Case<'_>) -> Vec<Finding> {
+        if let Some(finding) = sight::obstacle(case).await {
+            return vec![finding];
+        }
         let words = match self.words(case) {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
