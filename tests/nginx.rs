@@ -281,7 +281,8 @@ fn a_candidate_that_nginx_does_not_see_is_not_published() {
     let (watch, publish) = (cage.volume.path(), directory.path().join("live"));
     std::fs::create_dir(&publish).expect("there is room");
     let [watch, publish] = [watch, &publish].map(|path| path.to_str().expect("it is UTF-8"));
-    let arguments = ["--app", "nginx", "--process", &cage.name, "--watch", watch, "--mount", "/config", "--publish", publish];
+    let arguments =
+        ["--app", "nginx", "--process", &cage.name, "--watch", watch, "--mount", "/config", "--publish", publish];
     let mut gate = Gate::run(&arguments);
     let event = gate.wait_for_any(&["inconclusive", "accepted"]);
     assert_eq!(event["findings"][0]["code"], "not-what-the-target-sees", "{event}");

@@ -116,7 +116,35 @@ impl Layers {
     }
 }
 
+impl Words {
+    /// The file name of the program.
+    fn program(&self) -> Option<String> {
+        let first = match self {
+            Self::Line(said) => shell_words::split(&said.value).ok()?.into_iter().next()?,
+            Self::Split(words) => words.first()?.value.clone(),
+        };
+        Some(Path::new(&first).file_name()?.to_string_lossy().into_owned())
+    }
+}
+
 impl RawCheck {
+    /// This command, with what is known of the output of its program, if it is that of one of `known` and says nothing of its output
+    /// itself: with other arguments it speaks the same language.
+    pub(super) fn like_one_of(&self, known: &[Self]) -> Self {
+        let program = self.command.program();
+        let same = known.iter().find(|other| program.is_some() && other.command.program() == program);
+        match same {
+            Some(other) if [&self.findings, &self.transient, &self.away].iter().all(|said| said.is_empty()) => Self {
+                package: self.package.clone().or_else(|| other.package.clone()),
+                findings: other.findings.clone(),
+                transient: other.transient.clone(),
+                away: other.away.clone(),
+                ..self.clone()
+            },
+            _ => self.clone(),
+        }
+    }
+
     fn line(said: Said) -> Self {
         let (command, name, running, otherwise, package) = (Words::Line(said), None, None, None, None);
         let [beside, options, unset, findings, transient, away] = [const { Vec::new() }; 6];

@@ -361,7 +361,11 @@ fn validators(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<Validator> {
     let terms = Terms::of(layers, mistakes);
     // The cheaper ones first.
     let builtins: Vec<_> = layer.list("builtin").iter().filter_map(|said| terms.builtin(said, mistakes)).collect();
-    let commands: Vec<_> = layer.checks.iter().flatten().map(|raw| check(raw, &terms, mistakes)).collect();
+    // The preset lies lowest; what is said over it may be the same program with other arguments.
+    let lowest = layers.0.last().filter(|lowest| !std::ptr::eq(*lowest, layer));
+    let known = lowest.and_then(|lowest| lowest.checks.as_deref()).unwrap_or_default();
+    let said = layer.checks.iter().flatten().map(|raw| raw.like_one_of(known));
+    let commands: Vec<_> = said.map(|raw| check(&raw, &terms, mistakes)).collect();
     builtins
         .into_iter()
         .map(Validator::Builtin)

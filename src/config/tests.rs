@@ -633,3 +633,29 @@ fn events_are_text_for_people_and_json_for_programs() {
     let said = [format(false, &[("log-format", "text")]), format(true, &[("log-format", "json")])];
     assert_eq!(said, [log::Format::Text, log::Format::Json]);
 }
+
+#[test]
+fn a_presets_program_with_other_arguments_speaks_the_same_language() {
+    let check = |flags: &[(&'static str, &str)]| {
+        let Some(Validator::Command(check)) = of_flags(flags).plan.validators.pop() else { panic!("it is a command") };
+        check
+    };
+    let own = check(&[("app", "gunicorn"), ("watch", "/c")]);
+    let known = |check: &crate::validate::Check| {
+        let patterns = [&check.patterns.findings, &check.patterns.transient, &check.patterns.away];
+        patterns.map(|patterns| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>())
+    };
+    assert!(known(&own).iter().all(|patterns| !patterns.is_empty()));
+    for (command, same) in [
+        ("gunicorn --check-config -c {config} --chdir /srv application:app", true),
+        ("/opt/venv/bin/gunicorn --check-config -c {config} application:app", true),
+        ("python3 -m py_compile {config}", false),
+    ] {
+        let said = check(&[("app", "gunicorn"), ("watch", "/c"), ("validate", command)]);
+        let expected = if same { known(&own) } else { Default::default() };
+        assert_eq!((known(&said), said.name.as_str()), (expected, command));
+        assert_eq!(said.package, own.package.clone().filter(|_| same));
+        // How it is called is the user's own.
+        assert!(said.running.is_none() && said.otherwise.is_none(), "{command}");
+    }
+}
