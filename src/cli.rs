@@ -83,6 +83,7 @@ fn hidden_commands() -> [Command; 3] {
     let paths = |name: &'static str| {
         Arg::new(name).long(name).action(ArgAction::Append).value_parser(clap::value_parser!(PathBuf))
     };
+    let pass = || Arg::new("pass").long("pass").action(ArgAction::Append);
     let enter = Command::new(enter::SUBCOMMAND)
         .hide(true)
         .arg(Arg::new("pid").required(true).value_parser(clap::value_parser!(i32)))
@@ -93,11 +94,11 @@ fn hidden_commands() -> [Command; 3] {
     let confine = Command::new(confine::SUBCOMMAND)
         .hide(true)
         .arg(Arg::new("strict").long("strict").action(ArgAction::SetTrue))
-        .args([paths("hide"), paths("fix"), words()]);
+        .args([paths("hide"), paths("fix"), pass(), words()]);
     let view = Command::new(view::SUBCOMMAND)
         .hide(true)
         .arg(Arg::new("network").long("network").action(ArgAction::SetTrue))
-        .args([paths("mount").num_args(2), words()]);
+        .args([paths("mount").num_args(2), pass(), words()]);
     [enter, view, confine]
 }
 
@@ -318,13 +319,13 @@ fn view(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = all(matches, "mount");
     let mount = |pair: &[PathBuf]| Mount { at: pair[0].clone(), from: pair[1].clone() };
     let view = View { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
-    end(view::main(&view, &all(matches, "command")))
+    end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
 fn confine(matches: &ArgMatches) -> Exit {
     let (hidden, fixed) = (all(matches, "hide"), all(matches, "fix"));
     let confinement = Confinement { strict: matches.get_flag("strict"), hidden, fixed };
-    end(confine::main(&confinement, &all(matches, "command")))
+    end(confine::main(&confinement, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
 /// All values of an argument.

@@ -48,7 +48,7 @@ pub struct Like {
 pub struct Command {
     /// The program and its arguments; no shell is involved.
     pub words: Vec<OsString>,
-    /// As whom it runs; as the gate itself, with an environment of `PATH` and `LC_ALL=C` alone, if this is absent.
+    /// As whom it runs; as the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if this is absent.
     pub like: Option<Like>,
     /// What it sees instead of the file system as it is, where it runs as the gate itself; everything it writes is gone with it.
     pub view: Option<View>,
@@ -56,6 +56,8 @@ pub struct Command {
     pub confinement: Option<Confinement>,
     /// Variables of that process's environment that it must not take.
     pub unset: Vec<String>,
+    /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or what they begin with and a `*`.
+    pub pass_env: Vec<String>,
     /// After how long it is killed, with all its descendants.
     pub timeout: Duration,
 }
@@ -64,7 +66,8 @@ impl Command {
     /// A command that runs as the gate itself, and sees what the gate sees.
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
-        Self { words, like: None, view: None, confinement: None, unset: Vec::new(), timeout }
+        let (unset, pass_env) = (Vec::new(), Vec::new());
+        Self { words, like: None, view: None, confinement: None, unset, pass_env, timeout }
     }
 }
 
@@ -155,8 +158,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     let started = Instant::now();
     let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
     let failed = |error: io::Error| {
-        let [(_, path), _] = environment();
-        if is_missing(&error, OsStr::new(&program), &path) {
+        if is_missing(&error, OsStr::new(&program), &search_path()) {
             NotStarted::Missing(program.clone())
         } else {
             NotStarted::Program { program: program.clone(), error }
@@ -231,7 +233,7 @@ fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<d
         .stdin_file(input)
         .stderr_to_stdout()
         .stdout_file(output)
-        .full_env(environment())
+        .full_env(environment(&command.pass_env))
         .dir("/")
         .unchecked()
         // A group of its own, so that one signal reaches what it starts as well.
@@ -243,16 +245,29 @@ fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<d
 }
 
 /// What a command may know of the gate's own environment.
-fn environment() -> [(OsString, OsString); 2] {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    [("PATH".into(), path), ("LC_ALL".into(), "C".into())]
+fn environment(pass: &[String]) -> Vec<(OsString, OsString)> {
+    let own = [("PATH".into(), search_path()), ("LC_ALL".into(), "C".into())];
+    let is_meant = |name: &OsString| {
+        let name = name.as_encoded_bytes();
+        let fits = |said: &String| match said.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning.as_bytes()),
+            None => name == said.as_bytes(),
+        };
+        // The patterns that understand a checker are of what it says untranslated.
+        name != b"LC_ALL" && name != b"PATH" && pass.iter().any(fits)
+    };
+    own.into_iter().chain(std::env::vars_os().filter(|(name, _)| is_meant(name))).collect()
+}
+
+/// Where programs are looked for.
+fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
 }
 
 /// Whether a program that is to be run here is there.
 #[must_use]
 pub fn is_installed(program: &OsStr) -> bool {
-    let [(_, path), _] = environment();
-    is_there(program, &path)
+    is_there(program, &search_path())
 }
 
 /// Whether a program could not be executed because it is not there. What execvp(3) says is not enough: it speaks of a permission

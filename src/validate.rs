@@ -90,6 +90,8 @@ pub struct Plan {
     pub fallback: bool,
     /// What commands that run here must not get at.
     pub confinement: Option<Confinement>,
+    /// The variables of the gate's own environment that commands see which run here: names, or what they begin with and a `*`.
+    pub pass_env: Vec<String>,
 }
 
 /// One validator.
@@ -217,10 +219,11 @@ impl Plan {
         if judgement.verdict() == Verdict::Accepted && !self.validators.is_empty() {
             let place = place::find(self.root, selector, self.without_target)?;
             let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
-            let confinement = self.confinement.as_ref();
+            let (confinement, pass_env) = (self.confinement.as_ref(), self.pass_env.as_slice());
             let main_is_given = matches!(self.main, Main::Given(_));
             let (place, main, read) = (&place, &main, &RefCell::default());
-            let case = Case { tree, layout, place, root, main, main_is_given, timeout, fallback, confinement, read };
+            let case =
+                Case { tree, layout, place, root, main, main_is_given, timeout, fallback, confinement, pass_env, read };
             judgement.by = Some(self.ask(&case, &mut judgement).await);
             judgement.read = read.take();
         }
@@ -303,6 +306,7 @@ struct Case<'a> {
     /// What was looked at so far.
     read: &'a RefCell<BTreeSet<PathBuf>>,
     confinement: Option<&'a Confinement>,
+    pass_env: &'a [String],
 }
 
 impl Case<'_> {

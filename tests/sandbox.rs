@@ -179,3 +179,31 @@ fn real_checkers_judge_in_it_as_they_do_outside() {
     }
     let _ = std::fs::remove_dir_all(Path::new("/var/cache").join(pid));
 }
+
+#[test]
+fn a_checker_sees_the_variables_that_are_passed_to_it_and_no_others() {
+    needs!("haproxy", "env");
+    let text = "global\n    maxconn 10\ndefaults\n    mode http\n    timeout client 5s\n    timeout connect 5s\n    timeout server 5s\n\
+                frontend web\n    bind \"127.0.0.1:${PORT}\"\n";
+    let place = Place::new("haproxy.cfg", text);
+    let run = |arguments: &[&str]| {
+        let mut gate = gate_command();
+        gate.env("PORT", "8080").env("APP_ONE", "first").env("APP_TWO", "second").env("TOKEN", "hunter2");
+        gate.args(["run", "--once", "--log-format", "json", "--watch"]).arg(place.path("config")).args(arguments);
+        let output = gate.output().expect("it starts");
+        (String::from_utf8(output.stderr).expect("it is UTF-8"), output.status.code().expect("it ends by itself"))
+    };
+    for sandbox in ["auto", "off"] {
+        let judge = |more: &[&str]| {
+            run(&[&["--validate", "haproxy -c -f {config}", "--root", "local", "--sandbox", sandbox], more].concat())
+        };
+        let (said, code) = judge(&[]);
+        assert_eq!(code, 1, "{said}");
+        let (said, code) = judge(&["--pass-env", "PORT"]);
+        assert_eq!(code, 0, "{said}");
+        let fails = ["--validate", "sh -c 'env; exit 1'", "--root", "local", "--sandbox", sandbox];
+        let (said, code) = run(&[&fails[..], &["--pass-env", "APP_*", "--pass-env", "PATH"]].concat());
+        assert!(code == 1 && said.contains("APP_ONE=first") && said.contains("APP_TWO=second"), "{said}");
+        assert!(!said.contains("hunter2") && !said.contains("PORT="), "{said}");
+    }
+}

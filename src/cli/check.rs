@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::render::{self, Format, Style};
 
 /// The settings of `run` that `check` takes too.
-const SHARED: [&str; 13] = [
+const SHARED: [&str; 14] = [
     "app",
     "builtin",
     "validate",
@@ -30,6 +30,7 @@ const SHARED: [&str; 13] = [
     "root",
     "timeout",
     "sandbox",
+    "pass-env",
     "config",
 ];
 

@@ -111,6 +111,7 @@ fn plan(layers: &Layers, main: Main, mistakes: Mistakes<'_>) -> Plan {
         without_target: false,
         fallback: false,
         confinement: confinement(layers, mistakes),
+        pass_env: pass_env(layers, mistakes),
     }
 }
 
@@ -335,6 +336,23 @@ fn scope(layers: &Layers, mistakes: Mistakes<'_>) -> Scope {
         Some("never") => Scope::Nothing,
         _ => Scope::Secrets,
     }
+}
+
+/// The names of variables, as POSIX has them (XBD 8.1), or what they begin with and a `*`.
+fn pass_env(layers: &Layers, mistakes: Mistakes<'_>) -> Vec<String> {
+    let is_name = |name: &str| {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+    };
+    for said in
+        layers.list("pass-env").iter().filter(|said| !is_name(said.value.strip_suffix('*').unwrap_or(&said.value)))
+    {
+        let message = format!("`{}` is no name of a variable", said.value);
+        let help = "say the names alone, as `PORT`, or what several begin with, as `APP_*`; their values are taken from the gate's own \
+                    environment";
+        mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
+    }
+    values(layers.list("pass-env"))
 }
 
 /// What commands that run here must not get at, beside what is the gate's own to write.

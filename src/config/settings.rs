@@ -123,6 +123,12 @@ pub const SETTINGS: &[Setting] = &[
         "Keep commands that run here from the gate's files and secrets: auto, strict or off [default: auto]",
     ),
     setting(
+        "pass-env",
+        Many("NAME"),
+        JUDGE,
+        "A variable of the gate's own environment that commands see which judge here; `PREFIX_*` are all that begin so",
+    ),
+    setting(
         "timeout",
         One("DURATION"),
         JUDGE,

@@ -403,6 +403,7 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
         ("tls-warn", "15d"),
         ("root", "local"),
         ("sandbox", "strict"),
+        ("pass-env", "PORT"),
         ("timeout", "9s"),
         ("process", "p"),
         ("cmdline", "c"),
@@ -632,6 +633,16 @@ fn events_are_text_for_people_and_json_for_programs() {
     assert_eq!([format(true, &[]), format(false, &[])], [log::Format::Text, log::Format::Json]);
     let said = [format(false, &[("log-format", "text")]), format(true, &[("log-format", "json")])];
     assert_eq!(said, [log::Format::Text, log::Format::Json]);
+}
+
+#[test]
+fn variables_are_passed_by_their_names() {
+    let pass = |name: &'static str| [("validate", "true"), ("watch", "/c"), ("observe", "true"), ("pass-env", name)];
+    assert_eq!(of_flags(&pass("APP_*")).plan.pass_env, ["APP_*"]);
+    for name in ["PORT=80", "*", "1ST", "A*B", "$PORT", ""] {
+        let said = wrong_flags(&pass(name));
+        assert!(said.contains("--pass-env") && said.contains("help: "), "{said}");
+    }
 }
 
 #[test]

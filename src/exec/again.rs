@@ -38,6 +38,11 @@ pub(super) fn words(
     Ok(words)
 }
 
+/// The arguments that say which variables of the gate's environment the command sees.
+pub(super) fn pass(command: &Command) -> impl Iterator<Item = OsString> {
+    command.pass_env.iter().map(|name| format!("--pass={name}").into())
+}
+
 /// What the subcommand's own messages begin with, to tell them from the command's.
 fn prefix(subcommand: &str) -> String {
     format!("reload-gate {subcommand}: ")

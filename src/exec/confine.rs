@@ -64,14 +64,14 @@ pub(super) fn words(confinement: &Confinement, command: &Command) -> io::Result<
     let strict = confinement.strict.then(|| OsString::from("--strict"));
     let hidden = confinement.hidden.iter().flat_map(|path| ["--hide".into(), path.into()]);
     let fixed = confinement.fixed.iter().flat_map(|path| ["--fix".into(), path.into()]);
-    again::words(SUBCOMMAND, strict.into_iter().chain(hidden).chain(fixed), command)
+    again::words(SUBCOMMAND, strict.into_iter().chain(hidden).chain(fixed).chain(again::pass(command)), command)
 }
 
 /// The subcommand itself: confines itself and executes the command. It returns only if that failed, with the message and the exit
 /// code.
 #[must_use]
-pub fn main(confinement: &Confinement, words: &[OsString]) -> (String, u8) {
-    let ready = confine(confinement).map(|()| environment().into());
+pub fn main(confinement: &Confinement, pass: &[String], words: &[OsString]) -> (String, u8) {
+    let ready = confine(confinement).map(|()| environment(pass));
     again::execute(SUBCOMMAND, ready, words)
 }
 

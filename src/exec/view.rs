@@ -58,14 +58,14 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 pub(super) fn words(view: &View, command: &Command) -> io::Result<Vec<OsString>> {
     let network = view.network.then(|| OsString::from("--network"));
     let mounts = view.mounts.iter().flat_map(|Mount { at, from }| ["--mount".into(), at.into(), from.into()]);
-    again::words(SUBCOMMAND, network.into_iter().chain(mounts), command)
+    again::words(SUBCOMMAND, network.into_iter().chain(mounts).chain(again::pass(command)), command)
 }
 
 /// The subcommand itself: lays out the view, enters it and executes the command. It returns only if that failed, with the
 /// message and the exit code.
 #[must_use]
-pub fn main(view: &View, words: &[OsString]) -> (String, u8) {
-    let ready = enter(view).map(|()| environment().into());
+pub fn main(view: &View, pass: &[String], words: &[OsString]) -> (String, u8) {
+    let ready = enter(view).map(|()| environment(pass));
     again::execute(SUBCOMMAND, ready, words)
 }
 

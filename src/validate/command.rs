@@ -109,7 +109,8 @@ impl Check {
         let plain = Command::here(words, case.timeout);
         let (like, confinement) = (case.place.like, case.confinement.cloned());
         let view = case.place.view.then(|| case.layout.view(case.tree));
-        let command = Command { like, view, confinement, unset: self.unset.clone(), ..plain };
+        let pass_env = case.pass_env.to_vec();
+        let command = Command { like, view, confinement, unset: self.unset.clone(), pass_env, ..plain };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, case),
             Err(error) => vec![not_started(&error, self.package.as_deref())],

@@ -60,6 +60,7 @@ fn plan(checks: Vec<Check>) -> Plan {
         without_target: true,
         fallback: false,
         confinement: None,
+        pass_env: Vec::new(),
     }
 }
 
