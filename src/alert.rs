@@ -60,8 +60,19 @@ pub struct Delivery {
     pub gate: usize,
     /// What is to be known.
     pub notice: Arc<Notice>,
-    /// The troubles of that gate which the sink may still take for standing, and which are over.
-    pub stale: Vec<Kind>,
+    /// The troubles of that gate which the sink may still take for standing, and which are over; and since when each stood.
+    pub stale: Vec<(Kind, SystemTime)>,
+}
+
+impl Delivery {
+    /// The same as notices, in order: for a sink that is told of one alert at a time, the ends of those that `notice` takes the place
+    /// of, and then `notice`.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        let others = self.stale.iter().filter(|(trouble, _)| *trouble != self.notice.trouble);
+        let ended = |&(trouble, since): &_| Notice { trouble, over: true, since, ..(*self.notice).clone() };
+        others.map(ended).chain([(*self.notice).clone()]).collect()
+    }
 }
 
 /// What happened.
@@ -172,8 +183,8 @@ struct Told {
     notice: Option<(Arc<Notice>, Instant, SystemTime)>,
     /// Whether something failed since: it may have arrived all the same.
     in_doubt: bool,
-    /// The troubles of which it may have heard, and not of their end.
-    believed: Vec<Kind>,
+    /// The troubles of which it may have heard, and not of their end, and since when each stood.
+    believed: Vec<(Kind, SystemTime)>,
 }
 
 /// When a sink is to be told of a gate.
@@ -340,9 +351,9 @@ impl Alerts {
             };
             let sink = &mut self.sinks[index];
             let believed = &mut sink.told[gate].believed;
-            let stale = believed.iter().copied().filter(|kind| !notice.stands(*kind)).collect();
-            if !notice.over && !believed.contains(&notice.trouble) {
-                believed.push(notice.trouble);
+            let stale = believed.iter().copied().filter(|(kind, _)| !notice.stands(*kind)).collect();
+            if !notice.over && believed.iter().all(|(kind, _)| *kind != notice.trouble) {
+                believed.push((notice.trouble, notice.since));
             }
             let delivery = Delivery { gate, notice, stale };
             sink.in_flight = Some(delivery.clone());
@@ -364,7 +375,7 @@ impl Alerts {
         match result {
             Ok(()) => {
                 let told = &mut sink.told[gate];
-                told.believed.retain(|kind| notice.stands(*kind));
+                told.believed.retain(|(kind, _)| notice.stands(*kind));
                 (told.notice, told.in_doubt) = (Some((notice, now, at)), false);
                 sink.failures = 0;
                 if sink.error.take().is_some() {

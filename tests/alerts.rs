@@ -119,6 +119,36 @@ fn a_webhook_is_told_of_a_rejection_and_of_its_end() {
 }
 
 #[test]
+fn what_another_alert_takes_the_place_of_is_resolved() {
+    let receiver = Receiver::start();
+    let directory = tempfile::tempdir().expect("there is room");
+    let heard = directory.path().join("heard");
+    let command = format!("sh -c 'cat >>{}'", heard.display());
+    let more = ["--alert-webhook", &receiver.url("/"), "--alert-command", &command, "--alert-after", "0s"];
+    let validate = "sh -c 'grep -q unclear $0 && kill -9 $$; true' {config}";
+    let alerting = Alerting::start(&[&more[..], &["--validate", validate]].concat());
+    let alert =
+        |told: &Value| [&told["status"], &told["alert"]].map(|part| part.as_str().unwrap_or_default().to_owned());
+    alerting.write("bad");
+    let first = receiver.taken().body;
+    assert_eq!(alert(&first), ["firing", "ReloadGateRejected"]);
+    alerting.write("good, but unclear");
+    let (ended, second) = (receiver.taken().body, receiver.taken().body);
+    assert_eq!(
+        (alert(&ended), &ended["since"]),
+        (["resolved", "ReloadGateRejected"].map(str::to_owned), &first["since"])
+    );
+    assert_eq!(alert(&second), ["firing", "ReloadGateInconclusive"]);
+    alerting.write("good");
+    assert_eq!(alert(&receiver.taken().body), ["resolved", "ReloadGateInconclusive"]);
+    eventually("the command hears the same", || {
+        fs::read_to_string(&heard).is_ok_and(|heard| heard.lines().count() == 4)
+    });
+    assert_eq!(alerting.gate.stop(), 0);
+    assert!(receiver.rest().is_empty());
+}
+
+#[test]
 fn a_sink_in_trouble_delays_nobody_and_is_told_what_still_matters() {
     for health in [Health::Hangs, Health::Answers(500), Health::Drops] {
         let (ill, well) = (Receiver::start(), Receiver::start());

@@ -16,12 +16,13 @@ const INTERVALS: u32 = 4;
 #[must_use]
 pub fn body(subject: Subject<'_>, delivery: &Delivery, now: SystemTime, repeat: Duration) -> Value {
     let notice = &*delivery.notice;
-    let stands = (!notice.over).then(|| alert(subject, notice, notice.trouble, now + repeat * INTERVALS));
-    let stale = delivery.stale.iter().map(|trouble| alert(subject, notice, *trouble, now));
+    let stands =
+        (!notice.over).then(|| alert(subject, notice, (notice.trouble, notice.since), now + repeat * INTERVALS));
+    let stale = delivery.stale.iter().map(|stale| alert(subject, notice, *stale, now));
     stands.into_iter().chain(stale).collect()
 }
 
-fn alert(subject: Subject<'_>, notice: &Notice, trouble: Kind, ends: SystemTime) -> Value {
+fn alert(subject: Subject<'_>, notice: &Notice, (trouble, since): (Kind, SystemTime), ends: SystemTime) -> Value {
     // Alerts are the same alert if their labels are: so there is nothing in them that changes with the content.
     let mut labels = Map::new();
     for (name, value) in subject.labels {
@@ -41,7 +42,7 @@ fn alert(subject: Subject<'_>, notice: &Notice, trouble: Kind, ends: SystemTime)
             "digest": digest,
             "runbook_url": wording::runbook(trouble),
         },
-        "startsAt": wording::time(notice.since.min(ends)),
+        "startsAt": wording::time(since.min(ends)),
         "endsAt": wording::time(ends),
     })
 }

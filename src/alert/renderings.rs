@@ -39,6 +39,7 @@ fn both(render: impl Fn(Subject<'_>, &Delivery) -> Value) -> String {
     let (gate, labels) = subject();
     let bodies =
         [(rejected(), vec![Kind::Inconclusive]), (recovered(), vec![Kind::Rejected])].map(|(notice, stale)| {
+            let stale = stale.into_iter().map(|kind| (kind, UNIX_EPOCH)).collect();
             let delivery = Delivery { gate: 0, notice: Arc::new(notice), stale };
             pretty(&render(Subject { gate: &gate, labels: &labels }, &delivery))
         });

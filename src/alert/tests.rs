@@ -41,7 +41,7 @@ fn shown(effect: &Effect) -> String {
     match effect {
         Effect::Deliver { delivery: Delivery { notice, stale, .. }, .. } => {
             let over = if notice.over { "end of " } else { "" };
-            let stale: String = stale.iter().map(|kind| format!(", not {}", kind.as_str())).collect();
+            let stale: String = stale.iter().map(|(kind, _)| format!(", not {}", kind.as_str())).collect();
             format!("{over}{}{stale}", notice.trouble.as_str())
         }
         Effect::Failing { error, .. } => format!("failing: {error}"),
@@ -87,6 +87,25 @@ fn what_was_told_stands_until_its_successor_is_worth_telling() {
     table.done(Ok(()));
     assert_eq!(table.report(Kind::Inconclusive), [""; 0]);
     assert_eq!(table.pass(AFTER), ["inconclusive, not rejected"]);
+}
+
+#[test]
+fn who_knows_one_alert_at_a_time_is_told_of_the_end_of_what_was_replaced() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let notice = |trouble, over| Notice { trouble, over, event: Event::new(trouble), at: at(9), since: at(5) };
+    let told = |notice, stale: &[Kind]| {
+        let stale = stale.iter().map(|kind| (*kind, at(1))).collect();
+        let notices = Delivery { gate: 0, notice: Arc::new(notice), stale }.notices();
+        notices.iter().map(|notice| (notice.trouble, notice.over, notice.since)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(notice(Kind::Unverified, false), &[Kind::Rejected]),
+        [(Kind::Rejected, true, at(1)), (Kind::Unverified, false, at(5))]
+    );
+    assert_eq!(
+        told(notice(Kind::Restored, true), &[Kind::Rejected, Kind::Restored]),
+        [(Kind::Rejected, true, at(1)), (Kind::Restored, true, at(5))]
+    );
 }
 
 #[test]

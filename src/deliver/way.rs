@@ -88,13 +88,23 @@ impl Way {
         timeout: Duration,
     ) -> Result<(), String> {
         match self {
-            Self::Webhook(endpoint) => endpoint.post("", &webhook::body(subject, &delivery.notice), timeout).await,
+            Self::Webhook(endpoint) => {
+                for notice in delivery.notices() {
+                    endpoint.post("", &webhook::body(subject, &notice), timeout).await?;
+                }
+                Ok(())
+            }
             Self::Slack(endpoint) => endpoint.post("", &slack::body(subject, &delivery.notice), timeout).await,
             Self::Alertmanager(endpoint) => {
                 let body = alertmanager::body(subject, delivery, SystemTime::now(), repeat);
                 endpoint.post("/api/v2/alerts", &body, timeout).await
             }
-            Self::Command(words) => run(words, &webhook::body(subject, &delivery.notice), timeout).await,
+            Self::Command(words) => {
+                for notice in delivery.notices() {
+                    run(words, &webhook::body(subject, &notice), timeout).await?;
+                }
+                Ok(())
+            }
         }
     }
 }
