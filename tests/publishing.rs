@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::{
-    Background, Gate, Haproxy, Kubelet, Nginx, Volume, command, copy, eventually, free_port, gate_command, get, needs,
-    served, skip, unique,
+    Background, Gate, Haproxy, Kubelet, Nginx, Volume, ask, command, copy, eventually, free_port, gate_command, get,
+    needs, served, skip, unique,
 };
 
 /// What can be read in a directory, as an application would.
@@ -225,12 +225,22 @@ fn a_reload_that_fails_is_taken_back() {
     write("good");
     let reload = format!("grep -q good {}", publish.join("app.conf").display());
     let arguments = ["--watch", text(&watch), "--publish", text(&publish), "--reload-command", &reload];
-    let mut gate = Gate::run(&[&arguments[..], &["--settle", "50ms"]].concat());
+    let (port, name) = (free_port(), ["--name", "watch"]);
+    let listen = format!("127.0.0.1:{port}");
+    let mut gate = Gate::run(&[&arguments[..], &name, &["--settle", "50ms", "--listen", &listen]].concat());
     gate.wait_for("unverified");
     write("refused");
     let refused = gate.wait_for("unverified");
     assert_eq!(refused["level"], "error", "{refused}");
     assert_eq!(gate.wait_for("restored")["previous"], refused["digest"]);
+    // The status, the metric and the page tell the same story as the log and the alert.
+    let shown = |path: &str| ask(port, "GET", path).map_or_else(String::new, |answer| answer.body);
+    eventually("it is shown", || {
+        shown("/metrics").contains("reload_gate_standing_info{gate=\"watch\",event=\"restored\"} 1")
+    });
+    let status: serde_json::Value = serde_json::from_str(&shown("/status")).expect("it is JSON");
+    assert_eq!(status["gates"][0]["standing"]["previous"], refused["digest"], "{status}");
+    assert!(shown("/").contains("the last known good is live again"), "{}", shown("/"));
     assert_eq!(readable(&publish), [("app.conf".into(), "good".into())].into());
 }
 

@@ -58,7 +58,12 @@ impl Gate {
         }
         if let Some(about) = self.restoring.take() {
             let level = Event::new(Kind::Restored).level;
-            effects.push(Effect::Report(Event { kind: Kind::Restored, level, previous: Some(about), ..proof }));
+            let proven = proof.message.as_ref().map_or_else(String::new, |proven| format!(": {proven}"));
+            let message = format!("{} was not proven, and the last known good is live again{proven}", about.short());
+            let help = "`unverified` says why it was not; it is tried again after 30 s at first and every 10 min at last, or when it \
+                        changes";
+            let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };
+            effects.push(Effect::Report(event.message(message).help(Some(help.into()))));
             self.in_doubt = false;
             return;
         }

@@ -76,6 +76,19 @@ struct State {
     recent: VecDeque<Decision>,
 }
 
+impl State {
+    /// What was not proven was taken back, or could not be: from then on that is what stands.
+    fn become_of(&mut self, event: &Event, at: SystemTime) {
+        let is_sequel = matches!(event.kind, Kind::Restored | Kind::Unverified);
+        let unproven = |standing: &&mut Standing| {
+            standing.of.0 == Kind::Unverified && is_sequel && event.previous == Some(standing.of.1)
+        };
+        if let Some(standing) = self.standing.as_mut().filter(unproven) {
+            (standing.event, standing.at) = (event.clone(), at);
+        }
+    }
+}
+
 /// The board of one gate.
 #[derive(Debug)]
 pub struct Board {
@@ -119,6 +132,7 @@ impl Board {
         }
         state.recent.push_back(Decision::new(event, now));
         let stands = [Kind::Rejected, Kind::Inconclusive, Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
+        state.become_of(event, now);
         if stands.contains(&event.kind) {
             state.reported = Some((event.clone(), now));
         }
@@ -237,4 +251,35 @@ fn follow(shown: &mut Since, digest: Option<Digest>) -> bool {
         *shown = digest.map(|digest| (digest, SystemTime::now()));
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_back_is_told_as_such_until_something_else_stands() {
+        let [good, tried] = [b"good", b"newr"].map(|content| Digest::of(content));
+        let board = Board::new("web", Rc::new(Metrics::new()));
+        let show = |standing| {
+            let (desired, running) = (Some(tried), Some(good));
+            board.show(View { desired, validated: desired, running, ready: true, standing, mode: Mode::Inotify });
+            board.standing()
+        };
+        let unproven = Some((Kind::Unverified, tried));
+        board.report(&Event::new(Kind::Unverified).about(tried));
+        assert_eq!(show(unproven), Some(Kind::Unverified));
+        let restored = Event { previous: Some(tried), ..Event::new(Kind::Restored).about(good) };
+        board.report(&restored);
+        assert_eq!(show(unproven), Some(Kind::Restored));
+        assert_eq!(board.status().reported(), "restored");
+        // It is tried again, and taken back again.
+        board.report(&Event::new(Kind::Reloaded).about(tried));
+        assert_eq!(show(unproven), Some(Kind::Restored));
+        board.report(&Event { previous: Some(tried), ..Event::new(Kind::Unverified).about(good) });
+        assert_eq!(show(unproven), Some(Kind::Unverified), "it could not be taken back");
+        board.report(&Event { previous: Some(good), ..restored });
+        assert_eq!(show(unproven), Some(Kind::Unverified), "that was another one");
+        assert_eq!(show(None), None);
+    }
 }

@@ -95,6 +95,12 @@ impl State {
             "unverified" => {
                 state("bad", "✕", "Unverified", "There is no proof that the newest configuration took effect.")
             }
+            "restored" => state(
+                "bad",
+                "✕",
+                "Restored",
+                "The newest configuration was not proven, and the last known good is live again.",
+            ),
             "target_refused" => {
                 state("bad", "✕", "Target refused", "The application was found, but must not or may not be told.")
             }
