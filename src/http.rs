@@ -94,7 +94,9 @@ pub async fn exchange(request: Request) -> Result<Answer, String> {
 }
 
 fn call(request: Request) -> Result<Answer, String> {
-    let mut config = ureq::Agent::config_builder().timeout_global(Some(request.timeout)).http_status_as_error(false);
+    // Whom to ask is said in the settings: a proxy of the environment is for other programs, and knows nothing of this cluster.
+    let config = ureq::Agent::config_builder().timeout_global(Some(request.timeout)).proxy(None);
+    let mut config = config.http_status_as_error(false);
     if request.method != Method::Get {
         config = config.max_redirects(0).max_redirects_will_error(false);
     }
@@ -112,9 +114,59 @@ fn call(request: Request) -> Result<Answer, String> {
     } else {
         agent.run(call.body(request.content).map_err(|error| error.to_string())?)
     };
-    let answer = answer.map_err(|error| error.to_string())?;
+    let answer = answer.map_err(|error| in_words(&error, request.timeout))?;
     let status = answer.status();
     Ok(Answer { status: status.as_u16(), remark: if status.is_success() { None } else { remark(answer) } })
+}
+
+const UNRESOLVED: &str = "its name does not resolve";
+
+/// What went wrong, and what to do where that is not plain.
+fn in_words(error: &ureq::Error, timeout: Duration) -> String {
+    let (said, rest) =
+        (error.to_string(), humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)));
+    match error {
+        ureq::Error::Timeout(_) => format!("no answer within {rest}"),
+        ureq::Error::HostNotFound => UNRESOLVED.to_owned(),
+        // The standard library has no kind of its own for it.
+        ureq::Error::Io(_) if said.contains("failed to lookup address") => UNRESOLVED.to_owned(),
+        // An error of TLS comes as one of reading or writing.
+        _ if said.contains("UnknownIssuer") => {
+            "no authority that is known here vouches for its certificate; name its own by a file (alerts: `--alert-ca-file`)".to_owned()
+        }
+        _ if said.contains("certificate") => format!("its certificate is not valid for it: {said}"),
+        _ if said.contains("InvalidContentType") || said.contains("corrupt message") => {
+            "it does not speak TLS: is the address one of `http://`?".to_owned()
+        }
+        ureq::Error::Io(error) => {
+            let said = match error.kind() {
+                std::io::ErrorKind::ConnectionRefused => "nobody listens there",
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof => "it closed the connection without an answer",
+                _ => return error.to_string(),
+            };
+            format!("{said} ({error})")
+        }
+        _ => said,
+    }
+}
+
+/// Whether this is a URL of a server: `http://` or `https://`, and a host.
+#[must_use]
+pub fn is_url(text: &str) -> bool {
+    let uri = text.parse::<ureq::http::Uri>();
+    uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}
+
+/// Whether this can be the value of a header.
+#[must_use]
+pub fn is_value(text: &str) -> bool {
+    ureq::http::HeaderValue::try_from(text).is_ok()
+}
+
+/// Whether there is a certificate (PEM) in a text.
+#[must_use]
+pub fn has_certificate(text: &[u8]) -> bool {
+    !certificates(text).is_empty()
 }
 
 /// These authorities, and no others.
@@ -289,6 +341,24 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
         let error = ask(Method::Get, &url, Duration::from_millis(50)).expect_err("nobody answers");
-        assert!(error.contains("timeout"), "{error}");
+        assert_eq!(error, "no answer within 50ms");
+    }
+
+    #[test]
+    fn what_went_wrong_is_said_in_words() {
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("it is free").port();
+        let ask = |url: &str| ask(Method::Get, url, Duration::from_secs(20)).expect_err("there is no answer");
+        assert!(ask(&format!("http://127.0.0.1:{port}/")).starts_with("nobody listens there"));
+        assert_eq!(ask("http://no-such-host.invalid/"), "its name does not resolve");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let url = format!("https://{}/", listener.local_addr().expect("it is bound"));
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("somebody asks");
+            assert_ne!(stream.read(&mut [0; 4096]).expect("it asks"), 0);
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").expect("it listens");
+        });
+        assert!(ask(&url).starts_with("it does not speak TLS"));
+        server.join().expect("it answered");
     }
 }

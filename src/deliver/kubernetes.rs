@@ -98,10 +98,16 @@ async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<Outcome>>) -> Out
 }
 
 fn failing(server: &str, error: &str) -> Event {
-    let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last. A Role must allow \
-                `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)";
+    let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last";
+    // Whatever else is wrong, a Role does not mend it.
+    let role = if error.starts_with("it answered 403") {
+        ". A Role must allow `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)"
+    } else {
+        ""
+    };
+    let help = format!("{help}{role}");
     let message = format!("Kubernetes (`{server}`) does not take Events: {error}");
-    Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))
+    Event::new(Kind::AlertFailed).message(message).help(Some(help))
 }
 
 impl Cluster {
@@ -180,5 +186,19 @@ fn outcome(method: Method, answer: Result<Answer, String>, redactor: &Redactor) 
             if matches!(status, 400 | 413 | 422) { Outcome::Never(error) } else { Outcome::Later(error) }
         }
         Err(error) => Outcome::Later(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_the_remedy_for_what_is_forbidden_and_for_nothing_else() {
+        let help = |error: &str| failing("https://kubernetes", error).help.expect("there is one");
+        assert!(help("it answered 403: events is forbidden").contains("A Role must allow"));
+        for error in ["it answered 401: Unauthorized", "no answer within 10s", "cannot read `/token`: not found"] {
+            assert!(!help(error).contains("Role"), "{error}");
+        }
     }
 }
