@@ -1,5 +1,6 @@
 //! What was said of alerts → who is told of what, or everything that is wrong with it. Pure.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(in crate::config) fn alerts(
 ) -> Settings {
     let ask = Ask { layers, directory };
     let webhooks = ask.endpoints("alert-webhook", mistakes).into_iter().map(Way::Webhook);
+    ask.no_secrets("alert-slack-file", mistakes);
     let chats = layers.list("alert-slack-file").iter().map(|said| {
         let url = Url::File(ask.path(said));
         Way::Slack(Endpoint { url, headers: Vec::new(), credentials: None, authorities: ask.authorities() })
@@ -66,9 +68,15 @@ fn named(kind: &str, ways: Vec<Way>) -> impl Iterator<Item = Sink> {
 fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistakes<'_>) -> Vec<(String, String)> {
     let of_pod = POD.iter().filter_map(|(name, label)| Some(((*label).to_owned(), variable(variables, name)?)));
     let mut labels: Vec<(String, String)> = of_pod.collect();
+    let mut once = BTreeSet::new();
     for said in layers.list("alert-label") {
         match label(&said.value) {
+            Ok((name, _)) if !once.insert(name.clone()) => {
+                let message = format!("the label `{name}` is given twice");
+                mistakes.push(Mistake::new(said.origin.clone(), message).help("give it once"));
+            }
             Ok((name, value)) => {
+                // It takes the place of what the pod says of itself.
                 labels.retain(|(other, _)| *other != name);
                 labels.push((name, value));
             }
@@ -136,6 +144,11 @@ fn label(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// Headers that follow from the request itself.
+const OWN: [&str; 5] = ["Connection", "Content-Length", "Content-Type", "Host", "Transfer-Encoding"];
+/// What is added to the address of an Alertmanager.
+const API: &str = "/api/v2/alerts";
+
 /// What is asked, of what was said where.
 struct Ask<'a> {
     layers: &'a Layers,
@@ -155,7 +168,8 @@ impl Ask<'_> {
     fn endpoints(&self, name: &'static str, mistakes: Mistakes<'_>) -> Vec<Endpoint> {
         let said = self.layers.list(name);
         let credentials = self.credentials(name, mistakes);
-        let headers = self.headers(name, mistakes);
+        let headers = self.headers(name, credentials.is_some(), mistakes);
+        self.each_once(name, mistakes);
         let urls: Vec<_> = said.iter().map(|said| super::url(said, mistakes)).collect();
         let host = |url: &String| url.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()));
         let other = urls.iter().zip(said).find(|(url, _)| host(url) != urls.first().and_then(host));
@@ -173,6 +187,31 @@ impl Ask<'_> {
         urls.into_iter().map(endpoint).collect()
     }
 
+    /// Who is told is told once.
+    fn each_once(&self, name: &str, mistakes: Mistakes<'_>) {
+        let mut once = BTreeSet::new();
+        for said in self.layers.list(name) {
+            if !once.insert(said.value.trim_end_matches('/')) {
+                let mistake = Mistake::new(said.origin.clone(), format!("`{name}` is given the same twice"));
+                mistakes.push(mistake.help("give it once"));
+            }
+            if name == "alert-alertmanager" && said.value.trim_end_matches('/').ends_with(API) {
+                let mistake = Mistake::new(said.origin.clone(), format!("`{API}` is added to what is said"));
+                mistakes.push(mistake.help("say where Alertmanager is, as `http://alertmanager:9093`"));
+            }
+        }
+    }
+
+    /// Refuses an address in place of the file that holds it, and does not repeat it.
+    fn no_secrets(&self, name: &str, mistakes: Mistakes<'_>) {
+        self.each_once(name, mistakes);
+        let is_url = |said: &&Said| ["http://", "https://"].iter().any(|scheme| said.value.trim().starts_with(scheme));
+        for said in self.layers.list(name).iter().filter(is_url) {
+            let mistake = Mistake::new(said.origin.clone(), "that is a URL, which is a secret, and no file");
+            mistakes.push(mistake.help("put the URL into a file, and say where that is"));
+        }
+    }
+
     fn credentials(&self, name: &str, mistakes: Mistakes<'_>) -> Option<Credentials> {
         let said = |kind| self.layers.text(&format!("{name}-{kind}-file"));
         match (said("bearer"), said("basic")) {
@@ -186,7 +225,7 @@ impl Ask<'_> {
         }
     }
 
-    fn headers(&self, name: &str, mistakes: Mistakes<'_>) -> Vec<(String, String)> {
+    fn headers(&self, name: &str, authorized: bool, mistakes: Mistakes<'_>) -> Vec<(String, String)> {
         let mut headers = Vec::new();
         for said in self.layers.list(&format!("{name}-header")) {
             let parts = said.value.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
@@ -194,6 +233,15 @@ impl Ask<'_> {
                 ureq::http::HeaderName::try_from(*name).is_ok() && ureq::http::HeaderValue::try_from(*value).is_ok()
             });
             match valid {
+                Some((name, _)) if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) => {
+                    let mistake =
+                        Mistake::new(said.origin.clone(), format!("the header `{name}` is not for you to say"));
+                    mistakes.push(mistake.help("it is made of the URL and of what is sent"));
+                }
+                Some((header, _)) if authorized && header.eq_ignore_ascii_case("authorization") => {
+                    let message = format!("`{name}-bearer-file` or `{name}-basic-file` says `{header}` already");
+                    mistakes.push(Mistake::new(said.origin.clone(), message).help("say one of them"));
+                }
                 Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
                 // It may be a credential, so it is not shown.
                 None => mistakes.push(
