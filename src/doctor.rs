@@ -7,6 +7,7 @@ mod render;
 mod telling;
 
 use std::io;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -19,6 +20,9 @@ use crate::snapshot::{self, Look, Seen};
 use crate::status::{self, Question};
 use crate::target::{Hindrance, Target};
 use crate::watch::{Coverage, Watch};
+
+/// How long the server of a sink of alerts may take to answer.
+const ALERTS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How well something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -133,6 +137,7 @@ async fn report(config: &Config) -> Report {
             Err(event) => listen_taken(&mut process, address, &event.message.unwrap_or_default(), event.help),
         }
     }
+    alerted(config, &mut process).await;
     if let Some(cluster) = &config.cluster {
         match cluster.try_out().await {
             Ok(()) => process.ok("events", format!("Kubernetes (`{}`) takes Events", cluster.server)),
@@ -143,9 +148,25 @@ async fn report(config: &Config) -> Report {
     Report { version: 1, tier, next, checks: process.made }
 }
 
+/// Whether each sink of alerts could be told: its files, its program, its server. Nothing is sent.
+async fn alerted(config: &Config, checks: &mut Checks<'_>) {
+    for sink in &config.alerts.sinks {
+        let who = format!("`{}` ({})", sink.name, sink.way.describe());
+        if let Err(error) = sink.way.ready() {
+            let help = "files are read for each alert, and so may still come";
+            checks.add("alerts", Status::Fail, format!("{who} cannot be told: {error}"), Some(help.into()));
+        } else if let Err(error) = sink.way.connect(ALERTS_PATIENCE).await {
+            let help = "is the receiver up, and can this pod reach it (network policies, DNS)?";
+            checks.add("alerts", Status::Fail, format!("{who} cannot be reached: {error}"), Some(help.into()));
+        } else {
+            checks.ok("alerts", format!("{who} can be told"));
+        }
+    }
+}
+
 /// An address that is taken is no trouble if a gate has it: the one beside which this is run.
 fn listen_taken(checks: &mut Checks<'_>, address: std::net::SocketAddr, message: &str, help: Option<String>) {
-    let (answer, _) = status::ask(&Question { address, ready: false, wait: std::time::Duration::ZERO });
+    let (answer, _) = status::ask(&Question { address, ready: false, wait: Duration::ZERO });
     match answer {
         Ok(_) => checks.ok("listen", format!("a gate listens on `{address}` already")),
         Err(_) => checks.add("listen", Status::Fail, message, help),

@@ -21,6 +21,7 @@ use crate::serve::{self, Served};
 /// How long the process goes on, when all gates have ended, to tell who was not told yet.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
+const UNREADY_ALERT: Code = Code::new("unready-alert");
 const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 
 /// Runs all gates until SIGTERM or SIGINT, or judges once.
@@ -32,12 +33,22 @@ pub fn run(config: Config) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, async {
         let warn = |message: &String| Finding::warning(UNKNOWN_VARIABLE, message.clone());
-        let warnings: Vec<Finding> = config.warnings.iter().map(warn).collect();
+        let warnings: Vec<Finding> = config.warnings.iter().map(warn).chain(unready(&config.alerts)).collect();
         if config.once { Ok(once(config, &warnings).await) } else { until_stopped(config, &warnings).await }
     });
     // What still waits beside the loop, for an answer or a disk, has had its time.
     runtime.shutdown_background();
     exit
+}
+
+/// Who could not be alerted as things are now. Files may come later, so it is said and no more.
+fn unready(alerts: &deliver::Settings) -> impl Iterator<Item = Finding> {
+    alerts.sinks.iter().filter_map(|sink| {
+        let error = sink.way.ready().err()?;
+        let message = format!("`{}` ({}) cannot be told as it is: {error}", sink.name, sink.way.describe());
+        let help = "nobody hears of trouble that way until it is mended; it is looked at again for each alert";
+        Some(Finding::warning(UNREADY_ALERT, message).help(help))
+    })
 }
 
 async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit> {

@@ -149,6 +149,16 @@ fn what_another_alert_takes_the_place_of_is_resolved() {
 }
 
 #[test]
+fn no_proxy_of_the_environment_is_asked() {
+    let receiver = Receiver::start();
+    let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"];
+    let proxies = proxies.map(|name| (name, "http://127.0.0.1:1"));
+    let alerting = Alerting::with(&["--alert-webhook", &receiver.url("/")], &proxies);
+    alerting.write("bad");
+    assert_eq!(said(&receiver.taken()), ("firing", "rejected"));
+}
+
+#[test]
 fn a_sink_in_trouble_delays_nobody_and_is_told_what_still_matters() {
     for health in [Health::Hangs, Health::Answers(500), Health::Drops] {
         let (ill, well) = (Receiver::start(), Receiver::start());
@@ -364,6 +374,49 @@ fn a_rejection_stands_in_alertmanager_as_long_as_it_stands() {
 }
 
 #[test]
+fn what_is_not_ready_is_said_at_the_start_and_by_the_doctor() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let url = file(directory.path(), "url", "hooks.slack.com/hunter2");
+    let (receiver, port) = (Receiver::start(), free_port());
+    let (well, nobody) = (receiver.url("/"), format!("http://127.0.0.1:{port}/"));
+    let slack = url.to_str().expect("it is UTF-8");
+    let more = ["--alert-slack-file", slack, "--alert-command", "no-such-program", "--alert-webhook", &well];
+    let mut alerting = Alerting::start(&[&more[..], &["--alert-webhook", &nobody]].concat());
+    let started = alerting.gate.story();
+    let started: Value = serde_json::from_str(started.lines().next().expect("there is one")).expect("it is JSON");
+    let findings = started["findings"].as_array().expect("there are some");
+    let said: Vec<_> = findings.iter().filter(|finding| finding["code"] == "unready-alert").collect();
+    assert!(said.len() == 2 && said.iter().all(|finding| finding["severity"] == "warning"), "{started}");
+    assert!(said[0]["message"].as_str().is_some_and(|message| message.contains("holds no URL")), "{started}");
+    assert!(said[1]["message"].as_str().is_some_and(|message| message.contains("not installed")), "{started}");
+    alerting.write("bad");
+    eventually("all who cannot be told are said", || {
+        let _ = alerting.gate.wait_for("alert_failed");
+        alerting.gate.count("alert_failed") == 3
+    });
+    let status = ask(alerting.port, "GET", "/status").expect("it listens").body;
+    assert!(!(alerting.gate.story() + &status).contains("hunter2"), "{status}");
+
+    let mut doctor = gate_command();
+    doctor.args(["doctor", "--format", "json", "--signal", "none", "--watch"]).arg(directory.path());
+    let output = doctor.args(more).args(["--alert-webhook", &nobody]).output().expect("it starts");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let checks = report["checks"].as_array().expect("there are some").iter();
+    let alerts = checks.filter(|check| check["check"] == "alerts").map(|check| {
+        let (status, message) = (check["status"].as_str(), check["message"].as_str());
+        (status.unwrap_or_default(), message.unwrap_or_default().split("): ").last().unwrap_or_default().to_owned())
+    });
+    let alerts: Vec<_> = alerts.collect();
+    assert_eq!(
+        alerts.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
+        ["ok", "fail", "fail", "fail"],
+        "{alerts:?}"
+    );
+    assert!(alerts[1].1.contains("cannot be reached") || alerts[1].1.contains("refused"), "{alerts:?}");
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+}
+
+#[test]
 fn every_mistake_is_told_with_its_place() {
     let wrong = |arguments: &[&str]| {
         let mut gate = gate_command();
@@ -395,6 +448,32 @@ fn every_mistake_is_told_with_its_place() {
         (
             &["--alert-webhook-basic-file", "/x", webhook[0], webhook[1], "--alert-webhook", "http://b/"],
             "the headers and credentials of `alert-webhook` would go to more than one host",
+        ),
+        (&["--alert-webhook-header", "host: b", webhook[0], webhook[1]], "the header `host` is not for you to say"),
+        (
+            &["--alert-webhook-header", "content-length: 0", webhook[0], webhook[1]],
+            "the header `content-length` is not for you to say",
+        ),
+        (
+            &[
+                "--alert-webhook-header",
+                "authorization: hunter2@",
+                "--alert-webhook-basic-file",
+                "/x",
+                webhook[0],
+                webhook[1],
+            ],
+            "`alert-webhook-bearer-file` or `alert-webhook-basic-file` says `authorization` already",
+        ),
+        (&["--alert-label", "x=y", "--alert-label", "x=z", webhook[0], webhook[1]], "the label `x` is given twice"),
+        (&[webhook[0], "http://a", webhook[0], webhook[1]], "`alert-webhook` is given the same twice"),
+        (
+            &["--alert-alertmanager", "http://a:9093/api/v2/alerts/"],
+            "error: `--alert-alertmanager`: `/api/v2/alerts` is added",
+        ),
+        (
+            &["--alert-slack-file", "https://hooks.slack.com/hunter2@"],
+            "error: `--alert-slack-file`: that is a URL, which is a secret, and no file\n  help: put the URL into a file",
         ),
         (&["--alert-webhok", "x"], "--alert-webhook"),
     ] {

@@ -1,5 +1,6 @@
 //! How one sink is told.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::alert::{Delivery, Subject, alertmanager, slack, webhook};
-use crate::exec::{self, Command, End};
+use crate::exec::{self, Command, End, NotStarted};
 use crate::http::{self, Method, Request};
 use crate::redact::Redactor;
 
@@ -76,6 +77,36 @@ impl Way {
         }
     }
 
+    /// Whether what telling it takes is here: files that hold what they must, a program that can be started.
+    ///
+    /// # Errors
+    /// What is not, in words that hold no credentials.
+    pub fn ready(&self) -> Result<(), String> {
+        match self {
+            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Alertmanager(endpoint) => {
+                endpoint.request(String::new(), Duration::ZERO).map(|_| ())
+            }
+            Self::Command(words) => {
+                let program = words.first().map_or("", String::as_str);
+                let there = exec::is_installed(OsStr::new(program));
+                there.then_some(()).ok_or_else(|| NotStarted::Missing(program.to_owned()).to_string())
+            }
+        }
+    }
+
+    /// Connects to the server of the sink, if it has one, and tells it nothing.
+    ///
+    /// # Errors
+    /// When nobody answers there within `timeout`.
+    pub async fn connect(&self, timeout: Duration) -> Result<(), String> {
+        match self {
+            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Alertmanager(endpoint) => {
+                http::connect(&endpoint.url()?, timeout).await
+            }
+            Self::Command(_) => Ok(()),
+        }
+    }
+
     /// Tells the sink.
     ///
     /// # Errors
@@ -123,23 +154,37 @@ async fn run(words: &[String], body: &Value, timeout: Duration) -> Result<(), St
 }
 
 impl Endpoint {
-    /// Sends `body`. What the answer, or an error, repeats of the address and the credentials is not shown.
-    async fn post(&self, path: &str, body: &Value, timeout: Duration) -> Result<(), String> {
-        let url = match &self.url {
-            Url::Said(url) => url.clone(),
-            Url::File(file) => read(file)?,
-        };
-        let whole = if path.is_empty() { url.clone() } else { format!("{}{path}", url.trim_end_matches('/')) };
-        let mut request = Request::new(Method::Post, whole, timeout);
+    /// Where it is. Nothing that is no URL is shown of the file: it may be the secret, with a mistake in it.
+    fn url(&self) -> Result<String, String> {
+        match &self.url {
+            Url::Said(url) => Ok(url.clone()),
+            Url::File(file) => Some(read(file)?)
+                .filter(|url| http::is_url(url))
+                .ok_or_else(|| format!("`{}` holds no URL that begins with `https://` (or `http://`)", file.display())),
+        }
+    }
+
+    /// A request with all that is read from files, and what of it must not be shown.
+    fn request(&self, content: String, timeout: Duration) -> Result<(Request, Vec<String>), String> {
+        let url = self.url()?;
         let authorization = self.credentials.as_ref().map(Credentials::header).transpose()?;
         let mut secrets = vec![secret_part(&url)];
         secrets.extend(self.headers.iter().map(|(_, value)| value.clone()));
         secrets.extend(authorization.iter().map(|(_, value)| value.clone()));
+        let mut request = Request::new(Method::Post, url, timeout);
         request.headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         request.headers.extend(self.headers.iter().cloned().chain(authorization));
-        request.content = body.to_string().into_bytes();
-        let authorities = |file: &PathBuf| std::fs::read(file).map_err(|error| unreadable(file, &error));
-        request.authorities = self.authorities.as_ref().map(authorities).transpose()?;
+        request.content = content.into_bytes();
+        request.authorities = self.authorities.as_deref().map(authorities).transpose()?;
+        Ok((request, secrets))
+    }
+
+    /// Sends `body`. What the answer, or an error, repeats of the address and the credentials is not shown.
+    async fn post(&self, path: &str, body: &Value, timeout: Duration) -> Result<(), String> {
+        let (mut request, secrets) = self.request(body.to_string(), timeout)?;
+        if !path.is_empty() {
+            request.url = format!("{}{path}", request.url.trim_end_matches('/'));
+        }
         let failure = match http::exchange(request).await {
             Ok(answer) if (200..300).contains(&answer.status) => return Ok(()),
             Ok(answer) => {
@@ -155,11 +200,28 @@ impl Endpoint {
 impl Credentials {
     fn header(&self) -> Result<(String, String), String> {
         let value = match self {
-            Self::Bearer(file) => format!("Bearer {}", read(file)?),
-            Self::Basic(file) => format!("Basic {}", STANDARD.encode(read(file)?)),
+            Self::Bearer(file) => {
+                let token = Some(read(file)?).filter(|token| http::is_value(token));
+                let token =
+                    token.ok_or_else(|| format!("`{}` holds no token: it has several lines", file.display()))?;
+                format!("Bearer {token}")
+            }
+            Self::Basic(file) => {
+                let pair = Some(read(file)?).filter(|pair| pair.contains(':'));
+                let pair =
+                    pair.ok_or_else(|| format!("`{}` holds no `USER:PASSWORD`: it has no `:`", file.display()))?;
+                format!("Basic {}", STANDARD.encode(pair))
+            }
         };
         Ok(("Authorization".to_owned(), value))
     }
+}
+
+/// The certificates in a file.
+fn authorities(file: &Path) -> Result<Vec<u8>, String> {
+    let text = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+    let held = http::has_certificate(&text).then_some(text);
+    held.ok_or_else(|| format!("`{}` holds no certificate (PEM) of an authority", file.display()))
 }
 
 /// What stands in a file, without the end of its line.
@@ -192,6 +254,46 @@ fn secret_part(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_does_not_hold_what_it_must_is_named_and_not_shown() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let endpoint = |content: &str| {
+            let file = directory.path().join("hunter");
+            std::fs::write(&file, content).expect("there is room");
+            let url = Url::Said("http://127.0.0.1:1/".to_owned());
+            (Endpoint { url, headers: Vec::new(), credentials: None, authorities: None }, file)
+        };
+        let slack = |content: &str| {
+            let (endpoint, file) = endpoint(content);
+            Way::Slack(Endpoint { url: Url::File(file), ..endpoint }).ready()
+        };
+        let with = |content: &str, credentials: fn(PathBuf) -> Credentials| {
+            let (endpoint, file) = endpoint(content);
+            Way::Webhook(Endpoint { credentials: Some(credentials(file)), ..endpoint }).ready()
+        };
+        let trusting = |content: &str| {
+            let (endpoint, file) = endpoint(content);
+            Way::Alertmanager(Endpoint { authorities: Some(file), ..endpoint }).ready()
+        };
+        assert_eq!(
+            [slack("https://host/x\n"), with("token\n", Credentials::Bearer), with("a:b", Credentials::Basic)],
+            [const { Ok(()) }; 3]
+        );
+        for (result, words) in [
+            (slack("hooks.slack.com/secret"), "holds no URL that begins with `https://`"),
+            (slack("SLACK_URL=https://hooks.slack.com/secret"), "holds no URL"),
+            (slack("https://host/secret\nsecret"), "holds no URL"),
+            (with("secret\nsecret", Credentials::Bearer), "holds no token"),
+            (with("secret", Credentials::Basic), "holds no `USER:PASSWORD`"),
+            (with(" \n", Credentials::Basic), "is empty"),
+            (trusting("secret"), "holds no certificate (PEM)"),
+            (Way::Command(vec!["no-such-program".to_owned()]).ready(), "is not installed here"),
+        ] {
+            let error = result.expect_err(words);
+            assert!(error.contains(words) && !error.contains("secret"), "{error}");
+        }
+    }
 
     #[test]
     fn of_an_address_only_the_host_is_shown() {
