@@ -165,7 +165,7 @@ fn readiness(status: &Status) -> Response<String> {
     let lines = waiting.map(|gate| {
         let why = gate.reported();
         let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-        format!("{}: nothing that was accepted is live{why}\n", gate.gate)
+        format!("{}: it is not known whether anything that was accepted is live{why}\n", gate.gate)
     });
     text(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines.collect::<String>())
 }
