@@ -151,7 +151,8 @@ fn meaning(event: &Event) -> Option<(&'static str, &'static str)> {
 }
 
 fn note(gate: &str, event: &Event) -> String {
-    let said = event.message.clone().or_else(|| headline(&event.findings)).unwrap_or_default();
+    let published = || (event.kind == Kind::Published).then(|| "it is where the application reads it".to_owned());
+    let said = event.message.clone().or_else(|| headline(&event.findings)).or_else(published).unwrap_or_default();
     let digest = event.digest.map_or_else(String::new, |digest| format!(" (configuration {})", digest.short()));
     let help = event.findings.iter().find_map(|finding| finding.help.as_ref()).or(event.help.as_ref());
     let help = help.map_or_else(String::new, |help| format!("; {help}"));

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Notice;
 use super::wording::{self, Subject};
+use crate::report::Kind;
 
 /// The message: plain text in the format that all of them have in common.
 #[must_use]
@@ -14,6 +15,10 @@ pub fn body(subject: Subject<'_>, notice: &Notice) -> Value {
     let labels = labels.collect::<Vec<_>>().join(", ");
     let labels = if labels.is_empty() { labels } else { format!(" ({})", escaped(&labels)) };
     let mut text = format!("{sign} *{}*{labels}", escaped(&wording::summary(subject.gate, notice)));
+    if notice.over && notice.event.kind == Kind::Recovered {
+        let live = notice.event.digest.map(|digest| format!("; the configuration {} is live", digest.short()));
+        text += &live.unwrap_or_default();
+    }
     if !notice.over {
         // A fence within would end the block.
         let description = wording::description(notice).replace("```", "'''");

@@ -135,3 +135,11 @@ proptest! {
         prop_assert_eq!(untold, 0);
     }
 }
+
+#[test]
+fn no_event_is_without_words() {
+    let published = Event::new(Kind::Published).about(Digest::of(b"new"));
+    let digest = Digest::of(b"new");
+    let expected = format!("web: it is where the application reads it (configuration {})", digest.short());
+    assert_eq!(note("web", &published), expected);
+}
