@@ -77,4 +77,6 @@ fn no_body_is_of_any_length() {
     let (gate, labels) = subject();
     let body = webhook::body(Subject { gate: &gate, labels: &labels }, &notice).to_string();
     assert!(body.len() < 100_000, "{}", body.len());
+    let description = wording::description(&notice);
+    assert!(description.ends_with("\nand 980 more") && description.len() <= 3000, "{description}");
 }

@@ -89,7 +89,9 @@ pub(super) fn description(notice: &Notice) -> String {
             lines.push(line);
         }
     }
-    lines.join("\n").chars().take(DESCRIPTION).collect()
+    let left_out = notice.event.findings.len().saturating_sub(FINDINGS);
+    let more = if left_out > 0 { format!("\nand {left_out} more") } else { String::new() };
+    lines.join("\n").chars().take(DESCRIPTION - more.len()).collect::<String>() + &more
 }
 
 fn line(finding: &Finding) -> String {

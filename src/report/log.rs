@@ -10,6 +10,9 @@ use serde::Serialize;
 use super::found::Found;
 use super::{Event, Kind};
 
+/// So many findings of an event are written; of the others, how many they are. A line of any length is cut by who collects them.
+const FINDINGS: usize = 100;
+
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -48,6 +51,8 @@ struct Line<'a> {
     changed: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<Found<'a>>,
+    #[serde(skip_serializing_if = "is_none")]
+    findings_left_out: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +61,12 @@ struct Line<'a> {
     pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: &'a Option<String>,
+}
+
+/// Whether there are none of what is counted.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn json(gate: &str, event: &Event, now: SystemTime) -> String {
@@ -80,7 +91,8 @@ fn line<'a>(gate: &'a str, event: &'a Event, now: SystemTime) -> Line<'a> {
         digest: event.digest.map(|digest| digest.to_string()),
         previous: event.previous.map(|digest| digest.to_string()),
         changed: event.changed.iter().map(|path| path.display().to_string()).collect(),
-        findings: event.findings.iter().map(Found::from).collect(),
+        findings: event.findings.iter().take(FINDINGS).map(Found::from).collect(),
+        findings_left_out: event.findings.len().saturating_sub(FINDINGS),
         diff: event.diff(),
         duration_ms: event.duration.map(milliseconds),
         pid: event.pid,
@@ -111,13 +123,16 @@ fn text(gate: &str, event: &Event, now: SystemTime) -> String {
     }
     // The message is the headline of the findings where they are the point.
     let headlined = matches!(event.kind, Kind::Rejected | Kind::Inconclusive);
-    for (index, finding) in event.findings.iter().enumerate() {
+    for (index, finding) in event.findings.iter().take(FINDINGS).enumerate() {
         if !(headlined && index == 0 && event.findings.len() == 1) {
             line += &format!("\n    {}", visible(&one_line(finding)));
         }
         if let Some(help) = &finding.help {
             line += &format!("\n    help: {}", visible(help));
         }
+    }
+    if event.findings.len() > FINDINGS {
+        line += &format!("\n    and {} more", event.findings.len() - FINDINGS);
     }
     if let Some(help) = &event.help {
         line += &format!("\n    help: {}", visible(help));
@@ -128,13 +143,20 @@ fn text(gate: &str, event: &Event, now: SystemTime) -> String {
     line + "\n"
 }
 
+/// Whether a character is no text, but makes something of the text around it: control characters, and those which change its
+/// direction, so that it reads as another (Unicode Standard Annex #9, section 2).
+pub(crate) fn commands(c: char) -> bool {
+    let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || directs
+}
+
 /// A text in which control characters are written out. What a configuration or a checker says must not make lines of its own, and
 /// commands a terminal nothing.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    if !text.contains(commands) {
         return Cow::Borrowed(text);
     }
-    let written = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let written = |c: char| if commands(c) { c.escape_default().to_string() } else { c.to_string() };
     Cow::Owned(text.chars().map(written).collect())
 }
 
@@ -163,6 +185,23 @@ mod tests {
             duration: Some(Duration::from_micros(4567)),
             ..Event::new(Kind::Rejected).about(Digest::of(b"after")).message("unknown directive")
         }
+    }
+
+    #[test]
+    fn nothing_turns_a_text_round() {
+        let turned = "a\u{202e}b\u{2066}c\u{200f}d\u{61c}\u{fc}";
+        assert_eq!(visible(turned), "a\\u{202e}b\\u{2066}c\\u{200f}d\\u{61c}\u{fc}");
+    }
+
+    #[test]
+    fn findings_are_bounded() {
+        let finding = |line| Finding::error(Code::new("checker-error"), format!("wrong {line}"));
+        let event = Event { findings: (0..1000).map(finding).collect(), ..rejected() };
+        let object = object("web", &event, SystemTime::UNIX_EPOCH);
+        assert_eq!(object["findings"].as_array().map(Vec::len), Some(FINDINGS));
+        assert_eq!(object["findings_left_out"], 900);
+        let text = text("web", &event, SystemTime::UNIX_EPOCH);
+        assert!(text.contains("wrong 99\n    and 900 more\n") && !text.contains("wrong 100"), "{text}");
     }
 
     #[test]
