@@ -135,8 +135,8 @@ pub enum Effect {
 /// What a sink knows of a gate, for whoever asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knowledge {
-    /// Whether there is something that it does not know.
-    pub pending: bool,
+    /// What it is to be told and was not yet.
+    pub wanted: Option<Kind>,
     /// What it was told last, and when.
     pub told: Option<(Kind, SystemTime)>,
     /// Why it cannot be told, if it could not the last time.
@@ -276,7 +276,11 @@ impl Alerts {
     /// What each sink knows of this gate.
     pub fn knowledge(&self, gate: usize) -> impl Iterator<Item = Knowledge> + '_ {
         self.sinks.iter().map(move |sink| Knowledge {
-            pending: self.due(sink, gate) == Some(Due::Now),
+            wanted: self.gates[gate]
+                .current
+                .as_ref()
+                .filter(|_| self.due(sink, gate) == Some(Due::Now))
+                .map(|notice| notice.event.kind),
             told: sink.told[gate].notice.as_ref().map(|(notice, _, at)| (notice.event.kind, *at)),
             error: sink.error.clone(),
         })

@@ -73,6 +73,7 @@ pub async fn run(
     let mut alerts = Alerts::new(boards.boards.len(), repeats, settings.after);
     let mut in_flight: JoinSet<Done> = JoinSet::new();
     let mut stopping = false;
+    show(&settings, &boards, &alerts);
     while !alerts.is_done() {
         let input = tokio::select! {
             reported = reports.recv(), if !stopping => match reported {
@@ -111,24 +112,25 @@ pub async fn run(
 fn show(settings: &Settings, boards: &Boards, alerts: &Alerts) {
     for (gate, board) in boards.boards.iter().enumerate() {
         let known = settings.sinks.iter().zip(alerts.knowledge(gate));
-        board.show_alerts(known.filter_map(|(sink, known)| shown(sink, known)).collect());
+        known.for_each(|(sink, known)| board.show_alert(shown(sink, known)));
     }
 }
 
-fn shown(sink: &Sink, known: Knowledge) -> Option<status::Delivery> {
+fn shown(sink: &Sink, known: Knowledge) -> status::Delivery {
     let state = match known {
-        Knowledge { pending: true, error: Some(_), .. } => "failing",
-        Knowledge { pending: true, .. } => "pending",
+        Knowledge { wanted: Some(_), error: Some(_), .. } => "failing",
+        Knowledge { wanted: Some(_), .. } => "pending",
         Knowledge { told: Some(_), .. } => "delivered",
-        _ => return None,
+        _ => "idle",
     };
-    Some(status::Delivery {
+    status::Delivery {
         sink: sink.name.clone(),
         state: state.to_owned(),
         about: known.told.map(|(kind, _)| kind.as_str().to_owned()),
         at: known.told.map(|(_, at)| humantime::format_rfc3339_seconds(at).to_string()),
+        wanted: known.wanted.map(|kind| kind.as_str().to_owned()),
         error: known.error,
-    })
+    }
 }
 
 fn failing(sink: &Sink, error: &str) -> Event {

@@ -83,6 +83,7 @@ fn a_webhook_is_told_of_a_rejection_and_of_its_end() {
     let more = [&more[..], &["X-Scope: hunter2-three", "--alert-label", "team=a b"]].concat();
     let mut alerting = Alerting::with(&more, &[("POD_NAME", "web-0"), ("POD_NAMESPACE", "prod")]);
     assert_eq!(alerting.counted("webhook", "delivered"), Some(0.0));
+    assert_eq!(alerting.delivery()["state"], "idle");
     alerting.write("bad");
     let rejected = alerting.gate.wait_for("rejected");
     let told = receiver.taken();
@@ -105,6 +106,8 @@ fn a_webhook_is_told_of_a_rejection_and_of_its_end() {
     alerting.gate.wait_for("recovered");
     let failed = alerting.gate.wait_for("alert_failed");
     eventually("it is shown", || alerting.delivery()["state"] == "failing");
+    let shown = alerting.delivery();
+    assert_eq!((&shown["about"], &shown["wanted"]), (&"rejected".into(), &"recovered".into()), "{shown}");
     assert_eq!(receiver.next().0.header("authorization"), Some("Bearer hunter2-four"));
     assert!(failed["message"].as_str().is_some_and(|message| message.contains("it answered 401")), "{failed}");
     receiver.is(Health::Answers(200));

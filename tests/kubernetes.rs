@@ -209,6 +209,12 @@ fn who_may_not_says_so_once_and_works_on() {
     let failed = pod.gate.wait_for("alert_failed");
     assert!(failed["message"].as_str().is_some_and(|message| message.contains("it answered 403")), "{failed}");
     assert!(failed["help"].as_str().is_some_and(|help| help.contains("`create` and `patch`")), "{failed}");
+    let shown = || -> Value {
+        let status = ask(pod.listens, "GET", "/status").expect("it listens").body;
+        serde_json::from_str::<Value>(&status).expect("it is JSON")["gates"][0]["alerts"][0].clone()
+    };
+    eventually("it is shown", || shown()["state"] == "failing");
+    assert!(shown()["error"].as_str().is_some_and(|error| error.contains("it answered 403")), "{}", shown());
     pod.write("bad");
     pod.gate.wait_for("rejected");
     pod.write("good 2");
@@ -219,6 +225,8 @@ fn who_may_not_says_so_once_and_works_on() {
     fs::remove_file(pod.directory.path().join("answer")).expect("it is there");
     pod.gate.wait_for("recovered");
     eventually("what was not told is told", || pod.story().iter().any(|said| said.contains("ConfigRejected")));
+    let status = || ask(pod.listens, "GET", "/status").expect("it listens").body;
+    eventually("that is shown as well", || status().contains("\"sink\":\"kubernetes\",\"state\":\"delivered\""));
     let page = ask(pod.listens, "GET", "/metrics").expect("it listens").body;
     let failures = sample(&page, "reload_gate_alerts_total{sink=\"kubernetes\",outcome=\"failed\"}");
     assert!(failures.is_some_and(|failures| failures >= 3.0), "{page}");

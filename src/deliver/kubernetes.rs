@@ -11,6 +11,7 @@ use super::{Boards, PATIENCE, Reported, until};
 use crate::http::{self, Answer, Method, Request};
 use crate::kubernetes::{Announcement, Announcer, Effect, Identity, Input, Outcome, Regarding, object, series};
 use crate::redact::Redactor;
+use crate::report::status::Delivery;
 use crate::report::{Event, Kind};
 
 /// What people call it.
@@ -41,6 +42,7 @@ pub async fn announce(
     report: impl Fn(usize, &Event),
 ) {
     boards.metrics.begin_alerts(NAME);
+    show(&boards, "idle", None);
     let regarding = [Some(Regarding::Pod), cluster.configmap.as_ref().map(|_| Regarding::ConfigMap)];
     let mut announcer = Announcer::new(regarding.into_iter().flatten().collect(), Instant::now());
     let mut in_flight = None;
@@ -59,7 +61,11 @@ pub async fn announce(
             },
             outcome = finish(&mut in_flight) => {
                 in_flight = None;
-                boards.metrics.alerted(NAME, matches!(outcome, Outcome::Taken | Outcome::Gone));
+                let taken = matches!(outcome, Outcome::Taken | Outcome::Gone);
+                boards.metrics.alerted(NAME, taken);
+                if taken {
+                    show(&boards, "delivered", None);
+                }
                 Input::Done(outcome)
             }
             () = until(announcer.deadline()) => Input::Tick,
@@ -78,7 +84,10 @@ pub async fn announce(
                         cluster.ask(Method::Patch, |identity| (name(identity), series(&announcement))).await
                     }));
                 }
-                Effect::Failing(error) => report(newest, &failing(&cluster.server, &error)),
+                Effect::Failing(error) => {
+                    report(newest, &failing(&cluster.server, &error));
+                    show(&boards, "failing", Some(error));
+                }
                 Effect::Works => {
                     let message = "Kubernetes takes Events again; `alert_failed` is over";
                     report(newest, &Event::new(Kind::Recovered).message(message));
@@ -86,6 +95,14 @@ pub async fn announce(
             }
         }
     }
+}
+
+/// Shows how Events fare, which are not of one gate.
+fn show(boards: &Boards, state: &str, error: Option<String>) {
+    let at = (state == "delivered").then(|| humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+    let (sink, state) = (NAME.to_owned(), state.to_owned());
+    let alert = Delivery { sink, state, about: None, at, wanted: None, error };
+    boards.boards.iter().for_each(|board| board.show_alert(alert.clone()));
 }
 
 /// Waits for the request in flight; for ever if there is none.

@@ -185,9 +185,13 @@ impl Board {
         }
     }
 
-    /// Shows what each sink of alerts was told.
-    pub fn show_alerts(&self, alerts: Vec<Delivery>) {
-        self.alerts.replace(alerts);
+    /// Shows what a sink of alerts was told, in place of what was shown of it before.
+    pub fn show_alert(&self, alert: Delivery) {
+        let mut alerts = self.alerts.borrow_mut();
+        match alerts.iter_mut().find(|shown| shown.sink == alert.sink) {
+            Some(shown) => *shown = alert,
+            None => alerts.push(alert),
+        }
     }
 
     /// What is shown.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::excerpt::Excerpt;
+use super::log::commands;
 use super::status::{Content, Decision, Delivery, GateStatus, Status, short};
 
 const STYLE: &str = include_str!("page.css");
@@ -70,7 +71,7 @@ pub fn html(status: &Status, now: SystemTime) -> String {
 
 /// A text in which control characters are written out, wherever they come from; but for those that a page is laid out with.
 fn legible(page: &str) -> String {
-    let laid_out = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let laid_out = |c: char| !commands(c) || matches!(c, '\n' | '\t');
     let mut legible = String::with_capacity(page.len());
     for c in page.chars() {
         if laid_out(c) { legible.push(c) } else { legible.extend(c.escape_default()) }
@@ -157,7 +158,7 @@ fn diverged(gate: &GateStatus) -> String {
     let runs = match (gate.running.is_some(), gate.ready) {
         (true, _) => "; what runs goes on",
         (false, true) => "; what was accepted before is where the application reads it",
-        (false, false) => "; nothing that was accepted is live",
+        (false, false) => "; it is not known whether anything that was accepted is live",
     };
     format!("Not live for {since}{runs}.")
 }
@@ -196,7 +197,8 @@ fn standing(event: &Value, now: SystemTime) -> Markup {
     let part = |key: &str| event[key].as_str();
     let findings = event["findings"].as_array().map_or(&[][..], Vec::as_slice);
     let excerpts: Vec<Excerpt> = serde_json::from_value(event["excerpts"].clone()).unwrap_or_default();
-    let left_out = findings.len().saturating_sub(FINDINGS);
+    let unsaid = event["findings_left_out"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+    let left_out = findings.len().saturating_sub(FINDINGS).saturating_add(unsaid);
     html! {
         section class="standing" aria-label="What stands" {
             h3 { "What stands " @if let Some(at) = part("timestamp") { span class="since" { "since " (time(at, now)) } } }
@@ -282,7 +284,7 @@ fn changes(diff: &str) -> Markup {
 
 fn alerts(alerts: &[Delivery], now: SystemTime) -> Markup {
     let class = |state: &str| match state {
-        "delivered" => "good",
+        "delivered" | "idle" => "good",
         "failing" => "bad",
         _ => "pending",
     };
@@ -294,6 +296,10 @@ fn alerts(alerts: &[Delivery], now: SystemTime) -> Markup {
                     li {
                         span class={ "badge small " (class(&alert.state)) } { (alert.state) } " "
                         b { bdi { (alert.sink) } }
+                        @if let Some(wanted) = &alert.wanted {
+                            " " span class="about" { (if alert.state == "failing" { "cannot be told of " } else { "is told of " }) (words(wanted)) }
+                            @if alert.about.is_some() { "; last told:" }
+                        }
                         @if let Some(about) = &alert.about { " " span class="about" { (words(about)) } }
                         @if let Some(at) = &alert.at { " " span class="since" { (time(at, now)) } }
                         @if let Some(error) = &alert.error { p class="message" { (prose(error)) } }

@@ -12,6 +12,8 @@ use crate::tree::Digest;
 
 /// How many characters of a message stand in a timeline.
 const MESSAGE: usize = 300;
+/// How many findings are shown on a terminal.
+const FINDINGS: usize = 20;
 /// How many decisions are shown on a terminal.
 const LAST: usize = 5;
 
@@ -66,14 +68,17 @@ pub struct GateStatus {
 pub struct Delivery {
     /// What the sink is called.
     pub sink: String,
-    /// `delivered`, `pending` or `failing`.
+    /// `delivered`, `pending`, `failing`, or `idle` if there was nothing to tell.
     pub state: String,
-    /// The event that it is about.
+    /// The event that it was told last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// When that was delivered or tried last (RFC 3339, UTC).
+    /// When that was delivered (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// The event that it is to be told and was not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
     /// Why it was not delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -99,7 +104,36 @@ pub struct Decision {
     pub duration_ms: Option<f64>,
 }
 
+impl Delivery {
+    /// How it fares, in words that follow its state.
+    pub(super) fn words(&self) -> String {
+        let at = self.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
+        let told = self.about.as_ref().map(|about| format!("`{about}`{at}"));
+        match (self.state.as_str(), &self.wanted) {
+            ("failing", Some(wanted)) => {
+                let told = told.map_or_else(String::new, |told| format!("; last told: {told}"));
+                format!("cannot be told of `{wanted}`{told}")
+            }
+            ("pending", Some(wanted)) => format!("is being told of `{wanted}`"),
+            _ => told.unwrap_or_else(|| at.trim_start().to_owned()),
+        }
+    }
+
+    /// The same in a line for people.
+    fn line(&self) -> String {
+        let error = self.error.as_ref().filter(|_| self.state == "failing");
+        let error = error.map_or_else(String::new, |error| format!(": {}", shortened(error, MESSAGE)));
+        let line = format!("alerts {}: {} {}", self.sink, self.state, self.words());
+        visible(&format!("{}{error}", line.trim_end())).into_owned()
+    }
+}
+
 impl Decision {
+    /// Whether it is about a sink of alerts or the port, which are told of by themselves, and not about a content.
+    fn is_aside(&self) -> bool {
+        self.event == Kind::AlertFailed.as_str() || (self.event == Kind::Recovered.as_str() && self.digest.is_none())
+    }
+
     pub(super) fn new(event: &Event, at: SystemTime) -> Self {
         Self {
             timestamp: humantime::format_rfc3339_millis(at).to_string(),
@@ -193,8 +227,10 @@ impl GateStatus {
             }
         }
         self.standing.iter().for_each(|event| text += &report(event));
+        self.alerts.iter().for_each(|alert| text += &format!("    {}\n", alert.line()));
         if !self.live {
-            let last = &self.recent[self.recent.len().saturating_sub(LAST)..];
+            let decisions: Vec<_> = self.recent.iter().filter(|decision| !decision.is_aside()).collect();
+            let last = &decisions[decisions.len().saturating_sub(LAST)..];
             last.iter().for_each(|decision| text += &format!("    {}\n", decision.line()));
         }
         text
@@ -208,7 +244,7 @@ fn report(event: &Value) -> String {
     let message = part(event, "message").map_or_else(String::new, |message| format!(": {message}"));
     let mut text = format!("    {name}{message}\n");
     let findings = event["findings"].as_array().map_or(&[][..], Vec::as_slice);
-    for finding in findings {
+    for finding in findings.iter().take(FINDINGS) {
         let place = ["line", "column"].iter().filter_map(|key| Some(format!(":{}", finding[key].as_u64()?)));
         let place = part(finding, "file").map(|file| file + &place.collect::<String>() + ": ").unwrap_or_default();
         // The message is the headline of the findings, and is all of them where there is one.
@@ -217,6 +253,78 @@ fn report(event: &Value) -> String {
         }
         part(finding, "help").iter().for_each(|help| text += &format!("    help: {help}\n"));
     }
+    let unsaid = event["findings_left_out"].as_u64().unwrap_or_default();
+    let left_out = (findings.len().saturating_sub(FINDINGS) as u64).saturating_add(unsaid);
+    if left_out > 0 {
+        text += &format!("      and {left_out} more\n");
+    }
     part(event, "help").iter().for_each(|help| text += &format!("    help: {help}\n"));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(state: &str, wanted: Option<&str>, about: Option<&str>) -> Delivery {
+        Delivery {
+            sink: "webhook".into(),
+            state: state.into(),
+            about: about.map(str::to_owned),
+            at: about.map(|_| "2026-11-22T23:59:59Z".into()),
+            wanted: wanted.map(str::to_owned),
+            error: (state == "failing").then(|| "it answered 500".into()),
+        }
+    }
+
+    #[test]
+    fn who_cannot_be_told_is_said_with_what_of() {
+        for (alert, line) in [
+            (alert("idle", None, None), "alerts webhook: idle"),
+            (
+                alert("delivered", None, Some("rejected")),
+                "alerts webhook: delivered `rejected` at 2026-11-22T23:59:59Z",
+            ),
+            (alert("pending", Some("rejected"), None), "alerts webhook: pending is being told of `rejected`"),
+            (
+                alert("failing", Some("rejected"), Some("recovered")),
+                "alerts webhook: failing cannot be told of `rejected`; last told: `recovered` at 2026-11-22T23:59:59Z: it \
+                 answered 500",
+            ),
+        ] {
+            assert_eq!(alert.line(), line);
+        }
+    }
+
+    #[test]
+    fn a_terminal_is_shown_what_matters() {
+        let now = SystemTime::UNIX_EPOCH;
+        let decision = |event: Event| Decision::new(&event, now);
+        let aside = (0..20).flat_map(|_| [Kind::AlertFailed, Kind::Recovered]).map(|kind| decision(Event::new(kind)));
+        let decided = decision(Event::new(Kind::Rejected).about(Digest::of(b"new")));
+        let finding = |number: u32| serde_json::json!({ "message": format!("finding {number}") });
+        let findings: Vec<_> = (0..100).map(finding).collect();
+        let gate = GateStatus {
+            gate: "web".into(),
+            ready: true,
+            live: false,
+            desired: None,
+            validated: None,
+            running: None,
+            diverged_seconds: 1.0,
+            watch_mode: "inotify".into(),
+            standing: Some(serde_json::json!({ "event": "rejected", "findings": findings, "findings_left_out": 900 })),
+            alerts: vec![alert("failing", Some("rejected"), None)],
+            recent: std::iter::once(decided).chain(aside).collect(),
+        };
+        let text = gate.text();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        assert!(
+            lines.contains(&"and 980 more") && lines.contains(&"finding 19") && !lines.contains(&"finding 20"),
+            "{text}"
+        );
+        assert!(lines.contains(&"alerts webhook: failing cannot be told of `rejected`: it answered 500"), "{text}");
+        assert!(lines[lines.len() - 1].starts_with("1970-01-01T00:00:00Z rejected "), "{text}");
+        assert_eq!(text.matches("alert_failed").count(), 0, "{text}");
+    }
 }

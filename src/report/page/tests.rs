@@ -151,6 +151,7 @@ fn nothing_that_is_shown_becomes_part_of_the_page() {
             state: text(),
             about: Some(text()),
             at: Some(text()),
+            wanted: Some(text()),
             error: Some(text()),
         }],
         recent: vec![Decision {
@@ -209,6 +210,7 @@ fn alerts_and_decisions_are_told() {
         state: state.into(),
         about: Some("target_missing".into()),
         at: Some("2026-11-22T23:59:59Z".into()),
+        wanted: (state == "failing").then(|| "rejected".into()),
         error: error.map(str::to_owned),
     };
     let event = Event {
@@ -224,6 +226,7 @@ fn alerts_and_decisions_are_told() {
     let text = text(&page);
     for said in [
         "delivered slack target missing 2026-11-22 23:59:59Z (11h 22m ago)",
+        "failing slack cannot be told of rejected; last told: target missing 2026-11-22 23:59:59Z",
         "connection refused",
         "took 4.6 ms",
         "09:52:19Z (1h 30m ago)",
