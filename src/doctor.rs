@@ -98,10 +98,6 @@ impl Checks<'_> {
     fn ok(&mut self, check: &'static str, message: impl Into<String>) {
         self.add(check, Status::Ok, message, None);
     }
-
-    fn has_failed(&self, check: &str) -> bool {
-        self.made.iter().any(|made| made.check == check && made.status == Status::Fail)
-    }
 }
 
 /// Tries what `config` will need.
@@ -139,10 +135,7 @@ async fn report(config: &Config) -> Report {
     }
     alerted(config, &mut process).await;
     if let Some(cluster) = &config.cluster {
-        match cluster.try_out().await {
-            Ok(()) => process.ok("events", format!("Kubernetes (`{}`) takes Events", cluster.server)),
-            Err(event) => process.add("events", Status::Fail, event.message.unwrap_or_default(), event.help),
-        }
+        telling::announced(cluster, &mut process).await;
     }
     let (tier, next) = worst.unwrap_or((Tier::None, None));
     Report { version: 1, tier, next, checks: process.made }
@@ -181,10 +174,14 @@ async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Opti
     let target = if gate.selector.is_empty() { None } else { find(gate, checks) };
     let judged = judging::examine(gate, seen.as_ref(), target.as_ref(), checks).await;
     telling::examine(gate, target.as_ref(), checks).await;
-    let stuck = ["judge", "publish", "stage", "signal", "reload"].into_iter().any(|check| checks.has_failed(check));
-    // What stands in the way is said by the checks themselves.
-    if stuck { (Tier::None, None) } else { judged }
+    match checks.made.iter().find(|made| made.status == Status::Fail && NEEDED.contains(&made.check)) {
+        Some(stuck) => (Tier::None, Some(stuck.help.clone().unwrap_or_else(|| stuck.message.clone()))),
+        None => judged,
+    }
 }
+
+/// The checks without which nothing gets through.
+const NEEDED: [&str; 8] = ["source", "mount", "publish", "stage", "target", "judge", "signal", "reload"];
 
 /// What can be read and watched.
 fn sources(gate: &GateConfig, look: Look, checks: &mut Checks<'_>) -> Option<Seen> {
@@ -197,9 +194,9 @@ fn sources(gate: &GateConfig, look: Look, checks: &mut Checks<'_>) -> Option<See
         }
         Err(trouble) => {
             for finding in trouble.findings {
-                // What is not there yet is waited for.
-                let nothing = snapshot::is_nothing_there(finding.code);
-                let status = if nothing { Status::Warn } else { Status::Fail };
+                // A volume that is empty may be filled later; a kubelet mounts it before anything in the pod is started.
+                let empty = snapshot::is_empty(finding.code);
+                let status = if empty { Status::Warn } else { Status::Fail };
                 checks.add("source", status, finding.message, finding.help);
             }
             None

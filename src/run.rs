@@ -5,6 +5,8 @@ mod discretion;
 mod notice;
 mod volumes;
 
+pub use notice::confined;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;

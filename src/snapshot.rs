@@ -100,5 +100,11 @@ pub fn is_nothing_there(code: Code) -> bool {
     code == reader::MISSING_SOURCE || code == reader::EMPTY_SOURCE
 }
 
+/// Whether a finding of this code says that what is watched is there, and holds nothing.
+#[must_use]
+pub fn is_empty(code: Code) -> bool {
+    code == reader::EMPTY_SOURCE
+}
+
 #[cfg(test)]
 mod tests;

@@ -92,11 +92,7 @@ fn it_says_what_the_pod_lacks_for_the_next_tier() {
     let cases: [(&[&str], &str, &str); 3] = [
         (&[], "target-root", ""),
         (&["--bounding-set=-sys_chroot"], "builtin", "`securityContext.capabilities.add: [SYS_CHROOT]`"),
-        (
-            &NOBODY,
-            "none",
-            "`securityContext: {runAsUser: 0, runAsGroup: 0}`, and `securityContext.capabilities.add: [ALL]`",
-        ),
+        (&NOBODY, "none", "`securityContext: {runAsUser: 0, runAsGroup: 0}`, and ask again"),
     ];
     for (privileges, tier, help) in cases {
         let found = Diagnosis::of(place.gate(privileges), &arguments);
@@ -125,6 +121,61 @@ fn a_target_that_sees_something_else_is_a_failure() {
     assert_eq!((found.tier(), found.code), ("none", 1), "{:#}", found.report);
     let message = format!("pid {} sees nothing at `{watch}/nginx.conf`", cage.process.pid());
     found.expect("judge", "fail", &message, "`--mount DIR`");
+}
+
+#[test]
+fn who_is_said_to_judge_here_is_told_of_nothing_else() {
+    needs!("nginx");
+    let nginx = Nginx::start();
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--root", "local"];
+    let found = Diagnosis::of(gate_command(), &arguments);
+    assert_eq!((found.tier(), found.code, &found.report["next"]), ("local", 0, &Value::Null), "{:#}", found.report);
+    let checks = found.report["checks"].as_array().expect("there are some");
+    assert!(checks.iter().all(|check| check["check"] != "target-root"), "{:#}", found.report);
+    let sandbox = found.check("sandbox")["message"].as_str().expect("it is said");
+    assert!(sandbox.contains("commands that judge here are"), "{sandbox}");
+}
+
+#[test]
+fn where_the_bundled_checker_judges_nobody_is_told_to_install_another() {
+    needs_root!();
+    needs!("nginx", "setpriv");
+    let (place, cage) = (Place::new(), Cage::with_nginx());
+    let watch = cage.volume.path().to_str().expect("it is UTF-8").to_owned();
+    // As in the gate's own image, nginx is not there.
+    let programs = place.path().join("bin");
+    std::fs::create_dir(&programs).expect("there is room");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let setpriv = std::env::split_paths(&path).map(|dir| dir.join("setpriv")).find(|path| path.exists());
+    std::os::unix::fs::symlink(setpriv.expect("it is installed"), programs.join("setpriv")).expect("there is room");
+    let mut gate = place.gate(&["--bounding-set=-sys_chroot"]);
+    gate.env("PATH", &programs);
+    let found =
+        Diagnosis::of(gate, &["--app", "nginx", "--process", &cage.name, "--watch", &watch, "--mount", "/config"]);
+    assert_eq!((found.tier(), found.code), ("builtin", 0), "{:#}", found.report);
+    found.expect("target-root", "warn", "", "SYS_CHROOT");
+    assert!(!found.report.to_string().contains("install"), "{:#}", found.report);
+}
+
+#[test]
+fn a_file_to_begin_with_that_is_not_there_is_a_failure() {
+    let place = Place::new();
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    std::fs::write(place.config().join("b.conf"), "two").expect("there is room");
+    let of = |main: &[&str]| {
+        let arguments = ["--watch", &watch, "--signal", "none", "--validate", "grep -q . {config}"];
+        Diagnosis::of(place.gate(&[]), &[&arguments[..], main].concat())
+    };
+    for (main, message) in
+        [(&["--main", "no.conf"][..], "`no.conf` is not in the configuration"), (&[], "there are several files")]
+    {
+        let found = of(main);
+        found.expect("judge", "fail", message, "--main");
+        assert_eq!((found.tier(), found.code), ("none", 1), "{:#}", found.report);
+        assert!(found.report["next"].is_string(), "{:#}", found.report);
+    }
+    assert_eq!(of(&["--main", "b.conf"]).code, 0);
 }
 
 #[test]
@@ -258,8 +309,9 @@ fn a_source_that_will_never_change_or_cannot_be_read_is_told() {
     let missing = place.path().join(unique("missing"));
     let found =
         Diagnosis::of(place.gate(&[]), &["--watch", missing.to_str().expect("it is UTF-8"), "--signal", "none"]);
-    found.expect("source", "warn", "", "");
-    assert_eq!(found.code, 0);
+    found.expect("source", "fail", "does not exist", "");
+    assert_eq!((found.tier(), found.code), ("none", 1));
+    assert!(found.report["next"].is_string(), "{:#}", found.report);
 }
 
 #[test]

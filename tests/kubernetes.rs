@@ -254,6 +254,13 @@ fn the_doctor_asks_whether_events_may_be_made_and_makes_none() {
     assert!(refused["message"].as_str().is_some_and(|message| message.contains("it answered 403")), "{refused}");
     assert!(refused["help"].as_str().is_some_and(|help| help.contains("`create` and `patch`")), "{refused}");
     assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    let token = pod.directory.path().join("account/token");
+    fs::rename(&token, pod.directory.path().join("gone")).expect("there is room");
+    let missing = diagnosis();
+    assert!(
+        missing["help"].as_str().is_some_and(|help| help.contains("`automountServiceAccountToken: true`")),
+        "{missing}"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::run;
 use crate::snapshot::Seen;
 use crate::target::{Root, Target};
 use crate::tree::Tree;
-use crate::validate::{self, Check, Judgement, Plan, RootChoice, Seat, Validator};
+use crate::validate::{self, Check, Confinement, Judgement, Plan, RootChoice, Seat, Validator};
 
 /// What came of a try.
 struct Tried {
@@ -25,6 +25,13 @@ struct Tried {
 impl Tried {
     fn works(&self) -> bool {
         self.verdict.is_some_and(|verdict| verdict != Verdict::Inconclusive)
+    }
+
+    /// Adds it as a check, and gives what it takes if it does not work. Whether that is needed, the check of what is configured says.
+    fn say(self, check: &'static str, checks: &mut Checks<'_>) -> Option<String> {
+        let works = self.works();
+        checks.add(check, if works { Status::Ok } else { Status::Warn }, self.message, self.help.clone());
+        self.help.filter(|_| !works)
     }
 }
 
@@ -40,24 +47,50 @@ pub(super) async fn examine(
         checks.add("judge", Status::Warn, "nobody judges: no validator is configured", Some(help.into()));
         return (Tier::SignalOnly, Some(help.into()));
     }
-    let tree = seen.map(|seen| seen.tree.clone()).unwrap_or_default();
+    let Some(tree) = seen.map(|seen| &seen.tree) else {
+        let help = "put the configuration there, and ask again";
+        checks.add("judge", Status::Warn, "there is nothing to judge yet", Some(help.into()));
+        return (Tier::None, Some(help.into()));
+    };
     let configured = judged(gate, tree.clone(), target).await;
+    // Who is said to judge here, and does, is not to be had elsewhere.
+    let chosen = gate.plan.root == RootChoice::Local && configured.works() && configured.seat == Seat::Here;
     let mut next = "let the application's own checker judge too: `--app NAME`, or `--validate CMD`".to_owned();
     if let Some(commands) = commands(&gate.plan) {
-        let here = elsewhere(gate, &commands, RootChoice::Local, &tree, None, checks).await;
-        let there = elsewhere(gate, &commands, RootChoice::Target, &tree, target, checks).await;
+        let here = local(gate, &commands, tree, configured.works(), checks).await;
+        let there = if chosen { None } else { in_target(gate, &commands, tree, target, checks).await };
         next = there.or(here).unwrap_or(next);
     }
+    sandbox(gate, configured.seat, checks);
     let tier = Tier::of(configured.seat);
     let status = match configured.verdict {
-        // There may be something to judge later.
-        _ if seen.is_none() => Status::Warn,
         Some(Verdict::Accepted) if configured.help.is_none() => Status::Ok,
+        // Nobody was asked: a file is missing that is to be there.
+        Some(Verdict::Rejected) if configured.seat == Seat::Nowhere => Status::Fail,
         Some(Verdict::Accepted | Verdict::Rejected) => Status::Warn,
         Some(Verdict::Inconclusive) | None => Status::Fail,
     };
     checks.add("judge", status, configured.message, configured.help);
-    (tier, Some(next).filter(|_| tier < Tier::TargetRoot))
+    (tier, Some(next).filter(|_| !chosen && tier < Tier::TargetRoot))
+}
+
+/// What commands are kept from that judge here, if there are such.
+fn sandbox(gate: &GateConfig, seat: Seat, checks: &mut Checks<'_>) {
+    let Some(said) = run::confined(gate) else { return };
+    let Some(confinement) = &gate.plan.confinement else { return checks.ok("sandbox", said) };
+    let (version, open) = (Confinement::version(), !confinement.left_open().is_empty());
+    let help = match version {
+        None => Some("Linux 5.13 or newer with Landlock among its security modules holds them to it (docs/sandbox.md)"),
+        Some(_) if open => Some(
+            "who may make files in a directory may use all that is below it: `--sandbox strict` closes that, and nothing new can be made \
+             directly there; or take what is there out of this container (`automountServiceAccountToken: false`)",
+        ),
+        Some(_) => None,
+    };
+    // Where somebody else judges, that is only worth knowing.
+    let status = if help.is_some() && seat == Seat::Here { Status::Warn } else { Status::Ok };
+    let by = version.map_or_else(String::new, |version| format!(" (Landlock, version {version})"));
+    checks.add("sandbox", status, format!("{said}{by}"), help.filter(|_| status == Status::Warn).map(str::to_owned));
 }
 
 impl Tier {
@@ -81,27 +114,46 @@ fn commands(plan: &Plan) -> Option<Vec<Validator>> {
     (!commands.is_empty()).then_some(commands)
 }
 
-/// Tries the commands alone in `root`, and gives what it takes if they cannot judge there.
-async fn elsewhere(
+/// Tries the commands alone here, and gives what it takes if they cannot judge here; that is nobody's concern where somebody `else_judges`.
+async fn local(
+    gate: &GateConfig,
+    commands: &[Validator],
+    tree: &Arc<Tree>,
+    else_judges: bool,
+    checks: &mut Checks<'_>,
+) -> Option<String> {
+    let tried = alone(gate, commands, RootChoice::Local, tree, None).await;
+    if !tried.works() && else_judges {
+        return None;
+    }
+    tried.say("local", checks)
+}
+
+/// Tries the commands alone in the target's root, and gives what it takes if they cannot judge there.
+async fn in_target(
+    gate: &GateConfig,
+    commands: &[Validator],
+    tree: &Arc<Tree>,
+    target: Option<&Target>,
+    checks: &mut Checks<'_>,
+) -> Option<String> {
+    if target.is_none() {
+        let help = "start the application; its own checker could judge then".to_owned();
+        checks.add("target-root", Status::Warn, "there is no process whose root could be entered", Some(help.clone()));
+        return Some(help);
+    }
+    alone(gate, commands, RootChoice::Target, tree, target).await.say("target-root", checks)
+}
+
+async fn alone(
     gate: &GateConfig,
     commands: &[Validator],
     root: RootChoice,
     tree: &Arc<Tree>,
     target: Option<&Target>,
-    checks: &mut Checks<'_>,
-) -> Option<String> {
-    let check = if root == RootChoice::Target { "target-root" } else { "local" };
-    if root == RootChoice::Target && target.is_none() {
-        let help = "start the application; its own checker could judge then".to_owned();
-        checks.add(check, Status::Warn, "there is no process whose root could be entered", Some(help.clone()));
-        return Some(help);
-    }
+) -> Tried {
     let plan = Plan { root, validators: commands.to_vec(), ..gate.plan.clone() };
-    let tried = judged(&GateConfig { plan, ..gate.clone() }, tree.clone(), target).await;
-    // Whether that is needed, the check of what is configured says.
-    let works = tried.works();
-    checks.add(check, if works { Status::Ok } else { Status::Warn }, tried.message, tried.help.clone());
-    tried.help.filter(|_| !works)
+    judged(&GateConfig { plan, ..gate.clone() }, tree.clone(), target).await
 }
 
 async fn judged(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> Tried {

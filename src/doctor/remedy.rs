@@ -13,9 +13,29 @@ const NAMES: usize = 8;
 /// What judging in the root of a process of another user takes, besides what that user has.
 const AS_ANOTHER: [CapabilitySet; 4] =
     [CapabilitySet::SYS_PTRACE, CapabilitySet::SYS_CHROOT, CapabilitySet::SETUID, CapabilitySet::SETGID];
+/// What may be added under the baseline Pod Security Standard, which is what container runtimes give by default without `NET_RAW`.
+const BASELINE: [CapabilitySet; 13] = [
+    CapabilitySet::AUDIT_WRITE,
+    CapabilitySet::CHOWN,
+    CapabilitySet::DAC_OVERRIDE,
+    CapabilitySet::FOWNER,
+    CapabilitySet::FSETID,
+    CapabilitySet::KILL,
+    CapabilitySet::MKNOD,
+    CapabilitySet::NET_BIND_SERVICE,
+    CapabilitySet::SETFCAP,
+    CapabilitySet::SETGID,
+    CapabilitySet::SETPCAP,
+    CapabilitySet::SETUID,
+    CapabilitySet::SYS_CHROOT,
+];
 /// The way without any capability.
 const OWN_IMAGE: &str = "let the gate run in the application's own image (`reload-gate install DIR` in an init container puts it there) \
                          and judge with `--root local`, which takes no capability at all";
+
+/// The way with fewer capabilities on both sides.
+const FEWER: &str = "let the application have no more than it needs (`drop: [ALL]`, and `add` what it needs), and the gate the same and \
+                     SYS_CHROOT, as in `deploy/publish`";
 
 /// Who the gate is, and who the process; `None` when that has ended.
 pub(super) fn credentials(pid: i32) -> Option<(Credentials, Credentials)> {
@@ -49,9 +69,12 @@ pub(super) fn to_enter(own: Credentials, theirs: Credentials, other_root: bool) 
     let read = if reads { CapabilitySet::empty() } else { CapabilitySet::DAC_READ_SEARCH };
     let as_another = AS_ANOTHER.into_iter().fold(read, |all, one| all | one) | covering;
     match (own.uid, theirs.uid) {
-        (0, 0) => add(covering - own.capabilities),
+        (0, 0) => cover(covering - own.capabilities),
         (_, 0) if covering.is_empty() => same,
-        (_, 0) => format!("{same}, and {}", add(covering)),
+        // What it lacks then depends on what that is given.
+        (_, 0) => format!(
+            "{same}, and ask again: as root it has the capabilities that a runtime gives by default, unless they are dropped"
+        ),
         _ if !other_root => same,
         (0, _) => format!("{}; or {OWN_IMAGE}", add(as_another - own.capabilities)),
         _ => format!("{OWN_IMAGE}; or `securityContext.runAsUser: 0` and {}", add(as_another | CapabilitySet::KILL)),
@@ -99,6 +122,26 @@ fn other_names() -> Vec<String> {
         names.push("…".into());
     }
     names
+}
+
+/// What it takes to have these, which an application that is root has besides: within the baseline standard, or with fewer there.
+fn cover(missing: CapabilitySet) -> String {
+    let beyond = BASELINE.into_iter().fold(missing, |rest, one| rest - one);
+    match () {
+        () if missing == beyond && !missing.is_empty() => {
+            format!("the application has {}, which the gate should not have: {FEWER}", names(beyond))
+        }
+        () if !beyond.is_empty() && names(beyond) == "ALL" => {
+            format!("the application has every capability, which the gate should not have: {FEWER}")
+        }
+        () if !beyond.is_empty() => format!(
+            "{} for the gate, and `securityContext.capabilities.drop: [{}]` for the application; or {FEWER}",
+            add(missing - beyond),
+            names(beyond)
+        ),
+        () if (missing - CapabilitySet::SYS_CHROOT).is_empty() => add(missing),
+        () => format!("{}; or {FEWER}", add(missing)),
+    }
 }
 
 fn add(capabilities: CapabilitySet) -> String {
@@ -150,7 +193,23 @@ mod tests {
                 who(0, &[]),
                 who(0, &DEFAULT),
                 true,
-                "`securityContext.capabilities.add: [CHOWN, KILL, SYS_CHROOT]`".into(),
+                format!("`securityContext.capabilities.add: [CHOWN, KILL, SYS_CHROOT]`; or {FEWER}"),
+            ),
+            // Nobody is told to give the gate what the baseline standard forbids.
+            (
+                who(0, &[]),
+                who(0, &[CapabilitySet::CHOWN, CapabilitySet::NET_RAW]),
+                true,
+                format!(
+                    "`securityContext.capabilities.add: [CHOWN, SYS_CHROOT]` for the gate, and \
+                     `securityContext.capabilities.drop: [NET_RAW]` for the application; or {FEWER}"
+                ),
+            ),
+            (
+                who(0, &DEFAULT),
+                who(0, &[CapabilitySet::NET_RAW]),
+                true,
+                format!("the application has NET_RAW, which the gate should not have: {FEWER}"),
             ),
             (who(0, &DEFAULT[..2]), who(0, &DEFAULT), true, "`securityContext.capabilities.add: [SYS_CHROOT]`".into()),
             (who(0, &[]), who(0, &[]), true, "`securityContext.capabilities.add: [SYS_CHROOT]`".into()),
@@ -159,7 +218,9 @@ mod tests {
                 who(101, &[]),
                 who(0, &DEFAULT),
                 true,
-                format!("{as_root}, and `securityContext.capabilities.add: [CHOWN, KILL, SYS_CHROOT]`"),
+                format!(
+                    "{as_root}, and ask again: as root it has the capabilities that a runtime gives by default, unless they are dropped"
+                ),
             ),
             (who(101, &[]), who(0, &[]), false, as_root.into()),
             // An application that is not root: its user is enough in the same root, and never in another.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Checks, Status, remedy};
 use crate::config::GateConfig;
+use crate::deliver::kubernetes::Cluster;
 use crate::exec;
 use crate::http;
 use crate::proc;
@@ -86,4 +87,23 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             }
         }
     }
+}
+
+/// Whether the cluster takes Events.
+pub(super) async fn announced(cluster: &Cluster, checks: &mut Checks<'_>) {
+    let Err(event) = cluster.try_out().await else {
+        return checks.ok("events", format!("Kubernetes (`{}`) takes Events", cluster.server));
+    };
+    let message = event.message.unwrap_or_default();
+    let help = match () {
+        () if !cluster.service_account.join("token").exists() => Some(format!(
+            "no token is mounted in `{}`: `automountServiceAccountToken: true` in the pod's specification, and a service account \
+             whose Role allows it",
+            cluster.service_account.display()
+        )),
+        // An answer is the server's own.
+        () if message.contains("it answered ") => event.help,
+        () => Some("the server cannot be reached: a NetworkPolicy must let the pod reach it".into()),
+    };
+    checks.add("events", Status::Fail, message, help);
 }

@@ -51,11 +51,30 @@ impl Confinement {
     /// Where a kubelet and container runtimes mount the credentials of a container.
     pub const SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
-    /// Whether this kernel can hold a command to it.
+    /// The version of Landlock by which this kernel can hold a command to it, of those that say something here; `None` if it knows none.
     #[must_use]
-    pub fn is_available() -> bool {
-        let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-        rules.handle_access(AccessFs::from_all(ABI::V1)).and_then(Ruleset::create).is_ok()
+    pub fn version() -> Option<u8> {
+        let knows = |abi: ABI| {
+            let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+            let rules = rules.handle_access(AccessFs::from_all(abi));
+            let scoped = |rules: Ruleset| if abi < ABI::V6 { Ok(rules) } else { rules.scope(Scope::Signal) };
+            rules.and_then(scoped).and_then(Ruleset::create).is_ok()
+        };
+        let versions = [(6, ABI::V6), (5, ABI::V5), (3, ABI::V3), (2, ABI::V2), (1, ABI::V1)];
+        versions.into_iter().find(|(_, abi)| knows(*abi)).map(|(version, _)| version)
+    }
+
+    /// What a command gets at all the same, as it lies where everybody makes files and the gate's user may: see [`Confinement::strict`].
+    #[must_use]
+    pub fn left_open(&self) -> Vec<PathBuf> {
+        let areas = real(&SHARED.map(PathBuf::from)).into_iter().filter(|area| self.opens(area)).collect::<Vec<_>>();
+        let kept = real(&self.hidden).into_iter().chain(real(&self.fixed)).collect::<BTreeSet<_>>();
+        kept.into_iter().filter(|path| areas.iter().any(|area| path.starts_with(area))).collect()
+    }
+
+    /// Whether all of a directory is left open in which everybody makes files. Who may make none there anyway loses nothing.
+    fn opens(&self, area: &Path) -> bool {
+        !self.strict && rustix::fs::access(area, rustix::fs::Access::WRITE_OK).is_ok()
     }
 }
 
@@ -100,9 +119,7 @@ fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
     let mut writable = Cover::default();
     let exceptions = [&hidden[..], &fixed].concat();
     for area in real(&SHARED.map(PathBuf::from)) {
-        // Who may make no files there anyway loses nothing.
-        let whole = !confinement.strict && rustix::fs::access(&area, rustix::fs::Access::WRITE_OK).is_ok();
-        writable.add(&area, if whole { &[] } else { &exceptions });
+        writable.add(&area, if confinement.opens(&area) { &[] } else { &exceptions });
     }
     for area in real(&OWN.map(PathBuf::from)) {
         writable.add(&area, &exceptions);

@@ -47,16 +47,20 @@ fn started(config: &GateConfig) -> String {
     format!("a change of {watched} is {judged}; then {told}; proof: {proof}{confined}")
 }
 
-/// What keeps commands that judge here from what is none of their business, if there may be such commands.
-fn confined(config: &GateConfig) -> Option<&'static str> {
-    let commands = config.plan.validators.iter().any(|validator| matches!(validator, Validator::Command(_)));
-    let here = commands && config.plan.root != RootChoice::Target;
-    here.then_some(match &config.plan.confinement {
-        None => "commands that judge here are not confined (`--sandbox off`)",
-        Some(_) if !Confinement::is_available() => {
-            "commands that judge here are not confined, as this kernel offers no Landlock"
+/// What keeps commands that judge here from what is none of their business, and what it leaves open, if there may be such commands.
+#[must_use]
+pub fn confined(config: &GateConfig) -> Option<String> {
+    let here = config.plan.asks_programs() && config.plan.root != RootChoice::Target;
+    here.then(|| match &config.plan.confinement {
+        None => "commands that judge here are not confined (`--sandbox off`)".to_owned(),
+        Some(_) if Confinement::version().is_none() => {
+            "commands that judge here are not confined, as this kernel offers no Landlock".to_owned()
         }
-        Some(_) => "commands that judge here are confined",
+        Some(confinement) => {
+            let open: Vec<_> = confinement.left_open().iter().map(|path| format!("`{}`", path.display())).collect();
+            let but = if open.is_empty() { String::new() } else { format!(", but for {}", open.join(", ")) };
+            format!("commands that judge here are confined{but}")
+        }
     })
 }
 
