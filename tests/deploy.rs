@@ -84,6 +84,33 @@ fn every_kustomization_names_what_is_there_and_keeps_the_names_of_config_maps() 
 }
 
 #[test]
+fn no_base_takes_the_place_of_another_and_each_says_what_it_needs() {
+    let mut names = std::collections::BTreeSet::new();
+    for name in bases() {
+        let manifest = schema::read(&base(&name).join("deployment.yaml"));
+        let called = manifest["metadata"]["name"].as_str().expect("it has one").to_owned();
+        let pod = &manifest["spec"]["template"];
+        assert_eq!(manifest["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"], "{name}");
+        assert!(names.insert(called), "{name}: {names:?}");
+        if name == "drop-in" {
+            continue;
+        }
+        assert_eq!(pod["spec"]["automountServiceAccountToken"], false, "{name}");
+        let containers = ["initContainers", "containers"].into_iter().flat_map(|key| pod["spec"][key].as_array());
+        let gate = containers.flatten().find(|container| container["name"] == "reload-gate").expect("there is one");
+        assert!(
+            gate["resources"]["limits"]["memory"].is_string() && gate["resources"]["requests"].is_object(),
+            "{name}"
+        );
+        assert_eq!(gate["livenessProbe"]["httpGet"]["path"], "/livez", "{name}");
+        // What is published decides whether nginx may start; nothing else of the application's is decided by the gate.
+        assert_eq!((&gate["readinessProbe"], gate["startupProbe"].is_null()), (&Value::Null, name != "publish"));
+        let application = &pod["spec"]["containers"][0];
+        assert!(application["readinessProbe"].is_object(), "{name}");
+    }
+}
+
+#[test]
 fn the_drop_in_differs_from_the_shell_sidecar_by_its_image_alone() {
     let spec = |file: &str| schema::read(&base("drop-in").join(file))["spec"]["template"]["spec"].clone();
     let (mut before, after) = (spec("before.yaml"), spec("deployment.yaml"));
@@ -105,14 +132,21 @@ fn rendered(name: &str) -> String {
 
 #[test]
 fn in_ci_each_is_judged_by_the_settings_of_its_sidecar() {
-    for (name, container) in [("drop-in", "reload"), ("publish", "reload-gate"), ("restricted", "reload-gate")] {
+    for (name, container, deployment) in [
+        ("drop-in", "reload", "nginx"),
+        ("publish", "reload-gate", "nginx-published"),
+        ("restricted", "reload-gate", "nginx-restricted"),
+    ] {
         let directory = tempfile::tempdir().expect("there is room");
         let file = directory.path().join("rendered.yaml");
         std::fs::write(&file, rendered(name)).expect("there is room");
         let output = gate_command().arg("check").arg(&file).output().expect("it starts");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains(&format!("the settings of container `{container}` of Deployment nginx")), "{said}");
+        assert!(
+            said.contains(&format!("the settings of container `{container}` of Deployment {deployment}")),
+            "{said}"
+        );
     }
 }
 
