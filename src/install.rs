@@ -42,6 +42,10 @@ enum Cause {
     Directory(io::Error),
     #[error("it is no directory")]
     NoDirectory,
+    #[error("`{NAME}` is a directory there")]
+    Occupied,
+    #[error("`{NAME}` is another program's file there")]
+    Foreign,
     #[error("cannot read the own binary: {0}")]
     Own(io::Error),
     #[error("cannot write `{NAME}` there: {0}")]
@@ -54,6 +58,16 @@ impl Cause {
             Self::Directory(error) if error.kind() == io::ErrorKind::NotFound => {
                 "mount the volume there, or create the directory above it"
             }
+            Self::Directory(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                "mount a volume there that can be written, as an `emptyDir`: what is above it is read-only"
+            }
+            Self::Directory(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "mount a volume there that the user that runs this may write to: `fsGroup` or `runAsUser` of the pod"
+            }
+            Self::Occupied => {
+                "name the directory in which the binary is to lie, and not its path; or remove what is there"
+            }
+            Self::Foreign => "remove it, or name another directory: only an earlier `reload-gate` is replaced",
             Self::Directory(_) | Self::NoDirectory => "name a directory that exists, or can be created",
             Self::Own(_) => "it must be readable by the user that runs it (`chmod a+rx`)",
             Self::Write(error) => match error.kind() {
@@ -91,6 +105,7 @@ fn copy_into(directory: &Path) -> Result<Installed, Cause> {
     File::open(SELF).and_then(|mut file| file.read_to_end(&mut own)).map_err(Cause::Own)?;
     let unchanged = is_there(&path, &own);
     if !unchanged {
+        may_be_replaced(&path)?;
         let new = directory.join(format!(".{NAME}.{}", std::process::id()));
         let written = write(&new, &own).and_then(|()| fs::rename(&new, &path));
         written.inspect_err(|_| drop(fs::remove_file(&new))).map_err(Cause::Write)?;
@@ -105,6 +120,19 @@ fn copy_into(directory: &Path) -> Result<Installed, Cause> {
 fn is_there(path: &Path, own: &[u8]) -> bool {
     let executable = |metadata: fs::Metadata| metadata.is_file() && metadata.permissions().mode() & 0o777 == MODE;
     fs::symlink_metadata(path).is_ok_and(executable) && fs::read(path).is_ok_and(|there| there == own)
+}
+
+/// Whether nothing is lost by putting the binary there: nothing is there, or an executable (elf(5)) that knows our name.
+fn may_be_replaced(path: &Path) -> Result<(), Cause> {
+    match fs::read(path) {
+        Ok(there) => {
+            let names_us = || there.windows(NAME.len()).any(|part| part == NAME.as_bytes());
+            if there.starts_with(b"\x7fELF") && names_us() { Ok(()) } else { Err(Cause::Foreign) }
+        }
+        Err(_) if path.is_dir() => Err(Cause::Occupied),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Cause::Write(error)),
+    }
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -13,6 +13,13 @@ fn says(arguments: &[&str]) -> (String, String, i32) {
     (text(output.stdout), text(output.stderr), output.status.code().expect("it ends by itself"))
 }
 
+/// A gate that goes on, started from that file.
+fn gate_command_of(path: &Path) -> std::process::Command {
+    let mut gate = command(path);
+    gate.args(["run", "--watch", "/etc", "--validate", "true", "--signal", "none"]);
+    gate
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("it is UTF-8")
 }
@@ -34,8 +41,11 @@ fn install_copies_the_binary_and_leaves_an_equal_one_alone() {
     let (said, _, code) = install();
     assert_eq!((said, code, inode()), (format!("`{}` is this binary already\n", path.display()), 0, first));
     // Another version, while it runs, and one that is not executable.
-    std::fs::copy("/bin/sleep", &path).expect("there is room");
-    let mut old = command(&path).arg("1000").spawn().expect("it starts");
+    let mut other = std::fs::read(&path).expect("it is there");
+    other.extend(b"another version");
+    std::fs::write(&path, other).expect("it is ours");
+    let mut running = gate_command_of(&path);
+    let mut old = running.stderr(Stdio::null()).spawn().expect("it starts");
     let (said, error, code) = install();
     assert_eq!((said, code), (format!("installed `{}`\n", path.display()), 0), "{error}");
     assert!(old.try_wait().expect("it is ours").is_none());
@@ -55,16 +65,42 @@ fn install_says_why_it_could_not_and_what_to_do() {
     let volume = tempfile::tempdir().expect("there is room");
     let file = volume.path().join("file");
     std::fs::write(&file, "").expect("there is room");
+    let [occupied, foreign] = ["occupied", "foreign"].map(|name| volume.path().join(name));
+    std::fs::create_dir_all(occupied.join("reload-gate")).expect("there is room");
+    std::fs::create_dir(&foreign).expect("there is room");
+    std::fs::write(foreign.join("reload-gate"), "#!/bin/sh\n# reload-gate, by somebody else\n").expect("there is room");
     for (directory, parts) in [
         (volume.path().join("none/bin"), ["cannot create it: No such file or directory", "mount the volume there"]),
         (file.clone(), ["it is no directory", "name a directory"]),
         (file.join("bin"), ["cannot create it: Not a directory", "name a directory"]),
+        (occupied, ["`reload-gate` is a directory there", "and not its path"]),
+        (
+            foreign.clone(),
+            ["`reload-gate` is another program's file there", "only an earlier `reload-gate` is replaced"],
+        ),
     ] {
         let (_, error, code) = says(&["install", text(&directory)]);
         assert_eq!(code, 2, "{error}");
         assert!(error.starts_with(&format!("error: cannot install into `{}`: ", directory.display())), "{error}");
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
+    assert!(std::fs::read_to_string(foreign.join("reload-gate")).is_ok_and(|text| text.contains("somebody else")));
+}
+
+#[test]
+fn install_makes_no_directory_where_all_is_read_only_and_says_so() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can mount");
+    }
+    needs!("unshare", "mount");
+    let volume = tempfile::tempdir().expect("there is room");
+    let mut install = command("unshare");
+    let script = "mount -t tmpfs -o ro none \"$1\" && \"$0\" install \"$1/gate\"";
+    install.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_reload-gate")]).arg(volume.path());
+    let output = install.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot create it: Read-only file system") && said.contains("`emptyDir`"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
