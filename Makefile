@@ -30,7 +30,7 @@ PLAINLY := $(shell env --default-signal=HUP true 2>/dev/null && echo env --defau
 
 .PHONY: help
 help: ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 .PHONY: demo
 demo: ## Watch the gate protect a real nginx
