@@ -115,7 +115,12 @@ pub const SETTINGS: &[Setting] = &[
         JUDGE,
         "How long before its end a certificate is warned of (builtin tls) [default: 14d]",
     ),
-    setting("root", One("ROOT"), JUDGE, "Where commands run: auto, local or target; where that may not be entered, the bundled checker judges nginx [default: auto]"),
+    setting(
+        "root",
+        One("ROOT"),
+        JUDGE,
+        "Where commands run: auto, local or target; where that may not be entered, the bundled checker judges nginx [default: auto]",
+    ),
     setting(
         "sandbox",
         One("HOW"),
