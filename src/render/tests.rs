@@ -55,6 +55,10 @@ fn subject(input: &str, object: Option<&str>, key: Option<&str>, line: u32) -> S
 
 fn judged(subject: Subject, validator: &str, reason: &str, findings: Vec<Located>) -> Judged {
     let duration = Duration::from_micros(1250);
+    let source = Some(validator.to_owned()).filter(|validator| validator.starts_with("builtin"));
+    let sourced =
+        |located: Located| Located { finding: Finding { source: source.clone(), ..located.finding }, ..located };
+    let findings = findings.into_iter().map(sourced).collect();
     Judged { subject, validator: validator.to_owned(), reason: reason.to_owned(), findings, duration }
 }
 
