@@ -510,3 +510,17 @@ fn what_is_quoted_of_no_secret_stays_readable() {
     let found = findings(&report(&[], &chart, 1));
     assert!(found[0].ends_with("unknown directive \"ssl_certificate_keyy\""), "{found:?}");
 }
+
+#[test]
+fn a_key_that_is_no_name_of_a_file_is_written_nowhere() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let outside = directory.path().join("outside");
+    let map = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n  '../../../../../..{}': evil\n  app.conf: good\n",
+        outside.display()
+    );
+    let found = report(&["--validate", "grep -q good {config}"], &map, 1);
+    assert!(findings(&found)[0].starts_with("error invalid-key "), "{found:#}");
+    assert!(judged(&found).iter().any(|one| one.starts_with("accepted ConfigMap x app.conf")), "{found:#}");
+    assert!(!outside.exists());
+}

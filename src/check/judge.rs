@@ -59,7 +59,7 @@ pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> (
     let (validator, judgement) = if broken.is_empty() || !lacks_main {
         ask(&plan, &task, &tree).await
     } else {
-        (plan.validators.first().map(Validator::title).unwrap_or_default(), Judgement::default())
+        (first(&plan), Judgement::default())
     };
     read.extend(judgement.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
     if judgement.read.is_empty() {
@@ -82,11 +82,7 @@ fn is_public(content: &[u8]) -> bool {
 
 /// What is found in `tree`, and by whom.
 async fn ask(plan: &Plan, task: &Task, tree: &Tree) -> (String, Judgement) {
-    let names = |asked: usize| {
-        let names: Vec<_> = plan.validators.iter().take(asked.max(1)).map(Validator::title).collect();
-        names.join(", ")
-    };
-    let obstacle = |finding| (names(1), Judgement { findings: vec![finding], ..Judgement::default() });
+    let obstacle = |finding| (first(plan), Judgement { findings: vec![finding], ..Judgement::default() });
     let directory = match lay_out(plan, tree) {
         Ok(directory) => directory,
         Err(error) => {
@@ -106,13 +102,18 @@ async fn ask(plan: &Plan, task: &Task, tree: &Tree) -> (String, Judgement) {
         judged => judged,
     };
     match judged {
-        Ok(judgement) if judgement.judges.is_empty() => (names(1), in_place(judgement, here)),
+        Ok(judgement) if judgement.judges.is_empty() => (first(plan), in_place(judgement, here)),
         Ok(judgement) => (judgement.judges.join(", "), in_place(judgement, here)),
         Err(hindrance) => {
             let (message, help, _) = hindrance.into_parts();
             obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))
         }
     }
+}
+
+/// Who would have judged first, where nobody came to it.
+fn first(plan: &Plan) -> String {
+    plan.validators.first().map(Validator::title).unwrap_or_default()
 }
 
 /// Whether a program could be shown the files where they are to be.

@@ -12,6 +12,7 @@ use crate::manifest::{self, Config, Document, Object, Pod, Unreadable};
 use crate::redact::Redactor;
 
 const BROKEN_MANIFEST: Code = Code::new("broken-manifest");
+const INVALID_KEY: Code = Code::new("invalid-key");
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
 /// So many files beside one that was given may be included by it; where there are more, the directory is none of its own.
@@ -175,7 +176,7 @@ impl Listing {
             self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
             for node in manifest::objects(root) {
                 match Object::read(&node) {
-                    Object::Config(config) => self.configs.push((config, at)),
+                    Object::Config(config) => self.config(name, config, at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
                     Object::Other => {}
                 }
@@ -183,6 +184,27 @@ impl Listing {
             }
         }
     }
+}
+
+impl Listing {
+    /// Takes in a ConfigMap or Secret, but for keys that would be no files of its own directory.
+    fn config(&mut self, name: &str, mut config: Config, at: At) {
+        let line = config.line.saturating_add(at.lines);
+        let (keys, others) = std::mem::take(&mut config.keys).into_iter().partition(|key| is_key(key));
+        config.keys = keys;
+        self.broken.extend(Vec::<String>::into_iter(others).map(|key| {
+            let message = format!("{} has the key `{key}`, which no API server takes", config.id);
+            let help = "a key has letters, digits, `-`, `_` and `.`, and is neither `.` nor `..`";
+            (name.to_owned(), Finding::error(INVALID_KEY, message).at(Place::line(name, line)).help(help))
+        }));
+        self.configs.push((config, at));
+    }
+}
+
+/// Whether a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).
+fn is_key(key: &str) -> bool {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !key.is_empty() && key.len() <= 253 && key.chars().all(is_fit) && key != "." && !key.starts_with("..")
 }
 
 impl Directory {

@@ -35,7 +35,7 @@ pub struct Point {
 impl<K: Clone> Mounted<K> {
     /// What `container` of `pod` sees.
     pub fn of(pod: &Pod, container: &Container, entries: &Given<'_, K>) -> Self {
-        let mut mounts: Vec<&Mount> = container.mounts.iter().filter(|mount| mount.path.starts_with('/')).collect();
+        let mut mounts: Vec<&Mount> = container.mounts.iter().filter(|mount| is_whole(&mount.path)).collect();
         // A mount lies over those which it is in, whatever their order (runc sorts by the depth of the destination).
         mounts.sort_by_key(|mount| Path::new(&mount.path).components().count());
         let mut mounted = Self::default();
@@ -113,6 +113,11 @@ fn project<K: Clone>(projections: &[Projection], entries: &Given<'_, K>) -> (BTr
         }
     }
     (files, known)
+}
+
+/// Whether a path begins at the root, and leads where it says.
+fn is_whole(path: &str) -> bool {
+    path.starts_with('/') && !Path::new(path).components().any(|step| step == Component::ParentDir)
 }
 
 /// Whether a path stays in its volume, as an API server demands it.

@@ -152,6 +152,7 @@ fn items_and_sub_paths_choose_what_is_seen() {
     let sub = mounted("{name: a, mountPath: /m/renamed, subPath: two}", A);
     assert_eq!(files(&sub), [("/m/renamed", "a.two")].into());
     assert!(!sub.knows(Path::new("/m/beside")), "what else is there is the image's");
+    assert_eq!(files(&mounted("{name: a, mountPath: /m/../../up}, {name: a, mountPath: m}", A)), [].into());
     let directory = mounted("{name: a, mountPath: /m, subPath: x}", items);
     assert_eq!(files(&directory), [("/m/y.conf", "a.one")].into());
 }
