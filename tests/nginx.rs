@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Cage, Gate, Nginx, command, eventually, gate_command, needs, skip};
+use crate::support::{Cage, Gate, Nginx, command, eventually, gate_command, needs, skip, without_containers};
 
 fn gate(nginx: &Nginx) -> Gate {
     let watch = nginx.volume.path().to_str().expect("it is UTF-8");
@@ -14,6 +14,7 @@ fn gate(nginx: &Nginx) -> Gate {
 #[test]
 fn the_variables_of_the_shell_sidecar_reload_nginx() {
     needs!("nginx", "pgrep");
+    let _alone = without_containers();
     let is_alone = || !command("pgrep").args(["-x", "nginx"]).output().expect("it is installed").status.success();
     // The checker of another test bears that name for an instant.
     let deadline = Instant::now() + Duration::from_secs(5);

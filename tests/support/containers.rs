@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::time::{Duration, Instant};
 
-use super::{Gate, command, eventually, installed};
+use super::{Gate, PATIENCE, command, eventually, installed};
 
 /// The image that `make image` built; its variant that is root has another tag.
 pub(crate) const NOBODY_IMAGE: &str = "localhost/reload-gate:latest";
@@ -119,6 +120,24 @@ impl Privileges<'_> {
 /// A container that runs until the test ends.
 pub(crate) struct Container {
     pub(crate) id: String,
+    _program: RwLockReadGuard<'static, ()>,
+}
+
+/// Held while programs run in containers, where they bear the names that they have, and this machine sees them.
+static PROGRAMS: RwLock<()> = RwLock::new(());
+
+/// Waits until no program runs in a container, and keeps it so.
+pub(crate) fn without_containers() -> RwLockWriteGuard<'static, ()> {
+    let deadline = Instant::now() + 9 * PATIENCE;
+    loop {
+        // Who waits in line would keep those from a second container who have one.
+        match PROGRAMS.try_write() {
+            Ok(alone) => return alone,
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(Duration::from_millis(50)),
+        }
+        assert!(Instant::now() < deadline, "containers never come to an end");
+    }
 }
 
 impl Container {
@@ -127,7 +146,8 @@ impl Container {
     pub(crate) fn run<S: AsRef<str>>(arguments: &[S]) -> Self {
         let mut words = vec!["run", "--detach", "--stop-timeout=0"];
         words.extend(arguments.iter().map(AsRef::as_ref));
-        Self { id: podman_says(&words) }
+        let program = PROGRAMS.read().unwrap_or_else(PoisonError::into_inner);
+        Self { id: podman_says(&words), _program: program }
     }
 
     /// Starts a program of this machine in one, with these arguments of `podman run`.

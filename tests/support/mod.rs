@@ -12,7 +12,7 @@ mod volume;
 pub(crate) use authority::{authority, tls_server};
 pub(crate) use containers::{
     Container, DEFAULT_CAPABILITIES, NOBODY_IMAGE, Privileges, ROOT_IMAGE, application_image, gate_container, mount,
-    needs_containers, no_containers, podman, podman_says, programs,
+    needs_containers, no_containers, podman, podman_says, programs, without_containers,
 };
 pub(crate) use gate::{Gate, gate_command};
 pub(crate) use http::{Answer, ask, sample};
