@@ -524,3 +524,17 @@ fn a_key_that_is_no_name_of_a_file_is_written_nowhere() {
     assert!(judged(&found).iter().any(|one| one.starts_with("accepted ConfigMap x app.conf")), "{found:#}");
     assert!(!outside.exists());
 }
+
+#[test]
+fn what_is_no_utf8_is_shown_all_the_same() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let main = directory.path().join("nginx.conf");
+    for before in [&b""[..], b"\xe9", b"\xe9\xe9", b"\xe9\xe9\xe9", "\u{1f600}\u{e9}".as_bytes(), b"\xf0\x9f"] {
+        std::fs::write(&main, [b"events {}\n# ", before, b"\nlisen 80;\n"].concat()).expect("there is room");
+        for format in ["human", "json", "sarif", "junit", "github"] {
+            let said = check(&["--format", format, "--color", "never", main.to_str().expect("it is UTF-8")], "");
+            assert_eq!(said.code, 1, "{format} {before:?}: {}{}", said.out, said.err);
+            assert!(format != "human" || said.out.contains("3 | lisen 80;\n  | ^^^^^"), "{before:?}: {}", said.out);
+        }
+    }
+}

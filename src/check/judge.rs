@@ -219,7 +219,9 @@ fn beside(finding: Finding) -> Finding {
 
 /// The lines around a span.
 fn excerpt(text: &str, lines: u32, span: reload_gate_contract::Span) -> Option<Excerpt> {
-    let (start, end) = (span.start.min(text.len()), span.end.min(text.len()));
+    // A checker may count otherwise than in characters.
+    let begins = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let (start, end) = (begins(span.start), begins(span.end));
     let mut first = text[..start].rfind('\n').map_or(0, |at| at + 1);
     // A whole value may be long; its beginning is enough.
     let stop = text[start..].find('\n').map_or(text.len(), |at| start + at);

@@ -225,9 +225,13 @@ impl Content {
         let span = self.span(place);
         match &self.written {
             Written::Plain(name) => {
+                let Some(span) = span else { return Spot { text: None, place: Place::file(name) } };
+                let place = Place::span(name, &self.bytes, span);
+                // What is no UTF-8 takes other room in what is shown.
+                let shown = |at: usize| String::from_utf8_lossy(&self.bytes[..at.min(self.bytes.len())]).len();
+                let span = Some(Span { start: shown(span.start), end: shown(span.end) });
                 let text = String::from_utf8_lossy(&self.bytes).into_owned();
-                let place = span.map_or_else(|| Place::file(name), |span| Place::span(name, &self.bytes, span));
-                Spot { text: Some((text, 0)).filter(|_| span.is_some()), place }
+                Spot { text: Some((text, 0)), place: Place { span, ..place } }
             }
             Written::Key { document, at, key, secret } => {
                 let name = &store.listing.inputs[at.input].name;

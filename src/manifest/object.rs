@@ -13,8 +13,6 @@ const NOT_BASE64: Code = Code::new("not-base64");
 
 /// The annotation which says who judges an object, and `none` for nobody.
 const VALIDATOR: &str = "reload-gate.dev/validator";
-/// The type of a Secret that holds a certificate and its key (`SecretTypeTLS` of Kubernetes' core API).
-const TLS: &str = "kubernetes.io/tls";
 
 /// What an object is called.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +50,6 @@ pub struct Config {
     pub id: Id,
     /// Whether its contents must not be shown.
     pub secret: bool,
-    /// Whether it is a Secret that holds a certificate and its key.
-    pub tls: bool,
     /// Who judges it, by its annotation.
     pub validator: Option<Annotated>,
     /// The names of its entries, sorted.
@@ -181,8 +177,7 @@ fn config(id: Id, node: &Node) -> Config {
     let mut keys: Vec<String> = entries.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     keys.sort();
     keys.dedup();
-    let tls = secret && node.get("type").and_then(Node::as_str) == Some(TLS);
-    Config { id, secret, tls, validator: annotation(node), keys, line: node.line }
+    Config { id, secret, validator: annotation(node), keys, line: node.line }
 }
 
 /// What the annotation of an object, or of a pod template, says.

@@ -84,7 +84,7 @@ fn a_config_has_keys_and_an_annotation() {
     let text = "kind: Secret\ntype: kubernetes.io/tls\nmetadata:\n  name: x\n  namespace: web\n  annotations:\n    \
                 reload-gate.dev/validator: tls\ndata: {b: eA==, a: ''}\nstringData: {c: x, a: y}\n";
     let config = config(text);
-    assert_eq!((config.id.to_string().as_str(), config.secret, config.tls), ("Secret web/x", true, true));
+    assert_eq!((config.id.to_string().as_str(), config.secret), ("Secret web/x", true));
     assert_eq!(config.keys, ["a", "b", "c"]);
     let annotated = config.validator.expect("it has one");
     assert_eq!((annotated.value.as_str(), annotated.place.to_string().as_str()), ("tls", ":7:32"));
