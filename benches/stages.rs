@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reload_gate::snapshot::{Limits, Source, look};
-use reload_gate::target::Selector;
+use reload_gate::Selector;
+use reload_gate::{Limits, Source, look};
 
 /// The median and the 95th percentile of `times` runs.
 fn measure(times: usize, mut run: impl FnMut()) -> (Duration, Duration) {

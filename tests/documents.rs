@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use reload_gate::config::{SETTINGS, Takes};
+use reload_gate::{SETTINGS, Takes};
 
 use crate::support::gate_command;
 

@@ -9,10 +9,10 @@ use reload_gate_contract::{Code, Finding, Place};
 use super::program::{self, Beginning};
 use super::store::{Entry, Store};
 use super::trees::{Kind, Tree, Trees};
+use crate::check::manifest::{Annotated, Mounted};
+use crate::check::render::Subject;
 use crate::config::{GateConfig, Judge, Judging, Mistake, presets};
-use crate::manifest::{Annotated, Mounted};
-use crate::render::Subject;
-use crate::validate::{Main, Scope};
+use crate::flow::validate::{Main, Scope};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 

@@ -10,11 +10,11 @@ use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
 use super::assign::Task;
 use super::store::{Content, Entry, Store};
 use super::{Missing, Options};
+use crate::check::render::{Excerpt, Judged, Located};
+use crate::flow::process::Selector;
+use crate::flow::tree::Tree;
+use crate::flow::validate::{Judgement, Layout, Main, Part, Plan, RootChoice, VIEW_NOT_POSSIBLE, Validator};
 use crate::redact::Redactor;
-use crate::render::{Excerpt, Judged, Located};
-use crate::target::Selector;
-use crate::tree::Tree;
-use crate::validate::{Judgement, Layout, Main, Part, Plan, RootChoice, VIEW_NOT_POSSIBLE, Validator};
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 

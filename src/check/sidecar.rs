@@ -9,8 +9,8 @@ use reload_gate_contract::{Code, Finding};
 
 use super::Words;
 use super::store::{Entry, Store};
+use crate::check::manifest::{Container, EnvValue, Mounted, Pod};
 use crate::config::{self, GateConfig, Mistake, Outside};
-use crate::manifest::{Container, EnvValue, Mounted, Pod};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 

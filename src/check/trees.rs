@@ -9,9 +9,9 @@ use super::Words;
 use super::listing::At;
 use super::sidecar;
 use super::store::{Entry, Store};
+use crate::check::manifest::{Annotated, Container, Mounted, Pod, Point, Projection};
+use crate::check::render::Subject;
 use crate::config::GateConfig;
-use crate::manifest::{Annotated, Container, Mounted, Pod, Point, Projection};
-use crate::render::Subject;
 
 const MISSING_KEY: Code = Code::new("missing-key");
 

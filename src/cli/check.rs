@@ -10,11 +10,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
 use super::{flag, flags, outside, refuse, say};
+use crate::check::render::{self, Format, Style};
 use crate::check::{self, Answer, Missing, Options, Question};
 use crate::config::{self, Flags, Mistake, SETTINGS};
-use crate::exec;
 use crate::exit::Exit;
-use crate::render::{self, Format, Style};
+use crate::sys::exec;
 
 /// The settings of `run` that `check` takes too.
 const SHARED: [&str; 14] = [

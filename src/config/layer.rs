@@ -7,8 +7,9 @@ use std::path::Path;
 use reload_gate_structured::yaml::{self, Document, Node, Scalar, Value};
 
 use super::settings::{self, PREFIX, SETTINGS, Setting, Takes};
-use super::{Mistake, Origin, nearest, suggestion};
-use crate::validate::JsonSchema;
+use super::{Mistake, Origin};
+use crate::flow::validate::JsonSchema;
+use crate::sys::suggest::{nearest, suggestion};
 
 /// A value, and where it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]

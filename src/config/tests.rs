@@ -3,7 +3,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
-use crate::validate::{Builtin, Format, Main, RootChoice, Tls, Validator};
+use crate::sys::suggest::nearest;
+use crate::flow::validate::{Builtin, Format, Main, RootChoice, Tls, Validator};
 
 /// What the user says: flags, variables, and the text of `gates.yaml`.
 #[derive(Default)]
@@ -652,7 +653,7 @@ fn a_presets_program_with_other_arguments_speaks_the_same_language() {
         check
     };
     let own = check(&[("app", "gunicorn"), ("watch", "/c")]);
-    let known = |check: &crate::validate::Check| {
+    let known = |check: &crate::flow::validate::Check| {
         let patterns = [&check.patterns.findings, &check.patterns.transient, &check.patterns.away];
         patterns.map(|patterns| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>())
     };

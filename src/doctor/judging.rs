@@ -6,12 +6,12 @@ use reload_gate_contract::Verdict;
 
 use super::{Checks, Status, Tier, remedy};
 use crate::config::GateConfig;
+use crate::flow::process::{Root, Target};
+use crate::flow::snapshot::Seen;
+use crate::flow::tree::Tree;
+use crate::flow::validate::{self, Check, Confinement, Judgement, Plan, RootChoice, Seat, Validator};
 use crate::report;
 use crate::run;
-use crate::snapshot::Seen;
-use crate::target::{Root, Target};
-use crate::tree::Tree;
-use crate::validate::{self, Check, Confinement, Judgement, Plan, RootChoice, Seat, Validator};
 
 /// What came of a try.
 struct Tried {

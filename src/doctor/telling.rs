@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::{Checks, Status, remedy};
 use crate::config::GateConfig;
-use crate::deliver::kubernetes::Cluster;
-use crate::exec;
-use crate::http;
-use crate::proc;
-use crate::reload::{self, Means};
-use crate::target::{Signal, Target};
-use crate::verify::{Baseline, Demand, Proof};
+use crate::flow::process::{Signal, Target};
+use crate::flow::reload::{self, Means};
+use crate::flow::verify::{Baseline, Demand, Proof};
+use crate::notify::kubernetes::client::Cluster;
+use crate::sys::exec;
+use crate::sys::http;
+use crate::sys::proc;
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::world::{Content, Happening, What, World, digest};
 use super::{Input, REPETITIONS};
+use crate::flow::tree::{Digest, Manifest};
 use crate::report::Kind;
-use crate::tree::{Digest, Manifest};
 
 fn contents() -> impl Strategy<Value = Content> {
     prop_oneof![

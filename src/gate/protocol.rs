@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use reload_gate_contract::{Finding, Verdict};
 
-use crate::reload::Sent;
+use crate::flow::process::Hindrance;
+use crate::flow::reload::Sent;
+use crate::flow::snapshot::{Seen, Trouble};
+use crate::flow::tree::Digest;
+use crate::flow::validate::Judgement;
+use crate::flow::verify::Proof;
+use crate::flow::watch::Hint;
 use crate::report::Event;
-use crate::snapshot::{Seen, Trouble};
-use crate::target::Hindrance;
-use crate::tree::Digest;
-use crate::validate::Judgement;
-use crate::verify::Proof;
-use crate::watch::Hint;
 
 /// What happened.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub enum Input {
 
 /// What to do. All but [`Effect::Keep`], [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the
 /// same name.
+#[allow(dead_code, reason = "the simulated world compares the digests")]
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.

@@ -7,8 +7,8 @@ use std::time::Instant;
 use reload_gate_contract::Finding;
 
 use super::{Activity, Effect, Gate};
+use crate::flow::tree::{Digest, Manifest};
 use crate::report::{Event, Kind};
-use crate::tree::{Digest, Manifest};
 
 impl Gate {
     pub(super) fn published(&mut self, now: Instant, result: Result<bool, Finding>, effects: &mut Vec<Effect>) {

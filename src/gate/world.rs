@@ -7,14 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 use reload_gate_contract::{Code, Finding, Place};
 
 use super::{Effect, Gate, Input, Policy};
-use crate::reload::Sent;
+use crate::flow::process::Hindrance;
+use crate::flow::reload::Sent;
+use crate::flow::snapshot::{Seen, Trouble};
+use crate::flow::tree::{Digest, Manifest, Tree};
+use crate::flow::validate::Judgement;
+use crate::flow::verify::Proof;
+use crate::flow::watch::Hint;
 use crate::report::{Event, Kind};
-use crate::snapshot::{Seen, Trouble};
-use crate::target::Hindrance;
-use crate::tree::{Digest, Manifest, Tree};
-use crate::validate::Judgement;
-use crate::verify::Proof;
-use crate::watch::Hint;
 
 /// What the validators think of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

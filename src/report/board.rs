@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::metrics::{Metrics, Outcome};
 use super::status::{Content, Decision, Delivery, GateStatus};
 use super::{Event, Kind, log};
-use crate::tree::Digest;
-use crate::watch::Mode;
+use crate::flow::tree::Digest;
+use crate::flow::watch::Mode;
 
 /// How many decisions are remembered.
 const RECENT: usize = 20;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::{Mistakes, Said, normal, positive, words};
 use crate::config::layer::{Layers, Words};
 use crate::config::{Mistake, Origin};
-use crate::deliver::kubernetes::Cluster;
-use crate::deliver::{Credentials, Endpoint, Settings, Sink, Url, Way};
+use crate::notify::kubernetes::client::Cluster;
+use crate::notify::sinks::{Credentials, Endpoint, Url, Way};
+use crate::notify::worker::{Settings, Sink};
 
 /// How long trouble that may pass by itself must stand, if nobody says.
 const AFTER: Duration = Duration::from_secs(60);
