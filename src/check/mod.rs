@@ -7,7 +7,6 @@
 
 mod assign;
 mod input;
-mod judge;
 mod listing;
 pub mod manifest;
 mod program;
@@ -15,14 +14,15 @@ pub mod render;
 mod sidecar;
 mod store;
 mod trees;
+mod validate;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::check::render::{Judged, Located, Report, Subject, Unjudged};
-use crate::config::{Flags, Judging, Mistake};
+use crate::check::render::{Checked, Located, Report, Subject, Unchecked};
+use crate::config::{Assignments, ConfigError, Flags};
 use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
@@ -32,7 +32,7 @@ use store::{Entry, Store};
 use trees::Trees;
 
 /// Reads the words after the program's name as flags of `run`; `None` if they are another command.
-pub type Words = fn(&[String]) -> Result<Option<Flags>, Vec<Mistake>>;
+pub type Words = fn(&[String]) -> Result<Option<Flags>, Vec<ConfigError>>;
 
 /// What a file, certificate or host name is worth that is not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct Question<'a> {
     /// Files, directories, and `-` for standard input.
     pub paths: &'a [String],
     /// Who judges, by what the user says.
-    pub judging: &'a Judging,
+    pub assignments: &'a Assignments,
     /// How.
     pub options: Options,
     /// How the words of a reload-gate in a pod are read.
@@ -88,59 +88,59 @@ pub fn check(question: &Question<'_>) -> Answer {
     (question.opened)();
     let store = Store::new(&listing);
     let trees = Trees::of(&store, question.words);
-    let assigned = assign::assign(trees, &store, question.judging);
-    let mut judged = of_inputs(&listing);
-    let Assigned { tasks, mistakes, open } = assigned;
-    for (subject, finding) in mistakes {
+    let assigned = assign::assign(trees, &store, question.assignments);
+    let mut checked = of_inputs(&listing);
+    let Assigned { tasks, errors, open } = assigned;
+    for (subject, finding) in errors {
         let located = Located { finding, object: None, key: None, excerpt: None };
-        match judged.last_mut() {
+        match checked.last_mut() {
             Some(last) if last.subject == subject => last.findings.push(located),
-            _ => judged.push(told(subject, "reload-gate", "it says who judges", located)),
+            _ => checked.push(finding_about(subject, "reload-gate", "it says who judges", located)),
         }
     }
     let given: BTreeSet<Entry> = tasks.iter().flat_map(|task| task.tree.files.values().cloned()).collect();
     let mut read = BTreeSet::new();
     for (one, entries) in all(distinct(tasks), &store, question) {
-        judged.push(one);
+        checked.push(one);
         read.extend(entries);
     }
-    let unjudged = open.difference(&read).map(|entry| {
+    let unchecked = open.difference(&read).map(|entry| {
         let why =
             if given.contains(entry) { "nothing that was judged includes it" } else { "nothing says who judges it" };
-        Unjudged { subject: store.subject(entry), why: why.to_owned() }
+        Unchecked { subject: store.subject(entry), why: why.to_owned() }
     });
-    Answer { report: Report { judged, unjudged: unjudged.collect() }, missing: listing.missing.clone() }
+    Answer { report: Report { checked, unchecked: unchecked.collect() }, missing: listing.missing.clone() }
 }
 
 /// What is wrong with the inputs themselves.
-fn of_inputs(listing: &Listing) -> Vec<Judged> {
+fn of_inputs(listing: &Listing) -> Vec<Checked> {
     let located = |finding| Located { finding, object: None, key: None, excerpt: None };
     let broken = listing.broken.iter().map(|(input, finding)| {
         let line = finding.place.as_ref().and_then(|place| place.line);
         let subject = Subject { input: input.clone(), object: None, key: None, line };
-        told(subject, "reload-gate", "it is an input", located(finding.clone()))
+        finding_about(subject, "reload-gate", "it is an input", located(finding.clone()))
     });
     broken.collect()
 }
 
-fn told(subject: Subject, validator: &str, reason: &str, located: Located) -> Judged {
+fn finding_about(subject: Subject, validator: &str, reason: &str, located: Located) -> Checked {
     let (validator, reason) = (validator.to_owned(), reason.to_owned());
-    Judged { subject, validator, reason, findings: vec![located], duration: Duration::ZERO }
+    Checked { subject, validator, reason, findings: vec![located], duration: Duration::ZERO }
 }
 
 /// The tasks without those that are others again: the same files in the same places, mounted by several containers.
 fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
-    let mut seen = BTreeSet::new();
+    let mut snapshot = BTreeSet::new();
     tasks.retain(|task| {
-        let by: Vec<_> = task.judge.plan.validators.iter().map(Validator::title).collect();
+        let by: Vec<_> = task.assignment.plan.validators.iter().map(Validator::title).collect();
         // The digest alone is kept: there may be many.
-        seen.insert(Digest::of(format!("{:?} {by:?} {:?} {:?}", task.tree, task.main, task.around).as_bytes()))
+        snapshot.insert(Digest::of(format!("{:?} {by:?} {:?} {:?}", task.tree, task.main, task.around).as_bytes()))
     });
     tasks
 }
 
 /// Does all tasks, on all processors; the answers are in the order of the tasks.
-fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Judged, BTreeSet<Entry>)> {
+fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Checked, BTreeSet<Entry>)> {
     let total = tasks.len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
     let (queue, done) = (Mutex::new(tasks.into_iter().enumerate()), AtomicUsize::new(0));
@@ -151,8 +151,8 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Jud
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((index, task)) = next else { return };
-            let judged = runtime.block_on(judge::judge(task, store, &question.options));
-            answers.lock().unwrap_or_else(PoisonError::into_inner).push((index, judged));
+            let checked = runtime.block_on(validate::validate(task, store, &question.options));
+            answers.lock().unwrap_or_else(PoisonError::into_inner).push((index, checked));
             (question.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
         }
     };
@@ -164,5 +164,5 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Jud
     });
     let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
     answers.sort_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, judged)| judged).collect()
+    answers.into_iter().map(|(_, checked)| checked).collect()
 }

@@ -10,12 +10,12 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
-use crate::config::{self, Config, Flags, Mistake, Outside, SETTINGS, Setting, Takes};
+use crate::config::{self, Config, ConfigError, Flags, Outside, SETTINGS, Setting, Takes};
 use crate::exit::Exit;
 use crate::flow::validate::{BUNDLED, Bundled};
 use crate::report::client::{self, Question};
 use crate::run::supervise;
-use crate::sys::exec::{self, Confinement, Like, Mount, View, confine, enter, view};
+use crate::sys::exec::{self, Confinement, Mount, RunAs, View, confine, enter, view};
 use crate::sys::proc::Identity;
 use crate::sys::suggest::suggestion;
 
@@ -169,7 +169,7 @@ fn run(matches: &ArgMatches) -> Exit {
     let read = |path: &Path| std::fs::read_to_string(path);
     match config::load(&outside(flags(matches), &read)) {
         Ok(config) => start(config),
-        Err(mistakes) => refuse(&mistakes),
+        Err(errors) => refuse(&errors),
     }
 }
 
@@ -191,9 +191,9 @@ fn start(config: Config) -> Exit {
     })
 }
 
-fn refuse(mistakes: &[Mistake]) -> Exit {
-    for mistake in mistakes {
-        say(&format!("error: {mistake}"));
+fn refuse(errors: &[ConfigError]) -> Exit {
+    for error in errors {
+        say(&format!("error: {error}"));
     }
     Exit::Usage
 }
@@ -220,7 +220,7 @@ fn status(matches: &ArgMatches) -> Exit {
     let variables: Vec<_> = std::env::vars_os().collect();
     let address = match config::listening(said.as_slice(), &variables) {
         Ok(address) => address,
-        Err(mistakes) => return refuse(&mistakes),
+        Err(errors) => return refuse(&errors),
     };
     let wait = matches.get_one::<Duration>("wait").copied().unwrap_or_default();
     let (answer, exit) = client::ask(&Question { address, ready: matches.get_flag("ready"), wait });
@@ -310,7 +310,7 @@ fn enter(matches: &ArgMatches) -> Exit {
     let number = |name: &str| matches.get_one::<i32>(name).copied().unwrap_or_default();
     let start = matches.get_one::<u64>("start").copied().unwrap_or_default();
     let root = matches.get_one::<String>("root").is_some_and(|root| root == "root");
-    let like = Like { process: Identity { pid: number("pid"), start }, root };
+    let like = RunAs { process: Identity { pid: number("pid"), start }, root };
     let unset: Vec<String> = all(matches, "unset");
     end(enter::main(like, &unset, &all(matches, "command")))
 }

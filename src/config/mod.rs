@@ -16,16 +16,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use check::{Judge, Judging, judging};
+pub use check::{Assignment, Assignments, assignments};
 pub use preset::{Preset, presets};
 pub use settings::{SETTINGS, Setting, Takes};
 
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
-use crate::flow::reload::Means;
+use crate::flow::reload::ReloadMethod;
 use crate::flow::snapshot::{Limits, Source};
-use crate::flow::validate::Plan;
-use crate::flow::verify::Demand;
+use crate::flow::validate::ValidationPlan;
+use crate::flow::verify::Verification;
 use crate::gate;
 use crate::notify::{kubernetes, worker};
 use crate::redact;
@@ -45,13 +45,13 @@ pub struct GateConfig {
     /// Where a candidate is laid out to be judged, if not beside what is published.
     pub stage: Option<Publication>,
     /// Who judges it.
-    pub plan: Plan,
+    pub plan: ValidationPlan,
     /// Whose configuration it is.
     pub selector: Selector,
     /// How that one is told.
-    pub means: Means,
+    pub reload: ReloadMethod,
     /// What proves that it listened.
-    pub demand: Demand,
+    pub verification: Verification,
     /// How long the proof may take.
     pub verify_timeout: Duration,
     /// Of which of its sources nothing may be shown.
@@ -111,7 +111,7 @@ impl fmt::Display for Origin {
 /// One thing that is wrong with what the user said.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}{message}{}", .help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}")))]
-pub struct Mistake {
+pub struct ConfigError {
     /// Where it was said.
     pub origin: Origin,
     /// What is wrong.
@@ -120,7 +120,7 @@ pub struct Mistake {
     pub help: Option<String>,
 }
 
-impl Mistake {
+impl ConfigError {
     fn new(origin: Origin, message: impl Into<String>) -> Self {
         Self { origin, message: message.into(), help: None }
     }
@@ -157,19 +157,19 @@ pub struct Outside<'a> {
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
-pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
-    let mut mistakes = Vec::new();
+pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<ConfigError>> {
+    let mut errors = Vec::new();
     let mut warnings = Vec::new();
     let flags = layer::of_flags(&outside.flags);
-    let variables = layer::of_variables(&outside.variables, flags.says("config"), &mut warnings, &mut mistakes);
+    let variables = layer::of_variables(&outside.variables, flags.says("config"), &mut warnings, &mut errors);
     let schema = validators::with_schema;
-    let command = [flags, variables].map(|layer| schema(layer, outside, &mut mistakes));
+    let command = [flags, variables].map(|layer| schema(layer, outside, &mut errors));
     let command = layer::Layers(command.into());
     let gates = match command.text("config") {
-        Some(path) => match file(Path::new(&path.value), &path.origin, outside, &mut mistakes).gates {
-            gates if gates.is_empty() && mistakes.is_empty() => {
-                mistakes.push(
-                    Mistake::new(path.origin.clone(), "there is no gate in it")
+        Some(path) => match file(Path::new(&path.value), &path.origin, outside, &mut errors).gates {
+            gates if gates.is_empty() && errors.is_empty() => {
+                errors.push(
+                    ConfigError::new(path.origin.clone(), "there is no gate in it")
                         .help("`rules` are for `reload-gate check`"),
                 );
                 gates
@@ -179,36 +179,36 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
         None => vec![layer::Layer::default()],
     };
     if gates.len() > 1 {
-        mistakes.extend(command.gate_settings().map(|(name, origin)| {
-            Mistake::new(origin, format!("`{name}` cannot be said of several gates at once"))
+        errors.extend(command.gate_settings().map(|(name, origin)| {
+            ConfigError::new(origin, format!("`{name}` cannot be said of several gates at once"))
                 .help("say it in the configuration file, of the gate that is meant")
         }));
     }
     let empty: Vec<_> = command.0.iter().chain(&gates).flat_map(layer::Layer::empty).cloned().collect();
     let resolved = gates.into_iter().filter_map(|gate| {
-        let gate = schema(gate, outside, &mut mistakes);
+        let gate = schema(gate, outside, &mut errors);
         let layers = layer::Layers(command.0.iter().cloned().chain([gate]).collect());
         let named = layers.text("name").map_or_else(|| layers.place(), |said| said.origin.clone());
-        let gate = resolve::gate(&layers, &outside.directory, &mut mistakes)?;
-        mistakes.extend(validators::unused_schema(&layers, &gate));
+        let gate = resolve::gate(&layers, &outside.directory, &mut errors)?;
+        errors.extend(validators::unused_schema(&layers, &gate));
         Some((named, gate))
     });
     let gates: Vec<_> = resolved.collect();
-    resolve::distinct_names(&gates, &mut mistakes);
+    resolve::distinct_names(&gates, &mut errors);
     let gates = gates.into_iter().map(|(_, gate)| gate).collect();
-    let once = resolve::switch(&command, "once", &mut mistakes);
-    let log_format = resolve::log_format(&command, outside.terminal, &mut mistakes);
-    let listen = resolve::listen(&command, &mut mistakes);
-    let alerts = resolve::alerts(&command, &outside.variables, &outside.directory, &mut mistakes);
-    let cluster = resolve::cluster(&command, &outside.variables, &outside.directory, &mut mistakes);
+    let once = resolve::switch(&command, "once", &mut errors);
+    let log_format = resolve::log_format(&command, outside.terminal, &mut errors);
+    let listen = resolve::listen(&command, &mut errors);
+    let alerts = resolve::alerts(&command, &outside.variables, &outside.directory, &mut errors);
+    let cluster = resolve::cluster(&command, &outside.variables, &outside.directory, &mut errors);
     // Whatever else is wrong there comes of it.
-    mistakes.retain(|mistake| !empty.contains(&mistake.origin));
-    mistakes.extend(empty.into_iter().map(|origin| {
+    errors.retain(|error| !empty.contains(&error.origin));
+    errors.extend(empty.into_iter().map(|origin| {
         let help = "a variable that is not set stands there, perhaps; leave it out where nothing is meant";
-        Mistake::new(origin, "the value is empty").help(help)
+        ConfigError::new(origin, "the value is empty").help(help)
     }));
     let config = Config { gates, once, log_format, listen, alerts, cluster, warnings };
-    if mistakes.is_empty() { Ok(config) } else { Err(in_order(mistakes)) }
+    if errors.is_empty() { Ok(config) } else { Err(in_order(errors)) }
 }
 
 /// Where a gate listens that is told so by the same flags and variables.
@@ -218,29 +218,29 @@ pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<Mistake>> {
 pub fn listening(
     flags: &[(&'static str, String)],
     variables: &[(OsString, OsString)],
-) -> Result<SocketAddr, Vec<Mistake>> {
-    let mut mistakes = Vec::new();
+) -> Result<SocketAddr, Vec<ConfigError>> {
+    let mut errors = Vec::new();
     let listens: Vec<_> =
         variables.iter().filter(|(name, _)| *name == *settings::variable("listen")).cloned().collect();
-    let variables = layer::of_variables(&listens, true, &mut Vec::new(), &mut mistakes);
+    let variables = layer::of_variables(&listens, true, &mut Vec::new(), &mut errors);
     let said = layer::Layers(vec![layer::of_flags(flags), variables]);
-    let listen = resolve::listen(&said, &mut mistakes);
-    if listen.is_none() && mistakes.is_empty() {
+    let listen = resolve::listen(&said, &mut errors);
+    if listen.is_none() && errors.is_empty() {
         let help = "say `--listen ADDR`, or set RELOAD_GATE_LISTEN, as for `reload-gate run`";
-        mistakes.push(Mistake::new(Origin::Nowhere, "nothing says where the gate listens").help(help));
+        errors.push(ConfigError::new(Origin::Nowhere, "nothing says where the gate listens").help(help));
     }
-    listen.ok_or(mistakes)
+    listen.ok_or(errors)
 }
 
 /// The mistakes as somebody reads who mends them: each once, and those of a file from its top to its end.
-fn in_order(mistakes: Vec<Mistake>) -> Vec<Mistake> {
+fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
     let mut once = Vec::new();
-    for mistake in mistakes {
-        if !once.contains(&mistake) {
-            once.push(mistake);
+    for error in errors {
+        if !once.contains(&error) {
+            once.push(error);
         }
     }
-    once.sort_by_key(|mistake| match mistake.origin {
+    once.sort_by_key(|error| match error.origin {
         Origin::File(_, line, column) => (line, column),
         _ => (0, 0),
     });
@@ -248,13 +248,13 @@ fn in_order(mistakes: Vec<Mistake>) -> Vec<Mistake> {
 }
 
 /// What the configuration file describes.
-fn file(path: &Path, origin: &Origin, outside: &Outside<'_>, mistakes: &mut Vec<Mistake>) -> layer::File {
+fn file(path: &Path, origin: &Origin, outside: &Outside<'_>, errors: &mut Vec<ConfigError>) -> layer::File {
     match (outside.read)(&outside.directory.join(path)) {
-        Ok(text) => layer::of_file(path, &text, mistakes),
+        Ok(text) => layer::of_file(path, &text, errors),
         Err(error) => {
             let message = format!("cannot read `{}`: {error}", path.display());
             let help = "it must be there when the gate starts, and readable for the gate's user";
-            mistakes.push(Mistake::new(origin.clone(), message).help(help));
+            errors.push(ConfigError::new(origin.clone(), message).help(help));
             layer::File::default()
         }
     }

@@ -1,10 +1,10 @@
 //! `reload-gate doctor`: what this place allows, tried out rather than guessed. IO: through the stages, whose own functions it
 //! calls; nobody is signalled, and nothing is published.
 
-mod judging;
+mod delivery;
 mod remedy;
 mod render;
-mod telling;
+mod validation;
 
 use std::io;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use crate::config::{Config, GateConfig};
 use crate::exit::Exit;
-use crate::flow::process::{Hindrance, Target};
+use crate::flow::process::{Target, TargetError};
 use crate::flow::publish::Publication;
-use crate::flow::snapshot::{self, Look, Seen};
+use crate::flow::snapshot::{self, Scan, Snapshot};
 use crate::flow::watch::{Coverage, Watch};
 use crate::report::client::{self, Question};
 use crate::report::serve;
@@ -135,7 +135,7 @@ async fn report(config: &Config) -> Report {
     }
     alerted(config, &mut process).await;
     if let Some(cluster) = &config.cluster {
-        telling::announced(cluster, &mut process).await;
+        delivery::announced(cluster, &mut process).await;
     }
     let (tier, next) = worst.unwrap_or((Tier::None, None));
     Report { version: 1, tier, next, checks: process.made }
@@ -144,11 +144,11 @@ async fn report(config: &Config) -> Report {
 /// Whether each sink of alerts could be told: its files, its program, its server. Nothing is sent.
 async fn alerted(config: &Config, checks: &mut Checks<'_>) {
     for sink in &config.alerts.sinks {
-        let who = format!("`{}` ({})", sink.name, sink.way.describe());
-        if let Err(error) = sink.way.ready() {
+        let who = format!("`{}` ({})", sink.name, sink.kind.describe());
+        if let Err(error) = sink.kind.ready() {
             let help = "files are read for each alert, and so may still come";
             checks.add("alerts", Status::Fail, format!("{who} cannot be told: {error}"), Some(help.into()));
-        } else if let Err(error) = sink.way.connect(ALERTS_PATIENCE).await {
+        } else if let Err(error) = sink.kind.connect(ALERTS_PATIENCE).await {
             let help = "is the receiver up, and can this pod reach it (network policies, DNS)?";
             checks.add("alerts", Status::Fail, format!("{who} cannot be reached: {error}"), Some(help.into()));
         } else {
@@ -167,13 +167,13 @@ fn listen_taken(checks: &mut Checks<'_>, address: std::net::SocketAddr, message:
 }
 
 async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Option<String>) {
-    let look = snapshot::look(&gate.sources, gate.limits);
-    let seen = sources(gate, look, checks);
+    let scan = snapshot::scan(&gate.sources, gate.limits);
+    let snapshot = sources(gate, scan, checks);
     volumes("publish", gate.publication.as_ref(), checks);
     volumes("stage", gate.stage.as_ref(), checks);
     let target = if gate.selector.is_empty() { None } else { find(gate, checks) };
-    let judged = judging::examine(gate, seen.as_ref(), target.as_ref(), checks).await;
-    telling::examine(gate, target.as_ref(), checks).await;
+    let judged = validation::examine(gate, snapshot.as_ref(), target.as_ref(), checks).await;
+    delivery::examine(gate, target.as_ref(), checks).await;
     match checks.made.iter().find(|made| made.status == Status::Fail && NEEDED.contains(&made.check)) {
         Some(stuck) => (Tier::None, Some(stuck.help.clone().unwrap_or_else(|| stuck.message.clone()))),
         None => judged,
@@ -184,13 +184,13 @@ async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Opti
 const NEEDED: [&str; 8] = ["source", "mount", "publish", "stage", "target", "judge", "signal", "reload"];
 
 /// What can be read and watched.
-fn sources(gate: &GateConfig, look: Look, checks: &mut Checks<'_>) -> Option<Seen> {
+fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Snapshot> {
     let paths: Vec<_> = gate.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
-    let seen = match look.result {
-        Ok(seen) => {
-            let files = seen.tree.len();
+    let snapshot = match scan.result {
+        Ok(snapshot) => {
+            let files = snapshot.tree.len();
             checks.ok("source", format!("{} can be read; files: {files}", paths.join(", ")));
-            Some(seen)
+            Some(snapshot)
         }
         Err(trouble) => {
             for finding in trouble.findings {
@@ -202,7 +202,7 @@ fn sources(gate: &GateConfig, look: Look, checks: &mut Checks<'_>) -> Option<See
             None
         }
     };
-    match Watch::new().cover(look.spots) {
+    match Watch::new().cover(scan.watch_points) {
         Coverage::Degraded(message) => {
             let help = format!(
                 "changes are found all the same, within `--poll` ({})",
@@ -218,7 +218,7 @@ fn sources(gate: &GateConfig, look: Look, checks: &mut Checks<'_>) -> Option<See
             format!("`{}` is a mount of a single file: the gate will never see a change of it", path.display());
         checks.add("mount", Status::Fail, message, Some(WHOLE_VOLUME.into()));
     }
-    seen
+    snapshot
 }
 
 /// What to do about a file that was mounted with `subPath`.
@@ -249,11 +249,11 @@ fn find(gate: &GateConfig, checks: &mut Checks<'_>) -> Option<Target> {
             }
             Some(target)
         }
-        Err(hindrance) => {
+        Err(target_error) => {
             // Who publishes does not need it: it may start only when something is published.
-            let waits = gate.plan.without_target && matches!(hindrance, Hindrance::Missing { .. });
-            let missing = matches!(hindrance, Hindrance::Missing { .. });
-            let (message, help, _) = hindrance.into_parts();
+            let waits = gate.plan.without_target && matches!(target_error, TargetError::Missing { .. });
+            let missing = matches!(target_error, TargetError::Missing { .. });
+            let (message, help, _) = target_error.into_parts();
             let help = if missing { remedy::to_be_seen() } else { help };
             checks.add("target", if waits { Status::Warn } else { Status::Fail }, message, Some(help));
             None

@@ -27,7 +27,7 @@ impl Settle {
     }
 
     /// Something stirred that may go on stirring.
-    pub fn stir(&mut self, now: Instant) {
+    pub fn event(&mut self, now: Instant) {
         let first = *self.first.get_or_insert(now);
         let calm = (now + self.quiet).min(first + self.quiet * LONGEST_WAIT);
         // What is due already is not put off by what follows it.
@@ -63,8 +63,8 @@ mod tests {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
         assert_eq!(settle.due(), None);
-        settle.stir(start);
-        settle.stir(start + QUIET / 2);
+        settle.event(start);
+        settle.event(start + QUIET / 2);
         assert_eq!(settle.due(), Some(start + QUIET / 2 + QUIET));
         settle.clear();
         assert_eq!(settle.due(), None);
@@ -75,7 +75,7 @@ mod tests {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
         for step in 0..100 {
-            settle.stir(start + QUIET / 2 * step);
+            settle.event(start + QUIET / 2 * step);
         }
         assert_eq!(settle.due(), Some(start + QUIET * LONGEST_WAIT));
     }
@@ -84,10 +84,10 @@ mod tests {
     fn a_commit_is_due_at_once_and_stays_due() {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
-        settle.stir(start);
+        settle.event(start);
         settle.at(start + QUIET / 4);
         assert_eq!(settle.due(), Some(start + QUIET / 4));
-        settle.stir(start + QUIET / 2);
+        settle.event(start + QUIET / 2);
         assert_eq!(settle.due(), Some(start + QUIET / 4));
     }
 
@@ -96,7 +96,7 @@ mod tests {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
         settle.at(start + QUIET / 2);
-        settle.stir(start + QUIET / 4);
+        settle.event(start + QUIET / 4);
         assert_eq!(settle.due(), Some(start + QUIET / 2));
         settle.at(start + QUIET);
         assert_eq!(settle.due(), Some(start + QUIET / 2), "the earliest counts");
@@ -108,8 +108,8 @@ mod tests {
     fn a_look_that_is_overdue_is_not_put_off() {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
-        settle.stir(start);
-        settle.stir(start + QUIET * 2);
+        settle.event(start);
+        settle.event(start + QUIET * 2);
         assert_eq!(settle.due(), Some(start + QUIET));
     }
 
@@ -117,7 +117,7 @@ mod tests {
     fn without_a_quiet_period_every_stir_is_due_at_once() {
         let start = Instant::now();
         let mut settle = Settle::new(Duration::ZERO);
-        settle.stir(start);
+        settle.event(start);
         assert_eq!(settle.due(), Some(start));
     }
 }

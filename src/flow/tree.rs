@@ -47,12 +47,12 @@ pub type Tree = BTreeMap<PathBuf, Vec<u8>>;
 
 /// What is kept of a tree once its contents are no longer needed: the digest of each file and of the whole.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Manifest {
+pub struct Revision {
     files: BTreeMap<PathBuf, Digest>,
     digest: Digest,
 }
 
-impl Manifest {
+impl Revision {
     /// The manifest of `tree`.
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
@@ -112,7 +112,7 @@ impl Manifest {
     }
 }
 
-impl fmt::Debug for Manifest {
+impl fmt::Debug for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.digest)
     }
@@ -122,8 +122,8 @@ impl fmt::Debug for Manifest {
 mod tests {
     use super::*;
 
-    fn manifest(files: &[(&str, &str)]) -> Manifest {
-        Manifest::of(&files.iter().map(|(name, content)| (name.into(), content.as_bytes().to_vec())).collect())
+    fn manifest(files: &[(&str, &str)]) -> Revision {
+        Revision::of(&files.iter().map(|(name, content)| (name.into(), content.as_bytes().to_vec())).collect())
     }
 
     #[test]

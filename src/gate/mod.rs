@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::{Code, Finding, Verdict};
 
-use crate::flow::process::Hindrance;
+use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
 use crate::flow::settle::Settle;
-use crate::flow::snapshot::{Seen, Trouble};
-use crate::flow::tree::{Digest, Manifest};
-use crate::flow::validate::Judgement;
+use crate::flow::snapshot::{Snapshot, SnapshotError};
+use crate::flow::tree::{Digest, Revision};
+use crate::flow::validate::Validation;
 use crate::flow::verify::Proof;
 use crate::flow::watch::Hint;
 use crate::report::{Event, Kind, Level, headline};
@@ -56,24 +56,24 @@ enum Reason {
 #[derive(Debug)]
 enum Activity {
     Idle,
-    Looking(Reason),
-    Judging(Arc<Manifest>),
+    Scanning(Reason),
+    Validating(Arc<Revision>),
     /// Looking again after judging: was it one and the same content all the time?
-    Confirming(Arc<Manifest>, Judgement),
-    Publishing(Arc<Manifest>),
-    Reloading(Arc<Manifest>),
+    Confirming(Arc<Revision>, Validation),
+    Publishing(Arc<Revision>),
+    Reloading(Arc<Revision>),
     Verifying {
-        candidate: Arc<Manifest>,
+        candidate: Arc<Revision>,
         late: bool,
     },
     /// Looking again after the proof, before it is reported: was it this content that the application read?
-    Concluding(Arc<Manifest>, Event),
+    Concluding(Arc<Revision>, Event),
     Finished,
 }
 
 /// The one standing report of why the newest content is not live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Incident {
     /// The content it is about (or, where no content could be read, a digest of the reasons).
     pub about: Digest,
     /// What was reported.
@@ -88,7 +88,7 @@ pub struct Gate {
     policy: Policy,
     settle: Settle,
     activity: Activity,
-    desired: Option<Arc<Manifest>>,
+    desired: Option<Arc<Revision>>,
     /// Whether [`Kind::Accepted`] was reported for `desired`: once is enough, however often a reload is tried again.
     announced: bool,
     /// When what is being judged was put in place, as the look said that began it.
@@ -97,15 +97,15 @@ pub struct Gate {
     told: SystemTime,
     repeated: u32,
     /// The content that was accepted last.
-    validated: Option<Arc<Manifest>>,
+    validated: Option<Arc<Revision>>,
     /// Something accepted was put where the application reads it.
     published: bool,
-    known_good: Option<Arc<Manifest>>,
+    known_good: Option<Arc<Revision>>,
     /// A reload was sent and not proven: what runs may be the known good or the newer.
-    in_doubt: bool,
+    reload_unproven: bool,
     /// The last known good is being put back in place of this content, which was not proven to have taken effect.
     restoring: Option<Digest>,
-    standing: Option<Standing>,
+    incident: Option<Incident>,
     retry: Option<Instant>,
     next_poll: Option<Instant>,
     moving_since: Option<Instant>,
@@ -130,9 +130,9 @@ impl Gate {
             validated: None,
             published: false,
             known_good: None,
-            in_doubt: false,
+            reload_unproven: false,
             restoring: None,
-            standing: None,
+            incident: None,
             retry: None,
             next_poll: None,
             moving_since: None,
@@ -142,8 +142,8 @@ impl Gate {
 
     /// The same gate, which goes on from what an earlier one published and proved. `live`: whether that is live still.
     #[must_use]
-    pub fn resume(self, known_good: Arc<Manifest>, live: bool) -> Self {
-        Self { known_good: Some(known_good), in_doubt: !live, ..self }
+    pub fn resume(self, known_good: Arc<Revision>, live: bool) -> Self {
+        Self { known_good: Some(known_good), reload_unproven: !live, ..self }
     }
 
     /// The same gate, where an earlier one published something accepted already.
@@ -154,25 +154,25 @@ impl Gate {
 
     /// The content that should be live: the newest that could be read.
     #[must_use]
-    pub fn desired(&self) -> Option<&Manifest> {
+    pub fn desired(&self) -> Option<&Revision> {
         self.desired.as_deref()
     }
 
     /// The content that is known to be live.
     #[must_use]
-    pub fn running(&self) -> Option<&Manifest> {
-        self.known_good.as_deref().filter(|_| !self.in_doubt)
+    pub fn running(&self) -> Option<&Revision> {
+        self.known_good.as_deref().filter(|_| !self.reload_unproven)
     }
 
     /// The last content that was proven to be live.
     #[must_use]
-    pub fn known_good(&self) -> Option<&Manifest> {
+    pub fn known_good(&self) -> Option<&Revision> {
         self.known_good.as_deref()
     }
 
     /// The newest content that is known to be valid.
     #[must_use]
-    pub fn validated(&self) -> Option<&Manifest> {
+    pub fn validated(&self) -> Option<&Revision> {
         self.validated.as_deref().or(self.known_good())
     }
 
@@ -184,8 +184,8 @@ impl Gate {
 
     /// Why the newest content is not live, if it is not.
     #[must_use]
-    pub fn standing(&self) -> Option<Standing> {
-        self.standing
+    pub fn incident(&self) -> Option<Incident> {
+        self.incident
     }
 
     /// When to call [`Gate::step`] with [`Input::Tick`] unless something happens before.
@@ -206,10 +206,10 @@ impl Gate {
             Input::Stop => {
                 self.stop_by.get_or_insert(now + self.policy.grace);
             }
-            Input::Stirred(hint) => self.stirred(now, hint),
+            Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
-            Input::Looked(look) => self.looked(now, look, &mut effects),
-            Input::Judged(result) => self.judged(now, result, &mut effects),
+            Input::Scanned(scan) => self.scanned(now, scan, &mut effects),
+            Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
             Input::Published(result) => self.published(now, result, &mut effects),
             Input::Reloaded(result) => self.reloaded(now, result, &mut effects),
             Input::Verified(proof) => self.verified(now, proof, &mut effects),
@@ -238,18 +238,18 @@ impl Gate {
             return;
         }
         if due(self.settle.due()) {
-            self.look(now, Reason::Event, effects);
+            self.scan(now, Reason::Event, effects);
         } else if due(self.retry) {
-            self.look(now, Reason::Retry, effects);
+            self.scan(now, Reason::Retry, effects);
         } else if due(self.next_poll) {
-            self.look(now, Reason::Poll, effects);
+            self.scan(now, Reason::Poll, effects);
         }
     }
 
-    fn look(&mut self, now: Instant, reason: Reason, effects: &mut Vec<Effect>) {
+    fn scan(&mut self, now: Instant, reason: Reason, effects: &mut Vec<Effect>) {
         self.settle.clear();
         self.next_poll = Some(now + self.policy.poll);
-        self.begin(Effect::Look, Activity::Looking(reason), effects);
+        self.begin(Effect::Scan, Activity::Scanning(reason), effects);
     }
 
     /// Puts an effect in flight; after [`Input::Stop`] none any more.
@@ -262,13 +262,13 @@ impl Gate {
         }
     }
 
-    fn stirred(&mut self, now: Instant, hint: Hint) {
+    fn watch_event(&mut self, now: Instant, hint: Hint) {
         match hint {
             Hint::Commit => self.settle.at(now),
-            Hint::Touch => self.settle.stir(now),
+            Hint::Touch => self.settle.event(now),
             // The tail of an update whose commit was seen: of use only to who waits for the end of it.
-            Hint::Trailing if self.moving_since.is_some() => self.settle.at(now),
-            Hint::Trailing => {}
+            Hint::AfterCommit if self.moving_since.is_some() => self.settle.at(now),
+            Hint::AfterCommit => {}
         }
     }
 
@@ -281,45 +281,45 @@ impl Gate {
         effects.push(Effect::Report(Event::new(Kind::WatchDegraded).message(message)));
     }
 
-    fn looked(&mut self, now: Instant, look: Result<Seen, Trouble>, effects: &mut Vec<Effect>) {
+    fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
         let activity = std::mem::replace(&mut self.activity, Activity::Idle);
         if let Activity::Concluding(_, proof) = &activity {
             effects.push(Effect::Report(proof.clone()));
         }
-        if self.still_moving(now, &look) {
+        if self.still_moving(now, &scan) {
             return;
         }
-        match (activity, look) {
-            (Activity::Looking(reason), Ok(seen)) => self.compare(now, seen, reason, effects),
-            (Activity::Looking(_), Err(trouble)) => self.in_trouble(now, trouble.findings, effects),
-            (Activity::Confirming(candidate, judgement), Ok(seen)) if self.stayed(&candidate, &seen) => {
-                self.sentence(now, candidate, judgement, effects);
+        match (activity, scan) {
+            (Activity::Scanning(reason), Ok(snapshot)) => self.compare(now, snapshot, reason, effects),
+            (Activity::Scanning(_), Err(error)) => self.unreadable(now, error.findings, effects),
+            (Activity::Confirming(candidate, validation), Ok(snapshot)) if self.stayed(&candidate, &snapshot) => {
+                self.apply_verdict(now, candidate, validation, effects);
             }
-            (Activity::Concluding(candidate, _), Ok(seen)) if self.stayed(&candidate, &seen) => {
+            (Activity::Concluding(candidate, _), Ok(snapshot)) if self.stayed(&candidate, &snapshot) => {
                 self.live(candidate, effects);
             }
             // What was judged, or read by the application, was another content, or some of it was: start over when it is at
             // rest again.
-            _ => self.settle.stir(now),
+            _ => self.settle.event(now),
         }
     }
 
     /// Whether `seen` is `candidate`, untouched since it was looked at first. The same bytes, if written anew, may have been
     /// others in between.
-    fn stayed(&mut self, candidate: &Arc<Manifest>, seen: &Seen) -> bool {
-        if seen.manifest != *candidate {
+    fn stayed(&mut self, candidate: &Arc<Revision>, snapshot: &Snapshot) -> bool {
+        if snapshot.revision != *candidate {
             return false;
         }
-        let untouched = seen.delivered == self.delivered || self.repeated >= REPETITIONS;
+        let untouched = snapshot.delivered == self.delivered || self.repeated >= REPETITIONS;
         self.repeated += u32::from(!untouched);
         untouched
     }
 
     /// Whether the sources were seen in the middle of an update. If so a new look is arranged, until patience ends.
-    fn still_moving(&mut self, now: Instant, look: &Result<Seen, Trouble>) -> bool {
-        let moving = match look {
-            Ok(seen) => !seen.settled,
-            Err(trouble) => !trouble.settled,
+    fn still_moving(&mut self, now: Instant, scan: &Result<Snapshot, SnapshotError>) -> bool {
+        let moving = match scan {
+            Ok(snapshot) => !snapshot.settled,
+            Err(error) => !error.settled,
         };
         if !moving {
             self.moving_since = None;
@@ -333,29 +333,29 @@ impl Gate {
     }
 
     /// There is nothing that could be judged.
-    fn in_trouble(&mut self, now: Instant, findings: Vec<Finding>, effects: &mut Vec<Effect>) {
+    fn unreadable(&mut self, now: Instant, findings: Vec<Finding>, effects: &mut Vec<Effect>) {
         let about = Digest::of(format!("{findings:?}").as_bytes());
         self.report_verdict(now, about, findings, None, effects);
         // The next event or poll looks again anyway; a retry would only look earlier at what says by itself when it moves.
         self.retry = None;
     }
 
-    fn compare(&mut self, now: Instant, seen: Seen, reason: Reason, effects: &mut Vec<Effect>) {
-        let candidate = seen.manifest;
+    fn compare(&mut self, now: Instant, snapshot: Snapshot, reason: Reason, effects: &mut Vec<Effect>) {
+        let candidate = snapshot.revision;
         let digest = candidate.digest();
         let new = self.desired.as_deref() != Some(&*candidate);
         if new && reason == Reason::Poll {
             // No event told of it, so it may be half-written: it must look the same after the quiet period.
-            self.settle.stir(now);
+            self.settle.event(now);
             return;
         }
-        self.delivered = seen.delivered;
+        self.delivered = snapshot.delivered;
         if new {
             (self.announced, self.repeated) = (false, 0);
             self.desired = Some(candidate.clone());
         }
-        let standing = self.standing.filter(|standing| standing.about == digest);
-        let waits = standing.is_some_and(|standing| standing.kind == Kind::Rejected || self.retry.is_some());
+        let incident = self.incident.filter(|incident| incident.about == digest);
+        let waits = incident.is_some_and(|incident| incident.kind == Kind::Rejected || self.retry.is_some());
         if self.running() == Some(&*candidate) {
             self.validated = Some(candidate);
             if !self.resolve(digest, effects) && reason == Reason::Event {
@@ -365,7 +365,7 @@ impl Gate {
             if reason == Reason::Event {
                 effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest)));
             }
-        } else if standing.is_some_and(|standing| standing.kind == Kind::Unverified)
+        } else if incident.is_some_and(|incident| incident.kind == Kind::Unverified)
             && self.told == self.delivered
             && !self.policy.publish
         {
@@ -373,39 +373,50 @@ impl Gate {
             self.retry = None;
             self.begin(Effect::Verify { late: true }, Activity::Verifying { candidate, late: true }, effects);
         } else {
-            self.judge(candidate, effects);
+            self.validate(candidate, effects);
         }
     }
 
-    fn judge(&mut self, candidate: Arc<Manifest>, effects: &mut Vec<Effect>) {
+    fn validate(&mut self, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         self.retry = None;
-        self.begin(Effect::Judge(candidate.digest()), Activity::Judging(candidate), effects);
+        self.begin(Effect::Validate(candidate.digest()), Activity::Validating(candidate), effects);
     }
 
-    fn judged(&mut self, now: Instant, result: Result<Judgement, Hindrance>, effects: &mut Vec<Effect>) {
-        let Activity::Judging(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
+    fn validated_candidate(
+        &mut self,
+        now: Instant,
+        result: Result<Validation, TargetError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Activity::Validating(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
         match result {
-            Ok(judgement) if self.policy.publish => self.sentence(now, candidate, judgement, effects),
-            Ok(judgement) => self.begin(Effect::Look, Activity::Confirming(candidate, judgement), effects),
-            Err(hindrance) => self.hindered(now, candidate.digest(), hindrance, effects),
+            Ok(validation) if self.policy.publish => self.apply_verdict(now, candidate, validation, effects),
+            Ok(validation) => self.begin(Effect::Scan, Activity::Confirming(candidate, validation), effects),
+            Err(target_error) => self.target_failed(now, candidate.digest(), target_error, effects),
         }
     }
 
-    fn sentence(&mut self, now: Instant, candidate: Arc<Manifest>, judgement: Judgement, effects: &mut Vec<Effect>) {
+    fn apply_verdict(
+        &mut self,
+        now: Instant,
+        candidate: Arc<Revision>,
+        validation: Validation,
+        effects: &mut Vec<Effect>,
+    ) {
         let digest = candidate.digest();
-        let mut judgement = judgement;
-        judgement.findings.extend(self.shrunk(&candidate));
-        effects.push(Effect::Count(judgement.verdict()));
-        if judgement.verdict() != Verdict::Accepted {
-            self.report_verdict(now, digest, judgement.findings, Some(judgement.duration), effects);
+        let mut validation = validation;
+        validation.findings.extend(self.shrunk(&candidate));
+        effects.push(Effect::Count(validation.verdict()));
+        if validation.verdict() != Verdict::Accepted {
+            self.report_verdict(now, digest, validation.findings, Some(validation.duration), effects);
             return;
         }
         self.validated = Some(candidate.clone());
         if !std::mem::replace(&mut self.announced, true) {
             let event = Event {
-                findings: judgement.findings,
-                duration: Some(judgement.duration),
-                message: judgement.by,
+                findings: validation.findings,
+                duration: Some(validation.duration),
+                message: validation.by,
                 ..self.change(Kind::Accepted, &candidate)
             };
             effects.push(Effect::Report(event));
@@ -413,12 +424,12 @@ impl Gate {
         if self.policy.publish {
             self.begin(Effect::Publish(digest), Activity::Publishing(candidate), effects);
         } else {
-            self.tell(candidate, effects);
+            self.reload(candidate, effects);
         }
     }
 
     /// Has the application told of `candidate`, if it is to be told.
-    fn tell(&mut self, candidate: Arc<Manifest>, effects: &mut Vec<Effect>) {
+    fn reload(&mut self, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         if self.policy.reload {
             self.told = self.delivered;
             self.begin(Effect::Reload(candidate.digest()), Activity::Reloading(candidate), effects);
@@ -428,7 +439,7 @@ impl Gate {
     }
 
     /// What is to be said of a content that lost many of its files: valid in itself, it may well be a mistake.
-    fn shrunk(&self, candidate: &Manifest) -> Option<Finding> {
+    fn shrunk(&self, candidate: &Revision) -> Option<Finding> {
         let before = self.known_good.as_deref()?;
         let lost = before.names().filter(|name| !candidate.contains(name)).count();
         let message = format!("{lost} of {} files are gone", before.len());
@@ -453,10 +464,10 @@ impl Gate {
         let event = match self.desired.as_ref().filter(|desired| desired.digest() == about) {
             Some(desired) => self.change(kind, desired),
             // Nothing was read, so there is no content that it could be about.
-            None => Event { previous: self.running().map(Manifest::digest), ..Event::new(kind) },
+            None => Event { previous: self.running().map(Revision::digest), ..Event::new(kind) },
         };
         let message = headline(&findings);
-        self.stand(now, about, Event { message, findings, duration, ..event }, effects);
+        self.raise(now, about, Event { message, findings, duration, ..event }, effects);
         if rejected && self.policy.fail_on_empty && !self.is_ready() {
             effects.push(Effect::Report(
                 Event::new(Kind::Stopped).message("nothing is published that could be waited with"),
@@ -466,13 +477,13 @@ impl Gate {
         }
     }
 
-    fn reloaded(&mut self, now: Instant, result: Result<Sent, Hindrance>, effects: &mut Vec<Effect>) {
+    fn reloaded(&mut self, now: Instant, result: Result<Sent, TargetError>, effects: &mut Vec<Effect>) {
         let Activity::Reloading(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
         match result {
-            Err(hindrance) if self.restoring.is_some() => {
-                self.not_restored(&candidate, hindrance.into_parts(), effects);
+            Err(target_error) if self.restoring.is_some() => {
+                self.not_restored(&candidate, target_error.into_parts(), effects);
             }
-            Err(hindrance) => self.hindered(now, candidate.digest(), hindrance, effects),
+            Err(target_error) => self.target_failed(now, candidate.digest(), target_error, effects),
             // That it started says nothing of whether it will stay: what is published may be what it dies of.
             Ok(Sent::NotNeeded { .. }) if self.policy.publish => {
                 self.begin(Effect::Verify { late: false }, Activity::Verifying { candidate, late: false }, effects);
@@ -481,9 +492,9 @@ impl Gate {
                 let event = Event::new(Kind::Verified).about(candidate.digest()).message(message);
                 self.proven(candidate, Event { pid: Some(pid), ..event }, effects);
             }
-            Ok(Sent::Told { pid, signal, message }) => {
+            Ok(Sent::Requested { pid, signal, message }) => {
                 // From here until there is proof, the known good may or may not be what runs.
-                self.in_doubt = true;
+                self.reload_unproven = true;
                 let event = self.change(Kind::Reloaded, &candidate).message(message);
                 effects.push(Effect::Report(Event { pid, signal, ..event }));
                 self.begin(Effect::Verify { late: false }, Activity::Verifying { candidate, late: false }, effects);
@@ -504,65 +515,65 @@ impl Gate {
                 let event = Event::new(Kind::Unverified).about(digest).message("no proof was asked for");
                 self.proven(candidate, Event { level: Level::Info, ..event }, effects);
             }
-            Proof::Missing { .. } if late => self.judge(candidate, effects),
+            Proof::Missing { .. } if late => self.validate(candidate, effects),
             Proof::Missing { message, help } if self.restoring.is_some() => {
                 self.not_restored(&candidate, (message, help, None), effects);
             }
             Proof::Missing { message, help } => {
                 let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
                 let previous = self.known_good.as_ref().map(|known_good| known_good.digest());
-                self.stand(now, digest, Event { previous, ..event }, effects);
+                self.raise(now, digest, Event { previous, ..event }, effects);
                 self.restore(digest, effects);
             }
         }
     }
 
-    fn hindered(&mut self, now: Instant, about: Digest, hindrance: Hindrance, effects: &mut Vec<Effect>) {
-        let kind = match hindrance {
-            Hindrance::Missing { .. } => Kind::TargetMissing,
-            Hindrance::Refused { .. } => Kind::TargetRefused,
-            Hindrance::Failed { .. } => Kind::Unverified,
+    fn target_failed(&mut self, now: Instant, about: Digest, target_error: TargetError, effects: &mut Vec<Effect>) {
+        let kind = match target_error {
+            TargetError::Missing { .. } => Kind::TargetMissing,
+            TargetError::Refused { .. } => Kind::TargetRefused,
+            TargetError::Failed { .. } => Kind::Unverified,
         };
         // A reload that failed half-way may have taken effect.
-        self.in_doubt |= kind == Kind::Unverified;
-        let (message, help, pid) = hindrance.into_parts();
+        self.reload_unproven |= kind == Kind::Unverified;
+        let (message, help, pid) = target_error.into_parts();
         let event = Event { pid, ..Event::new(kind).about(about).message(message).help(Some(help)) };
-        self.stand(now, about, event, effects);
+        self.raise(now, about, event, effects);
         if kind == Kind::Unverified {
             self.restore(about, effects);
         }
     }
 
     /// Makes `event` the one standing report, says it unless it stands already, and arranges another try.
-    fn stand(&mut self, now: Instant, about: Digest, event: Event, effects: &mut Vec<Effect>) {
+    fn raise(&mut self, now: Instant, about: Digest, event: Event, effects: &mut Vec<Effect>) {
         let kind = event.kind;
-        let attempt = match self.standing {
-            Some(standing) if standing.about == about && standing.kind == kind => standing.attempt.saturating_add(1),
+        let attempt = match self.incident {
+            Some(incident) if incident.about == about && incident.kind == kind => incident.attempt.saturating_add(1),
             _ => {
                 effects.push(Effect::Report(event));
                 0
             }
         };
-        self.standing = Some(Standing { about, kind, attempt });
+        self.incident = Some(Incident { about, kind, attempt });
         self.retry = backoff(kind, attempt).map(|wait| now + wait);
     }
 
     /// The application has read its configuration; one more look tells whether that was `candidate`. `proof` is reported after
     /// it, so that who acts on the report finds the gate at rest.
-    fn conclude(&mut self, candidate: Arc<Manifest>, proof: Event, effects: &mut Vec<Effect>) {
+    fn conclude(&mut self, candidate: Arc<Revision>, proof: Event, effects: &mut Vec<Effect>) {
         self.known_good = Some(candidate.clone());
         if self.stop_by.is_some() {
             effects.push(Effect::Report(proof));
         } else {
-            self.begin(Effect::Look, Activity::Concluding(candidate, proof), effects);
+            self.begin(Effect::Scan, Activity::Concluding(candidate, proof), effects);
         }
     }
 
     /// `candidate` is live.
-    fn live(&mut self, candidate: Arc<Manifest>, effects: &mut Vec<Effect>) {
+    fn live(&mut self, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
         self.known_good = Some(candidate);
-        self.in_doubt = false;
+        self.reload_unproven = false;
         if self.policy.publish {
             effects.push(Effect::Keep(digest));
         }
@@ -572,19 +583,19 @@ impl Gate {
     /// Takes back the standing report, if there is one, since `digest` is live.
     fn resolve(&mut self, digest: Digest, effects: &mut Vec<Effect>) -> bool {
         self.retry = None;
-        let Some(standing) = self.standing.take() else { return false };
-        let previous = Some(standing.about).filter(|about| *about != digest);
-        let message = format!("`{}` is over", standing.kind.as_str());
+        let Some(incident) = self.incident.take() else { return false };
+        let previous = Some(incident.about).filter(|about| *about != digest);
+        let message = format!("`{}` is over", incident.kind.as_str());
         let event = Event::new(Kind::Recovered).about(digest).message(message);
         effects.push(Effect::Report(Event { previous, ..event }));
         true
     }
 
     /// An event about `candidate` and what differs in it from what was live before.
-    fn change(&self, kind: Kind, candidate: &Manifest) -> Event {
+    fn change(&self, kind: Kind, candidate: &Revision) -> Event {
         let before = self.known_good.as_deref();
         Event {
-            previous: before.map(Manifest::digest),
+            previous: before.map(Revision::digest),
             changed: before.map(|before| candidate.changed_since(before)).unwrap_or_default(),
             ..Event::new(kind).about(candidate.digest())
         }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use reload_gate_contract::Finding;
 
-use super::policy::Notice;
+use super::policy::Alert;
 use crate::report::log::visible;
 use crate::report::{Event, Kind};
 
@@ -26,8 +26,8 @@ pub struct Subject<'a> {
 }
 
 /// The name of the alert: it never depends on the content, which would make another alert of each change.
-pub(super) fn name(trouble: Kind) -> &'static str {
-    match trouble {
+pub(super) fn name(incident: Kind) -> &'static str {
+    match incident {
         Kind::Rejected => "ReloadGateRejected",
         Kind::Inconclusive => "ReloadGateInconclusive",
         Kind::Restored => "ReloadGateRestored",
@@ -38,9 +38,9 @@ pub(super) fn name(trouble: Kind) -> &'static str {
 }
 
 /// Where it is said what to do about it.
-pub(super) fn runbook(trouble: Kind) -> String {
+pub(super) fn runbook(incident: Kind) -> String {
     let mut page = String::new();
-    for c in name(trouble).chars() {
+    for c in name(incident).chars() {
         if c.is_ascii_uppercase() && !page.is_empty() {
             page.push('-');
         }
@@ -51,20 +51,20 @@ pub(super) fn runbook(trouble: Kind) -> String {
 
 /// `critical` or `warning`, as the rules in `deploy/monitoring` have it. The same once it is over: a label which changed would make
 /// another alert.
-pub(super) fn severity(trouble: Kind) -> &'static str {
+pub(super) fn severity(incident: Kind) -> &'static str {
     // Only then may the application be in trouble as well; otherwise it goes on with what it runs.
-    if trouble == Kind::Unverified { "critical" } else { "warning" }
+    if incident == Kind::Unverified { "critical" } else { "warning" }
 }
 
 /// `firing` or `resolved`.
-pub(super) fn status(notice: &Notice) -> &'static str {
-    if notice.over { "resolved" } else { "firing" }
+pub(super) fn status(alert: &Alert) -> &'static str {
+    if alert.over { "resolved" } else { "firing" }
 }
 
 /// What has happened, in one line.
-pub(super) fn summary(gate: &str, notice: &Notice) -> String {
-    let what = match notice.trouble {
-        _ if notice.over => return format!("{}: `{}` is over", visible(gate), notice.trouble.as_str()),
+pub(super) fn summary(gate: &str, alert: &Alert) -> String {
+    let what = match alert.incident {
+        _ if alert.over => return format!("{}: `{}` is over", visible(gate), alert.incident.as_str()),
         Kind::Rejected => "a new configuration was rejected",
         Kind::Inconclusive => "a new configuration cannot be judged",
         Kind::Restored => "the last known good configuration was put back",
@@ -76,8 +76,8 @@ pub(super) fn summary(gate: &str, notice: &Notice) -> String {
 }
 
 /// What was found, where, and what to do.
-pub(super) fn description(notice: &Notice) -> String {
-    let event = brief(&notice.event);
+pub(super) fn description(alert: &Alert) -> String {
+    let event = brief(&alert.event);
     let findings = event.findings.iter().map(line);
     // The message is the headline of the findings, so it need not be said twice.
     let message = event.message.iter().filter(|_| event.findings.is_empty()).cloned();
@@ -89,7 +89,7 @@ pub(super) fn description(notice: &Notice) -> String {
             lines.push(line);
         }
     }
-    let left_out = notice.event.findings.len().saturating_sub(FINDINGS);
+    let left_out = alert.event.findings.len().saturating_sub(FINDINGS);
     let more = if left_out > 0 { format!("\nand {left_out} more") } else { String::new() };
     lines.join("\n").chars().take(DESCRIPTION - more.len()).collect::<String>() + &more
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
-use super::sinks::Way;
+use super::sinks::SinkKind;
 
 use crate::notify::policy::{Alerts, Effect, Input, Knowledge, Subject};
-use crate::report::board::Board;
+use crate::report::board::StatusBoard;
 use crate::report::metrics::Metrics;
 use crate::report::status;
 use crate::report::{Event, Kind};
@@ -39,7 +39,7 @@ pub struct Sink {
     /// What people call it.
     pub name: String,
     /// How it is told.
-    pub way: Way,
+    pub kind: SinkKind,
 }
 
 /// What a gate reported, by the place of the gate among all.
@@ -52,7 +52,7 @@ type Done = (usize, Result<(), String>);
 #[derive(Clone, Debug)]
 pub struct Boards {
     /// One for each gate.
-    pub boards: Vec<Rc<Board>>,
+    pub boards: Vec<Rc<StatusBoard>>,
     /// What is counted.
     pub metrics: Rc<Metrics>,
 }
@@ -66,7 +66,7 @@ pub async fn run(
 ) {
     let settings = Rc::new(settings);
     settings.sinks.iter().for_each(|sink| boards.metrics.begin_alerts(&sink.name));
-    let repeats = settings.sinks.iter().map(|sink| sink.way.forgets().then_some(settings.repeat));
+    let repeats = settings.sinks.iter().map(|sink| sink.kind.forgets().then_some(settings.repeat));
     let mut alerts = Alerts::new(boards.boards.len(), repeats, settings.after);
     let mut in_flight: JoinSet<Done> = JoinSet::new();
     let mut stopping = false;
@@ -94,8 +94,8 @@ pub async fn run(
                     let (settings, gate) = (settings.clone(), boards.boards[delivery.gate].gate().to_owned());
                     in_flight.spawn_local(async move {
                         let subject = Subject { gate: &gate, labels: &settings.labels };
-                        let way = &settings.sinks[sink].way;
-                        (sink, way.tell(subject, &delivery, settings.repeat, PATIENCE).await)
+                        let kind = &settings.sinks[sink].kind;
+                        (sink, kind.deliver(subject, &delivery, settings.repeat, PATIENCE).await)
                     });
                 }
                 Effect::Failing { sink, gate, error } => report(gate, &failing(&settings.sinks[sink], &error)),
@@ -117,14 +117,14 @@ fn shown(sink: &Sink, known: Knowledge) -> status::Delivery {
     let state = match known {
         Knowledge { wanted: Some(_), error: Some(_), .. } => "failing",
         Knowledge { wanted: Some(_), .. } => "pending",
-        Knowledge { told: Some(_), .. } => "delivered",
+        Knowledge { notified: Some(_), .. } => "delivered",
         _ => "idle",
     };
     status::Delivery {
         sink: sink.name.clone(),
         state: state.to_owned(),
-        about: known.told.map(|(kind, _)| kind.as_str().to_owned()),
-        at: known.told.map(|(_, at)| humantime::format_rfc3339_seconds(at).to_string()),
+        about: known.notified.map(|(kind, _)| kind.as_str().to_owned()),
+        at: known.notified.map(|(_, at)| humantime::format_rfc3339_seconds(at).to_string()),
         wanted: known.wanted.map(|kind| kind.as_str().to_owned()),
         error: known.error,
     }
@@ -133,7 +133,7 @@ fn shown(sink: &Sink, known: Knowledge) -> status::Delivery {
 fn failing(sink: &Sink, error: &str) -> Event {
     let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last, and is told then \
                 what still matters";
-    let message = format!("`{}` ({}) cannot be told: {error}", sink.name, sink.way.describe());
+    let message = format!("`{}` ({}) cannot be told: {error}", sink.name, sink.kind.describe());
     Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))
 }
 

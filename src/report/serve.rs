@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::report::board::Board;
+use crate::report::board::StatusBoard;
 use crate::report::metrics::{Exposition, Metrics};
 use crate::report::page;
 use crate::report::status::Status;
@@ -47,7 +47,7 @@ pub struct Served {
     /// What has been counted.
     pub metrics: Rc<Metrics>,
     /// One board for each gate.
-    pub boards: Vec<Rc<Board>>,
+    pub boards: Vec<Rc<StatusBoard>>,
 }
 
 /// Answers requests at `address`, for ever. That it cannot listen is reported once, and tried again.

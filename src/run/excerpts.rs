@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
-use crate::flow::snapshot::Seen;
-use crate::flow::tree::Manifest;
-use crate::flow::validate::Layout;
+use crate::flow::snapshot::Snapshot;
+use crate::flow::tree::Revision;
+use crate::flow::validate::PathMap;
 use crate::gate::Gate;
 use crate::report::diff::{self, Change};
 use crate::report::excerpt::Excerpt;
@@ -23,41 +23,48 @@ const EXCERPTS: usize = 10;
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// The content that is known to run, where a diff may be asked for.
-    running: Option<Seen>,
+    running: Option<Snapshot>,
 }
 
 impl Contents {
     /// Takes notice of what runs, which was `seen` last if it is new. To be called before anything else is looked at.
-    pub(super) fn follow(&mut self, config: &GateConfig, gate: &Gate, seen: Option<&Seen>) {
-        let known_good = gate.known_good().map(Manifest::digest);
-        let is_known_good = |seen: &Seen| Some(seen.manifest.digest()) == known_good;
+    pub(super) fn follow(&mut self, config: &GateConfig, gate: &Gate, snapshot: Option<&Snapshot>) {
+        let known_good = gate.known_good().map(Revision::digest);
+        let is_known_good = |snapshot: &Snapshot| Some(snapshot.revision.digest()) == known_good;
         if config.diff && !self.running.as_ref().is_some_and(is_known_good) {
-            self.running = seen.filter(|seen| is_known_good(seen)).cloned();
+            self.running = snapshot.filter(|snapshot| is_known_good(snapshot)).cloned();
         }
     }
 
     /// `event` with what may be shown of the content it is about, if that is what was `seen`.
-    pub(super) fn show(&self, config: &GateConfig, event: Event, seen: Option<&Seen>) -> Event {
+    pub(super) fn show(&self, config: &GateConfig, event: Event, snapshot: Option<&Snapshot>) -> Event {
         let refused = matches!(event.kind, Kind::Rejected | Kind::Inconclusive);
-        let Some(seen) = seen.filter(|seen| refused && event.digest == Some(seen.manifest.digest())) else {
+        let Some(snapshot) = snapshot.filter(|snapshot| refused && event.digest == Some(snapshot.revision.digest()))
+        else {
             return event;
         };
-        let hidden = redaction::hidden(config, seen);
-        let excerpts = excerpts(config, &event.findings, seen, &hidden);
-        let shown = Shown { excerpts, diff: self.diff(config, &event, seen, &hidden) };
+        let hidden = redaction::hidden(config, snapshot);
+        let excerpts = excerpts(config, &event.findings, snapshot, &hidden);
+        let shown = Shown { excerpts, diff: self.diff(config, &event, snapshot, &hidden) };
         Event { shown: (shown != Shown::default()).then(|| Box::new(shown)), ..event }
     }
 
-    fn diff(&self, config: &GateConfig, event: &Event, seen: &Seen, hidden: &BTreeSet<PathBuf>) -> Option<String> {
+    fn diff(
+        &self,
+        config: &GateConfig,
+        event: &Event,
+        snapshot: &Snapshot,
+        hidden: &BTreeSet<PathBuf>,
+    ) -> Option<String> {
         let before = self.running.as_ref()?;
-        if event.kind != Kind::Rejected || event.previous != Some(before.manifest.digest()) {
+        if event.kind != Kind::Rejected || event.previous != Some(before.revision.digest()) {
             return None;
         }
         let hidden_before = redaction::hidden(config, before);
         let change = |name| Change {
             name,
             before: before.tree.get(name).map(Vec::as_slice),
-            after: seen.tree.get(name).map(Vec::as_slice),
+            after: snapshot.tree.get(name).map(Vec::as_slice),
             hidden: hidden_before.contains(name) || hidden.contains(name),
         };
         let changes: Vec<_> = event.changed.iter().map(|name| change(name.as_path())).collect();
@@ -66,12 +73,18 @@ impl Contents {
 }
 
 /// The lines that the first of `findings` are about, each once.
-fn excerpts(config: &GateConfig, findings: &[Finding], seen: &Seen, hidden: &BTreeSet<PathBuf>) -> Vec<Excerpt> {
-    let layouts = [staging::staged(config), Some(Layout::of(&config.sources))];
+fn excerpts(
+    config: &GateConfig,
+    findings: &[Finding],
+    snapshot: &Snapshot,
+    hidden: &BTreeSet<PathBuf>,
+) -> Vec<Excerpt> {
+    let path_maps = [staging::staged(config), Some(PathMap::of(&config.sources))];
     let excerpt = |finding: &Finding| {
         let place = finding.place.as_ref()?;
-        let name = layouts.iter().flatten().find_map(|layout| layout.named(place.file.as_ref(), &seen.tree))?;
-        let content = seen.tree.get(name).filter(|_| !hidden.contains(name))?;
+        let name =
+            path_maps.iter().flatten().find_map(|path_map| path_map.named(place.file.as_ref(), &snapshot.tree))?;
+        let content = snapshot.tree.get(name).filter(|_| !hidden.contains(name))?;
         Excerpt::of(place, content)
     };
     let mut excerpts: Vec<Excerpt> = Vec::new();

@@ -18,15 +18,15 @@ use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
 
 use crate::config::GateConfig;
-use crate::flow::process::Hindrance;
+use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
-use crate::flow::snapshot::{self, Seen};
-use crate::flow::tree::{Digest, Manifest, Tree};
-use crate::flow::validate::Judgement;
+use crate::flow::snapshot::{self, Snapshot};
+use crate::flow::tree::{Digest, Revision, Tree};
+use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Proof};
-use crate::flow::watch::{Coverage, Stirred, Watch};
+use crate::flow::watch::{Coverage, Watch, WatchEvent};
 use crate::gate::{Effect, Gate, Input};
-use crate::report::board::{Board, View};
+use crate::report::board::{StatusBoard, View};
 use crate::report::metrics::Outcome;
 use crate::report::{Event, Kind, headline};
 use crate::sys::proc::Identity;
@@ -43,13 +43,13 @@ type InFlight = Pin<Box<dyn Future<Output = (Input, Option<Baseline>)>>>;
 const LOOKS: usize = 3;
 
 /// The hands of one gate.
-struct Hands {
+struct Runner {
     config: Rc<GateConfig>,
     watch: Watch,
     sink: Sink,
-    board: Rc<Board>,
+    board: Rc<StatusBoard>,
     /// What was last looked at.
-    seen: Option<Seen>,
+    snapshot: Option<Snapshot>,
     contents: Contents,
     /// What the application was like when it was last told.
     baseline: Option<Rc<Baseline>>,
@@ -65,7 +65,7 @@ struct Hands {
 pub async fn run(
     config: Rc<GateConfig>,
     sink: Sink,
-    board: Rc<Board>,
+    board: Rc<StatusBoard>,
     warnings: Vec<Finding>,
     mut stop: channel::Receiver<bool>,
 ) -> Option<Verdict> {
@@ -73,46 +73,46 @@ pub async fn run(
         sink(&event);
     }
     let mut gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
-    let mut hands = Hands::new(config, sink, board);
-    hands.show(&gate);
+    let mut runner = Runner::new(config, sink, board);
+    runner.show(&gate);
     let mut in_flight = None;
     let mut stopping = false;
     let mut inputs = VecDeque::from([Input::Tick]);
     loop {
         while let Some(input) = inputs.pop_front() {
             let effects = gate.step(Instant::now(), input);
-            hands.contents.follow(&hands.config, &gate, hands.seen.as_ref());
+            runner.contents.follow(&runner.config, &gate, runner.snapshot.as_ref());
             for effect in effects {
                 match effect {
-                    Effect::Report(event) => hands.report(event),
+                    Effect::Report(event) => runner.report(event),
                     Effect::Finish => return (!stopping).then_some(Verdict::Rejected),
-                    Effect::Look => inputs.extend(hands.look()),
-                    Effect::Judge(_) => in_flight = hands.judge(),
-                    Effect::Publish(digest) => in_flight = hands.publish(digest),
-                    Effect::Keep(_) => staging::keep(&hands.config, &hands.sink),
-                    Effect::Count(verdict) => hands.board.judged(verdict),
-                    Effect::Reload(_) => in_flight = hands.reload(),
-                    Effect::Verify { late } => in_flight = hands.verify(late),
+                    Effect::Scan => inputs.extend(runner.scan()),
+                    Effect::Validate(_) => in_flight = runner.validate(),
+                    Effect::Publish(digest) => in_flight = runner.publish(digest),
+                    Effect::Keep(_) => staging::keep(&runner.config, &runner.sink),
+                    Effect::Count(verdict) => runner.board.count_verdict(verdict),
+                    Effect::Reload(_) => in_flight = runner.reload(),
+                    Effect::Verify { late } => in_flight = runner.verify(late),
                 }
             }
-            hands.show(&gate);
+            runner.show(&gate);
         }
         let input = tokio::select! {
             // What is done comes first: only then may anything else begin.
             biased;
             (input, baseline) = finish(&mut in_flight) => {
                 in_flight = None;
-                hands.keep(baseline);
-                hands.count(&input);
+                runner.keep(baseline);
+                runner.count(&input);
                 input
             }
             _ = stop.wait_for(|stop| *stop), if !stopping => {
                 stopping = true;
                 Input::Stop
             }
-            stirred = hands.watch.stirred() => match stirred {
-                Stirred::Hint(hint) => Input::Stirred(hint),
-                Stirred::Overflowed => overflowed(),
+            event = runner.watch.event() => match event {
+                WatchEvent::Hint(hint) => Input::WatchEvent(hint),
+                WatchEvent::Overflowed => overflowed(),
             },
             () = until(gate.deadline()) => Input::Tick,
         };
@@ -126,31 +126,31 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
         sink(&event);
     }
     staging::repair(config, sink);
-    let look = snapshot::look(&config.sources, config.limits);
-    let seen = match look.result {
-        Ok(seen) => seen,
-        Err(trouble) => {
-            let verdict = Verdict::of(&trouble.findings);
-            let nothing = trouble.findings.iter().all(|finding| snapshot::is_nothing_there(finding.code));
-            report(sink, verdict, Event { findings: trouble.findings, ..Event::new(Kind::Inconclusive) });
+    let scan = snapshot::scan(&config.sources, config.limits);
+    let snapshot = match scan.result {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            let verdict = Verdict::of(&error.findings);
+            let nothing = error.findings.iter().all(|finding| snapshot::is_nothing_there(finding.code));
+            report(sink, verdict, Event { findings: error.findings, ..Event::new(Kind::Inconclusive) });
             return Some(verdict).filter(|_| !nothing);
         }
     };
-    let event = Event::new(Kind::Inconclusive).about(seen.manifest.digest());
-    match judge(config, seen.tree.clone()).await {
-        Ok(mut judgement) => {
-            if judgement.verdict() == Verdict::Accepted
-                && let Err(finding) = staging::publish(config, seen.clone(), seen.manifest.digest()).await
+    let event = Event::new(Kind::Inconclusive).about(snapshot.revision.digest());
+    match validate(config, snapshot.tree.clone()).await {
+        Ok(mut validation) => {
+            if validation.verdict() == Verdict::Accepted
+                && let Err(finding) = staging::publish(config, snapshot.clone(), snapshot.revision.digest()).await
             {
-                judgement.findings.push(finding);
+                validation.findings.push(finding);
             }
-            let verdict = judgement.verdict();
-            let (duration, message) = (Some(judgement.duration), judgement.by);
-            report(sink, verdict, Event { findings: judgement.findings, duration, message, ..event });
+            let verdict = validation.verdict();
+            let (duration, message) = (Some(validation.duration), validation.by);
+            report(sink, verdict, Event { findings: validation.findings, duration, message, ..event });
             Some(verdict)
         }
-        Err(hindrance) => {
-            let (message, help, pid) = hindrance.into_parts();
+        Err(target_error) => {
+            let (message, help, pid) = target_error.into_parts();
             sink(&Event { pid, ..event.message(message).help(Some(help)) });
             Some(Verdict::Inconclusive)
         }
@@ -161,14 +161,14 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
 ///
 /// # Errors
 /// When the target is needed to judge and cannot be had.
-pub async fn judge(config: &GateConfig, tree: Arc<Tree>) -> Result<Judgement, Hindrance> {
-    let judged = match staging::lay_out(config, tree.clone()).await {
-        Ok(layout) => config.plan.judge(&tree, &layout, &config.selector).await,
-        Err(finding) => Ok(Judgement { findings: vec![finding], ..Judgement::default() }),
+pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
+    let count_verdict = match staging::lay_out(config, tree.clone()).await {
+        Ok(path_map) => config.plan.validate(&tree, &path_map, &config.selector).await,
+        Err(finding) => Ok(Validation { findings: vec![finding], ..Validation::default() }),
     };
-    match judged {
-        Ok(judgement) => Ok(redaction::of_judgement(config, &tree, judgement).await),
-        Err(hindrance) => Err(redaction::of_hindrance(config, &tree, hindrance).await),
+    match count_verdict {
+        Ok(validation) => Ok(redaction::of_validation(config, &tree, validation).await),
+        Err(target_error) => Err(redaction::of_target_error(config, &tree, target_error).await),
     }
 }
 
@@ -204,79 +204,82 @@ fn overflowed() -> Input {
     Input::Degraded { message, polling: false }
 }
 
-impl Hands {
-    fn new(config: Rc<GateConfig>, sink: Sink, board: Rc<Board>) -> Self {
+impl Runner {
+    fn new(config: Rc<GateConfig>, sink: Sink, board: Rc<StatusBoard>) -> Self {
         let (watch, contents) = (Watch::new(), Contents::default());
-        Self { config, watch, sink, board, seen: None, contents, baseline: None, warned: None, told: false }
+        Self { config, watch, sink, board, snapshot: None, contents, baseline: None, warned: None, told: false }
     }
 
     fn report(&self, event: Event) {
-        (self.sink)(&self.contents.show(&self.config, event, self.seen.as_ref()));
+        (self.sink)(&self.contents.show(&self.config, event, self.snapshot.as_ref()));
     }
 
     /// Looks at the sources, and sees to it that whatever changes after the look will be noticed.
-    fn look(&mut self) -> Vec<Input> {
+    fn scan(&mut self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let mut look = snapshot::look(&self.config.sources, self.config.limits);
+        let mut scan = snapshot::scan(&self.config.sources, self.config.limits);
         for _ in 1..LOOKS {
-            match self.watch.cover(std::mem::take(&mut look.spots)) {
+            match self.watch.cover(std::mem::take(&mut scan.watch_points)) {
                 Coverage::Unchanged => break,
                 Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
                 // What changed between the look and the beginning of the watch was missed.
                 Coverage::Extended => {}
             }
-            look = snapshot::look(&self.config.sources, self.config.limits);
+            scan = snapshot::scan(&self.config.sources, self.config.limits);
         }
-        self.seen = look.result.as_ref().ok().cloned();
-        inputs.push(Input::Looked(look.result));
+        self.snapshot = scan.result.as_ref().ok().cloned();
+        inputs.push(Input::Scanned(scan.result));
         inputs
     }
 
-    fn judge(&self) -> Option<InFlight> {
-        let (config, tree) = (self.config.clone(), self.seen.as_ref()?.tree.clone());
-        Some(Box::pin(async move { (Input::Judged(judge(&config, tree).await), None) }))
+    fn validate(&self) -> Option<InFlight> {
+        let (config, tree) = (self.config.clone(), self.snapshot.as_ref()?.tree.clone());
+        Some(Box::pin(async move { (Input::Validated(validate(&config, tree).await), None) }))
     }
 
     fn publish(&self, digest: Digest) -> Option<InFlight> {
-        let (config, seen) = (self.config.clone(), self.seen.clone()?);
-        Some(Box::pin(async move { (Input::Published(staging::publish(&config, seen, digest).await), None) }))
+        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        Some(Box::pin(async move { (Input::Published(staging::publish(&config, snapshot, digest).await), None) }))
     }
 
     fn reload(&self) -> Option<InFlight> {
-        let seen = self.seen.clone()?;
-        let (config, delivered) = (self.config.clone(), staging::delivered(&self.config, &seen));
+        let snapshot = self.snapshot.clone()?;
+        let (config, delivered) = (self.config.clone(), staging::delivered(&self.config, &snapshot));
         Some(Box::pin(async move {
-            let told = config.means.tell(&config.selector, delivered, &config.demand, config.plan.timeout).await;
+            let told = config
+                .reload
+                .request_reload(&config.selector, delivered, &config.verification, config.plan.timeout)
+                .await;
             match told {
                 Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
-                Err(hindrance) => {
-                    let hindrance = redaction::of_hindrance(&config, &seen.tree, hindrance).await;
-                    (Input::Reloaded(Err(hindrance)), None)
+                Err(target_error) => {
+                    let target_error = redaction::of_target_error(&config, &snapshot.tree, target_error).await;
+                    (Input::Reloaded(Err(target_error)), None)
                 }
             }
         }))
     }
 
     fn verify(&self, late: bool) -> Option<InFlight> {
-        let (config, baseline, seen) = (self.config.clone(), self.baseline.clone(), self.seen.clone()?);
+        let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
         let patience = if late { Duration::ZERO } else { config.verify_timeout };
         Some(Box::pin(async move {
             let proof = match baseline {
-                Some(baseline) => config.demand.prove(&baseline, patience).await,
+                Some(baseline) => config.verification.prove(&baseline, patience).await,
                 None => Proof::NotAsked,
             };
-            (Input::Verified(redaction::of_proof(&config, &seen.tree, proof).await), None)
+            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, proof).await), None)
         }))
     }
 
     /// Shows what the gate has in mind.
     fn show(&self, gate: &Gate) {
         self.board.show(View {
-            desired: gate.desired().map(Manifest::digest),
-            validated: gate.validated().map(Manifest::digest),
-            running: gate.running().map(Manifest::digest),
+            desired: gate.desired().map(Revision::digest),
+            validated: gate.validated().map(Revision::digest),
+            running: gate.running().map(Revision::digest),
             ready: gate.is_ready(),
-            standing: gate.standing().map(|standing| (standing.kind, standing.about)),
+            incident: gate.incident().map(|incident| (incident.kind, incident.about)),
             mode: self.watch.mode(),
         });
     }
@@ -284,9 +287,9 @@ impl Hands {
     /// Counts what was done. What is reported is less: the same thing is said once.
     fn count(&mut self, input: &Input) {
         match input {
-            Input::Judged(Ok(judgement)) => self.board.took(&judgement.took),
-            Input::Reloaded(Ok(Sent::Told { .. })) => self.told = true,
-            Input::Reloaded(Err(Hindrance::Failed { .. })) => self.board.reloaded(Outcome::Failed),
+            Input::Validated(Ok(validation)) => self.board.took(&validation.took),
+            Input::Reloaded(Ok(Sent::Requested { .. })) => self.told = true,
+            Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(Outcome::Failed),
             // A proof that came late is not another reload.
             Input::Verified(proof) if std::mem::take(&mut self.told) => self.board.reloaded(match proof {
                 Proof::Proven { .. } => Outcome::Verified,

@@ -7,29 +7,29 @@ use std::sync::Arc;
 use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
-use crate::flow::process::Hindrance;
-use crate::flow::snapshot::Seen;
+use crate::flow::process::TargetError;
+use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::Tree;
-use crate::flow::validate::Judgement;
+use crate::flow::validate::Validation;
 use crate::flow::verify::Proof;
 use crate::redact::{Redactor, Scope};
 
 /// The same judgement, without what it quotes.
-pub(super) async fn of_judgement(config: &GateConfig, tree: &Arc<Tree>, judgement: Judgement) -> Judgement {
-    if judgement.findings.is_empty() {
-        return judgement;
+pub(super) async fn of_validation(config: &GateConfig, tree: &Arc<Tree>, validation: Validation) -> Validation {
+    if validation.findings.is_empty() {
+        return validation;
     }
-    let findings = judgement.findings;
+    let findings = validation.findings;
     let redact = |redactor: &Redactor, findings: Vec<Finding>| {
         findings.into_iter().map(|finding| redactor.redact(finding)).collect()
     };
-    Judgement { findings: discreetly(config, tree, findings, redact).await, ..judgement }
+    Validation { findings: discreetly(config, tree, findings, redact).await, ..validation }
 }
 
 /// The same hindrance: what a reload command prints, or a server answers, quotes the configuration as a checker does.
-pub(super) async fn of_hindrance(config: &GateConfig, tree: &Arc<Tree>, hindrance: Hindrance) -> Hindrance {
-    let Hindrance::Failed { message, help } = hindrance else { return hindrance };
-    Hindrance::Failed { message: discreetly(config, tree, message, text).await, help }
+pub(super) async fn of_target_error(config: &GateConfig, tree: &Arc<Tree>, target_error: TargetError) -> TargetError {
+    let TargetError::Failed { message, help } = target_error else { return target_error };
+    TargetError::Failed { message: discreetly(config, tree, message, text).await, help }
 }
 
 /// The same proof, or want of it.
@@ -65,10 +65,10 @@ async fn discreetly<T: Send + 'static>(
 }
 
 /// The names of the files of which nothing may be shown, not even a line. In doubt, which is whatever lies in memory, a file is one.
-pub(super) fn hidden(config: &GateConfig, seen: &Seen) -> BTreeSet<PathBuf> {
-    let mut hidden: BTreeSet<_> = secret_files(config, &seen.tree).into_iter().collect();
+pub(super) fn hidden(config: &GateConfig, snapshot: &Snapshot) -> BTreeSet<PathBuf> {
+    let mut hidden: BTreeSet<_> = secret_files(config, &snapshot.tree).into_iter().collect();
     if config.redact == Scope::Secrets {
-        hidden.extend(seen.in_memory.iter().cloned());
+        hidden.extend(snapshot.in_memory.iter().cloned());
     }
     hidden
 }

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
-use crate::flow::publish::{Generation, Obstacle, Publication, Volume};
-use crate::flow::snapshot::Seen;
+use crate::flow::publish::{Generation, Publication, PublishError, Volume};
+use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::{Digest, Tree};
-use crate::flow::validate::{Layout, Part};
+use crate::flow::validate::{Mapping, PathMap};
 use crate::gate::Gate;
 use crate::report::{Event, Kind};
 
@@ -34,58 +34,58 @@ pub(super) fn resume(config: &GateConfig, gate: Gate, sink: &Sink) -> Gate {
     repair(config, sink);
     let gate = if publication.is_live() { gate.published_before() } else { gate };
     match publication.good() {
-        Ok(Some(good)) => gate.resume(Arc::new(good.manifest), good.live),
+        Ok(Some(good)) => gate.resume(Arc::new(good.revision), good.live),
         // Why not, is said by whoever wants to write there.
         Ok(None) | Err(_) => gate,
     }
 }
 
 /// Lays `tree` out where it is to be judged, and says where that is.
-pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Layout, Finding> {
+pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<PathMap, Finding> {
     match (&config.stage, &config.publication) {
         (Some(stage), _) => {
             blocking(stage, move |stage| stage.publish(&stage.stage(&tree)?)).await?;
-            Ok(layout(stage))
+            Ok(path_map(stage))
         }
         (None, Some(publication)) => {
             let generations = blocking(publication, move |publication| publication.stage(&tree)).await?;
             let mounts = config.sources.iter().map(|source| &source.mount);
             let volumes = publication.volumes().zip(mounts).zip(&generations);
-            let part = |(((volume, prefix), mount), generation): (((&Volume, &Path), &PathBuf), &Generation)| Part {
+            let part = |(((volume, prefix), mount), generation): (((&Volume, &Path), &PathBuf), &Generation)| Mapping {
                 prefix: prefix.into(),
                 here: volume.path_of(generation),
                 there: mount.join(generation.name()),
                 live: Some(mount.clone()),
                 whole: true,
             };
-            Ok(Layout(volumes.map(part).collect()))
+            Ok(PathMap(volumes.map(part).collect()))
         }
-        (None, None) => Ok(Layout::of(&config.sources)),
+        (None, None) => Ok(PathMap::of(&config.sources)),
     }
 }
 
 /// Where a tree lies that was laid out in volumes of the gate's own, if it is.
-pub(super) fn staged(config: &GateConfig) -> Option<Layout> {
-    config.stage.as_ref().map(layout)
+pub(super) fn staged(config: &GateConfig) -> Option<PathMap> {
+    config.stage.as_ref().map(path_map)
 }
 
-fn layout(stage: &Publication) -> Layout {
+fn path_map(stage: &Publication) -> PathMap {
     let part = |(volume, prefix): (&Volume, &Path)| {
         let path = volume.path().to_path_buf();
-        Part { prefix: prefix.into(), here: path.clone(), there: path, live: None, whole: true }
+        Mapping { prefix: prefix.into(), here: path.clone(), there: path, live: None, whole: true }
     };
-    Layout(stage.volumes().map(part).collect())
+    PathMap(stage.volumes().map(part).collect())
 }
 
 /// Makes what was `seen` live, or the last known good if that is meant by `digest`; says whether it was not before.
-pub(super) async fn publish(config: &GateConfig, seen: Seen, digest: Digest) -> Result<bool, Finding> {
+pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Digest) -> Result<bool, Finding> {
     let Some(publication) = &config.publication else { return Ok(false) };
     blocking(publication, move |publication| {
-        if seen.manifest.digest() == digest {
-            return publication.publish(&publication.stage(&seen.tree)?);
+        if snapshot.revision.digest() == digest {
+            return publication.publish(&publication.stage(&snapshot.tree)?);
         }
-        let good = publication.good()?.filter(|good| good.manifest.digest() == digest);
-        good.map_or(Err(Obstacle::Lost), |good| publication.publish(&good.generations))
+        let good = publication.good()?.filter(|good| good.revision.digest() == digest);
+        good.map_or(Err(PublishError::Lost), |good| publication.publish(&good.generations))
     })
     .await
 }
@@ -98,11 +98,11 @@ pub(super) fn keep(config: &GateConfig, sink: &Sink) {
 }
 
 /// When what the application reads was put there.
-pub(super) fn delivered(config: &GateConfig, seen: &Seen) -> SystemTime {
-    config.publication.as_ref().and_then(Publication::since).unwrap_or(seen.delivered)
+pub(super) fn delivered(config: &GateConfig, snapshot: &Snapshot) -> SystemTime {
+    config.publication.as_ref().and_then(Publication::since).unwrap_or(snapshot.delivered)
 }
 
-fn failed(obstacle: Obstacle) -> Event {
+fn failed(obstacle: PublishError) -> Event {
     let finding = Finding::from(obstacle);
     Event { message: Some(finding.message.clone()), findings: vec![finding], ..Event::new(Kind::Inconclusive) }
 }
@@ -110,9 +110,9 @@ fn failed(obstacle: Obstacle) -> Event {
 /// Does what may take long, such as waiting for a disk, beside the loop.
 async fn blocking<T: Send + 'static>(
     publication: &Publication,
-    work: impl FnOnce(&Publication) -> Result<T, Obstacle> + Send + 'static,
+    work: impl FnOnce(&Publication) -> Result<T, PublishError> + Send + 'static,
 ) -> Result<T, Finding> {
     let publication = publication.clone();
     let done = tokio::task::spawn_blocking(move || work(&publication)).await;
-    done.unwrap_or(Err(Obstacle::Lost)).map_err(Finding::from)
+    done.unwrap_or(Err(PublishError::Lost)).map_err(Finding::from)
 }

@@ -6,7 +6,7 @@ use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
 use crate::flow::process::Target;
-use crate::flow::reload::Means;
+use crate::flow::reload::ReloadMethod;
 use crate::flow::validate::{Confinement, RootChoice, Validator};
 use crate::report::{Event, Kind};
 use crate::sys::proc;
@@ -30,7 +30,7 @@ pub(super) fn about_target(config: &GateConfig, target: &Target) -> Vec<Event> {
 fn started(config: &GateConfig) -> String {
     let watched: Vec<_> = config.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
     let judges: Vec<_> = config.plan.validators.iter().map(Validator::quoted).collect();
-    let judged = match judges.as_slice() {
+    let validated_candidate = match judges.as_slice() {
         [] => "accepted whatever it says (no validator is configured)".to_owned(),
         judges => format!("judged by {} ({})", judges.join(", "), config.plan.root.describe()),
     };
@@ -38,13 +38,13 @@ fn started(config: &GateConfig) -> String {
         Some(confined) => format!("; {confined}"),
         None => String::new(),
     };
-    let told = match &config.means {
+    let told = match &config.reload {
         _ if !config.policy.reload => "nobody is told".to_owned(),
-        Means::Signal { .. } => format!("{} to {}", config.means.describe(), config.selector.describe()),
-        means => means.describe(),
+        ReloadMethod::Signal { .. } => format!("{} to {}", config.reload.describe(), config.selector.describe()),
+        reload => reload.describe(),
     };
-    let (watched, proof) = (watched.join(", "), config.demand.describe());
-    format!("a change of {watched} is {judged}; then {told}; proof: {proof}{confined}")
+    let (watched, proof) = (watched.join(", "), config.verification.describe());
+    format!("a change of {watched} is {validated_candidate}; then {told}; proof: {proof}{confined}")
 }
 
 /// What keeps commands that judge here from what is none of their business, and what it leaves open, if there may be such commands.

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::notify::kubernetes::client as kubernetes;
 use crate::notify::worker::{self, Boards, Reported};
-use crate::report::board::Board;
+use crate::report::board::StatusBoard;
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::{Event, log};
@@ -45,8 +45,8 @@ pub fn run(config: Config) -> io::Result<Exit> {
 /// Who could not be alerted as things are now. Files may come later, so it is said and no more.
 fn unready(alerts: &worker::Settings) -> impl Iterator<Item = Finding> {
     alerts.sinks.iter().filter_map(|sink| {
-        let error = sink.way.ready().err()?;
-        let message = format!("`{}` ({}) cannot be told as it is: {error}", sink.name, sink.way.describe());
+        let error = sink.kind.ready().err()?;
+        let message = format!("`{}` ({}) cannot be told as it is: {error}", sink.name, sink.kind.describe());
         let help = "nobody hears of trouble that way until it is mended; it is looked at again for each alert";
         Some(Finding::warning(UNREADY_ALERT, message).help(help))
     })
@@ -59,7 +59,7 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
     let mut gates = tokio::task::JoinSet::new();
     let mut exit = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let audience = Audience::new(&names, config.log_format, (config.alerts, config.cluster));
+    let audience = EventBus::new(&names, config.log_format, (config.alerts, config.cluster));
     for (index, gate) in config.gates.into_iter().enumerate() {
         let (sink, board) = (audience.of_gate(index), audience.boards[index].clone());
         gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), stopped.clone()));
@@ -90,7 +90,7 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
 async fn once(config: Config, warnings: &[Finding]) -> Exit {
     let mut worst = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let audience = Audience::new(&names, config.log_format, (config.alerts, config.cluster));
+    let audience = EventBus::new(&names, config.log_format, (config.alerts, config.cluster));
     for (index, gate) in config.gates.into_iter().enumerate() {
         let exit = match run::once(&gate, &audience.of_gate(index), warnings.to_vec()).await {
             Some(Verdict::Accepted) => Exit::Accepted,
@@ -108,22 +108,22 @@ async fn once(config: Config, warnings: &[Finding]) -> Exit {
 }
 
 /// Who listens to the gates: the log, the boards, and whoever is alerted.
-struct Audience {
+struct EventBus {
     format: log::Format,
-    boards: Vec<Rc<Board>>,
+    boards: Vec<Rc<StatusBoard>>,
     metrics: Rc<Metrics>,
     /// Those who are told elsewhere, each by a task of its own.
     elsewhere: Vec<(mpsc::UnboundedSender<Reported>, JoinHandle<()>)>,
 }
 
-impl Audience {
+impl EventBus {
     fn new(
         names: &[String],
         format: log::Format,
         (alerts, cluster): (worker::Settings, Option<kubernetes::Cluster>),
     ) -> Self {
         let metrics = Rc::new(Metrics::new());
-        let boards: Vec<_> = names.iter().map(|name| Rc::new(Board::new(name, metrics.clone()))).collect();
+        let boards: Vec<_> = names.iter().map(|name| Rc::new(StatusBoard::new(name, metrics.clone()))).collect();
         let here = Boards { boards: boards.clone(), metrics: metrics.clone() };
         // What is said of those who are told is for the log.
         let sinks: Rc<[Sink]> = boards.iter().map(|board| shown(format, board)).collect();
@@ -170,7 +170,7 @@ impl Audience {
 }
 
 /// A sink that writes the log and keeps `board` informed.
-fn shown(format: log::Format, board: &Rc<Board>) -> Sink {
+fn shown(format: log::Format, board: &Rc<StatusBoard>) -> Sink {
     let board = board.clone();
     Rc::new(move |event| {
         log::write(format, board.gate(), event);

@@ -12,11 +12,11 @@ use crate::report::log::visible;
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
-    for judged in &report.judged {
-        text.extend(judged.findings.iter().map(|located| command(&judged.subject, located)));
+    for checked in &report.checked {
+        text.extend(checked.findings.iter().map(|located| command(&checked.subject, located)));
     }
     let counts = report.counts();
-    let _ = writeln!(text, "reload-gate: {counts}; {} not judged", counts.unjudged);
+    let _ = writeln!(text, "reload-gate: {counts}; {} not judged", counts.unchecked);
     text
 }
 

@@ -6,7 +6,7 @@ use annotate_snippets::renderer::{AnsiColor, Style as Paint};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use reload_gate_contract::{Place, Severity, Verdict};
 
-use super::{Excerpt, Judged, Located, Report, Style, Subject, part};
+use super::{Checked, Excerpt, Located, Report, Style, Subject, part};
 use crate::report::log::visible;
 
 const UNJUDGED: &str = "not judged";
@@ -14,10 +14,10 @@ const UNJUDGED: &str = "not judged";
 pub(super) fn render(report: &Report, style: &Style) -> String {
     let renderer = if style.color { Renderer::styled() } else { Renderer::plain() }.term_width(style.width);
     let mut text = String::new();
-    for judged in report.judged.iter().filter(|judged| shown(judged, style)) {
+    for checked in report.checked.iter().filter(|checked| shown(checked, style)) {
         let grave = |located: &&Located| !style.quiet || located.finding.severity == Severity::Error;
-        for located in judged.findings.iter().filter(grave) {
-            text += &renderer.render(&[group(&judged.subject, located)]);
+        for located in checked.findings.iter().filter(grave) {
+            text += &renderer.render(&[group(&checked.subject, located)]);
             text += "\n\n";
         }
     }
@@ -25,8 +25,8 @@ pub(super) fn render(report: &Report, style: &Style) -> String {
 }
 
 /// With `quiet`, only what a person must do something about.
-fn shown(judged: &Judged, style: &Style) -> bool {
-    !style.quiet || judged.verdict() != Verdict::Accepted
+fn shown(checked: &Checked, style: &Style) -> bool {
+    !style.quiet || checked.verdict() != Verdict::Accepted
 }
 
 fn group<'a>(subject: &Subject, located: &'a Located) -> Group<'a> {
@@ -98,22 +98,22 @@ fn harmless(excerpt: &Excerpt) -> (String, Range<usize>) {
 
 /// What was judged by whom, and why by whom; with `verbose` also what by nobody.
 fn judgements(report: &Report, style: &Style) -> String {
-    let judged: Vec<_> = report.judged.iter().filter(|judged| shown(judged, style)).collect();
-    let unjudged = if style.verbose && !style.quiet { report.unjudged.as_slice() } else { &[] };
-    let labels = judged.iter().map(|judged| judged.verdict().as_str());
-    let width = labels.chain(unjudged.iter().map(|_| UNJUDGED)).map(str::len).max().unwrap_or_default();
+    let checked: Vec<_> = report.checked.iter().filter(|checked| shown(checked, style)).collect();
+    let unchecked = if style.verbose && !style.quiet { report.unchecked.as_slice() } else { &[] };
+    let labels = checked.iter().map(|checked| checked.verdict().as_str());
+    let width = labels.chain(unchecked.iter().map(|_| UNJUDGED)).map(str::len).max().unwrap_or_default();
     let mut lines = String::new();
-    for judged in judged {
-        let verdict = paint(judged.verdict(), &format!("{:width$}", judged.verdict().as_str()), style);
-        let (validator, reason) = (visible(&judged.validator), visible(&judged.reason));
-        lines += &format!("{verdict}  {} ({validator}: {reason})", judged.subject);
+    for checked in checked {
+        let verdict = paint(checked.verdict(), &format!("{:width$}", checked.verdict().as_str()), style);
+        let (validator, reason) = (visible(&checked.validator), visible(&checked.reason));
+        lines += &format!("{verdict}  {} ({validator}: {reason})", checked.subject);
         if style.verbose {
-            lines += &format!(" in {:.1} ms", judged.duration.as_secs_f64() * 1e3);
+            lines += &format!(" in {:.1} ms", checked.duration.as_secs_f64() * 1e3);
         }
         lines += "\n";
     }
-    for unjudged in unjudged {
-        lines += &format!("{UNJUDGED:width$}  {} ({})\n", unjudged.subject, visible(&unjudged.why));
+    for unchecked in unchecked {
+        lines += &format!("{UNJUDGED:width$}  {} ({})\n", unchecked.subject, visible(&unchecked.why));
     }
     lines
 }
@@ -135,8 +135,8 @@ fn summary(report: &Report, style: &Style) -> String {
         return String::new();
     }
     let hint = if style.verbose { "" } else { " (`--verbose` lists them)" };
-    match counts.unjudged {
+    match counts.unchecked {
         0 => format!("{counts}\n"),
-        1.. => format!("{counts}; {} not judged{hint}\n", counts.unjudged),
+        1.. => format!("{counts}; {} not judged{hint}\n", counts.unchecked),
     }
 }

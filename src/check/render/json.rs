@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Judged, Located, Report, Subject, Unjudged};
+use super::{Checked, Located, Report, Subject, Unchecked};
 use crate::report::found::Found;
 
 #[derive(Serialize)]
@@ -56,18 +56,18 @@ struct Skipped<'a> {
     why: &'a str,
 }
 
-impl<'a> From<&'a Judged> for Input<'a> {
-    fn from(judged: &'a Judged) -> Self {
-        let subject = &judged.subject;
+impl<'a> From<&'a Checked> for Input<'a> {
+    fn from(checked: &'a Checked) -> Self {
+        let subject = &checked.subject;
         Self {
             input: &subject.input,
             object: &subject.object,
             key: &subject.key,
             line: subject.line,
-            validator: &judged.validator,
-            reason: &judged.reason,
-            verdict: judged.verdict().as_str(),
-            findings: judged.findings.iter().map(|located| Entry::new(subject, located)).collect(),
+            validator: &checked.validator,
+            reason: &checked.reason,
+            verdict: checked.verdict().as_str(),
+            findings: checked.findings.iter().map(|located| Entry::new(subject, located)).collect(),
         }
     }
 }
@@ -86,15 +86,15 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl<'a> From<&'a Unjudged> for Skipped<'a> {
-    fn from(unjudged: &'a Unjudged) -> Self {
-        let subject = &unjudged.subject;
+impl<'a> From<&'a Unchecked> for Skipped<'a> {
+    fn from(unchecked: &'a Unchecked) -> Self {
+        let subject = &unchecked.subject;
         Self {
             input: &subject.input,
             object: &subject.object,
             key: &subject.key,
             line: subject.line,
-            why: &unjudged.why,
+            why: &unchecked.why,
         }
     }
 }
@@ -103,8 +103,8 @@ pub(super) fn render(report: &Report) -> String {
     let document = Document {
         version: 1,
         verdict: report.verdict().map_or("nothing", |verdict| verdict.as_str()),
-        inputs: report.judged.iter().map(Input::from).collect(),
-        unjudged: report.unjudged.iter().map(Skipped::from).collect(),
+        inputs: report.checked.iter().map(Input::from).collect(),
+        unjudged: report.unchecked.iter().map(Skipped::from).collect(),
     };
     // No value in it can fail to be written: there are no maps with keys that are no strings.
     serde_json::to_string(&document).unwrap_or_default() + "\n"

@@ -7,15 +7,15 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use reload_gate_contract::Verdict;
 
-use super::{Judged, Report, Subject, Unjudged};
+use super::{Checked, Report, Subject, Unchecked};
 use crate::report::log::visible;
 
 pub(super) fn render(report: &Report) -> String {
-    let judged = report.judged.iter().map(|judged| (&judged.subject, case(judged), judged.duration));
-    let unjudged = report.unjudged.iter().map(|unjudged| (&unjudged.subject, skipped(unjudged), Duration::ZERO));
+    let checked = report.checked.iter().map(|checked| (&checked.subject, case(checked), checked.duration));
+    let unchecked = report.unchecked.iter().map(|unchecked| (&unchecked.subject, skipped(unchecked), Duration::ZERO));
     let mut suites: Vec<(TestSuite, Duration)> = Vec::new();
     let mut known = HashMap::new();
-    for (subject, case, duration) in judged.chain(unjudged) {
+    for (subject, case, duration) in checked.chain(unchecked) {
         let at = *known.entry(&subject.input).or_insert_with(|| {
             suites.push((TestSuite::new(legal(&visible(&subject.input))), Duration::ZERO));
             suites.len() - 1
@@ -34,8 +34,8 @@ pub(super) fn render(report: &Report) -> String {
     document.to_string().unwrap_or_default()
 }
 
-fn case(judged: &Judged) -> TestCase {
-    let listed: String = judged
+fn case(checked: &Checked) -> TestCase {
+    let listed: String = checked
         .findings
         .iter()
         .map(|located| {
@@ -43,13 +43,13 @@ fn case(judged: &Judged) -> TestCase {
             format!("{located}\n{}", help.map_or_else(String::new, |help| format!("  help: {}\n", visible(help))))
         })
         .collect();
-    let status = match judged.verdict() {
+    let status = match checked.verdict() {
         Verdict::Accepted => TestCaseStatus::success(),
-        Verdict::Inconclusive => failed(judged, NonSuccessKind::Error, &listed),
-        Verdict::Rejected => failed(judged, NonSuccessKind::Failure, &listed),
+        Verdict::Inconclusive => failed(checked, NonSuccessKind::Error, &listed),
+        Verdict::Rejected => failed(checked, NonSuccessKind::Failure, &listed),
     };
-    let mut case = named(&judged.subject, &format!(" ({})", visible(&judged.validator)), status);
-    case.set_time(judged.duration);
+    let mut case = named(&checked.subject, &format!(" ({})", visible(&checked.validator)), status);
+    case.set_time(checked.duration);
     if !listed.is_empty() {
         case.set_system_out(legal(&listed));
     }
@@ -57,10 +57,10 @@ fn case(judged: &Judged) -> TestCase {
 }
 
 /// With the finding that made the verdict as its message, and all of them as its text.
-fn failed(judged: &Judged, kind: NonSuccessKind, listed: &str) -> TestCaseStatus {
+fn failed(checked: &Checked, kind: NonSuccessKind, listed: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
-    let verdict = judged.verdict();
-    if let Some(cause) = judged.findings.iter().find(|located| Verdict::of([&located.finding]) == verdict) {
+    let verdict = checked.verdict();
+    if let Some(cause) = checked.findings.iter().find(|located| Verdict::of([&located.finding]) == verdict) {
         status.set_message(legal(&cause.to_string()));
         status.set_type(cause.finding.code.as_str());
     }
@@ -68,10 +68,10 @@ fn failed(judged: &Judged, kind: NonSuccessKind, listed: &str) -> TestCaseStatus
     status
 }
 
-fn skipped(unjudged: &Unjudged) -> TestCase {
+fn skipped(unchecked: &Unchecked) -> TestCase {
     let mut status = TestCaseStatus::skipped();
-    status.set_message(legal(&visible(&unjudged.why)));
-    named(&unjudged.subject, "", status)
+    status.set_message(legal(&visible(&unchecked.why)));
+    named(&unchecked.subject, "", status)
 }
 
 /// A case named by the part of the input, or by the input where there are no parts. Two validators of one subject are two cases.

@@ -22,14 +22,14 @@ use crate::report::log::visible;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// What was judged.
-    pub judged: Vec<Judged>,
+    pub checked: Vec<Checked>,
     /// What was among the inputs and nobody judged.
-    pub unjudged: Vec<Unjudged>,
+    pub unchecked: Vec<Unchecked>,
 }
 
 /// One judgement: a validator over one file, or over one mounted tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct Checked {
     /// What was judged.
     pub subject: Subject,
     /// Who judged, such as `nginx -t` or `builtin nginx`.
@@ -81,14 +81,14 @@ pub struct Excerpt {
 
 /// Something that nobody judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unjudged {
+pub struct Unchecked {
     /// What it is.
     pub subject: Subject,
     /// Why nobody did.
     pub why: String,
 }
 
-impl Judged {
+impl Checked {
     /// What its findings amount to.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -174,37 +174,41 @@ pub struct Counts {
     /// Not to be judged here and now.
     pub inconclusive: usize,
     /// Nobody's to judge.
-    pub unjudged: usize,
+    pub unchecked: usize,
 }
 
 impl Report {
     /// The worst verdict, in the order rejected, inconclusive, accepted; `None` where nothing was judged.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
-        self.judged.iter().map(Judged::verdict).max()
+        self.checked.iter().map(Checked::verdict).max()
     }
 
     /// How many subjects came out how.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let of = |verdict| self.judged.iter().filter(|judged| judged.verdict() == verdict).count();
+        let of = |verdict| self.checked.iter().filter(|checked| checked.verdict() == verdict).count();
         Counts {
             accepted: of(Verdict::Accepted),
             rejected: of(Verdict::Rejected),
             inconclusive: of(Verdict::Inconclusive),
-            unjudged: self.unjudged.len(),
+            unchecked: self.unchecked.len(),
         }
     }
 }
 
-/// In words, as in `3 judged: 1 accepted, 2 rejected`.
+/// In words, as in `3 checked: 1 accepted, 2 rejected`.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let judged = self.accepted + self.rejected + self.inconclusive;
+        let checked = self.accepted + self.rejected + self.inconclusive;
         let each = [(self.accepted, "accepted"), (self.rejected, "rejected"), (self.inconclusive, "inconclusive")];
         let each: Vec<_> =
             each.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-        if judged == 0 { f.write_str("nothing was judged") } else { write!(f, "{judged} judged: {}", each.join(", ")) }
+        if checked == 0 {
+            f.write_str("nothing was judged")
+        } else {
+            write!(f, "{checked} judged: {}", each.join(", "))
+        }
     }
 }
 

@@ -91,15 +91,15 @@ fn excerpt() -> impl Strategy<Value = Excerpt> {
 fn any_report() -> impl Strategy<Value = Report> {
     let located = (finding(), maybe(text()), maybe(text()), maybe(excerpt()))
         .prop_map(|(finding, object, key, excerpt)| Located { finding, object, key, excerpt });
-    let judged = (subject(), text(), text(), prop::collection::vec(located, 0..4), any::<u32>()).prop_map(
+    let checked = (subject(), text(), text(), prop::collection::vec(located, 0..4), any::<u32>()).prop_map(
         |(subject, validator, reason, findings, micros)| {
             let duration = Duration::from_micros(micros.into());
-            Judged { subject, validator, reason, findings, duration }
+            Checked { subject, validator, reason, findings, duration }
         },
     );
-    let unjudged = (subject(), text()).prop_map(|(subject, why)| Unjudged { subject, why });
-    (prop::collection::vec(judged, 0..4), prop::collection::vec(unjudged, 0..3))
-        .prop_map(|(judged, unjudged)| Report { judged, unjudged })
+    let unchecked = (subject(), text()).prop_map(|(subject, why)| Unchecked { subject, why });
+    (prop::collection::vec(checked, 0..4), prop::collection::vec(unchecked, 0..3))
+        .prop_map(|(checked, unchecked)| Report { checked, unchecked })
 }
 
 fn style() -> impl Strategy<Value = Style> {
@@ -144,13 +144,13 @@ proptest! {
     fn json_tells_all_of_it(report in any_report()) {
         let json = parsed(&report, Format::Json);
         let inputs = json["inputs"].as_array().expect("it is a list");
-        prop_assert_eq!(inputs.len(), report.judged.len());
-        for (input, judged) in inputs.iter().zip(&report.judged) {
-            prop_assert_eq!(&input["input"], &judged.subject.input);
-            prop_assert_eq!(&input["verdict"], judged.verdict().as_str());
+        prop_assert_eq!(inputs.len(), report.checked.len());
+        for (input, checked) in inputs.iter().zip(&report.checked) {
+            prop_assert_eq!(&input["input"], &checked.subject.input);
+            prop_assert_eq!(&input["verdict"], checked.verdict().as_str());
             let findings = input["findings"].as_array().expect("it is a list");
             let messages: Vec<_> = findings.iter().map(|finding| finding["message"].as_str().expect("it is text")).collect();
-            let meant: Vec<_> = judged.findings.iter().map(|located| located.finding.message.as_str()).collect();
+            let meant: Vec<_> = checked.findings.iter().map(|located| located.finding.message.as_str()).collect();
             prop_assert_eq!(messages, meant);
         }
     }
@@ -172,7 +172,7 @@ proptest! {
     fn junit_is_well_formed_and_legal(report in any_report()) {
         let xml = render(&report, Format::Junit, &PLAIN);
         let cases = elements(&xml, "name").into_iter().filter(|(tag, _)| tag == "testcase").count();
-        prop_assert_eq!(cases, report.judged.len() + report.unjudged.len());
+        prop_assert_eq!(cases, report.checked.len() + report.unchecked.len());
         let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
         prop_assert!(xml.chars().all(legal), "{:?}", xml.chars().find(|c| !legal(*c)));
     }
@@ -180,7 +180,7 @@ proptest! {
     #[test]
     fn github_has_a_line_for_each_command(report in any_report()) {
         let text = render(&report, Format::Github, &PLAIN);
-        let found: usize = report.judged.iter().map(|judged| judged.findings.len()).sum();
+        let found: usize = report.checked.iter().map(|checked| checked.findings.len()).sum();
         prop_assert_eq!(text.lines().count(), found + 1);
         let (commands, summary) = text.trim_end_matches('\n').rsplit_once('\n').unwrap_or(("", &text));
         prop_assert!(commands.lines().all(|line| ["::error ", "::warning ", "::notice "].iter().any(|name| line.starts_with(name))));

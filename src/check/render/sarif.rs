@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Judged, Located, Report, part};
+use super::{Checked, Located, Report, part};
 use crate::report::log::visible;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -30,23 +30,24 @@ struct Region {
 }
 
 pub(super) fn render(report: &Report) -> String {
-    let found = || report.judged.iter().flat_map(|judged| judged.findings.iter().map(move |located| (judged, located)));
+    let found =
+        || report.checked.iter().flat_map(|checked| checked.findings.iter().map(move |located| (checked, located)));
     let mut rules = BTreeMap::new();
-    for (judged, located) in found() {
+    for (checked, located) in found() {
         let code = located.finding.code.as_str();
-        rules.entry(code).or_insert_with(|| rule(code, judged, located));
+        rules.entry(code).or_insert_with(|| rule(code, checked, located));
     }
     let index: HashMap<_, _> = rules.keys().enumerate().map(|(index, code)| (*code, index)).collect();
     let mut seen = HashMap::new();
     let results: Vec<_> = found()
-        .map(|(judged, located)| {
-            let print = fingerprint(judged, located);
+        .map(|(checked, located)| {
+            let print = fingerprint(checked, located);
             let ordinal = seen.entry(print.clone()).and_modify(|times| *times += 1).or_insert(1);
-            result(judged, located, index[located.finding.code.as_str()], &format!("{print}:{ordinal}"))
+            result(checked, located, index[located.finding.code.as_str()], &format!("{print}:{ordinal}"))
         })
         .collect();
     let obstacles = found().filter(|(_, located)| located.is_obstacle());
-    let notifications: Vec<_> = obstacles.map(|(judged, located)| notification(judged, located)).collect();
+    let notifications: Vec<_> = obstacles.map(|(checked, located)| notification(checked, located)).collect();
     let driver = json!({
         "name": env!("CARGO_PKG_NAME"),
         "semanticVersion": env!("CARGO_PKG_VERSION"),
@@ -54,7 +55,7 @@ pub(super) fn render(report: &Report) -> String {
         "rules": rules.into_values().collect::<Vec<_>>(),
     });
     let invocation = json!({
-        "executionSuccessful": report.judged.iter().all(|judged| judged.verdict() != Verdict::Inconclusive),
+        "executionSuccessful": report.checked.iter().all(|checked| checked.verdict() != Verdict::Inconclusive),
         "toolExecutionNotifications": notifications,
     });
     let run = json!({
@@ -69,9 +70,9 @@ pub(super) fn render(report: &Report) -> String {
 
 /// What a code is. Its description is its name: what it means is written on one page only, which has a heading for each code of a
 /// bundled validator and a table for the others.
-fn rule(code: &str, judged: &Judged, located: &Located) -> Value {
+fn rule(code: &str, checked: &Checked, located: &Located) -> Value {
     // What nobody but `check` itself found has no source.
-    let by = judged.validator.strip_prefix("builtin ").filter(|_| located.finding.source.is_some());
+    let by = checked.validator.strip_prefix("builtin ").filter(|_| located.finding.source.is_some());
     let page = match by {
         Some("nginx") => format!("findings.md#{code}"),
         Some("tls") => format!("findings-tls.md#{code}"),
@@ -89,7 +90,7 @@ fn rule(code: &str, judged: &Judged, located: &Located) -> Value {
     })
 }
 
-fn result(judged: &Judged, located: &Located, rule: usize, fingerprint: &str) -> Value {
+fn result(checked: &Checked, located: &Located, rule: usize, fingerprint: &str) -> Value {
     let finding = &located.finding;
     let level = if located.is_obstacle() { Severity::Warning } else { finding.severity };
     json!({
@@ -97,31 +98,31 @@ fn result(judged: &Judged, located: &Located, rule: usize, fingerprint: &str) ->
         "ruleIndex": rule,
         "level": level.as_str(),
         "message": { "text": message(located) },
-        "locations": [location(judged, located)],
+        "locations": [location(checked, located)],
         "partialFingerprints": { "reloadGate/v1": fingerprint },
-        "properties": { "validator": judged.validator },
+        "properties": { "validator": checked.validator },
     })
 }
 
-fn notification(judged: &Judged, located: &Located) -> Value {
+fn notification(checked: &Checked, located: &Located) -> Value {
     json!({
         "associatedRule": { "id": located.finding.code.as_str() },
         "level": "error",
         "message": { "text": message(located) },
-        "locations": [location(judged, located)],
+        "locations": [location(checked, located)],
     })
 }
 
 fn message(located: &Located) -> String {
     let finding = &located.finding;
-    let judged = if located.is_obstacle() { "this could not be judged: " } else { "" };
+    let checked = if located.is_obstacle() { "this could not be judged: " } else { "" };
     let help = finding.help.as_ref().map_or_else(String::new, |help| format!("\nhelp: {}", visible(help)));
-    format!("{judged}{}{help}", visible(&finding.message))
+    format!("{checked}{}{help}", visible(&finding.message))
 }
 
 /// Where the finding is, or what was judged where that is not known: an alert without a place is not shown.
-fn location(judged: &Judged, located: &Located) -> Value {
-    let place = located.place(&judged.subject);
+fn location(checked: &Checked, located: &Located) -> Value {
+    let place = located.place(&checked.subject);
     let end = located.end();
     let region = place.line.filter(|line| *line > 0).map(|start_line| Region {
         start_line,
@@ -133,7 +134,7 @@ fn location(judged: &Judged, located: &Located) -> Value {
     if let Some(region) = region {
         location["physicalLocation"]["region"] = json!(region);
     }
-    let (object, key) = located.part(&judged.subject);
+    let (object, key) = located.part(&checked.subject);
     if let Some(name) = part((object, key)) {
         let kind = if key.is_some() { "member" } else { "object" };
         location["logicalLocations"] = json!([{ "name": key.or(object), "fullyQualifiedName": name, "kind": kind }]);
@@ -172,14 +173,14 @@ fn encoded(path: &str) -> String {
 
 /// What stays the same of a finding while lines above it come and go, so that an alert is known again. What nobody may see has no
 /// excerpt, and so is not in it.
-fn fingerprint(judged: &Judged, located: &Located) -> String {
-    let place = located.place(&judged.subject);
+fn fingerprint(checked: &Checked, located: &Located) -> String {
+    let place = located.place(&checked.subject);
     let line = located.excerpt.as_ref().and_then(|excerpt| {
         let before = excerpt.text.get(..excerpt.mark.start)?.matches('\n').count();
         excerpt.text.lines().nth(before)
     });
     let mut hash = Sha256::new();
-    let (object, key) = located.part(&judged.subject);
+    let (object, key) = located.part(&checked.subject);
     for part in [Some(located.finding.code.as_str()), Some(&place.file), object, key, line.map(str::trim)] {
         hash.update(part.unwrap_or_default());
         hash.update([0]);

@@ -53,17 +53,17 @@ fn subject(input: &str, object: Option<&str>, key: Option<&str>, line: u32) -> S
     }
 }
 
-fn judged(subject: Subject, validator: &str, reason: &str, findings: Vec<Located>) -> Judged {
+fn checked(subject: Subject, validator: &str, reason: &str, findings: Vec<Located>) -> Checked {
     let duration = Duration::from_micros(1250);
     let source = Some(validator.to_owned()).filter(|validator| validator.starts_with("builtin"));
     let sourced =
         |located: Located| Located { finding: Finding { source: source.clone(), ..located.finding }, ..located };
     let findings = findings.into_iter().map(sourced).collect();
-    Judged { subject, validator: validator.to_owned(), reason: reason.to_owned(), findings, duration }
+    Checked { subject, validator: validator.to_owned(), reason: reason.to_owned(), findings, duration }
 }
 
 /// Several findings of one tree, in two files, one of them in another object.
-fn rejected() -> Judged {
+fn rejected() -> Checked {
     let inside = |located: Located, object: &str, key: &str| Located {
         object: Some(object.to_owned()),
         key: Some(key.to_owned()),
@@ -88,7 +88,7 @@ fn rejected() -> Judged {
         inside(located(site, place("./sites.yaml", &long, "proxy_pas")), "ConfigMap web/sites", "a.conf"),
     ];
     let subject = subject("deploy/my manifests.yaml", Some("Deployment web/nginx"), Some("/etc/nginx"), 12);
-    judged(subject, "builtin nginx", "the sidecar's settings", findings)
+    checked(subject, "builtin nginx", "the sidecar's settings", findings)
 }
 
 pub(super) fn report() -> Report {
@@ -104,23 +104,23 @@ pub(super) fn report() -> Report {
     };
     let manifests = "deploy/my manifests.yaml";
     Report {
-        judged: vec![
-            judged(subject("app.json", None, None, 1), "builtin json", "named `*.json`", vec![]),
+        checked: vec![
+            checked(subject("app.json", None, None, 1), "builtin json", "named `*.json`", vec![]),
             rejected(),
-            judged(
+            checked(
                 subject("-", Some("ConfigMap lb"), Some("haproxy.cfg"), 5),
                 "haproxy -c",
                 "named `haproxy.cfg`",
                 vec![missing],
             ),
-            judged(
+            checked(
                 subject(manifests, Some("Secret web/tls"), None, 28),
                 "builtin tls",
                 "of type `kubernetes.io/tls`",
                 vec![secret],
             ),
         ],
-        unjudged: vec![Unjudged {
+        unchecked: vec![Unchecked {
             subject: subject(manifests, Some("ConfigMap web/notes"), Some("notes.txt"), 40),
             why: "no validator for `notes.txt`".to_owned(),
         }],
@@ -156,7 +156,7 @@ fn quiet_says_what_must_be_done_and_nothing_else() {
     let text = render(&report(), Format::Human, &style);
     assert!(!text.contains("warning") && !text.contains("accepted") && !text.contains("not judged"), "{text}");
     assert!(text.contains("error[unknown-directive]") && text.contains("obstacle[checker-missing]"), "{text}");
-    let good = Report { judged: report().judged.into_iter().take(1).collect(), ..Report::default() };
+    let good = Report { checked: report().checked.into_iter().take(1).collect(), ..Report::default() };
     assert_eq!(render(&good, Format::Human, &style), "");
     assert_eq!(render(&Report::default(), Format::Human, &style), "nothing was judged\n");
 }
@@ -187,14 +187,14 @@ fn github_is_as_documented() {
 #[test]
 fn the_worst_verdict_is_the_report_s() {
     let of = |indexes: &[usize]| {
-        let all = report().judged;
-        Report { judged: indexes.iter().map(|index| all[*index].clone()).collect(), ..Report::default() }.verdict()
+        let all = report().checked;
+        Report { checked: indexes.iter().map(|index| all[*index].clone()).collect(), ..Report::default() }.verdict()
     };
     assert_eq!(of(&[]), None);
     assert_eq!(of(&[0]), Some(Verdict::Accepted));
     assert_eq!(of(&[2, 0]), Some(Verdict::Inconclusive));
     assert_eq!(of(&[0, 1, 2]), Some(Verdict::Rejected));
-    assert_eq!(report().counts(), Counts { accepted: 1, rejected: 2, inconclusive: 1, unjudged: 1 });
+    assert_eq!(report().counts(), Counts { accepted: 1, rejected: 2, inconclusive: 1, unchecked: 1 });
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn the_caret_stands_beneath_the_character_after_tabs_and_wide_characters() {
     for line in ["\t\tx: bad", "日本🚀: bad", "a\u{300}\u{9b}\r: bad", "\u{1b}[31m: bad"] {
         let finding = Finding::error(Code::new("a-code"), "m");
         let report = Report {
-            judged: vec![judged(
+            checked: vec![checked(
                 subject("f", None, None, 1),
                 "v",
                 "r",
@@ -223,7 +223,7 @@ fn standard_input_is_no_file_of_the_repository() {
     let finding = Finding::error(Code::new("a-code"), "m").at(Place::line("-", 3));
     let located = Located { finding, object: None, key: None, excerpt: None };
     let report =
-        Report { judged: vec![judged(subject("-", None, None, 1), "v", "r", vec![located])], ..Report::default() };
+        Report { checked: vec![checked(subject("-", None, None, 1), "v", "r", vec![located])], ..Report::default() };
     let text = render(&report, Format::Github, &PLAIN);
     assert_eq!(text.lines().next(), Some("::error title=error%3A a-code::-:3: m"));
 }
@@ -233,8 +233,10 @@ fn paths_become_uris() {
     let uri = |path: &str| {
         let finding = Finding::error(Code::new("a-code"), "m").at(Place::line(path, 3));
         let located = Located { finding, object: None, key: None, excerpt: None };
-        let report =
-            Report { judged: vec![judged(subject(path, None, None, 1), "v", "r", vec![located])], ..Report::default() };
+        let report = Report {
+            checked: vec![checked(subject(path, None, None, 1), "v", "r", vec![located])],
+            ..Report::default()
+        };
         let sarif: serde_json::Value =
             serde_json::from_str(&render(&report, Format::Sarif, &PLAIN)).expect("it is JSON");
         let artifact = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"];
@@ -256,7 +258,7 @@ fn an_alert_is_known_again_when_lines_move_and_two_are_told_apart() {
         let other = located(finding(), place("f", text, "worse"));
         let findings = vec![same.clone(), same, other];
         let report =
-            Report { judged: vec![judged(subject("f", None, None, 1), "v", "r", findings)], ..Report::default() };
+            Report { checked: vec![checked(subject("f", None, None, 1), "v", "r", findings)], ..Report::default() };
         let sarif: serde_json::Value =
             serde_json::from_str(&render(&report, Format::Sarif, &PLAIN)).expect("it is JSON");
         let results = sarif["runs"][0]["results"].as_array().expect("there are some").clone();

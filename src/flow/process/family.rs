@@ -8,14 +8,14 @@ use std::path::Path;
 use procfs::process::Stat;
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::{Hindrance, Selector};
+use super::{Selector, TargetError};
 use crate::sys::proc::{self, COMM_LEN, Identity};
 
 /// A pid file is not read further: a process id has ten digits at most.
 const PID_FILE_LIMIT: u64 = 64;
 
 /// The root of the only family that fits.
-pub(super) fn only_root(selector: &Selector) -> Result<Identity, Hindrance> {
+pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
     let matches: BTreeMap<i32, Stat> = candidates(selector).map(|stat| (stat.pid, stat)).collect();
     let roots: Vec<&Stat> = matches.values().filter(|stat| !matches.contains_key(&stat.ppid)).collect();
     let chosen: Vec<&Stat> = match &selector.master {
@@ -24,13 +24,13 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, Hindrance> {
     };
     match (chosen.as_slice(), roots.as_slice()) {
         ([one], _) => Ok(Identity::from(*one)),
-        (_, []) => Err(Hindrance::Missing {
+        (_, []) => Err(TargetError::Missing {
             message: format!("there is no {}", selector.describe().trim_start_matches("a ")),
             help:
                 "it is waited for; in a pod, `shareProcessNamespace: true` lets one container see the other's processes"
                     .into(),
         }),
-        ([], [one]) => Err(Hindrance::Refused {
+        ([], [one]) => Err(TargetError::Refused {
             pid: Some(one.pid),
             message: format!("pid {} is no master process: {}", one.pid, describe(one)),
             help: "say which process is meant with `--pid-file`, `--exe` or `--cmdline`".into(),
@@ -38,7 +38,7 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, Hindrance> {
         _ => {
             let families = if chosen.is_empty() { &roots } else { &chosen };
             let seen: Vec<_> = families.iter().map(|stat| describe(stat)).collect();
-            Err(Hindrance::Refused {
+            Err(TargetError::Refused {
                 pid: None,
                 message: format!("{} families fit {}: {}", seen.len(), selector.describe(), seen.join("; ")),
                 help: "say which is meant with `--pid-file`, `--exe` or `--cmdline`".into(),
@@ -48,9 +48,9 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, Hindrance> {
 }
 
 /// The process that a pid file names, which must fit the other criteria too.
-pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Hindrance> {
+pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, TargetError> {
     let missing = |message: String| {
-        Hindrance::Missing {
+        TargetError::Missing {
         message,
         help: "it is waited for; the pid file must be a regular file that the gate can read, written in the same pid namespace"
             .into(),
@@ -61,7 +61,7 @@ pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Hin
     let pid: i32 = first.parse().map_err(|_| missing(format!("`{}` holds no process id", path.display())))?;
     let stat = proc::stat(pid).ok_or_else(|| missing(format!("pid {pid} is not running")))?;
     if !fits(pid, selector) {
-        return Err(Hindrance::Refused {
+        return Err(TargetError::Refused {
             pid: Some(pid),
             message: format!("`{}` names {}, which is not {}", path.display(), describe(&stat), selector.describe()),
             help: "the file may be a stale one; remove it, or correct the criteria".into(),

@@ -56,7 +56,7 @@ impl Selector {
 
 /// Why the application cannot be told to read its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hindrance {
+pub enum TargetError {
     /// The process is not there (or cannot be seen).
     Missing {
         /// What was looked for.
@@ -82,7 +82,7 @@ pub enum Hindrance {
     },
 }
 
-impl Hindrance {
+impl TargetError {
     /// Message, help and process.
     #[must_use]
     pub fn into_parts(self) -> (String, String, Option<i32>) {
@@ -127,7 +127,7 @@ impl Selector {
     ///
     /// # Errors
     /// When there is none, or more than one family, or it may not be seen.
-    pub fn find(&self) -> Result<Target, Hindrance> {
+    pub fn find(&self) -> Result<Target, TargetError> {
         let root = match &self.pid_file {
             Some(path) => family::named_by(path, self)?,
             None => family::only_root(self)?,
@@ -138,15 +138,15 @@ impl Selector {
 
 impl Target {
     /// Opens a pidfd first and looks again at the identity then: what it holds is what was found.
-    fn open(identity: Identity) -> Result<Self, Hindrance> {
-        let gone = || Hindrance::Missing {
+    fn open(identity: Identity) -> Result<Self, TargetError> {
+        let gone = || TargetError::Missing {
             message: format!("pid {} ended while it was being looked at", identity.pid),
             help: "it is looked for again".into(),
         };
         let pid = Pid::from_raw(identity.pid).ok_or_else(gone)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
             Errno::SRCH => gone(),
-            errno => Hindrance::Refused {
+            errno => TargetError::Refused {
                 pid: Some(identity.pid),
                 message: format!("cannot open a pidfd for pid {}: {errno}", identity.pid),
                 help: "Linux 5.3 or newer is needed, and a seccomp profile that allows pidfd_open(2)".into(),
@@ -198,7 +198,7 @@ impl Target {
     ///
     /// # Errors
     /// When it has ended, or the gate may not.
-    pub fn signal(&self, signal: Signal) -> Result<(), Hindrance> {
+    pub fn signal(&self, signal: Signal) -> Result<(), TargetError> {
         rustix::process::pidfd_send_signal(&self.pidfd, signal.raw()).map_err(|errno| self.not_signalled(signal, errno))
     }
 
@@ -206,17 +206,17 @@ impl Target {
     ///
     /// # Errors
     /// As [`Target::signal`].
-    pub fn may_be_sent(&self, signal: Signal) -> Result<(), Hindrance> {
+    pub fn may_be_sent(&self, signal: Signal) -> Result<(), TargetError> {
         let tried = Pid::from_raw(self.pid()).map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
         // The number is still that of the process that is meant if this one lives.
         let tried = if self.identity.is_alive() { tried } else { Err(Errno::SRCH) };
         tried.map_err(|errno| self.not_signalled(signal, errno))
     }
 
-    fn not_signalled(&self, signal: Signal, errno: Errno) -> Hindrance {
+    fn not_signalled(&self, signal: Signal, errno: Errno) -> TargetError {
         let pid = self.pid();
         match errno {
-            Errno::SRCH => Hindrance::Missing {
+            Errno::SRCH => TargetError::Missing {
                 message: format!("pid {pid} ended before it could be signalled"),
                 help: "it is looked for again".into(),
             },
@@ -224,13 +224,13 @@ impl Target {
                 let theirs =
                     self.status().map_or_else(|| "another user".into(), |status| format!("uid {}", status.ruid));
                 let ours = rustix::process::geteuid().as_raw();
-                Hindrance::Refused {
+                TargetError::Refused {
                     pid: Some(pid),
                     message: format!("no permission to send {signal} to pid {pid} ({theirs}) as uid {ours}"),
                     help: "run the gate as the same user, or as root with the capability KILL (kill(2))".into(),
                 }
             }
-            errno => Hindrance::Refused {
+            errno => TargetError::Refused {
                 pid: Some(pid),
                 message: format!("cannot send {signal} to pid {pid}: {errno}"),
                 help: "a seccomp profile that allows pidfd_send_signal(2) is needed".into(),

@@ -143,7 +143,7 @@ fn signal(name: &str) -> Signal {
 #[track_caller]
 fn missing(selector: &Selector) -> (String, String) {
     match selector.find() {
-        Err(Hindrance::Missing { message, help }) => (message, help),
+        Err(TargetError::Missing { message, help }) => (message, help),
         other => panic!("{other:?}"),
     }
 }
@@ -151,7 +151,7 @@ fn missing(selector: &Selector) -> (String, String) {
 #[track_caller]
 fn refused(selector: &Selector) -> (Option<i32>, String, String) {
     match selector.find() {
-        Err(Hindrance::Refused { pid, message, help }) => (pid, message, help),
+        Err(TargetError::Refused { pid, message, help }) => (pid, message, help),
         other => panic!("{other:?}"),
     }
 }
@@ -177,7 +177,7 @@ fn a_process_is_found_by_each_criterion_and_by_all_of_them() {
         ..program.called()
     };
     for selector in [&by_name, &by_cmdline, &by_exe, &by_file, &all] {
-        let found = selector.find().unwrap_or_else(|hindrance| panic!("{}: {hindrance:?}", selector.describe()));
+        let found = selector.find().unwrap_or_else(|target_error| panic!("{}: {target_error:?}", selector.describe()));
         assert_eq!(found.pid(), orphan.0, "{}", selector.describe());
         assert!(matches!(found.root(), Root::Same));
     }
@@ -335,9 +335,9 @@ fn a_number_that_is_another_process_now_is_not_taken_for_it() {
     let own = Own::run(&["sh", "-c", "echo; read wait"]);
     let identity = own.identity();
     let other = Identity { start: identity.start - 1, ..identity };
-    assert!(matches!(Target::open(other), Err(Hindrance::Missing { message, .. }) if message.contains("ended")));
+    assert!(matches!(Target::open(other), Err(TargetError::Missing { message, .. }) if message.contains("ended")));
     let nobody = Identity { pid: 0, start: 0 };
-    assert!(matches!(Target::open(nobody), Err(Hindrance::Missing { .. })));
+    assert!(matches!(Target::open(nobody), Err(TargetError::Missing { .. })));
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn a_signal_arrives_or_says_that_nobody_is_there() {
     target.signal(signal("HUP")).expect("it is ours");
     assert_eq!(own.0.wait().expect("it is ours").code(), Some(3));
     assert_eq!(target.disposition(signal("HUP")), None);
-    let ended = Hindrance::Missing {
+    let ended = TargetError::Missing {
         message: format!("pid {} ended before it could be signalled", target.pid()),
         help: "it is looked for again".into(),
     };
@@ -398,7 +398,7 @@ fn what_the_kernel_refuses_says_who_and_what_to_do() {
         ),
     ];
     for (errno, message, help) in cases {
-        let expected = Hindrance::Refused { pid: Some(pid), message, help: help.into() };
+        let expected = TargetError::Refused { pid: Some(pid), message, help: help.into() };
         assert_eq!(target.not_signalled(signal("HUP"), errno), expected);
     }
 }
@@ -435,10 +435,10 @@ fn the_children_are_those_that_live() {
 #[test]
 fn a_hindrance_comes_apart() {
     let (message, help) = ("what".to_owned(), "do".to_owned());
-    let parts = |hindrance: Hindrance| hindrance.into_parts();
-    assert_eq!(parts(Hindrance::Missing { message: message.clone(), help: help.clone() }).2, None);
-    assert_eq!(parts(Hindrance::Refused { pid: Some(7), message: message.clone(), help: help.clone() }).2, Some(7));
-    assert_eq!(parts(Hindrance::Failed { message, help }), ("what".into(), "do".into(), None));
+    let parts = |target_error: TargetError| target_error.into_parts();
+    assert_eq!(parts(TargetError::Missing { message: message.clone(), help: help.clone() }).2, None);
+    assert_eq!(parts(TargetError::Refused { pid: Some(7), message: message.clone(), help: help.clone() }).2, Some(7));
+    assert_eq!(parts(TargetError::Failed { message, help }), ("what".into(), "do".into(), None));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use reload_gate_contract::{Code, Finding};
 use step::Step;
 
-use crate::flow::tree::{Manifest, Tree};
+use crate::flow::tree::{Revision, Tree};
 
 const LIVE: &str = "..data";
 const GOOD: &str = "..good";
@@ -36,7 +36,7 @@ const NOT_PUBLISHED: Code = Code::new("not-published");
 
 /// Why nothing could be published. What was live before is live still.
 #[derive(Debug, thiserror::Error)]
-pub enum Obstacle {
+pub enum PublishError {
     /// The system refused a step.
     #[error("cannot {what} in `{}`: {error}", volume.display())]
     System {
@@ -61,13 +61,13 @@ pub enum Obstacle {
     Foreign(PathBuf),
 }
 
-impl From<Obstacle> for Finding {
-    fn from(obstacle: Obstacle) -> Self {
-        Self::environment(NOT_PUBLISHED, obstacle.to_string()).help(obstacle.help())
+impl From<PublishError> for Finding {
+    fn from(error: PublishError) -> Self {
+        Self::environment(NOT_PUBLISHED, error.to_string()).help(error.help())
     }
 }
 
-impl Obstacle {
+impl PublishError {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> String {
@@ -122,7 +122,7 @@ impl Publication {
     ///
     /// # Errors
     /// As [`Publication::good`] and [`Publication::publish`].
-    pub fn repair(&self) -> Result<bool, Obstacle> {
+    pub fn repair(&self) -> Result<bool, PublishError> {
         let live = self.volumes.iter().map(Volume::live).collect::<Result<Vec<_>, _>>()?;
         let whole: Generations = live.iter().flatten().map(|(generation, _)| generation.clone()).collect();
         let good = self.good()?;
@@ -143,7 +143,7 @@ impl Publication {
     ///
     /// # Errors
     /// As [`Volume::stage`].
-    pub fn stage(&self, tree: &Tree) -> Result<Generations, Obstacle> {
+    pub fn stage(&self, tree: &Tree) -> Result<Generations, PublishError> {
         self.volumes.iter().zip(self.split(tree)?).map(|(volume, tree)| volume.stage(&tree)).collect()
     }
 
@@ -151,18 +151,18 @@ impl Publication {
     ///
     /// # Errors
     /// As [`Volume::publish`].
-    pub fn publish(&self, generations: &Generations) -> Result<bool, Obstacle> {
+    pub fn publish(&self, generations: &Generations) -> Result<bool, PublishError> {
         // Whatever can be foreseen to fail, fails before the first volume is touched.
         let plan = |(volume, generation): (&Volume, &Generation)| volume.plan_publish(generation);
         let plans = self.volumes.iter().zip(generations).map(plan).collect::<Result<Vec<_>, _>>()?;
         let before = self.volumes.iter().map(|volume| volume.leads_to(LIVE)).collect::<Result<Vec<_>, _>>()?;
         for (done, (volume, plan)) in self.volumes.iter().zip(&plans).enumerate() {
-            if let Err(obstacle) = volume.perform(plan) {
+            if let Err(error) = volume.perform(plan) {
                 for (volume, generation) in self.volumes[..=done].iter().zip(&before) {
                     // What fails here as well is found by the next gate.
                     let _ = generation.as_ref().map(|generation| volume.publish(generation));
                 }
-                return Err(obstacle);
+                return Err(error);
             }
         }
         Ok(plans.iter().any(|plan| !plan.is_empty()))
@@ -172,7 +172,7 @@ impl Publication {
     ///
     /// # Errors
     /// As [`Volume::keep`].
-    pub fn keep(&self) -> Result<(), Obstacle> {
+    pub fn keep(&self) -> Result<(), PublishError> {
         self.volumes.iter().try_for_each(Volume::keep)
     }
 
@@ -180,7 +180,7 @@ impl Publication {
     ///
     /// # Errors
     /// When a volume cannot be read, or is somebody else's.
-    pub fn good(&self) -> Result<Option<Good>, Obstacle> {
+    pub fn good(&self) -> Result<Option<Good>, PublishError> {
         let (mut whole, mut generations, mut live) = (Tree::new(), Generations::new(), true);
         for (volume, prefix) in self.volumes.iter().zip(&self.prefixes) {
             let Some((generation, tree)) = volume.good()? else { return Ok(None) };
@@ -188,7 +188,7 @@ impl Publication {
             whole.extend(tree.into_iter().map(|(name, content)| (prefix.join(name), content)));
             generations.push(generation);
         }
-        Ok(Some(Good { manifest: Manifest::of(&whole), generations, live }))
+        Ok(Some(Good { revision: Revision::of(&whole), generations, live }))
     }
 
     /// When what is live became so.
@@ -198,14 +198,14 @@ impl Publication {
     }
 
     /// The part of each volume. The longest prefix is the one on top.
-    fn split(&self, tree: &Tree) -> Result<Vec<Tree>, Obstacle> {
+    fn split(&self, tree: &Tree) -> Result<Vec<Tree>, PublishError> {
         let mut parts = vec![Tree::new(); self.volumes.len()];
         for (name, content) in tree {
             let fits = self.prefixes.iter().enumerate().filter(|(_, prefix)| name.starts_with(prefix));
             let Some((index, prefix)) = fits.max_by_key(|(_, prefix)| prefix.components().count()) else { continue };
             let rest = name.strip_prefix(prefix).unwrap_or(name);
             if rest.as_os_str().is_empty() {
-                return Err(Obstacle::File(name.clone()));
+                return Err(PublishError::File(name.clone()));
             }
             parts[index].insert(rest.into(), content.clone());
         }
@@ -217,7 +217,7 @@ impl Publication {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Good {
     /// Names and digests, as in the tree of all sources.
-    pub manifest: Manifest,
+    pub revision: Revision,
     /// Where it lies.
     pub generations: Generations,
     /// Whether it is what the application would read now.
@@ -246,9 +246,9 @@ impl Generation {
     }
 
     /// Whether its name is that of `manifest`; what follows a dot tells generations of one digest apart.
-    fn is_named_after(&self, manifest: &Manifest) -> bool {
+    fn is_named_after(&self, revision: &Revision) -> bool {
         let digest = self.0[GENERATION.len()..].split('.').next().unwrap_or_default();
-        digest == manifest.digest().to_string()
+        digest == revision.digest().to_string()
     }
 }
 
@@ -275,7 +275,7 @@ impl Volume {
     ///
     /// # Errors
     /// When the volume cannot be read, or somebody else's generation is live.
-    pub fn live(&self) -> Result<Option<(Generation, Tree)>, Obstacle> {
+    pub fn live(&self) -> Result<Option<(Generation, Tree)>, PublishError> {
         self.intact(LIVE)
     }
 
@@ -283,7 +283,7 @@ impl Volume {
     ///
     /// # Errors
     /// As [`Volume::live`].
-    pub fn good(&self) -> Result<Option<(Generation, Tree)>, Obstacle> {
+    pub fn good(&self) -> Result<Option<(Generation, Tree)>, PublishError> {
         self.intact(GOOD)
     }
 
@@ -301,7 +301,7 @@ impl Volume {
     ///
     /// # Errors
     /// When the system refuses a step; what was staged until then is removed by the next publication.
-    pub fn stage(&self, tree: &Tree) -> Result<Generation, Obstacle> {
+    pub fn stage(&self, tree: &Tree) -> Result<Generation, PublishError> {
         let (generation, steps) = self.plan_stage(tree)?;
         self.perform(&steps)?;
         Ok(generation)
@@ -311,7 +311,7 @@ impl Volume {
     ///
     /// # Errors
     /// When the system refuses a step, or something foreign has the name of one of the files.
-    pub fn publish(&self, generation: &Generation) -> Result<bool, Obstacle> {
+    pub fn publish(&self, generation: &Generation) -> Result<bool, PublishError> {
         let steps = self.plan_publish(generation)?;
         self.perform(&steps)?;
         Ok(!steps.is_empty())
@@ -321,7 +321,7 @@ impl Volume {
     ///
     /// # Errors
     /// When the system refuses a step, or the volume is somebody else's.
-    pub fn try_out(&self) -> Result<(), Obstacle> {
+    pub fn try_out(&self) -> Result<(), PublishError> {
         self.leads_to(LIVE)?;
         let scratch = PathBuf::from(format!("{SCRATCH}{}", std::process::id()));
         let (file, link) = (scratch.join("file"), scratch.join("link"));
@@ -343,7 +343,7 @@ impl Volume {
     ///
     /// # Errors
     /// When the system refuses a step.
-    pub fn keep(&self) -> Result<(), Obstacle> {
+    pub fn keep(&self) -> Result<(), PublishError> {
         let steps = self.plan_keep()?;
         self.perform(&steps)
     }
@@ -351,23 +351,23 @@ impl Volume {
 
 /// The plans: what is to be done, from what is there.
 impl Volume {
-    fn plan_stage<'a>(&self, tree: &'a Tree) -> Result<(Generation, Vec<Step<'a>>), Obstacle> {
+    fn plan_stage<'a>(&self, tree: &'a Tree) -> Result<(Generation, Vec<Step<'a>>), PublishError> {
         let reserved = |name: &&PathBuf| name.as_os_str().as_encoded_bytes().starts_with(b"..");
         if let Some(name) = tree.keys().find(reserved) {
-            return Err(Obstacle::Reserved(name.clone()));
+            return Err(PublishError::Reserved(name.clone()));
         }
-        let manifest = Manifest::of(tree);
+        let revision = Revision::of(tree);
         let present: BTreeSet<Generation> = self.entries()?.iter().filter_map(|name| Generation::of(name)).collect();
         let whole = |generation: &&Generation| {
-            generation.is_named_after(&manifest) && self.read(generation).is_some_and(|found| found == *tree)
+            generation.is_named_after(&revision) && self.read(generation).is_some_and(|found| found == *tree)
         };
         if let Some(generation) = present.iter().find(whole) {
             return Ok((generation.clone(), self.plan_sweep(Some(generation))?));
         }
         let mut steps = self.plan_sweep(None)?;
         let name = |number: u32| match number {
-            0 => format!("{GENERATION}{}", manifest.digest()),
-            _ => format!("{GENERATION}{}.{number}", manifest.digest()),
+            0 => format!("{GENERATION}{}", revision.digest()),
+            _ => format!("{GENERATION}{}.{number}", revision.digest()),
         };
         let free = (0..).map(|number| Generation(name(number))).find(|generation| !present.contains(generation));
         let generation = free.unwrap_or_else(|| Generation(name(0)));
@@ -384,13 +384,13 @@ impl Volume {
 
     /// Links of new names come before the rename and those of removed ones go after it: until then they lead nowhere, so what
     /// can be read is at each moment one generation.
-    fn plan_publish(&self, generation: &Generation) -> Result<Vec<Step<'static>>, Obstacle> {
+    fn plan_publish(&self, generation: &Generation) -> Result<Vec<Step<'static>>, PublishError> {
         let wanted = self.names_in(&self.path_of(generation))?;
         let links = self.links()?;
         let mut steps = Vec::new();
         for name in wanted.iter().filter(|name| !links.contains(*name)) {
             if self.path.join(name).symlink_metadata().is_ok() {
-                return Err(Obstacle::Foreign(self.path.join(name)));
+                return Err(PublishError::Foreign(self.path.join(name)));
             }
             steps.push(Step::Link { name: name.clone(), to: Path::new(LIVE).join(name) });
         }
@@ -404,14 +404,14 @@ impl Volume {
         Ok(steps)
     }
 
-    fn plan_keep(&self) -> Result<Vec<Step<'static>>, Obstacle> {
+    fn plan_keep(&self) -> Result<Vec<Step<'static>>, PublishError> {
         let (live, good) = (self.leads_to(LIVE)?, self.leads_to(GOOD)?);
         Ok(live.filter(|live| good.as_ref() != Some(live)).map_or_else(Vec::new, |live| replace(GOOD, &live).into()))
     }
 
     /// Removes what neither link leads to, but for `kept`: generations that were live before, and what an end in the middle left
     /// behind.
-    fn plan_sweep(&self, kept: Option<&Generation>) -> Result<Vec<Step<'static>>, Obstacle> {
+    fn plan_sweep(&self, kept: Option<&Generation>) -> Result<Vec<Step<'static>>, PublishError> {
         let used = [self.leads_to(LIVE)?, self.leads_to(GOOD)?, kept.cloned()];
         let mut steps = Vec::new();
         for name in self.entries()? {
@@ -429,7 +429,7 @@ impl Volume {
         Ok(steps)
     }
 
-    fn plan_removal(&self, path: &Path, steps: &mut Vec<Step<'static>>) -> Result<(), Obstacle> {
+    fn plan_removal(&self, path: &Path, steps: &mut Vec<Step<'static>>) -> Result<(), PublishError> {
         let entries = std::fs::read_dir(self.path.join(path)).map_err(|error| self.unread(path, error))?;
         for entry in entries.flatten() {
             let inside = path.join(entry.file_name());
@@ -443,9 +443,9 @@ impl Volume {
         Ok(())
     }
 
-    fn perform(&self, steps: &[Step<'_>]) -> Result<(), Obstacle> {
+    fn perform(&self, steps: &[Step<'_>]) -> Result<(), PublishError> {
         for step in steps {
-            step.perform(&self.path).map_err(|error| Obstacle::System {
+            step.perform(&self.path).map_err(|error| PublishError::System {
                 volume: self.path.clone(),
                 what: step.to_string(),
                 error,
@@ -457,19 +457,19 @@ impl Volume {
 
 /// What is there.
 impl Volume {
-    fn intact(&self, link: &str) -> Result<Option<(Generation, Tree)>, Obstacle> {
+    fn intact(&self, link: &str) -> Result<Option<(Generation, Tree)>, PublishError> {
         let Some(generation) = self.leads_to(link)? else { return Ok(None) };
-        let tree = self.read(&generation).filter(|tree| generation.is_named_after(&Manifest::of(tree)));
+        let tree = self.read(&generation).filter(|tree| generation.is_named_after(&Revision::of(tree)));
         Ok(tree.map(|tree| (generation, tree)))
     }
 
     /// The generation to which a link of the gate leads.
-    fn leads_to(&self, link: &str) -> Result<Option<Generation>, Obstacle> {
+    fn leads_to(&self, link: &str) -> Result<Option<Generation>, PublishError> {
         let path = self.path.join(link);
         match path.read_link() {
-            Ok(to) => Generation::of(to.as_os_str()).map(Some).ok_or(Obstacle::Foreign(path)),
+            Ok(to) => Generation::of(to.as_os_str()).map(Some).ok_or(PublishError::Foreign(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(Obstacle::Foreign(path)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(PublishError::Foreign(path)),
             Err(error) => Err(self.unread(Path::new(link), error)),
         }
     }
@@ -495,25 +495,25 @@ impl Volume {
     }
 
     /// The visible names which are the gate's own: links that lead to the same name through `..data`.
-    fn links(&self) -> Result<BTreeSet<PathBuf>, Obstacle> {
+    fn links(&self) -> Result<BTreeSet<PathBuf>, PublishError> {
         let own = |name: &PathBuf| self.path.join(name).read_link().is_ok_and(|to| to == Path::new(LIVE).join(name));
         Ok(self.entries()?.into_iter().map(PathBuf::from).filter(own).collect())
     }
 
-    fn entries(&self) -> Result<BTreeSet<std::ffi::OsString>, Obstacle> {
+    fn entries(&self) -> Result<BTreeSet<std::ffi::OsString>, PublishError> {
         self.names_in(&self.path).map(|names| names.into_iter().map(PathBuf::into_os_string).collect())
     }
 
-    fn names_in(&self, directory: &Path) -> Result<BTreeSet<PathBuf>, Obstacle> {
+    fn names_in(&self, directory: &Path) -> Result<BTreeSet<PathBuf>, PublishError> {
         let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| self.unread(directory, error))?;
         Ok(entries.into_iter().map(|entry| entry.file_name().into()).collect())
     }
 
-    fn unread(&self, path: &Path, error: io::Error) -> Obstacle {
+    fn unread(&self, path: &Path, error: io::Error) -> PublishError {
         let name = path.strip_prefix(&self.path).unwrap_or(path);
         let what = if name.as_os_str().is_empty() { "look".into() } else { format!("read `{}`", name.display()) };
-        Obstacle::System { volume: self.path.clone(), what, error }
+        PublishError::System { volume: self.path.clone(), what, error }
     }
 }
 

@@ -77,8 +77,8 @@ fn nothing_foreign_is_touched() {
     std::fs::write(volume.path().join("theirs"), "theirs").expect("there is room");
     publish(&volume, &tree(&[("a", "1")]));
     let clash = volume.stage(&tree(&[("a", "2"), ("theirs", "ours")])).expect("staging clashes with nothing");
-    let obstacle = volume.publish(&clash).expect_err("the name is taken");
-    assert!(obstacle.to_string().contains("/theirs` was not written by reload-gate"), "{obstacle}");
+    let error = volume.publish(&clash).expect_err("the name is taken");
+    assert!(error.to_string().contains("/theirs` was not written by reload-gate"), "{error}");
     publish(&volume, &tree(&[("b", "3")]));
     assert_eq!(readable(&volume), tree(&[("b", "3"), ("theirs", "theirs")]));
 }
@@ -94,8 +94,8 @@ fn what_only_looks_like_the_gates_own_is_not_followed() {
     publish(&volume, &tree(&[("a", "1")]));
     publish(&volume, &tree(&[("a", "2")]));
     assert_eq!(std::fs::read_to_string(precious.path().join("a")).expect("it is there"), "theirs");
-    let obstacle = volume.stage(&tree(&[("..good", "x")])).expect_err("it is a name of the volume's");
-    assert!(obstacle.to_string().contains("`..good` begins with `..`"), "{obstacle}");
+    let error = volume.stage(&tree(&[("..good", "x")])).expect_err("it is a name of the volume's");
+    assert!(error.to_string().contains("`..good` begins with `..`"), "{error}");
 }
 
 #[test]
@@ -144,8 +144,8 @@ fn the_volume_of_a_kubelet_is_left_alone() {
     let (_directory, volume) = volume();
     std::fs::create_dir(volume.path().join("..2026_01_01")).expect("there is room");
     std::os::unix::fs::symlink("..2026_01_01", volume.path().join("..data")).expect("there is room");
-    let obstacle = volume.stage(&tree(&[("a", "1")])).expect_err("it is not ours");
-    assert!(obstacle.help().contains("emptyDir"), "{}", obstacle.help());
+    let error = volume.stage(&tree(&[("a", "1")])).expect_err("it is not ours");
+    assert!(error.help().contains("emptyDir"), "{}", error.help());
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::flow::process::{Disposition, Hindrance, Selector, Signal, Target};
-use crate::flow::verify::{Baseline, Demand};
+use crate::flow::process::{Disposition, Selector, Signal, Target, TargetError};
+use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
 use crate::sys::http::{self, Answer};
 
 /// How the application is told.
 #[derive(Clone, Debug)]
-pub enum Means {
+pub enum ReloadMethod {
     /// Not at all: the gate only judges.
     Nothing,
     /// By a signal to the target.
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// The application was told.
-    Told {
+    Requested {
         /// The process that was signalled.
         pid: Option<i32>,
         /// With what.
@@ -50,33 +50,33 @@ pub enum Sent {
     },
 }
 
-impl Means {
+impl ReloadMethod {
     /// Tells the application of a content that was delivered at `delivered`. The second part is what proof is measured
     /// against: the state of the target just before.
     ///
     /// # Errors
     /// When it cannot be told.
-    pub async fn tell(
+    pub async fn request_reload(
         &self,
         selector: &Selector,
         delivered: SystemTime,
-        demand: &Demand,
+        verification: &Verification,
         timeout: Duration,
-    ) -> Result<(Sent, Baseline), Hindrance> {
-        let baseline = || Baseline::now(selector.find().ok(), demand);
+    ) -> Result<(Sent, Baseline), TargetError> {
+        let baseline = || Baseline::now(selector.find().ok(), verification);
         match self {
-            Self::Nothing => Ok((told("nobody is to be told".into()), Baseline::now(None, demand))),
+            Self::Nothing => Ok((requested("nobody is to be told".into()), Baseline::now(None, verification))),
             Self::Signal { signal, allow_uncaught } => {
                 let target = ready(selector, *signal, *allow_uncaught, delivered)?;
-                send(target, *signal, demand)
+                send(target, *signal, verification)
             }
             Self::Url(url) => {
                 let baseline = baseline();
-                post(url, timeout).await.map(|message| (told(message), baseline))
+                post(url, timeout).await.map(|message| (requested(message), baseline))
             }
             Self::Command(words) => {
                 let baseline = baseline();
-                run(words, timeout).await.map(|message| (told(message), baseline))
+                run(words, timeout).await.map(|message| (requested(message), baseline))
             }
         }
     }
@@ -93,8 +93,8 @@ impl Means {
     }
 }
 
-fn told(message: String) -> Sent {
-    Sent::Told { pid: None, signal: None, message }
+fn requested(message: String) -> Sent {
+    Sent::Requested { pid: None, signal: None, message }
 }
 
 /// The target, if it may and must be signalled.
@@ -104,7 +104,12 @@ enum Ready {
     Younger(Target),
 }
 
-fn ready(selector: &Selector, signal: Signal, allow_uncaught: bool, delivered: SystemTime) -> Result<Ready, Hindrance> {
+fn ready(
+    selector: &Selector,
+    signal: Signal,
+    allow_uncaught: bool,
+    delivered: SystemTime,
+) -> Result<Ready, TargetError> {
     let target = selector.find()?;
     if target.started_after(delivered) {
         return Ok(Ready::Younger(target));
@@ -117,9 +122,10 @@ fn ready(selector: &Selector, signal: Signal, allow_uncaught: bool, delivered: S
 ///
 /// # Errors
 /// When it ignores the signal, could be killed by it, or has ended.
-pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result<(), Hindrance> {
+pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result<(), TargetError> {
     let pid = target.pid();
-    let gone = || Hindrance::Missing { message: format!("pid {pid} has ended"), help: "it is looked for again".into() };
+    let gone =
+        || TargetError::Missing { message: format!("pid {pid} has ended"), help: "it is looked for again".into() };
     let message = match target.disposition(signal).ok_or_else(gone)? {
         Disposition::Taken => return Ok(()),
         Disposition::Default if allow_uncaught => return Ok(()),
@@ -129,7 +135,7 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
             format!("pid {pid} does not catch {signal} and could be killed by it, so it was not sent")
         }
     };
-    Err(Hindrance::Refused {
+    Err(TargetError::Refused {
         pid: Some(pid),
         message,
         help:
@@ -139,7 +145,7 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
     })
 }
 
-fn send(ready: Ready, signal: Signal, demand: &Demand) -> Result<(Sent, Baseline), Hindrance> {
+fn send(ready: Ready, signal: Signal, verification: &Verification) -> Result<(Sent, Baseline), TargetError> {
     match ready {
         Ready::Younger(target) => {
             let pid = target.pid();
@@ -150,15 +156,15 @@ fn send(ready: Ready, signal: Signal, demand: &Demand) -> Result<(Sent, Baseline
         Ready::Signal(target) => {
             let pid = target.pid();
             // The signal goes through the handle which the baseline keeps, after the baseline was taken.
-            let baseline = Baseline::now(Some(target), demand);
+            let baseline = Baseline::now(Some(target), verification);
             baseline.target().map_or(Ok(()), |target| target.signal(signal))?;
             let message = format!("sent {signal} to pid {pid}");
-            Ok((Sent::Told { pid: Some(pid), signal: Some(signal.to_string()), message }, baseline))
+            Ok((Sent::Requested { pid: Some(pid), signal: Some(signal.to_string()), message }, baseline))
         }
     }
 }
 
-async fn post(url: &str, timeout: Duration) -> Result<String, Hindrance> {
+async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {
     let (mut attempt, shown) = (1, http::shown(url));
     loop {
         let (message, is_final) = match http::send(http::Method::Post, url, timeout).await {
@@ -180,11 +186,11 @@ async fn post(url: &str, timeout: Duration) -> Result<String, Hindrance> {
     }
 }
 
-fn failed(message: String) -> Hindrance {
-    Hindrance::Failed { message, help: "see the application's own log for the reason; it will be tried again".into() }
+fn failed(message: String) -> TargetError {
+    TargetError::Failed { message, help: "see the application's own log for the reason; it will be tried again".into() }
 }
 
-async fn run(words: &[String], timeout: Duration) -> Result<String, Hindrance> {
+async fn run(words: &[String], timeout: Duration) -> Result<String, TargetError> {
     let name = shell_words::join(words);
     let command = Command::here(words.iter().map(Into::into).collect(), timeout);
     let finished = exec::run(&command).await.map_err(|error| failed(error.to_string()))?;

@@ -41,20 +41,24 @@ impl Drop for Application {
     }
 }
 
-fn signal(name: &str, allow_uncaught: bool) -> Means {
-    Means::Signal { signal: name.parse().expect("it is one"), allow_uncaught }
+fn signal(name: &str, allow_uncaught: bool) -> ReloadMethod {
+    ReloadMethod::Signal { signal: name.parse().expect("it is one"), allow_uncaught }
 }
 
-fn tell(means: &Means, selector: &Selector, delivered: SystemTime) -> Result<(Sent, Baseline), Hindrance> {
+fn request_reload(
+    method: &ReloadMethod,
+    selector: &Selector,
+    delivered: SystemTime,
+) -> Result<(Sent, Baseline), TargetError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    runtime.block_on(means.tell(selector, delivered, &Demand::Nothing, Duration::from_millis(500)))
+    runtime.block_on(method.request_reload(selector, delivered, &Verification::Nothing, Duration::from_millis(500)))
 }
 
 /// What was done, or what kept from it, in words.
-fn told_by(means: &Means) -> Result<String, String> {
-    match tell(means, &Selector::default(), SystemTime::now()) {
-        Ok((Sent::Told { pid: None, signal: None, message }, _)) => Ok(message),
-        Err(Hindrance::Failed { message, help }) => {
+fn told_by(method: &ReloadMethod) -> Result<String, String> {
+    match request_reload(method, &Selector::default(), SystemTime::now()) {
+        Ok((Sent::Requested { pid: None, signal: None, message }, _)) => Ok(message),
+        Err(TargetError::Failed { message, help }) => {
             assert!(help.contains("the application's own log"), "{help}");
             Err(message)
         }
@@ -62,18 +66,18 @@ fn told_by(means: &Means) -> Result<String, String> {
     }
 }
 
-fn command(words: &[&str]) -> Means {
-    Means::Command(words.iter().map(|word| (*word).to_owned()).collect())
+fn command(words: &[&str]) -> ReloadMethod {
+    ReloadMethod::Command(words.iter().map(|word| (*word).to_owned()).collect())
 }
 
 #[test]
 fn a_process_with_a_handler_is_signalled() {
     let mut application = Application::start("trap 'exit 3' HUP; echo; while :; do read wait; done");
     let (sent, baseline) =
-        tell(&signal("HUP", false), &application.selector(), SystemTime::now() + LATER).expect("it is told");
+        request_reload(&signal("HUP", false), &application.selector(), SystemTime::now() + LATER).expect("it is told");
     let pid = application.pid();
     let expected =
-        Sent::Told { pid: Some(pid), signal: Some("SIGHUP".into()), message: format!("sent SIGHUP to pid {pid}") };
+        Sent::Requested { pid: Some(pid), signal: Some("SIGHUP".into()), message: format!("sent SIGHUP to pid {pid}") };
     assert_eq!(sent, expected);
     assert_eq!(baseline.target().map(Target::pid), Some(pid));
     assert_eq!(application.child.wait().expect("it is ours").code(), Some(3));
@@ -87,8 +91,8 @@ fn a_process_that_would_die_of_the_signal_is_sent_it_only_by_request() {
         ("HUP", format!("pid {pid} does not catch SIGHUP and could be killed by it, so it was not sent")),
         ("USR1", format!("pid {pid} ignores SIGUSR1, so it was not sent")),
     ] {
-        match tell(&signal(name, false), &application.selector(), later) {
-            Err(Hindrance::Refused { pid: Some(refused), message, help }) => {
+        match request_reload(&signal(name, false), &application.selector(), later) {
+            Err(TargetError::Refused { pid: Some(refused), message, help }) => {
                 assert_eq!((refused, message), (pid, expected));
                 assert!(help.contains("--allow-uncaught") && help.contains("--pid-file"), "{help}");
             }
@@ -96,9 +100,12 @@ fn a_process_that_would_die_of_the_signal_is_sent_it_only_by_request() {
         }
     }
     // What is ignored stays unsent even so: nothing would come of it.
-    assert!(matches!(tell(&signal("USR1", true), &application.selector(), later), Err(Hindrance::Refused { .. })));
+    assert!(matches!(
+        request_reload(&signal("USR1", true), &application.selector(), later),
+        Err(TargetError::Refused { .. })
+    ));
     assert!(application.child.try_wait().expect("it is ours").is_none(), "it is alive");
-    tell(&signal("HUP", true), &application.selector(), later).expect("it is wanted");
+    request_reload(&signal("HUP", true), &application.selector(), later).expect("it is wanted");
     let ended = application.child.wait().expect("it is ours");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(1));
 }
@@ -108,7 +115,8 @@ fn a_process_that_is_younger_than_the_content_needs_no_signal() {
     let mut application = Application::start("echo; read wait");
     let pid = application.pid();
     let long_ago = SystemTime::now() - LATER;
-    let (sent, baseline) = tell(&signal("HUP", false), &application.selector(), long_ago).expect("nothing is wrong");
+    let (sent, baseline) =
+        request_reload(&signal("HUP", false), &application.selector(), long_ago).expect("nothing is wrong");
     let message = format!("pid {pid} started after this content was delivered; no signal is needed");
     assert_eq!(sent, Sent::NotNeeded { pid, message });
     assert_eq!(baseline.target().map(Target::pid), Some(pid));
@@ -118,8 +126,11 @@ fn a_process_that_is_younger_than_the_content_needs_no_signal() {
 #[test]
 fn a_process_that_is_not_there_is_missing() {
     let nobody = Selector { process: Some("no-such-process".into()), ..Selector::default() };
-    assert!(matches!(tell(&signal("HUP", true), &nobody, SystemTime::now()), Err(Hindrance::Missing { .. })));
-    assert_eq!(told_by(&Means::Nothing), Ok("nobody is to be told".into()));
+    assert!(matches!(
+        request_reload(&signal("HUP", true), &nobody, SystemTime::now()),
+        Err(TargetError::Missing { .. })
+    ));
+    assert_eq!(told_by(&ReloadMethod::Nothing), Ok("nobody is to be told".into()));
 }
 
 #[test]
@@ -131,8 +142,8 @@ fn a_command_tells_by_success() {
         (command(&["sleep", "1000"]), Err("`sleep 1000` took too long and was killed")),
         (command(&["no-such-means"]), Err("`no-such-means` is not installed here, or not on the PATH")),
     ];
-    for (means, expected) in cases {
-        assert_eq!(told_by(&means), expected.map(str::to_owned).map_err(str::to_owned));
+    for (method, expected) in cases {
+        assert_eq!(told_by(&method), expected.map(str::to_owned).map_err(str::to_owned));
     }
 }
 
@@ -152,9 +163,9 @@ fn posted(codes: &'static [u16]) -> (Result<String, String>, usize) {
         }
         asked
     });
-    let told = told_by(&Means::Url(format!("http://me:secret@{address}/")));
+    let requested = told_by(&ReloadMethod::Url(format!("http://me:secret@{address}/")));
     let shown = |text: String| text.replace(&address.to_string(), "here");
-    (told.map(shown).map_err(shown), server.join().expect("it answered"))
+    (requested.map(shown).map_err(shown), server.join().expect("it answered"))
 }
 
 #[test]
@@ -174,12 +185,12 @@ fn a_post_is_repeated_until_it_is_answered_well_or_refused() {
 #[test]
 fn the_means_are_said_without_credentials() {
     let cases = [
-        (Means::Nothing, "nobody is told"),
+        (ReloadMethod::Nothing, "nobody is told"),
         (signal("USR2", false), "SIGUSR2"),
-        (Means::Url("http://me:secret@host/-/reload".into()), "POST http://host/-/reload"),
+        (ReloadMethod::Url("http://me:secret@host/-/reload".into()), "POST http://host/-/reload"),
         (command(&["reload", "a b"]), "`reload 'a b'`"),
     ];
-    for (means, expected) in cases {
-        assert_eq!(means.describe(), expected);
+    for (method, expected) in cases {
+        assert_eq!(method.describe(), expected);
     }
 }

@@ -14,8 +14,8 @@ use std::time::SystemTime;
 
 use reload_gate_contract::{Code, Finding};
 
-use crate::flow::tree::{Manifest, Tree};
-use crate::flow::watch::Spot;
+use crate::flow::tree::{Revision, Tree};
+use crate::flow::watch::WatchPoint;
 
 /// How often a read that met a vanishing file is begun anew before the sources count as moving.
 const ATTEMPTS: usize = 5;
@@ -48,9 +48,9 @@ impl Default for Limits {
 
 /// A tree that was read.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct Snapshot {
     /// Names and digests.
-    pub manifest: Arc<Manifest>,
+    pub revision: Arc<Revision>,
     /// Names and contents.
     pub tree: Arc<Tree>,
     /// Those of the files that lie in memory.
@@ -64,7 +64,7 @@ pub struct Seen {
 
 /// Why there is no tree.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct SnapshotError {
     /// The reasons; at least one is an error.
     pub findings: Vec<Finding>,
     /// Whether the sources were seen at rest; if not, the reasons may be gone in an instant.
@@ -73,16 +73,16 @@ pub struct Trouble {
 
 /// The outcome of one look at the sources.
 #[derive(Debug)]
-pub struct Look {
+pub struct Scan {
     /// The directories in which a change would show.
-    pub spots: Vec<Spot>,
+    pub watch_points: Vec<WatchPoint>,
     /// The tree, or why there is none.
-    pub result: Result<Seen, Trouble>,
+    pub result: Result<Snapshot, SnapshotError>,
 }
 
 /// Looks at `sources`.
 #[must_use]
-pub fn look(sources: &[Source], limits: Limits) -> Look {
+pub fn scan(sources: &[Source], limits: Limits) -> Scan {
     let mut attempt = 1;
     loop {
         let mut reader = reader::Reader::new(sources, limits);

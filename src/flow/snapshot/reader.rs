@@ -15,9 +15,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::secret::is_in_memory;
-use super::{Limits, Look, Seen, Source, Trouble};
-use crate::flow::tree::{Manifest, Tree};
-use crate::flow::watch::Spots;
+use super::{Limits, Scan, Snapshot, SnapshotError, Source};
+use crate::flow::tree::{Revision, Tree};
+use crate::flow::watch::WatchPoints;
 
 /// The name of the link that a kubelet swaps (`pkg/volume/util/atomic_writer.go` in kubernetes).
 pub(super) const DATA: &str = "..data";
@@ -61,7 +61,7 @@ pub(super) struct Reader<'a> {
     in_memory: BTreeSet<PathBuf>,
     bytes: u64,
     findings: Vec<Finding>,
-    spots: Spots,
+    watch_points: WatchPoints,
     delivered: SystemTime,
     settled: bool,
     /// Each volume's link, and what it led to when it was met.
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
             in_memory: BTreeSet::new(),
             bytes: 0,
             findings: Vec::new(),
-            spots: Spots::default(),
+            watch_points: WatchPoints::default(),
             delivered: SystemTime::UNIX_EPOCH,
             settled: true,
             generations: Vec::new(),
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
             self.generations.extend(link.read_link().ok().map(|target| (link, target)));
         }
         for source in self.sources {
-            self.spots.anchor(&source.path);
+            self.watch_points.anchor(&source.path);
             self.source(source)?;
         }
         self.is_one_generation()?;
@@ -115,21 +115,21 @@ impl<'a> Reader<'a> {
         self.generations.iter().find(moved).map_or(Ok(()), |(link, _)| Err(Vanished(link.clone())))
     }
 
-    pub(super) fn finish(self) -> Look {
+    pub(super) fn finish(self) -> Scan {
         let settled = self.settled;
         let result = if self.findings.is_empty() {
-            let (manifest, in_memory) = (Arc::new(Manifest::of(&self.tree)), Arc::new(self.in_memory));
-            Ok(Seen { manifest, tree: Arc::new(self.tree), in_memory, delivered: self.delivered, settled })
+            let (revision, in_memory) = (Arc::new(Revision::of(&self.tree)), Arc::new(self.in_memory));
+            Ok(Snapshot { revision, tree: Arc::new(self.tree), in_memory, delivered: self.delivered, settled })
         } else {
-            Err(Trouble { findings: self.findings, settled })
+            Err(SnapshotError { findings: self.findings, settled })
         };
-        Look { spots: self.spots.into(), result }
+        Scan { watch_points: self.watch_points.into(), result }
     }
 
-    pub(super) fn give_up(self, vanished: &Vanished) -> Look {
+    pub(super) fn give_up(self, vanished: &Vanished) -> Scan {
         let message = format!("`{}` keeps vanishing while it is read", vanished.0.display());
         let findings = vec![Finding::environment(MOVING, message)];
-        Look { spots: self.spots.into(), result: Err(Trouble { findings, settled: false }) }
+        Scan { watch_points: self.watch_points.into(), result: Err(SnapshotError { findings, settled: false }) }
     }
 
     fn source(&mut self, source: &Source) -> Step {
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
             if source.whole_volume {
                 return self.dir(&dir);
             }
-            self.spots.volume(&dir.path);
+            self.watch_points.volume(&dir.path);
             if let Some(data) = self.pin(&dir)? {
                 return self.entry_as(&data, file, &name);
             }
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         if let (Some(parent), Some(file)) = (source.path.parent(), source.path.file_name())
             && parent.join(DATA).is_symlink()
         {
-            self.spots.volume(parent);
+            self.watch_points.volume(parent);
             self.settled &= !(source.path.is_symlink() || parent.join(DATA).join(file).exists());
         }
         let finding = Finding::environment(MISSING_SOURCE, format!("`{}` does not exist", source.path.display()));
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
             return self.volume(dir, &entries);
         }
         if dir.watched {
-            self.spots.plain(&dir.path);
+            self.watch_points.plain(&dir.path);
             self.delivered_at(&rustix::fs::fstat(&dir.fd));
         }
         entries.iter().filter(|entry| !is_litter(entry)).try_for_each(|entry| self.entry(dir, entry))
@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
 
     /// A directory that a kubelet writes: what counts is what `..data` leads to.
     fn volume(&mut self, dir: &Dir, entries: &[OsString]) -> Step {
-        self.spots.volume(&dir.path);
+        self.watch_points.volume(&dir.path);
         let Some(data) = self.pin(dir)? else { return Ok(()) };
         let committed = self.list(&data)?;
         for entry in &committed {

@@ -6,7 +6,7 @@ use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
 use super::place::Place;
-use super::{Builtin, Case, RootChoice, compare};
+use super::{Builtin, RootChoice, ValidationContext, compare};
 use crate::sys::exec::{self, Command, End, Finished, NotStarted};
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
@@ -36,7 +36,7 @@ const VIEW_NEEDS: &str = "allow user namespaces and mounts in them (`user.max_us
 
 /// One command validator.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub struct CommandValidator {
     /// What people call it, such as `nginx -t`.
     pub name: String,
     /// The command as it is where no target is to be asked; `{config}` and `{dir}` are replaced.
@@ -71,82 +71,84 @@ pub struct Patterns {
     pub away: Vec<Regex>,
 }
 
-impl Check {
-    pub(super) async fn run(&self, case: &Case<'_>) -> Vec<Finding> {
+impl CommandValidator {
+    pub(super) async fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
         // Nobody can say which of them a program reads.
-        case.read.borrow_mut().extend(case.tree.keys().cloned());
-        let mut findings = match case.layout.leads_to_live(case.tree) {
+        context.read.borrow_mut().extend(context.tree.keys().cloned());
+        let mut findings = match context.path_map.leads_to_live(context.tree) {
             Some(finding) if self.otherwise.is_some() => vec![finding],
             // Nobody else can judge it; what it leads to may well be the same as in the candidate.
             Some(finding) => {
-                let mut findings = self.ask(case).await;
+                let mut findings = self.ask(context).await;
                 findings.push(Finding { severity: Severity::Warning, ..finding });
                 return findings;
             }
-            None => self.ask(case).await,
+            None => self.ask(context).await,
         };
         if let Some(otherwise) = &self.otherwise
-            && is_kept_out(&findings, case)
+            && is_kept_out(&findings, context)
         {
             for finding in &mut findings {
                 // What would keep the configuration out is now only worth knowing.
                 finding.severity = Severity::Note;
                 finding.message = format!("{} judges, since {}", otherwise.name(), finding.message);
             }
-            findings.extend(otherwise.run(case));
+            findings.extend(otherwise.run(context));
         }
         findings
     }
 
-    async fn ask(&self, case: &Case<'_>) -> Vec<Finding> {
-        if let Some(finding) = compare::obstacle(case).await {
+    async fn ask(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
+        if let Some(finding) = compare::obstacle(context).await {
             return vec![finding];
         }
-        let words = match self.words(case) {
+        let words = match self.words(context) {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
         };
-        let plain = Command::here(words, case.timeout);
-        let (like, confinement) = (case.place.like, case.confinement.cloned());
-        let view = case.place.view.then(|| case.layout.view(case.tree));
-        let pass_env = case.pass_env.to_vec();
-        let command = Command { like, view, confinement, unset: self.unset.clone(), pass_env, ..plain };
+        let plain = Command::here(words, context.timeout);
+        let (run_as, confinement) = (context.place.run_as, context.confinement.cloned());
+        let view = context.place.view.then(|| context.path_map.view(context.tree));
+        let pass_env = context.pass_env.to_vec();
+        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, ..plain };
         match exec::run(&command).await {
-            Ok(finished) => self.read(&finished, case),
+            Ok(finished) => self.read(&finished, context),
             Err(error) => vec![not_started(&error, self.package.as_deref())],
         }
     }
 
     /// The words of the command in this place.
-    fn words(&self, case: &Case<'_>) -> Result<Vec<OsString>, Box<Finding>> {
-        let own = case.place.cmdline();
-        let (cwd, elsewhere) = (case.place.cwd(), case.place.is_elsewhere());
-        let redirect = |word: &String| OsString::from(case.layout.redirect(word, &cwd, case.tree, elsewhere));
-        let running = self.running.as_ref().filter(|_| case.place.target.is_some());
-        let beside = self.beside.iter().filter(|_| running.is_some() && case.layout.is_beside());
+    fn words(&self, context: &ValidationContext<'_>) -> Result<Vec<OsString>, Box<Finding>> {
+        let own = context.place.cmdline();
+        let (cwd, elsewhere) = (context.place.cwd(), context.place.is_elsewhere());
+        let redirect = |word: &String| OsString::from(context.path_map.redirect(word, &cwd, context.tree, elsewhere));
+        let running = self.running.as_ref().filter(|_| context.place.target.is_some());
+        let beside = self.beside.iter().filter(|_| running.is_some() && context.path_map.is_beside());
         let mut words = Vec::new();
         for word in running.unwrap_or(&self.command).iter().chain(beside) {
             match word.as_str() {
-                "{argv}" => match case.place.title() {
-                    Some(title) => return Err(Box::new(titled(case.place, &title))),
+                "{argv}" => match context.place.title() {
+                    Some(title) => return Err(Box::new(titled(context.place, &title))),
                     None => words.extend(own.iter().map(redirect)),
                 },
                 "{options}" => words.extend(options(&own, &self.options).iter().map(redirect)),
-                "{exe}" => words.push(case.place.exe().ok_or_else(|| Box::new(hidden(case.place)))?.into_os_string()),
-                word => words.push(fill(word, case)?),
+                "{exe}" => {
+                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(context.place)))?.into_os_string())
+                }
+                word => words.push(fill(word, context)?),
             }
         }
         Ok(words)
     }
 
     /// What a finished command said.
-    fn read(&self, finished: &Finished, case: &Case<'_>) -> Vec<Finding> {
-        let main = case.main().ok().map(|main| main.to_string_lossy().into_owned());
-        let patterns = if case.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
+    fn read(&self, finished: &Finished, context: &ValidationContext<'_>) -> Vec<Finding> {
+        let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
+        let patterns = if context.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
         let mut findings = patterns.findings(&finished.output, main.as_deref());
         match finished.end {
             End::TimedOut => {
-                let limit = humantime::format_duration(case.timeout);
+                let limit = humantime::format_duration(context.timeout);
                 let message = format!("`{}` did not end within {limit}; it was killed", self.name);
                 let help = "if it needs longer, raise `--timeout`; it may be waiting for a host that does not answer, \
                             or for input, of which there is none";
@@ -237,9 +239,10 @@ impl Patterns {
     }
 }
 
-fn fill(word: &str, case: &Case<'_>) -> Result<OsString, Box<Finding>> {
-    let word = word.replace("{dir}", &case.directory().to_string_lossy());
-    Ok(if word.contains("{config}") { word.replace("{config}", &case.main()?.to_string_lossy()) } else { word }.into())
+fn fill(word: &str, context: &ValidationContext<'_>) -> Result<OsString, Box<Finding>> {
+    let word = word.replace("{dir}", &context.directory().to_string_lossy());
+    Ok(if word.contains("{config}") { word.replace("{config}", &context.main()?.to_string_lossy()) } else { word }
+        .into())
 }
 
 /// What ends the options of a command line: everything behind it is an operand (POSIX, XBD 12.2, guideline 10).
@@ -288,9 +291,9 @@ fn titled(place: &Place, title: &str) -> Finding {
 
 /// Whether a command could not run since the gate may not do what the target may, or since there is no target yet in whose root
 /// it would be.
-pub(super) fn is_kept_out(findings: &[Finding], case: &Case<'_>) -> bool {
-    let no_target = case.fallback || (case.root == RootChoice::Auto && case.place.target.is_none());
-    let elsewhere = |code| code == ROOT_NOT_ENTERED || code == super::layout::LEADS_TO_LIVE;
+pub(super) fn is_kept_out(findings: &[Finding], context: &ValidationContext<'_>) -> bool {
+    let no_target = context.fallback || (context.root == RootChoice::Auto && context.place.target.is_none());
+    let elsewhere = |code| code == ROOT_NOT_ENTERED || code == super::path_map::LEADS_TO_LIVE;
     findings.iter().any(|finding| elsewhere(finding.code) || (no_target && finding.code == CHECKER_MISSING))
 }
 

@@ -6,7 +6,7 @@
 mod builtin;
 mod command;
 mod compare;
-mod layout;
+mod path_map;
 mod place;
 
 use std::cell::RefCell;
@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
 pub use builtin::{BUNDLED, Builtin, Bundled, Format, JsonSchema, Tls};
-pub use command::{Check, Patterns, VIEW_NOT_POSSIBLE};
-pub use layout::{Layout, Part};
+pub use command::{CommandValidator, Patterns, VIEW_NOT_POSSIBLE};
+pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
 
 pub use crate::sys::exec::Confinement;
 
-use crate::flow::process::{Hindrance, Selector};
+use crate::flow::process::{Selector, TargetError};
 use crate::flow::tree::Tree;
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
@@ -32,7 +32,7 @@ const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
 
 /// Where a content was judged; the nearer to the program that will read it, the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Seat {
+pub enum Location {
     /// Nowhere: no validator was asked.
     #[default]
     Nowhere,
@@ -46,7 +46,7 @@ pub enum Seat {
 
 /// What the validators said of one content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Validation {
     /// Everything that was found.
     pub findings: Vec<Finding>,
     /// How long all of them took.
@@ -54,7 +54,7 @@ pub struct Judgement {
     /// Who judged, and where, in words.
     pub by: Option<String>,
     /// The nearest place to the target in which anybody judged.
-    pub seat: Seat,
+    pub location: Location,
     /// Who judged, by the names of reports.
     pub judges: Vec<String>,
     /// Which validators were asked, by a short name, and how long each took.
@@ -63,7 +63,7 @@ pub struct Judgement {
     pub read: BTreeSet<PathBuf>,
 }
 
-impl Judgement {
+impl Validation {
     /// What the findings amount to.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -73,7 +73,7 @@ impl Judgement {
 
 /// Who judges, and where.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ValidationPlan {
     /// The validators, asked in this order until one does not accept.
     pub validators: Vec<Validator>,
     /// The files without which a configuration is wrong, by their names.
@@ -100,7 +100,7 @@ pub enum Validator {
     /// One that is built in.
     Builtin(Builtin),
     /// A command.
-    Command(Box<Check>),
+    Command(Box<CommandValidator>),
 }
 
 impl Validator {
@@ -170,11 +170,11 @@ pub enum Main {
     Only,
 }
 
-impl Plan {
+impl ValidationPlan {
     /// What it is to be asked about at once.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        let says = |check: &Check, what: &str| check.command.iter().any(|word| word.contains(what));
+        let says = |check: &CommandValidator, what: &str| check.command.iter().any(|word| word.contains(what));
         match self.validators.first() {
             Some(Validator::Builtin(builtin)) => builtin.scope(),
             Some(Validator::Command(check)) => match &check.otherwise {
@@ -209,62 +209,79 @@ impl Plan {
     ///
     /// # Errors
     /// When the target is needed to judge and cannot be had.
-    pub async fn judge(&self, tree: &Tree, layout: &Layout, selector: &Selector) -> Result<Judgement, Hindrance> {
+    pub async fn validate(
+        &self,
+        tree: &Tree,
+        path_map: &PathMap,
+        selector: &Selector,
+    ) -> Result<Validation, TargetError> {
         let started = Instant::now();
-        let mut judgement = Judgement::default();
+        let mut validation = Validation::default();
         let main = self.main.find(tree);
-        judgement.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
+        validation.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
         let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
-        judgement.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
-        if judgement.verdict() == Verdict::Accepted && !self.validators.is_empty() {
+        validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
+        if validation.verdict() == Verdict::Accepted && !self.validators.is_empty() {
             let place = place::find(self.root, selector, self.without_target)?;
             let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
             let (confinement, pass_env) = (self.confinement.as_ref(), self.pass_env.as_slice());
             let main_is_given = matches!(self.main, Main::Given(_));
             let (place, main, read) = (&place, &main, &RefCell::default());
-            let case =
-                Case { tree, layout, place, root, main, main_is_given, timeout, fallback, confinement, pass_env, read };
-            judgement.by = Some(self.ask(&case, &mut judgement).await);
-            judgement.read = read.take();
+            let context = ValidationContext {
+                tree,
+                path_map,
+                place,
+                root,
+                main,
+                main_is_given,
+                timeout,
+                fallback,
+                confinement,
+                pass_env,
+                read,
+            };
+            validation.by = Some(self.ask(&context, &mut validation).await);
+            validation.read = read.take();
         }
-        judgement.duration = started.elapsed();
-        Ok(judgement)
+        validation.duration = started.elapsed();
+        Ok(validation)
     }
 
     /// Asks the validators and says who judged, and where if it was a command.
-    async fn ask(&self, case: &Case<'_>, judgement: &mut Judgement) -> String {
+    async fn ask(&self, context: &ValidationContext<'_>, validation: &mut Validation) -> String {
         let (mut judges, mut place) = (Vec::new(), None);
         for validator in &self.validators {
             let started = Instant::now();
             let found = match validator {
-                Validator::Builtin(builtin) => builtin.run(case),
-                Validator::Command(check) => check.run(case).await,
+                Validator::Builtin(builtin) => builtin.run(context),
+                Validator::Command(check) => check.run(context).await,
             };
-            judgement.took.push((validator.label(), started.elapsed()));
-            judgement.judges.push(validator.title());
-            let seat = match validator {
+            validation.took.push((validator.label(), started.elapsed()));
+            validation.judges.push(validator.title());
+            let location = match validator {
                 Validator::Command(check) => match &check.otherwise {
-                    Some(otherwise) if command::is_kept_out(&found, case) => {
+                    Some(otherwise) if command::is_kept_out(&found, context) => {
                         judges.push(otherwise.name().to_owned());
-                        judgement.judges.pop();
-                        judgement.judges.push(otherwise.title());
-                        Seat::Gate
+                        validation.judges.pop();
+                        validation.judges.push(otherwise.title());
+                        Location::Gate
                     }
                     _ => {
                         judges.push(validator.quoted());
-                        place = Some(case.place.describe());
-                        case.place.seat()
+                        place = Some(context.place.describe());
+                        context.place.location()
                     }
                 },
                 Validator::Builtin(_) => {
                     judges.push(validator.quoted());
-                    Seat::Gate
+                    Location::Gate
                 }
             };
-            judgement.seat = judgement.seat.max(seat);
+            validation.location = validation.location.max(location);
             let verdict = Verdict::of(&found);
-            let source = |finding| Finding { source: Some(validator.name().to_owned()), ..case.layout.show(finding) };
-            judgement.findings.extend(found.into_iter().map(source));
+            let source =
+                |finding| Finding { source: Some(validator.name().to_owned()), ..context.path_map.show(finding) };
+            validation.findings.extend(found.into_iter().map(source));
             if verdict != Verdict::Accepted {
                 break;
             }
@@ -290,9 +307,9 @@ fn missing(file: &Path, tree: &Tree) -> Option<Finding> {
 }
 
 /// What a validator is asked.
-struct Case<'a> {
+struct ValidationContext<'a> {
     tree: &'a Tree,
-    layout: &'a Layout,
+    path_map: &'a PathMap,
     place: &'a place::Place,
     /// Where commands run, by the user's word.
     root: RootChoice,
@@ -309,15 +326,15 @@ struct Case<'a> {
     pass_env: &'a [String],
 }
 
-impl Case<'_> {
+impl ValidationContext<'_> {
     /// The path of the file to begin with, for a command in this place.
     fn main(&self) -> Result<PathBuf, Box<Finding>> {
-        self.main.as_ref().map(|name| self.layout.path_of(name, self.place.is_elsewhere())).map_err(Clone::clone)
+        self.main.as_ref().map(|name| self.path_map.path_of(name, self.place.is_elsewhere())).map_err(Clone::clone)
     }
 
     /// The directory of the configuration, likewise.
     fn directory(&self) -> PathBuf {
-        self.layout.directory(self.place.is_elsewhere())
+        self.path_map.directory(self.place.is_elsewhere())
     }
 }
 

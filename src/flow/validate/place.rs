@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Seat;
-use crate::flow::process::{Hindrance, Root, Selector, Target};
-use crate::sys::exec::Like;
+use super::Location;
+use crate::flow::process::{Root, Selector, Target, TargetError};
+use crate::sys::exec::RunAs;
 use crate::sys::proc;
 
 /// Where commands run, by the user's word.
@@ -25,31 +25,31 @@ pub(super) struct Place {
     /// The process that is to read the configuration, if it is there.
     pub(super) target: Option<Target>,
     /// As whom.
-    pub(super) like: Option<Like>,
+    pub(super) run_as: Option<RunAs>,
     /// Whether what runs there sees the configuration where the application will see it, though nothing lies there.
     pub(super) view: bool,
 }
 
 /// Decides where to judge.
-pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool) -> Result<Place, Hindrance> {
-    let here = Place { target: None, like: None, view: choice == RootChoice::View };
+pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool) -> Result<Place, TargetError> {
+    let here = Place { target: None, run_as: None, view: choice == RootChoice::View };
     if selector.is_empty() || here.view {
         return Ok(here);
     }
     let target = match (choice, selector.find()) {
         (_, Ok(target)) => target,
         (RootChoice::Local, Err(_)) => return Ok(here),
-        (RootChoice::Auto, Err(Hindrance::Missing { .. })) if without_target => return Ok(here),
-        (_, Err(hindrance)) => return Err(hindrance),
+        (RootChoice::Auto, Err(TargetError::Missing { .. })) if without_target => return Ok(here),
+        (_, Err(target_error)) => return Err(target_error),
     };
     let other = !matches!(target.root(), Root::Same);
-    let like = Like { process: target.identity(), root: other };
+    let run_as = RunAs { process: target.identity(), root: other };
     Ok(match choice {
         // A process of another root says nothing about how its program is to be called in this one.
         RootChoice::Local | RootChoice::View => {
-            Place { target: Some(target).filter(|_| !other), like: None, view: false }
+            Place { target: Some(target).filter(|_| !other), run_as: None, view: false }
         }
-        RootChoice::Auto | RootChoice::Target => Place { target: Some(target), like: Some(like), view: false },
+        RootChoice::Auto | RootChoice::Target => Place { target: Some(target), run_as: Some(run_as), view: false },
     })
 }
 
@@ -69,19 +69,19 @@ impl RootChoice {
 impl Place {
     /// Whether what runs there sees the files where the application sees them, and not where the gate does.
     pub(super) fn is_elsewhere(&self) -> bool {
-        self.view || self.like.is_some_and(|like| like.root)
+        self.view || self.run_as.is_some_and(|run_as| run_as.root)
     }
 
     /// Whether that is where the target is.
-    pub(super) fn seat(&self) -> Seat {
-        if self.like.is_some() { Seat::Target } else { Seat::Here }
+    pub(super) fn location(&self) -> Location {
+        if self.run_as.is_some() { Location::Target } else { Location::Here }
     }
 
     /// The place in words.
     pub(super) fn describe(&self) -> String {
-        match (&self.like, &self.target) {
-            (Some(like), _) if like.root => format!("in the root of pid {}, as its user", like.process.pid),
-            (Some(like), _) => format!("as the user of pid {}", like.process.pid),
+        match (&self.run_as, &self.target) {
+            (Some(run_as), _) if run_as.root => format!("in the root of pid {}, as its user", run_as.process.pid),
+            (Some(run_as), _) => format!("as the user of pid {}", run_as.process.pid),
             (None, _) => "here".into(),
         }
     }

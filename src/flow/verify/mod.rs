@@ -19,7 +19,7 @@ const STEADY: Duration = Duration::from_millis(250);
 
 /// What counts as proof.
 #[derive(Clone, Debug)]
-pub enum Demand {
+pub enum Verification {
     /// Nothing is asked for.
     Nothing,
     /// A new generation of the target's children.
@@ -44,8 +44,8 @@ pub struct Baseline {
 impl Baseline {
     /// What `target` is like now, as far as `demand` will want to know.
     #[must_use]
-    pub fn now(target: Option<Target>, demand: &Demand) -> Self {
-        let asked = target.as_ref().filter(|_| matches!(demand, Demand::Workers { .. }));
+    pub fn now(target: Option<Target>, verification: &Verification) -> Self {
+        let asked = target.as_ref().filter(|_| matches!(verification, Verification::Workers { .. }));
         let children = asked.map(Target::children).unwrap_or_default();
         Self { target, children, at: Instant::now() }
     }
@@ -86,7 +86,7 @@ pub enum Proof {
     NotAsked,
 }
 
-impl Demand {
+impl Verification {
     /// Looks for the proof until it is there or `timeout` is over.
     pub async fn prove(&self, baseline: &Baseline, timeout: Duration) -> Proof {
         if matches!(self, Self::Nothing) {
@@ -96,7 +96,7 @@ impl Demand {
         let mut pause = FIRST_PAUSE;
         let mut before = None;
         loop {
-            let seen = self.look(baseline, deadline).await;
+            let seen = self.probe(baseline, deadline).await;
             let over = Instant::now() >= deadline;
             match seen {
                 Ok((pid, message)) => return Proof::Proven { pid, message, after: baseline.at.elapsed() },
@@ -128,7 +128,7 @@ impl Demand {
         }
     }
 
-    async fn look(&self, baseline: &Baseline, deadline: Instant) -> Result<(Option<i32>, String), Not> {
+    async fn probe(&self, baseline: &Baseline, deadline: Instant) -> Result<(Option<i32>, String), Not> {
         let rest = deadline.saturating_duration_since(Instant::now()).max(FIRST_PAUSE);
         match self {
             Self::Nothing => Ok((None, String::new())),

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use super::*;
 use crate::flow::process::Selector;
 
-const WORKERS: Demand = Demand::Workers { replaces: true };
+const WORKERS: Verification = Verification::Workers { replaces: true };
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A shell that was started by the test and has said that it is ready.
@@ -49,14 +49,14 @@ impl Drop for Master {
     }
 }
 
-fn prove(demand: &Demand, baseline: &Baseline, timeout: Duration) -> Proof {
+fn prove(verification: &Verification, baseline: &Baseline, timeout: Duration) -> Proof {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    runtime.block_on(demand.prove(baseline, timeout))
+    runtime.block_on(verification.prove(baseline, timeout))
 }
 
 /// The proof without a process.
-fn plainly(demand: &Demand, timeout: Duration) -> Proof {
-    prove(demand, &Baseline::now(None, demand), timeout)
+fn plainly(verification: &Verification, timeout: Duration) -> Proof {
+    prove(verification, &Baseline::now(None, verification), timeout)
 }
 
 #[track_caller]
@@ -70,13 +70,13 @@ fn not_proven(proof: Proof) -> String {
     }
 }
 
-fn command(words: &[&str]) -> Demand {
-    Demand::Command(words.iter().map(|word| (*word).to_owned()).collect())
+fn command(words: &[&str]) -> Verification {
+    Verification::Command(words.iter().map(|word| (*word).to_owned()).collect())
 }
 
 #[test]
 fn nothing_is_proven_to_who_asks_for_nothing() {
-    assert_eq!(plainly(&Demand::Nothing, PATIENCE), Proof::NotAsked);
+    assert_eq!(plainly(&Verification::Nothing, PATIENCE), Proof::NotAsked);
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn a_command_proves_by_success() {
         (command(&["sh", "-c", "kill -9 $$"]), "`sh -c 'kill -9 $$'` was killed by signal 9 within 50ms"),
         (command(&["no-such-proof"]), "`no-such-proof` is not installed here, or not on the PATH"),
     ];
-    for (demand, expected) in cases {
-        assert_eq!(not_proven(plainly(&demand, Duration::from_millis(50))), expected);
+    for (verification, expected) in cases {
+        assert_eq!(not_proven(plainly(&verification, Duration::from_millis(50))), expected);
     }
 }
 
@@ -112,7 +112,7 @@ fn a_proof_that_comes_late_is_one() {
 fn what_was_answered_is_told_rather_than_that_the_last_look_was_cut_short() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
-    let demand = Demand::Url(format!("http://me:secret@{address}/ready"));
+    let verification = Verification::Url(format!("http://me:secret@{address}/ready"));
     // The first is answered, and nobody after that.
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("somebody asks");
@@ -123,12 +123,12 @@ fn what_was_answered_is_told_rather_than_that_the_last_look_was_cut_short() {
         stream.write_all(answer).expect("it listens");
         listener
     });
-    let message = not_proven(plainly(&demand, Duration::from_secs(1)));
+    let message = not_proven(plainly(&verification, Duration::from_secs(1)));
     assert_eq!(message, format!("GET http://{address}/ready answered 500, and nothing better within 1s"));
     drop(server.join().expect("it answered"));
-    let refused = not_proven(plainly(&demand, Duration::from_millis(50)));
+    let refused = not_proven(plainly(&verification, Duration::from_millis(50)));
     assert!(refused.starts_with(&format!("GET http://{address}/ready was not answered (")), "{refused}");
-    assert_eq!(demand.describe(), format!("GET http://{address}/ready"));
+    assert_eq!(verification.describe(), format!("GET http://{address}/ready"));
 }
 
 #[test]

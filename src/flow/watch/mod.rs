@@ -20,7 +20,7 @@ const MAX_LINKS: usize = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
     /// The tail of a volume's update whose commit had an event of its own.
-    Trailing,
+    AfterCommit,
     /// Something that may go on changing.
     Touch,
     /// Something that is complete: a volume's `..data` was swapped.
@@ -40,16 +40,16 @@ enum Interest {
 
 /// A directory to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spot {
+pub struct WatchPoint {
     path: PathBuf,
     interest: Interest,
 }
 
 /// Directories to watch, while they are being collected.
 #[derive(Debug, Default)]
-pub struct Spots(BTreeMap<PathBuf, Interest>);
+pub struct WatchPoints(BTreeMap<PathBuf, Interest>);
 
-impl Spots {
+impl WatchPoints {
     /// Any change in `dir` counts.
     pub fn plain(&mut self, dir: &Path) {
         self.0.insert(dir.into(), Interest::Plain);
@@ -117,9 +117,9 @@ fn components(path: &Path) -> Vec<OsString> {
     components
 }
 
-impl From<Spots> for Vec<Spot> {
-    fn from(spots: Spots) -> Self {
-        spots.0.into_iter().map(|(path, interest)| Spot { path, interest }).collect()
+impl From<WatchPoints> for Vec<WatchPoint> {
+    fn from(watch_points: WatchPoints) -> Self {
+        watch_points.0.into_iter().map(|(path, interest)| WatchPoint { path, interest }).collect()
     }
 }
 
@@ -153,9 +153,9 @@ struct Pending {
 #[derive(Debug, Default)]
 struct Shared {
     /// What is watched; a directory that went away is taken out by its own last event.
-    spots: Mutex<BTreeMap<PathBuf, Watched>>,
+    watch_points: Mutex<BTreeMap<PathBuf, Watched>>,
     pending: Mutex<Pending>,
-    stirred: tokio::sync::Notify,
+    event: tokio::sync::Notify,
 }
 
 #[derive(Debug)]
@@ -198,11 +198,12 @@ impl Watch {
     }
 
     /// Watches `spots`, and nothing else.
-    pub fn cover(&mut self, spots: Vec<Spot>) -> Coverage {
+    pub fn cover(&mut self, watch_points: Vec<WatchPoint>) -> Coverage {
         if self.mode == Mode::Poll {
             return Coverage::Unchanged;
         }
-        let wanted: BTreeMap<_, _> = spots.into_iter().map(|spot| (spot.path, spot.interest)).collect();
+        let wanted: BTreeMap<_, _> =
+            watch_points.into_iter().map(|watch_point| (watch_point.path, watch_point.interest)).collect();
         let mut extended = false;
         match self.adjust(wanted, &mut extended) {
             Ok(()) if extended => Coverage::Extended,
@@ -217,7 +218,7 @@ impl Watch {
 
     fn adjust(&mut self, wanted: BTreeMap<PathBuf, Interest>, extended: &mut bool) -> notify::Result<()> {
         let before: BTreeMap<_, _> =
-            lock(&self.shared.spots).iter().map(|(path, watched)| (path.clone(), watched.identity)).collect();
+            lock(&self.shared.watch_points).iter().map(|(path, watched)| (path.clone(), watched.identity)).collect();
         for path in before.keys().filter(|path| !wanted.contains_key(*path)) {
             self.forget(path);
         }
@@ -236,13 +237,13 @@ impl Watch {
                     continue;
                 }
             }
-            lock(&self.shared.spots).insert(path, Watched { interest, identity });
+            lock(&self.shared.watch_points).insert(path, Watched { interest, identity });
         }
         Ok(())
     }
 
     fn forget(&mut self, path: &Path) {
-        lock(&self.shared.spots).remove(path);
+        lock(&self.shared.watch_points).remove(path);
         if let Some(inotify) = &mut self.inotify {
             // It fails when the kernel has dropped the watch already, which is what is wanted.
             let _ = inotify.unwatch(path);
@@ -261,16 +262,16 @@ impl Watch {
     }
 
     /// Waits until something stirs, and gives the strongest hint since the last time. Cancelling loses nothing.
-    pub async fn stirred(&self) -> Stirred {
+    pub async fn event(&self) -> WatchEvent {
         loop {
             let pending = std::mem::take(&mut *lock(&self.shared.pending));
             if pending.overflowed {
-                return Stirred::Overflowed;
+                return WatchEvent::Overflowed;
             }
             if let Some(hint) = pending.hint {
-                return Stirred::Hint(hint);
+                return WatchEvent::Hint(hint);
             }
-            self.shared.stirred.notified().await;
+            self.shared.event.notified().await;
         }
     }
 }
@@ -281,9 +282,9 @@ impl Default for Watch {
     }
 }
 
-/// What [`Watch::stirred`] gives.
+/// What [`Watch::event`] gives.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Stirred {
+pub enum WatchEvent {
     /// Something stirred.
     Hint(Hint),
     /// So much stirred that the kernel dropped events.
@@ -306,22 +307,22 @@ impl Shared {
         pending.hint = pending.hint.max(hint);
         pending.overflowed |= overflowed;
         drop(pending);
-        self.stirred.notify_one();
+        self.event.notify_one();
     }
 
     fn classify(&self, event: &notify::Event) -> Option<Hint> {
-        let mut spots = lock(&self.spots);
-        event.paths.iter().filter_map(|path| hint(&mut spots, event.kind, path)).max()
+        let mut watch_points = lock(&self.watch_points);
+        event.paths.iter().filter_map(|path| hint(&mut watch_points, event.kind, path)).max()
     }
 }
 
-fn hint(spots: &mut BTreeMap<PathBuf, Watched>, kind: EventKind, path: &Path) -> Option<Hint> {
-    if spots.contains_key(path) && is_end(kind) {
+fn hint(watch_points: &mut BTreeMap<PathBuf, Watched>, kind: EventKind, path: &Path) -> Option<Hint> {
+    if watch_points.contains_key(path) && is_end(kind) {
         // The watched directory itself went away; what takes its place is another one.
-        spots.remove(path);
+        watch_points.remove(path);
         return Some(Hint::Touch);
     }
-    let watched = spots.get(path.parent()?)?;
+    let watched = watch_points.get(path.parent()?)?;
     let name = path.file_name()?;
     match &watched.interest {
         Interest::Plain => Some(Hint::Touch),
@@ -338,8 +339,8 @@ fn in_volume(kind: EventKind, name: &OsStr) -> Option<Hint> {
         b"..data" => Some(Hint::Touch),
         b"..data_tmp" => None,
         // The timestamped directories: a new one is not committed yet, and the end of the old one ends the update.
-        name if name.starts_with(b"..") => matches!(kind, EventKind::Remove(_)).then_some(Hint::Trailing),
-        _ => Some(Hint::Trailing),
+        name if name.starts_with(b"..") => matches!(kind, EventKind::Remove(_)).then_some(Hint::AfterCommit),
+        _ => Some(Hint::AfterCommit),
     }
 }
 

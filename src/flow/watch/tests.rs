@@ -27,23 +27,23 @@ impl Watched {
     }
 
     /// Covers what is collected, and the marker.
-    fn cover(&mut self, collect: impl FnOnce(&mut Spots)) -> Coverage {
-        let mut spots = Spots::default();
-        collect(&mut spots);
-        spots.volume(self.marker.path());
-        self.watch.cover(spots.into())
+    fn cover(&mut self, collect: impl FnOnce(&mut WatchPoints)) -> Coverage {
+        let mut watch_points = WatchPoints::default();
+        collect(&mut watch_points);
+        watch_points.volume(self.marker.path());
+        self.watch.cover(watch_points.into())
     }
 
     #[track_caller]
-    fn next(&self) -> Stirred {
-        let stirred = async { tokio::time::timeout(PATIENCE, self.watch.stirred()).await };
-        self.runtime.block_on(stirred).expect("something stirs")
+    fn next(&self) -> WatchEvent {
+        let event = async { tokio::time::timeout(PATIENCE, self.watch.event()).await };
+        self.runtime.block_on(event).expect("something stirs")
     }
 
     /// That this stirs.
     #[track_caller]
     fn stirs(&mut self, what: &str, hint: Hint) {
-        assert_eq!(self.next(), Stirred::Hint(hint), "{what}");
+        assert_eq!(self.next(), WatchEvent::Hint(hint), "{what}");
         self.settle();
     }
 
@@ -55,21 +55,21 @@ impl Watched {
 
     /// Waits until all that has happened was told, and gives the strongest of it.
     #[track_caller]
-    fn settle(&mut self) -> Option<Stirred> {
+    fn settle(&mut self) -> Option<WatchEvent> {
         let mut strongest = None;
         // The weakest hint hides nothing that was told before it.
         loop {
             self.marks += 1;
             symlink("nowhere", self.marker.path().join(self.marks.to_string())).expect("there is room");
             match self.next() {
-                Stirred::Hint(Hint::Trailing) => break,
-                stirred => strongest = Some(stirred),
+                WatchEvent::Hint(Hint::AfterCommit) => break,
+                event => strongest = Some(event),
             }
         }
         // The strongest hides the rest: a single event, since it comes from a place that is not watched.
         let link = self.outside.path().join("link");
         symlink("nowhere", &link).and_then(|()| fs::rename(link, self.marker.path().join("..data"))).expect("ours");
-        while self.next() != Stirred::Hint(Hint::Commit) {}
+        while self.next() != WatchEvent::Hint(Hint::Commit) {}
         strongest
     }
 }
@@ -88,7 +88,7 @@ fn every_change_in_a_plain_directory_stirs() {
     write(here.path(), "a");
     write(elsewhere.path(), "b");
     let mut watched = Watched::new();
-    assert_eq!(watched.cover(|spots| spots.plain(here.path())), Coverage::Extended);
+    assert_eq!(watched.cover(|watch_points| watch_points.plain(here.path())), Coverage::Extended);
     let (inside, outside) = (here.path().join("b"), elsewhere.path().join("b"));
     let changes: [(&str, &dyn Fn() -> std::io::Result<()>); 8] = [
         ("a file is written", &|| fs::write(here.path().join("a"), "2")),
@@ -109,9 +109,9 @@ fn every_change_in_a_plain_directory_stirs() {
     watched.is_quiet("a directory that is not covered");
     let nested = here.path().join("d");
     assert_eq!(
-        watched.cover(|spots| {
-            spots.plain(here.path());
-            spots.plain(&nested);
+        watched.cover(|watch_points| {
+            watch_points.plain(here.path());
+            watch_points.plain(&nested);
         }),
         Coverage::Extended
     );
@@ -124,7 +124,7 @@ fn reading_what_is_watched_does_not_stir() {
     let here = directory();
     write(here.path(), "a");
     let mut watched = Watched::new();
-    watched.cover(|spots| spots.plain(here.path()));
+    watched.cover(|watch_points| watch_points.plain(here.path()));
     for _ in 0..3 {
         assert_eq!(fs::read_dir(here.path()).expect("ours").count(), 1);
         assert_eq!(fs::read(here.path().join("a")).expect("ours"), b"a");
@@ -133,7 +133,7 @@ fn reading_what_is_watched_does_not_stir() {
     watched.is_quiet("reading");
     let source =
         crate::flow::snapshot::Source { path: here.path().into(), mount: here.path().into(), whole_volume: false };
-    crate::flow::snapshot::look(&[source], crate::flow::snapshot::Limits::default()).result.expect("it is read");
+    crate::flow::snapshot::scan(&[source], crate::flow::snapshot::Limits::default()).result.expect("it is read");
     watched.is_quiet("a look");
 }
 
@@ -142,26 +142,26 @@ fn the_swap_of_a_volume_is_a_commit() {
     let here = directory();
     let path = |name: &str| here.path().join(name);
     let mut watched = Watched::new();
-    watched.cover(|spots| spots.volume(here.path()));
+    watched.cover(|watch_points| watch_points.volume(here.path()));
     for generation in ["..1", "..2"] {
         fs::create_dir(path(generation)).and_then(|()| symlink(generation, path("..data_tmp"))).expect("there is room");
         fs::rename(path("..data_tmp"), path("..data")).expect("it can be swapped");
         // What comes before the swap is not told at all, and what comes after it is weaker.
         watched.stirs("the swap", Hint::Commit);
         symlink("..data/key", path("key")).or_else(|_| fs::remove_file(path("key"))).expect("ours");
-        watched.stirs("a link comes or goes", Hint::Trailing);
+        watched.stirs("a link comes or goes", Hint::AfterCommit);
     }
     fs::remove_dir(path("..1")).expect("ours");
-    watched.stirs("the end of the update", Hint::Trailing);
+    watched.stirs("the end of the update", Hint::AfterCommit);
 }
 
 /// What an event in a place is taken for.
 #[track_caller]
 fn taken_for(interest: &Interest, kind: EventKind, path: &str) -> Option<Hint> {
     let watched = super::Watched { interest: interest.clone(), identity: (0, 0) };
-    let mut spots = BTreeMap::from([(PathBuf::from("/volume"), watched)]);
-    let hint = hint(&mut spots, kind, Path::new(path));
-    let is_gone = spots.is_empty();
+    let mut watch_points = BTreeMap::from([(PathBuf::from("/volume"), watched)]);
+    let hint = hint(&mut watch_points, kind, Path::new(path));
+    let is_gone = watch_points.is_empty();
     assert_eq!(is_gone, path == "/volume" && hint.is_some(), "only its own end takes a place out");
     hint
 }
@@ -183,9 +183,9 @@ fn every_event_of_an_update_is_known() {
         (&volume, renamed(RenameMode::From), "/volume/..data_tmp", None),
         (&volume, renamed(RenameMode::To), "/volume/..data", Some(Hint::Commit)),
         (&volume, renamed(RenameMode::Both), "/volume/..data", Some(Hint::Commit)),
-        (&volume, made, "/volume/key", Some(Hint::Trailing)),
-        (&volume, removed, "/volume/key", Some(Hint::Trailing)),
-        (&volume, removed, "/volume/..2026_11_22", Some(Hint::Trailing)),
+        (&volume, made, "/volume/key", Some(Hint::AfterCommit)),
+        (&volume, removed, "/volume/key", Some(Hint::AfterCommit)),
+        (&volume, removed, "/volume/..2026_11_22", Some(Hint::AfterCommit)),
         // What it does not do, but another writer may.
         (&volume, made, "/volume/..data", Some(Hint::Touch)),
         (&volume, removed, "/volume/..data", Some(Hint::Touch)),
@@ -211,20 +211,20 @@ fn a_directory_that_is_replaced_is_covered_anew() {
     let here = directory();
     let (source, old) = (here.path().join("source"), here.path().join("old"));
     fs::create_dir(&source).expect("there is room");
-    let spots = |spots: &mut Spots| {
-        spots.anchor(&source);
-        spots.plain(&source);
+    let watch_points = |watch_points: &mut WatchPoints| {
+        watch_points.anchor(&source);
+        watch_points.plain(&source);
     };
     let mut watched = Watched::new();
-    assert_eq!(watched.cover(spots), Coverage::Extended);
-    assert_eq!(watched.cover(spots), Coverage::Unchanged);
+    assert_eq!(watched.cover(watch_points), Coverage::Extended);
+    assert_eq!(watched.cover(watch_points), Coverage::Unchanged);
     fs::rename(&source, &old).expect("ours");
     watched.stirs("it is moved away", Hint::Touch);
     write(&old, "a");
     watched.is_quiet("what is elsewhere now");
     fs::create_dir(&source).expect("there is room");
     watched.stirs("another takes its place", Hint::Touch);
-    assert_eq!(watched.cover(spots), Coverage::Extended);
+    assert_eq!(watched.cover(watch_points), Coverage::Extended);
     write(&source, "a");
     watched.stirs("a file in the new one is written", Hint::Touch);
     write(&old, "b");
@@ -232,12 +232,12 @@ fn a_directory_that_is_replaced_is_covered_anew() {
     // Removed and made anew between two looks, it may even have the same inode.
     fs::remove_dir_all(&source).and_then(|()| fs::create_dir(&source)).expect("ours");
     watched.stirs("it is removed and made anew", Hint::Touch);
-    assert_eq!(watched.cover(spots), Coverage::Extended);
+    assert_eq!(watched.cover(watch_points), Coverage::Extended);
     write(&source, "a");
     watched.stirs("a file in the newest one is written", Hint::Touch);
     fs::remove_dir_all(&source).expect("ours");
     watched.stirs("it is removed", Hint::Touch);
-    assert_eq!(watched.cover(spots), Coverage::Unchanged, "what is not there is told by its parent");
+    assert_eq!(watched.cover(watch_points), Coverage::Unchanged, "what is not there is told by its parent");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_source_that_does_not_exist_yet_is_awaited_step_by_step() {
     let source = here.path().join("not/yet/there");
     let mut watched = Watched::new();
     for step in ["not", "not/yet", "not/yet/there"] {
-        assert_eq!(watched.cover(|spots| spots.anchor(&source)), Coverage::Extended, "{step}");
+        assert_eq!(watched.cover(|watch_points| watch_points.anchor(&source)), Coverage::Extended, "{step}");
         write(here.path().join(step).parent().expect("it has one"), "something else");
         watched.is_quiet("another name");
         fs::create_dir(here.path().join(step)).expect("there is room");
@@ -263,7 +263,7 @@ fn a_link_on_the_way_that_is_led_elsewhere_stirs() {
     let current = here.path().join("current");
     symlink("1", &current).expect("there is room");
     let mut watched = Watched::new();
-    watched.cover(|spots| spots.anchor(&current.join("conf")));
+    watched.cover(|watch_points| watch_points.anchor(&current.join("conf")));
     symlink("2", here.path().join("next")).expect("there is room");
     watched.is_quiet("another name");
     fs::rename(here.path().join("next"), &current).expect("ours");
@@ -289,28 +289,28 @@ fn the_way_to_a_source_is_every_place_where_it_can_be_led_elsewhere() {
         ("circle", vec!["circle"]),
     ];
     for (path, expected) in cases {
-        let mut spots = Spots::default();
-        spots.anchor(&root.join(path));
+        let mut watch_points = WatchPoints::default();
+        watch_points.anchor(&root.join(path));
         let names = |(dir, interest): (PathBuf, Interest)| match interest {
             Interest::Names(names) => names.into_iter().map(move |name| dir.join(name)),
             other => panic!("{other:?}"),
         };
-        let found: Vec<PathBuf> = spots.0.into_iter().flat_map(names).collect();
+        let found: Vec<PathBuf> = watch_points.0.into_iter().flat_map(names).collect();
         assert_eq!(found, expected.iter().map(|path| root.join(path)).collect::<Vec<_>>(), "{path}");
     }
     // A directory of which everything counts is not reduced to names.
-    let mut spots = Spots::default();
-    spots.plain(&root);
-    spots.anchor(&root.join("a"));
-    assert_eq!(Vec::<Spot>::from(spots), [Spot { path: root, interest: Interest::Plain }]);
+    let mut watch_points = WatchPoints::default();
+    watch_points.plain(&root);
+    watch_points.anchor(&root.join("a"));
+    assert_eq!(Vec::<WatchPoint>::from(watch_points), [WatchPoint { path: root, interest: Interest::Plain }]);
 }
 
 #[test]
 fn what_is_not_covered_any_more_does_not_stir() {
     let (here, there) = (directory(), directory());
     let mut watched = Watched::new();
-    watched.cover(|spots| spots.plain(here.path()));
-    assert_eq!(watched.cover(|spots| spots.plain(there.path())), Coverage::Extended);
+    watched.cover(|watch_points| watch_points.plain(here.path()));
+    assert_eq!(watched.cover(|watch_points| watch_points.plain(there.path())), Coverage::Extended);
     write(here.path(), "a");
     watched.is_quiet("the former place");
     write(there.path(), "a");
@@ -321,18 +321,18 @@ fn what_is_not_covered_any_more_does_not_stir() {
 fn an_overflowing_queue_says_look_again() {
     let here = directory();
     let mut watched = Watched::new();
-    watched.cover(|spots| spots.plain(here.path()));
+    watched.cover(|watch_points| watch_points.plain(here.path()));
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("Linux has it");
     let limit: usize = limit.trim().parse().expect("a number");
     {
         // The watcher's thread waits for this lock while the kernel's queue fills; making and removing are two events.
-        let _held = lock(&watched.watch.shared.spots);
+        let _held = lock(&watched.watch.shared.watch_points);
         for _ in 0..=limit / 2 + 1_000 {
             write(here.path(), "a");
             fs::remove_file(here.path().join("a")).expect("ours");
         }
     }
-    while watched.next() != Stirred::Overflowed {}
+    while watched.next() != WatchEvent::Overflowed {}
     // And it goes on after that.
     watched.settle();
     write(here.path(), "b");
@@ -343,16 +343,16 @@ fn an_overflowing_queue_says_look_again() {
 fn a_hint_outlives_a_wait_that_is_given_up() {
     let here = directory();
     let mut watched = Watched::new();
-    watched.cover(|spots| spots.plain(here.path()));
+    watched.cover(|watch_points| watch_points.plain(here.path()));
     write(here.path(), "a");
     let deadline = std::time::Instant::now() + PATIENCE;
-    let given_up = async { tokio::time::timeout(Duration::ZERO, watched.watch.stirred()).await };
+    let given_up = async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await };
     let mut given_up = watched.runtime.block_on(given_up);
     while given_up.is_err() && std::time::Instant::now() < deadline {
         given_up =
-            watched.runtime.block_on(async { tokio::time::timeout(Duration::ZERO, watched.watch.stirred()).await });
+            watched.runtime.block_on(async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await });
     }
-    assert_eq!(given_up.ok(), Some(Stirred::Hint(Hint::Touch)));
+    assert_eq!(given_up.ok(), Some(WatchEvent::Hint(Hint::Touch)));
 }
 
 #[test]
@@ -367,13 +367,19 @@ fn a_place_that_cannot_be_watched_means_polling_and_says_why() {
     // To be passed through, but not to be listed or watched.
     fs::set_permissions(&hidden, Permissions::from_mode(0o100)).expect("ours");
     let mut watched = Watched::new();
-    assert_eq!(watched.cover(|spots| spots.anchor(&hidden.join("source"))), Coverage::Extended, "only the way to it");
+    assert_eq!(
+        watched.cover(|watch_points| watch_points.anchor(&hidden.join("source"))),
+        Coverage::Extended,
+        "only the way to it"
+    );
     assert_eq!(watched.watch.mode(), Mode::Inotify);
-    let Coverage::Degraded(why) = watched.cover(|spots| spots.plain(&hidden)) else { panic!("it cannot be watched") };
+    let Coverage::Degraded(why) = watched.cover(|watch_points| watch_points.plain(&hidden)) else {
+        panic!("it cannot be watched")
+    };
     assert!(why.starts_with("inotify is not to be had, changes are found by polling: "), "{why}");
     assert!(why.contains("Permission denied") && why.contains(hidden.to_str().expect("it is UTF-8")), "{why}");
     assert_eq!(watched.watch.mode(), Mode::Poll);
-    assert_eq!(watched.cover(|spots| spots.plain(&hidden)), Coverage::Unchanged, "it is said once");
+    assert_eq!(watched.cover(|watch_points| watch_points.plain(&hidden)), Coverage::Unchanged, "it is said once");
     fs::set_permissions(&hidden, Permissions::from_mode(0o700)).expect("ours");
 }
 

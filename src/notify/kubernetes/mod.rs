@@ -111,8 +111,8 @@ pub enum Effect {
 struct Series {
     announcement: Announcement,
     /// How often of it the API server was told.
-    told: u32,
-    heard: Instant,
+    notified: u32,
+    observe: Instant,
 }
 
 /// What is told, and what is still to be told.
@@ -202,14 +202,14 @@ impl Announcer {
         match input {
             Input::Tick => {}
             Input::Stop => (self.stopping, self.retry) = (true, None),
-            Input::Reported { gate, event, at } => self.heard(now, &gate, &event, at),
+            Input::Reported { gate, event, at } => self.observe(now, &gate, &event, at),
             Input::Done(outcome) => self.done(now, outcome, &mut effects),
         }
         self.advance(now, &mut effects);
         effects
     }
 
-    fn heard(&mut self, now: Instant, gate: &str, event: &Event, at: SystemTime) {
+    fn observe(&mut self, now: Instant, gate: &str, event: &Event, at: SystemTime) {
         let Some((reason, action)) = meaning(event) else { return };
         let note = note(gate, event);
         for regarding in self.regarding.clone() {
@@ -217,10 +217,10 @@ impl Announcer {
                 let known = &other.announcement;
                 (known.gate.as_str(), known.regarding, known.reason) == (gate, regarding, reason)
                     && known.note == note
-                    && now < other.heard + SERIES_ENDS
+                    && now < other.observe + SERIES_ENDS
             };
             if let Some(series) = self.series.iter_mut().find(is_same) {
-                (series.announcement.last, series.heard) = (at, now);
+                (series.announcement.last, series.observe) = (at, now);
                 series.announcement.count = series.announcement.count.saturating_add(1);
                 continue;
             }
@@ -238,7 +238,7 @@ impl Announcer {
                 suffix,
             };
             self.forget();
-            self.series.push(Series { announcement, told: 0, heard: now });
+            self.series.push(Series { announcement, notified: 0, observe: now });
         }
     }
 
@@ -252,14 +252,14 @@ impl Announcer {
     /// Makes room for another series: of those that are told, if there are any, the oldest goes.
     fn forget(&mut self) {
         if self.series.len() >= SERIES {
-            let told = self.series.iter().position(|series| series.told == series.announcement.count);
-            self.series.remove(told.unwrap_or_default());
+            let notified = self.series.iter().position(|series| series.notified == series.announcement.count);
+            self.series.remove(notified.unwrap_or_default());
         }
     }
 
     /// The first series of which something is to be told.
     fn next(&self) -> Option<&Series> {
-        self.series.iter().find(|series| series.told < series.announcement.count)
+        self.series.iter().find(|series| series.notified < series.announcement.count)
     }
 
     fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -276,7 +276,7 @@ impl Announcer {
         }
         let Some(series) = self.next() else { return };
         let announcement = series.announcement.clone();
-        let is_new = series.told == 0;
+        let is_new = series.notified == 0;
         self.allowance.0 -= 1;
         self.retry = None;
         self.in_flight = Some(announcement.clone());
@@ -284,12 +284,12 @@ impl Announcer {
     }
 
     fn done(&mut self, now: Instant, outcome: Outcome, effects: &mut Vec<Effect>) {
-        let Some(told) = self.in_flight.take() else { return };
-        let renamed = self.suffix(told.last);
-        let series = self.series.iter_mut().find(|series| series.announcement.suffix == told.suffix);
+        let Some(notified) = self.in_flight.take() else { return };
+        let renamed = self.suffix(notified.last);
+        let series = self.series.iter_mut().find(|series| series.announcement.suffix == notified.suffix);
         match (&outcome, series) {
-            (Outcome::Taken | Outcome::Never(_), Some(series)) => series.told = told.count,
-            (Outcome::Gone, Some(series)) => (series.told, series.announcement.suffix) = (0, renamed),
+            (Outcome::Taken | Outcome::Never(_), Some(series)) => series.notified = notified.count,
+            (Outcome::Gone, Some(series)) => (series.notified, series.announcement.suffix) = (0, renamed),
             _ => {}
         }
         match outcome {

@@ -131,7 +131,7 @@ proptest! {
                 announcer.step(now, Input::Done(Outcome::Later("down".into())));
             }
         }
-        let untold = announcer.series.iter().filter(|series| series.told < series.announcement.count).count();
+        let untold = announcer.series.iter().filter(|series| series.notified < series.announcement.count).count();
         prop_assert_eq!(untold, 0);
     }
 }

@@ -20,9 +20,9 @@ const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// What is to be known of one gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Alert {
     /// The trouble, also where it is over.
-    pub trouble: Kind,
+    pub incident: Kind,
     /// Whether it is over.
     pub over: bool,
     /// What was reported last: the trouble, or its end.
@@ -33,16 +33,16 @@ pub struct Notice {
     pub since: SystemTime,
 }
 
-impl Notice {
+impl Alert {
     /// Whether who knows of the one knows all that matters of the other.
     fn is_like(&self, other: &Self) -> bool {
-        let matter = |notice: &Self| (notice.trouble, notice.over, notice.event.digest, notice.event.previous);
+        let matter = |alert: &Self| (alert.incident, alert.over, alert.event.digest, alert.event.previous);
         matter(self) == matter(other)
     }
 
     /// Whether this trouble stands.
-    fn stands(&self, trouble: Kind) -> bool {
-        !self.over && self.trouble == trouble
+    fn is_open(&self, incident: Kind) -> bool {
+        !self.over && self.incident == incident
     }
 }
 
@@ -52,7 +52,7 @@ pub struct Delivery {
     /// Which gate it is about.
     pub gate: usize,
     /// What is to be known.
-    pub notice: Arc<Notice>,
+    pub alert: Arc<Alert>,
     /// The troubles of that gate which the sink may still take for standing, and which are over; and since when each stood.
     pub stale: Vec<(Kind, SystemTime)>,
 }
@@ -61,10 +61,10 @@ impl Delivery {
     /// The same as notices, in order: for a sink that is told of one alert at a time, the ends of those that `notice` takes the place
     /// of, and then `notice`.
     #[must_use]
-    pub fn notices(&self) -> Vec<Notice> {
-        let others = self.stale.iter().filter(|(trouble, _)| *trouble != self.notice.trouble);
-        let ended = |&(trouble, since): &_| Notice { trouble, over: true, since, ..(*self.notice).clone() };
-        others.map(ended).chain([(*self.notice).clone()]).collect()
+    pub fn alerts(&self) -> Vec<Alert> {
+        let others = self.stale.iter().filter(|(incident, _)| *incident != self.alert.incident);
+        let ended = |&(incident, since): &_| Alert { incident, over: true, since, ..(*self.alert).clone() };
+        others.map(ended).chain([(*self.alert).clone()]).collect()
     }
 }
 
@@ -131,7 +131,7 @@ pub struct Knowledge {
     /// What it is to be told and was not yet.
     pub wanted: Option<Kind>,
     /// What it was told last, and when.
-    pub told: Option<(Kind, SystemTime)>,
+    pub notified: Option<(Kind, SystemTime)>,
     /// Why it cannot be told, if it could not the last time.
     pub error: Option<String>,
 }
@@ -148,9 +148,9 @@ pub struct Alerts {
 #[derive(Debug, Default)]
 struct Gate {
     /// Trouble that may pass by itself, and since when it stands.
-    pending: Option<(Instant, Notice)>,
+    pending: Option<(Instant, Alert)>,
     /// What everybody should know.
-    current: Option<Arc<Notice>>,
+    current: Option<Arc<Alert>>,
 }
 
 #[derive(Debug, Default)]
@@ -165,17 +165,17 @@ struct Sink {
     error: Option<String>,
     /// Whether it failed when the process was about to end.
     given_up: bool,
-    told: Vec<Told>,
+    notified: Vec<SinkState>,
     /// The gate of which it was told last: the others come first.
     last: usize,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct SinkState {
     /// What it said it took, and when, by both clocks.
-    notice: Option<(Arc<Notice>, Instant, SystemTime)>,
+    alert: Option<(Arc<Alert>, Instant, SystemTime)>,
     /// Whether something failed since: it may have arrived all the same.
-    in_doubt: bool,
+    delivery_unproven: bool,
     /// The troubles of which it may have heard, and not of their end, and since when each stood.
     believed: Vec<(Kind, SystemTime)>,
 }
@@ -190,7 +190,7 @@ enum Due {
 }
 
 /// The kinds that are trouble.
-pub const TROUBLES: [Kind; 6] =
+pub const INCIDENTS: [Kind; 6] =
     [Kind::Rejected, Kind::Inconclusive, Kind::Unverified, Kind::Restored, Kind::TargetMissing, Kind::TargetRefused];
 
 /// Whether trouble of this kind may well pass by itself, so that nobody is told before it has stood for a while.
@@ -200,40 +200,44 @@ fn may_pass(kind: Kind) -> bool {
 
 impl Gate {
     /// The trouble that should be known.
-    fn standing(&self) -> Option<&Notice> {
-        self.current.as_deref().filter(|notice| !notice.over)
+    fn open_incident(&self) -> Option<&Alert> {
+        self.current.as_deref().filter(|alert| !alert.over)
     }
 
     /// What should be known after `event`, if that is something new.
-    fn heard(&mut self, now: Instant, event: Event, at: SystemTime) -> Option<Notice> {
+    fn observe(&mut self, now: Instant, event: Event, at: SystemTime) -> Option<Alert> {
         let kind = event.kind;
         // That no proof was asked for is no trouble.
-        let is_trouble = TROUBLES.contains(&kind) && event.level > Level::Info;
+        let is_trouble = INCIDENTS.contains(&kind) && event.level > Level::Info;
         if !is_trouble {
             return self.ended(event, at);
         }
-        let standing = self.standing();
-        let since = standing.filter(|standing| standing.trouble == kind).map_or(at, |standing| standing.since);
-        let notice = Notice { trouble: kind, over: false, event, at, since };
+        let open_incident = self.open_incident();
+        let since = open_incident
+            .filter(|open_incident| open_incident.incident == kind)
+            .map_or(at, |open_incident| open_incident.since);
+        let alert = Alert { incident: kind, over: false, event, at, since };
         // Whoever knows of trouble that did not pass may know at once what has become of it.
-        if may_pass(kind) && !standing.is_some_and(|standing| may_pass(standing.trouble)) {
-            let (began, since) = self.pending.as_ref().map_or((now, at), |(began, notice)| (*began, notice.since));
-            self.pending = Some((began, Notice { since, ..notice }));
+        if may_pass(kind) && !open_incident.is_some_and(|open_incident| may_pass(open_incident.incident)) {
+            let (began, since) = self.pending.as_ref().map_or((now, at), |(began, alert)| (*began, alert.since));
+            self.pending = Some((began, Alert { since, ..alert }));
             return None;
         }
-        let known = standing.is_some_and(|standing| standing.is_like(&notice));
+        let known = open_incident.is_some_and(|open_incident| open_incident.is_like(&alert));
         self.pending = None;
-        (!known).then_some(notice)
+        (!known).then_some(alert)
     }
 
-    fn ended(&mut self, event: Event, at: SystemTime) -> Option<Notice> {
+    fn ended(&mut self, event: Event, at: SystemTime) -> Option<Alert> {
         let recovered = event.kind == Kind::Recovered;
         self.pending.take_if(|_| recovered);
         // What an earlier gate left torn was restored at the start, and that alone never recovers.
         let is_proof = matches!(event.kind, Kind::Verified | Kind::Unverified | Kind::Unchanged);
-        let alone = |standing: &&Notice| standing.trouble == Kind::Restored && standing.event.previous.is_none();
-        let standing = self.standing().filter(|standing| recovered || (is_proof && alone(standing)))?;
-        Some(Notice { over: true, event, at, ..standing.clone() })
+        let alone =
+            |open_incident: &&Alert| open_incident.incident == Kind::Restored && open_incident.event.previous.is_none();
+        let open_incident =
+            self.open_incident().filter(|open_incident| recovered || (is_proof && alone(open_incident)))?;
+        Some(Alert { over: true, event, at, ..open_incident.clone() })
     }
 }
 
@@ -242,7 +246,7 @@ impl Alerts {
     /// told again of what stands.
     #[must_use]
     pub fn new(gates: usize, repeats: impl IntoIterator<Item = Option<Duration>>, after: Duration) -> Self {
-        let sink = |repeat| Sink { repeat, told: vec![Told::default(); gates], ..Sink::default() };
+        let sink = |repeat| Sink { repeat, notified: vec![SinkState::default(); gates], ..Sink::default() };
         let sinks = repeats.into_iter().map(sink).collect();
         let gates = (0..gates).map(|_| Gate::default()).collect();
         Self { after, gates, sinks, stopping: false }
@@ -273,8 +277,8 @@ impl Alerts {
                 .current
                 .as_ref()
                 .filter(|_| self.due(sink, gate) == Some(Due::Now))
-                .map(|notice| notice.event.kind),
-            told: sink.told[gate].notice.as_ref().map(|(notice, _, at)| (notice.event.kind, *at)),
+                .map(|alert| alert.event.kind),
+            notified: sink.notified[gate].alert.as_ref().map(|(alert, _, at)| (alert.event.kind, *at)),
             error: sink.error.clone(),
         })
     }
@@ -290,8 +294,8 @@ impl Alerts {
                 self.sinks.iter_mut().for_each(|sink| sink.retry = None);
             }
             Input::Reported { gate, event, at } => {
-                let notice = self.gates[gate].heard(now, event, at);
-                self.know(gate, notice);
+                let alert = self.gates[gate].observe(now, event, at);
+                self.know(gate, alert);
             }
             Input::Done { sink, result, at, chance } => self.done(now, sink, result, (at, chance), &mut effects),
         }
@@ -300,9 +304,9 @@ impl Alerts {
         effects
     }
 
-    fn know(&mut self, gate: usize, notice: Option<Notice>) {
-        if let Some(notice) = notice {
-            self.gates[gate].current = Some(Arc::new(notice));
+    fn know(&mut self, gate: usize, alert: Option<Alert>) {
+        if let Some(alert) = alert {
+            self.gates[gate].current = Some(Arc::new(alert));
         }
     }
 
@@ -310,20 +314,20 @@ impl Alerts {
     fn ripen(&mut self, now: Instant) {
         for gate in 0..self.gates.len() {
             let ripe = self.gates[gate].pending.take_if(|(began, _)| *began + self.after <= now);
-            self.know(gate, ripe.map(|(_, notice)| notice));
+            self.know(gate, ripe.map(|(_, alert)| alert));
         }
     }
 
     /// When a sink is to be told of a gate; `None` if it knows, and does not forget.
     fn due(&self, sink: &Sink, gate: usize) -> Option<Due> {
-        let notice = self.gates[gate].current.as_ref()?;
-        let told = &sink.told[gate];
-        let knows = |known: &&(Arc<Notice>, Instant, SystemTime)| known.0.is_like(notice) && !told.in_doubt;
-        match told.notice.as_ref().filter(knows) {
+        let alert = self.gates[gate].current.as_ref()?;
+        let notified = &sink.notified[gate];
+        let knows = |known: &&(Arc<Alert>, Instant, SystemTime)| known.0.is_like(alert) && !notified.delivery_unproven;
+        match notified.alert.as_ref().filter(knows) {
             // The end of what it never heard of is nothing to it.
-            None => (!notice.over || !told.believed.is_empty()).then_some(Due::Now),
+            None => (!alert.over || !notified.believed.is_empty()).then_some(Due::Now),
             Some((_, at, _)) => {
-                sink.repeat.filter(|_| !notice.over && !self.stopping).map(|repeat| Due::At(*at + repeat))
+                sink.repeat.filter(|_| !alert.over && !self.stopping).map(|repeat| Due::At(*at + repeat))
             }
         }
     }
@@ -343,16 +347,16 @@ impl Alerts {
                 continue;
             }
             let due = self.next(sink).filter(|(due, _)| *due <= Due::At(now));
-            let Some((gate, notice)) = due.and_then(|(_, gate)| Some((gate, self.gates[gate].current.clone()?))) else {
+            let Some((gate, alert)) = due.and_then(|(_, gate)| Some((gate, self.gates[gate].current.clone()?))) else {
                 continue;
             };
             let sink = &mut self.sinks[index];
-            let believed = &mut sink.told[gate].believed;
-            let stale = believed.iter().copied().filter(|(kind, _)| !notice.stands(*kind)).collect();
-            if !notice.over && believed.iter().all(|(kind, _)| *kind != notice.trouble) {
-                believed.push((notice.trouble, notice.since));
+            let believed = &mut sink.notified[gate].believed;
+            let stale = believed.iter().copied().filter(|(kind, _)| !alert.is_open(*kind)).collect();
+            if !alert.over && believed.iter().all(|(kind, _)| *kind != alert.incident) {
+                believed.push((alert.incident, alert.since));
             }
-            let delivery = Delivery { gate, notice, stale };
+            let delivery = Delivery { gate, alert, stale };
             sink.in_flight = Some(delivery.clone());
             (sink.last, sink.retry) = (gate, None);
             effects.push(Effect::Deliver { sink: index, delivery });
@@ -368,12 +372,12 @@ impl Alerts {
         effects: &mut Vec<Effect>,
     ) {
         let sink = &mut self.sinks[index];
-        let Some(Delivery { gate, notice, .. }) = sink.in_flight.take() else { return };
+        let Some(Delivery { gate, alert, .. }) = sink.in_flight.take() else { return };
         match result {
             Ok(()) => {
-                let told = &mut sink.told[gate];
-                told.believed.retain(|(kind, _)| notice.stands(*kind));
-                (told.notice, told.in_doubt) = (Some((notice, now, at)), false);
+                let notified = &mut sink.notified[gate];
+                notified.believed.retain(|(kind, _)| alert.is_open(*kind));
+                (notified.alert, notified.delivery_unproven) = (Some((alert, now, at)), false);
                 sink.failures = 0;
                 if sink.error.take().is_some() {
                     effects.push(Effect::Works { sink: index, gate });
@@ -381,7 +385,7 @@ impl Alerts {
             }
             Err(error) => {
                 let longest = (RETRY[0] * 2_u32.saturating_pow(sink.failures.min(16))).min(RETRY[1]);
-                sink.told[gate].in_doubt = true;
+                sink.notified[gate].delivery_unproven = true;
                 sink.retry = Some(now + longest.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0));
                 sink.failures = sink.failures.saturating_add(1);
                 sink.given_up = self.stopping;

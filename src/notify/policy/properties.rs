@@ -36,13 +36,13 @@ struct World {
     health: [Health; SINKS],
     in_flight: [Option<(Instant, Delivery, Health)>; SINKS],
     /// What each sink was last brought of each gate.
-    has: [[Option<Arc<Notice>>; GATES]; SINKS],
+    has: [[Option<Arc<Alert>>; GATES]; SINKS],
     /// What each sink said that it had taken of each gate.
-    said: [[Option<Arc<Notice>>; GATES]; SINKS],
+    said: [[Option<Arc<Alert>>; GATES]; SINKS],
     /// When a sink was tried in vain last.
     failed: [Option<Instant>; SINKS],
     /// Since when each gate has been in trouble of any kind.
-    trouble: [Option<Instant>; GATES],
+    incident: [Option<Instant>; GATES],
     broken: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl World {
             has: Default::default(),
             said: Default::default(),
             failed: [None; SINKS],
-            trouble: [None; GATES],
+            incident: [None; GATES],
             broken: Vec::new(),
         }
     }
@@ -76,10 +76,10 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Report(gate, kind, content) => {
-                if TROUBLES.contains(&kind) {
-                    self.trouble[gate].get_or_insert(self.now);
+                if INCIDENTS.contains(&kind) {
+                    self.incident[gate].get_or_insert(self.now);
                 } else {
-                    self.trouble[gate] = None;
+                    self.incident[gate] = None;
                 }
                 let event = Event::new(kind).about(Digest::of(&[content]));
                 let event = Event { previous: Some(Digest::of(b"before")), ..event };
@@ -113,15 +113,15 @@ impl World {
     fn arrive(&mut self, sink: usize, delivery: &Delivery, health: Health) {
         let gate = delivery.gate;
         if !matches!(health, Health::Down(_)) {
-            self.has[sink][gate] = Some(delivery.notice.clone());
+            self.has[sink][gate] = Some(delivery.alert.clone());
         }
         let result = if matches!(health, Health::Well(_)) { Ok(()) } else { Err("down".to_owned()) };
         if result.is_err() {
             self.said[sink][gate] = None;
         } else {
-            let again = sink == 1 && !delivery.notice.over;
-            let before = self.said[sink][gate].replace(delivery.notice.clone());
-            let known = before.is_some_and(|before| before.is_like(&delivery.notice));
+            let again = sink == 1 && !delivery.alert.over;
+            let before = self.said[sink][gate].replace(delivery.alert.clone());
+            let known = before.is_some_and(|before| before.is_like(&delivery.alert));
             self.expect(again || !known, "nobody is told twice");
         }
         self.failed[sink] = result.is_err().then_some(self.now);
@@ -136,9 +136,9 @@ impl World {
             let pause = self.failed[sink].map(|failed| self.now - failed);
             self.expect(pause.is_none_or(|pause| pause >= RETRY[0] / 2), "who failed is left alone for a while");
             let current = self.alerts.gates[delivery.gate].current.clone();
-            self.expect(current.as_ref() == Some(&delivery.notice), "the newest state is told");
-            let young = self.trouble[delivery.gate].is_some_and(|since| self.now - since < AFTER);
-            let early = may_pass(delivery.notice.trouble) && !delivery.notice.over && young;
+            self.expect(current.as_ref() == Some(&delivery.alert), "the newest state is told");
+            let young = self.incident[delivery.gate].is_some_and(|since| self.now - since < AFTER);
+            let early = may_pass(delivery.alert.incident) && !delivery.alert.over && young;
             self.expect(!early, "what may pass is given time");
             let takes = match self.health[sink] {
                 Health::Well(millis) | Health::Down(millis) => Duration::from_millis(millis),
@@ -159,19 +159,19 @@ impl World {
                 let current = self.alerts.gates[gate].current.clone();
                 let has = self.has[sink][gate].clone();
                 // Of trouble that came and went meanwhile there is nothing to know.
-                let is_over = |notice: &Option<Arc<Notice>>| notice.as_ref().is_none_or(|notice| notice.over);
+                let is_over = |alert: &Option<Arc<Alert>>| alert.as_ref().is_none_or(|alert| alert.over);
                 let like = has.as_ref().zip(current.as_ref()).is_some_and(|(has, current)| has.is_like(current));
                 let same = like || (is_over(&has) && is_over(&current));
                 self.expect(same, "at rest everybody knows the newest state");
-                let standing = current.is_some_and(|current| !current.over);
-                self.expect(standing == self.trouble[gate].is_some(), "what is known is what is");
+                let open_incident = current.is_some_and(|current| !current.over);
+                self.expect(open_incident == self.incident[gate].is_some(), "what is known is what is");
             }
         }
     }
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    let kind = prop::sample::select([&TROUBLES[..], &[Kind::Recovered]].concat());
+    let kind = prop::sample::select([&INCIDENTS[..], &[Kind::Recovered]].concat());
     let health =
         prop_oneof![(0..5_000_u64).prop_map(Health::Well), Just(Health::Lying), (0..10_000_u64).prop_map(Health::Down)];
     prop_oneof![
@@ -199,14 +199,14 @@ proptest! {
     fn who_forgets_is_told_in_time(seconds in 1..500_u64) {
         let mut world = World::new();
         world.happen(Happening::Report(0, Kind::Rejected, 0));
-        let (mut told, mut last) = (0_u64, world.now);
+        let (mut notified, mut last) = (0_u64, world.now);
         for _ in 0..seconds {
             world.pass(Duration::from_secs(1));
-            if let Some(at) = world.alerts.sinks[1].told[0].notice.as_ref().map(|told| told.1).filter(|at| *at != last) {
+            if let Some(at) = world.alerts.sinks[1].notified[0].alert.as_ref().map(|notified| notified.1).filter(|at| *at != last) {
                 prop_assert!(at - last <= REPEAT + Duration::from_secs(1));
-                (told, last) = (told + 1, at);
+                (notified, last) = (notified + 1, at);
             }
         }
-        prop_assert_eq!(told, 1 + (seconds - 1) / (REPEAT.as_secs()));
+        prop_assert_eq!(notified, 1 + (seconds - 1) / (REPEAT.as_secs()));
     }
 }

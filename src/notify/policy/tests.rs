@@ -39,10 +39,10 @@ impl Table {
 
 fn shown(effect: &Effect) -> String {
     match effect {
-        Effect::Deliver { delivery: Delivery { notice, stale, .. }, .. } => {
-            let over = if notice.over { "end of " } else { "" };
+        Effect::Deliver { delivery: Delivery { alert, stale, .. }, .. } => {
+            let over = if alert.over { "end of " } else { "" };
             let stale: String = stale.iter().map(|(kind, _)| format!(", not {}", kind.as_str())).collect();
-            format!("{over}{}{stale}", notice.trouble.as_str())
+            format!("{over}{}{stale}", alert.incident.as_str())
         }
         Effect::Failing { error, .. } => format!("failing: {error}"),
         Effect::Works { .. } => "works".into(),
@@ -92,18 +92,18 @@ fn what_was_told_stands_until_its_successor_is_worth_telling() {
 #[test]
 fn who_knows_one_alert_at_a_time_is_told_of_the_end_of_what_was_replaced() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    let notice = |trouble, over| Notice { trouble, over, event: Event::new(trouble), at: at(9), since: at(5) };
-    let told = |notice, stale: &[Kind]| {
+    let alert = |incident, over| Alert { incident, over, event: Event::new(incident), at: at(9), since: at(5) };
+    let notified = |alert, stale: &[Kind]| {
         let stale = stale.iter().map(|kind| (*kind, at(1))).collect();
-        let notices = Delivery { gate: 0, notice: Arc::new(notice), stale }.notices();
-        notices.iter().map(|notice| (notice.trouble, notice.over, notice.since)).collect::<Vec<_>>()
+        let alerts = Delivery { gate: 0, alert: Arc::new(alert), stale }.alerts();
+        alerts.iter().map(|alert| (alert.incident, alert.over, alert.since)).collect::<Vec<_>>()
     };
     assert_eq!(
-        told(notice(Kind::Unverified, false), &[Kind::Rejected]),
+        notified(alert(Kind::Unverified, false), &[Kind::Rejected]),
         [(Kind::Rejected, true, at(1)), (Kind::Unverified, false, at(5))]
     );
     assert_eq!(
-        told(notice(Kind::Restored, true), &[Kind::Rejected, Kind::Restored]),
+        notified(alert(Kind::Restored, true), &[Kind::Rejected, Kind::Restored]),
         [(Kind::Rejected, true, at(1)), (Kind::Restored, true, at(5))]
     );
 }

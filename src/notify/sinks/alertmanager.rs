@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use crate::notify::policy::{Delivery, Notice};
+use crate::notify::policy::{Alert, Delivery};
 use crate::notify::wording::{self, Subject};
 use crate::report::Kind;
 
@@ -15,32 +15,32 @@ const INTERVALS: u32 = 4;
 /// The alerts: the one that stands, and those that do not any more.
 #[must_use]
 pub fn body(subject: Subject<'_>, delivery: &Delivery, now: SystemTime, repeat: Duration) -> Value {
-    let notice = &*delivery.notice;
-    let stands =
-        (!notice.over).then(|| alert(subject, notice, (notice.trouble, notice.since), now + repeat * INTERVALS));
-    let stale = delivery.stale.iter().map(|stale| alert(subject, notice, *stale, now));
-    stands.into_iter().chain(stale).collect()
+    let alert = &*delivery.alert;
+    let is_open =
+        (!alert.over).then(|| labelled(subject, alert, (alert.incident, alert.since), now + repeat * INTERVALS));
+    let stale = delivery.stale.iter().map(|stale| labelled(subject, alert, *stale, now));
+    is_open.into_iter().chain(stale).collect()
 }
 
-fn alert(subject: Subject<'_>, notice: &Notice, (trouble, since): (Kind, SystemTime), ends: SystemTime) -> Value {
+fn labelled(subject: Subject<'_>, alert: &Alert, (incident, since): (Kind, SystemTime), ends: SystemTime) -> Value {
     // Alerts are the same alert if their labels are: so there is nothing in them that changes with the content.
     let mut labels = Map::new();
     for (name, value) in subject.labels {
         labels.insert(name.clone(), value.clone().into());
     }
     for (name, value) in
-        [("alertname", wording::name(trouble)), ("severity", wording::severity(trouble)), ("gate", subject.gate)]
+        [("alertname", wording::name(incident)), ("severity", wording::severity(incident)), ("gate", subject.gate)]
     {
         labels.insert(name.to_owned(), value.into());
     }
-    let digest = notice.event.digest.map_or_else(String::new, |digest| digest.to_string());
+    let digest = alert.event.digest.map_or_else(String::new, |digest| digest.to_string());
     json!({
         "labels": labels,
         "annotations": {
-            "summary": wording::summary(subject.gate, notice),
-            "description": wording::description(notice),
+            "summary": wording::summary(subject.gate, alert),
+            "description": wording::description(alert),
             "digest": digest,
-            "runbook_url": wording::runbook(trouble),
+            "runbook_url": wording::runbook(incident),
         },
         "startsAt": wording::time(since.min(ends)),
         "endsAt": wording::time(ends),

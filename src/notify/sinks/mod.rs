@@ -21,7 +21,7 @@ use crate::sys::http::{self, Method, Request};
 
 /// How a sink is told.
 #[derive(Clone, Debug)]
-pub enum Way {
+pub enum SinkKind {
     /// The documented JSON by POST.
     Webhook(Endpoint),
     /// A message for a chat by POST.
@@ -63,7 +63,7 @@ pub enum Credentials {
     Basic(PathBuf),
 }
 
-impl Way {
+impl SinkKind {
     /// Whether the sink forgets what it is not told again.
     #[must_use]
     pub fn forgets(&self) -> bool {
@@ -117,7 +117,7 @@ impl Way {
     ///
     /// # Errors
     /// When it did not take it within `timeout`; in words that hold no credentials.
-    pub(super) async fn tell(
+    pub(super) async fn deliver(
         &self,
         subject: Subject<'_>,
         delivery: &Delivery,
@@ -126,19 +126,19 @@ impl Way {
     ) -> Result<(), String> {
         match self {
             Self::Webhook(endpoint) => {
-                for notice in delivery.notices() {
-                    endpoint.post("", &webhook::body(subject, &notice), timeout).await?;
+                for alert in delivery.alerts() {
+                    endpoint.post("", &webhook::body(subject, &alert), timeout).await?;
                 }
                 Ok(())
             }
-            Self::Slack(endpoint) => endpoint.post("", &slack::body(subject, &delivery.notice), timeout).await,
+            Self::Slack(endpoint) => endpoint.post("", &slack::body(subject, &delivery.alert), timeout).await,
             Self::Alertmanager(endpoint) => {
                 let body = alertmanager::body(subject, delivery, SystemTime::now(), repeat);
                 endpoint.post("/api/v2/alerts", &body, timeout).await
             }
             Self::Command(words) => {
-                for notice in delivery.notices() {
-                    run(words, &webhook::body(subject, &notice), timeout).await?;
+                for alert in delivery.alerts() {
+                    run(words, &webhook::body(subject, &alert), timeout).await?;
                 }
                 Ok(())
             }
@@ -272,15 +272,15 @@ mod tests {
         };
         let slack = |content: &str| {
             let (endpoint, file) = endpoint(content);
-            Way::Slack(Endpoint { url: Url::File(file), ..endpoint }).ready()
+            SinkKind::Slack(Endpoint { url: Url::File(file), ..endpoint }).ready()
         };
         let with = |content: &str, credentials: fn(PathBuf) -> Credentials| {
             let (endpoint, file) = endpoint(content);
-            Way::Webhook(Endpoint { credentials: Some(credentials(file)), ..endpoint }).ready()
+            SinkKind::Webhook(Endpoint { credentials: Some(credentials(file)), ..endpoint }).ready()
         };
         let trusting = |content: &str| {
             let (endpoint, file) = endpoint(content);
-            Way::Alertmanager(Endpoint { authorities: Some(file), ..endpoint }).ready()
+            SinkKind::Alertmanager(Endpoint { authorities: Some(file), ..endpoint }).ready()
         };
         assert_eq!(
             [slack("https://host/x\n"), with("token\n", Credentials::Bearer), with("a:b", Credentials::Basic)],
@@ -294,7 +294,7 @@ mod tests {
             (with("secret", Credentials::Basic), "holds no `USER:PASSWORD`"),
             (with(" \n", Credentials::Basic), "is empty"),
             (trusting("secret"), "holds no certificate (PEM)"),
-            (Way::Command(vec!["no-such-program".to_owned()]).ready(), "is not installed here"),
+            (SinkKind::Command(vec!["no-such-program".to_owned()]).ready(), "is not installed here"),
         ] {
             let error = result.expect_err(words);
             assert!(error.contains(words) && !error.contains("secret"), "{error}");

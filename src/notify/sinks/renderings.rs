@@ -14,7 +14,7 @@ fn subject() -> (String, Vec<(String, String)>) {
     ("web".into(), vec![("pod".into(), "web-0".into()), ("team".into(), "a & b".into())])
 }
 
-fn rejected() -> Notice {
+fn rejected() -> Alert {
     let finding = |line| {
         let message = "unknown directive \"<lisen>\" ``` \u{1b}[2J";
         let finding = Finding::error(Code::new("checker-error"), message);
@@ -25,12 +25,12 @@ fn rejected() -> Notice {
         ..Event::new(Kind::Rejected).about(Digest::of(b"new")).message("nginx.conf:3: unknown directive (and 1 more)")
     };
     let at = UNIX_EPOCH + Duration::from_secs(60);
-    Notice { trouble: Kind::Rejected, over: false, event, at, since: UNIX_EPOCH }
+    Alert { incident: Kind::Rejected, over: false, event, at, since: UNIX_EPOCH }
 }
 
-fn recovered() -> Notice {
+fn recovered() -> Alert {
     let event = Event::new(Kind::Recovered).about(Digest::of(b"old")).message("`rejected` is over");
-    Notice { over: true, event, ..rejected() }
+    Alert { over: true, event, ..rejected() }
 }
 
 fn pretty(body: &Value) -> String {
@@ -40,23 +40,22 @@ fn pretty(body: &Value) -> String {
 /// The bodies for a trouble and for its end, as text.
 fn both(render: impl Fn(Subject<'_>, &Delivery) -> Value) -> String {
     let (gate, labels) = subject();
-    let bodies =
-        [(rejected(), vec![Kind::Inconclusive]), (recovered(), vec![Kind::Rejected])].map(|(notice, stale)| {
-            let stale = stale.into_iter().map(|kind| (kind, UNIX_EPOCH)).collect();
-            let delivery = Delivery { gate: 0, notice: Arc::new(notice), stale };
-            pretty(&render(Subject { gate: &gate, labels: &labels }, &delivery))
-        });
+    let bodies = [(rejected(), vec![Kind::Inconclusive]), (recovered(), vec![Kind::Rejected])].map(|(alert, stale)| {
+        let stale = stale.into_iter().map(|kind| (kind, UNIX_EPOCH)).collect();
+        let delivery = Delivery { gate: 0, alert: Arc::new(alert), stale };
+        pretty(&render(Subject { gate: &gate, labels: &labels }, &delivery))
+    });
     bodies.join("\n")
 }
 
 #[test]
 fn a_webhook_is_sent_what_is_documented() {
-    insta::assert_snapshot!(both(|subject, delivery| webhook::body(subject, &delivery.notice)));
+    insta::assert_snapshot!(both(|subject, delivery| webhook::body(subject, &delivery.alert)));
 }
 
 #[test]
 fn a_chat_is_sent_text_in_which_nothing_is_markup_that_is_not_ours() {
-    insta::assert_snapshot!(both(|subject, delivery| slack::body(subject, &delivery.notice)));
+    insta::assert_snapshot!(both(|subject, delivery| slack::body(subject, &delivery.alert)));
 }
 
 #[test]
@@ -76,10 +75,10 @@ fn no_body_is_of_any_length() {
         changed: vec!["x".repeat(1000).into(); 1000],
         ..Event::new(Kind::Rejected).message(long)
     };
-    let notice = Notice { event, ..rejected() };
+    let alert = Alert { event, ..rejected() };
     let (gate, labels) = subject();
-    let body = webhook::body(Subject { gate: &gate, labels: &labels }, &notice).to_string();
+    let body = webhook::body(Subject { gate: &gate, labels: &labels }, &alert).to_string();
     assert!(body.len() < 100_000, "{}", body.len());
-    let description = wording::description(&notice);
+    let description = wording::description(&alert);
     assert!(description.ends_with("\nand 980 more") && description.len() <= 3000, "{description}");
 }

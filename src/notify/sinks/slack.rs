@@ -3,26 +3,26 @@
 
 use serde_json::{Value, json};
 
-use crate::notify::policy::Notice;
+use crate::notify::policy::Alert;
 use crate::notify::wording::{self, Subject};
 use crate::report::Kind;
 
 /// The message: plain text in the format that all of them have in common.
 #[must_use]
-pub fn body(subject: Subject<'_>, notice: &Notice) -> Value {
-    let sign = if notice.over { ":white_check_mark:" } else { ":rotating_light:" };
+pub fn body(subject: Subject<'_>, alert: &Alert) -> Value {
+    let sign = if alert.over { ":white_check_mark:" } else { ":rotating_light:" };
     let labels = subject.labels.iter().map(|(name, value)| format!("{name}={value}"));
     let labels = labels.collect::<Vec<_>>().join(", ");
     let labels = if labels.is_empty() { labels } else { format!(" ({})", escaped(&labels)) };
-    let mut text = format!("{sign} *{}*{labels}", escaped(&wording::summary(subject.gate, notice)));
-    if notice.over && notice.event.kind == Kind::Recovered {
-        let live = notice.event.digest.map(|digest| format!("; the configuration {} is live", digest.short()));
+    let mut text = format!("{sign} *{}*{labels}", escaped(&wording::summary(subject.gate, alert)));
+    if alert.over && alert.event.kind == Kind::Recovered {
+        let live = alert.event.digest.map(|digest| format!("; the configuration {} is live", digest.short()));
         text += &live.unwrap_or_default();
     }
-    if !notice.over {
+    if !alert.over {
         // A fence within would end the block.
-        let description = wording::description(notice).replace("```", "'''");
-        text += &format!("\n```\n{}\n```\n<{}|what to do>", escaped(&description), wording::runbook(notice.trouble));
+        let description = wording::description(alert).replace("```", "'''");
+        text += &format!("\n```\n{}\n```\n<{}|what to do>", escaped(&description), wording::runbook(alert.incident));
     }
     json!({ "text": text })
 }

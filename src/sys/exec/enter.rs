@@ -14,16 +14,16 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::CapabilitySet;
 
 use super::again::{self, Step, step};
-use super::{Command, Like};
+use super::{Command, RunAs};
 use crate::sys::proc::{self, Identity};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "enter";
 
 /// The words that run a command like a process.
-pub(super) fn words(like: Like, command: &Command) -> io::Result<Vec<OsString>> {
-    let Identity { pid, start } = like.process;
-    let root = if like.root { "root" } else { "same" };
+pub(super) fn words(run_as: RunAs, command: &Command) -> io::Result<Vec<OsString>> {
+    let Identity { pid, start } = run_as.process;
+    let root = if run_as.root { "root" } else { "same" };
     let which = [pid.to_string(), start.to_string(), root.to_owned()];
     let unset = command.unset.iter().map(|name| format!("--unset={name}"));
     again::words(SUBCOMMAND, which.into_iter().chain(unset).map(OsString::from), command)
@@ -32,8 +32,8 @@ pub(super) fn words(like: Like, command: &Command) -> io::Result<Vec<OsString>> 
 /// The subcommand itself: becomes like the process and executes the command. It returns only if that failed, with the
 /// message and the exit code.
 #[must_use]
-pub fn main(like: Like, unset: &[String], words: &[OsString]) -> (String, u8) {
-    let environment = become_like(like).map(|mut likeness| {
+pub fn main(run_as: RunAs, unset: &[String], words: &[OsString]) -> (String, u8) {
+    let environment = become_like(run_as).map(|mut likeness| {
         likeness.environment.retain(|(name, _)| !unset.iter().any(|unset| name == unset.as_str()));
         likeness.environment
     });
@@ -73,10 +73,10 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
 
 /// Takes the root, working directory, groups, user and capabilities of a process, in the order that keeps the right to do
 /// the next, and gives up every way to get more.
-fn become_like(like: Like) -> Step<Likeness> {
-    let pid = like.process.pid;
-    let likeness = likeness(like.process).map_err(|error| (format!("look into pid {pid}"), error))?;
-    if like.root {
+fn become_like(run_as: RunAs) -> Step<Likeness> {
+    let pid = run_as.process.pid;
+    let likeness = likeness(run_as.process).map_err(|error| (format!("look into pid {pid}"), error))?;
+    if run_as.root {
         let enter = rustix::process::fchdir(&likeness.root).and_then(|()| rustix::process::chroot("."));
         step(enter, || format!("enter the root of pid {pid}"))?;
     }

@@ -36,7 +36,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// As whom a command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Like {
+pub struct RunAs {
     /// The process whose user, groups, capabilities, environment and working directory it takes.
     pub process: Identity,
     /// Whether it also enters that process's root directory.
@@ -49,7 +49,7 @@ pub struct Command {
     /// The program and its arguments; no shell is involved.
     pub words: Vec<OsString>,
     /// As whom it runs; as the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if this is absent.
-    pub like: Option<Like>,
+    pub run_as: Option<RunAs>,
     /// What it sees instead of the file system as it is, where it runs as the gate itself; everything it writes is gone with it.
     pub view: Option<View>,
     /// What it must not get at, where it runs as the gate itself and sees what the gate sees.
@@ -67,7 +67,7 @@ impl Command {
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
         let (unset, pass_env) = (Vec::new(), Vec::new());
-        Self { words, like: None, view: None, confinement: None, unset, pass_env, timeout }
+        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, timeout }
     }
 }
 
@@ -197,7 +197,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
 
 /// Tells what the gate's own binary said, which was started before the command, from what the command said.
 fn outcome(command: &Command, finished: Finished) -> Result<Finished, NotStarted> {
-    match (command.like, &command.view) {
+    match (command.run_as, &command.view) {
         (Some(_), _) => again::outcome(enter::SUBCOMMAND, NotStarted::NotEntered, command, finished),
         (None, Some(_)) => again::outcome(view::SUBCOMMAND, NotStarted::NotShown, command, finished),
         (None, None) if command.confinement.is_some() => {
@@ -219,8 +219,8 @@ fn readable(input: &[u8]) -> io::Result<File> {
 }
 
 fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<duct::Handle> {
-    let words = match (command.like, &command.view) {
-        (Some(like), _) => enter::words(like, command)?,
+    let words = match (command.run_as, &command.view) {
+        (Some(run_as), _) => enter::words(run_as, command)?,
         (None, Some(view)) => view::words(view, command)?,
         (None, None) => match &command.confinement {
             Some(confinement) => confine::words(confinement, command)?,

@@ -220,26 +220,26 @@ fn a_program_is_missing_where_no_directory_of_the_path_has_it() {
 }
 
 /// As whom nobody can run.
-const NOBODY: Like = Like { process: Identity { pid: i32::MAX, start: 7 }, root: true };
+const NOBODY: RunAs = RunAs { process: Identity { pid: i32::MAX, start: 7 }, root: true };
 
 #[test]
 fn a_command_like_a_process_is_our_own_binary_again() {
-    let like = |like, unset: &[&str]| {
+    let run_as = |run_as, unset: &[&str]| {
         let unset = unset.iter().map(|name| (*name).to_owned()).collect();
-        let words = enter::words(like, &Command { unset, ..command(&["nginx", "-t"]) }).expect("there is one");
+        let words = enter::words(run_as, &Command { unset, ..command(&["nginx", "-t"]) }).expect("there is one");
         assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
         words[1..].iter().map(|word| word.to_str().expect("it is UTF-8").to_owned()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(like(NOBODY, &[]), "enter 2147483647 7 root -- nginx -t");
-    let same = Like { root: false, ..NOBODY };
-    assert_eq!(like(same, &["NGINX", "FOO"]), "enter 2147483647 7 same --unset=NGINX --unset=FOO -- nginx -t");
+    assert_eq!(run_as(NOBODY, &[]), "enter 2147483647 7 root -- nginx -t");
+    let same = RunAs { root: false, ..NOBODY };
+    assert_eq!(run_as(same, &["NGINX", "FOO"]), "enter 2147483647 7 same --unset=NGINX --unset=FOO -- nginx -t");
 }
 
 #[test]
 fn what_the_door_says_is_told_from_what_the_command_says() {
-    let says = |like, end, output: &str| {
+    let says = |run_as, end, output: &str| {
         let finished = Finished { end, output: output.into(), duration: Duration::ZERO };
-        match outcome(&Command { like, ..command(&["nginx"]) }, finished) {
+        match outcome(&Command { run_as, ..command(&["nginx"]) }, finished) {
             Ok(finished) => format!("{:?}", finished.end),
             Err(error) => error.to_string(),
         }
@@ -259,8 +259,8 @@ fn what_the_door_says_is_told_from_what_the_command_says() {
         (Some(NOBODY), End::TimedOut, "reload-gate enter: \n", "TimedOut"),
         (None, End::Exited(125), "reload-gate enter: cannot look\n", "Exited(125)"),
     ];
-    for (like, end, output, expected) in cases {
-        assert_eq!(says(like, end, output), expected, "{end:?} {output}");
+    for (run_as, end, output, expected) in cases {
+        assert_eq!(says(run_as, end, output), expected, "{end:?} {output}");
     }
 }
 

@@ -39,31 +39,31 @@ fn source(path: &Path) -> Source {
     Source { path: path.into(), mount: path.into(), whole_volume: false }
 }
 
-fn at(path: &Path) -> Look {
-    look(&[source(path)], Limits::default())
+fn at(path: &Path) -> Scan {
+    scan(&[source(path)], Limits::default())
 }
 
 #[track_caller]
-fn seen(look: Look) -> Seen {
-    look.result.unwrap_or_else(|trouble| panic!("{:?}", trouble.findings))
+fn snapshot(scan: Scan) -> Snapshot {
+    scan.result.unwrap_or_else(|error| panic!("{:?}", error.findings))
 }
 
 /// The names and contents, as text.
 #[track_caller]
-fn read(look: Look) -> Vec<(String, String)> {
+fn read(scan: Scan) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    seen(look).tree.iter().map(|(name, content)| (name.display().to_string(), text(content))).collect()
+    snapshot(scan).tree.iter().map(|(name, content)| (name.display().to_string(), text(content))).collect()
 }
 
 #[track_caller]
 fn digest(path: &Path) -> Digest {
-    seen(at(path)).manifest.digest()
+    snapshot(at(path)).revision.digest()
 }
 
 /// The one finding, as a person would read it: code, place, message and help.
 #[track_caller]
-fn refused(look: Look) -> String {
-    let findings = look.result.expect_err("it is refused").findings;
+fn refused(scan: Scan) -> String {
+    let findings = scan.result.expect_err("it is refused").findings;
     let [finding] = findings.as_slice() else { panic!("more than one: {findings:?}") };
     let place = finding.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
     format!("{}: {place}{}; {}", finding.code, finding.message, finding.help.clone().unwrap_or_default())
@@ -138,16 +138,16 @@ fn tick(after: SystemTime) {
     while now <= after {
         assert!(Instant::now() < deadline, "the clock stands still");
         write(elsewhere.path(), "a", "1");
-        now = seen(at(elsewhere.path())).delivered;
+        now = snapshot(at(elsewhere.path())).delivered;
     }
 }
 
 #[test]
 fn the_time_of_delivery_is_that_of_the_newest_part() {
     let here = plain(&[("a", "1"), ("d/b", "2")]);
-    let mut last = seen(at(here.path())).delivered;
+    let mut last = snapshot(at(here.path())).delivered;
     assert!(last.elapsed().unwrap_or_else(|ahead| ahead.duration()) < Duration::from_secs(60), "{last:?}");
-    assert_eq!(seen(at(here.path())).delivered, last, "a look is no delivery");
+    assert_eq!(snapshot(at(here.path())).delivered, last, "a look is no delivery");
     let change: [Case<'_>; 5] = [
         ("a rewritten file", &|here| write(here, "d/b", "3")),
         ("a new file", &|here| write(here, "c", "")),
@@ -158,7 +158,7 @@ fn the_time_of_delivery_is_that_of_the_newest_part() {
     for (what, change) in change {
         tick(last);
         change(here.path());
-        let now = seen(at(here.path())).delivered;
+        let now = snapshot(at(here.path())).delivered;
         assert!(now > last, "{what}");
         last = now;
     }
@@ -178,7 +178,7 @@ fn several_sources_make_one_tree_by_the_paths_that_the_application_sees() {
     let mounted = |path: &Path, mount: &str| Source { mount: mount.into(), ..source(path) };
     let sources =
         [mounted(one.path(), "/etc/app"), mounted(&two.path().join("tls.key"), "/etc/tls/key"), source(two.path())];
-    let names: Vec<_> = read(look(&sources, Limits::default())).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = read(scan(&sources, Limits::default())).into_iter().map(|(name, _)| name).collect();
     let inside = |name: &str| two.path().join(name).display().to_string();
     let mut expected = vec!["/etc/app/a".into(), "/etc/tls/key".into(), inside("tls.crt"), inside("tls.key")];
     expected.sort();
@@ -191,20 +191,20 @@ fn a_source_that_is_not_there_or_empty_is_nothing_to_judge() {
     for (path, code) in
         [(here.path().join("not/yet"), reader::MISSING_SOURCE), (here.path().into(), reader::EMPTY_SOURCE)]
     {
-        let trouble = at(&path).result.expect_err("there is nothing");
-        assert_eq!(trouble.findings[0].code, code);
-        assert!(trouble.findings[0].message.starts_with(&format!("`{}` ", path.display())), "{trouble:?}");
-        assert!(is_nothing_there(code) && trouble.findings[0].help.is_some() && trouble.settled);
+        let error = at(&path).result.expect_err("there is nothing");
+        assert_eq!(error.findings[0].code, code);
+        assert!(error.findings[0].message.starts_with(&format!("`{}` ", path.display())), "{error:?}");
+        assert!(is_nothing_there(code) && error.findings[0].help.is_some() && error.settled);
     }
     // One of several that is missing makes the whole incomplete.
     write(here.path(), "there/a", "1");
     let both = [source(&here.path().join("there")), source(&here.path().join("not/yet"))];
-    assert!(refused(look(&both, Limits::default())).starts_with("missing-source: "));
+    assert!(refused(scan(&both, Limits::default())).starts_with("missing-source: "));
 }
 
 /// That `look` comes to an end, and what it says.
 #[track_caller]
-fn in_time(path: &Path) -> Look {
+fn in_time(path: &Path) -> Scan {
     let (sender, receiver) = std::sync::mpsc::channel();
     let path = path.to_owned();
     std::thread::spawn(move || sender.send(at(&path)));
@@ -275,7 +275,7 @@ fn links_stay_inside_the_sources() {
     }
     // What a further source holds is inside.
     symlink(outside.path().join("secret"), here.path().join("out")).expect("there is room");
-    assert_eq!(read(look(&[source(here.path()), source(outside.path())], Limits::default())).len(), 7);
+    assert_eq!(read(scan(&[source(here.path()), source(outside.path())], Limits::default())).len(), 7);
 }
 
 #[test]
@@ -294,9 +294,9 @@ fn links_in_a_circle_come_to_an_end() {
 #[test]
 fn limits_name_the_file_and_the_flag() {
     let here = plain(&[("a", "12345"), ("b", "12345"), ("c", "1")]);
-    let with = |bytes, files| look(&[source(here.path())], Limits { bytes, files });
+    let with = |bytes, files| scan(&[source(here.path())], Limits { bytes, files });
     assert_eq!(read(with(11, 3)).len(), 3, "a limit may be reached");
-    let beyond = |limits: Look, file: &str, what: &str, flag: &str| {
+    let beyond = |limits: Scan, file: &str, what: &str, flag: &str| {
         let expected = format!(
             "too-large: {}: the configuration has more than {what}; watch only what is configuration, or raise `{flag}`",
             here.path().join(file).display()
@@ -317,11 +317,11 @@ fn what_the_gate_may_not_read_is_no_verdict_and_says_who_may_not() {
     for name in ["d/app.conf", "d"] {
         let path = here.path().join(name);
         fs::set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
-        let look = at(here.path());
-        let cause = look.result.as_ref().expect_err("it is refused").findings[0].cause;
+        let scan = at(here.path());
+        let cause = scan.result.as_ref().expect_err("it is refused").findings[0].cause;
         let help = format!("the gate runs as uid {who}; give that user read access, or run it as the owner");
         let denied = format!("cannot read `{}`: Permission denied (os error 13)", path.display());
-        assert_eq!(refused(look), format!("unreadable-file: {denied}; {help}"));
+        assert_eq!(refused(scan), format!("unreadable-file: {denied}; {help}"));
         assert_eq!(cause, reload_gate_contract::Cause::Environment);
         fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("ours");
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::super::*;
-use super::{at, seen, source};
+use super::{at, snapshot, source};
 
 /// One step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,9 +112,9 @@ impl Volume {
 }
 
 /// What was read, as a generation.
-fn files(seen: &Seen) -> Files {
+fn files(snapshot: &Snapshot) -> Files {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
-    seen.tree.iter().map(|(name, content)| (name.display().to_string(), text(content))).collect()
+    snapshot.tree.iter().map(|(name, content)| (name.display().to_string(), text(content))).collect()
 }
 
 #[test]
@@ -124,14 +124,14 @@ fn every_state_of_an_update_is_one_generation() {
     let new = generation(&["came.conf", "kept.conf", "sites/a.conf", "sites/b.conf"], "new");
     for order in [OLDER, NEWER] {
         let mut volume = Volume::new(&old);
-        let before = seen(at(volume.path()));
+        let before = snapshot(at(volume.path()));
         assert!(before.settled);
         assert_eq!(files(&before), old);
         let mut swapped = false;
         for (index, step) in order.into_iter().enumerate() {
             volume.step(step, &new);
             swapped |= step == Swap;
-            let now = seen(at(volume.path()));
+            let now = snapshot(at(volume.path()));
             let expected = if swapped { &new } else { &old };
             assert_eq!(&files(&now), expected, "after {:?}", &order[..=index]);
             // Unsettled is what is seen otherwise than it was committed: links that are missing, or lead nowhere.
@@ -141,7 +141,7 @@ fn every_state_of_an_update_is_one_generation() {
             };
             assert_eq!(now.settled, agrees[index], "after {:?}", &order[..=index]);
         }
-        let after = seen(at(volume.path()));
+        let after = snapshot(at(volume.path()));
         assert!(after.delivered >= before.delivered);
     }
 }
@@ -150,15 +150,15 @@ fn every_state_of_an_update_is_one_generation() {
 fn a_projection_of_the_same_content_is_the_same_digest() {
     let content = generation(&["a", "d/b"], "1");
     let mut volume = Volume::new(&content);
-    let before = seen(at(volume.path()));
+    let before = snapshot(at(volume.path()));
     for order in [OLDER, NEWER] {
         volume.steps(&order, &content);
-        let after = seen(at(volume.path()));
-        assert_eq!(after.manifest.digest(), before.manifest.digest());
+        let after = snapshot(at(volume.path()));
+        assert_eq!(after.revision.digest(), before.revision.digest());
     }
     // The same files without a volume around them are the same configuration.
     let plain = super::plain(&[("a", "1"), ("d/b", "1")]);
-    assert_eq!(super::digest(plain.path()), before.manifest.digest());
+    assert_eq!(super::digest(plain.path()), before.revision.digest());
 }
 
 #[test]
@@ -170,11 +170,11 @@ fn a_key_alone_is_followed_through_every_state() {
             volume.step(step, &new);
             let swapped = order[..=index].contains(&Swap);
             let content = if swapped { "new" } else { "old" };
-            let alone = seen(at(&volume.path().join("app.conf")));
+            let alone = snapshot(at(&volume.path().join("app.conf")));
             assert_eq!(files(&alone), [("app.conf".to_owned(), content.to_owned())].into());
             // Whoever names one key by the sidecar's variable `FILE` means the whole volume.
             let whole = Source { whole_volume: true, ..source(&volume.path().join("app.conf")) };
-            let whole = seen(look(&[whole], Limits::default()));
+            let whole = snapshot(scan(&[whole], Limits::default()));
             assert_eq!(&files(&whole), if swapped { &new } else { &old });
         }
     }
@@ -185,12 +185,12 @@ fn a_key_that_comes_or_goes_is_not_missing_until_the_update_is_over() {
     let (old, new) = (generation(&["gone"], "old"), generation(&["came"], "new"));
     for order in [OLDER, NEWER] {
         let mut volume = Volume::new(&old);
-        let mut looks = Vec::new();
+        let mut scans = Vec::new();
         for step in order {
             volume.step(step, &new);
-            looks.push(["came", "gone"].map(|key| match at(&volume.path().join(key)).result {
+            scans.push(["came", "gone"].map(|key| match at(&volume.path().join(key)).result {
                 Ok(_) => "there",
-                Err(trouble) if trouble.settled => "missing",
+                Err(error) if error.settled => "missing",
                 Err(_) => "moving",
             }));
         }
@@ -214,7 +214,7 @@ fn a_key_that_comes_or_goes_is_not_missing_until_the_update_is_over() {
                 ["there", "missing"],
             ],
         };
-        assert_eq!(looks, expected, "{order:?}");
+        assert_eq!(scans, expected, "{order:?}");
     }
 }
 
@@ -244,9 +244,9 @@ fn race(keys: &[String], sources: impl Fn(&Path) -> Vec<Source>, all: usize, eno
         let (mut read, mut newest) = (0, 0);
         while read < enough && Instant::now() < deadline {
             // A reader that is outrun says so, and that it may be over in an instant.
-            let looked = look(&sources, Limits::default()).result;
-            let Ok(seen) = looked.map_err(|trouble| assert!(!trouble.settled, "{trouble:?}")) else { continue };
-            let files = files(&seen);
+            let looked = scan(&sources, Limits::default()).result;
+            let Ok(snapshot) = looked.map_err(|error| assert!(!error.settled, "{error:?}")) else { continue };
+            let files = files(&snapshot);
             let contents: BTreeSet<u32> = files.values().map(|content| content.parse().expect("a number")).collect();
             let is_whole = files.len() == all && contents.len() == 1 && contents.first() >= Some(&newest);
             done.fetch_or(!is_whole, Ordering::Relaxed);
@@ -295,7 +295,7 @@ fn a_volume_that_leads_out_of_itself_is_refused() {
 fn a_volume_whose_directory_is_gone_is_moving() {
     let volume = Volume::new(&generation(&["a"], "1"));
     fs::remove_dir_all(volume.directory_of(1)).expect("ours");
-    let trouble = at(volume.path()).result.expect_err("there is nothing to read");
-    assert!(!trouble.settled);
-    assert!(trouble.findings[0].message.ends_with("keeps vanishing while it is read"), "{trouble:?}");
+    let error = at(volume.path()).result.expect_err("there is nothing to read");
+    assert!(!error.settled);
+    assert!(error.findings[0].message.ends_with("keeps vanishing while it is read"), "{error:?}");
 }

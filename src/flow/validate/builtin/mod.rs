@@ -15,7 +15,7 @@ pub use schema::JsonSchema;
 pub use structured::Format;
 pub use tls::Tls;
 
-use super::{Case, Scope};
+use super::{Scope, ValidationContext};
 
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl Builtin {
         }
     }
 
-    pub(super) fn run(&self, case: &Case<'_>) -> Vec<Finding> {
+    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
         match self {
-            Self::Nginx(version) => nginx::run(*version, case),
-            Self::Structured(format) => structured::run(*format, case),
-            Self::JsonSchema(schema) => schema.run(case),
-            Self::Tls(tls) => tls.run(case),
+            Self::Nginx(version) => nginx::run(*version, context),
+            Self::Structured(format) => structured::run(*format, context),
+            Self::JsonSchema(schema) => schema.run(context),
+            Self::Tls(tls) => tls.run(context),
         }
     }
 }

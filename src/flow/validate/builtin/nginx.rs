@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reload_gate_contract::{Code, Files as _, Finding, Place, Verdict};
 use reload_gate_nginx::{Build, Options, Version};
 
-use super::super::{Case, command};
+use super::super::{ValidationContext, command};
 use super::view::{LARGEST, View};
 
 const NOT_READ: Code = Code::new("not-read");
@@ -15,10 +15,10 @@ const NOT_READ: Code = Code::new("not-read");
 const NGINX_CONF: &str = "/etc/nginx/nginx.conf";
 
 /// Judges as `nginx -t` of that version would; as that of the running one, or the newest stable, if none is said.
-pub(super) fn run(version: Option<Version>, case: &Case<'_>) -> Vec<Finding> {
-    let own = case.place.cmdline();
+pub(super) fn run(version: Option<Version>, context: &ValidationContext<'_>) -> Vec<Finding> {
+    let own = context.place.cmdline();
     let said = |option: &str| command::options(&own, &[option.to_owned()]).into_iter().nth(1);
-    let view = View::of(case);
+    let view = View::of(context);
     // A relative one begins in the prefix (`ngx_process_options()` in `src/core/nginx.c`).
     let given = said("-c").and_then(|main| match said("-p") {
         _ if main.starts_with('/') => Some(main),
@@ -26,16 +26,16 @@ pub(super) fn run(version: Option<Version>, case: &Case<'_>) -> Vec<Finding> {
         _ => None,
     });
     let is_named = |name: &PathBuf| name.file_name() == Path::new(NGINX_CONF).file_name();
-    let main = match (given, case.main) {
+    let main = match (given, context.main) {
         (Some(main), _) => main,
-        (None, Ok(name)) if is_named(name) => case.layout.shown(name).to_string_lossy().into_owned(),
+        (None, Ok(name)) if is_named(name) => context.path_map.shown(name).to_string_lossy().into_owned(),
         // The sources may be a part of it, such as `conf.d`, which it includes.
         _ if view.read(NGINX_CONF).is_ok() => NGINX_CONF.to_owned(),
-        (None, Ok(name)) => case.layout.shown(name).to_string_lossy().into_owned(),
+        (None, Ok(name)) => context.path_map.shown(name).to_string_lossy().into_owned(),
         (None, Err(finding)) => return vec![Finding::clone(finding)],
     };
     view.forget();
-    let running = running(case);
+    let running = running(context);
     let options = Options {
         version: version.or(running.map(|(version, _)| version)).unwrap_or_default(),
         build: running.map(|(_, build)| build).unwrap_or_default(),
@@ -54,12 +54,12 @@ pub(super) fn run(version: Option<Version>, case: &Case<'_>) -> Vec<Finding> {
 
 /// The version of the nginx that runs, and who built it: both are strings of its program (`NGINX_VER` and `NGX_CONFIGURE` in
 /// `src/core/nginx.c`).
-fn running(case: &Case<'_>) -> Option<(Version, Build)> {
+fn running(context: &ValidationContext<'_>) -> Option<(Version, Build)> {
     const MARK: &[u8] = b"nginx/1.";
     // Debian's packages have stream and mail as modules that are to be loaded, those of nginx.org have them built in.
     const DYNAMIC: &[u8] = b"--with-stream=dynamic";
     let mut program = Vec::new();
-    let file = std::fs::File::open(format!("/proc/{}/exe", case.place.target.as_ref()?.pid())).ok()?;
+    let file = std::fs::File::open(format!("/proc/{}/exe", context.place.target.as_ref()?.pid())).ok()?;
     file.take(LARGEST).read_to_end(&mut program).ok()?;
     let find = |text: &[u8]| program.windows(text.len()).position(|window| window == text);
     let version =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use reload_gate_contract::Finding;
 use reload_gate_structured::json_schema::{Format, Schema};
 
-use super::super::Case;
+use super::super::ValidationContext;
 use super::structured::files;
 
 /// How the names of such files end.
@@ -28,10 +28,10 @@ impl JsonSchema {
         Ok(Self { schema: Arc::new(Schema::parse(text)?), text: text.to_owned() })
     }
 
-    pub(super) fn run(&self, case: &Case<'_>) -> Vec<Finding> {
+    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
         // Nearly all JSON is YAML, so that a name which says nothing is no mistake.
         let format = |path: &str| Format::of(path).unwrap_or(Format::Yaml);
-        match files(case, &ENDS) {
+        match files(context, &ENDS) {
             Ok(files) => files.iter().flat_map(|(path, text)| self.schema.check(path, text, format(path))).collect(),
             Err(finding) => vec![*finding],
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use reload_gate_contract::Finding;
 use reload_gate_structured::{ini, json, toml, yaml};
 
-use super::super::{Case, NO_MAIN_FILE};
+use super::super::{NO_MAIN_FILE, ValidationContext};
 
 /// A format of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +61,22 @@ impl Format {
 /// A file of a tree: what the application calls it, and its content.
 pub(super) type Named<'a> = (String, &'a [u8]);
 
-pub(super) fn run(format: Format, case: &Case<'_>) -> Vec<Finding> {
-    match files(case, format.ends()) {
+pub(super) fn run(format: Format, context: &ValidationContext<'_>) -> Vec<Finding> {
+    match files(context, format.ends()) {
         Ok(files) => files.iter().flat_map(|(path, text)| format.check(path, text)).collect(),
         Err(finding) => vec![*finding],
     }
 }
 
 /// The files that a validator judges: the one of `--main`; or all whose names end so; or the only one there is.
-pub(super) fn files<'a>(case: &Case<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
-    let main = case.main.as_ref().ok();
+pub(super) fn files<'a>(context: &ValidationContext<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
+    let main = context.main.as_ref().ok();
     let fits = |name: &&PathBuf| ends.iter().any(|end| name.to_string_lossy().ends_with(end));
-    let fit: Vec<_> = case.tree.keys().filter(fits).collect();
+    let fit: Vec<_> = context.tree.keys().filter(fits).collect();
     let chosen = match main {
-        Some(main) if case.main_is_given => vec![main],
+        Some(main) if context.main_is_given => vec![main],
         _ if !fit.is_empty() => fit,
-        Some(main) if case.tree.len() == 1 => vec![main],
+        Some(main) if context.tree.len() == 1 => vec![main],
         _ => {
             let ends: Vec<_> = ends.iter().map(|end| format!("`{end}`")).collect();
             let message = format!("there are several files, and none whose name ends in {}", ends.join(" or "));
@@ -84,9 +84,9 @@ pub(super) fn files<'a>(case: &Case<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>
             return Err(Box::new(finding.help("say which one is to be judged: `--main FILE`")));
         }
     };
-    case.read.borrow_mut().extend(chosen.iter().copied().cloned());
+    context.read.borrow_mut().extend(chosen.iter().copied().cloned());
     let named = |name: &PathBuf| {
-        Some((case.layout.shown(name).to_string_lossy().into_owned(), case.tree.get(name)?.as_slice()))
+        Some((context.path_map.shown(name).to_string_lossy().into_owned(), context.tree.get(name)?.as_slice()))
     };
     Ok(chosen.into_iter().filter_map(named).collect())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use reload_gate_contract::Finding;
 use reload_gate_tls::{File, Options, Pair, Pairs};
 
-use super::super::{Case, NO_MAIN_FILE};
+use super::super::{NO_MAIN_FILE, ValidationContext};
 
 /// How certificates are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +24,12 @@ impl Default for Tls {
 }
 
 impl Tls {
-    pub(super) fn run(&self, case: &Case<'_>) -> Vec<Finding> {
-        let shown = |name: &Path| case.layout.shown(name).to_string_lossy().into_owned();
-        let named: Vec<_> = case.tree.iter().map(|(name, content)| (shown(name), content.as_slice())).collect();
+    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
+        let shown = |name: &Path| context.path_map.shown(name).to_string_lossy().into_owned();
+        let named: Vec<_> = context.tree.iter().map(|(name, content)| (shown(name), content.as_slice())).collect();
         let files: Vec<_> = named.iter().map(|(path, text)| File { path, text }).collect();
         let Pairs { mut pairs, mut findings } = reload_gate_tls::pairs(&files);
-        let main = case.main.as_ref().ok().filter(|_| case.main_is_given || case.tree.len() == 1);
+        let main = context.main.as_ref().ok().filter(|_| context.main_is_given || context.tree.len() == 1);
         if let Some(main) = main.map(|main| shown(main)) {
             pairs.retain(|pair| pair.certificate.path == main);
             findings.retain(|finding| finding.place.as_ref().is_some_and(|place| place.file == main));
@@ -43,7 +43,7 @@ impl Tls {
             return vec![Finding::environment(NO_MAIN_FILE, message).help(help)];
         }
         let files = pairs.iter().flat_map(|pair| [Some(pair.certificate), pair.key].into_iter().flatten());
-        case.read.borrow_mut().extend(files.filter_map(|file| case.layout.name_of(Path::new(file.path))));
+        context.read.borrow_mut().extend(files.filter_map(|file| context.path_map.name_of(Path::new(file.path))));
         findings.extend(reload_gate_tls::check(&pairs, &self.options()));
         findings
     }

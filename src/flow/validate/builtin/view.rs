@@ -11,15 +11,15 @@ use reload_gate_contract::{Absent, Files};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::super::{Case, Layout, RootChoice};
+use super::super::{PathMap, RootChoice, ValidationContext};
 use crate::flow::tree::Tree;
 
 /// A file beside the tree that is larger is not looked at.
 pub(super) const LARGEST: u64 = 16 << 20;
 
 /// The root in which files beside the tree are looked for; `None` if nobody can say.
-fn root(case: &Case<'_>) -> Option<OwnedFd> {
-    let path = match (&case.place.target, case.root) {
+fn root(context: &ValidationContext<'_>) -> Option<OwnedFd> {
+    let path = match (&context.place.target, context.root) {
         (Some(target), _) => format!("/proc/{}/root", target.pid()),
         (None, RootChoice::Local) => "/".into(),
         (None, _) => return None,
@@ -30,15 +30,15 @@ fn root(case: &Case<'_>) -> Option<OwnedFd> {
 /// The files as the application will see them: the candidate in its place, and around it what is there already.
 pub(super) struct View<'a> {
     tree: &'a Tree,
-    layout: &'a Layout,
+    path_map: &'a PathMap,
     beyond: Option<OwnedFd>,
     /// What of the tree was read.
     read: &'a RefCell<BTreeSet<PathBuf>>,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn of(case: &Case<'a>) -> Self {
-        Self { tree: case.tree, layout: case.layout, beyond: root(case), read: case.read }
+    pub(super) fn of(context: &ValidationContext<'a>) -> Self {
+        Self { tree: context.tree, path_map: context.path_map, beyond: root(context), read: context.read }
     }
 
     /// Whether anything of the tree was asked for since it was last forgotten.
@@ -65,7 +65,7 @@ impl<'a> View<'a> {
 
 impl Files for View<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
-        if let Some(name) = self.layout.name_of(Path::new(path)) {
+        if let Some(name) = self.path_map.name_of(Path::new(path)) {
             self.read.borrow_mut().insert(name.clone());
             if let Some(content) = self.tree.get(&name) {
                 return Ok(Cow::Borrowed(content.as_slice()));
@@ -73,7 +73,7 @@ impl Files for View<'_> {
             if self.tree.range(name.clone()..).next().is_some_and(|(other, _)| other.starts_with(&name)) {
                 return Err(Absent::Directory);
             }
-            if self.layout.is_whole(Path::new(path)) {
+            if self.path_map.is_whole(Path::new(path)) {
                 return Err(Absent::Missing);
             }
         }
@@ -91,11 +91,11 @@ impl Files for View<'_> {
     }
 
     fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
-        if let Some(name) = self.layout.name_of(Path::new(directory)) {
+        if let Some(name) = self.path_map.name_of(Path::new(directory)) {
             let files = self.tree.keys().filter(|file| file.parent() == Some(&name));
-            let paths = files.map(|file| Cow::Owned(self.layout.shown(file).to_string_lossy().into_owned()));
+            let paths = files.map(|file| Cow::Owned(self.path_map.shown(file).to_string_lossy().into_owned()));
             let paths: Vec<_> = paths.collect();
-            if !paths.is_empty() || self.layout.is_whole(Path::new(directory)) {
+            if !paths.is_empty() || self.path_map.is_whole(Path::new(directory)) {
                 return Ok(paths);
             }
         }
@@ -114,7 +114,7 @@ impl Files for View<'_> {
 mod tests {
     use std::fs;
 
-    use super::super::super::Part;
+    use super::super::super::Mapping;
     use super::*;
 
     #[test]
@@ -128,11 +128,11 @@ mod tests {
         std::os::unix::fs::symlink("/usr/share/mime.types", root.path().join("usr/share/link")).expect("there is room");
         let tree: Tree = [("nginx.conf".into(), b"candidate".to_vec()), ("conf.d/a.conf".into(), b"a".to_vec())].into();
         let there = PathBuf::from("/etc/nginx");
-        let layout =
-            Layout(vec![Part { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
+        let path_map =
+            PathMap(vec![Mapping { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
         let read = RefCell::default();
-        let view = View { tree: &tree, layout: &layout, beyond: Some(beyond), read: &read };
+        let view = View { tree: &tree, path_map: &path_map, beyond: Some(beyond), read: &read };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
         assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
         assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));

@@ -29,8 +29,8 @@ fn source(path: &Path) -> Source {
 }
 
 /// A validator that is this command, with no patterns.
-fn check(words: &[&str]) -> Check {
-    Check {
+fn check(words: &[&str]) -> CommandValidator {
+    CommandValidator {
         beside: Vec::new(),
         otherwise: None,
         name: words[0].into(),
@@ -44,14 +44,14 @@ fn check(words: &[&str]) -> Check {
 }
 
 /// A validator that prints `output` and exits with `code`.
-fn printing(output: &str, code: i32) -> Check {
+fn printing(output: &str, code: i32) -> CommandValidator {
     let code = code.to_string();
-    Check { name: "checker".into(), ..check(&["sh", "-c", "printf %s \"$0\"; exit $1", output, &code]) }
+    CommandValidator { name: "checker".into(), ..check(&["sh", "-c", "printf %s \"$0\"; exit $1", output, &code]) }
 }
 
-fn plan(checks: Vec<Check>) -> Plan {
+fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
     let timeout = Duration::from_secs(20);
-    Plan {
+    ValidationPlan {
         validators: checks.into_iter().map(Box::new).map(Validator::Command).collect(),
         required: Vec::new(),
         root: RootChoice::Auto,
@@ -65,14 +65,14 @@ fn plan(checks: Vec<Check>) -> Plan {
 }
 
 #[track_caller]
-fn judge(plan: &Plan, tree: &Tree, sources: &[Source]) -> Judgement {
+fn validate(plan: &ValidationPlan, tree: &Tree, sources: &[Source]) -> Validation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    let judged = runtime.block_on(plan.judge(tree, &Layout::of(sources), &Selector::default()));
-    judged.unwrap_or_else(|hindrance| panic!("{hindrance:?}"))
+    let judged = runtime.block_on(plan.validate(tree, &PathMap::of(sources), &Selector::default()));
+    judged.unwrap_or_else(|target_error| panic!("{target_error:?}"))
 }
 
 /// What was found: whose fault, how grave, code, place and message of each.
-fn lines(judgement: &Judgement) -> Vec<String> {
+fn lines(validation: &Validation) -> Vec<String> {
     let line = |finding: &Finding| {
         let cause = match (finding.severity, finding.cause) {
             (Severity::Error, Cause::Config) => "wrong",
@@ -82,14 +82,14 @@ fn lines(judgement: &Judgement) -> Vec<String> {
         let place = finding.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
         format!("{cause} {place}{}", finding.message)
     };
-    judgement.findings.iter().map(line).collect()
+    validation.findings.iter().map(line).collect()
 }
 
 /// What a checker said in the one file of a directory.
 #[track_caller]
-fn said(check: Check) -> Judgement {
+fn said(check: CommandValidator) -> Validation {
     let here = directory(&[("app.conf", "")]);
-    judge(&plan(vec![check]), &tree(&["app.conf"]), &[source(here.path())])
+    validate(&plan(vec![check]), &tree(&["app.conf"]), &[source(here.path())])
 }
 
 fn regexes(patterns: &[&str]) -> Vec<regex::Regex> {
@@ -114,10 +114,10 @@ fn without_patterns_the_last_lines_are_the_message() {
 #[test]
 fn an_exit_code_that_says_so_is_no_verdict() {
     for code in [75, 126, 127] {
-        let judgement = said(printing("why\n", code));
-        assert_eq!(lines(&judgement), [format!("obstacle `checker` could not judge (exit code {code}): why")]);
-        assert_eq!(judgement.verdict(), Verdict::Inconclusive);
-        assert_eq!(judgement.findings[0].code.as_str(), "checker-obstacle");
+        let validation = said(printing("why\n", code));
+        assert_eq!(lines(&validation), [format!("obstacle `checker` could not judge (exit code {code}): why")]);
+        assert_eq!(validation.verdict(), Verdict::Inconclusive);
+        assert_eq!(validation.findings[0].code.as_str(), "checker-obstacle");
     }
     assert_eq!(lines(&said(printing("\n", 75))), ["obstacle `checker` could not judge (exit code 75)"]);
     let denied = said(printing("sh: 1: /check: Permission denied\n", 126));
@@ -130,8 +130,8 @@ fn a_checker_that_did_not_end_by_itself_is_no_verdict() {
     assert_eq!(lines(&killed), ["obstacle `sh` was killed by signal 9"]);
     assert!(killed.findings[0].help.as_ref().is_some_and(|help| help.contains("memory limit")));
     let here = directory(&[("app.conf", "")]);
-    let hangs = Plan { timeout: Duration::from_millis(200), ..plan(vec![check(&["sleep", "1000"])]) };
-    let late = judge(&hangs, &tree(&["app.conf"]), &[source(here.path())]);
+    let hangs = ValidationPlan { timeout: Duration::from_millis(200), ..plan(vec![check(&["sleep", "1000"])]) };
+    let late = validate(&hangs, &tree(&["app.conf"]), &[source(here.path())]);
     assert_eq!(lines(&late), ["obstacle `sleep` did not end within 200ms; it was killed"]);
     assert_eq!([killed.verdict(), late.verdict()], [Verdict::Inconclusive; 2]);
     assert!(late.findings[0].help.as_ref().is_some_and(|help| help.contains("raise `--timeout`")));
@@ -151,11 +151,11 @@ fn a_checker_that_cannot_be_started_is_no_verdict_and_says_what_to_do() {
         ),
     ];
     for (program, message, help) in cases {
-        let judgement = said(check(&[program]));
-        assert_eq!(lines(&judgement), [format!("obstacle {message}")]);
-        assert_eq!(judgement.verdict(), Verdict::Inconclusive);
-        assert_eq!(judgement.findings[0].code.as_str(), "checker-missing");
-        let said = judgement.findings[0].help.clone().unwrap_or_default();
+        let validation = said(check(&[program]));
+        assert_eq!(lines(&validation), [format!("obstacle {message}")]);
+        assert_eq!(validation.verdict(), Verdict::Inconclusive);
+        assert_eq!(validation.findings[0].code.as_str(), "checker-missing");
+        let said = validation.findings[0].help.clone().unwrap_or_default();
         assert!(said.contains(help), "{program}: {said}");
     }
 }
@@ -187,48 +187,48 @@ fn named_groups_make_findings() {
         ("/a:1:1: one\n", 127, vec!["obstacle `checker` could not judge (exit code 127): /a:1:1: one"]),
     ];
     for (output, code, expected) in cases {
-        let check = Check { patterns: patterns.clone(), ..printing(output, code) };
+        let check = CommandValidator { patterns: patterns.clone(), ..printing(output, code) };
         assert_eq!(lines(&said(check)), expected, "{output:?}");
     }
     // Without a group called message, the whole match is it.
     let whole = Patterns { findings: regexes(&["(?m)^E: .*$"]), ..Patterns::default() };
-    assert_eq!(lines(&said(Check { patterns: whole, ..printing("x\nE: bad\ny\n", 1) })), ["wrong E: bad"]);
+    assert_eq!(lines(&said(CommandValidator { patterns: whole, ..printing("x\nE: bad\ny\n", 1) })), ["wrong E: bad"]);
 }
 
 #[test]
 fn validators_are_asked_in_order_until_one_does_not_accept() {
-    let marked = |name: &str, code| Check { name: name.into(), ..printing(name, code) };
+    let marked = |name: &str, code| CommandValidator { name: name.into(), ..printing(name, code) };
     let cases = [
         (vec![marked("a", 0), marked("b", 0)], Verdict::Accepted, "judged by `a`, `b`, here"),
         (vec![marked("a", 0), marked("b", 1), marked("c", 1)], Verdict::Rejected, "judged by `a`, `b`, here"),
         (vec![marked("a", 75), marked("b", 1)], Verdict::Inconclusive, "judged by `a`, here"),
     ];
     for (checks, verdict, by) in cases {
-        let judgement = said_by(checks);
-        assert_eq!((judgement.verdict(), judgement.by.as_deref()), (verdict, Some(by)));
-        let asked = judgement.by.clone().expect("it was asked");
-        let source = judgement.findings.last().and_then(|finding| finding.source.clone());
+        let validation = said_by(checks);
+        assert_eq!((validation.verdict(), validation.by.as_deref()), (verdict, Some(by)));
+        let asked = validation.by.clone().expect("it was asked");
+        let source = validation.findings.last().and_then(|finding| finding.source.clone());
         assert!(source.is_none_or(|source| asked.contains(&format!("`{source}`"))));
     }
     // Nobody is asked, and it is accepted.
-    let judgement = said_by(Vec::new());
-    assert_eq!((judgement.verdict(), judgement.by), (Verdict::Accepted, None));
+    let validation = said_by(Vec::new());
+    assert_eq!((validation.verdict(), validation.by), (Verdict::Accepted, None));
 }
 
 #[track_caller]
-fn said_by(checks: Vec<Check>) -> Judgement {
+fn said_by(checks: Vec<CommandValidator>) -> Validation {
     let here = directory(&[("app.conf", "")]);
-    judge(&plan(checks), &tree(&["app.conf"]), &[source(here.path())])
+    validate(&plan(checks), &tree(&["app.conf"]), &[source(here.path())])
 }
 
 /// What a check sees in place of `{config}` and `{dir}`.
 #[track_caller]
 fn placeholders(main: Main, names: &[&str], sources: &[Source]) -> Result<String, String> {
     let echo = check(&["sh", "-c", "printf %s \"$0 $1 $2\"; exit 1", "{config}", "{dir}", "file:{config},{dir}/x"]);
-    let judgement = judge(&Plan { main, ..plan(vec![echo]) }, &tree(names), sources);
-    match lines(&judgement).pop().expect("one").strip_prefix("wrong ") {
+    let validation = validate(&ValidationPlan { main, ..plan(vec![echo]) }, &tree(names), sources);
+    match lines(&validation).pop().expect("one").strip_prefix("wrong ") {
         Some(words) => Ok(words.to_owned()),
-        None => Err(judgement.findings[0].code.as_str().to_owned()),
+        None => Err(validation.findings[0].code.as_str().to_owned()),
     }
 }
 
@@ -301,12 +301,13 @@ fn a_missing_file_matters_only_to_who_asks_for_it() {
     let here = directory(&[("a", ""), ("b", "")]);
     let sources = [source(here.path())];
     // One that the user named is missed whoever asks.
-    let missing = judge(&Plan { main: Main::Given("c".into()), ..plan(Vec::new()) }, &tree(&["a", "b"]), &sources);
+    let missing =
+        validate(&ValidationPlan { main: Main::Given("c".into()), ..plan(Vec::new()) }, &tree(&["a", "b"]), &sources);
     assert_eq!(lines(&missing), ["wrong c: `c` is not in the configuration"]);
     // Which of several is meant is asked only by a command that wants to know.
-    let needless = judge(&plan(vec![check(&["test", "-d", "{dir}"])]), &tree(&["a", "b"]), &sources);
+    let needless = validate(&plan(vec![check(&["test", "-d", "{dir}"])]), &tree(&["a", "b"]), &sources);
     assert_eq!(needless.verdict(), Verdict::Accepted, "{needless:?}");
-    let needed = judge(&plan(vec![check(&["test", "-f", "{config}"])]), &tree(&["a", "b"]), &sources);
+    let needed = validate(&plan(vec![check(&["test", "-f", "{config}"])]), &tree(&["a", "b"]), &sources);
     assert_eq!(needed.verdict(), Verdict::Inconclusive);
     assert_eq!(needed.findings[0].help.as_deref(), Some("say which one: `--main FILE`"));
 }
@@ -315,8 +316,8 @@ fn a_missing_file_matters_only_to_who_asks_for_it() {
 fn what_only_a_target_knows_is_not_made_up() {
     // Without a target the plain command is meant, whatever the running one would be.
     let running = Some(vec!["{exe}".to_owned(), "{options}".to_owned()]);
-    let judgement = said(Check { running, ..check(&["true"]) });
-    assert_eq!(judgement.verdict(), Verdict::Accepted);
+    let validation = said(CommandValidator { running, ..check(&["true"]) });
+    assert_eq!(validation.verdict(), Verdict::Accepted);
     let hidden = said(check(&["{exe}", "-t"]));
     assert_eq!((hidden.verdict(), hidden.findings[0].code.as_str()), (Verdict::Inconclusive, "root-not-entered"));
     assert!(hidden.findings[0].help.as_ref().is_some_and(|help| help.contains("--root local")));

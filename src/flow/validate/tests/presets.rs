@@ -2,11 +2,11 @@
 //! gunicorn 20.1.
 
 use super::super::*;
-use super::{check, directory, judge, lines, plan, printing, said, source, tree};
+use super::{check, directory, lines, plan, printing, said, source, tree, validate};
 use crate::config::{self, Outside};
 
 /// The validator of a preset.
-fn of(app: &str) -> Check {
+fn of(app: &str) -> CommandValidator {
     let flags = [("app", app), ("watch", "/config"), ("observe", "true")];
     let outside = Outside {
         flags: flags.map(|(name, value)| (name, value.to_owned())).into(),
@@ -27,10 +27,10 @@ pub(super) fn reads(app: &str, cases: &[(&str, &[&str])]) {
     let patterns = of(app).patterns;
     for (output, expected) in cases {
         let here = directory(&[("app.conf", "")]);
-        let check = Check { patterns: patterns.clone(), ..printing(output, 1) };
-        let judgement = judge(&plan(vec![check]), &tree(&["app.conf"]), &[source(here.path())]);
+        let check = CommandValidator { patterns: patterns.clone(), ..printing(output, 1) };
+        let validation = validate(&plan(vec![check]), &tree(&["app.conf"]), &[source(here.path())]);
         let config = here.path().join("app.conf").display().to_string();
-        let found: Vec<String> = lines(&judgement).into_iter().map(|line| line.replace(&config, "{config}")).collect();
+        let found: Vec<String> = lines(&validation).into_iter().map(|line| line.replace(&config, "{config}")).collect();
         assert_eq!(found, *expected, "{output}");
     }
 }
@@ -296,9 +296,9 @@ fn really(app: &str, name: &str, content: &str) -> Option<Vec<String>> {
         let own = format!("pid {0}/pid; error_log {0}/log;", here.path().display());
         check.command.extend(["-g".into(), own, "-p".into(), here.path().display().to_string()]);
     }
-    let judgement = judge(&plan(vec![check]), &tree(&[name]), &[source(here.path())]);
+    let validation = validate(&plan(vec![check]), &tree(&[name]), &[source(here.path())]);
     let cut = |line: String| line.replace(&format!("{}/", here.path().display()), "");
-    Some(lines(&judgement).into_iter().map(cut).collect())
+    Some(lines(&validation).into_iter().map(cut).collect())
 }
 
 #[expect(clippy::print_stderr, reason = "what is skipped is said aloud")]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Checks, Status, remedy};
 use crate::config::GateConfig;
 use crate::flow::process::{Signal, Target};
-use crate::flow::reload::{self, Means};
-use crate::flow::verify::{Baseline, Demand, Proof};
+use crate::flow::reload::{self, ReloadMethod};
+use crate::flow::verify::{Baseline, Proof, Verification};
 use crate::notify::kubernetes::client::Cluster;
 use crate::sys::exec;
 use crate::sys::http;
@@ -20,13 +20,13 @@ pub(super) async fn examine(gate: &GateConfig, target: Option<&Target>, checks: 
     if !gate.policy.reload {
         return checks.ok("reload", "nobody is to be told");
     }
-    match &gate.means {
-        Means::Nothing => checks.ok("reload", "nobody is to be told"),
+    match &gate.reload {
+        ReloadMethod::Nothing => checks.ok("reload", "nobody is to be told"),
         // Why there is no target was said before.
-        Means::Signal { signal, allow_uncaught } => {
+        ReloadMethod::Signal { signal, allow_uncaught } => {
             target.iter().for_each(|target| signalled(target, *signal, *allow_uncaught, checks));
         }
-        Means::Url(url) => match http::connect(url, PATIENCE).await {
+        ReloadMethod::Url(url) => match http::connect(url, PATIENCE).await {
             Ok(()) => checks.ok("reload", format!("the server of {} can be reached", http::shown(url))),
             Err(error) => {
                 let message = format!("the server of {} cannot be reached: {error}", http::shown(url));
@@ -34,22 +34,22 @@ pub(super) async fn examine(gate: &GateConfig, target: Option<&Target>, checks: 
                 checks.add("reload", Status::Fail, message, Some(help.into()));
             }
         },
-        Means::Command(words) => installed("reload", words, checks),
+        ReloadMethod::Command(words) => installed("reload", words, checks),
     }
     proven(gate, target, checks).await;
 }
 
 fn signalled(target: &Target, signal: Signal, allow_uncaught: bool, checks: &mut Checks<'_>) {
     let pid = target.pid();
-    if let Err(hindrance) = target.may_be_sent(signal) {
-        let (message, help, _) = hindrance.into_parts();
+    if let Err(target_error) = target.may_be_sent(signal) {
+        let (message, help, _) = target_error.into_parts();
         let help = remedy::credentials(pid).map_or(help, |(own, theirs)| remedy::to_signal(own, theirs));
         return checks.add("signal", Status::Fail, message, Some(help));
     }
     match reload::is_taken(target, signal, allow_uncaught) {
         Ok(()) => checks.ok("signal", format!("pid {pid} may be sent {signal}, and takes it")),
-        Err(hindrance) => {
-            let (message, help, _) = hindrance.into_parts();
+        Err(target_error) => {
+            let (message, help, _) = target_error.into_parts();
             checks.add("signal", Status::Fail, message, Some(help));
         }
     }
@@ -66,9 +66,9 @@ fn installed(check: &'static str, words: &[String], checks: &mut Checks<'_>) {
 }
 
 async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<'_>) {
-    match &gate.demand {
-        Demand::Nothing => checks.ok("proof", "none is asked for"),
-        Demand::Workers { .. } => {
+    match &gate.verification {
+        Verification::Nothing => checks.ok("proof", "none is asked for"),
+        Verification::Workers { .. } => {
             let Some(target) = target else { return };
             let (pid, workers) = (target.pid(), proc::children(target.pid()).len());
             if workers > 0 {
@@ -78,9 +78,9 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             let help = "if it never has any, ask for another proof: `--verify-url URL`, or `--verify none`";
             checks.add("proof", Status::Fail, message, Some(help.into()));
         }
-        Demand::Url(_) | Demand::Command(_) => {
+        Verification::Url(_) | Verification::Command(_) => {
             let patience = gate.verify_timeout.min(PATIENCE);
-            match gate.demand.prove(&Baseline::now(None, &gate.demand), patience).await {
+            match gate.verification.prove(&Baseline::now(None, &gate.verification), patience).await {
                 Proof::Missing { message, help } => checks.add("proof", Status::Fail, message, Some(help)),
                 Proof::Proven { message, .. } => checks.ok("proof", message),
                 Proof::NotAsked => {}

@@ -7,15 +7,17 @@ use reload_gate_contract::Verdict;
 use super::{Checks, Status, Tier, remedy};
 use crate::config::GateConfig;
 use crate::flow::process::{Root, Target};
-use crate::flow::snapshot::Seen;
+use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::Tree;
-use crate::flow::validate::{self, Check, Confinement, Judgement, Plan, RootChoice, Seat, Validator};
+use crate::flow::validate::{
+    self, CommandValidator, Confinement, Location, RootChoice, Validation, ValidationPlan, Validator,
+};
 use crate::report;
 use crate::run;
 
 /// What came of a try.
 struct Tried {
-    seat: Seat,
+    location: Location,
     /// `None` if nobody judged, for want of the target.
     verdict: Option<Verdict>,
     message: String,
@@ -38,7 +40,7 @@ impl Tried {
 /// Tries the places, and says what the one that is configured amounts to, and what the next better takes.
 pub(super) async fn examine(
     gate: &GateConfig,
-    seen: Option<&Seen>,
+    snapshot: Option<&Snapshot>,
     target: Option<&Target>,
     checks: &mut Checks<'_>,
 ) -> (Tier, Option<String>) {
@@ -47,26 +49,26 @@ pub(super) async fn examine(
         checks.add("judge", Status::Warn, "nobody judges: no validator is configured", Some(help.into()));
         return (Tier::SignalOnly, Some(help.into()));
     }
-    let Some(tree) = seen.map(|seen| &seen.tree) else {
+    let Some(tree) = snapshot.map(|snapshot| &snapshot.tree) else {
         let help = "put the configuration there, and ask again";
         checks.add("judge", Status::Warn, "there is nothing to judge yet", Some(help.into()));
         return (Tier::None, Some(help.into()));
     };
-    let configured = judged(gate, tree.clone(), target).await;
+    let configured = validated(gate, tree.clone(), target).await;
     // Who is said to judge here, and does, is not to be had elsewhere.
-    let chosen = gate.plan.root == RootChoice::Local && configured.works() && configured.seat == Seat::Here;
+    let chosen = gate.plan.root == RootChoice::Local && configured.works() && configured.location == Location::Here;
     let mut next = "let the application's own checker judge too: `--app NAME`, or `--validate CMD`".to_owned();
     if let Some(commands) = commands(&gate.plan) {
         let here = local(gate, &commands, tree, configured.works(), checks).await;
         let there = if chosen { None } else { in_target(gate, &commands, tree, target, checks).await };
         next = there.or(here).unwrap_or(next);
     }
-    sandbox(gate, configured.seat, checks);
-    let tier = Tier::of(configured.seat);
+    sandbox(gate, configured.location, checks);
+    let tier = Tier::of(configured.location);
     let status = match configured.verdict {
         Some(Verdict::Accepted) if configured.help.is_none() => Status::Ok,
         // Nobody was asked: a file is missing that is to be there.
-        Some(Verdict::Rejected) if configured.seat == Seat::Nowhere => Status::Fail,
+        Some(Verdict::Rejected) if configured.location == Location::Nowhere => Status::Fail,
         Some(Verdict::Accepted | Verdict::Rejected) => Status::Warn,
         Some(Verdict::Inconclusive) | None => Status::Fail,
     };
@@ -75,7 +77,7 @@ pub(super) async fn examine(
 }
 
 /// What commands are kept from that judge here, if there are such.
-fn sandbox(gate: &GateConfig, seat: Seat, checks: &mut Checks<'_>) {
+fn sandbox(gate: &GateConfig, location: Location, checks: &mut Checks<'_>) {
     let Some(said) = run::confined(gate) else { return };
     let Some(confinement) = &gate.plan.confinement else { return checks.ok("sandbox", said) };
     let (version, open) = (Confinement::version(), !confinement.left_open().is_empty());
@@ -88,26 +90,28 @@ fn sandbox(gate: &GateConfig, seat: Seat, checks: &mut Checks<'_>) {
         Some(_) => None,
     };
     // Where somebody else judges, that is only worth knowing.
-    let status = if help.is_some() && seat == Seat::Here { Status::Warn } else { Status::Ok };
+    let status = if help.is_some() && location == Location::Here { Status::Warn } else { Status::Ok };
     let by = version.map_or_else(String::new, |version| format!(" (Landlock, version {version})"));
     checks.add("sandbox", status, format!("{said}{by}"), help.filter(|_| status == Status::Warn).map(str::to_owned));
 }
 
 impl Tier {
-    fn of(seat: Seat) -> Self {
-        match seat {
-            Seat::Nowhere => Self::None,
-            Seat::Gate => Self::Builtin,
-            Seat::Here => Self::Local,
-            Seat::Target => Self::TargetRoot,
+    fn of(location: Location) -> Self {
+        match location {
+            Location::Nowhere => Self::None,
+            Location::Gate => Self::Builtin,
+            Location::Here => Self::Local,
+            Location::Target => Self::TargetRoot,
         }
     }
 }
 
 /// The commands among the validators, which nobody judges in place of; `None` if there are none.
-fn commands(plan: &Plan) -> Option<Vec<Validator>> {
+fn commands(plan: &ValidationPlan) -> Option<Vec<Validator>> {
     let alone = |validator: &Validator| match validator {
-        Validator::Command(check) => Some(Validator::Command(Box::new(Check { otherwise: None, ..*check.clone() }))),
+        Validator::Command(check) => {
+            Some(Validator::Command(Box::new(CommandValidator { otherwise: None, ..*check.clone() })))
+        }
         Validator::Builtin(_) => None,
     };
     let commands: Vec<_> = plan.validators.iter().filter_map(alone).collect();
@@ -152,32 +156,32 @@ async fn alone(
     tree: &Arc<Tree>,
     target: Option<&Target>,
 ) -> Tried {
-    let plan = Plan { root, validators: commands.to_vec(), ..gate.plan.clone() };
-    judged(&GateConfig { plan, ..gate.clone() }, tree.clone(), target).await
+    let plan = ValidationPlan { root, validators: commands.to_vec(), ..gate.plan.clone() };
+    validated(&GateConfig { plan, ..gate.clone() }, tree.clone(), target).await
 }
 
-async fn judged(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> Tried {
-    match run::judge(gate, tree).await {
-        Ok(judgement) => tried(&judgement, target),
-        Err(hindrance) => {
-            let (message, help, _) = hindrance.into_parts();
-            Tried { seat: Seat::Nowhere, verdict: None, message, help: Some(help) }
+async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> Tried {
+    match run::validate(gate, tree).await {
+        Ok(validation) => tried(&validation, target),
+        Err(target_error) => {
+            let (message, help, _) = target_error.into_parts();
+            Tried { location: Location::Nowhere, verdict: None, message, help: Some(help) }
         }
     }
 }
 
-fn tried(judgement: &Judgement, target: Option<&Target>) -> Tried {
-    let verdict = judgement.verdict();
-    let said = report::headline(&judgement.findings).unwrap_or_else(|| "no reason was given".into());
-    let by = judgement.by.clone().unwrap_or_else(|| "judged".into());
-    let kept_out = judgement.findings.iter().find(|finding| validate::is_kept_out(finding.code));
+fn tried(validation: &Validation, target: Option<&Target>) -> Tried {
+    let verdict = validation.verdict();
+    let said = report::headline(&validation.findings).unwrap_or_else(|| "no reason was given".into());
+    let by = validation.by.clone().unwrap_or_else(|| "judged".into());
+    let kept_out = validation.findings.iter().find(|finding| validate::is_kept_out(finding.code));
     let message = match (verdict, kept_out) {
         (Verdict::Rejected, _) => format!("{by}; what is there now is rejected: {said}"),
         (Verdict::Inconclusive, _) => format!("cannot be {by}: {said}"),
         (Verdict::Accepted, Some(finding)) => finding.message.clone(),
         (Verdict::Accepted, None) => by,
     };
-    let own_help = || judgement.findings.iter().find_map(|finding| finding.help.clone());
+    let own_help = || validation.findings.iter().find_map(|finding| finding.help.clone());
     let help = match (kept_out, target) {
         (Some(_), Some(target)) => remedy_to_enter(target).or_else(own_help),
         (None, Some(target)) if verdict == Verdict::Inconclusive => {
@@ -186,7 +190,7 @@ fn tried(judgement: &Judgement, target: Option<&Target>) -> Tried {
         _ if verdict == Verdict::Accepted && kept_out.is_none() => None,
         _ => own_help(),
     };
-    Tried { seat: judgement.seat, verdict: Some(verdict), message, help }
+    Tried { location: validation.location, verdict: Some(verdict), message, help }
 }
 
 fn remedy_to_enter(target: &Target) -> Option<String> {

@@ -10,10 +10,12 @@ use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
 use super::assign::Task;
 use super::store::{Content, Entry, Store};
 use super::{Missing, Options};
-use crate::check::render::{Excerpt, Judged, Located};
+use crate::check::render::{Checked, Excerpt, Located};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
-use crate::flow::validate::{Judgement, Layout, Main, Part, Plan, RootChoice, VIEW_NOT_POSSIBLE, Validator};
+use crate::flow::validate::{
+    Main, Mapping, PathMap, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
+};
 use crate::redact::Redactor;
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
@@ -32,7 +34,7 @@ struct Files<'s> {
 }
 
 /// Has a task done, and says which entries were looked at.
-pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> (Judged, BTreeSet<Entry>) {
+pub(super) async fn validate(task: Task, store: &Store<'_>, options: &Options) -> (Checked, BTreeSet<Entry>) {
     let started = Instant::now();
     let (mut tree, mut contents, mut broken, mut read) = (Tree::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
     for (path, entry) in &task.tree.files {
@@ -55,22 +57,22 @@ pub(super) async fn judge(task: Task, store: &Store<'_>, options: &Options) -> (
     let secrets = contents.values().filter(|(_, content)| content.is_secret() && !is_public(&content.bytes));
     let redactor = Redactor::new(secrets.map(|(_, content)| content.bytes.as_slice()));
     let files = Files { store, contents, redactor };
-    let plan = Plan { main: task.main.clone(), ..options.plan(&task.judge.plan) };
-    let (validator, judgement) = if broken.is_empty() || !lacks_main {
+    let plan = ValidationPlan { main: task.main.clone(), ..options.plan(&task.assignment.plan) };
+    let (validator, validation) = if broken.is_empty() || !lacks_main {
         ask(&plan, &task, &tree).await
     } else {
-        (first(&plan), Judgement::default())
+        (first(&plan), Validation::default())
     };
-    read.extend(judgement.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
-    if judgement.read.is_empty() {
+    read.extend(validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
+    if validation.read.is_empty() {
         // It was wrong before anybody looked further.
         read.extend(task.tree.files.values().cloned());
     }
-    let weighed = judgement.findings.into_iter().filter_map(|finding| options.weigh(finding));
+    let weighed = validation.findings.into_iter().filter_map(|finding| options.weigh(finding));
     let found = weighed.map(|finding| files.locate(&task, finding));
     let findings = broken.into_iter().chain(found).collect();
     let Task { subject, reason, .. } = task;
-    (Judged { subject, validator, reason, findings, duration: started.elapsed() }, read)
+    (Checked { subject, validator, reason, findings, duration: started.elapsed() }, read)
 }
 
 /// Whether a content is certificates and nothing else, which anybody may read who connects.
@@ -81,8 +83,8 @@ fn is_public(content: &[u8]) -> bool {
 }
 
 /// What is found in `tree`, and by whom.
-async fn ask(plan: &Plan, task: &Task, tree: &Tree) -> (String, Judgement) {
-    let obstacle = |finding| (first(plan), Judgement { findings: vec![finding], ..Judgement::default() });
+async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Validation) {
+    let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let directory = match lay_out(plan, tree) {
         Ok(directory) => directory,
         Err(error) => {
@@ -92,33 +94,33 @@ async fn ask(plan: &Plan, task: &Task, tree: &Tree) -> (String, Judgement) {
         }
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
-    let layout = layout(task, here);
-    let judged = match plan.judge(tree, &layout, &Selector::default()).await {
+    let path_map = path_map(task, here);
+    let checked = match plan.validate(tree, &path_map, &Selector::default()).await {
         // What speaks of no path at which it is to be can be judged where it lies.
-        Ok(judgement) if !is_shown(&judgement) && !names_its_place(task, tree) => {
-            let plan = Plan { root: RootChoice::Local, ..plan.clone() };
-            plan.judge(tree, &layout, &Selector::default()).await
+        Ok(validation) if !is_shown(&validation) && !names_its_place(task, tree) => {
+            let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
+            plan.validate(tree, &path_map, &Selector::default()).await
         }
-        judged => judged,
+        checked => checked,
     };
-    match judged {
-        Ok(judgement) if judgement.judges.is_empty() => (first(plan), in_place(judgement, here)),
-        Ok(judgement) => (judgement.judges.join(", "), in_place(judgement, here)),
-        Err(hindrance) => {
-            let (message, help, _) = hindrance.into_parts();
+    match checked {
+        Ok(validation) if validation.judges.is_empty() => (first(plan), in_place(validation, here)),
+        Ok(validation) => (validation.judges.join(", "), in_place(validation, here)),
+        Err(target_error) => {
+            let (message, help, _) = target_error.into_parts();
             obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))
         }
     }
 }
 
 /// Who would have judged first, where nobody came to it.
-fn first(plan: &Plan) -> String {
+fn first(plan: &ValidationPlan) -> String {
     plan.validators.first().map(Validator::title).unwrap_or_default()
 }
 
 /// Whether a program could be shown the files where they are to be.
-fn is_shown(judgement: &Judgement) -> bool {
-    judgement.findings.iter().all(|finding| finding.code != VIEW_NOT_POSSIBLE)
+fn is_shown(validation: &Validation) -> bool {
+    validation.findings.iter().all(|finding| finding.code != VIEW_NOT_POSSIBLE)
 }
 
 /// Whether any file names a path in one of the places where they are to be.
@@ -131,10 +133,10 @@ fn names_its_place(task: &Task, tree: &Tree) -> bool {
 }
 
 /// A judgement that was made where the files lie, as if that were where they are to be.
-fn in_place(judgement: Judgement, here: &Path) -> Judgement {
+fn in_place(validation: Validation, here: &Path) -> Validation {
     let here = here.to_string_lossy();
     if here == "/" {
-        return judgement;
+        return validation;
     }
     let there = |text: String| text.replace(&*here, "");
     let moved = |finding: Finding| Finding {
@@ -142,11 +144,11 @@ fn in_place(judgement: Judgement, here: &Path) -> Judgement {
         place: finding.place.map(|place| Place { file: there(place.file), ..place }),
         ..finding
     };
-    Judgement { findings: judgement.findings.into_iter().map(moved).collect(), ..judgement }
+    Validation { findings: validation.findings.into_iter().map(moved).collect(), ..validation }
 }
 
 /// Writes the tree where a program can read it, if one is to; it is gone with what is returned.
-fn lay_out(plan: &Plan, tree: &Tree) -> std::io::Result<Option<tempfile::TempDir>> {
+fn lay_out(plan: &ValidationPlan, tree: &Tree) -> std::io::Result<Option<tempfile::TempDir>> {
     if !plan.asks_programs() {
         return Ok(None);
     }
@@ -160,8 +162,8 @@ fn lay_out(plan: &Plan, tree: &Tree) -> std::io::Result<Option<tempfile::TempDir
 }
 
 /// Where the files lie: what is mounted, and around it what nobody knows.
-fn layout(task: &Task, here: &Path) -> Layout {
-    let part = |path: &Path, whole| Part {
+fn path_map(task: &Task, here: &Path) -> PathMap {
+    let part = |path: &Path, whole| Mapping {
         prefix: path.to_owned(),
         here: here.join(path.strip_prefix("/").unwrap_or(path)),
         there: path.to_owned(),
@@ -170,7 +172,7 @@ fn layout(task: &Task, here: &Path) -> Layout {
     };
     let points = task.tree.points.iter().map(|point| part(&point.path, point.known));
     let around = task.around.iter().map(|(path, _)| part(path, true));
-    Layout(points.chain(around).collect())
+    PathMap(points.chain(around).collect())
 }
 
 impl Files<'_> {
@@ -241,9 +243,9 @@ fn excerpt(text: &str, lines: u32, span: reload_gate_contract::Span) -> Option<E
 
 impl Options {
     /// The plan as it is carried out here.
-    fn plan(&self, plan: &Plan) -> Plan {
+    fn plan(&self, plan: &ValidationPlan) -> ValidationPlan {
         let plan = if self.local { plan.clone() } else { plan.clone().bundled() };
-        Plan { root: RootChoice::View, fallback: self.fallback, without_target: true, ..plan }
+        ValidationPlan { root: RootChoice::View, fallback: self.fallback, without_target: true, ..plan }
     }
 
     /// What a finding is worth here: a file that is not given may be in the image, unless it would be seen if it were there.
