@@ -133,7 +133,7 @@ impl CommandValidator {
                 },
                 "{options}" => words.extend(options(&own, &self.options).iter().map(redirect)),
                 "{exe}" => {
-                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(context.place)))?.into_os_string())
+                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(context.place)))?.into_os_string());
                 }
                 word => words.push(fill(word, context)?),
             }
