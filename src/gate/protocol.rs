@@ -43,7 +43,6 @@ pub enum Input {
 
 /// What to do. All but [`Effect::Keep`], [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the
 /// same name.
-#[allow(dead_code, reason = "the simulated world compares the digests")]
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
+use tracing::{Instrument as _, debug_span};
 
 use crate::config::GateConfig;
 use crate::flow::process::TargetError;
@@ -75,6 +76,8 @@ pub async fn run(
     let mut gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
     let mut runner = Runner::new(config, sink, board);
     runner.show(&gate);
+    let name = runner.config.name.clone();
+    let name = name.as_str();
     let mut in_flight = None;
     let mut stopping = false;
     let mut inputs = VecDeque::from([Input::Tick]);
@@ -86,13 +89,25 @@ pub async fn run(
                 match effect {
                     Effect::Report(event) => runner.report(event),
                     Effect::Finish => return (!stopping).then_some(Verdict::Rejected),
-                    Effect::Scan => inputs.extend(runner.scan()),
-                    Effect::Validate(_) => in_flight = runner.validate(),
-                    Effect::Publish(digest) => in_flight = runner.publish(digest),
-                    Effect::Keep(_) => staging::keep(&runner.config, &runner.sink),
+                    Effect::Scan => inputs.extend(debug_span!("scan", gate = name).in_scope(|| runner.scan())),
+                    Effect::Validate(digest) => {
+                        let span = debug_span!("validate", gate = name, digest = %digest.short());
+                        in_flight = in_span(runner.validate(), span);
+                    }
+                    Effect::Publish(digest) => {
+                        let span = debug_span!("publish", gate = name, digest = %digest.short());
+                        in_flight = in_span(runner.publish(digest), span);
+                    }
+                    Effect::Keep(digest) => debug_span!("keep", gate = name, digest = %digest.short())
+                        .in_scope(|| staging::keep(&runner.config, &runner.sink)),
                     Effect::Count(verdict) => runner.board.count_verdict(verdict),
-                    Effect::Reload(_) => in_flight = runner.reload(),
-                    Effect::Verify { late } => in_flight = runner.verify(late),
+                    Effect::Reload(digest) => {
+                        let span = debug_span!("reload", gate = name, digest = %digest.short());
+                        in_flight = in_span(runner.reload(), span);
+                    }
+                    Effect::Verify { late } => {
+                        in_flight = in_span(runner.verify(late), debug_span!("verify", gate = name, late));
+                    }
                 }
             }
             runner.show(&gate);
@@ -181,6 +196,11 @@ fn report(sink: &Sink, verdict: Verdict, event: Event) {
     let headline = (verdict != Verdict::Accepted).then(|| headline(&event.findings)).flatten();
     let message = headline.or_else(|| event.message.clone());
     sink(&Event { kind, level: Event::new(kind).level, message, ..event });
+}
+
+/// Lets `effect` run in `span`, which gives its duration in the log (`--log-level debug`).
+fn in_span(effect: Option<InFlight>, span: tracing::Span) -> Option<InFlight> {
+    Some(Box::pin(effect?.instrument(span)))
 }
 
 /// Waits for the effect in flight; for ever if there is none.

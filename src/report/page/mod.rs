@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::excerpt::Excerpt;
-use super::log::commands;
+use super::log::is_control;
 use super::status::{Content, Decision, Delivery, GateStatus, Status, short};
 
 const STYLE: &str = include_str!("page.css");
@@ -71,7 +71,7 @@ pub fn html(status: &Status, now: SystemTime) -> String {
 
 /// A text in which control characters are written out, wherever they come from; but for those that a page is laid out with.
 fn legible(page: &str) -> String {
-    let laid_out = |c: char| !commands(c) || matches!(c, '\n' | '\t');
+    let laid_out = |c: char| !is_control(c) || matches!(c, '\n' | '\t');
     let mut legible = String::with_capacity(page.len());
     for c in page.chars() {
         if laid_out(c) { legible.push(c) } else { legible.extend(c.escape_default()) }
