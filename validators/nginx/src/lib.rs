@@ -20,44 +20,26 @@
 //! assert_eq!(findings[0].help.as_deref(), Some("did you mean `listen`?"));
 //! ```
 
-pub mod codes;
 pub mod directives;
-pub mod parser;
-pub mod tree;
 
-mod block;
 mod checker;
-mod directive;
-mod glob;
-mod hash_keys;
+mod core;
+mod findings;
 mod http;
-mod limits;
-mod listen;
-mod logs;
-mod lua;
 mod mail;
-mod main_conf;
-mod maps;
-mod nearest;
-mod problem;
-mod regex;
-mod resolver;
-mod script;
-mod server_names;
+mod model;
 mod setters;
-mod slots;
-mod sources;
 mod ssl;
 mod stream;
+mod syntax;
 mod upstream;
-mod url;
-mod value;
-mod variables;
-mod zones;
+mod values;
 
 use reload_gate_contract::{Files, Finding};
 
 pub use directives::{Build, Version};
+pub use findings::codes;
+pub use syntax::{parser, tree};
 
 /// How to judge.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +65,6 @@ pub struct Options {
 /// they were found.
 #[must_use]
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
-    let sources = sources::Sources::load(main, options, files);
+    let sources = model::sources::Sources::load(main, options, files);
     checker::Checker::new(options, &sources, files).run(main)
 }

@@ -1,11 +1,19 @@
 //! Which function judges a directive whose setter is its own, by the name of that setter in nginx.
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::directive::Directive;
+use crate::core::limits;
+use crate::core::logs;
+use crate::core::main_conf;
+use crate::core::maps;
+use crate::core::resolver;
+use crate::findings::problem::Outcome;
 use crate::http::{self, access, cache, charset, content, core, headers, location, pass, rewrite};
-use crate::problem::Outcome;
-use crate::{limits, logs, mail, main_conf, maps, resolver, ssl, stream, upstream};
+use crate::mail;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::ssl;
+use crate::stream;
+use crate::upstream;
 
 /// Judges a directive in a block.
 pub(crate) type Setter = for<'c, 's> fn(&'c mut Checker<'s>, &Directive<'s>, BlockId) -> Outcome;
@@ -118,7 +126,7 @@ fn of_http_passing(setter: &str) -> Option<Setter> {
         "proxy_cache" | "fastcgi_cache" | "uwsgi_cache" | "scgi_cache" => cache::cache,
         "file_cache_set_slot" => cache::cache_path,
         "file_cache_valid_set_slot" => cache::cache_valid,
-        "ssl_enable" => crate::slots::flag,
+        "ssl_enable" => crate::checker::slots::flag,
         "ssl_session_cache" => ssl::session_cache,
         "ssl_ocsp_cache" => ssl::ocsp_cache,
         "ssl_certificate_cache"

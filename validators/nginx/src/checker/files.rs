@@ -3,12 +3,12 @@
 use reload_gate_contract::Absent;
 
 use super::{Checker, DEPTH, Reading};
-use crate::block::BlockId;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::glob;
-use crate::problem::{Outcome, Problem};
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::glob;
 
 /// How many files may be included, each time counted: an end to files that include each other ever more often.
 const INCLUDES: usize = 50_000;
@@ -91,12 +91,12 @@ impl<'s> Checker<'s> {
 
     /// Whether a path below the directory of the main file is known to be a directory.
     pub(crate) fn is_directory(&self, path: &str) -> bool {
-        self.files.read(&crate::sources::normalize(&self.sources.full_name(path))) == Err(Absent::Directory)
+        self.files.read(&crate::model::sources::normalize(&self.sources.full_name(path))) == Err(Absent::Directory)
     }
 
     /// Looks whether a file that nginx opens while it reads the configuration is there.
     pub(crate) fn needs_file(&mut self, directive: &Directive<'s>, at: usize, path: &str, what: &str) {
-        let full = crate::sources::normalize(&self.sources.full_name(path));
+        let full = crate::model::sources::normalize(&self.sources.full_name(path));
         if let Err(absent) = self.files.read(&full) {
             let message = match reason(absent) {
                 Some(reason) => format!("cannot load {what} \"{full}\" ({reason})"),

@@ -3,9 +3,9 @@
 use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
 
 use super::Checker;
-use crate::codes;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::tree::SyntaxError;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::syntax::tree::SyntaxError;
 
 /// The codes of what is missing: a file that is not known may have it.
 const ABSENCES: [Code; 18] = [

@@ -1,12 +1,12 @@
 //! What is set in blocks, and holds in those within.
 
 use super::Checker;
-use crate::block::{Block, BlockId};
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::problem::Outcome;
-use crate::variables::Variables;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::{Block, BlockId};
+use crate::model::directive::Directive;
+use crate::model::variables::Variables;
 
 impl<'s> Checker<'s> {
     /// The variables of the protocol that a block belongs to.

@@ -3,17 +3,17 @@
 use reload_gate_contract::Absent;
 
 use super::{Checker, Rows};
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::{self, Contexts, Presence};
-use crate::nearest::nearest;
-use crate::problem::{Outcome, Problem};
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem};
+use crate::model::directive::Directive;
+use crate::values::nearest::nearest;
+use crate::values::numbers;
 
 impl<'s> Checker<'s> {
     pub(super) fn unknown(&mut self, directive: &Directive<'s>, rows: &Rows, context: Contexts) -> Outcome {
         // nginx writes it as a C string.
-        let name = String::from_utf8_lossy(value::c_string(directive.word(0)));
+        let name = String::from_utf8_lossy(numbers::c_string(directive.word(0)));
         if self.options.allowed_directives.iter().any(|allowed| **allowed == *name) {
             return Ok(());
         }

@@ -2,15 +2,16 @@
 //! (`src/http/modules/ngx_http_access_module.c`, `ngx_http_realip_module.c`, `ngx_http_referer_module.c`,
 //! `ngx_http_browser_module.c`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::main_conf;
+use crate::core::maps;
 use crate::directives::Contexts;
-use crate::hash_keys::{HashKeys, Refused};
-use crate::problem::{Outcome, Problem, Spot};
-use crate::url::{self, Cidr};
-use crate::{main_conf, maps};
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::hash_keys::{HashKeys, Refused};
+use crate::values::url::{self, Cidr};
 
 pub(crate) fn rule<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
     if [&b"all"[..], b"unix:"].contains(&directive.word(1)) {

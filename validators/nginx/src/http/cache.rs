@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::limits;
 use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::{limits, value, zones};
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::zones;
+use crate::values::numbers;
 
 /// The directories that are in use, each with its levels and whether a cache keeps it.
 #[derive(Debug, Default)]
@@ -59,7 +61,7 @@ pub(crate) fn path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     checker.once(directive, block)?;
     let mut levels = vec![];
     for at in 2..=directive.count() {
-        match value::number(directive.word(at)).filter(|level| *level != 0) {
+        match numbers::number(directive.word(at)).filter(|level| *level != 0) {
             Some(level) => levels.push(level),
             None => return directive.refuse_directive(at, codes::INVALID_VALUE, "invalid value"),
         }
@@ -76,7 +78,7 @@ pub(crate) fn path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 fn levels(text: &[u8]) -> Option<Vec<i64>> {
     let levels: Option<Vec<_>> = text
         .split(|byte| *byte == b':')
-        .map(|level| value::number(level).filter(|number| (1..=2).contains(number) && level.len() == 1))
+        .map(|level| numbers::number(level).filter(|number| (1..=2).contains(number) && level.len() == 1))
         .collect();
     levels.filter(|levels| levels.len() <= 3)
 }
@@ -109,11 +111,11 @@ pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
                 zone = Some((at, keys_zone(directive, at, given)?));
                 true
             }
-            b"inactive=" => value::seconds(given).is_some(),
-            b"max_size=" | b"min_free=" => value::offset(given).is_some(),
-            b"loader_files=" | b"manager_files=" => value::number(given).is_some(),
+            b"inactive=" => numbers::seconds(given).is_some(),
+            b"max_size=" | b"min_free=" => numbers::offset(given).is_some(),
+            b"loader_files=" | b"manager_files=" => numbers::number(given).is_some(),
             b"loader_sleep=" | b"loader_threshold=" | b"manager_sleep=" | b"manager_threshold=" => {
-                value::milliseconds(given).is_some()
+                numbers::milliseconds(given).is_some()
             }
             _ => return directive.refuse(at, codes::INVALID_PARAMETER, format!("invalid parameter \"{text}\"")),
         };
@@ -150,12 +152,12 @@ const STATUS_BOUNDS: Version = Version::new(1, 15, 4);
 
 pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
     let last = directive.count();
-    if value::seconds(directive.word(last)).is_none() {
+    if numbers::seconds(directive.word(last)).is_none() {
         let message = format!("invalid time value \"{}\"", directive.text(last));
         return directive.refuse(last, codes::INVALID_VALUE, message);
     }
     for (at, word) in directive.arguments().take(last - 1) {
-        let status = value::number(word);
+        let status = numbers::number(word);
         // An older nginx looks only whether a number is too small, and takes what is none.
         let valid = match status {
             Some(status) if checker.options.version < STATUS_BOUNDS => status >= 100,

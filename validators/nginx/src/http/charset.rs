@@ -2,12 +2,12 @@
 
 use foldhash::HashSet;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::{Outcome, Problem};
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// The tables between character sets, and which of them are needed.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Outcome {
         return entry.refuse(0, codes::ENTRY_PARAMETERS, "invalid parameters number");
     }
     let invalid = |at: usize| entry.refuse(at, codes::INVALID_VALUE, format!("invalid value \"{}\"", entry.text(at)));
-    let byte = |text: &[u8]| value::hexadecimal(text).is_some_and(|byte| byte <= 255);
+    let byte = |text: &[u8]| numbers::hexadecimal(text).is_some_and(|byte| byte <= 255);
     if !byte(entry.word(0)) {
         return invalid(0);
     }

@@ -1,12 +1,12 @@
 //! Where content comes from and what becomes of it: `index`, `try_files`, `mirror`, `auth_request`, `sub_filter`,
 //! `image_filter` and others (`src/http/modules/`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::Outcome;
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 pub(crate) fn index<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     for (at, word) in directive.arguments() {
@@ -29,7 +29,7 @@ pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
         checker.compile(directive, at, block)?;
     }
     let last = directive.count();
-    let code = directive.word(last).strip_prefix(b"=").map(value::number);
+    let code = directive.word(last).strip_prefix(b"=").map(numbers::number);
     if code.is_some_and(|code| code.is_none_or(|code| code > 999)) {
         return directive.refuse(
             last,
@@ -104,7 +104,7 @@ pub(crate) fn image_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<
             for at in 2..=3 {
                 let fixed = !checker.compile(directive, at, block)?;
                 let word = directive.word(at);
-                if fixed && word != b"-" && value::number(word).is_none_or(|number| number == 0) {
+                if fixed && word != b"-" && numbers::number(word).is_none_or(|number| number == 0) {
                     return invalid(at);
                 }
             }
@@ -117,7 +117,7 @@ pub(crate) fn image_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<
 /// `image_filter_jpeg_quality` and the like: 1 to 100, or a value with variables.
 pub(crate) fn image_quality<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let fixed = !checker.compile(directive, 1, block)?;
-    if fixed && value::number(directive.word(1)).is_none_or(|number| number <= 0) {
+    if fixed && numbers::number(directive.word(1)).is_none_or(|number| number <= 0) {
         return directive.refuse(1, codes::INVALID_VALUE, format!("invalid value \"{}\"", directive.text(1)));
     }
     Ok(())

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::main_conf;
 use crate::directives::Build;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
 use crate::http::location::Match;
-use crate::problem::Outcome;
-use crate::{main_conf, value};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// `root` and `alias`, which are one setting.
 pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
@@ -65,7 +66,7 @@ pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
 
 pub(crate) fn directio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
-    if directive.word(1) == b"off" || value::offset(directive.word(1)).is_some() {
+    if directive.word(1) == b"off" || numbers::offset(directive.word(1)).is_some() {
         return Ok(());
     }
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")
@@ -76,7 +77,7 @@ pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     let before = directive.word(last - 1);
     let mut codes_end = last - 1;
     if let Some(code) = before.strip_prefix(b"=") {
-        if last == 2 || (!code.is_empty() && value::number(code).is_none()) {
+        if last == 2 || (!code.is_empty() && numbers::number(code).is_none()) {
             let message = format!("invalid value \"{}\"", directive.text(last - 1));
             return directive.refuse(last - 1, codes::INVALID_VALUE, message);
         }
@@ -84,7 +85,7 @@ pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     }
     checker.compile(directive, last, block)?;
     for at in 1..=codes_end {
-        match value::number(directive.word(at)) {
+        match numbers::number(directive.word(at)) {
             None | Some(499) => {
                 return directive.refuse(at, codes::INVALID_VALUE, format!("invalid value \"{}\"", directive.text(at)));
             }
@@ -103,10 +104,10 @@ pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directi
     let (mut max, mut off) = (false, false);
     for (at, word) in directive.arguments() {
         let valid = if let Some(number) = word.strip_prefix(b"max=") {
-            max = value::number(number).is_some_and(|number| number > 0);
+            max = numbers::number(number).is_some_and(|number| number > 0);
             max
         } else if let Some(time) = word.strip_prefix(b"inactive=") {
-            value::seconds(time).is_some()
+            numbers::seconds(time).is_some()
         } else {
             off |= word == b"off";
             word == b"off"
@@ -124,10 +125,10 @@ pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directi
 
 pub(crate) fn keepalive_timeout<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
-    if value::milliseconds(directive.word(1)).is_none() {
+    if numbers::milliseconds(directive.word(1)).is_none() {
         return directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value");
     }
-    if directive.count() == 2 && value::seconds(directive.word(2)).is_none() {
+    if directive.count() == 2 && numbers::seconds(directive.word(2)).is_none() {
         return directive.refuse_directive(2, codes::INVALID_VALUE, "invalid value");
     }
     Ok(())
@@ -231,7 +232,7 @@ pub(crate) fn complex_value<'s>(checker: &mut Checker<'s>, directive: &Directive
 /// A size, or a value with variables that will be one.
 pub(crate) fn complex_size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
-    if !checker.compile(directive, 1, block)? && value::size(directive.word(1)).is_none() {
+    if !checker.compile(directive, 1, block)? && numbers::size(directive.word(1)).is_none() {
         return directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value");
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! `add_header`, `expires` and their like (`src/http/modules/ngx_http_headers_filter_module.c`,
 //! `ngx_http_userid_filter_module.c`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::Outcome;
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 pub(crate) fn add_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.compile(directive, 2, block)?;
@@ -40,7 +40,7 @@ pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     if sign == b'@' && modified {
         return refuse("daily time cannot be used with \"modified\" parameter");
     }
-    match value::seconds(time) {
+    match numbers::seconds(time) {
         None => refuse("invalid value"),
         Some(seconds) if sign == b'@' && seconds > 24 * 60 * 60 => {
             refuse("daily time value must be less than 24 hours")
@@ -52,7 +52,7 @@ pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
 pub(crate) fn userid_expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
     let text = directive.word(1);
-    if text == b"max" || text == b"off" || value::seconds(text).is_some() {
+    if text == b"max" || text == b"off" || numbers::seconds(text).is_some() {
         return Ok(());
     }
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")

@@ -3,13 +3,13 @@
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// What a location is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -135,7 +135,7 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
     // nginx learnt CONNECT with 1.29.
     let known = if checker.options.version.minor() >= 29 { 15 } else { 14 };
     for (at, method) in directive.arguments() {
-        if !METHODS[..known].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(value::c_string(method))) {
+        if !METHODS[..known].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(numbers::c_string(method))) {
             let message = format!("invalid method \"{}\"", directive.text(at));
             return directive.refuse(at, codes::INVALID_VALUE, message);
         }

@@ -1,20 +1,24 @@
 //! What nginx checks when it merges the settings of `http`, its servers and locations: the `merge_*_conf` functions of
 //! its modules, one module after another.
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::script;
 use crate::directives::Contexts;
-use crate::hash_keys::Bucket;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
 use crate::http::{access, charset};
-use crate::problem::{Outcome, Problem, Spot};
-use crate::{script, ssl, upstream, value, zones};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::zones;
+use crate::ssl;
+use crate::upstream;
+use crate::values::hash_keys::Bucket;
+use crate::values::numbers;
 
 /// The directives of a module that hands requests on.
 struct Family {
     module: &'static str,
-    /// Its bit in [`Block::families`](crate::block::Block::families).
+    /// Its bit in [`Block::families`](crate::model::block::Block::families).
     bit: u8,
     pass: &'static str,
     /// How an address begins to which it speaks TLS.
@@ -118,7 +122,7 @@ const MERGED: Contexts = Contexts::SERVER
 /// A size as it holds in a block, or its default.
 fn size_of(checker: &Checker<'_>, block: BlockId, name: &str, word: usize, default: i64) -> i64 {
     let set = checker.effective(block, name);
-    set.and_then(|directive| value::size(directive.word(word))).unwrap_or(default)
+    set.and_then(|directive| numbers::size(directive.word(word))).unwrap_or(default)
 }
 
 fn header_buffers(checker: &Checker<'_>, server: BlockId, end: Spot) -> Outcome {
@@ -175,7 +179,7 @@ fn uses_tls(checker: &Checker<'_>, block: BlockId, family: &Family, scheme: &str
 fn buffers(checker: &Checker<'_>, block: BlockId, family: &Family, end: Spot) -> Outcome {
     let refuse = |message: String| Err(Box::new(Problem::error(codes::BUFFER_SIZES, message, end)));
     let Family { buffers, buffer_size, busy_buffers_size, temp_file_write_size, max_temp_file_size, .. } = family;
-    let number = checker.effective(block, buffers).and_then(|set| value::number(set.word(1))).unwrap_or(8);
+    let number = checker.effective(block, buffers).and_then(|set| numbers::number(set.word(1))).unwrap_or(8);
     if number < 2 {
         return refuse(format!("there must be at least 2 \"{buffers}\""));
     }
@@ -254,7 +258,7 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
     }
     for (owner, block) in owners {
         let size = checker.effective(block, "proxy_headers_hash_bucket_size").filter(|_| family.module == "proxy");
-        let bucket = Bucket::new(family.hash, size.and_then(|set| value::number(set.word(1))));
+        let bucket = Bucket::new(family.hash, size.and_then(|set| numbers::number(set.word(1))));
         let lines = checker.blocks[owner].all(family.list).map_or(0, <[_]>::len);
         for at in 0..lines {
             let line = checker.blocks[owner].all(family.list).map(|lines| lines[at]);

@@ -1,14 +1,15 @@
 //! `proxy_pass`, `fastcgi_pass` and the other directives that hand requests on, and those which rewrite the answers
 //! (`src/http/modules/ngx_http_proxy_module.c` and its siblings).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::script;
 use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::url::{self, Rules};
-use crate::{script, upstream};
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::upstream;
+use crate::values::url::{self, Rules};
 
 const NO_RESOLVE: Rules = Rules { listen: false, ranges: false, uri_part: false, no_resolve: true, default_port: 0 };
 

@@ -1,13 +1,13 @@
 //! `rewrite`, `return`, `set`, `if` and `break` (`src/http/modules/ngx_http_rewrite_module.c`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
 use crate::http::location::{self, Location, Match};
-use crate::problem::Outcome;
-use crate::value;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// Whether a text begins as a redirect to another address does.
 fn is_redirect(text: &[u8]) -> bool {
@@ -31,7 +31,7 @@ pub(crate) fn rewrite<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
 
 pub(crate) fn return_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let given = directive.word(1);
-    let text = match value::number(given) {
+    let text = match numbers::number(given) {
         Some(code) if code > 999 => None,
         Some(_) => Some(2),
         None => (directive.count() == 1 && is_redirect(given)).then_some(1),

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::listen::{self, Options};
+use crate::core::server_names::{self, Name};
 use crate::directives::{Contexts, Version};
-use crate::listen::{self, Options};
-use crate::problem::{Outcome, Problem, Spot};
-use crate::server_names::{self, Name};
-use crate::url::Socket;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::url::Socket;
 
 /// A server of http.
 pub(crate) struct Server<'s> {

@@ -1,10 +1,10 @@
 //! The names that OpenSSL knows: of ciphers, curves and commands, as far as nginx hands them on while it reads its
 //! configuration (`SSL_CTX_set_cipher_list()`, `SSL_CTX_set1_curves_list()`, `SSL_CONF_cmd()`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::problem::Outcome;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
 
 /// Groups of ciphers that a build of OpenSSL 1.1 or later has some of.
 const CIPHER_GROUPS: &str = "ALL COMPLEMENTOFALL COMPLEMENTOFDEFAULT DEFAULT HIGH FIPS kRSA RSA kEDH kDHE EDH DHE kEECDH kECDHE EECDH \

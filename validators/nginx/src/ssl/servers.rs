@@ -1,13 +1,13 @@
 //! What the merge steps of the three TLS modules ask of a server.
 
 use super::openssl;
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::script;
 use crate::directives::Version;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::script;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
 
 /// The first release which, at the end, looks whether what listens with TLS has a certificate.
 pub(crate) const CHECKS_LISTENING: Version = Version::new(1, 15, 0);

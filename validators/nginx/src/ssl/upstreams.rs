@@ -2,11 +2,11 @@
 
 use super::openssl;
 use super::servers::{file, is_on, lines};
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::problem::Outcome;
-use crate::script;
+use crate::checker::script;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
 
 /// Judges the settings of the family `proxy`, `grpc` or `uwsgi` in a block that speaks TLS to an upstream.
 pub(crate) fn upstream(checker: &mut Checker<'_>, block: BlockId, family: &str) -> Outcome {

@@ -2,13 +2,14 @@
 //! (`src/http/modules/ngx_http_upstream_*_module.c`).
 
 use super::{is_stream, upstreams};
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::slots;
 use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::{slots, value};
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// Chooses a balancing method.
 pub(super) fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, takes_backup: bool) {
@@ -75,7 +76,7 @@ pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
     const LOCAL: Version = Version::new(1, 29, 7);
     checker.once(directive, block)?;
     let takes_zero = checker.options.version >= LOCAL;
-    if value::number(directive.word(1)).is_none_or(|number| number == 0 && !takes_zero) {
+    if numbers::number(directive.word(1)).is_none_or(|number| number == 0 && !takes_zero) {
         let message = format!("invalid value \"{}\" in \"keepalive\" directive", directive.text(1));
         return directive.refuse(1, codes::INVALID_VALUE, message);
     }
@@ -97,11 +98,11 @@ pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     }
     let mut size = 0;
     if directive.count() == 2 {
-        let Some(given) = value::size(directive.word(2)) else {
+        let Some(given) = numbers::size(directive.word(2)) else {
             let message = format!("invalid zone size \"{}\"", directive.text(2));
             return directive.refuse(2, codes::INVALID_ZONE, message);
         };
-        if given < 8 * crate::zones::PAGE {
+        if given < 8 * crate::model::zones::PAGE {
             return directive.refuse(2, codes::ZONE_TOO_SMALL, format!("zone \"{}\" is too small", directive.text(1)));
         }
         size = given;

@@ -1,13 +1,14 @@
 //! `sticky`: `src/http/modules/ngx_http_upstream_sticky_module.c`.
 
 use super::upstreams;
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::limits;
-use crate::problem::Outcome;
-use crate::{value, zones};
+use crate::core::limits;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::zones;
+use crate::values::numbers;
 
 pub(crate) fn sticky<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
@@ -59,7 +60,7 @@ fn cookie<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Block
         match key {
             b"domain=" | b"path=" if given.is_empty() => return refuse(at, &format!("no value for \"{name}\"")),
             b"domain=" => drop(checker.compile_text(directive, at, given, block)?),
-            b"expires=" if given != b"max" && value::seconds(given).is_none() => {
+            b"expires=" if given != b"max" && numbers::seconds(given).is_none() => {
                 return refuse(at, "invalid \"expires\" parameter value");
             }
             b"samesite=" if !checker.compile_text(directive, at, given, block)? && !same_site(given) => {
@@ -86,7 +87,7 @@ fn learn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockI
             if std::mem::replace(&mut timeout, true) {
                 return refuse(at, "duplicate timeout");
             }
-            if value::milliseconds(given).is_none_or(|time| time == 0) {
+            if numbers::milliseconds(given).is_none_or(|time| time == 0) {
                 return refuse(at, "invalid timeout");
             }
         } else if let Some(given) = word.strip_prefix(b"create=") {

@@ -6,7 +6,9 @@
 
 mod files;
 mod report;
+pub(crate) mod script;
 mod settings;
+pub(crate) mod slots;
 mod unknown;
 
 use std::rc::Rc;
@@ -15,21 +17,21 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use reload_gate_contract::{Files, Finding, Place};
 
-use crate::block::{Block, BlockId};
-use crate::codes;
-use crate::directive::Directive;
+use crate::Options;
+use crate::core::main_conf::MainConf;
 use crate::directives::{self, Contexts, Value};
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem};
 use crate::http::{Http, merge};
 use crate::mail::Mail;
-use crate::main_conf::MainConf;
-use crate::problem::{Outcome, Problem};
-use crate::regex::Regexes;
+use crate::model::block::{Block, BlockId};
+use crate::model::directive::Directive;
+use crate::model::sources::Sources;
+use crate::model::zones::Zones;
 use crate::setters::{self, Setter};
-use crate::sources::Sources;
 use crate::stream::Stream;
-use crate::tree::NodeKind;
-use crate::zones::Zones;
-use crate::{Options, slots};
+use crate::syntax::tree::NodeKind;
+use crate::values::regex::Regexes;
 
 /// How deep blocks and includes may be nested: far deeper than anybody writes, and well within the stack.
 const DEPTH: usize = 128;

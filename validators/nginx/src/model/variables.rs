@@ -5,8 +5,8 @@ use foldhash::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::directives::{Range, Version};
-use crate::nearest::nearest;
-use crate::problem::Spot;
+use crate::findings::problem::Spot;
+use crate::values::nearest::nearest;
 
 /// A variable that a module brings along.
 #[derive(Debug)]

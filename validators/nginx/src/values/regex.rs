@@ -6,7 +6,7 @@ use foldhash::HashMap;
 use pcre2::bytes::RegexBuilder;
 
 use crate::directives::Version;
-use crate::value;
+use crate::values::numbers;
 
 /// What is to be known of a pattern that compiles.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Regexes {
 
 fn compile(pattern: &[u8], caseless: bool, version: Version) -> Result<Regex, String> {
     // PCRE's own interface, before PCRE2, takes a C string.
-    let pattern = if version < PCRE2_SINCE { value::c_string(pattern) } else { pattern };
+    let pattern = if version < PCRE2_SINCE { numbers::c_string(pattern) } else { pattern };
     // Bytes that are no UTF-8 mean nothing but themselves in a pattern: any letter does as well.
     let letter = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '_' };
     let text = std::str::from_utf8(pattern).map_or_else(|_| pattern.iter().map(letter).collect(), ToOwned::to_owned);

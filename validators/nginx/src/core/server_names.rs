@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::hash_keys::{Bucket, HashKeys, Refused, lower};
-use crate::listen::Ports;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::value;
+use crate::core::listen::Ports;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::hash_keys::{Bucket, HashKeys, Refused, lower};
+use crate::values::numbers;
 
 /// A name of a server that is no regular expression, and where it stands.
 pub(crate) type Name<'s> = (Cow<'s, [u8]>, Spot);
@@ -63,7 +63,7 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 
 /// Compares the names of all servers that share one address; `server` is one of them.
 pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name<'_>], server: BlockId) -> Outcome {
-    let size = checker.effective(server, "server_names_hash_bucket_size").and_then(|set| value::number(set.word(1)));
+    let size = checker.effective(server, "server_names_hash_bucket_size").and_then(|set| numbers::number(set.word(1)));
     let bucket = Bucket::new("server_names_hash", size);
     let mut keys = HashKeys::default();
     for (name, spot) in names {

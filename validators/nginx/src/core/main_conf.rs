@@ -4,14 +4,14 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::Options;
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::{self, Build, Contexts, Module, Presence, Version, shared_object};
-use crate::problem::{Outcome, Problem, Spot};
-use crate::url::{self, Cidr};
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
+use crate::values::url::{self, Cidr};
 
 /// What is set outside of all blocks.
 pub(crate) struct MainConf<'s> {
@@ -117,7 +117,7 @@ pub(crate) fn user<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 
 pub(crate) fn worker_processes<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
-    if value::c_string(directive.word(1)) == b"auto" || value::number(directive.word(1)).is_some() {
+    if numbers::c_string(directive.word(1)) == b"auto" || numbers::number(directive.word(1)).is_some() {
         return Ok(());
     }
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")
@@ -127,10 +127,10 @@ pub(crate) fn worker_priority<'s>(checker: &mut Checker<'s>, directive: &Directi
     let given = directive.word(1);
     let digits = given.strip_prefix(b"-").or_else(|| given.strip_prefix(b"+")).unwrap_or(given);
     // A priority of 0 is as good as none, and may be set again.
-    if checker.blocks[block].has(directive.known) || value::number(digits) != Some(0) {
+    if checker.blocks[block].has(directive.known) || numbers::number(digits) != Some(0) {
         checker.once(directive, block)?;
     }
-    match value::number(digits) {
+    match numbers::number(digits) {
         Some(_) => Ok(()),
         None => directive.refuse_directive(1, codes::INVALID_NUMBER, "invalid number"),
     }
@@ -140,7 +140,7 @@ pub(crate) fn worker_cpu_affinity<'s>(checker: &mut Checker<'s>, directive: &Dir
     /// `CPU_SETSIZE` of glibc.
     const CPUS: usize = 1024;
     checker.once(directive, block)?;
-    let auto = value::c_string(directive.word(1)) == b"auto";
+    let auto = numbers::c_string(directive.word(1)) == b"auto";
     if auto && directive.count() > 2 {
         let message = "invalid number of arguments in \"worker_cpu_affinity\" directive";
         return directive.refuse(0, codes::ARGUMENT_COUNT, message);
@@ -168,12 +168,12 @@ pub(crate) fn thread_pool<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     let mut threads = None;
     for (at, argument) in directive.arguments().skip(1) {
         if let Some(number) = argument.strip_prefix(b"threads=") {
-            threads = value::number(number).filter(|threads| *threads != 0);
+            threads = numbers::number(number).filter(|threads| *threads != 0);
             if threads.is_none() {
                 let message = format!("invalid threads value \"{}\"", directive.text(at));
                 return directive.refuse(at, codes::INVALID_PARAMETER, message);
             }
-        } else if argument.strip_prefix(b"max_queue=").is_some_and(|number| value::number(number).is_none()) {
+        } else if argument.strip_prefix(b"max_queue=").is_some_and(|number| numbers::number(number).is_none()) {
             let message = format!("invalid max_queue value \"{}\"", directive.text(at));
             return directive.refuse(at, codes::INVALID_PARAMETER, message);
         }
@@ -228,7 +228,7 @@ pub(crate) fn open_protocol<'s>(
 
 pub(crate) fn worker_connections<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
-    let Some(number) = value::number(directive.word(1)) else {
+    let Some(number) = numbers::number(directive.word(1)) else {
         let message = format!("invalid number \"{}\"", directive.text(1));
         return directive.refuse(1, codes::INVALID_NUMBER, message);
     };

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use reload_gate_contract::{Absent, Files};
 
 use crate::Options;
-use crate::glob;
-use crate::parser;
-use crate::tree::Tree;
+use crate::syntax::parser;
+use crate::syntax::tree::Tree;
+use crate::values::glob;
 
 /// A file of the configuration.
 #[derive(Debug)]

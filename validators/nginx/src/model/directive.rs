@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use reload_gate_contract::Code;
 
-use crate::problem::{Outcome, Problem, Spot};
-use crate::tree::{Node, Tree, Word};
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::syntax::tree::{Node, Tree, Word};
 
 /// A directive in use.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ impl<'s> Directive<'s> {
     }
 
     pub(crate) fn is_block(&self) -> bool {
-        self.syntax().kind == crate::tree::NodeKind::Block
+        self.syntax().kind == crate::syntax::tree::NodeKind::Block
     }
 
     /// A problem with the word `at`.

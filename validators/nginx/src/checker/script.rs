@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::regex::Regex;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::regex::Regex;
 
 /// The number of `$` in a value: nginx compiles only a value that has one.
 pub(crate) fn variables(text: &[u8]) -> usize {

@@ -270,7 +270,7 @@ fn unescape(raw: &[u8]) -> Box<[u8]> {
     value.into()
 }
 
-/// An offset as it is kept: texts of four gigabytes and more are not read (see [`crate::parser::parse`]).
+/// An offset as it is kept: texts of four gigabytes and more are not read (see [`crate::syntax::parser::parse`]).
 pub(crate) fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

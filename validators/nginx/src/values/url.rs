@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::value;
+use crate::values::numbers;
 
 /// What is expected of an address.
 #[derive(Clone, Copy, Default)]
@@ -100,7 +100,7 @@ fn position(text: &[u8], byte: u8) -> Option<usize> {
 }
 
 fn port(text: &[u8]) -> Result<u16, &'static str> {
-    let number = value::number(text).filter(|port| (1..=65535).contains(port));
+    let number = numbers::number(text).filter(|port| (1..=65535).contains(port));
     number.and_then(|port| u16::try_from(port).ok()).ok_or("invalid port")
 }
 
@@ -178,11 +178,11 @@ fn port_alone(text: &[u8], ranges: bool) -> Result<Option<(u16, Option<u16>)>, &
     let mut last = None;
     let mut first = text;
     if let Some(dash) = position(text, b'-').filter(|_| ranges) {
-        let Some(number) = value::number(&text[dash + 1..]) else { return Ok(None) };
+        let Some(number) = numbers::number(&text[dash + 1..]) else { return Ok(None) };
         last = Some(u16::try_from(number).ok().filter(|port| *port > 0).ok_or("invalid port"));
         first = &text[..dash];
     }
-    if value::number(first).is_none() {
+    if numbers::number(first).is_none() {
         return Ok(None);
     }
     let last = last.transpose()?;
@@ -192,7 +192,7 @@ fn port_alone(text: &[u8], ranges: bool) -> Result<Option<(u16, Option<u16>)>, &
 
 /// Whether some resolver might know such a name.
 pub(crate) fn plausible(host: &[u8]) -> bool {
-    let host = value::c_string(host);
+    let host = numbers::c_string(host);
     let name = host.strip_suffix(b".").unwrap_or(host);
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let label = |label: &[u8]| (1..=63).contains(&label.len()) && label.iter().all(letter);
@@ -251,7 +251,7 @@ pub(crate) fn cidr(text: &[u8]) -> Cidr {
         (None, None) => return Cidr::Invalid,
     };
     let Some(mask) = mask else { return Cidr::Exact((ip, bits)) };
-    let shift = match value::number(mask).and_then(|shift| u8::try_from(shift).ok()) {
+    let shift = match numbers::number(mask).and_then(|shift| u8::try_from(shift).ok()) {
         Some(shift) if shift <= bits => shift,
         _ => return Cidr::Invalid,
     };

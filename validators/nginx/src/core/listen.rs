@@ -4,12 +4,12 @@
 use foldhash::{HashMap, HashSet};
 
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::url::{self, Rules, Socket, Url};
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::directive::Directive;
+use crate::values::numbers;
+use crate::values::url::{self, Rules, Socket, Url};
 
 /// Reads the address to listen on.
 pub(crate) fn address<'d>(checker: &Checker<'_>, directive: &'d Directive<'_>, default_port: u16) -> Outcome<Url<'d>> {
@@ -29,16 +29,16 @@ pub(crate) fn socket_option(directive: &Directive<'_>, at: usize) -> Outcome<boo
     let text = directive.text(at);
     let invalid = |what: &str| directive.refuse(at, codes::INVALID_LISTEN, format!("invalid {what} \"{text}\""));
     if let Some(given) = word.strip_prefix(b"backlog=") {
-        return if value::number(given).is_some_and(|number| number != 0) { Ok(true) } else { invalid("backlog") };
+        return if numbers::number(given).is_some_and(|number| number != 0) { Ok(true) } else { invalid("backlog") };
     }
     if let Some(given) = word.strip_prefix(b"rcvbuf=") {
-        return if value::size(given).is_some() { Ok(true) } else { invalid("rcvbuf") };
+        return if numbers::size(given).is_some() { Ok(true) } else { invalid("rcvbuf") };
     }
     if let Some(given) = word.strip_prefix(b"sndbuf=") {
-        return if value::size(given).is_some() { Ok(true) } else { invalid("sndbuf") };
+        return if numbers::size(given).is_some() { Ok(true) } else { invalid("sndbuf") };
     }
     if let Some(given) = word.strip_prefix(b"fastopen=") {
-        return if value::number(given).is_some() { Ok(true) } else { invalid("fastopen") };
+        return if numbers::number(given).is_some() { Ok(true) } else { invalid("fastopen") };
     }
     if let Some(given) = word.strip_prefix(b"ipv6only=o") {
         if given == b"n" || given == b"ff" {
@@ -66,7 +66,7 @@ fn keepalive(text: &[u8]) -> bool {
     let mut part = || parts.next().unwrap_or_default();
     let (idle, interval, count) = (part(), part(), part());
     let read = |text: &[u8], read: fn(&[u8]) -> Option<i64>| if text.is_empty() { Some(0) } else { read(text) };
-    let all = [read(idle, value::seconds), read(interval, value::seconds), read(count, value::number)];
+    let all = [read(idle, numbers::seconds), read(interval, numbers::seconds), read(count, numbers::number)];
     all.iter().all(Option::is_some) && all != [Some(0); 3]
 }
 

@@ -3,15 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::script;
 use crate::directives::{Build, Contexts};
-use crate::nearest::nearest;
-use crate::problem::Outcome;
-use crate::url::{self, Rules};
-use crate::{script, value};
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::nearest::nearest;
+use crate::values::numbers;
+use crate::values::url::{self, Rules};
 
 const LEVELS: [&[u8]; 8] = [b"emerg", b"alert", b"crit", b"error", b"warn", b"notice", b"info", b"debug"];
 
@@ -57,14 +58,14 @@ pub(crate) struct LogFormats {
 }
 
 pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
-    let target = value::c_string(directive.word(1));
+    let target = numbers::c_string(directive.word(1));
     if let Some(size) = target.strip_prefix(b"memory:") {
         if checker.options.build == Build::NginxOrg {
             return directive.refuse(1, codes::UNSUPPORTED, "nginx was built without debug support");
         }
         // What the first line of the buffer takes, with the path of the file in it.
         let needed = 63 + 2048 + checker.sources.file(directive.file).path.len();
-        if value::size(size).is_none_or(|size| usize::try_from(size).is_ok_and(|size| size < needed)) {
+        if numbers::size(size).is_none_or(|size| usize::try_from(size).is_ok_and(|size| size < needed)) {
             let message = format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size));
             return directive.refuse(1, codes::INVALID_PARAMETER, message);
         }
@@ -291,14 +292,14 @@ fn buffer<'s>(
             directive.refuse::<i64>(at, codes::INVALID_PARAMETER, format!("invalid {what} \"{}\"", text(part)))
         };
         if let Some(given) = word.strip_prefix(b"buffer=") {
-            size = value::size(given).filter(|size| *size != 0).map_or_else(|| refuse("buffer size", given), Ok)?;
+            size = numbers::size(given).filter(|size| *size != 0).map_or_else(|| refuse("buffer size", given), Ok)?;
         } else if let Some(given) = word.strip_prefix(b"flush=") {
-            let time = value::milliseconds(given).filter(|time| *time != 0);
+            let time = numbers::milliseconds(given).filter(|time| *time != 0);
             flush = time.map_or_else(|| refuse("flush time", given), Ok)?;
         } else if word == b"gzip" || word.starts_with(b"gzip=") {
             size = if size == 0 { 64 << 10 } else { size };
             let given = word.strip_prefix(b"gzip=").unwrap_or(b"1");
-            let level = value::number(given).filter(|level| (1..=9).contains(level));
+            let level = numbers::number(given).filter(|level| (1..=9).contains(level));
             gzip = level.map_or_else(|| refuse("compression level", given), Ok)?;
         } else if let Some(given) = word.strip_prefix(b"if=") {
             checker.compile_text(directive, at, given, block)?;
@@ -314,12 +315,12 @@ pub(crate) fn open_log_file_cache<'s>(checker: &mut Checker<'s>, directive: &Dir
     let (mut max, mut off) = (0, false);
     for (at, word) in directive.arguments() {
         let valid = if let Some(given) = word.strip_prefix(b"max=") {
-            max = value::number(given).unwrap_or_default();
-            value::number(given).is_some()
+            max = numbers::number(given).unwrap_or_default();
+            numbers::number(given).is_some()
         } else if let Some(given) = word.strip_prefix(b"min_uses=") {
-            value::number(given).is_some()
+            numbers::number(given).is_some()
         } else if let Some(given) = word.strip_prefix(b"inactive=").or_else(|| word.strip_prefix(b"valid=")) {
-            value::seconds(given).is_some()
+            numbers::seconds(given).is_some()
         } else {
             off |= word == b"off";
             word == b"off"

@@ -4,20 +4,20 @@ use std::borrow::Cow;
 
 use foldhash::HashSet;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::listen::{self, Options, Ports};
+use crate::core::logs::LogFormats;
+use crate::core::main_conf;
+use crate::core::server_names::{self, Name};
 use crate::directives::{Contexts, Version};
-use crate::listen::{self, Options, Ports};
-use crate::logs::LogFormats;
-use crate::main_conf;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::server_names::{self, Name};
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::variables::Variables;
 use crate::ssl;
 use crate::upstream::{self, Upstreams};
-use crate::url::{self, Rules, Socket};
-use crate::variables::Variables;
+use crate::values::url::{self, Rules, Socket};
 
 /// The release in which the servers of stream got names, and share addresses as those of http do.
 pub(crate) const NAMES: Version = Version::new(1, 25, 5);

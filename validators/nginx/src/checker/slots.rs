@@ -1,12 +1,12 @@
 //! The setters that most directives share: `ngx_conf_set_flag_slot()` and the like (`src/core/ngx_conf_file.c`).
 
-use crate::block::BlockId;
 use crate::checker::{Checker, Row};
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::{self, Bounds, Value};
-use crate::problem::Outcome;
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// Lets a directive's setter judge it.
 pub(crate) fn apply<'s>(
@@ -28,9 +28,9 @@ pub(crate) fn apply<'s>(
         Value::Bitmask(words) => bitmask(checker, directive, block, words)?,
         Value::Num(bounds) => number(checker, directive, block, *bounds)?,
         Value::Size => size(checker, directive, block)?,
-        Value::Off => parsed(checker, directive, block, value::offset)?,
-        Value::Msec => parsed(checker, directive, block, value::milliseconds)?,
-        Value::Sec => parsed(checker, directive, block, value::seconds)?,
+        Value::Off => parsed(checker, directive, block, numbers::offset)?,
+        Value::Msec => parsed(checker, directive, block, numbers::milliseconds)?,
+        Value::Sec => parsed(checker, directive, block, numbers::seconds)?,
         Value::Bufs => buffers(checker, directive, block)?,
     }
     if row.post.is_some_and(|post| post.ends_with("_lowat_check")) {
@@ -64,7 +64,7 @@ fn farewell(row: &directives::Directive) -> Option<String> {
 /// `on` or `off`.
 pub(crate) fn flag<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
-    let given = value::c_string(directive.word(1));
+    let given = numbers::c_string(directive.word(1));
     if given.eq_ignore_ascii_case(b"on") || given.eq_ignore_ascii_case(b"off") {
         return Ok(());
     }
@@ -101,14 +101,14 @@ fn bitmask<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Bloc
     Ok(())
 }
 
-fn invalid_word(directive: &Directive<'_>, at: usize, words: &[&str]) -> Box<crate::problem::Problem> {
+fn invalid_word(directive: &Directive<'_>, at: usize, words: &[&str]) -> Box<crate::findings::problem::Problem> {
     let problem = directive.problem(at, codes::INVALID_VALUE, format!("invalid value \"{}\"", directive.text(at)));
     Box::new(problem.help(format!("it may be: {}", words.join(", "))))
 }
 
 fn number<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, bounds: Option<Bounds>) -> Outcome {
     checker.once(directive, block)?;
-    let Some(number) = value::number(directive.word(1)) else {
+    let Some(number) = numbers::number(directive.word(1)) else {
         return directive.refuse_directive(1, codes::INVALID_NUMBER, "invalid number");
     };
     if directive.known == "http2_streams_index_size" && (number == 0 || number & (number - 1) != 0) {
@@ -143,8 +143,8 @@ fn parsed<'s>(
 const MIN_POOL_SIZE: i64 = 112;
 
 fn size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
-    parsed(checker, directive, block, value::size)?;
-    let size = value::size(directive.word(1)).unwrap_or_default();
+    parsed(checker, directive, block, numbers::size)?;
+    let size = numbers::size(directive.word(1)).unwrap_or_default();
     let powers =
         |top: i64| (0..).map(move |shift| top >> shift).take_while(|power| *power > 256).any(|power| power == size);
     match directive.known {
@@ -179,10 +179,10 @@ fn size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId
 fn buffers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
     let positive = |number: Option<i64>| number.is_some_and(|number| number != 0);
-    if !positive(value::number(directive.word(1))) {
+    if !positive(numbers::number(directive.word(1))) {
         return directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value");
     }
-    if !positive(value::size(directive.word(2))) {
+    if !positive(numbers::size(directive.word(2))) {
         return directive.refuse_directive(2, codes::INVALID_VALUE, "invalid value");
     }
     Ok(())

@@ -2,17 +2,17 @@
 
 use foldhash::HashSet;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::slots;
+use crate::core::listen;
+use crate::core::main_conf;
 use crate::directives::{Contexts, Version};
-use crate::listen;
-use crate::main_conf;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::slots;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
 use crate::ssl;
-use crate::url::{self, Rules, Socket};
+use crate::values::url::{self, Rules, Socket};
 
 /// What is known of the block `mail`.
 #[derive(Default)]

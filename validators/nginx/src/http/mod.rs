@@ -15,19 +15,19 @@ pub(crate) mod server;
 
 use foldhash::HashMap;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::listen::Ports;
+use crate::core::logs::LogFormats;
+use crate::core::main_conf;
+use crate::core::server_names;
 use crate::directives::{self, Contexts};
-use crate::listen::Ports;
-use crate::logs::LogFormats;
-use crate::main_conf;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::server_names;
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::variables::Variables;
 use crate::upstream::Upstreams;
-use crate::value;
-use crate::variables::Variables;
+use crate::values::numbers;
 
 /// What is known of the block `http`.
 #[derive(Default)]
@@ -81,7 +81,7 @@ fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockI
 
 /// Variables are kept in a hash of at most this size: `ngx_hash_init()`.
 pub(crate) fn variables_hash(checker: &Checker<'_>, block: BlockId, end: Spot) -> Outcome {
-    let size = checker.effective(block, "variables_hash_max_size").and_then(|set| value::number(set.word(1)));
+    let size = checker.effective(block, "variables_hash_max_size").and_then(|set| numbers::number(set.word(1)));
     if size != Some(0) {
         return Ok(());
     }

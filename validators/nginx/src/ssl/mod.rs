@@ -9,13 +9,14 @@ pub(crate) use servers::{
 };
 pub(crate) use upstreams::upstream;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::problem::Outcome;
-use crate::{value, zones};
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::zones;
+use crate::values::numbers;
 
 /// The protocol that a block belongs to, to tell apart the zones of its modules.
 fn family(checker: &Checker<'_>, block: BlockId) -> [&'static str; 2] {
@@ -36,7 +37,7 @@ pub(crate) fn session_cache<'s>(checker: &mut Checker<'s>, directive: &Directive
         let builtin = word.strip_prefix(b"builtin:").filter(|size| !size.is_empty());
         let valid = match word {
             b"off" | b"none" | b"builtin" => true,
-            _ => builtin.is_some_and(|size| value::number(size).is_some()),
+            _ => builtin.is_some_and(|size| numbers::number(size).is_some()),
         };
         if !valid && !shared(checker, directive, at, "session cache", family(checker, block)[0])? {
             let message = format!("invalid session cache \"{}\"", directive.text(at));
@@ -57,7 +58,7 @@ fn shared(
 ) -> Outcome<bool> {
     let Some(rest) = directive.word(at).strip_prefix(b"shared:") else { return Ok(false) };
     let Some(colon) = rest.iter().position(|byte| *byte == b':').filter(|colon| *colon > 0) else { return Ok(false) };
-    let Some(size) = value::size(&rest[colon + 1..]) else { return Ok(false) };
+    let Some(size) = numbers::size(&rest[colon + 1..]) else { return Ok(false) };
     if size < 8 * zones::PAGE {
         let message = format!("{what} \"{}\" is too small", directive.text(at));
         return directive.refuse(at, codes::ZONE_TOO_SMALL, message);
@@ -80,9 +81,9 @@ pub(crate) fn certificate_cache<'s>(checker: &mut Checker<'s>, directive: &Direc
     checker.once(directive, block)?;
     let (mut off, mut has_max) = (false, false);
     for (at, word) in directive.arguments() {
-        let time = |prefix: &[u8]| word.strip_prefix(prefix).is_some_and(|time| value::seconds(time).is_some());
+        let time = |prefix: &[u8]| word.strip_prefix(prefix).is_some_and(|time| numbers::seconds(time).is_some());
         if let Some(max) = word.strip_prefix(b"max=") {
-            has_max = value::number(max).is_some_and(|max| max > 0);
+            has_max = numbers::number(max).is_some_and(|max| max > 0);
         } else if word == b"off" {
             off = true;
         }

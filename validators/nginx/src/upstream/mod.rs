@@ -11,13 +11,13 @@ pub(crate) use sticky::sticky;
 
 use foldhash::{HashMap, HashSet};
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::url::{self, Host, Rules};
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::url::{self, Host, Rules};
 
 /// A group of servers, or a single host.
 #[derive(Debug)]

@@ -1,18 +1,19 @@
 //! `limit_req` and `limit_conn` with their zones (`src/http/modules/ngx_http_limit_req_module.c`,
 //! `ngx_http_limit_conn_module.c`, `src/stream/ngx_stream_limit_conn_module.c`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::{Contexts, Version};
-use crate::problem::Outcome;
-use crate::{value, zones};
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::zones;
+use crate::values::numbers;
 
 /// Splits `name:size`, as `zone=` and `keys_zone=` have it.
 pub(crate) fn zone_and_size(text: &[u8]) -> Option<(&[u8], i64)> {
     let colon = text.iter().position(|byte| *byte == b':')?;
-    Some((&text[..colon], value::size(&text[colon + 1..])?))
+    Some((&text[..colon], numbers::size(&text[colon + 1..])?))
 }
 
 fn zone_parameter<'d>(directive: &'d Directive<'_>, at: usize, given: &'d [u8]) -> Outcome<(&'d [u8], i64)> {
@@ -35,7 +36,7 @@ pub(crate) fn limit_zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
             zone = Some((at, name, size));
         } else if let Some(rate) = word.strip_prefix(b"rate=").filter(|_| directive.known == "limit_req_zone") {
             let number = rate.strip_suffix(b"r/s").or_else(|| rate.strip_suffix(b"r/m")).unwrap_or(rate);
-            if value::number(number).is_none_or(|rate| rate <= 0) {
+            if numbers::number(number).is_none_or(|rate| rate <= 0) {
                 return directive.refuse(
                     at,
                     codes::INVALID_PARAMETER,
@@ -79,7 +80,7 @@ const DELAY: Version = Version::new(1, 15, 7);
 pub(crate) fn limit_req<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let mut zone = None;
     for (at, word) in directive.arguments() {
-        let positive = |number: &[u8]| value::number(number).is_some_and(|number| number > 0);
+        let positive = |number: &[u8]| numbers::number(number).is_some_and(|number| number > 0);
         let invalid = if let Some(name) = word.strip_prefix(b"zone=") {
             checker.zones.add(directive, at, name, 0, tag("limit_req", false))?;
             zone = Some(name.to_vec());
@@ -114,7 +115,7 @@ pub(crate) fn limit_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     let stream = checker.blocks[block].context.intersects(Contexts::STREAM | Contexts::STREAM_SERVER);
     checker.zones.add(directive, 1, directive.word(1), 0, tag("limit_conn", stream))?;
     twice(checker, directive, block, directive.word(1))?;
-    match value::number(directive.word(2)) {
+    match numbers::number(directive.word(2)) {
         Some(1..=65535) => {}
         Some(65536..) => {
             return directive.refuse(2, codes::OUT_OF_BOUNDS, "connection limit must be less 65536");

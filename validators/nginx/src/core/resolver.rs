@@ -1,12 +1,12 @@
 //! `resolver`: `ngx_resolver_create()` in `src/core/ngx_resolver.c`.
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::Outcome;
-use crate::url::{self, Rules};
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Outcome;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
+use crate::values::url::{self, Rules};
 
 pub(crate) fn resolver<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)?;
@@ -21,7 +21,7 @@ pub(crate) fn resolver<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     let mut servers = 0;
     for (at, word) in directive.arguments() {
         let valid = if let Some(time) = word.strip_prefix(b"valid=") {
-            value::seconds(time).is_some()
+            numbers::seconds(time).is_some()
         } else if let Some(flag) = word.strip_prefix(b"ipv6=") {
             flag == b"on" || flag == b"off"
         } else if let Some(flag) = word.strip_prefix(b"ipv4=").filter(|_| checker.options.version >= IPV4) {

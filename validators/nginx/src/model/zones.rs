@@ -2,9 +2,9 @@
 
 use foldhash::HashMap;
 
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::{Outcome, Spot};
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Spot};
+use crate::model::directive::Directive;
 
 /// The size of a page of memory, of which a zone must have some.
 pub(crate) const PAGE: i64 = 4096;

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use crate::lua;
-use crate::tree::{Builder, Kind, NodeKind, SyntaxError, Tree, escape};
+use crate::syntax::lua;
+use crate::syntax::tree::{Builder, Kind, NodeKind, SyntaxError, Tree, escape};
 
 /// The size of nginx's read buffer: a word, with what follows it, must fit.
 const BUFFER: usize = 4096;

@@ -3,15 +3,16 @@
 
 use std::collections::HashSet;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::main_conf;
 use crate::directives::Version;
-use crate::hash_keys::{Bucket, HashKeys, Refused};
-use crate::problem::{Outcome, Problem};
-use crate::url::{self, Cidr, Network};
-use crate::{main_conf, value};
+use crate::findings::codes;
+use crate::findings::problem::{Outcome, Problem};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::hash_keys::{Bucket, HashKeys, Refused};
+use crate::values::numbers;
+use crate::values::url::{self, Cidr, Network};
 
 #[derive(Default)]
 struct Map<'s> {
@@ -35,7 +36,7 @@ pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
             checker.blocks[block].set(&default);
         }
     }
-    let size = checker.effective(block, "map_hash_bucket_size").and_then(|set| value::number(set.word(1)));
+    let size = checker.effective(block, "map_hash_bucket_size").and_then(|set| numbers::number(set.word(1)));
     let bucket = Bucket::new("map_hash", size);
     let clean = checker.entries(directive, true, |checker, entry| {
         map_entry(checker, entry, &mut map, block)?;
@@ -241,7 +242,7 @@ pub(crate) fn split_clients<'s>(checker: &mut Checker<'s>, directive: &Directive
         let percent = match entry.word(0) {
             b"*" => None,
             word => {
-                let percent = word.strip_suffix(b"%").and_then(|number| value::fixed_point(number, 2));
+                let percent = word.strip_suffix(b"%").and_then(|number| numbers::fixed_point(number, 2));
                 let Some(percent) = percent.filter(|percent| *percent != 0) else {
                     let message = format!("invalid percent value \"{}\"", entry.text(0));
                     return entry.refuse(0, codes::INVALID_PERCENT, message);
