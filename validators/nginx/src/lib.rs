@@ -66,5 +66,6 @@ pub struct Options {
 #[must_use]
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
     let sources = model::sources::Sources::load(main, options, files);
-    checker::Checker::new(options, &sources, files).run(main)
+    let subsystems = checker::Subsystems { setter: setters::named, finish: core::main_conf::finish };
+    checker::Checker::new(options, &sources, files, subsystems).run(main)
 }

@@ -18,23 +18,34 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use reload_gate_contract::{Files, Finding, Place};
 
 use crate::Options;
-use crate::core::main_conf::MainConf;
-use crate::directives::{self, Contexts, Value};
+use crate::directives::{self, Contexts};
 use crate::findings::codes;
 use crate::findings::problem::{Outcome, Problem};
-use crate::http::{Http, merge};
-use crate::mail::Mail;
 use crate::model::block::{Block, BlockId};
 use crate::model::directive::Directive;
+use crate::model::families;
+use crate::model::http::Http;
+use crate::model::mail::Mail;
+use crate::model::main_conf::MainConf;
 use crate::model::sources::Sources;
+use crate::model::stream::Stream;
 use crate::model::zones::Zones;
-use crate::setters::{self, Setter};
-use crate::stream::Stream;
 use crate::syntax::tree::NodeKind;
 use crate::values::regex::Regexes;
 
 /// How deep blocks and includes may be nested: far deeper than anybody writes, and well within the stack.
 const DEPTH: usize = 128;
+
+/// Judges a directive in a block.
+pub(crate) type Setter = for<'c, 's> fn(&'c mut Checker<'s>, &Directive<'s>, BlockId) -> Outcome;
+
+/// The functions of nginx's subsystems that the checker calls without knowing them.
+pub(crate) struct Subsystems {
+    /// The function for a setter; `None` where any arguments will do.
+    pub(crate) setter: fn(&str) -> Option<Setter>,
+    /// The checks that come when everything is read.
+    pub(crate) finish: for<'c, 's> fn(&'c Checker<'s>) -> Outcome,
+}
 
 /// What nodes are read as.
 enum Reading<'r, 's> {
@@ -67,6 +78,7 @@ pub(crate) struct Checker<'s> {
     /// The values of directives that may be repeated with others, each with its block.
     values: HashSet<(BlockId, &'static str, Vec<u8>)>,
     findings: Vec<Finding>,
+    subsystems: Subsystems,
     rows: HashMap<&'s [u8], Rows>,
     reading: Vec<usize>,
     includes: usize,
@@ -87,7 +99,12 @@ pub(crate) struct Row {
 }
 
 impl<'s> Checker<'s> {
-    pub(crate) fn new(options: &'s Options, sources: &'s Sources<'s>, files: &'s dyn Files) -> Self {
+    pub(crate) fn new(
+        options: &'s Options,
+        sources: &'s Sources<'s>,
+        files: &'s dyn Files,
+        subsystems: Subsystems,
+    ) -> Self {
         Self {
             options,
             sources,
@@ -104,6 +121,7 @@ impl<'s> Checker<'s> {
             failures: 0,
             values: HashSet::new(),
             findings: vec![],
+            subsystems,
             rows: HashMap::new(),
             reading: vec![],
             includes: 0,
@@ -121,7 +139,8 @@ impl<'s> Checker<'s> {
                 }
                 self.file(file, &mut Reading::Directives(0));
                 if self.errors == 0 && !self.full() {
-                    self.finish();
+                    let outcome = (self.subsystems.finish)(&self);
+                    self.take(outcome);
                 }
             }
             Err(absent) => {
@@ -215,12 +234,9 @@ impl<'s> Checker<'s> {
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
         let all = directives::lookup(text, self.options.version).filter(|entry| self.main.has_module(entry.module));
-        let setter = |entry: &directives::Directive| match entry.value {
-            Value::Custom(name) => setters::named(name),
-            _ => None,
-        };
+        let setter = |entry: &directives::Directive| entry.value.setter().and_then(self.subsystems.setter);
         let rows: Rows =
-            all.map(|entry| Row { entry, setter: setter(entry), family: merge::family(entry.name) }).collect();
+            all.map(|entry| Row { entry, setter: setter(entry), family: families::family(entry.name) }).collect();
         self.rows.insert(name, Rc::clone(&rows));
         rows
     }

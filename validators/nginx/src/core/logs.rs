@@ -1,8 +1,6 @@
 //! Logs: `error_log` (`src/core/ngx_log.c`), `access_log` and `log_format` of http and stream
 //! (`src/http/modules/ngx_http_log_module.c`), and the syslog that both may go to (`src/core/ngx_syslog.c`).
 
-use std::collections::{HashMap, HashSet};
-
 use crate::checker::Checker;
 use crate::checker::script;
 use crate::directives::{Build, Contexts};
@@ -10,6 +8,7 @@ use crate::findings::codes;
 use crate::findings::problem::Outcome;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::logs::LogFormats;
 use crate::values::nearest::nearest;
 use crate::values::numbers;
 use crate::values::url::{self, Rules};
@@ -47,15 +46,6 @@ const FACILITIES: [&[u8]; 24] = [
 ];
 
 const SEVERITIES: [&[u8]; 8] = [b"emerg", b"alert", b"crit", b"error", b"warn", b"notice", b"info", b"debug"];
-
-/// The log formats of one protocol, and the parameters of its buffered logs.
-#[derive(Debug, Default)]
-pub(crate) struct LogFormats {
-    names: HashSet<Vec<u8>>,
-    /// The same in lower case: a log names its format in any case.
-    folded: HashSet<Vec<u8>>,
-    buffered: HashMap<Vec<u8>, (i64, i64, i64)>,
-}
 
 pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
     let target = numbers::c_string(directive.word(1));

@@ -1,97 +1,15 @@
 //! Directives outside `http`, `stream` and `mail`: `src/core/nginx.c`, `src/event/ngx_event.c`,
 //! `src/core/ngx_thread_pool.c`; and the checks that come when everything is read, `ngx_init_cycle()`.
 
-use std::collections::{HashMap, HashSet};
-
-use crate::Options;
 use crate::checker::Checker;
-use crate::directives::{self, Build, Contexts, Module, Presence, Version, shared_object};
+use crate::directives::{Build, Contexts, Version, shared_object};
 use crate::findings::codes;
 use crate::findings::problem::{Outcome, Problem, Spot};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::main_conf::{OWN_OBJECTS, ThreadPool, is_known_object};
 use crate::values::numbers;
 use crate::values::url::{self, Cidr};
-
-/// What is set outside of all blocks.
-pub(crate) struct MainConf<'s> {
-    /// A module was loaded that nobody here knows: it may bring along any directive.
-    pub(crate) unknown_module: bool,
-    /// A module of somebody else was loaded: it may bring along variables.
-    pub(crate) foreign_module: bool,
-    pub(crate) thread_pools: ThreadPools,
-    /// `worker_connections`, and where it is set.
-    connections: Option<(i64, Directive<'s>)>,
-    loaded: HashSet<String>,
-    any_module: bool,
-    has_events: bool,
-    /// A block was opened, after which no module may be loaded.
-    modules_used: bool,
-    build: Build,
-}
-
-/// The pools of threads, in the order in which they were first named.
-#[derive(Default)]
-pub(crate) struct ThreadPools {
-    all: Vec<ThreadPool>,
-    by_name: HashMap<Vec<u8>, usize>,
-}
-
-/// A pool of threads, named by `thread_pool` or by `aio`.
-struct ThreadPool {
-    name: Vec<u8>,
-    defined: bool,
-    spot: Spot,
-}
-
-impl MainConf<'_> {
-    pub(crate) fn new(options: &Options) -> Self {
-        Self {
-            unknown_module: false,
-            any_module: false,
-            foreign_module: options.modules.iter().any(|module| !OWN_OBJECTS.contains(&shared_object(module))),
-            thread_pools: ThreadPools::default(),
-            connections: None,
-            loaded: options.modules.iter().map(|module| shared_object(module).to_owned()).collect(),
-            has_events: false,
-            modules_used: false,
-            build: options.build,
-        }
-    }
-
-    /// Whether a module is there: built in, or loaded.
-    pub(crate) fn has_module(&self, module: &Module) -> bool {
-        match module.presence(self.build) {
-            Presence::Static => true,
-            Presence::Dynamic(object) => self.any_module || self.loaded.contains(object),
-            Presence::Absent => false,
-        }
-    }
-
-    /// A file that nobody could read may load modules: from now on any may be there.
-    pub(crate) fn expect_any_module(&mut self) {
-        self.any_module = true;
-        self.unknown_module = true;
-        self.foreign_module = true;
-    }
-}
-
-/// The shared objects of nginx itself.
-const OWN_OBJECTS: [&str; 7] = [
-    "ngx_http_geoip_module",
-    "ngx_http_image_filter_module",
-    "ngx_http_perl_module",
-    "ngx_http_xslt_filter_module",
-    "ngx_mail_module",
-    "ngx_stream_geoip_module",
-    "ngx_stream_module",
-];
-
-/// Whether somebody knows what is in a shared object.
-fn is_known_object(object: &str) -> bool {
-    let holds = |module: &Module, build| matches!(module.presence(build), Presence::Dynamic(name) if name == object);
-    directives::modules().any(|module| holds(module, Build::Debian) || holds(module, Build::NginxOrg))
-}
 
 pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
     if checker.main.modules_used {
@@ -282,64 +200,62 @@ pub(crate) fn low_bits<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     checker.warn(*directive.problem(at, codes::MEANINGLESS_BITS, message));
 }
 
-impl Checker<'_> {
-    /// The checks which nginx makes when all is read, in its order.
-    pub(crate) fn finish(&mut self) {
-        let outcome = self.init_events().and_then(|()| self.init_thread_pools()).and_then(|()| self.init_zones());
-        self.take(outcome);
-    }
+/// The checks which nginx makes when all is read, in its order.
+pub(crate) fn finish(checker: &Checker<'_>) -> Outcome {
+    init_events(checker)?;
+    init_thread_pools(checker)?;
+    init_zones(checker)
+}
 
-    fn end_of_main(&self) -> Spot {
-        let end = self.sources.file(0).tree.text().len();
-        Spot { file: 0, span: reload_gate_contract::Span { start: end, end } }
-    }
+fn end_of_main(checker: &Checker<'_>) -> Spot {
+    let end = checker.sources.file(0).tree.text().len();
+    Spot { file: 0, span: reload_gate_contract::Span { start: end, end } }
+}
 
-    fn init_events(&self) -> Outcome {
-        /// The first release that compares them.
-        const COUNTS_SOCKETS: Version = Version::new(1, 15, 2);
-        /// What nginx takes where `worker_connections` is not set.
-        const CONNECTIONS: i64 = 512;
-        if !self.main.has_events {
-            let problem =
-                Problem::error(codes::NO_EVENTS, "no \"events\" section in configuration", self.end_of_main());
-            return Err(Box::new(problem.help("add `events {}`")));
+fn init_events(checker: &Checker<'_>) -> Outcome {
+    /// The first release that compares them.
+    const COUNTS_SOCKETS: Version = Version::new(1, 15, 2);
+    /// What nginx takes where `worker_connections` is not set.
+    const CONNECTIONS: i64 = 512;
+    if !checker.main.has_events {
+        let problem = Problem::error(codes::NO_EVENTS, "no \"events\" section in configuration", end_of_main(checker));
+        return Err(Box::new(problem.help("add `events {}`")));
+    }
+    let connections = checker.main.connections.as_ref();
+    let (number, spot) =
+        connections.map_or((CONNECTIONS, end_of_main(checker)), |(number, set)| (*number, set.spot(1)));
+    let sockets = listening_sockets(checker);
+    if checker.options.version >= COUNTS_SOCKETS
+        && number < i64::try_from(sockets).unwrap_or(i64::MAX).saturating_add(1)
+    {
+        let message = format!("{number} worker_connections are not enough for {sockets} listening sockets");
+        return Err(Box::new(Problem::error(codes::TOO_FEW_CONNECTIONS, message, spot)));
+    }
+    Ok(())
+}
+
+fn init_thread_pools(checker: &Checker<'_>) -> Outcome {
+    let undefined = |pool: &&ThreadPool| !pool.defined && pool.name != b"default";
+    match checker.main.thread_pools.all.iter().find(undefined) {
+        Some(pool) => {
+            let message = format!("unknown thread pool \"{}\"", String::from_utf8_lossy(&pool.name));
+            Err(Box::new(Problem::error(codes::UNKNOWN_THREAD_POOL, message, pool.spot)))
         }
-        let connections = self.main.connections.as_ref();
-        let (number, spot) =
-            connections.map_or((CONNECTIONS, self.end_of_main()), |(number, set)| (*number, set.spot(1)));
-        let sockets = self.listening_sockets();
-        if self.options.version >= COUNTS_SOCKETS
-            && number < i64::try_from(sockets).unwrap_or(i64::MAX).saturating_add(1)
-        {
-            let message = format!("{number} worker_connections are not enough for {sockets} listening sockets");
-            return Err(Box::new(Problem::error(codes::TOO_FEW_CONNECTIONS, message, spot)));
-        }
-        Ok(())
+        _ => Ok(()),
     }
+}
 
-    fn init_thread_pools(&self) -> Outcome {
-        let undefined = |pool: &&ThreadPool| !pool.defined && pool.name != b"default";
-        match self.main.thread_pools.all.iter().find(undefined) {
-            Some(pool) => {
-                let message = format!("unknown thread pool \"{}\"", String::from_utf8_lossy(&pool.name));
-                Err(Box::new(Problem::error(codes::UNKNOWN_THREAD_POOL, message, pool.spot)))
-            }
-            _ => Ok(()),
+fn init_zones(checker: &Checker<'_>) -> Outcome {
+    match checker.zones.empty().next() {
+        Some(zone) => {
+            let message = format!("zero size shared memory zone \"{}\"", String::from_utf8_lossy(&zone.name));
+            let problem = Problem::error(codes::ZERO_SIZE_ZONE, message, zone.spot);
+            Err(Box::new(problem.help("no directive gives this zone a size, so it does not exist")))
         }
+        _ => Ok(()),
     }
+}
 
-    fn init_zones(&self) -> Outcome {
-        match self.zones.empty().next() {
-            Some(zone) => {
-                let message = format!("zero size shared memory zone \"{}\"", String::from_utf8_lossy(&zone.name));
-                let problem = Problem::error(codes::ZERO_SIZE_ZONE, message, zone.spot);
-                Err(Box::new(problem.help("no directive gives this zone a size, so it does not exist")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn listening_sockets(&self) -> usize {
-        self.http.listening() + self.stream.listening() + self.mail.listening()
-    }
+fn listening_sockets(checker: &Checker<'_>) -> usize {
+    checker.http.listening() + checker.stream.listening() + checker.mail.listening()
 }

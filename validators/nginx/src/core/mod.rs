@@ -7,3 +7,4 @@ pub(crate) mod main_conf;
 pub(crate) mod maps;
 pub(crate) mod resolver;
 pub(crate) mod server_names;
+pub(crate) mod variables;

@@ -1,19 +1,15 @@
 //! `server_name` of http and of stream, and the names of servers that share an address (`ngx_http_core_server_name()`
 //! and `ngx_http_server_names()`).
 
-use std::borrow::Cow;
-
 use crate::checker::Checker;
-use crate::core::listen::Ports;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Outcome, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::ports::Ports;
+use crate::model::server_names::ServerName;
 use crate::values::hash_keys::{Bucket, HashKeys, Refused, lower};
 use crate::values::numbers;
-
-/// A name of a server that is no regular expression, and where it stands.
-pub(crate) type Name<'s> = (Cow<'s, [u8]>, Spot);
 
 /// How many names are compared at most, each at every address of its server.
 const MOST: usize = 5_000_000;
@@ -21,11 +17,11 @@ const MOST: usize = 5_000_000;
 /// The addresses which several servers share, each with the names of these servers, of which there are [`MOST`] in all.
 pub(crate) fn shared<'a, 's: 'a>(
     ports: &Ports,
-    names_of: impl Fn(usize) -> &'a Vec<Name<'s>>,
-) -> Vec<(String, Vec<Name<'s>>)> {
+    names_of: impl Fn(usize) -> &'a Vec<ServerName<'s>>,
+) -> Vec<(String, Vec<ServerName<'s>>)> {
     let names = |servers: &[usize]| servers.iter().flat_map(|server| names_of(*server).clone()).collect();
     let mut left = MOST;
-    let within = |(_, names): &(String, Vec<Name<'_>>)| {
+    let within = |(_, names): &(String, Vec<ServerName<'_>>)| {
         left = left.saturating_sub(names.len());
         left > 0
     };
@@ -33,7 +29,11 @@ pub(crate) fn shared<'a, 's: 'a>(
 }
 
 /// Reads the directive `server_name`.
-pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<Vec<Name<'s>>> {
+pub(crate) fn read<'s>(
+    checker: &mut Checker<'s>,
+    directive: &Directive<'s>,
+    block: BlockId,
+) -> Outcome<Vec<ServerName<'s>>> {
     checker.blocks[block].add(directive);
     let mut names = vec![];
     for at in 1..=directive.count() {
@@ -62,7 +62,12 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 }
 
 /// Compares the names of all servers that share one address; `server` is one of them.
-pub(crate) fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[Name<'_>], server: BlockId) -> Outcome {
+pub(crate) fn conflicts(
+    checker: &mut Checker<'_>,
+    address: &str,
+    names: &[ServerName<'_>],
+    server: BlockId,
+) -> Outcome {
     let size = checker.effective(server, "server_names_hash_bucket_size").and_then(|set| numbers::number(set.word(1)));
     let bucket = Bucket::new("server_names_hash", size);
     let mut keys = HashKeys::default();

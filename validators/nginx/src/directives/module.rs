@@ -30,11 +30,18 @@ pub enum Presence {
 pub struct Module {
     /// The name of its `ngx_module_t`, such as `ngx_http_proxy_module`.
     pub name: &'static str,
+    own: bool,
     debian: Presence,
     nginx_org: Presence,
 }
 
 impl Module {
+    /// Whether the module comes with nginx itself.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// How that build has it.
     #[must_use]
     pub const fn presence(&self, build: Build) -> Presence {
@@ -61,12 +68,13 @@ pub(super) static MODULES: LazyLock<Vec<Module>> = LazyLock::new(|| {
     };
     let own = table::records(include_str!("modules.tsv")).map(|[name, debian, nginx_org]| Module {
         name,
+        own: true,
         debian: presence(debian),
         nginx_org: presence(nginx_org),
     });
     let third_party = table::records(include_str!("third-party-modules.tsv")).map(|[name, shared_object, _source]| {
         let loaded = Presence::Dynamic(shared_object);
-        Module { name, debian: loaded, nginx_org: loaded }
+        Module { name, own: false, debian: loaded, nginx_org: loaded }
     });
     own.chain(third_party).collect()
 });

@@ -45,6 +45,15 @@ pub struct Bounds {
 }
 
 impl Value {
+    /// The name of the setter, where it is one of the directive's own.
+    #[must_use]
+    pub const fn setter(&self) -> Option<&'static str> {
+        match self {
+            Self::Custom(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Reads two columns of the table: the setter, and what its last field points to.
     pub(super) fn read(setter: &'static str, detail: &'static str) -> Self {
         let words = || detail.split(' ').collect();

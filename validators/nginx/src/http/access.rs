@@ -10,7 +10,8 @@ use crate::findings::codes;
 use crate::findings::problem::{Outcome, Problem, Spot};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::values::hash_keys::{HashKeys, Refused};
+use crate::model::http::Referers;
+use crate::values::hash_keys::Refused;
 use crate::values::url::{self, Cidr};
 
 pub(crate) fn rule<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
@@ -34,15 +35,6 @@ pub(crate) fn real_ip_from<'s>(checker: &mut Checker<'s>, directive: &Directive<
 
 pub(crate) fn real_ip_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.once(directive, block)
-}
-
-/// The referers that a block takes.
-#[derive(Debug, Default)]
-pub(crate) struct Referers<'s> {
-    keys: HashKeys<'s>,
-    any: bool,
-    none_or_blocked: bool,
-    server_names: bool,
 }
 
 pub(crate) fn valid_referers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {

@@ -1,8 +1,6 @@
 //! Caches of `proxy`, `fastcgi`, `uwsgi` and `scgi`, and the paths where nginx keeps files
 //! (`src/http/ngx_http_file_cache.c`, `src/core/ngx_file.c`).
 
-use std::collections::HashMap;
-
 use crate::checker::Checker;
 use crate::core::limits;
 use crate::directives::Version;
@@ -10,21 +8,9 @@ use crate::findings::codes;
 use crate::findings::problem::Outcome;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::http::CachePath;
 use crate::model::zones;
 use crate::values::numbers;
-
-/// The directories that are in use, each with its levels and whether a cache keeps it.
-#[derive(Debug, Default)]
-pub(crate) struct Caches {
-    paths: HashMap<Vec<u8>, Path>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Path {
-    levels: Vec<i64>,
-    cache: bool,
-    place: String,
-}
 
 /// Which module a directive such as `proxy_cache_path` belongs to.
 pub(crate) fn module(name: &str) -> &'static str {
@@ -37,7 +23,7 @@ fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i6
     let name = checker.sources.prefixed(given.strip_suffix('/').unwrap_or(&given)).into_bytes();
     let file = &checker.sources.file(directive.file).path;
     let place = format!("{file}:{}", directive.line());
-    let path = Path { levels, cache, place };
+    let path = CachePath { levels, cache, place };
     let text = String::from_utf8_lossy(&name).into_owned();
     match checker.http.caches.paths.get(&name) {
         Some(known) if cache || known.cache => {

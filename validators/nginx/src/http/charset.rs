@@ -1,23 +1,11 @@
 //! Character sets (`src/http/modules/ngx_http_charset_filter_module.c`).
 
-use foldhash::HashSet;
-
 use crate::checker::Checker;
 use crate::findings::codes;
 use crate::findings::problem::{Outcome, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::numbers;
-
-/// The tables between character sets, and which of them are needed.
-#[derive(Debug, Default)]
-pub(crate) struct Charsets<'s> {
-    /// Between which two names, in lower case and sorted.
-    tables: HashSet<[Vec<u8>; 2]>,
-    /// What the servers and locations recode, with the directives that say so.
-    recodes: Vec<(Directive<'s>, Directive<'s>)>,
-    recoded: HashSet<[Vec<u8>; 2]>,
-}
 
 /// Two names as they are kept: a table works both ways.
 fn pair(one: Vec<u8>, other: Vec<u8>) -> [Vec<u8>; 2] {

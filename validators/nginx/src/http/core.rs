@@ -1,15 +1,13 @@
 //! Directives of `src/http/ngx_http_core_module.c` with setters of their own, apart from servers and locations.
 
-use std::collections::HashMap;
-
 use crate::checker::Checker;
 use crate::core::main_conf;
 use crate::directives::Build;
 use crate::findings::codes;
 use crate::findings::problem::Outcome;
-use crate::http::location::Match;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::location::Match;
 use crate::values::numbers;
 
 /// `root` and `alias`, which are one setting.
@@ -175,9 +173,6 @@ pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Direct
     }
     Ok(())
 }
-
-/// The MIME types of each block: by extension.
-pub(crate) type Types = HashMap<BlockId, HashMap<Vec<u8>, Vec<u8>>>;
 
 pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.entries(directive, true, |checker, entry| {

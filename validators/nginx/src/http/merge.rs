@@ -9,68 +9,12 @@ use crate::findings::problem::{Outcome, Problem, Spot};
 use crate::http::{access, charset};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::families::{FAMILIES, Family};
 use crate::model::zones;
 use crate::ssl;
 use crate::upstream;
 use crate::values::hash_keys::Bucket;
 use crate::values::numbers;
-
-/// The directives of a module that hands requests on.
-struct Family {
-    module: &'static str,
-    /// Its bit in [`Block::families`](crate::model::block::Block::families).
-    bit: u8,
-    pass: &'static str,
-    /// How an address begins to which it speaks TLS.
-    tls: Option<&'static str>,
-    /// Headers or parameters.
-    list: &'static str,
-    /// Where nginx keeps their names.
-    hash: &'static str,
-    buffers: &'static str,
-    buffer_size: &'static str,
-    busy_buffers_size: &'static str,
-    temp_file_write_size: &'static str,
-    max_temp_file_size: &'static str,
-    cache: &'static str,
-    cache_key: &'static str,
-    store: &'static str,
-}
-
-macro_rules! family {
-    ($bit:literal, $module:literal, $list:literal, $hash:literal, $tls:expr) => {
-        Family {
-            module: $module,
-            bit: 1 << $bit,
-            pass: concat!($module, "_pass"),
-            tls: $tls,
-            list: concat!($module, "_", $list),
-            hash: concat!($module, "_", $hash, "_hash"),
-            buffers: concat!($module, "_buffers"),
-            buffer_size: concat!($module, "_buffer_size"),
-            busy_buffers_size: concat!($module, "_busy_buffers_size"),
-            temp_file_write_size: concat!($module, "_temp_file_write_size"),
-            max_temp_file_size: concat!($module, "_max_temp_file_size"),
-            cache: concat!($module, "_cache"),
-            cache_key: concat!($module, "_cache_key"),
-            store: concat!($module, "_store"),
-        }
-    };
-}
-
-const FAMILIES: [Family; 5] = [
-    family!(0, "proxy", "set_header", "headers", Some("https://")),
-    family!(1, "fastcgi", "param", "params", None),
-    family!(2, "uwsgi", "param", "params", Some("suwsgi://")),
-    family!(3, "scgi", "param", "params", None),
-    family!(4, "grpc", "set_header", "headers", Some("grpcs://")),
-];
-
-/// The bit of the family that a directive belongs to; none, if to none.
-pub(crate) fn family(name: &str) -> u8 {
-    let fits = |family: &&Family| name.strip_prefix(family.module).is_some_and(|rest| rest.starts_with('_'));
-    FAMILIES.iter().find(fits).map_or(0, |family| family.bit)
-}
 
 /// All merge steps of `http`. What is wrong is reported at its `}`, where nginx reports it.
 pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: BlockId) -> Outcome {

@@ -13,50 +13,14 @@ pub(crate) mod pass;
 pub(crate) mod rewrite;
 pub(crate) mod server;
 
-use foldhash::HashMap;
-
 use crate::checker::Checker;
-use crate::core::listen::Ports;
-use crate::core::logs::LogFormats;
 use crate::core::main_conf;
 use crate::core::server_names;
-use crate::directives::{self, Contexts};
-use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::core::variables::{built_in, unknown_variables, variables_hash};
+use crate::directives::Contexts;
+use crate::findings::problem::Outcome;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::model::variables::Variables;
-use crate::upstream::Upstreams;
-use crate::values::numbers;
-
-/// What is known of the block `http`.
-#[derive(Default)]
-pub(crate) struct Http<'s> {
-    pub(crate) variables: Variables,
-    pub(crate) formats: LogFormats,
-    pub(crate) servers: Vec<server::Server<'s>>,
-    pub(crate) upstreams: Upstreams<'s>,
-    pub(crate) ports: Ports,
-    pub(crate) charsets: charset::Charsets<'s>,
-    pub(crate) caches: cache::Caches,
-    pub(crate) types: core::Types,
-    pub(crate) referers: HashMap<BlockId, access::Referers<'s>>,
-}
-
-impl Http<'_> {
-    pub(crate) fn listening(&self) -> usize {
-        self.ports.sockets()
-    }
-}
-
-/// The variables which the modules of this build bring along.
-pub(crate) fn built_in(checker: &Checker<'_>, family: &str) -> Variables {
-    let version = checker.options.version;
-    // A module without directives is part of any build that has its protocol.
-    let lacks =
-        |name: &str| directives::modules().any(|module| module.name == name && !checker.main.has_module(module));
-    Variables::of(family, version, |module| !lacks(module))
-}
 
 pub(crate) fn http<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = main_conf::open_protocol(checker, directive, block, Contexts::HTTP)?;
@@ -77,41 +41,6 @@ fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockI
     unknown_variables(checker, http)?;
     variables_hash(checker, http, directive.closing())?;
     compare_names(checker)
-}
-
-/// Variables are kept in a hash of at most this size: `ngx_hash_init()`.
-pub(crate) fn variables_hash(checker: &Checker<'_>, block: BlockId, end: Spot) -> Outcome {
-    let size = checker.effective(block, "variables_hash_max_size").and_then(|set| numbers::number(set.word(1)));
-    if size != Some(0) {
-        return Ok(());
-    }
-    let message = "could not build variables_hash, you should increase variables_hash_max_size: 0";
-    Err(Box::new(Problem::error(codes::HASH_BUCKET_SIZE, message, end)))
-}
-
-/// The first variable that is used but not defined; any other is reported besides.
-pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Outcome {
-    if checker.incomplete || checker.main.foreign_module {
-        return Ok(());
-    }
-    /// How many are worth to be reported, and to be compared with all others.
-    const REPORTED: usize = 100;
-    const COMPARED: usize = 20;
-    let variables = checker.variables(block);
-    let unknown = variables.unknown().take(REPORTED).enumerate().map(|(at, (name, spot))| {
-        let near = if at < COMPARED { variables.nearest(name) } else { None };
-        (near, name.clone(), *spot)
-    });
-    let unknown: Vec<_> = unknown.collect();
-    for (near, name, spot) in unknown {
-        let message = format!("unknown \"{}\" variable", String::from_utf8_lossy(&name));
-        let problem = Problem::error(codes::UNKNOWN_VARIABLE, message, spot);
-        checker.report(match near {
-            Some(near) => problem.help(format!("did you mean `${near}`?")),
-            None => problem,
-        });
-    }
-    Ok(())
 }
 
 /// Compares the names of the servers at each address that several share.

@@ -4,9 +4,10 @@ use crate::checker::Checker;
 use crate::directives::Contexts;
 use crate::findings::codes;
 use crate::findings::problem::Outcome;
-use crate::http::location::{self, Location, Match};
+use crate::http::location;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::location::{Location, Match};
 use crate::values::numbers;
 
 /// Whether a text begins as a redirect to another address does.

@@ -3,31 +3,25 @@
 use std::borrow::Cow;
 
 use crate::checker::Checker;
-use crate::core::listen::{self, Options};
-use crate::core::server_names::{self, Name};
+use crate::core::listen;
+use crate::core::server_names;
 use crate::directives::{Contexts, Version};
 use crate::findings::codes;
 use crate::findings::problem::{Outcome, Problem, Spot};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::http::HttpServer;
+use crate::model::ports::ListenOptions;
 use crate::values::url::Socket;
-
-/// A server of http.
-pub(crate) struct Server<'s> {
-    pub(crate) block: BlockId,
-    pub(crate) directive: Directive<'s>,
-    /// Its names that are no regular expressions.
-    pub(crate) names: Vec<Name<'s>>,
-}
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = checker.open(Contexts::SERVER, block);
     let index = checker.http.servers.len();
-    checker.http.servers.push(Server { block: inner, directive: *directive, names: vec![] });
+    checker.http.servers.push(HttpServer { block: inner, directive: *directive, names: vec![] });
     let clean = checker.body(directive, inner);
     if clean && checker.blocks[inner].all("listen").is_none() {
         let socket = Socket::Ip((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
-        add(checker, directive, index, &[socket], &Options::default(), directive.closing())?;
+        add(checker, directive, index, &[socket], &ListenOptions::default(), directive.closing())?;
     }
     if checker.http.servers[index].names.is_empty() && checker.blocks[inner].all("server_name").is_none() {
         checker.http.servers[index].names.push((Cow::Borrowed(b""), directive.spot(0)));
@@ -45,7 +39,7 @@ fn add(
     directive: &Directive<'_>,
     server: usize,
     sockets: &[Socket],
-    options: &Options,
+    options: &ListenOptions,
     spot: Spot,
 ) -> Outcome {
     /// The first release that warns of protocols that differ.
@@ -64,7 +58,7 @@ fn add(
 pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.blocks[block].add(directive);
     let url = listen::address(checker, directive, 80)?;
-    let mut options = Options::default();
+    let mut options = ListenOptions::default();
     for at in 2..=directive.count() {
         parameter(checker, directive, at, &mut options)?;
     }
@@ -79,7 +73,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     add(checker, directive, server, &url.sockets(), &options, directive.spot(1))
 }
 
-fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut Options) -> Outcome {
+fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut ListenOptions) -> Outcome {
     /// The releases with `listen … quic`, and with the directive `http2`.
     const QUIC: Version = Version::new(1, 25, 0);
     const SPDY_SUPERSEDED: Version = Version::new(1, 9, 5);

@@ -1,43 +1,17 @@
 //! The block `mail` (`src/mail`): its servers, and the checks which nginx makes when it is closed.
 
-use foldhash::HashSet;
-
 use crate::checker::Checker;
 use crate::checker::slots;
 use crate::core::listen;
 use crate::core::main_conf;
 use crate::directives::{Contexts, Version};
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Outcome, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::mail::MailServer;
 use crate::ssl;
-use crate::values::url::{self, Rules, Socket};
-
-/// What is known of the block `mail`.
-#[derive(Default)]
-pub(crate) struct Mail<'s> {
-    servers: Vec<Server<'s>>,
-    sockets: HashSet<Socket>,
-    /// The sockets, each with whether it is bound by itself even where a wildcard covers it.
-    bound: Vec<(Socket, bool)>,
-}
-
-/// A server of mail.
-struct Server<'s> {
-    block: BlockId,
-    directive: Directive<'s>,
-    /// It says which protocol it speaks, or listens on a port that does.
-    has_protocol: bool,
-    /// Its last `listen … ssl`.
-    listens_with_ssl: Option<Spot>,
-}
-
-impl Mail<'_> {
-    pub(crate) fn listening(&self) -> usize {
-        listen::sockets(self.bound.iter().map(|(socket, bind)| (socket, *bind)))
-    }
-}
+use crate::values::url::{self, Rules};
 
 pub(crate) fn mail<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = main_conf::open_protocol(checker, directive, block, Contexts::MAIL)?;
@@ -69,7 +43,7 @@ fn finish(checker: &mut Checker<'_>) -> Outcome {
 
 /// Whether a server that speaks TLS has a certificate: `ngx_mail_ssl_merge_conf()`.
 fn certificates(checker: &mut Checker<'_>, at: usize) -> Outcome {
-    let Server { block, listens_with_ssl, .. } = checker.mail.servers[at];
+    let MailServer { block, listens_with_ssl, .. } = checker.mail.servers[at];
     let on = |name: &str, off: &[u8]| {
         let setting = checker.effective(block, name)?;
         (!setting.word(1).eq_ignore_ascii_case(off)).then(|| setting.terminator())
@@ -82,7 +56,7 @@ fn certificates(checker: &mut Checker<'_>, at: usize) -> Outcome {
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = checker.open(Contexts::MAIL_SERVER, block);
-    checker.mail.servers.push(Server {
+    checker.mail.servers.push(MailServer {
         block: inner,
         directive: *directive,
         has_protocol: false,
@@ -96,7 +70,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 }
 
 /// The server that is being read. (`listen` and `protocol` stand nowhere else.)
-fn current<'a, 's>(checker: &'a mut Checker<'s>) -> &'a mut Server<'s> {
+fn current<'a, 's>(checker: &'a mut Checker<'s>) -> &'a mut MailServer<'s> {
     checker.mail.servers.last_mut().expect("a server is being read")
 }
 

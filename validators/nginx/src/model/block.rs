@@ -1,8 +1,8 @@
 //! The blocks of a configuration, and what is set in each.
 
 use crate::directives::Contexts;
-use crate::http::location::Location;
 use crate::model::directive::Directive;
+use crate::model::location::Location;
 
 /// The index of a block among all.
 pub(crate) type BlockId = usize;

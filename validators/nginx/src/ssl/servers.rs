@@ -8,6 +8,7 @@ use crate::findings::codes;
 use crate::findings::problem::{Outcome, Problem, Spot};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::stream::NAMES;
 
 /// The first release which, at the end, looks whether what listens with TLS has a certificate.
 pub(crate) const CHECKS_LISTENING: Version = Version::new(1, 15, 0);
@@ -54,7 +55,7 @@ pub(crate) fn mail_server(checker: &mut Checker<'_>, server: BlockId, mode: Opti
 /// A server of stream: `ngx_stream_ssl_merge_srv_conf()`; with the place of its `listen … ssl`, if it has one.
 pub(crate) fn stream_server(checker: &mut Checker<'_>, server: BlockId, listens: Option<Spot>, end: Spot) -> Outcome {
     let version = checker.options.version;
-    if !(CHECKS_LISTENING..crate::stream::NAMES).contains(&version) {
+    if !(CHECKS_LISTENING..NAMES).contains(&version) {
         return optional(checker, server, Some(end));
     }
     let Some(spot) = listens else { return Ok(()) };
@@ -180,7 +181,7 @@ pub(crate) fn check_listening(checker: &mut Checker<'_>) -> Outcome {
 
 /// The same for stream: `ngx_stream_ssl_init()`.
 pub(crate) fn check_stream_listening(checker: &mut Checker<'_>) -> Outcome {
-    if checker.options.version < crate::stream::NAMES {
+    if checker.options.version < NAMES {
         return Ok(());
     }
     let servers = &checker.stream.servers;

@@ -2,67 +2,35 @@
 
 use std::borrow::Cow;
 
-use foldhash::HashSet;
-
 use crate::checker::Checker;
-use crate::core::listen::{self, Options, Ports};
-use crate::core::logs::LogFormats;
+use crate::core::listen;
 use crate::core::main_conf;
-use crate::core::server_names::{self, Name};
+use crate::core::server_names;
+use crate::core::variables;
 use crate::directives::{Contexts, Version};
 use crate::findings::codes;
 use crate::findings::problem::{Outcome, Problem, Spot};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::model::variables::Variables;
+use crate::model::ports::ListenOptions;
+use crate::model::stream::{NAMES, StreamServer};
 use crate::ssl;
-use crate::upstream::{self, Upstreams};
-use crate::values::url::{self, Rules, Socket};
-
-/// The release in which the servers of stream got names, and share addresses as those of http do.
-pub(crate) const NAMES: Version = Version::new(1, 25, 5);
-
-/// What is known of the block `stream`.
-#[derive(Default)]
-pub(crate) struct Stream<'s> {
-    pub(crate) variables: Variables,
-    pub(crate) formats: LogFormats,
-    pub(crate) upstreams: Upstreams<'s>,
-    pub(crate) servers: Vec<Server<'s>>,
-    pub(crate) ports: Ports,
-    /// The addresses before servers could share them, each once; true for UDP.
-    sockets: HashSet<(Socket, bool)>,
-}
-
-/// A server of stream.
-pub(crate) struct Server<'s> {
-    pub(crate) block: BlockId,
-    pub(crate) directive: Directive<'s>,
-    /// Its names that are no regular expressions.
-    pub(crate) names: Vec<Name<'s>>,
-    /// Its last `listen … ssl`.
-    listens_with_ssl: Option<Spot>,
-}
-
-impl Stream<'_> {
-    pub(crate) fn listening(&self) -> usize {
-        self.ports.sockets()
-    }
-}
+use crate::upstream;
+use crate::values::url::{self, Rules};
 
 pub(crate) fn stream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = main_conf::open_protocol(checker, directive, block, Contexts::STREAM)?;
-    checker.stream.variables = crate::http::built_in(checker, "stream");
+    checker.stream.variables = variables::built_in(checker, "stream");
     if checker.body(directive, inner) {
         finish(checker, inner, directive.closing())
     } else {
-        crate::http::unknown_variables(checker, inner)
+        variables::unknown_variables(checker, inner)
     }
 }
 
 /// Everything that comes after the `}`: the modules one after another, each for all servers.
 fn finish(checker: &mut Checker<'_>, stream: BlockId, end: Spot) -> Outcome {
-    let summary = |server: &Server<'_>| (server.block, server.directive.terminator(), server.listens_with_ssl);
+    let summary = |server: &StreamServer<'_>| (server.block, server.directive.terminator(), server.listens_with_ssl);
     let servers: Vec<_> = checker.stream.servers.iter().map(summary).collect();
     /// From this release on a server without a handler just closes its connections.
     const NEEDS_NO_HANDLER: Version = Version::new(1, 27, 1);
@@ -87,8 +55,8 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId, end: Spot) -> Outcome {
     }
     let judged = ssl::check_stream_listening(checker);
     checker.unless_unseen(judged)?;
-    crate::http::unknown_variables(checker, stream)?;
-    crate::http::variables_hash(checker, stream, end)?;
+    variables::unknown_variables(checker, stream)?;
+    variables::variables_hash(checker, stream, end)?;
     compare_names(checker)
 }
 
@@ -102,7 +70,12 @@ fn compare_names(checker: &mut Checker<'_>) -> Outcome {
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     let inner = checker.open(Contexts::STREAM_SERVER, block);
-    checker.stream.servers.push(Server { block: inner, directive: *directive, names: vec![], listens_with_ssl: None });
+    checker.stream.servers.push(StreamServer {
+        block: inner,
+        directive: *directive,
+        names: vec![],
+        listens_with_ssl: None,
+    });
     if checker.body(directive, inner) && checker.blocks[inner].all("listen").is_none() {
         let message = "no \"listen\" is defined for server";
         return Err(Box::new(Problem::error(codes::NO_LISTEN, message, directive.terminator())));
@@ -119,7 +92,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
     checker.blocks[block].add(directive);
     let url = listen::address(checker, directive, 0)?;
-    let mut options = Options::default();
+    let mut options = ListenOptions::default();
     for at in 2..=directive.count() {
         if !parameter(checker, directive, at, &mut options)? {
             return listen::unknown_parameter(checker, directive, at);
@@ -154,7 +127,12 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 }
 
 /// Takes one parameter of `listen`; false if there is none such.
-fn parameter(checker: &Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut Options) -> Outcome<bool> {
+fn parameter(
+    checker: &Checker<'_>,
+    directive: &Directive<'_>,
+    at: usize,
+    options: &mut ListenOptions,
+) -> Outcome<bool> {
     let version = checker.options.version;
     match directive.word(at) {
         b"default_server" if version >= NAMES => options.default_server = true,

@@ -9,71 +9,14 @@ pub(crate) use methods::{hash, ip_hash, keepalive, least_conn, least_time, rando
 pub(crate) use server::server;
 pub(crate) use sticky::sticky;
 
-use foldhash::{HashMap, HashSet};
-
 use crate::checker::Checker;
 use crate::directives::Contexts;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Outcome, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::upstreams::{Upstream, Upstreams};
 use crate::values::url::{self, Host, Rules};
-
-/// A group of servers, or a single host.
-#[derive(Debug)]
-pub(crate) struct Upstream<'s> {
-    pub(crate) host: Vec<u8>,
-    port: u16,
-    no_port: bool,
-    /// It is a block `upstream`.
-    defined: Option<Directive<'s>>,
-    /// It is an address or a path, or a host with a port.
-    resolved: bool,
-    /// The method takes servers with `backup`.
-    takes_backup: bool,
-    /// A balancing method was chosen.
-    method: bool,
-    servers: usize,
-    /// Of these, how many are `backup`.
-    backups: usize,
-    /// Servers are kept in a shared zone, so that names may be resolved later.
-    zone: bool,
-    /// Names of servers are resolved while nginx runs.
-    resolves: bool,
-    /// The block, if it is one.
-    block: Option<BlockId>,
-    spot: Spot,
-}
-
-/// All upstreams of a protocol, in the order in which they were first named.
-#[derive(Debug, Default)]
-pub(crate) struct Upstreams<'s> {
-    pub(crate) all: Vec<Upstream<'s>>,
-    by_host: HashMap<Vec<u8>, Known>,
-    /// The block that is being read.
-    open: usize,
-}
-
-/// What is known of a host, in lower case.
-#[derive(Debug, Default)]
-struct Known {
-    /// There is a block `upstream` of that name.
-    defined: bool,
-    ports: HashSet<u16>,
-    indices: Vec<usize>,
-}
-
-impl<'s> Upstreams<'s> {
-    fn push(&mut self, upstream: Upstream<'s>) -> usize {
-        let index = self.all.len();
-        let known = self.by_host.entry(upstream.host.to_ascii_lowercase()).or_default();
-        known.defined |= upstream.defined.is_some();
-        known.ports.insert(upstream.port);
-        known.indices.push(index);
-        self.all.push(upstream);
-        index
-    }
-}
 
 const STREAM: [Contexts; 3] = [Contexts::STREAM, Contexts::STREAM_SERVER, Contexts::STREAM_UPSTREAM];
 

@@ -1,12 +1,13 @@
 //! `server` in an upstream: `ngx_http_upstream_server()`, `ngx_stream_upstream_server()`.
 
-use super::{Upstream, is_stream, upstreams};
+use super::{is_stream, upstreams};
 use crate::checker::Checker;
 use crate::directives::Version;
 use crate::findings::codes;
 use crate::findings::problem::Outcome;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::upstreams::Upstream;
 use crate::values::numbers;
 use crate::values::url::{self, Host, Rules};
 
