@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Why a file could not be had.
+/// Reason why a file cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Absent {
     /// It is known not to exist: it lies in a directory that is wholly among the inputs, and is not there.
@@ -14,7 +14,7 @@ pub enum Absent {
     Directory,
 }
 
-/// The files that a configuration may speak of, by the paths under which the program would open them.
+/// Files that a configuration may name, by the paths under which the program would open them.
 ///
 /// Paths are absolute and `/`-separated. An implementation resolves nothing by itself (`.`, `..` and relative
 /// paths are the validator's
@@ -23,14 +23,14 @@ pub trait Files {
     /// The contents of the file at `path`.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// The reason why the file cannot be read.
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent>;
 
     /// The paths of all known files directly in `directory` (with no trailing slash, `""` is the root),
     /// sorted by their bytes, whole paths.
     ///
     /// # Errors
-    /// [`Absent::Unknown`] where that directory is not among the inputs, so that nothing can be said about
+    /// [`Absent::Unknown`] where that directory is not among the inputs, so that nothing is known about
     /// what it holds.
     fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent>;
 }

@@ -1,4 +1,4 @@
-//! The function that judges a directive whose setter is its own, by the name of that setter in nginx.
+//! Functions that judge directives with setters of their own, by the names of these setters in nginx.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What kinds of findings there are. `docs/findings-tls.md` describes each.
+//! Kinds of findings. `docs/findings-tls.md` describes each.
 
 use reload_gate_contract::Code;
 
@@ -21,10 +21,10 @@ codes! {
     DUPLICATE_CERTIFICATE = "duplicate-certificate", "The same certificate is there twice.";
     EXPIRED = "expired", "A certificate is valid no more.";
     EXPIRES_SOON = "expires-soon", "A certificate is not valid for long.";
-    KEY_ENCRYPTED = "key-encrypted", "A key is encrypted, so that nobody can say whether it fits.";
+    KEY_ENCRYPTED = "key-encrypted", "A key is encrypted, so that it cannot be compared with its certificate.";
     KEY_IN_PLACE_OF_CERTIFICATE = "key-in-place-of-certificate", "The file of the certificate holds a key alone.";
     KEY_MISMATCH = "key-mismatch", "The key does not belong to the certificate.";
-    KEY_NOT_COMPARED = "key-not-compared", "Nobody here can say whether a key of that kind belongs to the certificate.";
+    KEY_NOT_COMPARED = "key-not-compared", "A key of a kind that cannot be compared with its certificate here.";
     LEAF_IS_CA = "leaf-is-ca", "The first certificate is that of an authority.";
     MISSING_CERTIFICATE = "missing-certificate", "There is a key and no certificate to it.";
     MISSING_KEY = "missing-key", "There is a certificate and no key to it.";

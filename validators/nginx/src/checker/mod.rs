@@ -1,4 +1,4 @@
-//! Goes through a configuration in the order in which nginx reads it, and judges each directive where it stands.
+//! The walk through a configuration in the order in which nginx reads it, judging each directive in its block.
 //!
 //! nginx calls a directive's setter as soon as its `;` or `{` is read, the merge steps of `http` when the `}` of `http`
 //! is read, and what concerns the whole at the end (`ngx_conf_parse()`, `ngx_http_block()`, `ngx_init_cycle()`). The
@@ -20,7 +20,7 @@ use reload_gate_contract::{Files, Finding, Place};
 use crate::Options;
 use crate::directives::{self, Contexts};
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem};
+use crate::findings::problem::{Checked, Problem};
 use crate::model::block::{Block, BlockId};
 use crate::model::directive::Directive;
 use crate::model::families;
@@ -33,21 +33,21 @@ use crate::model::zones::Zones;
 use crate::syntax::tree::NodeKind;
 use crate::values::regex::Regexes;
 
-/// How deep blocks and includes may be nested: far deeper than anybody writes, and well within the stack.
+/// Limit of nested blocks and includes: far deeper than people write, and well within the stack.
 const DEPTH: usize = 128;
 
 /// Judges a directive in a block.
-pub(crate) type Setter = for<'c, 's> fn(&'c mut Checker<'s>, &Directive<'s>, BlockId) -> Outcome;
+pub(crate) type Setter = for<'c, 's> fn(&'c mut Checker<'s>, &Directive<'s>, BlockId) -> Checked;
 
 /// The functions of nginx's subsystems that the checker calls without knowing them.
 pub(crate) struct Subsystems {
     /// The function for a setter; `None` where any arguments will do.
     pub(crate) setter: fn(&str) -> Option<Setter>,
     /// The checks that come when everything is read.
-    pub(crate) finish: for<'c, 's> fn(&'c Checker<'s>) -> Outcome,
+    pub(crate) finish: for<'c, 's> fn(&'c Checker<'s>) -> Checked,
 }
 
-/// What nodes are read as.
+/// Reading of the nodes of a block.
 enum Reading<'r, 's> {
     /// Directives in a block.
     Directives(BlockId),
@@ -56,7 +56,7 @@ enum Reading<'r, 's> {
 }
 
 /// Judges one line of a block such as `map`.
-type EntryReader<'r, 's> = dyn FnMut(&mut Checker<'s>, &Directive<'s>) -> Outcome + 'r;
+type EntryReader<'r, 's> = dyn FnMut(&mut Checker<'s>, &Directive<'s>) -> Checked + 'r;
 
 /// The configuration as far as it has been read.
 pub(crate) struct Checker<'s> {
@@ -92,7 +92,7 @@ type Rows = Rc<[Row]>;
 /// An entry of a module's table, with the function that judges such a directive.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
-    pub(crate) entry: &'static directives::Directive,
+    pub(crate) entry: &'static directives::Definition,
     pub(crate) setter: Option<Setter>,
     /// The bit of the module's family in [`Block::families`].
     family: u8,
@@ -179,7 +179,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    fn one(&mut self, directive: Directive<'s>, reading: &mut Reading<'_, 's>) -> Outcome {
+    fn one(&mut self, directive: Directive<'s>, reading: &mut Reading<'_, 's>) -> Checked {
         match reading {
             Reading::Directives(_) if directive.is_block() && self.sources.global() == Some(directive.file) => {
                 let message = "block directives are not supported in -g option";
@@ -208,7 +208,7 @@ impl<'s> Checker<'s> {
         &mut self,
         directive: &Directive<'s>,
         includes: bool,
-        mut read: impl FnMut(&mut Self, &Directive<'s>) -> Outcome,
+        mut read: impl FnMut(&mut Self, &Directive<'s>) -> Checked,
     ) -> bool {
         self.inside(directive, &mut Reading::Entries { includes, read: &mut read })
     }
@@ -234,14 +234,14 @@ impl<'s> Checker<'s> {
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
         let all = directives::lookup(text, self.options.version).filter(|entry| self.main.has_module(entry.module));
-        let setter = |entry: &directives::Directive| entry.value.setter().and_then(self.subsystems.setter);
+        let setter = |entry: &directives::Definition| entry.value.setter().and_then(self.subsystems.setter);
         let rows: Rows =
             all.map(|entry| Row { entry, setter: setter(entry), family: families::family(entry.name) }).collect();
         self.rows.insert(name, Rc::clone(&rows));
         rows
     }
 
-    fn directive(&mut self, mut directive: Directive<'s>, block: BlockId) -> Outcome {
+    fn directive(&mut self, mut directive: Directive<'s>, block: BlockId) -> Checked {
         let rows = self.rows(directive.word(0));
         let context = self.blocks[block].context;
         let Some(row) = rows.iter().find(|row| row.entry.contexts.intersects(context)) else {
@@ -265,7 +265,7 @@ impl<'s> Checker<'s> {
         slots::apply(self, *row, &directive, block)
     }
 
-    /// The modules whose names have been asked for may have been loaded since.
+    /// Forgets the entries, because more modules are loaded now.
     pub(crate) fn forget_rows(&mut self) {
         self.rows.clear();
     }

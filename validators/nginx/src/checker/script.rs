@@ -1,10 +1,10 @@
-//! Values with variables in them: `ngx_http_script_compile()` in `src/http/ngx_http_script.c`, and its like in stream.
+//! Values with variables in them: `ngx_http_script_compile()` in `src/http/ngx_http_script.c`, and the same in stream.
 
 use std::rc::Rc;
 
 use crate::checker::Checker;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::regex::Regex;
@@ -15,27 +15,27 @@ pub(crate) fn variables(text: &[u8]) -> usize {
 }
 
 /// A part of a value with variables.
-enum Part<'t> {
+enum ScriptPart<'t> {
     Variable(&'t [u8]),
     /// Text, or a capture (`$1` to `$9`) of a regular expression.
     Other,
 }
 
-/// Splits the variables off, whose names it gives one after another.
+/// Reads the next part of a value.
 ///
 /// # Errors
 /// nginx's message.
-fn next<'t>(text: &'t [u8], at: &mut usize, captures: bool) -> Result<Part<'t>, String> {
+fn next<'t>(text: &'t [u8], at: &mut usize, captures: bool) -> Result<ScriptPart<'t>, String> {
     if text[*at] != b'$' {
         let rest = &text[*at..];
         *at += rest.iter().position(|byte| *byte == b'$').unwrap_or(rest.len());
-        return Ok(Part::Other);
+        return Ok(ScriptPart::Other);
     }
     *at += 1;
     let bracket = match text.get(*at) {
         Some(b'1'..=b'9') if captures => {
             *at += 1;
-            return Ok(Part::Other);
+            return Ok(ScriptPart::Other);
         }
         Some(b'{') => {
             *at += 1;
@@ -57,12 +57,12 @@ fn next<'t>(text: &'t [u8], at: &mut usize, captures: bool) -> Result<Part<'t>, 
         }
         *at += 1;
     }
-    if name.is_empty() { Err("invalid variable name".to_owned()) } else { Ok(Part::Variable(name)) }
+    if name.is_empty() { Err("invalid variable name".to_owned()) } else { Ok(ScriptPart::Variable(name)) }
 }
 
 impl<'s> Checker<'s> {
     /// Compiles the word `at` of a directive. True if there are variables or captures in it.
-    pub(crate) fn compile(&mut self, directive: &Directive<'s>, at: usize, block: BlockId) -> Outcome<bool> {
+    pub(crate) fn compile(&mut self, directive: &Directive<'s>, at: usize, block: BlockId) -> Checked<bool> {
         self.compile_text(directive, at, directive.word(at), block)
     }
 
@@ -73,22 +73,28 @@ impl<'s> Checker<'s> {
         at: usize,
         text: &[u8],
         block: BlockId,
-    ) -> Outcome<bool> {
+    ) -> Checked<bool> {
         if variables(text) == 0 {
             return Ok(false);
         }
         self.compile_at(text, directive.exact(at), directive.spot(at), block)
     }
 
-    /// Compiles a value whose use is at one place, and whose errors nginx reports at another.
-    pub(crate) fn compile_at(&mut self, text: &[u8], used: Spot, blamed: Spot, block: BlockId) -> Outcome<bool> {
+    /// Compiles a value at one place, reporting its errors at another, as nginx does.
+    pub(crate) fn compile_at(
+        &mut self,
+        text: &[u8],
+        used: SourceSpan,
+        blamed: SourceSpan,
+        block: BlockId,
+    ) -> Checked<bool> {
         if variables(text) == 0 {
             return Ok(false);
         }
         let refuse = |message| Box::new(Problem::error(codes::INVALID_VARIABLE, message, blamed));
         let mut at = 0;
         while at < text.len() {
-            if let Part::Variable(name) = next(text, &mut at, true).map_err(refuse)? {
+            if let ScriptPart::Variable(name) = next(text, &mut at, true).map_err(refuse)? {
                 self.variables(block).use_at(name, used).map_err(refuse)?;
             }
         }
@@ -101,7 +107,7 @@ impl<'s> Checker<'s> {
         let mut at = 0;
         while at < text.len() {
             let from = at;
-            if let Part::Variable(name) = next(text, &mut at, false).map_err(|message| (message, from))? {
+            if let ScriptPart::Variable(name) = next(text, &mut at, false).map_err(|message| (message, from))? {
                 names.push(name);
             }
         }
@@ -109,7 +115,7 @@ impl<'s> Checker<'s> {
     }
 
     /// The variable which a word such as `$name` names, in the places where nginx wants one to be defined.
-    pub(crate) fn define(&mut self, directive: &Directive<'s>, at: usize, block: BlockId) -> Outcome {
+    pub(crate) fn define(&mut self, directive: &Directive<'s>, at: usize, block: BlockId) -> Checked {
         let Some(name) = directive.word(at).strip_prefix(b"$") else {
             let message = format!("invalid variable name \"{}\"", directive.text(at));
             return directive.refuse(at, codes::INVALID_VARIABLE, message);
@@ -121,19 +127,19 @@ impl<'s> Checker<'s> {
         })
     }
 
-    /// Takes note that a variable of this name is used.
+    /// Records the use of a variable.
     pub(crate) fn use_variable(
         &mut self,
         directive: &Directive<'s>,
         at: usize,
         name: &[u8],
         block: BlockId,
-    ) -> Outcome {
+    ) -> Checked {
         let used = self.variables(block).use_at(name, directive.exact(at));
         used.map_err(|message| directive.problem(at, codes::INVALID_VARIABLE, message))
     }
 
-    /// Compiles a regular expression, whose named groups define variables: `ngx_http_regex_compile()`.
+    /// Compiles a regular expression and defines its named groups as variables: `ngx_http_regex_compile()`.
     pub(crate) fn regex(
         &mut self,
         directive: &Directive<'s>,
@@ -141,7 +147,7 @@ impl<'s> Checker<'s> {
         pattern: &[u8],
         caseless: bool,
         block: BlockId,
-    ) -> Outcome<Rc<Regex>> {
+    ) -> Checked<Rc<Regex>> {
         let regex = self.plain_regex(directive, at, pattern, caseless)?;
         for name in &regex.names {
             let defined = self.variables(block).define(name.as_bytes());
@@ -158,7 +164,7 @@ impl<'s> Checker<'s> {
         at: usize,
         pattern: &[u8],
         caseless: bool,
-    ) -> Outcome<Rc<Regex>> {
+    ) -> Checked<Rc<Regex>> {
         let compiled = self.regexes.compile(pattern, caseless, self.options.version);
         compiled.map_err(|message| directive.problem(at, codes::INVALID_REGEX, message))
     }

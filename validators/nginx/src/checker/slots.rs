@@ -1,9 +1,9 @@
 //! The setters that most directives share: `ngx_conf_set_flag_slot()` and the like (`src/core/ngx_conf_file.c`).
 
 use crate::checker::{Checker, Row};
-use crate::directives::{self, Bounds, Value};
+use crate::directives::{self, ArgumentType, Bounds};
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::numbers;
@@ -14,24 +14,24 @@ pub(crate) fn apply<'s>(
     Row { entry: row, setter, .. }: Row,
     directive: &Directive<'s>,
     block: BlockId,
-) -> Outcome {
+) -> Checked {
     match &row.value {
-        Value::Custom(_) => {
+        ArgumentType::Custom(_) => {
             if let Some(setter) = setter {
                 setter(checker, directive, block)?;
             }
         }
-        Value::Flag => flag(checker, directive, block)?,
-        Value::Str => checker.once(directive, block)?,
-        Value::StrArray | Value::Keyval => checker.blocks[block].add(directive),
-        Value::Enum(words) => enumeration(checker, directive, block, words)?,
-        Value::Bitmask(words) => bitmask(checker, directive, block, words)?,
-        Value::Num(bounds) => number(checker, directive, block, *bounds)?,
-        Value::Size => size(checker, directive, block)?,
-        Value::Off => parsed(checker, directive, block, numbers::offset)?,
-        Value::Msec => parsed(checker, directive, block, numbers::milliseconds)?,
-        Value::Sec => parsed(checker, directive, block, numbers::seconds)?,
-        Value::Bufs => buffers(checker, directive, block)?,
+        ArgumentType::Flag => flag(checker, directive, block)?,
+        ArgumentType::Str => checker.once(directive, block)?,
+        ArgumentType::StrArray | ArgumentType::Keyval => checker.blocks[block].add(directive),
+        ArgumentType::Enum(words) => enumeration(checker, directive, block, words)?,
+        ArgumentType::Bitmask(words) => bitmask(checker, directive, block, words)?,
+        ArgumentType::Num(bounds) => number(checker, directive, block, *bounds)?,
+        ArgumentType::Size => size(checker, directive, block)?,
+        ArgumentType::Off => parsed(checker, directive, block, numbers::offset)?,
+        ArgumentType::Msec => parsed(checker, directive, block, numbers::milliseconds)?,
+        ArgumentType::Sec => parsed(checker, directive, block, numbers::seconds)?,
+        ArgumentType::Bufs => buffers(checker, directive, block)?,
     }
     if row.post.is_some_and(|post| post.ends_with("_lowat_check")) {
         let message = format!("\"{}\" is not supported, ignored", row.name);
@@ -43,15 +43,17 @@ pub(crate) fn apply<'s>(
     Ok(())
 }
 
-/// What nginx says of a directive that it would rather not see.
-fn farewell(row: &directives::Directive) -> Option<String> {
+/// nginx's warning about a deprecated or obsolete directive.
+fn farewell(row: &directives::Definition) -> Option<String> {
     let name = row.name;
     match (&row.value, row.replaced_by) {
-        (Value::Custom("ngx_http_v2_spdy_deprecated"), _) => {
+        (ArgumentType::Custom("ngx_http_v2_spdy_deprecated"), _) => {
             Some(format!("invalid directive \"{name}\": ngx_http_spdy_module was superseded by ngx_http_v2_module"))
         }
-        (Value::Custom("ngx_http_v2_obsolete"), None) => Some(format!("the \"{name}\" directive is obsolete, ignored")),
-        (Value::Custom("ngx_http_v2_obsolete"), Some(instead)) => {
+        (ArgumentType::Custom("ngx_http_v2_obsolete"), None) => {
+            Some(format!("the \"{name}\" directive is obsolete, ignored"))
+        }
+        (ArgumentType::Custom("ngx_http_v2_obsolete"), Some(instead)) => {
             Some(format!("the \"{name}\" directive is obsolete, use the \"{instead}\" directive instead"))
         }
         (_, Some(instead)) => {
@@ -62,7 +64,7 @@ fn farewell(row: &directives::Directive) -> Option<String> {
 }
 
 /// `on` or `off`.
-pub(crate) fn flag<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn flag<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let given = numbers::c_string(directive.word(1));
     if given.eq_ignore_ascii_case(b"on") || given.eq_ignore_ascii_case(b"off") {
@@ -79,7 +81,7 @@ pub(crate) fn enumeration<'s>(
     directive: &Directive<'s>,
     block: BlockId,
     words: &[&str],
-) -> Outcome {
+) -> Checked {
     checker.once(directive, block)?;
     if words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(directive.word(1))) {
         return Ok(());
@@ -87,7 +89,7 @@ pub(crate) fn enumeration<'s>(
     Err(invalid_word(directive, 1, words))
 }
 
-fn bitmask<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, words: &[&str]) -> Outcome {
+fn bitmask<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, words: &[&str]) -> Checked {
     for (at, argument) in directive.arguments() {
         let Some(word) = words.iter().find(|word| word.as_bytes().eq_ignore_ascii_case(argument)) else {
             return Err(invalid_word(directive, at, words));
@@ -106,7 +108,7 @@ fn invalid_word(directive: &Directive<'_>, at: usize, words: &[&str]) -> Box<cra
     Box::new(problem.help(format!("it may be: {}", words.join(", "))))
 }
 
-fn number<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, bounds: Option<Bounds>) -> Outcome {
+fn number<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, bounds: Option<Bounds>) -> Checked {
     checker.once(directive, block)?;
     let Some(number) = numbers::number(directive.word(1)) else {
         return directive.refuse_directive(1, codes::INVALID_NUMBER, "invalid number");
@@ -131,7 +133,7 @@ fn parsed<'s>(
     directive: &Directive<'s>,
     block: BlockId,
     read: fn(&[u8]) -> Option<i64>,
-) -> Outcome {
+) -> Checked {
     checker.once(directive, block)?;
     match read(directive.word(1)) {
         Some(_) => Ok(()),
@@ -142,7 +144,7 @@ fn parsed<'s>(
 /// The least size of a memory pool that nginx takes.
 const MIN_POOL_SIZE: i64 = 112;
 
-fn size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+fn size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     parsed(checker, directive, block, numbers::size)?;
     let size = numbers::size(directive.word(1)).unwrap_or_default();
     let powers =
@@ -176,7 +178,7 @@ fn size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId
     }
 }
 
-fn buffers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+fn buffers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let positive = |number: Option<i64>| number.is_some_and(|number| number != 0);
     if !positive(numbers::number(directive.word(1))) {

@@ -4,7 +4,7 @@
 use crate::checker::Checker;
 use crate::directives::{Contexts, Version};
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::zones;
@@ -16,7 +16,7 @@ pub(crate) fn zone_and_size(text: &[u8]) -> Option<(&[u8], i64)> {
     Some((&text[..colon], numbers::size(&text[colon + 1..])?))
 }
 
-fn zone_parameter<'d>(directive: &'d Directive<'_>, at: usize, given: &'d [u8]) -> Outcome<(&'d [u8], i64)> {
+fn zone_parameter<'d>(directive: &'d Directive<'_>, at: usize, given: &'d [u8]) -> Checked<(&'d [u8], i64)> {
     let Some((name, size)) = zone_and_size(given) else {
         return directive.refuse(at, codes::INVALID_ZONE, format!("invalid zone size \"{}\"", directive.text(at)));
     };
@@ -27,7 +27,7 @@ fn zone_parameter<'d>(directive: &'d Directive<'_>, at: usize, given: &'d [u8]) 
 }
 
 /// `limit_req_zone` and `limit_conn_zone`.
-pub(crate) fn limit_zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn limit_zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.compile(directive, 1, block)?;
     let mut zone = None;
     for (at, word) in directive.arguments().skip(1) {
@@ -77,7 +77,7 @@ fn tag(directive: &str, stream: bool) -> &'static str {
 /// The first release with `limit_req … delay=`.
 const DELAY: Version = Version::new(1, 15, 7);
 
-pub(crate) fn limit_req<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn limit_req<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let mut zone = None;
     for (at, word) in directive.arguments() {
         let positive = |number: &[u8]| numbers::number(number).is_some_and(|number| number > 0);
@@ -104,14 +104,14 @@ pub(crate) fn limit_req<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 }
 
 /// Refuses to limit a zone twice in a block.
-fn twice<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, zone: &[u8]) -> Outcome {
+fn twice<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, zone: &[u8]) -> Checked {
     if checker.is_new(directive, block, zone) {
         return Ok(());
     }
     directive.refuse_directive(1, codes::DUPLICATE_DIRECTIVE, "is duplicate")
 }
 
-pub(crate) fn limit_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn limit_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let stream = checker.blocks[block].context.intersects(Contexts::STREAM | Contexts::STREAM_SERVER);
     checker.zones.add(directive, 1, directive.word(1), 0, tag("limit_conn", stream))?;
     twice(checker, directive, block, directive.word(1))?;

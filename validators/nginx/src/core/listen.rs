@@ -3,13 +3,17 @@
 use crate::checker::Checker;
 use crate::directives::Version;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::directive::Directive;
 use crate::values::numbers;
-use crate::values::url::{self, Rules, Url};
+use crate::values::url::{self, HostUrl, Rules};
 
 /// Reads the address to listen on.
-pub(crate) fn address<'d>(checker: &Checker<'_>, directive: &'d Directive<'_>, default_port: u16) -> Outcome<Url<'d>> {
+pub(crate) fn address<'d>(
+    checker: &Checker<'_>,
+    directive: &'d Directive<'_>,
+    default_port: u16,
+) -> Checked<HostUrl<'d>> {
     /// The first release that listens on ranges of ports.
     const RANGES: Version = Version::new(1, 15, 10);
     let ranges = checker.options.version >= RANGES;
@@ -21,7 +25,7 @@ pub(crate) fn address<'d>(checker: &Checker<'_>, directive: &'d Directive<'_>, d
 }
 
 /// Judges a parameter that sets an option of the socket. False if it is some other parameter.
-pub(crate) fn socket_option(directive: &Directive<'_>, at: usize) -> Outcome<bool> {
+pub(crate) fn socket_option(directive: &Directive<'_>, at: usize) -> Checked<bool> {
     let word = directive.word(at);
     let text = directive.text(at);
     let invalid = |what: &str| directive.refuse(at, codes::INVALID_LISTEN, format!("invalid {what} \"{text}\""));
@@ -68,7 +72,7 @@ fn keepalive(text: &[u8]) -> bool {
 }
 
 /// Refuses a parameter of stream or mail that is none.
-pub(crate) fn unknown_parameter<T>(checker: &Checker<'_>, directive: &Directive<'_>, at: usize) -> Outcome<T> {
+pub(crate) fn unknown_parameter<T>(checker: &Checker<'_>, directive: &Directive<'_>, at: usize) -> Checked<T> {
     /// The first release that words it as the other protocols do.
     const REWORDED: Version = Version::new(1, 25, 5);
     let text = directive.text(at);

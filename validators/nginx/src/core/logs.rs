@@ -5,7 +5,7 @@ use crate::checker::Checker;
 use crate::checker::script;
 use crate::directives::{Build, Contexts};
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::logs::LogFormats;
@@ -47,13 +47,13 @@ const FACILITIES: [&[u8]; 24] = [
 
 const SEVERITIES: [&[u8]; 8] = [b"emerg", b"alert", b"crit", b"error", b"warn", b"notice", b"info", b"debug"];
 
-pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let target = numbers::c_string(directive.word(1));
     if let Some(size) = target.strip_prefix(b"memory:") {
         if checker.options.build == Build::NginxOrg {
             return directive.refuse(1, codes::UNSUPPORTED, "nginx was built without debug support");
         }
-        // What the first line of the buffer takes, with the path of the file in it.
+        // Size of the first line of the buffer, with the path of the file in it.
         let needed = 63 + 2048 + checker.sources.file(directive.file).path.len();
         if numbers::size(size).is_none_or(|size| usize::try_from(size).is_ok_and(|size| size < needed)) {
             let message = format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size));
@@ -65,7 +65,7 @@ pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
     levels(directive)
 }
 
-fn levels(directive: &Directive<'_>) -> Outcome {
+fn levels(directive: &Directive<'_>) -> Checked {
     let (mut level, mut debug) = (false, false);
     for (at, word) in directive.arguments().skip(1) {
         let text = String::from_utf8_lossy(word);
@@ -86,7 +86,7 @@ fn levels(directive: &Directive<'_>) -> Outcome {
 }
 
 /// The parameters of `syslog:` in the first argument: `ngx_syslog_parse_args()`.
-fn syslog(directive: &Directive<'_>) -> Outcome {
+fn syslog(directive: &Directive<'_>) -> Checked {
     let refuse = |message: String| directive.refuse(1, codes::INVALID_SYSLOG, message);
     let mut seen: Vec<&str> = vec![];
     let mut twice = |name: &'static str| {
@@ -144,7 +144,7 @@ fn formats<'c>(checker: &'c mut Checker<'_>, block: BlockId) -> &'c mut LogForma
     }
 }
 
-pub(crate) fn log_format<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn log_format<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let stream = checker.blocks[block].context == Contexts::STREAM;
     let formats = formats(checker, block);
     let name = directive.word(1);
@@ -169,7 +169,7 @@ pub(crate) fn log_format<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-/// What http's log module writes by itself, without variables.
+/// Names that http's log module writes by itself, without variables.
 const LOG_OPERATIONS: [&[u8]; 9] = [
     b"pipe",
     b"time_local",
@@ -188,7 +188,7 @@ fn format_text<'s>(
     at: usize,
     block: BlockId,
     stream: bool,
-) -> Outcome {
+) -> Checked {
     let text = directive.word(at);
     let names = Checker::log_variables(text).map_err(|(message, from)| {
         let message = match message.as_str() {
@@ -205,7 +205,7 @@ fn format_text<'s>(
     Ok(())
 }
 
-pub(crate) fn access_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn access_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let target = directive.word(1);
     if target == b"off" {
         return match directive.count() {
@@ -243,7 +243,7 @@ pub(crate) fn access_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-fn format_of_log(checker: &mut Checker<'_>, directive: &Directive<'_>, block: BlockId) -> Outcome {
+fn format_of_log(checker: &mut Checker<'_>, directive: &Directive<'_>, block: BlockId) -> Checked {
     let stream = checker.blocks[block].context.intersects(Contexts::STREAM | Contexts::STREAM_SERVER);
     if stream && directive.count() < 2 {
         return directive.refuse(0, codes::MISSING_PARAMETER, "log format is not specified");
@@ -273,7 +273,7 @@ fn buffer<'s>(
     checker: &mut Checker<'s>,
     directive: &Directive<'s>,
     block: BlockId,
-) -> Outcome<Option<(i64, i64, i64)>> {
+) -> Checked<Option<(i64, i64, i64)>> {
     let (mut size, mut flush, mut gzip) = (0, 0, 0);
     let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
     for at in 3..=directive.count() {
@@ -300,7 +300,7 @@ fn buffer<'s>(
     Ok((directive.count() > 2).then_some((size, flush, gzip)))
 }
 
-pub(crate) fn open_log_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn open_log_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let (mut max, mut off) = (0, false);
     for (at, word) in directive.arguments() {

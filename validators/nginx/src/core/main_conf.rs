@@ -4,14 +4,14 @@
 use crate::checker::Checker;
 use crate::directives::{Build, Contexts, Version, shared_object};
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::main_conf::{OWN_OBJECTS, ThreadPool, is_known_object};
 use crate::values::numbers;
 use crate::values::url::{self, Cidr};
 
-pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     if checker.main.modules_used {
         return directive.refuse_directive(0, codes::TOO_LATE, "is specified too late");
     }
@@ -29,11 +29,11 @@ pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     Ok(())
 }
 
-pub(crate) fn user<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn user<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)
 }
 
-pub(crate) fn worker_processes<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn worker_processes<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if numbers::c_string(directive.word(1)) == b"auto" || numbers::number(directive.word(1)).is_some() {
         return Ok(());
@@ -41,7 +41,7 @@ pub(crate) fn worker_processes<'s>(checker: &mut Checker<'s>, directive: &Direct
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")
 }
 
-pub(crate) fn worker_priority<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn worker_priority<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let given = directive.word(1);
     let digits = given.strip_prefix(b"-").or_else(|| given.strip_prefix(b"+")).unwrap_or(given);
     // A priority of 0 is as good as none, and may be set again.
@@ -54,7 +54,7 @@ pub(crate) fn worker_priority<'s>(checker: &mut Checker<'s>, directive: &Directi
     }
 }
 
-pub(crate) fn worker_cpu_affinity<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn worker_cpu_affinity<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     /// `CPU_SETSIZE` of glibc.
     const CPUS: usize = 1024;
     checker.once(directive, block)?;
@@ -77,7 +77,7 @@ pub(crate) fn worker_cpu_affinity<'s>(checker: &mut Checker<'s>, directive: &Dir
     Ok(())
 }
 
-pub(crate) fn thread_pool<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn thread_pool<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let index = use_thread_pool(checker, directive, 1, directive.word(1));
     if checker.main.thread_pools.all[index].defined {
         let message = format!("duplicate thread pool \"{}\"", directive.text(1));
@@ -113,17 +113,17 @@ pub(crate) fn use_thread_pool(checker: &mut Checker<'_>, directive: &Directive<'
     })
 }
 
-pub(crate) fn include<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn include<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.include_here(directive, block)
 }
 
-pub(crate) fn ssl_engine<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn ssl_engine<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let message = format!("ENGINE_by_id(\"{}\") failed", directive.text(1));
     Err(Box::new(Problem::environment(codes::MISSING_ENGINE, message, directive.spot(1))))
 }
 
-pub(crate) fn events<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn events<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     checker.main.modules_used = true;
     checker.main.has_events = true;
@@ -138,13 +138,13 @@ pub(crate) fn open_protocol<'s>(
     directive: &Directive<'s>,
     block: BlockId,
     context: Contexts,
-) -> Outcome<BlockId> {
+) -> Checked<BlockId> {
     checker.once(directive, block)?;
     checker.main.modules_used = true;
     Ok(checker.open(context, block))
 }
 
-pub(crate) fn worker_connections<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn worker_connections<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let Some(number) = numbers::number(directive.word(1)) else {
         let message = format!("invalid number \"{}\"", directive.text(1));
@@ -155,7 +155,7 @@ pub(crate) fn worker_connections<'s>(checker: &mut Checker<'s>, directive: &Dire
 }
 
 /// The event methods of a build for Linux: `poll` and `select` are left out where `epoll` is there.
-pub(crate) fn event_use<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn event_use<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.word(1) == b"epoll" {
         return Ok(());
@@ -164,7 +164,7 @@ pub(crate) fn event_use<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
     Err(Box::new(problem.help("on Linux it is `epoll`, which is the default")))
 }
 
-pub(crate) fn debug_connection<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn debug_connection<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     if checker.options.build == Build::NginxOrg {
         let message =
             "\"debug_connection\" is ignored, you need to rebuild nginx using --with-debug option to enable it";
@@ -175,7 +175,7 @@ pub(crate) fn debug_connection<'s>(checker: &mut Checker<'s>, directive: &Direct
 }
 
 /// A network, `unix:`, or a host: as `set_real_ip_from` takes it.
-pub(crate) fn network_or_host<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, name: &str) -> Outcome {
+pub(crate) fn network_or_host<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, name: &str) -> Checked {
     let given = directive.word(1);
     if given == b"unix:" {
         return Ok(());
@@ -201,21 +201,21 @@ pub(crate) fn low_bits<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 }
 
 /// The checks which nginx makes when all is read, in its order.
-pub(crate) fn finish(checker: &Checker<'_>) -> Outcome {
+pub(crate) fn finish(checker: &Checker<'_>) -> Checked {
     init_events(checker)?;
     init_thread_pools(checker)?;
     init_zones(checker)
 }
 
-fn end_of_main(checker: &Checker<'_>) -> Spot {
+fn end_of_main(checker: &Checker<'_>) -> SourceSpan {
     let end = checker.sources.file(0).tree.text().len();
-    Spot { file: 0, span: reload_gate_contract::Span { start: end, end } }
+    SourceSpan { file: 0, span: reload_gate_contract::Span { start: end, end } }
 }
 
-fn init_events(checker: &Checker<'_>) -> Outcome {
+fn init_events(checker: &Checker<'_>) -> Checked {
     /// The first release that compares them.
     const COUNTS_SOCKETS: Version = Version::new(1, 15, 2);
-    /// What nginx takes where `worker_connections` is not set.
+    /// nginx's default of `worker_connections`.
     const CONNECTIONS: i64 = 512;
     if !checker.main.has_events {
         let problem = Problem::error(codes::NO_EVENTS, "no \"events\" section in configuration", end_of_main(checker));
@@ -234,7 +234,7 @@ fn init_events(checker: &Checker<'_>) -> Outcome {
     Ok(())
 }
 
-fn init_thread_pools(checker: &Checker<'_>) -> Outcome {
+fn init_thread_pools(checker: &Checker<'_>) -> Checked {
     let undefined = |pool: &&ThreadPool| !pool.defined && pool.name != b"default";
     match checker.main.thread_pools.all.iter().find(undefined) {
         Some(pool) => {
@@ -245,7 +245,7 @@ fn init_thread_pools(checker: &Checker<'_>) -> Outcome {
     }
 }
 
-fn init_zones(checker: &Checker<'_>) -> Outcome {
+fn init_zones(checker: &Checker<'_>) -> Checked {
     match checker.zones.empty().next() {
         Some(zone) => {
             let message = format!("zero size shared memory zone \"{}\"", String::from_utf8_lossy(&zone.name));

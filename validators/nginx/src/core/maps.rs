@@ -7,7 +7,7 @@ use crate::checker::Checker;
 use crate::core::main_conf;
 use crate::directives::Version;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem};
+use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::hash_keys::{Bucket, HashKeys, Refused};
@@ -24,7 +24,7 @@ struct Map<'s> {
     too_long: Option<Problem>,
 }
 
-pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.compile(directive, 1, block)?;
     checker.define(directive, 2, block)?;
     let mut map = Map::default();
@@ -52,13 +52,13 @@ pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     }
 }
 
-/// Whether a line has no key that is kept in the hash: a default, a regular expression, a wildcard.
+/// True if a line has no key that is kept in the hash: a default, a regular expression, a wildcard.
 fn is_special(entry: &Directive<'_>) -> bool {
     let key = entry.word(0);
     entry.count() != 1 || key == b"default" || key.starts_with(b"~") || key.contains(&b'*')
 }
 
-fn map_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, map: &mut Map<'s>, block: BlockId) -> Outcome {
+fn map_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, map: &mut Map<'s>, block: BlockId) -> Checked {
     let key = entry.word(0);
     if entry.count() == 0 && (key == b"hostnames" || key == b"volatile") {
         map.hostnames |= key == b"hostnames";
@@ -91,7 +91,7 @@ pub(crate) fn host_key<'s>(
     key: &'s [u8],
     keys: &mut HashKeys<'s>,
     wildcards: bool,
-) -> Outcome {
+) -> Checked {
     let text = String::from_utf8_lossy(key);
     match keys.add(key, wildcards) {
         Ok(()) => Ok(()),
@@ -114,7 +114,7 @@ struct Geo {
     spans: std::collections::BTreeMap<u32, u32>,
 }
 
-pub(crate) fn geo<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn geo<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let last = directive.count();
     let Some(name) = directive.word(1).strip_prefix(b"$") else {
         let message = format!("invalid variable name \"{}\"", directive.text(1));
@@ -129,7 +129,7 @@ pub(crate) fn geo<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     Ok(())
 }
 
-fn geo_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Outcome {
+fn geo_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Checked {
     match (entry.count(), entry.word(0)) {
         (0, b"ranges") if geo.networks => {
             let message = "the \"ranges\" directive must be the first directive inside \"geo\" block";
@@ -151,7 +151,7 @@ fn geo_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo
     }
 }
 
-fn network<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, at: usize) -> Outcome<Option<Network>> {
+fn network<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, at: usize) -> Checked<Option<Network>> {
     if entry.word(at) == b"255.255.255.255" {
         return Ok(None);
     }
@@ -165,7 +165,7 @@ fn network<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, at: usize) -> O
     }
 }
 
-fn cidr<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Outcome {
+fn cidr<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Checked {
     if entry.word(0) == b"default" {
         return Ok(());
     }
@@ -184,7 +184,7 @@ fn cidr<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> 
     Ok(())
 }
 
-fn range<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Outcome {
+fn range<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Checked {
     if entry.word(0) == b"default" {
         if std::mem::replace(&mut geo.default, true) {
             let message = format!("duplicate default geo range value: \"{}\"", entry.text(1));
@@ -198,7 +198,7 @@ fn range<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) ->
         let text = entry.word(at);
         let dash = text.iter().position(|byte| *byte == b'-')?;
         let address = |text| url::ipv4(text).filter(|ip| !ip.is_broadcast());
-        // The last address of all may end a range, although nginx cannot tell it from no address: it refuses it too.
+        // nginx refuses the last address of all, because it is the same number as "no address".
         let (start, end) = (address(&text[..dash])?.to_bits(), address(&text[dash + 1..])?.to_bits());
         (start <= end).then_some((start, end))
     };
@@ -212,7 +212,7 @@ fn range<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) ->
 }
 
 /// Adds a range, which may lie within another but not overlap it partly.
-fn add_range(entry: &Directive<'_>, geo: &mut Geo, start: u32, end: u32) -> Outcome {
+fn add_range(entry: &Directive<'_>, geo: &mut Geo, start: u32, end: u32) -> Checked {
     let before = geo.spans.range(..=start).next_back().map(|(from, to)| (*from, *to));
     let after =
         geo.spans.range(start..=end).find(|(from, to)| **from > start || **to > end).map(|(from, to)| (*from, *to));
@@ -232,7 +232,7 @@ fn add_range(entry: &Directive<'_>, geo: &mut Geo, start: u32, end: u32) -> Outc
     Ok(())
 }
 
-pub(crate) fn split_clients<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn split_clients<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     const WHOLE: i64 = 10_000;
     checker.compile(directive, 1, block)?;
     checker.define(directive, 2, block)?;
@@ -250,7 +250,7 @@ pub(crate) fn split_clients<'s>(checker: &mut Checker<'s>, directive: &Directive
                 Some(percent)
             }
         };
-        // What `*` leaves over ends the list: whatever follows is too much.
+        // `*` takes the rest: anything after it is too much.
         sum = percent.map_or(WHOLE, |percent| sum + percent);
         exceeded |= sum > WHOLE;
         Ok(())

@@ -2,13 +2,13 @@
 
 use crate::checker::Checker;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::numbers;
 use crate::values::url::{self, Rules};
 
-pub(crate) fn resolver<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn resolver<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     // In mail `off` turns an inherited resolver off.
     if checker.blocks[block]

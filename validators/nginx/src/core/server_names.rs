@@ -3,7 +3,7 @@
 
 use crate::checker::Checker;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem};
+use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::ports::Ports;
@@ -11,7 +11,7 @@ use crate::model::server_names::ServerName;
 use crate::values::hash_keys::{Bucket, HashKeys, Refused, lower};
 use crate::values::numbers;
 
-/// How many names are compared at most, each at every address of its server.
+/// Limit of compared names, each counted at every address of its server.
 const MOST: usize = 5_000_000;
 
 /// The addresses which several servers share, each with the names of these servers, of which there are [`MOST`] in all.
@@ -33,7 +33,7 @@ pub(crate) fn read<'s>(
     checker: &mut Checker<'s>,
     directive: &Directive<'s>,
     block: BlockId,
-) -> Outcome<Vec<ServerName<'s>>> {
+) -> Checked<Vec<ServerName<'s>>> {
     checker.blocks[block].add(directive);
     let mut names = vec![];
     for at in 1..=directive.count() {
@@ -67,7 +67,7 @@ pub(crate) fn conflicts(
     address: &str,
     names: &[ServerName<'_>],
     server: BlockId,
-) -> Outcome {
+) -> Checked {
     let size = checker.effective(server, "server_names_hash_bucket_size").and_then(|set| numbers::number(set.word(1)));
     let bucket = Bucket::new("server_names_hash", size);
     let mut keys = HashKeys::default();

@@ -3,7 +3,7 @@
 use crate::checker::Checker;
 use crate::directives;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::variables::Variables;
 use crate::values::numbers;
@@ -18,7 +18,7 @@ pub(crate) fn built_in(checker: &Checker<'_>, family: &str) -> Variables {
 }
 
 /// Variables are kept in a hash of at most this size: `ngx_hash_init()`.
-pub(crate) fn variables_hash(checker: &Checker<'_>, block: BlockId, end: Spot) -> Outcome {
+pub(crate) fn variables_hash(checker: &Checker<'_>, block: BlockId, end: SourceSpan) -> Checked {
     let size = checker.effective(block, "variables_hash_max_size").and_then(|set| numbers::number(set.word(1)));
     if size != Some(0) {
         return Ok(());
@@ -28,11 +28,11 @@ pub(crate) fn variables_hash(checker: &Checker<'_>, block: BlockId, end: Spot) -
 }
 
 /// The first variable that is used but not defined; any other is reported besides.
-pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Outcome {
+pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Checked {
     if checker.incomplete || checker.main.foreign_module {
         return Ok(());
     }
-    /// How many are worth to be reported, and to be compared with all others.
+    /// Limits of reported variables, and of those that are compared with all others.
     const REPORTED: usize = 100;
     const COMPARED: usize = 20;
     let variables = checker.variables(block);

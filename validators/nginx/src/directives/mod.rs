@@ -1,7 +1,7 @@
 //! The directives that nginx and the usual modules know, by version: as data, taken from their sources.
 //!
-//! nginx finds a directive in the tables (`ngx_command_t`) of its modules, each entry naming the contexts in which the
-//! directive may stand, how many arguments it takes and which function reads them (`ngx_conf_handler` in
+//! nginx finds a directive in the tables (`ngx_command_t`) of its modules. Each entry names the contexts in which the
+//! directive is allowed, how many arguments it takes and which function reads them (`ngx_conf_handler` in
 //! `src/core/ngx_conf_file.c`). `directives/nginx.tsv` holds these entries for every release since 1.0.0;
 //! `tools/directives.py` writes it. `third-party.tsv`, which `tools/third_party.py` writes, holds those of well-known
 //! modules that come from elsewhere, as of one commit each (`third-party-modules.tsv` names it).
@@ -18,7 +18,7 @@ mod version;
 pub use arity::Arity;
 pub use context::Contexts;
 pub use module::{Build, Module, Presence, shared_object};
-pub use value::{Bounds, Value};
+pub use value::{ArgumentType, Bounds};
 pub use version::{ParseVersionError, Version};
 
 pub(crate) use version::Range;
@@ -28,26 +28,26 @@ pub(crate) use version::Range;
 /// A name may have several: modules of different kinds define the same one (`listen` in http, mail and stream), and so
 /// may two modules of the same kind.
 #[derive(Debug)]
-pub struct Directive {
+pub struct Definition {
     /// Its name.
     pub name: &'static str,
     /// The module that defines it.
     pub module: &'static Module,
-    /// Where it may stand.
+    /// The contexts in which it is allowed.
     pub contexts: Contexts,
-    /// How many arguments it takes, and whether a block follows.
+    /// The number of arguments, and whether a block follows.
     pub arity: Arity,
-    /// What its arguments are.
-    pub value: Value,
-    /// The function that looks at a well-formed value once more, if any.
+    /// The type of its arguments.
+    pub value: ArgumentType,
+    /// The function that checks a well-formed value once more, if any.
     pub post: Option<&'static str>,
     /// The directive that should be used instead, where nginx warns that this one is deprecated or obsolete.
     pub replaced_by: Option<&'static str>,
     ranges: Box<[Range]>,
 }
 
-impl Directive {
-    /// Whether nginx of this version has this entry, in a build that has the module.
+impl Definition {
+    /// True if nginx of this version has this entry, in a build that has the module.
     #[must_use]
     pub fn holds_in(&self, version: Version) -> bool {
         self.ranges.iter().any(|range| range.contains(version))
@@ -68,13 +68,13 @@ impl Directive {
 
 /// Every entry of that name that holds in that version, in the order in which nginx asks its modules.
 ///
-/// Which of these modules a build has is the caller's to know: see [`Module::presence`].
-pub fn lookup(name: &str, version: Version) -> impl Iterator<Item = &'static Directive> {
+/// A build has only some of these modules: see [`Module::presence`].
+pub fn lookup(name: &str, version: Version) -> impl Iterator<Item = &'static Definition> {
     history(name).filter(move |directive| directive.holds_in(version))
 }
 
 /// Every entry of that name that ever held, by module, the oldest first.
-pub fn history(name: &str) -> impl Iterator<Item = &'static Directive> {
+pub fn history(name: &str) -> impl Iterator<Item = &'static Definition> {
     table::named(name).iter()
 }
 
@@ -84,7 +84,7 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
 }
 
 /// Every entry that holds in that version, sorted by name.
-pub fn all(version: Version) -> impl Iterator<Item = &'static Directive> {
+pub fn all(version: Version) -> impl Iterator<Item = &'static Definition> {
     every_name().flat_map(move |name| lookup(name, version))
 }
 

@@ -50,7 +50,7 @@ pub const HASH_BUCKET_SIZE: Code = Code::new("hash-bucket-size");
 pub const HOST_NOT_FOUND: Code = Code::new("host-not-found");
 /// A file includes itself, or too many files are included.
 pub const INCLUDE_CYCLE: Code = Code::new("include-cycle");
-/// What is included is a directory.
+/// An included file is a directory.
 pub const INCLUDED_DIRECTORY: Code = Code::new("included-directory");
 /// Two directives cannot be used together.
 pub const INCOMPATIBLE_DIRECTIVES: Code = Code::new("incompatible-directives");
@@ -76,7 +76,7 @@ pub const INVALID_LOG_LEVEL: Code = Code::new("invalid-log-level");
 pub const INVALID_NETWORK: Code = Code::new("invalid-network");
 /// Something that should be a number is none.
 pub const INVALID_NUMBER: Code = Code::new("invalid-number");
-/// A parameter that the directive does not have, or whose value cannot be read.
+/// A parameter that the directive does not have, or a value of one that cannot be read.
 pub const INVALID_PARAMETER: Code = Code::new("invalid-parameter");
 /// A percentage that cannot be read, or too many percent together.
 pub const INVALID_PERCENT: Code = Code::new("invalid-percent");
@@ -136,7 +136,7 @@ pub const NO_AUTH_HTTP: Code = Code::new("no-auth-http");
 pub const NO_CACHE_KEY: Code = Code::new("no-cache-key");
 /// A server that speaks TLS has no certificate.
 pub const NO_CERTIFICATE: Code = Code::new("no-certificate");
-/// Clients are to be verified, but nothing says against what.
+/// Client certificates are verified, but there is no certificate of an authority to verify them by.
 pub const NO_CLIENT_CERTIFICATE: Code = Code::new("no-client-certificate");
 /// There is no block `events`.
 pub const NO_EVENTS: Code = Code::new("no-events");
@@ -150,9 +150,9 @@ pub const NO_OPENING_BRACE: Code = Code::new("no-opening-brace");
 pub const NO_PORT_IN_UPSTREAM: Code = Code::new("no-port-in-upstream");
 /// An upstream with servers to `resolve`, but without a zone or a resolver.
 pub const NO_RUN_TIME_RESOLUTION: Code = Code::new("no-run-time-resolution");
-/// An upstream is to be verified, but nothing says against what.
+/// An upstream's certificate is verified, but there is no certificate of an authority to verify it by.
 pub const NO_TRUSTED_CERTIFICATE: Code = Code::new("no-trusted-certificate");
-/// A directive that cannot stand in this block.
+/// A directive that is not allowed in this block.
 pub const NOT_ALLOWED_HERE: Code = Code::new("not-allowed-here");
 /// A directive has a block where it should end with `;`.
 pub const NOT_TERMINATED: Code = Code::new("not-terminated");
@@ -182,7 +182,7 @@ pub const UNEXPECTED_TOKEN: Code = Code::new("unexpected-token");
 pub const UNKNOWN_DIRECTIVE: Code = Code::new("unknown-directive");
 /// A log names a format which is not defined (before it).
 pub const UNKNOWN_LOG_FORMAT: Code = Code::new("unknown-log-format");
-/// An unknown directive, after a module was loaded that nobody here knows.
+/// An unknown directive, after an unknown module was loaded.
 pub const UNKNOWN_MODULE: Code = Code::new("unknown-module");
 /// A mail protocol that nginx does not know.
 pub const UNKNOWN_PROTOCOL: Code = Code::new("unknown-protocol");

@@ -5,20 +5,20 @@ use crate::checker::Checker;
 use crate::core::limits;
 use crate::directives::Version;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::http::CachePath;
 use crate::model::zones;
 use crate::values::numbers;
 
-/// Which module a directive such as `proxy_cache_path` belongs to.
+/// The module that a directive such as `proxy_cache_path` belongs to.
 pub(crate) fn module(name: &str) -> &'static str {
     ["proxy", "fastcgi", "uwsgi", "scgi"].into_iter().find(|module| name.starts_with(module)).unwrap_or("grpc")
 }
 
-/// Takes a directory into use: `ngx_add_path()`.
-fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i64>, cache: bool) -> Outcome {
+/// Records the use of a directory: `ngx_add_path()`.
+fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i64>, cache: bool) -> Checked {
     let given = directive.text(1);
     let name = checker.sources.prefixed(given.strip_suffix('/').unwrap_or(&given)).into_bytes();
     let file = &checker.sources.file(directive.file).path;
@@ -43,7 +43,7 @@ fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i6
 }
 
 /// A directory for temporary files, with up to three levels: `ngx_conf_set_path_slot()`.
-pub(crate) fn path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let mut levels = vec![];
     for at in 2..=directive.count() {
@@ -69,7 +69,7 @@ fn levels(text: &[u8]) -> Option<Vec<i64>> {
     levels.filter(|levels| levels.len() <= 3)
 }
 
-pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let mut zone = None;
     let mut depth = vec![];
     for (at, word) in directive.arguments().skip(1) {
@@ -122,7 +122,7 @@ pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-fn keys_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Outcome<(&'d [u8], i64)> {
+fn keys_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Checked<(&'d [u8], i64)> {
     let text = directive.text(at);
     let Some((name, size)) = limits::zone_and_size(given) else {
         return directive.refuse(at, codes::INVALID_ZONE, format!("invalid keys zone size \"{text}\""));
@@ -136,7 +136,7 @@ fn keys_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Outco
 /// The first release that looks for statuses which are no numbers, or beyond 599.
 const STATUS_BOUNDS: Version = Version::new(1, 15, 4);
 
-pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let last = directive.count();
     if numbers::seconds(directive.word(last)).is_none() {
         let message = format!("invalid time value \"{}\"", directive.text(last));
@@ -158,7 +158,7 @@ pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'
 }
 
 /// `proxy_cache` and the like.
-pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.word(1) == b"off" {
         return Ok(());
@@ -176,7 +176,7 @@ pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
 }
 
 /// `proxy_store` and the like.
-pub(crate) fn store<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn store<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.word(1) == b"off" {
         return Ok(());

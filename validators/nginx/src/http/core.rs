@@ -4,14 +4,14 @@ use crate::checker::Checker;
 use crate::core::main_conf;
 use crate::directives::Build;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::location::Match;
 use crate::values::numbers;
 
 /// `root` and `alias`, which are one setting.
-pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let (name, other) = if directive.known == "alias" { ("alias", "root") } else { ("root", "alias") };
     if checker.blocks[block].has(other) {
         let message = format!("\"{name}\" directive is duplicate, \"{other}\" directive was specified earlier");
@@ -37,7 +37,7 @@ pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     Ok(())
 }
 
-pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     match directive.word(1) {
         b"off" => Ok(()),
@@ -62,7 +62,7 @@ pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     }
 }
 
-pub(crate) fn directio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn directio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.word(1) == b"off" || numbers::offset(directive.word(1)).is_some() {
         return Ok(());
@@ -70,7 +70,7 @@ pub(crate) fn directio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")
 }
 
-pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let last = directive.count();
     let before = directive.word(last - 1);
     let mut codes_end = last - 1;
@@ -97,7 +97,7 @@ pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let (mut max, mut off) = (false, false);
     for (at, word) in directive.arguments() {
@@ -121,7 +121,7 @@ pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directi
     directive.refuse(0, codes::MISSING_PARAMETER, "\"open_file_cache\" must have the \"max\" parameter")
 }
 
-pub(crate) fn keepalive_timeout<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn keepalive_timeout<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if numbers::milliseconds(directive.word(1)).is_none() {
         return directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value");
@@ -132,11 +132,11 @@ pub(crate) fn keepalive_timeout<'s>(checker: &mut Checker<'s>, directive: &Direc
     Ok(())
 }
 
-pub(crate) fn internal<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn internal<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)
 }
 
-pub(crate) fn gzip_disable<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn gzip_disable<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     for (at, pattern) in directive.arguments() {
         if pattern != b"msie6" {
             checker.plain_regex(directive, at, pattern, true)?;
@@ -145,7 +145,7 @@ pub(crate) fn gzip_disable<'s>(checker: &mut Checker<'s>, directive: &Directive<
     Ok(())
 }
 
-pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let (mut from, mut mode) = (false, None);
     for (at, word) in directive.arguments() {
@@ -174,7 +174,7 @@ pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Direct
     Ok(())
 }
 
-pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.entries(directive, true, |checker, entry| {
         if entry.word(0) == b"include" {
             let message = "invalid number of arguments in \"include\" directive";
@@ -199,7 +199,7 @@ pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
 }
 
 /// Lists of MIME types, such as `gzip_types`: `ngx_http_types_slot()`.
-pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let default: &[u8] = if directive.known == "xslt_types" { b"text/xml" } else { b"text/html" };
     if checker.has_value(directive, block, b"*") {
         return Ok(());
@@ -218,14 +218,14 @@ pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
 }
 
 /// A value with variables.
-pub(crate) fn complex_value<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn complex_value<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     checker.compile(directive, 1, block)?;
     Ok(())
 }
 
 /// A size, or a value with variables that will be one.
-pub(crate) fn complex_size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn complex_size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if !checker.compile(directive, 1, block)? && numbers::size(directive.word(1)).is_none() {
         return directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value");
@@ -234,7 +234,7 @@ pub(crate) fn complex_size<'s>(checker: &mut Checker<'s>, directive: &Directive<
 }
 
 /// Values with variables, any number of them.
-pub(crate) fn predicates<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn predicates<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     for at in 1..=directive.count() {
         checker.compile(directive, at, block)?;
     }

@@ -1,14 +1,14 @@
-//! `add_header`, `expires` and their like (`src/http/modules/ngx_http_headers_filter_module.c`,
+//! `add_header`, `expires` and `userid` (`src/http/modules/ngx_http_headers_filter_module.c`,
 //! `ngx_http_userid_filter_module.c`).
 
 use crate::checker::Checker;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::numbers;
 
-pub(crate) fn add_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn add_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.compile(directive, 2, block)?;
     if directive.count() == 3 && directive.word(3) != b"always" {
         let problem =
@@ -18,7 +18,7 @@ pub(crate) fn add_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let modified = directive.count() == 2;
     if modified && directive.word(1) != b"modified" {
@@ -49,7 +49,7 @@ pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     }
 }
 
-pub(crate) fn userid_expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn userid_expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let text = directive.word(1);
     if text == b"max" || text == b"off" || numbers::seconds(text).is_some() {
@@ -58,7 +58,7 @@ pub(crate) fn userid_expires<'s>(checker: &mut Checker<'s>, directive: &Directiv
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")
 }
 
-pub(crate) fn userid_mark<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn userid_mark<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     match directive.word(1) {
         b"off" => Ok(()),

@@ -1,4 +1,4 @@
-//! `location` and what nginx treats like one, `if` and `limit_except` (`ngx_http_core_location()` and
+//! `location`, and `if` and `limit_except`, which nginx treats the same (`ngx_http_core_location()` and
 //! `ngx_http_init_locations()`).
 
 use foldhash::{HashMap, HashMapExt as _};
@@ -6,14 +6,14 @@ use foldhash::{HashMap, HashMapExt as _};
 use crate::checker::Checker;
 use crate::directives::Contexts;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::location::{Location, Match};
 use crate::values::numbers;
 
 /// Reads the modifier and the name of a location.
-fn understand<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<(Match, &'s [u8])> {
+fn understand<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked<(Match, &'s [u8])> {
     let rest = |from: usize, word: usize| &directive.word(word)[from..];
     let regex = |checker: &mut Checker<'s>, name: &'s [u8], at: usize, caseless: bool| {
         checker.regex(directive, at, name, caseless, block)?;
@@ -42,7 +42,7 @@ fn understand<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: B
     }
 }
 
-pub(crate) fn location<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn location<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let (kind, name) = understand(checker, directive, block)?;
     nesting(checker, directive, block, kind, name)?;
     let inner = open(checker, directive, block, Contexts::LOCATION, Location { kind, name, spot: None });
@@ -64,7 +64,7 @@ pub(crate) fn open<'s>(
     inner
 }
 
-fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kind: Match, name: &[u8]) -> Outcome {
+fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kind: Match, name: &[u8]) -> Checked {
     if checker.blocks[block].context != Contexts::LOCATION {
         return Ok(());
     }
@@ -82,7 +82,7 @@ fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kin
     directive.refuse(directive.count(), codes::LOCATION_NESTING, message)
 }
 
-pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     const METHODS: [&str; 15] = [
         "GET",
         "HEAD",
@@ -116,11 +116,11 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
     Ok(())
 }
 
-/// Looks for locations of the same name in a server, and in each location.
-pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Outcome {
+/// Finds locations of the same name in a server, and in each location.
+pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Checked {
     let children = &checker.blocks[block].locations;
-    let mut seen: HashMap<(Match, &[u8]), Spot> = HashMap::with_capacity(children.len());
-    let mut first: Option<(&[u8], Spot, Spot)> = None;
+    let mut seen: HashMap<(Match, &[u8]), SourceSpan> = HashMap::with_capacity(children.len());
+    let mut first: Option<(&[u8], SourceSpan, SourceSpan)> = None;
     for child in children {
         duplicates(checker, *child)?;
         let Location { kind, name, spot } = checker.blocks[*child].location;

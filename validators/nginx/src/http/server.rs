@@ -7,14 +7,14 @@ use crate::core::listen;
 use crate::core::server_names;
 use crate::directives::{Contexts, Version};
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::http::HttpServer;
 use crate::model::ports::ListenOptions;
 use crate::values::url::Socket;
 
-pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = checker.open(Contexts::SERVER, block);
     let index = checker.http.servers.len();
     checker.http.servers.push(HttpServer { block: inner, directive: *directive, names: vec![] });
@@ -40,8 +40,8 @@ fn add(
     server: usize,
     sockets: &[Socket],
     options: &ListenOptions,
-    spot: Spot,
-) -> Outcome {
+    spot: SourceSpan,
+) -> Checked {
     /// The first release that warns of protocols that differ.
     const WARNS: Version = Version::new(1, 23, 4);
     let warns = checker.options.version >= WARNS;
@@ -55,7 +55,7 @@ fn add(
     Ok(())
 }
 
-pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.blocks[block].add(directive);
     let url = listen::address(checker, directive, 80)?;
     let mut options = ListenOptions::default();
@@ -73,7 +73,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     add(checker, directive, server, &url.sockets(), &options, directive.spot(1))
 }
 
-fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut ListenOptions) -> Outcome {
+fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut ListenOptions) -> Checked {
     /// The releases with `listen … quic`, and with the directive `http2`.
     const QUIC: Version = Version::new(1, 25, 0);
     const SPDY_SUPERSEDED: Version = Version::new(1, 9, 5);
@@ -110,7 +110,7 @@ fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, op
     Ok(())
 }
 
-pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let names = server_names::read(checker, directive, block)?;
     let server = current(checker);
     checker.http.servers[server].names.extend(names);

@@ -6,20 +6,20 @@ use crate::core::listen;
 use crate::core::main_conf;
 use crate::directives::{Contexts, Version};
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem};
+use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::mail::MailServer;
 use crate::ssl;
 use crate::values::url::{self, Rules};
 
-pub(crate) fn mail<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn mail<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = main_conf::open_protocol(checker, directive, block, Contexts::MAIL)?;
     if checker.body(directive, inner) { finish(checker) } else { Ok(()) }
 }
 
 /// The merge steps of the modules one after another, each for all servers.
-fn finish(checker: &mut Checker<'_>) -> Outcome {
+fn finish(checker: &mut Checker<'_>) -> Checked {
     let servers = 0..checker.mail.servers.len();
     let missing = |at: usize, code, message: &str, checker: &Checker<'_>| {
         let spot = checker.mail.servers[at].directive.terminator();
@@ -41,8 +41,8 @@ fn finish(checker: &mut Checker<'_>) -> Outcome {
     Ok(())
 }
 
-/// Whether a server that speaks TLS has a certificate: `ngx_mail_ssl_merge_conf()`.
-fn certificates(checker: &mut Checker<'_>, at: usize) -> Outcome {
+/// Checks that a server that speaks TLS has a certificate: `ngx_mail_ssl_merge_conf()`.
+fn certificates(checker: &mut Checker<'_>, at: usize) -> Checked {
     let MailServer { block, listens_with_ssl, .. } = checker.mail.servers[at];
     let on = |name: &str, off: &[u8]| {
         let setting = checker.effective(block, name)?;
@@ -54,7 +54,7 @@ fn certificates(checker: &mut Checker<'_>, at: usize) -> Outcome {
     ssl::mail_server(checker, block, mode)
 }
 
-pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = checker.open(Contexts::MAIL_SERVER, block);
     checker.mail.servers.push(MailServer {
         block: inner,
@@ -69,12 +69,12 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     Ok(())
 }
 
-/// The server that is being read. (`listen` and `protocol` stand nowhere else.)
+/// The server that is being read. (`listen` and `protocol` are allowed nowhere else.)
 fn current<'a, 's>(checker: &'a mut Checker<'s>) -> &'a mut MailServer<'s> {
     checker.mail.servers.last_mut().expect("a server is being read")
 }
 
-pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     /// The ports of POP3, IMAP and SMTP, with and without TLS.
     const KNOWN_PORTS: [u16; 7] = [110, 995, 143, 993, 25, 465, 587];
     checker.blocks[block].add(directive);
@@ -107,7 +107,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     Ok(())
 }
 
-pub(crate) fn protocol<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn protocol<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     if !matches!(directive.word(1), b"pop3" | b"imap" | b"smtp") {
         let problem =
             directive.problem(1, codes::UNKNOWN_PROTOCOL, format!("unknown protocol \"{}\"", directive.text(1)));
@@ -118,7 +118,7 @@ pub(crate) fn protocol<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 }
 
 /// `ssl`, until 1.25.1.
-pub(crate) fn ssl_on<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn ssl_on<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     slots::flag(checker, directive, block)?;
     let starttls = checker.blocks[block].get("starttls").is_some_and(|set| !set.word(1).eq_ignore_ascii_case(b"off"));
     if starttls && directive.word(1).eq_ignore_ascii_case(b"on") {
@@ -127,7 +127,7 @@ pub(crate) fn ssl_on<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     Ok(())
 }
 
-pub(crate) fn starttls<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn starttls<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     slots::enumeration(checker, directive, block, &["off", "on", "only"])?;
     let ssl = checker.blocks[block].get("ssl").is_some_and(|set| set.word(1).eq_ignore_ascii_case(b"on"));
     if ssl && !directive.word(1).eq_ignore_ascii_case(b"off") {
@@ -136,7 +136,7 @@ pub(crate) fn starttls<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     Ok(())
 }
 
-pub(crate) fn auth_http<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn auth_http<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.blocks[block].add(directive);
     let given = directive.word(1);
     let given = given.strip_prefix(b"http://").unwrap_or(given);
@@ -150,6 +150,6 @@ pub(crate) fn auth_http<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
     }
 }
 
-pub(crate) fn set_real_ip_from<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn set_real_ip_from<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     main_conf::network_or_host(checker, directive, "set_real_ip_from")
 }

@@ -16,7 +16,7 @@ pub(crate) struct Block<'s> {
     /// The locations in it, in nginx's sense: `location`, `if` and `limit_except`.
     pub(crate) locations: Vec<BlockId>,
     pub(crate) location: Location<'s>,
-    /// Which of the modules that hand requests on have directives in it, as bits.
+    /// The modules that hand requests on and have directives in it, as bits.
     pub(crate) families: u8,
     /// The directives that are set once. There are so few in a block that to go through them is the fastest search.
     settings: Vec<Directive<'s>>,
@@ -30,7 +30,7 @@ impl<'s> Block<'s> {
         Self { context, parent, locations: vec![], location, families: 0, settings: vec![], lists: vec![] }
     }
 
-    /// What a directive was set to in this very block.
+    /// The setting of a directive in this very block.
     pub(crate) fn get(&self, name: &str) -> Option<&Directive<'s>> {
         self.settings.iter().find(|set| set.known == name)
     }

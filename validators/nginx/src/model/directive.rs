@@ -1,11 +1,11 @@
-//! A directive as it stands in a file, with its words understood.
+//! A directive as it is written in a file, with its words understood.
 
 use std::borrow::Cow;
 
 use reload_gate_contract::Code;
 
-use crate::findings::problem::{Outcome, Problem, Spot};
-use crate::syntax::tree::{Node, Tree, Word};
+use crate::findings::problem::{Checked, Problem, SourceSpan};
+use crate::syntax::tree::{SyntaxNode, SyntaxTree, Word};
 
 /// A directive in use.
 #[derive(Clone, Copy, Debug)]
@@ -14,16 +14,16 @@ pub(crate) struct Directive<'s> {
     pub(crate) node: usize,
     /// The name in the table of directives, once it is found there.
     pub(crate) known: &'static str,
-    tree: &'s Tree<'s>,
+    tree: &'s SyntaxTree<'s>,
 }
 
 impl<'s> Directive<'s> {
     /// The directive of a node; `None` if it has no word.
-    pub(crate) fn new(file: usize, tree: &'s Tree<'s>, node: usize) -> Option<Self> {
+    pub(crate) fn new(file: usize, tree: &'s SyntaxTree<'s>, node: usize) -> Option<Self> {
         (tree.count(node) > 0).then_some(Self { file, node, known: "", tree })
     }
 
-    pub(crate) fn syntax(&self) -> &'s Node {
+    pub(crate) fn syntax(&self) -> &'s SyntaxNode {
         &self.tree.nodes()[self.node]
     }
 
@@ -55,26 +55,26 @@ impl<'s> Directive<'s> {
         (1..=self.count()).map(move |at| (at, self.word(at)))
     }
 
-    /// Where to point for a word: at the word, unless nginx names another line, the one it had read up to.
-    pub(crate) fn spot(&self, at: usize) -> Spot {
+    /// The span to report for a word: that of the word, unless nginx names another line, the one it had read up to.
+    pub(crate) fn spot(&self, at: usize) -> SourceSpan {
         let (word, terminator) = (self.at(at).span, self.syntax().terminator(self.tree));
         let between = &self.tree.text()[word.start..terminator.start.max(word.start)];
-        Spot { file: self.file, span: if between.contains(&b'\n') { terminator } else { word } }
+        SourceSpan { file: self.file, span: if between.contains(&b'\n') { terminator } else { word } }
     }
 
-    /// Exactly where a word stands.
-    pub(crate) fn exact(&self, at: usize) -> Spot {
-        Spot { file: self.file, span: self.at(at).span }
+    /// The span of a word itself.
+    pub(crate) fn exact(&self, at: usize) -> SourceSpan {
+        SourceSpan { file: self.file, span: self.at(at).span }
     }
 
-    /// Where the directive's `;` or `{` stands: the line which nginx names when it speaks of the directive.
-    pub(crate) fn terminator(&self) -> Spot {
-        Spot { file: self.file, span: self.syntax().terminator(self.tree) }
+    /// The span of the directive's `;` or `{`, whose line nginx names when it reports the directive.
+    pub(crate) fn terminator(&self) -> SourceSpan {
+        SourceSpan { file: self.file, span: self.syntax().terminator(self.tree) }
     }
 
-    /// Where the `}` of its block stands.
-    pub(crate) fn closing(&self) -> Spot {
-        Spot { file: self.file, span: self.syntax().closing(self.tree) }
+    /// The span of the `}` of its block.
+    pub(crate) fn closing(&self) -> SourceSpan {
+        SourceSpan { file: self.file, span: self.syntax().closing(self.tree) }
     }
 
     /// The number of the line that nginx would name.
@@ -92,12 +92,12 @@ impl<'s> Directive<'s> {
     }
 
     /// Refuses the directive because of the word `at`.
-    pub(crate) fn refuse<T>(&self, at: usize, code: Code, message: impl Into<String>) -> Outcome<T> {
+    pub(crate) fn refuse<T>(&self, at: usize, code: Code, message: impl Into<String>) -> Checked<T> {
         Err(self.problem(at, code, message))
     }
 
-    /// Refuses the directive in the form that nginx uses for complaints of its setters: `"name" directive …`.
-    pub(crate) fn refuse_directive<T>(&self, at: usize, code: Code, complaint: &str) -> Outcome<T> {
+    /// Refuses the directive in the form that nginx's setters use: `"name" directive …`.
+    pub(crate) fn refuse_directive<T>(&self, at: usize, code: Code, complaint: &str) -> Checked<T> {
         Err(self.problem(at, code, format!("\"{}\" directive {complaint}", self.name())))
     }
 }

@@ -6,11 +6,11 @@ pub(crate) struct Family {
     /// Its bit in [`Block::families`](crate::model::block::Block::families).
     pub(crate) bit: u8,
     pub(crate) pass: &'static str,
-    /// How an address begins to which it speaks TLS.
+    /// The scheme of an address to which it speaks TLS.
     pub(crate) tls: Option<&'static str>,
     /// Headers or parameters.
     pub(crate) list: &'static str,
-    /// Where nginx keeps their names.
+    /// nginx's hash of their names.
     pub(crate) hash: &'static str,
     pub(crate) buffers: &'static str,
     pub(crate) buffer_size: &'static str,

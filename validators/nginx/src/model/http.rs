@@ -11,7 +11,7 @@ use crate::model::upstreams::Upstreams;
 use crate::model::variables::Variables;
 use crate::values::hash_keys::HashKeys;
 
-/// What is known of the block `http`.
+/// State of the block `http`.
 #[derive(Default)]
 pub(crate) struct Http<'s> {
     pub(crate) variables: Variables,
@@ -42,9 +42,9 @@ pub(crate) struct HttpServer<'s> {
 /// The tables between character sets, and which of them are needed.
 #[derive(Debug, Default)]
 pub(crate) struct Charsets<'s> {
-    /// Between which two names, in lower case and sorted.
+    /// The two names of each table, in lower case and sorted.
     pub(crate) tables: HashSet<[Vec<u8>; 2]>,
-    /// What the servers and locations recode, with the directives that say so.
+    /// The pairs that servers and locations recode, with the directives that set them.
     pub(crate) recodes: Vec<(Directive<'s>, Directive<'s>)>,
     pub(crate) recoded: HashSet<[Vec<u8>; 2]>,
 }

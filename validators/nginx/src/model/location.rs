@@ -1,8 +1,8 @@
 //! Locations, in nginx's sense.
 
-use crate::findings::problem::Spot;
+use crate::findings::problem::SourceSpan;
 
-/// What a location is for.
+/// TokenKind of a location, by its modifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Match {
     /// No location at all: `http` or a `server`.
@@ -18,17 +18,17 @@ pub(crate) enum Match {
     },
 }
 
-/// What is particular to a block that is a location.
+/// Name and kind of a block that is a location.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Location<'s> {
     pub(crate) kind: Match,
     pub(crate) name: &'s [u8],
-    /// Where nginx says that it is.
-    pub(crate) spot: Option<Spot>,
+    /// The place that nginx names for it.
+    pub(crate) spot: Option<SourceSpan>,
 }
 
 impl Location<'_> {
-    /// Whether `proxy_pass` may not replace a part of the URI, which nobody would know.
+    /// True if `proxy_pass` may have no URI, because the part that it would replace is unknown.
     pub(crate) fn has_no_prefix(&self) -> bool {
         matches!(self.kind, Match::Named | Match::Regex | Match::NoName { .. })
     }

@@ -2,13 +2,13 @@
 
 use foldhash::HashSet;
 
-use crate::findings::problem::Spot;
+use crate::findings::problem::SourceSpan;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::ports;
 use crate::values::url::Socket;
 
-/// What is known of the block `mail`.
+/// State of the block `mail`.
 #[derive(Default)]
 pub(crate) struct Mail<'s> {
     pub(crate) servers: Vec<MailServer<'s>>,
@@ -21,10 +21,10 @@ pub(crate) struct Mail<'s> {
 pub(crate) struct MailServer<'s> {
     pub(crate) block: BlockId,
     pub(crate) directive: Directive<'s>,
-    /// It says which protocol it speaks, or listens on a port that does.
+    /// Its protocol is set, or follows from a port that it listens on.
     pub(crate) has_protocol: bool,
     /// Its last `listen … ssl`.
-    pub(crate) listens_with_ssl: Option<Spot>,
+    pub(crate) listens_with_ssl: Option<SourceSpan>,
 }
 
 impl Mail<'_> {

@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::Options;
 use crate::directives::{self, Build, Module, Presence, shared_object};
-use crate::findings::problem::Spot;
+use crate::findings::problem::SourceSpan;
 use crate::model::directive::Directive;
 
-/// What is set outside of all blocks.
+/// State outside of all blocks.
 pub(crate) struct MainConf<'s> {
-    /// A module was loaded that nobody here knows: it may bring along any directive.
+    /// An unknown module was loaded: it may bring along any directive.
     pub(crate) unknown_module: bool,
-    /// A module of somebody else was loaded: it may bring along variables.
+    /// A third-party module was loaded: it may bring along variables.
     pub(crate) foreign_module: bool,
     pub(crate) thread_pools: ThreadPools,
     /// `worker_connections`, and where it is set.
@@ -35,7 +35,7 @@ pub(crate) struct ThreadPools {
 pub(crate) struct ThreadPool {
     pub(crate) name: Vec<u8>,
     pub(crate) defined: bool,
-    pub(crate) spot: Spot,
+    pub(crate) spot: SourceSpan,
 }
 
 impl MainConf<'_> {
@@ -53,7 +53,7 @@ impl MainConf<'_> {
         }
     }
 
-    /// Whether a module is there: built in, or loaded.
+    /// True if a module is built in or loaded.
     pub(crate) fn has_module(&self, module: &Module) -> bool {
         match module.presence(self.build) {
             Presence::Static => true,
@@ -62,7 +62,7 @@ impl MainConf<'_> {
         }
     }
 
-    /// A file that nobody could read may load modules: from now on any may be there.
+    /// Expects any module from now on, because a file that could not be read may load them.
     pub(crate) fn expect_any_module(&mut self) {
         self.any_module = true;
         self.unknown_module = true;
@@ -81,7 +81,7 @@ pub(crate) const OWN_OBJECTS: [&str; 7] = [
     "ngx_stream_module",
 ];
 
-/// Whether somebody knows what is in a shared object.
+/// True if the modules of a shared object are known.
 pub(crate) fn is_known_object(object: &str) -> bool {
     let holds = |module: &Module, build| matches!(module.presence(build), Presence::Dynamic(name) if name == object);
     directives::modules().any(|module| holds(module, Build::Debian) || holds(module, Build::NginxOrg))

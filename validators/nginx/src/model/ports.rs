@@ -14,7 +14,7 @@ pub(crate) struct ListenOptions {
     pub(crate) udp: bool,
     pub(crate) http2: bool,
     pub(crate) proxy_protocol: bool,
-    /// Whether the socket is bound by itself, even where a wildcard covers it.
+    /// The socket is bound by itself, even where a wildcard covers it.
     pub(crate) bind: bool,
 }
 
@@ -108,7 +108,7 @@ impl Ports {
     }
 }
 
-/// How many sockets that many addresses make, each with whether it is bound by itself: a wildcard stands for all
+/// Number of sockets for these addresses, each with whether it is bound by itself: a wildcard covers all
 /// addresses of its port that are not.
 pub(crate) fn sockets<'a>(addresses: impl Iterator<Item = (&'a Socket, bool)> + Clone) -> usize {
     let wildcards: HashSet<_> =

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::findings::problem::Spot;
+use crate::findings::problem::SourceSpan;
 
-/// A name of a server that is no regular expression, and where it stands.
-pub(crate) type ServerName<'s> = (Cow<'s, [u8]>, Spot);
+/// A name of a server that is no regular expression, and its span.
+pub(crate) type ServerName<'s> = (Cow<'s, [u8]>, SourceSpan);

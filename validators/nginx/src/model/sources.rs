@@ -6,19 +6,19 @@ use reload_gate_contract::{Absent, Files};
 
 use crate::Options;
 use crate::syntax::parser;
-use crate::syntax::tree::Tree;
+use crate::syntax::tree::SyntaxTree;
 use crate::values::glob;
 
 /// A file of the configuration.
 #[derive(Debug)]
-pub(crate) struct Source<'f> {
+pub(crate) struct SourceFile<'f> {
     pub(crate) path: String,
-    pub(crate) tree: Tree<'f>,
+    pub(crate) tree: SyntaxTree<'f>,
 }
 
 /// The files which a configuration is made of.
 pub(crate) struct Sources<'f> {
-    files: Vec<Source<'f>>,
+    files: Vec<SourceFile<'f>>,
     by_path: HashMap<String, Result<usize, Absent>>,
     by_pattern: HashMap<String, Result<Vec<String>, Absent>>,
     directory: String,
@@ -27,7 +27,7 @@ pub(crate) struct Sources<'f> {
 }
 
 impl<'f> Sources<'f> {
-    /// Reads the file `main` with what comes before it, and whatever any `include` may mean.
+    /// Reads the file `main`, the directives before it, and every file that an `include` may mean.
     pub(crate) fn load(main: &str, options: &Options, files: &'f dyn Files) -> Self {
         let directory = main.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
         let prefix = options.prefix.as_deref().map_or(&*directory, |prefix| prefix.trim_end_matches('/')).to_owned();
@@ -43,7 +43,7 @@ impl<'f> Sources<'f> {
         if !options.global.is_empty() {
             sources.global = Some(sources.files.len());
             let tree = parser::parse(options.global.clone().into_bytes());
-            sources.files.push(Source { path: "command line".to_owned(), tree });
+            sources.files.push(SourceFile { path: "command line".to_owned(), tree });
         }
         let mut next = 0;
         while next < sources.files.len() {
@@ -56,7 +56,7 @@ impl<'f> Sources<'f> {
         sources
     }
 
-    pub(crate) fn file(&self, at: usize) -> &Source<'f> {
+    pub(crate) fn file(&self, at: usize) -> &SourceFile<'f> {
         &self.files[at]
     }
 
@@ -110,15 +110,15 @@ impl<'f> Sources<'f> {
             return;
         }
         let read = files.read(path).map(|text| {
-            self.files.push(Source { path: path.to_owned(), tree: parser::parse(text) });
+            self.files.push(SourceFile { path: path.to_owned(), tree: parser::parse(text) });
             self.files.len() - 1
         });
         self.by_path.insert(path.to_owned(), read);
     }
 }
 
-/// What the `include` directives of a file name, wherever they stand.
-fn included(tree: &Tree<'_>) -> Vec<String> {
+/// Patterns of all `include` directives of a file, in any block.
+fn included(tree: &SyntaxTree<'_>) -> Vec<String> {
     let nodes = 0..tree.nodes().len();
     let includes = nodes.filter_map(|node| {
         let include = tree.word(node, 0).is_some_and(|name| name.value == b"include");
@@ -128,7 +128,7 @@ fn included(tree: &Tree<'_>) -> Vec<String> {
     includes.collect()
 }
 
-/// The path without `.`, `..` and doubled slashes. (Symbolic links are the business of whoever supplies the files.)
+/// The path without `.`, `..` and doubled slashes. (The implementation of [`Files`] follows symbolic links.)
 pub(crate) fn normalize(path: &str) -> String {
     let mut parts: Vec<&str> = vec![];
     for part in path.split('/') {

@@ -3,7 +3,7 @@
 use foldhash::HashSet;
 
 use crate::directives::Version;
-use crate::findings::problem::Spot;
+use crate::findings::problem::SourceSpan;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::logs::LogFormats;
@@ -16,7 +16,7 @@ use crate::values::url::Socket;
 /// The release in which the servers of stream got names, and share addresses as those of http do.
 pub(crate) const NAMES: Version = Version::new(1, 25, 5);
 
-/// What is known of the block `stream`.
+/// State of the block `stream`.
 #[derive(Default)]
 pub(crate) struct Stream<'s> {
     pub(crate) variables: Variables,
@@ -35,7 +35,7 @@ pub(crate) struct StreamServer<'s> {
     /// Its names that are no regular expressions.
     pub(crate) names: Vec<ServerName<'s>>,
     /// Its last `listen … ssl`.
-    pub(crate) listens_with_ssl: Option<Spot>,
+    pub(crate) listens_with_ssl: Option<SourceSpan>,
 }
 
 impl Stream<'_> {

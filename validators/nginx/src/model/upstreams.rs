@@ -2,7 +2,7 @@
 
 use foldhash::{HashMap, HashSet};
 
-use crate::findings::problem::Spot;
+use crate::findings::problem::SourceSpan;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 
@@ -29,7 +29,7 @@ pub(crate) struct Upstream<'s> {
     pub(crate) resolves: bool,
     /// The block, if it is one.
     pub(crate) block: Option<BlockId>,
-    pub(crate) spot: Spot,
+    pub(crate) spot: SourceSpan,
 }
 
 /// All upstreams of a protocol, in the order in which they were first named.
@@ -41,7 +41,7 @@ pub(crate) struct Upstreams<'s> {
     pub(crate) open: usize,
 }
 
-/// What is known of a host, in lower case.
+/// State of a host, in lower case.
 #[derive(Debug, Default)]
 pub(crate) struct KnownHost {
     /// There is a block `upstream` of that name.

@@ -5,7 +5,7 @@ use foldhash::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::directives::{Range, Version};
-use crate::findings::problem::Spot;
+use crate::findings::problem::SourceSpan;
 use crate::values::nearest::nearest;
 
 /// A variable that a module brings along.
@@ -37,7 +37,7 @@ pub(crate) struct Variables {
     /// By name, and whether it may be defined (again).
     defined: HashMap<Vec<u8>, bool>,
     prefixes: Vec<&'static str>,
-    used: Vec<(Vec<u8>, Spot)>,
+    used: Vec<(Vec<u8>, SourceSpan)>,
     seen: HashSet<Vec<u8>>,
 }
 
@@ -76,11 +76,11 @@ impl Variables {
         }
     }
 
-    /// Takes note that a variable is used: `ngx_http_get_variable_index()`.
+    /// Records the use of a variable: `ngx_http_get_variable_index()`.
     ///
     /// # Errors
     /// nginx's message, if there can be no such variable.
-    pub(crate) fn use_at(&mut self, name: &[u8], spot: Spot) -> Result<(), String> {
+    pub(crate) fn use_at(&mut self, name: &[u8], spot: SourceSpan) -> Result<(), String> {
         if name.is_empty() {
             return Err("invalid variable name \"$\"".to_owned());
         }
@@ -94,7 +94,7 @@ impl Variables {
     }
 
     /// The variables which are used but not defined, each with its first use, in that order.
-    pub(crate) fn unknown(&self) -> impl Iterator<Item = &(Vec<u8>, Spot)> {
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = &(Vec<u8>, SourceSpan)> {
         let prefixed = |name: &[u8]| self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
         self.used.iter().filter(move |(name, _)| !self.defined.contains_key(name) && !prefixed(name))
     }

@@ -3,7 +3,7 @@
 use foldhash::HashMap;
 
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Spot};
+use crate::findings::problem::{Checked, SourceSpan};
 use crate::model::directive::Directive;
 
 /// The size of a page of memory, of which a zone must have some.
@@ -14,11 +14,11 @@ pub(crate) const PAGE: i64 = 4096;
 pub(crate) struct Zone {
     pub(crate) name: Vec<u8>,
     pub(crate) size: i64,
-    /// What it was declared with, if it was only referred to this is false.
+    /// A directive declared it; others only refer to it.
     pub(crate) declared: bool,
-    /// What it is bound to: the key of a `limit_req_zone`.
+    /// The key of a `limit_req_zone`, or the upstream of a `sticky`.
     pub(crate) key: Vec<u8>,
-    pub(crate) spot: Spot,
+    pub(crate) spot: SourceSpan,
     tag: &'static str,
 }
 
@@ -42,7 +42,7 @@ impl Zones {
         name: &[u8],
         size: i64,
         tag: &'static str,
-    ) -> Outcome<&mut Zone> {
+    ) -> Checked<&mut Zone> {
         let text = String::from_utf8_lossy(name);
         if let Some(index) = self.by_name.get(name) {
             let zone = &mut self.zones[*index];

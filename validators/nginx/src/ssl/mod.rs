@@ -1,4 +1,4 @@
-//! Directives of TLS that http, stream and mail share (`src/http/modules/ngx_http_ssl_module.c` and its like).
+//! Directives of TLS that http, stream and mail share (`src/http/modules/ngx_http_ssl_module.c` and its siblings).
 
 mod openssl;
 mod servers;
@@ -12,13 +12,13 @@ pub(crate) use upstreams::upstream;
 use crate::checker::Checker;
 use crate::directives::Contexts;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::zones;
 use crate::values::numbers;
 
-/// The protocol that a block belongs to, to tell apart the zones of its modules.
+/// Tags of the zones of TLS, by the protocol that a block belongs to.
 fn family(checker: &Checker<'_>, block: BlockId) -> [&'static str; 2] {
     let context = checker.blocks[block].context;
     if context.intersects(Contexts::STREAM | Contexts::STREAM_SERVER) {
@@ -31,7 +31,7 @@ fn family(checker: &Checker<'_>, block: BlockId) -> [&'static str; 2] {
 }
 
 /// `ssl_session_cache`; a later one replaces an earlier one.
-pub(crate) fn session_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn session_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     for at in 1..=directive.count() {
         let word = directive.word(at);
         let builtin = word.strip_prefix(b"builtin:").filter(|size| !size.is_empty());
@@ -55,7 +55,7 @@ fn shared(
     at: usize,
     what: &str,
     tag: &'static str,
-) -> Outcome<bool> {
+) -> Checked<bool> {
     let Some(rest) = directive.word(at).strip_prefix(b"shared:") else { return Ok(false) };
     let Some(colon) = rest.iter().position(|byte| *byte == b':').filter(|colon| *colon > 0) else { return Ok(false) };
     let Some(size) = numbers::size(&rest[colon + 1..]) else { return Ok(false) };
@@ -67,7 +67,7 @@ fn shared(
     Ok(true)
 }
 
-pub(crate) fn ocsp_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn ocsp_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let tag = family(checker, block)[1];
     if directive.word(1) == b"off" || shared(checker, directive, 1, "OCSP cache", tag)? {
@@ -76,8 +76,8 @@ pub(crate) fn ocsp_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     directive.refuse(1, codes::INVALID_ZONE, format!("invalid OCSP cache \"{}\"", directive.text(1)))
 }
 
-/// `ssl_certificate_cache`, `proxy_ssl_certificate_cache` and their like.
-pub(crate) fn certificate_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+/// `ssl_certificate_cache`, `proxy_ssl_certificate_cache` and their siblings.
+pub(crate) fn certificate_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let (mut off, mut has_max) = (false, false);
     for (at, word) in directive.arguments() {
@@ -100,8 +100,8 @@ pub(crate) fn certificate_cache<'s>(checker: &mut Checker<'s>, directive: &Direc
     Ok(())
 }
 
-/// `ssl_password_file`, `proxy_ssl_password_file` and their like.
-pub(crate) fn password_file<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+/// `ssl_password_file`, `proxy_ssl_password_file` and their siblings.
+pub(crate) fn password_file<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let path = directive.text(1);
     if checker.is_directory(&path) {
@@ -116,7 +116,7 @@ pub(crate) fn password_file<'s>(checker: &mut Checker<'s>, directive: &Directive
 }
 
 /// `ssl_alpn` of stream.
-pub(crate) fn alpn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn alpn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     match directive.arguments().find(|(_, protocol)| protocol.len() > 255) {
         Some((at, _)) => directive.refuse_directive(at, codes::INVALID_VALUE, "protocol too long"),

@@ -9,7 +9,7 @@ use crate::core::server_names;
 use crate::core::variables;
 use crate::directives::{Contexts, Version};
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem, Spot};
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::ports::ListenOptions;
@@ -18,7 +18,7 @@ use crate::ssl;
 use crate::upstream;
 use crate::values::url::{self, Rules};
 
-pub(crate) fn stream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn stream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = main_conf::open_protocol(checker, directive, block, Contexts::STREAM)?;
     checker.stream.variables = variables::built_in(checker, "stream");
     if checker.body(directive, inner) {
@@ -29,7 +29,7 @@ pub(crate) fn stream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 }
 
 /// Everything that comes after the `}`: the modules one after another, each for all servers.
-fn finish(checker: &mut Checker<'_>, stream: BlockId, end: Spot) -> Outcome {
+fn finish(checker: &mut Checker<'_>, stream: BlockId, end: SourceSpan) -> Checked {
     let summary = |server: &StreamServer<'_>| (server.block, server.directive.terminator(), server.listens_with_ssl);
     let servers: Vec<_> = checker.stream.servers.iter().map(summary).collect();
     /// From this release on a server without a handler just closes its connections.
@@ -61,14 +61,14 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId, end: Spot) -> Outcome {
 }
 
 /// Compares the names of the servers at each address that several share.
-fn compare_names(checker: &mut Checker<'_>) -> Outcome {
+fn compare_names(checker: &mut Checker<'_>) -> Checked {
     let servers = &checker.stream.servers;
     let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
     let shared = server_names::shared(&checker.stream.ports, |server| &servers[server].names);
     shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }
 
-pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = checker.open(Contexts::STREAM_SERVER, block);
     checker.stream.servers.push(StreamServer {
         block: inner,
@@ -89,7 +89,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     Ok(())
 }
 
-pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.blocks[block].add(directive);
     let url = listen::address(checker, directive, 0)?;
     let mut options = ListenOptions::default();
@@ -132,7 +132,7 @@ fn parameter(
     directive: &Directive<'_>,
     at: usize,
     options: &mut ListenOptions,
-) -> Outcome<bool> {
+) -> Checked<bool> {
     let version = checker.options.version;
     match directive.word(at) {
         b"default_server" if version >= NAMES => options.default_server = true,
@@ -149,7 +149,7 @@ fn parameter(
     Ok(true)
 }
 
-pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let names = server_names::read(checker, directive, block)?;
     if let Some(server) = checker.stream.servers.last_mut() {
         server.names.extend(names);
@@ -157,7 +157,7 @@ pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     Ok(())
 }
 
-pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if checker.compile(directive, 1, block)? {
         return Ok(());
@@ -166,7 +166,7 @@ pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     upstream::refer(checker, directive, 1, directive.word(1), rules, block).map(|_| ())
 }
 
-pub(crate) fn pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if checker.compile(directive, 1, block)? {
         return Ok(());
@@ -184,12 +184,12 @@ pub(crate) fn pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     }
 }
 
-pub(crate) fn return_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn return_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     checker.compile(directive, 1, block).map(|_| ())
 }
 
-pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.define(directive, 1, block)?;
     checker.compile(directive, 2, block).map(|_| ())
 }

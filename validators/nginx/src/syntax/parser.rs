@@ -1,11 +1,11 @@
-//! Text to [`Tree`], by the rules of `ngx_conf_read_token()` in `src/core/ngx_conf_file.c`.
+//! Text to [`SyntaxTree`], by the rules of `ngx_conf_read_token()` in `src/core/ngx_conf_file.c`.
 //!
-//! Where nginx would stop, an error node is left at that place and reading goes on as the writer probably meant it.
+//! At a place where nginx would stop, the tree has an error node, and reading goes on as the writer probably meant it.
 
 use std::borrow::Cow;
 
 use crate::syntax::lua;
-use crate::syntax::tree::{Builder, Kind, NodeKind, SyntaxError, Tree, escape};
+use crate::syntax::tree::{Builder, NodeKind, SyntaxError, SyntaxTree, TokenKind, escape};
 
 /// The size of nginx's read buffer: a word, with what follows it, must fit.
 const BUFFER: usize = 4096;
@@ -14,7 +14,7 @@ const BUFFER: usize = 4096;
 ///
 /// Of a text beyond four gigabytes only that much is read.
 #[must_use]
-pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> Tree<'t> {
+pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> SyntaxTree<'t> {
     let mut text = text.into();
     if u32::try_from(text.len()).is_err() {
         text = Cow::Owned(text[..u32::MAX as usize].to_vec());
@@ -22,15 +22,15 @@ pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> Tree<'t> {
     let mut parser = Parser { text: &text, at: 0, start: 0, filled: 0, tree: Builder::with_room(text.len()) };
     while parser.directive() {}
     let built = parser.tree;
-    Tree::new(text, built)
+    SyntaxTree::new(text, built)
 }
 
 struct Parser<'t> {
     text: &'t [u8],
     at: usize,
-    /// Where the bytes begin that nginx keeps when it fills its buffer again.
+    /// Start of the bytes that nginx keeps when it fills its buffer again.
     start: usize,
-    /// How far nginx's buffer reaches.
+    /// End of nginx's buffer.
     filled: usize,
     tree: Builder,
 }
@@ -40,7 +40,7 @@ impl Parser<'_> {
         self.text.get(self.at).copied()
     }
 
-    /// Takes note that nginx has read the byte at `at` (or has found the end of the file there).
+    /// Records that nginx has read the byte at `at` (or has found the end of the file there).
     fn read(&mut self, at: usize, quote: Option<u8>) {
         while at >= self.filled && self.filled < self.text.len() {
             if self.filled - self.start == BUFFER {
@@ -117,7 +117,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Goes to the end of a quoted word. True if a backslash in it stands for something else.
+    /// Goes to the end of a quoted word. True if it has an escape.
     fn quoted(&mut self, quote: u8) -> bool {
         let mut escaped = false;
         self.at += 1;
@@ -157,7 +157,7 @@ impl Parser<'_> {
         escaped
     }
 
-    /// Whether the backslash here stands for something else together with the next byte.
+    /// True if the backslash here and the next byte are an escape.
     fn escape(&self) -> bool {
         self.text.get(self.at + 1).is_some_and(|byte| escape(*byte).is_some())
     }
@@ -172,9 +172,9 @@ impl Parser<'_> {
 
     fn terminator(&mut self, byte: u8, first: Option<usize>) {
         let kind = match byte {
-            b';' => Kind::Semicolon,
-            b'{' => Kind::Open,
-            _ => Kind::Close,
+            b';' => TokenKind::Semicolon,
+            b'{' => TokenKind::Open,
+            _ => TokenKind::Close,
         };
         let from = self.at;
         self.at += 1;
@@ -208,7 +208,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The body of a `*_by_lua_block` is Lua, whose braces, strings and comments are its own.
+    /// Reads the body of a `*_by_lua_block`, which is Lua with braces, strings and comments of its own.
     fn lua(&mut self, first: usize) {
         let name = self.tree.tokens[first];
         if !self.text[name.start as usize..name.end as usize].ends_with(b"_by_lua_block") {
@@ -219,7 +219,7 @@ impl Parser<'_> {
         self.start = self.at;
         self.filled = self.filled.max(self.at);
         if self.at > from {
-            self.tree.token(Kind::Lua, from, self.at);
+            self.tree.token(TokenKind::Lua, from, self.at);
         }
     }
 

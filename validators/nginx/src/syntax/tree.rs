@@ -1,7 +1,7 @@
 //! The syntax of one file as a lossless tree.
 //!
-//! A [`Tree`] is made of two flat lists: the [`Token`]s, which together with the spaces between them tile the text from
-//! its first byte to its last, and the [`Node`]s in the order of the text, each of which says where its subtree ends.
+//! A [`SyntaxTree`] is made of two flat lists: the [`Token`]s, which together with the spaces between them tile the text from
+//! its first byte to its last, and the [`SyntaxNode`]s in the order of the text, each with the end of its subtree.
 //! Flat lists make nesting of any depth harmless, and a tree as cheap to drop as to build.
 
 use std::borrow::Cow;
@@ -10,9 +10,9 @@ use std::sync::OnceLock;
 
 use reload_gate_contract::Span;
 
-/// What a token is.
+/// TokenKind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// Spaces, tabs and line ends.
     Space,
     /// From `#` to the end of the line, without the line end.
@@ -32,17 +32,17 @@ pub enum Kind {
 /// A piece of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
-    pub kind: Kind,
+    /// Its kind.
+    pub kind: TokenKind,
     /// Its first byte.
     pub start: u32,
     /// The byte after its last.
     pub end: u32,
-    /// It is a word in which a backslash stands for something else.
+    /// It is a word with an escape in it.
     escaped: bool,
 }
 
-/// What is wrong with the syntax at one place; the messages are those of `ngx_conf_parse()` and
+/// Syntax error at one place; the messages are those of `ngx_conf_parse()` and
 /// `ngx_conf_read_token()` in `src/core/ngx_conf_file.c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyntaxError {
@@ -57,12 +57,12 @@ pub enum SyntaxError {
     TooLong(Option<u8>),
 }
 
-/// What a node is.
+/// TokenKind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     /// A directive that ends with `;` (or, after a syntax error, with nothing).
     Simple,
-    /// A directive with a block; the nodes after it up to [`Node::end`] are the block's.
+    /// A directive with a block; the nodes after it up to [`SyntaxNode::end`] are the block's.
     Block,
     /// A place where nginx would stop reading.
     Error(SyntaxError),
@@ -70,8 +70,8 @@ pub enum NodeKind {
 
 /// A directive or a syntax error.
 #[derive(Clone, Copy, Debug)]
-pub struct Node {
-    /// Which of them.
+pub struct SyntaxNode {
+    /// Its kind.
     pub kind: NodeKind,
     first: u32,
     last: u32,
@@ -81,7 +81,7 @@ pub struct Node {
     terminated: bool,
 }
 
-impl Node {
+impl SyntaxNode {
     /// The index of the first node that is not in this one's subtree.
     #[must_use]
     pub fn end(&self) -> usize {
@@ -90,7 +90,7 @@ impl Node {
 
     /// The bytes of the token which ended the directive (`;` or `{`), or the place of a syntax error.
     #[must_use]
-    pub fn terminator(&self, tree: &Tree<'_>) -> Span {
+    pub fn terminator(&self, tree: &SyntaxTree<'_>) -> Span {
         match self.kind {
             NodeKind::Error(_) => Span { start: self.first as usize, end: self.last as usize },
             _ if self.terminated => span(tree.tokens[self.last as usize]),
@@ -100,7 +100,7 @@ impl Node {
 
     /// The bytes of the `}` which closed the block; the end of the text if nothing did.
     #[must_use]
-    pub fn closing(&self, tree: &Tree<'_>) -> Span {
+    pub fn closing(&self, tree: &SyntaxTree<'_>) -> Span {
         tree.tokens.get(self.closed as usize).map_or_else(|| tree.end_of_text(), |token| span(*token))
     }
 }
@@ -112,27 +112,27 @@ fn span(token: Token) -> Span {
 /// A word of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<'t> {
-    /// What nginx understands: without quotes, with escapes replaced.
+    /// The value that nginx reads: without quotes, with escapes replaced.
     pub value: &'t [u8],
-    /// Where it stands, with its quotes.
+    /// Its bytes, with its quotes.
     pub span: Span,
 }
 
 /// A file's text and its syntax.
 #[derive(Clone, Debug)]
-pub struct Tree<'t> {
+pub struct SyntaxTree<'t> {
     text: Cow<'t, [u8]>,
     /// All tokens but spaces and comments, so that the words of a directive are next to each other.
     tokens: Vec<Token>,
     comments: Vec<Token>,
-    nodes: Vec<Node>,
-    /// What the words with escapes in them mean, by the index of their tokens.
+    nodes: Vec<SyntaxNode>,
+    /// The values of the words with escapes in them, by the index of their tokens.
     unescaped: Vec<(u32, Box<[u8]>)>,
-    /// Where lines begin; known once it is asked for.
+    /// Starts of lines, computed on first use.
     lines: OnceLock<Vec<u32>>,
 }
 
-impl<'t> Tree<'t> {
+impl<'t> SyntaxTree<'t> {
     pub(crate) fn new(text: Cow<'t, [u8]>, built: Builder) -> Self {
         let Builder { tokens, comments, nodes, .. } = built;
         let escaped = tokens.iter().enumerate().filter(|(_, token)| token.escaped);
@@ -148,7 +148,7 @@ impl<'t> Tree<'t> {
 
     /// All tokens: they tile the text.
     pub fn tokens(&self) -> impl Iterator<Item = Token> {
-        let space = |start, end| Token { kind: Kind::Space, start, end, escaped: false };
+        let space = |start, end| Token { kind: TokenKind::Space, start, end, escaped: false };
         let end = space(offset(self.text.len()), offset(self.text.len()));
         let (mut tokens, mut comments) = (self.tokens.iter().peekable(), self.comments.iter().peekable());
         let visible = std::iter::from_fn(move || match (tokens.peek(), comments.peek()) {
@@ -166,7 +166,7 @@ impl<'t> Tree<'t> {
 
     /// All nodes, each before those of its block.
     #[must_use]
-    pub fn nodes(&self) -> &[Node] {
+    pub fn nodes(&self) -> &[SyntaxNode] {
         &self.nodes
     }
 
@@ -195,7 +195,7 @@ impl<'t> Tree<'t> {
 
     /// The words of a directive among the tokens.
     fn range(&self, node: usize) -> Range<usize> {
-        let Node { kind, first, last, .. } = self.nodes[node];
+        let SyntaxNode { kind, first, last, .. } = self.nodes[node];
         if matches!(kind, NodeKind::Error(_)) { 0..0 } else { first as usize..last as usize }
     }
 
@@ -247,7 +247,7 @@ fn inside(text: &[u8], token: Token) -> Range<usize> {
     }
 }
 
-/// What a byte after a backslash stands for together with it; nothing, if the backslash is just that.
+/// The meaning of a backslash with this byte after it; `None` if it is no escape.
 pub(crate) fn escape(byte: u8) -> Option<u8> {
     match byte {
         b'"' | b'\'' | b'\\' => Some(byte),
@@ -275,12 +275,12 @@ pub(crate) fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// Builds the nodes of a [`Tree`].
+/// Builds the nodes of a [`SyntaxTree`].
 #[derive(Default)]
 pub(crate) struct Builder {
     pub(crate) tokens: Vec<Token>,
     pub(crate) comments: Vec<Token>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<SyntaxNode>,
     open: Vec<usize>,
 }
 
@@ -291,24 +291,24 @@ impl Builder {
         Self { tokens, nodes, ..Self::default() }
     }
 
-    pub(crate) fn token(&mut self, kind: Kind, start: usize, end: usize) {
+    pub(crate) fn token(&mut self, kind: TokenKind, start: usize, end: usize) {
         self.tokens.push(Token { kind, start: offset(start), end: offset(end), escaped: false });
     }
 
     pub(crate) fn comment(&mut self, start: usize, end: usize) {
         let (start, end) = (offset(start), offset(end));
-        self.comments.push(Token { kind: Kind::Comment, start, end, escaped: false });
+        self.comments.push(Token { kind: TokenKind::Comment, start, end, escaped: false });
     }
 
-    /// A word; `escaped` if a backslash in it stands for something else.
+    /// A word; `escaped` if it has an escape in it.
     pub(crate) fn word(&mut self, start: usize, end: usize, escaped: bool) {
-        self.tokens.push(Token { kind: Kind::Word, start: offset(start), end: offset(end), escaped });
+        self.tokens.push(Token { kind: TokenKind::Word, start: offset(start), end: offset(end), escaped });
     }
 
     pub(crate) fn error(&mut self, error: SyntaxError, start: usize, end: usize) {
         let next = offset(self.nodes.len() + 1);
         let (first, last) = (offset(start), offset(end));
-        self.nodes.push(Node {
+        self.nodes.push(SyntaxNode {
             kind: NodeKind::Error(error),
             first,
             last,
@@ -318,14 +318,14 @@ impl Builder {
         });
     }
 
-    /// A directive whose first word is the token `first`, and whose terminator (if it has one) is the last token.
+    /// A directive from the token `first`, ended by the last token if it is terminated.
     pub(crate) fn directive(&mut self, kind: NodeKind, first: usize, terminated: bool) {
         let last = offset(if terminated { self.tokens.len() - 1 } else { self.tokens.len() });
         if kind == NodeKind::Block {
             self.open.push(self.nodes.len());
         }
         let end = offset(self.nodes.len() + 1);
-        self.nodes.push(Node { kind, first: offset(first), last, end, closed: u32::MAX, terminated });
+        self.nodes.push(SyntaxNode { kind, first: offset(first), last, end, closed: u32::MAX, terminated });
     }
 
     /// Closes the innermost block with the last token; false if none is open.

@@ -1,4 +1,4 @@
-//! How an upstream chooses among its servers, keeps connections to them and shares what it knows of them
+//! Balancing methods, kept connections and shared zones of upstreams
 //! (`src/http/modules/ngx_http_upstream_*_module.c`).
 
 use super::{is_stream, upstreams};
@@ -6,7 +6,7 @@ use crate::checker::Checker;
 use crate::checker::slots;
 use crate::directives::Version;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::values::numbers;
@@ -23,7 +23,7 @@ pub(super) fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     }
 }
 
-pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.compile(directive, 1, block)?;
     method(checker, directive, block, false);
     if directive.count() == 2 && directive.word(2) != b"consistent" {
@@ -33,17 +33,17 @@ pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     Ok(())
 }
 
-pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, false);
     Ok(())
 }
 
-pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, true);
     Ok(())
 }
 
-pub(crate) fn least_time<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn least_time<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, true);
     if directive.count() == 2 && directive.word(2) != b"inflight" {
         let message = format!("invalid parameter \"{}\"", directive.text(2));
@@ -54,7 +54,7 @@ pub(crate) fn least_time<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     slots::enumeration(checker, directive, block, times)
 }
 
-pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, false);
     let wrong = match directive.count() {
         0 => None,
@@ -71,7 +71,7 @@ pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     }
 }
 
-pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     /// The first release that takes 0, which turns it off, and `local`.
     const LOCAL: Version = Version::new(1, 29, 7);
     checker.once(directive, block)?;
@@ -91,7 +91,7 @@ pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
     Ok(())
 }
 
-pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let name = directive.word(1);
     if name.is_empty() {
         return directive.refuse(1, codes::INVALID_ZONE, "invalid zone name \"\"");

@@ -1,4 +1,4 @@
-//! Upstreams of http and stream: `src/http/ngx_http_upstream.c`, the balancing methods, and what becomes of the hosts
+//! Upstreams of http and stream: `src/http/ngx_http_upstream.c`, the balancing methods, and the hosts
 //! which `proxy_pass` and its like name.
 
 mod methods;
@@ -12,7 +12,7 @@ pub(crate) use sticky::sticky;
 use crate::checker::Checker;
 use crate::directives::Contexts;
 use crate::findings::codes;
-use crate::findings::problem::{Outcome, Problem};
+use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::upstreams::{Upstream, Upstreams};
@@ -29,7 +29,7 @@ fn upstreams<'c, 's>(checker: &'c mut Checker<'s>, block: BlockId) -> &'c mut Up
 }
 
 /// The block `upstream`.
-pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let stream = is_stream(checker, block);
     let index = define(upstreams(checker, block), directive, stream)?;
     let context = if stream { Contexts::STREAM_UPSTREAM } else { Contexts::UPSTREAM };
@@ -43,7 +43,7 @@ pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     Ok(())
 }
 
-fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: bool) -> Outcome<usize> {
+fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: bool) -> Checked<usize> {
     let host = directive.word(1);
     let mut of_host = upstreams.by_host.get_mut(&host.to_ascii_lowercase());
     for index in of_host.as_ref().map_or_else(Vec::new, |known| known.indices.clone()) {
@@ -84,7 +84,7 @@ fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: 
     }))
 }
 
-/// Takes note of a host that a directive such as `proxy_pass` names: `ngx_http_upstream_add()`. Gives the address.
+/// Records a host that a directive such as `proxy_pass` names: `ngx_http_upstream_add()`. Returns the address.
 pub(crate) fn refer<'s, 'd>(
     checker: &mut Checker<'s>,
     directive: &'d Directive<'s>,
@@ -92,7 +92,7 @@ pub(crate) fn refer<'s, 'd>(
     text: &'d [u8],
     rules: Rules,
     block: BlockId,
-) -> Outcome<url::Url<'d>> {
+) -> Checked<url::HostUrl<'d>> {
     let url = url::parse(text, rules).map_err(|error| {
         let message = format!("{error} in upstream \"{}\"", String::from_utf8_lossy(text));
         directive.problem(at, codes::INVALID_UPSTREAM, message)
@@ -106,7 +106,7 @@ pub(crate) fn refer<'s, 'd>(
             let message = format!("upstream \"{host}\" may not have port {}", url.port);
             return directive.refuse(at, codes::UPSTREAM_WITH_PORT, message);
         }
-        // stream tells a host without a port from one with it, http does not.
+        // stream distinguishes a host without a port from one with it, http does not.
         let any_port = known.ports.contains(&0) || url.port == 0;
         if known.defined || known.ports.contains(&url.port) || (!stream && any_port) {
             return Ok(url);
@@ -131,8 +131,8 @@ pub(crate) fn refer<'s, 'd>(
     Ok(url)
 }
 
-/// What is left to check when the protocol's block is closed: `ngx_http_upstream_init_round_robin()`.
-pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Outcome {
+/// Checks that come when the protocol's block is closed: `ngx_http_upstream_init_round_robin()`.
+pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Checked {
     for upstream in &upstreams.all {
         let host = || String::from_utf8_lossy(&upstream.host);
         if let Some(defined) = &upstream.defined {
@@ -157,8 +157,8 @@ pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Outcom
     Ok(())
 }
 
-/// Whether the names of an upstream can be resolved while nginx runs.
-fn resolution(checker: &Checker<'_>, upstream: &Upstream<'_>, defined: &Directive<'_>) -> Outcome {
+/// Refuses an upstream with names that cannot be resolved while nginx runs.
+fn resolution(checker: &Checker<'_>, upstream: &Upstream<'_>, defined: &Directive<'_>) -> Checked {
     if !upstream.resolves {
         return Ok(());
     }

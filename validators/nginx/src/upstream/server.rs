@@ -4,7 +4,7 @@ use super::{is_stream, upstreams};
 use crate::checker::Checker;
 use crate::directives::Version;
 use crate::findings::codes;
-use crate::findings::problem::Outcome;
+use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::upstreams::Upstream;
@@ -17,7 +17,7 @@ const STICKY: Version = Version::new(1, 29, 6);
 /// The first release whose servers know `resolve` and `service`.
 const RESOLVE: Version = Version::new(1, 27, 3);
 
-pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let stream = is_stream(checker, block);
     let version = checker.options.version;
     let upstreams = upstreams(checker, block);
@@ -62,7 +62,7 @@ fn parameter(
     group: &mut Upstream<'_>,
     version: Version,
     stream: bool,
-) -> Outcome<bool> {
+) -> Checked<bool> {
     /// The longest route that nginx can keep.
     const ROUTE: usize = 32;
     let word = directive.word(at);

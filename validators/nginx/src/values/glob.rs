@@ -2,7 +2,7 @@
 
 use reload_gate_contract::{Absent, Files};
 
-/// Whether nginx would expand it: `*`, `?` or `[` occurs.
+/// True if nginx would expand it: `*`, `?` or `[` occurs.
 pub(crate) fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
@@ -10,7 +10,7 @@ pub(crate) fn is_pattern(path: &str) -> bool {
 /// The paths of the known files that match an absolute pattern, sorted.
 ///
 /// # Errors
-/// Why the directory that holds them cannot be listed. A directory that is known to be missing holds nothing.
+/// The reason why a directory cannot be listed. A directory that is known to be missing holds nothing.
 pub(crate) fn matching(pattern: &str, files: &dyn Files) -> Result<Vec<String>, Absent> {
     let mut found = vec![String::new()];
     let mut parts = pattern.split('/').filter(|part| !part.is_empty()).peekable();
@@ -47,7 +47,7 @@ fn matches_in(directory: &str, path: &str, pattern: &str) -> bool {
     !hidden && matches(pattern.as_bytes(), name.as_bytes())
 }
 
-/// Whether a name matches a pattern of `*`, `?`, `[…]` and backslash escapes.
+/// True if a name matches a pattern of `*`, `?`, `[…]` and backslash escapes.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     // Where to go on after a failed attempt: the pattern after the last `*`, and the name it was last tried on.
     let mut star = None;

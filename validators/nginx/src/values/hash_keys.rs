@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use foldhash::HashSet;
 
-/// Why a key is not taken.
+/// Reason why a key is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// It is no valid name or wildcard.
@@ -27,7 +27,7 @@ impl Bucket {
         Self { name, size: size.checked_add(LINE - 1).map_or(size, |size| size / LINE * LINE) }
     }
 
-    /// nginx's complaint about a key that is too long.
+    /// nginx's message about a key that is too long.
     pub(crate) fn complaint(&self, key: &[u8]) -> Option<String> {
         const POINTER: usize = 8;
         let needed = 2 * POINTER + (key.len() + 2).next_multiple_of(POINTER);

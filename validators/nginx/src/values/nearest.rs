@@ -1,4 +1,4 @@
-//! The name which somebody may have meant.
+//! Suggestions for misspelt names.
 
 /// The name nearest to `name` among those that fit, if one is near enough to have been meant.
 pub(crate) fn nearest<'n>(

@@ -74,7 +74,7 @@ pub(crate) fn seconds(text: &[u8]) -> Option<i64> {
 
 /// The units of time from the longest, which must come first; a bare number counts seconds and must be the last.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Step {
+enum TimeUnit {
     Start,
     Year,
     Month,
@@ -90,7 +90,7 @@ enum Step {
 fn time(text: &[u8], in_seconds: bool) -> Option<i64> {
     const DAY: i64 = 60 * 60 * 24;
     let (mut value, mut total, mut valid) = (0_i64, 0_i64, false);
-    let mut step = if in_seconds { Step::Start } else { Step::Month };
+    let mut step = if in_seconds { TimeUnit::Start } else { TimeUnit::Month };
     let mut bytes = text.iter().peekable();
     while let Some(byte) = bytes.next() {
         if byte.is_ascii_digit() {
@@ -100,22 +100,22 @@ fn time(text: &[u8], in_seconds: bool) -> Option<i64> {
         }
         let milli = *byte == b'm' && bytes.next_if(|next| **next == b's').is_some();
         let (next, allowed, mut scale) = match byte {
-            b'm' if milli => (Step::Millisecond, !in_seconds && step < Step::Millisecond, 1),
-            b'y' => (Step::Year, step <= Step::Start, DAY * 365),
-            b'M' => (Step::Month, step < Step::Month, DAY * 30),
-            b'w' => (Step::Week, step < Step::Week, DAY * 7),
-            b'd' => (Step::Day, step < Step::Day, DAY),
-            b'h' => (Step::Hour, step < Step::Hour, 60 * 60),
-            b'm' => (Step::Minute, step < Step::Minute, 60),
-            b's' => (Step::Second, step < Step::Second, 1),
-            b' ' => (Step::Last, step < Step::Second, 1),
+            b'm' if milli => (TimeUnit::Millisecond, !in_seconds && step < TimeUnit::Millisecond, 1),
+            b'y' => (TimeUnit::Year, step <= TimeUnit::Start, DAY * 365),
+            b'M' => (TimeUnit::Month, step < TimeUnit::Month, DAY * 30),
+            b'w' => (TimeUnit::Week, step < TimeUnit::Week, DAY * 7),
+            b'd' => (TimeUnit::Day, step < TimeUnit::Day, DAY),
+            b'h' => (TimeUnit::Hour, step < TimeUnit::Hour, 60 * 60),
+            b'm' => (TimeUnit::Minute, step < TimeUnit::Minute, 60),
+            b's' => (TimeUnit::Second, step < TimeUnit::Second, 1),
+            b' ' => (TimeUnit::Last, step < TimeUnit::Second, 1),
             _ => return None,
         };
         if !allowed {
             return None;
         }
         step = next;
-        if step != Step::Millisecond && !in_seconds {
+        if step != TimeUnit::Millisecond && !in_seconds {
             scale *= 1000;
         }
         total = total.checked_add(value.checked_mul(scale)?)?;
@@ -126,7 +126,7 @@ fn time(text: &[u8], in_seconds: bool) -> Option<i64> {
     if valid { total.checked_add(rest) } else { None }
 }
 
-/// What a C string is compared as: nothing after a NUL byte counts.
+/// The text as a C string: nothing after a NUL byte counts.
 pub(crate) fn c_string(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
     &text[..end]

@@ -8,7 +8,7 @@ use pcre2::bytes::RegexBuilder;
 use crate::directives::Version;
 use crate::values::numbers;
 
-/// What is to be known of a pattern that compiles.
+/// Groups of a pattern that compiles.
 #[derive(Clone, Debug)]
 pub(crate) struct Regex {
     /// The number of its groups.
@@ -17,7 +17,7 @@ pub(crate) struct Regex {
     pub(crate) names: Vec<String>,
 }
 
-/// What came of compiling a pattern; if nothing, nginx's message.
+/// Result of compiling a pattern; the error is nginx's message.
 pub(crate) type Compiled = Result<Rc<Regex>, String>;
 
 /// The patterns that were compiled, each once.
@@ -27,7 +27,7 @@ pub(crate) struct Regexes {
     known: [HashMap<Vec<u8>, Compiled>; 2],
 }
 
-/// The first release that is built with PCRE2, and says so.
+/// The first release that is built with PCRE2, and names it in messages.
 const PCRE2_SINCE: Version = Version::new(1, 21, 5);
 
 impl Regexes {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::values::numbers;
 
-/// What is expected of an address.
+/// Rules for the form of an address.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Rules {
     /// It is one to listen on: a port alone, a range of ports or `*` will do, and there is no URI.
@@ -13,13 +13,13 @@ pub(crate) struct Rules {
     pub(crate) ranges: bool,
     /// It may go on with a URI.
     pub(crate) uri_part: bool,
-    /// The host may be a name that nobody resolves while the configuration is read.
+    /// The host may be a name, which is not resolved while the configuration is read.
     pub(crate) no_resolve: bool,
     /// The port, where none is given.
     pub(crate) default_port: u16,
 }
 
-/// Who is meant.
+/// TokenKind of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
     Ip(IpAddr),
@@ -29,7 +29,7 @@ pub(crate) enum Host {
 
 /// An address that was understood.
 #[derive(Clone, Debug)]
-pub(crate) struct Url<'a> {
+pub(crate) struct HostUrl<'a> {
     pub(crate) kind: Host,
     pub(crate) host: &'a [u8],
     pub(crate) port: u16,
@@ -38,8 +38,8 @@ pub(crate) struct Url<'a> {
     pub(crate) uri: &'a [u8],
 }
 
-impl Url<'_> {
-    /// All the addresses that it stands for (a range of ports is many), written as nginx writes them.
+impl HostUrl<'_> {
+    /// All the addresses that it means (a range of ports is many), as nginx writes them.
     pub(crate) fn sockets(&self) -> Vec<Socket> {
         let ports = self.port..=self.last_port.unwrap_or(self.port);
         match self.kind {
@@ -76,14 +76,14 @@ const SUN_PATH: usize = 108;
 ///
 /// # Errors
 /// nginx's own words for what is wrong with it.
-pub(crate) fn parse(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
+pub(crate) fn parse(text: &[u8], rules: Rules) -> Result<HostUrl<'_>, &'static str> {
     if text.len() >= 5 && text[..5].eq_ignore_ascii_case(b"unix:") {
         return unix(&text[5..], rules);
     }
     if text.first() == Some(&b'[') { inet6(text, rules) } else { inet(text, rules) }
 }
 
-fn unix(path: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
+fn unix(path: &[u8], rules: Rules) -> Result<HostUrl<'_>, &'static str> {
     let colon = if rules.uri_part { position(path, b':') } else { None };
     let (path, uri) = colon.map_or((path, &[][..]), |at| (&path[..at], &path[at + 1..]));
     if path.is_empty() {
@@ -92,7 +92,7 @@ fn unix(path: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
     if path.len() + 1 > SUN_PATH {
         return Err("too long path in the unix domain socket");
     }
-    Ok(Url { kind: Host::Unix, host: path, port: 0, last_port: None, no_port: false, uri })
+    Ok(HostUrl { kind: Host::Unix, host: path, port: 0, last_port: None, no_port: false, uri })
 }
 
 fn position(text: &[u8], byte: u8) -> Option<usize> {
@@ -112,7 +112,7 @@ fn ports(text: &[u8], ranges: bool) -> Result<(u16, Option<u16>), &'static str> 
     if first > last { Err("invalid port range") } else { Ok((first, Some(last))) }
 }
 
-fn inet6(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
+fn inet6(text: &[u8], rules: Rules) -> Result<HostUrl<'_>, &'static str> {
     let close = position(text, b']').ok_or("invalid host")?;
     let mut rest = &text[close + 1..];
     let mut uri = &[][..];
@@ -135,10 +135,10 @@ fn inet6(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
         return Err("no host");
     }
     let ip = ipv6(inner).ok_or("invalid IPv6 address")?;
-    Ok(Url { kind: Host::Ip(IpAddr::V6(ip)), host: &text[..=close], port, last_port, no_port, uri })
+    Ok(HostUrl { kind: Host::Ip(IpAddr::V6(ip)), host: &text[..=close], port, last_port, no_port, uri })
 }
 
-fn inet(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
+fn inet(text: &[u8], rules: Rules) -> Result<HostUrl<'_>, &'static str> {
     let uri = match (position(text, b'/'), position(text, b'?')) {
         (Some(slash), Some(args)) => Some(slash.min(args)),
         (slash, args) => slash.or(args),
@@ -157,7 +157,7 @@ fn inet(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
         && let Some((port, last)) = port_alone(authority, rules.ranges)?
     {
         let kind = Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        return Ok(Url { kind, host: b"", port, last_port: last, no_port: false, uri: b"" });
+        return Ok(HostUrl { kind, host: b"", port, last_port: last, no_port: false, uri: b"" });
     }
     if host.is_empty() {
         return Err("no host");
@@ -170,7 +170,7 @@ fn inet(text: &[u8], rules: Rules) -> Result<Url<'_>, &'static str> {
         None if rules.no_resolve || plausible(host) => Host::Name,
         None => return Err("host not found"),
     };
-    Ok(Url { kind, host, port, last_port, no_port, uri: uri_text })
+    Ok(HostUrl { kind, host, port, last_port, no_port, uri: uri_text })
 }
 
 /// `80` or `8000-8010`, which only a `listen` may say; `None` if it is a host after all.
@@ -190,7 +190,7 @@ fn port_alone(text: &[u8], ranges: bool) -> Result<Option<(u16, Option<u16>)>, &
     if last.is_some_and(|last| first > last) { Err("invalid port range") } else { Ok(Some((first, last))) }
 }
 
-/// Whether some resolver might know such a name.
+/// True if a resolver might know such a name.
 pub(crate) fn plausible(host: &[u8]) -> bool {
     let host = numbers::c_string(host);
     let name = host.strip_suffix(b".").unwrap_or(host);
@@ -228,7 +228,7 @@ pub(crate) fn address_port(text: &[u8]) -> bool {
     port(digits).is_ok() && (bracketed.map_or_else(|| ipv4(host).is_some(), |host| ipv6(host).is_some()))
 }
 
-/// What came of reading a network.
+/// Result of reading a network.
 pub(crate) enum Cidr {
     Exact(Network),
     /// Bits are set beyond the mask.

@@ -8,10 +8,10 @@ use reload_gate_contract::{Finding, Place, Span};
 use crate::codes;
 use crate::text::decode;
 use crate::yaml::{Broken, Document};
-use reader::{Problem, Reader};
+use reader::{JsonFault, JsonReader};
 
-/// Judges a file of JSON: one value, as RFC 8259 has it. What comes behind a mistake of syntax is not looked at; a key
-/// that is there twice is a warning, since most programs take the last.
+/// Judges a file of JSON: one value, as RFC 8259 has it. Nothing after a syntax error is judged; a duplicate key is a
+/// warning, since most programs take the last.
 #[must_use]
 pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
     let text = match decode(path, text) {
@@ -19,26 +19,23 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Err(finding) => return vec![*finding],
     };
     let at = |finding: Finding, span: Span| finding.at(Place::span(path, text.as_bytes(), span));
-    let of = |problem: Problem| {
+    let of = |problem: JsonFault| {
         let finding = Finding { cause: problem.cause, ..Finding::error(problem.code, problem.message) };
         at(Finding { help: problem.help.map(str::to_owned), ..finding }, problem.span)
     };
-    let mut reader = Reader::new(text);
+    let mut reader = JsonReader::new(text);
     let mark = reader.skip_mark().map(|span| {
         let finding = Finding::error(codes::BYTE_ORDER_MARK, "JSON begins with no byte order mark (U+FEFF)");
         at(finding.help("save it as UTF-8 without it: many programs refuse it"), span)
     });
     let outcome = reader.value().and_then(|_| reader.ends());
     let repeated = reader.repeated.iter().map(|key| {
-        let message = format!("`{}` is said twice: most programs take the last", key.as_str().unwrap_or_default());
-        at(Finding::warning(codes::DUPLICATE_KEY, message).help("leave out one of the two"), key.span)
+        let message = format!("duplicate key `{}`: most programs take the last", key.as_str().unwrap_or_default());
+        at(Finding::warning(codes::DUPLICATE_KEY, message).help("remove one of the two"), key.span)
     });
     let halves = reader.halves.iter().map(|span| {
         let message = format!("`{}` is half of a pair of surrogates", &text[span.start..span.end]);
-        at(
-            Finding::warning(codes::JSON_SURROGATE, message).help("it stands for no character: write both, or none"),
-            *span,
-        )
+        at(Finding::warning(codes::JSON_SURROGATE, message).help("write both halves, or none"), *span)
     });
     let mut findings: Vec<_> = mark.into_iter().chain(outcome.err().map(of)).chain(repeated).chain(halves).collect();
     findings.sort_by_key(|finding| finding.place.as_ref().and_then(|place| place.span));
@@ -48,13 +45,13 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
 /// The values of a text that holds one after another, each read when it is asked for; it ends after a broken one.
 #[derive(Debug)]
 pub(crate) struct Values<'t> {
-    reader: Reader<'t>,
+    reader: JsonReader<'t>,
     ended: bool,
 }
 
 impl<'t> Values<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
-        let mut reader = Reader::new(text);
+        let mut reader = JsonReader::new(text);
         reader.skip_mark();
         Self { reader, ended: false }
     }
@@ -121,22 +118,22 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_told_at_its_place() {
+    fn each_mistake_is_found_at_its_place() {
         for (text, expected) in [
-            ("", "f:1:1: json-syntax: the text ends where a value is wanted"),
+            ("", "f:1:1: json-syntax: unexpected end of the text, expected a value"),
             ("# x\n{}", "f:1:1: json-comment: JSON has no comments"),
             ("{} // x", "f:1:4: json-comment: JSON has no comments"),
-            ("{\"é\": [1 2]}", "f:1:10: json-syntax: `2` stands where a `,` or `]` is wanted"),
-            ("[\n1,\n]", "f:2:2: json-trailing-comma: no `,` may stand behind the last"),
-            ("[,]", "f:1:2: json-syntax: `,` stands where a value is wanted"),
-            ("{a: 1}", "f:1:2: json-syntax: `a` stands where a key in double quotes is wanted"),
+            ("{\"é\": [1 2]}", "f:1:10: json-syntax: unexpected `2`, expected a `,` or `]`"),
+            ("[\n1,\n]", "f:2:2: json-trailing-comma: unexpected `,` after the last element"),
+            ("[,]", "f:1:2: json-syntax: unexpected `,`, expected a value"),
+            ("{a: 1}", "f:1:2: json-syntax: unexpected `a`, expected a key in double quotes"),
             ("{'a': 1}", "f:1:2: json-string: a string is in double quotes, not in single ones"),
-            ("{\"a\" 1}", "f:1:6: json-syntax: `1` stands where a `:` is wanted"),
-            ("{\"a\": [1}", "f:1:9: json-syntax: `}` stands where a `,` or `]` is wanted"),
+            ("{\"a\" 1}", "f:1:6: json-syntax: unexpected `1`, expected a `:`"),
+            ("{\"a\": [1}", "f:1:9: json-syntax: unexpected `}`, expected a `,` or `]`"),
             ("[1, [2]", "f:1:1: json-syntax: this `[` is not closed"),
             ("\"a\nb\"", "f:1:3: json-string: the line ends within a string"),
-            ("\"a\tb\"", "f:1:3: json-string: a tab stands in a string"),
-            ("\"a\0b\"", "f:1:3: json-string: the control character U+0000 stands in a string"),
+            ("\"a\tb\"", "f:1:3: json-string: a string contains a tab"),
+            ("\"a\0b\"", "f:1:3: json-string: a string contains the control character U+0000"),
             ("[\"a]", "f:1:2: json-string: this string is not closed"),
             ("\"\\u12g4\"", "f:1:2: json-string: `\\u` takes four hexadecimal digits"),
             ("\"\\", "f:1:2: json-string: `\\` is no escape"),
@@ -149,10 +146,10 @@ mod tests {
             ("0x1f", "f:1:1: json-number: `0x1f` is no number"),
             ("1e", "f:1:1: json-number: `1e` is no number"),
             ("-Infinity", "f:1:1: json-number: `-Infinity` is no number"),
-            ("{} x", "f:1:4: json-trailing-text: something stands behind the value"),
+            ("{} x", "f:1:4: json-trailing-text: unexpected text after the value"),
             (
                 "{\"a\": 1, \"b\": {\"a\": 2}, \"\\u0061\": 3}",
-                "f:1:25: duplicate-key: `a` is said twice: most programs take the last",
+                "f:1:25: duplicate-key: duplicate key `a`: most programs take the last",
             ),
             ("\"\\udc00\\ud800x\"", "f:1:2: json-surrogate: `\\udc00` is half of a pair of surrogates"),
         ] {

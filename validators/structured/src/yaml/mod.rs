@@ -1,6 +1,6 @@
-//! YAML with places: text → trees in which everything knows where it stands.
+//! YAML with places: text → trees in which every node has its place.
 //!
-//! A document that is JSON is read as JSON (RFC 8259), whose pairs of surrogates and long keys YAML does not have.
+//! A document that is JSON is read as JSON (RFC 8259): YAML has no pairs of surrogates and no long keys.
 //! Positions are those of [`Place::span`](reload_gate_contract::Place::span): lines and characters from 1.
 
 mod check;
@@ -16,16 +16,16 @@ use crate::{codes, json};
 pub use check::check;
 use compose::Composer;
 
-/// How deep lists and mappings may lie in each other; as deep as most JSON parsers go.
+/// Limit of nested lists and mappings, the same as in most JSON parsers.
 pub const MAX_DEPTH: usize = 128;
 
-/// How many nodes a document may have, what its aliases stand for included.
+/// Limit of a document's nodes, including those of its aliases.
 pub const MAX_NODES: usize = 1_000_000;
 
-/// How many bytes of text the aliases of a document may stand for.
+/// Limit of the bytes of text of a document's aliases.
 pub const MAX_EXPANDED: usize = 16 << 20;
 
-/// A piece of YAML, and where it is written. What an alias stands for keeps its own place.
+/// A piece of YAML, and its place. The node of an alias keeps the place of its anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Its bytes in the text, quotes and the header of a block scalar included; anchors and tags are not.
@@ -34,11 +34,11 @@ pub struct Node {
     pub line: u32,
     /// The column of its first byte in characters, from 1.
     pub column: u32,
-    /// What it is.
+    /// Its value.
     pub value: Value,
 }
 
-/// What a piece of YAML is.
+/// Value of a piece of YAML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Nothing, or a plain `null` or `~`.
@@ -54,13 +54,13 @@ pub enum Value {
 /// A scalar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalar {
-    /// What it says, without quotes, escapes, folds and indentation.
+    /// Its value, without quotes, escapes, folds and indentation.
     pub text: String,
-    /// How it is written.
+    /// Its style.
     pub style: Style,
 }
 
-/// How a scalar is written (YAML 1.2.2, chapters 7.3 and 8.1).
+/// Style of a scalar (YAML 1.2.2, chapters 7.3 and 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Style {
     /// Without quotes.
@@ -78,14 +78,14 @@ pub enum Style {
 /// A document of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// What it holds.
+    /// Its content.
     pub root: Node,
     /// The keys that its mappings have already: the second and each further one of those that say the same, however
     /// they are written. (Lists and mappings as keys are not compared.)
     pub repeated: Vec<Node>,
 }
 
-/// What is wrong with the text, and where.
+/// A fault of the text, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// The line, from 1.
@@ -94,11 +94,11 @@ pub struct Broken {
     pub column: u32,
     /// The bytes.
     pub span: Span,
-    /// What is wrong: one line, lower case, no full stop.
+    /// The fault: one line, lower case, no full stop.
     pub message: String,
-    /// What kind of mistake it is.
+    /// The kind of fault.
     pub code: Code,
-    /// Whether the text is wrong, or larger than anything that is read here ([`Cause::Environment`]).
+    /// The text is wrong, or larger than the limits of this crate ([`Cause::Environment`]).
     pub cause: Cause,
 }
 
@@ -124,9 +124,9 @@ pub fn documents(text: &str) -> Documents<'_> {
     let reader = match values.next().filter(|_| begins_as_json) {
         // JSON that has a document of YAML behind it, or a comment, is read as YAML, which nearly all JSON is.
         Some(first) if matches!(values.first_byte(), None | Some(b'{' | b'[')) && first.is_ok() => {
-            Reader::Json { next: Some(first), values }
+            YamlReader::Json { next: Some(first), values }
         }
-        _ => Reader::Yaml(Box::new(Composer::new(text))),
+        _ => YamlReader::Yaml(Box::new(Composer::new(text))),
     };
     Documents { reader }
 }
@@ -134,11 +134,11 @@ pub fn documents(text: &str) -> Documents<'_> {
 /// The documents of a stream.
 #[derive(Debug)]
 pub struct Documents<'t> {
-    reader: Reader<'t>,
+    reader: YamlReader<'t>,
 }
 
 #[derive(Debug)]
-enum Reader<'t> {
+enum YamlReader<'t> {
     Json { next: Option<Result<Document, Broken>>, values: json::Values<'t> },
     Yaml(Box<Composer<'t>>),
 }
@@ -148,8 +148,8 @@ impl Iterator for Documents<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.reader {
-            Reader::Json { next, values } => next.take().or_else(|| values.next()),
-            Reader::Yaml(composer) => composer.document().transpose(),
+            YamlReader::Json { next, values } => next.take().or_else(|| values.next()),
+            YamlReader::Yaml(composer) => composer.document().transpose(),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Node {
         self.entries().iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
     }
 
-    /// What it says, if it is a scalar and not null.
+    /// Its text, if it is a scalar and not null.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
@@ -199,10 +199,10 @@ pub(crate) fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = &Node> 
     again.into_iter()
 }
 
-/// What is wrong with a key that is there already.
+/// The fault of a duplicate key.
 #[must_use]
 pub fn twice(key: &Node) -> Broken {
-    let message = format!("`{}` is said twice", key.as_str().unwrap_or("null"));
+    let message = format!("duplicate key `{}`", key.as_str().unwrap_or("null"));
     Broken {
         line: key.line,
         column: key.column,
