@@ -6,7 +6,10 @@ use std::fmt;
 ///
 /// Scripts match on it and `docs/findings.md` describes it; the message may be reworded at any time, the code may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Code(&'static str);
+pub struct Code {
+    name: &'static str,
+    absence: bool,
+}
 
 impl Code {
     /// A code. It must be kebab-case: lower-case ASCII letters, digits and single hyphens, beginning with a letter.
@@ -24,19 +27,35 @@ impl Code {
             assert!(!hyphen || (bytes[i - 1] != b'-' && i + 1 < bytes.len()), "a code is kebab-case");
             i += 1;
         }
-        Self(name)
+        Self { name, absence: false }
+    }
+
+    /// A code of findings about a file that is not among the inputs: the caller may weigh them, since the file may
+    /// exist where the program runs.
+    ///
+    /// # Panics
+    /// As [`Code::new`].
+    #[must_use]
+    pub const fn of_absence(name: &'static str) -> Self {
+        Self { absence: true, ..Self::new(name) }
+    }
+
+    /// True if findings of this code are about a file that is not among the inputs.
+    #[must_use]
+    pub const fn is_absence(self) -> bool {
+        self.absence
     }
 
     /// The name itself.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        self.0
+        self.name
     }
 }
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.name)
     }
 }
 

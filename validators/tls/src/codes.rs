@@ -3,11 +3,13 @@
 use reload_gate_contract::Code;
 
 macro_rules! codes {
-    ($($name:ident = $code:literal, $about:literal;)+) => {
-        $(#[doc = $about] pub const $name: Code = Code::new($code);)+
+    ($($name:ident = $code:literal, $about:literal $(, $constructor:ident)?;)+) => {
+        $(#[doc = $about] pub const $name: Code = codes!(@ $code $(, $constructor)?);)+
         /// All codes, sorted.
         pub const ALL: &[Code] = &[$($name),+];
     };
+    (@ $code:literal) => { Code::new($code) };
+    (@ $code:literal, $constructor:ident) => { Code::$constructor($code) };
 }
 
 codes! {
@@ -26,8 +28,8 @@ codes! {
     KEY_MISMATCH = "key-mismatch", "The key does not belong to the certificate.";
     KEY_NOT_COMPARED = "key-not-compared", "A key of a kind that cannot be compared with its certificate here.";
     LEAF_IS_CA = "leaf-is-ca", "The first certificate is that of an authority.";
-    MISSING_CERTIFICATE = "missing-certificate", "There is a key and no certificate to it.";
-    MISSING_KEY = "missing-key", "There is a certificate and no key to it.";
+    MISSING_CERTIFICATE = "missing-certificate", "There is a key and no certificate to it.", of_absence;
+    MISSING_KEY = "missing-key", "There is a certificate and no key to it.", of_absence;
     NAME_NOT_COVERED = "name-not-covered", "No certificate is valid for a name.";
     NO_CERTIFICATE = "no-certificate", "A file of PEM holds no certificate.";
     NO_KEY = "no-key", "A file of PEM holds no private key.";

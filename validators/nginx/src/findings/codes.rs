@@ -119,13 +119,13 @@ pub const MISPLACED_DIRECTIVE: Code = Code::new("misplaced-directive");
 /// A line of a block such as `geo` that must come first.
 pub const MISPLACED_ENTRY: Code = Code::new("misplaced-entry");
 /// A certificate, key or similar file is not there.
-pub const MISSING_CERTIFICATE: Code = Code::new("missing-certificate");
+pub const MISSING_CERTIFICATE: Code = Code::of_absence("missing-certificate");
 /// An OpenSSL engine that may not be there.
 pub const MISSING_ENGINE: Code = Code::new("missing-engine");
 /// A file that nginx reads is not there.
-pub const MISSING_FILE: Code = Code::new("missing-file");
+pub const MISSING_FILE: Code = Code::of_absence("missing-file");
 /// An included file is not there.
-pub const MISSING_INCLUDE: Code = Code::new("missing-include");
+pub const MISSING_INCLUDE: Code = Code::of_absence("missing-include");
 /// A parameter that the directive needs.
 pub const MISSING_PARAMETER: Code = Code::new("missing-parameter");
 /// Blocks within blocks, deeper than this checker goes.
