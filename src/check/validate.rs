@@ -20,9 +20,6 @@ use crate::redact::Redactor;
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 
-/// What the bundled validators call what they could not see.
-const ABSENT: &str = "missing-";
-
 /// So many lines are shown on each side of the one that is meant.
 const AROUND: usize = 1;
 
@@ -250,7 +247,7 @@ impl Options {
 
     /// What a finding is worth here: a file that is not given may be in the image, unless it would be seen if it were there.
     fn weigh(&self, finding: Finding) -> Option<Finding> {
-        if finding.cause != Cause::Environment || !finding.code.as_str().starts_with(ABSENT) {
+        if finding.cause != Cause::Environment || !finding.code.is_absence() {
             return Some(finding);
         }
         match (finding.severity, self.missing) {

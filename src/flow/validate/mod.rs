@@ -27,8 +27,8 @@ use crate::flow::process::{Selector, TargetError};
 use crate::flow::tree::Tree;
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
-const MISSING_REQUIRED: Code = Code::new("missing-required-file");
-const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
+const MISSING_REQUIRED: Code = Code::of_absence("missing-required-file");
+const MISSING_MAIN_FILE: Code = Code::of_absence("missing-main-file");
 
 /// Where a content was judged; the nearer to the program that will read it, the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

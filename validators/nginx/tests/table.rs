@@ -1,7 +1,7 @@
 //! The table of directives against the nginx of this machine: is each directive known, allowed and given a right
-//! number of arguments exactly where the table says so?
+//! number of arguments exactly where the table has it?
 
-#![expect(clippy::print_stderr, reason = "what is skipped, or was compared, is said aloud")]
+#![expect(clippy::print_stderr, reason = "the run must show what it skipped or compared")]
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reload_gate_nginx::directives::{Build, Contexts, Directive, Presence, Version, all, lookup};
+use reload_gate_nginx::directives::{Build, Contexts, Definition, Presence, Version, all, lookup};
 
 /// How far nginx gets with a directive, before it looks at the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Nginx {
         Some(Self { version, build, loaded, modules })
     }
 
-    fn has(&self, directive: &Directive) -> bool {
+    fn has(&self, directive: &Definition) -> bool {
         match directive.module.presence(self.build) {
             Presence::Static => true,
             Presence::Dynamic(shared_object) => self.loaded.contains(&shared_object),
