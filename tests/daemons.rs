@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Background, Gate, Kubelet, Volume, command, copy, eventually, free_port, installed, served, unique,
+    Background, Gate, Kubelet, Volume, command, copy, eventually, free_port, installed, report_skipped, served, unique,
 };
 
 /// How exactly it is known when a process started (`sysconf(_SC_CLK_TCK)`).
@@ -61,11 +61,11 @@ fn is_gated(daemon: &Daemon, proven: bool) {
     assert_eq!(gate.count("reloaded"), 1, "{}", gate.story());
 }
 
-/// Whether the program is there; aloud if not, and a failure where `make test-presets` was to install it.
+/// True if the program is installed; reported if not, and a failure in `make test-presets`, which installs it.
 fn is_there(program: &str) -> bool {
     let there = installed(program);
     if !there {
-        eprintln!("skipped: {program} is not installed (`make test-presets` installs it)");
+        report_skipped(&format!("{program} is not installed (`make test-presets` installs it)"));
         assert!(std::env::var_os("PRESETS").is_none_or(|presets| presets != "all"), "{program} is missing");
     }
     there

@@ -12,7 +12,7 @@ use regex::Regex;
 use reload_gate::{Preset, presets};
 use serde_json::Value;
 
-use crate::support::{command, gate_command};
+use crate::support::{command, gate_command, report_skipped};
 
 /// A preset, and what its program is known to say.
 struct Case {
@@ -204,11 +204,11 @@ fn all() -> bool {
     std::env::var_os("PRESETS").is_some_and(|presets| presets == "all")
 }
 
-/// Whether this program is there; aloud if not.
+/// True if this program is installed; reported if not.
 fn is_there(program: &str, path: &str) -> bool {
     let there = path.split(':').any(|directory| !directory.is_empty() && Path::new(directory).join(program).is_file());
     if !there {
-        eprintln!("skipped: {program} is not installed (`make test-presets` installs what all presets need)");
+        report_skipped(&format!("{program} is not installed (`make test-presets` installs what all presets need)"));
         assert!(!all(), "{program} is missing");
     }
     there
