@@ -91,3 +91,7 @@ dist: ## Build what is released: archive, checksums, bill of materials, notes
 lint: ## Check formatting and lints
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: style
+style: ## Measure the house style: words, doc comments, names, lengths
+	@.ci/style
