@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use reload_gate::config::{SETTINGS, Takes};
+use reload_gate::{SETTINGS, Takes};
 
 use crate::support::gate_command;
 
@@ -74,7 +74,7 @@ fn every_finding_code_is_documented() {
 
 #[test]
 fn every_event_is_documented() {
-    let text = read("src/report.rs");
+    let text = read("src/report/mod.rs");
     let (_, names) = text.split_once("pub const fn as_str(self) -> &'static str {").expect("events have names");
     let names = names.split("\n    }\n").next().expect("it ends");
     let names: BTreeSet<_> =

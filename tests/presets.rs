@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use regex::Regex;
-use reload_gate::config;
+use reload_gate::{Preset, presets};
 use serde_json::Value;
 
 use crate::support::{command, gate_command};
@@ -134,7 +134,7 @@ fn said(text: &str, key: &str) -> Option<String> {
 }
 
 /// What the table says of a preset before it is tried.
-fn described(preset: &config::Preset) -> [String; 3] {
+fn described(preset: &Preset) -> [String; 3] {
     let by = said(preset.text, "name").expect("every command has a name");
     let package = said(preset.text, "package").map_or_else(|| "none in Debian".into(), |name| format!("`{name}`"));
     let told = match (said(preset.text, "signal"), said(preset.text, "reload-command")) {
@@ -165,7 +165,7 @@ fn finding(output: &Output, event: &str) -> Value {
 }
 
 /// Tries the preset: both verdicts, the message and its place.
-fn try_out(case: &Case, preset: &config::Preset, path: &str) -> Row {
+fn try_out(case: &Case, preset: &Preset, path: &str) -> Row {
     let directory = tempfile::tempdir().expect("there is room");
     let here = |verdict: &str| {
         let own = directory.path().join(verdict);
@@ -236,7 +236,7 @@ impl Drop for Separation {
 #[test]
 fn every_preset_judges_with_the_real_program_as_its_page_says() {
     let links = tempfile::tempdir().expect("there is room");
-    let (path, presets) = (path(links.path()), config::presets());
+    let (path, presets) = (path(links.path()), presets());
     let _separation = Separation::new();
     let (file, text, documented) = page();
     let mut rows = documented.clone();
@@ -270,13 +270,13 @@ fn every_preset_judges_with_the_real_program_as_its_page_says() {
     }
 }
 
-fn is_untested(preset: &config::Preset) -> bool {
+fn is_untested(preset: &Preset) -> bool {
     preset.about.ends_with(", untested")
 }
 
 #[test]
 fn every_preset_is_tried_or_says_that_it_is_not() {
-    let presets = config::presets();
+    let presets = presets();
     let tried: BTreeSet<&str> = CASES.iter().map(|case| case.preset).collect();
     let (untested, tested): (Vec<_>, Vec<_>) = presets.iter().partition(|preset| is_untested(preset));
     assert_eq!(tested.iter().map(|preset| preset.name).collect::<BTreeSet<_>>(), tried);

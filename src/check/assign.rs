@@ -9,10 +9,10 @@ use reload_gate_contract::{Code, Finding, Place};
 use super::program::{self, Beginning};
 use super::store::{Entry, Store};
 use super::trees::{Kind, Tree, Trees};
-use crate::config::{GateConfig, Judge, Judging, Mistake, presets};
-use crate::manifest::{Annotated, Mounted};
-use crate::render::Subject;
-use crate::validate::{Main, Scope};
+use crate::check::manifest::{Annotated, Mounted};
+use crate::check::render::Subject;
+use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
+use crate::flow::validate::{Main, Scope};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
@@ -26,7 +26,7 @@ pub(super) struct Task {
     /// What is judged.
     pub(super) subject: Subject,
     /// By whom.
-    pub(super) judge: Arc<Judge>,
+    pub(super) assignment: Arc<Assignment>,
     /// With which file it begins.
     pub(super) main: Main,
     /// Why by that one.
@@ -42,29 +42,35 @@ pub(super) struct Task {
 pub(super) struct Assigned {
     pub(super) tasks: Vec<Task>,
     /// What is wrong with what is said of who judges.
-    pub(super) mistakes: Vec<(Subject, Finding)>,
+    pub(super) errors: Vec<(Subject, Finding)>,
     /// What is to be judged by somebody.
     pub(super) open: BTreeSet<Entry>,
 }
 
 /// Gives the trees to judges.
-pub(super) fn assign(trees: Trees, store: &Store<'_>, judging: &Judging) -> Assigned {
-    let assigned = Assigned { mistakes: trees.mistakes, open: trees.idle, ..Assigned::default() };
-    let named = presets().iter().filter_map(|preset| judging.judge_called(preset.name).ok());
-    let mut judges =
-        Judges { store, judging, named: named.collect(), called: BTreeMap::new(), assigned, released: BTreeSet::new() };
+pub(super) fn assign(trees: Trees, store: &Store<'_>, assignments: &Assignments) -> Assigned {
+    let assigned = Assigned { errors: trees.errors, open: trees.idle, ..Assigned::default() };
+    let named = presets().iter().filter_map(|preset| assignments.assignment_named(preset.name).ok());
+    let mut checkers = Checkers {
+        store,
+        assignments,
+        named: named.collect(),
+        called: BTreeMap::new(),
+        assigned,
+        released: BTreeSet::new(),
+    };
     for (tree, gate) in trees.gated {
-        let (judge, reason, by) = match &judging.given {
+        let (assignment, reason, by) = match &assignments.given {
             Some(given) => (given.clone(), COMMAND_LINE.to_owned(), By::Word),
             None => (of_gate(&gate), format!("the settings of {}", tree.owner), By::Gate),
         };
-        judges.give(&tree, &judge, &reason, &tree.wanted, by);
-        judges.assigned.open.extend(tree.wanted);
+        checkers.give(&tree, &assignment, &reason, &tree.wanted, by);
+        checkers.assigned.open.extend(tree.wanted);
     }
     for tree in &trees.trees {
-        judges.tree(tree);
+        checkers.tree(tree);
     }
-    judges.assigned
+    checkers.assigned
 }
 
 /// By what a judge is asked.
@@ -78,22 +84,22 @@ enum By {
     Gate,
 }
 
-struct Judges<'a> {
+struct Checkers<'a> {
     store: &'a Store<'a>,
-    judging: &'a Judging,
+    assignments: &'a Assignments,
     /// The judges of all presets.
-    named: Vec<Arc<Judge>>,
+    named: Vec<Arc<Assignment>>,
     /// Judges that were asked for by name.
-    called: BTreeMap<String, Result<Arc<Judge>, Mistake>>,
+    called: BTreeMap<String, Result<Arc<Assignment>, ConfigError>>,
     assigned: Assigned,
     /// What nobody is to be asked about, or cannot be.
     released: BTreeSet<Entry>,
 }
 
-impl Judges<'_> {
+impl Checkers<'_> {
     fn tree(&mut self, tree: &Tree) {
         let mut open = tree.wanted.clone();
-        if let Some(given) = &self.judging.given {
+        if let Some(given) = &self.assignments.given {
             let given = given.clone();
             self.give(tree, &given, COMMAND_LINE, &open, By::Word);
         } else {
@@ -107,9 +113,9 @@ impl Judges<'_> {
 
     /// The gates of the configuration file judge what lies where they watch; the only one judges whatever has no such place.
     fn by_gates(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
-        let judging = self.judging;
-        for gate in &judging.gates {
-            let anywhere = judging.gates.len() == 1 && tree.kind != Kind::Container;
+        let assignments = self.assignments;
+        for gate in &assignments.gates {
+            let anywhere = assignments.gates.len() == 1 && tree.kind != Kind::Container;
             let is_watched = |path: &Path| gate.sources.iter().any(|source| path.starts_with(&source.mount));
             let watched = select(tree, open, |path, _| anywhere || is_watched(path));
             let reason = format!("the gate `{}` of the configuration file", gate.name);
@@ -118,8 +124,8 @@ impl Judges<'_> {
     }
 
     fn by_rules(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
-        let judging = self.judging;
-        for (index, rule) in judging.rules.iter().enumerate() {
+        let assignments = self.assignments;
+        for (index, rule) in assignments.rules.iter().enumerate() {
             let fits = |path: &Path| rule.files.iter().any(|glob| glob.is_match(path));
             let fitting = select(tree, open, |path, entry| match entry {
                 Entry::Key { key, .. } => fits(Path::new(key)) || fits(path),
@@ -127,7 +133,7 @@ impl Judges<'_> {
                 Entry::Input(_) => false,
             });
             let reason = format!("rule {} of the configuration file", index + 1);
-            self.take(tree, &rule.judge, &reason, (&fitting, By::Word), open);
+            self.take(tree, &rule.assignment, &reason, (&fitting, By::Word), open);
         }
     }
 
@@ -141,24 +147,24 @@ impl Judges<'_> {
         }
         for (name, (place, entries)) in said {
             match self.called(&name) {
-                Ok(judge) => {
+                Ok(assignment) => {
                     // What a main file includes is judged with it, and not by itself.
-                    let whole = judge.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree));
+                    let whole = assignment.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree));
                     let entries = if whole { open.clone() } else { entries };
-                    self.take(tree, &judge, "an annotation says so", (&entries, By::Word), open);
+                    self.take(tree, &assignment, "an annotation says so", (&entries, By::Word), open);
                 }
                 Err(_) if name == NOBODY => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries);
                 }
-                Err(mistake) => {
+                Err(error) => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries.iter().cloned());
-                    let finding = Finding::error(UNKNOWN_VALIDATOR, mistake.message).at(place);
-                    let finding = Finding { help: mistake.help, ..finding };
+                    let finding = Finding::error(UNKNOWN_VALIDATOR, error.message).at(place);
+                    let finding = Finding { help: error.help, ..finding };
                     let subjects = entries.first().map(|entry| self.store.subject(entry));
-                    let known = self.assigned.mistakes.iter().any(|(_, other)| *other == finding);
-                    self.assigned.mistakes.extend(subjects.filter(|_| !known).map(|subject| (subject, finding)));
+                    let known = self.assigned.errors.iter().any(|(_, other)| *other == finding);
+                    self.assigned.errors.extend(subjects.filter(|_| !known).map(|subject| (subject, finding)));
                 }
             }
         }
@@ -169,33 +175,33 @@ impl Judges<'_> {
     }
 
     fn by_name(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
-        for judge in self.named.clone() {
-            let taken = self.give(tree, &judge, "its name says so", open, By::Name);
+        for assignment in self.named.clone() {
+            let taken = self.give(tree, &assignment, "its name says so", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
         for (name, entries) in program::known_by_ending(tree, open) {
-            if let Ok(judge) = self.called(name) {
-                self.take(tree, &judge, "its name says so", (&entries, By::Word), open);
+            if let Ok(assignment) = self.called(name) {
+                self.take(tree, &assignment, "its name says so", (&entries, By::Word), open);
             }
         }
     }
 
-    fn called(&mut self, name: &str) -> Result<Arc<Judge>, Mistake> {
-        let judging = self.judging;
-        self.called.entry(name.to_owned()).or_insert_with(|| judging.judge_called(name)).clone()
+    fn called(&mut self, name: &str) -> Result<Arc<Assignment>, ConfigError> {
+        let assignments = self.assignments;
+        self.called.entry(name.to_owned()).or_insert_with(|| assignments.assignment_named(name)).clone()
     }
 
     /// Gives entries to a judge, so that nobody else is asked about them.
     fn take(
         &mut self,
         tree: &Tree,
-        judge: &Arc<Judge>,
+        assignment: &Arc<Assignment>,
         reason: &str,
         (entries, by): (&BTreeSet<Entry>, By),
         open: &mut BTreeSet<Entry>,
     ) {
         if !entries.is_empty() {
-            self.give(tree, judge, reason, entries, by);
+            self.give(tree, assignment, reason, entries, by);
             open.retain(|entry| !entries.contains(entry));
         }
     }
@@ -204,46 +210,47 @@ impl Judges<'_> {
     fn give(
         &mut self,
         tree: &Tree,
-        judge: &Arc<Judge>,
+        assignment: &Arc<Assignment>,
         reason: &str,
         entries: &BTreeSet<Entry>,
         by: By,
     ) -> BTreeSet<Entry> {
         let mut taken = BTreeSet::new();
         // Who accepts everything judges nothing.
-        if judge.plan.validators.is_empty() && judge.plan.required.is_empty() {
+        if assignment.plan.validators.is_empty() && assignment.plan.required.is_empty() {
             return BTreeSet::new();
         }
         let meant = by != By::Name;
-        let beginnings = match (&judge.preset, judge.plan.scope()) {
-            (Some(preset), _) => program::beginnings(preset, &judge.plan.main, tree, entries, self.store, meant),
+        let beginnings = match (&assignment.preset, assignment.plan.scope()) {
+            (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant),
             (None, Scope::Program(app)) => {
                 let preset = presets().iter().find(|preset| preset.name == app);
-                let begin = |preset| program::beginnings(preset, &judge.plan.main, tree, entries, self.store, meant);
+                let begin =
+                    |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant);
                 preset.map(begin).unwrap_or_default()
             }
             // A gate finds by itself what its validators judge of what it watches.
             (None, _) if by == By::Gate => program::together(&tree.mounted, entries),
-            (None, Scope::Each(name)) => program::each(name, &judge.plan.main, tree, entries),
+            (None, Scope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
             (None, Scope::Main) => program::beside(tree, entries),
             (None, Scope::Together) => program::together(&tree.mounted, entries),
             (None, Scope::These) => program::these(tree, entries),
         };
         for Beginning { main, subject, tree, around, takes, reason: found } in beginnings {
             taken.extend(takes);
-            let main = main.map_or_else(|| judge.plan.main.clone(), Main::Given);
-            let judge = judge.clone();
+            let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
+            let assignment = assignment.clone();
             let subject = self.store.subject(&subject);
             let reason = found.filter(|_| !meant).unwrap_or_else(|| reason.to_owned());
-            self.assigned.tasks.push(Task { subject, judge, main, reason, tree, around });
+            self.assigned.tasks.push(Task { subject, assignment, main, reason, tree, around });
         }
         taken
     }
 }
 
 /// Whoever judges for a gate.
-fn of_gate(gate: &GateConfig) -> Arc<Judge> {
-    Arc::new(Judge { preset: None, plan: gate.plan.clone() })
+fn of_gate(gate: &GateConfig) -> Arc<Assignment> {
+    Arc::new(Assignment { preset: None, plan: gate.plan.clone() })
 }
 
 /// Those of `open` that fit.

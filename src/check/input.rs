@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use reload_gate_structured::yaml;
 
-use crate::manifest::{self, Documents, Unreadable};
+use crate::check::manifest::{self, Documents, Unreadable};
 
 /// What standard input is called.
 pub(super) const STDIN: &str = "-";

@@ -8,7 +8,7 @@ use reload_gate_structured::yaml::{self, Broken};
 use walkdir::{DirEntry, WalkDir};
 
 use super::input::{Input, STDIN};
-use crate::manifest::{self, Config, Document, Object, Pod, Unreadable};
+use crate::check::manifest::{self, Config, Document, Object, Pod, Unreadable};
 use crate::redact::Redactor;
 
 const BROKEN_MANIFEST: Code = Code::new("broken-manifest");

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::store::{Entry, Store};
 use super::trees::{ANYWHERE, Kind, Tree};
+use crate::check::manifest::{Mounted, Point};
 use crate::config::Preset;
-use crate::manifest::{Mounted, Point};
-use crate::validate::Main;
+use crate::flow::validate::Main;
 
 /// The beginning of one judgement.
 pub(super) struct Beginning {

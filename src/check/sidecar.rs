@@ -9,8 +9,8 @@ use reload_gate_contract::{Code, Finding};
 
 use super::Words;
 use super::store::{Entry, Store};
-use crate::config::{self, GateConfig, Mistake, Outside};
-use crate::manifest::{Container, EnvValue, Mounted, Pod};
+use crate::check::manifest::{Container, EnvValue, Mounted, Pod};
+use crate::config::{self, ConfigError, GateConfig, Outside};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
@@ -49,8 +49,7 @@ pub(super) fn gates(
     if !settings.is_empty() {
         return Err(settings.into_iter().map(|(name, from)| not_given(&name, &from)).collect());
     }
-    let refused =
-        |mistakes: Vec<Mistake>| mistakes.iter().map(|mistake| refused(container, mistake)).collect::<Vec<_>>();
+    let refused = |errors: Vec<ConfigError>| errors.iter().map(|error| refused(container, error)).collect::<Vec<_>>();
     let said: Vec<String> =
         container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
     // The image's own command is `run`.
@@ -68,9 +67,9 @@ pub(super) fn gates(
     config::load(&outside).map(|config| config.gates).map_err(refused)
 }
 
-fn refused(container: &Container, mistake: &Mistake) -> Finding {
-    let message = format!("container `{}`: {}{}", container.name, mistake.origin, mistake.message);
-    Finding { help: mistake.help.clone(), ..Finding::error(SIDECAR_SETTINGS, message) }
+fn refused(container: &Container, error: &ConfigError) -> Finding {
+    let message = format!("container `{}`: {}{}", container.name, error.origin, error.message);
+    Finding { help: error.help.clone(), ..Finding::error(SIDECAR_SETTINGS, message) }
 }
 
 fn not_given(name: &str, from: &str) -> Finding {

@@ -9,8 +9,8 @@ use reload_gate_contract::{Code, Finding, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
 use super::listing::{At, Listing};
-use crate::manifest::{self, Annotated, Config};
-use crate::render::{Located, Subject};
+use crate::check::manifest::{self, Annotated, Config};
+use crate::check::render::{Located, Subject};
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 

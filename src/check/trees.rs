@@ -9,9 +9,9 @@ use super::Words;
 use super::listing::At;
 use super::sidecar;
 use super::store::{Entry, Store};
+use crate::check::manifest::{Annotated, Container, Mounted, Pod, Point, Projection};
+use crate::check::render::Subject;
 use crate::config::GateConfig;
-use crate::manifest::{Annotated, Container, Mounted, Pod, Point, Projection};
-use crate::render::Subject;
 
 const MISSING_KEY: Code = Code::new("missing-key");
 
@@ -50,7 +50,7 @@ pub(super) struct Trees {
     pub(super) gated: Vec<(Tree, GateConfig)>,
     pub(super) trees: Vec<Tree>,
     /// What is wrong with the settings of such a reload-gate, or with the volumes of a pod.
-    pub(super) mistakes: Vec<(Subject, Finding)>,
+    pub(super) errors: Vec<(Subject, Finding)>,
     /// What no container mounts of objects that are mounted.
     pub(super) idle: BTreeSet<Entry>,
 }
@@ -63,9 +63,9 @@ impl Trees {
             trees.pod(pod, at, store, words);
         }
         let mounted: BTreeSet<usize> = trees.entries().filter_map(Entry::config).collect();
-        let seen: BTreeSet<Entry> = trees.entries().cloned().collect();
+        let snapshot: BTreeSet<Entry> = trees.entries().cloned().collect();
         let of_mounted = mounted.iter().flat_map(|config| store.entries(*config).into_values());
-        trees.idle = of_mounted.filter(|entry| !seen.contains(entry)).collect();
+        trees.idle = of_mounted.filter(|entry| !snapshot.contains(entry)).collect();
         let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config));
         trees.trees.extend(objects.map(|config| object(store.entries(config))));
         for (root, directory) in &store.listing.directories {
@@ -107,7 +107,7 @@ impl Trees {
             );
             let finding = Finding::error(MISSING_KEY, message).at(Place::line(input, line));
             let finding = finding.help("the pod will not start; correct the key, or say `optional: true`");
-            self.mistakes.push((subject(pod, input, line), finding));
+            self.errors.push((subject(pod, input, line), finding));
         }
         let mut gated = BTreeSet::new();
         for container in gates {
@@ -122,7 +122,7 @@ impl Trees {
                 }
                 Err(findings) => {
                     let told = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
-                    self.mistakes.extend(findings.into_iter().map(told));
+                    self.errors.extend(findings.into_iter().map(told));
                 }
             }
         }

@@ -10,11 +10,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
 use super::{flag, flags, outside, refuse, say};
+use crate::check::render::{self, Format, Style};
 use crate::check::{self, Answer, Missing, Options, Question};
-use crate::config::{self, Flags, Mistake, SETTINGS};
-use crate::exec;
+use crate::config::{self, ConfigError, Flags, SETTINGS};
 use crate::exit::Exit;
-use crate::render::{self, Format, Style};
+use crate::sys::exec;
 
 /// The settings of `run` that `check` takes too.
 const SHARED: [&str; 14] = [
@@ -109,9 +109,9 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
 pub(super) fn check(matches: &ArgMatches) -> Exit {
     let read = |path: &Path| std::fs::read_to_string(path);
     let given = flags(matches);
-    let judging = match config::judging(&outside(given, &read)) {
-        Ok(judging) => judging,
-        Err(mistakes) => return refuse(&mistakes),
+    let assignments = match config::assignments(&outside(given, &read)) {
+        Ok(assignments) => assignments,
+        Err(errors) => return refuse(&errors),
     };
     let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(String::as_str);
     let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
@@ -129,7 +129,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     let progress = |done, total| bar.show(done, total);
     let question = Question {
         paths: &paths,
-        judging: &judging,
+        assignments: &assignments,
         options,
         words: run_words,
         opened: exec::close_inherited,
@@ -213,14 +213,14 @@ impl Bar {
 }
 
 /// The words of a reload-gate in a pod, as flags of `run`; `None` for another command.
-pub(super) fn run_words(words: &[String]) -> Result<Option<Flags>, Vec<Mistake>> {
+pub(super) fn run_words(words: &[String]) -> Result<Option<Flags>, Vec<ConfigError>> {
     let words = std::iter::once("reload-gate").chain(words.iter().map(String::as_str));
     match super::command().try_get_matches_from(words) {
         Ok(matches) => Ok(matches.subcommand_matches("run").map(flags)),
         Err(error) => {
             let said = error.render().to_string();
             let first = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Err(vec![Mistake::said_by_command_line(first)])
+            Err(vec![ConfigError::said_by_command_line(first)])
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn doctor(matches: &ArgMatches) -> Exit {
     let read = |path: &std::path::Path| std::fs::read_to_string(path);
     let config = match config::load(&outside(flags(matches), &read)) {
         Ok(config) => config,
-        Err(mistakes) => return refuse(&mistakes),
+        Err(errors) => return refuse(&errors),
     };
     match doctor::examine(&config) {
         Ok(report) => {

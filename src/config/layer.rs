@@ -7,8 +7,9 @@ use std::path::Path;
 use reload_gate_structured::yaml::{self, Document, Node, Scalar, Value};
 
 use super::settings::{self, PREFIX, SETTINGS, Setting, Takes};
-use super::{Mistake, Origin, nearest, suggestion};
-use crate::validate::JsonSchema;
+use super::{ConfigError, Origin};
+use crate::flow::validate::JsonSchema;
+use crate::sys::suggest::{nearest, suggestion};
 
 /// A value, and where it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +171,7 @@ pub(super) fn of_variables(
     variables: &[(OsString, OsString)],
     has_file: bool,
     warnings: &mut Vec<String>,
-    mistakes: &mut Vec<Mistake>,
+    errors: &mut Vec<ConfigError>,
 ) -> Layer {
     let mut layer = Layer::default();
     for (name, value) in variables {
@@ -185,7 +186,7 @@ pub(super) fn of_variables(
         };
         let origin = Origin::Variable(name.to_owned());
         let Some(value) = value.to_str() else {
-            mistakes.push(Mistake::new(origin, "the value is no UTF-8"));
+            errors.push(ConfigError::new(origin, "the value is no UTF-8"));
             continue;
         };
         let values: Vec<_> = match setting.takes {
@@ -225,18 +226,18 @@ pub(super) struct File {
 }
 
 /// Reads a configuration file.
-pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> File {
+pub(super) fn of_file(path: &Path, text: &str, errors: &mut Vec<ConfigError>) -> File {
     let origin = |line, column| Origin::File(path.to_path_buf(), line, column);
     let at = |node: &Node| origin(node.line, node.column);
     // What is said twice is told below, among the other mistakes.
     let root = match yaml::documents(text).next().transpose() {
         Ok(Some(Document { root: Node { value: Value::Map(entries), .. }, .. })) => entries,
         Ok(_) => {
-            mistakes.push(Mistake::new(origin(1, 1), "a mapping with the key `gates` is wanted").help(SHAPE));
+            errors.push(ConfigError::new(origin(1, 1), "a mapping with the key `gates` is wanted").help(SHAPE));
             return File::default();
         }
         Err(broken) => {
-            mistakes.push(Mistake::new(origin(broken.line, broken.column), broken.message));
+            errors.push(ConfigError::new(origin(broken.line, broken.column), broken.message));
             return File::default();
         }
     };
@@ -246,32 +247,32 @@ pub(super) fn of_file(path: &Path, text: &str, mistakes: &mut Vec<Mistake>) -> F
             (Some("gates"), Value::List(items)) => gates.extend(items),
             (Some("rules"), Value::List(items)) => rules.extend(items),
             (Some(name @ ("gates" | "rules")), _) => {
-                mistakes.push(Mistake::new(at(&key), format!("`{name}` is a list")).help(SHAPE));
+                errors.push(ConfigError::new(at(&key), format!("`{name}` is a list")).help(SHAPE));
             }
             (Some(name), _) => {
                 let meant = suggestion(name, ["gates", "rules"]);
-                mistakes.push(Mistake::new(at(&key), format!("unknown key `{name}`{meant}")).help(SHAPE));
+                errors.push(ConfigError::new(at(&key), format!("unknown key `{name}`{meant}")).help(SHAPE));
             }
-            _ => mistakes.push(Mistake::new(at(&key), "a key is a word").help(SHAPE)),
+            _ => errors.push(ConfigError::new(at(&key), "a key is a word").help(SHAPE)),
         }
     }
-    if gates.is_empty() && rules.is_empty() && mistakes.is_empty() {
-        mistakes.push(Mistake::new(origin(1, 1), "there is no gate in it").help(SHAPE));
+    if gates.is_empty() && rules.is_empty() && errors.is_empty() {
+        errors.push(ConfigError::new(origin(1, 1), "there is no gate in it").help(SHAPE));
     }
-    let of_gate = |gate: Node, mistakes: &mut Vec<Mistake>| {
+    let of_gate = |gate: Node, errors: &mut Vec<ConfigError>| {
         let begins = Some(at(&gate));
-        Layer { begins, ..of_node(gate, &mut |_| false, &origin, mistakes) }
+        Layer { begins, ..of_node(gate, &mut |_| false, &origin, errors) }
     };
     File {
-        gates: gates.into_iter().map(|gate| of_gate(gate, mistakes)).collect(),
-        rules: rules.into_iter().map(|node| rule(node, &origin, mistakes)).collect(),
+        gates: gates.into_iter().map(|gate| of_gate(gate, errors)).collect(),
+        rules: rules.into_iter().map(|node| rule(node, &origin, errors)).collect(),
     }
 }
 
 const SHAPE: &str = "a configuration file looks like `gates: [{app: nginx, watch: /etc/nginx}]`";
 
 /// A rule: the key `files`, and settings.
-fn rule(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> (Vec<Said>, Layer) {
+fn rule(node: Node, origin: &dyn Fn(u32, u32) -> Origin, errors: &mut Vec<ConfigError>) -> (Vec<Said>, Layer) {
     let begins = origin(node.line, node.column);
     let (mut files, mut wrong) = (Vec::new(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| {
@@ -281,11 +282,11 @@ fn rule(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mist
         }
         is_files
     };
-    let layer = of_node(node, &mut own, origin, mistakes);
-    mistakes.extend(wrong);
+    let layer = of_node(node, &mut own, origin, errors);
+    errors.extend(wrong);
     if files.is_empty() {
         let help = "say which files it is about: `files: ['*.rules', 'conf.d/**']`";
-        mistakes.push(Mistake::new(begins.clone(), "this rule has no `files`").help(help));
+        errors.push(ConfigError::new(begins.clone(), "this rule has no `files`").help(help));
     }
     (files, Layer { begins: Some(begins), ..layer })
 }
@@ -295,15 +296,15 @@ pub(super) fn of_node(
     node: Node,
     extra: &mut dyn FnMut(&(Node, Node)) -> bool,
     origin: &dyn Fn(u32, u32) -> Origin,
-    mistakes: &mut Vec<Mistake>,
+    errors: &mut Vec<ConfigError>,
 ) -> Layer {
     let mut layer = Layer::default();
     let at = |node: &Node| origin(node.line, node.column);
     let Value::Map(entries) = node.value else {
-        mistakes.push(Mistake::new(origin(node.line, node.column), "a mapping of settings is wanted"));
+        errors.push(ConfigError::new(origin(node.line, node.column), "a mapping of settings is wanted"));
         return layer;
     };
-    let mut seen = Vec::new();
+    let mut snapshot = Vec::new();
     for entry in entries {
         if extra(&entry) {
             continue;
@@ -312,21 +313,21 @@ pub(super) fn of_node(
         let setting = match known(&key) {
             Ok(setting) => setting,
             Err((message, help)) => {
-                mistakes.push(Mistake { help, ..Mistake::new(at(&key), message) });
+                errors.push(ConfigError { help, ..ConfigError::new(at(&key), message) });
                 continue;
             }
         };
         let name = setting.name;
-        if seen.contains(&name) {
-            mistakes.push(Mistake::new(at(&key), format!("`{name}` is said twice")));
+        if snapshot.contains(&name) {
+            errors.push(ConfigError::new(at(&key), format!("`{name}` is said twice")));
             continue;
         }
-        seen.push(name);
+        snapshot.push(name);
         if name == "validate" {
-            layer.checks = Some(checks(value, origin, mistakes));
+            layer.checks = Some(checks(value, origin, errors));
             continue;
         }
-        for said in texts(value, setting.takes, name, origin, mistakes) {
+        for said in texts(value, setting.takes, name, origin, errors) {
             layer.say(name, said.value, said.origin);
         }
     }
@@ -353,31 +354,31 @@ fn texts(
     takes: Takes,
     name: &str,
     origin: &dyn Fn(u32, u32) -> Origin,
-    mistakes: &mut Vec<Mistake>,
+    errors: &mut Vec<ConfigError>,
 ) -> Vec<Said> {
     let here = origin(node.line, node.column);
     match (node.value, takes) {
         (Value::Scalar(Scalar { text: value, .. }), _) => vec![Said { value, origin: here }],
         (Value::List(items), Takes::Many(_)) => {
-            items.into_iter().flat_map(|item| texts(item, Takes::One("TEXT"), name, origin, mistakes)).collect()
+            items.into_iter().flat_map(|item| texts(item, Takes::One("TEXT"), name, origin, errors)).collect()
         }
-        (_, Takes::Many(_)) => wrong(mistakes, here, format!("`{name}` takes a text or a list of texts")),
-        (_, Takes::Switch) => wrong(mistakes, here, format!("`{name}` takes true or false")),
-        (_, Takes::One(_)) => wrong(mistakes, here, format!("`{name}` takes a text")),
+        (_, Takes::Many(_)) => wrong(errors, here, format!("`{name}` takes a text or a list of texts")),
+        (_, Takes::Switch) => wrong(errors, here, format!("`{name}` takes true or false")),
+        (_, Takes::One(_)) => wrong(errors, here, format!("`{name}` takes a text")),
     }
 }
 
-fn wrong(mistakes: &mut Vec<Mistake>, origin: Origin, message: String) -> Vec<Said> {
-    mistakes.push(Mistake::new(origin, message));
+fn wrong(errors: &mut Vec<ConfigError>, origin: Origin, message: String) -> Vec<Said> {
+    errors.push(ConfigError::new(origin, message));
     Vec::new()
 }
 
-fn checks(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Vec<RawCheck> {
+fn checks(node: Node, origin: &dyn Fn(u32, u32) -> Origin, errors: &mut Vec<ConfigError>) -> Vec<RawCheck> {
     let items = match node.value {
         Value::List(items) => items,
         _ => vec![node],
     };
-    items.into_iter().filter_map(|item| check(item, origin, mistakes)).collect()
+    items.into_iter().filter_map(|item| check(item, origin, errors)).collect()
 }
 
 const CHECK_KEYS: [&str; 11] = [
@@ -394,20 +395,20 @@ const CHECK_KEYS: [&str; 11] = [
     "away",
 ];
 
-fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<RawCheck> {
+fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, errors: &mut Vec<ConfigError>) -> Option<RawCheck> {
     let here = origin(node.line, node.column);
     let entries = match node.value {
         Value::Scalar(Scalar { text: value, .. }) => return Some(RawCheck::line(Said { value, origin: here })),
         Value::Map(entries) => entries,
         _ => {
-            mistakes.push(Mistake::new(here, "a validator is a command, or a mapping with the key `command`"));
+            errors.push(ConfigError::new(here, "a validator is a command, or a mapping with the key `command`"));
             return None;
         }
     };
     let (mut name, mut command, mut running, mut otherwise, mut package) = (None, None, None, None, None);
     let [mut beside, mut options, mut unset, mut findings, mut transient, mut away] = [const { Vec::new() }; 6];
     for (key, value) in entries {
-        let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, mistakes);
+        let mut list = |name| texts(value.clone(), Takes::Many("TEXT"), name, origin, errors);
         match key.as_str() {
             Some("name") => name = list("name").pop(),
             Some("otherwise") => otherwise = list("otherwise").pop(),
@@ -418,26 +419,26 @@ fn check(node: Node, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mis
             Some("findings") => findings = list("findings"),
             Some("transient") => transient = list("transient"),
             Some("away") => away = list("away"),
-            Some("command") => command = words(value, "command", origin, mistakes),
-            Some("running") => running = words(value, "running", origin, mistakes),
+            Some("command") => command = words(value, "command", origin, errors),
+            Some("running") => running = words(value, "running", origin, errors),
             other => {
                 let text = other.unwrap_or_default();
                 let message = format!("unknown key `{text}`{}", suggestion(text, CHECK_KEYS));
                 let help = format!("the keys of a validator are {}", CHECK_KEYS.join(", "));
-                mistakes.push(Mistake::new(origin(key.line, key.column), message).help(help));
+                errors.push(ConfigError::new(origin(key.line, key.column), message).help(help));
             }
         }
     }
     if command.is_none() {
-        mistakes.push(Mistake::new(here, "this validator has no `command`"));
+        errors.push(ConfigError::new(here, "this validator has no `command`"));
     }
     let command = command?;
     Some(RawCheck { command, name, running, beside, otherwise, package, options, unset, findings, transient, away })
 }
 
-fn words(node: Node, name: &str, origin: &dyn Fn(u32, u32) -> Origin, mistakes: &mut Vec<Mistake>) -> Option<Words> {
+fn words(node: Node, name: &str, origin: &dyn Fn(u32, u32) -> Origin, errors: &mut Vec<ConfigError>) -> Option<Words> {
     let is_line = node.as_str().is_some();
-    let mut said = texts(node, Takes::Many("TEXT"), name, origin, mistakes);
+    let mut said = texts(node, Takes::Many("TEXT"), name, origin, errors);
     match said.as_slice() {
         [] => None,
         _ if is_line => said.pop().map(Words::Line),

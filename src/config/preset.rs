@@ -6,7 +6,7 @@ use regex::Regex;
 use reload_gate_structured::yaml::{self, Node};
 
 use super::layer::{self, Layer};
-use super::{Mistake, Origin};
+use super::{ConfigError, Origin};
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
 const TEXTS: [(&str, &str); 28] = [
@@ -73,18 +73,18 @@ pub struct Preset {
 #[must_use]
 pub fn presets() -> &'static [Preset] {
     static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
-        let read = |(name, text)| read(name, text).unwrap_or_else(|mistakes| panic!("preset {name}: {mistakes:?}"));
+        let read = |(name, text)| read(name, text).unwrap_or_else(|errors| panic!("preset {name}: {errors:?}"));
         TEXTS.into_iter().map(read).collect()
     });
     &PRESETS
 }
 
-fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> {
+fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigError>> {
     let origin = |_, _| Origin::Preset(name);
     let node = match yaml::documents(text).next().transpose() {
         Ok(Some(document)) => document.root,
-        Ok(None) => return Err(vec![Mistake::new(origin(0, 0), "it is empty")]),
-        Err(broken) => return Err(vec![Mistake::new(origin(0, 0), broken.message)]),
+        Ok(None) => return Err(vec![ConfigError::new(origin(0, 0), "it is empty")]),
+        Err(broken) => return Err(vec![ConfigError::new(origin(0, 0), broken.message)]),
     };
     let mut preset = Preset {
         name,
@@ -99,11 +99,11 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> 
         replaces_workers: false,
         layer: Layer::default(),
     };
-    let (mut mistakes, mut wrong) = (Vec::new(), Vec::new());
+    let (mut errors, mut wrong) = (Vec::new(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
-    let layer = layer::of_node(node, &mut own, &origin, &mut mistakes);
-    mistakes.extend(wrong.into_iter().map(|error: regex::Error| Mistake::new(origin(0, 0), error.to_string())));
-    if mistakes.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(mistakes) }
+    let layer = layer::of_node(node, &mut own, &origin, &mut errors);
+    errors.extend(wrong.into_iter().map(|error: regex::Error| ConfigError::new(origin(0, 0), error.to_string())));
+    if errors.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(errors) }
 }
 
 impl Preset {

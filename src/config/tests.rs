@@ -3,7 +3,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
-use crate::validate::{Builtin, Format, Main, RootChoice, Tls, Validator};
+use crate::flow::validate::{Builtin, Format, Main, RootChoice, Tls, Validator};
+use crate::sys::suggest::nearest;
 
 /// What the user says: flags, variables, and the text of `gates.yaml`.
 #[derive(Default)]
@@ -14,12 +15,12 @@ struct Said<'a> {
 }
 
 impl Said<'_> {
-    fn load(&self) -> Result<Config, Vec<Mistake>> {
+    fn load(&self) -> Result<Config, Vec<ConfigError>> {
         let variables = self.variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         self.load_with(variables)
     }
 
-    fn load_with(&self, variables: Vec<(OsString, OsString)>) -> Result<Config, Vec<Mistake>> {
+    fn load_with(&self, variables: Vec<(OsString, OsString)>) -> Result<Config, Vec<ConfigError>> {
         let file = self.file.map(|_| ("config", "gates.yaml".to_owned()));
         let flags = self.flags.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let read = |path: &Path| match self.file {
@@ -35,20 +36,20 @@ impl Said<'_> {
     /// The one gate.
     #[track_caller]
     fn gate(&self) -> GateConfig {
-        let mut config = self.load().unwrap_or_else(|mistakes| panic!("{}", shown(&mistakes)));
+        let mut config = self.load().unwrap_or_else(|errors| panic!("{}", shown(&errors)));
         assert_eq!(config.gates.len(), 1);
         config.gates.remove(0)
     }
 
     /// Everything that is wrong, as it is printed.
     #[track_caller]
-    fn mistakes(&self) -> String {
+    fn errors(&self) -> String {
         shown(&self.load().expect_err("it is wrong"))
     }
 }
 
-fn shown(mistakes: &[Mistake]) -> String {
-    mistakes.iter().map(|mistake| format!("error: {mistake}\n")).collect()
+fn shown(errors: &[ConfigError]) -> String {
+    errors.iter().map(|error| format!("error: {error}\n")).collect()
 }
 
 #[track_caller]
@@ -58,20 +59,20 @@ fn of_flags(flags: &[(&'static str, &str)]) -> GateConfig {
 
 #[track_caller]
 fn wrong_flags(flags: &[(&'static str, &str)]) -> String {
-    Said { flags, ..Said::default() }.mistakes()
+    Said { flags, ..Said::default() }.errors()
 }
 
 #[track_caller]
 fn wrong_file(text: &str) -> String {
-    Said { file: Some(text), ..Said::default() }.mistakes()
+    Said { file: Some(text), ..Said::default() }.errors()
 }
 
 /// Compares with what was seen and found good before.
 #[track_caller]
-fn compare(name: &str, seen: &str) {
+fn compare(name: &str, snapshot: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, seen));
+    settings.bind(|| insta::assert_snapshot!(name, snapshot));
 }
 
 /// A text with the numbers of its lines.
@@ -154,7 +155,7 @@ fn flags_and_variables_tell_every_mistake_with_their_names() {
         ],
         file: None,
     };
-    compare("every_mistake_of_flags_and_variables", &said.mistakes());
+    compare("every_mistake_of_flags_and_variables", &said.errors());
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn what_is_missing_says_what_to_say() {
         wrong_flags(&[("watch", "/a"), ("reload-command", "true"), ("verify", "workers")]),
         wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - app: haproxy\n  - watch: /b\n"),
         wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - {app: nginx, watch: /b}\n"),
-        Said { flags: &[("config", "none.yaml")], ..Said::default() }.mistakes(),
+        Said { flags: &[("config", "none.yaml")], ..Said::default() }.errors(),
     ];
     compare("what_is_missing", &cases.join("\n"));
 }
@@ -196,7 +197,7 @@ fn a_file_that_is_no_configuration_says_what_one_looks_like() {
 #[test]
 fn what_gates_have_in_common_is_said_once() {
     let text = "gates:\n  - &all {name: a, watch: /a, signal: none}\n  - {<<: *all, name: b, watch: /b}\n";
-    let config = Said { file: Some(text), ..Said::default() }.load().unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let config = Said { file: Some(text), ..Said::default() }.load().unwrap_or_else(|errors| panic!("{errors:?}"));
     let gates: Vec<_> = config.gates.iter().map(|gate| (&*gate.name, &gate.sources[0].path)).collect();
     assert_eq!(gates, [("a", &"/a".into()), ("b", &"/b".into())]);
 }
@@ -208,7 +209,7 @@ fn what_is_of_one_gate_cannot_be_said_of_several() {
         variables: &[("RELOAD_GATE_WATCH", "/c"), ("RELOAD_GATE_LOG_FORMAT", "text")],
         file: Some("gates:\n  - {app: nginx, watch: /a}\n  - {app: haproxy, watch: /b}\n"),
     };
-    compare("several_gates_at_once", &said.mistakes());
+    compare("several_gates_at_once", &said.errors());
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn a_flag_hides_a_variable_hides_the_file_hides_the_preset() {
                 "gates: [{app: nginx, watch: /a}]"
             }),
         };
-        said.gate().means.describe()
+        said.gate().reload.describe()
     };
     let cases = [
         ((true, true, true), "SIGUSR1"),
@@ -241,12 +242,12 @@ fn a_flag_hides_a_variable_hides_the_file_hides_the_preset() {
 fn who_chooses_another_means_hides_the_whole_choice_below() {
     // Not: "exclude each other", since the preset's signal was not the user's word.
     let gate = of_flags(&[("app", "nginx"), ("watch", "/a"), ("reload-url", "http://x/"), ("verify-command", "true")]);
-    assert_eq!((gate.means.describe(), gate.demand.describe()), ("POST http://x/".into(), "`true`".into()));
+    assert_eq!((gate.reload.describe(), gate.verification.describe()), ("POST http://x/".into(), "`true`".into()));
     let file = "gates: [{watch: /a, reload-url: 'http://x/', process: app, validate: [a, b], verify-url: 'http://y/'}]";
     let said = Said { flags: &[("signal", "HUP"), ("validate", "c")], file: Some(file), ..Said::default() };
     let gate = said.gate();
-    assert_eq!((gate.means.describe(), names(&gate)), ("SIGHUP".into(), vec!["c".to_owned()]));
-    assert_eq!(gate.demand.describe(), "GET http://y/");
+    assert_eq!((gate.reload.describe(), names(&gate)), ("SIGHUP".into(), vec!["c".to_owned()]));
+    assert_eq!(gate.verification.describe(), "GET http://y/");
     // Lists are one value: the paths of a lower layer are not added.
     let said = Said { variables: &[("RELOAD_GATE_WATCH", "/b\n\n /c \n")], file: Some(file), ..Said::default() };
     let paths: Vec<_> = said.gate().sources.into_iter().map(|source| source.path).collect();
@@ -257,7 +258,7 @@ fn who_chooses_another_means_hides_the_whole_choice_below() {
 fn the_variables_of_the_shell_sidecar_are_understood() {
     let legacy: &[(&str, &str)] = &[("FILE", "/etc/nginx/nginx.conf"), ("PROCESS", "nginx"), ("SIGNAL", "HUP")];
     let gate = Said { variables: legacy, ..Said::default() }.gate();
-    assert_eq!((gate.name.as_str(), gate.means.describe().as_str()), ("nginx", "SIGHUP"));
+    assert_eq!((gate.name.as_str(), gate.reload.describe().as_str()), ("nginx", "SIGHUP"));
     assert_eq!(names(&gate), ["nginx -t"], "the process implies the preset");
     assert_eq!(gate.plan.main, Main::Usual("nginx.conf".into()));
     let path = PathBuf::from("/etc/nginx/nginx.conf");
@@ -267,7 +268,7 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
         let variables = [legacy, variables].concat();
         let gate = Said { flags, variables: &variables, ..Said::default() }.gate();
         let source = gate.sources.into_iter().next().expect("one");
-        (source.path.display().to_string(), source.whole_volume, gate.means.describe())
+        (source.path.display().to_string(), source.whole_volume, gate.reload.describe())
     };
     let file = "/etc/nginx/nginx.conf".to_owned();
     assert_eq!(own(&[], &[("RELOAD_GATE_SIGNAL", "USR1")]), (file.clone(), true, "SIGUSR1".into()));
@@ -276,7 +277,7 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
     // Its variables said with nothing in them are not said, as for the sidecar itself.
     assert_eq!(own(&[("signal", "USR2")], &[]), (file, true, "SIGUSR2".into()));
     let without = Said { variables: &[("FILE", ""), ("RELOAD_GATE_SIGNAL", "none")], ..Said::default() };
-    assert!(without.mistakes().contains("there is nothing to watch"));
+    assert!(without.errors().contains("there is nothing to watch"));
     // A configuration file says all; variables of so common names are somebody else's then.
     let said = Said { variables: legacy, file: Some("gates: [{watch: /a, signal: none}]"), ..Said::default() };
     assert_eq!(said.gate().sources[0].path, Path::new("/a"));
@@ -296,15 +297,15 @@ fn an_empty_value_is_a_mistake_that_says_so_and_nothing_else() {
         let whole = [("watch", "/a"), ("signal", "none"), ("process", "p")];
         let others: Vec<_> = whole.into_iter().filter(|(other, _)| *other != name).collect();
         for nothing in ["", " "] {
-            let mistakes = wrong_flags(&[&others[..], &[(name, nothing)]].concat());
-            assert!(mistakes.contains(&said(&format!("`--{name}`"))), "{mistakes}");
+            let errors = wrong_flags(&[&others[..], &[(name, nothing)]].concat());
+            assert!(errors.contains(&said(&format!("`--{name}`"))), "{errors}");
             let variable = settings::variable(name);
-            let mistakes = Said { flags: &others, variables: &[(&variable, nothing)], file: None }.mistakes();
-            assert!(mistakes.contains(&said(&format!("variable `{variable}`"))), "{mistakes}");
+            let errors = Said { flags: &others, variables: &[(&variable, nothing)], file: None }.errors();
+            assert!(errors.contains(&said(&format!("variable `{variable}`"))), "{errors}");
         }
     }
     let watch = Said { flags: &[("signal", "none")], variables: &[("RELOAD_GATE_WATCH", "\n")], file: None };
-    assert_eq!(watch.mistakes(), said("variable `RELOAD_GATE_WATCH`"));
+    assert_eq!(watch.errors(), said("variable `RELOAD_GATE_WATCH`"));
     assert_eq!(wrong_flags(&[("signal", ""), ("watch", "/a"), ("process", "p")]), said("`--signal`"));
     assert_eq!(wrong_file("gates: [{watch: [/a, ''], signal: none}]"), said("gates.yaml:1:22"));
     assert!(wrong_flags(&[("watch", "/a"), ("signal", "none"), ("validate", "")]).contains("the command is empty"));
@@ -464,7 +465,7 @@ fn the_help_tells_the_defaults_that_hold() {
 fn a_misspelt_placeholder_names_the_right_one() {
     let load = |check| {
         let flags = &[("watch", "/a"), ("signal", "none"), ("validate", check)];
-        Said { flags, ..Said::default() }.load().map(|_| ()).map_err(|mistakes| shown(&mistakes))
+        Said { flags, ..Said::default() }.load().map(|_| ()).map_err(|errors| shown(&errors))
     };
     let said = |name: &str, meant: &str| {
         let help = "`{config}` is the file to begin with and `{dir}` its directory; braces that are meant as such take a blank \
@@ -545,13 +546,13 @@ fn every_preset_is_a_whole_program() {
 #[test]
 fn no_two_presets_are_of_one_process_or_file() {
     let all = presets();
-    let mut seen = BTreeSet::new();
+    let mut snapshot = BTreeSet::new();
     for preset in all {
         for file in &preset.files {
-            assert!(seen.insert(file.clone()), "{file} is of two programs");
+            assert!(snapshot.insert(file.clone()), "{file} is of two programs");
         }
         let process = preset.layer.text("process");
-        assert!(process.is_none_or(|said| seen.insert(format!("{} (process)", said.value))), "{}", preset.name);
+        assert!(process.is_none_or(|said| snapshot.insert(format!("{} (process)", said.value))), "{}", preset.name);
     }
 }
 
@@ -568,8 +569,8 @@ fn own_words_about_the_process_replace_what_the_preset_knows_of_it() {
 
 #[test]
 fn judging_alone_needs_no_means() {
-    for judging in [("observe", "true"), ("once", "true"), ("signal", "none"), ("signal", "NONE")] {
-        assert!(!of_flags(&[("watch", "/a"), judging]).policy.reload, "{judging:?}");
+    for assignments in [("observe", "true"), ("once", "true"), ("signal", "none"), ("signal", "NONE")] {
+        assert!(!of_flags(&[("watch", "/a"), assignments]).policy.reload, "{assignments:?}");
     }
     let config = Said { flags: &[("watch", "/a"), ("once", "true")], ..Said::default() }.load().expect("it is valid");
     assert!(config.once && config.gates[0].plan.without_target);
@@ -596,11 +597,11 @@ fn a_gate_listens_where_it_is_told() {
         assert_eq!(asked.map(|address| address.to_string()).as_deref(), Ok(meant));
     }
     for said in ["", ":", ":0", "localhost:80", "9464", ":99999", "::1:80"] {
-        let mistakes = listening(&[("listen", said.to_owned())], &[]).expect_err("it is no address");
-        assert!(shown(&mistakes).contains("is no address to listen on"), "{said}: {}", shown(&mistakes));
+        let errors = listening(&[("listen", said.to_owned())], &[]).expect_err("it is no address");
+        assert!(shown(&errors).contains("is no address to listen on"), "{said}: {}", shown(&errors));
     }
-    let mistakes = listening(&[], &[]).expect_err("nothing is said");
-    assert!(shown(&mistakes).contains("nothing says where"), "{}", shown(&mistakes));
+    let errors = listening(&[], &[]).expect_err("nothing is said");
+    assert!(shown(&errors).contains("nothing says where"), "{}", shown(&errors));
 }
 
 #[test]
@@ -652,7 +653,7 @@ fn a_presets_program_with_other_arguments_speaks_the_same_language() {
         check
     };
     let own = check(&[("app", "gunicorn"), ("watch", "/c")]);
-    let known = |check: &crate::validate::Check| {
+    let known = |check: &crate::flow::validate::CommandValidator| {
         let patterns = [&check.patterns.findings, &check.patterns.transient, &check.patterns.away];
         patterns.map(|patterns| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>())
     };

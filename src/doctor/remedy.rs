@@ -6,7 +6,7 @@
 
 use rustix::thread::CapabilitySet;
 
-use crate::proc::{self, Credentials};
+use crate::sys::proc::{self, Credentials};
 
 /// How many process names are shown.
 const NAMES: usize = 8;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{Content, Happening, What, World, digest};
+use super::world::{Content, Fault, What, World, digest};
 use super::{Input, REPETITIONS};
+use crate::flow::tree::{Digest, Revision};
 use crate::report::Kind;
-use crate::tree::{Digest, Manifest};
 
 fn contents() -> impl Strategy<Value = Content> {
     prop_oneof![
@@ -19,13 +19,13 @@ fn contents() -> impl Strategy<Value = Content> {
     ]
 }
 
-fn happenings() -> impl Strategy<Value = Happening> {
+fn happenings() -> impl Strategy<Value = Fault> {
     prop_oneof![
-        6 => contents().prop_map(Happening::Write),
-        2 => contents().prop_map(Happening::WriteUnseen),
-        2 => Just(Happening::Touch),
-        1 => any::<bool>().prop_map(Happening::Target),
-        1 => Just(Happening::Tick),
+        6 => contents().prop_map(Fault::Write),
+        2 => contents().prop_map(Fault::WriteUnseen),
+        2 => Just(Fault::Touch),
+        1 => any::<bool>().prop_map(Fault::Target),
+        1 => Just(Fault::Tick),
     ]
 }
 
@@ -42,7 +42,7 @@ fn latencies() -> impl Strategy<Value = Vec<Duration>> {
 }
 
 /// Plays a script, then lets the world be still for long enough that every backoff has come round.
-fn play(mut world: World, script: &[(Duration, Happening)]) -> World {
+fn play(mut world: World, script: &[(Duration, Fault)]) -> World {
     for (gap, happening) in script {
         world.pass(*gap);
         world.happen(*happening);
@@ -64,20 +64,20 @@ fn the_end_is_explained(world: &World) -> Result<(), TestCaseError> {
         return Ok(());
     }
     let takes = matches!(world.content, Content::Good(_) | Content::Unclear(_));
-    let (running, standing) = (world.gate.running().map(Manifest::digest), world.gate.standing());
-    if takes && (world.target || running.is_some()) && standing.is_none() {
+    let (running, incident) = (world.gate.running().map(Revision::digest), world.gate.incident());
+    if takes && (world.target || running.is_some()) && incident.is_none() {
         prop_assert_eq!(running, Some(digest(world.content)), "{}", world.story());
         prop_assert_eq!(world.live, Some(world.content), "{}", world.story());
         return Ok(());
     }
-    prop_assert!(standing.is_some() || running == Some(digest(world.content)), "{}", world.story());
+    prop_assert!(incident.is_some() || running == Some(digest(world.content)), "{}", world.story());
     let expected = match world.content {
         Content::Bad(_) => Kind::Rejected,
         Content::Absent => Kind::Inconclusive,
         _ if !world.target => Kind::TargetMissing,
         _ => Kind::Unverified,
     };
-    prop_assert_eq!(standing.map(|standing| standing.kind), Some(expected), "{}", world.story());
+    prop_assert_eq!(incident.map(|incident| incident.kind), Some(expected), "{}", world.story());
     Ok(())
 }
 
@@ -85,13 +85,13 @@ fn the_end_is_explained(world: &World) -> Result<(), TestCaseError> {
 fn known_good_is_verified(world: &World) -> Result<(), TestCaseError> {
     let verified: Vec<_> = world.reports().filter(|event| event.kind == Kind::Verified).collect();
     let last = verified.last().and_then(|event| event.digest);
-    prop_assert_eq!(world.gate.known_good().map(Manifest::digest), last, "{}", world.story());
+    prop_assert_eq!(world.gate.known_good().map(Revision::digest), last, "{}", world.story());
     Ok(())
 }
 
 /// Where the gate publishes: what is not taken does not stay published if there is a better one.
 fn the_good_one_is_published(world: &World) -> Result<(), TestCaseError> {
-    prop_assert_eq!(world.kept.map(digest), world.gate.known_good().map(Manifest::digest), "{}", world.story());
+    prop_assert_eq!(world.kept.map(digest), world.gate.known_good().map(Revision::digest), "{}", world.story());
     // An application that was away was not asked; it meets what was accepted last.
     if world.count(Kind::TargetMissing) == 0 && world.kept.is_some() {
         prop_assert!(!matches!(world.published, Some(Content::Untaken(_))), "{}", world.story());
@@ -115,22 +115,22 @@ fn inconclusive_is_open(world: &World) -> Result<(), TestCaseError> {
 
 /// Property 7: a standing report is made once; and property 6: what is resolved is said to be.
 fn reports_are_made_once(world: &World) -> Result<(), TestCaseError> {
-    let mut standing: Option<(Kind, Option<Digest>)> = None;
+    let mut incident: Option<(Kind, Option<Digest>)> = None;
     for event in world.reports() {
         match event.kind {
             Kind::Rejected | Kind::Inconclusive | Kind::TargetMissing | Kind::Unverified => {
                 let this = Some((event.kind, event.digest));
-                prop_assert_ne!(this, standing, "{}", world.story());
-                standing = this;
+                prop_assert_ne!(this, incident, "{}", world.story());
+                incident = this;
             }
             Kind::Recovered => {
-                prop_assert!(standing.is_some(), "nothing was wrong\n{}", world.story());
-                standing = None;
+                prop_assert!(incident.is_some(), "nothing was wrong\n{}", world.story());
+                incident = None;
             }
             _ => {}
         }
     }
-    prop_assert_eq!(standing.is_some(), world.gate.standing().is_some(), "{}", world.story());
+    prop_assert_eq!(incident.is_some(), world.gate.incident().is_some(), "{}", world.story());
     Ok(())
 }
 
@@ -172,14 +172,14 @@ proptest! {
     fn a_revert_is_a_recovery(bad in prop_oneof![Just(Content::Bad(0)), Just(Content::Absent)], latencies in latencies()) {
         let mut world = World::new(Content::Good(0), latencies);
         world.pass(Duration::from_secs(10));
-        world.happen(Happening::Write(bad));
+        world.happen(Fault::Write(bad));
         world.pass(Duration::from_secs(10));
         let reloads = world.count(Kind::Reloaded);
-        world.happen(Happening::Write(Content::Good(0)));
+        world.happen(Fault::Write(Content::Good(0)));
         world.pass(Duration::from_secs(10));
         prop_assert_eq!(world.count(Kind::Recovered), 1, "{}", world.story());
         prop_assert_eq!(world.count(Kind::Reloaded), reloads, "{}", world.story());
-        prop_assert!(world.gate.standing().is_none());
+        prop_assert!(world.gate.incident().is_none());
     }
 
     /// Property 8: after stop no effect begins, and the end comes within the grace period.
@@ -196,7 +196,7 @@ proptest! {
         }
         let before = world.trace.len();
         world.step(Input::Stop);
-        world.happen(Happening::Write(Content::Good(9)));
+        world.happen(Fault::Write(Content::Good(9)));
         world.pass(after);
         world.pass(Duration::from_secs(6));
         let rest = &world.trace[before..];

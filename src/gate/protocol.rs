@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use reload_gate_contract::{Finding, Verdict};
 
-use crate::reload::Sent;
+use crate::flow::process::TargetError;
+use crate::flow::reload::Sent;
+use crate::flow::snapshot::{Snapshot, SnapshotError};
+use crate::flow::tree::Digest;
+use crate::flow::validate::Validation;
+use crate::flow::verify::Proof;
+use crate::flow::watch::Hint;
 use crate::report::Event;
-use crate::snapshot::{Seen, Trouble};
-use crate::target::Hindrance;
-use crate::tree::Digest;
-use crate::validate::Judgement;
-use crate::verify::Proof;
-use crate::watch::Hint;
 
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
     /// Something stirred under a source.
-    Stirred(Hint),
+    WatchEvent(Hint),
     /// Events were lost, or are not to be had at all (`polling`), for this reason.
     Degraded {
         /// Why, and what to do.
@@ -25,14 +25,14 @@ pub enum Input {
         /// Whether there will be no events from now on.
         polling: bool,
     },
-    /// [`Effect::Look`] is done.
-    Looked(Result<Seen, Trouble>),
-    /// [`Effect::Judge`] is done.
-    Judged(Result<Judgement, Hindrance>),
+    /// [`Effect::Scan`] is done.
+    Scanned(Result<Snapshot, SnapshotError>),
+    /// [`Effect::Validate`] is done.
+    Validated(Result<Validation, TargetError>),
     /// [`Effect::Publish`] is done: it is live, and whether it was not before; or why it could not be.
     Published(Result<bool, Finding>),
     /// [`Effect::Reload`] is done.
-    Reloaded(Result<Sent, Hindrance>),
+    Reloaded(Result<Sent, TargetError>),
     /// [`Effect::Verify`] is done.
     Verified(Proof),
     /// The deadline has come.
@@ -43,12 +43,13 @@ pub enum Input {
 
 /// What to do. All but [`Effect::Keep`], [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the
 /// same name.
+#[allow(dead_code, reason = "the simulated world compares the digests")]
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.
-    Look,
+    Scan,
     /// Ask the validators about the content that was last looked at.
-    Judge(Digest),
+    Validate(Digest),
     /// Put the content that was judged last where the application reads it; or the last known good, if this is its digest.
     Publish(Digest),
     /// Tell the application to read it.

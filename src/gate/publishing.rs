@@ -7,8 +7,8 @@ use std::time::Instant;
 use reload_gate_contract::Finding;
 
 use super::{Activity, Effect, Gate};
+use crate::flow::tree::{Digest, Revision};
 use crate::report::{Event, Kind};
-use crate::tree::{Digest, Manifest};
 
 impl Gate {
     pub(super) fn published(&mut self, now: Instant, result: Result<bool, Finding>, effects: &mut Vec<Effect>) {
@@ -19,8 +19,8 @@ impl Gate {
                     effects.push(Effect::Report(self.change(Kind::Published, &candidate)));
                 }
                 // The next start of the application reads it, whatever comes of the reload.
-                (self.published, self.in_doubt) = (true, true);
-                self.tell(candidate, effects);
+                (self.published, self.reload_unproven) = (true, true);
+                self.reload(candidate, effects);
             }
             Err(finding) if self.restoring.is_some() => {
                 let help = finding.help.unwrap_or_default();
@@ -42,7 +42,7 @@ impl Gate {
     /// The last known good is where the application will read it at its next start, and that is all that can be said.
     pub(super) fn not_restored(
         &mut self,
-        known_good: &Manifest,
+        known_good: &Revision,
         (message, help, pid): (String, String, Option<i32>),
         effects: &mut Vec<Effect>,
     ) {
@@ -52,7 +52,7 @@ impl Gate {
     }
 
     /// There is proof that the application runs `candidate`, or none was asked for; `proof` says so.
-    pub(super) fn proven(&mut self, candidate: Arc<Manifest>, proof: Event, effects: &mut Vec<Effect>) {
+    pub(super) fn proven(&mut self, candidate: Arc<Revision>, proof: Event, effects: &mut Vec<Effect>) {
         if !self.policy.publish {
             return self.conclude(candidate, proof, effects);
         }
@@ -64,7 +64,7 @@ impl Gate {
                         changes";
             let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };
             effects.push(Effect::Report(event.message(message).help(Some(help.into()))));
-            self.in_doubt = false;
+            self.reload_unproven = false;
             return;
         }
         effects.push(Effect::Report(proof));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Input;
-use super::world::{Content, Happening, World};
+use super::world::{Content, Fault, World};
 
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -16,7 +16,7 @@ fn world(first: Content) -> World {
 #[test]
 fn a_good_change_is_reloaded_and_proven() {
     let mut world = world(Content::Good(0));
-    world.happen(Happening::Write(Content::Good(1)));
+    world.happen(Fault::Write(Content::Good(1)));
     world.pass(SHORT);
     insta::assert_snapshot!(world.story());
 }
@@ -24,11 +24,11 @@ fn a_good_change_is_reloaded_and_proven() {
 #[test]
 fn a_bad_change_is_rejected_once_and_a_revert_recovers() {
     let mut world = world(Content::Good(0));
-    world.happen(Happening::Write(Content::Bad(0)));
+    world.happen(Fault::Write(Content::Bad(0)));
     world.pass(SHORT);
-    world.happen(Happening::Touch);
+    world.happen(Fault::Touch);
     world.pass(SHORT);
-    world.happen(Happening::Write(Content::Good(0)));
+    world.happen(Fault::Write(Content::Good(0)));
     world.pass(SHORT);
     insta::assert_snapshot!(world.story());
 }
@@ -37,7 +37,7 @@ fn a_bad_change_is_rejected_once_and_a_revert_recovers() {
 fn a_change_while_judging_starts_over() {
     let mut world = World::new(Content::Good(0), vec![Duration::from_millis(20)]);
     world.pass(Duration::from_millis(30));
-    world.happen(Happening::Write(Content::Good(1)));
+    world.happen(Fault::Write(Content::Good(1)));
     world.pass(SHORT);
     insta::assert_snapshot!(world.story());
 }
@@ -47,7 +47,7 @@ fn many_changes_make_few_reloads_and_the_last_one_wins() {
     let mut world = World::new(Content::Good(0), vec![Duration::from_millis(15)]);
     world.pass(SHORT);
     for change in 1..=20 {
-        world.happen(Happening::Write(Content::Good(change)));
+        world.happen(Fault::Write(Content::Good(change)));
         world.pass(Duration::from_millis(5));
     }
     world.pass(SHORT);
@@ -58,7 +58,7 @@ fn many_changes_make_few_reloads_and_the_last_one_wins() {
 #[test]
 fn what_cannot_be_judged_is_tried_again() {
     let mut world = world(Content::Good(0));
-    world.happen(Happening::Write(Content::Unclear(2)));
+    world.happen(Fault::Write(Content::Unclear(2)));
     world.pass(Duration::from_secs(5));
     insta::assert_snapshot!(world.story());
 }
@@ -66,9 +66,9 @@ fn what_cannot_be_judged_is_tried_again() {
 #[test]
 fn a_reload_without_proof_is_standing_and_tried_again() {
     let mut world = world(Content::Good(0));
-    world.happen(Happening::Write(Content::Untaken(0)));
+    world.happen(Fault::Write(Content::Untaken(0)));
     world.pass(Duration::from_secs(40));
-    world.happen(Happening::Write(Content::Good(0)));
+    world.happen(Fault::Write(Content::Good(0)));
     world.pass(SHORT);
     insta::assert_snapshot!(world.story());
 }

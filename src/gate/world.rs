@@ -7,14 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 use reload_gate_contract::{Code, Finding, Place};
 
 use super::{Effect, Gate, Input, Policy};
-use crate::reload::Sent;
+use crate::flow::process::TargetError;
+use crate::flow::reload::Sent;
+use crate::flow::snapshot::{Snapshot, SnapshotError};
+use crate::flow::tree::{Digest, Revision, Tree};
+use crate::flow::validate::Validation;
+use crate::flow::verify::Proof;
+use crate::flow::watch::Hint;
 use crate::report::{Event, Kind};
-use crate::snapshot::{Seen, Trouble};
-use crate::target::Hindrance;
-use crate::tree::{Digest, Manifest, Tree};
-use crate::validate::Judgement;
-use crate::verify::Proof;
-use crate::watch::Hint;
 
 /// What the validators think of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) enum Content {
 
 /// What befalls the world.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Happening {
+pub(super) enum Fault {
     /// The content changes, with an event.
     Write(Content),
     /// The content changes, and the event is lost.
@@ -48,15 +48,15 @@ pub(super) enum Happening {
 
 /// One thing that the gate did, and when.
 #[derive(Clone, Debug)]
-pub(super) struct Did {
+pub(super) struct Step {
     pub(super) at: Duration,
     pub(super) what: What,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Look,
-    Judge(Digest),
+    Scan,
+    Validate(Digest),
     Publish(Digest),
     Keep(Digest),
     Reload(Digest),
@@ -88,9 +88,9 @@ pub(super) struct World {
     /// What the application runs.
     pub(super) live: Option<Content>,
     /// What the last look saw, and the last judgement accepted since.
-    looked: Option<Digest>,
+    scanned: Option<Digest>,
     accepted: Option<Digest>,
-    pub(super) trace: Vec<Did>,
+    pub(super) trace: Vec<Step>,
     /// What of the properties did not hold.
     pub(super) broken: Vec<String>,
 }
@@ -112,7 +112,7 @@ pub(super) fn tree(content: Content) -> Tree {
 }
 
 pub(super) fn digest(content: Content) -> Digest {
-    Manifest::of(&tree(content)).digest()
+    Revision::of(&tree(content)).digest()
 }
 
 impl World {
@@ -143,7 +143,7 @@ impl World {
             published: None,
             kept: None,
             live: None,
-            looked: None,
+            scanned: None,
             accepted: None,
             trace: Vec::new(),
             broken: Vec::new(),
@@ -152,16 +152,16 @@ impl World {
         world
     }
 
-    pub(super) fn happen(&mut self, happening: Happening) {
+    pub(super) fn happen(&mut self, happening: Fault) {
         match happening {
-            Happening::Write(content) => {
+            Fault::Write(content) => {
                 (self.content, self.writes) = (content, self.writes + 1);
-                self.step(Input::Stirred(Hint::Commit));
+                self.step(Input::WatchEvent(Hint::Commit));
             }
-            Happening::WriteUnseen(content) => (self.content, self.writes) = (content, self.writes + 1),
-            Happening::Touch => self.step(Input::Stirred(Hint::Touch)),
-            Happening::Target(there) => self.target = there,
-            Happening::Tick => self.step(Input::Tick),
+            Fault::WriteUnseen(content) => (self.content, self.writes) = (content, self.writes + 1),
+            Fault::Touch => self.step(Input::WatchEvent(Hint::Touch)),
+            Fault::Target(there) => self.target = there,
+            Fault::Tick => self.step(Input::Tick),
         }
     }
 
@@ -195,7 +195,7 @@ impl World {
     /// What is shown of the mind fits together.
     fn expect_to_be_shown_right(&mut self, was_ready: bool) {
         let (desired, running, validated) = (self.gate.desired(), self.gate.running(), self.gate.validated());
-        let is_bad = |shown: &Manifest| (0..2).any(|number| shown.digest() == digest(Content::Bad(number)));
+        let is_bad = |shown: &Revision| (0..2).any(|number| shown.digest() == digest(Content::Bad(number)));
         let (bad, live) = (validated.is_some_and(is_bad), running.is_some() && running == desired);
         let (valid, ready) = (validated == desired, self.gate.is_ready());
         let (proven, accepted) = (self.gate.known_good().is_some(), self.count(Kind::Accepted) > 0);
@@ -214,8 +214,8 @@ impl World {
     fn perform(&mut self, effect: &Effect) {
         let what = match effect {
             Effect::Count(_) => return,
-            Effect::Look => What::Look,
-            Effect::Judge(digest) => What::Judge(*digest),
+            Effect::Scan => What::Scan,
+            Effect::Validate(digest) => What::Validate(*digest),
             Effect::Publish(digest) => What::Publish(*digest),
             Effect::Keep(digest) => What::Keep(*digest),
             Effect::Reload(digest) => What::Reload(*digest),
@@ -223,7 +223,7 @@ impl World {
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
         };
-        self.trace.push(Did { at: self.now - self.start, what });
+        self.trace.push(Step { at: self.now - self.start, what });
         if let Effect::Keep(kept) = effect {
             self.expect(self.published.map(digest) == Some(*kept), "what is kept is what is published");
             self.kept = self.published;
@@ -241,11 +241,11 @@ impl World {
 
     fn outcome(&mut self, effect: &Effect) -> Input {
         match effect {
-            Effect::Look => Input::Looked(self.look()),
-            Effect::Judge(digest) => {
-                let same = self.looked == Some(*digest);
+            Effect::Scan => Input::Scanned(self.scan()),
+            Effect::Validate(digest) => {
+                let same = self.scanned == Some(*digest);
                 self.expect(same, "what is judged was looked at last");
-                Input::Judged(Ok(self.judge(*digest)))
+                Input::Validated(Ok(self.validate(*digest)))
             }
             Effect::Publish(wanted) => Input::Published(Ok(self.publish(*wanted))),
             Effect::Reload(wanted) if self.publish => {
@@ -253,7 +253,7 @@ impl World {
                 Input::Reloaded(self.reload())
             }
             Effect::Reload(digest) => {
-                let accepted = self.accepted == Some(*digest) && self.looked == Some(*digest);
+                let accepted = self.accepted == Some(*digest) && self.scanned == Some(*digest);
                 self.expect(accepted, "what is reloaded was accepted since it was last read");
                 Input::Reloaded(self.reload())
             }
@@ -262,22 +262,22 @@ impl World {
         }
     }
 
-    fn look(&mut self) -> Result<Seen, Trouble> {
+    fn scan(&mut self) -> Result<Snapshot, SnapshotError> {
         if self.content == Content::Absent {
-            self.looked = None;
+            self.scanned = None;
             let finding = Finding::environment(Code::new("missing-source"), "it does not exist");
-            return Err(Trouble { findings: vec![finding], settled: true });
+            return Err(SnapshotError { findings: vec![finding], settled: true });
         }
         let tree = tree(self.content);
-        let manifest = Arc::new(Manifest::of(&tree));
+        let revision = Arc::new(Revision::of(&tree));
         // An acceptance is about what was read before it; another content in between ends it.
-        if self.looked != Some(manifest.digest()) {
+        if self.scanned != Some(revision.digest()) {
             self.accepted = None;
         }
-        self.looked = Some(manifest.digest());
+        self.scanned = Some(revision.digest());
         self.taken = self.content;
         let delivered = SystemTime::UNIX_EPOCH + Duration::from_secs(self.writes.into());
-        Ok(Seen { manifest, tree: Arc::new(tree), in_memory: Arc::default(), delivered, settled: true })
+        Ok(Snapshot { revision, tree: Arc::new(tree), in_memory: Arc::default(), delivered, settled: true })
     }
 
     fn publish(&mut self, wanted: Digest) -> bool {
@@ -293,7 +293,7 @@ impl World {
         if self.publish { self.published } else { Some(self.content) }
     }
 
-    fn judge(&mut self, digest: Digest) -> Judgement {
+    fn validate(&mut self, digest: Digest) -> Validation {
         let finding = match if self.publish { self.taken } else { self.content } {
             Content::Bad(_) => Some(Finding::error(Code::new("checker-error"), "unknown directive")),
             Content::Unclear(needed) => {
@@ -306,17 +306,17 @@ impl World {
         };
         self.accepted = finding.is_none().then_some(digest);
         let findings = finding.map(|finding| finding.at(Place::line("nginx.conf", 1))).into_iter().collect();
-        Judgement { findings, duration: Duration::from_millis(5), ..Judgement::default() }
+        Validation { findings, duration: Duration::from_millis(5), ..Validation::default() }
     }
 
-    fn reload(&mut self) -> Result<Sent, Hindrance> {
+    fn reload(&mut self) -> Result<Sent, TargetError> {
         if !self.target {
-            return Err(Hindrance::Missing { message: "there is no process".into(), help: "wait".into() });
+            return Err(TargetError::Missing { message: "there is no process".into(), help: "wait".into() });
         }
         if !matches!(self.read(), Some(Content::Untaken(_))) {
             self.live = self.read();
         }
-        Ok(Sent::Told { pid: Some(7), signal: Some("SIGHUP".into()), message: "sent SIGHUP to pid 7".into() })
+        Ok(Sent::Requested { pid: Some(7), signal: Some("SIGHUP".into()), message: "sent SIGHUP to pid 7".into() })
     }
 
     fn verify(&mut self) -> Proof {
@@ -340,10 +340,10 @@ impl World {
 
     /// The trace as text, one line a thing.
     pub(super) fn story(&self) -> String {
-        let line = |did: &Did| {
+        let line = |did: &Step| {
             let what = match &did.what {
-                What::Look => "look".to_owned(),
-                What::Judge(digest) => format!("judge {digest:?}"),
+                What::Scan => "look".to_owned(),
+                What::Validate(digest) => format!("judge {digest:?}"),
                 What::Publish(digest) => format!("publish {digest:?}"),
                 What::Keep(digest) => format!("keep {digest:?}"),
                 What::Reload(digest) => format!("reload {digest:?}"),
@@ -357,7 +357,7 @@ impl World {
             format!("{:>9} {what}\n", format!("{:?}", did.at))
         };
         // A poll that sees nothing new is followed by the next look at once.
-        let looks = |did: Option<&Did>| did.is_some_and(|did| matches!(did.what, What::Look));
+        let looks = |did: Option<&Step>| did.is_some_and(|did| matches!(did.what, What::Scan));
         let told = self.trace.iter().enumerate();
         told.filter(|(at, did)| !looks(Some(did)) || !looks(self.trace.get(at + 1))).map(|(_, did)| line(did)).collect()
     }

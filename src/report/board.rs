@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::metrics::{Metrics, Outcome};
 use super::status::{Content, Decision, Delivery, GateStatus};
 use super::{Event, Kind, log};
-use crate::tree::Digest;
-use crate::watch::Mode;
+use crate::flow::tree::Digest;
+use crate::flow::watch::Mode;
 
 /// How many decisions are remembered.
 const RECENT: usize = 20;
@@ -32,7 +32,7 @@ pub struct View {
     /// Whether anything that was accepted is live.
     pub ready: bool,
     /// What was reported of why the desired content is not live, and the content it is about.
-    pub standing: Option<(Kind, Digest)>,
+    pub incident: Option<(Kind, Digest)>,
     /// How changes are noticed.
     pub mode: Mode,
 }
@@ -41,13 +41,13 @@ pub struct View {
 type Since = Option<(Digest, SystemTime)>;
 
 #[derive(Debug)]
-struct Standing {
+struct OpenIncident {
     of: (Kind, Digest),
     event: Event,
     at: SystemTime,
 }
 
-impl Standing {
+impl OpenIncident {
     /// The event as it stands in the log, with the lines that it is about.
     fn object(&self, gate: &str) -> Value {
         let mut object = log::object(gate, &self.event, self.at);
@@ -65,7 +65,7 @@ struct State {
     running: Since,
     ready: bool,
     mode: Mode,
-    standing: Option<Standing>,
+    incident: Option<OpenIncident>,
     /// Since when the desired content is not known to be live.
     diverged: Option<Instant>,
     /// Whether the newest content that could be tried is live, and when one became so last.
@@ -80,25 +80,25 @@ impl State {
     /// What was not proven was taken back, or could not be: from then on that is what stands.
     fn become_of(&mut self, event: &Event, at: SystemTime) {
         let is_sequel = matches!(event.kind, Kind::Restored | Kind::Unverified);
-        let unproven = |standing: &&mut Standing| {
-            standing.of.0 == Kind::Unverified && is_sequel && event.previous == Some(standing.of.1)
+        let unproven = |incident: &&mut OpenIncident| {
+            incident.of.0 == Kind::Unverified && is_sequel && event.previous == Some(incident.of.1)
         };
-        if let Some(standing) = self.standing.as_mut().filter(unproven) {
-            (standing.event, standing.at) = (event.clone(), at);
+        if let Some(incident) = self.incident.as_mut().filter(unproven) {
+            (incident.event, incident.at) = (event.clone(), at);
         }
     }
 }
 
 /// The board of one gate.
 #[derive(Debug)]
-pub struct Board {
+pub struct StatusBoard {
     gate: String,
     metrics: Rc<Metrics>,
     state: RefCell<State>,
     alerts: RefCell<Vec<Delivery>>,
 }
 
-impl Board {
+impl StatusBoard {
     /// The board of the gate called `gate`, which has seen nothing yet.
     #[must_use]
     pub fn new(gate: &str, metrics: Rc<Metrics>) -> Self {
@@ -109,7 +109,7 @@ impl Board {
             running: None,
             ready: false,
             mode: Mode::Inotify,
-            standing: None,
+            incident: None,
             diverged: Some(Instant::now()),
             successful: None,
             succeeded: None,
@@ -144,8 +144,8 @@ impl Board {
     }
 
     /// A content was judged, and this is what the gate holds of it.
-    pub fn judged(&self, verdict: Verdict) {
-        self.metrics.judged(&self.gate, verdict);
+    pub fn count_verdict(&self, verdict: Verdict) {
+        self.metrics.count_verdict(&self.gate, verdict);
     }
 
     /// The application was told to read a content, or was to be told, with this outcome.
@@ -171,16 +171,16 @@ impl Board {
         }
         // What could not be judged, or had nobody to be told, was no attempt: an application that starts later than the gate
         // must not look like a failure.
-        match view.standing {
+        match view.incident {
             _ if live => state.successful = Some(true),
             Some((Kind::Rejected | Kind::Unverified, _)) => state.successful = Some(false),
             _ => {}
         }
         let reported = state.reported.take();
-        if state.standing.as_ref().map(|standing| standing.of) != view.standing {
-            state.standing = view.standing.and_then(|of| {
+        if state.incident.as_ref().map(|incident| incident.of) != view.incident {
+            state.incident = view.incident.and_then(|of| {
                 let (event, at) = reported.filter(|(event, _)| event.kind == of.0)?;
-                Some(Standing { of, event, at })
+                Some(OpenIncident { of, event, at })
             });
         }
     }
@@ -208,7 +208,7 @@ impl Board {
             running: content(state.running),
             diverged_seconds: self.diverged().as_secs_f64(),
             watch_mode: state.mode.as_str().to_owned(),
-            standing: state.standing.as_ref().map(|standing| standing.object(&self.gate)),
+            standing: state.incident.as_ref().map(|incident| incident.object(&self.gate)),
             alerts: self.alerts.borrow().clone(),
             recent: state.recent.iter().cloned().collect(),
         }
@@ -232,8 +232,8 @@ impl Board {
     }
 
     /// What was reported of why the desired content is not live.
-    pub(super) fn standing(&self) -> Option<Kind> {
-        self.state.borrow().standing.as_ref().map(|standing| standing.event.kind)
+    pub(super) fn incident(&self) -> Option<Kind> {
+        self.state.borrow().incident.as_ref().map(|incident| incident.event.kind)
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -264,11 +264,11 @@ mod tests {
     #[test]
     fn what_was_taken_back_is_told_as_such_until_something_else_stands() {
         let [good, tried] = [b"good", b"newr"].map(|content| Digest::of(content));
-        let board = Board::new("web", Rc::new(Metrics::new()));
-        let show = |standing| {
+        let board = StatusBoard::new("web", Rc::new(Metrics::new()));
+        let show = |incident| {
             let (desired, running) = (Some(tried), Some(good));
-            board.show(View { desired, validated: desired, running, ready: true, standing, mode: Mode::Inotify });
-            board.standing()
+            board.show(View { desired, validated: desired, running, ready: true, incident, mode: Mode::Inotify });
+            board.incident()
         };
         let unproven = Some((Kind::Unverified, tried));
         board.report(&Event::new(Kind::Unverified).about(tried));

@@ -174,7 +174,7 @@ mod tests {
     use reload_gate_contract::{Code, Place};
 
     use super::*;
-    use crate::tree::Digest;
+    use crate::flow::tree::Digest;
 
     fn rejected() -> Event {
         let finding = Finding::error(Code::new("checker-error"), "unknown directive \"lisen\"");

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use reload_gate_contract::Verdict;
 
-use super::board::Board;
+use super::board::StatusBoard;
 
 type Labels = Vec<(&'static str, String)>;
 type Info = Family<Labels, Gauge>;
@@ -87,7 +87,7 @@ pub struct Metrics {
     contents: Info,
     diverged: Seconds,
     modes: Info,
-    standing: Info,
+    incident: Info,
 }
 
 impl Metrics {
@@ -112,7 +112,7 @@ impl Metrics {
             contents: add(&mut registry, CONTENTS, Family::default()),
             diverged: add(&mut registry, DIVERGED, Family::default()),
             modes: add(&mut registry, MODES, Family::default()),
-            standing: add(&mut registry, STANDING, Family::default()),
+            incident: add(&mut registry, STANDING, Family::default()),
             registry: Registry::default(),
         };
         add(&mut registry, BUILD, build);
@@ -134,7 +134,7 @@ impl Metrics {
         self.unchanged.get_or_create(&of(gate)).inc();
     }
 
-    pub(super) fn judged(&self, gate: &str, verdict: Verdict) {
+    pub(super) fn count_verdict(&self, gate: &str, verdict: Verdict) {
         self.validations.get_or_create(&labels(gate, "verdict", verdict.as_str())).inc();
     }
 
@@ -162,8 +162,8 @@ impl Metrics {
 
     /// All metrics as text, with what `boards` show at this moment.
     #[must_use]
-    pub fn expose(&self, boards: &[Rc<Board>], exposition: Exposition) -> String {
-        [&self.successful, &self.contents, &self.modes, &self.standing].into_iter().for_each(Family::clear);
+    pub fn expose(&self, boards: &[Rc<StatusBoard>], exposition: Exposition) -> String {
+        [&self.successful, &self.contents, &self.modes, &self.incident].into_iter().for_each(Family::clear);
         for board in boards {
             self.take_down(board);
         }
@@ -176,7 +176,7 @@ impl Metrics {
         }
     }
 
-    fn take_down(&self, board: &Board) {
+    fn take_down(&self, board: &StatusBoard) {
         let gate = board.gate();
         let (successful, succeeded) = board.success();
         if let Some(successful) = successful {
@@ -194,8 +194,8 @@ impl Metrics {
         }
         self.diverged.get_or_create(&of(gate)).set(board.diverged().as_secs_f64());
         self.modes.get_or_create(&labels(gate, "mode", board.mode().as_str())).set(1);
-        if let Some(kind) = board.standing() {
-            self.standing.get_or_create(&labels(gate, "event", kind.as_str())).set(1);
+        if let Some(kind) = board.incident() {
+            self.incident.get_or_create(&labels(gate, "event", kind.as_str())).set(1);
         }
     }
 }
@@ -296,9 +296,9 @@ mod tests {
     #[test]
     fn no_gate_is_counted_as_another_and_no_name_breaks_a_line() {
         let metrics = Rc::new(Metrics::new());
-        let boards = ["one", "a\"b\\c\nd"].map(|gate| Rc::new(Board::new(gate, metrics.clone())));
+        let boards = ["one", "a\"b\\c\nd"].map(|gate| Rc::new(StatusBoard::new(gate, metrics.clone())));
         boards[1].report(&Event::new(Kind::Unchanged));
-        boards[1].judged(Verdict::Rejected);
+        boards[1].count_verdict(Verdict::Rejected);
         boards[1].took(&[("nginx".to_owned(), Duration::from_millis(3))]);
         let page = metrics.expose(&boards, Exposition::OpenMetrics);
         for line in [

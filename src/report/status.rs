@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::excerpt::shortened;
 use super::log::{self, visible};
 use super::{Event, Kind};
-use crate::tree::Digest;
+use crate::flow::tree::Digest;
 
 /// How many characters of a message stand in a timeline.
 const MESSAGE: usize = 300;

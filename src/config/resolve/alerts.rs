@@ -5,11 +5,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Mistakes, Said, normal, positive, words};
+use super::{ConfigErrors, Said, normal, positive, words};
 use crate::config::layer::{Layers, Words};
-use crate::config::{Mistake, Origin};
-use crate::deliver::kubernetes::Cluster;
-use crate::deliver::{Credentials, Endpoint, Settings, Sink, Url, Way};
+use crate::config::{ConfigError, Origin};
+use crate::notify::kubernetes::client::Cluster;
+use crate::notify::sinks::{Credentials, Endpoint, SinkKind, Url};
+use crate::notify::worker::{Settings, Sink};
 
 /// How long trouble that may pass by itself must stand, if nobody says.
 const AFTER: Duration = Duration::from_secs(60);
@@ -31,41 +32,42 @@ pub(in crate::config) fn alerts(
     layers: &Layers,
     variables: &[(OsString, OsString)],
     directory: &Path,
-    mistakes: Mistakes<'_>,
+    errors: ConfigErrors<'_>,
 ) -> Settings {
     let ask = Ask { layers, directory };
-    let webhooks = ask.endpoints("alert-webhook", mistakes).into_iter().map(Way::Webhook);
-    ask.no_secrets("alert-slack-file", mistakes);
+    let webhooks = ask.endpoints("alert-webhook", errors).into_iter().map(SinkKind::Webhook);
+    ask.no_secrets("alert-slack-file", errors);
     let chats = layers.list("alert-slack-file").iter().map(|said| {
         let url = Url::File(ask.path(said));
-        Way::Slack(Endpoint { url, headers: Vec::new(), credentials: None, authorities: ask.authorities() })
+        SinkKind::Slack(Endpoint { url, headers: Vec::new(), credentials: None, authorities: ask.authorities() })
     });
-    let alertmanagers = ask.endpoints("alert-alertmanager", mistakes).into_iter().map(Way::Alertmanager);
-    let mut ways = [("webhook", webhooks.collect()), ("slack", chats.collect::<Vec<_>>())].to_vec();
-    ways.push(("alertmanager", alertmanagers.collect()));
+    let alertmanagers = ask.endpoints("alert-alertmanager", errors).into_iter().map(SinkKind::Alertmanager);
+    let mut kinds = [("webhook", webhooks.collect()), ("slack", chats.collect::<Vec<_>>())].to_vec();
+    kinds.push(("alertmanager", alertmanagers.collect()));
     let commands = layers.list("alert-command").iter();
-    ways.push(("command", commands.map(|said| Way::Command(words(&Words::Line(said.clone()), mistakes))).collect()));
+    kinds
+        .push(("command", commands.map(|said| SinkKind::Command(words(&Words::Line(said.clone()), errors))).collect()));
     let settings = Settings {
-        sinks: ways.into_iter().flat_map(|(kind, ways)| named(kind, ways)).collect(),
-        after: super::duration(layers, "alert-after", AFTER, mistakes),
-        repeat: positive(layers, "alert-repeat", REPEAT, mistakes),
-        labels: labels(layers, variables, mistakes),
+        sinks: kinds.into_iter().flat_map(|(kind, kinds)| named(kind, kinds)).collect(),
+        after: super::duration(layers, "alert-after", AFTER, errors),
+        repeat: positive(layers, "alert-repeat", REPEAT, errors),
+        labels: labels(layers, variables, errors),
     };
     if settings.sinks.is_empty() {
-        ask.nobody(mistakes);
+        ask.nobody(errors);
     }
     settings
 }
 
-/// The first of a kind is called so, and the others are numbered.
-fn named(kind: &str, ways: Vec<Way>) -> impl Iterator<Item = Sink> {
-    ways.into_iter().enumerate().map(move |(index, way)| {
-        let name = if index == 0 { kind.to_owned() } else { format!("{kind}-{}", index + 1) };
-        Sink { name, way }
+/// Names the sinks of one kind: the first by the kind alone, the others by a number as well.
+fn named(kind_name: &str, kinds: Vec<SinkKind>) -> impl Iterator<Item = Sink> {
+    kinds.into_iter().enumerate().map(move |(index, kind)| {
+        let name = if index == 0 { kind_name.to_owned() } else { format!("{kind_name}-{}", index + 1) };
+        Sink { name, kind }
     })
 }
 
-fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistakes<'_>) -> Vec<(String, String)> {
+fn labels(layers: &Layers, variables: &[(OsString, OsString)], errors: ConfigErrors<'_>) -> Vec<(String, String)> {
     let of_pod = POD.iter().filter_map(|(name, label)| Some(((*label).to_owned(), variable(variables, name)?)));
     let mut labels: Vec<(String, String)> = of_pod.collect();
     let mut once = BTreeSet::new();
@@ -73,7 +75,7 @@ fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistake
         match label(&said.value) {
             Ok((name, _)) if !once.insert(name.clone()) => {
                 let message = format!("the label `{name}` is given twice");
-                mistakes.push(Mistake::new(said.origin.clone(), message).help("give it once"));
+                errors.push(ConfigError::new(said.origin.clone(), message).help("give it once"));
             }
             Ok((name, value)) => {
                 // It takes the place of what the pod says of itself.
@@ -82,7 +84,7 @@ fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistake
             }
             Err(message) => {
                 let help = "labels look like `team=web`; names are letters, digits and underscores";
-                mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
+                errors.push(ConfigError::new(said.origin.clone(), message).help(help));
             }
         }
     }
@@ -100,14 +102,14 @@ pub(in crate::config) fn cluster(
     layers: &Layers,
     variables: &[(OsString, OsString)],
     directory: &Path,
-    mistakes: Mistakes<'_>,
+    errors: ConfigErrors<'_>,
 ) -> Option<Cluster> {
     let path = |said: &Said| normal(&directory.join(&said.value));
-    if !super::switch(layers, "kubernetes-events", mistakes) {
+    if !super::switch(layers, "kubernetes-events", errors) {
         for name in ["kubernetes-configmap", "kubernetes-service-account"] {
             if let Some(said) = layers.text(name) {
-                let mistake = Mistake::new(said.origin.clone(), "no Events are to be made");
-                mistakes.push(mistake.help("say `--kubernetes-events`, or RELOAD_GATE_KUBERNETES_EVENTS=true"));
+                let error = ConfigError::new(said.origin.clone(), "no Events are to be made");
+                errors.push(error.help("say `--kubernetes-events`, or RELOAD_GATE_KUBERNETES_EVENTS=true"));
             }
         }
         return None;
@@ -117,7 +119,7 @@ pub(in crate::config) fn cluster(
     if pod.is_none() {
         let help = "set the variable POD_NAME to the field `metadata.name` in the pod's spec (`fieldRef`)";
         let origin = layers.text("kubernetes-events").map_or(Origin::Nowhere, |said| said.origin.clone());
-        mistakes.push(Mistake::new(origin, "nothing says which pod this is").help(help));
+        errors.push(ConfigError::new(origin, "nothing says which pod this is").help(help));
     }
     let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
     let host = if host.contains(':') { format!("[{host}]") } else { host };
@@ -165,18 +167,18 @@ impl Ask<'_> {
     }
 
     /// The endpoints of one kind: all have the same headers and credentials, so they have to be of one host if there are any.
-    fn endpoints(&self, name: &'static str, mistakes: Mistakes<'_>) -> Vec<Endpoint> {
+    fn endpoints(&self, name: &'static str, errors: ConfigErrors<'_>) -> Vec<Endpoint> {
         let said = self.layers.list(name);
-        let credentials = self.credentials(name, mistakes);
-        let headers = self.headers(name, credentials.is_some(), mistakes);
-        self.each_once(name, mistakes);
-        let urls: Vec<_> = said.iter().map(|said| super::url(said, mistakes)).collect();
+        let credentials = self.credentials(name, errors);
+        let headers = self.headers(name, credentials.is_some(), errors);
+        self.each_once(name, errors);
+        let urls: Vec<_> = said.iter().map(|said| super::url(said, errors)).collect();
         let host = |url: &String| url.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()));
         let other = urls.iter().zip(said).find(|(url, _)| host(url) != urls.first().and_then(host));
         if let Some((_, other)) = other.filter(|_| credentials.is_some() || !headers.is_empty()) {
             let message = format!("the headers and credentials of `{name}` would go to more than one host");
             let help = "they are for one host: tell the other one by another way";
-            mistakes.push(Mistake::new(other.origin.clone(), message).help(help));
+            errors.push(ConfigError::new(other.origin.clone(), message).help(help));
         }
         let endpoint = |url| Endpoint {
             url: Url::Said(url),
@@ -188,36 +190,36 @@ impl Ask<'_> {
     }
 
     /// Who is told is told once.
-    fn each_once(&self, name: &str, mistakes: Mistakes<'_>) {
+    fn each_once(&self, name: &str, errors: ConfigErrors<'_>) {
         let mut once = BTreeSet::new();
         for said in self.layers.list(name) {
             if !once.insert(said.value.trim_end_matches('/')) {
-                let mistake = Mistake::new(said.origin.clone(), format!("`{name}` is given the same twice"));
-                mistakes.push(mistake.help("give it once"));
+                let error = ConfigError::new(said.origin.clone(), format!("`{name}` is given the same twice"));
+                errors.push(error.help("give it once"));
             }
             if name == "alert-alertmanager" && said.value.trim_end_matches('/').ends_with(API) {
-                let mistake = Mistake::new(said.origin.clone(), format!("`{API}` is added to what is said"));
-                mistakes.push(mistake.help("say where Alertmanager is, as `http://alertmanager:9093`"));
+                let error = ConfigError::new(said.origin.clone(), format!("`{API}` is added to what is said"));
+                errors.push(error.help("say where Alertmanager is, as `http://alertmanager:9093`"));
             }
         }
     }
 
     /// Refuses an address in place of the file that holds it, and does not repeat it.
-    fn no_secrets(&self, name: &str, mistakes: Mistakes<'_>) {
-        self.each_once(name, mistakes);
+    fn no_secrets(&self, name: &str, errors: ConfigErrors<'_>) {
+        self.each_once(name, errors);
         let is_url = |said: &&Said| ["http://", "https://"].iter().any(|scheme| said.value.trim().starts_with(scheme));
         for said in self.layers.list(name).iter().filter(is_url) {
-            let mistake = Mistake::new(said.origin.clone(), "that is a URL, which is a secret, and no file");
-            mistakes.push(mistake.help("put the URL into a file, and say where that is"));
+            let error = ConfigError::new(said.origin.clone(), "that is a URL, which is a secret, and no file");
+            errors.push(error.help("put the URL into a file, and say where that is"));
         }
     }
 
-    fn credentials(&self, name: &str, mistakes: Mistakes<'_>) -> Option<Credentials> {
+    fn credentials(&self, name: &str, errors: ConfigErrors<'_>) -> Option<Credentials> {
         let said = |kind| self.layers.text(&format!("{name}-{kind}-file"));
         match (said("bearer"), said("basic")) {
             (Some(_), Some(basic)) => {
                 let message = format!("`{name}-bearer-file` and `{name}-basic-file` exclude each other");
-                mistakes.push(Mistake::new(basic.origin.clone(), message).help("say one of them"));
+                errors.push(ConfigError::new(basic.origin.clone(), message).help("say one of them"));
                 None
             }
             (Some(bearer), None) => Some(Credentials::Bearer(self.path(bearer))),
@@ -225,7 +227,7 @@ impl Ask<'_> {
         }
     }
 
-    fn headers(&self, name: &str, authorized: bool, mistakes: Mistakes<'_>) -> Vec<(String, String)> {
+    fn headers(&self, name: &str, authorized: bool, errors: ConfigErrors<'_>) -> Vec<(String, String)> {
         let mut headers = Vec::new();
         for said in self.layers.list(&format!("{name}-header")) {
             let parts = said.value.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
@@ -234,18 +236,18 @@ impl Ask<'_> {
             });
             match valid {
                 Some((name, _)) if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) => {
-                    let mistake =
-                        Mistake::new(said.origin.clone(), format!("the header `{name}` is not for you to say"));
-                    mistakes.push(mistake.help("it is made of the URL and of what is sent"));
+                    let error =
+                        ConfigError::new(said.origin.clone(), format!("the header `{name}` is not for you to say"));
+                    errors.push(error.help("it is made of the URL and of what is sent"));
                 }
                 Some((header, _)) if authorized && header.eq_ignore_ascii_case("authorization") => {
                     let message = format!("`{name}-bearer-file` or `{name}-basic-file` says `{header}` already");
-                    mistakes.push(Mistake::new(said.origin.clone(), message).help("say one of them"));
+                    errors.push(ConfigError::new(said.origin.clone(), message).help("say one of them"));
                 }
                 Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
                 // It may be a credential, so it is not shown.
-                None => mistakes.push(
-                    Mistake::new(said.origin.clone(), "this is no header")
+                None => errors.push(
+                    ConfigError::new(said.origin.clone(), "this is no header")
                         .help("headers look like `X-Scope-OrgID: web`; credentials are better read from a file"),
                 ),
             }
@@ -254,12 +256,12 @@ impl Ask<'_> {
     }
 
     /// Tells of what is said to nobody.
-    fn nobody(&self, mistakes: Mistakes<'_>) {
+    fn nobody(&self, errors: ConfigErrors<'_>) {
         let names = super::super::SETTINGS.iter().map(|setting| setting.name).filter(|name| name.starts_with("alert-"));
         for said in names.filter_map(|name| self.layers.list(name).first()) {
             let origin: Origin = said.origin.clone();
             let help = "say whom: `--alert-webhook`, `--alert-slack-file`, `--alert-alertmanager` or `--alert-command`";
-            mistakes.push(Mistake::new(origin, "nobody is to be alerted").help(help));
+            errors.push(ConfigError::new(origin, "nobody is to be alerted").help(help));
         }
     }
 }

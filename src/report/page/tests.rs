@@ -4,8 +4,8 @@ use reload_gate_contract::{Code, Finding, Place};
 use serde_json::json;
 
 use super::*;
+use crate::flow::tree;
 use crate::report::{Event, Kind, Shown, log};
-use crate::tree;
 
 const NOW: &str = "2026-11-23T11:22:19Z";
 

@@ -1,0 +1,348 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FileType, Mode};
+use rustix::thread::CapabilitySet;
+use tempfile::TempDir;
+
+use super::*;
+use crate::flow::tree::Digest;
+
+mod volume;
+
+/// What happens, in words and in deed.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path));
+
+/// A plain directory with these files; a name may have directories in it.
+fn plain(files: &[(&str, &str)]) -> TempDir {
+    let directory = tempfile::tempdir().expect("there is room");
+    for (name, content) in files {
+        write(directory.path(), name, content);
+    }
+    directory
+}
+
+fn write(directory: &Path, name: &str, content: &str) {
+    let path = directory.join(name);
+    fs::create_dir_all(path.parent().expect("it has one")).expect("there is room");
+    fs::write(path, content).expect("there is room");
+}
+
+fn set_modified(path: &Path, time: SystemTime) {
+    fs::File::open(path).and_then(|file| file.set_modified(time)).expect("it is ours");
+}
+
+fn source(path: &Path) -> Source {
+    Source { path: path.into(), mount: path.into(), whole_volume: false }
+}
+
+fn at(path: &Path) -> Scan {
+    scan(&[source(path)], Limits::default())
+}
+
+#[track_caller]
+fn snapshot(scan: Scan) -> Snapshot {
+    scan.result.unwrap_or_else(|error| panic!("{:?}", error.findings))
+}
+
+/// The names and contents, as text.
+#[track_caller]
+fn read(scan: Scan) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    snapshot(scan).tree.iter().map(|(name, content)| (name.display().to_string(), text(content))).collect()
+}
+
+#[track_caller]
+fn digest(path: &Path) -> Digest {
+    snapshot(at(path)).revision.digest()
+}
+
+/// The one finding, as a person would read it: code, place, message and help.
+#[track_caller]
+fn refused(scan: Scan) -> String {
+    let findings = scan.result.expect_err("it is refused").findings;
+    let [finding] = findings.as_slice() else { panic!("more than one: {findings:?}") };
+    let place = finding.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
+    format!("{}: {place}{}; {}", finding.code, finding.message, finding.help.clone().unwrap_or_default())
+}
+
+/// Takes from this thread alone the capabilities by which root reads what it may not.
+fn obey_permissions() {
+    let mut own = rustix::thread::capabilities(None).expect("they can be read");
+    own.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    rustix::thread::set_capabilities(None, own).expect("less is always allowed");
+}
+
+#[test]
+fn a_tree_is_every_file_by_its_path_inside_the_source() {
+    let here = plain(&[("nginx.conf", "a"), ("conf.d/b.conf", "b"), ("conf.d/deep/c.conf", "")]);
+    let expected = [("conf.d/b.conf", "b"), ("conf.d/deep/c.conf", ""), ("nginx.conf", "a")];
+    assert_eq!(read(at(here.path())), expected.map(|(name, content)| (name.to_owned(), content.to_owned())));
+}
+
+#[test]
+fn what_is_no_content_leaves_the_digest_alone() {
+    let here = plain(&[("a", "1"), ("d/b", "2")]);
+    let before = digest(here.path());
+    let disturb: [Case<'_>; 7] = [
+        ("touch", &|here| set_modified(&here.join("a"), SystemTime::now())),
+        ("chmod", &|here| fs::set_permissions(here.join("a"), Permissions::from_mode(0o400)).expect("ours")),
+        ("the same bytes in a new file", &|here| {
+            write(here, "new", "1");
+            fs::rename(here.join("new"), here.join("a")).expect("ours");
+        }),
+        ("a new empty directory", &|here| fs::create_dir(here.join("empty")).expect("there is room")),
+        ("a link that leads nowhere", &|here| symlink("nowhere", here.join("link")).expect("there is room")),
+        ("what editors leave", &|here| {
+            for litter in [".a.swp", ".a.swo", ".a.swx", "a~", ".#a", "__pycache__/a.pyc"] {
+                write(&here.join("d"), litter, "litter");
+            }
+        }),
+        ("a file that came and went", &|here| {
+            write(here, "passing", "3");
+            fs::remove_file(here.join("passing")).expect("ours");
+        }),
+    ];
+    for (what, disturb) in disturb {
+        disturb(here.path());
+        assert_eq!(digest(here.path()), before, "{what}");
+    }
+}
+
+#[test]
+fn what_is_content_changes_the_digest() {
+    let change: [Case<'_>; 6] = [
+        ("a byte", &|here| write(here, "a", "2")),
+        ("a length", &|here| write(here, "a", "11")),
+        ("a new file", &|here| write(here, "c", "")),
+        ("a removed file", &|here| fs::remove_file(here.join("a")).expect("ours")),
+        ("another name", &|here| fs::rename(here.join("a"), here.join("c")).expect("ours")),
+        ("another directory", &|here| fs::rename(here.join("a"), here.join("d/a")).expect("ours")),
+    ];
+    for (what, change) in change {
+        let here = plain(&[("a", "1"), ("d/b", "2")]);
+        let before = digest(here.path());
+        change(here.path());
+        assert_ne!(digest(here.path()), before, "{what}");
+    }
+}
+
+/// Waits until the clock by which files are stamped has gone on; it goes by ticks.
+fn tick(after: SystemTime) {
+    let elsewhere = plain(&[]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut now = after;
+    while now <= after {
+        assert!(Instant::now() < deadline, "the clock stands still");
+        write(elsewhere.path(), "a", "1");
+        now = snapshot(at(elsewhere.path())).delivered;
+    }
+}
+
+#[test]
+fn the_time_of_delivery_is_that_of_the_newest_part() {
+    let here = plain(&[("a", "1"), ("d/b", "2")]);
+    let mut last = snapshot(at(here.path())).delivered;
+    assert!(last.elapsed().unwrap_or_else(|ahead| ahead.duration()) < Duration::from_secs(60), "{last:?}");
+    assert_eq!(snapshot(at(here.path())).delivered, last, "a look is no delivery");
+    let change: [Case<'_>; 5] = [
+        ("a rewritten file", &|here| write(here, "d/b", "3")),
+        ("a new file", &|here| write(here, "c", "")),
+        ("a removed file", &|here| fs::remove_file(here.join("c")).expect("ours")),
+        ("a file that was moved here", &|here| fs::rename(here.join("d/b"), here.join("d/c")).expect("ours")),
+        ("a file that says it is old", &|here| set_modified(&here.join("a"), SystemTime::UNIX_EPOCH)),
+    ];
+    for (what, change) in change {
+        tick(last);
+        change(here.path());
+        let now = snapshot(at(here.path())).delivered;
+        assert!(now > last, "{what}");
+        last = now;
+    }
+}
+
+#[test]
+fn a_single_file_is_read_under_its_own_name() {
+    let here = plain(&[("app.conf", "1"), ("other", "2")]);
+    assert_eq!(read(at(&here.path().join("app.conf"))), [("app.conf".to_owned(), "1".to_owned())]);
+    symlink("app.conf", here.path().join("link.conf")).expect("there is room");
+    assert_eq!(read(at(&here.path().join("link.conf"))), [("link.conf".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn several_sources_make_one_tree_by_the_paths_that_the_application_sees() {
+    let (one, two) = (plain(&[("a", "1")]), plain(&[("tls.crt", "2"), ("tls.key", "3")]));
+    let mounted = |path: &Path, mount: &str| Source { mount: mount.into(), ..source(path) };
+    let sources =
+        [mounted(one.path(), "/etc/app"), mounted(&two.path().join("tls.key"), "/etc/tls/key"), source(two.path())];
+    let names: Vec<_> = read(scan(&sources, Limits::default())).into_iter().map(|(name, _)| name).collect();
+    let inside = |name: &str| two.path().join(name).display().to_string();
+    let mut expected = vec!["/etc/app/a".into(), "/etc/tls/key".into(), inside("tls.crt"), inside("tls.key")];
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_source_that_is_not_there_or_empty_is_nothing_to_judge() {
+    let here = plain(&[]);
+    for (path, code) in
+        [(here.path().join("not/yet"), reader::MISSING_SOURCE), (here.path().into(), reader::EMPTY_SOURCE)]
+    {
+        let error = at(&path).result.expect_err("there is nothing");
+        assert_eq!(error.findings[0].code, code);
+        assert!(error.findings[0].message.starts_with(&format!("`{}` ", path.display())), "{error:?}");
+        assert!(is_nothing_there(code) && error.findings[0].help.is_some() && error.settled);
+    }
+    // One of several that is missing makes the whole incomplete.
+    write(here.path(), "there/a", "1");
+    let both = [source(&here.path().join("there")), source(&here.path().join("not/yet"))];
+    assert!(refused(scan(&both, Limits::default())).starts_with("missing-source: "));
+}
+
+/// That `look` comes to an end, and what it says.
+#[track_caller]
+fn in_time(path: &Path) -> Scan {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let path = path.to_owned();
+    std::thread::spawn(move || sender.send(at(&path)));
+    receiver.recv_timeout(Duration::from_secs(20)).expect("it comes to an end")
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
+fn special_files_are_refused_without_being_opened() {
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+    let node = |path: &Path, kind, device| rustix::fs::mknodat(rustix::fs::CWD, path, kind, Mode::RUSR, device);
+    let make: [Case<'_>; 3] = [
+        ("a FIFO", &|path| node(path, FileType::Fifo, 0).expect("there is room")),
+        ("a socket", &|path| drop(UnixListener::bind(path).expect("there is room"))),
+        // Reading a terminal would wait for somebody to type.
+        ("a device", &|path| {
+            let _ = node(path, FileType::CharacterDevice, rustix::fs::makedev(5, 0));
+        }),
+    ];
+    for (kind, make) in make {
+        let here = plain(&[("app.conf", "1")]);
+        let path = here.path().join("special");
+        make(&path);
+        if !path.exists() {
+            eprintln!("skipped: only root may make {kind}");
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "nothing may be skipped in CI");
+            continue;
+        }
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).expect("it starts");
+        inotify::add_watch(&inotify, &path, WatchFlags::OPEN).expect("it is there");
+        inotify::add_watch(&inotify, here.path().join("app.conf"), WatchFlags::OPEN).expect("it is there");
+        let expected =
+            format!("special-file: {}: {kind} is no configuration; it was not opened; remove it", path.display());
+        // As a file in a directory, and as the source itself.
+        for source in [here.path(), &path] {
+            let said = refused(in_time(source));
+            assert!(said.starts_with(&expected), "{said}");
+        }
+        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
+        let mut opened = inotify::Reader::new(inotify, &mut buffer);
+        let mut watches = Vec::new();
+        while let Ok(event) = opened.next() {
+            watches.extend(event.events().contains(ReadFlags::OPEN).then_some(event.wd()));
+        }
+        assert_eq!(watches, [2], "the file beside {kind} was opened, and nothing else");
+    }
+}
+
+#[test]
+fn links_stay_inside_the_sources() {
+    let outside = plain(&[("secret", "s")]);
+    let here = plain(&[("a", "1"), ("d/b", "2")]);
+    symlink("../a", here.path().join("d/up")).expect("there is room");
+    symlink(here.path().join("d"), here.path().join("e")).expect("there is room");
+    let names: Vec<_> = read(at(here.path())).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "d/b", "d/up", "e/b", "e/up"]);
+    for target in [outside.path().join("secret"), outside.path().into(), "/dev/zero".into()] {
+        let link = here.path().join("out");
+        symlink(&target, &link).expect("there is room");
+        let expected = format!(
+            "escaping-link: {}: a link that leaves the watched sources, to `{}`, was not followed; copy what it leads to",
+            link.display(),
+            target.display()
+        );
+        let said = refused(at(here.path()));
+        assert!(said.starts_with(&expected), "{said}");
+        fs::remove_file(link).expect("ours");
+    }
+    // What a further source holds is inside.
+    symlink(outside.path().join("secret"), here.path().join("out")).expect("there is room");
+    assert_eq!(read(scan(&[source(here.path()), source(outside.path())], Limits::default())).len(), 7);
+}
+
+#[test]
+fn links_in_a_circle_come_to_an_end() {
+    let here = plain(&[("a", "1")]);
+    for name in 0..10 {
+        symlink(".", here.path().join(format!("circle{name}"))).expect("there is room");
+    }
+    let said = refused(in_time(here.path()));
+    assert!(said.contains("too-deep") && said.contains("circle0/circle0/"), "{said}");
+    let here = plain(&[("a", "1")]);
+    symlink("itself", here.path().join("itself")).expect("there is room");
+    assert!(refused(at(here.path())).starts_with("unreadable-file: cannot read `"));
+}
+
+#[test]
+fn limits_name_the_file_and_the_flag() {
+    let here = plain(&[("a", "12345"), ("b", "12345"), ("c", "1")]);
+    let with = |bytes, files| scan(&[source(here.path())], Limits { bytes, files });
+    assert_eq!(read(with(11, 3)).len(), 3, "a limit may be reached");
+    let beyond = |limits: Scan, file: &str, what: &str, flag: &str| {
+        let expected = format!(
+            "too-large: {}: the configuration has more than {what}; watch only what is configuration, or raise `{flag}`",
+            here.path().join(file).display()
+        );
+        assert_eq!(refused(limits), expected);
+    };
+    beyond(with(10, 3), "c", "10 bytes in all", "--max-bytes");
+    beyond(with(9, 3), "b", "9 bytes in all", "--max-bytes");
+    beyond(with(11, 2), "c", "2 files", "--max-files");
+    beyond(with(11, 1), "b", "1 files", "--max-files");
+}
+
+#[test]
+fn what_the_gate_may_not_read_is_no_verdict_and_says_who_may_not() {
+    obey_permissions();
+    let here = plain(&[("d/app.conf", "1")]);
+    let who = rustix::process::geteuid().as_raw();
+    for name in ["d/app.conf", "d"] {
+        let path = here.path().join(name);
+        fs::set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
+        let scan = at(here.path());
+        let cause = scan.result.as_ref().expect_err("it is refused").findings[0].cause;
+        let help = format!("the gate runs as uid {who}; give that user read access, or run it as the owner");
+        let denied = format!("cannot read `{}`: Permission denied (os error 13)", path.display());
+        assert_eq!(refused(scan), format!("unreadable-file: {denied}; {help}"));
+        assert_eq!(cause, reload_gate_contract::Cause::Environment);
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("ours");
+    }
+}
+
+#[test]
+fn what_a_kubelet_keeps_in_memory_is_a_secret() {
+    let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };
+    let disk = plain(&[("plain", "")]);
+    for root in [memory.path(), disk.path()] {
+        write(root, "volume/..2026_1/site/password", "hunter2");
+        symlink("..2026_1", root.join("volume/..data")).expect("there is room");
+        symlink("..data/site", root.join("volume/site")).expect("there is room");
+        write(root, "other/password", "hunter2");
+    }
+    let is_secret = |root: &Path, path: &str| source(&root.join(path)).is_secret();
+    for (path, expected) in
+        [("volume", true), ("volume/site", true), ("volume/site/password", true), ("other", false), ("none", false)]
+    {
+        assert_eq!(is_secret(memory.path(), path), expected, "{path}");
+        assert!(!is_secret(disk.path(), path), "{path}");
+    }
+    assert!(is_secret(memory.path(), "other/password"), "a file alone is mounted with `subPath`");
+}

@@ -1,0 +1,157 @@
+//! A configuration as a value: which files, which contents, one digest over them all. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 (FIPS 180-4) over names, lengths and contents.
+///
+/// Modes, owners, inodes and times are left out on purpose: a kubelet writes all of them anew with every projection, so
+/// they say nothing about whether the configuration changed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of one piece of content.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+
+    /// The first twelve hexadecimal digits: enough for people to tell two apart.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.short())
+    }
+}
+
+/// The files of a configuration with their contents, by name.
+///
+/// A name is the path inside the source where there is one source, and the path under which the application sees the file
+/// where there are several.
+pub type Tree = BTreeMap<PathBuf, Vec<u8>>;
+
+/// What is kept of a tree once its contents are no longer needed: the digest of each file and of the whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Revision {
+    files: BTreeMap<PathBuf, Digest>,
+    digest: Digest,
+}
+
+impl Revision {
+    /// The manifest of `tree`.
+    #[must_use]
+    pub fn of(tree: &Tree) -> Self {
+        use std::os::unix::ffi::OsStrExt as _;
+        let mut whole = Sha256::new();
+        let mut files = BTreeMap::new();
+        for (name, content) in tree {
+            let digest = Digest::of(content);
+            let bytes = name.as_os_str().as_bytes();
+            // Lengths before what they measure: no two different trees are the same bytes to the hash.
+            whole.update((bytes.len() as u64).to_le_bytes());
+            whole.update(bytes);
+            whole.update((content.len() as u64).to_le_bytes());
+            whole.update(digest.0);
+            files.insert(name.clone(), digest);
+        }
+        Self { files, digest: Digest(whole.finalize().into()) }
+    }
+
+    /// The digest of the whole.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// How many files there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is no file at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Whether there is a file of that name.
+    #[must_use]
+    pub fn contains(&self, name: &Path) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// The names of the files, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(PathBuf::as_path)
+    }
+
+    /// The names of the files that were added, removed or have other contents than in `before`, sorted.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
+        let differs = |name: &&PathBuf| self.files.get(*name) != before.files.get(*name);
+        let removed = before.files.keys().filter(|name| !self.files.contains_key(*name));
+        let mut changed: Vec<_> = self.files.keys().filter(differs).chain(removed).cloned().collect();
+        changed.sort();
+        changed
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(files: &[(&str, &str)]) -> Revision {
+        Revision::of(&files.iter().map(|(name, content)| (name.into(), content.as_bytes().to_vec())).collect())
+    }
+
+    #[test]
+    fn moving_bytes_between_name_and_content_changes_the_digest() {
+        let digests = [
+            manifest(&[("ab", "c")]),
+            manifest(&[("a", "bc")]),
+            manifest(&[("a", ""), ("bc", "")]),
+            manifest(&[("abc", "")]),
+        ]
+        .map(|manifest| manifest.digest());
+        for (i, one) in digests.iter().enumerate() {
+            assert!(digests[i + 1..].iter().all(|other| one != other));
+        }
+    }
+
+    #[test]
+    fn a_change_names_what_was_added_removed_and_rewritten() {
+        let before = manifest(&[("kept", "1"), ("removed", "2"), ("rewritten", "3")]);
+        let after = manifest(&[("added", "0"), ("kept", "1"), ("rewritten", "4")]);
+        let changed = after.changed_since(&before);
+        assert_eq!(changed, ["added", "removed", "rewritten"].map(PathBuf::from));
+        assert!(after.changed_since(&after).is_empty());
+    }
+
+    #[test]
+    fn a_digest_is_printed_as_hexadecimal() {
+        // The value is that of `printf abc | sha256sum`.
+        assert_eq!(Digest::of(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,147 @@
+//! The files as an application will see them. IO: reads what is there beside the tree.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use reload_gate_contract::{Absent, Files};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::super::{PathMap, RootChoice, ValidationContext};
+use crate::flow::tree::Tree;
+
+/// A file beside the tree that is larger is not looked at.
+pub(super) const LARGEST: u64 = 16 << 20;
+
+/// The root in which files beside the tree are looked for; `None` if nobody can say.
+fn root(context: &ValidationContext<'_>) -> Option<OwnedFd> {
+    let path = match (&context.place.target, context.root) {
+        (Some(target), _) => format!("/proc/{}/root", target.pid()),
+        (None, RootChoice::Local) => "/".into(),
+        (None, _) => return None,
+    };
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// The files as the application will see them: the candidate in its place, and around it what is there already.
+pub(super) struct View<'a> {
+    tree: &'a Tree,
+    path_map: &'a PathMap,
+    beyond: Option<OwnedFd>,
+    /// What of the tree was read.
+    read: &'a RefCell<BTreeSet<PathBuf>>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(context: &ValidationContext<'a>) -> Self {
+        Self { tree: context.tree, path_map: context.path_map, beyond: root(context), read: context.read }
+    }
+
+    /// Whether anything of the tree was asked for since it was last forgotten.
+    pub(super) fn was_read(&self) -> bool {
+        !self.read.borrow().is_empty()
+    }
+
+    /// Whatever was read so far does not count.
+    pub(super) fn forget(&self) {
+        self.read.borrow_mut().clear();
+    }
+
+    fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Absent> {
+        let root = self.beyond.as_ref().ok_or(Absent::Unknown)?;
+        // Links lead where they lead for the application (openat2(2)); a FIFO does not hold anybody up.
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Ok(file) => Ok(file),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Absent::Missing),
+            Err(_) => Err(Absent::Unknown),
+        }
+    }
+}
+
+impl Files for View<'_> {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
+        if let Some(name) = self.path_map.name_of(Path::new(path)) {
+            self.read.borrow_mut().insert(name.clone());
+            if let Some(content) = self.tree.get(&name) {
+                return Ok(Cow::Borrowed(content.as_slice()));
+            }
+            if self.tree.range(name.clone()..).next().is_some_and(|(other, _)| other.starts_with(&name)) {
+                return Err(Absent::Directory);
+            }
+            if self.path_map.is_whole(Path::new(path)) {
+                return Err(Absent::Missing);
+            }
+        }
+        let file = self.open(path, OFlags::RDONLY)?;
+        let stat = rustix::fs::fstat(&file).map_err(|_| Absent::Unknown)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Err(Absent::Directory),
+            FileType::RegularFile => {
+                let mut content = Vec::new();
+                let read = std::fs::File::from(file).take(LARGEST).read_to_end(&mut content);
+                read.map(|_| Cow::Owned(content)).map_err(|_| Absent::Unknown)
+            }
+            _ => Err(Absent::Unknown),
+        }
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
+        if let Some(name) = self.path_map.name_of(Path::new(directory)) {
+            let files = self.tree.keys().filter(|file| file.parent() == Some(&name));
+            let paths = files.map(|file| Cow::Owned(self.path_map.shown(file).to_string_lossy().into_owned()));
+            let paths: Vec<_> = paths.collect();
+            if !paths.is_empty() || self.path_map.is_whole(Path::new(directory)) {
+                return Ok(paths);
+            }
+        }
+        let unknown = |_| Absent::Unknown;
+        let opened = self.open(directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let entries = rustix::fs::Dir::read_from(opened).map_err(unknown)?;
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        let mut names = names.collect::<Result<Vec<_>, _>>().map_err(unknown)?;
+        names.retain(|name| name != "." && name != "..");
+        names.sort();
+        Ok(names.into_iter().map(|name| Cow::Owned(format!("{}/{name}", directory.trim_end_matches('/')))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::super::Mapping;
+    use super::*;
+
+    #[test]
+    fn the_candidate_hides_what_is_live_and_the_rest_is_there() {
+        let root = tempfile::tempdir().expect("there is room");
+        for directory in ["etc/nginx/conf.d", "usr/share"] {
+            fs::create_dir_all(root.path().join(directory)).expect("there is room");
+        }
+        fs::write(root.path().join("etc/nginx/nginx.conf"), "live").expect("there is room");
+        fs::write(root.path().join("usr/share/mime.types"), "types").expect("there is room");
+        std::os::unix::fs::symlink("/usr/share/mime.types", root.path().join("usr/share/link")).expect("there is room");
+        let tree: Tree = [("nginx.conf".into(), b"candidate".to_vec()), ("conf.d/a.conf".into(), b"a".to_vec())].into();
+        let there = PathBuf::from("/etc/nginx");
+        let path_map =
+            PathMap(vec![Mapping { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
+        let beyond = fs::File::open(root.path()).expect("it is there").into();
+        let read = RefCell::default();
+        let view = View { tree: &tree, path_map: &path_map, beyond: Some(beyond), read: &read };
+        assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
+        assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
+        assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));
+        assert_eq!(view.list("/etc/nginx/conf.d").as_deref(), Ok(["/etc/nginx/conf.d/a.conf".into()].as_slice()));
+        assert_eq!(view.read("/usr/share/link").as_deref(), Ok(b"types".as_slice()), "a link of that root");
+        assert_eq!(view.list("/usr/share").map(|names| names.len()), Ok(2));
+        assert_eq!(view.read("/usr/gone"), Err(Absent::Missing));
+        assert!(read.borrow().contains(Path::new("nginx.conf")) && !read.borrow().contains(Path::new("conf.d/a.conf")));
+        let blind = View { beyond: None, ..view };
+        assert_eq!(blind.read("/usr/share/link"), Err(Absent::Unknown));
+    }
+}

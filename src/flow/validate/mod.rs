@@ -1,0 +1,371 @@
+//! Asks the validators, in the right place. IO: runs commands, through `exec` alone.
+//!
+//! A verdict is a value. Findings of the configuration reject it; obstacles around it (a checker that is missing, killed or
+//! out of time, a host name that did not resolve) leave it open.
+
+mod builtin;
+mod command;
+mod compare;
+mod path_map;
+mod place;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
+
+pub use builtin::{BUNDLED, Builtin, Bundled, Format, JsonSchema, Tls};
+pub use command::{CommandValidator, Patterns, VIEW_NOT_POSSIBLE};
+pub use path_map::{Mapping, PathMap};
+pub use place::RootChoice;
+
+pub use crate::sys::exec::Confinement;
+
+use crate::flow::process::{Selector, TargetError};
+use crate::flow::tree::Tree;
+
+const NO_MAIN_FILE: Code = Code::new("no-main-file");
+const MISSING_REQUIRED: Code = Code::new("missing-required-file");
+const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
+
+/// Where a content was judged; the nearer to the program that will read it, the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Location {
+    /// Nowhere: no validator was asked.
+    #[default]
+    Nowhere,
+    /// In the gate itself, by what is built in.
+    Gate,
+    /// Here, by a command.
+    Here,
+    /// Where the target is and as its user, by a command.
+    Target,
+}
+
+/// What the validators said of one content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validation {
+    /// Everything that was found.
+    pub findings: Vec<Finding>,
+    /// How long all of them took.
+    pub duration: Duration,
+    /// Who judged, and where, in words.
+    pub by: Option<String>,
+    /// The nearest place to the target in which anybody judged.
+    pub location: Location,
+    /// Who judged, by the names of reports.
+    pub judges: Vec<String>,
+    /// Which validators were asked, by a short name, and how long each took.
+    pub took: Vec<(String, Duration)>,
+    /// Which files they looked at, by their names in the tree, as far as that is known.
+    pub read: BTreeSet<PathBuf>,
+}
+
+impl Validation {
+    /// What the findings amount to.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(&self.findings)
+    }
+}
+
+/// Who judges, and where.
+#[derive(Clone, Debug)]
+pub struct ValidationPlan {
+    /// The validators, asked in this order until one does not accept.
+    pub validators: Vec<Validator>,
+    /// The files without which a configuration is wrong, by their names.
+    pub required: Vec<PathBuf>,
+    /// Where commands run.
+    pub root: RootChoice,
+    /// How long each may take.
+    pub timeout: Duration,
+    /// The file to begin with.
+    pub main: Main,
+    /// Whether to judge here when there is no target; if not, the target is waited for.
+    pub without_target: bool,
+    /// Whether a bundled validator judges where a program is not installed that it can stand in for.
+    pub fallback: bool,
+    /// What commands that run here must not get at.
+    pub confinement: Option<Confinement>,
+    /// The variables of the gate's own environment that commands see which run here: names, or what they begin with and a `*`.
+    pub pass_env: Vec<String>,
+}
+
+/// One validator.
+#[derive(Clone, Debug)]
+pub enum Validator {
+    /// One that is built in.
+    Builtin(Builtin),
+    /// A command.
+    Command(Box<CommandValidator>),
+}
+
+impl Validator {
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Builtin(builtin) => builtin.name(),
+            Self::Command(check) => &check.name,
+        }
+    }
+
+    /// The same in a sentence, where a command is marked as such.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        match self {
+            Self::Builtin(builtin) => builtin.name().to_owned(),
+            Self::Command(check) => format!("`{}`", check.name),
+        }
+    }
+
+    /// What it is called in a report.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::Builtin(builtin) => builtin.title(),
+            Self::Command(check) => check.name.clone(),
+        }
+    }
+
+    /// A short name that tells nothing of a command's arguments.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Builtin(builtin) => format!("builtin {}", builtin.word()),
+            Self::Command(check) => {
+                let program = check.command.first().map(Path::new).and_then(Path::file_name);
+                program.unwrap_or_default().to_string_lossy().into_owned()
+            }
+        }
+    }
+}
+
+/// What a plan is asked about at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A configuration of the program of that preset.
+    Program(&'static str),
+    /// Each file alone, by the bundled validator of that name.
+    Each(&'static str),
+    /// Each file, with what lies beside it.
+    Main,
+    /// All files.
+    Together,
+    /// All files that are meant, and no others.
+    These,
+}
+
+/// The file that a program is told to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Main {
+    /// This one, by the user's word: a configuration without it is wrong.
+    Given(PathBuf),
+    /// This one if it is there; else the only one there is.
+    Usual(PathBuf),
+    /// The only one there is.
+    Only,
+}
+
+impl ValidationPlan {
+    /// What it is to be asked about at once.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let says = |check: &CommandValidator, what: &str| check.command.iter().any(|word| word.contains(what));
+        match self.validators.first() {
+            Some(Validator::Builtin(builtin)) => builtin.scope(),
+            Some(Validator::Command(check)) => match &check.otherwise {
+                Some(otherwise) => otherwise.scope(),
+                None if self.main == Main::Only && says(check, "{config}") && !says(check, "{dir}") => Scope::Main,
+                None => Scope::Together,
+            },
+            None => Scope::Together,
+        }
+    }
+
+    /// Whether it asks programs, which read files and not values.
+    #[must_use]
+    pub fn asks_programs(&self) -> bool {
+        self.validators.iter().any(|validator| matches!(validator, Validator::Command(_)))
+    }
+
+    /// The same plan without the programs that a bundled validator can stand in for.
+    #[must_use]
+    pub fn bundled(self) -> Self {
+        let bundled = |validator: Validator| {
+            let otherwise = match &validator {
+                Validator::Command(check) => check.otherwise.clone(),
+                Validator::Builtin(_) => None,
+            };
+            otherwise.map_or(validator, Validator::Builtin)
+        };
+        Self { validators: self.validators.into_iter().map(bundled).collect(), ..self }
+    }
+
+    /// Judges `tree`, which lies where `layout` says, for the program that `selector` finds.
+    ///
+    /// # Errors
+    /// When the target is needed to judge and cannot be had.
+    pub async fn validate(
+        &self,
+        tree: &Tree,
+        path_map: &PathMap,
+        selector: &Selector,
+    ) -> Result<Validation, TargetError> {
+        let started = Instant::now();
+        let mut validation = Validation::default();
+        let main = self.main.find(tree);
+        validation.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
+        let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
+        validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
+        if validation.verdict() == Verdict::Accepted && !self.validators.is_empty() {
+            let place = place::find(self.root, selector, self.without_target)?;
+            let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
+            let (confinement, pass_env) = (self.confinement.as_ref(), self.pass_env.as_slice());
+            let main_is_given = matches!(self.main, Main::Given(_));
+            let (place, main, read) = (&place, &main, &RefCell::default());
+            let context = ValidationContext {
+                tree,
+                path_map,
+                place,
+                root,
+                main,
+                main_is_given,
+                timeout,
+                fallback,
+                confinement,
+                pass_env,
+                read,
+            };
+            validation.by = Some(self.ask(&context, &mut validation).await);
+            validation.read = read.take();
+        }
+        validation.duration = started.elapsed();
+        Ok(validation)
+    }
+
+    /// Asks the validators and says who judged, and where if it was a command.
+    async fn ask(&self, context: &ValidationContext<'_>, validation: &mut Validation) -> String {
+        let (mut judges, mut place) = (Vec::new(), None);
+        for validator in &self.validators {
+            let started = Instant::now();
+            let found = match validator {
+                Validator::Builtin(builtin) => builtin.run(context),
+                Validator::Command(check) => check.run(context).await,
+            };
+            validation.took.push((validator.label(), started.elapsed()));
+            validation.judges.push(validator.title());
+            let location = match validator {
+                Validator::Command(check) => match &check.otherwise {
+                    Some(otherwise) if command::is_kept_out(&found, context) => {
+                        judges.push(otherwise.name().to_owned());
+                        validation.judges.pop();
+                        validation.judges.push(otherwise.title());
+                        Location::Gate
+                    }
+                    _ => {
+                        judges.push(validator.quoted());
+                        place = Some(context.place.describe());
+                        context.place.location()
+                    }
+                },
+                Validator::Builtin(_) => {
+                    judges.push(validator.quoted());
+                    Location::Gate
+                }
+            };
+            validation.location = validation.location.max(location);
+            let verdict = Verdict::of(&found);
+            let source =
+                |finding| Finding { source: Some(validator.name().to_owned()), ..context.path_map.show(finding) };
+            validation.findings.extend(found.into_iter().map(source));
+            if verdict != Verdict::Accepted {
+                break;
+            }
+        }
+        judges.extend(place);
+        format!("judged by {}", judges.join(", "))
+    }
+}
+
+/// Whether a finding of this code says that the gate may not be where the target is.
+#[must_use]
+pub fn is_kept_out(code: Code) -> bool {
+    code == command::ROOT_NOT_ENTERED
+}
+
+/// What is to be said if a file that must be there is not.
+fn missing(file: &Path, tree: &Tree) -> Option<Finding> {
+    let there = tree.keys().any(|name| name == file || name.ends_with(file));
+    let message = format!("`{}` is missing", file.display());
+    let help = "it was required with `--require`; put it back, or require it no longer";
+    (!there)
+        .then(|| Finding::error(MISSING_REQUIRED, message).at(Position::file(file.display().to_string())).help(help))
+}
+
+/// What a validator is asked.
+struct ValidationContext<'a> {
+    tree: &'a Tree,
+    path_map: &'a PathMap,
+    place: &'a place::Place,
+    /// Where commands run, by the user's word.
+    root: RootChoice,
+    /// The file to begin with, by its name in the tree.
+    main: &'a Result<PathBuf, Box<Finding>>,
+    /// Whether that one was named, so that no other is meant.
+    main_is_given: bool,
+    timeout: Duration,
+    /// Whether a bundled validator judges where a program is not installed.
+    fallback: bool,
+    /// What was looked at so far.
+    read: &'a RefCell<BTreeSet<PathBuf>>,
+    confinement: Option<&'a Confinement>,
+    pass_env: &'a [String],
+}
+
+impl ValidationContext<'_> {
+    /// The path of the file to begin with, for a command in this place.
+    fn main(&self) -> Result<PathBuf, Box<Finding>> {
+        self.main.as_ref().map(|name| self.path_map.path_of(name, self.place.is_elsewhere())).map_err(Clone::clone)
+    }
+
+    /// The directory of the configuration, likewise.
+    fn directory(&self) -> PathBuf {
+        self.path_map.directory(self.place.is_elsewhere())
+    }
+}
+
+impl Main {
+    fn find(&self, tree: &Tree) -> Result<PathBuf, Box<Finding>> {
+        let only = || match tree.len() {
+            1 => tree.keys().next().cloned(),
+            _ => None,
+        };
+        // With several sources the names are whole paths, and the file is meant wherever it is; the nearest, if there are many.
+        let same = |main: &PathBuf| tree.keys().filter(|name| name.ends_with(main)).cloned().collect::<Vec<_>>();
+        let named = |main: &PathBuf| same(main).into_iter().min_by_key(|name| name.components().count());
+        match self {
+            Self::Given(main) => named(main).ok_or_else(|| {
+                let message = format!("`{}` is not in the configuration", main.display());
+                let help = "the file was named with `--main`; put it back, or correct the name";
+                let finding = Finding::error(MISSING_MAIN_FILE, message).at(Position::file(main.display().to_string()));
+                Box::new(finding.help(help))
+            }),
+            Self::Usual(main) => named(main).or_else(only).ok_or_else(|| {
+                let message = format!("there are several files, and none is called `{}`", main.display());
+                let finding = Finding::environment(NO_MAIN_FILE, message);
+                Box::new(finding.help("say which one to begin with: `--main FILE`"))
+            }),
+            Self::Only => only().ok_or_else(|| {
+                let message = "there are several files, and none is said to be the one to begin with";
+                Box::new(Finding::environment(NO_MAIN_FILE, message).help("say which one: `--main FILE`"))
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
+
+use notify::event::{CreateKind, DataChange, MetadataKind};
+use rustix::thread::CapabilitySet;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Far longer than any event takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A watch, and a volume in it by whose events the test knows that all earlier ones were told: events come in order.
+struct Watched {
+    watch: Watch,
+    marker: TempDir,
+    outside: TempDir,
+    marks: usize,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("it starts");
+        Self { watch: Watch::new(), marker: directory(), outside: directory(), marks: 0, runtime }
+    }
+
+    /// Covers what is collected, and the marker.
+    fn cover(&mut self, collect: impl FnOnce(&mut WatchPoints)) -> Coverage {
+        let mut watch_points = WatchPoints::default();
+        collect(&mut watch_points);
+        watch_points.volume(self.marker.path());
+        self.watch.cover(watch_points.into())
+    }
+
+    #[track_caller]
+    fn next(&self) -> WatchEvent {
+        let event = async { tokio::time::timeout(PATIENCE, self.watch.event()).await };
+        self.runtime.block_on(event).expect("something stirs")
+    }
+
+    /// That this stirs.
+    #[track_caller]
+    fn stirs(&mut self, what: &str, hint: Hint) {
+        assert_eq!(self.next(), WatchEvent::Hint(hint), "{what}");
+        self.settle();
+    }
+
+    /// That nothing stirred that matters.
+    #[track_caller]
+    fn is_quiet(&mut self, what: &str) {
+        assert_eq!(self.settle(), None, "{what}");
+    }
+
+    /// Waits until all that has happened was told, and gives the strongest of it.
+    #[track_caller]
+    fn settle(&mut self) -> Option<WatchEvent> {
+        let mut strongest = None;
+        // The weakest hint hides nothing that was told before it.
+        loop {
+            self.marks += 1;
+            symlink("nowhere", self.marker.path().join(self.marks.to_string())).expect("there is room");
+            match self.next() {
+                WatchEvent::Hint(Hint::AfterCommit) => break,
+                event => strongest = Some(event),
+            }
+        }
+        // The strongest hides the rest: a single event, since it comes from a place that is not watched.
+        let link = self.outside.path().join("link");
+        symlink("nowhere", &link).and_then(|()| fs::rename(link, self.marker.path().join("..data"))).expect("ours");
+        while self.next() != WatchEvent::Hint(Hint::Commit) {}
+        strongest
+    }
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("there is room")
+}
+
+fn write(directory: &Path, name: &str) {
+    fs::write(directory.join(name), name).expect("there is room");
+}
+
+#[test]
+fn every_change_in_a_plain_directory_stirs() {
+    let (here, elsewhere) = (directory(), directory());
+    write(here.path(), "a");
+    write(elsewhere.path(), "b");
+    let mut watched = Watched::new();
+    assert_eq!(watched.cover(|watch_points| watch_points.plain(here.path())), Coverage::Extended);
+    let (inside, outside) = (here.path().join("b"), elsewhere.path().join("b"));
+    let changes: [(&str, &dyn Fn() -> std::io::Result<()>); 8] = [
+        ("a file is written", &|| fs::write(here.path().join("a"), "2")),
+        ("a file is made", &|| fs::write(here.path().join("new"), "")),
+        ("a file is removed", &|| fs::remove_file(here.path().join("new"))),
+        ("a file is moved in", &|| fs::rename(&outside, &inside)),
+        ("a file is moved out", &|| fs::rename(&inside, &outside)),
+        ("a mode is changed", &|| fs::set_permissions(here.path().join("a"), Permissions::from_mode(0o600))),
+        ("a directory is made", &|| fs::create_dir(here.path().join("d"))),
+        ("a link is made", &|| symlink("a", here.path().join("link"))),
+    ];
+    for (what, change) in changes {
+        change().expect(what);
+        watched.stirs(what, Hint::Touch);
+    }
+    // A directory in it is a place of its own.
+    write(&here.path().join("d"), "nested");
+    watched.is_quiet("a directory that is not covered");
+    let nested = here.path().join("d");
+    assert_eq!(
+        watched.cover(|watch_points| {
+            watch_points.plain(here.path());
+            watch_points.plain(&nested);
+        }),
+        Coverage::Extended
+    );
+    write(&nested, "nested");
+    watched.stirs("a file in a nested directory is written", Hint::Touch);
+}
+
+#[test]
+fn reading_what_is_watched_does_not_stir() {
+    let here = directory();
+    write(here.path(), "a");
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.plain(here.path()));
+    for _ in 0..3 {
+        assert_eq!(fs::read_dir(here.path()).expect("ours").count(), 1);
+        assert_eq!(fs::read(here.path().join("a")).expect("ours"), b"a");
+        here.path().join("a").canonicalize().and_then(|path| path.metadata()).expect("ours");
+    }
+    watched.is_quiet("reading");
+    let source =
+        crate::flow::snapshot::Source { path: here.path().into(), mount: here.path().into(), whole_volume: false };
+    crate::flow::snapshot::scan(&[source], crate::flow::snapshot::Limits::default()).result.expect("it is read");
+    watched.is_quiet("a look");
+}
+
+#[test]
+fn the_swap_of_a_volume_is_a_commit() {
+    let here = directory();
+    let path = |name: &str| here.path().join(name);
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.volume(here.path()));
+    for generation in ["..1", "..2"] {
+        fs::create_dir(path(generation)).and_then(|()| symlink(generation, path("..data_tmp"))).expect("there is room");
+        fs::rename(path("..data_tmp"), path("..data")).expect("it can be swapped");
+        // What comes before the swap is not told at all, and what comes after it is weaker.
+        watched.stirs("the swap", Hint::Commit);
+        symlink("..data/key", path("key")).or_else(|_| fs::remove_file(path("key"))).expect("ours");
+        watched.stirs("a link comes or goes", Hint::AfterCommit);
+    }
+    fs::remove_dir(path("..1")).expect("ours");
+    watched.stirs("the end of the update", Hint::AfterCommit);
+}
+
+/// What an event in a place is taken for.
+#[track_caller]
+fn taken_for(interest: &Interest, kind: EventKind, path: &str) -> Option<Hint> {
+    let watched = super::Watched { interest: interest.clone(), identity: (0, 0) };
+    let mut watch_points = BTreeMap::from([(PathBuf::from("/volume"), watched)]);
+    let hint = hint(&mut watch_points, kind, Path::new(path));
+    let is_gone = watch_points.is_empty();
+    assert_eq!(is_gone, path == "/volume" && hint.is_some(), "only its own end takes a place out");
+    hint
+}
+
+#[test]
+fn every_event_of_an_update_is_known() {
+    let made = EventKind::Create(CreateKind::Any);
+    let renamed = |mode| EventKind::Modify(ModifyKind::Name(mode));
+    let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    let attributes = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+    let removed = EventKind::Remove(RemoveKind::Any);
+    let volume = Interest::Volume;
+    let names = Interest::Names(BTreeSet::from(["source".into()]));
+    let cases = [
+        // The order in which a kubelet does it.
+        (&volume, made, "/volume/..2026_11_23", None),
+        (&volume, attributes, "/volume/..2026_11_23", None),
+        (&volume, made, "/volume/..data_tmp", None),
+        (&volume, renamed(RenameMode::From), "/volume/..data_tmp", None),
+        (&volume, renamed(RenameMode::To), "/volume/..data", Some(Hint::Commit)),
+        (&volume, renamed(RenameMode::Both), "/volume/..data", Some(Hint::Commit)),
+        (&volume, made, "/volume/key", Some(Hint::AfterCommit)),
+        (&volume, removed, "/volume/key", Some(Hint::AfterCommit)),
+        (&volume, removed, "/volume/..2026_11_22", Some(Hint::AfterCommit)),
+        // What it does not do, but another writer may.
+        (&volume, made, "/volume/..data", Some(Hint::Touch)),
+        (&volume, removed, "/volume/..data", Some(Hint::Touch)),
+        // On the way to a source, its name alone counts.
+        (&names, made, "/volume/source", Some(Hint::Touch)),
+        (&names, made, "/volume/other", None),
+        (&Interest::Plain, written, "/volume/any", Some(Hint::Touch)),
+        (&Interest::Plain, written, "/volume/deeper/any", None),
+        (&Interest::Plain, written, "/elsewhere", None),
+        // The end of the directory itself.
+        (&volume, EventKind::Remove(RemoveKind::Folder), "/volume", Some(Hint::Touch)),
+        (&volume, EventKind::Remove(RemoveKind::Other), "/volume", Some(Hint::Touch)),
+        (&volume, renamed(RenameMode::From), "/volume", Some(Hint::Touch)),
+        (&volume, attributes, "/volume", None),
+    ];
+    for (interest, kind, path, expected) in cases {
+        assert_eq!(taken_for(interest, kind, path), expected, "{interest:?} {kind:?} {path}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_replaced_is_covered_anew() {
+    let here = directory();
+    let (source, old) = (here.path().join("source"), here.path().join("old"));
+    fs::create_dir(&source).expect("there is room");
+    let watch_points = |watch_points: &mut WatchPoints| {
+        watch_points.anchor(&source);
+        watch_points.plain(&source);
+    };
+    let mut watched = Watched::new();
+    assert_eq!(watched.cover(watch_points), Coverage::Extended);
+    assert_eq!(watched.cover(watch_points), Coverage::Unchanged);
+    fs::rename(&source, &old).expect("ours");
+    watched.stirs("it is moved away", Hint::Touch);
+    write(&old, "a");
+    watched.is_quiet("what is elsewhere now");
+    fs::create_dir(&source).expect("there is room");
+    watched.stirs("another takes its place", Hint::Touch);
+    assert_eq!(watched.cover(watch_points), Coverage::Extended);
+    write(&source, "a");
+    watched.stirs("a file in the new one is written", Hint::Touch);
+    write(&old, "b");
+    watched.is_quiet("the old one");
+    // Removed and made anew between two looks, it may even have the same inode.
+    fs::remove_dir_all(&source).and_then(|()| fs::create_dir(&source)).expect("ours");
+    watched.stirs("it is removed and made anew", Hint::Touch);
+    assert_eq!(watched.cover(watch_points), Coverage::Extended);
+    write(&source, "a");
+    watched.stirs("a file in the newest one is written", Hint::Touch);
+    fs::remove_dir_all(&source).expect("ours");
+    watched.stirs("it is removed", Hint::Touch);
+    assert_eq!(watched.cover(watch_points), Coverage::Unchanged, "what is not there is told by its parent");
+}
+
+#[test]
+fn a_source_that_does_not_exist_yet_is_awaited_step_by_step() {
+    let here = directory();
+    let source = here.path().join("not/yet/there");
+    let mut watched = Watched::new();
+    for step in ["not", "not/yet", "not/yet/there"] {
+        assert_eq!(watched.cover(|watch_points| watch_points.anchor(&source)), Coverage::Extended, "{step}");
+        write(here.path().join(step).parent().expect("it has one"), "something else");
+        watched.is_quiet("another name");
+        fs::create_dir(here.path().join(step)).expect("there is room");
+        watched.stirs(step, Hint::Touch);
+    }
+}
+
+#[test]
+fn a_link_on_the_way_that_is_led_elsewhere_stirs() {
+    let here = directory();
+    for revision in ["1", "2"] {
+        fs::create_dir_all(here.path().join(revision).join("conf")).expect("there is room");
+    }
+    let current = here.path().join("current");
+    symlink("1", &current).expect("there is room");
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.anchor(&current.join("conf")));
+    symlink("2", here.path().join("next")).expect("there is room");
+    watched.is_quiet("another name");
+    fs::rename(here.path().join("next"), &current).expect("ours");
+    watched.stirs("the link is swapped", Hint::Touch);
+    fs::rename(here.path().join("1/conf"), here.path().join("1/old")).expect("ours");
+    watched.stirs("the directory at its end", Hint::Touch);
+}
+
+#[test]
+fn the_way_to_a_source_is_every_place_where_it_can_be_led_elsewhere() {
+    let here = directory();
+    let root = here.path().canonicalize().expect("it is there");
+    fs::create_dir_all(root.join("a/b")).expect("there is room");
+    symlink("../a", root.join("a/up")).expect("there is room");
+    symlink(root.join("a"), root.join("absolute")).expect("there is room");
+    symlink("circle", root.join("circle")).expect("there is room");
+    let cases = [
+        ("a/b", vec!["a/b"]),
+        ("a/none/deeper", vec!["a/none"]),
+        ("absolute/b", vec!["absolute", "a/b"]),
+        ("a/up/b", vec!["a/b", "a/up"]),
+        ("a/up/none", vec!["a/none", "a/up"]),
+        ("circle", vec!["circle"]),
+    ];
+    for (path, expected) in cases {
+        let mut watch_points = WatchPoints::default();
+        watch_points.anchor(&root.join(path));
+        let names = |(dir, interest): (PathBuf, Interest)| match interest {
+            Interest::Names(names) => names.into_iter().map(move |name| dir.join(name)),
+            other => panic!("{other:?}"),
+        };
+        let found: Vec<PathBuf> = watch_points.0.into_iter().flat_map(names).collect();
+        assert_eq!(found, expected.iter().map(|path| root.join(path)).collect::<Vec<_>>(), "{path}");
+    }
+    // A directory of which everything counts is not reduced to names.
+    let mut watch_points = WatchPoints::default();
+    watch_points.plain(&root);
+    watch_points.anchor(&root.join("a"));
+    assert_eq!(Vec::<WatchPoint>::from(watch_points), [WatchPoint { path: root, interest: Interest::Plain }]);
+}
+
+#[test]
+fn what_is_not_covered_any_more_does_not_stir() {
+    let (here, there) = (directory(), directory());
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.plain(here.path()));
+    assert_eq!(watched.cover(|watch_points| watch_points.plain(there.path())), Coverage::Extended);
+    write(here.path(), "a");
+    watched.is_quiet("the former place");
+    write(there.path(), "a");
+    watched.stirs("the new place", Hint::Touch);
+}
+
+#[test]
+fn an_overflowing_queue_says_look_again() {
+    let here = directory();
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.plain(here.path()));
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("Linux has it");
+    let limit: usize = limit.trim().parse().expect("a number");
+    {
+        // The watcher's thread waits for this lock while the kernel's queue fills; making and removing are two events.
+        let _held = lock(&watched.watch.shared.watch_points);
+        for _ in 0..=limit / 2 + 1_000 {
+            write(here.path(), "a");
+            fs::remove_file(here.path().join("a")).expect("ours");
+        }
+    }
+    while watched.next() != WatchEvent::Overflowed {}
+    // And it goes on after that.
+    watched.settle();
+    write(here.path(), "b");
+    watched.stirs("a file after the flood", Hint::Touch);
+}
+
+#[test]
+fn a_hint_outlives_a_wait_that_is_given_up() {
+    let here = directory();
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.plain(here.path()));
+    write(here.path(), "a");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let given_up = async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await };
+    let mut given_up = watched.runtime.block_on(given_up);
+    while given_up.is_err() && std::time::Instant::now() < deadline {
+        given_up =
+            watched.runtime.block_on(async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await });
+    }
+    assert_eq!(given_up.ok(), Some(WatchEvent::Hint(Hint::Touch)));
+}
+
+#[test]
+fn a_place_that_cannot_be_watched_means_polling_and_says_why() {
+    // The watcher's thread is started by this one, and has no more capabilities.
+    let mut own = rustix::thread::capabilities(None).expect("they can be read");
+    own.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    rustix::thread::set_capabilities(None, own).expect("less is always allowed");
+    let here = directory();
+    let hidden = here.path().join("hidden");
+    fs::create_dir_all(hidden.join("source")).expect("there is room");
+    // To be passed through, but not to be listed or watched.
+    fs::set_permissions(&hidden, Permissions::from_mode(0o100)).expect("ours");
+    let mut watched = Watched::new();
+    assert_eq!(
+        watched.cover(|watch_points| watch_points.anchor(&hidden.join("source"))),
+        Coverage::Extended,
+        "only the way to it"
+    );
+    assert_eq!(watched.watch.mode(), Mode::Inotify);
+    let Coverage::Degraded(why) = watched.cover(|watch_points| watch_points.plain(&hidden)) else {
+        panic!("it cannot be watched")
+    };
+    assert!(why.starts_with("inotify is not to be had, changes are found by polling: "), "{why}");
+    assert!(why.contains("Permission denied") && why.contains(hidden.to_str().expect("it is UTF-8")), "{why}");
+    assert_eq!(watched.watch.mode(), Mode::Poll);
+    assert_eq!(watched.cover(|watch_points| watch_points.plain(&hidden)), Coverage::Unchanged, "it is said once");
+    fs::set_permissions(&hidden, Permissions::from_mode(0o700)).expect("ours");
+}
+
+#[test]
+fn what_is_short_says_what_to_raise() {
+    let io = |errno: rustix::io::Errno| notify::Error::io(errno.into());
+    let cases = [
+        (io(rustix::io::Errno::MFILE), "; raise `fs.inotify.max_user_instances` on the node"),
+        (notify::Error::new(notify::ErrorKind::MaxFilesWatch), "; raise `fs.inotify.max_user_watches` on the node"),
+        (io(rustix::io::Errno::NOSYS), "Function not implemented (os error 38)"),
+    ];
+    for (error, end) in cases {
+        let said = explain(&error);
+        assert!(said.contains("changes are found by polling: ") && said.ends_with(end), "{said}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Tells the API server of Kubernetes, as the pod's service account.
+
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Announcement, Announcer, Effect, Identity, Input, Outcome, Regarding, object, series};
+use crate::notify::sinks::read;
+use crate::notify::worker::{Boards, PATIENCE, Reported, until};
+use crate::redact::Redactor;
+use crate::report::status::Delivery;
+use crate::report::{Event, Kind};
+use crate::sys::http::{self, Answer, Method, Request};
+
+/// What people call it.
+const NAME: &str = "kubernetes";
+
+/// Where the API server is, and as whom to speak to it.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its URL.
+    pub server: String,
+    /// The directory with `token`, `ca.crt` and `namespace`; they are read each time, since they change.
+    pub service_account: PathBuf,
+    /// Where the pod is, if not in the namespace of the service account.
+    pub namespace: Option<String>,
+    /// The name of the pod.
+    pub pod: String,
+    /// Its UID.
+    pub uid: Option<String>,
+    /// The ConfigMap that is told of as well.
+    pub configmap: Option<String>,
+}
+
+/// Announces what is reported until there is nobody left who reports, and what is still to be told then.
+pub async fn announce(
+    cluster: Cluster,
+    boards: Boards,
+    mut reports: UnboundedReceiver<Reported>,
+    report: impl Fn(usize, &Event),
+) {
+    boards.metrics.begin_alerts(NAME);
+    show(&boards, "idle", None);
+    let regarding = [Some(Regarding::Pod), cluster.configmap.as_ref().map(|_| Regarding::ConfigMap)];
+    let mut announcer = Announcer::new(regarding.into_iter().flatten().collect(), Instant::now());
+    let mut in_flight = None;
+    let (mut stopping, mut newest) = (false, 0);
+    while !announcer.is_done() {
+        let input = tokio::select! {
+            reported = reports.recv(), if !stopping => match reported {
+                Some((gate, event, at)) => {
+                    newest = gate;
+                    Input::Reported { gate: boards.boards[gate].gate().to_owned(), event: Box::new(event), at }
+                }
+                None => {
+                    stopping = true;
+                    Input::Stop
+                }
+            },
+            outcome = finish(&mut in_flight) => {
+                in_flight = None;
+                let taken = matches!(outcome, Outcome::Taken | Outcome::Gone);
+                boards.metrics.alerted(NAME, taken);
+                if taken {
+                    show(&boards, "delivered", None);
+                }
+                Input::Done(outcome)
+            }
+            () = until(announcer.deadline()) => Input::Tick,
+        };
+        for effect in announcer.step(Instant::now(), input) {
+            let cluster = cluster.clone();
+            match effect {
+                Effect::Create(announcement) => {
+                    in_flight = Some(tokio::task::spawn_local(async move {
+                        cluster.ask(Method::Post, |identity| (String::new(), object(identity, &announcement))).await
+                    }));
+                }
+                Effect::Count(announcement) => {
+                    in_flight = Some(tokio::task::spawn_local(async move {
+                        let name = |identity: &Identity| format!("/{}", identity.object_name(&announcement));
+                        cluster.ask(Method::Patch, |identity| (name(identity), series(&announcement))).await
+                    }));
+                }
+                Effect::Failing(error) => {
+                    report(newest, &failing(&cluster.server, &error));
+                    show(&boards, "failing", Some(error));
+                }
+                Effect::Works => {
+                    let message = "Kubernetes takes Events again; `alert_failed` is over";
+                    report(newest, &Event::new(Kind::Recovered).message(message));
+                }
+            }
+        }
+    }
+}
+
+/// Shows how Events fare, which are not of one gate.
+fn show(boards: &Boards, state: &str, error: Option<String>) {
+    let at = (state == "delivered").then(|| humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+    let (sink, state) = (NAME.to_owned(), state.to_owned());
+    let alert = Delivery { sink, state, about: None, at, wanted: None, error };
+    boards.boards.iter().for_each(|board| board.show_alert(alert.clone()));
+}
+
+/// Waits for the request in flight; for ever if there is none.
+async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<Outcome>>) -> Outcome {
+    match in_flight {
+        // It ends by itself otherwise only by a panic.
+        Some(request) => request.await.unwrap_or_else(|error| Outcome::Never(error.to_string())),
+        None => std::future::pending().await,
+    }
+}
+
+fn failing(server: &str, error: &str) -> Event {
+    let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last";
+    // Whatever else is wrong, a Role does not mend it.
+    let role = if error.starts_with("it answered 403") {
+        ". A Role must allow `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)"
+    } else {
+        ""
+    };
+    let help = format!("{help}{role}");
+    let message = format!("Kubernetes (`{server}`) does not take Events: {error}");
+    Event::new(Kind::AlertFailed).message(message).help(Some(help))
+}
+
+impl Cluster {
+    /// Asks whether an Event would be taken: the API server does all that it does to a request, and keeps nothing (`dryRun`).
+    ///
+    /// # Errors
+    /// When it would not, what would be reported of it.
+    pub async fn try_out(&self) -> Result<(), Box<Event>> {
+        let now = SystemTime::now();
+        let announcement = Announcement {
+            gate: "doctor".to_owned(),
+            regarding: Regarding::Pod,
+            reason: "Doctor",
+            action: "TryOut",
+            warns: false,
+            note: "whether Events may be made".to_owned(),
+            first: now,
+            last: now,
+            count: 1,
+            suffix: "doctor".to_owned(),
+        };
+        match self.ask(Method::Post, |identity| ("?dryRun=All".to_owned(), object(identity, &announcement))).await {
+            Outcome::Taken | Outcome::Gone => Ok(()),
+            Outcome::Never(error) | Outcome::Later(error) => Err(Box::new(failing(&self.server, &error))),
+        }
+    }
+
+    /// Sends a request about Events and says what came of it.
+    async fn ask(&self, method: Method, what: impl FnOnce(&Identity) -> (String, Value)) -> Outcome {
+        match self.request(method, what) {
+            Ok((request, token)) => {
+                let answer = http::exchange(request).await;
+                let redactor = Redactor::new([token.as_bytes()]);
+                outcome(method, answer.map_err(|error| redactor.text(&error)), &redactor)
+            }
+            Err(error) => Outcome::Later(error),
+        }
+    }
+
+    /// The request, and the token that is in it.
+    fn request(
+        &self,
+        method: Method,
+        what: impl FnOnce(&Identity) -> (String, Value),
+    ) -> Result<(Request, String), String> {
+        let file = |name: &str| read(&self.service_account.join(name));
+        let namespace = self.namespace.clone().map_or_else(|| file("namespace"), Ok)?;
+        let (pod, uid, configmap) = (self.pod.clone(), self.uid.clone(), self.configmap.clone());
+        let identity = Identity { namespace, pod, uid, configmap };
+        let (name, body) = what(&identity);
+        let token = file("token")?;
+        let content_type = if method == Method::Patch { "application/merge-patch+json" } else { "application/json" };
+        let namespace = &identity.namespace;
+        let url = format!("{}/apis/events.k8s.io/v1/namespaces/{namespace}/events{name}", self.server);
+        let headers = [
+            ("Authorization", format!("Bearer {token}")),
+            ("Content-Type", content_type.to_owned()),
+            ("Accept", "application/json".to_owned()),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let authorities = Some(file("ca.crt")?.into_bytes());
+        let content = body.to_string().into_bytes();
+        Ok((Request { headers, content, authorities, ..Request::new(method, url, PATIENCE) }, token))
+    }
+}
+
+fn outcome(method: Method, answer: Result<Answer, String>, redactor: &Redactor) -> Outcome {
+    match answer {
+        Ok(Answer { status: 200..300, .. }) => Outcome::Taken,
+        // It was made by an earlier try whose answer was lost.
+        Ok(Answer { status: 409, .. }) if method == Method::Post => Outcome::Taken,
+        Ok(Answer { status: 404, .. }) if method == Method::Patch => Outcome::Gone,
+        Ok(Answer { status, remark }) => {
+            let remark = remark.map_or_else(String::new, |remark| format!(": {}", redactor.text(&remark)));
+            let error = format!("it answered {status}{remark}");
+            if matches!(status, 400 | 413 | 422) { Outcome::Never(error) } else { Outcome::Later(error) }
+        }
+        Err(error) => Outcome::Later(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_the_remedy_for_what_is_forbidden_and_for_nothing_else() {
+        let help = |error: &str| failing("https://kubernetes", error).help.expect("there is one");
+        assert!(help("it answered 403: events is forbidden").contains("A Role must allow"));
+        for error in ["it answered 401: Unauthorized", "no answer within 10s", "cannot read `/token`: not found"] {
+            assert!(!help(error).contains("Role"), "{error}");
+        }
+    }
+}

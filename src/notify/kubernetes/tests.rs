@@ -1,0 +1,145 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::flow::tree::Digest;
+
+fn reported(kind: Kind, content: u8) -> Input {
+    let event = Event::new(kind).about(Digest::of(&[content])).message("a message");
+    Input::Reported { gate: "web".into(), event: Box::new(event), at: SystemTime::UNIX_EPOCH }
+}
+
+fn names(effects: &[Effect]) -> Vec<String> {
+    let name = |effect: &Effect| match effect {
+        Effect::Create(made) => format!("create {} of {:?}: {}", made.reason, made.regarding, made.count),
+        Effect::Count(made) => format!("count {} of {:?}: {}", made.reason, made.regarding, made.count),
+        Effect::Failing(error) => format!("failing: {error}"),
+        Effect::Works => "works".into(),
+    };
+    effects.iter().map(name).collect()
+}
+
+#[test]
+fn the_same_thing_again_is_counted_and_another_is_another() {
+    let mut now = Instant::now();
+    let mut announcer = Announcer::new(vec![Regarding::Pod, Regarding::ConfigMap], now);
+    let mut step = |now, input| names(&announcer.step(now, input));
+    assert_eq!(step(now, reported(Kind::Unchanged, 0)), [""; 0]);
+    assert_eq!(step(now, reported(Kind::Rejected, 0)), ["create ConfigRejected of Pod: 1"]);
+    assert_eq!(step(now, Input::Done(Outcome::Taken)), ["create ConfigRejected of ConfigMap: 1"]);
+    assert_eq!(step(now, reported(Kind::Rejected, 0)), [""; 0], "one at a time");
+    step(now, reported(Kind::Rejected, 0));
+    assert_eq!(step(now, Input::Done(Outcome::Taken)), ["count ConfigRejected of Pod: 3"]);
+    assert_eq!(step(now, Input::Done(Outcome::Gone)), ["create ConfigRejected of Pod: 3"], "it was forgotten");
+    assert_eq!(step(now, Input::Done(Outcome::Taken)), ["count ConfigRejected of ConfigMap: 3"]);
+    assert_eq!(step(now, Input::Done(Outcome::Taken)), [""; 0]);
+    assert_eq!(step(now, reported(Kind::Rejected, 1)), ["create ConfigRejected of Pod: 1"], "another content");
+    step(now, Input::Done(Outcome::Taken));
+    step(now, Input::Done(Outcome::Taken));
+    now += SERIES_ENDS;
+    assert_eq!(step(now, reported(Kind::Rejected, 1)), ["create ConfigRejected of Pod: 1"], "the series is over");
+}
+
+#[test]
+fn who_may_not_says_so_once_and_tries_again_later() {
+    let mut now = Instant::now();
+    let mut announcer = Announcer::new(vec![Regarding::Pod], now);
+    announcer.step(now, reported(Kind::Rejected, 0));
+    let failed = |text: &str| Input::Done(Outcome::Later(text.into()));
+    assert_eq!(names(&announcer.step(now, failed("403"))), ["failing: 403"]);
+    for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(announcer.deadline(), Some(now + Duration::from_secs(wait)));
+        now += Duration::from_secs(wait);
+        assert_eq!(names(&announcer.step(now, Input::Tick)), ["create ConfigRejected of Pod: 1"]);
+        assert_eq!(names(&announcer.step(now, failed("403"))), [""; 0]);
+    }
+    now += RETRY[1];
+    announcer.step(now, Input::Tick);
+    assert_eq!(names(&announcer.step(now, Input::Done(Outcome::Taken))), ["works"]);
+    assert_eq!(announcer.deadline(), None);
+}
+
+#[test]
+fn what_is_never_taken_is_not_in_the_way_of_others() {
+    let now = Instant::now();
+    let mut announcer = Announcer::new(vec![Regarding::Pod], now);
+    announcer.step(now, reported(Kind::Rejected, 0));
+    announcer.step(now, reported(Kind::Verified, 0));
+    announcer.step(now, Input::Done(Outcome::Never("422".into())));
+    let next = announcer.step(now + RETRY[0], Input::Tick);
+    assert_eq!(names(&next), ["create ConfigReloaded of Pod: 1"]);
+}
+
+#[test]
+fn at_the_end_everything_is_tried_once_more() {
+    let now = Instant::now();
+    let mut announcer = Announcer::new(vec![Regarding::Pod], now);
+    announcer.step(now, reported(Kind::Rejected, 0));
+    announcer.step(now, Input::Done(Outcome::Later("down".into())));
+    assert_eq!(announcer.step(now, Input::Stop).len(), 1);
+    assert!(!announcer.is_done());
+    announcer.step(now, Input::Done(Outcome::Later("down".into())));
+    assert!(announcer.is_done() && announcer.deadline().is_none());
+}
+
+#[test]
+fn a_note_is_no_longer_than_it_may_be() {
+    let event = Event::new(Kind::Rejected).message("ä".repeat(5000));
+    let note = note("web", &event);
+    assert!(note.len() <= NOTE && note.starts_with("web: ä"), "{}", note.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// However much is said: one request at a time, not too many, bounded memory, and in the end everything that is remembered is told.
+    #[test]
+    fn no_storm_and_nothing_lost(steps in prop::collection::vec((0..3_u8, 0..100_u8, 0..30_u64), 0..300)) {
+        let start = Instant::now();
+        let (mut now, mut requests, mut in_flight) = (start, 0_u32, false);
+        let mut announcer = Announcer::new(vec![Regarding::Pod], start);
+        let kinds = [Kind::Rejected, Kind::Verified, Kind::Recovered];
+        let settle = std::iter::repeat_n((3, 0, 10), 300);
+        for (kind, content, seconds) in steps.into_iter().chain(settle) {
+            let mut effects = match kinds.get(usize::from(kind)) {
+                Some(kind) => announcer.step(now, reported(*kind, content)),
+                None => announcer.step(now, Input::Tick),
+            };
+            prop_assert!(announcer.step(now, Input::Tick).is_empty(), "a spurious tick is a no-op");
+            now += Duration::from_secs(seconds);
+            for _ in 0..3 {
+                let asked = effects.iter().any(|effect| matches!(effect, Effect::Create(_) | Effect::Count(_)));
+                prop_assert!(!(asked && in_flight), "one request at a time");
+                in_flight |= asked;
+                requests += u32::from(asked);
+                let outcome = match content % 7 {
+                    0 if kind < 3 => Outcome::Later("down".into()),
+                    1 if kind < 3 => Outcome::Gone,
+                    _ => Outcome::Taken,
+                };
+                effects = if std::mem::take(&mut in_flight) {
+                    announcer.step(now, Input::Done(outcome))
+                } else {
+                    announcer.step(now, Input::Tick)
+                };
+            }
+            in_flight |= effects.iter().any(|effect| matches!(effect, Effect::Create(_) | Effect::Count(_)));
+            requests += u32::from(in_flight);
+            prop_assert!(announcer.series.len() <= SERIES);
+            let elapsed = u32::try_from((now - start).as_secs() / REFILL.as_secs()).expect("it is small");
+            prop_assert!(requests <= BURST + elapsed + 1, "{requests} in {elapsed}");
+            if std::mem::take(&mut in_flight) {
+                announcer.step(now, Input::Done(Outcome::Later("down".into())));
+            }
+        }
+        let untold = announcer.series.iter().filter(|series| series.notified < series.announcement.count).count();
+        prop_assert_eq!(untold, 0);
+    }
+}
+
+#[test]
+fn no_event_is_without_words() {
+    let published = Event::new(Kind::Published).about(Digest::of(b"new"));
+    let digest = Digest::of(b"new");
+    let expected = format!("web: it is where the application reads it (configuration {})", digest.short());
+    assert_eq!(note("web", &published), expected);
+}

@@ -1,0 +1,114 @@
+//! `reload-gate status`: asks a running gate how it is. IO: through `http` alone, and waits.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::exit::Exit;
+use crate::report::status::Status;
+use crate::sys::http;
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How soon to ask again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Where the gate listens.
+    pub address: SocketAddr,
+    /// Whether it is enough that something accepted is live, be it the newest or not.
+    pub ready: bool,
+    /// How long to ask again until it is so.
+    pub wait: Duration,
+}
+
+/// What the gate said: the status and its text as it was sent, or why there is none.
+pub type Answer = Result<(Status, String), String>;
+
+/// Asks until all is well or the time is over, and gives the last answer with what it amounts to.
+pub fn ask(question: &Question) -> (Answer, Exit) {
+    let deadline = Instant::now() + question.wait;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answer =
+            once(question.address, if question.wait.is_zero() { PATIENCE } else { left.clamp(PAUSE, PATIENCE) });
+        let exit = exit(&answer, question.ready);
+        if exit == Exit::Accepted || left.is_zero() {
+            return (answer, exit);
+        }
+        std::thread::sleep(PAUSE.min(left));
+    }
+}
+
+fn once(address: SocketAddr, patience: Duration) -> Answer {
+    let body = http::read(&format!("http://{}/status", reachable(address)), patience)?;
+    let status = serde_json::from_str(&body).map_err(|error| format!("the answer is no status: {error}"))?;
+    Ok((status, body))
+}
+
+fn exit(answer: &Answer, ready: bool) -> Exit {
+    match answer {
+        Ok((status, _)) if status.live || (ready && status.ready) => Exit::Accepted,
+        Ok((status, _)) if status.is_rejected() => Exit::Rejected,
+        _ => Exit::Inconclusive,
+    }
+}
+
+/// Where a server that listens on `address` can be reached from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::status::GateStatus;
+
+    fn gate(ready: bool, live: bool, event: Option<&str>) -> GateStatus {
+        GateStatus {
+            gate: "web".into(),
+            ready,
+            live,
+            desired: None,
+            validated: None,
+            running: None,
+            diverged_seconds: 1.0,
+            watch_mode: "inotify".into(),
+            standing: event.map(|event| serde_json::json!({ "event": event })),
+            alerts: Vec::new(),
+            recent: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_worst_gate() {
+        let well = || gate(true, true, None);
+        for (other, newest, ready) in [
+            (well(), Exit::Accepted, Exit::Accepted),
+            (gate(true, false, Some("rejected")), Exit::Rejected, Exit::Accepted),
+            (gate(false, false, Some("rejected")), Exit::Rejected, Exit::Rejected),
+            (gate(true, false, Some("inconclusive")), Exit::Inconclusive, Exit::Accepted),
+            (gate(false, false, None), Exit::Inconclusive, Exit::Inconclusive),
+        ] {
+            let answer = Ok((Status::of(vec![well(), other.clone()]), String::new()));
+            assert_eq!((exit(&answer, false), exit(&answer, true)), (newest, ready), "{other:?}");
+        }
+        assert_eq!(exit(&Err("nobody answers".into()), true), Exit::Inconclusive);
+    }
+
+    #[test]
+    fn all_addresses_are_reached_at_the_nearest() {
+        for (listens, reached) in
+            [("0.0.0.0:9464", "127.0.0.1:9464"), ("[::]:9464", "[::1]:9464"), ("10.1.2.3:80", "10.1.2.3:80")]
+        {
+            let parse = |address: &str| address.parse::<SocketAddr>().expect("it is one");
+            assert_eq!(reachable(parse(listens)), parse(reached));
+        }
+    }
+}

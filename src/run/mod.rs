@@ -1,0 +1,312 @@
+//! The hands: the one loop, which performs the gate's effects and feeds back what came of them. IO.
+
+mod excerpts;
+mod redaction;
+mod staging;
+mod startup;
+pub mod supervise;
+
+pub use startup::confined;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reload_gate_contract::{Finding, Verdict};
+use tokio::sync::watch as channel;
+
+use crate::config::GateConfig;
+use crate::flow::process::TargetError;
+use crate::flow::reload::Sent;
+use crate::flow::snapshot::{self, Snapshot};
+use crate::flow::tree::{Digest, Revision, Tree};
+use crate::flow::validate::Validation;
+use crate::flow::verify::{Baseline, Proof};
+use crate::flow::watch::{Coverage, Watch, WatchEvent};
+use crate::gate::{Effect, Gate, Input};
+use crate::report::board::{StatusBoard, View};
+use crate::report::metrics::Outcome;
+use crate::report::{Event, Kind, headline};
+use crate::sys::proc::Identity;
+
+use excerpts::Contents;
+
+/// Where events go.
+pub type Sink = Rc<dyn Fn(&Event)>;
+
+/// An effect that is under way, and will end in an input. What the hands keep for later effects comes with it.
+type InFlight = Pin<Box<dyn Future<Output = (Input, Option<Baseline>)>>>;
+
+/// How often a look is taken again at once because it found more to watch.
+const LOOKS: usize = 3;
+
+/// The hands of one gate.
+struct Runner {
+    config: Rc<GateConfig>,
+    watch: Watch,
+    sink: Sink,
+    board: Rc<StatusBoard>,
+    /// What was last looked at.
+    snapshot: Option<Snapshot>,
+    contents: Contents,
+    /// What the application was like when it was last told.
+    baseline: Option<Rc<Baseline>>,
+    /// The process about whose mounts was warned.
+    warned: Option<Identity>,
+    /// Whether the application was told of something, and it is not known yet what came of it.
+    told: bool,
+}
+
+/// Runs one gate until `stop` is true, or until it gives up since it has nothing to publish, and says what it ended with.
+/// What it has in mind is shown on `board`.
+/// `warnings` are about the configuration it was given.
+pub async fn run(
+    config: Rc<GateConfig>,
+    sink: Sink,
+    board: Rc<StatusBoard>,
+    warnings: Vec<Finding>,
+    mut stop: channel::Receiver<bool>,
+) -> Option<Verdict> {
+    for event in startup::at_start(&config, warnings) {
+        sink(&event);
+    }
+    let mut gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
+    let mut runner = Runner::new(config, sink, board);
+    runner.show(&gate);
+    let mut in_flight = None;
+    let mut stopping = false;
+    let mut inputs = VecDeque::from([Input::Tick]);
+    loop {
+        while let Some(input) = inputs.pop_front() {
+            let effects = gate.step(Instant::now(), input);
+            runner.contents.follow(&runner.config, &gate, runner.snapshot.as_ref());
+            for effect in effects {
+                match effect {
+                    Effect::Report(event) => runner.report(event),
+                    Effect::Finish => return (!stopping).then_some(Verdict::Rejected),
+                    Effect::Scan => inputs.extend(runner.scan()),
+                    Effect::Validate(_) => in_flight = runner.validate(),
+                    Effect::Publish(digest) => in_flight = runner.publish(digest),
+                    Effect::Keep(_) => staging::keep(&runner.config, &runner.sink),
+                    Effect::Count(verdict) => runner.board.count_verdict(verdict),
+                    Effect::Reload(_) => in_flight = runner.reload(),
+                    Effect::Verify { late } => in_flight = runner.verify(late),
+                }
+            }
+            runner.show(&gate);
+        }
+        let input = tokio::select! {
+            // What is done comes first: only then may anything else begin.
+            biased;
+            (input, baseline) = finish(&mut in_flight) => {
+                in_flight = None;
+                runner.keep(baseline);
+                runner.count(&input);
+                input
+            }
+            _ = stop.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                Input::Stop
+            }
+            event = runner.watch.event() => match event {
+                WatchEvent::Hint(hint) => Input::WatchEvent(hint),
+                WatchEvent::Overflowed => overflowed(),
+            },
+            () = until(gate.deadline()) => Input::Tick,
+        };
+        inputs.push_back(input);
+    }
+}
+
+/// Judges what is there now, reports it and says what the verdict is; `None` if there was nothing to judge.
+pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> Option<Verdict> {
+    for event in startup::at_start(config, warnings) {
+        sink(&event);
+    }
+    staging::repair(config, sink);
+    let scan = snapshot::scan(&config.sources, config.limits);
+    let snapshot = match scan.result {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            let verdict = Verdict::of(&error.findings);
+            let nothing = error.findings.iter().all(|finding| snapshot::is_nothing_there(finding.code));
+            report(sink, verdict, Event { findings: error.findings, ..Event::new(Kind::Inconclusive) });
+            return Some(verdict).filter(|_| !nothing);
+        }
+    };
+    let event = Event::new(Kind::Inconclusive).about(snapshot.revision.digest());
+    match validate(config, snapshot.tree.clone()).await {
+        Ok(mut validation) => {
+            if validation.verdict() == Verdict::Accepted
+                && let Err(finding) = staging::publish(config, snapshot.clone(), snapshot.revision.digest()).await
+            {
+                validation.findings.push(finding);
+            }
+            let verdict = validation.verdict();
+            let (duration, message) = (Some(validation.duration), validation.by);
+            report(sink, verdict, Event { findings: validation.findings, duration, message, ..event });
+            Some(verdict)
+        }
+        Err(target_error) => {
+            let (message, help, pid) = target_error.into_parts();
+            sink(&Event { pid, ..event.message(message).help(Some(help)) });
+            Some(Verdict::Inconclusive)
+        }
+    }
+}
+
+/// Has `tree` judged, laid out where it is to be judged.
+///
+/// # Errors
+/// When the target is needed to judge and cannot be had.
+pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
+    let count_verdict = match staging::lay_out(config, tree.clone()).await {
+        Ok(path_map) => config.plan.validate(&tree, &path_map, &config.selector).await,
+        Err(finding) => Ok(Validation { findings: vec![finding], ..Validation::default() }),
+    };
+    match count_verdict {
+        Ok(validation) => Ok(redaction::of_validation(config, &tree, validation).await),
+        Err(target_error) => Err(redaction::of_target_error(config, &tree, target_error).await),
+    }
+}
+
+fn report(sink: &Sink, verdict: Verdict, event: Event) {
+    let kind = match verdict {
+        Verdict::Accepted => Kind::Accepted,
+        Verdict::Inconclusive => Kind::Inconclusive,
+        Verdict::Rejected => Kind::Rejected,
+    };
+    let headline = (verdict != Verdict::Accepted).then(|| headline(&event.findings)).flatten();
+    let message = headline.or_else(|| event.message.clone());
+    sink(&Event { kind, level: Event::new(kind).level, message, ..event });
+}
+
+/// Waits for the effect in flight; for ever if there is none.
+async fn finish(in_flight: &mut Option<InFlight>) -> (Input, Option<Baseline>) {
+    match in_flight {
+        Some(effect) => effect.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until `deadline`; for ever if there is none.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn overflowed() -> Input {
+    let message = "so much changed that the kernel dropped events; everything is looked at again".into();
+    Input::Degraded { message, polling: false }
+}
+
+impl Runner {
+    fn new(config: Rc<GateConfig>, sink: Sink, board: Rc<StatusBoard>) -> Self {
+        let (watch, contents) = (Watch::new(), Contents::default());
+        Self { config, watch, sink, board, snapshot: None, contents, baseline: None, warned: None, told: false }
+    }
+
+    fn report(&self, event: Event) {
+        (self.sink)(&self.contents.show(&self.config, event, self.snapshot.as_ref()));
+    }
+
+    /// Looks at the sources, and sees to it that whatever changes after the look will be noticed.
+    fn scan(&mut self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let mut scan = snapshot::scan(&self.config.sources, self.config.limits);
+        for _ in 1..LOOKS {
+            match self.watch.cover(std::mem::take(&mut scan.watch_points)) {
+                Coverage::Unchanged => break,
+                Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
+                // What changed between the look and the beginning of the watch was missed.
+                Coverage::Extended => {}
+            }
+            scan = snapshot::scan(&self.config.sources, self.config.limits);
+        }
+        self.snapshot = scan.result.as_ref().ok().cloned();
+        inputs.push(Input::Scanned(scan.result));
+        inputs
+    }
+
+    fn validate(&self) -> Option<InFlight> {
+        let (config, tree) = (self.config.clone(), self.snapshot.as_ref()?.tree.clone());
+        Some(Box::pin(async move { (Input::Validated(validate(&config, tree).await), None) }))
+    }
+
+    fn publish(&self, digest: Digest) -> Option<InFlight> {
+        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        Some(Box::pin(async move { (Input::Published(staging::publish(&config, snapshot, digest).await), None) }))
+    }
+
+    fn reload(&self) -> Option<InFlight> {
+        let snapshot = self.snapshot.clone()?;
+        let (config, delivered) = (self.config.clone(), staging::delivered(&self.config, &snapshot));
+        Some(Box::pin(async move {
+            let told = config
+                .reload
+                .request_reload(&config.selector, delivered, &config.verification, config.plan.timeout)
+                .await;
+            match told {
+                Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
+                Err(target_error) => {
+                    let target_error = redaction::of_target_error(&config, &snapshot.tree, target_error).await;
+                    (Input::Reloaded(Err(target_error)), None)
+                }
+            }
+        }))
+    }
+
+    fn verify(&self, late: bool) -> Option<InFlight> {
+        let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
+        let patience = if late { Duration::ZERO } else { config.verify_timeout };
+        Some(Box::pin(async move {
+            let proof = match baseline {
+                Some(baseline) => config.verification.prove(&baseline, patience).await,
+                None => Proof::NotAsked,
+            };
+            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, proof).await), None)
+        }))
+    }
+
+    /// Shows what the gate has in mind.
+    fn show(&self, gate: &Gate) {
+        self.board.show(View {
+            desired: gate.desired().map(Revision::digest),
+            validated: gate.validated().map(Revision::digest),
+            running: gate.running().map(Revision::digest),
+            ready: gate.is_ready(),
+            incident: gate.incident().map(|incident| (incident.kind, incident.about)),
+            mode: self.watch.mode(),
+        });
+    }
+
+    /// Counts what was done. What is reported is less: the same thing is said once.
+    fn count(&mut self, input: &Input) {
+        match input {
+            Input::Validated(Ok(validation)) => self.board.took(&validation.took),
+            Input::Reloaded(Ok(Sent::Requested { .. })) => self.told = true,
+            Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(Outcome::Failed),
+            // A proof that came late is not another reload.
+            Input::Verified(proof) if std::mem::take(&mut self.told) => self.board.reloaded(match proof {
+                Proof::Proven { .. } => Outcome::Verified,
+                Proof::NotAsked | Proof::Missing { .. } => Outcome::Unverified,
+            }),
+            _ => {}
+        }
+    }
+
+    fn keep(&mut self, baseline: Option<Baseline>) {
+        let Some(baseline) = baseline else { return };
+        if let Some(target) = baseline.target().filter(|target| self.warned != Some(target.identity())) {
+            self.warned = Some(target.identity());
+            for event in startup::about_target(&self.config, target) {
+                (self.sink)(&event);
+            }
+        }
+        self.baseline = Some(Rc::new(baseline));
+    }
+}

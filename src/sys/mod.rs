@@ -1,0 +1,6 @@
+//! The doors to the system: child processes, HTTP, `/proc`; and the small pieces that several folders share.
+
+pub mod exec;
+pub mod http;
+pub mod proc;
+pub mod suggest;
