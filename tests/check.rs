@@ -379,6 +379,40 @@ fn the_page_on_ci_shows_what_is_printed() {
     assert_eq!(said.out, shown);
 }
 
+/// The lines of the `env:` blocks of a page, one element each.
+fn env_blocks(page: &str) -> Vec<&str> {
+    let blocks = page.split("```yaml\nenv:\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().expect("split gives one")).collect()
+}
+
+#[test]
+fn the_variables_of_the_page_on_alerts_are_accepted_in_a_sidecar() {
+    let blocks = env_blocks(include_str!("../docs/alerts.md"));
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    for block in blocks {
+        let env = block.lines().map(|line| format!("      {line}\n")).collect::<String>();
+        let pod = format!(
+            r"---
+apiVersion: v1
+kind: Pod
+metadata: {{name: web}}
+spec:
+  containers:
+    - name: reload-gate
+      image: reload-gate
+      args: [run, --app, nginx, --watch, /etc/nginx, --kubernetes-events, --alert-command, 'true']
+      env:
+{env}      volumeMounts: [{{name: config, mountPath: /etc/nginx}}]
+  volumes: [{{name: config, configMap: {{name: nginx}}}}]
+"
+        );
+        let input = config_map("nginx.conf", "'events {}'").replace("name: x", "name: nginx") + &pod;
+        let report = report(&[], &input, 0);
+        assert_eq!(findings(&report), Vec::<String>::new());
+        assert_eq!(judged(&report), ["accepted ConfigMap nginx nginx.conf builtin nginx"]);
+    }
+}
+
 #[test]
 fn what_two_pods_share_is_judged_in_both() {
     let (_, deployment) = CHART.split_once("# Source: web/templates/deployment.yaml").expect("it is there");

@@ -111,7 +111,7 @@ fn judge(case: &Case, config: &Path, path: &str) -> Output {
 struct Row(Vec<String>);
 
 impl Row {
-    const HEAD: &str = "| preset | version tested | judged by | package | told by | good accepted | bad rejected | place in the bad one |\n\
+    const HEAD: &str = "| preset | tested version | validator | package | reload | good accepted | bad rejected | place in the bad one |\n\
                         |---|---|---|---|---|---|---|---|\n";
     const VERSION: usize = 1;
 
@@ -138,7 +138,7 @@ fn described(preset: &Preset) -> [String; 3] {
     let by = said(preset.text, "name").expect("every command has a name");
     let package = said(preset.text, "package").map_or_else(|| "none in Debian".into(), |name| format!("`{name}`"));
     let told = match (said(preset.text, "signal"), said(preset.text, "reload-command")) {
-        (Some(none), _) if none == "none" => "nothing".to_owned(),
+        (Some(none), _) if none == "none" => "none".to_owned(),
         (Some(signal), _) => format!("SIG{signal}"),
         (None, words) => {
             let words = words.expect("there is one way");

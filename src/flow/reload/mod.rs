@@ -167,18 +167,23 @@ fn send(ready: Ready, signal: Signal, verification: &Verification) -> Result<(Se
 async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {
     let (mut attempt, shown) = (1, http::shown(url));
     loop {
-        let (message, is_final) = match http::send(http::Method::Post, url, timeout).await {
+        let (message, status) = match http::send(http::Method::Post, url, timeout).await {
             Ok(Answer { status, .. }) if (200..300).contains(&status) => {
                 return Ok(format!("POST {shown} answered {status}"));
             }
-            // The application has taken the request and says no, or is elsewhere: asking again is not going to change that.
             Ok(Answer { status, remark }) => {
                 let remark = remark.map_or_else(String::new, |remark| format!(": {remark}"));
-                (format!("POST {shown} answered {status}{remark}"), status < 500)
+                (format!("POST {shown} answered {status}{remark}"), Some(status))
             }
-            Err(error) => (format!("POST {shown}: {error}"), false),
+            Err(error) => (format!("POST {shown}: {error}"), None),
         };
-        if is_final || attempt == ATTEMPTS {
+        if matches!(status, Some(401 | 403)) {
+            let help = "give the credentials that the application expects, in the URL (`https://USER:PASSWORD@HOST/`) or by a \
+                        `--reload-command` that sends them";
+            return Err(TargetError::Failed { message, help: help.into() });
+        }
+        // The application has refused the request, or is elsewhere: a repetition does not change that.
+        if status.is_some_and(|status| status < 500) || attempt == ATTEMPTS {
             return Err(failed(message));
         }
         attempt += 1;
