@@ -17,7 +17,7 @@ use crate::report::board::StatusBoard;
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::{Event, log};
-use crate::run::{self, Sink};
+use crate::run::{self, EventSink as Sink};
 
 /// How long the process goes on, when all gates have ended, to tell who was not told yet.
 const LAST_WORDS: Duration = Duration::from_secs(3);
