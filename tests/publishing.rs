@@ -240,7 +240,7 @@ fn a_reload_that_fails_is_taken_back() {
     });
     let status: serde_json::Value = serde_json::from_str(&shown("/status")).expect("it is JSON");
     assert_eq!(status["gates"][0]["standing"]["previous"], refused["digest"], "{status}");
-    assert!(shown("/").contains("the last known good is live again"), "{}", shown("/"));
+    assert!(shown("/").contains("the last-known-good revision is live again"), "{}", shown("/"));
     assert_eq!(readable(&publish), [("app.conf".into(), "good".into())].into());
 }
 

@@ -18,7 +18,7 @@ use crate::report::board::StatusBoard;
 use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
-use crate::run::{self, Sink};
+use crate::run::{self, EventSink as Sink};
 
 /// The time for the last deliveries after all gates have ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
