@@ -7,10 +7,9 @@ use std::path::Path;
 
 use reload_gate_contract::{Code, Finding};
 
-use super::Words;
 use super::store::{Entry, Store};
 use crate::check::manifest::{Container, EnvValue, Mounted, Pod};
-use crate::config::{self, ConfigError, GateConfig, Outside};
+use crate::config::{self, ConfigError, GateConfig, UserInput};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
@@ -41,7 +40,6 @@ pub(super) fn gates(
     container: &Container,
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
-    words: Words,
 ) -> Result<Vec<GateConfig>, Vec<Finding>> {
     let (mut variables, unknown) = variables(pod, container, store);
     let is_setting = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
@@ -54,7 +52,7 @@ pub(super) fn gates(
         container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
     // The image's own command is `run`.
     let said = if said.is_empty() { vec!["run".to_owned()] } else { said };
-    let Some(flags) = words(&said).map_err(refused)? else { return Ok(Vec::new()) };
+    let Some(flags) = config::run_flags(&said).map_err(refused)? else { return Ok(Vec::new()) };
     let read = |path: &Path| -> io::Result<String> {
         let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
@@ -63,8 +61,8 @@ pub(super) fn gates(
     // The container has them, as POD_NAME by `fieldRef`: only the value is unknown, and no gate depends on it.
     variables.extend(others.into_iter().map(|(name, _)| (name, UNKNOWN_VALUE.to_owned())));
     let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let outside = Outside { flags, variables, read: &read, directory: "/".into(), terminal: false };
-    config::load(&outside).map(|config| config.gates).map_err(refused)
+    let input = UserInput { flags, variables, read: &read, directory: "/".into(), terminal: false };
+    config::load(&input).map(|config| config.gates).map_err(refused)
 }
 
 fn refused(container: &Container, error: &ConfigError) -> Finding {
