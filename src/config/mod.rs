@@ -55,7 +55,7 @@ pub struct GateConfig {
     /// How long the proof may take.
     pub verify_timeout: Duration,
     /// Of which of its sources nothing may be shown.
-    pub redact: redact::Scope,
+    pub redact: redact::RedactionScope,
     /// Whether a rejection shows what it changes against what runs.
     pub diff: bool,
     /// What the mind of the gate must know.

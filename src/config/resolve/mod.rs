@@ -21,7 +21,7 @@ use crate::flow::snapshot::{Limits, Source};
 use crate::flow::validate::{CommandValidator, Confinement, Main, Patterns, RootChoice, ValidationPlan, Validator};
 use crate::flow::verify::Verification;
 use crate::gate::Policy;
-use crate::redact::Scope;
+use crate::redact::RedactionScope;
 use crate::report::log;
 use crate::sys::suggest::{nearest, suggestion};
 
@@ -341,12 +341,12 @@ fn root(layers: &Layers, errors: ConfigErrors<'_>) -> RootChoice {
     }
 }
 
-fn scope(layers: &Layers, errors: ConfigErrors<'_>) -> Scope {
-    let Some(said) = layers.text("redact") else { return Scope::Secrets };
+fn scope(layers: &Layers, errors: ConfigErrors<'_>) -> RedactionScope {
+    let Some(said) = layers.text("redact") else { return RedactionScope::Secrets };
     match one_word(said, &["auto", "always", "never"], errors) {
-        Some("always") => Scope::All,
-        Some("never") => Scope::Nothing,
-        _ => Scope::Secrets,
+        Some("always") => RedactionScope::All,
+        Some("never") => RedactionScope::Nothing,
+        _ => RedactionScope::Secrets,
     }
 }
 
