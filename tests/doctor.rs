@@ -330,5 +330,5 @@ fn people_read_the_same_and_mistakes_are_usage() {
     limited.arg(place.path().join("reload-gate"));
     let watch = place.config().to_str().expect("it is UTF-8").to_owned();
     let found = Diagnosis::of(limited, &["--watch", &watch, "--signal", "none"]);
-    found.expect("watch", "warn", "inotify is not to be had", "within `--poll` (30s)");
+    found.expect("watch", "warn", "inotify is unavailable", "within `--poll` (30s)");
 }

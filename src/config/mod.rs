@@ -63,7 +63,7 @@ pub struct GateConfig {
     /// Time limit of the proof.
     pub verify_timeout: Duration,
     /// Sources whose contents are hidden in messages.
-    pub redact: redact::Scope,
+    pub redact: redact::RedactionScope,
     /// Whether a rejection shows the differences from the running configuration.
     pub diff: bool,
     /// Settings of the state machine.

@@ -13,7 +13,7 @@ use reload_gate_nginx::Version;
 use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
 use crate::flow::validate::{Builtin, RootChoice};
-use crate::redact::Scope;
+use crate::redact::RedactionScope;
 use crate::report::log;
 
 /// Number of values that a setting takes.
@@ -338,7 +338,7 @@ settings! {
         one("kubernetes-service-account", "DIR", EVENTS, "Directory of `token`, `ca.crt` and `namespace`")
             .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process();
 
-    REDACT: Setting<Scope> = redact,
+    REDACT: Setting<RedactionScope> = redact,
         one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")
             .or("auto");
     DIFF: Setting<bool> = parse::switch,
@@ -389,8 +389,11 @@ fn root(text: &str, _: &Path) -> Result<RootChoice, Invalid> {
     parse::choice(text, &known)
 }
 
-fn redact(text: &str, _: &Path) -> Result<Scope, Invalid> {
-    parse::choice(text, &[("auto", Scope::Secrets), ("always", Scope::All), ("never", Scope::Nothing)])
+fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
+    parse::choice(
+        text,
+        &[("auto", RedactionScope::Secrets), ("always", RedactionScope::All), ("never", RedactionScope::Nothing)],
+    )
 }
 
 fn log_format(text: &str, _: &Path) -> Result<log::Format, Invalid> {

@@ -12,7 +12,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::Tree;
 use crate::flow::validate::Validation;
 use crate::flow::verify::Proof;
-use crate::redact::{Redactor, Scope};
+use crate::redact::{RedactionScope, Redactor};
 
 /// Redacts the findings of a validation.
 pub(super) async fn of_validation(config: &GateConfig, tree: &Arc<Tree>, validation: Validation) -> Validation {
@@ -67,7 +67,7 @@ async fn redacted<T: Send + 'static>(
 /// The names of the files of which no line may be shown. A file that lies in memory counts as one.
 pub(super) fn hidden(config: &GateConfig, snapshot: &Snapshot) -> BTreeSet<PathBuf> {
     let mut hidden: BTreeSet<_> = secret_files(config, &snapshot.tree).into_iter().collect();
-    if config.redact == Scope::Secrets {
+    if config.redact == RedactionScope::Secrets {
         hidden.extend(snapshot.in_memory.iter().cloned());
     }
     hidden
@@ -76,9 +76,9 @@ pub(super) fn hidden(config: &GateConfig, snapshot: &Snapshot) -> BTreeSet<PathB
 /// The names of the files of which nothing may be quoted in a message.
 fn secret_files(config: &GateConfig, tree: &Tree) -> Vec<PathBuf> {
     let sources = config.sources.iter().filter(|source| match config.redact {
-        Scope::Secrets => source.is_secret(),
-        Scope::All => true,
-        Scope::Nothing => false,
+        RedactionScope::Secrets => source.is_secret(),
+        RedactionScope::All => true,
+        RedactionScope::Nothing => false,
     });
     let sources: Vec<_> = sources.collect();
     tree.keys().filter(|name| sources.iter().any(|source| source.holds(name))).cloned().collect()
