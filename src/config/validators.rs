@@ -8,7 +8,7 @@ use reload_gate_nginx::Version;
 use super::layer::{Layer, Layers, Said};
 use super::resolve::{ConfigErrors, duration, one_word};
 use super::{ConfigError, GateConfig, Outside};
-use crate::flow::validate::{Builtin, Format, JsonSchema, Tls, Validator};
+use crate::flow::validate::{Builtin, JsonSchema, TextFormat, Tls, Validator};
 
 /// On which terms the bundled validators judge.
 pub(super) struct Terms {
@@ -28,7 +28,7 @@ impl Terms {
     /// The validator of that name.
     pub(super) fn builtin(&self, said: &Said, errors: ConfigErrors<'_>) -> Option<Builtin> {
         let name = one_word(said, &Builtin::NAMES, errors)?;
-        let format = Format::ALL.into_iter().find(|format| format.word() == name).map(Builtin::Structured);
+        let format = TextFormat::ALL.into_iter().find(|format| format.word() == name).map(Builtin::Structured);
         format.or_else(|| match name {
             "json-schema" if self.schema.is_none() => {
                 let help = "say which schema it goes by: `--schema FILE`";
