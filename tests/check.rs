@@ -347,7 +347,7 @@ fn a_program_that_is_not_installed_names_its_package_or_the_bundled_one_judges()
     let (said, code) = without_programs(&["--root", "local"]);
     assert!(code == Some(3) && said.contains("the Debian package is `nginx`"), "{code:?} {said}");
     let (said, code) = without_programs(&["--root", "local", "--fallback", "builtin"]);
-    assert!(code == Some(0) && said.contains("the bundled nginx checker judges, since"), "{code:?} {said}");
+    assert!(code == Some(0) && said.contains("validated by the bundled nginx checker, since"), "{code:?} {said}");
 }
 
 #[test]

@@ -101,8 +101,8 @@ async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Valida
         checked => checked,
     };
     match checked {
-        Ok(validation) if validation.judges.is_empty() => (first(plan), in_place(validation, here)),
-        Ok(validation) => (validation.judges.join(", "), in_place(validation, here)),
+        Ok(validation) if validation.validators.is_empty() => (first(plan), in_place(validation, here)),
+        Ok(validation) => (validation.validators.join(", "), in_place(validation, here)),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
             obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))

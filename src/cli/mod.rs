@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::flow::validate::{BUNDLED, Bundled};
 use crate::report::client::{self, Question};
 use crate::run::supervise;
-use crate::sys::exec::{self, Confinement, Mount, RunAs, View, confine, enter, view};
+use crate::sys::exec::{self, Confinement, FileSystemView, RunAs, ViewMount, confine, enter, view};
 use crate::sys::proc::Identity;
 use crate::sys::suggest::suggestion;
 
@@ -288,8 +288,9 @@ fn enter(matches: &ArgMatches) -> Exit {
 
 fn view(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = all(matches, "mount");
-    let mount = |pair: &[PathBuf]| Mount { at: pair[0].clone(), from: pair[1].clone() };
-    let view = View { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
+    let mount = |pair: &[PathBuf]| ViewMount { at: pair[0].clone(), from: pair[1].clone() };
+    let view =
+        FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
     end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 

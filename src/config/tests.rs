@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
-use crate::flow::validate::{Builtin, Format, Main, RootChoice, Tls, Validator};
+use crate::flow::validate::{Builtin, Main, RootChoice, TextFormat, Tls, Validator};
 use crate::sys::suggest::nearest;
 
 /// What the user says: flags, variables, and the text of `gates.yaml`.
@@ -365,7 +365,7 @@ fn bundled_validators_are_asked_as_the_settings_say() {
     });
     let names = vec!["*.example.org".to_owned(), "2001:db8::1".to_owned()];
     let tls = Tls { names, warn_before: Duration::from_secs(3 * 24 * 60 * 60) };
-    assert_eq!(bundled.collect::<Vec<_>>(), [Builtin::Tls(tls), Builtin::Structured(Format::Ini)]);
+    assert_eq!(bundled.collect::<Vec<_>>(), [Builtin::Tls(tls), Builtin::Structured(TextFormat::Ini)]);
     let wrong =
         wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "tls"), ("tls-name", "example.org:443")]);
     assert!(wrong.contains("`example.org:443` is no host name"), "{wrong}");

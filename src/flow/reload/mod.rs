@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::flow::process::{Disposition, Selector, Signal, Target, TargetError};
 use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
-use crate::sys::http::{self, Answer};
+use crate::sys::http::{self, HttpResponse};
 
 /// The way in which a reload is requested.
 #[derive(Clone, Debug)]
@@ -170,10 +170,10 @@ async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {
     let (mut attempt, shown) = (1, http::shown(url));
     loop {
         let (message, status) = match http::send(http::Method::Post, url, timeout).await {
-            Ok(Answer { status, .. }) if (200..300).contains(&status) => {
+            Ok(HttpResponse { status, .. }) if (200..300).contains(&status) => {
                 return Ok(format!("POST {shown} answered {status}"));
             }
-            Ok(Answer { status, remark }) => {
+            Ok(HttpResponse { status, remark }) => {
                 let remark = remark.map_or_else(String::new, |remark| format!(": {remark}"));
                 (format!("POST {shown} answered {status}{remark}"), Some(status))
             }

@@ -12,7 +12,7 @@ use crate::notify::worker::{Boards, PATIENCE, Reported, until};
 use crate::redact::Redactor;
 use crate::report::status::Delivery;
 use crate::report::{Event, Kind};
-use crate::sys::http::{self, Answer, Method, Request};
+use crate::sys::http::{self, HttpRequest, HttpResponse, Method};
 
 /// What people call it.
 const NAME: &str = "kubernetes";
@@ -169,7 +169,7 @@ impl Cluster {
         &self,
         method: Method,
         what: impl FnOnce(&Identity) -> (String, Value),
-    ) -> Result<(Request, String), String> {
+    ) -> Result<(HttpRequest, String), String> {
         let file = |name: &str| read(&self.service_account.join(name));
         let namespace = self.namespace.clone().map_or_else(|| file("namespace"), Ok)?;
         let (pod, uid, configmap) = (self.pod.clone(), self.uid.clone(), self.configmap.clone());
@@ -187,17 +187,17 @@ impl Cluster {
         let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let authorities = Some(file("ca.crt")?.into_bytes());
         let content = body.to_string().into_bytes();
-        Ok((Request { headers, content, authorities, ..Request::new(method, url, PATIENCE) }, token))
+        Ok((HttpRequest { headers, content, authorities, ..HttpRequest::new(method, url, PATIENCE) }, token))
     }
 }
 
-fn outcome(method: Method, answer: Result<Answer, String>, redactor: &Redactor) -> Outcome {
+fn outcome(method: Method, answer: Result<HttpResponse, String>, redactor: &Redactor) -> Outcome {
     match answer {
-        Ok(Answer { status: 200..300, .. }) => Outcome::Taken,
+        Ok(HttpResponse { status: 200..300, .. }) => Outcome::Taken,
         // It was made by an earlier try whose answer was lost.
-        Ok(Answer { status: 409, .. }) if method == Method::Post => Outcome::Taken,
-        Ok(Answer { status: 404, .. }) if method == Method::Patch => Outcome::Gone,
-        Ok(Answer { status, remark }) => {
+        Ok(HttpResponse { status: 409, .. }) if method == Method::Post => Outcome::Taken,
+        Ok(HttpResponse { status: 404, .. }) if method == Method::Patch => Outcome::Gone,
+        Ok(HttpResponse { status, remark }) => {
             let remark = remark.map_or_else(String::new, |remark| format!(": {}", redactor.text(&remark)));
             let error = format!("it answered {status}{remark}");
             if matches!(status, 400 | 413 | 422) { Outcome::Never(error) } else { Outcome::Later(error) }

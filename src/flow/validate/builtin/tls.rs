@@ -8,7 +8,7 @@ use reload_gate_tls::{File, Pair, Pairs, TlsOptions};
 
 use super::super::{NO_MAIN_FILE, ValidationContext};
 
-/// How certificates are judged.
+/// Settings of the TLS checker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// Host names and addresses, for each of which one of the certificates must be valid.
@@ -39,7 +39,7 @@ impl Tls {
         }
         if pairs.is_empty() && findings.is_empty() {
             let message = "there is no certificate with its key: no `NAME.crt` or `NAME.pem` beside a `NAME.key`";
-            let help = "say which file holds the certificate: `--main FILE`";
+            let help = "name the file of the certificate: `--main FILE`";
             return vec![Finding::environment(NO_MAIN_FILE, message).help(help)];
         }
         let files = pairs.iter().flat_map(|pair| [Some(pair.certificate), pair.key].into_iter().flatten());
