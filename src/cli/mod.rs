@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use crate::config::{self, Config, ConfigError, Flags, SETTINGS, UserInput, flag, given_flags};
 use crate::exit::Exit;
 use crate::flow::validate::{BUNDLED, Bundled};
-use crate::report::client::{self, Question};
+use crate::report::client::{self, StatusQuery};
 use crate::run::supervise;
 use crate::sys::exec::{self, Confinement, FileSystemView, RunAs, ViewMount, confine, enter, view};
 use crate::sys::proc::Identity;
@@ -194,7 +194,7 @@ fn status(matches: &ArgMatches) -> Exit {
         Err(errors) => return refuse(&errors),
     };
     let wait = matches.get_one::<Duration>("wait").copied().unwrap_or_default();
-    let (answer, exit) = client::ask(&Question { address, ready: matches.get_flag("ready"), wait });
+    let (answer, exit) = client::ask(&StatusQuery { address, ready: matches.get_flag("ready"), wait });
     match answer {
         Ok((_, body)) if matches.get_one::<String>("format").is_some_and(|format| format == "json") => print(&body),
         Ok((status, _)) => print(&status.text()),

@@ -78,11 +78,11 @@ pub struct Config {
     /// Whether to validate once and exit.
     pub once: bool,
     /// Format of events.
-    pub log_format: log::Format,
+    pub log_format: log::LogFormat,
     /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
     /// Sinks of alerts.
-    pub alerts: worker::Settings,
+    pub alerts: worker::AlertSettings,
     /// Cluster in which Events are created.
     pub cluster: Option<kubernetes::client::Cluster>,
     /// Probable mistakes that are no errors.

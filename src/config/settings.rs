@@ -349,7 +349,7 @@ settings! {
         one("listen", "ADDR", REPORTING,
             "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `0.0.0.0:9464` or `:9464`")
             .of_process();
-    LOG_FORMAT: Optional<log::Format> = log_format,
+    LOG_FORMAT: Optional<log::LogFormat> = log_format,
         one("log-format", "FORMAT", REPORTING, "Format of events: text or json")
             .or_depends("text on a terminal, else json").of_process().not_in_doctor();
 
@@ -396,8 +396,8 @@ fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
     )
 }
 
-fn log_format(text: &str, _: &Path) -> Result<log::Format, Invalid> {
-    parse::choice(text, &[("text", log::Format::Text), ("json", log::Format::Json)])
+fn log_format(text: &str, _: &Path) -> Result<log::LogFormat, Invalid> {
+    parse::choice(text, &[("text", log::LogFormat::Text), ("json", log::LogFormat::Json)])
 }
 
 pub(super) fn builtin(text: &str, _: &Path) -> Result<&'static str, Invalid> {

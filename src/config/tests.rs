@@ -644,9 +644,9 @@ fn events_are_text_for_people_and_json_for_programs() {
         let input = UserInput { flags, variables: Vec::new(), read: &read, directory: "/".into(), terminal };
         load(&input).expect("it is valid").log_format
     };
-    assert_eq!([format(true, &[]), format(false, &[])], [log::Format::Text, log::Format::Json]);
+    assert_eq!([format(true, &[]), format(false, &[])], [log::LogFormat::Text, log::LogFormat::Json]);
     let said = [format(false, &[("log-format", "text")]), format(true, &[("log-format", "json")])];
-    assert_eq!(said, [log::Format::Text, log::Format::Json]);
+    assert_eq!(said, [log::LogFormat::Text, log::LogFormat::Json]);
 }
 
 #[test]

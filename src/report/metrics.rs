@@ -25,11 +25,11 @@ type Seconds = Family<Labels, Gauge<f64, AtomicU64>>;
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 const VERDICTS: [Verdict; 3] = [Verdict::Accepted, Verdict::Rejected, Verdict::Inconclusive];
-const OUTCOMES: [Outcome; 3] = [Outcome::Verified, Outcome::Unverified, Outcome::Failed];
+const OUTCOMES: [ReloadOutcome; 3] = [ReloadOutcome::Verified, ReloadOutcome::Unverified, ReloadOutcome::Failed];
 
 /// What came of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReloadOutcome {
     /// There is proof that it took effect.
     Verified,
     /// There is none, or none was asked for.
@@ -38,7 +38,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl ReloadOutcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "verified",
@@ -151,7 +151,7 @@ impl Metrics {
         }
     }
 
-    pub(super) fn reloaded(&self, gate: &str, outcome: Outcome) {
+    pub(super) fn reloaded(&self, gate: &str, outcome: ReloadOutcome) {
         self.reloads.get_or_create(&labels(gate, "outcome", outcome.as_str())).inc();
     }
 

@@ -27,8 +27,8 @@ use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Proof};
 use crate::flow::watch::{Coverage, Watch, WatchEvent};
 use crate::gate::{Effect, Gate, Input};
-use crate::report::board::{StatusBoard, View};
-use crate::report::metrics::Outcome;
+use crate::report::board::{BoardView, StatusBoard};
+use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind, headline};
 use crate::sys::proc::Identity;
 
@@ -303,7 +303,7 @@ impl Runner {
 
     /// Writes the state of the gate to its status board.
     fn show(&self, gate: &Gate) {
-        self.board.show(View {
+        self.board.show(BoardView {
             desired: gate.desired().map(Revision::digest),
             validated: gate.validated().map(Revision::digest),
             running: gate.running().map(Revision::digest),
@@ -318,11 +318,11 @@ impl Runner {
         match input {
             Input::Validated(Ok(validation)) => self.board.took(&validation.took),
             Input::Reloaded(Ok(Sent::Requested { .. })) => self.reload_requested = true,
-            Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(Outcome::Failed),
+            Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
             // A late verification is not another reload.
             Input::Verified(proof) if std::mem::take(&mut self.reload_requested) => self.board.reloaded(match proof {
-                Proof::Proven { .. } => Outcome::Verified,
-                Proof::NotAsked | Proof::Missing { .. } => Outcome::Unverified,
+                Proof::Proven { .. } => ReloadOutcome::Verified,
+                Proof::NotAsked | Proof::Missing { .. } => ReloadOutcome::Unverified,
             }),
             _ => {}
         }

@@ -46,7 +46,7 @@ pub fn run(config: Config) -> io::Result<Exit> {
 }
 
 /// Warnings about sinks that cannot deliver as things are now. Their files may come later, so these are warnings only.
-fn unready(alerts: &worker::Settings) -> impl Iterator<Item = Finding> {
+fn unready(alerts: &worker::AlertSettings) -> impl Iterator<Item = Finding> {
     alerts.sinks.iter().filter_map(|sink| {
         let error = sink.kind.ready().err()?;
         let message = format!("cannot deliver alerts to `{}` ({}): {error}", sink.name, sink.kind.describe());
@@ -119,7 +119,7 @@ struct EventBus {
 }
 
 impl EventBus {
-    fn new(names: &[String], log: &Log, alerts: worker::Settings, cluster: Option<kubernetes::Cluster>) -> Self {
+    fn new(names: &[String], log: &Log, alerts: worker::AlertSettings, cluster: Option<kubernetes::Cluster>) -> Self {
         let metrics = Rc::new(Metrics::new());
         metrics.count_dropped_lines(log.dropped());
         let boards: Vec<_> = names.iter().map(|name| Rc::new(StatusBoard::new(name, metrics.clone()))).collect();

@@ -13,15 +13,15 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::line::{DebugLine, Line, json, milliseconds};
-use super::{Format, text};
+use super::{LogFormat, text};
 
 /// Writes one line.
-pub(super) type Output = Arc<dyn Fn(String) + Send + Sync>;
+pub(super) type WriteLine = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Writes the events of the gates.
 pub(super) struct EventLayer {
-    pub(super) format: Format,
-    pub(super) output: Output,
+    pub(super) format: LogFormat,
+    pub(super) output: WriteLine,
 }
 
 impl<S: Subscriber> Layer<S> for EventLayer {
@@ -30,8 +30,8 @@ impl<S: Subscriber> Layer<S> for EventLayer {
         let mut line = Line { level: level.into(), ..Line::default().at(SystemTime::now()) };
         event.record(&mut line);
         (self.output)(match self.format {
-            Format::Text => text::event(&line),
-            Format::Json => json(&line),
+            LogFormat::Text => text::event(&line),
+            LogFormat::Json => json(&line),
         });
     }
 }
@@ -77,8 +77,8 @@ impl Visit for Line<'_> {
 
 /// Writes decisions, and spans as they end.
 pub(super) struct DebugLayer {
-    pub(super) format: Format,
-    pub(super) output: Output,
+    pub(super) format: LogFormat,
+    pub(super) output: WriteLine,
 }
 
 /// The fields of a span or a decision.
@@ -118,8 +118,8 @@ impl DebugLayer {
             fields,
         };
         (self.output)(match self.format {
-            Format::Text => text::debug(&line),
-            Format::Json => json(&line),
+            LogFormat::Text => text::debug(&line),
+            LogFormat::Json => json(&line),
         });
     }
 }

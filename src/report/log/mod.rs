@@ -19,7 +19,7 @@ use tracing_subscriber::{Layer as _, Registry};
 
 use super::{Event, Kind, Level};
 
-use layer::{DebugLayer, EventLayer, Output};
+use layer::{DebugLayer, EventLayer, WriteLine};
 use line::Line;
 use queue::Queue;
 
@@ -32,7 +32,7 @@ pub const EVENTS: &str = "reload_gate::event";
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     Text,
     /// For programs: one object a line.
@@ -50,17 +50,17 @@ impl Log {
     ///
     /// # Errors
     /// When the thread that writes cannot be made.
-    pub fn start(format: Format, filter: EnvFilter, gate: &str) -> io::Result<Self> {
+    pub fn start(format: LogFormat, filter: EnvFilter, gate: &str) -> io::Result<Self> {
         let gate = gate.to_owned();
         let queue = Queue::start(move |count| {
             let event = missing(count);
             let line = Line::of(&gate, &event).at(SystemTime::now());
             match format {
-                Format::Text => text::event(&line),
-                Format::Json => line::json(&line),
+                LogFormat::Text => text::event(&line),
+                LogFormat::Json => line::json(&line),
             }
         })?;
-        let output: Output = {
+        let output: WriteLine = {
             let queue = queue.clone();
             Arc::new(move |line| queue.push(line))
         };
@@ -90,7 +90,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::builder().parse(if text.is_empty() { "off" } else { text })
 }
 
-fn subscriber(format: Format, filter: EnvFilter, output: Output) -> impl tracing::Subscriber + Send + Sync {
+fn subscriber(format: LogFormat, filter: EnvFilter, output: WriteLine) -> impl tracing::Subscriber + Send + Sync {
     let events = EventLayer { format, output: output.clone() }.with_filter(filter_fn(|of| of.target() == EVENTS));
     let others = filter_fn(|of| of.target() != EVENTS);
     let debug = DebugLayer { format, output }.with_filter(filter).with_filter(others);

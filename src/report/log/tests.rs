@@ -9,9 +9,9 @@ use super::*;
 use crate::flow::tree::Digest;
 
 /// The lines that `write` leaves in the log.
-fn written(format: Format, level: &str, write: impl FnOnce()) -> String {
+fn written(format: LogFormat, level: &str, write: impl FnOnce()) -> String {
     let lines = Arc::new(Mutex::new(String::new()));
-    let output: Output = {
+    let output: WriteLine = {
         let lines = lines.clone();
         Arc::new(move |line: String| *lines.lock().unwrap() += &line)
     };
@@ -21,11 +21,11 @@ fn written(format: Format, level: &str, write: impl FnOnce()) -> String {
 }
 
 /// An event as a line without its time, which is the only part that differs from run to run.
-fn line(format: Format, gate: &str, event: &Event) -> String {
+fn line(format: LogFormat, gate: &str, event: &Event) -> String {
     let written = written(format, "", || write(gate, event));
     match format {
-        Format::Text => written.split_once(' ').expect("it begins with the time").1.to_owned(),
-        Format::Json => {
+        LogFormat::Text => written.split_once(' ').expect("it begins with the time").1.to_owned(),
+        LogFormat::Json => {
             let (before, rest) = written.split_once(r#""timestamp":""#).expect("it has a time");
             format!("{before}{}", rest.split_once("\",").expect("the time ends").1)
         }
@@ -56,7 +56,7 @@ fn findings_are_bounded() {
     let object = object("web", &event, SystemTime::UNIX_EPOCH);
     assert_eq!(object["findings"].as_array().map(Vec::len), Some(100));
     assert_eq!(object["findings_left_out"], 900);
-    let text = line(Format::Text, "web", &event);
+    let text = line(LogFormat::Text, "web", &event);
     assert!(text.contains("wrong 99\n    and 900 more\n"), "{text}");
     assert!(!text.contains("wrong 100"), "{text}");
 }
@@ -67,25 +67,25 @@ fn changed_files_are_bounded() {
     let object = object("web", &event, SystemTime::UNIX_EPOCH);
     assert_eq!(object["changed"].as_array().map(Vec::len), Some(100));
     assert_eq!(object["changed_left_out"], 900);
-    let text = line(Format::Text, "web", &event);
+    let text = line(LogFormat::Text, "web", &event);
     assert!(text.contains("98.conf, 99.conf and 900 more\n"), "{text}");
 }
 
 #[test]
 fn json_names_every_part_as_documented() {
-    insta::assert_snapshot!(line(Format::Json, "web", &rejected()));
+    insta::assert_snapshot!(line(LogFormat::Json, "web", &rejected()));
 }
 
 #[test]
 fn text_shows_what_where_and_what_to_do() {
-    insta::assert_snapshot!(line(Format::Text, "web", &rejected()));
+    insta::assert_snapshot!(line(LogFormat::Text, "web", &rejected()));
 }
 
 #[test]
 fn the_log_and_the_status_have_the_same_object() {
     let event = Event { pid: Some(7), signal: Some("SIGHUP".into()), help: Some("mend it".into()), ..rejected() };
     let logged: serde_json::Value =
-        serde_json::from_str(&written(Format::Json, "", || write("web", &event))).expect("it is JSON");
+        serde_json::from_str(&written(LogFormat::Json, "", || write("web", &event))).expect("it is JSON");
     let mut shown = object("web", &event, SystemTime::UNIX_EPOCH);
     shown["timestamp"] = logged["timestamp"].clone();
     assert_eq!(logged, shown);
@@ -101,11 +101,11 @@ fn contents_make_no_lines_of_their_own() {
         help: Some(sly.into()),
         ..Event::new(Kind::Rejected).message(sly)
     };
-    let shown = line(Format::Text, "web", &event);
+    let shown = line(LogFormat::Text, "web", &event);
     assert_eq!(shown.matches(r"a\nb\r\u{1b}[2Jc\td\u{9b}").count(), 9, "{shown}");
     assert_eq!(shown.lines().count(), 7, "{shown}");
     assert!(shown.lines().skip(1).all(|line| line.starts_with("    ")), "{shown}");
-    let object = written(Format::Json, "", || write("web", &event));
+    let object = written(LogFormat::Json, "", || write("web", &event));
     assert_eq!(object.lines().count(), 1);
     let read: serde_json::Value = serde_json::from_str(&object).expect("it is JSON");
     assert_eq!(read["message"], sly);
@@ -119,7 +119,7 @@ fn a_single_finding_is_the_headline_and_warnings_are_marked() {
     let error = Finding::error(Code::new("checker-error"), "bad").at(Place::line("/a", 2));
     let lines = |kind, findings: &[Finding]| {
         let event = Event { findings: findings.to_vec(), ..Event::new(kind).message("message") };
-        let shown = line(Format::Text, "web", &event);
+        let shown = line(LogFormat::Text, "web", &event);
         shown.lines().skip(1).map(str::trim).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(lines(Kind::Rejected, slice::from_ref(&error)), Vec::<String>::new());
@@ -134,9 +134,9 @@ fn validate_in_a_span() {
 
 #[test]
 fn spans_and_decisions_are_written_on_request() {
-    assert_eq!(written(Format::Text, "", validate_in_a_span), "");
-    assert_eq!(written(Format::Text, "info", validate_in_a_span), "");
-    let shown = written(Format::Text, "debug", validate_in_a_span);
+    assert_eq!(written(LogFormat::Text, "", validate_in_a_span), "");
+    assert_eq!(written(LogFormat::Text, "info", validate_in_a_span), "");
+    let shown = written(LogFormat::Text, "debug", validate_in_a_span);
     let lines: Vec<_> = shown.lines().map(|line| line.split_once(' ').expect("a time").1).collect();
     assert_eq!(lines[0], "web debug validate: the content runs already running=f39592393ef0");
     assert!(lines[1].starts_with("web debug validate digest=f39592393ef0 ("), "{shown}");
@@ -145,7 +145,7 @@ fn spans_and_decisions_are_written_on_request() {
 
 #[test]
 fn debug_lines_are_json_without_an_event() {
-    let shown = written(Format::Json, "debug", validate_in_a_span);
+    let shown = written(LogFormat::Json, "debug", validate_in_a_span);
     let objects: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(objects[0]["message"], "the content runs already");
     assert_eq!(objects[1]["span"], "validate");
@@ -155,5 +155,5 @@ fn debug_lines_are_json_without_an_event() {
 
 #[test]
 fn a_level_does_not_hide_events() {
-    assert!(written(Format::Text, "off", || write("web", &rejected())).contains("rejected"));
+    assert!(written(LogFormat::Text, "off", || write("web", &rejected())).contains("rejected"));
 }

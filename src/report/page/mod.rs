@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::excerpt::Excerpt;
 use super::log::is_control;
-use super::status::{Content, Decision, Delivery, GateStatus, Status, short};
+use super::status::{Decision, DeliveryStatus, GateStatus, RevisionStatus, Status, short};
 
 const STYLE: &str = include_str!("page.css");
 /// How often a browser loads it anew, in seconds.
@@ -164,7 +164,7 @@ fn diverged(gate: &GateStatus) -> String {
 }
 
 fn contents(gate: &GateStatus, now: SystemTime) -> Markup {
-    let row = |name: &str, what: &str, content: &Option<Content>| {
+    let row = |name: &str, what: &str, content: &Option<RevisionStatus>| {
         html! {
             div {
                 dt { (name) " " span class="what" { (what) } }
@@ -282,7 +282,7 @@ fn changes(diff: &str) -> Markup {
     }
 }
 
-fn alerts(alerts: &[Delivery], now: SystemTime) -> Markup {
+fn alerts(alerts: &[DeliveryStatus], now: SystemTime) -> Markup {
     let class = |state: &str| match state {
         "delivered" | "idle" => "good",
         "failing" => "bad",
