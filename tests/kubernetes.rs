@@ -312,5 +312,5 @@ fn nobody_is_told_of_a_pod_without_a_name() {
     gate.args(["run", "--watch", "/a", "--signal", "none", "--kubernetes-configmap", "x"]);
     let said = gate.output().expect("it starts");
     let text = String::from_utf8(said.stderr).expect("it is UTF-8");
-    assert!(said.status.code() == Some(2) && text.contains("`--kubernetes-configmap`: no Events"), "{text}");
+    assert!(said.status.code() == Some(2) && text.contains("add `--kubernetes-events`"), "{text}");
 }

@@ -36,7 +36,7 @@ fn ready_is_what_has_something_accepted_whatever_comes_later() {
     let ready = listening.get("/readyz");
     assert_eq!(ready.code, 503);
     assert!(
-        ready.body.contains("default: it is not known whether anything that was accepted is live (rejected)"),
+        ready.body.contains("default: no accepted configuration is known to be live (rejected)"),
         "{}",
         ready.body
     );
