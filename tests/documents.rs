@@ -90,6 +90,15 @@ fn every_event_is_documented() {
     assert!(!names.is_empty() && missing.is_empty(), "{missing:?}");
 }
 
+#[test]
+fn the_architecture_page_has_the_table_of_the_state_machine() {
+    let code = read("src/gate/mod.rs");
+    let rows: Vec<_> = code.lines().filter_map(|line| line.strip_prefix("//! | ")).collect();
+    let page = read("ARCHITECTURE.md");
+    let missing: Vec<_> = rows.iter().filter(|row| !page.contains(&format!("| {row}"))).collect();
+    assert!(rows.len() > 20 && missing.is_empty(), "{missing:#?}");
+}
+
 /// The flags of other programs, which the pages speak of.
 const OTHERS: [&str; 14] = [
     "--check",
