@@ -212,7 +212,7 @@ fn it_says_why_a_process_cannot_be_told() {
         found.expect(check, "fail", message, help);
         assert_eq!(found.code, 1);
     }
-    // Where nobody judges, that is the tier, and said.
+    // Without a validator, that is the tier, and the report has it.
     let of = of("HUP");
     let arguments: Vec<&str> = of.iter().map(String::as_str).collect();
     let found = Diagnosis::of(place.gate(&[]), &arguments);

@@ -32,7 +32,7 @@ fn files(directory: &str, end: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Holds a page to what a test has found: what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` must be `text`, which
+/// Compares a page with the result of a test: the part between `<!-- begin NAME -->` and `<!-- end NAME -->` must be `text`, which
 /// `UPDATE_DOCS=1` writes there.
 #[track_caller]
 pub(crate) fn agrees(page: &Path, name: &str, text: &str) {
@@ -47,7 +47,7 @@ pub(crate) fn agrees(page: &Path, name: &str, text: &str) {
     }
 }
 
-/// What stands in the first column of the tables under this heading.
+/// The first column of the tables under this heading.
 fn table(page: &str, heading: &str) -> BTreeSet<String> {
     let text = read(page);
     let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("{page}: no {heading}"));

@@ -1,4 +1,4 @@
-//! What Kubernetes is told as Events: a stand-in for the API server checks it against the published schema.
+//! Kubernetes Events: a test server checks them against the published schema.
 
 use std::fs;
 use std::path::Path;
@@ -101,7 +101,7 @@ fn told(what: &str, here: &Path, port: u16) -> std::process::Command {
     gate
 }
 
-/// Replaces the file at once, so that nobody reads half of it.
+/// Replaces the file in one step, so that a reader never sees half of it.
 fn write(directory: &Path, content: &str) {
     let new = directory.join("new");
     fs::create_dir_all(directory.join("config")).expect("there is room");

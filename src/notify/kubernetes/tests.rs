@@ -95,7 +95,7 @@ fn a_note_is_no_longer_than_it_may_be() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// However much is said: one request at a time, not too many, bounded memory, and in the end everything that is remembered is told.
+    /// However many reports come, one request is in flight, the rate and the memory are bounded, and in the end every remembered report is sent.
     #[test]
     fn no_storm_and_nothing_lost(steps in prop::collection::vec((0..3_u8, 0..100_u8, 0..30_u64), 0..300)) {
         let start = Instant::now();

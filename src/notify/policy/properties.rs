@@ -1,4 +1,4 @@
-//! What must hold however gates report and sinks fail, in a simulated world with a virtual clock.
+//! Properties that hold however gates report and sinks fail, in a simulated world with a virtual clock.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ const REPEAT: Duration = Duration::from_secs(45);
 const GATES: usize = 2;
 const SINKS: usize = 2;
 
-/// How a sink behaves.
+/// Behaviour of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     /// It takes what it is brought, after this many milliseconds.
@@ -35,9 +35,9 @@ struct World {
     now: Instant,
     health: [Health; SINKS],
     in_flight: [Option<(Instant, Delivery, Health)>; SINKS],
-    /// What each sink was last brought of each gate.
+    /// The last alert that each sink received, by gate.
     has: [[Option<Arc<Alert>>; GATES]; SINKS],
-    /// What each sink said that it had taken of each gate.
+    /// The last alert that each sink took, by gate.
     said: [[Option<Arc<Alert>>; GATES]; SINKS],
     /// When a sink was tried in vain last.
     failed: [Option<Instant>; SINKS],

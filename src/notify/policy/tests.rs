@@ -3,7 +3,7 @@ use crate::flow::tree::Digest;
 
 const AFTER: Duration = Duration::from_secs(60);
 
-/// One gate and one sink, told by hand.
+/// One gate and one sink, driven by hand.
 struct Table {
     alerts: Alerts,
     now: Instant,
@@ -160,7 +160,7 @@ fn what_was_restored_at_the_start_is_over_when_all_is_seen_to_be_well() {
         table.done(Ok(()));
         assert_eq!(table.report(end), ["end of restored, not restored"], "{end:?}");
     }
-    // In place of a content that was not proven it stands until that is over.
+    // The report that replaces an unverified revision is open until that is over.
     let mut table = Table::new(None);
     table.event(Event { previous: Some(Digest::of(b"")), ..Event::new(Kind::Restored) });
     table.done(Ok(()));

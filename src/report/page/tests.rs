@@ -78,7 +78,7 @@ fn elements(page: &str) -> Vec<(String, Vec<String>)> {
     elements
 }
 
-/// What a person reads, without what is around it.
+/// The text that a person reads, without the markup.
 fn text(page: &str) -> String {
     let body = page.split_once("<body>").expect("there is one").1;
     body.split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect()
