@@ -128,7 +128,7 @@ fn a_target_that_sees_something_else_is_a_failure() {
 }
 
 #[test]
-fn who_is_said_to_judge_here_is_told_of_nothing_else() {
+fn a_gate_that_validates_here_gets_no_advice_about_another_tier() {
     needs!("nginx");
     let nginx = Nginx::start();
     let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
@@ -138,7 +138,7 @@ fn who_is_said_to_judge_here_is_told_of_nothing_else() {
     let checks = found.report["checks"].as_array().expect("there are some");
     assert!(checks.iter().all(|check| check["check"] != "target-root"), "{:#}", found.report);
     let sandbox = found.check("sandbox")["message"].as_str().expect("it is said");
-    assert!(sandbox.contains("commands that judge here are"), "{sandbox}");
+    assert!(sandbox.contains("validator commands are"), "{sandbox}");
 }
 
 #[test]
