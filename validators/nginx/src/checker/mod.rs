@@ -44,7 +44,7 @@ pub(crate) struct Subsystems {
     /// The function for a setter; `None` where any arguments will do.
     pub(crate) setter: fn(&str) -> Option<Setter>,
     /// The checks that come when everything is read.
-    pub(crate) finish: for<'c, 's> fn(&'c Checker<'s>) -> Checked,
+    pub(crate) finish: for<'c, 's> fn(&'c mut Checker<'s>) -> Checked,
 }
 
 /// Reading of the nodes of a block.
@@ -139,7 +139,7 @@ impl<'s> Checker<'s> {
                 }
                 self.file(file, &mut Reading::Directives(0));
                 if self.errors == 0 && !self.full() {
-                    let outcome = (self.subsystems.finish)(&self);
+                    let outcome = (self.subsystems.finish)(&mut self);
                     self.take(outcome);
                 }
             }
@@ -233,7 +233,8 @@ impl<'s> Checker<'s> {
             return Rc::clone(rows);
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
-        let all = directives::lookup(text, self.options.version).filter(|entry| self.main.has_module(entry.module));
+        let all = directives::lookup_in(text, self.options.version, self.options.build)
+            .filter(|entry| self.main.has_module(entry.module));
         let setter = |entry: &directives::Definition| entry.value.setter().and_then(self.subsystems.setter);
         let rows: Rows =
             all.map(|entry| Row { entry, setter: setter(entry), family: families::family(entry.name) }).collect();

@@ -166,6 +166,11 @@ impl<'s> Checker<'s> {
         caseless: bool,
     ) -> Checked<Rc<Regex>> {
         let compiled = self.regexes.compile(pattern, caseless, self.options.version);
-        compiled.map_err(|message| directive.problem(at, codes::INVALID_REGEX, message))
+        let regex = compiled.map_err(|message| directive.problem(at, codes::INVALID_REGEX, message))?;
+        if let Some(message) = &regex.doubt {
+            let problem = directive.problem(at, codes::INVALID_REGEX, message.clone());
+            self.warn(problem.help("write it so that PCRE2 before and after 10.43 takes it: only some versions do"));
+        }
+        Ok(regex)
     }
 }

@@ -73,6 +73,17 @@ pub fn lookup(name: &str, version: Version) -> impl Iterator<Item = &'static Def
     history(name).filter(move |directive| directive.holds_in(version))
 }
 
+/// Directives that a distribution has brought to a release before the one that introduced them, each with that release:
+/// Debian's security updates of 1.22.1.
+const BACKPORTED: [(&str, Version); 1] = [("max_headers", Version::new(1, 22, 1))];
+
+/// Every entry of that name that holds in that version of a build, in the order in which nginx asks its modules.
+pub fn lookup_in(name: &str, version: Version, build: Build) -> impl Iterator<Item = &'static Definition> {
+    let since = |(known, since): &(&str, Version)| *known == name && *since <= version;
+    let backported = build == Build::Debian && BACKPORTED.iter().any(since);
+    history(name).filter(move |directive| directive.holds_in(version) || backported)
+}
+
 /// Every entry of that name that ever held, by module, the oldest first.
 pub fn history(name: &str) -> impl Iterator<Item = &'static Definition> {
     table::named(name).iter()

@@ -4,6 +4,8 @@ use reload_gate_contract::Code;
 
 /// An absolute name in `index` that is not the last.
 pub const ABSOLUTE_INDEX: Code = Code::new("absolute-index");
+/// The number of CPU masks is not that of the processes.
+pub const AFFINITY_MASKS: Code = Code::new("affinity-masks");
 /// A directive has too many or too few arguments.
 pub const ARGUMENT_COUNT: Code = Code::new("argument-count");
 /// The sizes of buffers do not fit together.
@@ -208,6 +210,7 @@ pub const ZONE_TOO_SMALL: Code = Code::new("zone-too-small");
 /// All of them, sorted.
 pub const ALL: &[Code] = &[
     ABSOLUTE_INDEX,
+    AFFINITY_MASKS,
     ARGUMENT_COUNT,
     BUFFER_SIZES,
     CERTIFICATE_WITHOUT_KEY,

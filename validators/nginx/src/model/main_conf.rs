@@ -16,6 +16,8 @@ pub(crate) struct MainConf<'s> {
     pub(crate) thread_pools: ThreadPools,
     /// `worker_connections`, and where it is set.
     pub(crate) connections: Option<(i64, Directive<'s>)>,
+    /// `worker_cpu_affinity` with masks.
+    pub(crate) affinity: Option<Directive<'s>>,
     pub(crate) loaded: HashSet<String>,
     any_module: bool,
     pub(crate) has_events: bool,
@@ -46,6 +48,7 @@ impl MainConf<'_> {
             foreign_module: options.modules.iter().any(|module| !OWN_OBJECTS.contains(&shared_object(module))),
             thread_pools: ThreadPools::default(),
             connections: None,
+            affinity: None,
             loaded: options.modules.iter().map(|module| shared_object(module).to_owned()).collect(),
             has_events: false,
             modules_used: false,

@@ -24,6 +24,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     let open = upstreams.open;
     let group = &mut upstreams.all[open];
     group.servers += 1;
+    group.backups += usize::from(directive.arguments().skip(1).any(|(_, word)| word == b"backup"));
     for at in 2..=directive.count() {
         if !parameter(directive, at, group, version, stream)? {
             let message = format!("invalid parameter \"{}\"", directive.text(at));
@@ -82,11 +83,7 @@ fn parameter(
             let message = "balancing method does not support parameter \"backup\"";
             directive.refuse(at, codes::INVALID_PARAMETER, message)
         }
-        b"backup" => {
-            group.backups += 1;
-            Ok(true)
-        }
-        b"down" => Ok(true),
+        b"backup" | b"down" => Ok(true),
         b"resolve" => Ok(version >= RESOLVE),
         b"service=" if version >= RESOLVE => empty("service"),
         b"drain" => Ok(version >= STICKY && !stream),
