@@ -127,6 +127,16 @@ impl<'s> Checker<'s> {
         })
     }
 
+    /// Defines all variables that are whole words of a third-party directive: it may set any of them.
+    pub(crate) fn define_any(&mut self, directive: &Directive<'s>, block: BlockId) {
+        for (_, word) in directive.arguments() {
+            if let Some(name) = word.strip_prefix(b"$") {
+                // What nginx itself has stays as it is.
+                let _ = self.variables(block).define(name);
+            }
+        }
+    }
+
     /// Records the use of a variable.
     pub(crate) fn use_variable(
         &mut self,

@@ -7,7 +7,7 @@ use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::model::main_conf::{OWN_OBJECTS, ThreadPool, is_known_object};
+use crate::model::main_conf::{ThreadPool, brings_variables, is_known_object};
 use crate::values::numbers;
 use crate::values::url::{self, Cidr};
 
@@ -20,7 +20,7 @@ pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     if checker.main.loaded.contains(object) {
         return directive.refuse(1, codes::DUPLICATE_MODULE, format!("module \"{object}\" is already loaded"));
     }
-    checker.main.foreign_module |= !OWN_OBJECTS.contains(&object);
+    checker.main.foreign_module |= brings_variables(object);
     if !is_known_object(object) {
         checker.main.unknown_module = true;
     }
@@ -189,7 +189,7 @@ pub(crate) fn event_use<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 }
 
 pub(crate) fn debug_connection<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
-    if checker.options.build == Build::NginxOrg {
+    if checker.options.build != Build::Debian {
         let message =
             "\"debug_connection\" is ignored, you need to rebuild nginx using --with-debug option to enable it";
         checker.warn(*directive.problem(0, codes::UNSUPPORTED, message));

@@ -1,7 +1,7 @@
 //! `resolver`: `ngx_resolver_create()` in `src/core/ngx_resolver.c`.
 
 use crate::checker::Checker;
-use crate::directives::{Contexts, Version};
+use crate::directives::{Build, Contexts, Version};
 use crate::findings::codes;
 use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
@@ -26,6 +26,8 @@ pub(crate) fn resolver<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
         } else if let Some(flag) = word.strip_prefix(b"ipv4=").filter(|_| checker.options.version >= IPV4) {
             ipv4 = flag == b"on";
             ipv4 || flag == b"off"
+        } else if checker.options.build == Build::Plus && word.starts_with(b"status_zone=") {
+            true
         } else {
             servers += 1;
             let rules = Rules { default_port: 53, ..Rules::default() };

@@ -28,11 +28,10 @@ pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Ch
     if checker.incomplete || checker.main.foreign_module {
         return Ok(());
     }
-    /// Limits of reported variables, and of those that are compared with all others.
-    const REPORTED: usize = 100;
+    /// Limit of the variables that are compared with all others.
     const COMPARED: usize = 20;
     let variables = checker.variables(block);
-    let unknown = variables.unknown().take(REPORTED).enumerate().map(|(at, (name, spot))| {
+    let unknown = variables.unknown().enumerate().map(|(at, (name, spot))| {
         let near = if at < COMPARED { variables.nearest(name) } else { None };
         (near, name.clone(), *spot)
     });

@@ -4,7 +4,7 @@
 //! directive is allowed, how many arguments it takes and which function reads them (`ngx_conf_handler` in
 //! `src/core/ngx_conf_file.c`). `directives/nginx.tsv` holds these entries for every release since 1.0.0;
 //! `tools/directives.py` writes it. `third-party.tsv`, which `tools/third_party.py` writes, holds those of well-known
-//! modules that come from elsewhere, as of one commit each (`third-party-modules.tsv` names it).
+//! modules that come from elsewhere, as of one commit each (`third-party-modules.tsv` names it). `plus.tsv` holds those of NGINX Plus, from its documentation.
 
 mod arity;
 mod context;
@@ -17,7 +17,7 @@ mod version;
 
 pub use arity::Arity;
 pub use context::Contexts;
-pub use module::{Build, Module, Presence, shared_object};
+pub use module::{Build, Module, ParseBuildError, Presence, shared_object};
 pub use value::{ArgumentType, Bounds};
 pub use version::{ParseVersionError, Version};
 

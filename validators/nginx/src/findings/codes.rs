@@ -130,6 +130,8 @@ pub const MISSING_FILE: Code = Code::of_absence("missing-file");
 pub const MISSING_INCLUDE: Code = Code::of_absence("missing-include");
 /// A parameter that the directive needs.
 pub const MISSING_PARAMETER: Code = Code::new("missing-parameter");
+/// A `;` is missing at the end of a line.
+pub const MISSING_SEMICOLON: Code = Code::new("missing-semicolon");
 /// Blocks within blocks, deeper than this checker goes.
 pub const NESTING_TOO_DEEP: Code = Code::new("nesting-too-deep");
 /// A mail server without `auth_http`.
@@ -273,6 +275,7 @@ pub const ALL: &[Code] = &[
     MISSING_FILE,
     MISSING_INCLUDE,
     MISSING_PARAMETER,
+    MISSING_SEMICOLON,
     NESTING_TOO_DEEP,
     NO_AUTH_HTTP,
     NO_CACHE_KEY,
