@@ -37,7 +37,7 @@ mod values;
 
 use reload_gate_contract::{Files, Finding};
 
-pub use directives::{Build, Version};
+pub use directives::{Build, ParseBuildError, Version};
 pub use findings::codes;
 pub use syntax::{parser, tree};
 
