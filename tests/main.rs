@@ -51,6 +51,8 @@ mod monitoring;
 mod nginx;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// The demo, the pre-commit hook and the action, as their users start them.
+mod packaging;
 /// The page, as a browser shows it.
 mod page;
 /// The presets, each with its real program.
