@@ -1,4 +1,4 @@
-//! How the process ends.
+//! Exit codes of the process.
 
 /// Exit codes (`docs/stability.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub enum Exit {
     Rejected = 1,
     /// The command line, the environment or the configuration is wrong.
     Usage = 2,
-    /// It could not be judged.
+    /// The validation has no result.
     Inconclusive = 3,
-    /// There is nothing to judge.
+    /// There is nothing to validate.
     Nothing = 4,
     /// A bug in reload-gate itself (`EX_SOFTWARE` of sysexits.h).
     Bug = 70,
