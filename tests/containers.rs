@@ -53,7 +53,7 @@ fn the_image_stands_between_a_volume_and_an_nginx_in_another_container_of_the_po
     let arguments = [&root[..], &[named, in_pod, here]].concat();
     let mut gate = gate_container(ROOT_IMAGE, &arguments, &["run", "--app", "nginx", "--watch", "/etc/nginx"]);
     let accepted = gate.wait_for("accepted");
-    assert!(accepted.to_string().contains("judged by `nginx -t`, in the root of pid"), "{accepted}");
+    assert!(accepted.to_string().contains("validated by `nginx -t`, in the root of pid"), "{accepted}");
     gate.wait_for("verified");
 
     volume.write(&[("nginx.conf", &config("two", ""))]);

@@ -140,9 +140,9 @@ fn page_is(page: &str, expected: &str) {
 
 #[test]
 fn every_setting_is_documented_as_it_is() {
-    let mut page = "# Every setting\n\nThis page is generated from the program. Each setting is a flag of `reload-gate run`, a variable, and a key \
-                    of the configuration file by the flag's name\nwithout the hyphens in front; [configuration.md](configuration.md) says how they go \
-                    together. In a variable several values stand one a line.\n"
+    let mut page = "# Settings\n\nThis page lists every setting; [configuration.md](configuration.md) describes them. The program generates this page.\n\nEach \
+                    setting is a flag of `reload-gate run`, a variable, and a key of the configuration file. The key is the name of the flag \
+                    without the leading hyphens.\nA variable for several values has one value a line.\n"
         .to_owned();
     let mut heading = "";
     for setting in SETTINGS {

@@ -43,6 +43,8 @@ mod haproxy;
 mod judging;
 /// What Kubernetes is told as Events.
 mod kubernetes;
+/// A reader of the log that stalls; spans and decisions on request.
+mod logging;
 /// What is served by HTTP, and to whom nothing is.
 mod monitoring;
 /// The flow on a real nginx.

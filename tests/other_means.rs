@@ -68,6 +68,18 @@ fn a_reload_that_is_refused_by_http_is_unverified() {
 }
 
 #[test]
+fn a_reload_without_the_credentials_that_it_needs_asks_for_them() {
+    for (codes, status) in [(&[401], "answered 401"), (&[403], "answered 403")] {
+        let directory = tempfile::tempdir().expect("there is room");
+        let (url, _) = server(codes);
+        let mut gate = gate(directory.path(), &["--reload-url", &url]);
+        let unverified = gate.wait_for("unverified");
+        assert!(unverified["message"].as_str().expect("it has one").ends_with(status), "{unverified}");
+        assert!(unverified["help"].as_str().expect("it has one").contains("credentials"), "{unverified}");
+    }
+}
+
+#[test]
 fn a_stop_does_not_wait_for_an_answer() {
     let directory = tempfile::tempdir().expect("there is room");
     let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");

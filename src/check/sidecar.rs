@@ -18,6 +18,8 @@ const NAME: &str = "reload-gate";
 /// What its variables begin with, and those of the shell sidecar in whose place it may be.
 const VARIABLES: &str = "RELOAD_GATE_";
 const LEGACY: [&str; 3] = ["FILE", "PROCESS", "SIGNAL"];
+/// Value of a variable that only the cluster knows. It is a valid name of a pod.
+const UNKNOWN_VALUE: &str = "set-in-the-cluster";
 
 /// Whether this container is a reload-gate: by what it executes, or by its image or variables.
 pub(super) fn is_sidecar(container: &Container) -> bool {
@@ -39,12 +41,11 @@ pub(super) fn gates(
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
 ) -> Result<Vec<GateConfig>, Vec<Finding>> {
-    let (variables, unknown) = variables(pod, container, store);
-    let matters = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
-    let unknown: Vec<_> =
-        unknown.into_iter().filter(|(name, _)| matters(name)).map(|(name, from)| not_given(&name, &from)).collect();
-    if !unknown.is_empty() {
-        return Err(unknown);
+    let (mut variables, unknown) = variables(pod, container, store);
+    let is_setting = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
+    let (settings, others): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|(name, _)| is_setting(name));
+    if !settings.is_empty() {
+        return Err(settings.into_iter().map(|(name, from)| not_given(&name, &from)).collect());
     }
     let refused = |errors: Vec<ConfigError>| errors.iter().map(|error| refused(container, error)).collect::<Vec<_>>();
     let said: Vec<String> =
@@ -57,6 +58,8 @@ pub(super) fn gates(
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
         String::from_utf8(content.bytes).map_err(io::Error::other)
     };
+    // The container has them, as POD_NAME by `fieldRef`: only the value is unknown, and no gate depends on it.
+    variables.extend(others.into_iter().map(|(name, _)| (name, UNKNOWN_VALUE.to_owned())));
     let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
     let input = UserInput { flags, variables, read: &read, directory: "/".into(), terminal: false };
     config::load(&input).map(|config| config.gates).map_err(refused)

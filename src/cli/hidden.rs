@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::say;
 use crate::exit::Exit;
-use crate::sys::exec::{Confinement, Mount, RunAs, View, confine, enter, view};
+use crate::sys::exec::{Confinement, FileSystemView, RunAs, ViewMount, confine, enter, view};
 use crate::sys::proc::Identity;
 
 pub(super) fn commands() -> [Command; 3] {
@@ -46,8 +46,9 @@ pub(super) fn enter(matches: &ArgMatches) -> Exit {
 
 pub(super) fn view(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = all(matches, "mount");
-    let mount = |pair: &[PathBuf]| Mount { at: pair[0].clone(), from: pair[1].clone() };
-    let view = View { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
+    let mount = |pair: &[PathBuf]| ViewMount { at: pair[0].clone(), from: pair[1].clone() };
+    let view =
+        FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
     end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 

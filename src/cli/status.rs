@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{print, refuse, say};
 use crate::config::{self, SETTINGS, flag, given_flags};
 use crate::exit::Exit;
-use crate::report::client::{self, Question};
+use crate::report::client::{self, StatusQuery};
 
 pub(super) fn command() -> Command {
     let ready = Arg::new("ready").long("ready").action(ArgAction::SetTrue);
@@ -35,7 +35,7 @@ pub(super) fn status(matches: &ArgMatches) -> Exit {
         Err(errors) => return refuse(&errors),
     };
     let wait = matches.get_one::<Duration>("wait").copied().unwrap_or_default();
-    let (answer, exit) = client::ask(&Question { address, ready: matches.get_flag("ready"), wait });
+    let (answer, exit) = client::ask(&StatusQuery { address, ready: matches.get_flag("ready"), wait });
     match answer {
         Ok((_, body)) if matches.get_one::<String>("format").is_some_and(|format| format == "json") => print(&body),
         Ok((status, _)) => print(&status.text()),

@@ -65,7 +65,7 @@ pub struct GateConfig {
     /// Time limit of the proof.
     pub verify_timeout: Duration,
     /// Sources whose contents are hidden in messages.
-    pub redact: redact::Scope,
+    pub redact: redact::RedactionScope,
     /// True if a rejection shows the differences from the running configuration.
     pub diff: bool,
     /// Settings of the state machine.
@@ -80,11 +80,11 @@ pub struct Config {
     /// True for one validation, after which the process exits.
     pub once: bool,
     /// Format of events.
-    pub log_format: log::Format,
+    pub log_format: log::LogFormat,
     /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
     /// Sinks of alerts.
-    pub alerts: worker::Settings,
+    pub alerts: worker::AlertSettings,
     /// Cluster in which Events are created.
     pub cluster: Option<kubernetes::client::Cluster>,
     /// Probable mistakes that are no errors.

@@ -13,7 +13,7 @@ use reload_gate_nginx::Version;
 use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
 use crate::flow::validate::{Builtin, RootChoice};
-use crate::redact::Scope;
+use crate::redact::RedactionScope;
 use crate::report::log;
 
 /// Number of values that a setting takes.
@@ -345,7 +345,7 @@ settings! {
         one("kubernetes-service-account", "DIR", EVENTS, "Directory of `token`, `ca.crt` and `namespace`")
             .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process();
 
-    REDACT: Setting<Scope> = redact,
+    REDACT: Setting<RedactionScope> = redact,
         one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")
             .or("auto").not_in_doctor();
     DIFF: Setting<bool> = parse::switch,
@@ -356,7 +356,7 @@ settings! {
         one("listen", "ADDR", REPORTING,
             "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `0.0.0.0:9464` or `:9464`")
             .of_process().in_status();
-    LOG_FORMAT: Optional<log::Format> = log_format,
+    LOG_FORMAT: Optional<log::LogFormat> = log_format,
         one("log-format", "FORMAT", REPORTING, "Format of events: text or json")
             .or_depends("text on a terminal, else json").of_process().not_in_doctor();
 
@@ -396,12 +396,15 @@ fn root(text: &str, _: &Path) -> Result<RootChoice, Invalid> {
     parse::choice(text, &known)
 }
 
-fn redact(text: &str, _: &Path) -> Result<Scope, Invalid> {
-    parse::choice(text, &[("auto", Scope::Secrets), ("always", Scope::All), ("never", Scope::Nothing)])
+fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
+    parse::choice(
+        text,
+        &[("auto", RedactionScope::Secrets), ("always", RedactionScope::All), ("never", RedactionScope::Nothing)],
+    )
 }
 
-fn log_format(text: &str, _: &Path) -> Result<log::Format, Invalid> {
-    parse::choice(text, &[("text", log::Format::Text), ("json", log::Format::Json)])
+fn log_format(text: &str, _: &Path) -> Result<log::LogFormat, Invalid> {
+    parse::choice(text, &[("text", log::LogFormat::Text), ("json", log::LogFormat::Json)])
 }
 
 pub(super) fn builtin(text: &str, _: &Path) -> Result<&'static str, Invalid> {

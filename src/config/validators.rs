@@ -7,7 +7,7 @@ use reload_gate_nginx::Version;
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use super::settings::{NGINX_VERSION, SCHEMA, TLS_NAME, TLS_WARN, builtin};
 use super::{ConfigError, GateConfig, UserInput};
-use crate::flow::validate::{Builtin, Format, JsonSchema, Tls, Validator};
+use crate::flow::validate::{Builtin, JsonSchema, TextFormat, Tls, Validator};
 
 /// Settings of the built-in validators.
 pub(super) struct BuiltinSettings {
@@ -30,7 +30,7 @@ impl BuiltinSettings {
     }
 
     pub(super) fn validator(&self, given: &GivenValue<&'static str>, layers: &Layers<'_>) -> Option<Builtin> {
-        let format = Format::ALL.into_iter().find(|format| format.word() == given.value).map(Builtin::Structured);
+        let format = TextFormat::ALL.into_iter().find(|format| format.word() == given.value).map(Builtin::Structured);
         format.or_else(|| match given.value {
             "json-schema" if self.schema.is_none() => {
                 let error = ConfigError::new(given.origin.clone(), "`json-schema` needs a schema");

@@ -17,7 +17,7 @@ use crate::flow::process::{Target, TargetError};
 use crate::flow::publish::Publication;
 use crate::flow::snapshot::{self, Scan, Snapshot};
 use crate::flow::watch::{Coverage, Watch};
-use crate::report::client::{self, Question};
+use crate::report::client::{self, StatusQuery};
 use crate::report::serve;
 use crate::sys::proc;
 
@@ -159,7 +159,7 @@ async fn alerted(config: &Config, checks: &mut Checks<'_>) {
 
 /// An address that is taken is no trouble if a gate has it: the one beside which this is run.
 fn listen_taken(checks: &mut Checks<'_>, address: std::net::SocketAddr, message: &str, help: Option<String>) {
-    let (answer, _) = client::ask(&Question { address, ready: false, wait: Duration::ZERO });
+    let (answer, _) = client::ask(&StatusQuery { address, ready: false, wait: Duration::ZERO });
     match answer {
         Ok(_) => checks.ok("listen", format!("a gate listens on `{address}` already")),
         Err(_) => checks.add("listen", CheckStatus::Fail, message, help),

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::sinks::SinkKind;
 
-use crate::notify::policy::{Alerts, Effect, Input, Knowledge, Subject};
+use crate::notify::policy::{AlertEffect, AlertInput, Alerts, Knowledge, Subject};
 use crate::report::board::StatusBoard;
 use crate::report::metrics::Metrics;
 use crate::report::status;
@@ -22,9 +22,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who is told, and of what.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct AlertSettings {
     /// Who.
-    pub sinks: Vec<Sink>,
+    pub sinks: Vec<SinkConfig>,
     /// How long trouble that may pass by itself must stand.
     pub after: Duration,
     /// How often Alertmanager is told again of what stands.
@@ -35,7 +35,7 @@ pub struct Settings {
 
 /// Who is told.
 #[derive(Clone, Debug)]
-pub struct Sink {
+pub struct SinkConfig {
     /// What people call it.
     pub name: String,
     /// How it is told.
@@ -59,7 +59,7 @@ pub struct Boards {
 
 /// Delivers what is reported until there is nobody left who reports, and what is still to be told then.
 pub async fn run(
-    settings: Settings,
+    settings: AlertSettings,
     boards: Boards,
     mut reports: UnboundedReceiver<Reported>,
     report: impl Fn(usize, &Event),
@@ -74,23 +74,23 @@ pub async fn run(
     while !alerts.is_done() {
         let input = tokio::select! {
             reported = reports.recv(), if !stopping => match reported {
-                Some((gate, event, at)) => Input::Reported { gate, event, at },
+                Some((gate, event, at)) => AlertInput::Reported { gate, event, at },
                 None => {
                     stopping = true;
-                    Input::Stop
+                    AlertInput::Stop
                 }
             },
             Some(done) = in_flight.join_next() => {
                 // A delivery ends by itself otherwise only by a panic.
                 let Ok((sink, result)) = done else { return };
                 boards.metrics.alerted(&settings.sinks[sink].name, result.is_ok());
-                Input::Done { sink, result, at: SystemTime::now(), chance: chance() }
+                AlertInput::Done { sink, result, at: SystemTime::now(), chance: chance() }
             }
-            () = until(alerts.deadline()) => Input::Tick,
+            () = until(alerts.deadline()) => AlertInput::Tick,
         };
         for effect in alerts.step(Instant::now(), input) {
             match effect {
-                Effect::Deliver { sink, delivery } => {
+                AlertEffect::Deliver { sink, delivery } => {
                     let (settings, gate) = (settings.clone(), boards.boards[delivery.gate].gate().to_owned());
                     in_flight.spawn_local(async move {
                         let subject = Subject { gate: &gate, labels: &settings.labels };
@@ -98,29 +98,29 @@ pub async fn run(
                         (sink, kind.deliver(subject, &delivery, settings.repeat, PATIENCE).await)
                     });
                 }
-                Effect::Failing { sink, gate, error } => report(gate, &failing(&settings.sinks[sink], &error)),
-                Effect::Works { sink, gate } => report(gate, &works(&settings.sinks[sink])),
+                AlertEffect::Failing { sink, gate, error } => report(gate, &failing(&settings.sinks[sink], &error)),
+                AlertEffect::Works { sink, gate } => report(gate, &works(&settings.sinks[sink])),
             }
         }
         show(&settings, &boards, &alerts);
     }
 }
 
-fn show(settings: &Settings, boards: &Boards, alerts: &Alerts) {
+fn show(settings: &AlertSettings, boards: &Boards, alerts: &Alerts) {
     for (gate, board) in boards.boards.iter().enumerate() {
         let known = settings.sinks.iter().zip(alerts.knowledge(gate));
         known.for_each(|(sink, known)| board.show_alert(shown(sink, known)));
     }
 }
 
-fn shown(sink: &Sink, known: Knowledge) -> status::Delivery {
+fn shown(sink: &SinkConfig, known: Knowledge) -> status::DeliveryStatus {
     let state = match known {
         Knowledge { wanted: Some(_), error: Some(_), .. } => "failing",
         Knowledge { wanted: Some(_), .. } => "pending",
         Knowledge { notified: Some(_), .. } => "delivered",
         _ => "idle",
     };
-    status::Delivery {
+    status::DeliveryStatus {
         sink: sink.name.clone(),
         state: state.to_owned(),
         about: known.notified.map(|(kind, _)| kind.as_str().to_owned()),
@@ -130,14 +130,14 @@ fn shown(sink: &Sink, known: Knowledge) -> status::Delivery {
     }
 }
 
-fn failing(sink: &Sink, error: &str) -> Event {
+fn failing(sink: &SinkConfig, error: &str) -> Event {
     let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last, and is told then \
                 what still matters";
     let message = format!("`{}` ({}) cannot be told: {error}", sink.name, sink.kind.describe());
     Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))
 }
 
-fn works(sink: &Sink) -> Event {
+fn works(sink: &SinkConfig) -> Event {
     let message = format!("`{}` can be told again; `alert_failed` is over", sink.name);
     Event::new(Kind::Recovered).message(message)
 }

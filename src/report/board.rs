@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use reload_gate_contract::Verdict;
 use serde_json::Value;
 
-use super::metrics::{Metrics, Outcome};
-use super::status::{Content, Decision, Delivery, GateStatus};
+use super::metrics::{Metrics, ReloadOutcome};
+use super::status::{Decision, DeliveryStatus, GateStatus, RevisionStatus};
 use super::{Event, Kind, log};
 use crate::flow::tree::Digest;
 use crate::flow::watch::Mode;
@@ -22,7 +22,7 @@ const RECENT: usize = 20;
 
 /// The mind of a gate, as far as it is shown.
 #[derive(Clone, Copy, Debug)]
-pub struct View {
+pub struct BoardView {
     /// The content that should be live.
     pub desired: Option<Digest>,
     /// The newest content that is known to be valid.
@@ -95,7 +95,7 @@ pub struct StatusBoard {
     gate: String,
     metrics: Rc<Metrics>,
     state: RefCell<State>,
-    alerts: RefCell<Vec<Delivery>>,
+    alerts: RefCell<Vec<DeliveryStatus>>,
 }
 
 impl StatusBoard {
@@ -149,12 +149,12 @@ impl StatusBoard {
     }
 
     /// The application was told to read a content, or was to be told, with this outcome.
-    pub fn reloaded(&self, outcome: Outcome) {
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
         self.metrics.reloaded(&self.gate, outcome);
     }
 
     /// Shows what the gate has in mind now. To be called after each step, and after what that step reported.
-    pub fn show(&self, view: View) {
+    pub fn show(&self, view: BoardView) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         follow(&mut state.desired, view.desired);
@@ -186,7 +186,7 @@ impl StatusBoard {
     }
 
     /// Shows what a sink of alerts was told, in place of what was shown of it before.
-    pub fn show_alert(&self, alert: Delivery) {
+    pub fn show_alert(&self, alert: DeliveryStatus) {
         let mut alerts = self.alerts.borrow_mut();
         match alerts.iter_mut().find(|shown| shown.sink == alert.sink) {
             Some(shown) => *shown = alert,
@@ -198,7 +198,7 @@ impl StatusBoard {
     #[must_use]
     pub fn status(&self) -> GateStatus {
         let state = self.state.borrow();
-        let content = |since: Since| since.map(|(digest, since)| Content::new(digest, since));
+        let content = |since: Since| since.map(|(digest, since)| RevisionStatus::new(digest, since));
         GateStatus {
             gate: self.gate.clone(),
             ready: state.ready,
@@ -267,7 +267,7 @@ mod tests {
         let board = StatusBoard::new("web", Rc::new(Metrics::new()));
         let show = |incident| {
             let (desired, running) = (Some(tried), Some(good));
-            board.show(View { desired, validated: desired, running, ready: true, incident, mode: Mode::Inotify });
+            board.show(BoardView { desired, validated: desired, running, ready: true, incident, mode: Mode::Inotify });
             board.incident()
         };
         let unproven = Some((Kind::Unverified, tried));

@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Question {
+pub struct StatusQuery {
     /// Where the gate listens.
     pub address: SocketAddr,
     /// Whether it is enough that something accepted is live, be it the newest or not.
@@ -24,10 +24,10 @@ pub struct Question {
 }
 
 /// What the gate said: the status and its text as it was sent, or why there is none.
-pub type Answer = Result<(Status, String), String>;
+pub type StatusAnswer = Result<(Status, String), String>;
 
 /// Asks until all is well or the time is over, and gives the last answer with what it amounts to.
-pub fn ask(question: &Question) -> (Answer, Exit) {
+pub fn ask(question: &StatusQuery) -> (StatusAnswer, Exit) {
     let deadline = Instant::now() + question.wait;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -41,13 +41,13 @@ pub fn ask(question: &Question) -> (Answer, Exit) {
     }
 }
 
-fn once(address: SocketAddr, patience: Duration) -> Answer {
+fn once(address: SocketAddr, patience: Duration) -> StatusAnswer {
     let body = http::read(&format!("http://{}/status", reachable(address)), patience)?;
     let status = serde_json::from_str(&body).map_err(|error| format!("the answer is no status: {error}"))?;
     Ok((status, body))
 }
 
-fn exit(answer: &Answer, ready: bool) -> Exit {
+fn exit(answer: &StatusAnswer, ready: bool) -> Exit {
     match answer {
         Ok((status, _)) if status.live || (ready && status.ready) => Exit::Accepted,
         Ok((status, _)) if status.is_rejected() => Exit::Rejected,

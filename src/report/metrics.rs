@@ -1,6 +1,7 @@
 //! What the gates have done and how they are, as numbers: OpenMetrics 1.0, or the older text format of Prometheus. IO: reads the
 //! clock.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,6 +15,7 @@ use prometheus_client::registry::{Metric, Registry};
 use reload_gate_contract::Verdict;
 
 use super::board::StatusBoard;
+use super::log::Dropped;
 
 type Labels = Vec<(&'static str, String)>;
 type Info = Family<Labels, Gauge>;
@@ -23,11 +25,11 @@ type Seconds = Family<Labels, Gauge<f64, AtomicU64>>;
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 const VERDICTS: [Verdict; 3] = [Verdict::Accepted, Verdict::Rejected, Verdict::Inconclusive];
-const OUTCOMES: [Outcome; 3] = [Outcome::Verified, Outcome::Unverified, Outcome::Failed];
+const OUTCOMES: [ReloadOutcome; 3] = [ReloadOutcome::Verified, ReloadOutcome::Unverified, ReloadOutcome::Failed];
 
 /// What came of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReloadOutcome {
     /// There is proof that it took effect.
     Verified,
     /// There is none, or none was asked for.
@@ -36,7 +38,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl ReloadOutcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "verified",
@@ -81,6 +83,9 @@ pub struct Metrics {
     unchanged: Family<Labels, Counter>,
     reloads: Family<Labels, Counter>,
     alerts: Family<Labels, Counter>,
+    dropped: Counter,
+    /// The counter that `dropped` follows.
+    log: OnceCell<Dropped>,
     // What a board shows is written when it is asked for.
     successful: Info,
     succeeded: Seconds,
@@ -109,6 +114,8 @@ impl Metrics {
             unchanged: add(&mut registry, UNCHANGED, Family::default()),
             reloads: add(&mut registry, RELOADS, Family::default()),
             alerts: add(&mut registry, ALERTS, Family::default()),
+            dropped: add(&mut registry, DROPPED, Counter::default()),
+            log: OnceCell::new(),
             contents: add(&mut registry, CONTENTS, Family::default()),
             diverged: add(&mut registry, DIVERGED, Family::default()),
             modes: add(&mut registry, MODES, Family::default()),
@@ -144,7 +151,7 @@ impl Metrics {
         }
     }
 
-    pub(super) fn reloaded(&self, gate: &str, outcome: Outcome) {
+    pub(super) fn reloaded(&self, gate: &str, outcome: ReloadOutcome) {
         self.reloads.get_or_create(&labels(gate, "outcome", outcome.as_str())).inc();
     }
 
@@ -160,6 +167,12 @@ impl Metrics {
         self.alerts.get_or_create(&alert_labels(sink, delivered)).inc();
     }
 
+    /// Counts the lines that the log has dropped.
+    pub fn count_dropped_lines(&self, log: Dropped) {
+        // There is one log in a process.
+        let _ = self.log.set(log);
+    }
+
     /// All metrics as text, with what `boards` show at this moment.
     #[must_use]
     pub fn expose(&self, boards: &[Rc<StatusBoard>], exposition: Exposition) -> String {
@@ -167,6 +180,8 @@ impl Metrics {
         for board in boards {
             self.take_down(board);
         }
+        let dropped = self.log.get().map_or(0, Dropped::count);
+        self.dropped.inc_by(dropped.saturating_sub(self.dropped.get()));
         let mut written = String::new();
         // A String takes whatever is written to it.
         let _ = text::encode(&mut written, &self.registry);
@@ -221,6 +236,8 @@ const UNCHANGED: Described = ("unchanged", "How often something stirred and the 
 const RELOADS: Described =
     ("reloads", "How often the application was to be told of a configuration, by what came of it");
 const ALERTS: Described = ("alerts", "How often a sink of alerts was to be told of something, by what came of it");
+const DROPPED: Described =
+    ("log_lines_dropped", "Number of log lines that were dropped since standard error was not read");
 const CONTENTS: Described = ("config_info", "Which content is desired, validated and running");
 const DIVERGED: Described = ("diverged_seconds", "For how long the desired content has not been known to run");
 const MODES: Described = ("watch_mode_info", "How changes are noticed");

@@ -41,13 +41,13 @@ pub struct GateStatus {
     pub live: bool,
     /// The newest content that could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub desired: Option<Content>,
+    pub desired: Option<RevisionStatus>,
     /// The newest content that is known to be valid.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub validated: Option<Content>,
+    pub validated: Option<RevisionStatus>,
     /// The content that is known to be live.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub running: Option<Content>,
+    pub running: Option<RevisionStatus>,
     /// How long the newest content has not been known to be live.
     pub diverged_seconds: f64,
     /// How changes are noticed: `inotify` or `poll`.
@@ -57,7 +57,7 @@ pub struct GateStatus {
     pub standing: Option<Value>,
     /// How the alerts about this gate fare, one for each sink.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub alerts: Vec<Delivery>,
+    pub alerts: Vec<DeliveryStatus>,
     /// What it decided and did last, the newest at the end.
     #[serde(default)]
     pub recent: Vec<Decision>,
@@ -65,7 +65,7 @@ pub struct GateStatus {
 
 /// How the alerts about one gate fare at one sink.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Delivery {
+pub struct DeliveryStatus {
     /// What the sink is called.
     pub sink: String,
     /// `delivered`, `pending`, `failing`, or `idle` if there was nothing to tell.
@@ -104,7 +104,7 @@ pub struct Decision {
     pub duration_ms: Option<f64>,
 }
 
-impl Delivery {
+impl DeliveryStatus {
     /// How it fares, in words that follow its state.
     pub(super) fn words(&self) -> String {
         let at = self.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
@@ -162,14 +162,14 @@ pub(super) fn short(digest: &str) -> &str {
 
 /// A content.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Content {
+pub struct RevisionStatus {
     /// Its digest, in hexadecimal.
     pub digest: String,
     /// Since when it is what it is (RFC 3339, UTC).
     pub since: String,
 }
 
-impl Content {
+impl RevisionStatus {
     pub(super) fn new(digest: Digest, since: SystemTime) -> Self {
         Self { digest: digest.to_string(), since: humantime::format_rfc3339_seconds(since).to_string() }
     }
@@ -266,8 +266,8 @@ fn report(event: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn alert(state: &str, wanted: Option<&str>, about: Option<&str>) -> Delivery {
-        Delivery {
+    fn alert(state: &str, wanted: Option<&str>, about: Option<&str>) -> DeliveryStatus {
+        DeliveryStatus {
             sink: "webhook".into(),
             state: state.into(),
             about: about.map(str::to_owned),

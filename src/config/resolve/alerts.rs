@@ -14,7 +14,7 @@ use crate::config::settings::{
 use crate::config::{ConfigError, Origin};
 use crate::notify::kubernetes::client::Cluster;
 use crate::notify::sinks::{Credentials, Endpoint, SinkKind, Url};
-use crate::notify::worker::{Settings, Sink};
+use crate::notify::worker::{AlertSettings, SinkConfig};
 
 /// The variables of a pod's own fields (the "downward API"), and the labels that are made of them.
 const POD: [(&str, &str); 3] = [("POD_NAMESPACE", "namespace"), ("POD_NAME", "pod"), ("NODE_NAME", "node")];
@@ -45,7 +45,7 @@ const ALERTMANAGER: HttpSink = HttpSink {
 };
 
 /// Resolves the sinks of alerts, and their timing and labels.
-pub(in crate::config) fn alerts(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Settings {
+pub(in crate::config) fn alerts(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> AlertSettings {
     let webhooks = endpoints(layers, &WEBHOOK).into_iter().map(SinkKind::Webhook);
     check_repeats(layers, ALERT_SLACK_FILE);
     let chats = layers.get(ALERT_SLACK_FILE).into_iter().map(|file| {
@@ -60,7 +60,7 @@ pub(in crate::config) fn alerts(layers: &Layers<'_>, variables: &[(OsString, OsS
         .chain(named("slack", chats))
         .chain(named("alertmanager", alertmanagers))
         .chain(named("command", commands));
-    let settings = Settings {
+    let settings = AlertSettings {
         sinks: sinks.collect(),
         after: layers.get(ALERT_AFTER),
         repeat: layers.get(ALERT_REPEAT),
@@ -74,10 +74,10 @@ pub(in crate::config) fn alerts(layers: &Layers<'_>, variables: &[(OsString, OsS
 }
 
 /// Names the sinks of one kind: the first by the kind alone, the others by a number as well.
-fn named(kind_name: &str, kinds: impl Iterator<Item = SinkKind>) -> impl Iterator<Item = Sink> {
+fn named(kind_name: &str, kinds: impl Iterator<Item = SinkKind>) -> impl Iterator<Item = SinkConfig> {
     kinds.enumerate().map(move |(index, kind)| {
         let name = if index == 0 { kind_name.to_owned() } else { format!("{kind_name}-{}", index + 1) };
-        Sink { name, kind }
+        SinkConfig { name, kind }
     })
 }
 

@@ -130,8 +130,8 @@ pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
     layers.origin(NAME.spec).cloned().unwrap_or_else(|| layers.place())
 }
 
-pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::Format {
-    layers.get(LOG_FORMAT).unwrap_or(if terminal { log::Format::Text } else { log::Format::Json })
+pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat {
+    layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
 }
 
 pub(super) fn listen(layers: &Layers<'_>) -> Option<core::net::SocketAddr> {

@@ -346,9 +346,9 @@ fn events_are_text_on_a_terminal_and_json_elsewhere() {
         let input = UserInput { flags, variables: Vec::new(), read: &read, directory: "/".into(), terminal };
         load(&input).expect("it is valid").log_format
     };
-    assert_eq!([format(true, &[]), format(false, &[])], [log::Format::Text, log::Format::Json]);
+    assert_eq!([format(true, &[]), format(false, &[])], [log::LogFormat::Text, log::LogFormat::Json]);
     let said = [format(false, &[("log-format", "text")]), format(true, &[("log-format", "json")])];
-    assert_eq!(said, [log::Format::Text, log::Format::Json]);
+    assert_eq!(said, [log::LogFormat::Text, log::LogFormat::Json]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Presets, built-in validators and commands.
 
 use super::*;
-use crate::flow::validate::{Builtin, Format, Tls, Validator};
+use crate::flow::validate::{Builtin, TextFormat, Tls, Validator};
 
 #[test]
 fn built_in_validators_get_their_settings() {
@@ -20,7 +20,7 @@ fn built_in_validators_get_their_settings() {
     });
     let names = vec!["*.example.org".to_owned(), "2001:db8::1".to_owned()];
     let tls = Tls { names, warn_before: Duration::from_secs(3 * 24 * 60 * 60) };
-    assert_eq!(bundled.collect::<Vec<_>>(), [Builtin::Tls(tls), Builtin::Structured(Format::Ini)]);
+    assert_eq!(bundled.collect::<Vec<_>>(), [Builtin::Tls(tls), Builtin::Structured(TextFormat::Ini)]);
     let wrong =
         wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "tls"), ("tls-name", "example.org:443")]);
     assert!(wrong.contains("`example.org:443` is no host name"), "{wrong}");

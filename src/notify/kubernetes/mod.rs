@@ -11,7 +11,7 @@ mod tests;
 
 use std::time::{Duration, Instant, SystemTime};
 
-pub use object::{Identity, object, series};
+pub use object::{PodIdentity, object, series};
 
 use crate::report::{Event, Kind, Level, headline};
 
@@ -63,7 +63,7 @@ pub struct Announcement {
 
 /// What happened.
 #[derive(Debug)]
-pub enum Input {
+pub enum KubernetesInput {
     /// A gate reported this.
     Reported {
         /// What the gate is called.
@@ -74,7 +74,7 @@ pub enum Input {
         at: SystemTime,
     },
     /// The effect in flight is done.
-    Done(Outcome),
+    Done(ApiOutcome),
     /// The deadline has come.
     Tick,
     /// The process ends: what was not tried yet is, and nothing again.
@@ -83,7 +83,7 @@ pub enum Input {
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ApiOutcome {
     /// It was taken.
     Taken,
     /// What was to be changed is not there any more: Events are forgotten after an hour.
@@ -96,8 +96,8 @@ pub enum Outcome {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Make a new Event; answered by [`Input::Done`].
+pub enum KubernetesEffect {
+    /// Make a new Event; answered by [`KubernetesInput::Done`].
     Create(Announcement),
     /// Say how often it happened by now; likewise.
     Count(Announcement),
@@ -182,7 +182,7 @@ impl Announcer {
         }
     }
 
-    /// When to call [`Announcer::step`] with [`Input::Tick`] unless something happens before.
+    /// When to call [`Announcer::step`] with [`KubernetesInput::Tick`] unless something happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let waits = self.in_flight.is_none() && !self.given_up && self.next().is_some();
@@ -190,20 +190,20 @@ impl Announcer {
         waits.then(|| [self.retry, allowed].into_iter().flatten().max()).flatten()
     }
 
-    /// Whether nothing is under way and nothing will be, after [`Input::Stop`].
+    /// Whether nothing is under way and nothing will be, after [`KubernetesInput::Stop`].
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.stopping && self.in_flight.is_none()
     }
 
     /// Takes in what happened at `now` and gives what to do about it, in order.
-    pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+    pub fn step(&mut self, now: Instant, input: KubernetesInput) -> Vec<KubernetesEffect> {
         let mut effects = Vec::new();
         match input {
-            Input::Tick => {}
-            Input::Stop => (self.stopping, self.retry) = (true, None),
-            Input::Reported { gate, event, at } => self.observe(now, &gate, &event, at),
-            Input::Done(outcome) => self.done(now, outcome, &mut effects),
+            KubernetesInput::Tick => {}
+            KubernetesInput::Stop => (self.stopping, self.retry) = (true, None),
+            KubernetesInput::Reported { gate, event, at } => self.observe(now, &gate, &event, at),
+            KubernetesInput::Done(outcome) => self.done(now, outcome, &mut effects),
         }
         self.advance(now, &mut effects);
         effects
@@ -262,7 +262,7 @@ impl Announcer {
         self.series.iter().find(|series| series.notified < series.announcement.count)
     }
 
-    fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    fn advance(&mut self, now: Instant, effects: &mut Vec<KubernetesEffect>) {
         let (left, since) = self.allowance;
         let more = now.saturating_duration_since(since).as_secs() / REFILL.as_secs();
         let more = u32::try_from(more).unwrap_or(u32::MAX);
@@ -280,31 +280,35 @@ impl Announcer {
         self.allowance.0 -= 1;
         self.retry = None;
         self.in_flight = Some(announcement.clone());
-        effects.push(if is_new { Effect::Create(announcement) } else { Effect::Count(announcement) });
+        effects.push(if is_new {
+            KubernetesEffect::Create(announcement)
+        } else {
+            KubernetesEffect::Count(announcement)
+        });
     }
 
-    fn done(&mut self, now: Instant, outcome: Outcome, effects: &mut Vec<Effect>) {
+    fn done(&mut self, now: Instant, outcome: ApiOutcome, effects: &mut Vec<KubernetesEffect>) {
         let Some(notified) = self.in_flight.take() else { return };
         let renamed = self.suffix(notified.last);
         let series = self.series.iter_mut().find(|series| series.announcement.suffix == notified.suffix);
         match (&outcome, series) {
-            (Outcome::Taken | Outcome::Never(_), Some(series)) => series.notified = notified.count,
-            (Outcome::Gone, Some(series)) => (series.notified, series.announcement.suffix) = (0, renamed),
+            (ApiOutcome::Taken | ApiOutcome::Never(_), Some(series)) => series.notified = notified.count,
+            (ApiOutcome::Gone, Some(series)) => (series.notified, series.announcement.suffix) = (0, renamed),
             _ => {}
         }
         match outcome {
-            Outcome::Taken | Outcome::Gone => {
+            ApiOutcome::Taken | ApiOutcome::Gone => {
                 self.failures = 0;
                 if std::mem::take(&mut self.failing) {
-                    effects.push(Effect::Works);
+                    effects.push(KubernetesEffect::Works);
                 }
             }
-            Outcome::Never(error) | Outcome::Later(error) => {
+            ApiOutcome::Never(error) | ApiOutcome::Later(error) => {
                 let wait = (RETRY[0] * 2_u32.saturating_pow(self.failures.min(16))).min(RETRY[1]);
                 self.failures = self.failures.saturating_add(1);
                 (self.retry, self.given_up) = (Some(now + wait), self.stopping);
                 if !std::mem::replace(&mut self.failing, true) {
-                    effects.push(Effect::Failing(error));
+                    effects.push(KubernetesEffect::Failing(error));
                 }
             }
         }

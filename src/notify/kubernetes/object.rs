@@ -16,7 +16,7 @@ const INSTANCE: usize = 128;
 
 /// Which pod this is, and which ConfigMap holds its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct PodIdentity {
     /// Where both are.
     pub namespace: String,
     /// The name of the pod.
@@ -27,7 +27,7 @@ pub struct Identity {
     pub configmap: Option<String>,
 }
 
-impl Identity {
+impl PodIdentity {
     fn name(&self, regarding: Regarding) -> &str {
         match regarding {
             Regarding::Pod => &self.pod,
@@ -59,7 +59,7 @@ impl Identity {
 
 /// The whole object.
 #[must_use]
-pub fn object(identity: &Identity, announcement: &Announcement) -> Value {
+pub fn object(identity: &PodIdentity, announcement: &Announcement) -> Value {
     let mut object = json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",

@@ -70,7 +70,7 @@ impl Delivery {
 
 /// What happened.
 #[derive(Debug)]
-pub enum Input {
+pub enum AlertInput {
     /// A gate reported this.
     Reported {
         /// Which gate.
@@ -80,7 +80,7 @@ pub enum Input {
         /// When.
         at: SystemTime,
     },
-    /// [`Effect::Deliver`] is done.
+    /// [`AlertEffect::Deliver`] is done.
     Done {
         /// To which sink.
         sink: usize,
@@ -99,8 +99,8 @@ pub enum Input {
 
 /// What to do.
 #[derive(Debug)]
-pub enum Effect {
-    /// Bring a notice to a sink; answered by [`Input::Done`].
+pub enum AlertEffect {
+    /// Bring a notice to a sink; answered by [`AlertInput::Done`].
     Deliver {
         /// To which.
         sink: usize,
@@ -140,13 +140,13 @@ pub struct Knowledge {
 #[derive(Debug)]
 pub struct Alerts {
     after: Duration,
-    gates: Vec<Gate>,
-    sinks: Vec<Sink>,
+    gates: Vec<GateAlerts>,
+    sinks: Vec<SinkQueue>,
     stopping: bool,
 }
 
 #[derive(Debug, Default)]
-struct Gate {
+struct GateAlerts {
     /// Trouble that may pass by itself, and since when it stands.
     pending: Option<(Instant, Alert)>,
     /// What everybody should know.
@@ -154,7 +154,7 @@ struct Gate {
 }
 
 #[derive(Debug, Default)]
-struct Sink {
+struct SinkQueue {
     /// How often it must be told again of what stands, if it forgets otherwise.
     repeat: Option<Duration>,
     in_flight: Option<Delivery>,
@@ -198,7 +198,7 @@ fn may_pass(kind: Kind) -> bool {
     matches!(kind, Kind::Inconclusive | Kind::TargetMissing | Kind::TargetRefused)
 }
 
-impl Gate {
+impl GateAlerts {
     /// The trouble that should be known.
     fn open_incident(&self) -> Option<&Alert> {
         self.current.as_deref().filter(|alert| !alert.over)
@@ -246,13 +246,13 @@ impl Alerts {
     /// told again of what stands.
     #[must_use]
     pub fn new(gates: usize, repeats: impl IntoIterator<Item = Option<Duration>>, after: Duration) -> Self {
-        let sink = |repeat| Sink { repeat, notified: vec![SinkState::default(); gates], ..Sink::default() };
+        let sink = |repeat| SinkQueue { repeat, notified: vec![SinkState::default(); gates], ..SinkQueue::default() };
         let sinks = repeats.into_iter().map(sink).collect();
-        let gates = (0..gates).map(|_| Gate::default()).collect();
+        let gates = (0..gates).map(|_| GateAlerts::default()).collect();
         Self { after, gates, sinks, stopping: false }
     }
 
-    /// When to call [`Alerts::step`] with [`Input::Tick`] unless something happens before.
+    /// When to call [`Alerts::step`] with [`AlertInput::Tick`] unless something happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let pending = self.gates.iter().filter_map(|gate| Some(gate.pending.as_ref()?.0 + self.after));
@@ -264,7 +264,7 @@ impl Alerts {
         pending.filter(|_| !self.stopping).chain(sinks).min()
     }
 
-    /// Whether nothing is under way, after [`Input::Stop`].
+    /// Whether nothing is under way, after [`AlertInput::Stop`].
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.stopping && self.sinks.iter().all(|sink| sink.in_flight.is_none())
@@ -284,20 +284,20 @@ impl Alerts {
     }
 
     /// Takes in what happened at `now` and gives what to do about it, in order.
-    pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+    pub fn step(&mut self, now: Instant, input: AlertInput) -> Vec<AlertEffect> {
         let mut effects = Vec::new();
         match input {
-            Input::Tick => {}
-            Input::Stop => {
+            AlertInput::Tick => {}
+            AlertInput::Stop => {
                 self.stopping = true;
                 // Who waits to be tried again is tried once more.
                 self.sinks.iter_mut().for_each(|sink| sink.retry = None);
             }
-            Input::Reported { gate, event, at } => {
+            AlertInput::Reported { gate, event, at } => {
                 let alert = self.gates[gate].observe(now, event, at);
                 self.know(gate, alert);
             }
-            Input::Done { sink, result, at, chance } => self.done(now, sink, result, (at, chance), &mut effects),
+            AlertInput::Done { sink, result, at, chance } => self.done(now, sink, result, (at, chance), &mut effects),
         }
         self.ripen(now);
         self.advance(now, &mut effects);
@@ -319,7 +319,7 @@ impl Alerts {
     }
 
     /// When a sink is to be told of a gate; `None` if it knows, and does not forget.
-    fn due(&self, sink: &Sink, gate: usize) -> Option<Due> {
+    fn due(&self, sink: &SinkQueue, gate: usize) -> Option<Due> {
         let alert = self.gates[gate].current.as_ref()?;
         let notified = &sink.notified[gate];
         let knows = |known: &&(Arc<Alert>, Instant, SystemTime)| known.0.is_like(alert) && !notified.delivery_unproven;
@@ -333,14 +333,14 @@ impl Alerts {
     }
 
     /// What a sink is to be told first: of the gates in turn.
-    fn next(&self, sink: &Sink) -> Option<(Due, usize)> {
+    fn next(&self, sink: &SinkQueue) -> Option<(Due, usize)> {
         let count = self.gates.len();
         let gates = (1..=count).map(|step| (sink.last + step) % count);
         gates.filter_map(|gate| Some((self.due(sink, gate)?, gate))).min_by_key(|(due, _)| *due)
     }
 
     /// Tells whoever is to be told now, and is not being told anything.
-    fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    fn advance(&mut self, now: Instant, effects: &mut Vec<AlertEffect>) {
         for index in 0..self.sinks.len() {
             let sink = &self.sinks[index];
             if sink.in_flight.is_some() || sink.given_up || sink.retry.is_some_and(|retry| retry > now) {
@@ -359,7 +359,7 @@ impl Alerts {
             let delivery = Delivery { gate, alert, stale };
             sink.in_flight = Some(delivery.clone());
             (sink.last, sink.retry) = (gate, None);
-            effects.push(Effect::Deliver { sink: index, delivery });
+            effects.push(AlertEffect::Deliver { sink: index, delivery });
         }
     }
 
@@ -369,7 +369,7 @@ impl Alerts {
         index: usize,
         result: Result<(), String>,
         (at, chance): (SystemTime, f64),
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<AlertEffect>,
     ) {
         let sink = &mut self.sinks[index];
         let Some(Delivery { gate, alert, .. }) = sink.in_flight.take() else { return };
@@ -380,7 +380,7 @@ impl Alerts {
                 (notified.alert, notified.delivery_unproven) = (Some((alert, now, at)), false);
                 sink.failures = 0;
                 if sink.error.take().is_some() {
-                    effects.push(Effect::Works { sink: index, gate });
+                    effects.push(AlertEffect::Works { sink: index, gate });
                 }
             }
             Err(error) => {
@@ -390,7 +390,7 @@ impl Alerts {
                 sink.failures = sink.failures.saturating_add(1);
                 sink.given_up = self.stopping;
                 if sink.error.replace(error.clone()).is_none() {
-                    effects.push(Effect::Failing { sink: index, gate, error });
+                    effects.push(AlertEffect::Failing { sink: index, gate, error });
                 }
             }
         }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::notify::policy::{Delivery, Subject};
 use crate::redact::Redactor;
 use crate::sys::exec::{self, Command, End, NotStarted};
-use crate::sys::http::{self, Method, Request};
+use crate::sys::http::{self, HttpRequest, Method};
 
 /// How a sink is told.
 #[derive(Clone, Debug)]
@@ -171,13 +171,13 @@ impl Endpoint {
     }
 
     /// A request with all that is read from files, and what of it must not be shown.
-    fn request(&self, content: String, timeout: Duration) -> Result<(Request, Vec<String>), String> {
+    fn request(&self, content: String, timeout: Duration) -> Result<(HttpRequest, Vec<String>), String> {
         let url = self.url()?;
         let authorization = self.credentials.as_ref().map(Credentials::header).transpose()?;
         let mut secrets = vec![secret_part(&url)];
         secrets.extend(self.headers.iter().map(|(_, value)| value.clone()));
         secrets.extend(authorization.iter().map(|(_, value)| value.clone()));
-        let mut request = Request::new(Method::Post, url, timeout);
+        let mut request = HttpRequest::new(Method::Post, url, timeout);
         request.headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         request.headers.extend(self.headers.iter().cloned().chain(authorization));
         request.content = content.into_bytes();

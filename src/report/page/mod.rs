@@ -12,8 +12,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::excerpt::Excerpt;
-use super::log::commands;
-use super::status::{Content, Decision, Delivery, GateStatus, Status, short};
+use super::log::is_control;
+use super::status::{Decision, DeliveryStatus, GateStatus, RevisionStatus, Status, short};
 
 const STYLE: &str = include_str!("page.css");
 /// How often a browser loads it anew, in seconds.
@@ -71,7 +71,7 @@ pub fn html(status: &Status, now: SystemTime) -> String {
 
 /// A text in which control characters are written out, wherever they come from; but for those that a page is laid out with.
 fn legible(page: &str) -> String {
-    let laid_out = |c: char| !commands(c) || matches!(c, '\n' | '\t');
+    let laid_out = |c: char| !is_control(c) || matches!(c, '\n' | '\t');
     let mut legible = String::with_capacity(page.len());
     for c in page.chars() {
         if laid_out(c) { legible.push(c) } else { legible.extend(c.escape_default()) }
@@ -164,7 +164,7 @@ fn diverged(gate: &GateStatus) -> String {
 }
 
 fn contents(gate: &GateStatus, now: SystemTime) -> Markup {
-    let row = |name: &str, what: &str, content: &Option<Content>| {
+    let row = |name: &str, what: &str, content: &Option<RevisionStatus>| {
         html! {
             div {
                 dt { (name) " " span class="what" { (what) } }
@@ -282,7 +282,7 @@ fn changes(diff: &str) -> Markup {
     }
 }
 
-fn alerts(alerts: &[Delivery], now: SystemTime) -> Markup {
+fn alerts(alerts: &[DeliveryStatus], now: SystemTime) -> Markup {
     let class = |state: &str| match state {
         "delivered" | "idle" => "good",
         "failing" => "bad",

@@ -14,7 +14,7 @@ fn now() -> SystemTime {
 }
 
 fn gate(live: bool, standing: Option<Value>) -> GateStatus {
-    let content = |text: &[u8]| Some(Content::new(tree::Digest::of(text), now() - Duration::from_secs(150)));
+    let content = |text: &[u8]| Some(RevisionStatus::new(tree::Digest::of(text), now() - Duration::from_secs(150)));
     GateStatus {
         gate: "web".into(),
         ready: true,
@@ -139,14 +139,14 @@ fn nothing_that_is_shown_becomes_part_of_the_page() {
         "event": evil, "timestamp": evil, "message": evil, "help": evil, "findings": [finding], "excerpts": [excerpt],
         "diff": format!("{evil}\n-{evil}\n+{evil}\n")
     });
-    let content = || Some(Content { digest: text(), since: text() });
+    let content = || Some(RevisionStatus { digest: text(), since: text() });
     let hostile = GateStatus {
         gate: text(),
         desired: content(),
         running: content(),
         watch_mode: text(),
         diverged_seconds: f64::NAN,
-        alerts: vec![Delivery {
+        alerts: vec![DeliveryStatus {
             sink: text(),
             state: text(),
             about: Some(text()),
@@ -205,7 +205,7 @@ fn its_own_style_is_the_only_thing_that_may_be_loaded() {
 
 #[test]
 fn alerts_and_decisions_are_told() {
-    let alert = |state: &str, error: Option<&str>| Delivery {
+    let alert = |state: &str, error: Option<&str>| DeliveryStatus {
         sink: "slack".into(),
         state: state.into(),
         about: Some("target_missing".into()),

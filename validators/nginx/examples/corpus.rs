@@ -1,6 +1,6 @@
 //! Measures agreement with the recorded verdicts of a real `nginx -t`.
 //!
-//! `NGINX_CORPUS` names a directory with a `manifest.jsonl`, whose lines have `path`, `verdict`, `error_class`,
+//! `NGINX_CORPUS` names a directory with a `manifest.jsonl`. Its lines have `path`, `verdict`, `error_class`,
 //! `message`, `line` and `modules` (see `docs/nginx-agreement.md`), and with `support/`, the files beside each case.
 //! With `NGINX_DIFFERENCES=1` each case that differs is listed. The verdicts are those of Debian's nginx 1.22.1, or of an
 //! nginx of the version in `NGINX_VERSION`, built as nginx.org does it.

@@ -1,11 +1,11 @@
-//! Writing down what is found.
+//! Problems to findings.
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
 
 use super::Checker;
-use crate::codes;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::tree::SyntaxError;
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
+use crate::syntax::tree::SyntaxError;
 
 /// The codes of what is missing: a file that is not known may have it.
 const ABSENCES: [Code; 18] = [
@@ -29,11 +29,11 @@ const ABSENCES: [Code; 18] = [
     codes::ZERO_SIZE_ZONE,
 ];
 
-/// How many findings are enough.
+/// Limit of findings.
 const FINDINGS: usize = 1_000;
 
 impl<'s> Checker<'s> {
-    /// Writes a problem down, unless what is missing may be where nobody could look.
+    /// Reports a problem, unless a file that could not be read may hold the missing part.
     pub(crate) fn report(&mut self, problem: Problem) {
         if self.incomplete && ABSENCES.contains(&problem.code) {
             return;
@@ -77,20 +77,20 @@ impl<'s> Checker<'s> {
         self.findings.push(Finding { severity: Severity::Note, ..Finding::error(codes::TOO_MANY_FINDINGS, message) });
     }
 
-    /// Whether so many errors were found that no more are looked for.
+    /// True if the limit of errors is reached, so that reading stops.
     pub(super) fn full(&self) -> bool {
         self.failures >= FINDINGS
     }
 
-    /// Writes a problem down, if there is one.
-    pub(crate) fn take(&mut self, outcome: Outcome) {
+    /// Reports a problem, if there is one.
+    pub(crate) fn take(&mut self, outcome: Checked) {
         if let Err(problem) = outcome {
             self.report(*problem);
         }
     }
 
-    /// Passes over something missing that may be where nobody could look, so that what comes after it is judged.
-    pub(crate) fn unless_unseen(&self, outcome: Outcome) -> Outcome {
+    /// Passes over a missing part that may be in a file that could not be read, so that the rest is judged.
+    pub(crate) fn unless_unseen(&self, outcome: Checked) -> Checked {
         outcome.or_else(
             |problem| {
                 if self.incomplete && ABSENCES.contains(&problem.code) { Ok(()) } else { Err(problem) }
@@ -104,7 +104,7 @@ impl<'s> Checker<'s> {
 
     pub(super) fn syntax_error(&mut self, file: usize, node: usize, error: SyntaxError) {
         let tree = &self.sources.file(file).tree;
-        let spot = Spot { file, span: tree.nodes()[node].terminator(tree) };
+        let spot = SourceSpan { file, span: tree.nodes()[node].terminator(tree) };
         let (code, message) = match error {
             SyntaxError::Unexpected(byte) => {
                 (codes::UNEXPECTED_TOKEN, format!("unexpected \"{}\"", String::from_utf8_lossy(&[byte])))

@@ -3,17 +3,17 @@
 use reload_gate_contract::Absent;
 
 use super::{Checker, Rows};
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::{self, Contexts, Presence};
-use crate::nearest::nearest;
-use crate::problem::{Outcome, Problem};
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem};
+use crate::model::directive::Directive;
+use crate::values::nearest::nearest;
+use crate::values::numbers;
 
 impl<'s> Checker<'s> {
-    pub(super) fn unknown(&mut self, directive: &Directive<'s>, rows: &Rows, context: Contexts) -> Outcome {
+    pub(super) fn unknown(&mut self, directive: &Directive<'s>, rows: &Rows, context: Contexts) -> Checked {
         // nginx writes it as a C string.
-        let name = String::from_utf8_lossy(value::c_string(directive.word(0)));
+        let name = String::from_utf8_lossy(numbers::c_string(directive.word(0)));
         if self.options.allowed_directives.iter().any(|allowed| **allowed == *name) {
             return Ok(());
         }
@@ -21,7 +21,7 @@ impl<'s> Checker<'s> {
             let allowed = rows.iter().fold(row.entry.contexts, |all, row| all | row.entry.contexts);
             let problem =
                 directive.problem(0, codes::NOT_ALLOWED_HERE, format!("\"{name}\" directive is not allowed here"));
-            return Err(Box::new(problem.help(format!("it may stand in: {allowed}"))));
+            return Err(Box::new(problem.help(format!("move it to one of: {allowed}"))));
         }
         if self.main.unknown_module {
             self.incomplete = true;
@@ -37,7 +37,7 @@ impl<'s> Checker<'s> {
         })
     }
 
-    /// What the writer of an unknown directive may have meant.
+    /// A remedy for an unknown directive.
     pub(super) fn suggestion(&self, name: &str, context: Contexts) -> Option<String> {
         let version = self.options.version;
         if let Some(row) = directives::lookup(name, version).next() {
@@ -48,7 +48,7 @@ impl<'s> Checker<'s> {
         }
         if let Some(row) = directives::history(name).next() {
             let since = row.since();
-            return Some(match directives::history(name).filter_map(directives::Directive::until).max() {
+            return Some(match directives::history(name).filter_map(directives::Definition::until).max() {
                 _ if since > version => format!("it came with nginx {since}; this is judged as {version}"),
                 Some(until) => format!("it was removed in nginx {until}; this is judged as {version}"),
                 None => format!("nginx {version} does not have it"),

@@ -1,23 +1,11 @@
 //! Character sets (`src/http/modules/ngx_http_charset_filter_module.c`).
 
-use foldhash::HashSet;
-
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::{Outcome, Problem};
-use crate::value;
-
-/// The tables between character sets, and which of them are needed.
-#[derive(Debug, Default)]
-pub(crate) struct Charsets<'s> {
-    /// Between which two names, in lower case and sorted.
-    tables: HashSet<[Vec<u8>; 2]>,
-    /// What the servers and locations recode, with the directives that say so.
-    recodes: Vec<(Directive<'s>, Directive<'s>)>,
-    recoded: HashSet<[Vec<u8>; 2]>,
-}
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// Two names as they are kept: a table works both ways.
 fn pair(one: Vec<u8>, other: Vec<u8>) -> [Vec<u8>; 2] {
@@ -28,8 +16,8 @@ fn lower(directive: &Directive<'_>, at: usize) -> Vec<u8> {
     directive.word(at).to_ascii_lowercase()
 }
 
-/// `charset`, `source_charset` and `override_charset`'s like: a name, or a variable.
-pub(crate) fn charset<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+/// `charset` and `source_charset`: a name, or a variable.
+pub(crate) fn charset<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     match directive.word(1).strip_prefix(b"$") {
         Some(name) => checker.use_variable(directive, 1, name, block),
@@ -37,7 +25,7 @@ pub(crate) fn charset<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     }
 }
 
-pub(crate) fn charset_map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn charset_map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let (from, to) = (lower(directive, 1), lower(directive, 2));
     let (one, two) = (directive.text(1), directive.text(2));
     if from == to {
@@ -53,12 +41,12 @@ pub(crate) fn charset_map<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     Ok(())
 }
 
-fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Outcome {
+fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Checked {
     if entry.count() != 1 {
         return entry.refuse(0, codes::ENTRY_PARAMETERS, "invalid parameters number");
     }
     let invalid = |at: usize| entry.refuse(at, codes::INVALID_VALUE, format!("invalid value \"{}\"", entry.text(at)));
-    let byte = |text: &[u8]| value::hexadecimal(text).is_some_and(|byte| byte <= 255);
+    let byte = |text: &[u8]| numbers::hexadecimal(text).is_some_and(|byte| byte <= 255);
     if !byte(entry.word(0)) {
         return invalid(0);
     }
@@ -67,7 +55,7 @@ fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Outcome {
     if valid { Ok(()) } else { invalid(1) }
 }
 
-/// Takes note of what a block recodes.
+/// Records the recoding of a block.
 pub(crate) fn merge(checker: &mut Checker<'_>, block: BlockId) {
     let effective = |name: &str| checker.effective(block, name).copied();
     let (Some(to), Some(from)) = (effective("charset"), effective("source_charset")) else { return };
@@ -82,8 +70,8 @@ pub(crate) fn merge(checker: &mut Checker<'_>, block: BlockId) {
     }
 }
 
-/// Looks for a table for everything that is recoded.
-pub(crate) fn finish(checker: &Checker<'_>) -> Outcome {
+/// Checks that there is a table for everything that is recoded.
+pub(crate) fn finish(checker: &Checker<'_>) -> Checked {
     let charsets = &checker.http.charsets;
     for (from, to) in &charsets.recodes {
         if !checker.incomplete && !charsets.tables.contains(&pair(lower(from, 1), lower(to, 1))) {

@@ -2,32 +2,26 @@
 
 use std::borrow::Cow;
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::listen;
+use crate::core::server_names;
 use crate::directives::{Contexts, Version};
-use crate::listen::{self, Options};
-use crate::problem::{Outcome, Problem, Spot};
-use crate::server_names::{self, Name};
-use crate::url::Socket;
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::http::HttpServer;
+use crate::model::ports::ListenOptions;
+use crate::values::url::Socket;
 
-/// A server of http.
-pub(crate) struct Server<'s> {
-    pub(crate) block: BlockId,
-    pub(crate) directive: Directive<'s>,
-    /// Its names that are no regular expressions.
-    pub(crate) names: Vec<Name<'s>>,
-}
-
-pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = checker.open(Contexts::SERVER, block);
     let index = checker.http.servers.len();
-    checker.http.servers.push(Server { block: inner, directive: *directive, names: vec![] });
+    checker.http.servers.push(HttpServer { block: inner, directive: *directive, names: vec![] });
     let clean = checker.body(directive, inner);
     if clean && checker.blocks[inner].all("listen").is_none() {
         let socket = Socket::Ip((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
-        add(checker, directive, index, &[socket], &Options::default(), directive.closing())?;
+        add(checker, directive, index, &[socket], &ListenOptions::default(), directive.closing())?;
     }
     if checker.http.servers[index].names.is_empty() && checker.blocks[inner].all("server_name").is_none() {
         checker.http.servers[index].names.push((Cow::Borrowed(b""), directive.spot(0)));
@@ -45,9 +39,9 @@ fn add(
     directive: &Directive<'_>,
     server: usize,
     sockets: &[Socket],
-    options: &Options,
-    spot: Spot,
-) -> Outcome {
+    options: &ListenOptions,
+    spot: SourceSpan,
+) -> Checked {
     /// The first release that warns of protocols that differ.
     const WARNS: Version = Version::new(1, 23, 4);
     let warns = checker.options.version >= WARNS;
@@ -61,10 +55,10 @@ fn add(
     Ok(())
 }
 
-pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.blocks[block].add(directive);
     let url = listen::address(checker, directive, 80)?;
-    let mut options = Options::default();
+    let mut options = ListenOptions::default();
     for at in 2..=directive.count() {
         parameter(checker, directive, at, &mut options)?;
     }
@@ -79,7 +73,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     add(checker, directive, server, &url.sockets(), &options, directive.spot(1))
 }
 
-fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut Options) -> Outcome {
+fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut ListenOptions) -> Checked {
     /// The releases with `listen … quic`, and with the directive `http2`.
     const QUIC: Version = Version::new(1, 25, 0);
     const SPDY_SUPERSEDED: Version = Version::new(1, 9, 5);
@@ -116,7 +110,7 @@ fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, op
     Ok(())
 }
 
-pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let names = server_names::read(checker, directive, block)?;
     let server = current(checker);
     checker.http.servers[server].names.extend(names);
