@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use reload_gate_structured::yaml::{self, Node};
 
-use super::file::Reader;
-use super::layer::{ErrorList, Layer};
+use super::file::FileReader;
+use super::layer::{ErrorList, SettingsLayer};
 use super::settings::SettingSpec;
 use super::{ConfigError, Origin};
 
@@ -63,9 +63,9 @@ pub struct Preset {
     pub text: &'static str,
     /// Pattern of the command line of the process at the root of the program's process tree.
     pub(super) master: Option<Regex>,
-    /// Whether the master starts a worker for each that dies by itself.
+    /// True if the master starts a worker for each that dies by itself.
     pub(super) replaces_workers: bool,
-    pub(super) layer: Layer,
+    pub(super) layer: SettingsLayer,
 }
 
 /// All presets, sorted by name.
@@ -99,12 +99,12 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
         text,
         master: None,
         replaces_workers: false,
-        layer: Layer::default(),
+        layer: SettingsLayer::default(),
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
     let place = |_, _| Origin::Preset(name);
-    let layer = Reader { place: &place, errors: &errors }.layer(node, &mut own);
+    let layer = FileReader { place: &place, errors: &errors }.layer(node, &mut own);
     errors.extend(wrong.into_iter().map(|wrong: regex::Error| error(wrong.to_string())));
     let errors = errors.into_errors();
     if errors.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(errors) }

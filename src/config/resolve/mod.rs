@@ -5,7 +5,7 @@ mod sources;
 mod target;
 mod validation;
 
-use super::layer::{Given, Layers};
+use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
     APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL,
@@ -116,7 +116,7 @@ fn name(layers: &Layers<'_>, preset: Option<&Preset>) -> String {
 }
 
 /// Reports gates of one name: their events would look the same.
-pub(super) fn check_distinct_names(gates: &[Given<GateConfig>], layers: &Layers<'_>) {
+pub(super) fn check_distinct_names(gates: &[GivenValue<GateConfig>], layers: &Layers<'_>) {
     for (index, gate) in gates.iter().enumerate() {
         if gates[..index].iter().any(|other| other.value.name == gate.value.name) {
             let message = format!("another gate has the name `{}` too", gate.value.name);

@@ -1,12 +1,14 @@
+//! Tests of the settings. The input of the user is a [`Scenario`]; error messages are compared as whole screens.
+
+mod errors;
+mod programs;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
-use crate::flow::validate::{Builtin, Main, RootChoice, TextFormat, Tls, Validator};
-use crate::sys::suggest::nearest;
+use crate::flow::validate::{Main, RootChoice};
 
-/// What the user says: flags, variables, and the text of `gates.yaml`.
+/// Input of the user: flags, variables, and the text of `gates.yaml`.
 #[derive(Default)]
 struct Scenario<'a> {
     flags: &'a [(&'static str, &'a str)],
@@ -40,7 +42,7 @@ impl Scenario<'_> {
         config.gates.remove(0)
     }
 
-    /// Everything that is wrong, as it is printed.
+    /// All errors, as they are printed.
     #[track_caller]
     fn errors(&self) -> String {
         shown(&self.load().expect_err("it is wrong"))
@@ -72,7 +74,7 @@ fn wrong_file(text: &str) -> String {
     Scenario { file: Some(text), ..Scenario::default() }.errors()
 }
 
-/// Compares with what was seen and found good before.
+/// Compares with the accepted snapshot.
 #[track_caller]
 fn compare(name: &str, snapshot: &str) {
     let mut settings = insta::Settings::clone_current();
@@ -85,137 +87,18 @@ fn numbered(text: &str) -> String {
     text.lines().enumerate().map(|(index, line)| format!("{:3}  {line}\n", index + 1)).collect()
 }
 
-/// Who judges.
+/// Names of the validators.
 fn names(gate: &GateConfig) -> Vec<String> {
     gate.plan.validators.iter().map(|validator| validator.name().to_owned()).collect()
 }
 
 #[test]
-fn a_file_tells_every_mistake_with_its_place() {
-    let text = "\
-gates:
-  - name: web
-    app: ngnix
-    wacth: /etc/nginx
-    root: targt
-    poll: never
-    settle: fast
-    timeout: 0s
-    max-files: -1
-    max-bytes: 16 apples
-    observe: maybe
-    cmdline: '('
-    signal: HPU
-    verify: wrokers
-  - name: web
-    watch: [/a, [b], {c: d}]
-    watch: /b
-    mount: [/a, /b, /c, /d]
-    validate:
-      - command: check 'unclosed
-        comand: check
-      - name: nothing
-      - [a, list]
-      - ''
-      - command: [check]
-        findings: ['(?P<message', '[']
-    signal: USR1
-    reload-url: localhost
-    verify-url: ftp://x
-    once: true
-    ? [1]
-    : 2
-  - just text
-  - name: ~
-    process: [a]
-    watch: {}
-gate: x
-";
-    compare("every_mistake_of_a_file", &format!("{}\n{}", numbered(text), wrong_file(text)));
-}
-
-#[test]
-fn flags_and_variables_tell_every_mistake_with_their_names() {
-    let said = Scenario {
-        flags: &[
-            ("app", "haprxy"),
-            ("signal", "HUPP"),
-            ("reload-command", "'"),
-            ("root", "remote"),
-            ("timeout", "soon"),
-            ("verify-timeout", "0s"),
-            ("max-files", "0"),
-            ("exe", "/usr/sbin/nginx"),
-            ("mount", "/a"),
-            ("validate", " "),
-            ("log-format", "yaml"),
-            ("listen", "9464"),
-        ],
-        variables: &[
-            ("RELOAD_GATE_OBSERVE", "perhaps"),
-            ("RELOAD_GATE_ONCE", "sometimes"),
-            ("RELOAD_GATE_CMDLINE", "*"),
-            ("RELOAD_GATE_VERIFY", "worker"),
-            ("RELOAD_GATE_VERIFY_URL", "localhost:80"),
-        ],
-        file: None,
-    };
-    compare("every_mistake_of_flags_and_variables", &said.errors());
-}
-
-#[test]
-fn what_is_missing_says_what_to_say() {
-    let cases = [
-        wrong_flags(&[]),
-        wrong_flags(&[("watch", "/a")]),
-        wrong_flags(&[("watch", "/a"), ("signal", "HUP")]),
-        wrong_flags(&[("watch", "/a"), ("reload-command", "true"), ("verify", "workers")]),
-        wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - app: haproxy\n  - watch: /b\n"),
-        wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - {app: nginx, watch: /b}\n"),
-        Scenario { flags: &[("config", "none.yaml")], ..Scenario::default() }.errors(),
-    ];
-    compare("what_is_missing", &cases.join("\n"));
-}
-
-#[test]
-fn a_file_that_is_no_configuration_says_what_one_looks_like() {
-    let texts = [
-        "",
-        "# only a comment\n",
-        "just text\n",
-        "- a\n- list\n",
-        "gates: nginx\n",
-        "gates: []\n",
-        "gate:\n  - app: nginx\n",
-        "gates:\n  - app: nginx\n   watch: /a\n",
-        "gates: [{app: nginx\n",
-        "gates:\n  - *a\n",
-        "gates: [[[[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]]]]\n",
-        "a: \"\\q\"\n",
-    ];
-    compare(
-        "what is no configuration",
-        &texts.map(|text| format!("{}\n{}", numbered(text), wrong_file(text))).join("\n"),
-    );
-}
-
-#[test]
-fn what_gates_have_in_common_is_said_once() {
+fn gates_share_settings_by_a_merge_key() {
     let text = "gates:\n  - &all {name: a, watch: /a, signal: none}\n  - {<<: *all, name: b, watch: /b}\n";
     let config =
         Scenario { file: Some(text), ..Scenario::default() }.load().unwrap_or_else(|errors| panic!("{errors:?}"));
     let gates: Vec<_> = config.gates.iter().map(|gate| (&*gate.name, &gate.sources[0].path)).collect();
     assert_eq!(gates, [("a", &"/a".into()), ("b", &"/b".into())]);
-}
-
-#[test]
-fn what_is_of_one_gate_cannot_be_said_of_several() {
-    let said = Scenario {
-        flags: &[("signal", "HUP"), ("once", "true")],
-        variables: &[("RELOAD_GATE_WATCH", "/c"), ("RELOAD_GATE_LOG_FORMAT", "text")],
-        file: Some("gates:\n  - {app: nginx, watch: /a}\n  - {app: haproxy, watch: /b}\n"),
-    };
-    compare("several_gates_at_once", &said.errors());
 }
 
 #[test]
@@ -245,7 +128,7 @@ fn a_flag_hides_a_variable_hides_the_file_hides_the_preset() {
 }
 
 #[test]
-fn who_chooses_another_means_hides_the_whole_choice_below() {
+fn a_choice_hides_the_whole_choice_of_a_lower_layer() {
     // Not: "exclude each other", since the preset's signal was not the user's word.
     let gate = of_flags(&[("app", "nginx"), ("watch", "/a"), ("reload-url", "http://x/"), ("verify-command", "true")]);
     assert_eq!((gate.reload.describe(), gate.verification.describe()), ("POST http://x/".into(), "`true`".into()));
@@ -262,7 +145,7 @@ fn who_chooses_another_means_hides_the_whole_choice_below() {
 }
 
 #[test]
-fn the_variables_of_the_shell_sidecar_are_understood() {
+fn the_variables_of_the_shell_sidecar_work() {
     let legacy: &[(&str, &str)] = &[("FILE", "/etc/nginx/nginx.conf"), ("PROCESS", "nginx"), ("SIGNAL", "HUP")];
     let gate = Scenario { variables: legacy, ..Scenario::default() }.gate();
     assert_eq!((gate.name.as_str(), gate.reload.describe().as_str()), ("nginx", "SIGHUP"));
@@ -291,104 +174,7 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
 }
 
 #[test]
-fn an_empty_value_is_a_mistake_that_says_so_and_nothing_else() {
-    let said = |place: &str| {
-        format!(
-            "error: {place}: the value is empty\n  help: leave the setting out, or check that the variable in its value is set\n"
-        )
-    };
-    // Every setting that takes a value; of a validator it is the command that is empty.
-    for setting in SETTINGS.iter().filter(|setting| setting.name != "validate") {
-        let name = setting.name;
-        let whole = [("watch", "/a"), ("signal", "none"), ("process", "p")];
-        let others: Vec<_> = whole.into_iter().filter(|(other, _)| *other != name).collect();
-        for nothing in ["", " "] {
-            let errors = wrong_flags(&[&others[..], &[(name, nothing)]].concat());
-            assert!(errors.contains(&said(&format!("`--{name}`"))), "{errors}");
-            let variable = settings::find(name).expect("it is a setting").variable();
-            let errors = Scenario { flags: &others, variables: &[(&variable, nothing)], file: None }.errors();
-            assert!(errors.contains(&said(&format!("variable `{variable}`"))), "{errors}");
-        }
-    }
-    let watch = Scenario { flags: &[("signal", "none")], variables: &[("RELOAD_GATE_WATCH", "\n")], file: None };
-    assert_eq!(watch.errors(), said("variable `RELOAD_GATE_WATCH`"));
-    assert_eq!(wrong_flags(&[("signal", ""), ("watch", "/a"), ("process", "p")]), said("`--signal`"));
-    assert_eq!(wrong_file("gates: [{watch: [/a, ''], signal: none}]"), said("gates.yaml:1:22"));
-    assert!(wrong_flags(&[("watch", "/a"), ("signal", "none"), ("validate", "")]).contains("the command is empty"));
-}
-
-#[test]
-fn a_variable_of_ours_that_is_not_known_is_a_warning() {
-    let variables = [
-        ("RELOAD_GATE_VALIDAET", "x"),
-        ("RELOAD_GATE_SERVICE_HOST", "10.0.0.1"),
-        ("OTHER", "x"),
-        ("RELOAD_GATE_WATCH", "/a"),
-        ("RELOAD_GATE_SIGNAL", "none"),
-    ];
-    let config = Scenario { variables: &variables, ..Scenario::default() }.load().expect("it is valid");
-    assert_eq!(
-        config.warnings,
-        [
-            "variable `RELOAD_GATE_VALIDAET` is not known and was ignored; did you mean `RELOAD_GATE_VALIDATE`?",
-            "variable `RELOAD_GATE_SERVICE_HOST` is not known and was ignored"
-        ]
-    );
-}
-
-#[test]
-fn a_value_that_is_no_text_is_wrong_where_it_matters() {
-    let odd = OsStr::from_bytes(b"/\xff").to_owned();
-    let flags = &[("signal", "none"), ("watch", "/a")];
-    let with = |name: &str| Scenario { flags, ..Scenario::default() }.load_with(vec![(name.into(), odd.clone())]);
-    assert_eq!(
-        shown(&with("RELOAD_GATE_NAME").expect_err("wrong")),
-        "error: variable `RELOAD_GATE_NAME`: the value is no UTF-8\n"
-    );
-    assert!(with("OTHER").is_ok() && with("RELOAD_GATE_OTHER").is_ok() && with("FILE").is_ok());
-}
-
-#[test]
-fn bundled_validators_are_asked_as_the_settings_say() {
-    let gate = of_flags(&[
-        ("watch", "/a"),
-        ("observe", "true"),
-        ("builtin", "tls"),
-        ("builtin", "ini"),
-        ("tls-name", "*.example.org"),
-        ("tls-name", "2001:db8::1"),
-        ("tls-warn", "3d"),
-    ]);
-    let bundled = gate.plan.validators.into_iter().map(|validator| match validator {
-        Validator::Builtin(builtin) => builtin,
-        Validator::Command(check) => panic!("{check:?}"),
-    });
-    let names = vec!["*.example.org".to_owned(), "2001:db8::1".to_owned()];
-    let tls = Tls { names, warn_before: Duration::from_secs(3 * 24 * 60 * 60) };
-    assert_eq!(bundled.collect::<Vec<_>>(), [Builtin::Tls(tls), Builtin::Structured(TextFormat::Ini)]);
-    let wrong =
-        wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "tls"), ("tls-name", "example.org:443")]);
-    assert!(wrong.contains("`example.org:443` is no host name"), "{wrong}");
-}
-
-#[test]
-fn a_schema_is_read_at_the_start() {
-    let flags =
-        |schema: &'static str| [("watch", "/a"), ("observe", "true"), ("builtin", "json-schema"), ("schema", schema)];
-    let gate = of_flags(&flags("schema.json"));
-    assert!(matches!(gate.plan.validators[..], [Validator::Builtin(Builtin::JsonSchema(_))]), "{gate:?}");
-    let wrong = wrong_flags(&flags("gone.json"));
-    assert!(wrong.contains("`--schema`: cannot read `gone.json`"), "{wrong}");
-    let wrong = wrong_flags(&flags("wrong.json"));
-    assert!(wrong.contains("`--schema`: the file is no JSON Schema: wrong.json:2:11: "), "{wrong}");
-    let wrong = wrong_flags(&flags("schema.json")[..3]);
-    assert!(wrong.contains("`--builtin`: `json-schema` needs a schema"), "{wrong}");
-    let wrong = wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "json"), ("schema", "schema.json")]);
-    assert!(wrong.contains("`--schema`: no validator uses the schema"), "{wrong}");
-}
-
-#[test]
-fn every_setting_is_said_by_flag_by_variable_and_by_key() {
+fn every_setting_has_a_flag_a_variable_and_a_key() {
     // A value for each that is not the default.
     let values: BTreeMap<&str, &str> = [
         ("app", "none"),
@@ -474,30 +260,6 @@ fn a_gate_without_settings_has_the_defaults() {
 }
 
 #[test]
-fn a_misspelt_placeholder_names_the_right_one() {
-    let load = |check| {
-        let flags = &[("watch", "/a"), ("signal", "none"), ("validate", check)];
-        Scenario { flags, ..Scenario::default() }.load().map(|_| ()).map_err(|errors| shown(&errors))
-    };
-    let said = |name: &str, meant: &str| {
-        let help = "`{config}` is the main file and `{dir}` its directory; write a blank inside of literal braces, as `{ print }`";
-        Err(format!("error: `--validate`: unknown placeholder `{{{name}}}`{meant}\n  help: {help}\n"))
-    };
-    assert_eq!(load("cat {conf}"), said("conf", "; did you mean `{config}`?"));
-    assert_eq!(load("cat --file={cofnig}"), said("cofnig", "; did you mean `{config}`?"));
-    assert_eq!(load("cat {dirs}/x"), said("dirs", "; did you mean `{dir}`?"));
-    assert_eq!(load("{exec} -t"), said("exec", "; did you mean `{exe}`?"));
-    assert_eq!(load("cat {file}"), said("file", ""));
-    for right in
-        ["cat {config} {dir}/x", "{exe} {options}", "find {dir} -exec x {} +", "sh -c 'echo ${name} {A} {a b} { a } {'"]
-    {
-        assert_eq!(load(right), Ok(()), "{right}");
-    }
-    let file = "gates: [{watch: /a, signal: none, validate: [{command: [a], running: [b, '{arg}']}]}]";
-    assert!(wrong_file(file).contains(": unknown placeholder `{arg}`; did you mean `{argv}`?"));
-}
-
-#[test]
 fn a_size_takes_units() {
     for (text, expected) in [
         ("1", 1),
@@ -537,49 +299,7 @@ fn relative_paths_begin_in_the_working_directory() {
 }
 
 #[test]
-fn every_preset_is_a_whole_program() {
-    for preset in presets() {
-        let gate = of_flags(&[("app", preset.name), ("watch", "/a"), ("name", "web")]);
-        assert!(!gate.selector.is_empty() && !gate.plan.validators.is_empty(), "{gate:?}");
-        // Who is told nothing is told so by a word.
-        let silent = preset.given_text(settings::SIGNAL.spec).is_some_and(|signal| signal == "none");
-        assert_eq!(gate.policy.reload, !silent, "{}", preset.name);
-        assert_eq!(gate.plan.main, Main::Usual(preset.files[0].clone().into()));
-        assert!(!preset.about.is_empty() && preset.text.contains(&preset.about));
-        let Some(process) = preset.given_text(settings::PROCESS.spec) else { continue };
-        let implied = of_flags(&[("process", process), ("watch", "/a"), ("name", "web")]);
-        assert_eq!(format!("{gate:?}"), format!("{implied:?}"), "its process implies it");
-        let none = of_flags(&[("app", "none"), ("process", process), ("watch", "/a"), ("signal", "HUP")]);
-        assert!(none.plan.validators.is_empty(), "`none` turns that off");
-    }
-}
-
-#[test]
-fn no_two_presets_are_of_one_process_or_file() {
-    let all = presets();
-    let mut snapshot = BTreeSet::new();
-    for preset in all {
-        for file in &preset.files {
-            assert!(snapshot.insert(file.clone()), "{file} is of two programs");
-        }
-        let process = preset.given_text(settings::PROCESS.spec);
-        assert!(process.is_none_or(|process| snapshot.insert(format!("{process} (process)"))), "{}", preset.name);
-    }
-}
-
-#[test]
-fn own_words_about_the_process_replace_what_the_preset_knows_of_it() {
-    let master = |flags: &[(&'static str, &str)]| {
-        of_flags(&[&[("app", "nginx"), ("watch", "/a")], flags].concat()).selector.master.is_some()
-    };
-    assert!(master(&[]) && master(&[("process", "mynginx")]));
-    for own in [("cmdline", "x"), ("exe", "/x"), ("pid-file", "/x")] {
-        assert!(!master(&[own]), "{own:?}");
-    }
-}
-
-#[test]
-fn judging_alone_needs_no_means() {
+fn validation_alone_needs_no_reload_method() {
     for assignments in [("observe", "true"), ("once", "true"), ("signal", "none"), ("signal", "NONE")] {
         assert!(!of_flags(&[("watch", "/a"), assignments]).policy.reload, "{assignments:?}");
     }
@@ -589,7 +309,7 @@ fn judging_alone_needs_no_means() {
 }
 
 #[test]
-fn a_gate_listens_where_it_is_told() {
+fn addresses_to_listen_on() {
     let gate = [("watch", "/a"), ("signal", "none")];
     let listen = |flags: &[(&'static str, &str)], variables: &[(&str, &str)]| {
         let flags = [&gate[..], flags].concat();
@@ -618,25 +338,7 @@ fn a_gate_listens_where_it_is_told() {
 }
 
 #[test]
-fn the_nearest_word_is_near_enough() {
-    let known = ["signal", "settle", "watch", "app"];
-    let cases = [
-        ("sginal", Some("signal")),
-        ("SIGNAL", Some("signal")),
-        ("setle", Some("settle")),
-        ("watches", Some("watch")),
-        ("ap", Some("app")),
-        ("xyz", None),
-        ("", None),
-        ("completely-different", None),
-    ];
-    for (given, expected) in cases {
-        assert_eq!(nearest(given, known), expected, "{given}");
-    }
-}
-
-#[test]
-fn events_are_text_for_people_and_json_for_programs() {
+fn events_are_text_on_a_terminal_and_json_elsewhere() {
     let format = |terminal, said: &[(&'static str, &str)]| {
         let flags = [&[("watch", "/a"), ("signal", "none")], said].concat();
         let flags = named_flags(&flags);
@@ -650,37 +352,16 @@ fn events_are_text_for_people_and_json_for_programs() {
 }
 
 #[test]
-fn variables_are_passed_by_their_names() {
-    let pass = |name: &'static str| [("validate", "true"), ("watch", "/c"), ("observe", "true"), ("pass-env", name)];
-    assert_eq!(of_flags(&pass("APP_*")).plan.pass_env, ["APP_*"]);
-    for name in ["PORT=80", "*", "1ST", "A*B", "$PORT", ""] {
-        let said = wrong_flags(&pass(name));
-        assert!(said.contains("--pass-env") && said.contains("help: "), "{said}");
+fn the_arguments_of_a_sidecar_are_flags_of_run() {
+    let arguments = |words: &[&str]| run_flags(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let flags = arguments(&["run", "--watch", "/a", "--observe"]).expect("they are valid").expect("it is `run`");
+    let flags: Vec<_> = flags.iter().map(|(setting, value)| (setting.name, value.as_str())).collect();
+    assert_eq!(flags, [("watch", "/a"), ("observe", "true")]);
+    for other in [&["status", "--wait", "1s"][..], &["--version"], &[]] {
+        assert_eq!(arguments(other).map(|flags| flags.is_none()), Ok(true), "{other:?}");
     }
-}
-
-#[test]
-fn a_presets_program_with_other_arguments_speaks_the_same_language() {
-    let check = |flags: &[(&'static str, &str)]| {
-        let Some(Validator::Command(check)) = of_flags(flags).plan.validators.pop() else { panic!("it is a command") };
-        check
-    };
-    let own = check(&[("app", "gunicorn"), ("watch", "/c")]);
-    let known = |check: &crate::flow::validate::CommandValidator| {
-        let patterns = [&check.patterns.findings, &check.patterns.transient, &check.patterns.away];
-        patterns.map(|patterns| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>())
-    };
-    assert!(known(&own).iter().all(|patterns| !patterns.is_empty()));
-    for (command, same) in [
-        ("gunicorn --check-config -c {config} --chdir /srv application:app", true),
-        ("/opt/venv/bin/gunicorn --check-config -c {config} application:app", true),
-        ("python3 -m py_compile {config}", false),
-    ] {
-        let said = check(&[("app", "gunicorn"), ("watch", "/c"), ("validate", command)]);
-        let expected = if same { known(&own) } else { Default::default() };
-        assert_eq!((known(&said), said.name.as_str()), (expected, command));
-        assert_eq!(said.package, own.package.clone().filter(|_| same));
-        // How it is called is the user's own.
-        assert!(said.running.is_none() && said.otherwise.is_none(), "{command}");
-    }
+    let errors = arguments(&["rnu"]).map(|_| ()).expect_err("there is no such command");
+    assert_eq!(shown(&errors), "error: unknown command `rnu`; did you mean `run`?\n");
+    let errors = arguments(&["run", "--wacth", "/a"]).map(|_| ()).expect_err("there is no such flag");
+    assert!(shown(&errors).contains("--wacth"), "{}", shown(&errors));
 }
