@@ -71,7 +71,7 @@ fn config_map(key: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n  {key}: {value}\n")
 }
 
-/// The line of the chart on which this stands, from 1.
+/// The line of the chart with this text, from 1.
 fn line_of(chart: &str, what: &str) -> usize {
     chart.lines().position(|line| line.contains(what)).expect("it is there") + 1
 }
@@ -181,9 +181,12 @@ fn the_rules_of_a_configuration_file_say_who_judges() {
     file(directory.path(), "gates.yaml", wrong);
     let said = check(&["--config", arguments[1], "-"], "");
     assert_eq!(said.code, 2);
-    for part in
-        [":2:13: ", ":3:10: unknown preset `ngnix`", ":4:5: this rule has no `files`", ":5:5: this rule names no judge"]
-    {
+    for part in [
+        ":2:13: ",
+        ":3:10: unknown preset `ngnix`",
+        ":4:5: this rule has no `files`",
+        ":5:5: this rule names no validator",
+    ] {
         assert!(said.err.contains(part), "`{part}` is not in:\n{}", said.err);
     }
 }
@@ -344,7 +347,7 @@ fn a_program_that_is_not_installed_names_its_package_or_the_bundled_one_judges()
     let (said, code) = without_programs(&["--root", "local"]);
     assert!(code == Some(3) && said.contains("the Debian package is `nginx`"), "{code:?} {said}");
     let (said, code) = without_programs(&["--root", "local", "--fallback", "builtin"]);
-    assert!(code == Some(0) && said.contains("the bundled nginx checker judges, since"), "{code:?} {said}");
+    assert!(code == Some(0) && said.contains("validated by the bundled nginx checker, since"), "{code:?} {said}");
 }
 
 #[test]
@@ -377,6 +380,40 @@ fn the_page_on_ci_shows_what_is_printed() {
     let (shown, _) = shown.split_once("```").expect("it ends");
     let said = check(&["--color", "never", "-"], &CHART.replace("listen 18080", "lisen 18080"));
     assert_eq!(said.out, shown);
+}
+
+/// The lines of the `env:` blocks of a page, one element each.
+fn env_blocks(page: &str) -> Vec<&str> {
+    let blocks = page.split("```yaml\nenv:\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().expect("split gives one")).collect()
+}
+
+#[test]
+fn the_variables_of_the_page_on_alerts_are_accepted_in_a_sidecar() {
+    let blocks = env_blocks(include_str!("../docs/alerts.md"));
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    for block in blocks {
+        let env = block.lines().map(|line| format!("      {line}\n")).collect::<String>();
+        let pod = format!(
+            r"---
+apiVersion: v1
+kind: Pod
+metadata: {{name: web}}
+spec:
+  containers:
+    - name: reload-gate
+      image: reload-gate
+      args: [run, --app, nginx, --watch, /etc/nginx, --kubernetes-events, --alert-command, 'true']
+      env:
+{env}      volumeMounts: [{{name: config, mountPath: /etc/nginx}}]
+  volumes: [{{name: config, configMap: {{name: nginx}}}}]
+"
+        );
+        let input = config_map("nginx.conf", "'events {}'").replace("name: x", "name: nginx") + &pod;
+        let report = report(&[], &input, 0);
+        assert_eq!(findings(&report), Vec::<String>::new());
+        assert_eq!(judged(&report), ["accepted ConfigMap nginx nginx.conf builtin nginx"]);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::trees::{Kind, Tree, Trees};
 use crate::check::manifest::{Annotated, Mounted};
 use crate::check::render::Subject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
-use crate::flow::validate::{Main, Scope};
+use crate::flow::validate::{Main, PlanScope};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
@@ -223,7 +223,7 @@ impl Checkers<'_> {
         let meant = by != By::Name;
         let beginnings = match (&assignment.preset, assignment.plan.scope()) {
             (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant),
-            (None, Scope::Program(app)) => {
+            (None, PlanScope::Program(app)) => {
                 let preset = presets().iter().find(|preset| preset.name == app);
                 let begin =
                     |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant);
@@ -231,10 +231,10 @@ impl Checkers<'_> {
             }
             // A gate finds by itself what its validators judge of what it watches.
             (None, _) if by == By::Gate => program::together(&tree.mounted, entries),
-            (None, Scope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
-            (None, Scope::Main) => program::beside(tree, entries),
-            (None, Scope::Together) => program::together(&tree.mounted, entries),
-            (None, Scope::These) => program::these(tree, entries),
+            (None, PlanScope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
+            (None, PlanScope::Main) => program::beside(tree, entries),
+            (None, PlanScope::Together) => program::together(&tree.mounted, entries),
+            (None, PlanScope::These) => program::these(tree, entries),
         };
         for Beginning { main, subject, tree, around, takes, reason: found } in beginnings {
             taken.extend(takes);

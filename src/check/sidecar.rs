@@ -7,10 +7,9 @@ use std::path::Path;
 
 use reload_gate_contract::{Code, Finding};
 
-use super::Words;
 use super::store::{Entry, Store};
 use crate::check::manifest::{Container, EnvValue, Mounted, Pod};
-use crate::config::{self, ConfigError, GateConfig, Outside};
+use crate::config::{self, ConfigError, GateConfig, UserInput};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
@@ -19,6 +18,8 @@ const NAME: &str = "reload-gate";
 /// What its variables begin with, and those of the shell sidecar in whose place it may be.
 const VARIABLES: &str = "RELOAD_GATE_";
 const LEGACY: [&str; 3] = ["FILE", "PROCESS", "SIGNAL"];
+/// Value of a variable that only the cluster knows. It is a valid name of a pod.
+const UNKNOWN_VALUE: &str = "set-in-the-cluster";
 
 /// Whether this container is a reload-gate: by what it executes, or by its image or variables.
 pub(super) fn is_sidecar(container: &Container) -> bool {
@@ -39,29 +40,29 @@ pub(super) fn gates(
     container: &Container,
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
-    words: Words,
 ) -> Result<Vec<GateConfig>, Vec<Finding>> {
-    let (variables, unknown) = variables(pod, container, store);
-    let matters = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
-    let unknown: Vec<_> =
-        unknown.into_iter().filter(|(name, _)| matters(name)).map(|(name, from)| not_given(&name, &from)).collect();
-    if !unknown.is_empty() {
-        return Err(unknown);
+    let (mut variables, unknown) = variables(pod, container, store);
+    let is_setting = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
+    let (settings, others): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|(name, _)| is_setting(name));
+    if !settings.is_empty() {
+        return Err(settings.into_iter().map(|(name, from)| not_given(&name, &from)).collect());
     }
     let refused = |errors: Vec<ConfigError>| errors.iter().map(|error| refused(container, error)).collect::<Vec<_>>();
     let said: Vec<String> =
         container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
     // The image's own command is `run`.
     let said = if said.is_empty() { vec!["run".to_owned()] } else { said };
-    let Some(flags) = words(&said).map_err(refused)? else { return Ok(Vec::new()) };
+    let Some(flags) = config::run_flags(&said).map_err(refused)? else { return Ok(Vec::new()) };
     let read = |path: &Path| -> io::Result<String> {
         let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
         String::from_utf8(content.bytes).map_err(io::Error::other)
     };
+    // The container has them, as POD_NAME by `fieldRef`: only the value is unknown, and no gate depends on it.
+    variables.extend(others.into_iter().map(|(name, _)| (name, UNKNOWN_VALUE.to_owned())));
     let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let outside = Outside { flags, variables, read: &read, directory: "/".into(), terminal: false };
-    config::load(&outside).map(|config| config.gates).map_err(refused)
+    let input = UserInput { flags, variables, read: &read, directory: "/".into(), terminal: false };
+    config::load(&input).map(|config| config.gates).map_err(refused)
 }
 
 fn refused(container: &Container, error: &ConfigError) -> Finding {

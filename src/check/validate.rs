@@ -20,9 +20,6 @@ use crate::redact::Redactor;
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 
-/// What the bundled validators call what they could not see.
-const ABSENT: &str = "missing-";
-
 /// So many lines are shown on each side of the one that is meant.
 const AROUND: usize = 1;
 
@@ -104,8 +101,8 @@ async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Valida
         checked => checked,
     };
     match checked {
-        Ok(validation) if validation.judges.is_empty() => (first(plan), in_place(validation, here)),
-        Ok(validation) => (validation.judges.join(", "), in_place(validation, here)),
+        Ok(validation) if validation.validators.is_empty() => (first(plan), in_place(validation, here)),
+        Ok(validation) => (validation.validators.join(", "), in_place(validation, here)),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
             obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))
@@ -250,7 +247,7 @@ impl Options {
 
     /// What a finding is worth here: a file that is not given may be in the image, unless it would be seen if it were there.
     fn weigh(&self, finding: Finding) -> Option<Finding> {
-        if finding.cause != Cause::Environment || !finding.code.as_str().starts_with(ABSENT) {
+        if finding.cause != Cause::Environment || !finding.code.is_absence() {
             return Some(finding);
         }
         match (finding.severity, self.missing) {

@@ -87,7 +87,7 @@ pub(crate) fn programs() -> Vec<String> {
     there.map(|directory| mount(directory, directory, true)).collect()
 }
 
-/// Who a container is, and what it may do.
+/// The user and the capabilities of a container.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Privileges<'a> {
     /// `UID:GID`.
@@ -130,7 +130,7 @@ static PROGRAMS: RwLock<()> = RwLock::new(());
 pub(crate) fn without_containers() -> RwLockWriteGuard<'static, ()> {
     let deadline = Instant::now() + 9 * PATIENCE;
     loop {
-        // Who waits in line would keep those from a second container who have one.
+        // A test that waits in line would keep the second container from a test that has one.
         match PROGRAMS.try_write() {
             Ok(alone) => return alone,
             Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),

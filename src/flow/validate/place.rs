@@ -1,4 +1,4 @@
-//! Where a configuration is judged: the same text can be right in one file system and wrong in another.
+//! The place where a configuration is validated: the same text can be right in one file system and wrong in another.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::flow::process::{Root, Selector, Target, TargetError};
 use crate::sys::exec::RunAs;
 use crate::sys::proc;
 
-/// Where commands run, by the user's word.
+/// Place where commands run, by the user's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootChoice {
     /// In the target's root when it lives in another one than the gate, else here.
@@ -20,19 +20,23 @@ pub enum RootChoice {
     View,
 }
 
-/// Where a command runs, as it turned out.
-pub(super) struct Place {
-    /// The process that is to read the configuration, if it is there.
+/// Place where a command runs, with the target that was found.
+pub(super) struct ExecutionPlace {
+    /// The process that will read the configuration, if it runs.
     pub(super) target: Option<Target>,
-    /// As whom.
+    /// The process that commands run as; the gate itself if absent.
     pub(super) run_as: Option<RunAs>,
-    /// Whether what runs there sees the configuration where the application will see it, though nothing lies there.
+    /// Commands see the configuration at the application's paths, though nothing lies there.
     pub(super) view: bool,
 }
 
-/// Decides where to judge.
-pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool) -> Result<Place, TargetError> {
-    let here = Place { target: None, run_as: None, view: choice == RootChoice::View };
+/// Finds the place for validation.
+pub(super) fn find(
+    choice: RootChoice,
+    selector: &Selector,
+    without_target: bool,
+) -> Result<ExecutionPlace, TargetError> {
+    let here = ExecutionPlace { target: None, run_as: None, view: choice == RootChoice::View };
     if selector.is_empty() || here.view {
         return Ok(here);
     }
@@ -45,11 +49,13 @@ pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool
     let other = !matches!(target.root(), Root::Same);
     let run_as = RunAs { process: target.identity(), root: other };
     Ok(match choice {
-        // A process of another root says nothing about how its program is to be called in this one.
+        // The command line of a process in another root does not fit this one.
         RootChoice::Local | RootChoice::View => {
-            Place { target: Some(target).filter(|_| !other), run_as: None, view: false }
+            ExecutionPlace { target: Some(target).filter(|_| !other), run_as: None, view: false }
         }
-        RootChoice::Auto | RootChoice::Target => Place { target: Some(target), run_as: Some(run_as), view: false },
+        RootChoice::Auto | RootChoice::Target => {
+            ExecutionPlace { target: Some(target), run_as: Some(run_as), view: false }
+        }
     })
 }
 
@@ -66,13 +72,13 @@ impl RootChoice {
     }
 }
 
-impl Place {
-    /// Whether what runs there sees the files where the application sees them, and not where the gate does.
+impl ExecutionPlace {
+    /// Returns true if commands see the files at the application's paths, and not at the gate's.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.view || self.run_as.is_some_and(|run_as| run_as.root)
     }
 
-    /// Whether that is where the target is.
+    /// Returns the place as reports name it.
     pub(super) fn location(&self) -> Location {
         if self.run_as.is_some() { Location::Target } else { Location::Here }
     }

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use reload_gate_contract::{Cause, Finding, MemoryFiles, Severity};
+use reload_gate_contract::{Cause, Finding, MemoryFiles, Severity, visible};
 use reload_gate_nginx::parser::parse;
-use reload_gate_nginx::tree::Kind;
+use reload_gate_nginx::tree::TokenKind;
 use reload_gate_nginx::{Build, Options, Version, check};
 
 use skipped::skip;
@@ -23,7 +23,7 @@ const ACCEPTED: [(&str, &str); 2] = [
     ("streams.conf", include_str!("../../../fixtures/nginx/accepted/streams.conf")),
 ];
 
-/// The page whose examples are configurations with one fault each.
+/// The page with examples of one fault each.
 const FINDINGS: &str = include_str!("../../../docs/findings.md");
 
 /// How many mutants are made of each kind.
@@ -89,8 +89,8 @@ impl Nginx {
         if !text.windows(4).any(|word| word == b"pid ") {
             globals += &format!("pid {directory}/nginx.pid; ");
         }
-        let said = nginx(&["-t", "-q", "-c", &main, "-p", &directory, "-e", "stderr", "-g", &globals]);
-        verdict(&said.expect("nginx was there"), &main)
+        let output = nginx(&["-t", "-q", "-c", &main, "-p", &directory, "-e", "stderr", "-g", &globals]);
+        verdict(&output.expect("nginx was there"), &main)
     }
 
     fn ours(&self, text: &[u8]) -> Vec<Finding> {
@@ -101,9 +101,9 @@ impl Nginx {
     }
 }
 
-fn verdict(said: &str, main: &str) -> Verdict {
+fn verdict(output: &str, main: &str) -> Verdict {
     // A message may go on over several lines, if a word of the configuration does.
-    let Some((_, message)) = said.split_once("[emerg] ") else { return Verdict::Accepted };
+    let Some((_, message)) = output.split_once("[emerg] ") else { return Verdict::Accepted };
     let message = message.split("\nnginx: ").next().unwrap_or(message);
     let message = match message.split_once("#") {
         Some((process, rest)) if process.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -150,7 +150,7 @@ const VALUES: [&[u8]; 16] = [
 /// Changes a text a little: in which way, `kind` says.
 fn mutate(text: &[u8], kind: &str, random: &mut Random) -> Vec<u8> {
     let tree = parse(text);
-    let words: Vec<_> = tree.tokens().filter(|token| token.kind == Kind::Word).collect();
+    let words: Vec<_> = tree.tokens().filter(|token| token.kind == TokenKind::Word).collect();
     let (word, other) = (random.of(&words), random.of(&words));
     let (start, end) = (word.start as usize, word.end as usize);
     let at = random.below(text.len());
@@ -199,7 +199,7 @@ fn compare(nginx: &Nginx, text: &[u8], count: &mut Count) {
             count.verdicts += 1;
             count.rejections += 1;
             count.lines += usize::from(at.is_none() || *at == line);
-            count.messages += usize::from(message.starts_with(&finding.message));
+            count.messages += usize::from(visible(message).starts_with(&finding.message));
             at.is_none() || *at == line
         }
         (Verdict::Accepted, None) => {

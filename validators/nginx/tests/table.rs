@@ -1,5 +1,5 @@
 //! The table of directives against the nginx of this machine: is each directive known, allowed and given a right
-//! number of arguments exactly where the table says so?
+//! number of arguments exactly where the table has it?
 
 #![expect(clippy::print_stderr, reason = "the counts are for people")]
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reload_gate_nginx::directives::{Build, Contexts, Directive, Presence, Version, all, lookup};
+use reload_gate_nginx::directives::{Build, Contexts, Definition, Presence, Version, all, lookup};
 
 use skipped::skip;
 
@@ -54,7 +54,7 @@ impl Nginx {
         Some(Self { version, build, loaded, modules })
     }
 
-    fn has(&self, directive: &Directive) -> bool {
+    fn has(&self, directive: &Definition) -> bool {
         match directive.module.presence(self.build) {
             Presence::Static => true,
             Presence::Dynamic(shared_object) => self.loaded.contains(&shared_object),

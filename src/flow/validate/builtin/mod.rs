@@ -12,21 +12,21 @@ use reload_gate_nginx::Version;
 
 pub use about::{BUNDLED, Bundled};
 pub use schema::JsonSchema;
-pub use structured::Format;
+pub use structured::TextFormat;
 pub use tls::Tls;
 
-use super::{Scope, ValidationContext};
+use super::{PlanScope, ValidationContext};
 
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin {
-    /// Judges as `nginx -t` of that version would; as that of the running one, or the newest stable, if none is said.
+    /// Validates as `nginx -t` of that version; of the running version, or the newest stable, if none is given.
     Nginx(Option<Version>),
-    /// Judges files of a format, each by itself.
-    Structured(Format),
-    /// Holds such files against a schema, each by itself.
+    /// Validates files of a format, each by itself.
+    Structured(TextFormat),
+    /// Validates such files against a schema, each by itself.
     JsonSchema(JsonSchema),
-    /// Judges certificates and their keys.
+    /// Validates certificates and their keys.
     Tls(Tls),
 }
 
@@ -34,7 +34,7 @@ impl Builtin {
     /// The names of all bundled validators.
     pub const NAMES: [&str; BUNDLED.len()] = about::NAMES;
 
-    /// What `--builtin` calls it.
+    /// Returns the name for `--builtin`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -45,31 +45,31 @@ impl Builtin {
         }
     }
 
-    /// What people call it.
+    /// Returns the name that people use.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Nginx(_) => "the bundled nginx checker",
-            Self::Structured(Format::Json) => "the bundled JSON checker",
-            Self::Structured(Format::Yaml) => "the bundled YAML checker",
+            Self::Structured(TextFormat::Json) => "the bundled JSON checker",
+            Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
-            Self::Structured(Format::Toml) => "the bundled TOML checker",
-            Self::Structured(Format::Ini) => "the bundled INI checker",
+            Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
+            Self::Structured(TextFormat::Ini) => "the bundled INI checker",
             Self::Tls(_) => "the bundled TLS checker",
         }
     }
 
-    /// What it is called in a report.
+    /// Returns the name that reports use.
     pub(super) fn title(&self) -> String {
         format!("builtin {}", self.word())
     }
 
-    /// What it judges at once.
-    pub(super) fn scope(&self) -> Scope {
+    /// Returns which files it validates together.
+    pub(super) fn scope(&self) -> PlanScope {
         match self {
-            Self::Nginx(_) => Scope::Program("nginx"),
-            Self::Structured(_) | Self::JsonSchema(_) => Scope::Each(self.word()),
-            Self::Tls(_) => Scope::These,
+            Self::Nginx(_) => PlanScope::Program("nginx"),
+            Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Tls(_) => PlanScope::These,
         }
     }
 

@@ -14,10 +14,10 @@ use rustix::io::Errno;
 use super::super::{PathMap, RootChoice, ValidationContext};
 use crate::flow::tree::Tree;
 
-/// A file beside the tree that is larger is not looked at.
+/// Largest size of a file beside the tree.
 pub(super) const LARGEST: u64 = 16 << 20;
 
-/// The root in which files beside the tree are looked for; `None` if nobody can say.
+/// Opens the root for files beside the tree; `None` if it is unknown.
 fn root(context: &ValidationContext<'_>) -> Option<OwnedFd> {
     let path = match (&context.place.target, context.root) {
         (Some(target), _) => format!("/proc/{}/root", target.pid()),
@@ -28,32 +28,32 @@ fn root(context: &ValidationContext<'_>) -> Option<OwnedFd> {
 }
 
 /// The files as the application will see them: the candidate in its place, and around it what is there already.
-pub(super) struct View<'a> {
+pub(super) struct CandidateFiles<'a> {
     tree: &'a Tree,
     path_map: &'a PathMap,
     beyond: Option<OwnedFd>,
-    /// What of the tree was read.
+    /// Files of the tree that were read.
     read: &'a RefCell<BTreeSet<PathBuf>>,
 }
 
-impl<'a> View<'a> {
+impl<'a> CandidateFiles<'a> {
     pub(super) fn of(context: &ValidationContext<'a>) -> Self {
         Self { tree: context.tree, path_map: context.path_map, beyond: root(context), read: context.read }
     }
 
-    /// Whether anything of the tree was asked for since it was last forgotten.
+    /// Returns true if a file of the tree was asked for since the last [`Self::forget`].
     pub(super) fn was_read(&self) -> bool {
         !self.read.borrow().is_empty()
     }
 
-    /// Whatever was read so far does not count.
+    /// Forgets which files were read.
     pub(super) fn forget(&self) {
         self.read.borrow_mut().clear();
     }
 
     fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Absent> {
         let root = self.beyond.as_ref().ok_or(Absent::Unknown)?;
-        // Links lead where they lead for the application (openat2(2)); a FIFO does not hold anybody up.
+        // Links lead where they lead for the application (openat2(2)); opening a FIFO does not block.
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
             Ok(file) => Ok(file),
@@ -63,7 +63,7 @@ impl<'a> View<'a> {
     }
 }
 
-impl Files for View<'_> {
+impl Files for CandidateFiles<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
         if let Some(name) = self.path_map.name_of(Path::new(path)) {
             self.read.borrow_mut().insert(name.clone());
@@ -132,7 +132,7 @@ mod tests {
             PathMap(vec![Mapping { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
         let read = RefCell::default();
-        let view = View { tree: &tree, path_map: &path_map, beyond: Some(beyond), read: &read };
+        let view = CandidateFiles { tree: &tree, path_map: &path_map, beyond: Some(beyond), read: &read };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
         assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
         assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(view.list("/usr/share").map(|names| names.len()), Ok(2));
         assert_eq!(view.read("/usr/gone"), Err(Absent::Missing));
         assert!(read.borrow().contains(Path::new("nginx.conf")) && !read.borrow().contains(Path::new("conf.d/a.conf")));
-        let blind = View { beyond: None, ..view };
+        let blind = CandidateFiles { beyond: None, ..view };
         assert_eq!(blind.read("/usr/share/link"), Err(Absent::Unknown));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use reload_gate_contract::Finding;
-use reload_gate_tls::{File, Options, Pair, check};
+use reload_gate_tls::{File, Pair, TlsOptions, check};
 
 use crate::authority::{NOW, line};
 
@@ -58,7 +58,7 @@ fn made(directory: &Path) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
 fn found(certificate: &[u8], key: &[u8]) -> Vec<Finding> {
     let certificate = File { path: "crt", text: certificate };
     let key = Some(File { path: "key", text: key });
-    check(&[Pair { certificate, key }], &Options { now: NOW, ..Options::default() })
+    check(&[Pair { certificate, key }], &TlsOptions { now: NOW, ..TlsOptions::default() })
 }
 
 #[test]
