@@ -209,3 +209,15 @@ fn no_link_between_the_pages_is_broken() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
+
+#[test]
+fn every_path_in_the_recipes_exists() {
+    let page = read("CONTRIBUTING.md");
+    let is_path = |word: &&str| word.contains(['/', '.']) && !word.contains([' ', '*', ':']) && !word.contains("NAME");
+    let (words, roots) =
+        (page.split('`').skip(1).step_by(2), ["src/", "tests/", "validators/", "docs/", "fixtures/", "."]);
+    let paths: Vec<_> = words.filter(is_path).filter(|word| roots.iter().any(|root| word.starts_with(root))).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    let missing: Vec<_> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
