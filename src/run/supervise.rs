@@ -18,6 +18,7 @@ use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::{Event, log};
 use crate::run::{self, Sink};
+use crate::sys;
 
 /// How long the process goes on, when all gates have ended, to tell who was not told yet.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -30,6 +31,7 @@ const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 /// # Errors
 /// When the process cannot get what every gate needs: an event loop and its own signals.
 pub fn run(config: Config) -> io::Result<Exit> {
+    sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, async {

@@ -109,6 +109,7 @@ fn plan(layers: &Layers, main: Main, errors: ConfigErrors<'_>) -> ValidationPlan
         required: layers.list("require").iter().map(|said| PathBuf::from(&said.value)).collect(),
         timeout: positive(layers, "timeout", Duration::from_secs(30), errors),
         main,
+        lookup: None,
         without_target: false,
         fallback: false,
         confinement: confinement(layers, errors),

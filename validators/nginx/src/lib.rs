@@ -86,3 +86,8 @@ pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
     let sources = sources::Sources::load(main, options, files);
     checker::Checker::new(options, &sources, files).run(main)
 }
+
+/// Reads the files of a configuration as [`check`] does, and nothing more: `files` is asked for each that is included.
+pub fn follow(main: &str, files: &dyn Files, options: &Options) {
+    let _ = sources::Sources::load(main, options, files);
+}
