@@ -37,6 +37,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::http", &[]),
     ("sys::proc", &[]),
     ("sys::suggest", &[]),
+    ("sys::worker", &[]),
     ("sys", &[]),
     ("exit", &[]),
 ];
