@@ -29,6 +29,6 @@ pub(crate) mod check;
 pub(crate) mod sys;
 
 // The bench and the tests of the documentation use these.
-pub use config::{Preset, SETTINGS, Setting, Takes, presets};
+pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;
 pub use flow::snapshot::{Limits, Source, scan};

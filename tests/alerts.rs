@@ -431,10 +431,10 @@ fn every_mistake_is_told_with_its_place() {
     let webhook = ["--alert-webhook", "http://a/"];
     for (arguments, expected) in [
         (&["--alert-webhook", "hunter2@a"][..], "error: `--alert-webhook`: `a` is no URL"),
-        (&["--alert-after", "5m"], "error: `--alert-after`: nobody is to be alerted"),
-        (&["--alert-label", "x=y"], "error: `--alert-label`: nobody is to be alerted"),
+        (&["--alert-after", "5m"], "error: `--alert-after`: `alert-after` has no effect without a sink"),
+        (&["--alert-label", "x=y"], "error: `--alert-label`: `alert-label` has no effect without a sink"),
         (&["--alert-command", "'"], "error: `--alert-command`: "),
-        (&["--alert-repeat", "0s", webhook[0], webhook[1]], "error: `--alert-repeat`: it must be longer than nothing"),
+        (&["--alert-repeat", "0s", webhook[0], webhook[1]], "error: `--alert-repeat`: `0s` is no duration above 0"),
         (
             &["--alert-label", "gate=y", webhook[0], webhook[1]],
             "error: `--alert-label`: every alert has a label `gate`",
@@ -442,7 +442,7 @@ fn every_mistake_is_told_with_its_place() {
         (&["--alert-label", "1=y", webhook[0], webhook[1]], "error: `--alert-label`: `1` is no name of a label"),
         (
             &["--alert-webhook-header", "hunter2", webhook[0], webhook[1]],
-            "error: `--alert-webhook-header`: this is no header",
+            "error: `--alert-webhook-header`: the value is no header",
         ),
         (
             &["--alert-webhook-basic-file", "/x", "--alert-webhook-bearer-file", "/y", webhook[0], webhook[1]],
@@ -452,10 +452,10 @@ fn every_mistake_is_told_with_its_place() {
             &["--alert-webhook-basic-file", "/x", webhook[0], webhook[1], "--alert-webhook", "http://b/"],
             "the headers and credentials of `alert-webhook` would go to more than one host",
         ),
-        (&["--alert-webhook-header", "host: b", webhook[0], webhook[1]], "the header `host` is not for you to say"),
+        (&["--alert-webhook-header", "host: b", webhook[0], webhook[1]], "the header `host` follows from the request"),
         (
             &["--alert-webhook-header", "content-length: 0", webhook[0], webhook[1]],
-            "the header `content-length` is not for you to say",
+            "the header `content-length` follows from the request",
         ),
         (
             &[
@@ -466,17 +466,17 @@ fn every_mistake_is_told_with_its_place() {
                 webhook[0],
                 webhook[1],
             ],
-            "`alert-webhook-bearer-file` or `alert-webhook-basic-file` says `authorization` already",
+            "`alert-webhook-basic-file` sets the header `authorization` already",
         ),
         (&["--alert-label", "x=y", "--alert-label", "x=z", webhook[0], webhook[1]], "the label `x` is given twice"),
-        (&[webhook[0], "http://a", webhook[0], webhook[1]], "`alert-webhook` is given the same twice"),
+        (&[webhook[0], "http://a", webhook[0], webhook[1]], "`alert-webhook` has the same value twice"),
         (
             &["--alert-alertmanager", "http://a:9093/api/v2/alerts/"],
             "error: `--alert-alertmanager`: `/api/v2/alerts` is added",
         ),
         (
             &["--alert-slack-file", "https://hooks.slack.com/hunter2@"],
-            "error: `--alert-slack-file`: that is a URL, which is a secret, and no file\n  help: put the URL into a file",
+            "error: `--alert-slack-file`: the value is a URL, which is a secret, and no file\n  help: write the URL into a file",
         ),
         (&["--alert-webhok", "x"], "--alert-webhook"),
     ] {

@@ -181,9 +181,12 @@ fn the_rules_of_a_configuration_file_say_who_judges() {
     file(directory.path(), "gates.yaml", wrong);
     let said = check(&["--config", arguments[1], "-"], "");
     assert_eq!(said.code, 2);
-    for part in
-        [":2:13: ", ":3:10: unknown preset `ngnix`", ":4:5: this rule has no `files`", ":5:5: this rule names no judge"]
-    {
+    for part in [
+        ":2:13: ",
+        ":3:10: unknown preset `ngnix`",
+        ":4:5: this rule has no `files`",
+        ":5:5: this rule names no validator",
+    ] {
         assert!(said.err.contains(part), "`{part}` is not in:\n{}", said.err);
     }
 }

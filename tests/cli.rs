@@ -46,9 +46,9 @@ fn wrong_words_name_the_right_ones() {
     refuses(&run(&["--signal", "HUP", "--reload-url", "http://x"]), &["exclude each other"]);
     refuses(&run(&["--reload-url", "localhost"]), &["`localhost` is no URL"]);
     refuses(&run(&["--signal", "HUP", "--cmdline", "("]), &["`--cmdline`: regex parse error"]);
-    refuses(&run(&[]), &["nothing says how the application is told", "--signal HUP"]);
+    refuses(&run(&[]), &["no way to reload the application is given", "--signal HUP"]);
     refuses(&["run", "--signal", "HUP", "--process", "app"], &["there is nothing to watch", "--watch PATH"]);
-    refuses(&["run", "--watch", "/x", "--signal", "HUP"], &["a signal needs a process", "--process NAME"]);
+    refuses(&["run", "--watch", "/x", "--signal", "HUP"], &["the signal needs a target process", "--process NAME"]);
     refuses(&["validators", "ngnix"], &["did you mean `nginx`?"]);
     refuses(&["rnu"], &["rnu"]);
 }

@@ -150,16 +150,15 @@ fn every_setting_is_documented_as_it_is() {
             heading = setting.heading;
             page += &format!("\n## {heading}\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n");
         }
-        let (name, help) = (setting.name, setting.help);
+        let name = setting.name;
         let value = match setting.takes {
             Takes::Switch => String::new(),
             Takes::One(what) => format!(" {what}"),
             Takes::Many(what) => format!(" {what} …"),
         };
-        let (meaning, default) = help.split_once(" [default: ").unwrap_or((help, "]"));
-        let default = default.trim_end_matches(']');
-        let variable = format!("RELOAD_GATE_{}", name.to_ascii_uppercase().replace('-', "_"));
-        let meaning = meaning.replace('|', "\\|");
+        let default = setting.shown_default().unwrap_or_default();
+        let variable = setting.variable();
+        let meaning = setting.help.replace('|', "\\|");
         page += &format!("| `--{name}{value}` | `{variable}` | {default} | {meaning} |\n");
     }
     page_is("docs/settings.md", &page);

@@ -44,7 +44,7 @@ pub(super) struct Directory {
 
 /// All that is given.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub struct Listing {
     /// The streams of manifests.
     pub(super) inputs: Vec<Input>,
     /// ConfigMaps and Secrets.
@@ -63,7 +63,7 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Lists what is at `paths`.
-    pub(super) fn of(paths: &[String]) -> Self {
+    pub fn of(paths: &[String]) -> Self {
         let mut listing = Self::default();
         for name in paths {
             let path = Path::new(name);

@@ -22,17 +22,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::check::render::{Checked, Located, Report, Subject, Unchecked};
-use crate::config::{Assignments, ConfigError, Flags};
+use crate::config::Assignments;
 use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
-use listing::Listing;
+pub use listing::Listing;
 use store::{Entry, Store};
 use trees::Trees;
-
-/// Reads the words after the program's name as flags of `run`; `None` if they are another command.
-pub type Words = fn(&[String]) -> Result<Option<Flags>, Vec<ConfigError>>;
 
 /// What a file, certificate or host name is worth that is not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,16 +55,12 @@ pub struct Options {
 
 /// What is asked.
 pub struct Question<'a> {
-    /// Files, directories, and `-` for standard input.
-    pub paths: &'a [String],
+    /// The inputs, which are open.
+    pub listing: &'a Listing,
     /// Who judges, by what the user says.
     pub assignments: &'a Assignments,
     /// How.
     pub options: Options,
-    /// How the words of a reload-gate in a pod are read.
-    pub words: Words,
-    /// Is called when all that is given is open.
-    pub opened: fn(),
     /// Is told how many judgements of how many are done.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -84,12 +77,11 @@ pub struct Answer {
 /// Judges what is given.
 #[must_use]
 pub fn check(question: &Question<'_>) -> Answer {
-    let listing = Listing::of(question.paths);
-    (question.opened)();
-    let store = Store::new(&listing);
-    let trees = Trees::of(&store, question.words);
+    let listing = question.listing;
+    let store = Store::new(listing);
+    let trees = Trees::of(&store);
     let assigned = assign::assign(trees, &store, question.assignments);
-    let mut checked = of_inputs(&listing);
+    let mut checked = of_inputs(listing);
     let Assigned { tasks, errors, open } = assigned;
     for (subject, finding) in errors {
         let located = Located { finding, object: None, key: None, excerpt: None };

@@ -7,10 +7,9 @@ use std::path::Path;
 
 use reload_gate_contract::{Code, Finding};
 
-use super::Words;
 use super::store::{Entry, Store};
 use crate::check::manifest::{Container, EnvValue, Mounted, Pod};
-use crate::config::{self, ConfigError, GateConfig, Outside};
+use crate::config::{self, ConfigError, GateConfig, UserInput};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
@@ -39,7 +38,6 @@ pub(super) fn gates(
     container: &Container,
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
-    words: Words,
 ) -> Result<Vec<GateConfig>, Vec<Finding>> {
     let (variables, unknown) = variables(pod, container, store);
     let matters = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
@@ -53,15 +51,15 @@ pub(super) fn gates(
         container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
     // The image's own command is `run`.
     let said = if said.is_empty() { vec!["run".to_owned()] } else { said };
-    let Some(flags) = words(&said).map_err(refused)? else { return Ok(Vec::new()) };
+    let Some(flags) = config::run_flags(&said).map_err(refused)? else { return Ok(Vec::new()) };
     let read = |path: &Path| -> io::Result<String> {
         let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
         String::from_utf8(content.bytes).map_err(io::Error::other)
     };
     let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let outside = Outside { flags, variables, read: &read, directory: "/".into(), terminal: false };
-    config::load(&outside).map(|config| config.gates).map_err(refused)
+    let input = UserInput { flags, variables, read: &read, directory: "/".into(), terminal: false };
+    config::load(&input).map(|config| config.gates).map_err(refused)
 }
 
 fn refused(container: &Container, error: &ConfigError) -> Finding {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Code, Finding, Place};
 
-use super::Words;
 use super::listing::At;
 use super::sidecar;
 use super::store::{Entry, Store};
@@ -57,10 +56,10 @@ pub(super) struct Trees {
 
 impl Trees {
     /// The trees of all that is listed.
-    pub(super) fn of(store: &Store<'_>, words: Words) -> Self {
+    pub(super) fn of(store: &Store<'_>) -> Self {
         let mut trees = Self::default();
         for (pod, at) in &store.listing.pods {
-            trees.pod(pod, at, store, words);
+            trees.pod(pod, at, store);
         }
         let mounted: BTreeSet<usize> = trees.entries().filter_map(Entry::config).collect();
         let snapshot: BTreeSet<Entry> = trees.entries().cloned().collect();
@@ -86,7 +85,7 @@ impl Trees {
         gated.chain(&self.trees).flat_map(|tree| &tree.wanted)
     }
 
-    fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>, words: Words) {
+    fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>) {
         let namespace = pod.id.namespace.as_deref();
         let entries = |kind: &str, name: &str| store.config(kind, namespace, name).map(|config| store.entries(config));
         let see = |container: &Container| Mounted::of(pod, container, &entries);
@@ -112,7 +111,7 @@ impl Trees {
         let mut gated = BTreeSet::new();
         for container in gates {
             let tree = Tree::of(pod, container, see(container));
-            match sidecar::gates(pod, container, &tree.mounted, store, words) {
+            match sidecar::gates(pod, container, &tree.mounted, store) {
                 Ok(gates) => {
                     for gate in gates {
                         let tree = tree.gated(&gate, &programs);

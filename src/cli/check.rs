@@ -9,30 +9,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
-use super::{flag, flags, outside, refuse, say};
+use super::{refuse, say, user_input};
 use crate::check::render::{self, Format, Style};
-use crate::check::{self, Answer, Missing, Options, Question};
-use crate::config::{self, ConfigError, Flags, SETTINGS};
+use crate::check::{self, Answer, Listing, Missing, Options, Question};
+use crate::config::{self, SETTINGS, flag, given_flags};
 use crate::exit::Exit;
 use crate::sys::exec;
-
-/// The settings of `run` that `check` takes too.
-const SHARED: [&str; 14] = [
-    "app",
-    "builtin",
-    "validate",
-    "main",
-    "require",
-    "nginx-version",
-    "schema",
-    "tls-name",
-    "tls-warn",
-    "root",
-    "timeout",
-    "sandbox",
-    "pass-env",
-    "config",
-];
 
 /// Standard output, where a file could be named.
 const STDIO: &str = "-";
@@ -59,7 +41,7 @@ pub(super) fn command() -> Command {
                 .num_args(0..)
                 .help("A file, a directory, or `-` for manifests on standard input [default: `.`]"),
         )
-        .args(SETTINGS.iter().filter(|setting| SHARED.contains(&setting.name)).map(flag))
+        .args(SETTINGS.iter().filter(|setting| setting.in_check).map(flag))
         .mut_args(|arg| if arg.get_id() == "path" { arg } else { arg.help_heading(judge) })
         .mut_arg("root", |root| {
             let root = root.value_parser(PossibleValuesParser::new(["auto", "local"])).hide_possible_values(true);
@@ -108,8 +90,7 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
 
 pub(super) fn check(matches: &ArgMatches) -> Exit {
     let read = |path: &Path| std::fs::read_to_string(path);
-    let given = flags(matches);
-    let assignments = match config::assignments(&outside(given, &read)) {
+    let assignments = match config::assignments(&user_input(given_flags(matches), &read)) {
         Ok(assignments) => assignments,
         Err(errors) => return refuse(&errors),
     };
@@ -127,14 +108,10 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
-    let question = Question {
-        paths: &paths,
-        assignments: &assignments,
-        options,
-        words: run_words,
-        opened: exec::close_inherited,
-        progress: &progress,
-    };
+    let listing = Listing::of(&paths);
+    // The inputs are open now; some may be inherited descriptors, as of `<(helm template …)`.
+    exec::close_inherited();
+    let question = Question { listing: &listing, assignments: &assignments, options, progress: &progress };
     let Answer { report, missing } = check::check(&question);
     bar.0.finish_and_clear();
     let format = match text("format") {
@@ -208,19 +185,6 @@ impl Bar {
         if self.1.elapsed() > BLINK {
             self.0.set_length(total as u64);
             self.0.set_position(done as u64);
-        }
-    }
-}
-
-/// The words of a reload-gate in a pod, as flags of `run`; `None` for another command.
-pub(super) fn run_words(words: &[String]) -> Result<Option<Flags>, Vec<ConfigError>> {
-    let words = std::iter::once("reload-gate").chain(words.iter().map(String::as_str));
-    match super::command().try_get_matches_from(words) {
-        Ok(matches) => Ok(matches.subcommand_matches("run").map(flags)),
-        Err(error) => {
-            let said = error.render().to_string();
-            let first = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Err(vec![ConfigError::said_by_command_line(first)])
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{flag, flags, outside, print, refuse, say};
-use crate::config::{self, SETTINGS};
+use super::{print, refuse, say, user_input};
+use crate::config::{self, SETTINGS, flag, given_flags};
 use crate::doctor;
 use crate::exit::Exit;
 
@@ -27,7 +27,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn doctor(matches: &ArgMatches) -> Exit {
     let read = |path: &std::path::Path| std::fs::read_to_string(path);
-    let config = match config::load(&outside(flags(matches), &read)) {
+    let config = match config::load(&user_input(given_flags(matches), &read)) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };

@@ -10,7 +10,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
-use crate::config::{self, Config, ConfigError, Flags, Outside, SETTINGS, Setting, Takes};
+use crate::config::{self, Config, ConfigError, Flags, SETTINGS, UserInput, flag, given_flags};
 use crate::exit::Exit;
 use crate::flow::validate::{BUNDLED, Bundled};
 use crate::report::client::{self, Question};
@@ -27,15 +27,13 @@ mod manual;
 /// What people may say to `reload-gate`.
 #[must_use]
 pub fn command() -> Command {
-    let settings = SETTINGS.iter().map(flag);
-    let run = Command::new("run")
+    let run = config::run_command()
         .about("Watch a configuration, and let only proven changes through to the program that reads it")
         .after_help(
             "Every flag `--some-thing` is also the variable RELOAD_GATE_SOME_THING (several values: one a line) and the \
              key `some-thing` of the configuration file. FILE, PROCESS and SIGNAL, as the well-known shell sidecar \
              takes them, work as --watch, --process and --signal.",
-        )
-        .args(settings);
+        );
     let validators = Command::new("validators")
         .about("List the presets and the built-in validators, or show one in full")
         .arg(Arg::new("name").value_name("NAME").help("The preset or validator to show"));
@@ -132,15 +130,6 @@ fn status_command() -> Command {
         )
 }
 
-fn flag(setting: &'static Setting) -> Arg {
-    let arg = Arg::new(setting.name).long(setting.name).help(setting.help).help_heading(setting.heading);
-    match setting.takes {
-        Takes::Switch => arg.action(ArgAction::SetTrue),
-        Takes::One(what) => arg.value_name(what).allow_hyphen_values(false),
-        Takes::Many(what) => arg.value_name(what).action(ArgAction::Append),
-    }
-}
-
 /// Does what the arguments say.
 #[must_use]
 pub fn main() -> Exit {
@@ -167,15 +156,15 @@ pub fn main() -> Exit {
 
 fn run(matches: &ArgMatches) -> Exit {
     let read = |path: &Path| std::fs::read_to_string(path);
-    match config::load(&outside(flags(matches), &read)) {
+    match config::load(&user_input(given_flags(matches), &read)) {
         Ok(config) => start(config),
         Err(errors) => refuse(&errors),
     }
 }
 
-/// What the world says besides these flags.
-fn outside<'a>(flags: Vec<(&'static str, String)>, read: &'a dyn Fn(&Path) -> std::io::Result<String>) -> Outside<'a> {
-    Outside {
+/// The flags, and the environment of this process.
+fn user_input<'a>(flags: Flags, read: &'a dyn Fn(&Path) -> std::io::Result<String>) -> UserInput<'a> {
+    UserInput {
         flags,
         variables: std::env::vars_os().collect(),
         read,
@@ -198,27 +187,9 @@ fn refuse(errors: &[ConfigError]) -> Exit {
     Exit::Usage
 }
 
-/// The flags that were given, by name, in the order of the vocabulary.
-fn flags(matches: &ArgMatches) -> Flags {
-    let mut flags = Vec::new();
-    // Not every command takes all of them, and asking for one that it does not take is a bug.
-    for setting in SETTINGS.iter().filter(|setting| matches.ids().any(|id| id == setting.name)) {
-        match setting.takes {
-            Takes::Switch if matches.get_flag(setting.name) => flags.push((setting.name, "true".to_owned())),
-            Takes::Switch => {}
-            Takes::One(_) | Takes::Many(_) => {
-                let values = matches.get_many::<String>(setting.name).into_iter().flatten();
-                flags.extend(values.map(|value| (setting.name, value.clone())));
-            }
-        }
-    }
-    flags
-}
-
 fn status(matches: &ArgMatches) -> Exit {
-    let said = matches.get_one::<String>("listen").map(|address| ("listen", address.clone()));
     let variables: Vec<_> = std::env::vars_os().collect();
-    let address = match config::listening(said.as_slice(), &variables) {
+    let address = match config::listen_address(&given_flags(matches), &variables) {
         Ok(address) => address,
         Err(errors) => return refuse(&errors),
     };

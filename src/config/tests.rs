@@ -8,29 +8,28 @@ use crate::sys::suggest::nearest;
 
 /// What the user says: flags, variables, and the text of `gates.yaml`.
 #[derive(Default)]
-struct Said<'a> {
+struct Scenario<'a> {
     flags: &'a [(&'static str, &'a str)],
     variables: &'a [(&'a str, &'a str)],
     file: Option<&'a str>,
 }
 
-impl Said<'_> {
+impl Scenario<'_> {
     fn load(&self) -> Result<Config, Vec<ConfigError>> {
         let variables = self.variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         self.load_with(variables)
     }
 
     fn load_with(&self, variables: Vec<(OsString, OsString)>) -> Result<Config, Vec<ConfigError>> {
-        let file = self.file.map(|_| ("config", "gates.yaml".to_owned()));
-        let flags = self.flags.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let file = self.file.map(|_| ("config", "gates.yaml"));
         let read = |path: &Path| match self.file {
             _ if path == Path::new("/here/schema.json") => Ok("{\"type\": \"object\"}".to_owned()),
             _ if path == Path::new("/here/wrong.json") => Ok("{\n  \"type\": \"objcet\"\n}".to_owned()),
             Some(text) if path == Path::new("/here/gates.yaml") => Ok(text.to_owned()),
             _ => Err(std::io::ErrorKind::NotFound.into()),
         };
-        let flags = flags.chain(file).collect();
-        load(&Outside { flags, variables, read: &read, directory: "/here".into(), terminal: false })
+        let flags = named_flags(&self.flags.iter().copied().chain(file).collect::<Vec<_>>());
+        load(&UserInput { flags, variables, read: &read, directory: "/here".into(), terminal: false })
     }
 
     /// The one gate.
@@ -48,23 +47,29 @@ impl Said<'_> {
     }
 }
 
+/// Flags by their names.
+fn named_flags(flags: &[(&str, &str)]) -> Flags {
+    let setting = |name| settings::find(name).expect("it is a setting");
+    flags.iter().map(|(name, value)| (setting(name), (*value).to_owned())).collect()
+}
+
 fn shown(errors: &[ConfigError]) -> String {
     errors.iter().map(|error| format!("error: {error}\n")).collect()
 }
 
 #[track_caller]
 fn of_flags(flags: &[(&'static str, &str)]) -> GateConfig {
-    Said { flags, ..Said::default() }.gate()
+    Scenario { flags, ..Scenario::default() }.gate()
 }
 
 #[track_caller]
 fn wrong_flags(flags: &[(&'static str, &str)]) -> String {
-    Said { flags, ..Said::default() }.errors()
+    Scenario { flags, ..Scenario::default() }.errors()
 }
 
 #[track_caller]
 fn wrong_file(text: &str) -> String {
-    Said { file: Some(text), ..Said::default() }.errors()
+    Scenario { file: Some(text), ..Scenario::default() }.errors()
 }
 
 /// Compares with what was seen and found good before.
@@ -131,7 +136,7 @@ gate: x
 
 #[test]
 fn flags_and_variables_tell_every_mistake_with_their_names() {
-    let said = Said {
+    let said = Scenario {
         flags: &[
             ("app", "haprxy"),
             ("signal", "HUPP"),
@@ -167,7 +172,7 @@ fn what_is_missing_says_what_to_say() {
         wrong_flags(&[("watch", "/a"), ("reload-command", "true"), ("verify", "workers")]),
         wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - app: haproxy\n  - watch: /b\n"),
         wrong_file("gates:\n  - {app: nginx, watch: /a}\n  - {app: nginx, watch: /b}\n"),
-        Said { flags: &[("config", "none.yaml")], ..Said::default() }.errors(),
+        Scenario { flags: &[("config", "none.yaml")], ..Scenario::default() }.errors(),
     ];
     compare("what_is_missing", &cases.join("\n"));
 }
@@ -197,14 +202,15 @@ fn a_file_that_is_no_configuration_says_what_one_looks_like() {
 #[test]
 fn what_gates_have_in_common_is_said_once() {
     let text = "gates:\n  - &all {name: a, watch: /a, signal: none}\n  - {<<: *all, name: b, watch: /b}\n";
-    let config = Said { file: Some(text), ..Said::default() }.load().unwrap_or_else(|errors| panic!("{errors:?}"));
+    let config =
+        Scenario { file: Some(text), ..Scenario::default() }.load().unwrap_or_else(|errors| panic!("{errors:?}"));
     let gates: Vec<_> = config.gates.iter().map(|gate| (&*gate.name, &gate.sources[0].path)).collect();
     assert_eq!(gates, [("a", &"/a".into()), ("b", &"/b".into())]);
 }
 
 #[test]
 fn what_is_of_one_gate_cannot_be_said_of_several() {
-    let said = Said {
+    let said = Scenario {
         flags: &[("signal", "HUP"), ("once", "true")],
         variables: &[("RELOAD_GATE_WATCH", "/c"), ("RELOAD_GATE_LOG_FORMAT", "text")],
         file: Some("gates:\n  - {app: nginx, watch: /a}\n  - {app: haproxy, watch: /b}\n"),
@@ -215,7 +221,7 @@ fn what_is_of_one_gate_cannot_be_said_of_several() {
 #[test]
 fn a_flag_hides_a_variable_hides_the_file_hides_the_preset() {
     let signal = |flag: bool, variable: bool, file: bool| {
-        let said = Said {
+        let said = Scenario {
             flags: if flag { &[("signal", "USR1")] } else { &[] },
             variables: if variable { &[("RELOAD_GATE_SIGNAL", "USR2")] } else { &[] },
             file: Some(if file {
@@ -244,12 +250,13 @@ fn who_chooses_another_means_hides_the_whole_choice_below() {
     let gate = of_flags(&[("app", "nginx"), ("watch", "/a"), ("reload-url", "http://x/"), ("verify-command", "true")]);
     assert_eq!((gate.reload.describe(), gate.verification.describe()), ("POST http://x/".into(), "`true`".into()));
     let file = "gates: [{watch: /a, reload-url: 'http://x/', process: app, validate: [a, b], verify-url: 'http://y/'}]";
-    let said = Said { flags: &[("signal", "HUP"), ("validate", "c")], file: Some(file), ..Said::default() };
+    let said = Scenario { flags: &[("signal", "HUP"), ("validate", "c")], file: Some(file), ..Scenario::default() };
     let gate = said.gate();
     assert_eq!((gate.reload.describe(), names(&gate)), ("SIGHUP".into(), vec!["c".to_owned()]));
     assert_eq!(gate.verification.describe(), "GET http://y/");
     // Lists are one value: the paths of a lower layer are not added.
-    let said = Said { variables: &[("RELOAD_GATE_WATCH", "/b\n\n /c \n")], file: Some(file), ..Said::default() };
+    let said =
+        Scenario { variables: &[("RELOAD_GATE_WATCH", "/b\n\n /c \n")], file: Some(file), ..Scenario::default() };
     let paths: Vec<_> = said.gate().sources.into_iter().map(|source| source.path).collect();
     assert_eq!(paths, ["/b", "/c"].map(PathBuf::from));
 }
@@ -257,7 +264,7 @@ fn who_chooses_another_means_hides_the_whole_choice_below() {
 #[test]
 fn the_variables_of_the_shell_sidecar_are_understood() {
     let legacy: &[(&str, &str)] = &[("FILE", "/etc/nginx/nginx.conf"), ("PROCESS", "nginx"), ("SIGNAL", "HUP")];
-    let gate = Said { variables: legacy, ..Said::default() }.gate();
+    let gate = Scenario { variables: legacy, ..Scenario::default() }.gate();
     assert_eq!((gate.name.as_str(), gate.reload.describe().as_str()), ("nginx", "SIGHUP"));
     assert_eq!(names(&gate), ["nginx -t"], "the process implies the preset");
     assert_eq!(gate.plan.main, Main::Usual("nginx.conf".into()));
@@ -266,7 +273,7 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
     // What is said in this program's own words hides them one by one, wherever it is said.
     let own = |flags, variables: &[(&'static str, &'static str)]| {
         let variables = [legacy, variables].concat();
-        let gate = Said { flags, variables: &variables, ..Said::default() }.gate();
+        let gate = Scenario { flags, variables: &variables, ..Scenario::default() }.gate();
         let source = gate.sources.into_iter().next().expect("one");
         (source.path.display().to_string(), source.whole_volume, gate.reload.describe())
     };
@@ -276,10 +283,10 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
     assert_eq!(own(&[], &[("RELOAD_GATE_WATCH", "/b")]), ("/b".into(), false, "SIGHUP".into()));
     // Its variables said with nothing in them are not said, as for the sidecar itself.
     assert_eq!(own(&[("signal", "USR2")], &[]), (file, true, "SIGUSR2".into()));
-    let without = Said { variables: &[("FILE", ""), ("RELOAD_GATE_SIGNAL", "none")], ..Said::default() };
+    let without = Scenario { variables: &[("FILE", ""), ("RELOAD_GATE_SIGNAL", "none")], ..Scenario::default() };
     assert!(without.errors().contains("there is nothing to watch"));
     // A configuration file says all; variables of so common names are somebody else's then.
-    let said = Said { variables: legacy, file: Some("gates: [{watch: /a, signal: none}]"), ..Said::default() };
+    let said = Scenario { variables: legacy, file: Some("gates: [{watch: /a, signal: none}]"), ..Scenario::default() };
     assert_eq!(said.gate().sources[0].path, Path::new("/a"));
 }
 
@@ -287,8 +294,7 @@ fn the_variables_of_the_shell_sidecar_are_understood() {
 fn an_empty_value_is_a_mistake_that_says_so_and_nothing_else() {
     let said = |place: &str| {
         format!(
-            "error: {place}: the value is empty\n  help: a variable that is not set stands there, perhaps; leave it out where \
-             nothing is meant\n"
+            "error: {place}: the value is empty\n  help: leave the setting out, or check that the variable in its value is set\n"
         )
     };
     // Every setting that takes a value; of a validator it is the command that is empty.
@@ -299,12 +305,12 @@ fn an_empty_value_is_a_mistake_that_says_so_and_nothing_else() {
         for nothing in ["", " "] {
             let errors = wrong_flags(&[&others[..], &[(name, nothing)]].concat());
             assert!(errors.contains(&said(&format!("`--{name}`"))), "{errors}");
-            let variable = settings::variable(name);
-            let errors = Said { flags: &others, variables: &[(&variable, nothing)], file: None }.errors();
+            let variable = settings::find(name).expect("it is a setting").variable();
+            let errors = Scenario { flags: &others, variables: &[(&variable, nothing)], file: None }.errors();
             assert!(errors.contains(&said(&format!("variable `{variable}`"))), "{errors}");
         }
     }
-    let watch = Said { flags: &[("signal", "none")], variables: &[("RELOAD_GATE_WATCH", "\n")], file: None };
+    let watch = Scenario { flags: &[("signal", "none")], variables: &[("RELOAD_GATE_WATCH", "\n")], file: None };
     assert_eq!(watch.errors(), said("variable `RELOAD_GATE_WATCH`"));
     assert_eq!(wrong_flags(&[("signal", ""), ("watch", "/a"), ("process", "p")]), said("`--signal`"));
     assert_eq!(wrong_file("gates: [{watch: [/a, ''], signal: none}]"), said("gates.yaml:1:22"));
@@ -320,7 +326,7 @@ fn a_variable_of_ours_that_is_not_known_is_a_warning() {
         ("RELOAD_GATE_WATCH", "/a"),
         ("RELOAD_GATE_SIGNAL", "none"),
     ];
-    let config = Said { variables: &variables, ..Said::default() }.load().expect("it is valid");
+    let config = Scenario { variables: &variables, ..Scenario::default() }.load().expect("it is valid");
     assert_eq!(
         config.warnings,
         [
@@ -334,7 +340,7 @@ fn a_variable_of_ours_that_is_not_known_is_a_warning() {
 fn a_value_that_is_no_text_is_wrong_where_it_matters() {
     let odd = OsStr::from_bytes(b"/\xff").to_owned();
     let flags = &[("signal", "none"), ("watch", "/a")];
-    let with = |name: &str| Said { flags, ..Said::default() }.load_with(vec![(name.into(), odd.clone())]);
+    let with = |name: &str| Scenario { flags, ..Scenario::default() }.load_with(vec![(name.into(), odd.clone())]);
     assert_eq!(
         shown(&with("RELOAD_GATE_NAME").expect_err("wrong")),
         "error: variable `RELOAD_GATE_NAME`: the value is no UTF-8\n"
@@ -374,11 +380,11 @@ fn a_schema_is_read_at_the_start() {
     let wrong = wrong_flags(&flags("gone.json"));
     assert!(wrong.contains("`--schema`: cannot read `gone.json`"), "{wrong}");
     let wrong = wrong_flags(&flags("wrong.json"));
-    assert!(wrong.contains("`--schema`: it is no JSON Schema: wrong.json:2:11: "), "{wrong}");
+    assert!(wrong.contains("`--schema`: the file is no JSON Schema: wrong.json:2:11: "), "{wrong}");
     let wrong = wrong_flags(&flags("schema.json")[..3]);
     assert!(wrong.contains("`--builtin`: `json-schema` needs a schema"), "{wrong}");
     let wrong = wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "json"), ("schema", "schema.json")]);
-    assert!(wrong.contains("`--schema`: nothing is held against the schema"), "{wrong}");
+    assert!(wrong.contains("`--schema`: no validator uses the schema"), "{wrong}");
 }
 
 #[test]
@@ -428,36 +434,42 @@ fn every_setting_is_said_by_flag_by_variable_and_by_key() {
     assert!(missing.is_empty(), "a new setting wants a line here: {missing:?}");
 
     let flags: Vec<_> = values.iter().map(|(name, value)| (*name, *value)).collect();
-    let by_flag = Said { flags: &flags, ..Said::default() }.gate();
-    let names: Vec<_> = values.keys().map(|name| settings::variable(name)).collect();
+    let by_flag = Scenario { flags: &flags, ..Scenario::default() }.gate();
+    let names: Vec<_> = values.keys().map(|name| settings::find(name).expect("it is a setting").variable()).collect();
     let variables: Vec<_> = names.iter().map(String::as_str).zip(values.values().copied()).collect();
-    let by_variable = Said { variables: &variables, ..Said::default() }.gate();
+    let by_variable = Scenario { variables: &variables, ..Scenario::default() }.gate();
     let keys: String = values.iter().map(|(name, value)| format!("    {name}: '{value}'\n")).collect();
     let text = format!("gates:\n  -\n{keys}");
-    let by_key = Said { file: Some(&text), ..Said::default() }.gate();
+    let by_key = Scenario { file: Some(&text), ..Scenario::default() }.gate();
     assert_eq!(format!("{by_flag:#?}"), format!("{by_variable:#?}"));
     assert_eq!(format!("{by_flag:#?}"), format!("{by_key:#?}"));
     compare("every_setting", &format!("{by_flag:#?}\n"));
 }
 
 #[test]
-fn the_help_tells_the_defaults_that_hold() {
-    let gate = of_flags(&[("watch", "/a"), ("signal", "none")]);
-    let duration = |duration: Duration| humantime::format_duration(duration).to_string();
-    let defaults = [
-        ("max-bytes", format!("{}M", gate.limits.bytes >> 20)),
-        ("max-files", gate.limits.files.to_string()),
-        ("timeout", duration(gate.plan.timeout)),
-        ("verify-timeout", duration(gate.verify_timeout)),
-        ("settle", duration(gate.policy.quiet)),
-        ("poll", duration(gate.policy.poll)),
-        ("grace", duration(gate.policy.grace)),
-    ];
-    for (name, default) in defaults {
-        let help = settings::find(name).expect("there is one").help;
-        assert!(help.ends_with(&format!("[default: {default}]")), "{name}: {help}");
+fn every_default_is_valid() {
+    // A gate without settings reads the default of each.
+    let config = Scenario { flags: &[("watch", "/a"), ("signal", "none")], ..Scenario::default() }.load();
+    assert!(config.is_ok(), "{config:?}");
+    let mut names = BTreeSet::new();
+    for setting in SETTINGS {
+        assert!(names.insert(setting.name), "`{}` is defined twice", setting.name);
+        assert!(setting.default.is_none() || matches!(setting.takes, Takes::One(_)), "{}", setting.name);
     }
-    assert_eq!((gate.plan.root, gate.plan.main, gate.name.as_str()), (RootChoice::Auto, Main::Only, "default"));
+}
+
+#[test]
+fn a_gate_without_settings_has_the_defaults() {
+    let gate = of_flags(&[("watch", "/a"), ("signal", "none")]);
+    assert_eq!((gate.limits.bytes, gate.limits.files), (16 << 20, 10_000));
+    assert_eq!(gate.plan.timeout, Duration::from_secs(30));
+    assert_eq!(gate.verify_timeout, Duration::from_secs(10));
+    assert_eq!(gate.policy.quiet, Duration::from_millis(100));
+    assert_eq!(gate.policy.poll, Duration::from_secs(30));
+    assert_eq!(gate.policy.grace, Duration::from_secs(5));
+    assert_eq!(gate.plan.root, RootChoice::Auto);
+    assert_eq!(gate.plan.main, Main::Only);
+    assert_eq!(gate.name, "default");
     assert!(!gate.policy.reload);
 }
 
@@ -465,11 +477,10 @@ fn the_help_tells_the_defaults_that_hold() {
 fn a_misspelt_placeholder_names_the_right_one() {
     let load = |check| {
         let flags = &[("watch", "/a"), ("signal", "none"), ("validate", check)];
-        Said { flags, ..Said::default() }.load().map(|_| ()).map_err(|errors| shown(&errors))
+        Scenario { flags, ..Scenario::default() }.load().map(|_| ()).map_err(|errors| shown(&errors))
     };
     let said = |name: &str, meant: &str| {
-        let help = "`{config}` is the file to begin with and `{dir}` its directory; braces that are meant as such take a blank \
-                    inside, as `{ print }`";
+        let help = "`{config}` is the main file and `{dir}` its directory; write a blank inside of literal braces, as `{ print }`";
         Err(format!("error: `--validate`: unknown placeholder `{{{name}}}`{meant}\n  help: {help}\n"))
     };
     assert_eq!(load("cat {conf}"), said("conf", "; did you mean `{config}`?"));
@@ -531,14 +542,14 @@ fn every_preset_is_a_whole_program() {
         let gate = of_flags(&[("app", preset.name), ("watch", "/a"), ("name", "web")]);
         assert!(!gate.selector.is_empty() && !gate.plan.validators.is_empty(), "{gate:?}");
         // Who is told nothing is told so by a word.
-        let silent = preset.layer.text("signal").is_some_and(|said| said.value == "none");
+        let silent = preset.given_text(settings::SIGNAL.spec).is_some_and(|signal| signal == "none");
         assert_eq!(gate.policy.reload, !silent, "{}", preset.name);
         assert_eq!(gate.plan.main, Main::Usual(preset.files[0].clone().into()));
         assert!(!preset.about.is_empty() && preset.text.contains(&preset.about));
-        let Some(process) = preset.layer.text("process") else { continue };
-        let implied = of_flags(&[("process", &process.value), ("watch", "/a"), ("name", "web")]);
+        let Some(process) = preset.given_text(settings::PROCESS.spec) else { continue };
+        let implied = of_flags(&[("process", process), ("watch", "/a"), ("name", "web")]);
         assert_eq!(format!("{gate:?}"), format!("{implied:?}"), "its process implies it");
-        let none = of_flags(&[("app", "none"), ("process", &process.value), ("watch", "/a"), ("signal", "HUP")]);
+        let none = of_flags(&[("app", "none"), ("process", process), ("watch", "/a"), ("signal", "HUP")]);
         assert!(none.plan.validators.is_empty(), "`none` turns that off");
     }
 }
@@ -551,8 +562,8 @@ fn no_two_presets_are_of_one_process_or_file() {
         for file in &preset.files {
             assert!(snapshot.insert(file.clone()), "{file} is of two programs");
         }
-        let process = preset.layer.text("process");
-        assert!(process.is_none_or(|said| snapshot.insert(format!("{} (process)", said.value))), "{}", preset.name);
+        let process = preset.given_text(settings::PROCESS.spec);
+        assert!(process.is_none_or(|process| snapshot.insert(format!("{process} (process)"))), "{}", preset.name);
     }
 }
 
@@ -572,7 +583,8 @@ fn judging_alone_needs_no_means() {
     for assignments in [("observe", "true"), ("once", "true"), ("signal", "none"), ("signal", "NONE")] {
         assert!(!of_flags(&[("watch", "/a"), assignments]).policy.reload, "{assignments:?}");
     }
-    let config = Said { flags: &[("watch", "/a"), ("once", "true")], ..Said::default() }.load().expect("it is valid");
+    let config =
+        Scenario { flags: &[("watch", "/a"), ("once", "true")], ..Scenario::default() }.load().expect("it is valid");
     assert!(config.once && config.gates[0].plan.without_target);
 }
 
@@ -581,7 +593,7 @@ fn a_gate_listens_where_it_is_told() {
     let gate = [("watch", "/a"), ("signal", "none")];
     let listen = |flags: &[(&'static str, &str)], variables: &[(&str, &str)]| {
         let flags = [&gate[..], flags].concat();
-        let config = Said { flags: &flags, variables, ..Said::default() }.load().expect("it is valid");
+        let config = Scenario { flags: &flags, variables, ..Scenario::default() }.load().expect("it is valid");
         config.listen.map(|address| address.to_string())
     };
     assert_eq!(listen(&[], &[]), None);
@@ -593,15 +605,16 @@ fn a_gate_listens_where_it_is_told() {
     ] {
         assert_eq!(listen(&[("listen", said)], &[("RELOAD_GATE_LISTEN", ":1")]).as_deref(), Some(meant));
         assert_eq!(listen(&[], &[("RELOAD_GATE_LISTEN", said)]).as_deref(), Some(meant));
-        let asked = listening(&[], &[("RELOAD_GATE_LISTEN".into(), said.into()), ("RELOAD_GATE_X".into(), "y".into())]);
+        let asked =
+            listen_address(&[], &[("RELOAD_GATE_LISTEN".into(), said.into()), ("RELOAD_GATE_X".into(), "y".into())]);
         assert_eq!(asked.map(|address| address.to_string()).as_deref(), Ok(meant));
     }
     for said in ["", ":", ":0", "localhost:80", "9464", ":99999", "::1:80"] {
-        let errors = listening(&[("listen", said.to_owned())], &[]).expect_err("it is no address");
+        let errors = listen_address(&named_flags(&[("listen", said)]), &[]).expect_err("it is no address");
         assert!(shown(&errors).contains("is no address to listen on"), "{said}: {}", shown(&errors));
     }
-    let errors = listening(&[], &[]).expect_err("nothing is said");
-    assert!(shown(&errors).contains("nothing says where"), "{}", shown(&errors));
+    let errors = listen_address(&[], &[]).expect_err("nothing is said");
+    assert!(shown(&errors).contains("the address of the gate is unknown"), "{}", shown(&errors));
 }
 
 #[test]
@@ -626,10 +639,10 @@ fn the_nearest_word_is_near_enough() {
 fn events_are_text_for_people_and_json_for_programs() {
     let format = |terminal, said: &[(&'static str, &str)]| {
         let flags = [&[("watch", "/a"), ("signal", "none")], said].concat();
-        let flags = flags.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let flags = named_flags(&flags);
         let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-        let outside = Outside { flags, variables: Vec::new(), read: &read, directory: "/".into(), terminal };
-        load(&outside).expect("it is valid").log_format
+        let input = UserInput { flags, variables: Vec::new(), read: &read, directory: "/".into(), terminal };
+        load(&input).expect("it is valid").log_format
     };
     assert_eq!([format(true, &[]), format(false, &[])], [log::Format::Text, log::Format::Json]);
     let said = [format(false, &[("log-format", "text")]), format(true, &[("log-format", "json")])];

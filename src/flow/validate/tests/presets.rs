@@ -3,19 +3,20 @@
 
 use super::super::*;
 use super::{check, directory, lines, plan, printing, said, source, tree, validate};
-use crate::config::{self, Outside};
+use crate::config::{self, SETTINGS, UserInput};
 
 /// The validator of a preset.
 fn of(app: &str) -> CommandValidator {
     let flags = [("app", app), ("watch", "/config"), ("observe", "true")];
-    let outside = Outside {
-        flags: flags.map(|(name, value)| (name, value.to_owned())).into(),
+    let setting = |name| SETTINGS.iter().find(|setting| setting.name == name).expect("it is a setting");
+    let input = UserInput {
+        flags: flags.map(|(name, value)| (setting(name), value.to_owned())).into(),
         variables: Vec::new(),
         read: &|_| unreachable!("no file is named"),
         directory: "/".into(),
         terminal: false,
     };
-    match config::load(&outside).expect("it is valid").gates.remove(0).plan.validators.remove(0) {
+    match config::load(&input).expect("it is valid").gates.remove(0).plan.validators.remove(0) {
         Validator::Command(check) => *check,
         Validator::Builtin(builtin) => panic!("a command is wanted: {builtin:?}"),
     }
