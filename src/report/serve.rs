@@ -27,6 +27,7 @@ use crate::report::metrics::{Exposition, Metrics};
 use crate::report::page;
 use crate::report::status::Status;
 use crate::report::{Event, Kind};
+use crate::sys::backoff::Backoff;
 
 /// The number of connections at once.
 const CONNECTIONS: usize = 64;
@@ -34,8 +35,8 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The size of the request line and all headers together.
 const HEADER: usize = 16 << 10;
-/// Backoff of listening: the first and the longest wait.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// Backoff of listening.
+const RETRY: Backoff = Backoff::SECONDS;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -53,23 +54,22 @@ pub struct Served {
 /// Serves requests at `address`, without end. A failure to listen is reported once, and tried again.
 pub async fn serve(address: SocketAddr, served: Served, report: impl Fn(&Event)) {
     let served = Rc::new(served);
-    let mut wait = None;
+    let mut failures = 0;
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => {
-                if wait.take().is_some() {
+                if std::mem::take(&mut failures) > 0 {
                     let message = format!("listening on `{address}`; `alert_failed` is over");
                     report(&Event::new(Kind::Recovered).message(message));
                 }
                 let error = accept(&listener, &served).await;
                 report(&cannot_listen(address, &error));
             }
-            Err(error) if wait.is_none() => report(&cannot_listen(address, &error)),
+            Err(error) if failures == 0 => report(&cannot_listen(address, &error)),
             Err(_) => {}
         }
-        let pause = wait.map_or(RETRY[0], |before: Duration| (before * 2).min(RETRY[1]));
-        tokio::time::sleep(pause).await;
-        wait = Some(pause);
+        tokio::time::sleep(RETRY.wait(failures)).await;
+        failures += 1;
     }
 }
 

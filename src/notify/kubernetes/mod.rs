@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use object::{PodIdentity, object, series};
 
 use crate::report::{Event, Kind, Level, headline};
+use crate::sys::backoff::Backoff;
 
 /// The time after which a series ends without a new report (`finishTime` of client-go's event broadcaster).
 const SERIES_ENDS: Duration = Duration::from_secs(6 * 60);
@@ -22,8 +23,8 @@ const SERIES: usize = 64;
 /// The burst of requests, and the interval between requests after it.
 const BURST: u32 = 25;
 const REFILL: Duration = Duration::from_secs(10);
-/// Backoff: the first and the longest wait.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// Backoff of requests.
+const RETRY: Backoff = Backoff::SECONDS;
 /// The length of a note in bytes (events.k8s.io/v1).
 const NOTE: usize = 1000;
 
@@ -112,7 +113,7 @@ struct Series {
     announcement: Announcement,
     /// The count that the API server has.
     notified: u32,
-    observe: Instant,
+    reported: Instant,
 }
 
 /// The Events that are sent and those that wait.
@@ -217,10 +218,10 @@ impl Announcer {
                 let known = &other.announcement;
                 (known.gate.as_str(), known.regarding, known.reason) == (gate, regarding, reason)
                     && known.note == note
-                    && now < other.observe + SERIES_ENDS
+                    && now < other.reported + SERIES_ENDS
             };
             if let Some(series) = self.series.iter_mut().find(is_same) {
-                (series.announcement.last, series.observe) = (at, now);
+                (series.announcement.last, series.reported) = (at, now);
                 series.announcement.count = series.announcement.count.saturating_add(1);
                 continue;
             }
@@ -238,7 +239,7 @@ impl Announcer {
                 suffix,
             };
             self.forget();
-            self.series.push(Series { announcement, notified: 0, observe: now });
+            self.series.push(Series { announcement, notified: 0, reported: now });
         }
     }
 
@@ -304,7 +305,7 @@ impl Announcer {
                 }
             }
             ApiOutcome::Never(error) | ApiOutcome::Later(error) => {
-                let wait = (RETRY[0] * 2_u32.saturating_pow(self.failures.min(16))).min(RETRY[1]);
+                let wait = RETRY.wait(self.failures);
                 self.failures = self.failures.saturating_add(1);
                 (self.retry, self.given_up) = (Some(now + wait), self.stopping);
                 if !std::mem::replace(&mut self.failing, true) {

@@ -56,7 +56,7 @@ fn who_may_not_says_so_once_and_tries_again_later() {
         assert_eq!(names(&announcer.step(now, KubernetesInput::Tick)), ["create ConfigRejected of Pod: 1"]);
         assert_eq!(names(&announcer.step(now, failed("403"))), [""; 0]);
     }
-    now += RETRY[1];
+    now += RETRY.longest;
     announcer.step(now, KubernetesInput::Tick);
     assert_eq!(names(&announcer.step(now, KubernetesInput::Done(ApiOutcome::Taken))), ["works"]);
     assert_eq!(announcer.deadline(), None);
@@ -69,7 +69,7 @@ fn what_is_never_taken_is_not_in_the_way_of_others() {
     announcer.step(now, reported(Kind::Rejected, 0));
     announcer.step(now, reported(Kind::Verified, 0));
     announcer.step(now, KubernetesInput::Done(ApiOutcome::Never("422".into())));
-    let next = announcer.step(now + RETRY[0], KubernetesInput::Tick);
+    let next = announcer.step(now + RETRY.first, KubernetesInput::Tick);
     assert_eq!(names(&next), ["create ConfigReloaded of Pod: 1"]);
 }
 

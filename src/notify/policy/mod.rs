@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::report::{Event, Kind, Level};
+use crate::sys::backoff::Backoff;
 
 #[cfg(test)]
 mod properties;
@@ -15,8 +16,8 @@ mod tests;
 
 pub use super::wording::Subject;
 
-/// Backoff of a sink that failed: the first and the longest wait; each is jittered between half of it and all of it.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// Backoff of a sink that failed; each wait is jittered between half of it and all of it.
+const RETRY: Backoff = Backoff::SECONDS;
 
 /// The newest incident of one gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -384,7 +385,7 @@ impl Alerts {
                 }
             }
             Err(error) => {
-                let longest = (RETRY[0] * 2_u32.saturating_pow(sink.failures.min(16))).min(RETRY[1]);
+                let longest = RETRY.wait(sink.failures);
                 sink.notified[gate].delivery_unproven = true;
                 sink.retry = Some(now + longest.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0));
                 sink.failures = sink.failures.saturating_add(1);

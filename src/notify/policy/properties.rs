@@ -134,7 +134,7 @@ impl World {
             let AlertEffect::Deliver { sink, delivery } = effect else { continue };
             self.expect(self.in_flight[sink].is_none(), "one delivery is in flight");
             let pause = self.failed[sink].map(|failed| self.now - failed);
-            self.expect(pause.is_none_or(|pause| pause >= RETRY[0] / 2), "who failed is left alone for a while");
+            self.expect(pause.is_none_or(|pause| pause >= RETRY.first / 2), "who failed is left alone for a while");
             let current = self.alerts.gates[delivery.gate].current.clone();
             self.expect(current.as_ref() == Some(&delivery.alert), "the newest state is told");
             let young = self.incident[delivery.gate].is_some_and(|since| self.now - since < AFTER);
@@ -153,7 +153,7 @@ impl World {
     /// Every sink is well for long: what does each believe, and what should it?
     fn settle(&mut self) {
         self.health = [Health::Well(1); SINKS];
-        self.pass(AFTER + RETRY[1] * 4);
+        self.pass(AFTER + RETRY.longest * 4);
         for sink in 0..SINKS {
             for gate in 0..GATES {
                 let current = self.alerts.gates[gate].current.clone();
