@@ -57,7 +57,7 @@ fn a_title_in_place_of_the_command_line_is_no_verdict_and_says_what_to_do() {
     let message =
         format!("pid {pid} shows the title `{name}: master [app:app]` in place of its command line (setproctitle)");
     assert_eq!((&finding["code"], &finding["message"]), (&"checker-obstacle".into(), &message.into()));
-    let help = "say what it is started with: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
+    let help = "give the command: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
     assert_eq!(finding["help"], help);
     assert!(!here.join("told").exists());
     // What it says helps: by its title it is found.
