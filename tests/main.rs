@@ -43,6 +43,8 @@ mod haproxy;
 mod judging;
 /// What Kubernetes is told as Events.
 mod kubernetes;
+/// Trees as packages and deployment tools lay them out.
+mod layouts;
 /// What is served by HTTP, and to whom nothing is.
 mod monitoring;
 /// The flow on a real nginx.

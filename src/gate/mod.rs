@@ -33,10 +33,8 @@ mod world;
 
 const SHRUNK: Code = Code::new("shrunk");
 
-/// For how long a ConfigMap volume whose visible names disagree with `..data` is given time to agree.
-const AGREEMENT: Duration = Duration::from_secs(1);
-/// How soon to look again at a volume that was seen in the middle of an update, should no event say when it is over.
-const GLANCE: Duration = Duration::from_millis(20);
+/// Number of scans during the time in which sources may come to rest, if no event says when they have.
+const GLANCES: u32 = 50;
 /// The slow rescan where the kernel's events are not to be had.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 
@@ -108,6 +106,8 @@ pub struct Gate {
     incident: Option<Incident>,
     retry: Option<Instant>,
     next_poll: Option<Instant>,
+    /// Set while the kernel's events are unavailable.
+    without_events: bool,
     moving_since: Option<Instant>,
     stop_by: Option<Instant>,
 }
@@ -135,6 +135,7 @@ impl Gate {
             incident: None,
             retry: None,
             next_poll: None,
+            without_events: false,
             moving_since: None,
             stop_by: None,
         }
@@ -208,6 +209,7 @@ impl Gate {
             }
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
+            Input::WatchRestored => self.watch_restored(now, &mut effects),
             Input::Scanned(scan) => self.scanned(now, scan, &mut effects),
             Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
             Input::Published(result) => self.published(now, result, &mut effects),
@@ -248,7 +250,7 @@ impl Gate {
 
     fn scan(&mut self, now: Instant, reason: Reason, effects: &mut Vec<Effect>) {
         self.settle.clear();
-        self.next_poll = Some(now + self.policy.poll);
+        self.next_poll = Some(now + self.poll());
         self.begin(Effect::Scan, Activity::Scanning(reason), effects);
     }
 
@@ -274,11 +276,23 @@ impl Gate {
 
     fn degraded(&mut self, now: Instant, message: String, polling: bool, effects: &mut Vec<Effect>) {
         if polling {
-            self.policy.poll = self.policy.poll.min(POLL_WITHOUT_EVENTS);
-            self.next_poll = self.next_poll.map(|at| at.min(now + self.policy.poll));
+            self.without_events = true;
+            self.next_poll = self.next_poll.map(|at| at.min(now + self.poll()));
         }
         self.settle.at(now);
         effects.push(Effect::Report(Event::new(Kind::WatchDegraded).message(message)));
+    }
+
+    fn watch_restored(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.without_events = false;
+        self.settle.at(now);
+        let event = Event::new(Kind::WatchDegraded).message("inotify is available again");
+        effects.push(Effect::Report(Event { level: Level::Info, ..event }));
+    }
+
+    /// Returns the interval of scans without an event.
+    fn poll(&self) -> Duration {
+        if self.without_events { self.policy.poll.min(POLL_WITHOUT_EVENTS) } else { self.policy.poll }
     }
 
     fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
@@ -317,18 +331,18 @@ impl Gate {
 
     /// Whether the sources were seen in the middle of an update. If so a new look is arranged, until patience ends.
     fn still_moving(&mut self, now: Instant, scan: &Result<Snapshot, SnapshotError>) -> bool {
-        let moving = match scan {
-            Ok(snapshot) => !snapshot.settled,
-            Err(error) => !error.settled,
+        let (settled, patience) = match scan {
+            Ok(snapshot) => (snapshot.settled, snapshot.patience),
+            Err(error) => (error.settled, error.patience),
         };
-        if !moving {
+        if settled {
             self.moving_since = None;
             return false;
         }
-        if now >= *self.moving_since.get_or_insert(now) + AGREEMENT {
+        if now >= *self.moving_since.get_or_insert(now) + patience {
             return false;
         }
-        self.settle.at(now + GLANCE);
+        self.settle.at(now + patience / GLANCES);
         true
     }
 

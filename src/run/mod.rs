@@ -20,7 +20,7 @@ use tokio::sync::watch as channel;
 use crate::config::GateConfig;
 use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
-use crate::flow::snapshot::{self, Snapshot};
+use crate::flow::snapshot::{self, Scanner, Snapshot};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Proof};
@@ -46,6 +46,7 @@ const LOOKS: usize = 3;
 struct Runner {
     config: Rc<GateConfig>,
     watch: Watch,
+    scanner: Scanner,
     sink: Sink,
     board: Rc<StatusBoard>,
     /// What was last looked at.
@@ -126,7 +127,7 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
         sink(&event);
     }
     staging::repair(config, sink);
-    let scan = snapshot::scan(&config.sources, config.limits);
+    let scan = snapshot::scan(&config.sources, &config.reading);
     let snapshot = match scan.result {
         Ok(snapshot) => snapshot,
         Err(error) => {
@@ -207,7 +208,19 @@ fn overflowed() -> Input {
 impl Runner {
     fn new(config: Rc<GateConfig>, sink: Sink, board: Rc<StatusBoard>) -> Self {
         let (watch, contents) = (Watch::new(), Contents::default());
-        Self { config, watch, sink, board, snapshot: None, contents, baseline: None, warned: None, told: false }
+        let scanner = Scanner::new(config.sources.clone(), config.reading.clone());
+        Self {
+            config,
+            watch,
+            scanner,
+            sink,
+            board,
+            snapshot: None,
+            contents,
+            baseline: None,
+            warned: None,
+            told: false,
+        }
     }
 
     fn report(&self, event: Event) {
@@ -217,15 +230,16 @@ impl Runner {
     /// Looks at the sources, and sees to it that whatever changes after the look will be noticed.
     fn scan(&mut self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let mut scan = snapshot::scan(&self.config.sources, self.config.limits);
+        let mut scan = self.scanner.scan();
         for _ in 1..LOOKS {
             match self.watch.cover(std::mem::take(&mut scan.watch_points)) {
                 Coverage::Unchanged => break,
                 Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
+                Coverage::Restored => inputs.push(Input::WatchRestored),
                 // What changed between the look and the beginning of the watch was missed.
                 Coverage::Extended => {}
             }
-            scan = snapshot::scan(&self.config.sources, self.config.limits);
+            scan = self.scanner.scan();
         }
         self.snapshot = scan.result.as_ref().ok().cloned();
         inputs.push(Input::Scanned(scan.result));
@@ -233,8 +247,14 @@ impl Runner {
     }
 
     fn validate(&self) -> Option<InFlight> {
-        let (config, tree) = (self.config.clone(), self.snapshot.as_ref()?.tree.clone());
-        Some(Box::pin(async move { (Input::Validated(validate(&config, tree).await), None) }))
+        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        Some(Box::pin(async move {
+            let mut validated = validate(&config, snapshot.tree).await;
+            if let Ok(validation) = &mut validated {
+                validation.findings.extend(snapshot.notes);
+            }
+            (Input::Validated(validated), None)
+        }))
     }
 
     fn publish(&self, digest: Digest) -> Option<InFlight> {
