@@ -43,6 +43,8 @@ mod haproxy;
 mod judging;
 /// Kubernetes Events.
 mod kubernetes;
+/// Trees as packages and deployment tools lay them out.
+mod layouts;
 /// A reader of the log that stalls; spans and decisions on request.
 mod logging;
 /// The listener: metrics, health and status, and hostile clients.

@@ -30,7 +30,7 @@ pub use settings::{SETTINGS, SettingSpec, Takes};
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
-use crate::flow::snapshot::{Limits, Source};
+use crate::flow::snapshot::{ReadOptions, Source};
 use crate::flow::validate::ValidationPlan;
 use crate::flow::verify::Verification;
 use crate::gate;
@@ -48,8 +48,8 @@ pub struct GateConfig {
     pub name: String,
     /// Sources of the configuration.
     pub sources: Vec<Source>,
-    /// Limits of its size.
-    pub limits: Limits,
+    /// Limits of its size, its links, and the files that belong to it.
+    pub reading: ReadOptions,
     /// Volumes that the application reads, if it does not read the sources themselves.
     pub publication: Option<Publication>,
     /// Volumes of the gate for candidates during validation.

@@ -12,6 +12,7 @@ use reload_gate_nginx::Version;
 
 use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
+use crate::flow::snapshot::{FilePattern, LinkPolicy};
 use crate::flow::validate::{Builtin, RootChoice};
 use crate::redact::RedactionScope;
 use crate::report::log;
@@ -199,6 +200,16 @@ settings! {
     NAME: Optional<String> = parse::text,
         one("name", "NAME", CONFIGURATION, "Name of the gate in events and metrics")
             .or_depends("the preset's or the process's name").not_in_doctor();
+    INCLUDE: List<FilePattern> = parse::file_pattern,
+        many("include", "GLOB", CONFIGURATION,
+            "Read only files that match, even if they are named like a backup; a pattern without `/` matches at any depth");
+    EXCLUDE: List<FilePattern> = parse::file_pattern,
+        many("exclude", "GLOB", CONFIGURATION,
+            "Leave out files and directories that match; a pattern without `/` matches at any depth");
+    LINKS: Setting<LinkPolicy> = links,
+        one("links", "POLICY", CONFIGURATION,
+            "Links that lead out of the watched paths: follow (read the file, or count the name of a directory) or refuse")
+            .or("follow");
     MAX_BYTES: Setting<u64> = parse::size,
         one("max-bytes", "SIZE", CONFIGURATION,
             "Refuse a larger configuration; `k`, `M` and `G` are powers of 1024")
@@ -394,6 +405,10 @@ fn sandbox(text: &str, _: &Path) -> Result<Sandbox, Invalid> {
 fn root(text: &str, _: &Path) -> Result<RootChoice, Invalid> {
     let known = [("auto", RootChoice::Auto), ("local", RootChoice::Local), ("target", RootChoice::Target)];
     parse::choice(text, &known)
+}
+
+fn links(text: &str, _: &Path) -> Result<LinkPolicy, Invalid> {
+    parse::choice(text, &[("follow", LinkPolicy::Follow), ("refuse", LinkPolicy::Refuse)])
 }
 
 fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {

@@ -167,7 +167,7 @@ fn listen_taken(checks: &mut Checks<'_>, address: std::net::SocketAddr, message:
 }
 
 async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Option<String>) {
-    let scan = snapshot::scan(&gate.sources, gate.limits);
+    let scan = snapshot::scan(&gate.sources, &gate.reading);
     let snapshot = sources(gate, scan, checks);
     volumes("publish", gate.publication.as_ref(), checks);
     volumes("stage", gate.stage.as_ref(), checks);
@@ -210,7 +210,9 @@ fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Sna
             );
             checks.add("watch", CheckStatus::Warn, message, Some(help));
         }
-        Coverage::Extended | Coverage::Unchanged => checks.ok("watch", "changes are noticed at once, by inotify"),
+        Coverage::Extended | Coverage::Unchanged | Coverage::Restored => {
+            checks.ok("watch", "changes are noticed at once, by inotify")
+        }
     }
     let frozen = gate.sources.iter().flat_map(|source| proc::frozen_here(&source.path));
     for path in frozen {

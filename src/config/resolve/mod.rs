@@ -8,12 +8,11 @@ mod validation;
 use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
-    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL,
-    PROCESS, PUBLISH, REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH,
+    REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
 use crate::flow::reload::ReloadMethod;
-use crate::flow::snapshot::Limits;
 use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
 use crate::gate::Policy;
 use crate::report::log;
@@ -61,7 +60,7 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
     let gate = GateConfig {
         name: name(layers, preset),
         sources,
-        limits: Limits { bytes: layers.get(MAX_BYTES), files: layers.get(MAX_FILES) },
+        reading: sources::reading(layers),
         publication,
         stage,
         plan,

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::config::layer::{GivenValue, Layers};
-use crate::config::settings::{List, MOUNT, PUBLISH, STAGE, WATCH};
+use crate::config::settings::{
+    EXCLUDE, INCLUDE, LINKS, List, MAX_BYTES, MAX_FILES, MOUNT, PUBLISH, SETTLE, STAGE, WATCH,
+};
 use crate::flow::publish::{Publication, Volume};
-use crate::flow::snapshot::Source;
+use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
 
 pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
     let (watched, mounts, published) = (layers.get(WATCH), layers.get(MOUNT), layers.get(PUBLISH));
@@ -25,6 +27,17 @@ pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
         Source { path: watch.value.clone(), mount: mount.value.clone(), whole_volume }
     };
     watched.iter().enumerate().map(source).collect()
+}
+
+/// Settings of the scans.
+pub(super) fn reading(layers: &Layers<'_>) -> ReadOptions {
+    let patterns = |setting: List<FilePattern>| layers.get(setting).into_iter().map(|pattern| pattern.value);
+    ReadOptions {
+        limits: Limits { bytes: layers.get(MAX_BYTES), files: layers.get(MAX_FILES) },
+        links: layers.get(LINKS),
+        selection: Selection::new(patterns(INCLUDE), patterns(EXCLUDE)),
+        quiet: layers.get(SETTLE),
+    }
 }
 
 /// The volumes that a setting gives to the sources, one for each.

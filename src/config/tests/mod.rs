@@ -182,6 +182,9 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
         ("main", "b.conf"),
         ("mount", "/m"),
         ("name", "web"),
+        ("include", "*.conf"),
+        ("exclude", "cache/"),
+        ("links", "refuse"),
         ("max-bytes", "7"),
         ("max-files", "8"),
         ("publish", "/p"),
@@ -247,7 +250,7 @@ fn every_default_is_valid() {
 #[test]
 fn a_gate_without_settings_has_the_defaults() {
     let gate = of_flags(&[("watch", "/a"), ("signal", "none")]);
-    assert_eq!((gate.limits.bytes, gate.limits.files), (16 << 20, 10_000));
+    assert_eq!((gate.reading.limits.bytes, gate.reading.limits.files), (16 << 20, 10_000));
     assert_eq!(gate.plan.timeout, Duration::from_secs(30));
     assert_eq!(gate.verify_timeout, Duration::from_secs(10));
     assert_eq!(gate.policy.quiet, Duration::from_millis(100));
@@ -272,7 +275,7 @@ fn a_size_takes_units() {
         ("1G", 1 << 30),
     ] {
         let gate = of_flags(&[("watch", "/a"), ("signal", "none"), ("max-bytes", text)]);
-        assert_eq!(gate.limits.bytes, expected, "{text}");
+        assert_eq!(gate.reading.limits.bytes, expected, "{text}");
     }
     for text in ["0", "0M", "M", "16 M", "1.5M", "-1", "16T", "99999999999G", "16Mx", "sixteen"] {
         let said = wrong_flags(&[("watch", "/a"), ("signal", "none"), ("max-bytes", text)]);
