@@ -1,4 +1,4 @@
-//! Who judges what: trees of files are given to judges, by what is said of them or by what the files are called.
+//! Assignment of validators to trees of files: by settings, rules and annotations, or by the names of the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,47 +8,47 @@ use reload_gate_contract::{Code, Finding, Place};
 
 use super::program::{self, Beginning};
 use super::store::{Entry, Store};
-use super::trees::{Kind, Tree, Trees};
+use super::trees::{FileTree, FileTrees, TreeKind};
 use crate::check::manifest::{Annotated, Mounted};
-use crate::check::render::Subject;
+use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
 use crate::flow::validate::{Main, Scope};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
-/// The value of the annotation by which nobody is to judge.
-const NOBODY: &str = "none";
+/// Value of the annotation that turns validation off.
+const NONE: &str = "none";
 
-const COMMAND_LINE: &str = "the command line says so";
+const COMMAND_LINE: &str = "named on the command line";
 
-/// One judgement to be made.
+/// One validation that is due.
 pub(super) struct Task {
-    /// What is judged.
-    pub(super) subject: Subject,
-    /// By whom.
+    /// Part of the inputs that the validation is about.
+    pub(super) subject: CheckSubject,
+    /// Validator with its profile.
     pub(super) assignment: Arc<Assignment>,
-    /// With which file it begins.
+    /// File to begin with.
     pub(super) main: Main,
-    /// Why by that one.
+    /// Reason for the choice of the validator.
     pub(super) reason: String,
-    /// The files as the program would see them.
+    /// Files as the program would see them.
     pub(super) tree: Mounted<Entry>,
-    /// What stands for a file to begin with that is not given, and where.
+    /// Path and text of a main file in place of one that is not among the inputs.
     pub(super) around: Option<(PathBuf, String)>,
 }
 
-/// Who judges what.
+/// All validations that are due.
 #[derive(Default)]
 pub(super) struct Assigned {
     pub(super) tasks: Vec<Task>,
-    /// What is wrong with what is said of who judges.
-    pub(super) errors: Vec<(Subject, Finding)>,
-    /// What is to be judged by somebody.
+    /// Errors in the settings and annotations that choose validators.
+    pub(super) errors: Vec<(CheckSubject, Finding)>,
+    /// Entries that should be validated.
     pub(super) open: BTreeSet<Entry>,
 }
 
-/// Gives the trees to judges.
-pub(super) fn assign(trees: Trees, store: &Store<'_>, assignments: &Assignments) -> Assigned {
+/// Assigns validators to the trees.
+pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignments) -> Assigned {
     let assigned = Assigned { errors: trees.errors, open: trees.idle, ..Assigned::default() };
     let named = presets().iter().filter_map(|preset| assignments.assignment_named(preset.name).ok());
     let mut checkers = Checkers {
@@ -73,31 +73,31 @@ pub(super) fn assign(trees: Trees, store: &Store<'_>, assignments: &Assignments)
     checkers.assigned
 }
 
-/// By what a judge is asked.
+/// Origin of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
-    /// What files are called, or where they lie.
+    /// Names of files, or the directory they are in.
     Name,
-    /// Somebody's word about these files.
+    /// Explicit choice for these files.
     Word,
-    /// A gate, which will find by itself what is to be judged of what it watches.
+    /// Gate, which selects by itself among the files that it watches.
     Gate,
 }
 
 struct Checkers<'a> {
     store: &'a Store<'a>,
     assignments: &'a Assignments,
-    /// The judges of all presets.
+    /// Validators of all presets.
     named: Vec<Arc<Assignment>>,
-    /// Judges that were asked for by name.
+    /// Validators that were looked up by name.
     called: BTreeMap<String, Result<Arc<Assignment>, ConfigError>>,
     assigned: Assigned,
-    /// What nobody is to be asked about, or cannot be.
+    /// Entries that an annotation excludes, or for which it names no known validator.
     released: BTreeSet<Entry>,
 }
 
 impl Checkers<'_> {
-    fn tree(&mut self, tree: &Tree) {
+    fn tree(&mut self, tree: &FileTree) {
         let mut open = tree.wanted.clone();
         if let Some(given) = &self.assignments.given {
             let given = given.clone();
@@ -111,11 +111,11 @@ impl Checkers<'_> {
         self.assigned.open.extend(tree.wanted.difference(&self.released).cloned());
     }
 
-    /// The gates of the configuration file judge what lies where they watch; the only one judges whatever has no such place.
-    fn by_gates(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    /// Assigns what lies where the gates of the configuration file watch; a single gate also gets what has no such place.
+    fn by_gates(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let assignments = self.assignments;
         for gate in &assignments.gates {
-            let anywhere = assignments.gates.len() == 1 && tree.kind != Kind::Container;
+            let anywhere = assignments.gates.len() == 1 && tree.kind != TreeKind::Container;
             let is_watched = |path: &Path| gate.sources.iter().any(|source| path.starts_with(&source.mount));
             let watched = select(tree, open, |path, _| anywhere || is_watched(path));
             let reason = format!("the gate `{}` of the configuration file", gate.name);
@@ -123,7 +123,7 @@ impl Checkers<'_> {
         }
     }
 
-    fn by_rules(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    fn by_rules(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let assignments = self.assignments;
         for (index, rule) in assignments.rules.iter().enumerate() {
             let fits = |path: &Path| rule.files.iter().any(|glob| glob.is_match(path));
@@ -137,8 +137,8 @@ impl Checkers<'_> {
         }
     }
 
-    /// What an object's annotation says holds for its entries; what a pod's says, for what its containers mount.
-    fn by_annotation(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    /// Applies annotations: that of an object to its entries, that of a pod to what its containers mount.
+    fn by_annotation(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let mut said: BTreeMap<String, (Place, BTreeSet<Entry>)> = BTreeMap::new();
         for entry in open.iter() {
             if let Some((annotated, place)) = self.annotation(tree, entry) {
@@ -148,12 +148,12 @@ impl Checkers<'_> {
         for (name, (place, entries)) in said {
             match self.called(&name) {
                 Ok(assignment) => {
-                    // What a main file includes is judged with it, and not by itself.
+                    // An included file is validated with its main file, and not by itself.
                     let whole = assignment.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree));
                     let entries = if whole { open.clone() } else { entries };
-                    self.take(tree, &assignment, "an annotation says so", (&entries, By::Word), open);
+                    self.take(tree, &assignment, "named by an annotation", (&entries, By::Word), open);
                 }
-                Err(_) if name == NOBODY => {
+                Err(_) if name == NONE => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries);
                 }
@@ -170,18 +170,18 @@ impl Checkers<'_> {
         }
     }
 
-    fn annotation(&self, tree: &Tree, entry: &Entry) -> Option<(Annotated, Place)> {
+    fn annotation(&self, tree: &FileTree, entry: &Entry) -> Option<(Annotated, Place)> {
         self.store.annotation(entry).or_else(|| tree.annotated.clone())
     }
 
-    fn by_name(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         for assignment in self.named.clone() {
-            let taken = self.give(tree, &assignment, "its name says so", open, By::Name);
+            let taken = self.give(tree, &assignment, "known by its name", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
-                self.take(tree, &assignment, "its name says so", (&entries, By::Word), open);
+                self.take(tree, &assignment, "known by its name", (&entries, By::Word), open);
             }
         }
     }
@@ -191,10 +191,10 @@ impl Checkers<'_> {
         self.called.entry(name.to_owned()).or_insert_with(|| assignments.assignment_named(name)).clone()
     }
 
-    /// Gives entries to a judge, so that nobody else is asked about them.
+    /// Assigns entries to a validator, and removes them from `open`.
     fn take(
         &mut self,
-        tree: &Tree,
+        tree: &FileTree,
         assignment: &Arc<Assignment>,
         reason: &str,
         (entries, by): (&BTreeSet<Entry>, By),
@@ -206,30 +206,30 @@ impl Checkers<'_> {
         }
     }
 
-    /// Makes the judgements that a judge is asked for about `entries`, and says which of them it takes.
+    /// Adds the validations of `entries` by a validator, and returns the entries that they cover.
     fn give(
         &mut self,
-        tree: &Tree,
+        tree: &FileTree,
         assignment: &Arc<Assignment>,
         reason: &str,
         entries: &BTreeSet<Entry>,
         by: By,
     ) -> BTreeSet<Entry> {
         let mut taken = BTreeSet::new();
-        // Who accepts everything judges nothing.
+        // A plan without validators accepts everything, which is no validation.
         if assignment.plan.validators.is_empty() && assignment.plan.required.is_empty() {
             return BTreeSet::new();
         }
-        let meant = by != By::Name;
+        let chosen = by != By::Name;
         let beginnings = match (&assignment.preset, assignment.plan.scope()) {
-            (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant),
+            (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen),
             (None, Scope::Program(app)) => {
                 let preset = presets().iter().find(|preset| preset.name == app);
                 let begin =
-                    |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant);
+                    |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen);
                 preset.map(begin).unwrap_or_default()
             }
-            // A gate finds by itself what its validators judge of what it watches.
+            // A gate selects by itself among the files that it watches.
             (None, _) if by == By::Gate => program::together(&tree.mounted, entries),
             (None, Scope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
             (None, Scope::Main) => program::beside(tree, entries),
@@ -241,20 +241,20 @@ impl Checkers<'_> {
             let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
             let assignment = assignment.clone();
             let subject = self.store.subject(&subject);
-            let reason = found.filter(|_| !meant).unwrap_or_else(|| reason.to_owned());
+            let reason = found.filter(|_| !chosen).unwrap_or_else(|| reason.to_owned());
             self.assigned.tasks.push(Task { subject, assignment, main, reason, tree, around });
         }
         taken
     }
 }
 
-/// Whoever judges for a gate.
+/// Validator of a gate.
 fn of_gate(gate: &GateConfig) -> Arc<Assignment> {
     Arc::new(Assignment { preset: None, plan: gate.plan.clone() })
 }
 
-/// Those of `open` that fit.
-fn select(tree: &Tree, open: &BTreeSet<Entry>, fits: impl Fn(&Path, &Entry) -> bool) -> BTreeSet<Entry> {
+/// Entries of `open` that fit.
+fn select(tree: &FileTree, open: &BTreeSet<Entry>, fits: impl Fn(&Path, &Entry) -> bool) -> BTreeSet<Entry> {
     let files = tree.mounted.files.iter().filter(|(path, entry)| open.contains(entry) && fits(path, entry));
     files.map(|(_, entry)| entry.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! One stream that was given: a file, or standard input. IO: reads it, as often as it is wanted.
+//! One input stream: a file, or standard input. IO: reads it, as often as needed.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -6,18 +6,18 @@ use std::os::unix::fs::FileExt as _;
 
 use reload_gate_structured::yaml;
 
-use crate::check::manifest::{self, Documents, Unreadable};
+use crate::check::manifest::{self, ManifestDocuments, Unreadable};
 
-/// What standard input is called.
+/// Name of standard input.
 pub(super) const STDIN: &str = "-";
 
-/// So much of what can be read only once is kept in memory; the rest waits on disk.
+/// Largest part of a stream without random access that is kept in memory; the rest is on disk.
 const SPOOLED: usize = 8 << 20;
 
-/// A stream that was given.
+/// One input stream.
 #[derive(Debug)]
-pub(super) struct Input {
-    /// As it was given, or found in a directory that was.
+pub(super) struct InputStream {
+    /// Path as it was given, or as it was found below a directory.
     pub(super) name: String,
     bytes: Bytes,
 }
@@ -28,7 +28,7 @@ enum Bytes {
     Memory(Vec<u8>),
 }
 
-impl Input {
+impl InputStream {
     pub(super) fn open(name: &str) -> io::Result<Self> {
         let bytes = if name == STDIN {
             spool(&mut io::stdin().lock())?
@@ -53,19 +53,19 @@ impl Input {
         }
     }
 
-    /// The documents, from the first on.
-    pub(super) fn documents(&self) -> Documents<impl io::BufRead> {
-        Documents::new(BufReader::with_capacity(64 << 10, Reader { input: self, offset: 0 }))
+    /// Returns the documents, from the first on.
+    pub(super) fn documents(&self) -> ManifestDocuments<impl io::BufRead> {
+        ManifestDocuments::new(BufReader::with_capacity(64 << 10, InputReader { input: self, offset: 0 }))
     }
 
-    /// All of it.
+    /// Reads all of it.
     pub(super) fn whole(&self) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
-        Reader { input: self, offset: 0 }.read_to_end(&mut all)?;
+        InputReader { input: self, offset: 0 }.read_to_end(&mut all)?;
         Ok(all)
     }
 
-    /// Whether it begins with a manifest, or with what was meant to be one.
+    /// Returns true if it begins with a manifest, or with a broken one.
     pub(super) fn is_manifests(&self) -> bool {
         match self.documents().next() {
             Some(Ok(first)) => match yaml::parse(&first.text) {
@@ -77,7 +77,7 @@ impl Input {
         }
     }
 
-    /// Its beginning.
+    /// Reads its beginning.
     fn head(&self) -> io::Result<Vec<u8>> {
         let mut head = vec![0; HEAD];
         let read = self.read_at(&mut head, 0)?;
@@ -86,10 +86,10 @@ impl Input {
     }
 }
 
-/// So much tells what a broken stream was meant to be.
+/// Number of bytes in which a broken stream is searched for the words of a manifest.
 const HEAD: usize = 64 << 10;
 
-/// Whether a text that cannot be understood was meant for Kubernetes: such must not be taken for a file whose lines may be shown.
+/// Returns true if a text that cannot be parsed was meant for Kubernetes. It may hold a Secret, so no line of it is shown.
 fn looks_like_manifest(text: &[u8]) -> bool {
     let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
     says(b"apiVersion") && says(b"kind")
@@ -104,12 +104,12 @@ fn spool(from: &mut impl Read) -> io::Result<Bytes> {
     })
 }
 
-struct Reader<'i> {
-    input: &'i Input,
+struct InputReader<'i> {
+    input: &'i InputStream,
     offset: u64,
 }
 
-impl Read for Reader<'_> {
+impl Read for InputReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read_at(buffer, self.offset)?;
         self.offset += read as u64;

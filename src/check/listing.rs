@@ -1,4 +1,4 @@
-//! What is given: objects and files, listed without their contents. IO: reads inputs and directories.
+//! Objects and files of the inputs, listed without their contents. IO: reads inputs and directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,57 +7,57 @@ use reload_gate_contract::{Code, Finding, Place, Span};
 use reload_gate_structured::yaml::{self, Broken};
 use walkdir::{DirEntry, WalkDir};
 
-use super::input::{Input, STDIN};
-use crate::check::manifest::{self, Config, Document, Object, Pod, Unreadable};
+use super::input::{InputStream, STDIN};
+use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, Unreadable};
 use crate::redact::Redactor;
 
 const BROKEN_MANIFEST: Code = Code::new("broken-manifest");
 const INVALID_KEY: Code = Code::new("invalid-key");
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
-/// So many files beside one that was given may be included by it; where there are more, the directory is none of its own.
+/// Largest number of files beside a given one that it may include. A directory with more is not its own.
 const BESIDE: usize = 1000;
 
-/// Where an object is written: enough to find it again, so that its contents need not be kept.
+/// Position of an object in the inputs, by which it is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
-    /// Which of the inputs.
+    /// Index of the input.
     pub(super) input: usize,
-    /// Where its document begins in it, in bytes.
+    /// Offset of its document in bytes.
     pub(super) offset: u64,
-    /// How long that document is, in bytes.
+    /// Length of that document in bytes.
     pub(super) length: usize,
-    /// How many lines come before that document.
+    /// Number of lines before that document.
     pub(super) lines: u32,
-    /// Which of the objects of that document it is.
+    /// Index of the object in that document.
     pub(super) object: usize,
 }
 
 /// Files of one directory, by their paths in it.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    /// Those that are to be judged.
+    /// Files to validate.
     pub(super) files: BTreeSet<PathBuf>,
-    /// Those that lie beside them and may be included.
+    /// Files beside them, which they may include.
     pub(super) beside: BTreeSet<PathBuf>,
 }
 
-/// All that is given.
+/// All inputs.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// The streams of manifests.
-    pub(super) inputs: Vec<Input>,
+    /// Streams of manifests.
+    pub(super) inputs: Vec<InputStream>,
     /// ConfigMaps and Secrets.
-    pub(super) configs: Vec<(Config, At)>,
-    /// What has a pod template.
+    pub(super) configs: Vec<(ConfigObject, At)>,
+    /// Objects with a pod template.
     pub(super) pods: Vec<(Pod, At)>,
     /// Files that are no manifests, by the directories that they belong to.
     pub(super) directories: BTreeMap<PathBuf, Directory>,
-    /// Which input is no manifest and has no name: standard input, a pipe.
+    /// Inputs that are no manifests and have no name: standard input, a pipe.
     pub(super) nameless: Vec<usize>,
-    /// What is wrong with the inputs themselves, by the name of the input.
+    /// Errors of the inputs themselves, by the name of the input.
     pub(super) broken: Vec<(String, Finding)>,
-    /// What was given and is not there.
+    /// Paths that do not exist.
     pub(super) missing: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl Listing {
                 () if name == STDIN || is_descriptor(path) => listing.stream(name),
                 () if path.is_dir() => listing.walk(name),
                 () if path.is_file() => listing.file(name, path.parent().unwrap_or(path)),
-                // To open it might take for ever.
+                // open(2) of a FIFO blocks until there is a writer.
                 () if path.exists() => {
                     listing.unreadable(name, "it is a FIFO, socket or device; give `-` and its content");
                 }
@@ -79,7 +79,7 @@ impl Listing {
             }
         }
         for (root, directory) in &mut listing.directories {
-            directory.look_beside(root);
+            directory.list_beside(root);
         }
         listing
     }
@@ -102,13 +102,13 @@ impl Listing {
         }
     }
 
-    /// Takes in a file that belongs to the directory `root`.
+    /// Adds a file that belongs to the directory `root`.
     fn file(&mut self, name: &str, root: &Path) {
         let path = Path::new(name);
         let is_structured =
             path.extension().is_some_and(|end| ["json", "yaml", "yml"].iter().any(|known| end == *known));
         if is_structured {
-            match Input::open(name) {
+            match InputStream::open(name) {
                 Ok(input) if input.is_manifests() => return self.manifests(input),
                 Ok(_) => {}
                 Err(error) => return self.unreadable(name, &error.to_string()),
@@ -118,9 +118,9 @@ impl Listing {
         self.directories.entry(root.to_owned()).or_default().files.insert(inside);
     }
 
-    /// Takes in what can be read only once.
+    /// Adds a stream that can be read only once.
     fn stream(&mut self, name: &str) {
-        match Input::open(name) {
+        match InputStream::open(name) {
             Ok(input) if input.is_manifests() => self.manifests(input),
             Ok(input) => {
                 self.nameless.push(self.inputs.len());
@@ -142,7 +142,7 @@ impl Listing {
     }
 
     /// Lists the objects of a stream of manifests.
-    fn manifests(&mut self, input: Input) {
+    fn manifests(&mut self, input: InputStream) {
         let index = self.inputs.len();
         for document in input.documents() {
             match document {
@@ -160,8 +160,8 @@ impl Listing {
         self.inputs.push(input);
     }
 
-    fn document(&mut self, input: usize, name: &str, document: &Document) {
-        let Document { text, offset, lines } = document;
+    fn document(&mut self, input: usize, name: &str, document: &ManifestDocument) {
+        let ManifestDocument { text, offset, lines } = document;
         let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0 };
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {
@@ -171,7 +171,7 @@ impl Listing {
                     continue;
                 }
             };
-            // An API server refuses them, and which of the two is meant nobody knows.
+            // An API server rejects them, and nothing says which of the two is meant.
             let twice = repeated.iter().map(|key| broken_manifest(name, document, &yaml::twice(key)));
             self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
             for node in manifest::objects(root) {
@@ -187,13 +187,13 @@ impl Listing {
 }
 
 impl Listing {
-    /// Takes in a ConfigMap or Secret, but for keys that would be no files of its own directory.
-    fn config(&mut self, name: &str, mut config: Config, at: At) {
+    /// Adds a ConfigMap or Secret, without keys that would be no files of its own directory.
+    fn config(&mut self, name: &str, mut config: ConfigObject, at: At) {
         let line = config.line.saturating_add(at.lines);
         let (keys, others) = std::mem::take(&mut config.keys).into_iter().partition(|key| is_key(key));
         config.keys = keys;
         self.broken.extend(Vec::<String>::into_iter(others).map(|key| {
-            let message = format!("{} has the key `{key}`, which no API server takes", config.id);
+            let message = format!("{} has the key `{key}`, which the API server rejects", config.id);
             let help = "a key has letters, digits, `-`, `_` and `.`, and is neither `.` nor `..`";
             (name.to_owned(), Finding::error(INVALID_KEY, message).at(Place::line(name, line)).help(help))
         }));
@@ -201,14 +201,14 @@ impl Listing {
     }
 }
 
-/// Whether a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).
+/// Returns true if a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).
 fn is_key(key: &str) -> bool {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !key.is_empty() && key.len() <= 253 && key.chars().all(is_fit) && key != "." && !key.starts_with("..")
 }
 
 impl Directory {
-    fn look_beside(&mut self, root: &Path) {
+    fn list_beside(&mut self, root: &Path) {
         let mut beside = BTreeSet::new();
         for entry in visible(root).flatten().filter(|entry| entry.file_type().is_file()) {
             if beside.len() >= BESIDE {
@@ -224,7 +224,7 @@ impl Directory {
     }
 }
 
-/// Whether a path names what the process has open already: `/dev/stdin`, and `/dev/fd/63` as shells make it of `<(helm template …)`.
+/// Returns true if a path names a descriptor of this process: `/dev/stdin`, and `/dev/fd/63` as shells make it of `<(helm template …)`.
 fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
 }
@@ -233,7 +233,7 @@ fn is_missing(error: &walkdir::Error) -> bool {
     error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// What is in a directory and below it, sorted, but for what is hidden there.
+/// Returns the entries of a directory and below it, sorted, without hidden ones.
 fn visible(root: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
     let is_hidden = |entry: &DirEntry| {
         let name = entry.file_name().as_encoded_bytes();
@@ -243,13 +243,13 @@ fn visible(root: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
     WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_entry(move |entry| !is_hidden(entry))
 }
 
-fn broken_manifest(name: &str, document: &Document, broken: &Broken) -> Finding {
+fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> Finding {
     let offset = usize::try_from(document.offset).unwrap_or(usize::MAX);
     let span = Span { start: broken.span.start.saturating_add(offset), end: broken.span.end.saturating_add(offset) };
     let line = Some(broken.line.saturating_add(document.lines));
     let place = Place { line, column: Some(broken.column), span: Some(span), ..Place::file(name) };
     let finding = Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place);
-    // What is wrong may be quoted, and what it is of nobody knows.
+    // The message may quote the text, and the text may be of a Secret.
     let finding = if document.text.contains("Secret") {
         Redactor::new([document.text.as_bytes()]).redact(finding)
     } else {

@@ -1,9 +1,8 @@
-//! The same judgement where nothing runs yet: over configuration files, and over the manifests that will bring them. IO: reads inputs,
-//! has validators asked.
+//! Validation before deployment: of configuration files, and of the manifests that will bring them. IO: reads inputs, runs validators.
 //!
-//! What is given is listed first, without its contents; then trees are put together as programs would see them, and given to judges;
-//! and then they are judged one by one, on all processors, each read when its turn comes. So memory does not grow with what is given,
-//! but for the list of it.
+//! The inputs are listed first, without their contents. Then trees are put together as programs would see them, and validators are
+//! assigned. Then the trees are validated one by one, on all processors, and each is read when its turn comes: of all inputs only the
+//! list is held in memory.
 
 mod assign;
 mod input;
@@ -21,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::check::render::{Checked, Located, Report, Subject, Unchecked};
+use crate::check::render::{CheckReport, CheckSubject, Checked, Located, Unchecked};
 use crate::config::{Assignments, ConfigError, Flags};
 use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
@@ -29,15 +28,15 @@ use crate::flow::validate::Validator;
 use assign::{Assigned, Task};
 use listing::Listing;
 use store::{Entry, Store};
-use trees::Trees;
+use trees::FileTrees;
 
-/// Reads the words after the program's name as flags of `run`; `None` if they are another command.
-pub type Words = fn(&[String]) -> Result<Option<Flags>, Vec<ConfigError>>;
+/// Reads the arguments of a reload-gate as flags of `run`; `None` for another command.
+pub type ParseArguments = fn(&[String]) -> Result<Option<Flags>, Vec<ConfigError>>;
 
-/// What a file, certificate or host name is worth that is not among the inputs.
+/// Treatment of files, certificates and host names that are not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Nothing.
+    /// No finding.
     Ignore,
     /// A warning: it may be in the image.
     Warn,
@@ -45,49 +44,49 @@ pub enum Missing {
     Reject,
 }
 
-/// How to judge.
+/// Options of `check`.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Whether programs are asked also where a bundled validator can stand in for them.
+pub struct CheckOptions {
+    /// Whether programs run also where a bundled validator could replace them.
     pub local: bool,
-    /// Whether that one judges where the program is not installed.
+    /// Whether the bundled validator replaces a program that is not installed.
     pub fallback: bool,
-    /// What is worth what, that is not given.
+    /// Treatment of what is not among the inputs.
     pub missing: Missing,
 }
 
-/// What is asked.
-pub struct Question<'a> {
+/// Inputs and options of one run of `check`.
+pub struct CheckRequest<'a> {
     /// Files, directories, and `-` for standard input.
     pub paths: &'a [String],
-    /// Who judges, by what the user says.
+    /// Validators that the user chose.
     pub assignments: &'a Assignments,
-    /// How.
-    pub options: Options,
-    /// How the words of a reload-gate in a pod are read.
-    pub words: Words,
-    /// Is called when all that is given is open.
+    /// Options.
+    pub options: CheckOptions,
+    /// Parser for the arguments of a reload-gate in a pod.
+    pub words: ParseArguments,
+    /// Called when all inputs are open.
     pub opened: fn(),
-    /// Is told how many judgements of how many are done.
+    /// Called with the numbers of finished and of all validations.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
-/// What came of it.
+/// Result of one run of `check`.
 #[derive(Debug)]
-pub struct Answer {
-    /// What was judged, and what was not.
-    pub report: Report,
-    /// What was given and is not there.
+pub struct CheckOutcome {
+    /// Report of what was validated, and of what was not.
+    pub report: CheckReport,
+    /// Paths that do not exist.
     pub missing: Vec<String>,
 }
 
-/// Judges what is given.
+/// Validates all inputs.
 #[must_use]
-pub fn check(question: &Question<'_>) -> Answer {
+pub fn check(question: &CheckRequest<'_>) -> CheckOutcome {
     let listing = Listing::of(question.paths);
     (question.opened)();
     let store = Store::new(&listing);
-    let trees = Trees::of(&store, question.words);
+    let trees = FileTrees::of(&store, question.words);
     let assigned = assign::assign(trees, &store, question.assignments);
     let mut checked = of_inputs(&listing);
     let Assigned { tasks, errors, open } = assigned;
@@ -95,7 +94,7 @@ pub fn check(question: &Question<'_>) -> Answer {
         let located = Located { finding, object: None, key: None, excerpt: None };
         match checked.last_mut() {
             Some(last) if last.subject == subject => last.findings.push(located),
-            _ => checked.push(finding_about(subject, "reload-gate", "it says who judges", located)),
+            _ => checked.push(finding_about(subject, "reload-gate", "it names a validator", located)),
         }
     }
     let given: BTreeSet<Entry> = tasks.iter().flat_map(|task| task.tree.files.values().cloned()).collect();
@@ -105,30 +104,29 @@ pub fn check(question: &Question<'_>) -> Answer {
         read.extend(entries);
     }
     let unchecked = open.difference(&read).map(|entry| {
-        let why =
-            if given.contains(entry) { "nothing that was judged includes it" } else { "nothing says who judges it" };
+        let why = if given.contains(entry) { "no validated file includes it" } else { "no validator is known for it" };
         Unchecked { subject: store.subject(entry), why: why.to_owned() }
     });
-    Answer { report: Report { checked, unchecked: unchecked.collect() }, missing: listing.missing.clone() }
+    CheckOutcome { report: CheckReport { checked, unchecked: unchecked.collect() }, missing: listing.missing.clone() }
 }
 
-/// What is wrong with the inputs themselves.
+/// Returns the errors of the inputs themselves.
 fn of_inputs(listing: &Listing) -> Vec<Checked> {
     let located = |finding| Located { finding, object: None, key: None, excerpt: None };
     let broken = listing.broken.iter().map(|(input, finding)| {
         let line = finding.place.as_ref().and_then(|place| place.line);
-        let subject = Subject { input: input.clone(), object: None, key: None, line };
+        let subject = CheckSubject { input: input.clone(), object: None, key: None, line };
         finding_about(subject, "reload-gate", "it is an input", located(finding.clone()))
     });
     broken.collect()
 }
 
-fn finding_about(subject: Subject, validator: &str, reason: &str, located: Located) -> Checked {
+fn finding_about(subject: CheckSubject, validator: &str, reason: &str, located: Located) -> Checked {
     let (validator, reason) = (validator.to_owned(), reason.to_owned());
     Checked { subject, validator, reason, findings: vec![located], duration: Duration::ZERO }
 }
 
-/// The tasks without those that are others again: the same files in the same places, mounted by several containers.
+/// Removes repeated tasks: the same files in the same places, mounted by several containers.
 fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
     let mut snapshot = BTreeSet::new();
     tasks.retain(|task| {
@@ -139,14 +137,14 @@ fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
     tasks
 }
 
-/// Does all tasks, on all processors; the answers are in the order of the tasks.
-fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Checked, BTreeSet<Entry>)> {
+/// Runs all tasks, on all processors. The results are in the order of the tasks.
+fn all(tasks: Vec<Task>, store: &Store<'_>, question: &CheckRequest<'_>) -> Vec<(Checked, BTreeSet<Entry>)> {
     let total = tasks.len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
     let (queue, done) = (Mutex::new(tasks.into_iter().enumerate()), AtomicUsize::new(0));
     let answers = Mutex::new(Vec::with_capacity(total));
     let work = || {
-        // Each has its own loop, in which it waits for the programs that it asks.
+        // Each thread has its own event loop for the programs that it runs.
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();

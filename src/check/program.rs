@@ -1,46 +1,46 @@
-//! With which file a judgement begins, and what lies around it.
+//! Selection of the main file of a validation, and of the files around it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::store::{Entry, Store};
-use super::trees::{ANYWHERE, Kind, Tree};
+use super::trees::{ANYWHERE, FileTree, TreeKind};
 use crate::check::manifest::{Mounted, Point};
 use crate::config::Preset;
 use crate::flow::validate::Main;
 
-/// The beginning of one judgement.
+/// Main file and files of one validation.
 pub(super) struct Beginning {
-    /// The file to begin with, where that is not the plan's to find.
+    /// File to begin with; `None` where the plan finds it.
     pub(super) main: Option<PathBuf>,
-    /// What the judgement is called by.
+    /// Entry that names the validation in the report.
     pub(super) subject: Entry,
-    /// The files as the program would see them.
+    /// Files as the program would see them.
     pub(super) tree: Mounted<Entry>,
-    /// What stands at a path at which nothing is given.
+    /// Path and text of a main file in place of one that is not among the inputs.
     pub(super) around: Option<(PathBuf, String)>,
-    /// What it is about.
+    /// Entries that it covers.
     pub(super) takes: BTreeSet<Entry>,
-    /// How the program's judge was found, where nobody named it.
+    /// Reason for the choice of the program's validator, where none was named.
     pub(super) reason: Option<String>,
 }
 
-/// Endings of files, and who judges what ends so.
+/// Extensions of files, and the validators for them.
 ///
 /// INI is not among them: there is no standard, and what one program takes for a mistake another one means (`skip-networking` of MySQL).
 const ENDINGS: [(&str, &str); 4] = [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml")];
 /// A certificate and its key, as Kubernetes names them (`TLSCertKey` and `TLSPrivateKeyKey` of its core API).
 const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
 
-/// The judgements about `entries` that a program's judge is asked for. If they are not `meant` for it, only about what is called, or
-/// lies, as its configuration does.
+/// Returns the validations of `entries` by a program's validator. If the program was not `chosen`, only of files that have the names
+/// or the directory of its configuration.
 pub(super) fn beginnings(
     preset: &Preset,
     main: &Main,
-    tree: &Tree,
+    tree: &FileTree,
     entries: &BTreeSet<Entry>,
     store: &Store<'_>,
-    meant: bool,
+    chosen: bool,
 ) -> Vec<Beginning> {
     let mounted = tree.moved(preset.directory.as_deref().unwrap_or(ANYWHERE));
     if let Main::Given(main) = main {
@@ -49,7 +49,7 @@ pub(super) fn beginnings(
         return match nearest {
             Some(path) => vec![whole(&mounted, path, entries)],
             // Of the containers of a pod it is one, and only the plan can say that it is missing.
-            None if tree.kind == Kind::Container => Vec::new(),
+            None if tree.kind == TreeKind::Container => Vec::new(),
             None => together(&mounted, entries),
         };
     }
@@ -58,18 +58,18 @@ pub(super) fn beginnings(
         return named.into_iter().map(|path| called(&mounted, path, entries)).collect();
     }
     let located = located(preset, &mounted, entries);
-    if !located.is_empty() || !meant {
+    if !located.is_empty() || !chosen {
         return located;
     }
     unnamed(preset, tree, &mounted, entries, store)
 }
 
-/// Whether the main file of a program's configuration is in a tree.
-pub(super) fn has_main(preset: &Preset, tree: &Tree) -> bool {
+/// Returns true if the main file of a program's configuration is in a tree.
+pub(super) fn has_main(preset: &Preset, tree: &FileTree) -> bool {
     !named(preset, &tree.mounted, &tree.wanted).is_empty()
 }
 
-/// The files that are called as the program's main file is; not those in a directory in, or below which, another is.
+/// Returns the files with the name of the program's main file, without those in or below the directory of another one.
 fn named(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<PathBuf> {
     let is_called =
         |path: &Path| path.file_name().is_some_and(|name| preset.files.iter().any(|file| name == file.as_str()));
@@ -86,7 +86,7 @@ fn named(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -
     kept
 }
 
-/// Parts of a configuration whose main file is in the program's image: they lie where that file includes them.
+/// Returns the parts of a configuration that has its main file in the program's image, by the directories which that file includes.
 fn located(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let Some((directory, around)) = preset.directory.as_deref().zip(preset.around.as_ref()) else { return Vec::new() };
     let mut found = Vec::new();
@@ -106,10 +106,11 @@ fn located(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>)
     found
 }
 
-/// What is meant for the program by somebody's word, though nothing of it is called so: whole configurations, and parts of one.
+/// Returns the validations of files for which the program was chosen, though none has the name of its main file: whole
+/// configurations, and parts of one.
 fn unnamed(
     preset: &Preset,
-    tree: &Tree,
+    tree: &FileTree,
     mounted: &Mounted<Entry>,
     entries: &BTreeSet<Entry>,
     store: &Store<'_>,
@@ -124,7 +125,7 @@ fn unnamed(
     let path = |entry: &Entry| mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path.clone());
     let mut found: Vec<_> = wholes.iter().filter_map(path).map(|path| whole(mounted, path, &wholes)).collect();
     let directory = preset.directory.as_deref().unwrap_or(ANYWHERE);
-    if let Some(subject) = parts.first().cloned().filter(|_| tree.kind != Kind::Container) {
+    if let Some(subject) = parts.first().cloned().filter(|_| tree.kind != TreeKind::Container) {
         let place = Path::new(directory).join(part.split('*').next().unwrap_or_default());
         let moved = |entry: &Entry| Some((place.join(path(entry)?.file_name()?), entry.clone()));
         let mut tree = mounted.clone();
@@ -140,13 +141,13 @@ fn main_file(preset: &Preset, directory: &str) -> PathBuf {
     Path::new(directory).join(preset.files.first().map_or("main", String::as_str))
 }
 
-/// A configuration that is known by what its main file is called.
+/// Returns the validation of a configuration that is known by the name of its main file.
 fn called(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> Beginning {
-    let reason = main.file_name().map(|name| format!("it is called `{}`", name.display()));
+    let reason = main.file_name().map(|name| format!("named `{}`", name.display()));
     Beginning { reason, ..whole(mounted, main, entries) }
 }
 
-/// A configuration that begins with the file at `main`.
+/// Returns the validation of a configuration that begins with the file at `main`.
 fn whole(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> Beginning {
     let directory = main.parent().unwrap_or(&main);
     let below = mounted.files.iter().filter(|(path, entry)| {
@@ -157,12 +158,12 @@ fn whole(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> 
     Beginning { main: Some(main), subject, tree: mounted.clone(), around: None, takes, reason: None }
 }
 
-/// Whether a file is known by its own name, also where it lies beside a program's.
+/// Returns true if a file is known by its own name, also beside the files of a program.
 fn is_of_others(path: &Path) -> bool {
     ending(path).is_some() || PAIR.iter().any(|name| path.ends_with(name))
 }
 
-/// One file, and nothing else; where it is mounted makes no difference.
+/// Returns the validation of one file alone. Its mount path makes no difference.
 fn alone(path: &Path, entry: &Entry) -> Option<Beginning> {
     let main = Path::new(ANYWHERE).join(path.file_name()?);
     let files = [(main.clone(), entry.clone())].into();
@@ -171,19 +172,20 @@ fn alone(path: &Path, entry: &Entry) -> Option<Beginning> {
     Some(Beginning { main: Some(main), subject, tree, around: None, takes, reason: None })
 }
 
-/// Each file that a judge of files is meant for: the one to begin with, if one is named; those that end so, if any do; else all.
-pub(super) fn each(judge: &str, main: &Main, tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+/// Returns one validation for each file of a format: of the main file, if one is named; of those with its extension, if there are
+/// any; else of all.
+pub(super) fn each(format: &str, main: &Main, tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let files: Vec<_> = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry)).collect();
     let fits = |path: &Path| match main {
         Main::Given(main) => path.ends_with(main),
-        _ => ending(path).is_some_and(|ending| ending == judge || judge == "json-schema"),
+        _ => ending(path).is_some_and(|ending| ending == format || format == "json-schema"),
     };
     let all = !matches!(main, Main::Given(_)) && !files.iter().any(|(path, _)| fits(path));
     files.into_iter().filter(|(path, _)| all || fits(path)).filter_map(|(path, entry)| alone(path, entry)).collect()
 }
 
-/// Each file to begin with, and what lies beside it.
-pub(super) fn beside(tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+/// Returns one validation for each file, with the files beside it.
+pub(super) fn beside(tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let files = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry));
     let begin = |(path, entry): (&PathBuf, &Entry)| {
         let (subject, takes) = (entry.clone(), [entry.clone()].into());
@@ -192,7 +194,7 @@ pub(super) fn beside(tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     files.map(begin).collect()
 }
 
-/// All of a tree; with which file to begin is for the plan to say.
+/// Returns one validation of the whole tree. The plan finds the main file.
 pub(super) fn together(mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let begin = |subject: &Entry| {
         let (tree, takes) = (mounted.clone(), entries.clone());
@@ -201,15 +203,15 @@ pub(super) fn together(mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> V
     entries.first().map(begin).into_iter().collect()
 }
 
-/// These files, and nothing else.
-pub(super) fn these(tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+/// Returns one validation of these files alone.
+pub(super) fn these(tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let mut mounted = tree.mounted.clone();
     mounted.files.retain(|_, entry| entries.contains(entry));
     together(&mounted, entries)
 }
 
-/// What is known by its ending, or as a certificate and its key, and who judges it.
-pub(super) fn known_by_ending(tree: &Tree, open: &BTreeSet<Entry>) -> Vec<(&'static str, BTreeSet<Entry>)> {
+/// Returns the entries that are known by their extensions, or as a certificate and its key, with the names of their validators.
+pub(super) fn known_by_ending(tree: &FileTree, open: &BTreeSet<Entry>) -> Vec<(&'static str, BTreeSet<Entry>)> {
     let mut known: Vec<(&str, BTreeSet<Entry>)> = Vec::new();
     let mut endings: BTreeMap<&str, BTreeSet<Entry>> = BTreeMap::new();
     for (path, entry) in tree.mounted.files.iter().filter(|(_, entry)| open.contains(entry)) {
@@ -217,8 +219,8 @@ pub(super) fn known_by_ending(tree: &Tree, open: &BTreeSet<Entry>) -> Vec<(&'sta
         match tree.mounted.files.get(&key).filter(|_| path.ends_with(PAIR[0])) {
             Some(key) => known.push(("tls", [entry.clone(), key.clone()].into())),
             None => {
-                if let Some(judge) = ending(path) {
-                    endings.entry(judge).or_default().insert(entry.clone());
+                if let Some(format) = ending(path) {
+                    endings.entry(format).or_default().insert(entry.clone());
                 }
             }
         }
@@ -229,5 +231,5 @@ pub(super) fn known_by_ending(tree: &Tree, open: &BTreeSet<Entry>) -> Vec<(&'sta
 
 fn ending(path: &Path) -> Option<&'static str> {
     let ending = path.extension()?;
-    ENDINGS.iter().find(|(known, _)| ending == *known).map(|(_, judge)| *judge)
+    ENDINGS.iter().find(|(known, _)| ending == *known).map(|(_, format)| *format)
 }

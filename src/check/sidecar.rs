@@ -1,4 +1,4 @@
-//! The settings of a reload-gate that is found in a pod: what it will judge there, and how. Pure but for what it reads of the store.
+//! Settings of a reload-gate in a pod: the files that it will validate there, and the validators. IO: reads the store.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,20 +7,20 @@ use std::path::Path;
 
 use reload_gate_contract::{Code, Finding};
 
-use super::Words;
+use super::ParseArguments;
 use super::store::{Entry, Store};
 use crate::check::manifest::{Container, EnvValue, Mounted, Pod};
 use crate::config::{self, ConfigError, GateConfig, Outside};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
-/// What the program and its image are called.
+/// Name of the program and of its image.
 const NAME: &str = "reload-gate";
-/// What its variables begin with, and those of the shell sidecar in whose place it may be.
+/// Prefix of its variables, and the variables of the shell sidecar that it may replace.
 const VARIABLES: &str = "RELOAD_GATE_";
 const LEGACY: [&str; 3] = ["FILE", "PROCESS", "SIGNAL"];
 
-/// Whether this container is a reload-gate: by what it executes, or by its image or variables.
+/// Returns true if this container is a reload-gate, by its command, image or variables.
 pub(super) fn is_sidecar(container: &Container) -> bool {
     let image = container.image.rsplit('/').next().unwrap_or_default();
     let image = image.split(['@', ':']).next().unwrap_or_default();
@@ -30,16 +30,16 @@ pub(super) fn is_sidecar(container: &Container) -> bool {
     }
 }
 
-/// The gates that it will run; none where it runs another command than `run`.
+/// Returns the gates that it will run; none for another command than `run`.
 ///
 /// # Errors
-/// What is wrong with its settings, as it would say at its start; or what of them is not given. Without a place.
+/// Errors of its settings, as it would report them at its start, and variables that are not among the inputs. Without a place.
 pub(super) fn gates(
     pod: &Pod,
     container: &Container,
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
-    words: Words,
+    parse: ParseArguments,
 ) -> Result<Vec<GateConfig>, Vec<Finding>> {
     let (variables, unknown) = variables(pod, container, store);
     let matters = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
@@ -49,11 +49,11 @@ pub(super) fn gates(
         return Err(unknown);
     }
     let refused = |errors: Vec<ConfigError>| errors.iter().map(|error| refused(container, error)).collect::<Vec<_>>();
-    let said: Vec<String> =
+    let arguments: Vec<String> =
         container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
     // The image's own command is `run`.
-    let said = if said.is_empty() { vec!["run".to_owned()] } else { said };
-    let Some(flags) = words(&said).map_err(refused)? else { return Ok(Vec::new()) };
+    let arguments = if arguments.is_empty() { vec!["run".to_owned()] } else { arguments };
+    let Some(flags) = parse(&arguments).map_err(refused)? else { return Ok(Vec::new()) };
     let read = |path: &Path| -> io::Result<String> {
         let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
@@ -72,10 +72,10 @@ fn refused(container: &Container, error: &ConfigError) -> Finding {
 fn not_given(name: &str, from: &str) -> Finding {
     let message = format!("variable `{name}` is set from {from}, which is not among the inputs");
     Finding::environment(SIDECAR_SETTINGS, message)
-        .help("give all that the pod refers to; what the gate will judge depends on it")
+        .help("add all objects that the pod refers to; the settings of the gate depend on them")
 }
 
-/// The variables whose values are known here; and those that are not, with what they are set from.
+/// Returns the variables with known values; and the others, with their sources.
 fn variables(pod: &Pod, container: &Container, store: &Store<'_>) -> (BTreeMap<String, String>, Vec<(String, String)>) {
     let mut unknown = Vec::new();
     let namespace = pod.id.namespace.as_deref();
@@ -87,26 +87,26 @@ fn variables(pod: &Pod, container: &Container, store: &Store<'_>) -> (BTreeMap<S
             variables.extend(value(&entry).map(|value| (format!("{}{key}", from.prefix), value)));
         }
     }
-    for (name, said) in &container.env {
-        let known = match said {
+    for (name, source) in &container.env {
+        let known = match source {
             EnvValue::Text(text) => Some(expand(text, &variables)),
             EnvValue::Key { kind, name, key } => {
                 store.config(kind, namespace, name).and_then(|config| value(&Entry::Key { config, key: key.clone() }))
             }
             EnvValue::Unknown => None,
         };
-        match (known, said) {
+        match (known, source) {
             (Some(value), _) => drop(variables.insert(name.clone(), value)),
             (None, EnvValue::Key { kind, name: object, key }) => {
                 unknown.push((name.clone(), format!("`{key}` of {kind} `{object}`")));
             }
-            (None, _) => unknown.push((name.clone(), "what only the cluster knows".to_owned())),
+            (None, _) => unknown.push((name.clone(), "a source that is known in the cluster alone".to_owned())),
         }
     }
     (variables, unknown)
 }
 
-/// A word with the references `$(NAME)` to known variables replaced, as a kubelet does it; `$$(NAME)` is `$(NAME)` as such.
+/// Replaces the references `$(NAME)` to known variables in a word, as a kubelet does it; `$$(NAME)` is `$(NAME)` as such.
 fn expand(word: &str, variables: &BTreeMap<String, String>) -> String {
     let mut expanded = String::new();
     let mut rest = word;

@@ -1,4 +1,4 @@
-//! The contents of what is listed, read when they are wanted. IO: reads inputs and files.
+//! Contents of the listed entries, read on demand. IO: reads inputs and files.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -9,15 +9,15 @@ use reload_gate_contract::{Code, Finding, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
 use super::listing::{At, Listing};
-use crate::check::manifest::{self, Annotated, Config};
-use crate::check::render::{Located, Subject};
+use crate::check::manifest::{self, Annotated, ConfigObject};
+use crate::check::render::{CheckSubject, Located};
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
-/// So many documents are kept parsed: more than are judged at once, since each is asked for several times in a row.
+/// Number of documents that are kept parsed: more than are validated at once, since each is read several times in a row.
 const KEPT: usize = 16;
 
-/// What stands behind a file that is to be judged.
+/// Source of a file in the inputs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
     /// The entry `key` of a ConfigMap or Secret, by its index in the listing.
@@ -29,7 +29,7 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    /// The object that it is of.
+    /// Returns the index of its object.
     pub(super) fn config(&self) -> Option<usize> {
         match self {
             Self::Key { config, .. } => Some(*config),
@@ -38,28 +38,28 @@ impl Entry {
     }
 }
 
-/// A content, and how its positions become those of the input.
-pub(super) struct Content {
+/// Content of an entry, and the mapping of its positions to those of the input.
+pub(super) struct EntryContent {
     pub(super) bytes: Vec<u8>,
     written: Written,
 }
 
 enum Written {
-    /// In a document, by the node and whether what is there may be shown.
+    /// In a document, by the node, and whether it is of a Secret.
     Key { document: Arc<Parsed>, at: At, key: String, secret: bool },
-    /// As it is, in a file or stream of this name.
+    /// Verbatim, in a file or stream of this name.
     Plain(String),
 }
 
-/// Where something stands in an input.
-pub(super) struct Spot {
-    /// The lines that may be shown around it, and how many come before them; `None` where nothing may be.
+/// Position in an input.
+pub(super) struct InputPosition {
+    /// Lines that may be shown around it, and the number of lines before them; `None` where none may be shown.
     pub(super) text: Option<(String, u32)>,
-    /// The place in the input; its span is one of `text`.
+    /// Place in the input; its span is one of `text`.
     pub(super) place: Place,
 }
 
-/// A document that was read again.
+/// Parsed document.
 #[derive(Debug)]
 pub(super) struct Parsed {
     text: String,
@@ -67,8 +67,8 @@ pub(super) struct Parsed {
 }
 
 impl Parsed {
-    /// The whole lines of the text that an object is on, and how many come before them; `None` where others are on them too: what is
-    /// beside it may be a Secret.
+    /// Returns the whole lines of an object, and the number of lines before them; `None` where other objects are on the same lines:
+    /// these may be Secrets.
     fn own_lines(&self, object: usize) -> Option<(std::ops::Range<usize>, u32)> {
         let span = self.objects.get(object)?.span;
         let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
@@ -80,10 +80,10 @@ impl Parsed {
     }
 }
 
-/// A parsed document, by its input and offset.
+/// Parsed document with its input and offset.
 type Kept = ((usize, u64), Arc<Parsed>);
 
-/// Reads what is listed.
+/// InputReader of the listed entries.
 pub(super) struct Store<'l> {
     pub(super) listing: &'l Listing,
     kept: Mutex<VecDeque<Kept>>,
@@ -94,35 +94,35 @@ impl<'l> Store<'l> {
         Self { listing, kept: Mutex::default() }
     }
 
-    /// The ConfigMap or Secret of that kind and name, as a pod of `namespace` means it.
+    /// Returns the ConfigMap or Secret of that kind and name for a pod of `namespace`.
     pub(super) fn config(&self, kind: &str, namespace: Option<&str>, name: &str) -> Option<usize> {
-        let fits = |config: &Config| {
-            // A rendered chart leaves the namespace open, and means the one that it is installed in.
+        let fits = |config: &ConfigObject| {
+            // A rendered chart often has no namespace; it is the one of the installation.
             let same = config.id.namespace.as_deref().zip(namespace).is_none_or(|(one, other)| one == other);
             same && config.id.kind == kind && config.id.name == name
         };
-        // Of several, the last is what stands in the cluster in the end.
+        // The last of several is the one that stays in the cluster.
         self.listing.configs.iter().rposition(|(config, _)| fits(config))
     }
 
-    /// The entries of the ConfigMap or Secret with that index.
+    /// Returns the entries of the ConfigMap or Secret with that index.
     pub(super) fn entries(&self, config: usize) -> BTreeMap<String, Entry> {
         let keys = self.listing.configs[config].0.keys.iter();
         keys.map(|key| (key.clone(), Entry::Key { config, key: key.clone() })).collect()
     }
 
-    /// Where an entry is written.
-    pub(super) fn subject(&self, entry: &Entry) -> Subject {
+    /// Returns the part of the inputs that an entry is.
+    pub(super) fn subject(&self, entry: &Entry) -> CheckSubject {
         match entry {
             Entry::File(path) => {
-                Subject { input: path.to_string_lossy().into_owned(), object: None, key: None, line: None }
+                CheckSubject { input: path.to_string_lossy().into_owned(), object: None, key: None, line: None }
             }
             Entry::Input(input) => {
-                Subject { input: self.listing.inputs[*input].name.clone(), object: None, key: None, line: None }
+                CheckSubject { input: self.listing.inputs[*input].name.clone(), object: None, key: None, line: None }
             }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
-                Subject {
+                CheckSubject {
                     input: self.listing.inputs[at.input].name.clone(),
                     object: Some(config.id.to_string()),
                     key: Some(key.clone()),
@@ -132,13 +132,13 @@ impl<'l> Store<'l> {
         }
     }
 
-    /// A finding about an entry, with the names of the object that it is of.
+    /// Returns a finding with the object and key of an entry.
     pub(super) fn located(&self, entry: &Entry, finding: Finding) -> Located {
-        let Subject { object, key, .. } = self.subject(entry);
+        let CheckSubject { object, key, .. } = self.subject(entry);
         Located { finding, object, key, excerpt: None }
     }
 
-    /// Who judges an entry by the annotation of its object, and where that is written.
+    /// Returns the annotation of the object of an entry, with its place in the input.
     pub(super) fn annotation(&self, entry: &Entry) -> Option<(Annotated, Place)> {
         let (config, at) = &self.listing.configs[entry.config()?];
         let annotated = config.validator.clone()?;
@@ -146,11 +146,11 @@ impl<'l> Store<'l> {
         Some((annotated, place))
     }
 
-    /// The content of an entry.
+    /// Reads the content of an entry.
     ///
     /// # Errors
-    /// What is wrong with it, at its place in the input.
-    pub(super) fn content(&self, entry: &Entry) -> Result<Content, Box<Finding>> {
+    /// Error of the value, at its place in the input.
+    pub(super) fn content(&self, entry: &Entry) -> Result<EntryContent, Box<Finding>> {
         let unreadable = |name: &str, error: &io::Error| {
             Box::new(
                 Finding::environment(UNREADABLE_INPUT, format!("it cannot be read: {error}")).at(Place::file(name)),
@@ -160,12 +160,12 @@ impl<'l> Store<'l> {
             Entry::File(path) => {
                 let name = path.to_string_lossy().into_owned();
                 let bytes = std::fs::read(path).map_err(|error| unreadable(&name, &error))?;
-                Ok(Content { bytes, written: Written::Plain(name) })
+                Ok(EntryContent { bytes, written: Written::Plain(name) })
             }
             Entry::Input(index) => {
                 let input = &self.listing.inputs[*index];
                 let bytes = input.whole().map_err(|error| unreadable(&input.name, &error))?;
-                Ok(Content { bytes, written: Written::Plain(input.name.clone()) })
+                Ok(EntryContent { bytes, written: Written::Plain(input.name.clone()) })
             }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
@@ -173,7 +173,7 @@ impl<'l> Store<'l> {
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
                 let node = document.objects.get(at.object);
                 let changed = || unreadable(name, &io::Error::other("it changed while it was read"));
-                let bytes = match Config::value(node.ok_or_else(changed)?, key).ok_or_else(changed)? {
+                let bytes = match ConfigObject::value(node.ok_or_else(changed)?, key).ok_or_else(changed)? {
                     Ok(value) => value.content.into_owned(),
                     Err(finding) => {
                         let place = finding.place.as_ref().map(|place| in_input(place, name, at));
@@ -181,7 +181,7 @@ impl<'l> Store<'l> {
                     }
                 };
                 let (at, key, secret) = (*at, key.clone(), config.secret);
-                Ok(Content { bytes, written: Written::Key { document, at, key, secret } })
+                Ok(EntryContent { bytes, written: Written::Key { document, at, key, secret } })
             }
         }
     }
@@ -213,47 +213,47 @@ impl<'l> Store<'l> {
     }
 }
 
-/// A place in a document, as one of its input.
+/// Returns a place in a document as one of its input.
 fn in_input(place: &Place, name: &str, at: &At) -> Place {
     let line = place.line.map(|line| line.saturating_add(at.lines));
     Place { file: name.to_owned(), line, column: place.column, span: None }
 }
 
-impl Content {
-    /// The position in the input of `place`, which is one in this content.
-    pub(super) fn locate(&self, store: &Store<'_>, place: &Place) -> Spot {
+impl EntryContent {
+    /// Returns the position in the input of `place`, which is one in this content.
+    pub(super) fn locate(&self, store: &Store<'_>, place: &Place) -> InputPosition {
         let span = self.span(place);
         match &self.written {
             Written::Plain(name) => {
-                let Some(span) = span else { return Spot { text: None, place: Place::file(name) } };
+                let Some(span) = span else { return InputPosition { text: None, place: Place::file(name) } };
                 let place = Place::span(name, &self.bytes, span);
-                // What is no UTF-8 takes other room in what is shown.
+                // Bytes that are no UTF-8 have another length in the text that is shown.
                 let shown = |at: usize| String::from_utf8_lossy(&self.bytes[..at.min(self.bytes.len())]).len();
                 let span = Some(Span { start: shown(span.start), end: shown(span.end) });
                 let text = String::from_utf8_lossy(&self.bytes).into_owned();
-                Spot { text: Some((text, 0)), place: Place { span, ..place } }
+                InputPosition { text: Some((text, 0)), place: Place { span, ..place } }
             }
             Written::Key { document, at, key, secret } => {
                 let name = &store.listing.inputs[at.input].name;
                 let Some(span) = Self::of_key(document, at, key, span) else {
-                    return Spot { text: None, place: Place::file(name) };
+                    return InputPosition { text: None, place: Place::file(name) };
                 };
                 let place = Place::span(name, document.text.as_bytes(), span);
                 let line = place.line.map(|line| line.saturating_add(at.lines));
                 let Some((own, lines)) = document.own_lines(at.object).filter(|_| !secret) else {
-                    return Spot { text: None, place: Place { line, span: None, ..place } };
+                    return InputPosition { text: None, place: Place { line, span: None, ..place } };
                 };
                 let inside = |at: usize| at.saturating_sub(own.start).min(own.len());
                 let span = Some(Span { start: inside(span.start), end: inside(span.end) });
                 let text = Some((document.text[own].to_owned(), lines.saturating_add(at.lines)));
-                Spot { text, place: Place { line, span, ..place } }
+                InputPosition { text, place: Place { line, span, ..place } }
             }
         }
     }
 
-    /// The bytes of the document which a span of a value stands for, or the whole value where it has none or they do not correspond.
+    /// Returns the span in the document of a span of a value; that of the whole value where there is no such span.
     fn of_key(document: &Parsed, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
-        let value = Config::value(document.objects.get(at.object)?, key)?.ok()?;
+        let value = ConfigObject::value(document.objects.get(at.object)?, key)?.ok()?;
         let exact = |span: Span| {
             let start = value.locate(&document.text, span.start)?;
             // The end is where the last of them ends; a span that is empty stays so.
@@ -264,7 +264,7 @@ impl Content {
         Some(span.and_then(exact).unwrap_or(value.node().span))
     }
 
-    /// The bytes of this content that a place is about; of a line that is all of it without the blanks around.
+    /// Returns the span of a place in this content; for a line, all of it without the blanks around.
     fn span(&self, place: &Place) -> Option<Span> {
         if place.span.is_some() {
             return place.span;
@@ -284,11 +284,11 @@ impl Content {
             }
             start += line.len();
         }
-        // An error at the end is often told of the line after the last.
+        // Checkers often report an error at the end on the line after the last.
         (start > 0 && wanted > 0).then_some(Span { start: start - 1, end: start })
     }
 
-    /// Whether it must not be shown.
+    /// Returns true if it is the value of a Secret.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.written, Written::Key { secret: true, .. })
     }

@@ -1,63 +1,63 @@
-//! Which files belong together: those that a container sees, those of an object that nobody mounts, those of a directory.
+//! Trees of files: those that a container sees, those of an object without a mount, those of a directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Code, Finding, Place};
 
-use super::Words;
+use super::ParseArguments;
 use super::listing::At;
 use super::sidecar;
 use super::store::{Entry, Store};
 use crate::check::manifest::{Annotated, Container, Mounted, Pod, Point, Projection};
-use crate::check::render::Subject;
+use crate::check::render::CheckSubject;
 use crate::config::GateConfig;
 
 const MISSING_KEY: Code = Code::new("missing-key");
 
-/// Where the files of an object lie that nobody mounts, unless the program that reads them is known.
+/// Directory of the files of an object without a mount, unless the program that reads them is known.
 pub(super) const ANYWHERE: &str = "/config";
 
 /// Files that belong together.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
-    pub(super) kind: Kind,
-    /// Whose files these are, in words, such as `container nginx of Deployment web/app`.
+pub(super) struct FileTree {
+    pub(super) kind: TreeKind,
+    /// Name of the owner, such as `container nginx of Deployment web/app`.
     pub(super) owner: String,
-    /// The files, as whoever reads them would see them.
+    /// Files as the program would see them.
     pub(super) mounted: Mounted<Entry>,
-    /// Those that are to be judged; the others may be included by them.
+    /// Entries to validate; the others may be included by them.
     pub(super) wanted: BTreeSet<Entry>,
-    /// Who judges all of them, by the annotation of a pod, with its place in the input.
+    /// Annotation of a pod that names a validator for all of them, with its place in the input.
     pub(super) annotated: Option<(Annotated, Place)>,
 }
 
-/// What makes files belong together.
+/// Kind of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A container mounts them.
+pub(super) enum TreeKind {
+    /// Mounts of a container.
     Container,
-    /// They are of one object.
+    /// Entries of one object.
     Object,
-    /// They lie in one directory, or come as a stream.
+    /// Files of one directory, or a stream.
     Directory,
 }
 
 /// All trees.
 #[derive(Default)]
-pub(super) struct Trees {
-    /// What a reload-gate in a pod will judge, and by which settings.
-    pub(super) gated: Vec<(Tree, GateConfig)>,
-    pub(super) trees: Vec<Tree>,
-    /// What is wrong with the settings of such a reload-gate, or with the volumes of a pod.
-    pub(super) errors: Vec<(Subject, Finding)>,
-    /// What no container mounts of objects that are mounted.
+pub(super) struct FileTrees {
+    /// Files that a reload-gate in a pod will validate, and its settings.
+    pub(super) gated: Vec<(FileTree, GateConfig)>,
+    pub(super) trees: Vec<FileTree>,
+    /// Errors in the settings of such a reload-gate, or in the volumes of a pod.
+    pub(super) errors: Vec<(CheckSubject, Finding)>,
+    /// Entries without a mount, of objects that are mounted.
     pub(super) idle: BTreeSet<Entry>,
 }
 
-impl Trees {
-    /// The trees of all that is listed.
-    pub(super) fn of(store: &Store<'_>, words: Words) -> Self {
+impl FileTrees {
+    /// Returns the trees of all that is listed.
+    pub(super) fn of(store: &Store<'_>, words: ParseArguments) -> Self {
         let mut trees = Self::default();
         for (pod, at) in &store.listing.pods {
             trees.pod(pod, at, store, words);
@@ -72,11 +72,11 @@ impl Trees {
             let path = |file: &PathBuf| (file.clone(), Entry::File(root.join(file)));
             let files = directory.files.iter().chain(&directory.beside).map(path).collect();
             let wanted = directory.files.iter().map(|file| Entry::File(root.join(file))).collect();
-            trees.trees.push(Tree { wanted, ..loose(Kind::Directory, files) });
+            trees.trees.push(FileTree { wanted, ..loose(TreeKind::Directory, files) });
         }
         let nameless = store.listing.nameless.iter();
         trees.trees.extend(
-            nameless.map(|index| loose(Kind::Directory, [(PathBuf::from("stdin"), Entry::Input(*index))].into())),
+            nameless.map(|index| loose(TreeKind::Directory, [(PathBuf::from("stdin"), Entry::Input(*index))].into())),
         );
         trees
     }
@@ -86,7 +86,7 @@ impl Trees {
         gated.chain(&self.trees).flat_map(|tree| &tree.wanted)
     }
 
-    fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>, words: Words) {
+    fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>, words: ParseArguments) {
         let namespace = pod.id.namespace.as_deref();
         let entries = |kind: &str, name: &str| store.config(kind, namespace, name).map(|config| store.entries(config));
         let see = |container: &Container| Mounted::of(pod, container, &entries);
@@ -97,8 +97,9 @@ impl Trees {
             let place = Place { line, span: None, file: input.clone(), ..said.place.clone() };
             (said, place)
         });
-        let of_program = |container| Tree { annotated: annotated.clone(), ..Tree::of(pod, container, see(container)) };
-        let mut programs: Vec<Tree> = programs.into_iter().map(of_program).collect();
+        let of_program =
+            |container| FileTree { annotated: annotated.clone(), ..FileTree::of(pod, container, see(container)) };
+        let mut programs: Vec<FileTree> = programs.into_iter().map(of_program).collect();
         let line = pod.line.saturating_add(at.lines);
         for (volume, Projection { kind, name, .. }, key) in pod.lacks(&entries) {
             let message = format!(
@@ -111,7 +112,7 @@ impl Trees {
         }
         let mut gated = BTreeSet::new();
         for container in gates {
-            let tree = Tree::of(pod, container, see(container));
+            let tree = FileTree::of(pod, container, see(container));
             match sidecar::gates(pod, container, &tree.mounted, store, words) {
                 Ok(gates) => {
                     for gate in gates {
@@ -121,32 +122,32 @@ impl Trees {
                     }
                 }
                 Err(findings) => {
-                    let told = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
-                    self.errors.extend(findings.into_iter().map(told));
+                    let placed = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
+                    self.errors.extend(findings.into_iter().map(placed));
                 }
             }
         }
-        // What a gate judges is judged as that will judge it, and by nobody else.
+        // Files of a gate are validated with its settings, and not once more.
         programs.iter_mut().for_each(|tree| tree.wanted.retain(|entry| !gated.contains(entry)));
         self.trees.extend(programs.into_iter().filter(|tree| !tree.wanted.is_empty()));
     }
 }
 
-fn subject(pod: &Pod, input: &str, line: u32) -> Subject {
-    Subject { input: input.to_owned(), object: Some(pod.id.to_string()), key: None, line: Some(line) }
+fn subject(pod: &Pod, input: &str, line: u32) -> CheckSubject {
+    CheckSubject { input: input.to_owned(), object: Some(pod.id.to_string()), key: None, line: Some(line) }
 }
 
-impl Tree {
-    /// What a container of a pod sees, all of which is to be judged.
+impl FileTree {
+    /// Returns the files that a container of a pod sees, all of which should be validated.
     fn of(pod: &Pod, container: &Container, mounted: Mounted<Entry>) -> Self {
         let owner = format!("container `{}` of {}", container.name, pod.id);
         let wanted = mounted.files.values().cloned().collect();
-        Self { kind: Kind::Container, owner, mounted, wanted, annotated: None }
+        Self { kind: TreeKind::Container, owner, mounted, wanted, annotated: None }
     }
 
-    /// The same tree in another place.
+    /// Returns the same tree in another directory.
     pub(super) fn moved(&self, directory: &str) -> Mounted<Entry> {
-        if self.kind == Kind::Container {
+        if self.kind == TreeKind::Container {
             return self.mounted.clone();
         }
         let files = self.mounted.files.iter();
@@ -155,8 +156,8 @@ impl Tree {
         Mounted { files, points: vec![Point { path: directory.into(), known: false }] }
     }
 
-    /// Of what a reload-gate sees, that which a gate of it judges: what it watches, where the program sees it, among what the program sees
-    /// besides.
+    /// Returns the part of a reload-gate's files that one of its gates validates: the watched files at the paths of the program, among
+    /// the other files of the program.
     fn gated(&self, gate: &GateConfig, programs: &[Self]) -> Self {
         let reads = |tree: &&Self| {
             let of_gate = |point: &Point| gate.sources.iter().any(|source| point.path.starts_with(&source.mount));
@@ -165,7 +166,7 @@ impl Tree {
         let mut mounted = programs.iter().find(reads).map(|tree| tree.mounted.clone()).unwrap_or_default();
         let mut wanted = BTreeSet::new();
         for source in &gate.sources {
-            // A file of a volume stands for all of the volume, to who means the shell sidecar's variable.
+            // With the shell sidecar's variable FILE, a file of a volume means the whole volume.
             let is_file = source.whole_volume && self.mounted.files.contains_key(&source.path);
             let root = |path: &Path| if is_file { path.parent().unwrap_or(path).to_owned() } else { path.to_owned() };
             let part = self.mounted.at(&root(&source.path), &root(&source.mount));
@@ -176,15 +177,15 @@ impl Tree {
     }
 }
 
-/// The files of one object that nobody mounts.
-fn object(entries: BTreeMap<String, Entry>) -> Tree {
-    loose(Kind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(key), entry)).collect())
+/// Returns the files of one object without a mount.
+fn object(entries: BTreeMap<String, Entry>) -> FileTree {
+    loose(TreeKind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(key), entry)).collect())
 }
 
-/// Files of which is not known where they will lie, and what else lies there.
-fn loose(kind: Kind, files: BTreeMap<PathBuf, Entry>) -> Tree {
+/// Returns a tree of files with an unknown directory.
+fn loose(kind: TreeKind, files: BTreeMap<PathBuf, Entry>) -> FileTree {
     let wanted = files.values().cloned().collect();
     let files = files.into_iter().map(|(path, entry)| (Path::new(ANYWHERE).join(path), entry)).collect();
     let mounted = Mounted { files, points: vec![Point { path: ANYWHERE.into(), known: false }] };
-    Tree { kind, owner: String::new(), mounted, wanted, annotated: None }
+    FileTree { kind, owner: String::new(), mounted, wanted, annotated: None }
 }

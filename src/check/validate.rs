@@ -1,5 +1,5 @@
-//! One judgement: reads the files, has them judged, and brings what was found back to where it is written. IO: reads inputs, writes
-//! into a temporary directory what a program is to read.
+//! One validation: reads the files, runs the validators, and maps findings back to their places in the inputs. IO: reads inputs, writes
+//! files for programs into a temporary directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use std::time::Instant;
 use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
 
 use super::assign::Task;
-use super::store::{Content, Entry, Store};
-use super::{Missing, Options};
-use crate::check::render::{Checked, Excerpt, Located};
+use super::store::{Entry, EntryContent, Store};
+use super::{CheckOptions, Missing};
+use crate::check::render::{Checked, InputExcerpt, Located};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
@@ -20,21 +20,21 @@ use crate::redact::Redactor;
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 
-/// What the bundled validators call what they could not see.
+/// Prefix of the codes for files that a bundled validator could not see.
 const ABSENT: &str = "missing-";
 
-/// So many lines are shown on each side of the one that is meant.
+/// Number of lines that are shown on each side of a finding.
 const AROUND: usize = 1;
 
-/// The files of one judgement.
-struct Files<'s> {
+/// Files of one validation.
+struct TaskFiles<'s> {
     store: &'s Store<'s>,
-    contents: BTreeMap<PathBuf, (Entry, Content)>,
+    contents: BTreeMap<PathBuf, (Entry, EntryContent)>,
     redactor: Redactor,
 }
 
-/// Has a task done, and says which entries were looked at.
-pub(super) async fn validate(task: Task, store: &Store<'_>, options: &Options) -> (Checked, BTreeSet<Entry>) {
+/// Runs a task, and returns the entries that were read.
+pub(super) async fn validate(task: Task, store: &Store<'_>, options: &CheckOptions) -> (Checked, BTreeSet<Entry>) {
     let started = Instant::now();
     let (mut tree, mut contents, mut broken, mut read) = (Tree::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
     for (path, entry) in &task.tree.files {
@@ -52,11 +52,11 @@ pub(super) async fn validate(task: Task, store: &Store<'_>, options: &Options) -
     if let Some((path, text)) = &task.around {
         tree.insert(path.clone(), text.clone().into_bytes());
     }
-    // Without the file to begin with, what else would be said comes of that.
+    // Without the main file all other findings would follow from its absence.
     let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
     let secrets = contents.values().filter(|(_, content)| content.is_secret() && !is_public(&content.bytes));
     let redactor = Redactor::new(secrets.map(|(_, content)| content.bytes.as_slice()));
-    let files = Files { store, contents, redactor };
+    let files = TaskFiles { store, contents, redactor };
     let plan = ValidationPlan { main: task.main.clone(), ..options.plan(&task.assignment.plan) };
     let (validator, validation) = if broken.is_empty() || !lacks_main {
         ask(&plan, &task, &tree).await
@@ -65,7 +65,7 @@ pub(super) async fn validate(task: Task, store: &Store<'_>, options: &Options) -
     };
     read.extend(validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
     if validation.read.is_empty() {
-        // It was wrong before anybody looked further.
+        // The validation ended before the first file was read.
         read.extend(task.tree.files.values().cloned());
     }
     let weighed = validation.findings.into_iter().filter_map(|finding| options.weigh(finding));
@@ -75,14 +75,14 @@ pub(super) async fn validate(task: Task, store: &Store<'_>, options: &Options) -
     (Checked { subject, validator, reason, findings, duration: started.elapsed() }, read)
 }
 
-/// Whether a content is certificates and nothing else, which anybody may read who connects.
+/// Returns true if a content is certificates and nothing else, which every client of a server receives.
 fn is_public(content: &[u8]) -> bool {
     let text = String::from_utf8_lossy(content);
     let mut labels = text.lines().filter_map(|line| line.strip_prefix("-----BEGIN ")).peekable();
     labels.peek().is_some() && labels.all(|label| label.starts_with("CERTIFICATE-"))
 }
 
-/// What is found in `tree`, and by whom.
+/// Runs the validators, and returns their names with the result.
 async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let directory = match lay_out(plan, tree) {
@@ -96,7 +96,7 @@ async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Valida
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
     let path_map = path_map(task, here);
     let checked = match plan.validate(tree, &path_map, &Selector::default()).await {
-        // What speaks of no path at which it is to be can be judged where it lies.
+        // Files that name no path of their mount can be validated in the temporary directory.
         Ok(validation) if !is_shown(&validation) && !names_its_place(task, tree) => {
             let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
             plan.validate(tree, &path_map, &Selector::default()).await
@@ -113,17 +113,17 @@ async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Valida
     }
 }
 
-/// Who would have judged first, where nobody came to it.
+/// Returns the name of the first validator, where none came to run.
 fn first(plan: &ValidationPlan) -> String {
     plan.validators.first().map(Validator::title).unwrap_or_default()
 }
 
-/// Whether a program could be shown the files where they are to be.
+/// Returns true if a program could see the files at the paths of their mounts.
 fn is_shown(validation: &Validation) -> bool {
     validation.findings.iter().all(|finding| finding.code != VIEW_NOT_POSSIBLE)
 }
 
-/// Whether any file names a path in one of the places where they are to be.
+/// Returns true if any file names a path of a mount.
 fn names_its_place(task: &Task, tree: &Tree) -> bool {
     let places: Vec<String> = task.tree.points.iter().map(|point| point.path.to_string_lossy().into_owned()).collect();
     tree.values().any(|content| {
@@ -132,7 +132,7 @@ fn names_its_place(task: &Task, tree: &Tree) -> bool {
     })
 }
 
-/// A judgement that was made where the files lie, as if that were where they are to be.
+/// Replaces the paths of the temporary directory in a result by those of the mounts.
 fn in_place(validation: Validation, here: &Path) -> Validation {
     let here = here.to_string_lossy();
     if here == "/" {
@@ -147,7 +147,7 @@ fn in_place(validation: Validation, here: &Path) -> Validation {
     Validation { findings: validation.findings.into_iter().map(moved).collect(), ..validation }
 }
 
-/// Writes the tree where a program can read it, if one is to; it is gone with what is returned.
+/// Writes the tree into a temporary directory for programs. Dropping the result removes it.
 fn lay_out(plan: &ValidationPlan, tree: &Tree) -> std::io::Result<Option<tempfile::TempDir>> {
     if !plan.asks_programs() {
         return Ok(None);
@@ -161,7 +161,7 @@ fn lay_out(plan: &ValidationPlan, tree: &Tree) -> std::io::Result<Option<tempfil
     Ok(Some(directory))
 }
 
-/// Where the files lie: what is mounted, and around it what nobody knows.
+/// Returns the map from the temporary directory to the mounts.
 fn path_map(task: &Task, here: &Path) -> PathMap {
     let part = |path: &Path, whole| Mapping {
         prefix: path.to_owned(),
@@ -175,8 +175,8 @@ fn path_map(task: &Task, here: &Path) -> PathMap {
     PathMap(points.chain(around).collect())
 }
 
-impl Files<'_> {
-    /// A finding, at its place in the input.
+impl TaskFiles<'_> {
+    /// Returns a finding at its place in the input.
     fn locate(&self, task: &Task, finding: Finding) -> Located {
         let at = finding.place.as_ref().and_then(|place| self.contents.get(Path::new(&place.file)));
         let finding = match at.filter(|(_, content)| !content.is_secret()) {
@@ -185,26 +185,26 @@ impl Files<'_> {
         };
         let of = finding.place.as_ref().and_then(|place| Some((place, self.contents.get(Path::new(&place.file))?)));
         let Some((place, (entry, content))) = of else {
-            // A file that is not given, such as one that stands for the image's: what is meant is the whole.
+            // The file is not among the inputs, such as one of the image: the finding is about the whole.
             let line = task.subject.line;
             let place = Place { line, ..Place::file(&task.subject.input) };
             let finding = if finding.place.is_some() { beside(finding) } else { finding };
             let (object, key) = (task.subject.object.clone(), task.subject.key.clone());
             return Located { finding: finding.at(place), object, key, excerpt: None };
         };
-        let spot = content.locate(self.store, place);
-        let excerpt = spot.text.and_then(|(text, lines)| excerpt(&text, lines, spot.place.span?));
-        Located { excerpt, ..self.store.located(entry, finding.at(spot.place)) }
+        let position = content.locate(self.store, place);
+        let excerpt = position.text.and_then(|(text, lines)| excerpt(&text, lines, position.place.span?));
+        Located { excerpt, ..self.store.located(entry, finding.at(position.place)) }
     }
 
-    /// A finding about a text that is no Secret: what it quotes of that is no Secret either, whatever else has the same words.
+    /// Redacts a finding about a text that is no Secret: its quotations of that text stay, also if a Secret has the same words.
     fn redact_all_but(&self, text: &str, finding: Finding) -> Finding {
         const QUOTES: [char; 3] = ['"', '\'', '`'];
         let parts: Vec<&str> = finding.message.split(QUOTES).collect();
         let quotes = finding.message.matches(QUOTES);
         let own = |part: &&str| !part.is_empty() && text.contains(*part);
         let parts = parts.iter().enumerate();
-        // Every other part stands in quotes.
+        // Every other part is in quotes.
         let parts = parts
             .map(|(at, part)| if at % 2 == 1 && own(part) { (*part).to_owned() } else { self.redactor.text(part) });
         let quotes = quotes.map(str::to_owned).chain([String::new()]);
@@ -213,19 +213,19 @@ impl Files<'_> {
     }
 }
 
-/// The finding with its place in its words, since that is no place in an input.
+/// Moves the place of a finding into its message, since it is no place in an input.
 fn beside(finding: Finding) -> Finding {
     let place = finding.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
     Finding { message: format!("{place}{}", finding.message), ..finding }
 }
 
-/// The lines around a span.
-fn excerpt(text: &str, lines: u32, span: reload_gate_contract::Span) -> Option<Excerpt> {
-    // A checker may count otherwise than in characters.
+/// Returns the lines around a span.
+fn excerpt(text: &str, lines: u32, span: reload_gate_contract::Span) -> Option<InputExcerpt> {
+    // A checker may count bytes, where others count characters.
     let begins = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let (start, end) = (begins(span.start), begins(span.end));
     let mut first = text[..start].rfind('\n').map_or(0, |at| at + 1);
-    // A whole value may be long; its beginning is enough.
+    // A whole value may be long; its first line is enough.
     let stop = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let mut last = stop;
     for _ in 0..AROUND {
@@ -234,21 +234,21 @@ fn excerpt(text: &str, lines: u32, span: reload_gate_contract::Span) -> Option<E
     }
     let before = text[..first].matches('\n').count();
     let first_line = u32::try_from(before).ok()?.checked_add(lines)?.checked_add(1)?;
-    Some(Excerpt {
+    Some(InputExcerpt {
         first_line,
         text: text[first..last].to_owned(),
         mark: start - first..end.min(stop).max(start) - first,
     })
 }
 
-impl Options {
-    /// The plan as it is carried out here.
+impl CheckOptions {
+    /// Returns the plan as `check` runs it.
     fn plan(&self, plan: &ValidationPlan) -> ValidationPlan {
         let plan = if self.local { plan.clone() } else { plan.clone().bundled() };
         ValidationPlan { root: RootChoice::View, fallback: self.fallback, without_target: true, ..plan }
     }
 
-    /// What a finding is worth here: a file that is not given may be in the image, unless it would be seen if it were there.
+    /// Applies `--missing`: a file that is not among the inputs may be in the image, unless its whole directory is among them.
     fn weigh(&self, finding: Finding) -> Option<Finding> {
         if finding.cause != Cause::Environment || !finding.code.as_str().starts_with(ABSENT) {
             return Some(finding);

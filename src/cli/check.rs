@@ -1,4 +1,4 @@
-//! `reload-gate check`: its words, and what they set going.
+//! `reload-gate check`: its arguments, its report and its exit code.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
 use super::{flag, flags, outside, refuse, say};
-use crate::check::render::{self, Format, Style};
-use crate::check::{self, Answer, Missing, Options, Question};
+use crate::check::render::{self, ReportFormat, ReportStyle};
+use crate::check::{self, CheckOptions, CheckOutcome, CheckRequest, Missing};
 use crate::config::{self, ConfigError, Flags, SETTINGS};
 use crate::exit::Exit;
 use crate::sys::exec;
 
-/// The settings of `run` that `check` takes too.
+/// Settings of `run` that `check` takes as well.
 const SHARED: [&str; 14] = [
     "app",
     "builtin",
@@ -34,23 +34,23 @@ const SHARED: [&str; 14] = [
     "config",
 ];
 
-/// Standard output, where a file could be named.
+/// Name of standard output.
 const STDIO: &str = "-";
 
-/// What is done in less is not worth a bar.
+/// Shortest run with a progress bar.
 const BLINK: Duration = Duration::from_millis(400);
 
 pub(super) fn command() -> Command {
-    let judge = "Who judges it";
-    let report = "The report";
+    let validation = "Validation";
+    let report = "CheckReport";
     let one_of = |name: &'static str, values: &'static [&'static str]| {
         let arg = Arg::new(name).long(name).value_name("HOW").hide_possible_values(true);
         arg.value_parser(PossibleValuesParser::new(values))
     };
     Command::new("check")
-        .about("Judge files, directories or rendered Kubernetes manifests as the sidecar would")
+        .about("Validate files, directories or rendered Kubernetes manifests as the sidecar would")
         .after_help(
-            "Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 it could not be judged, 4 there was nothing to judge, 70 a \
+            "Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 it could not be validated, 4 there was nothing to check, 70 a \
              bug; of several the worst, in the order 70, 2, 1, 3, 4, 0.",
         )
         .arg(
@@ -60,22 +60,22 @@ pub(super) fn command() -> Command {
                 .help("A file, a directory, or `-` for manifests on standard input [default: `.`]"),
         )
         .args(SETTINGS.iter().filter(|setting| SHARED.contains(&setting.name)).map(flag))
-        .mut_args(|arg| if arg.get_id() == "path" { arg } else { arg.help_heading(judge) })
+        .mut_args(|arg| if arg.get_id() == "path" { arg } else { arg.help_heading(validation) })
         .mut_arg("root", |root| {
             let root = root.value_parser(PossibleValuesParser::new(["auto", "local"])).hide_possible_values(true);
-            root.help("`local` asks programs that are installed here, also where a bundled validator could judge")
+            root.help("`local` runs programs that are installed here, also where a bundled validator could replace them")
         })
-        .mut_arg("config", |config| config.help("A file that says who judges what: `rules`, and the gates of `run`"))
+        .mut_arg("config", |config| config.help("A file with `rules` that choose validators, and with the gates of `run`"))
         .arg(
             one_of("missing", &["ignore", "warn", "reject"])
                 .default_value("warn")
-                .help("What a file, certificate or host name is worth that is not given: ignore, warn or reject")
-                .help_heading(judge),
+                .help("How to treat files, certificates and host names that are not among the inputs: ignore, warn or reject")
+                .help_heading(validation),
         )
         .arg(
             one_of("fallback", &["builtin"])
-                .help("`builtin`: where a program is not installed, judge by the bundled validator and say so")
-                .help_heading(judge),
+                .help("`builtin`: use the bundled validator where a program is not installed, and report it")
+                .help_heading(validation),
         )
         .arg(
             one_of("format", &["human", "json", "sarif", "junit", "github"])
@@ -98,8 +98,8 @@ pub(super) fn command() -> Command {
                 .help("auto, always or never")
                 .help_heading(report),
         )
-        .arg(switch("verbose", "Also list what nobody judged").short('v').help_heading(report))
-        .arg(switch("quiet", "Only what is wrong, or could not be judged").short('q').help_heading(report))
+        .arg(switch("verbose", "Also list what was not checked").short('v').help_heading(report))
+        .arg(switch("quiet", "Only what is rejected or inconclusive").short('q').help_heading(report))
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {
@@ -116,7 +116,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(String::as_str);
     let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
     let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
-    let options = Options {
+    let options = CheckOptions {
         local: text("root") == Some("local"),
         fallback: text("fallback").is_some(),
         missing: match text("missing") {
@@ -127,7 +127,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
-    let question = Question {
+    let question = CheckRequest {
         paths: &paths,
         assignments: &assignments,
         options,
@@ -135,14 +135,14 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         opened: exec::close_inherited,
         progress: &progress,
     };
-    let Answer { report, missing } = check::check(&question);
+    let CheckOutcome { report, missing } = check::check(&question);
     bar.0.finish_and_clear();
     let format = match text("format") {
-        Some("json") => Format::Json,
-        Some("sarif") => Format::Sarif,
-        Some("junit") => Format::Junit,
-        Some("github") => Format::Github,
-        _ => Format::Human,
+        Some("json") => ReportFormat::Json,
+        Some("sarif") => ReportFormat::Sarif,
+        Some("junit") => ReportFormat::Junit,
+        Some("github") => ReportFormat::Github,
+        _ => ReportFormat::Human,
     };
     let written = write(&render::render(&report, format, &style(matches)), matches.get_one::<PathBuf>("output"));
     for path in &missing {
@@ -157,7 +157,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     }
 }
 
-/// Writes the report, and says whether it could.
+/// Writes the report, and returns true if that succeeded.
 fn write(report: &str, output: Option<&PathBuf>) -> bool {
     let Some(path) = output.filter(|path| *path != Path::new(STDIO)) else {
         let mut out = std::io::stdout();
@@ -174,7 +174,7 @@ fn write(report: &str, output: Option<&PathBuf>) -> bool {
     written.is_ok()
 }
 
-fn style(matches: &ArgMatches) -> Style {
+fn style(matches: &ArgMatches) -> ReportStyle {
     let color = match matches.get_one::<String>("color").map(String::as_str) {
         Some("always") => true,
         Some("never") => false,
@@ -187,10 +187,10 @@ fn style(matches: &ArgMatches) -> Style {
     };
     let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col.into());
     let (verbose, quiet) = (matches.get_flag("verbose"), matches.get_flag("quiet"));
-    Style { color, verbose, quiet, width: if width == 0 { 100 } else { width } }
+    ReportStyle { color, verbose, quiet, width: if width == 0 { 100 } else { width } }
 }
 
-/// A bar on a terminal, once it takes longer than a blink.
+/// Progress bar on a terminal, for long runs.
 struct Bar(ProgressBar, Instant);
 
 impl Bar {
@@ -198,7 +198,7 @@ impl Bar {
         let shown = !quiet && std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("judged {pos} of {len} {wide_bar}") {
+        if let Ok(style) = ProgressStyle::with_template("checked {pos} of {len} {wide_bar}") {
             bar.set_style(style);
         }
         Self(bar, Instant::now())
@@ -212,7 +212,7 @@ impl Bar {
     }
 }
 
-/// The words of a reload-gate in a pod, as flags of `run`; `None` for another command.
+/// Reads the arguments of a reload-gate in a pod as flags of `run`; `None` for another command.
 pub(super) fn run_words(words: &[String]) -> Result<Option<Flags>, Vec<ConfigError>> {
     let words = std::iter::once("reload-gate").chain(words.iter().map(String::as_str));
     match super::command().try_get_matches_from(words) {

@@ -1,109 +1,109 @@
-//! Pod templates: which volumes a pod has, and where its containers mount them.
+//! Pod templates: volumes, containers and their mounts.
 
 use reload_gate_structured::yaml::Node;
 
 use super::mounted::Given;
 use super::object::{Annotated, Id, annotation};
 
-/// A pod, or what pods are made from.
+/// Pod, or template of pods.
 #[derive(Clone, Debug)]
 pub struct Pod {
-    /// The object it belongs to.
+    /// Object that it belongs to.
     pub id: Id,
-    /// Who judges its configuration, by the annotation of the object or of the template.
+    /// Annotation of the object or of the template that names a validator.
     pub validator: Option<Annotated>,
-    /// Its volumes.
-    pub volumes: Vec<Volume>,
-    /// Its containers, those of its initialisation first.
+    /// Volumes.
+    pub volumes: Vec<PodVolume>,
+    /// Containers, init containers first.
     pub containers: Vec<Container>,
-    /// The line of the document at which the object begins.
+    /// Line of the document at which the object begins.
     pub line: u32,
 }
 
-/// A volume, by what is known of it.
+/// Volume of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume {
-    /// What mounts call it.
+pub struct PodVolume {
+    /// Its name.
     pub name: String,
-    /// What is put together in it; `None` if it is something else than configuration.
+    /// ConfigMaps and Secrets in it; `None` for any other kind of volume.
     pub projections: Option<Vec<Projection>>,
 }
 
-/// A ConfigMap or Secret in a volume; in a projected volume there may be several.
+/// ConfigMap or Secret in a volume; a projected volume may have several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projection {
-    /// `ConfigMap` or `Secret`; another word for what has no manifest, such as a token.
+    /// `ConfigMap` or `Secret`; another word for a source without a manifest, such as a token.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// The keys that are wanted with their paths; all of them under their own names if this is absent.
+    /// Selected keys with their paths; if absent, all keys under their own names.
     pub items: Option<Vec<(String, String)>>,
     /// Whether a pod starts without it, or without one of those keys.
     pub optional: bool,
 }
 
-/// A container.
+/// Container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// Its image.
+    /// Image.
     pub image: String,
-    /// What it executes, in place of the image's entry point.
+    /// Command in place of the image's entry point.
     pub command: Vec<String>,
-    /// The arguments.
+    /// Arguments.
     pub args: Vec<String>,
-    /// Its own variables.
+    /// Variables.
     pub env: Vec<(String, EnvValue)>,
-    /// Objects all of whose entries are variables.
+    /// Objects that give all of their entries as variables.
     pub env_from: Vec<EnvFrom>,
-    /// Its mounts.
-    pub mounts: Vec<Mount>,
+    /// Mounts.
+    pub mounts: Vec<VolumeMount>,
 }
 
-/// What a variable is set to.
+/// Value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvValue {
-    /// This text.
+    /// Literal text.
     Text(String),
-    /// The entry `key` of the ConfigMap or Secret of that kind and name.
+    /// Entry `key` of the ConfigMap or Secret of that kind and name.
     Key {
         /// `ConfigMap` or `Secret`.
         kind: &'static str,
         /// Its name.
         name: String,
-        /// The entry.
+        /// Key of the entry.
         key: String,
     },
-    /// Something that only the cluster knows.
+    /// Value that is known in the cluster alone.
     Unknown,
 }
 
-/// All entries of an object, as variables.
+/// All entries of an object as variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFrom {
     /// `ConfigMap` or `Secret`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,
-    /// What the variables begin with.
+    /// Prefix of the variables.
     pub prefix: String,
 }
 
-/// A volume in the file system of a container.
+/// Mount of a volume in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Which.
+pub struct VolumeMount {
+    /// Name of the volume.
     pub volume: String,
-    /// Where.
+    /// Mount path.
     pub path: String,
-    /// What of it; all of it if this is empty.
+    /// Path inside of the volume; all of it if this is empty.
     pub sub_path: String,
 }
 
 impl Pod {
-    /// What is wanted by its volumes and does not exist, so that the pod will not start: the volume, and the key of which object.
-    pub fn lacks<K>(&self, entries: &Given<'_, K>) -> Vec<(&Volume, &Projection, &str)> {
+    /// Returns the keys that its volumes select and that do not exist, so that the pod will not start.
+    pub fn lacks<K>(&self, entries: &Given<'_, K>) -> Vec<(&PodVolume, &Projection, &str)> {
         let mut lacking = Vec::new();
         for volume in &self.volumes {
             for projection in volume.projections.iter().flatten().filter(|projection| !projection.optional) {
@@ -127,8 +127,8 @@ impl Pod {
     }
 }
 
-/// Where the pod's own metadata and spec stand: in the object itself, in its template, or (CronJob) in that of its template. Whatever
-/// kind has such a template is taken for one that makes pods: there are more than those of Kubernetes itself.
+/// Returns the node with the pod's metadata and spec: the object itself, its template, or (CronJob) the template of its template. Every
+/// kind with such a template counts, since there are more than those of Kubernetes itself.
 fn template(node: &Node) -> Option<&Node> {
     let spec = node.get("spec")?;
     let is_pod = |node: &&Node| node.get("spec").is_some_and(|spec| spec.get("containers").is_some());
@@ -145,7 +145,7 @@ fn texts(node: &Node, key: &str) -> Vec<String> {
     items.iter().filter_map(Node::as_str).map(str::to_owned).collect()
 }
 
-fn volume(node: &Node) -> Volume {
+fn volume(node: &Node) -> PodVolume {
     let projections = if let Some(source) = node.get("configMap") {
         Some(vec![projection("ConfigMap", text(source, "name"), source)])
     } else if let Some(source) = node.get("secret") {
@@ -156,7 +156,7 @@ fn volume(node: &Node) -> Volume {
         };
         node.get("projected").map(sources)
     };
-    Volume { name: text(node, "name"), projections }
+    PodVolume { name: text(node, "name"), projections }
 }
 
 fn projected_source(source: &Node) -> Projection {
@@ -210,11 +210,11 @@ fn variables(node: &Node) -> Option<EnvFrom> {
     Some(EnvFrom { kind, name, prefix: text(node, "prefix") })
 }
 
-fn mount(node: &Node) -> Mount {
-    // An expression of variables is not known before there is a pod, and names no file here.
+fn mount(node: &Node) -> VolumeMount {
+    // The value of an expression is known in the cluster alone, so it names no file here.
     let sub_path = match text(node, "subPathExpr") {
         expression if expression.is_empty() => text(node, "subPath"),
         expression => expression,
     };
-    Mount { volume: text(node, "name"), path: text(node, "mountPath"), sub_path }
+    VolumeMount { volume: text(node, "name"), path: text(node, "mountPath"), sub_path }
 }
