@@ -19,6 +19,7 @@ mod builtins;
 mod bundled;
 /// The same judgement in CI.
 mod check;
+mod manifest_cases;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The image, in real containers.

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use reload_gate_contract::{Code, Finding, Place};
 
-use super::program::{self, Beginning};
+use super::container::ContainerContext;
+use super::program::{self, Beginning, MainOfImage};
 use super::store::{Entry, Store};
 use super::trees::{FileTree, FileTrees, TreeKind};
+use super::{command_line, content};
 use crate::check::manifest::{Annotated, Mounted};
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
-use crate::flow::validate::{Main, Scope};
+use crate::flow::validate::{CommandValidator, Main, Patterns, Scope, ValidationPlan, Validator};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
@@ -32,9 +34,17 @@ pub(super) struct Task {
     /// Reason for the choice of the validator.
     pub(super) reason: String,
     /// Files as the program would see them.
-    pub(super) tree: Mounted<Entry>,
-    /// Path and text of a main file in place of one that is not among the inputs.
-    pub(super) around: Option<(PathBuf, String)>,
+    pub(super) tree: Arc<Mounted<Entry>>,
+    /// Main file in place of one that is not among the inputs.
+    pub(super) around: Option<MainOfImage>,
+    /// Container that the files are for.
+    pub(super) container: Arc<ContainerContext>,
+    /// Files and directories of the command line, where there are several.
+    pub(super) operands: Vec<PathBuf>,
+    /// Whether a missing program is no obstacle: the inputs do not name it.
+    pub(super) is_optional: bool,
+    /// Whether the inputs name commands of their own for it.
+    pub(super) runs_inputs: bool,
 }
 
 /// All validations that are due.
@@ -45,10 +55,12 @@ pub(super) struct Assigned {
     pub(super) errors: Vec<(CheckSubject, Finding)>,
     /// Entries that should be validated.
     pub(super) open: BTreeSet<Entry>,
+    /// Entries that are not validated, with the reason.
+    pub(super) skipped: BTreeMap<Entry, (String, Option<String>)>,
 }
 
 /// Assigns validators to the trees.
-pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignments) -> Assigned {
+pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignments, allow_commands: bool) -> Assigned {
     let assigned = Assigned { errors: trees.errors, open: trees.idle, ..Assigned::default() };
     let named = presets().iter().filter_map(|preset| assignments.assignment_named(preset.name).ok());
     let mut checkers = Checkers {
@@ -58,11 +70,12 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
         called: BTreeMap::new(),
         assigned,
         released: BTreeSet::new(),
+        allow_commands,
     };
     for (tree, gate) in trees.gated {
         let (assignment, reason, by) = match &assignments.given {
             Some(given) => (given.clone(), COMMAND_LINE.to_owned(), By::Word),
-            None => (of_gate(&gate), format!("the settings of {}", tree.owner), By::Gate),
+            None => (of_gate(&gate), format!("the settings of {}", tree.owner), By::Sidecar),
         };
         checkers.give(&tree, &assignment, &reason, &tree.wanted, by);
         checkers.assigned.open.extend(tree.wanted);
@@ -70,6 +83,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
     for tree in &trees.trees {
         checkers.tree(tree);
     }
+    checkers.rules();
     checkers.assigned
 }
 
@@ -80,8 +94,14 @@ enum By {
     Name,
     /// Explicit choice for these files.
     Word,
+    /// Annotation of the inputs.
+    Annotation,
+    /// Content of the files.
+    Content,
     /// Gate, which selects by itself among the files that it watches.
     Gate,
+    /// Gate of a sidecar, with its settings in the inputs.
+    Sidecar,
 }
 
 struct Checkers<'a> {
@@ -94,6 +114,7 @@ struct Checkers<'a> {
     assigned: Assigned,
     /// Entries that an annotation excludes, or for which it names no known validator.
     released: BTreeSet<Entry>,
+    allow_commands: bool,
 }
 
 impl Checkers<'_> {
@@ -106,7 +127,9 @@ impl Checkers<'_> {
             self.by_gates(tree, &mut open);
             self.by_rules(tree, &mut open);
             self.by_annotation(tree, &mut open);
+            self.by_command_line(tree, &mut open);
             self.by_name(tree, &mut open);
+            self.by_content(tree, &mut open);
         }
         self.assigned.open.extend(tree.wanted.difference(&self.released).cloned());
     }
@@ -130,7 +153,7 @@ impl Checkers<'_> {
             let fitting = select(tree, open, |path, entry| match entry {
                 Entry::Key { key, .. } => fits(Path::new(key)) || fits(path),
                 Entry::File(file) => fits(file),
-                Entry::Input(_) => false,
+                Entry::Input(_) | Entry::Rules(_) => false,
             });
             let reason = format!("rule {} of the configuration file", index + 1);
             self.take(tree, &rule.assignment, &reason, (&fitting, By::Word), open);
@@ -149,9 +172,10 @@ impl Checkers<'_> {
             match self.called(&name) {
                 Ok(assignment) => {
                     // An included file is validated with its main file, and not by itself.
-                    let whole = assignment.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree));
+                    let whole =
+                        assignment.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree, self.store));
                     let entries = if whole { open.clone() } else { entries };
-                    self.take(tree, &assignment, "named by an annotation", (&entries, By::Word), open);
+                    self.take(tree, &assignment, "named by an annotation", (&entries, By::Annotation), open);
                 }
                 Err(_) if name == NONE => {
                     open.retain(|entry| !entries.contains(entry));
@@ -174,15 +198,99 @@ impl Checkers<'_> {
         self.store.annotation(entry).or_else(|| tree.annotated.clone())
     }
 
+    /// Assigns the files that the command line of a container names.
+    fn by_command_line(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        let Some(config) = &tree.container.config else { return };
+        let Ok(assignment) = self.called(config.preset) else { return };
+        let Some(preset) = &assignment.preset else { return };
+        for beginning in program::on_command_line(preset, tree, config, open) {
+            open.retain(|entry| !beginning.takes.contains(entry));
+            self.add(tree, &assignment, "", beginning, By::Name);
+        }
+    }
+
     fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         for assignment in self.named.clone() {
             let taken = self.give(tree, &assignment, "known by its name", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
+        self.rule_files(tree, open);
+        self.skip_json_with_comments(tree, open);
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
                 self.take(tree, &assignment, "known by its name", (&entries, By::Word), open);
             }
+        }
+    }
+
+    /// Notes files that are JSON with comments by their names: their programs accept more than JSON.
+    fn skip_json_with_comments(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let is_named = |path: &Path| name(path).is_some_and(|name| content::has_comments(&name));
+        let found = tree.mounted.files.iter().filter(|(path, entry)| is_named(path) && open.contains(entry));
+        let found: BTreeSet<Entry> = found.map(|(_, entry)| entry.clone()).collect();
+        open.retain(|entry| !found.contains(entry));
+        let why = "it is JSON with comments, which no validator reads";
+        self.assigned.skipped.extend(found.into_iter().map(|entry| (entry, (why.to_owned(), None))));
+    }
+
+    /// Assigns files that have no known name, by their content. Files of a directory have one in general.
+    fn by_content(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        if tree.kind == TreeKind::Directory {
+            return;
+        }
+        let files = tree.mounted.files.iter().filter(|(_, entry)| open.contains(entry));
+        let known: Vec<_> = files
+            .filter_map(|(path, entry)| {
+                let text = String::from_utf8(self.store.content(entry).ok()?.bytes).ok()?;
+                // A name with an extension has another format.
+                let format = content::format(&text)?;
+                let is_named = path.extension().is_some_and(|end| format != "shell" || end != "sh");
+                (!is_named || format == "shell").then(|| (format, path.clone(), entry.clone()))
+            })
+            .collect();
+        for (format, path, entry) in known {
+            let assignment = match format {
+                "shell" => shell_assignment(self.assignments),
+                name => self.called(name).ok(),
+            };
+            let (Some(assignment), Some(beginning)) = (assignment, program::alone(&path, &entry)) else { continue };
+            open.remove(&entry);
+            self.add(tree, &assignment, "known by its content", beginning, By::Content);
+        }
+    }
+
+    /// Assigns files of alerting and recording rules.
+    fn rule_files(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        let is_named = |path: &Path| {
+            path.extension().is_some_and(|end| ["rules", "yaml", "yml"].iter().any(|known| end == *known))
+        };
+        let files = tree.mounted.files.iter().filter(|(path, entry)| is_named(path) && open.contains(entry));
+        let is_rules = |entry: &Entry| {
+            let content = self.store.content(entry).ok();
+            content.is_some_and(|content| std::str::from_utf8(&content.bytes).is_ok_and(content::is_rule_file))
+        };
+        let found: Vec<_> =
+            files.filter(|(_, entry)| is_rules(entry)).map(|(path, entry)| (path.clone(), entry.clone())).collect();
+        for (path, entry) in found {
+            let Some(assignment) = rules_assignment(self.assignments) else { return };
+            let Some(beginning) = program::alone(&path, &entry) else { continue };
+            open.remove(&entry);
+            self.add(tree, &assignment, "known by its content", beginning, By::Content);
+        }
+    }
+
+    /// Assigns the rules of PrometheusRule objects.
+    fn rules(&mut self) {
+        for index in 0..self.store.listing.rules.len() {
+            let entry = Entry::Rules(index);
+            let Some(assignment) = rules_assignment(self.assignments).filter(|_| self.assignments.given.is_none())
+            else {
+                return;
+            };
+            let Some(beginning) = program::alone(Path::new("rules.yaml"), &entry) else { continue };
+            self.assigned.open.insert(entry);
+            self.add(&FileTree::default(), &assignment, "it is a PrometheusRule", beginning, By::Content);
         }
     }
 
@@ -230,22 +338,99 @@ impl Checkers<'_> {
                 preset.map(begin).unwrap_or_default()
             }
             // A gate selects by itself among the files that it watches.
-            (None, _) if by == By::Gate => program::together(&tree.mounted, entries),
+            (None, _) if matches!(by, By::Gate | By::Sidecar) => program::together(&tree.mounted, entries),
             (None, Scope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
             (None, Scope::Main) => program::beside(tree, entries),
             (None, Scope::Together) => program::together(&tree.mounted, entries),
             (None, Scope::These) => program::these(tree, entries),
         };
-        for Beginning { main, subject, tree, around, takes, reason: found } in beginnings {
-            taken.extend(takes);
-            let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
-            let assignment = assignment.clone();
-            let subject = self.store.subject(&subject);
-            let reason = found.filter(|_| !chosen).unwrap_or_else(|| reason.to_owned());
-            self.assigned.tasks.push(Task { subject, assignment, main, reason, tree, around });
+        for beginning in beginnings {
+            taken.extend(beginning.takes.iter().cloned());
+            self.add(tree, assignment, reason, beginning, by);
         }
         taken
     }
+
+    /// Adds one validation.
+    fn add(&mut self, tree: &FileTree, assignment: &Arc<Assignment>, reason: &str, beginning: Beginning, by: By) {
+        if let Some(preset) = assignment.preset.as_ref().filter(|_| is_program(assignment) && !self.allow_commands)
+            && matches!(by, By::Name | By::Annotation)
+        {
+            let why = format!("a configuration of {} is a program, and would be executed", preset.name);
+            let help = Some("execute what the inputs name with `--allow-commands`".to_owned());
+            self.assigned.skipped.extend(beginning.takes.into_iter().map(|entry| (entry, (why.clone(), help.clone()))));
+            return;
+        }
+        let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
+        let is_optional = by == By::Content;
+        let runs_inputs = by == By::Sidecar && !self.allow_commands && self.runs_inputs(assignment);
+        let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
+        let (assignment, container) = (assignment.clone(), tree.container.clone());
+        let subject = self.store.subject(&subject);
+        let reason = found.filter(|_| by == By::Name).unwrap_or_else(|| reason.to_owned());
+        let task = Task {
+            subject,
+            assignment,
+            main,
+            reason,
+            tree: mounted,
+            around,
+            container,
+            operands,
+            is_optional,
+            runs_inputs,
+        };
+        self.assigned.tasks.push(task);
+    }
+
+    /// Returns true if the inputs name a command of the validation, or hold one as a configuration that is a program.
+    fn runs_inputs(&self, assignment: &Assignment) -> bool {
+        let is_of_preset = |command: &CommandValidator| {
+            let plans = self.named.iter().filter(|named| !is_program(named));
+            let commands = plans.flat_map(|named| &named.plan.validators).filter_map(command_of);
+            commands.into_iter().any(|known| known.command == command.command && known.running == command.running)
+        };
+        assignment.plan.validators.iter().filter_map(command_of).any(|command| !is_of_preset(command))
+    }
+}
+
+/// Returns true if the preset of an assignment executes its configuration.
+fn is_program(assignment: &Assignment) -> bool {
+    assignment.preset.as_ref().is_some_and(command_line::runs_its_configuration)
+}
+
+fn command_of(validator: &Validator) -> Option<&CommandValidator> {
+    match validator {
+        Validator::Command(command) => Some(command),
+        Validator::Builtin(_) => None,
+    }
+}
+
+/// Returns the validation of rule files by promtool, with the settings of the preset `prometheus`.
+fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
+    let prometheus = assignments.assignment_named("prometheus").ok()?;
+    let command = prometheus.plan.validators.iter().find_map(command_of)?.clone();
+    let words = ["promtool", "check", "rules", "{config}"].map(str::to_owned).to_vec();
+    let name = "promtool check rules".to_owned();
+    Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, ..command }))
+}
+
+/// Returns the validation of the syntax of shell scripts. Bash reads nearly all that other shells read, so what it rejects is wrong.
+fn shell_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
+    let any = assignments.assignment_named("prometheus").ok()?;
+    let command = any.plan.validators.iter().find_map(command_of)?.clone();
+    let findings = regex::Regex::new(r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$").ok()?;
+    let patterns = Patterns { findings: vec![findings], ..Patterns::default() };
+    let words = ["bash", "-n", "{config}"].map(str::to_owned).to_vec();
+    let (name, package) = ("bash -n".to_owned(), Some("bash".to_owned()));
+    Some(with_command(&any, CommandValidator { name, command: words, running: None, package, patterns, ..command }))
+}
+
+/// Returns an assignment of one command with the plan of another one.
+fn with_command(assignment: &Assignment, command: CommandValidator) -> Arc<Assignment> {
+    let validators = vec![Validator::Command(Box::new(command))];
+    let plan = ValidationPlan { validators, main: Main::Only, ..assignment.plan.clone() };
+    Arc::new(Assignment { preset: None, plan })
 }
 
 /// Validator of a gate.

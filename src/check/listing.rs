@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ignore::gitignore::Gitignore;
+use ignore::{DirEntry, WalkBuilder};
 use reload_gate_contract::{Code, Finding, Place, Span};
-use reload_gate_structured::yaml::{self, Broken};
-use walkdir::{DirEntry, WalkDir};
+use reload_gate_structured::yaml::{self, Broken, Node};
 
 use super::input::{InputStream, STDIN};
-use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, Unreadable};
+use super::placeholder;
+use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Unreadable};
+use crate::check::render::{CheckSubject, Unchecked};
 use crate::redact::Redactor;
 
 const BROKEN_MANIFEST: Code = Code::new("broken-manifest");
@@ -17,6 +20,9 @@ const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
 /// Largest number of files beside a given one that it may include. A directory with more is not its own.
 const BESIDE: usize = 1000;
+
+/// Largest file in bytes that is read. A gate reads 16 MiB at most, and Kubernetes objects have 1.5 MiB.
+const LARGEST: u64 = 64 << 20;
 
 /// Position of an object in the inputs, by which it is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +46,8 @@ pub(super) struct Directory {
     pub(super) files: BTreeSet<PathBuf>,
     /// Files beside them, which they may include.
     pub(super) beside: BTreeSet<PathBuf>,
+    /// Directories without any file.
+    pub(super) empty: BTreeSet<PathBuf>,
 }
 
 /// All inputs.
@@ -51,25 +59,34 @@ pub(super) struct Listing {
     pub(super) configs: Vec<(ConfigObject, At)>,
     /// Objects with a pod template.
     pub(super) pods: Vec<(Pod, At)>,
+    /// PrometheusRules.
+    pub(super) rules: Vec<(RulesObject, At)>,
     /// Files that are no manifests, by the directories that they belong to.
     pub(super) directories: BTreeMap<PathBuf, Directory>,
     /// Inputs that are no manifests and have no name: standard input, a pipe.
     pub(super) nameless: Vec<usize>,
     /// Errors of the inputs themselves, by the name of the input.
     pub(super) broken: Vec<(String, Finding)>,
+    /// Parts that are not read, with the reason.
+    pub(super) skipped: Vec<Unchecked>,
     /// Paths that do not exist.
     pub(super) missing: Vec<String>,
+    /// Whether there is any manifest.
+    pub(super) has_manifests: bool,
+    /// Charts with templates that are not read.
+    charts: BTreeSet<PathBuf>,
 }
 
 impl Listing {
-    /// Lists what is at `paths`.
-    pub(super) fn of(paths: &[String]) -> Self {
+    /// Lists what is at `paths`, without what `exclude` matches.
+    pub(super) fn of(paths: &[String], exclude: &Gitignore) -> Self {
         let mut listing = Self::default();
         for name in paths {
             let path = Path::new(name);
             match () {
                 () if name == STDIN || is_descriptor(path) => listing.stream(name),
-                () if path.is_dir() => listing.walk(name),
+                () if path.is_dir() => listing.walk(name, exclude),
+                () if exclude.matched(path, false).is_ignore() => {}
                 () if path.is_file() => listing.file(name, path.parent().unwrap_or(path)),
                 // open(2) of a FIFO blocks until there is a writer.
                 () if path.exists() => {
@@ -81,30 +98,52 @@ impl Listing {
         for (root, directory) in &mut listing.directories {
             directory.list_beside(root);
         }
+        listing.skipped.extend(std::mem::take(&mut listing.charts).iter().map(|chart| unrendered_chart(chart)));
         listing
     }
 
-    fn walk(&mut self, root: &str) {
-        for entry in visible(Path::new(root)) {
+    fn walk(&mut self, root: &str, exclude: &Gitignore) {
+        let mut empty = BTreeSet::new();
+        for entry in visible(Path::new(root), exclude) {
             match entry {
-                Ok(entry) if entry.file_type().is_file() => {
-                    self.file(&entry.path().to_string_lossy(), Path::new(root));
+                Ok(entry) => {
+                    entry.path().parent().map(|parent| empty.remove(parent));
+                    let kind = entry.file_type();
+                    if kind.is_some_and(|kind| kind.is_dir()) {
+                        empty.insert(entry.into_path());
+                    } else if kind.is_some_and(|kind| kind.is_file()) {
+                        self.walked(&entry, Path::new(root));
+                    }
                 }
-                Ok(_) => {}
                 // A link that leads nowhere, or in a circle, is no file.
-                Err(error) if error.loop_ancestor().is_some() || is_missing(&error) => {}
+                Err(error) if is_broken_link(&error) => {}
                 Err(error) => {
-                    let path = error.path().unwrap_or(Path::new(root)).to_string_lossy().into_owned();
-                    let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    self.unreadable(&path, &why);
+                    self.unreadable(&error_path(&error).unwrap_or_else(|| root.to_owned()), &error.to_string())
                 }
             }
         }
+        if let Some(directory) = self.directories.get_mut(Path::new(root)) {
+            let inside = empty.iter().filter_map(|path| path.strip_prefix(root).ok());
+            directory.empty = inside.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect();
+        }
+    }
+
+    fn walked(&mut self, entry: &DirEntry, root: &Path) {
+        let path = entry.path();
+        let has_templates = || path.parent().is_some_and(|chart| chart.join("templates").is_dir());
+        if entry.file_name() == CHART && has_templates() {
+            path.parent().map(|chart| self.charts.insert(chart.to_owned()));
+        }
+        self.file(&path.to_string_lossy(), root);
     }
 
     /// Adds a file that belongs to the directory `root`.
     fn file(&mut self, name: &str, root: &Path) {
         let path = Path::new(name);
+        if path.metadata().is_ok_and(|metadata| metadata.len() > LARGEST) {
+            let why = format!("larger than {} MiB", LARGEST >> 20);
+            return self.skipped.push(Unchecked { subject: CheckSubject::input(name), why, help: None });
+        }
         let is_structured =
             path.extension().is_some_and(|end| ["json", "yaml", "yml"].iter().any(|known| end == *known));
         if is_structured {
@@ -144,18 +183,24 @@ impl Listing {
     /// Lists the objects of a stream of manifests.
     fn manifests(&mut self, input: InputStream) {
         let index = self.inputs.len();
-        for document in input.documents() {
-            match document {
-                Ok(document) => self.document(index, &input.name, &document),
-                Err(Unreadable::Io(error)) => {
-                    self.unreadable(&input.name, &error.to_string());
-                    break;
-                }
-                Err(Unreadable::Text(finding)) => {
-                    let place = finding.place.clone().map(|place| Place { file: input.name.clone(), ..place });
-                    self.broken.push((input.name.clone(), Finding { place, ..*finding }));
+        self.has_manifests = true;
+        match input.documents() {
+            Ok(documents) => {
+                for document in documents {
+                    match document {
+                        Ok(document) => self.document(index, &input.name, &document),
+                        Err(Unreadable::Io(error)) => {
+                            self.unreadable(&input.name, &error.to_string());
+                            break;
+                        }
+                        Err(Unreadable::Text(finding)) => {
+                            let place = finding.place.clone().map(|place| Place { file: input.name.clone(), ..place });
+                            self.broken.push((input.name.clone(), Finding { place, ..*finding }));
+                        }
+                    }
                 }
             }
+            Err(error) => self.unreadable(&input.name, &error.to_string()),
         }
         self.inputs.push(input);
     }
@@ -166,6 +211,10 @@ impl Listing {
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {
                 Ok(parsed) => parsed,
+                Err(_) if placeholder::is_template(text) => {
+                    self.unrendered(name);
+                    continue;
+                }
                 Err(broken) => {
                     self.broken.push((name.to_owned(), broken_manifest(name, document, &broken)));
                     continue;
@@ -175,9 +224,11 @@ impl Listing {
             let twice = repeated.iter().map(|key| broken_manifest(name, document, &yaml::twice(key)));
             self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
             for node in manifest::objects(root) {
-                match Object::read(&node) {
-                    Object::Config(config) => self.config(name, config, at),
+                match Object::read(&node, text) {
+                    Object::Config(config) if is_encrypted(&node) => self.encrypted(name, &config, at),
+                    Object::Config(config) => self.config(name, config, &node, at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
+                    Object::Rules(rules) => self.rules.push((rules, at)),
                     Object::Other => {}
                 }
                 at.object += 1;
@@ -186,9 +237,35 @@ impl Listing {
     }
 }
 
+/// File that makes a directory a Helm chart.
+const CHART: &str = "Chart.yaml";
+
 impl Listing {
+    /// Notes a template that is not rendered, once for each chart.
+    fn unrendered(&mut self, name: &str) {
+        let chart = Path::new(name).ancestors().skip(1).filter(|directory| directory.join(CHART).is_file()).last();
+        if let Some(chart) = chart {
+            self.charts.insert(chart.to_owned());
+            return;
+        }
+        let (subject, why) = (CheckSubject::input(name), "it is a template".to_owned());
+        let help = Some("render it first, as by `helm template CHART | reload-gate check -`".to_owned());
+        let skipped = Unchecked { subject, why, help };
+        if !self.skipped.contains(&skipped) {
+            self.skipped.push(skipped);
+        }
+    }
+
+    /// Notes an object with encrypted values.
+    fn encrypted(&mut self, name: &str, config: &ConfigObject, at: At) {
+        let line = Some(config.line.saturating_add(at.lines));
+        let object = Some(config.id.to_string());
+        let subject = CheckSubject { object, line, ..CheckSubject::input(name) };
+        self.skipped.push(Unchecked { subject, why: "encrypted with SOPS".to_owned(), help: None });
+    }
+
     /// Adds a ConfigMap or Secret, without keys that would be no files of its own directory.
-    fn config(&mut self, name: &str, mut config: ConfigObject, at: At) {
+    fn config(&mut self, name: &str, mut config: ConfigObject, node: &Node, at: At) {
         let line = config.line.saturating_add(at.lines);
         let (keys, others) = std::mem::take(&mut config.keys).into_iter().partition(|key| is_key(key));
         config.keys = keys;
@@ -197,8 +274,38 @@ impl Listing {
             let help = "a key has letters, digits, `-`, `_` and `.`, and is neither `.` nor `..`";
             (name.to_owned(), Finding::error(INVALID_KEY, message).at(Place::line(name, line)).help(help))
         }));
+        let positions = ConfigObject::positions(node);
+        for key in &config.keys {
+            let Some(Err(finding)) = positions.get(key).map(|at| ConfigObject::value_at(node, key, *at)) else {
+                continue;
+            };
+            if ConfigObject::text_at(node, positions[key]).is_some_and(placeholder::is_placeholder) {
+                let (object, key) = (Some(config.id.to_string()), Some(key.clone()));
+                let subject = CheckSubject { object, key, line: Some(line), ..CheckSubject::input(name) };
+                self.skipped.push(Unchecked { subject, why: placeholder::WHY.to_owned(), help: None });
+            } else {
+                let place = finding.place.as_ref().map(|place| Place {
+                    file: name.to_owned(),
+                    line: place.line.map(|line| line.saturating_add(at.lines)),
+                    span: None,
+                    ..place.clone()
+                });
+                self.broken.push((name.to_owned(), Finding { place, ..*finding }));
+            }
+        }
         self.configs.push((config, at));
     }
+}
+
+/// Returns true if SOPS has encrypted the values of an object: it adds a `sops` map with its metadata.
+fn is_encrypted(node: &Node) -> bool {
+    node.get("sops").is_some_and(|sops| sops.get("mac").is_some() || sops.get("version").is_some())
+}
+
+fn unrendered_chart(chart: &Path) -> Unchecked {
+    let name = if chart.as_os_str().is_empty() { ".".into() } else { chart.to_string_lossy() };
+    let help = format!("render it first: `helm template {name} | reload-gate check -`");
+    Unchecked { subject: CheckSubject::input(&name), why: "it is a chart of templates".to_owned(), help: Some(help) }
 }
 
 /// Returns true if a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).
@@ -210,13 +317,15 @@ fn is_key(key: &str) -> bool {
 impl Directory {
     fn list_beside(&mut self, root: &Path) {
         let mut beside = BTreeSet::new();
-        for entry in visible(root).flatten().filter(|entry| entry.file_type().is_file()) {
+        let everything = Gitignore::empty();
+        let files = visible(root, &everything).filter_map(Result::ok);
+        for entry in files.filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
             if beside.len() >= BESIDE {
                 return;
             }
             let below = if root.as_os_str().is_empty() { Path::new(".") } else { root };
             let inside = entry.path().strip_prefix(below).unwrap_or(entry.path()).to_owned();
-            if !self.files.contains(&inside) {
+            if !self.files.contains(&inside) && entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST) {
                 beside.insert(inside);
             }
         }
@@ -229,18 +338,42 @@ fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
 }
 
-fn is_missing(error: &walkdir::Error) -> bool {
-    error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+fn is_broken_link(error: &ignore::Error) -> bool {
+    match error {
+        ignore::Error::Loop { .. } => true,
+        ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => is_broken_link(err),
+        ignore::Error::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
 
-/// Returns the entries of a directory and below it, sorted, without hidden ones.
-fn visible(root: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
-    let is_hidden = |entry: &DirEntry| {
-        let name = entry.file_name().as_encoded_bytes();
-        entry.depth() > 0 && (name.starts_with(b".") || name == b"node_modules")
-    };
+fn error_path(error: &ignore::Error) -> Option<String> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path.to_string_lossy().into_owned()),
+        ignore::Error::WithDepth { err, .. } => error_path(err),
+        _ => None,
+    }
+}
+
+/// Returns the entries of a directory and below it, sorted, without hidden ones and without what `.gitignore` or `exclude` matches.
+/// Templates of charts are no YAML until they are rendered.
+fn visible(root: &Path, exclude: &Gitignore) -> impl Iterator<Item = Result<DirEntry, ignore::Error>> {
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-    WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_entry(move |entry| !is_hidden(entry))
+    let exclude = exclude.clone();
+    let is_of_chart = |entry: &DirEntry| {
+        (entry.file_name() == "templates" || entry.file_name() == "charts")
+            && entry.path().parent().is_some_and(|chart| chart.join(CHART).is_file())
+    };
+    let is_wanted = move |entry: &DirEntry| {
+        let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
+        entry.depth() == 0
+            || !(entry.file_name() == "node_modules"
+                || exclude.matched(entry.path(), is_directory).is_ignore()
+                || (is_directory && is_of_chart(entry)))
+    };
+    let mut walk = WalkBuilder::new(root);
+    walk.follow_links(true).require_git(false).ignore(false).git_global(false).filter_entry(is_wanted);
+    walk.sort_by_file_name(std::ffi::OsStr::cmp).build()
 }
 
 fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> Finding {
@@ -255,9 +388,5 @@ fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> 
     } else {
         finding
     };
-    if document.text.contains("{{") {
-        return finding
-            .help("it looks like a template: render it first, as by `helm template CHART | reload-gate check -`");
-    }
     finding
 }

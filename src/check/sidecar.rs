@@ -8,8 +8,9 @@ use std::path::Path;
 use reload_gate_contract::{Code, Finding};
 
 use super::ParseArguments;
+use super::container::{Environment, expand};
 use super::store::{Entry, Store};
-use crate::check::manifest::{Container, EnvValue, Mounted, Pod};
+use crate::check::manifest::{Container, Mounted};
 use crate::config::{self, ConfigError, GateConfig, Outside};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
@@ -19,6 +20,9 @@ const NAME: &str = "reload-gate";
 /// Prefix of its variables, and the variables of the shell sidecar that it may replace.
 const VARIABLES: &str = "RELOAD_GATE_";
 const LEGACY: [&str; 3] = ["FILE", "PROCESS", "SIGNAL"];
+/// Variables of every container, with values that they may have.
+const IN_EVERY_POD: [(&str, &str); 3] =
+    [("HOSTNAME", "pod"), ("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("KUBERNETES_SERVICE_PORT", "443")];
 
 /// Returns true if this container is a reload-gate, by its command, image or variables.
 pub(super) fn is_sidecar(container: &Container) -> bool {
@@ -35,22 +39,20 @@ pub(super) fn is_sidecar(container: &Container) -> bool {
 /// # Errors
 /// Errors of its settings, as it would report them at its start, and variables that are not among the inputs. Without a place.
 pub(super) fn gates(
-    pod: &Pod,
     container: &Container,
+    environment: &Environment,
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
     parse: ParseArguments,
 ) -> Result<Vec<GateConfig>, Vec<Finding>> {
-    let (variables, unknown) = variables(pod, container, store);
     let matters = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
-    let unknown: Vec<_> =
-        unknown.into_iter().filter(|(name, _)| matters(name)).map(|(name, from)| not_given(&name, &from)).collect();
+    let unknown: Vec<_> = environment.unknown.iter().filter(|(name, _)| matters(name)).collect();
     if !unknown.is_empty() {
-        return Err(unknown);
+        return Err(unknown.into_iter().map(|(name, from)| not_given(name, from)).collect());
     }
     let refused = |errors: Vec<ConfigError>| errors.iter().map(|error| refused(container, error)).collect::<Vec<_>>();
-    let arguments: Vec<String> =
-        container.command.iter().skip(1).chain(&container.args).map(|word| expand(word, &variables)).collect();
+    let words = container.command.iter().skip(1).chain(&container.args);
+    let arguments: Vec<String> = words.map(|word| expand(word, &environment.known)).collect();
     // The image's own command is `run`.
     let arguments = if arguments.is_empty() { vec!["run".to_owned()] } else { arguments };
     let Some(flags) = parse(&arguments).map_err(refused)? else { return Ok(Vec::new()) };
@@ -59,7 +61,11 @@ pub(super) fn gates(
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
         String::from_utf8(content.bytes).map_err(io::Error::other)
     };
-    let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    // Kubernetes sets these in every container.
+    let given = IN_EVERY_POD.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = BTreeMap::from(given).into_iter().chain(environment.known.clone());
+    let variables = variables.collect::<BTreeMap<_, _>>().into_iter();
+    let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
     let outside = Outside { flags, variables, read: &read, directory: "/".into(), terminal: false };
     config::load(&outside).map(|config| config.gates).map_err(refused)
 }
@@ -75,75 +81,10 @@ fn not_given(name: &str, from: &str) -> Finding {
         .help("add all objects that the pod refers to; the settings of the gate depend on them")
 }
 
-/// Returns the variables with known values; and the others, with their sources.
-fn variables(pod: &Pod, container: &Container, store: &Store<'_>) -> (BTreeMap<String, String>, Vec<(String, String)>) {
-    let mut unknown = Vec::new();
-    let namespace = pod.id.namespace.as_deref();
-    let value = |entry: &Entry| String::from_utf8(store.content(entry).ok()?.bytes).ok();
-    let mut variables = BTreeMap::new();
-    for from in &container.env_from {
-        let entries = store.config(from.kind, namespace, &from.name).map(|config| store.entries(config));
-        for (key, entry) in entries.unwrap_or_default() {
-            variables.extend(value(&entry).map(|value| (format!("{}{key}", from.prefix), value)));
-        }
-    }
-    for (name, source) in &container.env {
-        let known = match source {
-            EnvValue::Text(text) => Some(expand(text, &variables)),
-            EnvValue::Key { kind, name, key } => {
-                store.config(kind, namespace, name).and_then(|config| value(&Entry::Key { config, key: key.clone() }))
-            }
-            EnvValue::Unknown => None,
-        };
-        match (known, source) {
-            (Some(value), _) => drop(variables.insert(name.clone(), value)),
-            (None, EnvValue::Key { kind, name: object, key }) => {
-                unknown.push((name.clone(), format!("`{key}` of {kind} `{object}`")));
-            }
-            (None, _) => unknown.push((name.clone(), "a source that is known in the cluster alone".to_owned())),
-        }
-    }
-    (variables, unknown)
-}
-
-/// Replaces the references `$(NAME)` to known variables in a word, as a kubelet does it; `$$(NAME)` is `$(NAME)` as such.
-fn expand(word: &str, variables: &BTreeMap<String, String>) -> String {
-    let mut expanded = String::new();
-    let mut rest = word;
-    while let Some(at) = rest.find('$') {
-        expanded += &rest[..at];
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            (expanded, rest) = (expanded + "$", after);
-            continue;
-        }
-        let reference = rest.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-        match reference.and_then(|(name, after)| Some((variables.get(name)?, after))) {
-            Some((value, after)) => (expanded, rest) = (expanded + value, after),
-            None => expanded.push('$'),
-        }
-    }
-    expanded + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn references_are_replaced_as_a_kubelet_does_it() {
-        let variables = [("A".to_owned(), "1".to_owned())].into();
-        for (word, expected) in [
-            ("$(A)", "1"),
-            ("x$(A)y$(A)", "x1y1"),
-            ("$(B)", "$(B)"),
-            ("$$(A)", "$(A)"),
-            ("$A $", "$A $"),
-            ("$(A", "$(A"),
-        ] {
-            assert_eq!(expand(word, &variables), expected, "{word}");
-        }
-    }
+    use crate::check::manifest::EnvValue;
 
     #[test]
     fn a_sidecar_is_known_by_its_program_or_image() {

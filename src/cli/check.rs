@@ -50,7 +50,7 @@ pub(super) fn command() -> Command {
     Command::new("check")
         .about("Validate files, directories or rendered Kubernetes manifests as the sidecar would")
         .after_help(
-            "Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 it could not be validated, 4 there was nothing to check, 70 a \
+            "Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 it could not be validated, 4 there was no manifest and no known file, 70 a \
              bug; of several the worst, in the order 70, 2, 1, 3, 4, 0.",
         )
         .arg(
@@ -75,6 +75,18 @@ pub(super) fn command() -> Command {
         .arg(
             one_of("fallback", &["builtin"])
                 .help("`builtin`: use the bundled validator where a program is not installed, and report it")
+                .help_heading(validation),
+        )
+        .arg(
+            switch("allow-commands", "Execute commands that the inputs name, such as `--validate` of a sidecar")
+                .help_heading(validation),
+        )
+        .arg(
+            Arg::new("exclude")
+                .long("exclude")
+                .value_name("GLOB")
+                .action(ArgAction::Append)
+                .help("Paths that are not read, as in `.gitignore`, which is respected as well; repeatable")
                 .help_heading(validation),
         )
         .arg(
@@ -124,19 +136,33 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
             Some("reject") => Missing::Reject,
             _ => Missing::Warn,
         },
+        allow_commands: matches.get_flag("allow-commands"),
     };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
-    let question = CheckRequest {
+    let exclude: Vec<String> = matches.get_many("exclude").into_iter().flatten().cloned().collect();
+    let request = CheckRequest {
         paths: &paths,
+        exclude: &exclude,
         assignments: &assignments,
         options,
         words: run_words,
         opened: exec::close_inherited,
         progress: &progress,
     };
-    let CheckOutcome { report, missing } = check::check(&question);
+    let outcome = check::check(&request);
     bar.0.finish_and_clear();
+    let CheckOutcome { report, missing, is_empty, interrupted } = match outcome {
+        Ok(outcome) => outcome,
+        Err((pattern, error)) => {
+            say(&format!("error: `--exclude`: the pattern `{pattern}` is invalid: {error}"));
+            return Exit::Usage;
+        }
+    };
+    if let Some(signal) = interrupted {
+        // As a shell reports it (POSIX, XCU 2.8.2).
+        std::process::exit(128 + signal);
+    }
     let format = match text("format") {
         Some("json") => ReportFormat::Json,
         Some("sarif") => ReportFormat::Sarif,
@@ -153,7 +179,8 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         Some(Verdict::Rejected) => Exit::Rejected,
         Some(Verdict::Inconclusive) => Exit::Inconclusive,
         Some(Verdict::Accepted) => Exit::Accepted,
-        None => Exit::Nothing,
+        None if is_empty => Exit::Nothing,
+        None => Exit::Accepted,
     }
 }
 

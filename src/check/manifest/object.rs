@@ -1,6 +1,7 @@
 //! Objects: their kinds, and the contents of ConfigMaps and Secrets.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use reload_gate_contract::{Code, Finding, Place};
@@ -58,6 +59,21 @@ pub struct ConfigObject {
     pub line: u32,
 }
 
+/// PrometheusRule, with the lines of its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesObject {
+    /// Its name.
+    pub id: Id,
+    /// Line of the document at which it begins.
+    pub line: u32,
+    /// First line of its `spec`, which has the form of a rule file.
+    pub first_line: u32,
+    /// Last line of its `spec`.
+    pub last_line: u32,
+    /// Number of columns in front of the keys of its `spec`.
+    pub indent: usize,
+}
+
 /// Object of a manifest.
 #[derive(Clone, Debug)]
 pub enum Object {
@@ -65,20 +81,34 @@ pub enum Object {
     Config(ConfigObject),
     /// Pod, or an object with a pod template.
     Pod(Box<Pod>),
+    /// PrometheusRule of the Prometheus Operator.
+    Rules(RulesObject),
     /// Any other object.
     Other,
 }
 
 impl Object {
-    /// Reads the object at `node`.
+    /// Reads the object at `node` of a document with this text.
     #[must_use]
-    pub fn read(node: &Node) -> Self {
+    pub fn read(node: &Node, text: &str) -> Self {
         let Some(id) = id(node) else { return Self::Other };
         if matches!(id.kind.as_str(), "ConfigMap" | "Secret") {
             return Self::Config(config(id, node));
         }
+        if id.kind == "PrometheusRule" {
+            return rules(id, node, text).map_or(Self::Other, Self::Rules);
+        }
         Pod::read(id, node, annotation(node)).map_or(Self::Other, |pod| Self::Pod(Box::new(pod)))
     }
+}
+
+/// Position of a value in its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValuePosition {
+    /// Key of the map that it is in.
+    map: &'static str,
+    encoded: bool,
+    index: usize,
 }
 
 /// Value of one entry of a ConfigMap or Secret.
@@ -105,18 +135,41 @@ impl ConfigValue<'_> {
 }
 
 impl ConfigObject {
-    /// Returns the value of `key` of the object at `node`; `None` if there is none.
+    /// Returns the positions of all values of the object at `node`, by key.
+    #[must_use]
+    pub fn positions(node: &Node) -> HashMap<String, ValuePosition> {
+        // `stringData` takes precedence over `data` (Kubernetes' API reference of Secret); the last of these wins.
+        let maps: [(&str, bool); 2] = match id(node) {
+            Some(id) if id.kind == "Secret" => [("data", true), ("stringData", false)],
+            _ => [("binaryData", true), ("data", false)],
+        };
+        let mut positions = HashMap::new();
+        for (map, encoded) in maps {
+            for (index, (key, _)) in node.get(map).map_or(&[][..], Node::entries).iter().enumerate() {
+                let position = ValuePosition { map, encoded, index };
+                key.as_str().and_then(|key| positions.insert(key.to_owned(), position));
+            }
+        }
+        positions
+    }
+
+    /// Returns the text of a scalar, as it is written.
+    #[must_use]
+    pub fn text_at(node: &Node, position: ValuePosition) -> Option<&str> {
+        node.get(position.map)?.entries().get(position.index)?.1.as_str()
+    }
+
+    /// Returns the value of `key` of the object at `node`.
     ///
     /// # Errors
     /// Error of the value, at its place in the document.
-    pub fn value<'n>(node: &'n Node, key: &str) -> Option<Result<ConfigValue<'n>, Box<Finding>>> {
-        let secret = id(node)?.kind == "Secret";
-        // `stringData` takes precedence over `data` (Kubernetes' API reference of Secret).
-        let maps: [(&str, bool); 2] =
-            if secret { [("stringData", false), ("data", true)] } else { [("data", false), ("binaryData", true)] };
-        let find = |(map, encoded): (&str, bool)| Some((node.get(map)?.get(key)?, encoded));
-        let (value, encoded) = maps.into_iter().find_map(find)?;
-        Some(content(value, key, encoded).map(|content| ConfigValue { node: value, encoded, content }))
+    pub fn value_at<'n>(
+        node: &'n Node,
+        key: &str,
+        ValuePosition { map, encoded, index }: ValuePosition,
+    ) -> Result<ConfigValue<'n>, Box<Finding>> {
+        let (_, value) = &node.get(map).map_or(&[][..], Node::entries)[index];
+        content(value, key, encoded).map(|content| ConfigValue { node: value, encoded, content })
     }
 }
 
@@ -180,6 +233,22 @@ fn config(id: Id, node: &Node) -> ConfigObject {
     ConfigObject { id, secret, validator: annotation(node), keys, line: node.line }
 }
 
+/// Returns the lines of the `spec` of a PrometheusRule, if it is a block of its own lines.
+fn rules(id: Id, node: &Node, text: &str) -> Option<RulesObject> {
+    let spec = node.get("spec")?;
+    let (first, _) = spec.entries().first()?;
+    let indent = usize::try_from(first.column).ok()?.checked_sub(1)?;
+    let is_of_spec = |line: &str| {
+        let depth = line.len() - line.trim_start_matches(' ').len();
+        line.trim().is_empty() || line.trim_start().starts_with('#') || depth >= indent
+    };
+    let lines: Vec<&str> = text.lines().skip(usize::try_from(first.line).ok()? - 1).collect();
+    let is_block = indent > 0 && lines.first()?[..indent].trim().is_empty();
+    let count = lines.iter().take_while(|line| is_of_spec(line)).count();
+    let last_line = first.line + u32::try_from(count).ok()?.saturating_sub(1);
+    is_block.then_some(RulesObject { id, line: node.line, first_line: first.line, last_line, indent })
+}
+
 /// Returns the annotation of an object or of a pod template.
 pub(super) fn annotation(node: &Node) -> Option<Annotated> {
     let value = node.get("metadata")?.get("annotations")?.get(VALIDATOR)?;
@@ -222,9 +291,22 @@ fn is_typed(text: &str) -> bool {
         number
             .strip_prefix(prefix)
             .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+            // A larger one is a string to go-yaml, which reads integers of 64 bits (`resolve()` in its `resolve.go`).
+            && fits_64_bits(&number)
     });
-    let decimal = number.starts_with(|c: char| c.is_ascii_digit() || c == '.') && number.parse::<f64>().is_ok();
+    let decimal =
+        number.starts_with(|c: char| c.is_ascii_digit() || c == '.') && number.parse::<f64>().is_ok_and(f64::is_finite);
     radix || decimal || WORDS.contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// Returns true if an integer with a radix fits into 64 bits.
+fn fits_64_bits(number: &str) -> bool {
+    let radix = match number.get(..2) {
+        Some("0x") => 16,
+        Some("0o") => 8,
+        _ => 2,
+    };
+    u64::from_str_radix(&number[2..], radix).is_ok()
 }
 
 /// Decodes standard base64 with padding (RFC 4648, section 4). Line breaks are ignored, as by Go's decoder.

@@ -1,5 +1,8 @@
 //! Pod templates: volumes, containers and their mounts.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use reload_gate_structured::yaml::Node;
 
 use super::mounted::Given;
@@ -27,6 +30,8 @@ pub struct PodVolume {
     pub name: String,
     /// ConfigMaps and Secrets in it; `None` for any other kind of volume.
     pub projections: Option<Vec<Projection>>,
+    /// Whether it is an empty directory at first, which containers fill.
+    pub is_empty_dir: bool,
 }
 
 /// ConfigMap or Secret in a volume; a projected volume may have several.
@@ -59,6 +64,8 @@ pub struct Container {
     pub env_from: Vec<EnvFrom>,
     /// Mounts.
     pub mounts: Vec<VolumeMount>,
+    /// Whether it ends before the other containers start.
+    pub is_init: bool,
 }
 
 /// Value of a variable.
@@ -75,6 +82,8 @@ pub enum EnvValue {
         /// Key of the entry.
         key: String,
     },
+    /// Field of the pod, such as `metadata.name`, or a resource of a container.
+    Field(String),
     /// Value that is known in the cluster alone.
     Unknown,
 }
@@ -99,6 +108,8 @@ pub struct VolumeMount {
     pub path: String,
     /// Path inside of the volume; all of it if this is empty.
     pub sub_path: String,
+    /// Whether that path is an expression of variables.
+    pub is_expression: bool,
 }
 
 impl Pod {
@@ -110,17 +121,39 @@ impl Pod {
                 let Some(found) = entries(&projection.kind, &projection.name) else { continue };
                 let keys = projection.items.iter().flatten().map(|(key, _)| key.as_str());
                 lacking.extend(keys.filter(|key| !found.contains_key(*key)).map(|key| (volume, projection, key)));
+                lacking.extend(self.missing_sub_paths(volume, projection, &found));
             }
         }
         lacking
+    }
+
+    /// Returns the sub-paths of mounts that a volume of one object does not have: the kubelet cannot make them in it.
+    fn missing_sub_paths<'p, K>(
+        &'p self,
+        volume: &'p PodVolume,
+        projection: &'p Projection,
+        found: &BTreeMap<String, K>,
+    ) -> Vec<(&'p PodVolume, &'p Projection, &'p str)> {
+        let is_only = volume.projections.as_ref().is_some_and(|all| all.len() == 1);
+        let exists = |path: &Path| match &projection.items {
+            None => found.contains_key(&*path.to_string_lossy()),
+            Some(items) => items.iter().any(|(_, item)| Path::new(item).starts_with(path)),
+        };
+        let mounts = self.containers.iter().flat_map(|container| &container.mounts);
+        let of_volume = mounts.filter(|mount| is_only && mount.volume == volume.name && !mount.is_expression);
+        let paths = of_volume.map(|mount| mount.sub_path.as_str()).filter(|path| !path.is_empty());
+        paths.filter(|path| !exists(Path::new(path))).map(|path| (volume, projection, path)).collect()
     }
 
     /// Reads the pod template of an object; `None` if it has none.
     pub(super) fn read(id: Id, node: &Node, validator: Option<Annotated>) -> Option<Self> {
         let template = template(node)?;
         let spec = template.get("spec")?;
-        let lists = ["initContainers", "containers"].iter().filter_map(|list| spec.get(list));
-        let containers: Vec<_> = lists.flat_map(Node::items).map(container).collect();
+        let list = |name: &str| spec.get(name).map_or(&[][..], Node::items).iter();
+        // An init container that restarts is a sidecar ("Sidecar Containers" in Kubernetes' documentation).
+        let ends = |node: &Node| node.get("restartPolicy").and_then(Node::as_str) != Some("Always");
+        let init = list("initContainers").map(|node| Container { is_init: ends(node), ..container(node) });
+        let containers: Vec<_> = init.chain(list("containers").map(container)).collect();
         let volumes = spec.get("volumes").map_or(&[][..], Node::items).iter().map(volume).collect();
         let validator = validator.or_else(|| annotation(template));
         (!containers.is_empty()).then_some(Self { id, validator, volumes, containers, line: node.line })
@@ -156,7 +189,7 @@ fn volume(node: &Node) -> PodVolume {
         };
         node.get("projected").map(sources)
     };
-    PodVolume { name: text(node, "name"), projections }
+    PodVolume { name: text(node, "name"), projections, is_empty_dir: node.get("emptyDir").is_some() }
 }
 
 fn projected_source(source: &Node) -> Projection {
@@ -186,6 +219,7 @@ fn container(node: &Node) -> Container {
         env: list("env").iter().map(variable).collect(),
         env_from: list("envFrom").iter().filter_map(variables).collect(),
         mounts: list("volumeMounts").iter().map(mount).collect(),
+        is_init: false,
     }
 }
 
@@ -198,7 +232,11 @@ fn variable(node: &Node) -> (String, EnvValue) {
                 Some(EnvValue::Key { kind, name: text(from, "name"), key: text(from, "key") })
             };
             let fields = [("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")];
-            fields.into_iter().find_map(of).unwrap_or(EnvValue::Unknown)
+            let field = || {
+                let path = from.get("fieldRef").map(|field| text(field, "fieldPath"));
+                path.or_else(|| from.get("resourceFieldRef").map(|field| text(field, "resource"))).map(EnvValue::Field)
+            };
+            fields.into_iter().find_map(of).or_else(field).unwrap_or(EnvValue::Unknown)
         }
     };
     (text(node, "name"), value)
@@ -216,5 +254,6 @@ fn mount(node: &Node) -> VolumeMount {
         expression if expression.is_empty() => text(node, "subPath"),
         expression => expression,
     };
-    VolumeMount { volume: text(node, "name"), path: text(node, "mountPath"), sub_path }
+    let is_expression = node.get("subPathExpr").is_some();
+    VolumeMount { volume: text(node, "name"), path: text(node, "mountPath"), sub_path, is_expression }
 }

@@ -1,7 +1,10 @@
 //! Stream of documents, read one at a time, so that no more than one is in memory.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read as _};
+use std::sync::LazyLock;
 
+use regex::Regex;
 use reload_gate_contract::{Code, Finding, Place};
 
 const NOT_UTF8: Code = Code::new("not-utf8");
@@ -107,7 +110,7 @@ impl<R: BufRead> Iterator for ManifestDocuments<R> {
                 continue;
             }
             return Some(match String::from_utf8(bytes) {
-                Ok(text) => Ok(ManifestDocument { text, lines, offset }),
+                Ok(text) => Ok(ManifestDocument { text: readable(text), lines, offset }),
                 Err(error) => {
                     let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
                     let place = Place::span("", bytes, reload_gate_contract::Span { start: at, end: at + 1 });
@@ -117,6 +120,21 @@ impl<R: BufRead> Iterator for ManifestDocuments<R> {
                 }
             });
         }
+    }
+}
+
+/// Alias as a key without a blank in front of the colon.
+static ALIAS_AS_KEY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^([ \t-]*)\*([A-Za-z0-9_-]+):([ \t\r]|$)").ok());
+
+/// Returns a document as go-yaml reads it, with the same length: in an alias it ends the name at a colon, which belongs to the name in
+/// YAML 1.2 (`yaml_parser_scan_anchor()` in its `scannerc.go`). The key gets a name of its own.
+#[must_use]
+pub fn readable(text: String) -> String {
+    let aliases = ALIAS_AS_KEY.as_ref().filter(|_| text.contains('*'));
+    match aliases.map(|pattern| pattern.replace_all(&text, "${1}_${2}:${3}")) {
+        Some(Cow::Owned(replaced)) => replaced,
+        _ => text,
     }
 }
 

@@ -11,7 +11,7 @@ fn documents(text: &str) -> Vec<ManifestDocument> {
 
 #[track_caller]
 fn object(text: &str) -> Object {
-    Object::read(&yaml::parse(text).expect("it is YAML").expect("it is not empty"))
+    Object::read(&yaml::parse(text).expect("it is YAML").expect("it is not empty"), text)
 }
 
 fn config(text: &str) -> ConfigObject {
@@ -31,7 +31,11 @@ fn mounted(mounts: &str, volumes: &str) -> Mounted<String> {
         let known = matches!((kind, name), ("ConfigMap", "a" | "b") | ("Secret", "s"));
         known.then(|| ["one", "two"].map(|key| (key.to_owned(), format!("{name}.{key}"))).into())
     };
-    Mounted::of(&pod, &pod.containers[0], &entries)
+    Mounted::of(&pod, &pod.containers[0], &entries, &Filled::new())
+}
+
+fn value<'n>(root: &'n yaml::Node, key: &str) -> Option<Result<ConfigValue<'n>, Box<reload_gate_contract::Finding>>> {
+    ConfigObject::positions(root).get(key).map(|position| ConfigObject::value_at(root, key, *position))
 }
 
 fn files(mounted: &Mounted<String>) -> BTreeMap<&str, &str> {
@@ -95,12 +99,12 @@ fn a_value_is_what_a_file_would_contain() {
     let text = "kind: Secret\ndata: {plain: aGVsbG8=, wrapped: \"aGVs\\nbG8=\", both: eA==}\nstringData: {both: clear, empty: }\n";
     let root = yaml::parse(text).expect("it is YAML").expect("it is not empty");
     for (key, expected) in [("plain", "hello"), ("wrapped", "hello"), ("both", "clear"), ("empty", "")] {
-        let value = ConfigObject::value(&root, key).expect("it is there").expect("it is right");
-        assert_eq!(value.content, expected.as_bytes(), "{key}");
+        let found = value(&root, key).expect("it is there").expect("it is right");
+        assert_eq!(found.content, expected.as_bytes(), "{key}");
     }
-    assert!(ConfigObject::value(&root, "none").is_none());
-    let value = ConfigObject::value(&root, "plain").expect("it is there").expect("it is right");
-    let at = value.locate(text, 3).expect("it is written somewhere");
+    assert!(value(&root, "none").is_none());
+    let plain = value(&root, "plain").expect("it is there").expect("it is right");
+    let at = plain.locate(text, 3).expect("it is written somewhere");
     assert_eq!(&text[at..at + 4], "bG8=", "the fourth byte begins in the fifth character");
 }
 
@@ -109,12 +113,12 @@ fn a_value_that_the_api_server_rejects_has_a_place() {
     let text = "kind: ConfigMap\ndata:\n  number: 80\n  truth: yes\n  map: {a: b}\n  word: eighty\n  quoted: '80'\nbinaryData:\n  broken: '%'\n";
     let root = yaml::parse(text).expect("it is YAML").expect("it is not empty");
     for (key, place) in [("number", ":3:11"), ("truth", ":4:10"), ("map", ":5:8"), ("broken", ":9:11")] {
-        let finding = ConfigObject::value(&root, key).expect("it is there").expect_err("it is wrong");
+        let finding = value(&root, key).expect("it is there").expect_err("it is wrong");
         assert_eq!(finding.place.as_ref().expect("it has one").to_string(), place, "{finding:?}");
         assert!(finding.help.is_some());
     }
     for key in ["word", "quoted"] {
-        assert!(ConfigObject::value(&root, key).expect("it is there").is_ok(), "{key}");
+        assert!(value(&root, key).expect("it is there").is_ok(), "{key}");
     }
 }
 
@@ -181,4 +185,12 @@ fn a_part_of_what_is_seen_lies_elsewhere_too() {
     assert!(there.files.contains_key(Path::new("/etc/app/sub/one")) && there.knows(Path::new("/etc/app/x")));
     let inside = seen.at(Path::new("/config/one"), Path::new("/etc/one"));
     assert_eq!(inside.files.keys().collect::<Vec<_>>(), [&PathBuf::from("/etc/one")]);
+}
+
+#[test]
+fn an_alias_as_a_key_ends_at_the_colon() {
+    let text = "a: &app web\nb:\n  *app:\n    c: *app\n";
+    let found = documents(text);
+    assert_eq!(found[0].text.len(), text.len());
+    assert!(yaml::parse(&found[0].text).is_ok());
 }

@@ -6,7 +6,7 @@ use annotate_snippets::renderer::{AnsiColor, Style as Paint};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use reload_gate_contract::{Place, Severity, Verdict};
 
-use super::{CheckReport, CheckSubject, Checked, InputExcerpt, Located, ReportStyle, part};
+use super::{CheckReport, CheckSubject, Checked, InputExcerpt, Located, ReportStyle, Unchecked, part};
 use crate::report::log::visible;
 
 const NOT_CHECKED: &str = "not checked";
@@ -98,7 +98,8 @@ fn harmless(excerpt: &InputExcerpt) -> (String, Range<usize>) {
 /// Returns a line for each validation; with `verbose` also for each part without a validation.
 fn validations(report: &CheckReport, style: &ReportStyle) -> String {
     let checked: Vec<_> = report.checked.iter().filter(|checked| shown(checked, style)).collect();
-    let unchecked = if style.verbose && !style.quiet { report.unchecked.as_slice() } else { &[] };
+    let is_shown = |unchecked: &&Unchecked| !style.quiet && (style.verbose || unchecked.help.is_some());
+    let unchecked: Vec<_> = report.unchecked.iter().filter(is_shown).collect();
     let labels = checked.iter().map(|checked| checked.verdict().as_str());
     let width = labels.chain(unchecked.iter().map(|_| NOT_CHECKED)).map(str::len).max().unwrap_or_default();
     let mut lines = String::new();
@@ -112,7 +113,8 @@ fn validations(report: &CheckReport, style: &ReportStyle) -> String {
         lines += "\n";
     }
     for unchecked in unchecked {
-        lines += &format!("{NOT_CHECKED:width$}  {} ({})\n", unchecked.subject, visible(&unchecked.why));
+        let help = unchecked.help.as_ref().map_or_else(String::new, |help| format!("; {}", visible(help)));
+        lines += &format!("{NOT_CHECKED:width$}  {} ({}{help})\n", unchecked.subject, visible(&unchecked.why));
     }
     lines
 }

@@ -54,6 +54,8 @@ struct JsonUnchecked<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
     why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: &'a Option<String>,
 }
 
 impl<'a> From<&'a Checked> for JsonInput<'a> {
@@ -95,6 +97,7 @@ impl<'a> From<&'a Unchecked> for JsonUnchecked<'a> {
             key: &subject.key,
             line: subject.line,
             why: &unchecked.why,
+            help: &unchecked.help,
         }
     }
 }

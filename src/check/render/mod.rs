@@ -86,6 +86,8 @@ pub struct Unchecked {
     pub subject: CheckSubject,
     /// Reason.
     pub why: String,
+    /// Remedy, if there is one; such a part is listed in every report.
+    pub help: Option<String>,
 }
 
 impl Checked {
@@ -97,6 +99,12 @@ impl Checked {
 }
 
 impl CheckSubject {
+    /// Returns all of an input.
+    #[must_use]
+    pub fn input(name: &str) -> Self {
+        Self { input: name.to_owned(), object: None, key: None, line: None }
+    }
+
     /// Returns its name without the path: the object and the key of a manifest.
     fn part(&self) -> Option<String> {
         part((self.object.as_deref(), self.key.as_deref()))

@@ -97,7 +97,8 @@ fn any_report() -> impl Strategy<Value = CheckReport> {
             Checked { subject, validator, reason, findings, duration }
         },
     );
-    let unchecked = (subject(), text()).prop_map(|(subject, why)| Unchecked { subject, why });
+    let unchecked =
+        (subject(), text(), maybe(text())).prop_map(|(subject, why, help)| Unchecked { subject, why, help });
     (prop::collection::vec(checked, 0..4), prop::collection::vec(unchecked, 0..3))
         .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked })
 }

@@ -123,6 +123,7 @@ pub(super) fn report() -> CheckReport {
         unchecked: vec![Unchecked {
             subject: subject(manifests, Some("ConfigMap web/notes"), Some("notes.txt"), 40),
             why: "no validator for `notes.txt`".to_owned(),
+            help: None,
         }],
     }
 }

@@ -113,6 +113,7 @@ fn plan(layers: &Layers, main: Main, errors: ConfigErrors<'_>) -> ValidationPlan
         fallback: false,
         confinement: confinement(layers, errors),
         pass_env: pass_env(layers, errors),
+        env: Vec::new(),
     }
 }
 

@@ -92,6 +92,8 @@ pub struct ValidationPlan {
     pub confinement: Option<Confinement>,
     /// The variables of the gate's own environment that commands see which run here: names, or what they begin with and a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables of commands that run here, with their values.
+    pub env: Vec<(String, String)>,
 }
 
 /// One validator.
@@ -225,6 +227,7 @@ impl ValidationPlan {
             let place = place::find(self.root, selector, self.without_target)?;
             let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
             let (confinement, pass_env) = (self.confinement.as_ref(), self.pass_env.as_slice());
+            let env = self.env.as_slice();
             let main_is_given = matches!(self.main, Main::Given(_));
             let (place, main, read) = (&place, &main, &RefCell::default());
             let context = ValidationContext {
@@ -238,6 +241,7 @@ impl ValidationPlan {
                 fallback,
                 confinement,
                 pass_env,
+                env,
                 read,
             };
             validation.by = Some(self.ask(&context, &mut validation).await);
@@ -324,6 +328,7 @@ struct ValidationContext<'a> {
     read: &'a RefCell<BTreeSet<PathBuf>>,
     confinement: Option<&'a Confinement>,
     pass_env: &'a [String],
+    env: &'a [(String, String)],
 }
 
 impl ValidationContext<'_> {

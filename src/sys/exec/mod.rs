@@ -58,6 +58,8 @@ pub struct Command {
     pub unset: Vec<String>,
     /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or what they begin with and a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables that it sees where it runs as the gate itself, with their values.
+    pub env: Vec<(String, String)>,
     /// After how long it is killed, with all its descendants.
     pub timeout: Duration,
 }
@@ -66,8 +68,8 @@ impl Command {
     /// A command that runs as the gate itself, and sees what the gate sees.
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
-        let (unset, pass_env) = (Vec::new(), Vec::new());
-        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, timeout }
+        let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
+        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout }
     }
 }
 
@@ -234,7 +236,7 @@ fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<d
         .stdin_file(input)
         .stderr_to_stdout()
         .stdout_file(output)
-        .full_env(environment(&command.pass_env))
+        .full_env(environment(&command.pass_env).into_iter().chain(given(command)))
         .dir("/")
         .unchecked()
         // A group of its own, so that one signal reaches what it starts as well.
@@ -243,6 +245,13 @@ fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<d
             Ok(())
         })
         .start()
+}
+
+/// Returns the further variables of a command, without those that the gate sets itself.
+fn given(command: &Command) -> impl Iterator<Item = (OsString, OsString)> {
+    let is_own = |name: &str| name == "PATH" || name == "LC_ALL";
+    let given = command.env.iter().filter(move |(name, _)| !is_own(name));
+    given.map(|(name, value)| (name.into(), value.into()))
 }
 
 /// What a command may know of the gate's own environment.

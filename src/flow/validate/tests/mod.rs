@@ -61,6 +61,7 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
         fallback: false,
         confinement: None,
         pass_env: Vec::new(),
+        env: Vec::new(),
     }
 }
 
