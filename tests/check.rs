@@ -189,9 +189,12 @@ fn the_rules_of_a_configuration_file_name_validators() {
     file(directory.path(), "gates.yaml", wrong);
     let output = check(&["--config", arguments[1], "-"], "");
     assert_eq!(output.code, 2);
-    for part in
-        [":2:13: ", ":3:10: unknown preset `ngnix`", ":4:5: this rule has no `files`", ":5:5: this rule names no judge"]
-    {
+    for part in [
+        ":2:13: ",
+        ":3:10: unknown preset `ngnix`",
+        ":4:5: this rule has no `files`",
+        ":5:5: this rule names no validator",
+    ] {
         assert!(output.err.contains(part), "`{part}` is not in:\n{}", output.err);
     }
 }
@@ -352,7 +355,7 @@ fn a_program_that_is_not_installed_names_its_package_or_is_replaced() {
     let (output, code) = without_programs(&["--root", "local"]);
     assert!(code == Some(3) && output.contains("the Debian package is `nginx`"), "{code:?} {output}");
     let (output, code) = without_programs(&["--root", "local", "--fallback", "builtin"]);
-    assert!(code == Some(0) && output.contains("the bundled nginx checker judges, since"), "{code:?} {output}");
+    assert!(code == Some(0) && output.contains("validated by the bundled nginx checker, since"), "{code:?} {output}");
 }
 
 #[test]
@@ -385,6 +388,40 @@ fn the_page_on_ci_shows_what_is_printed() {
     let (shown, _) = shown.split_once("```").expect("it ends");
     let output = check(&["--color", "never", "-"], &CHART.replace("listen 18080", "lisen 18080"));
     assert_eq!(output.out, shown);
+}
+
+/// The lines of the `env:` blocks of a page, one element each.
+fn env_blocks(page: &str) -> Vec<&str> {
+    let blocks = page.split("```yaml\nenv:\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().expect("split gives one")).collect()
+}
+
+#[test]
+fn the_variables_of_the_page_on_alerts_are_accepted_in_a_sidecar() {
+    let blocks = env_blocks(include_str!("../docs/alerts.md"));
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    for block in blocks {
+        let env = block.lines().map(|line| format!("      {line}\n")).collect::<String>();
+        let pod = format!(
+            r"---
+apiVersion: v1
+kind: Pod
+metadata: {{name: web}}
+spec:
+  containers:
+    - name: reload-gate
+      image: reload-gate
+      args: [run, --app, nginx, --watch, /etc/nginx, --kubernetes-events, --alert-command, 'true']
+      env:
+{env}      volumeMounts: [{{name: config, mountPath: /etc/nginx}}]
+  volumes: [{{name: config, configMap: {{name: nginx}}}}]
+"
+        );
+        let input = config_map("nginx.conf", "'events {}'").replace("name: x", "name: nginx") + &pod;
+        let report = report(&[], &input, 0);
+        assert_eq!(findings(&report), Vec::<String>::new());
+        assert_eq!(checked(&report), ["accepted ConfigMap nginx nginx.conf builtin nginx"]);
+    }
 }
 
 #[test]

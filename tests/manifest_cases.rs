@@ -33,13 +33,19 @@ const CASES: [Case; 21] = [
     case("key-nginx-conf-is-a-server.yaml", 0, &["accepted"], &["not-allowed-here"]),
     case("openresty-lua.yaml", 0, &["warning[unknown-directive]", "openresty/openresty:1.25"], &["error"]),
     case("number-in-data.yaml", 1, &["value-not-text", ":5:17", ":6:17"], &[":7:"]),
-    Case { program: Some("envoy"), ..case("envoy-command-line.yaml", 1, &["listners", "did you mean `listeners`?"], &[]) },
+    Case {
+        program: Some("envoy"),
+        ..case("envoy-command-line.yaml", 1, &["listners", "did you mean `listeners`?"], &[])
+    },
     case("init-container-copies.yaml", 1, &["unknown directive \"lisen\"", ":6:14"], &[]),
     case("nginx-template.yaml", 1, &["unknown directive \"lisen\"", ":6:14"], &[]),
     case("bitnami-server-block.yaml", 1, &["unknown directive \"lisen\"", ":6:14"], &[]),
     case("tsconfig", 0, &["JSON with comments"], &["json-comment"]),
     case("json-lines.yaml", 0, &["warning", "JSON Lines"], &["error"]),
-    Case { program: Some("amtool"), ..case("field-of-a-secret.yaml", 1, &["field globall not found"], &["[redacted]"]) },
+    Case {
+        program: Some("amtool"),
+        ..case("field-of-a-secret.yaml", 1, &["field globall not found"], &["[redacted]"])
+    },
     case("chart", 0, &["it is a chart of templates; render it first: `helm template"], &["error", "cm.yaml"]),
     case("yaml-called-json.yaml", 0, &["warning", "it is YAML"], &["error"]),
 ];

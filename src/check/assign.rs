@@ -14,7 +14,7 @@ use super::{command_line, content};
 use crate::check::manifest::{Annotated, Mounted};
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
-use crate::flow::validate::{CommandValidator, Main, Patterns, Scope, ValidationPlan, Validator};
+use crate::flow::validate::{CommandValidator, Main, Patterns, PlanScope, ValidationPlan, Validator};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
@@ -331,7 +331,7 @@ impl Checkers<'_> {
         let chosen = by != By::Name;
         let beginnings = match (&assignment.preset, assignment.plan.scope()) {
             (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen),
-            (None, Scope::Program(app)) => {
+            (None, PlanScope::Program(app)) => {
                 let preset = presets().iter().find(|preset| preset.name == app);
                 let begin =
                     |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen);
@@ -339,10 +339,10 @@ impl Checkers<'_> {
             }
             // A gate selects by itself among the files that it watches.
             (None, _) if matches!(by, By::Gate | By::Sidecar) => program::together(&tree.mounted, entries),
-            (None, Scope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
-            (None, Scope::Main) => program::beside(tree, entries),
-            (None, Scope::Together) => program::together(&tree.mounted, entries),
-            (None, Scope::These) => program::these(tree, entries),
+            (None, PlanScope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
+            (None, PlanScope::Main) => program::beside(tree, entries),
+            (None, PlanScope::Together) => program::together(&tree.mounted, entries),
+            (None, PlanScope::These) => program::these(tree, entries),
         };
         for beginning in beginnings {
             taken.extend(beginning.takes.iter().cloned());

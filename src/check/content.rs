@@ -58,11 +58,6 @@ pub(super) fn may_be_main(preset: &Preset, text: &str) -> bool {
     }
 }
 
-/// Returns the known name of a top-level key that is near `name`.
-pub(super) fn known_keys(preset: &str) -> &'static [&'static str] {
-    KEYS.iter().find(|(name, _)| *name == preset).map_or(&[], |(_, keys)| keys)
-}
-
 /// Returns true if `text` looks like a part of nginx's `http`.
 pub(super) fn is_part_of_nginx(text: &str) -> bool {
     PART_OF_NGINX.as_ref().is_some_and(|pattern| pattern.is_match(text))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ignore::gitignore::Gitignore;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
 use reload_gate_contract::{Code, Finding, Place, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
@@ -52,7 +52,9 @@ pub(super) struct Directory {
 
 /// All inputs.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub struct Listing {
+    /// Paths as they were given.
+    pub(super) paths: Vec<String>,
     /// Streams of manifests.
     pub(super) inputs: Vec<InputStream>,
     /// ConfigMaps and Secrets.
@@ -78,14 +80,18 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Lists what is at `paths`, without what `exclude` matches.
-    pub(super) fn of(paths: &[String], exclude: &Gitignore) -> Self {
-        let mut listing = Self::default();
+    /// Lists what is at `paths`, without what the patterns `exclude` match, in the syntax of `.gitignore`.
+    ///
+    /// # Errors
+    /// The first invalid pattern, with the reason.
+    pub fn of(paths: &[String], exclude: &[String]) -> Result<Self, (String, String)> {
+        let exclude = exclusion(exclude)?;
+        let mut listing = Self { paths: paths.to_vec(), ..Self::default() };
         for name in paths {
             let path = Path::new(name);
             match () {
                 () if name == STDIN || is_descriptor(path) => listing.stream(name),
-                () if path.is_dir() => listing.walk(name, exclude),
+                () if path.is_dir() => listing.walk(name, &exclude),
                 () if exclude.matched(path, false).is_ignore() => {}
                 () if path.is_file() => listing.file(name, path.parent().unwrap_or(path)),
                 // open(2) of a FIFO blocks until there is a writer.
@@ -99,7 +105,7 @@ impl Listing {
             directory.list_beside(root);
         }
         listing.skipped.extend(std::mem::take(&mut listing.charts).iter().map(|chart| unrendered_chart(chart)));
-        listing
+        Ok(listing)
     }
 
     fn walk(&mut self, root: &str, exclude: &Gitignore) {
@@ -353,6 +359,15 @@ fn error_path(error: &ignore::Error) -> Option<String> {
         ignore::Error::WithDepth { err, .. } => error_path(err),
         _ => None,
     }
+}
+
+/// Returns the patterns of paths that are not read.
+fn exclusion(patterns: &[String]) -> Result<Gitignore, (String, String)> {
+    let mut builder = GitignoreBuilder::new("");
+    for pattern in patterns {
+        builder.add_line(None, pattern).map_err(|error| (pattern.clone(), error.to_string()))?;
+    }
+    builder.build().map_err(|error| (patterns.join(" "), error.to_string()))
 }
 
 /// Returns the entries of a directory and below it, sorted, without hidden ones and without what `.gitignore` or `exclude` matches.

@@ -30,24 +30,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use reload_gate_contract::Severity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::check::render::{CheckReport, CheckSubject, Checked, Located, Unchecked};
-use crate::config::{Assignments, ConfigError, Flags};
+use crate::config::Assignments;
 use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
-use listing::Listing;
+pub use listing::Listing;
 use names::VersionCache;
 use store::{Entry, Store};
 use trees::FileTrees;
 use validate::Outcome;
-
-/// Reads the arguments of a reload-gate as flags of `run`; `None` for another command.
-pub type ParseArguments = fn(&[String]) -> Result<Option<Flags>, Vec<ConfigError>>;
 
 /// Treatment of files, certificates and host names that are not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,18 +71,12 @@ pub struct CheckOptions {
 
 /// Inputs and options of one run of `check`.
 pub struct CheckRequest<'a> {
-    /// Files, directories, and `-` for standard input.
-    pub paths: &'a [String],
-    /// Patterns of paths that are not read, in the syntax of `.gitignore`.
-    pub exclude: &'a [String],
+    /// Inputs, which are open.
+    pub listing: &'a Listing,
     /// Validators that the user chose.
     pub assignments: &'a Assignments,
     /// Options.
     pub options: CheckOptions,
-    /// Parser for the arguments of a reload-gate in a pod.
-    pub words: ParseArguments,
-    /// Called when all inputs are open.
-    pub opened: fn(),
     /// Called with the numbers of finished and of all validations.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -105,16 +95,13 @@ pub struct CheckOutcome {
 }
 
 /// Validates all inputs.
-///
-/// # Errors
-/// The first pattern of `exclude` that is invalid, with the reason.
-pub fn check(request: &CheckRequest<'_>) -> Result<CheckOutcome, (String, String)> {
-    let listing = Listing::of(request.paths, &exclusion(request.exclude)?);
-    (request.opened)();
-    let store = Store::new(&listing);
-    let trees = FileTrees::of(&store, request.words);
+#[must_use]
+pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
+    let listing = request.listing;
+    let store = Store::new(listing);
+    let trees = FileTrees::of(&store);
     let assigned = assign::assign(trees, &store, request.assignments, request.options.allow_commands);
-    let mut checked = of_inputs(&listing);
+    let mut checked = of_inputs(listing);
     let Assigned { tasks, errors, open, skipped } = assigned;
     for (subject, finding) in errors {
         let located = Located { finding, object: None, key: None, excerpt: None };
@@ -139,20 +126,11 @@ pub fn check(request: &CheckRequest<'_>) -> Result<CheckOutcome, (String, String
     let open: Vec<Unchecked> = open
         .difference(&read)
         .filter(is_listed)
-        .map(|entry| unassigned(store.subject(entry), given.contains(entry), request.paths))
+        .map(|entry| unassigned(store.subject(entry), given.contains(entry), &listing.paths))
         .collect();
     unchecked.extend(open);
     let report = CheckReport { checked, unchecked };
-    Ok(CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted })
-}
-
-/// Returns the patterns of paths that are not read.
-fn exclusion(patterns: &[String]) -> Result<Gitignore, (String, String)> {
-    let mut builder = GitignoreBuilder::new("");
-    for pattern in patterns {
-        builder.add_line(None, pattern).map_err(|error| (pattern.clone(), error.to_string()))?;
-    }
-    builder.build().map_err(|error| (patterns.join(" "), error.to_string()))
+    CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
 }
 
 /// Returns the entry of a part that no validator is known for, or that nothing includes.

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use reload_gate_contract::{Code, Finding};
 
-use super::ParseArguments;
 use super::container::{Environment, expand};
 use super::store::{Entry, Store};
 use crate::check::manifest::{Container, Mounted};
-use crate::config::{self, ConfigError, GateConfig, Outside};
+use crate::config::{self, ConfigError, GateConfig, UserInput};
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
@@ -20,6 +19,8 @@ const NAME: &str = "reload-gate";
 /// Prefix of its variables, and the variables of the shell sidecar that it may replace.
 const VARIABLES: &str = "RELOAD_GATE_";
 const LEGACY: [&str; 3] = ["FILE", "PROCESS", "SIGNAL"];
+/// Value of a variable that is known in the cluster alone. It is a valid name of a pod.
+const UNKNOWN_VALUE: &str = "set-in-the-cluster";
 /// Variables of every container, with values that they may have.
 const IN_EVERY_POD: [(&str, &str); 3] =
     [("HOSTNAME", "pod"), ("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("KUBERNETES_SERVICE_PORT", "443")];
@@ -43,7 +44,6 @@ pub(super) fn gates(
     environment: &Environment,
     mounted: &Mounted<Entry>,
     store: &Store<'_>,
-    parse: ParseArguments,
 ) -> Result<Vec<GateConfig>, Vec<Finding>> {
     let matters = |name: &str| name.starts_with(VARIABLES) || LEGACY.contains(&name);
     let unknown: Vec<_> = environment.unknown.iter().filter(|(name, _)| matters(name)).collect();
@@ -55,19 +55,21 @@ pub(super) fn gates(
     let arguments: Vec<String> = words.map(|word| expand(word, &environment.known)).collect();
     // The image's own command is `run`.
     let arguments = if arguments.is_empty() { vec!["run".to_owned()] } else { arguments };
-    let Some(flags) = parse(&arguments).map_err(refused)? else { return Ok(Vec::new()) };
+    let Some(flags) = config::run_flags(&arguments).map_err(refused)? else { return Ok(Vec::new()) };
     let read = |path: &Path| -> io::Result<String> {
         let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
         String::from_utf8(content.bytes).map_err(io::Error::other)
     };
+    // The container has the others as well, and no gate depends on their values.
+    let others = environment.unknown.keys().map(|name| (name.clone(), UNKNOWN_VALUE.to_owned()));
     // Kubernetes sets these in every container.
     let given = IN_EVERY_POD.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let variables = BTreeMap::from(given).into_iter().chain(environment.known.clone());
+    let variables = BTreeMap::from(given).into_iter().chain(others).chain(environment.known.clone());
     let variables = variables.collect::<BTreeMap<_, _>>().into_iter();
     let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let outside = Outside { flags, variables, read: &read, directory: "/".into(), terminal: false };
-    config::load(&outside).map(|config| config.gates).map_err(refused)
+    let input = UserInput { flags, variables, read: &read, directory: "/".into(), terminal: false };
+    config::load(&input).map(|config| config.gates).map_err(refused)
 }
 
 fn refused(container: &Container, error: &ConfigError) -> Finding {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use reload_gate_contract::{Code, Finding, Place};
 
-use super::ParseArguments;
 use super::container::{ContainerContext, Environment};
 use super::listing::{At, Directory};
 use super::sidecar;
@@ -64,10 +63,10 @@ pub(super) struct FileTrees {
 
 impl FileTrees {
     /// Returns the trees of all that is listed.
-    pub(super) fn of(store: &Store<'_>, parse: ParseArguments) -> Self {
+    pub(super) fn of(store: &Store<'_>) -> Self {
         let mut trees = Self::default();
         for (pod, at) in &store.listing.pods {
-            trees.pod(pod, at, store, parse);
+            trees.pod(pod, at, store);
         }
         let mounted: BTreeSet<usize> = trees.entries().filter_map(Entry::config).collect();
         let seen: BTreeSet<Entry> = trees.entries().cloned().collect();
@@ -90,7 +89,7 @@ impl FileTrees {
         gated.chain(&self.trees).flat_map(|tree| &tree.wanted)
     }
 
-    fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>, parse: ParseArguments) {
+    fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>) {
         let namespace = pod.id.namespace.as_deref();
         let find = |kind: &str, name: &str| store.config(kind, namespace, name, at.input);
         let entries = |kind: &str, name: &str| find(kind, name).map(|config| store.entries(config));
@@ -136,7 +135,7 @@ impl FileTrees {
         let mut gated = BTreeSet::new();
         for (container, mounted) in gates {
             let environment = environments.get(&container.name).cloned().unwrap_or_default();
-            let found = sidecar::gates(container, &environment, &mounted, store, parse);
+            let found = sidecar::gates(container, &environment, &mounted, store);
             let tree = FileTree::of(pod, container, mounted, ContainerContext::default());
             match found {
                 Ok(gates) => {

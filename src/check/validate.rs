@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
@@ -27,9 +28,6 @@ use crate::redact::Redactor;
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 const COMMAND_NOT_ALLOWED: Code = Code::new("command-not-allowed");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
-
-/// Prefix of the codes for files that a bundled validator could not see.
-const ABSENT: &str = "missing-";
 
 /// Path of the names of hosts in a view.
 const HOSTS: &str = "/etc/hosts";
@@ -158,6 +156,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validat
     let hosts = asks_programs.then(|| hosts(&tree)).flatten();
     let mut tree = tree;
     tree.extend(hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes())));
+    let tree = Arc::new(tree);
     let directory = match lay_out(asks_programs, &tree) {
         Ok(directory) => directory,
         Err(error) => {
@@ -177,8 +176,8 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validat
         checked => checked,
     };
     match checked {
-        Ok(validation) if validation.judges.is_empty() => (first(plan), in_place(validation, here)),
-        Ok(validation) => (validation.judges.join(", "), in_place(validation, here)),
+        Ok(validation) if validation.validators.is_empty() => (first(plan), in_place(validation, here)),
+        Ok(validation) => (validation.validators.join(", "), in_place(validation, here)),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
             obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))
@@ -473,7 +472,7 @@ impl CheckOptions {
 
     /// Applies `--missing`: a file that is not among the inputs may be in the image, unless its whole directory is among them.
     fn weigh(&self, finding: Finding) -> Option<Finding> {
-        if finding.cause != Cause::Environment || !finding.code.as_str().starts_with(ABSENT) {
+        if finding.cause != Cause::Environment || !finding.code.is_absence() {
             return Some(finding);
         }
         match (finding.severity, self.missing) {

@@ -1,10 +1,14 @@
-//! What the user wants: flags, environment, file and preset meet here, and become valid or a list of everything wrong.
+//! Configuration: flags, variables, the file and a preset become valid gates, or a list of all errors.
 //!
-//! There is one vocabulary ([`SETTINGS`]): the flag `--some-thing`, the variable `RELOAD_GATE_SOME_THING` and the key
-//! `some-thing` of the configuration file are the same setting. A setting of a higher layer hides that of a lower one.
+//! Every setting is one constant in [`settings`]: the flag `--some-thing`, the variable `RELOAD_GATE_SOME_THING` and the key
+//! `some-thing` of the configuration file. A setting of a higher layer hides that of a lower one.
 
 mod check;
+mod command;
+mod file;
+mod flags;
 mod layer;
+mod parse;
 mod preset;
 mod resolve;
 mod settings;
@@ -17,8 +21,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use check::{Assignment, Assignments, assignments};
+#[cfg(test)]
+pub use flags::COMMANDS;
+pub use flags::{Flags, flag, given_flags, run_command, run_flags};
 pub use preset::{Preset, presets};
-pub use settings::{SETTINGS, Setting, Takes};
+pub use settings::{SETTINGS, SettingSpec, Takes};
 
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
@@ -30,58 +37,61 @@ use crate::gate;
 use crate::notify::{kubernetes, worker};
 use crate::redact;
 use crate::report::log;
+use file::ConfigFile;
+use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
+use settings::{CONFIG, LISTEN, ONCE};
 
-/// One gate, as it is to run.
+/// Settings of one gate.
 #[derive(Clone, Debug)]
 pub struct GateConfig {
-    /// What people call it; in every event and metric.
+    /// Name in every event and metric.
     pub name: String,
-    /// Where its configuration comes from.
+    /// Sources of the configuration.
     pub sources: Vec<Source>,
-    /// How large it may be.
+    /// Limits of its size.
     pub limits: Limits,
-    /// Where it is published, if the application reads it there and not from the sources.
+    /// Volumes that the application reads, if it does not read the sources themselves.
     pub publication: Option<Publication>,
-    /// Where a candidate is laid out to be judged, if not beside what is published.
+    /// Volumes of the gate for candidates during validation.
     pub stage: Option<Publication>,
-    /// Who judges it.
+    /// Validators and their environment.
     pub plan: ValidationPlan,
-    /// Whose configuration it is.
+    /// Description of the target process.
     pub selector: Selector,
-    /// How that one is told.
+    /// Reload method.
     pub reload: ReloadMethod,
-    /// What proves that it listened.
+    /// Proof that a reload took effect.
     pub verification: Verification,
-    /// How long the proof may take.
+    /// Time limit of the proof.
     pub verify_timeout: Duration,
-    /// Of which of its sources nothing may be shown.
-    pub redact: redact::Scope,
-    /// Whether a rejection shows what it changes against what runs.
+    /// Sources whose contents are hidden in messages.
+    pub redact: redact::RedactionScope,
+    /// True if a rejection shows the differences from the running configuration.
     pub diff: bool,
-    /// What the mind of the gate must know.
+    /// Settings of the state machine.
     pub policy: gate::Policy,
 }
 
-/// All that `run` is to do.
+/// Settings of the command `run`.
 #[derive(Debug)]
 pub struct Config {
     /// The gates.
     pub gates: Vec<GateConfig>,
-    /// Whether to judge once what is there now, and end.
+    /// True for one validation, after which the process exits.
     pub once: bool,
-    /// How events are written.
-    pub log_format: log::Format,
-    /// Where to serve metrics, health and status, if anywhere.
+    /// Format of events.
+    pub log_format: log::LogFormat,
+    /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
-    /// Who is told of trouble.
-    pub alerts: worker::Settings,
-    /// The cluster that is told of events, if it is.
+    /// Sinks of alerts.
+    pub alerts: worker::AlertSettings,
+    /// Cluster in which Events are created.
     pub cluster: Option<kubernetes::client::Cluster>,
-    /// What is probably not meant, but no error.
+    /// Probable mistakes that are no errors.
     pub warnings: Vec<String>,
 }
 
-/// Where a setting was said.
+/// Place where a setting was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// On the command line.
@@ -108,15 +118,15 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong with what the user said.
+/// Error in the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}{message}{}", .help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}")))]
 pub struct ConfigError {
-    /// Where it was said.
+    /// Place of the setting.
     pub origin: Origin,
-    /// What is wrong.
+    /// Description of the error.
     pub message: String,
-    /// What to do.
+    /// Advice.
     pub help: Option<String>,
 }
 
@@ -125,114 +135,116 @@ impl ConfigError {
         Self { origin, message: message.into(), help: None }
     }
 
-    /// What the command line's own parser says, which names the flag itself.
-    #[must_use]
-    pub fn said_by_command_line(message: impl Into<String>) -> Self {
-        Self::new(Origin::Nowhere, message)
-    }
-
     fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 }
 
-/// Flags of the command line, by name, in order; switches have the value `true`.
-pub type Flags = Vec<(&'static str, String)>;
-
-/// What the world outside says: injected, so that tests need not set the environment of their process.
-pub struct Outside<'a> {
+/// Input of the user: flags, environment and files. It is injected, so that tests need not set the environment of their process.
+pub struct UserInput<'a> {
     /// The flags of the command line.
     pub flags: Flags,
     /// The environment.
     pub variables: Vec<(OsString, OsString)>,
-    /// Reads the configuration file.
+    /// Reads a file.
     pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
-    /// The working directory: relative paths begin there.
+    /// The working directory, in which relative paths begin.
     pub directory: PathBuf,
-    /// Whether standard error is a terminal.
+    /// True if standard error is a terminal.
     pub terminal: bool,
 }
 
-/// Makes a valid configuration of what the user said.
+/// Resolves the settings of the command `run`.
 ///
 /// # Errors
-/// Everything that is wrong with it, at once.
-pub fn load(outside: &Outside<'_>) -> Result<Config, Vec<ConfigError>> {
-    let mut errors = Vec::new();
+/// All errors at once.
+pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
+    let errors = ErrorList::default();
     let mut warnings = Vec::new();
-    let flags = layer::of_flags(&outside.flags);
-    let variables = layer::of_variables(&outside.variables, flags.says("config"), &mut warnings, &mut errors);
-    let schema = validators::with_schema;
-    let command = [flags, variables].map(|layer| schema(layer, outside, &mut errors));
-    let command = layer::Layers(command.into());
-    let gates = match command.text("config") {
-        Some(path) => match file(Path::new(&path.value), &path.origin, outside, &mut errors).gates {
-            gates if gates.is_empty() && errors.is_empty() => {
-                errors.push(
-                    ConfigError::new(path.origin.clone(), "there is no gate in it")
-                        .help("`rules` are for `reload-gate check`"),
-                );
-                gates
-            }
-            gates => gates,
-        },
-        None => vec![layer::Layer::default()],
+    let flags = flags::layer(&input.flags);
+    let variables = flags::variables_layer(&input.variables, flags.has(CONFIG.spec), &mut warnings, &errors);
+    let command = [flags, variables].map(|layer| validators::with_schema(layer, input, &errors));
+    let command = Layers { layers: command.into(), directory: &input.directory, errors: &errors };
+    let gates = gate_layers(&command, input);
+    check_gate_settings(&command, gates.len());
+    let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(SettingsLayer::empty).cloned().collect();
+    let gates: Vec<_> = gates.into_iter().filter_map(|gate| load_gate(gate, &command, input)).collect();
+    resolve::check_distinct_names(&gates, &command);
+    let config = Config {
+        gates: gates.into_iter().map(|gate| gate.value).collect(),
+        once: command.get(ONCE),
+        log_format: resolve::log_format(&command, input.terminal),
+        listen: resolve::listen(&command),
+        alerts: resolve::alerts(&command, &input.variables),
+        cluster: resolve::cluster(&command, &input.variables),
+        warnings,
     };
-    if gates.len() > 1 {
-        errors.extend(command.gate_settings().map(|(name, origin)| {
-            ConfigError::new(origin, format!("`{name}` cannot be said of several gates at once"))
-                .help("say it in the configuration file, of the gate that is meant")
-        }));
-    }
-    let empty: Vec<_> = command.0.iter().chain(&gates).flat_map(layer::Layer::empty).cloned().collect();
-    let resolved = gates.into_iter().filter_map(|gate| {
-        let gate = schema(gate, outside, &mut errors);
-        let layers = layer::Layers(command.0.iter().cloned().chain([gate]).collect());
-        let named = layers.text("name").map_or_else(|| layers.place(), |said| said.origin.clone());
-        let gate = resolve::gate(&layers, &outside.directory, &mut errors)?;
-        errors.extend(validators::unused_schema(&layers, &gate));
-        Some((named, gate))
-    });
-    let gates: Vec<_> = resolved.collect();
-    resolve::distinct_names(&gates, &mut errors);
-    let gates = gates.into_iter().map(|(_, gate)| gate).collect();
-    let once = resolve::switch(&command, "once", &mut errors);
-    let log_format = resolve::log_format(&command, outside.terminal, &mut errors);
-    let listen = resolve::listen(&command, &mut errors);
-    let alerts = resolve::alerts(&command, &outside.variables, &outside.directory, &mut errors);
-    let cluster = resolve::cluster(&command, &outside.variables, &outside.directory, &mut errors);
-    // Whatever else is wrong there comes of it.
+    let mut errors = errors.into_errors();
+    // Other errors of an empty value follow from its being empty.
     errors.retain(|error| !empty.contains(&error.origin));
     errors.extend(empty.into_iter().map(|origin| {
-        let help = "a variable that is not set stands there, perhaps; leave it out where nothing is meant";
+        let help = "leave the setting out, or check that the variable in its value is set";
         ConfigError::new(origin, "the value is empty").help(help)
     }));
-    let config = Config { gates, once, log_format, listen, alerts, cluster, warnings };
     if errors.is_empty() { Ok(config) } else { Err(in_order(errors)) }
 }
 
-/// Where a gate listens that is told so by the same flags and variables.
-///
-/// # Errors
-/// Everything that is wrong with them, also that nothing says it.
-pub fn listening(
-    flags: &[(&'static str, String)],
-    variables: &[(OsString, OsString)],
-) -> Result<SocketAddr, Vec<ConfigError>> {
-    let mut errors = Vec::new();
-    let listens: Vec<_> =
-        variables.iter().filter(|(name, _)| *name == *settings::variable("listen")).cloned().collect();
-    let variables = layer::of_variables(&listens, true, &mut Vec::new(), &mut errors);
-    let said = layer::Layers(vec![layer::of_flags(flags), variables]);
-    let listen = resolve::listen(&said, &mut errors);
-    if listen.is_none() && errors.is_empty() {
-        let help = "say `--listen ADDR`, or set RELOAD_GATE_LISTEN, as for `reload-gate run`";
-        errors.push(ConfigError::new(Origin::Nowhere, "nothing says where the gate listens").help(help));
+/// The gates of the configuration file; without one, a gate of which the file says nothing.
+fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<SettingsLayer> {
+    let Some(path) = command.given(CONFIG) else { return vec![SettingsLayer::default()] };
+    let before = command.errors.len();
+    let gates = read_file(&path, input, command.errors).gates;
+    if gates.is_empty() && command.errors.len() == before {
+        let error = ConfigError::new(path.origin, "the file has no gates");
+        command.fail(error.help("add `gates`; `rules` apply to `reload-gate check` only"));
     }
-    listen.ok_or(errors)
+    gates
 }
 
-/// The mistakes as somebody reads who mends them: each once, and those of a file from its top to its end.
+/// Reports flags and variables of one gate where the file has several.
+fn check_gate_settings(command: &Layers<'_>, gates: usize) {
+    let given = command.layers.iter().flat_map(|layer| {
+        let of_gate = SETTINGS.iter().filter(|setting| setting.of_gate);
+        of_gate.filter_map(|setting| Some((setting, layer.text(setting)?)))
+    });
+    for (setting, text) in given.filter(|_| gates > 1) {
+        let message = format!("`{}` applies to one gate, and the configuration file has several", setting.name);
+        let error = ConfigError::new(text.origin.clone(), message);
+        command.fail(error.help("move it into the configuration file, to its gate"));
+    }
+}
+
+/// Resolves a gate; its place is that of its name.
+fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
+    let mut layers = command.clone();
+    layers.layers.push(validators::with_schema(gate, input, command.errors));
+    let gate = resolve::gate(&layers)?;
+    validators::check_schema_use(&layers, &gate);
+    Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
+}
+
+/// Resolves the address on which a gate with the same flags and variables listens.
+///
+/// # Errors
+/// All errors at once, or that no address is given.
+pub fn listen_address(
+    flags: &[(&'static SettingSpec, String)],
+    variables: &[(OsString, OsString)],
+) -> Result<SocketAddr, Vec<ConfigError>> {
+    let errors = ErrorList::default();
+    let own: Vec<_> = variables.iter().filter(|(name, _)| *name == *LISTEN.spec.variable()).cloned().collect();
+    let variables = flags::variables_layer(&own, true, &mut Vec::new(), &errors);
+    let layers = Layers { layers: vec![flags::layer(flags), variables], directory: Path::new("/"), errors: &errors };
+    let address = resolve::listen(&layers);
+    let mut errors = errors.into_errors();
+    if address.is_none() && errors.is_empty() {
+        let help = "add `--listen ADDR`, or set RELOAD_GATE_LISTEN, as for `reload-gate run`";
+        errors.push(ConfigError::new(Origin::Nowhere, "the address of the gate is unknown").help(help));
+    }
+    address.ok_or(errors)
+}
+
+/// Sorts errors as the user corrects them: each once, those of the file by line.
 fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
     let mut once = Vec::new();
     for error in errors {
@@ -247,15 +259,14 @@ fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
     once
 }
 
-/// What the configuration file describes.
-fn file(path: &Path, origin: &Origin, outside: &Outside<'_>, errors: &mut Vec<ConfigError>) -> layer::File {
-    match (outside.read)(&outside.directory.join(path)) {
-        Ok(text) => layer::of_file(path, &text, errors),
+fn read_file(path: &GivenValue<PathBuf>, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
+    match (input.read)(&input.directory.join(&path.value)) {
+        Ok(text) => file::read(&path.value, &text, errors),
         Err(error) => {
-            let message = format!("cannot read `{}`: {error}", path.display());
-            let help = "it must be there when the gate starts, and readable for the gate's user";
-            errors.push(ConfigError::new(origin.clone(), message).help(help));
-            layer::File::default()
+            let message = format!("cannot read `{}`: {error}", path.value.display());
+            let help = "make the file readable for the gate's user; it is read once, at the start";
+            errors.push(ConfigError::new(path.origin.clone(), message).help(help));
+            ConfigFile::default()
         }
     }
 }

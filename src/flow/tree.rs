@@ -1,4 +1,4 @@
-//! A configuration as a value: which files, which contents, one digest over them all. Pure.
+//! A configuration as a value: its files, their contents, and one digest over all of them. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,13 +14,13 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of one piece of content.
+    /// Returns the digest of one piece of content.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
     }
 
-    /// The first twelve hexadecimal digits: enough for people to tell two apart.
+    /// Returns the first twelve hexadecimal digits: enough for people to tell two digests apart.
     #[must_use]
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
@@ -41,11 +41,10 @@ impl fmt::Debug for Digest {
 
 /// The files of a configuration with their contents, by name.
 ///
-/// A name is the path inside the source where there is one source, and the path under which the application sees the file
-/// where there are several.
+/// With one source, a name is the path inside it; with several, the path under which the application sees the file.
 pub type Tree = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What is kept of a tree once its contents are no longer needed: the digest of each file and of the whole.
+/// Identity of a tree without its contents: the digest of each file and of the whole.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Revision {
     files: BTreeMap<PathBuf, Digest>,
@@ -53,7 +52,7 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// The manifest of `tree`.
+    /// Returns the revision of `tree`.
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
         use std::os::unix::ffi::OsStrExt as _;
@@ -72,36 +71,36 @@ impl Revision {
         Self { files, digest: Digest(whole.finalize().into()) }
     }
 
-    /// The digest of the whole.
+    /// Returns the digest of the whole.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// How many files there are.
+    /// Returns the number of files.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Whether there is no file at all.
+    /// Returns true if there is no file.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// Whether there is a file of that name.
+    /// Returns true if there is a file of that name.
     #[must_use]
     pub fn contains(&self, name: &Path) -> bool {
         self.files.contains_key(name)
     }
 
-    /// The names of the files, sorted.
+    /// Returns the names of the files, sorted.
     pub fn names(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)
     }
 
-    /// The names of the files that were added, removed or have other contents than in `before`, sorted.
+    /// Returns the names of the files that were added, removed or have other contents than in `before`, sorted.
     #[must_use]
     pub fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
         let differs = |name: &&PathBuf| self.files.get(*name) != before.files.get(*name);
@@ -122,19 +121,19 @@ impl fmt::Debug for Revision {
 mod tests {
     use super::*;
 
-    fn manifest(files: &[(&str, &str)]) -> Revision {
+    fn revision(files: &[(&str, &str)]) -> Revision {
         Revision::of(&files.iter().map(|(name, content)| (name.into(), content.as_bytes().to_vec())).collect())
     }
 
     #[test]
     fn moving_bytes_between_name_and_content_changes_the_digest() {
         let digests = [
-            manifest(&[("ab", "c")]),
-            manifest(&[("a", "bc")]),
-            manifest(&[("a", ""), ("bc", "")]),
-            manifest(&[("abc", "")]),
+            revision(&[("ab", "c")]),
+            revision(&[("a", "bc")]),
+            revision(&[("a", ""), ("bc", "")]),
+            revision(&[("abc", "")]),
         ]
-        .map(|manifest| manifest.digest());
+        .map(|revision| revision.digest());
         for (i, one) in digests.iter().enumerate() {
             assert!(digests[i + 1..].iter().all(|other| one != other));
         }
@@ -142,8 +141,8 @@ mod tests {
 
     #[test]
     fn a_change_names_what_was_added_removed_and_rewritten() {
-        let before = manifest(&[("kept", "1"), ("removed", "2"), ("rewritten", "3")]);
-        let after = manifest(&[("added", "0"), ("kept", "1"), ("rewritten", "4")]);
+        let before = revision(&[("kept", "1"), ("removed", "2"), ("rewritten", "3")]);
+        let after = revision(&[("added", "0"), ("kept", "1"), ("rewritten", "4")]);
         let changed = after.changed_since(&before);
         assert_eq!(changed, ["added", "removed", "rewritten"].map(PathBuf::from));
         assert!(after.changed_since(&after).is_empty());

@@ -9,13 +9,13 @@ fn tree(files: &[(&str, &str)]) -> Tree {
 }
 
 fn volume() -> (tempfile::TempDir, Volume) {
-    // In memory where that is to be had: every publication waits for its disk.
+    // In memory where possible: every publication waits for its disk.
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("there is room");
     let volume = Volume::new(directory.path().to_path_buf());
     (directory, volume)
 }
 
-/// What an application can read: everything that is visible and leads somewhere.
+/// The files that an application can read: all that are visible and lead somewhere.
 fn readable(volume: &Volume) -> Tree {
     let (mut tree, mut directories) = (Tree::new(), vec![PathBuf::new()]);
     while let Some(directory) = directories.pop() {
@@ -41,7 +41,7 @@ fn publish(volume: &Volume, tree: &Tree) -> Generation {
 }
 
 #[test]
-fn what_is_published_is_what_is_read() {
+fn a_published_tree_is_the_one_that_is_read() {
     let (_directory, volume) = volume();
     let one = tree(&[("nginx.conf", "one"), ("conf.d/a.conf", "a"), ("conf.d/deep/b.conf", "b")]);
     let two = tree(&[("nginx.conf", "two"), ("other/c.conf", "")]);
@@ -84,7 +84,7 @@ fn nothing_foreign_is_touched() {
 }
 
 #[test]
-fn what_only_looks_like_the_gates_own_is_not_followed() {
+fn a_link_named_like_a_generation_is_not_followed() {
     let (_directory, volume) = volume();
     let precious = tempfile::tempdir().expect("there is room");
     std::fs::write(precious.path().join("a"), "theirs").expect("there is room");
@@ -129,7 +129,7 @@ fn several_volumes_change_together_or_not_at_all() {
 }
 
 #[test]
-fn names_that_somebody_removed_are_made_again() {
+fn names_that_another_program_removed_are_made_again() {
     let (_directory, volume) = volume();
     let publication = Publication::new(vec![volume.clone()], vec![PathBuf::new()]);
     let one = tree(&[("a", "1"), ("b", "2")]);
@@ -179,7 +179,7 @@ proptest! {
         let mut before = Tree::new();
         for (tree, until, keep) in contents {
             let mut left = until;
-            let mut go = |steps: &[Step<'_>]| {
+            let mut go = |steps: &[VolumeStep<'_>]| {
                 for step in steps.iter().take(left) {
                     step.perform(volume.path()).expect("there is room");
                     let now = readable(&volume);

@@ -33,11 +33,11 @@ const TOO_DEEP: Code = Code::new("too-deep");
 const TOO_LARGE: Code = Code::new("too-large");
 const MOVING: Code = Code::new("moving-source");
 
-/// A file was there and is not any more: what was read so far may be of two generations.
+/// A file was there and is not any more: the files read so far may be of two generations.
 #[derive(Debug)]
 pub(super) struct Vanished(PathBuf);
 
-type Step<T = ()> = Result<T, Vanished>;
+type ReadResult<T = ()> = Result<T, Vanished>;
 
 /// A directory that is being read, through a handle of its own.
 struct Dir {
@@ -47,15 +47,15 @@ struct Dir {
     /// Its name in the tree.
     name: PathBuf,
     depth: usize,
-    /// Whether a change inside shows as an event of the directory itself. A volume's timestamped directory never changes.
+    /// Set if a change inside causes an event of the directory itself. A volume's timestamped directory never changes.
     watched: bool,
 }
 
 /// One pass over the sources.
-pub(super) struct Reader<'a> {
+pub(super) struct SourceReader<'a> {
     sources: &'a [Source],
     limits: Limits,
-    /// The real paths of the sources: what links may lead to.
+    /// The real paths of the sources: links may lead into these.
     roots: Vec<PathBuf>,
     tree: Tree,
     in_memory: BTreeSet<PathBuf>,
@@ -64,13 +64,13 @@ pub(super) struct Reader<'a> {
     watch_points: WatchPoints,
     delivered: SystemTime,
     settled: bool,
-    /// Each volume's link, and what it led to when it was met.
+    /// Each volume's link, and its target when it was met.
     generations: Vec<(PathBuf, PathBuf)>,
-    /// Links that lead in circles make more paths than anybody can follow: the first that is too deep is the last.
+    /// Links that lead in circles make an endless number of paths: the first that is too deep is the last.
     too_deep: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SourceReader<'a> {
     pub(super) fn new(sources: &'a [Source], limits: Limits) -> Self {
         Self {
             sources,
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn read(&mut self) -> Step {
+    pub(super) fn read(&mut self) -> ReadResult {
         for source in self.sources {
             // Links of one source may lead into another that is read later.
             let volume = if source.path.is_dir() { Some(&*source.path) } else { source.path.parent() };
@@ -108,9 +108,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether every volume still leads to what it did when it was met. If not, a kubelet may have removed some of that before it
-    /// was read: it does so only after the swap, and then at once.
-    fn is_one_generation(&self) -> Step {
+    /// Checks that every volume still has the generation that it had when it was met. Otherwise a kubelet may have removed some
+    /// files before they were read: it does so only after the swap, and then at once.
+    fn is_one_generation(&self) -> ReadResult {
         let moved = |(link, target): &&(PathBuf, PathBuf)| link.read_link().ok().as_ref() != Some(target);
         self.generations.iter().find(moved).map_or(Ok(()), |(link, _)| Err(Vanished(link.clone())))
     }
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         Scan { watch_points: self.watch_points.into(), result: Err(SnapshotError { findings, settled: false }) }
     }
 
-    fn source(&mut self, source: &Source) -> Step {
+    fn source(&mut self, source: &Source) -> ReadResult {
         let name = if self.sources.len() == 1 { Path::new("") } else { &source.mount };
         match std::fs::metadata(&source.path) {
             Ok(metadata) if metadata.is_dir() => {
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
                     return Ok(());
                 };
                 self.dir(&Dir { fd, path: path.clone(), name: name.into(), depth: 0, watched: true })?;
-                // Led elsewhere meanwhile, what it led to may have been removed in part before it was read.
+                // A link that changed meanwhile may have led to files that were removed in part before they were read.
                 if real(&source.path)? == path { Ok(()) } else { Err(Vanished(path)) }
             }
             Ok(_) => self.single(source, name),
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A source that is one file.
-    fn single(&mut self, source: &Source, name: &Path) -> Step {
+    fn single(&mut self, source: &Source, name: &Path) -> ReadResult {
         let (Some(parent), Some(file)) = (source.path.parent(), source.path.file_name()) else { return Ok(()) };
         let parent = real(parent)?;
         let Some(fd) = self.open_dir(rustix::fs::CWD, parent.as_os_str(), OFlags::empty(), &parent)? else {
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         self.entry_as(&dir, file, &name)
     }
 
-    /// A source that is not there; in the middle of a volume's update that may be over in an instant.
+    /// Reports a source that does not exist; in the middle of a volume's update it may appear in an instant.
     fn missing(&mut self, source: &Source) {
         if let (Some(parent), Some(file)) = (source.path.parent(), source.path.file_name())
             && parent.join(DATA).is_symlink()
@@ -187,10 +187,10 @@ impl<'a> Reader<'a> {
         }
         let finding = Finding::environment(MISSING_SOURCE, format!("`{}` does not exist", source.path.display()));
         self.findings
-            .push(finding.help("it is waited for; check `--watch` against the volume mounts of this container"));
+            .push(finding.help("check `--watch` against the volume mounts of this container; the gate waits for it"));
     }
 
-    fn dir(&mut self, dir: &Dir) -> Step {
+    fn dir(&mut self, dir: &Dir) -> ReadResult {
         if self.too_deep {
             return Ok(());
         }
@@ -212,8 +212,8 @@ impl<'a> Reader<'a> {
         entries.iter().filter(|entry| !is_litter(entry)).try_for_each(|entry| self.entry(dir, entry))
     }
 
-    /// A directory that a kubelet writes: what counts is what `..data` leads to.
-    fn volume(&mut self, dir: &Dir, entries: &[OsString]) -> Step {
+    /// Reads a directory that a kubelet writes: only the target of `..data` counts.
+    fn volume(&mut self, dir: &Dir, entries: &[OsString]) -> ReadResult {
         self.watch_points.volume(&dir.path);
         let Some(data) = self.pin(dir)? else { return Ok(()) };
         let committed = self.list(&data)?;
@@ -231,8 +231,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Opens the directory that `..data` leads to at this moment, so that all that is read is of one generation.
-    fn pin(&mut self, dir: &Dir) -> Step<Option<Dir>> {
+    /// Opens the present target of `..data`, so that all files that are read are of one generation.
+    fn pin(&mut self, dir: &Dir) -> ReadResult<Option<Dir>> {
         let link = dir.path.join(DATA);
         let target = match rustix::fs::readlinkat(&dir.fd, DATA, Vec::new()) {
             Ok(target) => PathBuf::from(OsStr::from_bytes(target.as_bytes())),
@@ -254,11 +254,11 @@ impl<'a> Reader<'a> {
         Ok(fd.map(|fd| Dir { fd, path, name: dir.name.clone(), depth: dir.depth + 1, watched: false }))
     }
 
-    fn entry(&mut self, dir: &Dir, entry: &OsStr) -> Step {
+    fn entry(&mut self, dir: &Dir, entry: &OsStr) -> ReadResult {
         self.entry_as(dir, entry, &dir.name.join(entry))
     }
 
-    fn entry_as(&mut self, dir: &Dir, entry: &OsStr, name: &Path) -> Step {
+    fn entry_as(&mut self, dir: &Dir, entry: &OsStr, name: &Path) -> ReadResult {
         let path = dir.path.join(entry);
         let stat = match rustix::fs::statat(&dir.fd, entry, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -287,8 +287,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn file(&mut self, dir: impl AsFd, entry: &OsStr, path: &Path, name: &Path, watched: bool) -> Step {
-        // NONBLOCK: were the file swapped for a FIFO since it was looked at, opening it must not hang.
+    fn file(&mut self, dir: impl AsFd, entry: &OsStr, path: &Path, name: &Path, watched: bool) -> ReadResult {
+        // NONBLOCK: if the file was swapped for a FIFO since its kind was checked, opening it must not hang.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(dir, entry, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
@@ -327,11 +327,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A link may lead anywhere inside the sources, and nowhere else.
-    fn link(&mut self, path: &Path, name: &Path, from: &Dir) -> Step {
+    /// Reads the target of a link, which may lie anywhere inside the sources, and nowhere else.
+    fn link(&mut self, path: &Path, name: &Path, from: &Dir) -> ReadResult {
         let real = match path.canonicalize() {
             Ok(real) => real,
-            // Nothing is there to be read: editors leave such links as locks.
+            // Editors leave links that lead nowhere as locks.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
                 self.unreadable(path, &error);
@@ -350,7 +350,7 @@ impl<'a> Reader<'a> {
         self.entry_as(&dir, entry, name)
     }
 
-    fn open_dir(&mut self, at: impl AsFd, entry: &OsStr, flags: OFlags, path: &Path) -> Step<Option<OwnedFd>> {
+    fn open_dir(&mut self, at: impl AsFd, entry: &OsStr, flags: OFlags, path: &Path) -> ReadResult<Option<OwnedFd>> {
         let flags = flags | OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat(at, entry, flags, Mode::empty()) {
             Ok(fd) => Ok(Some(fd)),
@@ -362,8 +362,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The names in a directory, sorted by their bytes.
-    fn list(&mut self, dir: &Dir) -> Step<Vec<OsString>> {
+    /// Returns the names in a directory, sorted by their bytes.
+    fn list(&mut self, dir: &Dir) -> ReadResult<Vec<OsString>> {
         let entries = rustix::fs::Dir::read_from(&dir.fd).and_then(|entries| {
             let names =
                 entries.map(|entry| entry.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned()));
@@ -383,8 +383,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes note of when something was put in place. The ctime, since a program may set any mtime; of a directory it is also
-    /// when a name in it last came or went.
+    /// Notes the time at which a file was put in place. The ctime, since a program may set any mtime; that of a directory is also
+    /// the time at which a name in it last came or went.
     fn delivered_at(&mut self, stat: &rustix::io::Result<Stat>) {
         if let Ok(stat) = stat {
             let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
@@ -395,9 +395,9 @@ impl<'a> Reader<'a> {
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
         let finding = Finding::environment(UNREADABLE, format!("cannot read `{}`: {error}", path.display()));
-        let who = rustix::process::geteuid().as_raw();
+        let uid = rustix::process::geteuid().as_raw();
         self.findings.push(if error.kind() == std::io::ErrorKind::PermissionDenied {
-            finding.help(format!("the gate runs as uid {who}; give that user read access, or run it as the owner"))
+            finding.help(format!("the gate runs as uid {uid}; give that user read access, or run it as the owner"))
         } else {
             finding
         });
@@ -411,7 +411,7 @@ impl<'a> Reader<'a> {
     }
 
     fn too_large(&mut self, path: &Path, what: &str, limit: &str) {
-        // One is enough: every further file would say the same.
+        // One finding is enough: every further file would cause the same.
         if !self.findings.iter().any(|finding| finding.code == TOO_LARGE) {
             let finding = Finding::error(TOO_LARGE, format!("the configuration has {what}"));
             let help = format!("watch only what is configuration, or raise `--max-{limit}`");
@@ -420,19 +420,19 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `path` without links: what is watched must be the directory that is read.
-fn real(path: &Path) -> Step<PathBuf> {
+/// Returns `path` without links: the directory that is watched must be the one that is read.
+fn real(path: &Path) -> ReadResult<PathBuf> {
     path.canonicalize().map_err(|_| Vanished(path.into()))
 }
 
-/// Whether `entry` is a link that a kubelet made: one that leads through `..data`.
+/// Returns true if `entry` is a link that a kubelet made: one that leads through `..data`.
 fn leads_to_data(dir: impl AsFd, entry: &OsStr) -> bool {
     let target = rustix::fs::readlinkat(dir, entry, Vec::new());
     target.is_ok_and(|target| target.as_bytes().starts_with(b"..data/"))
 }
 
-/// What editors leave beside a file while it is open (vim, Emacs, and the backup copies of both), and Python beside what it
-/// has compiled.
+/// Returns true for files that editors leave beside an open file (vim, Emacs, and the backup copies of both), and for the
+/// directory in which Python keeps compiled modules.
 fn is_litter(entry: &OsStr) -> bool {
     let name = entry.as_bytes();
     let swap = name.starts_with(b".") && [".swp", ".swo", ".swx"].iter().any(|end| name.ends_with(end.as_bytes()));

@@ -1,6 +1,6 @@
-//! Notices that something stirred. IO: inotify(7), through the crate `notify`.
+//! Notices changes. IO: inotify(7), through the crate `notify`.
 //!
-//! What stirred is a hint and never a fact: a lost event, an overflowing queue and a vanished watch all end in "look again".
+//! An event is a hint and never a fact: a lost event, an overflowing queue and a vanished watch all end in another scan.
 //! Directories are watched, never files: a kubelet replaces the file behind a name, and a watch on it dies with the first
 //! swap.
 
@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use notify::event::{Flag, ModifyKind, RemoveKind, RenameMode};
 use notify::{EventKind, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// How many links may lead from a source's path to its directory (`MAXSYMLINKS` of the kernel, path_resolution(7)).
+/// Number of links that may lead from a source's path to its directory (`MAXSYMLINKS` of the kernel, path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// What stirred.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
     /// The tail of a volume's update whose commit had an event of its own.
@@ -27,7 +27,7 @@ pub enum Hint {
     Commit,
 }
 
-/// What can stir in a directory.
+/// The names in a directory whose changes count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Interest {
     /// Any name.
@@ -60,7 +60,7 @@ impl WatchPoints {
         self.0.insert(dir.into(), Interest::Volume);
     }
 
-    /// The places where `path` itself can come, go or be led elsewhere: its parent, the parent of each link on the way,
+    /// Adds the places where `path` itself can appear, vanish or be led elsewhere: its parent, the parent of each link on the way,
     /// and of the first component that is missing.
     pub fn anchor(&mut self, path: &Path) {
         let mut links = 0;
@@ -123,12 +123,12 @@ impl From<WatchPoints> for Vec<WatchPoint> {
     }
 }
 
-/// How changes are noticed.
+/// Means by which changes are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// By the kernel's events, and by a slow rescan besides.
     Inotify,
-    /// By looking again and again: the kernel's events are not to be had.
+    /// By frequent scans: the kernel's events are unavailable.
     Poll,
 }
 
@@ -143,7 +143,7 @@ impl Mode {
     }
 }
 
-/// What the watcher's thread tells the gate: the strongest hint since it was last asked, and whether events were lost.
+/// Message of the watcher's thread to the gate: the strongest hint since the last one, and a mark that events were lost.
 #[derive(Debug, Default)]
 struct Pending {
     hint: Option<Hint>,
@@ -152,7 +152,7 @@ struct Pending {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// What is watched; a directory that went away is taken out by its own last event.
+    /// The watched directories; one that went away is taken out by its own last event.
     watch_points: Mutex<BTreeMap<PathBuf, Watched>>,
     pending: Mutex<Pending>,
     event: tokio::sync::Notify,
@@ -173,31 +173,31 @@ pub struct Watch {
     mode: Mode,
 }
 
-/// What became of the wish to watch.
+/// The outcome of [`Watch::cover`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Coverage {
     /// Everything is watched, and was before.
     Unchanged,
-    /// Something is watched that was not before: what changed in it until now was not seen, so look again.
+    /// A directory is watched that was not before: its changes until now were not seen, so another scan is needed.
     Extended,
-    /// Something is not watched, for this reason.
+    /// A directory is not watched, for this reason.
     Degraded(String),
 }
 
 impl Watch {
-    /// A watch over nothing yet. It never fails: without inotify it says so at the first [`Watch::cover`].
+    /// Creates a watch over nothing. It never fails: the first [`Watch::cover`] reports that inotify is unavailable.
     #[must_use]
     pub fn new() -> Self {
         Self { shared: Arc::default(), inotify: None, mode: Mode::Inotify }
     }
 
-    /// How changes are noticed.
+    /// Returns the means by which changes are noticed.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Watches `spots`, and nothing else.
+    /// Watches `watch_points`, and nothing else.
     pub fn cover(&mut self, watch_points: Vec<WatchPoint>) -> Coverage {
         if self.mode == Mode::Poll {
             return Coverage::Unchanged;
@@ -223,14 +223,14 @@ impl Watch {
             self.forget(path);
         }
         for (path, interest) in wanted {
-            // What is not there now is told by its parent when it comes.
+            // A missing directory causes an event in its parent when it appears.
             let Ok(metadata) = path.metadata() else { continue };
             let identity = (metadata.dev(), metadata.ino());
             if before.get(&path) != Some(&identity) {
                 *extended = true;
                 self.forget(&path);
                 if let Err(error) = self.inotify()?.watch(&path, RecursiveMode::NonRecursive) {
-                    // The way to a source is a courtesy that the poll can do without; the source itself is not.
+                    // The poll can do without events on the way to a source, and not without those of the source itself.
                     if !matches!(interest, Interest::Names(_)) && path.is_dir() {
                         return Err(error);
                     }
@@ -245,7 +245,7 @@ impl Watch {
     fn forget(&mut self, path: &Path) {
         lock(&self.shared.watch_points).remove(path);
         if let Some(inotify) = &mut self.inotify {
-            // It fails when the kernel has dropped the watch already, which is what is wanted.
+            // It fails if the kernel has dropped the watch already.
             let _ = inotify.unwatch(path);
         }
     }
@@ -261,7 +261,7 @@ impl Watch {
         self.inotify.as_mut().ok_or_else(|| notify::Error::generic("inotify is gone"))
     }
 
-    /// Waits until something stirs, and gives the strongest hint since the last time. Cancelling loses nothing.
+    /// Waits for a change, and returns the strongest hint since the last call. Cancelling loses nothing.
     pub async fn event(&self) -> WatchEvent {
         loop {
             let pending = std::mem::take(&mut *lock(&self.shared.pending));
@@ -282,12 +282,12 @@ impl Default for Watch {
     }
 }
 
-/// What [`Watch::event`] gives.
+/// The result of [`Watch::event`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum WatchEvent {
-    /// Something stirred.
+    /// Something changed.
     Hint(Hint),
-    /// So much stirred that the kernel dropped events.
+    /// So much changed that the kernel dropped events.
     Overflowed,
 }
 
@@ -295,7 +295,7 @@ impl Shared {
     /// Runs on the watcher's own thread, once for each event.
     fn take_in(&self, event: &notify::Result<notify::Event>) {
         let (hint, overflowed) = match event {
-            // The watcher failed to read or to follow: look again, and let the looking find out.
+            // The watcher failed to read or to follow: the next scan finds the reason.
             Err(_) => (Some(Hint::Touch), false),
             Ok(event) if event.flag() == Some(Flag::Rescan) => (None, true),
             Ok(event) => (self.classify(event), false),
@@ -318,7 +318,7 @@ impl Shared {
 
 fn hint(watch_points: &mut BTreeMap<PathBuf, Watched>, kind: EventKind, path: &Path) -> Option<Hint> {
     if watch_points.contains_key(path) && is_end(kind) {
-        // The watched directory itself went away; what takes its place is another one.
+        // The watched directory itself went away; another one may take its place.
         watch_points.remove(path);
         return Some(Hint::Touch);
     }
@@ -331,7 +331,7 @@ fn hint(watch_points: &mut BTreeMap<PathBuf, Watched>, kind: EventKind, path: &P
     }
 }
 
-/// What an event in a volume means (for the order of events see `pkg/volume/util/atomic_writer.go` in kubernetes).
+/// Returns the meaning of an event in a volume (for the order of events see `pkg/volume/util/atomic_writer.go` in kubernetes).
 fn in_volume(kind: EventKind, name: &OsStr) -> Option<Hint> {
     let swapped = matches!(kind, EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)));
     match name.as_encoded_bytes() {
@@ -352,7 +352,7 @@ fn is_end(kind: EventKind) -> bool {
     )
 }
 
-/// Why inotify is not to be had, and what to do (inotify(7), "ERRORS").
+/// Returns why inotify is unavailable, and the remedy (inotify(7), "ERRORS").
 fn explain(error: &notify::Error) -> String {
     let remedy = match &error.kind {
         notify::ErrorKind::MaxFilesWatch => "; raise `fs.inotify.max_user_watches` on the node",
@@ -361,10 +361,10 @@ fn explain(error: &notify::Error) -> String {
         }
         _ => "",
     };
-    format!("inotify is not to be had, changes are found by polling: {error}{remedy}")
+    format!("inotify is unavailable; polling for changes: {error}{remedy}")
 }
 
-/// No holder of these locks can panic between two states that do not fit together.
+/// Locks even after a panic: no holder of these locks can panic between two states that do not fit together.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

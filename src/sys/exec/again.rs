@@ -18,10 +18,10 @@ const NOT_READY: i32 = 125;
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
-/// A step of that change, or what it was and why it failed.
-pub(super) type Step<T = ()> = Result<T, (String, io::Error)>;
+/// Result of a step of that change; an error has the step in words and the reason.
+pub(super) type SetupStep<T = ()> = Result<T, (String, io::Error)>;
 
-pub(super) fn step<T>(result: Result<T, impl Into<io::Error>>, what: impl FnOnce() -> String) -> Step<T> {
+pub(super) fn step<T>(result: Result<T, impl Into<io::Error>>, what: impl FnOnce() -> String) -> SetupStep<T> {
     result.map_err(|error| (what(), error.into()))
 }
 
@@ -44,7 +44,7 @@ pub(super) fn pass(command: &Command) -> impl Iterator<Item = OsString> {
     command.pass_env.iter().chain(given).map(|name| format!("--pass={name}").into())
 }
 
-/// What the subcommand's own messages begin with, to tell them from the command's.
+/// Beginning of the subcommand's own messages.
 fn prefix(subcommand: &str) -> String {
     format!("reload-gate {subcommand}: ")
 }
@@ -70,7 +70,11 @@ pub(super) fn outcome(
 
 /// The end of a subcommand: executes the command in the environment that was made ready. It returns only if something failed,
 /// with the message and the exit code.
-pub(super) fn execute(subcommand: &str, ready: Step<Vec<(OsString, OsString)>>, words: &[OsString]) -> (String, u8) {
+pub(super) fn execute(
+    subcommand: &str,
+    ready: SetupStep<Vec<(OsString, OsString)>>,
+    words: &[OsString],
+) -> (String, u8) {
     let (message, code) = match ready {
         Err((step, error)) => (format!("cannot {step}: {error}"), NOT_READY),
         Ok(environment) => become_command(&environment, words),
@@ -95,7 +99,11 @@ fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> (
 
 /// Keeps of this process's capabilities no more than these (capabilities(7)). Those that are `ambient` are kept by a user who
 /// is not root through execve(2), too.
-pub(super) fn keep_capabilities(permitted: CapabilitySet, effective: CapabilitySet, ambient: CapabilitySet) -> Step {
+pub(super) fn keep_capabilities(
+    permitted: CapabilitySet,
+    effective: CapabilitySet,
+    ambient: CapabilitySet,
+) -> SetupStep {
     // Only the inheritable can be ambient.
     let sets = CapabilitySets { effective, permitted, inheritable: ambient };
     step(rustix::thread::clear_ambient_capability_set(), || "drop ambient capabilities".into())?;
@@ -107,7 +115,7 @@ pub(super) fn keep_capabilities(permitted: CapabilitySet, effective: CapabilityS
 }
 
 /// Gives up every way to get more privileges, and every way out of the time limit.
-pub(super) fn give_up() -> Step {
+pub(super) fn give_up() -> SetupStep {
     step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
     // What leaves its parents and its session stays a descendant of the command, which keeps this across execve(2): so nothing of
     // it outlives the time limit (PR_SET_CHILD_SUBREAPER(2const)).

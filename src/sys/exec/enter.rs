@@ -2,7 +2,7 @@
 //! it, for good.
 //!
 //! Validating a configuration can execute it (`load_module` in nginx, a Python file in gunicorn), so the command never has
-//! more privilege than the target has.
+//! more privileges than the target.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,7 +13,7 @@ use procfs::process::{Process, Status};
 use rustix::process::{Gid, Uid};
 use rustix::thread::CapabilitySet;
 
-use super::again::{self, Step, step};
+use super::again::{self, SetupStep, step};
 use super::{Command, RunAs};
 use crate::sys::proc::{self, Identity};
 
@@ -40,7 +40,7 @@ pub fn main(run_as: RunAs, unset: &[String], words: &[OsString]) -> (String, u8)
     again::execute(SUBCOMMAND, environment, words)
 }
 
-/// What makes a process what it is.
+/// Attributes of a process that a command takes.
 struct Likeness {
     /// Its ids, capabilities and supplementary groups.
     status: Status,
@@ -73,7 +73,7 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
 
 /// Takes the root, working directory, groups, user and capabilities of a process, in the order that keeps the right to do
 /// the next, and gives up every way to get more.
-fn become_like(run_as: RunAs) -> Step<Likeness> {
+fn become_like(run_as: RunAs) -> SetupStep<Likeness> {
     let pid = run_as.process.pid;
     let likeness = likeness(run_as.process).map_err(|error| (format!("look into pid {pid}"), error))?;
     if run_as.root {
@@ -89,7 +89,7 @@ fn become_like(run_as: RunAs) -> Step<Likeness> {
     Ok(likeness)
 }
 
-fn take_user(likeness: &Likeness) -> Step {
+fn take_user(likeness: &Likeness) -> SetupStep {
     let status = &likeness.status;
     let groups: Vec<Gid> = status.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let uid = Uid::from_raw(status.euid);
@@ -109,7 +109,7 @@ fn take_user(likeness: &Likeness) -> Step {
 }
 
 /// Keeps of the gate's capabilities those that the process has too (capabilities(7)).
-fn limit_capabilities(likeness: &Likeness) -> Step {
+fn limit_capabilities(likeness: &Likeness) -> SetupStep {
     let status = &likeness.status;
     let own = rustix::thread::capabilities(None).map_err(|errno| ("read capabilities".into(), errno.into()))?;
     let permitted = own.permitted & CapabilitySet::from_bits_truncate(status.capprm);

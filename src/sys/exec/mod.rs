@@ -1,7 +1,7 @@
 //! The one door to child processes. IO: starts and kills processes.
 //!
-//! Nobody else in this project starts one, so nobody forgets the time limit, the process group, the cleared environment
-//! or the cap on the output.
+//! No other module starts one, so the time limit, the session, the cleared environment and the cap on the output are never
+//! forgotten.
 
 mod again;
 pub mod confine;
@@ -25,21 +25,21 @@ use tokio::signal::unix::SignalKind;
 use crate::sys::proc::{self, Identity};
 
 pub use confine::Confinement;
-pub use view::{Mount, View};
+pub use view::{FileSystemView, ViewMount};
 
-/// How much of what a command prints is kept: of its beginning, and as much of its end, where the error often is.
+/// Size of the output that is kept: of its beginning, and as much of its end, where the error often is.
 const KEPT: usize = 32 << 10;
-/// How long after its end a command's output may still be on its way.
+/// Time after its end in which a command's output may still arrive.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// Where programs are looked for when the gate itself was given no `PATH` (execvp(3) has no better idea either).
+/// Search path when the gate itself was given no `PATH` (execvp(3) has a default as well).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// As whom a command runs.
+/// Process that a command runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunAs {
     /// The process whose user, groups, capabilities, environment and working directory it takes.
     pub process: Identity,
-    /// Whether it also enters that process's root directory.
+    /// Enter that process's root directory too.
     pub root: bool,
 }
 
@@ -48,19 +48,19 @@ pub struct RunAs {
 pub struct Command {
     /// The program and its arguments; no shell is involved.
     pub words: Vec<OsString>,
-    /// As whom it runs; as the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if this is absent.
+    /// Process that it runs as; the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if absent.
     pub run_as: Option<RunAs>,
-    /// What it sees instead of the file system as it is, where it runs as the gate itself; everything it writes is gone with it.
-    pub view: Option<View>,
-    /// What it must not get at, where it runs as the gate itself and sees what the gate sees.
+    /// File system that it sees where it runs as the gate itself; everything it writes is gone with it.
+    pub view: Option<FileSystemView>,
+    /// Confinement where it runs as the gate itself and sees the gate's file system.
     pub confinement: Option<Confinement>,
     /// Variables of that process's environment that it must not take.
     pub unset: Vec<String>,
-    /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or what they begin with and a `*`.
+    /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or prefixes with a `*`.
     pub pass_env: Vec<String>,
     /// Further variables that it sees where it runs as the gate itself, with their values.
     pub env: Vec<(String, String)>,
-    /// After how long it is killed, with all its descendants.
+    /// Time limit, after which it is killed with all its descendants.
     pub timeout: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Command {
     }
 }
 
-/// How a command ended.
+/// End of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// By itself, with this code.
@@ -84,14 +84,14 @@ pub enum End {
     TimedOut,
 }
 
-/// What a command left.
+/// Result of a command.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// End of the command.
     pub end: End,
-    /// What it printed on standard output and standard error together; of much, the first and the last 32 KiB.
+    /// Standard output and standard error together; of much, the first and the last 32 KiB.
     pub output: String,
-    /// How long it ran.
+    /// Time that it ran.
     #[allow(dead_code, reason = "the tests compare it with the timeout")]
     pub duration: Duration,
 }
@@ -121,8 +121,8 @@ pub enum NotStarted {
     NotConfined(String),
 }
 
-/// Closes what this process was given open beside its three standard streams: children inherit that, and a directory that is open
-/// leads out of any root. What it has opened itself is closed by execve(2), which tells the two apart.
+/// Closes the descriptors that this process inherited beside its three standard streams: children would inherit them, and an open
+/// directory leads out of any root. The descriptors that it opens itself are closed by execve(2).
 pub fn close_inherited() {
     let numbers = std::fs::read_dir("/proc/self/fd").map(|entries| {
         let names = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -134,7 +134,7 @@ pub fn close_inherited() {
     }
 }
 
-/// Whether a descriptor stays open across execve(2): its flags, in octal, lack O_CLOEXEC (proc_pid_fdinfo(5)).
+/// Returns true if a descriptor stays open across execve(2): its flags, in octal, lack O_CLOEXEC (proc_pid_fdinfo(5)).
 fn is_inherited(number: i32) -> bool {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
     let flags = info.lines().find_map(|line| i64::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
@@ -197,7 +197,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     outcome(command, finished)
 }
 
-/// Tells what the gate's own binary said, which was started before the command, from what the command said.
+/// Separates a failure of the gate's own binary, which was started before the command, from a failure of the command.
 fn outcome(command: &Command, finished: Finished) -> Result<Finished, NotStarted> {
     match (command.run_as, &command.view) {
         (Some(_), _) => again::outcome(enter::SUBCOMMAND, NotStarted::NotEntered, command, finished),
@@ -254,34 +254,34 @@ fn given(command: &Command) -> impl Iterator<Item = (OsString, OsString)> {
     given.map(|(name, value)| (name.into(), value.into()))
 }
 
-/// What a command may know of the gate's own environment.
+/// Returns the environment of a command.
 fn environment(pass: &[String]) -> Vec<(OsString, OsString)> {
     let own = [("PATH".into(), search_path()), ("LC_ALL".into(), "C".into())];
     let is_meant = |name: &OsString| {
         let name = name.as_encoded_bytes();
-        let fits = |said: &String| match said.strip_suffix('*') {
+        let fits = |pattern: &String| match pattern.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning.as_bytes()),
-            None => name == said.as_bytes(),
+            None => name == pattern.as_bytes(),
         };
-        // The patterns that understand a checker are of what it says untranslated.
+        // The patterns of the presets fit untranslated messages.
         name != b"LC_ALL" && name != b"PATH" && pass.iter().any(fits)
     };
     own.into_iter().chain(std::env::vars_os().filter(|(name, _)| is_meant(name))).collect()
 }
 
-/// Where programs are looked for.
+/// Returns the search path for programs.
 fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
 }
 
-/// Whether a program that is to be run here is there.
+/// Returns true if a program is installed here.
 #[must_use]
 pub fn is_installed(program: &OsStr) -> bool {
     is_there(program, &search_path())
 }
 
-/// Whether a program could not be executed because it is not there. What execvp(3) says is not enough: it speaks of a permission
-/// where a directory of the `PATH` may not be searched, and of a missing file where an interpreter or a loader is missing.
+/// Returns true if a program could not be executed because it is missing. The error of execvp(3) is not enough: it is a missing
+/// permission if a directory of the `PATH` may not be searched, and a missing file if an interpreter or a loader is missing.
 fn is_missing(error: &io::Error, program: &OsStr, path: &OsStr) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) && !is_there(program, path)
 }

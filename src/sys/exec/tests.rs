@@ -29,7 +29,7 @@ fn shell(script: &str) -> Finished {
     finished(&["sh", "-c", script])
 }
 
-/// A duration that nobody else sleeps for, so that the sleeper is known by its command line.
+/// A duration that no other process sleeps for, so that the sleeper is known by its command line.
 fn nap() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("{}.{}", 1_000_000 + std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
@@ -160,7 +160,7 @@ fn a_daemon_that_holds_the_output_is_not_waited_for() {
 }
 
 #[test]
-fn a_command_that_nobody_waits_for_any_more_is_killed() {
+fn a_command_is_killed_when_its_future_is_dropped() {
     let naps = [nap(), nap()];
     let script = format!("sleep {} & setsid sleep {} & wait", naps[0], naps[1]);
     block_on(async {
@@ -219,8 +219,8 @@ fn a_program_is_missing_where_no_directory_of_the_path_has_it() {
     }
 }
 
-/// As whom nobody can run.
-const NOBODY: RunAs = RunAs { process: Identity { pid: i32::MAX, start: 7 }, root: true };
+/// A process that does not exist.
+const ABSENT: RunAs = RunAs { process: Identity { pid: i32::MAX, start: 7 }, root: true };
 
 #[test]
 fn a_command_like_a_process_is_our_own_binary_again() {
@@ -230,8 +230,8 @@ fn a_command_like_a_process_is_our_own_binary_again() {
         assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
         words[1..].iter().map(|word| word.to_str().expect("it is UTF-8").to_owned()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(run_as(NOBODY, &[]), "enter 2147483647 7 root -- nginx -t");
-    let same = RunAs { root: false, ..NOBODY };
+    assert_eq!(run_as(ABSENT, &[]), "enter 2147483647 7 root -- nginx -t");
+    let same = RunAs { root: false, ..ABSENT };
     assert_eq!(run_as(same, &["NGINX", "FOO"]), "enter 2147483647 7 same --unset=NGINX --unset=FOO -- nginx -t");
 }
 
@@ -246,17 +246,17 @@ fn what_the_door_says_is_told_from_what_the_command_says() {
     };
     let cases = [
         (
-            Some(NOBODY),
+            Some(ABSENT),
             End::Exited(127),
             "reload-gate enter: nginx: No such file\n",
             "`nginx` is not installed here, or not on the PATH",
         ),
-        (Some(NOBODY), End::Exited(126), "reload-gate enter: nginx: denied\n", "cannot execute `nginx`: nginx: denied"),
-        (Some(NOBODY), End::Exited(125), "reload-gate enter: cannot look\n", "cannot look"),
+        (Some(ABSENT), End::Exited(126), "reload-gate enter: nginx: denied\n", "cannot execute `nginx`: nginx: denied"),
+        (Some(ABSENT), End::Exited(125), "reload-gate enter: cannot look\n", "cannot look"),
         // The command's own words and codes.
-        (Some(NOBODY), End::Exited(127), "sh: nginx: not found\n", "Exited(127)"),
-        (Some(NOBODY), End::Exited(0), "reload-gate enter: \n", "Exited(0)"),
-        (Some(NOBODY), End::TimedOut, "reload-gate enter: \n", "TimedOut"),
+        (Some(ABSENT), End::Exited(127), "sh: nginx: not found\n", "Exited(127)"),
+        (Some(ABSENT), End::Exited(0), "reload-gate enter: \n", "Exited(0)"),
+        (Some(ABSENT), End::TimedOut, "reload-gate enter: \n", "TimedOut"),
         (None, End::Exited(125), "reload-gate enter: cannot look\n", "Exited(125)"),
     ];
     for (run_as, end, output, expected) in cases {
@@ -266,8 +266,8 @@ fn what_the_door_says_is_told_from_what_the_command_says() {
 
 #[test]
 fn a_command_in_a_view_is_our_own_binary_again() {
-    let mount = Mount { at: "/etc/app".into(), from: "/tmp/a b".into() };
-    let view = View { mounts: vec![mount.clone(), mount], network: true };
+    let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
+    let view = FileSystemView { mounts: vec![mount.clone(), mount], network: true };
     let shown = Command { view: Some(view.clone()), ..command(&["nginx", "-t"]) };
     let words = view::words(&view, &shown).expect("there is one");
     assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
@@ -283,8 +283,8 @@ fn a_command_in_a_view_is_our_own_binary_again() {
 }
 
 #[test]
-fn nobody_can_be_like_a_process_that_is_not_there() {
-    let (message, code) = enter::main(NOBODY, &[], &["true".into()]);
+fn a_missing_process_cannot_be_entered() {
+    let (message, code) = enter::main(ABSENT, &[], &["true".into()]);
     assert_eq!(code, 125);
     assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
 }
@@ -299,7 +299,7 @@ fn what_it_is_given_is_on_standard_input_whether_it_reads_it_or_not() {
 }
 
 #[test]
-fn what_lies_where_everybody_makes_files_is_left_open_unless_that_is_closed() {
+fn a_path_in_a_shared_directory_stays_open_unless_strict() {
     let shared = tempfile::tempdir_in("/tmp").expect("there is room");
     let confinement = |strict| Confinement { strict, hidden: vec![shared.path().into()], fixed: vec!["/usr".into()] };
     assert_eq!(confinement(false).left_open(), [shared.path().canonicalize().expect("it is there")]);

@@ -1,4 +1,4 @@
-//! INI, which has no standard: what most readers agree on, and where they do not.
+//! INI, which has no standard: the rules that most readers share, and those that differ.
 //!
 //! The rules are those of Python's `configparser` (<https://docs.python.org/3/library/configparser.html>), which are the most
 //! widely documented ones:
@@ -7,7 +7,7 @@
 //! - a line that is indented deeper than the setting before it goes on with its value, and empty lines do not end it;
 //! - keys are the same in upper and lower case, names of sections are not.
 //!
-//! A line that is nothing of this is an error. What is read in different ways by others (a key twice, which for systemd is a list; an
+//! A line that is nothing of this is an error. Text that readers understand differently (a key twice, which for systemd is a list; an
 //! indented line with a `=`, which for most others is a setting) is a warning.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use crate::codes::{
 };
 use crate::text::decode;
 
-/// Whoever has found so much in one file has found what it is worth.
+/// Limit of findings in one file.
 const MOST_FINDINGS: usize = 100;
 
 /// Everything that is wrong with an INI file, from its top to its end.
@@ -30,7 +30,7 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Ok(text) => text,
         Err(finding) => return vec![*finding],
     };
-    let mut reader = Reader { path, text, ..Reader::default() };
+    let mut reader = IniReader { path, text, ..IniReader::default() };
     let mut start = 0;
     if text.starts_with('\u{feff}') {
         start = '\u{feff}'.len_utf8();
@@ -49,7 +49,7 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
 }
 
 #[derive(Default)]
-struct Reader<'t> {
+struct IniReader<'t> {
     path: &'t str,
     text: &'t str,
     findings: Vec<Finding>,
@@ -61,11 +61,11 @@ struct Reader<'t> {
     sections: HashMap<&'t str, u32>,
     /// The lines of the settings, by section and key.
     keys: HashMap<(Option<&'t str>, String), u32>,
-    /// How deep the setting is indented whose value a deeper line goes on with.
+    /// Indentation of the setting whose value a deeper line continues.
     setting: Option<usize>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> IniReader<'t> {
     fn find(&mut self, finding: Finding, start: usize, end: usize) {
         let place = Place::span(self.path, self.text.as_bytes(), Span { start, end });
         self.findings.push(finding.at(place));
@@ -155,7 +155,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Tells of a key that is there again, unless it says itself that it is a list, as PHP writes them.
+    /// Reports a duplicate key, unless it is a list as PHP writes them.
     fn duplicate(&mut self, key: &str, finding: Finding, start: usize) {
         if !key.ends_with("[]") {
             self.find(finding, start, start + key.len());
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_told() {
+    fn what_is_no_text_is_found() {
         let found = super::check("f", b"[s]\na = \xff\n");
         assert_eq!(found[0].place.as_ref().map(ToString::to_string).as_deref(), Some("f:2:5"));
         assert_eq!(found[0].code, crate::codes::NOT_UTF8);

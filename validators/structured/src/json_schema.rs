@@ -1,4 +1,4 @@
-//! What a JSON Schema (<https://json-schema.org>, drafts 4 to 2020-12) says of a file of JSON, YAML or TOML.
+//! Validation of JSON, YAML and TOML by a JSON Schema (<https://json-schema.org>, drafts 4 to 2020-12).
 //!
 //! Schemas are whole: what they refer to outside of themselves is not fetched, from nowhere.
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value as Json};
 use crate::yaml::{Node, Style, Value, documents, parse};
 use crate::{codes, json, toml, yaml};
 
-/// Whoever has found so much in one file has found what it is worth.
+/// Limit of findings in one file.
 const MOST_FINDINGS: usize = 100;
 
 /// A schema, ready to be asked.
@@ -20,7 +20,7 @@ pub struct Schema {
     validator: Validator,
 }
 
-/// What a file is written in.
+/// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// RFC 8259.
@@ -32,7 +32,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a file of that name is written in, by its extension.
+    /// Format of a file of that name, by its extension.
     #[must_use]
     pub fn of(path: &str) -> Option<Self> {
         match path.rsplit_once('.')?.1 {
@@ -48,7 +48,7 @@ impl Schema {
     /// Reads a schema, which is JSON or YAML.
     ///
     /// # Errors
-    /// Why it is none: one line, lower case, no full stop.
+    /// The fault: one line, lower case, no full stop.
     pub fn parse(text: &str) -> Result<Self, String> {
         let root = match parse(text) {
             Ok(Some(root)) => root,
@@ -85,7 +85,7 @@ impl Schema {
         syntax.into_iter().chain(broken).take(MOST_FINDINGS).collect()
     }
 
-    /// Holds a tree against the schema, whose places are those in `text`.
+    /// Validates a tree with places in `text`.
     #[must_use]
     pub fn check_tree(&self, path: &str, text: &str, root: &Node) -> Vec<Finding> {
         let instance = meaning(root);
@@ -96,7 +96,7 @@ impl Schema {
     }
 }
 
-/// What a tree means: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
+/// Value of a tree: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
 fn meaning(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
@@ -177,7 +177,7 @@ fn code(kind: &ValidationErrorKind) -> Code {
     }
 }
 
-/// What is wrong with a value, without the value itself, which may be long, or secret.
+/// The fault of a value, without the value itself, which may be long, or secret.
 fn words(error: &ValidationError<'_>) -> String {
     match error.kind() {
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
@@ -186,7 +186,7 @@ fn words(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::OneOfMultipleValid { .. } => {
             "it is more than one of what the schema allows here, and only one may be meant".to_owned()
         }
-        ValidationErrorKind::FalseSchema => "nothing may stand here".to_owned(),
+        ValidationErrorKind::FalseSchema => "no value is allowed here".to_owned(),
         _ => error.masked_with("it").to_string(),
     }
 }

@@ -8,7 +8,7 @@ use crate::codes::{TOML_DUPLICATE_KEY, TOML_SYNTAX};
 use crate::text::decode;
 use crate::yaml::{Node, Scalar, Style, Value};
 
-/// Whoever has found so much in one file has found what it is worth.
+/// Limit of findings in one file.
 const MOST_FINDINGS: usize = 100;
 
 /// Everything that is wrong with a file of TOML, from its top to its end.
@@ -27,10 +27,10 @@ fn finding(path: &str, text: &str, error: &Error) -> Finding {
     let message = error.message().trim().replace('\n', "; ");
     let finding = match message.as_str() {
         "duplicate key" => Finding::error(TOML_DUPLICATE_KEY, "the key is there twice")
-            .help("a key is said once, and a table is opened once; leave out one of the two"),
+            .help("remove one of the two: a key is set once, and a table is opened once"),
         // A bare word is taken for the beginning of one of these (`info` for `inf`).
         word if ["string values", "invalid float", "invalid boolean"].iter().any(|kind| word.starts_with(kind)) => {
-            Finding::error(TOML_SYNTAX, word).help("a string stands in quotes, and truth values are `true` and `false`")
+            Finding::error(TOML_SYNTAX, word).help("put a string in quotes; write booleans as `true` and `false`")
         }
         _ => Finding::error(TOML_SYNTAX, message),
     };
@@ -38,22 +38,22 @@ fn finding(path: &str, text: &str, error: &Error) -> Finding {
     finding.at(Place::span(path, text.as_bytes(), Span { start: span.start, end: span.end }))
 }
 
-/// What a file of TOML holds, in which everything knows where it stands; nothing if it is broken. Numbers and booleans are
+/// The tree of a file of TOML, in which every node has its place; `None` if it is broken. Numbers and booleans are
 /// plain scalars, as YAML has them; strings, dates and times are quoted ones.
 pub(crate) fn tree(text: &str) -> Option<Node> {
     let table = DeTable::parse(text).ok()?;
     let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-    let tree = Tree { text, lines };
+    let tree = TomlTree { text, lines };
     Some(tree.node(&table, tree.map(table.get_ref())))
 }
 
-struct Tree<'t> {
+struct TomlTree<'t> {
     text: &'t str,
-    /// Where each line begins.
+    /// Starts of lines.
     lines: Vec<usize>,
 }
 
-impl Tree<'_> {
+impl TomlTree<'_> {
     fn map(&self, table: &DeTable<'_>) -> Value {
         let key = |key: &Spanned<_>| self.node(key, scalar(key.get_ref(), Style::DoubleQuoted));
         Value::Map(table.iter().map(|(name, item)| (key(name), self.node(item, self.value(item.get_ref())))).collect())
@@ -61,13 +61,13 @@ impl Tree<'_> {
 
     fn value(&self, item: &DeValue<'_>) -> Value {
         match item {
-            DeValue::String(said) => scalar(said, Style::DoubleQuoted),
+            DeValue::String(value) => scalar(value, Style::DoubleQuoted),
             DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
                 Ok(whole) => scalar(&whole, Style::Plain),
                 Err(_) => scalar(&number.as_str(), Style::Plain),
             },
             DeValue::Float(number) => scalar(&number.as_str(), Style::Plain),
-            DeValue::Boolean(said) => scalar(said, Style::Plain),
+            DeValue::Boolean(value) => scalar(value, Style::Plain),
             DeValue::Datetime(time) => scalar(time, Style::DoubleQuoted),
             DeValue::Array(items) => {
                 Value::List(items.iter().map(|item| self.node(item, self.value(item.get_ref()))).collect())

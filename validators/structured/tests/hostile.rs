@@ -1,4 +1,4 @@
-//! Whatever a text is made of, it is read or refused at its place: no panic, no overflow of the stack, an end, and no more
+//! Any text is read or refused at its place: no panic, no overflow of the stack, an end, and no more
 //! memory than its size accounts for. (`fuzz/` asks the same, for longer.)
 
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ fn what_aliases_stand_for_is_bounded() {
         assert_eq!(broken.cause, Cause::Environment);
         (broken.line, broken.message)
     });
-    let too_much = "what the anchors and aliases stand for is too much".to_owned();
+    let too_much = "the aliases of the document expand to too much".to_owned();
     assert_eq!(messages[0], (7, too_much.clone()));
     assert_eq!(messages[1], (2, too_much.clone()));
     assert_eq!(messages[2], (129, "nested too deep".to_owned()));
@@ -140,8 +140,8 @@ proptest! {
             let mut found = Vec::new();
             scalars(&document.root, &mut found);
             for node in found {
-                let said = node.as_str().unwrap_or_default();
-                for offset in 0..=said.len() + 1 {
+                let value = node.as_str().unwrap_or_default();
+                for offset in 0..=value.len() + 1 {
                     let at = node.locate(&text, offset);
                     let of_base64 = node.locate_base64(&text, offset);
                     let inside = |at| node.span.start <= at && at <= node.span.end;

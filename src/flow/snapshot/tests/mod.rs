@@ -13,7 +13,7 @@ use crate::flow::tree::Digest;
 
 mod volume;
 
-/// What happens, in words and in deed.
+/// A change: its description, and the function that makes it.
 type Case<'a> = (&'a str, &'a dyn Fn(&Path));
 
 /// A plain directory with these files; a name may have directories in it.
@@ -84,7 +84,7 @@ fn a_tree_is_every_file_by_its_path_inside_the_source() {
 }
 
 #[test]
-fn what_is_no_content_leaves_the_digest_alone() {
+fn a_change_of_no_content_keeps_the_digest() {
     let here = plain(&[("a", "1"), ("d/b", "2")]);
     let before = digest(here.path());
     let disturb: [Case<'_>; 7] = [
@@ -113,7 +113,7 @@ fn what_is_no_content_leaves_the_digest_alone() {
 }
 
 #[test]
-fn what_is_content_changes_the_digest() {
+fn a_change_of_content_changes_the_digest() {
     let change: [Case<'_>; 6] = [
         ("a byte", &|here| write(here, "a", "2")),
         ("a length", &|here| write(here, "a", "11")),
@@ -136,7 +136,7 @@ fn tick(after: SystemTime) {
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut now = after;
     while now <= after {
-        assert!(Instant::now() < deadline, "the clock stands still");
+        assert!(Instant::now() < deadline, "the clock does not advance");
         write(elsewhere.path(), "a", "1");
         now = snapshot(at(elsewhere.path())).delivered;
     }
@@ -186,7 +186,7 @@ fn several_sources_make_one_tree_by_the_paths_that_the_application_sees() {
 }
 
 #[test]
-fn a_source_that_is_not_there_or_empty_is_nothing_to_judge() {
+fn a_missing_or_empty_source_is_nothing_to_validate() {
     let here = plain(&[]);
     for (path, code) in
         [(here.path().join("not/yet"), reader::MISSING_SOURCE), (here.path().into(), reader::EMPTY_SOURCE)]
@@ -202,7 +202,7 @@ fn a_source_that_is_not_there_or_empty_is_nothing_to_judge() {
     assert!(refused(scan(&both, Limits::default())).starts_with("missing-source: "));
 }
 
-/// That `look` comes to an end, and what it says.
+/// Returns the scan of `path`, which must come to an end.
 #[track_caller]
 fn in_time(path: &Path) -> Scan {
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -212,14 +212,14 @@ fn in_time(path: &Path) -> Scan {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
+#[expect(clippy::print_stderr, reason = "a skipped test is visible")]
 fn special_files_are_refused_without_being_opened() {
     use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
     let node = |path: &Path, kind, device| rustix::fs::mknodat(rustix::fs::CWD, path, kind, Mode::RUSR, device);
     let make: [Case<'_>; 3] = [
         ("a FIFO", &|path| node(path, FileType::Fifo, 0).expect("there is room")),
         ("a socket", &|path| drop(UnixListener::bind(path).expect("there is room"))),
-        // Reading a terminal would wait for somebody to type.
+        // Reading a terminal would wait for a key press.
         ("a device", &|path| {
             let _ = node(path, FileType::CharacterDevice, rustix::fs::makedev(5, 0));
         }),
@@ -310,16 +310,16 @@ fn limits_name_the_file_and_the_flag() {
 }
 
 #[test]
-fn what_the_gate_may_not_read_is_no_verdict_and_says_who_may_not() {
+fn a_file_that_the_gate_may_not_read_is_inconclusive_and_names_the_uid() {
     obey_permissions();
     let here = plain(&[("d/app.conf", "1")]);
-    let who = rustix::process::geteuid().as_raw();
+    let uid = rustix::process::geteuid().as_raw();
     for name in ["d/app.conf", "d"] {
         let path = here.path().join(name);
         fs::set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
         let scan = at(here.path());
         let cause = scan.result.as_ref().expect_err("it is refused").findings[0].cause;
-        let help = format!("the gate runs as uid {who}; give that user read access, or run it as the owner");
+        let help = format!("the gate runs as uid {uid}; give that user read access, or run it as the owner");
         let denied = format!("cannot read `{}`: Permission denied (os error 13)", path.display());
         assert_eq!(refused(scan), format!("unreadable-file: {denied}; {help}"));
         assert_eq!(cause, reload_gate_contract::Cause::Environment);
@@ -328,7 +328,7 @@ fn what_the_gate_may_not_read_is_no_verdict_and_says_who_may_not() {
 }
 
 #[test]
-fn what_a_kubelet_keeps_in_memory_is_a_secret() {
+fn a_volume_of_a_kubelet_in_memory_is_a_secret() {
     let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };
     let disk = plain(&[("plain", "")]);
     for root in [memory.path(), disk.path()] {

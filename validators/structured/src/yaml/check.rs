@@ -6,10 +6,10 @@ use super::{Broken, documents, twice};
 use crate::codes;
 use crate::text::decode;
 
-/// Whoever has found so much in one file has found what it is worth.
+/// Limit of findings in one file.
 const MOST_FINDINGS: usize = 100;
 
-/// Judges all documents of a file of YAML 1.2: of each the first mistake of syntax, and all keys that are there twice.
+/// Judges all documents of a file of YAML 1.2: the first syntax error of each, and all duplicate keys.
 #[must_use]
 pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
     let text = match decode(path, text) {
@@ -33,10 +33,8 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
 fn remedy(finding: &Finding) -> Option<&'static str> {
     match finding.code {
         codes::YAML_TAB => Some("indent with spaces"),
-        codes::DUPLICATE_KEY => Some("leave out one of the two"),
-        codes::YAML_ALIAS => {
-            Some("write `&name` before what it stands for, above; or quote the text if no alias is meant")
-        }
+        codes::DUPLICATE_KEY => Some("remove one of the two"),
+        codes::YAML_ALIAS => Some("define the anchor with `&name` above; or quote the text if no alias is meant"),
         _ => None,
     }
 }

@@ -19,7 +19,7 @@ fn sections() -> Vec<Section> {
         let (code, rest) = text.split_once('\n').expect("a heading is a line");
         let (_, rest) = rest.split_once("```text\n").unwrap_or_else(|| panic!("{code} has no example"));
         let (example, rest) = rest.split_once("```\n").expect("an example ends");
-        let expected = rest.trim().strip_prefix("> ").expect("beneath it stands what is found");
+        let expected = rest.trim().strip_prefix("> ").expect("the finding is beneath it");
         let lines = example.lines().map(|line| line.split_once(": ").expect("a file, and what is in it"));
         let (names, files): (Vec<_>, Vec<_>) = lines.partition(|(key, _)| *key == "--tls-name");
         Section {
