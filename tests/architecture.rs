@@ -16,7 +16,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("cli", &["doctor", "run", "check", "config", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
-    ("check", &["config", "report", "redact", "flow"]),
+    ("check", &["config", "report", "redact", "flow", "sys"]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("gate", &["report", "flow", "sys::backoff"]),

@@ -47,6 +47,7 @@ mod kubernetes;
 mod layouts;
 /// A reader of the log that stalls; spans and decisions on request.
 mod logging;
+mod manifest_cases;
 /// The listener: metrics, health and status, and hostile clients.
 mod monitoring;
 /// The flow on a real nginx.
