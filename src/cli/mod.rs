@@ -76,7 +76,7 @@ pub fn command() -> Command {
 }
 
 /// What it understands besides, said by itself alone.
-fn hidden_commands() -> [Command; 3] {
+fn hidden_commands() -> [Command; 4] {
     let words =
         || Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString));
     let paths = |name: &'static str| {
@@ -94,11 +94,9 @@ fn hidden_commands() -> [Command; 3] {
         .hide(true)
         .arg(Arg::new("strict").long("strict").action(ArgAction::SetTrue))
         .args([paths("hide"), paths("fix"), pass(), words()]);
-    let view = Command::new(view::SUBCOMMAND)
-        .hide(true)
-        .arg(Arg::new("network").long("network").action(ArgAction::SetTrue))
-        .args([paths("mount").num_args(2), pass(), words()]);
-    [enter, view, confine]
+    let view = Command::new(view::SUBCOMMAND).hide(true).args([paths("mount").num_args(2), pass(), words()]);
+    let init = Command::new(view::init::SUBCOMMAND).hide(true).args([pass(), words()]);
+    [enter, view, init, confine]
 }
 
 fn status_command() -> Command {
@@ -149,6 +147,9 @@ pub fn main() -> Exit {
         Some(("man", matches)) => man(matches.get_one::<String>("command").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => enter(matches),
         Some((view::SUBCOMMAND, matches)) => view(matches),
+        Some((view::init::SUBCOMMAND, matches)) => {
+            end(view::init::main(&all::<String>(matches, "pass"), &all(matches, "command")))
+        }
         Some((confine::SUBCOMMAND, matches)) => confine(matches),
         _ => Exit::Usage,
     }
@@ -289,8 +290,7 @@ fn enter(matches: &ArgMatches) -> Exit {
 fn view(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = all(matches, "mount");
     let mount = |pair: &[PathBuf]| ViewMount { at: pair[0].clone(), from: pair[1].clone() };
-    let view =
-        FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
+    let view = FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect() };
     end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
@@ -307,7 +307,9 @@ fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Ve
 
 /// The end of a process that could not become the command.
 fn end((message, code): (String, u8)) -> Exit {
-    say(&message);
+    if !message.is_empty() {
+        say(&message);
+    }
     std::process::exit(code.into())
 }
 
