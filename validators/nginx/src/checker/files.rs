@@ -11,7 +11,7 @@ use crate::model::directive::Directive;
 use crate::values::{glob, numbers};
 
 /// Limit of included files, each time counted: it ends files that include each other ever more often.
-const INCLUDES: usize = 200_000;
+const INCLUDES: usize = 400_000;
 
 /// Limit of included bytes, each time counted.
 const INCLUDED: usize = 512 << 20;

@@ -77,10 +77,14 @@ impl<'f> Sources<'f> {
 
     /// The file to begin with.
     pub(crate) fn first(&self, main: &str) -> Result<usize, Absent> {
-        if self.snippet.is_some() { Ok(0) } else { self.at(main) }
+        if self.snippet.is_none() {
+            return self.at(main);
+        }
+        // A pattern may match nothing.
+        if glob::is_pattern(main) { Ok(0) } else { self.at(main).map(|_| 0) }
     }
 
-    /// True if a file is not written by anyone: it only has the blocks around a snippet.
+    /// True for the file that only has the blocks around a snippet.
     pub(crate) fn is_surrounding(&self, file: usize) -> bool {
         self.snippet.is_some() && file == 0
     }
@@ -141,7 +145,14 @@ impl<'f> Sources<'f> {
 fn directory_of_main<'p>(own: &'p str, prefix: Option<&'p str>) -> &'p str {
     /// Directories of snippets below that of the main file, in the packages of nginx.org and of distributions.
     const BELOW: [&str; 8] = [
-        "conf.d", "default.d", "http.d", "modules-enabled", "sites-available", "sites-enabled", "snippets", "stream.d",
+        "conf.d",
+        "default.d",
+        "http.d",
+        "modules-enabled",
+        "sites-available",
+        "sites-enabled",
+        "snippets",
+        "stream.d",
     ];
     if let Some(prefix) = prefix {
         return prefix.trim_end_matches('/');
