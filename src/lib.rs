@@ -1,55 +1,34 @@
-//! reload-gate stands between a changing configuration and a running program, and lets a change through only when it is
-//! new, valid, delivered and proven to have taken effect.
+//! reload-gate is a gate between a changing configuration and a running program. It lets a change through only when the
+//! change is new, valid, delivered, and verified to have taken effect.
 //!
-//! The stages stand in the order in which a change flows through them. [`gate`] decides, [`run`] performs; everything else
+//! The folders read from the command line down to the system. [`gate`] decides, [`run`] performs; everything else
 //! serves one of them. `ARCHITECTURE.md` has the map and the walls.
 
-// What the user says.
+#![allow(unreachable_pub, reason = "the modules are private to the crate, so `pub` in them means `pub(crate)`")]
+
+// Commands, settings, exit codes.
 pub mod cli;
-pub mod config;
-pub mod doctor;
+pub(crate) mod config;
+pub(crate) mod doctor;
 pub mod exit;
-pub mod install;
-pub mod manual;
-pub mod status;
-pub mod supervise;
 
-// The flow.
-pub mod watch;
+// One gate: the state machine, the loop, and the stages.
+pub(crate) mod flow;
+pub(crate) mod gate;
+pub(crate) mod run;
 
-pub mod settle;
+// Output.
+pub(crate) mod notify;
+pub(crate) mod redact;
+pub(crate) mod report;
 
-pub mod snapshot;
-pub mod tree;
-
-pub mod validate;
-
-pub mod publish;
-
-pub mod reload;
-pub mod target;
-
-pub mod verify;
-
-pub mod redact;
-
-pub mod report;
-
-pub mod alert;
-pub mod deliver;
-pub mod kubernetes;
-
-// The same judgement where nothing runs.
-pub mod check;
-pub mod manifest;
-pub mod render;
-
-// The mind and the hands.
-pub mod gate;
-pub mod run;
+// The same validation where nothing runs.
+pub(crate) mod check;
 
 // The doors to the system.
-pub mod exec;
-pub mod http;
-pub mod proc;
-pub mod serve;
+pub(crate) mod sys;
+
+// The bench and the tests of the documentation use these.
+pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
+pub use flow::process::Selector;
+pub use flow::snapshot::{ReadOptions, Source, scan};

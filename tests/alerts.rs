@@ -1,4 +1,4 @@
-//! Who is told of trouble, and what happens where they are in trouble themselves.
+//! Alerts: their delivery, and sinks that fail.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Alerting {
     }
 }
 
-/// Replaces the file at once, so that nobody reads half of it.
+/// Replaces the file in one step, so that a reader never sees half of it.
 fn write(directory: &Path, content: &str) {
     let new = directory.join("new");
     fs::create_dir_all(directory.join("config")).expect("there is room");
@@ -170,7 +170,7 @@ fn a_sink_in_trouble_delays_nobody_and_is_told_what_still_matters() {
         ill.is(health);
         alerting.write("bad 1");
         alerting.gate.wait_for("rejected");
-        // While it is ill, the gate does its work and the other is told of it.
+        // While the sink fails, the gate works, and the other sink gets the alert.
         assert_eq!((ill.next().1, said(&well.taken())), (health, ("firing", "rejected")));
         alerting.write("good 2");
         alerting.gate.wait_for("reloaded");
@@ -367,7 +367,7 @@ fn a_rejection_stands_in_alertmanager_as_long_as_it_stands() {
     eventually("it is over", || alerts(port).is_empty());
     eventually("who is told by it hears of that", || heard.taken().body["status"] == "resolved");
 
-    // That the gate ends is no end of the trouble: who takes its place will say so, or nobody does.
+    // The end of the gate is no end of the incident: its successor reports that.
     alerting.write("bad at last");
     alerting.gate.wait_for("rejected");
     eventually("it fires again", || alerts(port).len() == 1);
@@ -420,7 +420,7 @@ fn what_is_not_ready_is_said_at_the_start_and_by_the_doctor() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_error_has_its_place() {
     let wrong = |arguments: &[&str]| {
         let mut gate = gate_command();
         gate.args(["run", "--watch", "/a", "--signal", "none"]).args(arguments);
@@ -431,10 +431,10 @@ fn every_mistake_is_told_with_its_place() {
     let webhook = ["--alert-webhook", "http://a/"];
     for (arguments, expected) in [
         (&["--alert-webhook", "hunter2@a"][..], "error: `--alert-webhook`: `a` is no URL"),
-        (&["--alert-after", "5m"], "error: `--alert-after`: nobody is to be alerted"),
-        (&["--alert-label", "x=y"], "error: `--alert-label`: nobody is to be alerted"),
+        (&["--alert-after", "5m"], "error: `--alert-after`: `alert-after` has no effect without a sink"),
+        (&["--alert-label", "x=y"], "error: `--alert-label`: `alert-label` has no effect without a sink"),
         (&["--alert-command", "'"], "error: `--alert-command`: "),
-        (&["--alert-repeat", "0s", webhook[0], webhook[1]], "error: `--alert-repeat`: it must be longer than nothing"),
+        (&["--alert-repeat", "0s", webhook[0], webhook[1]], "error: `--alert-repeat`: `0s` is no duration above 0"),
         (
             &["--alert-label", "gate=y", webhook[0], webhook[1]],
             "error: `--alert-label`: every alert has a label `gate`",
@@ -442,7 +442,7 @@ fn every_mistake_is_told_with_its_place() {
         (&["--alert-label", "1=y", webhook[0], webhook[1]], "error: `--alert-label`: `1` is no name of a label"),
         (
             &["--alert-webhook-header", "hunter2", webhook[0], webhook[1]],
-            "error: `--alert-webhook-header`: this is no header",
+            "error: `--alert-webhook-header`: the value is no header",
         ),
         (
             &["--alert-webhook-basic-file", "/x", "--alert-webhook-bearer-file", "/y", webhook[0], webhook[1]],
@@ -452,10 +452,10 @@ fn every_mistake_is_told_with_its_place() {
             &["--alert-webhook-basic-file", "/x", webhook[0], webhook[1], "--alert-webhook", "http://b/"],
             "the headers and credentials of `alert-webhook` would go to more than one host",
         ),
-        (&["--alert-webhook-header", "host: b", webhook[0], webhook[1]], "the header `host` is not for you to say"),
+        (&["--alert-webhook-header", "host: b", webhook[0], webhook[1]], "the header `host` follows from the request"),
         (
             &["--alert-webhook-header", "content-length: 0", webhook[0], webhook[1]],
-            "the header `content-length` is not for you to say",
+            "the header `content-length` follows from the request",
         ),
         (
             &[
@@ -466,17 +466,17 @@ fn every_mistake_is_told_with_its_place() {
                 webhook[0],
                 webhook[1],
             ],
-            "`alert-webhook-bearer-file` or `alert-webhook-basic-file` says `authorization` already",
+            "`alert-webhook-basic-file` sets the header `authorization` already",
         ),
         (&["--alert-label", "x=y", "--alert-label", "x=z", webhook[0], webhook[1]], "the label `x` is given twice"),
-        (&[webhook[0], "http://a", webhook[0], webhook[1]], "`alert-webhook` is given the same twice"),
+        (&[webhook[0], "http://a", webhook[0], webhook[1]], "`alert-webhook` has the same value twice"),
         (
             &["--alert-alertmanager", "http://a:9093/api/v2/alerts/"],
             "error: `--alert-alertmanager`: `/api/v2/alerts` is added",
         ),
         (
             &["--alert-slack-file", "https://hooks.slack.com/hunter2@"],
-            "error: `--alert-slack-file`: that is a URL, which is a secret, and no file\n  help: put the URL into a file",
+            "error: `--alert-slack-file`: the value is a URL, which is a secret, and no file\n  help: write the URL into a file",
         ),
         (&["--alert-webhok", "x"], "--alert-webhook"),
     ] {

@@ -1,12 +1,15 @@
-//! The bundled profiles of programs: how each is checked, found, told and proven. Pure.
+//! Bundled profiles of programs: validation, target process, reload and verification of each. Pure.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use reload_gate_structured::yaml::{self, Node};
 
-use super::layer::{self, Layer};
-use super::{Mistake, Origin};
+use super::file::FileReader;
+use super::layer::{ErrorList, SettingsLayer};
+use super::settings::SettingSpec;
+use super::{ConfigError, Origin};
+use crate::flow::validate::ConfigLookup;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
 const TEXTS: [(&str, &str); 28] = [
@@ -45,46 +48,48 @@ const TEXTS: [(&str, &str); 28] = [
 pub struct Preset {
     /// Its name.
     pub name: &'static str,
-    /// What it is for, in one line.
+    /// Description in one line.
     pub about: String,
-    /// The names of the files that are such a program's configuration; the first is the one to begin with.
+    /// Names of the program's configuration files; the first is the main file.
     pub files: Vec<String>,
-    /// The directory in which its configuration lies customarily.
+    /// Usual directory of the configuration.
     pub directory: Option<String>,
-    /// Where in that directory files lie which its image's own main file includes: patterns with one `*`.
+    /// Files in that directory that its image's own main file includes: patterns with one `*`.
     pub parts: Vec<String>,
-    /// What stands for that main file where only such parts are known; `{part}` is the pattern.
+    /// Substitute for that main file where only such parts are known; `{part}` is the pattern.
     pub around: Option<String>,
-    /// What the text of a whole configuration holds, and that of a part does not.
+    /// Pattern that the text of a whole configuration matches, and that of a part does not.
     pub whole: Option<Regex>,
     /// The text of the profile.
     pub text: &'static str,
-    /// What the command line of the process looks like that is the root of its family.
+    /// Pattern of the command line of the process at the root of the program's process tree.
     pub(super) master: Option<Regex>,
-    /// Whether the master starts a worker for each that dies by itself.
+    /// The rules by which the program finds its configuration.
+    pub(super) lookup: ConfigLookup,
+    /// True if the master starts a worker for each that dies by itself.
     pub(super) replaces_workers: bool,
-    pub(super) layer: Layer,
+    pub(super) layer: SettingsLayer,
 }
 
 /// All presets, sorted by name.
 ///
 /// # Panics
-/// If a bundled preset is wrong, which a test would have told.
+/// If a bundled preset is wrong; a test reads all of them.
 #[must_use]
 pub fn presets() -> &'static [Preset] {
     static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
-        let read = |(name, text)| read(name, text).unwrap_or_else(|mistakes| panic!("preset {name}: {mistakes:?}"));
+        let read = |(name, text)| read(name, text).unwrap_or_else(|errors| panic!("preset {name}: {errors:?}"));
         TEXTS.into_iter().map(read).collect()
     });
     &PRESETS
 }
 
-fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> {
-    let origin = |_, _| Origin::Preset(name);
+fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigError>> {
+    let error = |message: String| ConfigError::new(Origin::Preset(name), message);
     let node = match yaml::documents(text).next().transpose() {
         Ok(Some(document)) => document.root,
-        Ok(None) => return Err(vec![Mistake::new(origin(0, 0), "it is empty")]),
-        Err(broken) => return Err(vec![Mistake::new(origin(0, 0), broken.message)]),
+        Ok(None) => return Err(vec![error("it is empty".to_owned())]),
+        Err(broken) => return Err(vec![error(broken.message)]),
     };
     let mut preset = Preset {
         name,
@@ -96,18 +101,26 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<Mistake>> 
         whole: None,
         text,
         master: None,
+        lookup: ConfigLookup::default(),
         replaces_workers: false,
-        layer: Layer::default(),
+        layer: SettingsLayer::default(),
     };
-    let (mut mistakes, mut wrong) = (Vec::new(), Vec::new());
+    let (errors, mut wrong) = (ErrorList::default(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
-    let layer = layer::of_node(node, &mut own, &origin, &mut mistakes);
-    mistakes.extend(wrong.into_iter().map(|error: regex::Error| Mistake::new(origin(0, 0), error.to_string())));
-    if mistakes.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(mistakes) }
+    let place = |_, _| Origin::Preset(name);
+    let layer = FileReader { place: &place, errors: &errors }.layer(node, &mut own);
+    errors.extend(wrong.into_iter().map(|wrong: regex::Error| error(wrong.to_string())));
+    let errors = errors.into_errors();
+    if errors.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(errors) }
 }
 
 impl Preset {
-    /// Takes in a key that only presets have; `false` for any other.
+    /// The text of a setting of the profile.
+    pub(super) fn given_text(&self, setting: &SettingSpec) -> Option<&String> {
+        self.layer.text(setting).map(|given| &given.value)
+    }
+
+    /// Reads a key that only presets have; returns `false` for any other.
     fn take(&mut self, key: &str, value: &Node, wrong: &mut Vec<regex::Error>) -> bool {
         let text = || value.as_str().unwrap_or_default().to_owned();
         let texts = || value.items().iter().filter_map(Node::as_str).map(str::to_owned).collect();
@@ -120,6 +133,12 @@ impl Preset {
             "around" => self.around = Some(text()),
             "whole" => self.whole = pattern(),
             "master" => self.master = pattern(),
+            "config-options" => self.lookup.options = texts(),
+            "config-title" => self.lookup.title = pattern().map(|_| text()),
+            "config-defaults" => {
+                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect()
+            }
+            "config-is-program" => self.lookup.is_program = text() == "true",
             "replaces-workers" => self.replaces_workers = text() == "true",
             _ => return false,
         }

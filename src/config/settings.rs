@@ -1,243 +1,432 @@
-//! The vocabulary: every setting there is. Pure.
+//! Every setting: its type, parser, flag, heading and help. Pure.
+//!
+//! Adding a setting is one line in the table below, and one `layers.get(NAME)` where it is used. A constant that nothing reads is
+//! dead code, which the compiler reports: the table of the flags does not refer to the constants.
 
-/// What a setting takes.
+use core::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regex::Regex;
+use reload_gate_nginx::Version;
+
+use super::parse::{self, Invalid, Parse};
+use crate::flow::process::Signal;
+use crate::flow::snapshot::{FilePattern, LinkPolicy};
+use crate::flow::validate::{Builtin, RootChoice};
+use crate::redact::RedactionScope;
+use crate::report::log;
+
+/// Number of values that a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
-    /// Nothing: it is said or not.
+    /// None: it is on or off.
     Switch,
-    /// One value.
+    /// One value, and its name in the help.
     One(&'static str),
-    /// Any number of values.
+    /// Any number of values, and the name of one in the help.
     Many(&'static str),
 }
 
-/// One setting: the flag, the variable and the key of the configuration file by which it is said.
-#[derive(Debug)]
-pub struct Setting {
-    /// The name, in kebab-case.
+/// Description of a setting: all of it but its type. The flag, the variable and the key of the file derive from the name.
+#[derive(Clone, Copy, Debug)]
+pub struct SettingSpec {
+    /// Name in kebab-case.
     pub name: &'static str,
-    /// What it takes.
+    /// Number of values.
     pub takes: Takes,
-    /// Under which heading it stands.
+    /// Heading in the help.
     pub heading: &'static str,
-    /// What it means, in one line.
+    /// Meaning in one line.
     pub help: &'static str,
-    /// Whether it is said of one gate; if not, of the whole process.
+    /// Default, as it would be written.
+    pub default: Option<&'static str>,
+    /// Explanation of a default that depends on other settings.
+    pub depends: Option<&'static str>,
+    /// True for a setting of one gate, false for one of the whole process.
     pub of_gate: bool,
+    /// True if `check` takes it as well.
+    pub in_check: bool,
+    /// True if the result of `doctor` depends on it.
+    pub in_doctor: bool,
+    /// True if `status` takes it as well.
+    pub in_status: bool,
+    /// True for a file that commands of validators must not read.
+    pub private: bool,
 }
 
-const fn setting(name: &'static str, takes: Takes, heading: &'static str, help: &'static str) -> Setting {
-    Setting { name, takes, heading, help, of_gate: true }
+impl SettingSpec {
+    const fn new(name: &'static str, takes: Takes, heading: &'static str, help: &'static str) -> Self {
+        let (default, depends) = (None, None);
+        Self {
+            name,
+            takes,
+            heading,
+            help,
+            default,
+            depends,
+            of_gate: true,
+            in_check: false,
+            in_doctor: true,
+            in_status: false,
+            private: false,
+        }
+    }
+
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn or_depends(self, explanation: &'static str) -> Self {
+        Self { depends: Some(explanation), ..self }
+    }
+
+    const fn of_process(self) -> Self {
+        Self { of_gate: false, ..self }
+    }
+
+    const fn in_check(self) -> Self {
+        Self { in_check: true, ..self }
+    }
+
+    const fn not_in_doctor(self) -> Self {
+        Self { in_doctor: false, ..self }
+    }
+
+    const fn in_status(self) -> Self {
+        Self { in_status: true, ..self }
+    }
+
+    const fn private(self) -> Self {
+        Self { private: true, ..self }
+    }
+
+    /// The default in words.
+    #[must_use]
+    pub const fn shown_default(&self) -> Option<&'static str> {
+        match self.depends {
+            Some(explanation) => Some(explanation),
+            None => self.default,
+        }
+    }
+
+    /// The variable of the setting.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
 }
 
-const fn global(name: &'static str, takes: Takes, heading: &'static str, help: &'static str) -> Setting {
-    Setting { name, takes, heading, help, of_gate: false }
-}
-
-use Takes::{Many, One, Switch};
-
-const WHAT: &str = "What is gated";
-const PUBLISH: &str = "Where it is published";
-const JUDGE: &str = "Who judges it";
-const TARGET: &str = "Who reads it";
-const RELOAD: &str = "How that one is told";
-const VERIFY: &str = "What proves it";
-const ALERT: &str = "Who is alerted (no keys of the file)";
-const HOW: &str = "How the gate works";
-
-/// Every setting, in the order in which the help shows them.
-pub const SETTINGS: &[Setting] = &[
-    setting("app", One("NAME"), WHAT, "Take a preset for all that is not said (`none`: take none)"),
-    setting("watch", Many("PATH"), WHAT, "A directory or file that holds configuration"),
-    setting("main", One("FILE"), WHAT, "In a directory: the file to begin with [default: the preset's]"),
-    setting(
-        "mount",
-        Many("PATH"),
-        WHAT,
-        "Where the application sees each watched (or published) path [default: the same path]",
-    ),
-    setting("name", One("NAME"), WHAT, "What to call the gate in events [default: the preset's or the process's name]"),
-    setting(
-        "max-bytes",
-        One("SIZE"),
-        WHAT,
-        "Refuse a configuration of more bytes; `k`, `M` and `G` are powers of 1024 [default: 16M]",
-    ),
-    setting("max-files", One("NUMBER"), WHAT, "Refuse a configuration of more files [default: 10000]"),
-    setting(
-        "publish",
-        Many("DIR"),
-        PUBLISH,
-        "The volume that the application mounts: only what is accepted appears there",
-    ),
-    setting(
-        "stage",
-        Many("DIR"),
-        PUBLISH,
-        "A volume of the gate's own, at the path that the configuration speaks of, in which it is judged",
-    ),
-    setting(
-        "on-empty",
-        One("HOW"),
-        PUBLISH,
-        "What to do if the first configuration is rejected, so that nothing is published: fail or wait [default: wait]",
-    ),
-    setting("require", Many("FILE"), JUDGE, "A file without which a configuration is rejected"),
-    setting("max-shrink", One("PERCENT"), JUDGE, "Reject a configuration that lost more of its files [default: 100]"),
-    setting(
-        "validate",
-        Many("CMD"),
-        JUDGE,
-        "A command that judges, run without a shell; `{config}` and `{dir}` are replaced",
-    ),
-    setting(
-        "builtin",
-        Many("NAME"),
-        JUDGE,
-        "A validator that is built in: nginx, json, yaml, toml, ini, json-schema or tls",
-    ),
-    setting(
-        "nginx-version",
-        One("VERSION"),
-        JUDGE,
-        "Whose rules the bundled nginx checker goes by [default: the running one's, or the newest stable]",
-    ),
-    setting("schema", One("FILE"), JUDGE, "The JSON Schema that files are held against (builtin json-schema)"),
-    setting(
-        "tls-name",
-        Many("NAME"),
-        JUDGE,
-        "A host name or address for which a certificate must be valid (builtin tls)",
-    ),
-    setting(
-        "tls-warn",
-        One("DURATION"),
-        JUDGE,
-        "How long before its end a certificate is warned of (builtin tls) [default: 14d]",
-    ),
-    setting(
-        "root",
-        One("ROOT"),
-        JUDGE,
-        "Where commands run: auto, local or target; where that may not be entered, the bundled checker judges nginx [default: auto]",
-    ),
-    setting(
-        "sandbox",
-        One("HOW"),
-        JUDGE,
-        "Keep commands that run here from the gate's files and secrets: auto, strict or off [default: auto]",
-    ),
-    setting(
-        "pass-env",
-        Many("NAME"),
-        JUDGE,
-        "A variable of the gate's own environment that commands see which judge here; `PREFIX_*` are all that begin so",
-    ),
-    setting(
-        "timeout",
-        One("DURATION"),
-        JUDGE,
-        "How long each validator may take, and a reload command or POST [default: 30s]",
-    ),
-    setting("process", One("NAME"), TARGET, "The command name of the process"),
-    setting("cmdline", One("REGEX"), TARGET, "A pattern somewhere in its command line"),
-    setting("exe", One("PATH"), TARGET, "The file that it executes"),
-    setting("pid-file", One("PATH"), TARGET, "A file that holds its process id"),
-    setting("signal", One("SIG"), RELOAD, "The signal to send it, as `HUP`, `SIGHUP` or a number (`none`: only judge)"),
-    setting("allow-uncaught", Switch, RELOAD, "Send the signal even to a process without a handler, which may kill it"),
-    setting("reload-url", One("URL"), RELOAD, "Instead of a signal: POST to this URL"),
-    setting("reload-command", One("CMD"), RELOAD, "Instead of a signal: run this command, without a shell"),
-    setting("verify", One("HOW"), VERIFY, "What proves that a reload took effect: workers or none"),
-    setting("verify-url", One("URL"), VERIFY, "GET of this URL is answered with a status of 200 to 299"),
-    setting("verify-command", One("CMD"), VERIFY, "This command, run without a shell, succeeds"),
-    setting("verify-timeout", One("DURATION"), VERIFY, "How long the proof may take [default: 10s]"),
-    global("alert-webhook", Many("URL"), ALERT, "POST the documented JSON to this URL"),
-    global("alert-webhook-header", Many("HEADER"), ALERT, "Send it with this header, as `X-Scope-OrgID: web`"),
-    global("alert-webhook-bearer-file", One("FILE"), ALERT, "Send it with the token in this file"),
-    global("alert-webhook-basic-file", One("FILE"), ALERT, "Send it with the `USER:PASSWORD` in this file"),
-    global(
-        "alert-slack-file",
-        Many("FILE"),
-        ALERT,
-        "Tell a chat by the incoming webhook (Slack, Mattermost, Rocket.Chat) whose URL is in this file",
-    ),
-    global("alert-alertmanager", Many("URL"), ALERT, "Tell the Alertmanager there, as `http://alertmanager:9093`"),
-    global("alert-alertmanager-bearer-file", One("FILE"), ALERT, "Tell it with the token in this file"),
-    global("alert-alertmanager-basic-file", One("FILE"), ALERT, "Tell it with the `USER:PASSWORD` in this file"),
-    global(
-        "alert-command",
-        Many("CMD"),
-        ALERT,
-        "Run this command, without a shell, with the documented JSON on its standard input",
-    ),
-    global(
-        "alert-ca-file",
-        One("FILE"),
-        ALERT,
-        "The authorities (PEM) that vouch for the servers above, in place of the usual ones",
-    ),
-    global("alert-after", One("DURATION"), ALERT, "How long trouble must stand that may pass by itself [default: 1m]"),
-    global("alert-repeat", One("DURATION"), ALERT, "How often Alertmanager is told again of what stands [default: 1m]"),
-    global("alert-label", Many("NAME=VALUE"), ALERT, "A label of every alert"),
-    global("kubernetes-events", Switch, ALERT, "Make Events of the pod, as its service account"),
-    global("kubernetes-configmap", One("NAME"), ALERT, "Make Events of this ConfigMap as well"),
-    global(
-        "kubernetes-service-account",
-        One("DIR"),
-        ALERT,
-        "Where `token`, `ca.crt` and `namespace` are [default: /var/run/secrets/kubernetes.io/serviceaccount]",
-    ),
-    setting(
-        "redact",
-        One("WHEN"),
-        HOW,
-        "Show nothing of what is read, in no message: auto (of Secrets), always or never [default: auto]",
-    ),
-    setting(
-        "diff",
-        Switch,
-        HOW,
-        "Show what a rejected configuration changes against the running one, but for what `--redact` hides",
-    ),
-    setting("observe", Switch, HOW, "Judge and report, never signal"),
-    setting(
-        "settle",
-        One("DURATION"),
-        HOW,
-        "How long a plain directory must be quiet to be looked at [default: 100ms]",
-    ),
-    setting("poll", One("DURATION"), HOW, "Look again this often though nothing stirred [default: 30s]"),
-    setting("grace", One("DURATION"), HOW, "How long what is in flight may take after SIGTERM [default: 5s]"),
-    global(
-        "once",
-        Switch,
-        HOW,
-        "Judge what is there now, report it, and exit with the verdict's code (no key of the file)",
-    ),
-    global("config", One("FILE"), HOW, "A file that describes one or several gates (no key of the file)"),
-    global(
-        "listen",
-        One("ADDR"),
-        HOW,
-        "Serve /metrics, /livez, /readyz and /status by HTTP there, as `0.0.0.0:9464` or `:9464` (no key of the file)",
-    ),
-    global(
-        "log-format",
-        One("FORMAT"),
-        HOW,
-        "text or json; no key of the file [default: text on a terminal, else json]",
-    ),
-];
-
-/// The setting of that name.
-pub(super) fn find(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.name == name)
-}
-
-/// What the variables of this program begin with.
+/// Common beginning of the variables of this program.
 pub(super) const PREFIX: &str = "RELOAD_GATE_";
 
-/// The variable that says a setting.
-pub(super) fn variable(name: &str) -> String {
-    format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"))
+/// Makes a typed setting, which can be copied whatever its type is.
+macro_rules! kind {
+    ($(#[$doc:meta])* $kind:ident) => {
+        $(#[$doc])*
+        pub(super) struct $kind<T: 'static> {
+            pub(super) spec: &'static SettingSpec,
+            pub(super) parse: Parse<T>,
+        }
+
+        impl<T> Clone for $kind<T> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T> Copy for $kind<T> {}
+    };
+}
+
+kind! {
+    /// Setting with a default.
+    Setting
+}
+kind! {
+    /// Setting that may be absent.
+    Optional
+}
+kind! {
+    /// Setting with any number of values.
+    List
+}
+
+const fn switch(name: &'static str, heading: &'static str, help: &'static str) -> SettingSpec {
+    SettingSpec::new(name, Takes::Switch, heading, help)
+}
+
+const fn one(name: &'static str, value: &'static str, heading: &'static str, help: &'static str) -> SettingSpec {
+    SettingSpec::new(name, Takes::One(value), heading, help)
+}
+
+const fn many(name: &'static str, value: &'static str, heading: &'static str, help: &'static str) -> SettingSpec {
+    SettingSpec::new(name, Takes::Many(value), heading, help)
+}
+
+/// Makes a typed constant of each line, and the table of all descriptions, which does not refer to the constants.
+macro_rules! settings {
+    ($($name:ident: $kind:ident<$type:ty> = $parse:expr, $spec:expr;)+) => {
+        $(pub(super) const $name: $kind<$type> = $kind { spec: &$spec, parse: $parse };)+
+
+        /// Every setting, in the order of the help.
+        pub const SETTINGS: &[SettingSpec] = &[$($spec),+];
+    };
+}
+
+const CONFIGURATION: &str = "Configuration";
+const PUBLISHING: &str = "Publishing";
+const VALIDATION: &str = "Validation";
+const TARGET: &str = "Target process";
+const RELOAD: &str = "Reload";
+const VERIFICATION: &str = "Verification";
+pub(super) const ALERTS: &str = "Alerts";
+const EVENTS: &str = "Kubernetes Events";
+const REPORTING: &str = "Reporting";
+const OPERATION: &str = "Operation";
+
+settings! {
+    APP: Optional<String> = parse::text,
+        one("app", "NAME", CONFIGURATION, "Use a preset's settings as defaults (`none`: use no preset)")
+            .in_check();
+    WATCH: List<PathBuf> = parse::path,
+        many("watch", "PATH", CONFIGURATION, "Directory or file that holds the configuration");
+    MAIN: Optional<PathBuf> = parse::relative,
+        one("main", "FILE", CONFIGURATION, "Main file of a directory: validation begins with it")
+            .or_depends("the preset's").in_check();
+    MOUNT: List<PathBuf> = parse::path,
+        many("mount", "PATH", CONFIGURATION, "Path of each watched (or published) path in the application's container")
+            .or_depends("the same path");
+    NAME: Optional<String> = parse::text,
+        one("name", "NAME", CONFIGURATION, "Name of the gate in events and metrics")
+            .or_depends("the preset's or the process's name").not_in_doctor();
+    INCLUDE: List<FilePattern> = parse::file_pattern,
+        many("include", "GLOB", CONFIGURATION,
+            "Read only files that match, even if they are named like a backup; a pattern without `/` matches at any depth");
+    EXCLUDE: List<FilePattern> = parse::file_pattern,
+        many("exclude", "GLOB", CONFIGURATION,
+            "Leave out files and directories that match; a pattern without `/` matches at any depth");
+    LINKS: Setting<LinkPolicy> = links,
+        one("links", "POLICY", CONFIGURATION,
+            "Links that lead out of the watched paths: follow (read the file, or count the name of a directory) or refuse")
+            .or("follow");
+    MAX_BYTES: Setting<u64> = parse::size,
+        one("max-bytes", "SIZE", CONFIGURATION,
+            "Refuse a larger configuration; `k`, `M` and `G` are powers of 1024")
+            .or("16M");
+    MAX_FILES: Setting<usize> = parse::positive_number,
+        one("max-files", "NUMBER", CONFIGURATION, "Refuse a configuration of more files")
+            .or("10000");
+
+    PUBLISH: List<PathBuf> = parse::path,
+        many("publish", "DIR", PUBLISHING,
+            "Volume that the application mounts: only accepted configurations appear in it");
+    STAGE: List<PathBuf> = parse::path,
+        many("stage", "DIR", PUBLISHING,
+            "Volume of the gate for candidates during validation, mounted at the path that the configuration refers to");
+    FAIL_ON_EMPTY: Setting<bool> = |text, _| parse::choice(text, &[("fail", true), ("wait", false)]),
+        one("on-empty", "ACTION", PUBLISHING,
+            "Action if the first configuration is rejected and nothing is published yet: fail or wait")
+            .or("wait").not_in_doctor();
+
+    REQUIRE: List<PathBuf> = parse::relative,
+        many("require", "FILE", VALIDATION, "Reject a configuration without this file")
+            .in_check();
+    MAX_SHRINK: Setting<u8> = parse::percent,
+        one("max-shrink", "PERCENT", VALIDATION, "Reject a configuration that lost a larger share of its files")
+            .or("100").not_in_doctor();
+    VALIDATE: List<Vec<String>> = parse::command_line,
+        many("validate", "CMD", VALIDATION,
+            "Validate with this command, run without a shell; `{config}` and `{dir}` are replaced")
+            .in_check();
+    BUILTIN: List<&'static str> = builtin,
+        many("builtin", "NAME", VALIDATION,
+            "Validate with a built-in validator: nginx, json, yaml, toml, ini, json-schema or tls")
+            .in_check();
+    NGINX_VERSION: Optional<Version> = parse::nginx_version,
+        one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")
+            .or_depends("the running one's, or the newest stable").in_check();
+    SCHEMA: Optional<String> = parse::text,
+        one("schema", "FILE", VALIDATION, "JSON Schema of the files (built-in validator json-schema)")
+            .in_check();
+    TLS_NAME: List<String> = parse::host_name,
+        many("tls-name", "NAME", VALIDATION,
+            "Host name or address for which a certificate must be valid (built-in validator tls)")
+            .in_check();
+    TLS_WARN: Setting<Duration> = parse::duration,
+        one("tls-warn", "DURATION", VALIDATION,
+            "Warn of a certificate this long before it expires (built-in validator tls)")
+            .or("14d").in_check();
+    ROOT: Setting<RootChoice> = root,
+        one("root", "ROOT", VALIDATION,
+            "Root file system in which commands run: auto, local or target; auto falls back to the built-in validator of nginx")
+            .or("auto").in_check();
+    SANDBOX: Setting<Sandbox> = sandbox,
+        one("sandbox", "MODE", VALIDATION,
+            "Deny commands that run here access to the gate's files and secrets: auto, strict or off")
+            .or("auto").in_check();
+    PASS_ENV: List<String> = parse::variable_name,
+        many("pass-env", "NAME", VALIDATION,
+            "Pass this variable of the gate's own environment to commands that run here; `PREFIX_*` names all with that beginning")
+            .in_check();
+    TIMEOUT: Setting<Duration> = parse::positive_duration,
+        one("timeout", "DURATION", VALIDATION, "Time limit of each validator, and of a reload command or request")
+            .or("30s").in_check();
+
+    PROCESS: Optional<String> = parse::text,
+        one("process", "NAME", TARGET, "Command name of the process; a preset's implies the preset");
+    CMDLINE: Optional<Regex> = parse::pattern,
+        one("cmdline", "REGEX", TARGET, "Regular expression that matches in the command line of the process");
+    EXE: Optional<PathBuf> = parse::path,
+        one("exe", "PATH", TARGET, "Executable file of the process");
+    PID_FILE: Optional<PathBuf> = parse::path,
+        one("pid-file", "PATH", TARGET, "File that holds the id of the process");
+
+    SIGNAL: Optional<Option<Signal>> = parse::signal,
+        one("signal", "SIG", RELOAD, "Signal to send, as `HUP`, `SIGHUP` or a number (`none`: send no signal)");
+    ALLOW_UNCAUGHT: Setting<bool> = parse::switch,
+        switch("allow-uncaught", RELOAD, "Send the signal even to a process without a handler, which may kill it");
+    RELOAD_URL: Optional<String> = parse::url,
+        one("reload-url", "URL", RELOAD, "POST to this URL instead of sending a signal");
+    RELOAD_COMMAND: Optional<Vec<String>> = parse::command_line,
+        one("reload-command", "CMD", RELOAD, "Run this command without a shell instead of sending a signal");
+
+    VERIFY_WORKERS: Optional<bool> = |text, _| parse::choice(text, &[("workers", true), ("none", false)]),
+        one("verify", "METHOD", VERIFICATION, "Proof that a reload took effect: workers (new worker processes) or none");
+    VERIFY_URL: Optional<String> = parse::url,
+        one("verify-url", "URL", VERIFICATION, "Proof: a GET of this URL gets a status of 200 to 299");
+    VERIFY_COMMAND: Optional<Vec<String>> = parse::command_line,
+        one("verify-command", "CMD", VERIFICATION, "Proof: this command, run without a shell, succeeds");
+    VERIFY_TIMEOUT: Setting<Duration> = parse::positive_duration,
+        // nginx starts workers in milliseconds, gunicorn imports an application.
+        one("verify-timeout", "DURATION", VERIFICATION, "Time limit of the proof")
+            .or("10s");
+
+    ALERT_WEBHOOK: List<String> = parse::url,
+        many("alert-webhook", "URL", ALERTS, "POST alerts as the documented JSON to this URL")
+            .of_process();
+    ALERT_WEBHOOK_HEADER: List<(String, String)> = parse::header,
+        many("alert-webhook-header", "HEADER", ALERTS, "Header of the webhook's requests, as `X-Scope-OrgID: web`")
+            .of_process();
+    ALERT_WEBHOOK_BEARER_FILE: Optional<PathBuf> = parse::path,
+        one("alert-webhook-bearer-file", "FILE", ALERTS, "File that holds the bearer token of the webhook")
+            .of_process().private();
+    ALERT_WEBHOOK_BASIC_FILE: Optional<PathBuf> = parse::path,
+        one("alert-webhook-basic-file", "FILE", ALERTS, "File that holds the `USER:PASSWORD` of the webhook")
+            .of_process().private();
+    ALERT_SLACK_FILE: List<PathBuf> = parse::secret_file,
+        many("alert-slack-file", "FILE", ALERTS,
+            "Alert a chat: file that holds the URL of an incoming webhook (Slack, Mattermost, Rocket.Chat)")
+            .of_process().private();
+    ALERT_ALERTMANAGER: List<String> = parse::url,
+        many("alert-alertmanager", "URL", ALERTS, "Send alerts to this Alertmanager, as `http://alertmanager:9093`")
+            .of_process();
+    ALERT_ALERTMANAGER_BEARER_FILE: Optional<PathBuf> = parse::path,
+        one("alert-alertmanager-bearer-file", "FILE", ALERTS, "File that holds the bearer token of Alertmanager")
+            .of_process().private();
+    ALERT_ALERTMANAGER_BASIC_FILE: Optional<PathBuf> = parse::path,
+        one("alert-alertmanager-basic-file", "FILE", ALERTS, "File that holds the `USER:PASSWORD` of Alertmanager")
+            .of_process().private();
+    ALERT_COMMAND: List<Vec<String>> = parse::command_line,
+        many("alert-command", "CMD", ALERTS,
+            "Run this command without a shell, with the documented JSON on its standard input")
+            .of_process();
+    ALERT_CA_FILE: Optional<PathBuf> = parse::path,
+        one("alert-ca-file", "FILE", ALERTS, "Certificate authorities (PEM) of the servers above, instead of the usual ones")
+            .of_process().private();
+    ALERT_AFTER: Setting<Duration> = parse::duration,
+        one("alert-after", "DURATION", ALERTS, "Delay of alerts about incidents that may resolve by themselves")
+            .or("1m").of_process().not_in_doctor();
+    // As often as Prometheus repeats its alerts.
+    ALERT_REPEAT: Setting<Duration> = parse::positive_duration,
+        one("alert-repeat", "DURATION", ALERTS, "Interval at which active alerts are repeated to Alertmanager")
+            .or("1m").of_process().not_in_doctor();
+    ALERT_LABEL: List<(String, String)> = parse::label,
+        many("alert-label", "NAME=VALUE", ALERTS, "Label of every alert")
+            .of_process().not_in_doctor();
+
+    KUBERNETES_EVENTS: Setting<bool> = parse::switch,
+        switch("kubernetes-events", EVENTS, "Create Events of the pod, as its service account")
+            .of_process();
+    KUBERNETES_CONFIGMAP: Optional<String> = parse::text,
+        one("kubernetes-configmap", "NAME", EVENTS, "Create Events of this ConfigMap as well")
+            .of_process();
+    // <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>
+    KUBERNETES_SERVICE_ACCOUNT: Setting<PathBuf> = parse::path,
+        one("kubernetes-service-account", "DIR", EVENTS, "Directory of `token`, `ca.crt` and `namespace`")
+            .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process();
+
+    REDACT: Setting<RedactionScope> = redact,
+        one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")
+            .or("auto").not_in_doctor();
+    DIFF: Setting<bool> = parse::switch,
+        switch("diff", REPORTING,
+            "Show the differences between a rejected configuration and the running one, except what `--redact` hides")
+            .not_in_doctor();
+    LISTEN: Optional<SocketAddr> = parse::address,
+        one("listen", "ADDR", REPORTING,
+            "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `0.0.0.0:9464` or `:9464`")
+            .of_process().in_status();
+    LOG_FORMAT: Optional<log::LogFormat> = log_format,
+        one("log-format", "FORMAT", REPORTING, "Format of events: text or json")
+            .or_depends("text on a terminal, else json").of_process().not_in_doctor();
+
+    OBSERVE: Setting<bool> = parse::switch,
+        switch("observe", OPERATION, "Validate and report; neither publish nor reload");
+    SETTLE: Setting<Duration> = parse::duration,
+        one("settle", "DURATION", OPERATION, "Quiet period after a change in a plain directory")
+            .or("100ms").not_in_doctor();
+    POLL: Setting<Duration> = parse::positive_duration,
+        one("poll", "DURATION", OPERATION, "Interval of scans without an event of the file system")
+            .or("30s").not_in_doctor();
+    GRACE: Setting<Duration> = parse::duration,
+        one("grace", "DURATION", OPERATION, "Time limit of unfinished work after SIGTERM")
+            .or("5s").not_in_doctor();
+    ONCE: Setting<bool> = parse::switch,
+        switch("once", OPERATION, "Validate once, report, and exit with the code of the verdict")
+            .of_process().not_in_doctor();
+    CONFIG: Optional<PathBuf> = parse::relative,
+        one("config", "FILE", OPERATION, "Configuration file of one or several gates")
+            .of_process().in_check();
+}
+
+/// Isolation of commands that run as the gate itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sandbox {
+    Auto,
+    Strict,
+    Off,
+}
+
+fn sandbox(text: &str, _: &Path) -> Result<Sandbox, Invalid> {
+    parse::choice(text, &[("auto", Sandbox::Auto), ("strict", Sandbox::Strict), ("off", Sandbox::Off)])
+}
+
+fn root(text: &str, _: &Path) -> Result<RootChoice, Invalid> {
+    let known = [("auto", RootChoice::Auto), ("local", RootChoice::Local), ("target", RootChoice::Target)];
+    parse::choice(text, &known)
+}
+
+fn links(text: &str, _: &Path) -> Result<LinkPolicy, Invalid> {
+    parse::choice(text, &[("follow", LinkPolicy::Follow), ("refuse", LinkPolicy::Refuse)])
+}
+
+fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
+    parse::choice(
+        text,
+        &[("auto", RedactionScope::Secrets), ("always", RedactionScope::All), ("never", RedactionScope::Nothing)],
+    )
+}
+
+fn log_format(text: &str, _: &Path) -> Result<log::LogFormat, Invalid> {
+    parse::choice(text, &[("text", log::LogFormat::Text), ("json", log::LogFormat::Json)])
+}
+
+pub(super) fn builtin(text: &str, _: &Path) -> Result<&'static str, Invalid> {
+    parse::choice(text, &Builtin::NAMES.map(|name| (name, name)))
+}
+
+/// Returns the setting of that name.
+pub(super) fn find(name: &str) -> Option<&'static SettingSpec> {
+    SETTINGS.iter().find(|setting| setting.name == name)
 }

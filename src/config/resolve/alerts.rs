@@ -1,113 +1,117 @@
-//! What was said of alerts → who is told of what, or everything that is wrong with it. Pure.
+//! Alerts and Kubernetes Events: sinks, credentials and labels. Pure.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use super::{Mistakes, Said, normal, positive, words};
-use crate::config::layer::{Layers, Words};
-use crate::config::{Mistake, Origin};
-use crate::deliver::kubernetes::Cluster;
-use crate::deliver::{Credentials, Endpoint, Settings, Sink, Url, Way};
+use crate::config::layer::{GivenValue, Layers};
+use crate::config::settings::{
+    ALERT_AFTER, ALERT_ALERTMANAGER, ALERT_ALERTMANAGER_BASIC_FILE, ALERT_ALERTMANAGER_BEARER_FILE, ALERT_CA_FILE,
+    ALERT_COMMAND, ALERT_LABEL, ALERT_REPEAT, ALERT_SLACK_FILE, ALERT_WEBHOOK, ALERT_WEBHOOK_BASIC_FILE,
+    ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, KUBERNETES_CONFIGMAP, KUBERNETES_EVENTS,
+    KUBERNETES_SERVICE_ACCOUNT, List, Optional,
+};
+use crate::config::{ConfigError, Origin};
+use crate::notify::kubernetes::client::Cluster;
+use crate::notify::sinks::{Credentials, Endpoint, SinkKind, Url};
+use crate::notify::worker::{AlertSettings, SinkConfig};
 
-/// How long trouble that may pass by itself must stand, if nobody says.
-const AFTER: Duration = Duration::from_secs(60);
-/// How often Alertmanager is told again, if nobody says: as often as Prometheus does it.
-const REPEAT: Duration = Duration::from_secs(60);
-
-/// The variables by which a pod may tell its containers who it is (the "downward API"), and the labels that are made of them.
+/// The variables of a pod's own fields (the "downward API"), and the labels that are made of them.
 const POD: [(&str, &str); 3] = [("POD_NAMESPACE", "namespace"), ("POD_NAME", "pod"), ("NODE_NAME", "node")];
-/// Where the API server is, and where a kubelet puts what proves who a pod is
-/// (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>).
+/// The address of the API server (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>).
 const SERVICE: &str = "kubernetes.default.svc";
-const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The path below the address of an Alertmanager.
+const API: &str = "/api/v2/alerts";
 
-/// What every alert has of itself.
-const TAKEN: [&str; 3] = ["alertname", "gate", "severity"];
+/// Settings of a sink that is reached by HTTP.
+struct HttpSink {
+    urls: List<String>,
+    headers: Option<List<(String, String)>>,
+    bearer: Optional<PathBuf>,
+    basic: Optional<PathBuf>,
+}
 
-/// Who is told of what.
-pub(in crate::config) fn alerts(
-    layers: &Layers,
-    variables: &[(OsString, OsString)],
-    directory: &Path,
-    mistakes: Mistakes<'_>,
-) -> Settings {
-    let ask = Ask { layers, directory };
-    let webhooks = ask.endpoints("alert-webhook", mistakes).into_iter().map(Way::Webhook);
-    ask.no_secrets("alert-slack-file", mistakes);
-    let chats = layers.list("alert-slack-file").iter().map(|said| {
-        let url = Url::File(ask.path(said));
-        Way::Slack(Endpoint { url, headers: Vec::new(), credentials: None, authorities: ask.authorities() })
+const WEBHOOK: HttpSink = HttpSink {
+    urls: ALERT_WEBHOOK,
+    headers: Some(ALERT_WEBHOOK_HEADER),
+    bearer: ALERT_WEBHOOK_BEARER_FILE,
+    basic: ALERT_WEBHOOK_BASIC_FILE,
+};
+const ALERTMANAGER: HttpSink = HttpSink {
+    urls: ALERT_ALERTMANAGER,
+    headers: None,
+    bearer: ALERT_ALERTMANAGER_BEARER_FILE,
+    basic: ALERT_ALERTMANAGER_BASIC_FILE,
+};
+
+/// Resolves the sinks of alerts, and their timing and labels.
+pub(in crate::config) fn alerts(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> AlertSettings {
+    let webhooks = endpoints(layers, &WEBHOOK).into_iter().map(SinkKind::Webhook);
+    check_repeats(layers, ALERT_SLACK_FILE);
+    let chats = layers.get(ALERT_SLACK_FILE).into_iter().map(|file| {
+        let url = Url::File(file.value);
+        let authorities = layers.get(ALERT_CA_FILE);
+        SinkKind::Slack(Endpoint { url, headers: Vec::new(), credentials: None, authorities })
     });
-    let alertmanagers = ask.endpoints("alert-alertmanager", mistakes).into_iter().map(Way::Alertmanager);
-    let mut ways = [("webhook", webhooks.collect()), ("slack", chats.collect::<Vec<_>>())].to_vec();
-    ways.push(("alertmanager", alertmanagers.collect()));
-    let commands = layers.list("alert-command").iter();
-    ways.push(("command", commands.map(|said| Way::Command(words(&Words::Line(said.clone()), mistakes))).collect()));
-    let settings = Settings {
-        sinks: ways.into_iter().flat_map(|(kind, ways)| named(kind, ways)).collect(),
-        after: super::duration(layers, "alert-after", AFTER, mistakes),
-        repeat: positive(layers, "alert-repeat", REPEAT, mistakes),
-        labels: labels(layers, variables, mistakes),
+    let alertmanagers = endpoints(layers, &ALERTMANAGER).into_iter().map(SinkKind::Alertmanager);
+    check_api_path(layers);
+    let commands = layers.get(ALERT_COMMAND).into_iter().map(|command| SinkKind::Command(command.value));
+    let sinks = named("webhook", webhooks)
+        .chain(named("slack", chats))
+        .chain(named("alertmanager", alertmanagers))
+        .chain(named("command", commands));
+    let settings = AlertSettings {
+        sinks: sinks.collect(),
+        after: layers.get(ALERT_AFTER),
+        repeat: layers.get(ALERT_REPEAT),
+        labels: labels(layers, variables),
     };
-    if settings.sinks.is_empty() {
-        ask.nobody(mistakes);
+    let sinks = [ALERT_WEBHOOK.spec, ALERT_SLACK_FILE.spec, ALERT_ALERTMANAGER.spec, ALERT_COMMAND.spec];
+    if layers.highest(&sinks).is_none() {
+        check_sinks(layers);
     }
     settings
 }
 
-/// The first of a kind is called so, and the others are numbered.
-fn named(kind: &str, ways: Vec<Way>) -> impl Iterator<Item = Sink> {
-    ways.into_iter().enumerate().map(move |(index, way)| {
-        let name = if index == 0 { kind.to_owned() } else { format!("{kind}-{}", index + 1) };
-        Sink { name, way }
+/// Names the sinks of one kind: the first by the kind alone, the others by a number as well.
+fn named(kind_name: &str, kinds: impl Iterator<Item = SinkKind>) -> impl Iterator<Item = SinkConfig> {
+    kinds.enumerate().map(move |(index, kind)| {
+        let name = if index == 0 { kind_name.to_owned() } else { format!("{kind_name}-{}", index + 1) };
+        SinkConfig { name, kind }
     })
 }
 
-fn labels(layers: &Layers, variables: &[(OsString, OsString)], mistakes: Mistakes<'_>) -> Vec<(String, String)> {
+fn labels(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Vec<(String, String)> {
     let of_pod = POD.iter().filter_map(|(name, label)| Some(((*label).to_owned(), variable(variables, name)?)));
     let mut labels: Vec<(String, String)> = of_pod.collect();
-    let mut once = BTreeSet::new();
-    for said in layers.list("alert-label") {
-        match label(&said.value) {
-            Ok((name, _)) if !once.insert(name.clone()) => {
-                let message = format!("the label `{name}` is given twice");
-                mistakes.push(Mistake::new(said.origin.clone(), message).help("give it once"));
-            }
-            Ok((name, value)) => {
-                // It takes the place of what the pod says of itself.
-                labels.retain(|(other, _)| *other != name);
-                labels.push((name, value));
-            }
-            Err(message) => {
-                let help = "labels look like `team=web`; names are letters, digits and underscores";
-                mistakes.push(Mistake::new(said.origin.clone(), message).help(help));
-            }
+    let mut seen = BTreeSet::new();
+    for GivenValue { value: (name, value), origin } in layers.get(ALERT_LABEL) {
+        if !seen.insert(name.clone()) {
+            let message = format!("the label `{name}` is given twice");
+            layers.fail(ConfigError::new(origin, message).help("give it once"));
+            continue;
         }
+        // It replaces the label of the pod's field.
+        labels.retain(|(other, _)| *other != name);
+        labels.push((name, value));
     }
     labels
 }
 
-/// What a variable says that is not of this program.
+/// Returns the value of a variable that is not of this program.
 fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
     let (_, value) = variables.iter().find(|(other, _)| other == name)?;
     value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
-/// The cluster that is told of events, if it is.
-pub(in crate::config) fn cluster(
-    layers: &Layers,
-    variables: &[(OsString, OsString)],
-    directory: &Path,
-    mistakes: Mistakes<'_>,
-) -> Option<Cluster> {
-    let path = |said: &Said| normal(&directory.join(&said.value));
-    if !super::switch(layers, "kubernetes-events", mistakes) {
-        for name in ["kubernetes-configmap", "kubernetes-service-account"] {
-            if let Some(said) = layers.text(name) {
-                let mistake = Mistake::new(said.origin.clone(), "no Events are to be made");
-                mistakes.push(mistake.help("say `--kubernetes-events`, or RELOAD_GATE_KUBERNETES_EVENTS=true"));
+/// Resolves the cluster in which Events are created, if any.
+pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Option<Cluster> {
+    if !layers.get(KUBERNETES_EVENTS) {
+        for setting in [KUBERNETES_CONFIGMAP.spec, KUBERNETES_SERVICE_ACCOUNT.spec] {
+            if let Some(origin) = layers.origin(setting) {
+                let message = format!("`{}` has no effect without Kubernetes Events", setting.name);
+                let help = "add `--kubernetes-events`, or set RELOAD_GATE_KUBERNETES_EVENTS=true";
+                layers.fail(ConfigError::new(origin.clone(), message).help(help));
             }
         }
         return None;
@@ -116,150 +120,103 @@ pub(in crate::config) fn cluster(
     let pod = variable(variables, "POD_NAME").or_else(|| variable(variables, "HOSTNAME"));
     if pod.is_none() {
         let help = "set the variable POD_NAME to the field `metadata.name` in the pod's spec (`fieldRef`)";
-        let origin = layers.text("kubernetes-events").map_or(Origin::Nowhere, |said| said.origin.clone());
-        mistakes.push(Mistake::new(origin, "nothing says which pod this is").help(help));
+        let origin = layers.origin(KUBERNETES_EVENTS.spec).cloned().unwrap_or(Origin::Nowhere);
+        layers.fail(ConfigError::new(origin, "the name of this pod is unknown").help(help));
     }
     let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let port = variable(variables, "KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
     Some(Cluster {
         server: format!("https://{host}:{port}"),
-        service_account: layers.text("kubernetes-service-account").map_or_else(|| SERVICE_ACCOUNT.into(), path),
+        service_account: layers.get(KUBERNETES_SERVICE_ACCOUNT),
         namespace: variable(variables, "POD_NAMESPACE"),
         pod: pod?,
         uid: variable(variables, "POD_UID"),
-        configmap: layers.text("kubernetes-configmap").map(|said| said.value.clone()),
+        configmap: layers.get(KUBERNETES_CONFIGMAP),
     })
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(is_name) || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(format!("`{name}` is no name of a label"));
+/// The endpoints of one kind: all have the same headers and credentials, so these have to be of one host.
+fn endpoints(layers: &Layers<'_>, sink: &HttpSink) -> Vec<Endpoint> {
+    let credentials = credentials(layers, sink);
+    let headers = sink.headers.map_or_else(Vec::new, |headers| self::headers(layers, sink, headers));
+    check_repeats(layers, sink.urls);
+    let urls = layers.get(sink.urls);
+    let host = |url: &GivenValue<String>| {
+        url.value.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()))
+    };
+    let other = urls.iter().find(|url| host(url) != urls.first().and_then(host));
+    if let Some(other) = other.filter(|_| credentials.is_some() || !headers.is_empty()) {
+        let name = sink.urls.spec.name;
+        let message = format!("the headers and credentials of `{name}` would go to more than one host");
+        let help = format!("give one host as `--{name}`; alert the others by another kind of sink");
+        layers.fail(ConfigError::new(other.origin.clone(), message).help(help));
     }
-    if TAKEN.contains(&name) {
-        return Err(format!("every alert has a label `{name}` of its own"));
-    }
-    Ok((name.to_owned(), value.to_owned()))
+    let endpoint = |url: GivenValue<String>| Endpoint {
+        url: Url::Said(url.value),
+        headers: headers.clone(),
+        credentials: credentials.clone(),
+        authorities: layers.get(ALERT_CA_FILE),
+    };
+    urls.into_iter().map(endpoint).collect()
 }
 
-/// Headers that follow from the request itself.
-const OWN: [&str; 5] = ["Connection", "Content-Length", "Content-Type", "Host", "Transfer-Encoding"];
-/// What is added to the address of an Alertmanager.
-const API: &str = "/api/v2/alerts";
-
-/// What is asked, of what was said where.
-struct Ask<'a> {
-    layers: &'a Layers,
-    directory: &'a Path,
+fn credentials(layers: &Layers<'_>, sink: &HttpSink) -> Option<Credentials> {
+    let (bearer, basic) = (layers.get(sink.bearer), layers.given(sink.basic));
+    match (bearer, basic) {
+        (Some(_), Some(basic)) => {
+            let message = format!("`{}` and `{}` exclude each other", sink.bearer.spec.name, sink.basic.spec.name);
+            layers.fail(ConfigError::new(basic.origin, message).help("give one of them"));
+            None
+        }
+        (Some(bearer), None) => Some(Credentials::Bearer(bearer)),
+        (None, basic) => basic.map(|basic| Credentials::Basic(basic.value)),
+    }
 }
 
-impl Ask<'_> {
-    fn path(&self, said: &Said) -> PathBuf {
-        normal(&self.directory.join(&said.value))
-    }
-
-    fn authorities(&self) -> Option<PathBuf> {
-        self.layers.text("alert-ca-file").map(|said| self.path(said))
-    }
-
-    /// The endpoints of one kind: all have the same headers and credentials, so they have to be of one host if there are any.
-    fn endpoints(&self, name: &'static str, mistakes: Mistakes<'_>) -> Vec<Endpoint> {
-        let said = self.layers.list(name);
-        let credentials = self.credentials(name, mistakes);
-        let headers = self.headers(name, credentials.is_some(), mistakes);
-        self.each_once(name, mistakes);
-        let urls: Vec<_> = said.iter().map(|said| super::url(said, mistakes)).collect();
-        let host = |url: &String| url.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()));
-        let other = urls.iter().zip(said).find(|(url, _)| host(url) != urls.first().and_then(host));
-        if let Some((_, other)) = other.filter(|_| credentials.is_some() || !headers.is_empty()) {
-            let message = format!("the headers and credentials of `{name}` would go to more than one host");
-            let help = "they are for one host: tell the other one by another way";
-            mistakes.push(Mistake::new(other.origin.clone(), message).help(help));
-        }
-        let endpoint = |url| Endpoint {
-            url: Url::Said(url),
-            headers: headers.clone(),
-            credentials: credentials.clone(),
-            authorities: self.authorities(),
-        };
-        urls.into_iter().map(endpoint).collect()
-    }
-
-    /// Who is told is told once.
-    fn each_once(&self, name: &str, mistakes: Mistakes<'_>) {
-        let mut once = BTreeSet::new();
-        for said in self.layers.list(name) {
-            if !once.insert(said.value.trim_end_matches('/')) {
-                let mistake = Mistake::new(said.origin.clone(), format!("`{name}` is given the same twice"));
-                mistakes.push(mistake.help("give it once"));
+fn headers(layers: &Layers<'_>, sink: &HttpSink, setting: List<(String, String)>) -> Vec<(String, String)> {
+    let authorized = [sink.bearer.spec, sink.basic.spec].into_iter().find(|setting| layers.origin(setting).is_some());
+    let mut headers = Vec::new();
+    for GivenValue { value: (name, value), origin } in layers.get(setting) {
+        match authorized {
+            Some(file) if name.eq_ignore_ascii_case("authorization") => {
+                let message = format!("`{}` sets the header `{name}` already", file.name);
+                layers.fail(ConfigError::new(origin, message).help("give one of them"));
             }
-            if name == "alert-alertmanager" && said.value.trim_end_matches('/').ends_with(API) {
-                let mistake = Mistake::new(said.origin.clone(), format!("`{API}` is added to what is said"));
-                mistakes.push(mistake.help("say where Alertmanager is, as `http://alertmanager:9093`"));
-            }
+            _ => headers.push((name, value)),
         }
     }
+    headers
+}
 
-    /// Refuses an address in place of the file that holds it, and does not repeat it.
-    fn no_secrets(&self, name: &str, mistakes: Mistakes<'_>) {
-        self.each_once(name, mistakes);
-        let is_url = |said: &&Said| ["http://", "https://"].iter().any(|scheme| said.value.trim().starts_with(scheme));
-        for said in self.layers.list(name).iter().filter(is_url) {
-            let mistake = Mistake::new(said.origin.clone(), "that is a URL, which is a secret, and no file");
-            mistakes.push(mistake.help("put the URL into a file, and say where that is"));
+/// Reports values that are given twice: a sink delivers each alert once.
+fn check_repeats<T>(layers: &Layers<'_>, setting: List<T>) {
+    let texts = layers.highest(&[setting.spec]).map_or(&[][..], |layer| layer.texts(setting.spec));
+    let mut seen = BTreeSet::new();
+    for text in texts {
+        if !seen.insert(text.value.trim_end_matches('/')) {
+            let error =
+                ConfigError::new(text.origin.clone(), format!("`{}` has the same value twice", setting.spec.name));
+            layers.fail(error.help("give it once"));
         }
     }
+}
 
-    fn credentials(&self, name: &str, mistakes: Mistakes<'_>) -> Option<Credentials> {
-        let said = |kind| self.layers.text(&format!("{name}-{kind}-file"));
-        match (said("bearer"), said("basic")) {
-            (Some(_), Some(basic)) => {
-                let message = format!("`{name}-bearer-file` and `{name}-basic-file` exclude each other");
-                mistakes.push(Mistake::new(basic.origin.clone(), message).help("say one of them"));
-                None
-            }
-            (Some(bearer), None) => Some(Credentials::Bearer(self.path(bearer))),
-            (None, basic) => basic.map(|basic| Credentials::Basic(self.path(basic))),
+fn check_api_path(layers: &Layers<'_>) {
+    for url in layers.get(ALERT_ALERTMANAGER) {
+        if url.value.trim_end_matches('/').ends_with(API) {
+            let error = ConfigError::new(url.origin, format!("`{API}` is added to the URL by the gate"));
+            layers.fail(error.help("give the address of Alertmanager alone, as `http://alertmanager:9093`"));
         }
     }
+}
 
-    fn headers(&self, name: &str, authorized: bool, mistakes: Mistakes<'_>) -> Vec<(String, String)> {
-        let mut headers = Vec::new();
-        for said in self.layers.list(&format!("{name}-header")) {
-            let parts = said.value.split_once(':').map(|(name, value)| (name.trim(), value.trim()));
-            let valid = parts.filter(|(name, value)| {
-                ureq::http::HeaderName::try_from(*name).is_ok() && ureq::http::HeaderValue::try_from(*value).is_ok()
-            });
-            match valid {
-                Some((name, _)) if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) => {
-                    let mistake =
-                        Mistake::new(said.origin.clone(), format!("the header `{name}` is not for you to say"));
-                    mistakes.push(mistake.help("it is made of the URL and of what is sent"));
-                }
-                Some((header, _)) if authorized && header.eq_ignore_ascii_case("authorization") => {
-                    let message = format!("`{name}-bearer-file` or `{name}-basic-file` says `{header}` already");
-                    mistakes.push(Mistake::new(said.origin.clone(), message).help("say one of them"));
-                }
-                Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
-                // It may be a credential, so it is not shown.
-                None => mistakes.push(
-                    Mistake::new(said.origin.clone(), "this is no header")
-                        .help("headers look like `X-Scope-OrgID: web`; credentials are better read from a file"),
-                ),
-            }
-        }
-        headers
-    }
-
-    /// Tells of what is said to nobody.
-    fn nobody(&self, mistakes: Mistakes<'_>) {
-        let names = super::super::SETTINGS.iter().map(|setting| setting.name).filter(|name| name.starts_with("alert-"));
-        for said in names.filter_map(|name| self.layers.list(name).first()) {
-            let origin: Origin = said.origin.clone();
-            let help = "say whom: `--alert-webhook`, `--alert-slack-file`, `--alert-alertmanager` or `--alert-command`";
-            mistakes.push(Mistake::new(origin, "nobody is to be alerted").help(help));
-        }
+/// Reports settings of alerts where there is no sink.
+fn check_sinks(layers: &Layers<'_>) {
+    for (setting, given) in layers.all_given().filter(|(setting, _)| setting.heading == ALERTS) {
+        let origin = given.first().map_or(Origin::Nowhere, |given| given.origin.clone());
+        let help = "add a sink: `--alert-webhook`, `--alert-slack-file`, `--alert-alertmanager` or `--alert-command`";
+        let message = format!("`{}` has no effect without a sink", setting.name);
+        layers.fail(ConfigError::new(origin, message).help(help));
     }
 }

@@ -75,3 +75,8 @@ pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
     let subsystems = checker::Subsystems { setter: setters::named, finish: core::main_conf::finish };
     checker::Checker::new(options, &sources, files, subsystems).run(main)
 }
+
+/// Reads the files of a configuration as [`check`] does, and nothing more: `files` is asked for each that is included.
+pub fn follow(main: &str, files: &dyn Files, options: &Options) {
+    let _ = model::sources::Sources::load(main, options, files);
+}

@@ -1,0 +1,114 @@
+//! One JSON object on one line, as described in `docs/stability.md`.
+
+use serde::Serialize;
+
+use super::{CheckReport, CheckSubject, Checked, Located, Unchecked};
+use crate::report::found::Found;
+
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    version: u32,
+    verdict: &'static str,
+    inputs: Vec<JsonInput<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unjudged: Vec<JsonUnchecked<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonInput<'a> {
+    input: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    validator: &'a str,
+    reason: &'a str,
+    verdict: &'static str,
+    findings: Vec<JsonFinding<'a>>,
+}
+
+/// Finding with the keys that only `check` has: its end, and object and key where they differ from those of the input.
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    #[serde(flatten)]
+    found: Found<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_column: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JsonUnchecked<'a> {
+    input: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: &'a Option<String>,
+}
+
+impl<'a> From<&'a Checked> for JsonInput<'a> {
+    fn from(checked: &'a Checked) -> Self {
+        let subject = &checked.subject;
+        Self {
+            input: &subject.input,
+            object: &subject.object,
+            key: &subject.key,
+            line: subject.line,
+            validator: &checked.validator,
+            reason: &checked.reason,
+            verdict: checked.verdict().as_str(),
+            findings: checked.findings.iter().map(|located| JsonFinding::new(subject, located)).collect(),
+        }
+    }
+}
+
+impl<'a> JsonFinding<'a> {
+    fn new(subject: &CheckSubject, located: &'a Located) -> Self {
+        let end = located.end();
+        let own = (&located.object, &located.key) != (&subject.object, &subject.key);
+        Self {
+            found: Found::from(&located.finding),
+            end_line: end.map(|(line, _)| line),
+            end_column: end.map(|(_, column)| column),
+            object: located.object.as_deref().filter(|_| own),
+            key: located.key.as_deref().filter(|_| own),
+        }
+    }
+}
+
+impl<'a> From<&'a Unchecked> for JsonUnchecked<'a> {
+    fn from(unchecked: &'a Unchecked) -> Self {
+        let subject = &unchecked.subject;
+        Self {
+            input: &subject.input,
+            object: &subject.object,
+            key: &subject.key,
+            line: subject.line,
+            why: &unchecked.why,
+            help: &unchecked.help,
+        }
+    }
+}
+
+pub(super) fn render(report: &CheckReport) -> String {
+    let document = JsonReport {
+        version: 1,
+        verdict: report.verdict().map_or("nothing", |verdict| verdict.as_str()),
+        inputs: report.checked.iter().map(JsonInput::from).collect(),
+        unjudged: report.unchecked.iter().map(JsonUnchecked::from).collect(),
+    };
+    // Serialization cannot fail: all keys of maps are strings.
+    serde_json::to_string(&document).unwrap_or_default() + "\n"
+}

@@ -1,0 +1,261 @@
+//! Report of `check` as text: for people, and in formats for tools. Pure: a report goes in, a text comes out.
+
+mod github;
+mod human;
+mod json;
+mod junit;
+#[cfg(test)]
+mod properties;
+mod sarif;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use reload_gate_contract::{Cause, Finding, Place, Severity, Verdict};
+
+use crate::report::log::visible;
+
+/// Result of one `check`, in the order of the report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Validations.
+    pub checked: Vec<Checked>,
+    /// Parts of the inputs without a validation.
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// One validation: of one file, or of one mounted tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Part of the inputs that it is about.
+    pub subject: CheckSubject,
+    /// Validator, such as `nginx -t` or `builtin nginx`.
+    pub validator: String,
+    /// Reason for this validator, such as ``named `nginx.conf` `` or `the sidecar's settings`.
+    pub reason: String,
+    /// Findings, in the order of the inputs.
+    pub findings: Vec<Located>,
+    /// Duration.
+    pub duration: Duration,
+}
+
+/// Part of the inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckSubject {
+    /// Path as it was given; `-` is standard input.
+    pub input: String,
+    /// Object of a manifest, such as `ConfigMap web/nginx`.
+    pub object: Option<String>,
+    /// Key of that object, such as `nginx.conf`.
+    pub key: Option<String>,
+    /// Line of the input at which it begins, counted from 1.
+    pub line: Option<u32>,
+}
+
+/// Finding with a place in the *input*, whatever the validator was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Finding; file, line and column of its place are those of an input.
+    pub finding: Finding,
+    /// Object in which it is, such as `ConfigMap web/nginx`; in a mounted tree not always that of the subject.
+    pub object: Option<String>,
+    /// Key of that object.
+    pub key: Option<String>,
+    /// Lines around it; `None` for the values of Secrets, and for an unknown place.
+    pub excerpt: Option<InputExcerpt>,
+}
+
+/// Lines of an input around a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputExcerpt {
+    /// Number of the first of them, counted from 1.
+    pub first_line: u32,
+    /// Whole lines.
+    pub text: String,
+    /// Bytes of `text` that the finding is about.
+    pub mark: Range<usize>,
+}
+
+/// Part of the inputs without a validation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unchecked {
+    /// The part.
+    pub subject: CheckSubject,
+    /// Reason.
+    pub why: String,
+    /// Remedy, if there is one; such a part is listed in every report.
+    pub help: Option<String>,
+}
+
+impl Checked {
+    /// Returns the verdict of its findings.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(self.findings.iter().map(|located| &located.finding))
+    }
+}
+
+impl CheckSubject {
+    /// Returns all of an input.
+    #[must_use]
+    pub fn input(name: &str) -> Self {
+        Self { input: name.to_owned(), object: None, key: None, line: None }
+    }
+
+    /// Returns its name without the path: the object and the key of a manifest.
+    fn part(&self) -> Option<String> {
+        part((self.object.as_deref(), self.key.as_deref()))
+    }
+}
+
+/// Shows the path, and the part of it.
+impl fmt::Display for CheckSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&visible(&self.input))?;
+        self.part().map_or(Ok(()), |part| write!(f, ": {part}"))
+    }
+}
+
+/// Joins an object and its key; `None` where there is neither.
+fn part((object, key): (Option<&str>, Option<&str>)) -> Option<String> {
+    let parts: Vec<_> = [object, key].into_iter().flatten().map(visible).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+impl Located {
+    /// Returns true if it prevented the validation, which is no error of the configuration.
+    fn is_obstacle(&self) -> bool {
+        self.finding.severity == Severity::Error && self.finding.cause == Cause::Environment
+    }
+
+    /// Returns the kind of the finding in a word.
+    fn kind(&self) -> &'static str {
+        if self.is_obstacle() { "obstacle" } else { self.finding.severity.as_str() }
+    }
+
+    /// Returns its place; if that is unknown, the place of the subject.
+    fn place(&self, subject: &CheckSubject) -> Place {
+        let whole = || Place { line: subject.line, ..Place::file(&subject.input) };
+        self.finding.place.clone().unwrap_or_else(whole)
+    }
+
+    /// Returns its object and key; if there are none, those of the subject.
+    fn part<'a>(&'a self, subject: &'a CheckSubject) -> (Option<&'a str>, Option<&'a str>) {
+        let own = (self.object.as_deref(), self.key.as_deref());
+        if own == (None, None) { (subject.object.as_deref(), subject.key.as_deref()) } else { own }
+    }
+
+    /// Returns line and column behind its last character, both counted from 1; known where there is an excerpt. The end of a line does
+    /// not count as a character.
+    fn end(&self) -> Option<(u32, u32)> {
+        let place = self.finding.place.as_ref()?;
+        let excerpt = self.excerpt.as_ref()?;
+        let until = excerpt.text.get(..excerpt.mark.end)?.trim_end_matches(['\n', '\r']);
+        let lines = until.bytes().filter(|byte| *byte == b'\n').count();
+        let column = until.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let end = (excerpt.first_line.checked_add(u32::try_from(lines).ok()?)?, u32::try_from(column).ok()?);
+        (end > (place.line?, place.column?)).then_some(end)
+    }
+}
+
+/// Shows one line: place, kind, code and message.
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let finding = &self.finding;
+        if let Some(place) = &finding.place {
+            write!(f, "{}: ", visible(&place.to_string()))?;
+        }
+        write!(f, "{}[{}]: {}", self.kind(), finding.code, visible(&finding.message))
+    }
+}
+
+/// Number of validations by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerdictCounts {
+    /// Accepted.
+    pub accepted: usize,
+    /// Rejected.
+    pub rejected: usize,
+    /// Inconclusive.
+    pub inconclusive: usize,
+    /// Without a validation.
+    pub unchecked: usize,
+}
+
+impl CheckReport {
+    /// Returns the worst verdict, in the order rejected, inconclusive, accepted; `None` without a validation.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.checked.iter().map(Checked::verdict).max()
+    }
+
+    /// Returns the number of validations by verdict.
+    #[must_use]
+    pub fn counts(&self) -> VerdictCounts {
+        let of = |verdict| self.checked.iter().filter(|checked| checked.verdict() == verdict).count();
+        VerdictCounts {
+            accepted: of(Verdict::Accepted),
+            rejected: of(Verdict::Rejected),
+            inconclusive: of(Verdict::Inconclusive),
+            unchecked: self.unchecked.len(),
+        }
+    }
+}
+
+/// Shows the numbers, as in `3 checked: 1 accepted, 2 rejected`.
+impl fmt::Display for VerdictCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let checked = self.accepted + self.rejected + self.inconclusive;
+        let each = [(self.accepted, "accepted"), (self.rejected, "rejected"), (self.inconclusive, "inconclusive")];
+        let each: Vec<_> =
+            each.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if checked == 0 {
+            f.write_str("nothing was checked")
+        } else {
+            write!(f, "{checked} checked: {}", each.join(", "))
+        }
+    }
+}
+
+/// Format of a report. The machine formats are described in `docs/stability.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// Text for people.
+    Human,
+    /// One JSON object.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit's XML, for the test reports of CI systems.
+    Junit,
+    /// Workflow commands of GitHub Actions: annotations at the changed lines.
+    Github,
+}
+
+/// Appearance of a report for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportStyle {
+    /// Escape sequences for a terminal.
+    pub color: bool,
+    /// Whether to list parts without a validation, and the duration of each validation.
+    pub verbose: bool,
+    /// Whether to show only what is rejected or inconclusive.
+    pub quiet: bool,
+    /// Number of columns.
+    pub width: usize,
+}
+
+/// Writes `report`. The machine formats are the same whatever the `style`.
+#[must_use]
+pub fn render(report: &CheckReport, format: ReportFormat, style: &ReportStyle) -> String {
+    match format {
+        ReportFormat::Human => human::render(report, style),
+        ReportFormat::Json => json::render(report),
+        ReportFormat::Sarif => sarif::render(report),
+        ReportFormat::Junit => junit::render(report),
+        ReportFormat::Github => github::render(report),
+    }
+}

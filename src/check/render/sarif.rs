@@ -1,0 +1,189 @@
+//! SARIF 2.1.0 (OASIS Standard, with Errata 01), for code scanning.
+//!
+//! An accepted validation gives no result, though the standard has a `kind` for it: GitHub's code scanning shows every result as an
+//! alert. An obstacle is a notification of the run, as in the standard. It is a result of level "warning" as well, since code scanning
+//! does not show notifications, and an alert of level "error" would mean that the configuration is wrong.
+
+use std::collections::{BTreeMap, HashMap};
+
+use reload_gate_contract::{Severity, Verdict};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{CheckReport, Checked, Located, part};
+use crate::report::log::visible;
+
+const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
+
+#[derive(Serialize)]
+struct Region {
+    #[serde(rename = "startLine")]
+    start_line: u32,
+    #[serde(rename = "startColumn", skip_serializing_if = "Option::is_none")]
+    start_column: Option<u32>,
+    #[serde(rename = "endLine", skip_serializing_if = "Option::is_none")]
+    end_line: Option<u32>,
+    #[serde(rename = "endColumn", skip_serializing_if = "Option::is_none")]
+    end_column: Option<u32>,
+}
+
+pub(super) fn render(report: &CheckReport) -> String {
+    let found =
+        || report.checked.iter().flat_map(|checked| checked.findings.iter().map(move |located| (checked, located)));
+    let mut rules = BTreeMap::new();
+    for (checked, located) in found() {
+        let code = located.finding.code.as_str();
+        rules.entry(code).or_insert_with(|| rule(code, checked, located));
+    }
+    let index: HashMap<_, _> = rules.keys().enumerate().map(|(index, code)| (*code, index)).collect();
+    let mut seen = HashMap::new();
+    let results: Vec<_> = found()
+        .map(|(checked, located)| {
+            let print = fingerprint(checked, located);
+            let ordinal = seen.entry(print.clone()).and_modify(|times| *times += 1).or_insert(1);
+            result(checked, located, index[located.finding.code.as_str()], &format!("{print}:{ordinal}"))
+        })
+        .collect();
+    let obstacles = found().filter(|(_, located)| located.is_obstacle());
+    let notifications: Vec<_> = obstacles.map(|(checked, located)| notification(checked, located)).collect();
+    let driver = json!({
+        "name": env!("CARGO_PKG_NAME"),
+        "semanticVersion": env!("CARGO_PKG_VERSION"),
+        "informationUri": REPOSITORY,
+        "rules": rules.into_values().collect::<Vec<_>>(),
+    });
+    let invocation = json!({
+        "executionSuccessful": report.checked.iter().all(|checked| checked.verdict() != Verdict::Inconclusive),
+        "toolExecutionNotifications": notifications,
+    });
+    let run = json!({
+        "tool": { "driver": driver },
+        "invocations": [invocation],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    });
+    let log = json!({ "$schema": SCHEMA, "version": "2.1.0", "runs": [run] });
+    format!("{log}\n")
+}
+
+/// Returns the rule of a code. Its description is its name: the meaning is on one page only, which has a heading for each code of a
+/// bundled validator and a table for the others.
+fn rule(code: &str, checked: &Checked, located: &Located) -> Value {
+    // A finding of `check` itself has no source.
+    let by = checked.validator.strip_prefix("builtin ").filter(|_| located.finding.source.is_some());
+    let page = match by {
+        Some("nginx") => format!("findings.md#{code}"),
+        Some("tls") => format!("findings-tls.md#{code}"),
+        Some(_) => format!("findings-structured.md#{code}"),
+        None => "stability.md#finding-codes".to_owned(),
+    };
+    let uri = format!("{REPOSITORY}/blob/main/docs/{page}");
+    let text = json!({ "text": code.replace('-', " ") });
+    json!({
+        "id": code,
+        "shortDescription": text,
+        "fullDescription": text,
+        "help": { "text": format!("What it means, and what to do: {uri}") },
+        "helpUri": uri,
+    })
+}
+
+fn result(checked: &Checked, located: &Located, rule: usize, fingerprint: &str) -> Value {
+    let finding = &located.finding;
+    let level = if located.is_obstacle() { Severity::Warning } else { finding.severity };
+    json!({
+        "ruleId": finding.code.as_str(),
+        "ruleIndex": rule,
+        "level": level.as_str(),
+        "message": { "text": message(located) },
+        "locations": [location(checked, located)],
+        "partialFingerprints": { "reloadGate/v1": fingerprint },
+        "properties": { "validator": checked.validator },
+    })
+}
+
+fn notification(checked: &Checked, located: &Located) -> Value {
+    json!({
+        "associatedRule": { "id": located.finding.code.as_str() },
+        "level": "error",
+        "message": { "text": message(located) },
+        "locations": [location(checked, located)],
+    })
+}
+
+fn message(located: &Located) -> String {
+    let finding = &located.finding;
+    let checked = if located.is_obstacle() { "this could not be validated: " } else { "" };
+    let help = finding.help.as_ref().map_or_else(String::new, |help| format!("\nhelp: {}", visible(help)));
+    format!("{checked}{}{help}", visible(&finding.message))
+}
+
+/// Returns the place of a finding, or of its subject: an alert without a place is not shown.
+fn location(checked: &Checked, located: &Located) -> Value {
+    let place = located.place(&checked.subject);
+    let end = located.end();
+    let region = place.line.filter(|line| *line > 0).map(|start_line| Region {
+        start_line,
+        start_column: place.column.filter(|column| *column > 0),
+        end_line: end.map(|(line, _)| line),
+        end_column: end.map(|(_, column)| column),
+    });
+    let mut location = json!({ "physicalLocation": { "artifactLocation": artifact(&place.file) } });
+    if let Some(region) = region {
+        location["physicalLocation"]["region"] = json!(region);
+    }
+    let (object, key) = located.part(&checked.subject);
+    if let Some(name) = part((object, key)) {
+        let kind = if key.is_some() { "member" } else { "object" };
+        location["logicalLocations"] = json!([{ "name": key.or(object), "fullyQualifiedName": name, "kind": kind }]);
+    }
+    location
+}
+
+/// A path as a URI. A relative one is below the root of the sources, from where `check` is run; one which leads out of there, and
+/// standard input, is below nothing.
+fn artifact(path: &str) -> Value {
+    if path == "-" {
+        return json!({ "uri": "-", "description": { "text": "standard input" } });
+    }
+    let path = path.trim_start_matches("./");
+    let encoded = encoded(path);
+    if path.starts_with('/') {
+        return json!({ "uri": format!("file://{encoded}") });
+    }
+    if path.split('/').any(|name| name == "..") {
+        return json!({ "uri": encoded });
+    }
+    json!({ "uri": encoded, "uriBaseId": "%SRCROOT%" })
+}
+
+/// Everything but the unreserved characters of RFC 3986 (section 2.3) and `/`, as percent and two digits a byte.
+fn encoded(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => encoded.push(byte.into()),
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+/// Returns a hash of a finding that stays the same while lines above it come and go. Values of Secrets have no excerpt, and so are not
+/// in it.
+fn fingerprint(checked: &Checked, located: &Located) -> String {
+    let place = located.place(&checked.subject);
+    let line = located.excerpt.as_ref().and_then(|excerpt| {
+        let before = excerpt.text.get(..excerpt.mark.start)?.matches('\n').count();
+        excerpt.text.lines().nth(before)
+    });
+    let mut hash = Sha256::new();
+    let (object, key) = located.part(&checked.subject);
+    for part in [Some(located.finding.code.as_str()), Some(&place.file), object, key, line.map(str::trim)] {
+        hash.update(part.unwrap_or_default());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,199 @@
+//! The configuration file: mappings of settings, read with the place of each. Pure.
+
+use std::path::Path;
+
+use reload_gate_structured::yaml::{self, Document, Node, Scalar, Value};
+
+use super::command::CommandEntry;
+use super::layer::{ErrorList, GivenValue, SettingsLayer};
+use super::settings::{self, SETTINGS, SettingSpec, Takes, VALIDATE};
+use super::{ConfigError, Origin};
+use crate::sys::suggest::suggestion;
+
+/// Contents of a configuration file.
+#[derive(Debug, Default)]
+pub(super) struct ConfigFile {
+    pub(super) gates: Vec<SettingsLayer>,
+    pub(super) rules: Vec<RuleEntry>,
+}
+
+/// A rule of `check`: patterns of file names, and the settings of these files.
+#[derive(Debug)]
+pub(super) struct RuleEntry {
+    pub(super) files: Vec<GivenValue<String>>,
+    pub(super) settings: SettingsLayer,
+}
+
+const SHAPE: &str = "write the file as `gates: [{app: nginx, watch: /etc/nginx}]`";
+
+/// FileReader of the nodes of one file.
+pub(super) struct FileReader<'a> {
+    /// The place of a line and a column.
+    pub(super) place: &'a dyn Fn(u32, u32) -> Origin,
+    pub(super) errors: &'a ErrorList,
+}
+
+/// Reads a configuration file.
+pub(super) fn read(path: &Path, text: &str, errors: &ErrorList) -> ConfigFile {
+    let place = |line, column| Origin::File(path.to_path_buf(), line, column);
+    FileReader { place: &place, errors }.file(text)
+}
+
+impl FileReader<'_> {
+    pub(super) fn origin(&self, node: &Node) -> Origin {
+        (self.place)(node.line, node.column)
+    }
+
+    pub(super) fn fail(&self, origin: Origin, message: impl Into<String>, help: Option<String>) {
+        self.errors.push(ConfigError { origin, message: message.into(), help });
+    }
+
+    fn file(&self, text: &str) -> ConfigFile {
+        let Some(entries) = self.top(text) else { return ConfigFile::default() };
+        let before = self.errors.len();
+        let (mut gates, mut rules) = (Vec::new(), Vec::new());
+        let shape = || Some(SHAPE.to_owned());
+        for (key, value) in entries {
+            match (key.as_str(), value.value) {
+                (Some("gates"), Value::List(items)) => gates.extend(items),
+                (Some("rules"), Value::List(items)) => rules.extend(items),
+                (Some(name @ ("gates" | "rules")), _) => {
+                    self.fail(self.origin(&key), format!("`{name}` is a list"), shape());
+                }
+                (Some(name), _) => {
+                    let meant = suggestion(name, ["gates", "rules"]);
+                    self.fail(self.origin(&key), format!("unknown key `{name}`{meant}"), shape());
+                }
+                _ => self.fail(self.origin(&key), "a key is a word", shape()),
+            }
+        }
+        if gates.is_empty() && rules.is_empty() && self.errors.len() == before {
+            self.fail((self.place)(1, 1), "the file has no gates", shape());
+        }
+        ConfigFile {
+            gates: gates.into_iter().map(|gate| self.gate(gate)).collect(),
+            rules: rules.into_iter().map(|rule| self.rule(rule)).collect(),
+        }
+    }
+
+    /// The mapping at the top of the file. Repeated keys are reported with the other errors.
+    fn top(&self, text: &str) -> Option<Vec<(Node, Node)>> {
+        match yaml::documents(text).next().transpose() {
+            Ok(Some(Document { root: Node { value: Value::Map(entries), .. }, .. })) => return Some(entries),
+            Ok(_) => {
+                self.fail((self.place)(1, 1), "the file is no mapping with the key `gates`", Some(SHAPE.to_owned()));
+            }
+            Err(broken) => self.fail((self.place)(broken.line, broken.column), broken.message, None),
+        }
+        None
+    }
+
+    fn gate(&self, node: Node) -> SettingsLayer {
+        let begins = Some(self.origin(&node));
+        let mut layer = self.layer(node, &mut |_| false);
+        layer.begins = begins;
+        layer
+    }
+
+    /// A rule: the key `files`, and settings.
+    fn rule(&self, node: Node) -> RuleEntry {
+        let begins = self.origin(&node);
+        let mut files = Vec::new();
+        let mut own = |(key, value): &(Node, Node)| {
+            let is_files = key.as_str() == Some("files");
+            if is_files {
+                files = self.texts(value.clone(), "files");
+            }
+            is_files
+        };
+        let mut settings = self.layer(node, &mut own);
+        settings.begins = Some(begins.clone());
+        if files.is_empty() {
+            let help = "name the files of the rule: `files: ['*.rules', 'conf.d/**']`";
+            self.fail(begins, "this rule has no `files`", Some(help.to_owned()));
+        }
+        RuleEntry { files, settings }
+    }
+
+    /// The settings of a mapping. The caller takes the keys for which `own` returns true.
+    pub(super) fn layer(&self, node: Node, own: &mut dyn FnMut(&(Node, Node)) -> bool) -> SettingsLayer {
+        let mut layer = SettingsLayer::default();
+        let here = self.origin(&node);
+        let Value::Map(entries) = node.value else {
+            self.fail(here, "the item is no mapping of settings", None);
+            return layer;
+        };
+        let mut seen = Vec::new();
+        for entry in entries {
+            if own(&entry) {
+                continue;
+            }
+            let (key, value) = entry;
+            let Some(setting) = self.setting(&key) else { continue };
+            if seen.contains(&setting.name) {
+                self.fail(self.origin(&key), format!("`{}` is given twice", setting.name), None);
+                continue;
+            }
+            seen.push(setting.name);
+            if setting.name == VALIDATE.spec.name {
+                layer.commands = Some(self.commands(value));
+                continue;
+            }
+            for text in self.scalars(value, setting.takes, setting.name) {
+                layer.add(setting, text.value, text.origin);
+            }
+        }
+        layer
+    }
+
+    /// The setting that a key names.
+    fn setting(&self, key: &Node) -> Option<&'static SettingSpec> {
+        let origin = self.origin(key);
+        let Some(name) = key.as_str() else {
+            self.fail(origin, "a key is a word", None);
+            return None;
+        };
+        match settings::find(name) {
+            Some(setting) if setting.of_gate => return Some(setting),
+            Some(_) => {
+                let message = format!("`{name}` is a setting of the whole process, not of one gate");
+                self.fail(origin, message, Some(format!("use the flag `--{name}`")));
+            }
+            None => {
+                let of_gates = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
+                let message = format!("unknown key `{name}`{}", suggestion(name, of_gates));
+                let help = "use a flag of `reload-gate run --help` as the key, without its hyphens in front";
+                self.fail(origin, message, Some(help.to_owned()));
+            }
+        }
+        None
+    }
+
+    fn commands(&self, node: Node) -> Vec<CommandEntry> {
+        let items = match node.value {
+            Value::List(items) => items,
+            _ => vec![node],
+        };
+        items.into_iter().filter_map(|item| CommandEntry::of_node(item, self)).collect()
+    }
+
+    /// The texts of a key that takes one or several.
+    pub(super) fn texts(&self, node: Node, key: &str) -> Vec<GivenValue<String>> {
+        self.scalars(node, Takes::Many("TEXT"), key)
+    }
+
+    fn scalars(&self, node: Node, takes: Takes, key: &str) -> Vec<GivenValue<String>> {
+        let origin = self.origin(&node);
+        let wanted = match (node.value, takes) {
+            (Value::Scalar(Scalar { text: value, .. }), _) => return vec![GivenValue { value, origin }],
+            (Value::List(items), Takes::Many(_)) => {
+                return items.into_iter().flat_map(|item| self.scalars(item, Takes::One("TEXT"), key)).collect();
+            }
+            (_, Takes::Many(_)) => "a text or a list of texts",
+            (_, Takes::Switch) => "true or false",
+            (_, Takes::One(_)) => "a text",
+        };
+        self.fail(origin, format!("`{key}` takes {wanted}"), None);
+        Vec::new()
+    }
+}

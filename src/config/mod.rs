@@ -1,0 +1,275 @@
+//! Configuration: flags, variables, the file and a preset become valid gates, or a list of all errors.
+//!
+//! Every setting is one constant in [`settings`]: the flag `--some-thing`, the variable `RELOAD_GATE_SOME_THING` and the key
+//! `some-thing` of the configuration file. A setting of a higher layer hides that of a lower one.
+
+mod check;
+mod command;
+mod file;
+mod flags;
+mod layer;
+mod parse;
+mod preset;
+mod resolve;
+mod settings;
+mod validators;
+
+use core::net::SocketAddr;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use check::{Assignment, Assignments, assignments};
+#[cfg(test)]
+pub use flags::COMMANDS;
+pub use flags::{Flags, flag, given_flags, run_command, run_flags};
+pub use preset::{Preset, presets};
+pub use settings::{SETTINGS, SettingSpec, Takes};
+
+use crate::flow::process::Selector;
+use crate::flow::publish::Publication;
+use crate::flow::reload::ReloadMethod;
+use crate::flow::snapshot::{ReadOptions, Source};
+use crate::flow::validate::ValidationPlan;
+use crate::flow::verify::Verification;
+use crate::gate;
+use crate::notify::{kubernetes, worker};
+use crate::redact;
+use crate::report::log;
+use file::ConfigFile;
+use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
+use settings::{CONFIG, LISTEN, ONCE};
+
+/// Settings of one gate.
+#[derive(Clone, Debug)]
+pub struct GateConfig {
+    /// Name in every event and metric.
+    pub name: String,
+    /// Sources of the configuration.
+    pub sources: Vec<Source>,
+    /// Limits of its size, its links, and the files that belong to it.
+    pub reading: ReadOptions,
+    /// Volumes that the application reads, if it does not read the sources themselves.
+    pub publication: Option<Publication>,
+    /// Volumes of the gate for candidates during validation.
+    pub stage: Option<Publication>,
+    /// Validators and their environment.
+    pub plan: ValidationPlan,
+    /// Description of the target process.
+    pub selector: Selector,
+    /// Reload method.
+    pub reload: ReloadMethod,
+    /// Proof that a reload took effect.
+    pub verification: Verification,
+    /// Time limit of the proof.
+    pub verify_timeout: Duration,
+    /// Sources whose contents are hidden in messages.
+    pub redact: redact::RedactionScope,
+    /// True if a rejection shows the differences from the running configuration.
+    pub diff: bool,
+    /// Settings of the state machine.
+    pub policy: gate::Policy,
+}
+
+/// Settings of the command `run`.
+#[derive(Debug)]
+pub struct Config {
+    /// The gates.
+    pub gates: Vec<GateConfig>,
+    /// True for one validation, after which the process exits.
+    pub once: bool,
+    /// Format of events.
+    pub log_format: log::LogFormat,
+    /// Address of metrics, health and status, if they are served.
+    pub listen: Option<SocketAddr>,
+    /// Sinks of alerts.
+    pub alerts: worker::AlertSettings,
+    /// Cluster in which Events are created.
+    pub cluster: Option<kubernetes::client::Cluster>,
+    /// Probable mistakes that are no errors.
+    pub warnings: Vec<String>,
+}
+
+/// Place where a setting was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line.
+    Flag(&'static str),
+    /// In the environment.
+    Variable(String),
+    /// In the configuration file: line and column, counted from 1.
+    File(PathBuf, u32, u32),
+    /// In a preset.
+    Preset(&'static str),
+    /// Nowhere: it is missing.
+    Nowhere,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "`--{name}`: "),
+            Self::Variable(name) => write!(f, "variable `{name}`: "),
+            Self::File(path, line, column) => write!(f, "{}:{line}:{column}: ", path.display()),
+            Self::Preset(name) => write!(f, "preset `{name}`: "),
+            Self::Nowhere => Ok(()),
+        }
+    }
+}
+
+/// Error in the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}{message}{}", .help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}")))]
+pub struct ConfigError {
+    /// Place of the setting.
+    pub origin: Origin,
+    /// Description of the error.
+    pub message: String,
+    /// Advice.
+    pub help: Option<String>,
+}
+
+impl ConfigError {
+    fn new(origin: Origin, message: impl Into<String>) -> Self {
+        Self { origin, message: message.into(), help: None }
+    }
+
+    fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// Input of the user: flags, environment and files. It is injected, so that tests need not set the environment of their process.
+pub struct UserInput<'a> {
+    /// The flags of the command line.
+    pub flags: Flags,
+    /// The environment.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Reads a file.
+    pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    /// The working directory, in which relative paths begin.
+    pub directory: PathBuf,
+    /// True if standard error is a terminal.
+    pub terminal: bool,
+}
+
+/// Resolves the settings of the command `run`.
+///
+/// # Errors
+/// All errors at once.
+pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
+    let errors = ErrorList::default();
+    let mut warnings = Vec::new();
+    let flags = flags::layer(&input.flags);
+    let variables = flags::variables_layer(&input.variables, flags.has(CONFIG.spec), &mut warnings, &errors);
+    let command = [flags, variables].map(|layer| validators::with_schema(layer, input, &errors));
+    let command = Layers { layers: command.into(), directory: &input.directory, errors: &errors };
+    let gates = gate_layers(&command, input);
+    check_gate_settings(&command, gates.len());
+    let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(SettingsLayer::empty).cloned().collect();
+    let gates: Vec<_> = gates.into_iter().filter_map(|gate| load_gate(gate, &command, input)).collect();
+    resolve::check_distinct_names(&gates, &command);
+    let config = Config {
+        gates: gates.into_iter().map(|gate| gate.value).collect(),
+        once: command.get(ONCE),
+        log_format: resolve::log_format(&command, input.terminal),
+        listen: resolve::listen(&command),
+        alerts: resolve::alerts(&command, &input.variables),
+        cluster: resolve::cluster(&command, &input.variables),
+        warnings,
+    };
+    let mut errors = errors.into_errors();
+    // Other errors of an empty value follow from its being empty.
+    errors.retain(|error| !empty.contains(&error.origin));
+    errors.extend(empty.into_iter().map(|origin| {
+        let help = "leave the setting out, or check that the variable in its value is set";
+        ConfigError::new(origin, "the value is empty").help(help)
+    }));
+    if errors.is_empty() { Ok(config) } else { Err(in_order(errors)) }
+}
+
+/// The gates of the configuration file; without one, a gate of which the file says nothing.
+fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<SettingsLayer> {
+    let Some(path) = command.given(CONFIG) else { return vec![SettingsLayer::default()] };
+    let before = command.errors.len();
+    let gates = read_file(&path, input, command.errors).gates;
+    if gates.is_empty() && command.errors.len() == before {
+        let error = ConfigError::new(path.origin, "the file has no gates");
+        command.fail(error.help("add `gates`; `rules` apply to `reload-gate check` only"));
+    }
+    gates
+}
+
+/// Reports flags and variables of one gate where the file has several.
+fn check_gate_settings(command: &Layers<'_>, gates: usize) {
+    let given = command.layers.iter().flat_map(|layer| {
+        let of_gate = SETTINGS.iter().filter(|setting| setting.of_gate);
+        of_gate.filter_map(|setting| Some((setting, layer.text(setting)?)))
+    });
+    for (setting, text) in given.filter(|_| gates > 1) {
+        let message = format!("`{}` applies to one gate, and the configuration file has several", setting.name);
+        let error = ConfigError::new(text.origin.clone(), message);
+        command.fail(error.help("move it into the configuration file, to its gate"));
+    }
+}
+
+/// Resolves a gate; its place is that of its name.
+fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
+    let mut layers = command.clone();
+    layers.layers.push(validators::with_schema(gate, input, command.errors));
+    let gate = resolve::gate(&layers)?;
+    validators::check_schema_use(&layers, &gate);
+    Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
+}
+
+/// Resolves the address on which a gate with the same flags and variables listens.
+///
+/// # Errors
+/// All errors at once, or that no address is given.
+pub fn listen_address(
+    flags: &[(&'static SettingSpec, String)],
+    variables: &[(OsString, OsString)],
+) -> Result<SocketAddr, Vec<ConfigError>> {
+    let errors = ErrorList::default();
+    let own: Vec<_> = variables.iter().filter(|(name, _)| *name == *LISTEN.spec.variable()).cloned().collect();
+    let variables = flags::variables_layer(&own, true, &mut Vec::new(), &errors);
+    let layers = Layers { layers: vec![flags::layer(flags), variables], directory: Path::new("/"), errors: &errors };
+    let address = resolve::listen(&layers);
+    let mut errors = errors.into_errors();
+    if address.is_none() && errors.is_empty() {
+        let help = "add `--listen ADDR`, or set RELOAD_GATE_LISTEN, as for `reload-gate run`";
+        errors.push(ConfigError::new(Origin::Nowhere, "the address of the gate is unknown").help(help));
+    }
+    address.ok_or(errors)
+}
+
+/// Sorts errors as the user corrects them: each once, those of the file by line.
+fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
+    let mut once = Vec::new();
+    for error in errors {
+        if !once.contains(&error) {
+            once.push(error);
+        }
+    }
+    once.sort_by_key(|error| match error.origin {
+        Origin::File(_, line, column) => (line, column),
+        _ => (0, 0),
+    });
+    once
+}
+
+fn read_file(path: &GivenValue<PathBuf>, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
+    match (input.read)(&input.directory.join(&path.value)) {
+        Ok(text) => file::read(&path.value, &text, errors),
+        Err(error) => {
+            let message = format!("cannot read `{}`: {error}", path.value.display());
+            let help = "make the file readable for the gate's user; it is read once, at the start";
+            errors.push(ConfigError::new(path.origin.clone(), message).help(help));
+            ConfigFile::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Resolution: layers of settings become valid gates, or errors. Pure.
+
+mod alerts;
+mod sources;
+mod target;
+mod validation;
+
+use super::layer::{GivenValue, Layers};
+use super::preset::{Preset, presets};
+use super::settings::{
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH,
+    REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
+};
+use super::{Assignment, ConfigError, GateConfig, Origin};
+use crate::flow::reload::ReloadMethod;
+use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
+use crate::gate::Policy;
+use crate::report::log;
+use crate::sys::suggest::suggestion;
+
+pub(super) use alerts::{alerts, cluster};
+
+/// Resolves the gate that `layers` describe; returns `None` after an error.
+pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
+    let before = layers.errors.len();
+    let (layers, preset) = with_preset(layers);
+    let (layers, preset) = (&layers, preset.as_ref());
+    let once = layers.get(ONCE);
+    let observe = layers.get(OBSERVE) || once;
+
+    let sources = sources::sources(layers);
+    let publication = sources::volumes(layers, PUBLISH, &sources);
+    let stage = sources::volumes(layers, STAGE, &sources);
+    sources::check_distinct_volumes(layers);
+    // A gate that only observes writes nothing that other programs read.
+    let publication = publication.filter(|_| !layers.get(OBSERVE));
+    let selector = target::selector(layers, preset);
+    let reload = target::reload(layers, &selector, observe);
+    let verification = target::verification(layers, preset, &selector);
+    let plan = ValidationPlan {
+        // An application that starts only after the first publication cannot be waited for before it.
+        without_target: once || publication.is_some(),
+        ..validation::plan(layers, validation::main(layers, preset, &sources))
+    };
+    // A staged candidate lies in the gate's own root.
+    let root = if stage.is_some() && plan.root == RootChoice::Auto { RootChoice::Local } else { plan.root };
+    let fixed = sources::fixed(layers, &sources);
+    let confinement = plan.confinement.map(|confinement| Confinement { fixed, ..confinement });
+    let lookup = preset.map(|preset| preset.lookup.clone()).filter(|lookup| *lookup != ConfigLookup::default());
+    let plan = ValidationPlan { root, confinement, lookup, ..plan };
+    let policy = Policy {
+        publish: publication.is_some(),
+        fail_on_empty: layers.get(FAIL_ON_EMPTY),
+        max_shrink: layers.get(MAX_SHRINK),
+        reload: !observe && !matches!(reload, ReloadMethod::Nothing),
+        quiet: layers.get(SETTLE),
+        poll: layers.get(POLL),
+        grace: layers.get(GRACE),
+    };
+    let gate = GateConfig {
+        name: name(layers, preset),
+        sources,
+        reading: sources::reading(layers),
+        publication,
+        stage,
+        plan,
+        selector,
+        reload,
+        verification,
+        verify_timeout: layers.get(VERIFY_TIMEOUT),
+        redact: layers.get(REDACT),
+        diff: layers.get(DIFF),
+        policy,
+    };
+    (layers.errors.len() == before).then_some(gate)
+}
+
+/// Resolves the validators that `layers` describe, and the preset of the program; returns `None` after an error.
+pub(super) fn assignment(layers: &Layers<'_>) -> Option<Assignment> {
+    let before = layers.errors.len();
+    let (layers, preset) = with_preset(layers);
+    let plan = validation::plan(&layers, validation::main(&layers, preset.as_ref(), &[]));
+    (layers.errors.len() == before).then_some(Assignment { preset, plan })
+}
+
+/// Adds the layer of the preset below the others.
+fn with_preset<'a>(layers: &Layers<'a>) -> (Layers<'a>, Option<Preset>) {
+    let preset = preset(layers);
+    let mut layers = layers.clone();
+    layers.layers.extend(preset.iter().map(|preset| preset.layer.clone()));
+    (layers, preset)
+}
+
+fn preset(layers: &Layers<'_>) -> Option<Preset> {
+    let all = presets();
+    let Some(app) = layers.given(APP) else {
+        // The process of a preset implies the preset: a gate that signals nginx has to validate for nginx.
+        let process = layers.get(PROCESS)?;
+        return all.iter().find(|preset| preset.given_text(PROCESS.spec) == Some(&process)).cloned();
+    };
+    if app.value == "none" {
+        return None;
+    }
+    let found = all.iter().find(|preset| preset.name == app.value).cloned();
+    if found.is_none() {
+        let meant = suggestion(&app.value, all.iter().map(|preset| preset.name));
+        let error = ConfigError::new(app.origin, format!("unknown preset `{}`{meant}", app.value));
+        layers.fail(error.help("choose a preset that `reload-gate validators` lists"));
+    }
+    found
+}
+
+fn name(layers: &Layers<'_>, preset: Option<&Preset>) -> String {
+    let given = layers.get(NAME).or_else(|| layers.get(PROCESS));
+    given.or_else(|| preset.map(|preset| preset.name.to_owned())).unwrap_or_else(|| "default".into())
+}
+
+/// Reports gates of one name: their events would look the same.
+pub(super) fn check_distinct_names(gates: &[GivenValue<GateConfig>], layers: &Layers<'_>) {
+    for (index, gate) in gates.iter().enumerate() {
+        if gates[..index].iter().any(|other| other.value.name == gate.value.name) {
+            let message = format!("another gate has the name `{}` too", gate.value.name);
+            layers.fail(ConfigError::new(gate.origin.clone(), message).help("give each gate a `name`"));
+        }
+    }
+}
+
+/// Place of the name of a gate, or of the gate itself.
+pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
+    layers.origin(NAME.spec).cloned().unwrap_or_else(|| layers.place())
+}
+
+pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat {
+    layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
+}
+
+pub(super) fn listen(layers: &Layers<'_>) -> Option<core::net::SocketAddr> {
+    layers.get(LISTEN)
+}

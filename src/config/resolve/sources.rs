@@ -1,0 +1,84 @@
+//! Sources of the configuration, and the volumes that the gate writes. Pure.
+
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::config::layer::{GivenValue, Layers};
+use crate::config::settings::{
+    EXCLUDE, INCLUDE, LINKS, List, MAX_BYTES, MAX_FILES, MOUNT, PUBLISH, SETTLE, STAGE, WATCH,
+};
+use crate::flow::publish::{Publication, Volume};
+use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
+
+pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
+    let (watched, mounts, published) = (layers.get(WATCH), layers.get(MOUNT), layers.get(PUBLISH));
+    let whole_volume = layers.highest(&[WATCH.spec]).is_some_and(|layer| layer.whole_volume);
+    if watched.is_empty() {
+        let help = "add `--watch PATH`, where PATH is the directory in which the ConfigMap is mounted";
+        layers.fail(ConfigError::new(layers.place(), "there is nothing to watch").help(help));
+    }
+    if mounts.len() > watched.len() {
+        let message = format!("there are {} mounts for {} watched paths", mounts.len(), watched.len());
+        let help = "give at most one `--mount` for each `--watch`, in the same order";
+        layers.fail(ConfigError::new(mounts[watched.len()].origin.clone(), message).help(help));
+    }
+    let source = |(index, watch): (usize, &GivenValue<PathBuf>)| {
+        let mount = mounts.get(index).or(published.get(index)).unwrap_or(watch);
+        Source { path: watch.value.clone(), mount: mount.value.clone(), whole_volume }
+    };
+    watched.iter().enumerate().map(source).collect()
+}
+
+/// Settings of the scans.
+pub(super) fn reading(layers: &Layers<'_>) -> ReadOptions {
+    let patterns = |setting: List<FilePattern>| layers.get(setting).into_iter().map(|pattern| pattern.value);
+    ReadOptions {
+        limits: Limits { bytes: layers.get(MAX_BYTES), files: layers.get(MAX_FILES) },
+        links: layers.get(LINKS),
+        selection: Selection::new(patterns(INCLUDE), patterns(EXCLUDE)),
+        quiet: layers.get(SETTLE),
+    }
+}
+
+/// The volumes that a setting gives to the sources, one for each.
+pub(super) fn volumes(layers: &Layers<'_>, setting: List<PathBuf>, sources: &[Source]) -> Option<Publication> {
+    let given = layers.get(setting);
+    let first = given.first()?;
+    if given.len() != sources.len() {
+        let message = format!("there are {} volumes for {} watched paths", given.len(), sources.len());
+        let help = format!("give one `--{}` for each `--watch`, in the same order", setting.spec.name);
+        layers.fail(ConfigError::new(first.origin.clone(), message).help(help));
+    }
+    for GivenValue { value: path, origin } in &given {
+        if sources.iter().any(|source| path.starts_with(&source.path) || source.path.starts_with(path)) {
+            let message = format!("`{}` is watched, so the gate cannot write to it", path.display());
+            let help = "give it a volume of its own, an `emptyDir`, beside the ConfigMap's";
+            layers.fail(ConfigError::new(origin.clone(), message).help(help));
+        }
+    }
+    let prefixes = match sources {
+        [_] => vec![PathBuf::new()],
+        sources => sources.iter().map(|source| source.mount.clone()).collect(),
+    };
+    Some(Publication::new(given.into_iter().map(|volume| Volume::new(volume.value)).collect(), prefixes))
+}
+
+/// Reports volumes in each other: one volume cannot hold two things.
+pub(super) fn check_distinct_volumes(layers: &Layers<'_>) {
+    let volumes: Vec<_> = [PUBLISH, STAGE].into_iter().flat_map(|setting| layers.get(setting)).collect();
+    for (index, volume) in volumes.iter().enumerate() {
+        let path = &volume.value;
+        let nested = |other: &GivenValue<PathBuf>| path.starts_with(&other.value) || other.value.starts_with(path);
+        if volumes[..index].iter().any(nested) {
+            let message = format!("`{}` is, or is in, another volume that the gate writes", path.display());
+            let help = "give each `--publish` and each `--stage` a volume of its own";
+            layers.fail(ConfigError::new(volume.origin.clone(), message).help(help));
+        }
+    }
+}
+
+/// Paths that commands of validators must not write: the watched ones, and those that the application reads.
+pub(super) fn fixed(layers: &Layers<'_>, sources: &[Source]) -> Vec<PathBuf> {
+    let written = [PUBLISH, STAGE].into_iter().flat_map(|setting| layers.get(setting)).map(|volume| volume.value);
+    sources.iter().map(|source| source.path.clone()).chain(written).collect()
+}

@@ -1,0 +1,73 @@
+//! Target process, reload method and verification. Pure.
+
+use crate::config::layer::Layers;
+use crate::config::preset::Preset;
+use crate::config::settings::{
+    ALLOW_UNCAUGHT, CMDLINE, EXE, PID_FILE, PROCESS, RELOAD_COMMAND, RELOAD_URL, SIGNAL, VERIFY_COMMAND, VERIFY_URL,
+    VERIFY_WORKERS,
+};
+use crate::config::{ConfigError, Origin};
+use crate::flow::process::Selector;
+use crate::flow::reload::ReloadMethod;
+use crate::flow::verify::Verification;
+
+pub(super) fn selector(layers: &Layers<'_>, preset: Option<&Preset>) -> Selector {
+    // The user's own description of the process replaces the preset's knowledge of it.
+    let own = layers.highest(&[CMDLINE.spec, EXE.spec, PID_FILE.spec]).is_some();
+    Selector {
+        process: layers.get(PROCESS),
+        cmdline: layers.get(CMDLINE),
+        exe: layers.get(EXE),
+        pid_file: layers.get(PID_FILE),
+        master: preset.filter(|_| !own).and_then(|preset| preset.master.clone()),
+    }
+}
+
+pub(super) fn reload(layers: &Layers<'_>, selector: &Selector, observe: bool) -> ReloadMethod {
+    let allow_uncaught = layers.get(ALLOW_UNCAUGHT);
+    let Some(chosen) = layers.exclusive(&[SIGNAL.spec, RELOAD_URL.spec, RELOAD_COMMAND.spec]) else {
+        if !observe {
+            let help =
+                "add `--signal HUP`, `--reload-url URL` or `--reload-command CMD`; or `--observe` to validate only";
+            layers.fail(ConfigError::new(layers.place(), "no way to reload the application is given").help(help));
+        }
+        return ReloadMethod::Nothing;
+    };
+    let signal = chosen.get(SIGNAL);
+    if let Some(origin) = chosen.origin(SIGNAL.spec)
+        && signal != Some(None)
+        && selector.is_empty()
+        && !observe
+    {
+        let help = "name the process: `--process NAME`, `--cmdline REGEX`, `--exe PATH` or `--pid-file PATH`";
+        layers.fail(ConfigError::new(origin.clone(), "the signal needs a target process").help(help));
+    }
+    if let Some(Some(signal)) = signal {
+        ReloadMethod::Signal { signal, allow_uncaught }
+    } else if let Some(url) = chosen.get(RELOAD_URL) {
+        ReloadMethod::Url(url)
+    } else if let Some(command) = chosen.get(RELOAD_COMMAND) {
+        ReloadMethod::Command(command)
+    } else {
+        ReloadMethod::Nothing
+    }
+}
+
+pub(super) fn verification(layers: &Layers<'_>, preset: Option<&Preset>, selector: &Selector) -> Verification {
+    let settings = [VERIFY_WORKERS.spec, VERIFY_URL.spec, VERIFY_COMMAND.spec];
+    let Some(chosen) = layers.exclusive(&settings) else { return Verification::Nothing };
+    if chosen.get(VERIFY_WORKERS) == Some(true) {
+        if selector.is_empty() {
+            let origin = chosen.origin(VERIFY_WORKERS.spec).cloned().unwrap_or(Origin::Nowhere);
+            let help = "name the process: `--process NAME`, `--cmdline REGEX`, `--exe PATH` or `--pid-file PATH`";
+            layers.fail(ConfigError::new(origin, "proof by new workers needs a target process").help(help));
+        }
+        Verification::Workers { replaces: preset.is_some_and(|preset| preset.replaces_workers) }
+    } else if let Some(url) = chosen.get(VERIFY_URL) {
+        Verification::Url(url)
+    } else if let Some(command) = chosen.get(VERIFY_COMMAND) {
+        Verification::Command(command)
+    } else {
+        Verification::Nothing
+    }
+}

@@ -1,0 +1,77 @@
+//! Built-in validators and their settings. Pure.
+
+use std::path::Path;
+
+use reload_gate_nginx::Version;
+
+use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
+use super::settings::{NGINX_VERSION, SCHEMA, TLS_NAME, TLS_WARN, builtin};
+use super::{ConfigError, GateConfig, UserInput};
+use crate::flow::validate::{Builtin, JsonSchema, TextFormat, Tls, Validator};
+
+/// Settings of the built-in validators.
+pub(super) struct BuiltinSettings {
+    version: Option<Version>,
+    tls: Tls,
+    schema: Option<JsonSchema>,
+}
+
+impl BuiltinSettings {
+    pub(super) fn of(layers: &Layers<'_>) -> Self {
+        let names = layers.get(TLS_NAME).into_iter().map(|name| name.value).collect();
+        let tls = Tls { names, warn_before: layers.get(TLS_WARN) };
+        let schema = layers.highest(&[SCHEMA.spec]).and_then(|layer| layer.schema.clone());
+        Self { version: layers.get(NGINX_VERSION), tls, schema }
+    }
+
+    /// Returns the validator of that name.
+    pub(super) fn named(&self, given: &GivenValue<String>, layers: &Layers<'_>) -> Option<Builtin> {
+        self.validator(&layers.parse_given(given, builtin)?, layers)
+    }
+
+    pub(super) fn validator(&self, given: &GivenValue<&'static str>, layers: &Layers<'_>) -> Option<Builtin> {
+        let format = TextFormat::ALL.into_iter().find(|format| format.word() == given.value).map(Builtin::Structured);
+        format.or_else(|| match given.value {
+            "json-schema" if self.schema.is_none() => {
+                let error = ConfigError::new(given.origin.clone(), "`json-schema` needs a schema");
+                layers.fail(error.help("name the schema: `--schema FILE`"));
+                None
+            }
+            "json-schema" => self.schema.clone().map(Builtin::JsonSchema),
+            "tls" => Some(Builtin::Tls(self.tls.clone())),
+            _ => Some(Builtin::Nginx(self.version)),
+        })
+    }
+}
+
+/// Reads the schema that the layer names.
+pub(super) fn with_schema(mut layer: SettingsLayer, input: &UserInput<'_>, errors: &ErrorList) -> SettingsLayer {
+    let Some(given) = layer.text(SCHEMA.spec).cloned() else { return layer };
+    let schema = match (input.read)(&input.directory.join(Path::new(&given.value))) {
+        Err(error) => Err((
+            format!("cannot read `{}`: {error}", given.value),
+            "make the file readable for the gate's user; it is read once, at the start",
+        )),
+        Ok(text) => JsonSchema::parse(&text).map_err(|why| {
+            // It begins with the line and the column, where there is one.
+            let gap = if why.starts_with(|first: char| first.is_ascii_digit()) { "" } else { " " };
+            let help = "give a JSON Schema of draft 4 to 2020-12, as JSON or YAML, without references to other files";
+            (format!("the file is no JSON Schema: {}:{gap}{why}", given.value), help)
+        }),
+    };
+    match schema {
+        Ok(schema) => layer.schema = Some(schema),
+        Err((message, help)) => errors.push(ConfigError::new(given.origin, message).help(help)),
+    }
+    layer
+}
+
+/// Reports a schema that no validator uses.
+pub(super) fn check_schema_use(layers: &Layers<'_>, gate: &GateConfig) {
+    let Some(origin) = layers.origin(SCHEMA.spec) else { return };
+    let uses = |validator: &Validator| matches!(validator, Validator::Builtin(Builtin::JsonSchema(_)));
+    if !gate.plan.validators.iter().any(uses) {
+        let error = ConfigError::new(origin.clone(), "no validator uses the schema");
+        layers.fail(error.help("add `--builtin json-schema`"));
+    }
+}

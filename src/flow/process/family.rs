@@ -1,0 +1,130 @@
+//! Selection of the matching processes and of the root of their family. IO: reads /proc.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use procfs::process::Stat;
+use rustix::fs::{FileType, Mode, OFlags};
+
+use super::{Selector, TargetError};
+use crate::sys::proc::{self, COMM_LEN, Identity};
+
+/// A pid file is not read further: a process id has ten digits at most.
+const PID_FILE_LIMIT: u64 = 64;
+
+/// The root of the only family that fits.
+pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
+    let matches: BTreeMap<i32, Stat> = candidates(selector).map(|stat| (stat.pid, stat)).collect();
+    let roots: Vec<&Stat> = matches.values().filter(|stat| !matches.contains_key(&stat.ppid)).collect();
+    let chosen: Vec<&Stat> = match &selector.master {
+        None => roots.clone(),
+        Some(master) => roots.iter().copied().filter(|stat| master.is_match(&proc::title(stat.pid))).collect(),
+    };
+    match (chosen.as_slice(), roots.as_slice()) {
+        ([one], _) => Ok(Identity::from(*one)),
+        (_, []) => Err(TargetError::Missing {
+            message: format!("there is no {}", selector.describe().trim_start_matches("a ")),
+            help:
+                "the gate waits for it; in a pod, `shareProcessNamespace: true` lets one container see the other's processes"
+                    .into(),
+        }),
+        ([], [one]) => Err(TargetError::Refused {
+            pid: Some(one.pid),
+            message: format!("pid {} is no master process: {}", one.pid, describe(one)),
+            help: "say which process is meant with `--pid-file`, `--exe` or `--cmdline`".into(),
+        }),
+        _ => {
+            let families = if chosen.is_empty() { &roots } else { &chosen };
+            let seen: Vec<_> = families.iter().map(|stat| describe(stat)).collect();
+            Err(TargetError::Refused {
+                pid: None,
+                message: format!("{} families fit {}: {}", seen.len(), selector.describe(), seen.join("; ")),
+                help: "say which is meant with `--pid-file`, `--exe` or `--cmdline`".into(),
+            })
+        }
+    }
+}
+
+/// The process that a pid file names; it must fit the other criteria too.
+pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, TargetError> {
+    let missing = |message: String| {
+        TargetError::Missing {
+        message,
+        help: "the gate waits for it; the pid file must be a regular file that the gate can read, written in the same pid namespace"
+            .into(),
+    }
+    };
+    let text = beginning(path).map_err(|error| missing(format!("cannot read `{}`: {error}", path.display())))?;
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let pid: i32 = first.parse().map_err(|_| missing(format!("`{}` holds no process id", path.display())))?;
+    let stat = proc::stat(pid).ok_or_else(|| missing(format!("pid {pid} is not running")))?;
+    if !fits(pid, selector) {
+        return Err(TargetError::Refused {
+            pid: Some(pid),
+            message: format!("`{}` names {}, which is not {}", path.display(), describe(&stat), selector.describe()),
+            help: "the file may be a stale one; remove it, or correct the criteria".into(),
+        });
+    }
+    Ok(Identity::from(&stat))
+}
+
+/// The beginning of a pid file. Only a regular file is read: a FIFO would block, and a device may never end.
+fn beginning(path: &Path) -> std::io::Result<String> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::from(file).take(PID_FILE_LIMIT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The living processes that fit, except the gate's own: a checker that runs at this moment may bear the target's name.
+fn candidates(selector: &Selector) -> impl Iterator<Item = Stat> {
+    proc::pids().filter(|pid| fits(*pid, selector)).filter_map(proc::stat).filter(|stat| !proc::is_own(stat))
+}
+
+fn fits(pid: i32, selector: &Selector) -> bool {
+    // The cheapest first: this runs for every process.
+    selector.process.as_ref().is_none_or(|name| is_called(&proc::comm(pid), name))
+        && selector.cmdline.as_ref().is_none_or(|pattern| pattern.is_match(&proc::title(pid)))
+        && selector.exe.as_ref().is_none_or(|path| proc::exe(pid).as_ref() == Some(path))
+}
+
+/// Compares a command name with `name`. A process that sets a title has it as its command name too: gunicorn's master is called
+/// `gunicorn: maste` then (setproctitle, PyPI).
+fn is_called(comm: &[u8], name: &str) -> bool {
+    let name = name.as_bytes();
+    comm == &name[..name.len().min(COMM_LEN)] || comm.strip_prefix(name).is_some_and(|rest| rest.starts_with(b":"))
+}
+
+fn describe(stat: &Stat) -> String {
+    let cmdline = proc::title(stat.pid);
+    let shown: String = cmdline.chars().take(60).collect();
+    format!("pid {} (`{}`)", stat.pid, if shown.is_empty() { stat.comm.clone() } else { shown })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_called;
+
+    #[test]
+    fn a_title_begins_with_the_name() {
+        let cases = [
+            ("gunicorn", "gunicorn", true),
+            ("gunicorn: maste", "gunicorn", true),
+            ("gunicorn: maste", "guni", false),
+            ("gunicorn-debug", "gunicorn", false),
+            ("gunicorn", "gunicorn:", false),
+            ("fifteen-letters", "fifteen-letters-and-more", true),
+            ("fourteen-bytes:", "fourteen-bytes", true),
+            ("fourteen-bytes:", "fourteen-bytes-and-more", false),
+            ("", "gunicorn", false),
+        ];
+        for (comm, name, expected) in cases {
+            assert_eq!(is_called(comm.as_bytes(), name), expected, "{comm} {name}");
+        }
+    }
+}

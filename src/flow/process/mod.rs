@@ -1,0 +1,263 @@
+//! The target process: selection that fails closed, and signals. IO: reads /proc, opens pidfds.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use procfs::process::{Process, Status};
+use regex::Regex;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
+
+use crate::sys::proc::{self, Identity};
+
+mod compare;
+mod family;
+mod signal;
+
+pub use compare::Sight;
+pub use signal::Signal;
+
+/// The criteria for the target process. All that are given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    /// Its command name, as `pgrep -x` matches it; of a title, the part before the colon.
+    pub process: Option<String>,
+    /// A pattern somewhere in its command line, whose words are joined by spaces.
+    pub cmdline: Option<Regex>,
+    /// The file that it executes.
+    pub exe: Option<PathBuf>,
+    /// A file which holds its process id.
+    pub pid_file: Option<PathBuf>,
+    /// A pattern for the command line of a family's root: it chooses among several families that fit.
+    pub master: Option<Regex>,
+}
+
+impl Selector {
+    /// Returns `true` if there is no criterion.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.process.is_none() && self.cmdline.is_none() && self.exe.is_none() && self.pid_file.is_none()
+    }
+
+    /// The criteria in words, such as `` processes called `nginx` ``.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let process = self.process.as_ref().map(|name| format!("called `{name}`"));
+        let cmdline = self.cmdline.as_ref().map(|pattern| format!("with a command line like `{pattern}`"));
+        let exe = self.exe.as_ref().map(|path| format!("executing `{}`", path.display()));
+        let pid_file = self.pid_file.as_ref().map(|path| format!("named by `{}`", path.display()));
+        let parts: Vec<_> = [process, cmdline, exe, pid_file].into_iter().flatten().collect();
+        format!("a process {}", parts.join(" and "))
+    }
+}
+
+/// The reason why a reload could not be requested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// The process is not there (or cannot be seen).
+    Missing {
+        /// The process that is missing.
+        message: String,
+        /// The remedy.
+        help: String,
+    },
+    /// It must not, or may not, be signalled.
+    Refused {
+        /// The process, where there is one.
+        pid: Option<i32>,
+        /// The reason.
+        message: String,
+        /// The remedy.
+        help: String,
+    },
+    /// The application answered that the reload failed.
+    Failed {
+        /// The answer.
+        message: String,
+        /// The remedy.
+        help: String,
+    },
+}
+
+impl TargetError {
+    /// Message, help and process.
+    #[must_use]
+    pub fn into_parts(self) -> (String, String, Option<i32>) {
+        match self {
+            Self::Missing { message, help } | Self::Failed { message, help } => (message, help, None),
+            Self::Refused { pid, message, help } => (message, help, pid),
+        }
+    }
+}
+
+/// The root of the target's process family, held by a pidfd so that it cannot be confused with a later one.
+#[derive(Debug)]
+pub struct Target {
+    identity: Identity,
+    pidfd: OwnedFd,
+}
+
+/// The root directory of the target, as seen from the gate.
+#[derive(Debug)]
+pub enum Root {
+    /// The gate's own.
+    Same,
+    /// A root directory of the same number, with other mounts (systemd's `PrivateTmp=` and the like).
+    OtherMounts,
+    /// Another one.
+    Other,
+    /// Unknown: the gate has no permission to look.
+    Hidden(std::io::Error),
+}
+
+/// The effect of a signal on a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It has a handler, or has blocked the signal to take it with signalfd(2) or sigwait(3).
+    Taken,
+    /// It ignores the signal.
+    Ignored,
+    /// The default action: for most signals, death.
+    Default,
+}
+
+impl Selector {
+    /// Finds the process.
+    ///
+    /// # Errors
+    /// When there is none, or more than one family, or it may not be seen.
+    pub fn find(&self) -> Result<Target, TargetError> {
+        let root = match &self.pid_file {
+            Some(path) => family::named_by(path, self)?,
+            None => family::only_root(self)?,
+        };
+        Target::open(root)
+    }
+}
+
+impl Target {
+    /// Opens a pidfd first and checks the identity afterwards: the pidfd holds the process that was found.
+    fn open(identity: Identity) -> Result<Self, TargetError> {
+        let gone = || TargetError::Missing {
+            message: format!("pid {} ended during the search", identity.pid),
+            help: "the gate searches for it again".into(),
+        };
+        let pid = Pid::from_raw(identity.pid).ok_or_else(gone)?;
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
+            Errno::SRCH => gone(),
+            errno => TargetError::Refused {
+                pid: Some(identity.pid),
+                message: format!("cannot open a pidfd for pid {}: {errno}", identity.pid),
+                help: "Linux 5.3 or newer is needed, and a seccomp profile that allows pidfd_open(2)".into(),
+            },
+        })?;
+        if identity.is_alive() { Ok(Self { identity, pidfd }) } else { Err(gone()) }
+    }
+
+    /// Its identity.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.identity.pid
+    }
+
+    /// Returns `true` if it was certainly started after `moment`, so that it has read what was there then.
+    #[must_use]
+    pub fn started_after(&self, moment: SystemTime) -> bool {
+        // A file's time may lag behind by one tick of the kernel (`current_time()` in `fs/inode.c`).
+        const LAG: Duration = Duration::from_millis(5);
+        self.identity.started().is_some_and(|start| start >= moment + LAG)
+    }
+
+    /// Its status; `None` when it has ended.
+    fn status(&self) -> Option<Status> {
+        Process::new(self.pid()).and_then(|process| process.status()).ok()
+    }
+
+    /// The effect that `signal` would have at this moment; `None` when it has ended.
+    #[must_use]
+    pub fn disposition(&self, signal: Signal) -> Option<Disposition> {
+        let status = self.status()?;
+        let has = |mask: u64| mask >> (signal.number() - 1) & 1 == 1;
+        Some(match () {
+            () if has(status.sigcgt) || has(status.sigblk) => Disposition::Taken,
+            // Also if it is ignored otherwise, as under nohup(1): `sig_ignored()` in `kernel/signal.c`.
+            () if has(proc::awaited_signals(self.pid())) => Disposition::Taken,
+            () if has(status.sigign) => Disposition::Ignored,
+            () => Disposition::Default,
+        })
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended, or the gate may not.
+    pub fn signal(&self, signal: Signal) -> Result<(), TargetError> {
+        rustix::process::pidfd_send_signal(&self.pidfd, signal.raw()).map_err(|errno| self.not_signalled(signal, errno))
+    }
+
+    /// Checks the permission to send it `signal` without sending it. The kernel checks signal 0 like any other (kill(2)).
+    ///
+    /// # Errors
+    /// As [`Target::signal`].
+    pub fn may_be_sent(&self, signal: Signal) -> Result<(), TargetError> {
+        let tried = Pid::from_raw(self.pid()).map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
+        // The number still belongs to this process if it is alive.
+        let tried = if self.identity.is_alive() { tried } else { Err(Errno::SRCH) };
+        tried.map_err(|errno| self.not_signalled(signal, errno))
+    }
+
+    fn not_signalled(&self, signal: Signal, errno: Errno) -> TargetError {
+        let pid = self.pid();
+        match errno {
+            Errno::SRCH => TargetError::Missing {
+                message: format!("pid {pid} ended before it could be signalled"),
+                help: "the gate searches for it again".into(),
+            },
+            Errno::PERM => {
+                let theirs =
+                    self.status().map_or_else(|| "another user".into(), |status| format!("uid {}", status.ruid));
+                let ours = rustix::process::geteuid().as_raw();
+                TargetError::Refused {
+                    pid: Some(pid),
+                    message: format!("no permission to send {signal} to pid {pid} ({theirs}) as uid {ours}"),
+                    help: "run the gate as the same user, or as root with the capability KILL (kill(2))".into(),
+                }
+            }
+            errno => TargetError::Refused {
+                pid: Some(pid),
+                message: format!("cannot send {signal} to pid {pid}: {errno}"),
+                help: "a seccomp profile that allows pidfd_send_signal(2) is needed".into(),
+            },
+        }
+    }
+
+    /// Its living children.
+    #[must_use]
+    pub fn children(&self) -> BTreeSet<Identity> {
+        proc::children(self.pid())
+    }
+
+    /// Its root directory.
+    #[must_use]
+    pub fn root(&self) -> Root {
+        let key = |path: String| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+        match (key("/".into()), key(format!("/proc/{}/root/.", self.pid()))) {
+            (Ok(ours), Ok(theirs)) if ours != theirs => Root::Other,
+            (Ok(_), Ok(_)) if proc::shares_namespace(self.pid(), "mnt") == Some(false) => Root::OtherMounts,
+            (Ok(_), Ok(_)) => Root::Same,
+            (Err(error), _) | (_, Err(error)) => Root::Hidden(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The bundled validators for people: the files and settings of each.
+
+/// Description of a bundled validator.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundled {
+    /// Name for `--builtin`.
+    pub name: &'static str,
+    /// Subject, in one line.
+    pub about: &'static str,
+    /// Files, settings, and the page of its findings.
+    pub text: &'static str,
+}
+
+/// All bundled validators, sorted by name.
+pub const BUNDLED: [Bundled; 7] = [
+    Bundled {
+        name: "ini",
+        about: "INI as most programs read it: sections, settings, comments, duplicates",
+        text: "\
+Validates each file whose name ends in `.ini`; or the only file there is, or that of `--main`, whatever its name.
+The rules are those of Python's configparser. What other programs read in another way is a warning.
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "json",
+        about: "JSON, strictly as RFC 8259 has it",
+        text: "\
+Validates each file whose name ends in `.json`; or the only file there is, or that of `--main`, whatever its name.
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "json-schema",
+        about: "JSON, YAML or TOML against a JSON Schema, drafts 4 to 2020-12",
+        text: "\
+Validates each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; or the only file there is, or that of `--main`, whatever its name.
+Settings: `--schema` is the file of the schema, JSON or YAML, which is read at the start; what it refers to outside of itself is not fetched
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "nginx",
+        about: "nginx configuration as `nginx -t` would, without nginx",
+        text: "\
+Validates the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
+Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]
+Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
+",
+    },
+    Bundled {
+        name: "tls",
+        about: "certificates and their keys: the chain, whether the key fits, names, dates",
+        text: "\
+Validates `tls.crt` with `tls.key` (a Secret of the type kubernetes.io/tls), each `NAME.crt` or `NAME.pem` with `NAME.key`, certbot's
+`fullchain.pem` with `privkey.pem`, and each file that holds a certificate and a key; or the only file there is, or that of `--main`.
+Settings: `--tls-name` is a name for which one of the certificates must be valid; `--tls-warn` is how long before its end a
+certificate is warned of [default: 14d]
+Findings: docs/findings-tls.md
+",
+    },
+    Bundled {
+        name: "toml",
+        about: "TOML 1.1",
+        text: "\
+Validates each file whose name ends in `.toml`; or the only file there is, or that of `--main`, whatever its name.
+Findings: docs/findings-structured.md
+",
+    },
+    Bundled {
+        name: "yaml",
+        about: "YAML 1.2, each document of a stream",
+        text: "\
+Validates each file whose name ends in `.yaml` or `.yml`; or the only file there is, or that of `--main`, whatever its name.
+Findings: docs/findings-structured.md
+",
+    },
+];
+
+/// The names of [`BUNDLED`].
+pub(super) const NAMES: [&str; BUNDLED.len()] = {
+    let mut names = [""; BUNDLED.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = BUNDLED[index].name;
+        index += 1;
+    }
+    names
+};

@@ -1,0 +1,108 @@
+//! The validators that are built in: they need no program and no privilege.
+
+mod about;
+pub(super) mod nginx;
+mod schema;
+mod structured;
+mod tls;
+mod view;
+
+use std::sync::Arc;
+
+use reload_gate_contract::Finding;
+use reload_gate_nginx::Version;
+
+pub use about::{BUNDLED, Bundled};
+pub use schema::JsonSchema;
+pub use structured::TextFormat;
+pub use tls::Tls;
+
+use super::command::{CHECKER_MISSING, CHECKER_TIMEOUT};
+use super::{PlanScope, ValidationContext};
+use crate::sys::worker::{self, WorkError};
+
+/// A bundled validator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// Validates as `nginx -t` of that version; of the running version, or the newest stable, if none is given.
+    Nginx(Option<Version>),
+    /// Validates files of a format, each by itself.
+    Structured(TextFormat),
+    /// Validates such files against a schema, each by itself.
+    JsonSchema(JsonSchema),
+    /// Validates certificates and their keys.
+    Tls(Tls),
+}
+
+impl Builtin {
+    /// The names of all bundled validators.
+    pub const NAMES: [&str; BUNDLED.len()] = about::NAMES;
+
+    /// Returns the name for `--builtin`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Nginx(_) => "nginx",
+            Self::Structured(format) => format.word(),
+            Self::JsonSchema(_) => "json-schema",
+            Self::Tls(_) => "tls",
+        }
+    }
+
+    /// Returns the name that people use.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nginx(_) => "the bundled nginx checker",
+            Self::Structured(TextFormat::Json) => "the bundled JSON checker",
+            Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
+            Self::JsonSchema(_) => "the bundled JSON Schema checker",
+            Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
+            Self::Structured(TextFormat::Ini) => "the bundled INI checker",
+            Self::Tls(_) => "the bundled TLS checker",
+        }
+    }
+
+    /// Returns the name that reports use.
+    pub(super) fn title(&self) -> String {
+        format!("builtin {}", self.word())
+    }
+
+    /// Returns which files it validates together.
+    pub(super) fn scope(&self) -> PlanScope {
+        match self {
+            Self::Nginx(_) => PlanScope::Program("nginx"),
+            Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Tls(_) => PlanScope::These,
+        }
+    }
+
+    /// Validates beside the event loop, within the time limit.
+    pub(super) async fn validate(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
+        let (builtin, input) = (self.clone(), context.clone());
+        let limit = context.timeout;
+        match worker::run(limit, move || builtin.run(&input)).await {
+            Ok(findings) => findings,
+            Err(WorkError::TimedOut) => {
+                let limit = humantime::format_duration(limit);
+                let message = format!("{} did not end within {limit}", self.name());
+                let help = "raise `--timeout`, or the CPU limit of this container; or make the configuration smaller";
+                vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
+            }
+            Err(error) => {
+                let message = format!("{} could not run: {error}", self.name());
+                let help = "raise the limit of processes of this pod or service: threads count in it";
+                vec![Finding::environment(CHECKER_MISSING, message).help(help)]
+            }
+        }
+    }
+
+    fn run(&self, context: &ValidationContext) -> Vec<Finding> {
+        match self {
+            Self::Nginx(version) => nginx::run(*version, context),
+            Self::Structured(format) => structured::run(*format, context),
+            Self::JsonSchema(schema) => schema.run(context),
+            Self::Tls(tls) => tls.run(context),
+        }
+    }
+}

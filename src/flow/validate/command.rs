@@ -1,0 +1,371 @@
+//! A validator that is a command: how it is called, and what its output means.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use regex::{Captures, Regex};
+use reload_gate_contract::{Code, Finding, Place as Position, Severity};
+
+use super::place::ExecutionPlace;
+use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
+use crate::sys::exec::{self, Command, End, Finished, NotStarted};
+
+const CHECKER_ERROR: Code = Code::new("checker-error");
+const CHECKER_WARNING: Code = Code::new("checker-warning");
+const CHECKER_OBSTACLE: Code = Code::new("checker-obstacle");
+pub(super) const CHECKER_MISSING: Code = Code::new("checker-missing");
+const CHECKER_KILLED: Code = Code::new("checker-killed");
+pub(super) const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
+pub(super) const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
+/// Code of the note that a command cannot validate parts of a configuration.
+const ONLY_PARTS: Code = Code::new("only-parts");
+const NOT_CONFINED: Code = Code::new("not-confined");
+/// Code of the finding that a command cannot see the configuration at the application's paths.
+pub const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
+
+/// sh(1) ends with 126 and 127 for a command that it could not execute or find; BSD's sysexits.h has 75 for a failure that may pass.
+const COULD_NOT_VALIDATE: [i32; 3] = [126, 127, 75];
+/// So much of an output that no pattern fits is shown as the message.
+const LAST_LINES: usize = 5;
+
+/// Help for a command that exists and cannot be executed.
+const EXECUTABLE: &str = "the user that runs it must be allowed to execute it (`chmod +x`, a volume that is not mounted `noexec`), \
+                          and its interpreter or loader must be there";
+
+/// Help where a command cannot see the configuration at the application's paths.
+const VIEW_NEEDS: &str = "allow user namespaces and mounts in them (`user.max_user_namespaces`, on Ubuntu \
+                          `kernel.apparmor_restrict_unprivileged_userns=0`, in a container a seccomp profile that does not \
+                          forbid unshare(2)), or use a bundled checker";
+
+/// One command validator.
+#[derive(Clone, Debug)]
+pub struct CommandValidator {
+    /// Name that people use, such as `nginx -t`.
+    pub name: String,
+    /// The command without a target; `{config}` and `{dir}` are replaced.
+    pub command: Vec<String>,
+    /// The command for a running target: besides, `{exe}` is the file that it executes, `{argv}` its own command
+    /// line, and `{options}` those of its words that begin with one of `options`, with their values.
+    pub running: Option<Vec<String>>,
+    /// The options that a running target's command line hands on; `--` means it and all that follows it.
+    pub options: Vec<String>,
+    /// The words that are added to `running` where the candidate lies beside what is live: they name the file to begin with,
+    /// in place of the one that the target was started with.
+    pub beside: Vec<String>,
+    /// The variables of a running target's environment that are for the target alone.
+    pub unset: Vec<String>,
+    /// The bundled validator that is used where the privileges for this command are missing.
+    pub otherwise: Option<Builtin>,
+    /// The package that brings the command: Debian's, or `PyPI: NAME` and the like for another registry's.
+    pub package: Option<String>,
+    /// Patterns of its output.
+    pub patterns: Patterns,
+}
+
+/// Patterns of a command's output.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns {
+    /// Each match is a finding, by its named groups `message`, `file`, `line`, `column` and `severity`. A line without a file is of
+    /// the file to begin with: a checker that is given but one need not name it.
+    pub findings: Vec<Regex>,
+    /// A match is an obstacle around the configuration, which may pass.
+    pub transient: Vec<Regex>,
+    /// A match is an obstacle where the program runs away from its own image.
+    pub away: Vec<Regex>,
+}
+
+impl CommandValidator {
+    pub(super) async fn run(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
+        let mut findings = match self.hindrance(context) {
+            Some(finding) if self.otherwise.is_some() => vec![finding],
+            // There is no other validator; what it leads to may well be the same as in the candidate.
+            Some(finding) => {
+                let mut findings = self.ask(context).await;
+                findings.push(Finding { severity: Severity::Warning, ..finding });
+                return findings;
+            }
+            None => self.ask(context).await,
+        };
+        if let Some(otherwise) = &self.otherwise
+            && is_kept_out(&findings, context)
+        {
+            for finding in &mut findings {
+                // With another validator it is only worth knowing.
+                finding.severity = Severity::Note;
+                finding.message = format!("validated by {}, since {}", otherwise.name(), finding.message);
+            }
+            findings.extend(otherwise.validate(context).await);
+        }
+        findings
+    }
+
+    /// Returns the finding that the command would validate something else than the application will read.
+    fn hindrance(&self, context: &ValidationContext) -> Option<Finding> {
+        let names_main = context.place.target.is_none() || context.path_map.is_beside();
+        if names_main && matches!(self.otherwise, Some(Builtin::Nginx(_))) && builtin::nginx::is_part(context) {
+            let message = "the files are parts of a configuration, which the command would take for the whole";
+            return Some(Finding::environment(ONLY_PARTS, message));
+        }
+        context.path_map.leads_to_live(&context.tree)
+    }
+
+    async fn ask(&self, context: &ValidationContext) -> Vec<Finding> {
+        // Which of them a program reads is unknown.
+        context.note_read(context.tree.keys());
+        let words = match self.words(context) {
+            Ok(words) => words,
+            Err(finding) => return vec![*finding],
+        };
+        let plain = Command::here(words, context.timeout);
+        let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
+        let view = context.place.view.then(|| context.path_map.view(&context.tree));
+        let (pass_env, env) = (context.pass_env.clone(), context.env.clone());
+        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, env, ..plain };
+        match exec::run(&command).await {
+            Ok(finished) => self.read(&finished, context),
+            Err(error) => vec![not_started(&error, self.package.as_deref())],
+        }
+    }
+
+    /// The words of the command in this place.
+    fn words(&self, context: &ValidationContext) -> Result<Vec<OsString>, Box<Finding>> {
+        let own = context.place.cmdline();
+        let (cwd, elsewhere) = (context.place.cwd(), context.place.is_elsewhere());
+        let redirect = |word: &String| OsString::from(context.path_map.redirect(word, &cwd, &context.tree, elsewhere));
+        let running = self.running.as_ref().filter(|_| context.place.target.is_some());
+        let beside = self.beside.iter().filter(|_| running.is_some() && context.path_map.is_beside());
+        let mut words = Vec::new();
+        for word in running.unwrap_or(&self.command).iter().chain(beside) {
+            match word.as_str() {
+                "{argv}" => match context.place.title() {
+                    Some(title) => return Err(Box::new(titled(&context.place, &title))),
+                    None => words.extend(own.iter().map(redirect)),
+                },
+                "{options}" => match reading::lost_options(&context.place) {
+                    Some(finding) => return Err(Box::new(finding)),
+                    None => words.extend(options(&own, &self.options).iter().map(redirect)),
+                },
+                "{exe}" => {
+                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(&context.place)))?.into_os_string());
+                }
+                word => words.push(fill(word, context)?),
+            }
+        }
+        Ok(words)
+    }
+
+    /// Returns the findings of a finished command.
+    fn read(&self, finished: &Finished, context: &ValidationContext) -> Vec<Finding> {
+        let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
+        let patterns = if context.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
+        let mut findings = patterns.findings(&finished.output, main.as_deref());
+        match finished.end {
+            End::TimedOut => {
+                let limit = humantime::format_duration(context.timeout);
+                let message = format!("`{}` did not end within {limit}; it was killed", self.name);
+                let help = "if it needs longer, raise `--timeout`; it may be waiting for a host that does not answer, \
+                            or for input, of which there is none";
+                vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
+            }
+            End::Killed(signal) => {
+                let message = format!("`{}` was killed by signal {signal}", self.name);
+                let help = "if that was the kernel for want of memory, raise the memory limit of this container: what a \
+                            checker uses counts there";
+                vec![Finding::environment(CHECKER_KILLED, message).help(help)]
+            }
+            End::Exited(0) => {
+                findings.retain(|finding| finding.severity < Severity::Error);
+                findings
+            }
+            End::Exited(code) if COULD_NOT_VALIDATE.contains(&code) => {
+                let lines = last_lines(&finished.output);
+                let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
+                let message = format!("`{}` could not validate (exit code {code}){said}", self.name);
+                let finding = Finding::environment(CHECKER_OBSTACLE, message);
+                vec![if lines.contains("Permission denied") { finding.help(EXECUTABLE) } else { finding }]
+            }
+            End::Exited(code) => {
+                if !findings.iter().any(|finding| finding.severity == Severity::Error) {
+                    findings.push(patterns.unplaced(&finished.output, &self.name, code));
+                }
+                findings
+            }
+        }
+    }
+}
+
+impl Patterns {
+    /// The same patterns where the program is asked away from where it runs.
+    fn elsewhere(&self) -> Self {
+        Self { transient: self.transient.iter().chain(&self.away).cloned().collect(), ..self.clone() }
+    }
+
+    /// Returns the findings in an output about the file `main`, and others; each once, however often it is printed.
+    fn findings(&self, output: &str, main: Option<&str>) -> Vec<Finding> {
+        let matches = self.findings.iter().flat_map(|pattern| pattern.captures_iter(output));
+        let mut findings = Vec::new();
+        for finding in matches.map(|captures| self.finding(&captures, main)) {
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+        findings
+    }
+
+    fn finding(&self, captures: &Captures<'_>, main: Option<&str>) -> Finding {
+        let group = |name| captures.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
+        let message = group("message").unwrap_or(&captures[0]).to_owned();
+        let warns = group("severity").is_some_and(|severity| {
+            let severity = severity.to_ascii_lowercase();
+            severity.starts_with("warn") || severity.starts_with("notice") || severity.starts_with("info")
+        });
+        let finding = match () {
+            () if warns => Finding::warning(CHECKER_WARNING, message),
+            () if self.is_transient(&captures[0]) => Finding::environment(CHECKER_OBSTACLE, message),
+            () => Finding::error(CHECKER_ERROR, message),
+        };
+        let number = |name| group(name).and_then(|text| text.parse().ok());
+        let line = number("line");
+        match group("file").or(main.filter(|_| line.is_some())) {
+            Some(file) => {
+                let column = line.and_then(|_| number("column"));
+                finding.at(Position { line, column, ..Position::file(file) })
+            }
+            None => finding,
+        }
+    }
+
+    /// The finding of an output in which no pattern saw an error.
+    fn unplaced(&self, output: &str, name: &str, code: i32) -> Finding {
+        let lines = last_lines(output);
+        let message =
+            if lines.is_empty() { format!("`{name}` exited with code {code} and said nothing") } else { lines };
+        if self.is_transient(output) {
+            Finding::environment(CHECKER_OBSTACLE, message)
+        } else {
+            Finding::error(CHECKER_ERROR, message)
+        }
+    }
+
+    fn is_transient(&self, text: &str) -> bool {
+        self.transient.iter().any(|pattern| pattern.is_match(text))
+    }
+}
+
+fn fill(word: &str, context: &ValidationContext) -> Result<OsString, Box<Finding>> {
+    let word = word.replace("{dir}", &context.directory().to_string_lossy());
+    Ok(if word.contains("{config}") { word.replace("{config}", &context.main()?.to_string_lossy()) } else { word }
+        .into())
+}
+
+/// End of the options of a command line: everything behind it is an operand (POSIX, XBD 12.2, guideline 10).
+const END_OF_OPTIONS: &str = "--";
+
+/// The words of a command line that begin with one of `wanted`, with their values; of a wanted `--`, all that follows it. Where a program shows its command line as
+/// one word (nginx: `nginx: master process nginx -c FILE`) it is split at spaces, and a value goes on until the next option.
+pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
+    let one_word = cmdline.len() == 1;
+    let shown = cmdline.iter().map(String::as_str);
+    let words: Vec<&str> = if one_word { shown.flat_map(|word| word.split(' ')).collect() } else { shown.collect() };
+    let is_option = |word: &str| word.len() > 1 && word.starts_with('-');
+    let mut kept = Vec::new();
+    let mut words = words.into_iter().skip(1).peekable();
+    while let Some(word) = words.next() {
+        if word == END_OF_OPTIONS && wanted.iter().any(|option| option == END_OF_OPTIONS) {
+            kept.push(word.to_owned());
+            kept.extend(words.map(str::to_owned));
+            break;
+        }
+        let Some(option) = wanted.iter().find(|option| word.starts_with(option.as_str())) else { continue };
+        kept.push(word.to_owned());
+        if word != option {
+            continue;
+        }
+        let mut value = words.next().unwrap_or_default().to_owned();
+        while let Some(more) = words.next_if(|next| one_word && !is_option(next)) {
+            value = format!("{value} {more}");
+        }
+        kept.push(value);
+    }
+    kept
+}
+
+fn hidden(place: &ExecutionPlace) -> Finding {
+    not_entered(&format!("cannot see which file pid {} executes", place.pid()))
+}
+
+/// Returns the finding for a target that has written over the command line that is needed.
+fn titled(place: &ExecutionPlace, title: &str) -> Finding {
+    let message = format!("pid {} shows the title `{title}` in place of its command line (setproctitle)", place.pid());
+    let help = "give the command: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
+    Finding::environment(CHECKER_OBSTACLE, message).help(help)
+}
+
+/// Returns true if a command could not run for want of the target's privileges, or for want of a target that has the program in
+/// its root.
+pub(super) fn is_kept_out(findings: &[Finding], context: &ValidationContext) -> bool {
+    let no_target = context.fallback || (context.root == RootChoice::Auto && context.place.target.is_none());
+    let elsewhere = |code| [ROOT_NOT_ENTERED, ONLY_PARTS, super::path_map::LEADS_TO_LIVE].contains(&code);
+    findings.iter().any(|finding| elsewhere(finding.code) || (no_target && finding.code == CHECKER_MISSING))
+}
+
+fn not_entered(message: &str) -> Finding {
+    Finding::environment(ROOT_NOT_ENTERED, message).help(
+        "the checker runs in the root of the target and as its user: that takes the same uid and gid and every capability \
+         that the target has, and SYS_CHROOT where the root is another one; or validate here, with `--root local`",
+    )
+}
+
+fn not_started(error: &NotStarted, package: Option<&str>) -> Finding {
+    match error {
+        NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(missing(package)),
+        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
+        NotStarted::NotEntered(message) => not_entered(message),
+        NotStarted::NotConfined(message) => {
+            let help = "run commands that validate here without it: `--sandbox off`";
+            Finding::environment(NOT_CONFINED, message).help(help)
+        }
+        NotStarted::NotShown(message) => Finding::environment(VIEW_NOT_POSSIBLE, message).help(VIEW_NEEDS),
+    }
+}
+
+/// Help for a command that is not installed.
+fn missing(package: Option<&str>) -> String {
+    let package = package.map_or_else(String::new, |package| {
+        let (registry, name) = package.split_once(": ").unwrap_or(("Debian", package));
+        format!(": the {registry} package is `{name}`")
+    });
+    format!("install it there{package}; or choose another place with `--root`, or another command with `--validate`")
+}
+
+/// The last lines of an output, as one.
+fn last_lines(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &[&str]) -> Vec<String> {
+        text.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_options_of_a_title_are_read_back() {
+        let nginx =
+            words(&["nginx: master process /usr/sbin/nginx -c /etc/nginx.conf -g daemon off; user root; -p /srv"]);
+        let found = options(&nginx, &words(&["-c", "-p", "-g", "-e"]));
+        assert_eq!(found, ["-c", "/etc/nginx.conf", "-g", "daemon off; user root;", "-p", "/srv"]);
+    }
+
+    #[test]
+    fn the_options_of_a_command_line_are_read_back() {
+        let haproxy = words(&["haproxy", "-W", "-f", "/a b.cfg", "-f/c.cfg", "-L", "", "-sf", "12", "-x", "sock"]);
+        assert_eq!(options(&haproxy, &words(&["-f", "-L"])), ["-f", "/a b.cfg", "-f/c.cfg", "-L", ""]);
+        let operands = words(&["haproxy", "-W", "-f", "a.cfg", "-x", "sock", "--", "b.cfg", "-c.cfg"]);
+        assert_eq!(options(&operands, &words(&["-f", "--"])), ["-f", "a.cfg", "--", "b.cfg", "-c.cfg"]);
+        assert_eq!(options(&operands, &words(&["-f"])), ["-f", "a.cfg"]);
+    }
+}

@@ -1,0 +1,198 @@
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
+
+use super::*;
+use crate::flow::process::Selector;
+
+const WORKERS: Verification = Verification::Workers { replaces: true };
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A shell that was started by the test and has said that it is ready.
+struct Master {
+    child: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Master {
+    #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
+    fn start(script: &str) -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        let mut shell = std::process::Command::new("sh");
+        let shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = shell.spawn().expect("sh is installed");
+        BufReader::new(child.stdout.as_mut().expect("it is piped")).read_line(&mut String::new()).expect("it is text");
+        std::fs::write(directory.path().join("pid"), child.id().to_string()).expect("there is room");
+        Self { child, directory }
+    }
+
+    fn baseline(&self) -> Baseline {
+        let selector = Selector { pid_file: Some(self.directory.path().join("pid")), ..Selector::default() };
+        Baseline::now(Some(selector.find().expect("it runs")), &WORKERS)
+    }
+
+    /// Wakes it: it waits for a line.
+    fn wake(&mut self) {
+        let stdin = self.child.stdin.as_mut().expect("it is piped");
+        stdin.write_all(b"\n").expect("it reads");
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        for child in crate::sys::proc::descendants(i32::try_from(self.child.id()).expect("it fits")) {
+            let child = rustix::process::Pid::from_raw(child).expect("it is one");
+            let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn prove(verification: &Verification, baseline: &Baseline, timeout: Duration) -> Proof {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(verification.prove(baseline, timeout))
+}
+
+/// The proof without a process.
+fn plainly(verification: &Verification, timeout: Duration) -> Proof {
+    prove(verification, &Baseline::now(None, verification), timeout)
+}
+
+#[track_caller]
+fn not_proven(proof: Proof) -> String {
+    match proof {
+        Proof::Missing { message, help } => {
+            assert!(help.contains("--verify-timeout"), "{help}");
+            message
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn command(words: &[&str]) -> Verification {
+    Verification::Command(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+#[test]
+fn without_a_verification_there_is_no_proof() {
+    assert_eq!(plainly(&Verification::Nothing, PATIENCE), Proof::NotAsked);
+}
+
+#[test]
+fn a_command_proves_by_success() {
+    let proof = plainly(&command(&["sh", "-c", "exit 0"]), PATIENCE);
+    assert!(
+        matches!(&proof, Proof::Proven { pid: None, message, .. } if message == "`sh -c 'exit 0'` succeeded"),
+        "{proof:?}"
+    );
+    let cases = [
+        (command(&["false"]), "`false` exited with code 1, and nothing better within 50ms"),
+        (command(&["sleep", "1000"]), "`sleep 1000` did not end within 50ms"),
+        (command(&["sh", "-c", "kill -9 $$"]), "`sh -c 'kill -9 $$'` was killed by signal 9 within 50ms"),
+        (command(&["no-such-proof"]), "`no-such-proof` is not installed here, or not on the PATH"),
+    ];
+    for (verification, expected) in cases {
+        assert_eq!(not_proven(plainly(&verification, Duration::from_millis(50))), expected);
+    }
+}
+
+#[test]
+fn a_proof_that_comes_late_is_one() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let count = directory.path().join("count").display().to_string();
+    // The third try succeeds.
+    let script = "echo >> \"$0\"; test $(wc -l < \"$0\") -ge 3";
+    let proof = plainly(&command(&["sh", "-c", script, &count]), PATIENCE);
+    assert!(matches!(proof, Proof::Proven { .. }), "{proof:?}");
+    assert_eq!(std::fs::read_to_string(count).expect("it was written").len(), 3);
+}
+
+#[test]
+fn the_last_answer_is_reported_rather_than_a_probe_that_was_cut_short() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let verification = Verification::Url(format!("http://me:secret@{address}/ready"));
+    // Only the first request is answered.
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody asks");
+        let mut line = String::new();
+        let mut reader = BufReader::new(stream.try_clone().expect("it can be"));
+        while reader.read_line(&mut line).is_ok_and(|read| read > 2) {}
+        let answer = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(answer).expect("it listens");
+        listener
+    });
+    let message = not_proven(plainly(&verification, Duration::from_secs(1)));
+    assert_eq!(message, format!("GET http://{address}/ready answered 500, and nothing better within 1s"));
+    drop(server.join().expect("it answered"));
+    let refused = not_proven(plainly(&verification, Duration::from_millis(50)));
+    assert!(refused.starts_with(&format!("GET http://{address}/ready was not answered (")), "{refused}");
+    assert_eq!(verification.describe(), format!("GET http://{address}/ready"));
+}
+
+#[test]
+fn a_new_worker_that_lives_is_proof() {
+    let mut master = Master::start("sleep 1000 & echo; read go; sleep 2000 & echo; read go; wait");
+    let before = master.baseline();
+    assert_eq!(
+        not_proven(prove(&WORKERS, &before, Duration::from_millis(50))).split(" started").nth(1),
+        Some(" no new generation of workers within 50ms")
+    );
+    master.wake();
+    let proof = prove(&WORKERS, &before, PATIENCE);
+    let Proof::Proven { pid: Some(pid), message, after } = proof else { panic!("{proof:?}") };
+    assert_eq!(message, format!("pid {pid} is a new worker of pid {}", master.child.id()));
+    assert!(after >= STEADY, "it was probed again");
+    // It was there before this baseline.
+    let message = not_proven(prove(&WORKERS, &master.baseline(), Duration::from_millis(50)));
+    assert!(message.contains("started no new generation"), "{message}");
+}
+
+#[test]
+fn a_master_that_exits_disproves_at_once() {
+    let mut master = Master::start("echo; read go; exit 1");
+    let before = master.baseline();
+    master.wake();
+    let started = Instant::now();
+    let message = not_proven(prove(&WORKERS, &before, PATIENCE));
+    assert_eq!(message, format!("pid {} exited after the reload request", master.child.id()));
+    assert!(started.elapsed() < PATIENCE);
+}
+
+#[test]
+fn workers_that_die_at_once_are_no_proof() {
+    let mut master = Master::start("echo; read go; while :; do sleep 0.1 & sleep 0.07; done");
+    let before = master.baseline();
+    master.wake();
+    let message = not_proven(prove(&WORKERS, &before, Duration::from_millis(600)));
+    let pid = master.child.id();
+    assert_eq!(message, format!("pid {pid} started workers that died at once, and no other within 600ms"));
+}
+
+#[test]
+fn without_a_process_workers_prove_nothing() {
+    let message = not_proven(plainly(&WORKERS, PATIENCE));
+    assert!(message.starts_with("the process was missing before the reload"), "{message}");
+}
+
+#[test]
+fn a_replacement_is_no_new_generation() {
+    let identity = |pid| Identity { pid, start: 1 };
+    let set = |pids: &[i32]| pids.iter().copied().map(identity).collect::<BTreeSet<_>>();
+    // Before, now, and what that proves of a master that replaces workers and of one that does not.
+    for (before, now, of_one_that_does, of_one_that_does_not) in [
+        (&[1][..], &[1][..], None, None),
+        (&[1], &[1, 2], Some(2), Some(2)),
+        (&[1], &[2], None, Some(2)),
+        (&[1, 2], &[1, 3], None, None),
+        (&[1, 2], &[1, 3, 4], Some(3), Some(3)),
+        (&[1, 2], &[3], Some(3), Some(3)),
+        (&[1, 2, 3], &[3, 4, 5], None, None),
+        (&[], &[1], Some(1), Some(1)),
+        (&[1, 2], &[], None, None),
+    ] {
+        let renewed = |replaces| renewed(&set(before), &set(now), replaces).map(|worker| worker.pid);
+        assert_eq!((renewed(true), renewed(false)), (of_one_that_does, of_one_that_does_not), "{before:?} {now:?}");
+    }
+}

@@ -1,0 +1,296 @@
+//! Notices changes. IO: inotify(7), through the crate `notify`.
+//!
+//! An event is a hint and never a fact: a lost event, an overflowing queue and a vanished watch all end in another scan.
+//! Directories are watched, never files: a kubelet replaces the file behind a name, and a watch on it dies with the first
+//! swap.
+//!
+//! The directories on the way to a source are watched for their names alone, by an inotify instance of its own: writes beside a source
+//! cost nothing. A file counts as changed when its writer closes it (IN_CLOSE_WRITE), and not at each write.
+
+mod hub;
+mod points;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use notify::EventKind;
+use notify::event::{ModifyKind, RemoveKind, RenameMode};
+
+use hub::{Hub, Identity, Instance};
+use points::Interest;
+pub use points::{WatchPoint, WatchPoints};
+
+/// Time after which inotify is tried again where it was unavailable.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// The kind of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hint {
+    /// The tail of a volume's update whose commit had an event of its own.
+    AfterCommit,
+    /// Something that may go on changing.
+    Touch,
+    /// Something that is complete: a volume's `..data` was swapped.
+    Commit,
+}
+
+/// Means by which changes are noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// By the kernel's events, and by a slow rescan besides.
+    Inotify,
+    /// By frequent scans: the kernel's events are unavailable.
+    Poll,
+}
+
+impl Mode {
+    /// `inotify` or `poll`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inotify => "inotify",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// Message of the watcher's thread to the gate: the strongest hint since the last one, and a mark that events were lost.
+#[derive(Debug, Default)]
+struct Pending {
+    hint: Option<Hint>,
+    overflowed: bool,
+}
+
+/// The part of a watch that the watcher's thread knows.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The interest in each watched directory; one that went away is taken out by its own last event.
+    interests: Mutex<BTreeMap<PathBuf, Interest>>,
+    pending: Mutex<Pending>,
+    event: tokio::sync::Notify,
+}
+
+/// The watch over the directories of one gate.
+#[derive(Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+    hub: Rc<Hub>,
+    /// The directories that the hub watches for this gate.
+    held: BTreeMap<(Instance, PathBuf), Identity>,
+    mode: Mode,
+    retry_at: Option<Instant>,
+}
+
+/// The outcome of [`Watch::cover`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Everything is watched, and was before.
+    Unchanged,
+    /// A directory is watched that was not before: its changes until now were not seen, so another scan is needed.
+    Extended,
+    /// A directory is not watched, for this reason.
+    Degraded(String),
+    /// Everything is watched again, after a time of polling.
+    Restored,
+}
+
+impl Watch {
+    /// Creates a watch over nothing. It never fails: the first [`Watch::cover`] reports that inotify is unavailable. The watches of a
+    /// thread share their inotify instances, of which a user has few.
+    #[must_use]
+    pub fn new() -> Self {
+        let shared = Arc::default();
+        let hub = Hub::of_this_thread();
+        hub.join(&shared);
+        Self { shared, hub, held: BTreeMap::new(), mode: Mode::Inotify, retry_at: None }
+    }
+
+    /// Returns the means by which changes are noticed.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Watches `watch_points`, and nothing else.
+    pub fn cover(&mut self, watch_points: Vec<WatchPoint>) -> Coverage {
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            return Coverage::Unchanged;
+        }
+        let was_polling = self.retry_at.is_some();
+        match self.adjust(watch_points) {
+            Ok(_) if was_polling => {
+                (self.mode, self.retry_at) = (Mode::Inotify, None);
+                Coverage::Restored
+            }
+            Ok(true) => Coverage::Extended,
+            Ok(false) => Coverage::Unchanged,
+            Err(error) => {
+                (self.mode, self.retry_at) = (Mode::Poll, Some(Instant::now() + RETRY));
+                self.release();
+                if was_polling { Coverage::Unchanged } else { Coverage::Degraded(explain(&error)) }
+            }
+        }
+    }
+
+    /// Adjusts the hub to `wanted`, and returns true if a directory is watched that was not before.
+    fn adjust(&mut self, wanted: Vec<WatchPoint>) -> notify::Result<bool> {
+        let mut extended = false;
+        let key = |point: &WatchPoint| (Instance::of(&point.interest), point.path.clone());
+        let kept: BTreeSet<_> = wanted.iter().map(key).collect();
+        let ended: Vec<_> = {
+            let interests = lock(&self.shared.interests);
+            self.held.keys().filter(|key| !kept.contains(*key) || !interests.contains_key(&key.1)).cloned().collect()
+        };
+        for key in ended {
+            self.forget(&key);
+        }
+        for point in wanted {
+            // A missing directory causes an event in its parent when it appears.
+            let Ok(metadata) = point.path.metadata() else { continue };
+            let (identity, key) = ((metadata.dev(), metadata.ino()), key(&point));
+            if self.held.get(&key) != Some(&identity) {
+                extended = true;
+                self.forget(&key);
+                if let Err(error) = self.hub.watch(&key, identity) {
+                    // The poll can do without events on the way to a source, and not without those of the source itself.
+                    if !matches!(point.interest, Interest::Way(_)) && point.path.is_dir() {
+                        return Err(error);
+                    }
+                    continue;
+                }
+                self.held.insert(key, identity);
+            }
+            lock(&self.shared.interests).insert(point.path, point.interest);
+        }
+        Ok(extended)
+    }
+
+    fn forget(&mut self, key: &(Instance, PathBuf)) {
+        if self.held.remove(key).is_some() {
+            lock(&self.shared.interests).remove(&key.1);
+            self.hub.unwatch(key);
+        }
+    }
+
+    fn release(&mut self) {
+        for key in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.forget(&key);
+        }
+    }
+
+    /// Waits for a change, and returns the strongest hint since the last call. Cancelling loses nothing.
+    pub async fn event(&self) -> WatchEvent {
+        loop {
+            let pending = std::mem::take(&mut *lock(&self.shared.pending));
+            if pending.overflowed {
+                return WatchEvent::Overflowed;
+            }
+            if let Some(hint) = pending.hint {
+                return WatchEvent::Hint(hint);
+            }
+            self.shared.event.notified().await;
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The result of [`Watch::event`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// Something changed.
+    Hint(Hint),
+    /// So much changed that the kernel dropped events.
+    Overflowed,
+}
+
+impl Shared {
+    /// Takes in an event at these paths, which are names of one file. Runs on the watcher's own thread.
+    fn take_in(&self, kind: EventKind, paths: &[PathBuf]) {
+        let mut interests = lock(&self.interests);
+        let hint = paths.iter().filter_map(|path| hint(&mut interests, kind, path)).max();
+        drop(interests);
+        if hint.is_some() {
+            self.mark(hint, false);
+        }
+    }
+
+    fn mark(&self, hint: Option<Hint>, overflowed: bool) {
+        let mut pending = lock(&self.pending);
+        pending.hint = pending.hint.max(hint);
+        pending.overflowed |= overflowed;
+        drop(pending);
+        self.event.notify_one();
+    }
+}
+
+fn hint(interests: &mut BTreeMap<PathBuf, Interest>, kind: EventKind, path: &Path) -> Option<Hint> {
+    if interests.contains_key(path) && is_end(kind) {
+        // The watched directory itself went away; another one may take its place.
+        interests.remove(path);
+        return Some(Hint::Touch);
+    }
+    let interest = interests.get(path.parent()?)?;
+    let name = path.file_name()?;
+    match interest {
+        Interest::Plain => Some(Hint::Touch),
+        Interest::Way(names) | Interest::Files(names) => names.contains(name).then_some(Hint::Touch),
+        Interest::Volume => in_volume(kind, name),
+    }
+}
+
+/// Returns the meaning of an event in a volume (for the order of events see `pkg/volume/util/atomic_writer.go` in kubernetes).
+fn in_volume(kind: EventKind, name: &OsStr) -> Option<Hint> {
+    let swapped = matches!(kind, EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)));
+    match name.as_encoded_bytes() {
+        b"..data" if swapped => Some(Hint::Commit),
+        b"..data" => Some(Hint::Touch),
+        b"..data_tmp" => None,
+        // The timestamped directories: a new one is not committed yet, and the end of the old one ends the update.
+        name if name.starts_with(b"..") => matches!(kind, EventKind::Remove(_)).then_some(Hint::AfterCommit),
+        _ => Some(Hint::AfterCommit),
+    }
+}
+
+fn is_end(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Remove(RemoveKind::Folder | RemoveKind::Other)
+            | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+    )
+}
+
+/// Returns why inotify is unavailable, and the remedy (inotify(7), "ERRORS").
+fn explain(error: &notify::Error) -> String {
+    let remedy = match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => "; raise `fs.inotify.max_user_watches` on the node",
+        notify::ErrorKind::Io(io) if io.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+            "; raise `fs.inotify.max_user_instances` on the node"
+        }
+        _ => "",
+    };
+    format!("inotify is unavailable; polling for changes: {error}{remedy}")
+}
+
+/// Locks even after a panic: no holder of these locks can panic between two states that do not fit together.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

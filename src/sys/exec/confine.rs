@@ -1,0 +1,165 @@
+//! Confinement of a command that runs as the gate itself. IO: restricts the calling process, for good.
+//!
+//! Validating a configuration can execute it, and the executed code could do all that the gate may. So it may read and execute
+//! everything except the gate's own secrets, and write only where checkers do. The kernel enforces that (landlock(7)), from
+//! Linux 5.13 on. Landlock has no exceptions: a right to a directory is a right to all that is below it. So a directory with an
+//! exception below it is allowed by its other entries, and new ones cannot be made in it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
+};
+use rustix::process::{Resource, Rlimit};
+
+use super::again::{self, Reporter, SetupStep, step};
+use super::{Command, environment};
+
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "confine";
+
+/// Paths that a command which runs as the gate itself must not reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confinement {
+    /// Close them even where that forbids new files beside them: in `/tmp`, `/run` and the like.
+    pub strict: bool,
+    /// Paths that it must not read.
+    pub hidden: Vec<PathBuf>,
+    /// Paths that it must not write.
+    pub fixed: Vec<PathBuf>,
+}
+
+/// The version of Landlock whose rights are asked for; an older kernel gives those that it has.
+const VERSION: ABI = ABI::V6;
+/// Directories in which all programs make files: pid files, sockets, temporary files.
+const SHARED: [&str; 4] = ["/dev/shm", "/run", "/tmp", "/var/tmp"];
+/// Directories in which programs have directories of their own.
+const OWN: [&str; 4] = ["/var/cache", "/var/lib", "/var/log", "/var/spool"];
+/// Devices that all users may write to.
+const DEVICES: [&str; 8] =
+    ["/dev/full", "/dev/null", "/dev/ptmx", "/dev/pts", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
+/// Largest file that it may write, in bytes (RLIMIT_FSIZE of getrlimit(2)).
+const FILE_SIZE: u64 = 1 << 30;
+
+impl Confinement {
+    /// Directories in which a kubelet and container runtimes mount the credentials of a container.
+    pub const SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
+
+    /// Returns the version of Landlock that this kernel has, of those that matter here; `None` without Landlock.
+    #[must_use]
+    pub fn version() -> Option<u8> {
+        let knows = |abi: ABI| {
+            let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+            let rules = rules.handle_access(AccessFs::from_all(abi));
+            let scoped = |rules: Ruleset| if abi < ABI::V6 { Ok(rules) } else { rules.scope(Scope::Signal) };
+            rules.and_then(scoped).and_then(Ruleset::create).is_ok()
+        };
+        let versions = [(6, ABI::V6), (5, ABI::V5), (3, ABI::V3), (2, ABI::V2), (1, ABI::V1)];
+        versions.into_iter().find(|(_, abi)| knows(*abi)).map(|(version, _)| version)
+    }
+
+    /// Returns the paths that stay open, as they lie in a directory in which all programs make files: see [`Confinement::strict`].
+    #[must_use]
+    pub fn left_open(&self) -> Vec<PathBuf> {
+        let areas = real(&SHARED.map(PathBuf::from)).into_iter().filter(|area| self.opens(area)).collect::<Vec<_>>();
+        let kept = real(&self.hidden).into_iter().chain(real(&self.fixed)).collect::<BTreeSet<_>>();
+        kept.into_iter().filter(|path| areas.iter().any(|area| path.starts_with(area))).collect()
+    }
+
+    /// Returns true if all of a directory stays open in which all programs make files. A user without write access loses nothing.
+    fn opens(&self, area: &Path) -> bool {
+        !self.strict && rustix::fs::access(area, rustix::fs::Access::WRITE_OK).is_ok()
+    }
+}
+
+/// The words that run a command in confinement.
+pub(super) fn words(confinement: &Confinement, command: &Command) -> io::Result<Vec<OsString>> {
+    let strict = confinement.strict.then(|| OsString::from("--strict"));
+    let hidden = confinement.hidden.iter().flat_map(|path| ["--hide".into(), path.into()]);
+    let fixed = confinement.fixed.iter().flat_map(|path| ["--fix".into(), path.into()]);
+    again::words(SUBCOMMAND, strict.into_iter().chain(hidden).chain(fixed).chain(again::pass(command)), command)
+}
+
+/// The subcommand itself: confines itself and executes the command. It returns only if that failed, with the message and the exit
+/// code.
+#[must_use]
+pub fn main(confinement: &Confinement, pass: &[String], words: &[OsString]) -> (String, u8) {
+    let reporter = Reporter::take();
+    let ready = confine(confinement).map(|()| environment(pass));
+    reporter.execute(SUBCOMMAND, ready, words)
+}
+
+fn confine(confinement: &Confinement) -> SetupStep {
+    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE)] {
+        again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    }
+    again::give_up()?;
+    step(restrict(confinement).map_err(io::Error::other), || "confine the command".into())
+}
+
+/// Restricts the calling process. Without Landlock in the kernel nothing is restricted, which the event `started` reports.
+fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
+    let all = AccessFs::from_all(VERSION);
+    let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
+    let devices = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let (hidden, fixed) = (real(&confinement.hidden), real(&confinement.fixed));
+    let mut readable = Cover::default();
+    readable.add(Path::new("/"), &hidden);
+    let mut writable = Cover::default();
+    let exceptions = [&hidden[..], &fixed].concat();
+    for area in real(&SHARED.map(PathBuf::from)) {
+        writable.add(&area, if confinement.opens(&area) { &[] } else { &exceptions });
+    }
+    for area in real(&OWN.map(PathBuf::from)) {
+        writable.add(&area, &exceptions);
+    }
+    let rules = |paths: &BTreeSet<PathBuf>, access: BitFlags<AccessFs>| path_beneath_rules(paths.clone(), access);
+    Ruleset::default()
+        .handle_access(all)?
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)?
+        .create()?
+        .add_rules(rules(&readable.whole, AccessFs::from_read(VERSION)))?
+        .add_rules(rules(&readable.parted, AccessFs::ReadDir.into()))?
+        .add_rules(rules(&writable.whole, write))?
+        .add_rules(path_beneath_rules(DEVICES, devices))?
+        .restrict_self()?;
+    Ok(())
+}
+
+/// The paths that are there, with all symbolic links followed.
+fn real(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let paths: BTreeSet<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    paths.into_iter().collect()
+}
+
+/// Paths that cover a directory except some paths below it.
+#[derive(Default)]
+struct Cover {
+    whole: BTreeSet<PathBuf>,
+    /// Directories of which only some entries are covered.
+    parted: BTreeSet<PathBuf>,
+}
+
+impl Cover {
+    fn add(&mut self, path: &Path, without: &[PathBuf]) {
+        if without.iter().any(|other| path.starts_with(other)) {
+            return;
+        }
+        if !without.iter().any(|other| other.starts_with(path)) {
+            self.whole.insert(path.into());
+            return;
+        }
+        self.parted.insert(path.into());
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            // What a link leads to is covered where it lies, or not.
+            if !entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.add(&entry.path(), without);
+            }
+        }
+    }
+}

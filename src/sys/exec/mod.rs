@@ -1,0 +1,402 @@
+//! The one door to child processes. IO: starts and kills processes.
+//!
+//! No other module starts one, so the time limit, the session, the cleared environment and the cap on the output are never
+//! forgotten.
+
+mod again;
+pub mod confine;
+pub mod enter;
+mod filter;
+pub mod view;
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use tokio::net::unix::pipe::Receiver;
+use tokio::signal::unix::SignalKind;
+
+use crate::sys::proc::{self, Identity};
+
+use again::Report;
+
+pub use confine::Confinement;
+pub use view::{FileSystemView, ViewMount};
+
+/// Size of the output that is kept: of its beginning, and as much of its end, where the error often is.
+const KEPT: usize = 32 << 10;
+/// Time after its end in which a command's output may still arrive.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Search path when the gate itself was given no `PATH` (execvp(3) has a default as well).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Process that a command runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunAs {
+    /// The process whose user, groups, capabilities, environment and working directory it takes.
+    pub process: Identity,
+    /// Enter that process's root directory too.
+    pub root: bool,
+}
+
+/// A command to run.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The program and its arguments; no shell is involved.
+    pub words: Vec<OsString>,
+    /// Process that it runs as; the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if absent.
+    pub run_as: Option<RunAs>,
+    /// File system that it sees where it runs as the gate itself; everything it writes is gone with it.
+    pub view: Option<FileSystemView>,
+    /// Confinement where it runs as the gate itself and sees the gate's file system.
+    pub confinement: Option<Confinement>,
+    /// Variables of that process's environment that it must not take.
+    pub unset: Vec<String>,
+    /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or prefixes with a `*`.
+    pub pass_env: Vec<String>,
+    /// Further variables that it sees where it runs as the gate itself, with their values.
+    pub env: Vec<(String, String)>,
+    /// Time limit, after which it is killed with all its descendants.
+    pub timeout: Duration,
+}
+
+impl Command {
+    /// A command that runs as the gate itself, and sees what the gate sees.
+    #[must_use]
+    pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
+        let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
+        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout }
+    }
+}
+
+/// End of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By this signal, which was not the gate's.
+    Killed(i32),
+    /// By the gate, since its time was over.
+    TimedOut,
+}
+
+/// Result of a command.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// End of the command.
+    pub end: End,
+    /// Standard output and standard error together; of much, the first and the last 32 KiB.
+    pub output: String,
+    /// Time that it ran.
+    #[allow(dead_code, reason = "the tests compare it with the timeout")]
+    pub duration: Duration,
+}
+
+/// Why a command did not even start.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// The program is not there.
+    #[error("`{0}` is not installed here, or not on the PATH")]
+    Missing(String),
+    /// It is there and cannot be executed.
+    #[error("cannot execute `{program}`: {error}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The command could not become like the process it was meant to run as.
+    #[error("{0}")]
+    NotEntered(String),
+    /// The command could not be shown the file system that it was meant to see.
+    #[error("{0}")]
+    NotShown(String),
+    /// The command could not be confined.
+    #[error("{0}")]
+    NotConfined(String),
+}
+
+/// Closes the descriptors that this process inherited beside its three standard streams: children would inherit them, and an open
+/// directory leads out of any root. The descriptors that it opens itself are closed by execve(2).
+pub fn close_inherited() {
+    let numbers = std::fs::read_dir("/proc/self/fd").map(|entries| {
+        let names = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        names.collect::<Vec<_>>()
+    });
+    for number in numbers.into_iter().flatten().filter(|number| *number > 2 && is_inherited(*number)) {
+        // One of them was the listing itself, which is closed already.
+        let _ = nix::unistd::close(number);
+    }
+}
+
+/// Returns true if a descriptor stays open across execve(2): its flags, in octal, lack O_CLOEXEC (proc_pid_fdinfo(5)).
+fn is_inherited(number: i32) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| i64::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & i64::from(rustix::fs::OFlags::CLOEXEC.bits()) == 0)
+}
+
+/// Runs a command to its end.
+///
+/// Dropping the future kills it with its process group.
+///
+/// # Errors
+/// When it could not be started.
+pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
+    feed(command, &[]).await
+}
+
+/// Runs a command to its end, with `input` to read on its standard input; a command that takes a view, a confinement or another
+/// process's place has no input.
+///
+/// Dropping the future kills it with its process group.
+///
+/// # Errors
+/// When it could not be started.
+pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarted> {
+    let started = Instant::now();
+    let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
+    let failed = |error: io::Error| {
+        if is_missing(&error, OsStr::new(&program), &search_path()) {
+            NotStarted::Missing(program.clone())
+        } else {
+            NotStarted::Program { program: program.clone(), error }
+        }
+    };
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    let mut output = Output::new(reader.into()).map_err(failed)?;
+    let (report, child) = start(command, input, writer).map_err(failed)?;
+    let mut group = Group::of(child).map_err(failed)?;
+
+    let timed_out = {
+        // What it prints is read all the while, so that a full pipe does not block it; its end is its exit, since the pipe may
+        // be held open by a descendant for longer.
+        let reading = async {
+            output.collect().await;
+            std::future::pending::<()>().await;
+        };
+        let exit = async {
+            tokio::select! { () = reading => Ok(()), exited = group.exited() => exited }
+        };
+        match tokio::time::timeout(command.timeout, exit).await {
+            Ok(exited) => exited.map(|()| false).map_err(failed)?,
+            Err(_) => true,
+        }
+    };
+    if timed_out {
+        group.kill_strays();
+    }
+    group.kill();
+    let _ = tokio::time::timeout(LAST_WORDS, output.collect()).await;
+    let end = group.reap(timed_out).map_err(failed)?;
+    let finished = Finished { end, output: output.text(), duration: started.elapsed() };
+    match report.filter(|_| !timed_out) {
+        Some(report) => report.outcome(finished, program),
+        None => Ok(finished),
+    }
+}
+
+/// A file in memory that holds `input`. A pipe would have to be written to for as long as the command takes to read, or does not.
+fn readable(input: &[u8]) -> io::Result<File> {
+    if input.is_empty() {
+        return File::open("/dev/null");
+    }
+    let mut file = File::from(rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Starts a command in a session of its own: so one signal reaches what it starts as well, and it has no controlling terminal.
+fn start(
+    command: &Command,
+    input: &[u8],
+    output: io::PipeWriter,
+) -> io::Result<(Option<Report>, Box<dyn ChildWrapper>)> {
+    let (words, failure): (_, Option<fn(String) -> NotStarted>) = match (command.run_as, &command.view) {
+        (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
+        (None, Some(view)) => (view::words(view, command)?, Some(NotStarted::NotShown)),
+        (None, None) => match &command.confinement {
+            Some(confinement) => (confine::words(confinement, command)?, Some(NotStarted::NotConfined)),
+            None => (command.words.clone(), None),
+        },
+    };
+    let (report, stdin) = match failure {
+        Some(failure) => {
+            let (report, stdin) = Report::channel(failure)?;
+            (Some(report), stdin)
+        }
+        None => (None, readable(input)?.into()),
+    };
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
+    };
+    let errors = output.try_clone()?;
+    let mut command = CommandWrap::with_new(program, |child| {
+        child.args(arguments).env_clear().envs(environment(&command.pass_env)).envs(given(command)).current_dir("/");
+        child.stdin(stdin).stdout(output).stderr(errors);
+    });
+    Ok((report, command.wrap(ProcessSession).spawn()?))
+}
+
+/// Returns the further variables of a command, without those that the gate sets itself.
+fn given(command: &Command) -> impl Iterator<Item = (OsString, OsString)> {
+    let is_own = |name: &str| name == "PATH" || name == "LC_ALL";
+    let given = command.env.iter().filter(move |(name, _)| !is_own(name));
+    given.map(|(name, value)| (name.into(), value.into()))
+}
+
+/// Returns the environment of a command.
+fn environment(pass: &[String]) -> Vec<(OsString, OsString)> {
+    let own = [("PATH".into(), search_path()), ("LC_ALL".into(), "C".into())];
+    let is_meant = |name: &OsString| {
+        let name = name.as_encoded_bytes();
+        let fits = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning.as_bytes()),
+            None => name == pattern.as_bytes(),
+        };
+        // The patterns of the presets fit untranslated messages.
+        name != b"LC_ALL" && name != b"PATH" && pass.iter().any(fits)
+    };
+    own.into_iter().chain(std::env::vars_os().filter(|(name, _)| is_meant(name))).collect()
+}
+
+/// Returns the search path for programs.
+fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
+}
+
+/// Returns true if a program is installed here.
+#[must_use]
+pub fn is_installed(program: &OsStr) -> bool {
+    is_there(program, &search_path())
+}
+
+/// Returns true if a program could not be executed because it is missing. The error of execvp(3) is not enough: it is a missing
+/// permission if a directory of the `PATH` may not be searched, and a missing file if an interpreter or a loader is missing.
+fn is_missing(error: &io::Error, program: &OsStr, path: &OsStr) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) && !is_there(program, path)
+}
+
+fn is_there(program: &OsStr, path: &OsStr) -> bool {
+    match Path::new(program).components().count() {
+        0 => false,
+        1 if !program.as_encoded_bytes().contains(&b'/') => {
+            std::env::split_paths(path).any(|dir| dir.join(program).exists())
+        }
+        _ => Path::new(program).exists(),
+    }
+}
+
+/// A running child and all that it starts; killed when dropped.
+struct Group {
+    child: Box<dyn ChildWrapper>,
+    leader: Pid,
+    reaped: bool,
+}
+
+impl Group {
+    fn of(child: Box<dyn ChildWrapper>) -> io::Result<Self> {
+        let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        Ok(Self { child, leader: leader.ok_or(io::ErrorKind::NotFound)?, reaped: false })
+    }
+
+    /// Waits until the leader has exited, without reaping it: so its number stays taken until [`Group::reap`].
+    async fn exited(&self) -> io::Result<()> {
+        // Listening comes before looking, so that an exit in between is not missed.
+        let mut children = tokio::signal::unix::signal(SignalKind::child())?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while rustix::process::waitid(WaitId::Pid(self.leader), options)?.is_none() {
+            children.recv().await;
+        }
+        Ok(())
+    }
+
+    /// Kills the group.
+    fn kill(&self) {
+        let _ = rustix::process::kill_process_group(self.leader, Signal::KILL);
+    }
+
+    /// Kills what has left the group but still descends from the leader, as long as that is alive to descend from.
+    fn kill_strays(&self) {
+        for stray in proc::descendants(self.leader.as_raw_pid()).into_iter().filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process(stray, Signal::KILL);
+        }
+    }
+
+    fn reap(&mut self, timed_out: bool) -> io::Result<End> {
+        self.reaped = true;
+        let status = self.child.wait()?;
+        Ok(match (timed_out, status.code(), status.signal()) {
+            (true, ..) => End::TimedOut,
+            (false, Some(code), _) => End::Exited(code),
+            (false, None, signal) => End::Killed(signal.unwrap_or_default()),
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill_strays();
+            self.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The beginning and the end of what a command prints; the rest is read and thrown away, so that it is not blocked.
+struct Output {
+    pipe: Receiver,
+    beginning: Vec<u8>,
+    end: VecDeque<u8>,
+    left_out: usize,
+}
+
+impl Output {
+    fn new(pipe: OwnedFd) -> io::Result<Self> {
+        Ok(Self { pipe: Receiver::from_owned_fd(pipe)?, beginning: Vec::new(), end: VecDeque::new(), left_out: 0 })
+    }
+
+    /// Reads to the end. Cancelling loses nothing.
+    async fn collect(&mut self) {
+        let mut buffer = [0; 4096];
+        while self.pipe.readable().await.is_ok() {
+            match self.pipe.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(read) => self.keep(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn keep(&mut self, printed: &[u8]) {
+        let (first, rest) = printed.split_at(printed.len().min(KEPT - self.beginning.len()));
+        self.beginning.extend_from_slice(first);
+        self.end.extend(rest);
+        let surplus = self.end.len().saturating_sub(KEPT);
+        self.end.drain(..surplus);
+        self.left_out += surplus;
+    }
+
+    fn text(mut self) -> String {
+        if self.left_out > 0 {
+            self.beginning.extend(format!("\n[… {} bytes left out …]\n", self.left_out).into_bytes());
+        }
+        self.beginning.extend(self.end);
+        String::from_utf8_lossy(&self.beginning).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

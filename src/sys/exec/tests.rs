@@ -1,0 +1,296 @@
+use std::fs;
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::io::Errno;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn command(words: &[&str]) -> Command {
+    Command::here(words.iter().map(Into::into).collect(), PATIENCE)
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(future)
+}
+
+#[track_caller]
+fn finished(words: &[&str]) -> Finished {
+    block_on(run(&command(words))).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn shell(script: &str) -> Finished {
+    finished(&["sh", "-c", script])
+}
+
+/// A duration that no other process sleeps for, so that the sleeper is known by its command line.
+fn nap() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{}.{}", 1_000_000 + std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn sleeps(nap: &str) -> bool {
+    proc::pids().any(|pid| proc::cmdline(pid) == ["sleep", nap])
+}
+
+#[track_caller]
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came true: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_command_ends_as_it_ends() {
+    for code in [0, 1, 2, 75, 125, 126, 127, 255] {
+        assert_eq!(shell(&format!("exit {code}")).end, End::Exited(code));
+    }
+    for signal in [6, 9, 11, 15] {
+        assert_eq!(shell(&format!("kill -{signal} $$")).end, End::Killed(signal));
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_no_end() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(path("text"), "no program").expect("there is room");
+    fs::write(path("script"), "#!/no/such/interpreter\n").expect("there is room");
+    fs::set_permissions(path("script"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let cases = [
+        (path("script"), format!("cannot execute `{}`: No such file or directory (os error 2)", path("script"))),
+        ("no-such-program".to_owned(), "`no-such-program` is not installed here, or not on the PATH".to_owned()),
+        (path("none"), format!("`{}` is not installed here, or not on the PATH", path("none"))),
+        (path("text"), format!("cannot execute `{}`: Permission denied (os error 13)", path("text"))),
+        (path(""), format!("cannot execute `{}`: Permission denied (os error 13)", path(""))),
+    ];
+    for (program, expected) in cases {
+        let error = block_on(run(&command(&[&program, "argument"]))).expect_err("it cannot be started");
+        assert_eq!(error.to_string(), expected);
+    }
+    assert!(matches!(block_on(run(&command(&[]))), Err(NotStarted::Missing(_))));
+}
+
+#[test]
+fn both_outputs_are_kept_in_order() {
+    let finished = shell("echo one; echo two >&2; printf 'thr\\377ee'");
+    assert_eq!(finished.output, "one\ntwo\nthr\u{fffd}ee");
+}
+
+#[test]
+fn of_much_that_is_printed_the_beginning_and_the_end_are_kept() {
+    let finished = shell("echo begin; head -c 10000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
+    assert_eq!(finished.end, End::Exited(3));
+    let mark = format!("xxx\n[… {} bytes left out …]\nxxx", 10_000_000 + 10 - 2 * KEPT);
+    let (beginning, end) = finished.output.split_once(&mark).expect("it says what is missing");
+    assert!(beginning.starts_with("begin\nxxx") && end.ends_with("xxxend\n"), "{}", finished.output);
+    assert_eq!((beginning.len() + 3, end.len() + 3), (KEPT, KEPT));
+    // What fits is whole.
+    let whole = shell(&format!("head -c {} /dev/zero | tr '\\0' x; echo", 2 * KEPT - 1));
+    assert_eq!((whole.output.len(), whole.output.contains("left out")), (2 * KEPT, false));
+}
+
+#[test]
+fn a_command_is_given_no_more_than_it_needs() {
+    let environment = finished(&["env"]).output;
+    let mut names: Vec<_> = environment.lines().map(|line| line.split('=').next().unwrap_or_default()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["LC_ALL", "PATH"], "the environment is that of the test otherwise, which has far more");
+    assert_eq!(shell("pwd; cat; id -u").output, format!("/\n{}\n", rustix::process::geteuid().as_raw()));
+    // What is open here is not open there.
+    let held = tempfile::NamedTempFile::new().expect("there is room");
+    let open = finished(&["ls", "-l", "/proc/self/fd"]).output;
+    assert!(open.contains("/dev/null") && open.contains("pipe:"), "{open}");
+    assert!(!open.contains(held.path().to_str().expect("it is UTF-8")), "{open}");
+    // It leads a group and a session of its own, which has no terminal.
+    for field in [5, 6] {
+        assert_eq!(shell(&format!("test $$ = $(cut -d ' ' -f {field} /proc/$$/stat)")).end, End::Exited(0));
+    }
+    assert_eq!(shell("test 0 = $(cut -d ' ' -f 7 /proc/$$/stat) && ! cat /dev/tty").end, End::Exited(0));
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_killed_with_all_that_it_started() {
+    // A child, a grandchild whose parent is gone, a child that left the group, and one that does not want to end.
+    let naps = [nap(), nap(), nap(), nap()];
+    let [child, orphan, stray, stubborn] = &naps;
+    let script = format!(
+        "echo begun; sleep {child} & (sleep {orphan} &); setsid sleep {stray} & (trap '' TERM HUP INT; sleep {stubborn}) & wait"
+    );
+    let limited = Command { timeout: Duration::from_millis(300), ..command(&["sh", "-c", &script]) };
+    let finished = block_on(async {
+        let all = async {
+            while !naps.iter().all(|nap| sleeps(nap)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(run(&limited), tokio::time::timeout(PATIENCE, all)).0
+    });
+    let finished = finished.expect("it started");
+    assert_eq!((finished.end, finished.output.as_str()), (End::TimedOut, "begun\n"));
+    assert!(finished.duration >= limited.timeout && finished.duration < PATIENCE, "{finished:?}");
+    eventually("all of them are dead", || !naps.iter().any(|nap| sleeps(nap)));
+}
+
+#[test]
+fn what_a_command_leaves_in_its_group_dies_with_it() {
+    let nap = nap();
+    let finished = shell(&format!("sleep {nap} & echo left"));
+    assert_eq!((finished.end, finished.output.as_str()), (End::Exited(0), "left\n"));
+    eventually("it is dead", || !sleeps(&nap));
+}
+
+#[test]
+fn a_daemon_that_holds_the_output_is_not_waited_for() {
+    let nap = nap();
+    let finished = shell(&format!("setsid sleep {nap} & echo $!; exit 4"));
+    assert_eq!(finished.end, End::Exited(4));
+    assert!(finished.duration < PATIENCE);
+    let pid = finished.output.trim().parse().ok().and_then(Pid::from_raw).expect("a process id");
+    // It may not have got as far as its session, and be dead already.
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+}
+
+#[test]
+fn a_command_is_killed_when_its_future_is_dropped() {
+    let naps = [nap(), nap()];
+    let script = format!("sleep {} & setsid sleep {} & wait", naps[0], naps[1]);
+    block_on(async {
+        let command = command(&["sh", "-c", &script]);
+        let begun = async {
+            while !naps.iter().all(|nap| sleeps(nap)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = run(&command) => panic!("{ended:?}"),
+            begun = tokio::time::timeout(PATIENCE, begun) => begun.expect("it has begun"),
+        }
+    });
+    eventually("both are dead", || !naps.iter().any(|nap| sleeps(nap)));
+}
+
+#[test]
+fn many_commands_run_side_by_side() {
+    let commands: Vec<_> = (0..20).map(|code| command(&["sh", "-c", &format!("echo {code}; exit {code}")])).collect();
+    let ends = block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for command in commands {
+            tasks.spawn(async move { run(&command).await });
+        }
+        tasks.join_all().await
+    });
+    let mut codes: Vec<_> = ends
+        .into_iter()
+        .map(|finished| finished.expect("it started"))
+        .map(|finished| (finished.end, finished.output.trim().to_owned()))
+        .collect();
+    codes.sort_by_key(|(_, output)| output.parse::<i32>().expect("a number"));
+    assert_eq!(codes, (0..20).map(|code| (End::Exited(code), code.to_string())).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_program_is_missing_where_no_directory_of_the_path_has_it() {
+    let directory = tempfile::tempdir().expect("there is room");
+    fs::write(directory.path().join("here"), "").expect("there is room");
+    let path = std::env::join_paths(["/no/such".as_ref(), directory.path()]).expect("it is a path");
+    let here = directory.path().join("here");
+    let cases = [
+        (Errno::NOENT, "here", false),
+        (Errno::NOENT, "nowhere", true),
+        // Some directory of the path may not be searched.
+        (Errno::ACCESS, "nowhere", true),
+        (Errno::ACCESS, "here", false),
+        (Errno::NOENT, here.to_str().expect("it is UTF-8"), false),
+        (Errno::NOENT, "/no/such/program", true),
+        (Errno::NOENT, "", true),
+        (Errno::MFILE, "nowhere", false),
+    ];
+    for (errno, program, expected) in cases {
+        assert_eq!(is_missing(&errno.into(), OsStr::new(program), &path), expected, "{errno} {program}");
+    }
+}
+
+/// A process that does not exist.
+const ABSENT: RunAs = RunAs { process: Identity { pid: i32::MAX, start: 7 }, root: true };
+
+#[test]
+fn a_command_like_a_process_is_our_own_binary_again() {
+    let run_as = |run_as, unset: &[&str]| {
+        let unset = unset.iter().map(|name| (*name).to_owned()).collect();
+        let words = enter::words(run_as, &Command { unset, ..command(&["nginx", "-t"]) }).expect("there is one");
+        assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
+        words[1..].iter().map(|word| word.to_str().expect("it is UTF-8").to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(run_as(ABSENT, &[]), "enter 2147483647 7 root -- nginx -t");
+    let same = RunAs { root: false, ..ABSENT };
+    assert_eq!(run_as(same, &["NGINX", "FOO"]), "enter 2147483647 7 same --unset=NGINX --unset=FOO -- nginx -t");
+}
+
+/// Returns the result of a command whose binary has reported this.
+fn reported(report: &str, output: &str) -> Result<String, String> {
+    let (channel, _) = Report::channel(NotStarted::NotEntered).expect("there is room");
+    let (reader, mut writer) = io::pipe().expect("there is room");
+    writer.write_all(report.as_bytes()).expect("there is room");
+    drop(writer);
+    let finished = Finished { end: End::Exited(125), output: output.into(), duration: Duration::ZERO };
+    let result = Report { reader: reader.into(), ..channel }.outcome(finished, "nginx".to_owned());
+    result.map(|finished| finished.output).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_failure_before_the_command_is_told_from_a_failure_of_the_command() {
+    assert_eq!(
+        reported("127 nginx: No such file", ""),
+        Err("`nginx` is not installed here, or not on the PATH".into())
+    );
+    assert_eq!(reported("126 nginx: denied", ""), Err("cannot execute `nginx`: nginx: denied".into()));
+    assert_eq!(reported("125 cannot look", ""), Err("cannot look".into()));
+    // The command prints what it likes.
+    for output in ["reload-gate enter: cannot look\n", "125 cannot look\n", ""] {
+        assert_eq!(reported("", output), Ok(output.to_owned()));
+    }
+}
+
+#[test]
+fn a_command_in_a_view_is_our_own_binary_again() {
+    let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
+    let view = FileSystemView { mounts: vec![mount.clone(), mount], network: true };
+    let shown = Command { view: Some(view.clone()), ..command(&["nginx", "-t"]) };
+    let words = view::words(&view, &shown).expect("there is one");
+    assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
+    let mounts = ["--mount", "/etc/app", "/tmp/a b", "--mount", "/etc/app", "/tmp/a b"];
+    assert_eq!(words[1..], [&["view", "--network"][..], &mounts, &["--", "nginx", "-t"]].concat());
+}
+
+#[test]
+fn a_missing_process_cannot_be_entered() {
+    let (message, code) = enter::main(ABSENT, &[], &["true".into()]);
+    assert_eq!(code, 125);
+    assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
+}
+
+#[test]
+fn what_it_is_given_is_on_standard_input_whether_it_reads_it_or_not() {
+    let input = "x".repeat(300_000);
+    let fed = |script| block_on(feed(&command(&["sh", "-c", script]), input.as_bytes())).expect("it starts");
+    assert_eq!(fed("wc -c").output.trim(), "300000");
+    assert_eq!((fed("exec true").end, fed("head -c 3").output), (End::Exited(0), "xxx".to_owned()));
+    assert_eq!(shell("wc -c").output.trim(), "0");
+}
+
+#[test]
+fn a_path_in_a_shared_directory_stays_open_unless_strict() {
+    let shared = tempfile::tempdir_in("/tmp").expect("there is room");
+    let confinement = |strict| Confinement { strict, hidden: vec![shared.path().into()], fixed: vec!["/usr".into()] };
+    assert_eq!(confinement(false).left_open(), [shared.path().canonicalize().expect("it is there")]);
+    assert!(confinement(true).left_open().is_empty());
+}

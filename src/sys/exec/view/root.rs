@@ -1,0 +1,330 @@
+//! The root directory of a view. IO: mounts, in the mount namespace that it is called in.
+//!
+//! It is a file system in memory, in which every directory of the machine is shown by an overlay: it can be read, and writes are
+//! kept in memory (the kernel's Documentation/filesystems/overlayfs.rst). An overlay does not show the mounts below a directory,
+//! and in a user namespace it may not be laid over them; so a directory with mounts below it is made anew, and its entries are
+//! shown one by one. Where no overlay is possible (before Linux 5.11 without privileges, or over another overlay of an overlay),
+//! a directory is shown read-only.
+
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::StatVfsMountFlags;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+
+use super::ViewMount;
+use crate::sys::exec::again::{SetupStep, step};
+
+/// Mount point of the new root until it is the root.
+const SCAFFOLD: &str = "/proc";
+/// The machine's root, seen from there.
+const OLD: &str = "/old";
+/// The root of the view.
+const NEW: &str = "/new";
+/// Directory for the writes of the overlays.
+const WRITTEN: &str = "/written";
+/// Limits of each file system in memory.
+const MEMORY: &str = "mode=0755,size=256m,nr_inodes=128k";
+
+/// File systems of the kernel, shown unchanged.
+const KERNEL: [&str; 3] = ["/dev", "/proc", "/sys"];
+/// Files of running programs, such as pid files: shown as a copy, which is the user's own.
+const COPIED: [&str; 1] = ["/run"];
+/// Directories of logs: the same directories without files.
+const EMPTIED: [&str; 1] = ["/var/log"];
+/// Directories of programs' own data: those that the user may see become the user's.
+const OWNED: [&str; 3] = ["/var/cache", "/var/lib", "/var/spool"];
+/// Directories that all users may write.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+/// Credentials that a kubelet and container runtimes put beside the files of running programs.
+const SECRETS: &str = "/run/secrets";
+
+/// Largest file that is copied from a running system, in bytes.
+const SMALL: u64 = 64 << 10;
+/// Largest number of entries of a directory that are copied, owned, or shown one by one.
+const ENTRIES: usize = 4096;
+/// Mounts below more directories than this are those of containers and the like.
+const DEPTH: usize = 5;
+
+/// Lays out the root of a view, and enters it.
+pub(super) fn lay_out(mounts: &[ViewMount], privileged: bool) -> SetupStep {
+    let mut layers: Vec<ViewLayer> = Vec::new();
+    for mount in mounts {
+        layers.push(step(ViewLayer::of(mount, &layers), || format!("lay out `{}`", mount.at.display()))?);
+    }
+    let mounted = step(mounted().map_err(io::Error::other), || "read /proc/self/mountinfo".into())?;
+    step(raise_scaffold(), || "mount a root directory of its own".into())?;
+    let targets = layers.iter().map(|layer| layer.at.clone()).collect();
+    let mut scene = Scene { mounted, targets, privileged, overlays: 0 };
+    let old = step(fs::read_dir(OLD), || "read the root directory".into())?;
+    for entry in old.flatten() {
+        let _ = scene.show(&Path::new("/").join(entry.file_name()));
+    }
+    for layer in &layers {
+        step(layer.place(), || format!("lay out `{}`", layer.at.display()))?;
+    }
+    for ViewLayer { at, .. } in &layers {
+        step(make_read_only(&inside(NEW, at)), || format!("make `{}` read-only", at.display()))?;
+    }
+    step(change_root(NEW, NEW).and_then(|()| Ok(rustix::mount::unmount(".", UnmountFlags::DETACH)?)), || {
+        "enter a root directory of its own".into()
+    })
+}
+
+/// A mount, with the symbolic links of its paths followed.
+struct ViewLayer<'a> {
+    mount: &'a ViewMount,
+    at: PathBuf,
+    from: PathBuf,
+}
+
+impl<'a> ViewLayer<'a> {
+    fn of(mount: &'a ViewMount, earlier: &[ViewLayer<'_>]) -> io::Result<Self> {
+        let from = mount.from.canonicalize()?;
+        // An earlier mount hides the links below it.
+        let below = |layer: &ViewLayer<'_>| Some(layer.at.join(mount.at.strip_prefix(&layer.mount.at).ok()?));
+        let at = earlier.iter().rev().find_map(below).or_else(|| {
+            let (above, real) = mount.at.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)))?;
+            Some(real.join(mount.at.strip_prefix(above).ok()?))
+        });
+        let possible = |at: &PathBuf| {
+            let plain = mount.at.is_absolute() && !at.components().any(|part| part == Component::ParentDir);
+            plain && at != Path::new("/") && !KERNEL.iter().any(|kernel| at.starts_with(kernel))
+        };
+        let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "nothing can be laid there");
+        // A path joined with nothing ends in a slash.
+        let at = at.filter(possible).ok_or_else(nothing)?.components().collect();
+        Ok(Self { mount, at, from })
+    }
+
+    /// Lays it in its place.
+    fn place(&self) -> io::Result<()> {
+        let (from, at) = (inside(OLD, &self.from), inside(NEW, &self.at));
+        if from.is_dir() {
+            make_directory(&at)?;
+            memory(&at)?;
+            return Copying { largest: Some(u64::MAX), left: usize::MAX, strict: true }.copy(&from, &at);
+        }
+        at.parent().map_or(Ok(()), make_directory)?;
+        if !at.exists() {
+            fs::File::create(&at)?;
+        }
+        Ok(rustix::mount::mount_bind(&from, &at)?)
+    }
+}
+
+/// The paths at which something is mounted.
+fn mounted() -> procfs::ProcResult<Vec<PathBuf>> {
+    let mounts = procfs::process::Process::myself()?.mountinfo()?;
+    let paths = mounts.into_iter().map(|mount| mount.mount_point);
+    Ok(paths.filter(|path| path.components().count() <= DEPTH).collect())
+}
+
+/// Makes a file system in memory the root, with the machine's root at [`OLD`] and an empty one at [`NEW`].
+fn raise_scaffold() -> io::Result<()> {
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    memory(Path::new(SCAFFOLD))?;
+    let old = inside(SCAFFOLD, Path::new(OLD));
+    make_directory(&old)?;
+    change_root(SCAFFOLD, old)?;
+    for directory in [NEW, WRITTEN] {
+        make_directory(Path::new(directory))?;
+    }
+    memory(Path::new(NEW))
+}
+
+fn change_root(new: impl AsRef<Path>, old: impl AsRef<Path>) -> io::Result<()> {
+    rustix::process::pivot_root(new.as_ref(), old.as_ref())?;
+    Ok(rustix::process::chdir("/")?)
+}
+
+fn memory(at: &Path) -> io::Result<()> {
+    let options = CString::new(MEMORY)?;
+    Ok(rustix::mount::mount("tmpfs", at, "tmpfs", MountFlags::NODEV | MountFlags::NOSUID, &*options)?)
+}
+
+/// A path of the machine or of the view, from the scaffold.
+fn inside(root: &str, path: &Path) -> PathBuf {
+    Path::new(root).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn is(path: &Path, one_of: &[&str]) -> bool {
+    one_of.iter().any(|other| path == Path::new(other))
+}
+
+/// The part of the machine that is shown.
+struct Scene {
+    /// Mount points of the machine.
+    mounted: Vec<PathBuf>,
+    /// Paths at which the configuration will lie.
+    targets: Vec<PathBuf>,
+    privileged: bool,
+    /// Number of overlays.
+    overlays: usize,
+}
+
+impl Scene {
+    /// Shows a path of the machine in the view. Paths that cannot be shown are left out: this user may not see them.
+    fn show(&mut self, path: &Path) -> io::Result<()> {
+        let (old, new) = (inside(OLD, path), inside(NEW, path));
+        let metadata = fs::symlink_metadata(&old)?;
+        if metadata.is_symlink() {
+            return std::os::unix::fs::symlink(fs::read_link(&old)?, &new);
+        }
+        if !metadata.is_dir() {
+            fs::File::create(&new)?;
+            rustix::mount::mount_bind(&old, &new)?;
+            return make_read_only(&new);
+        }
+        make_like(&new, &metadata)?;
+        self.fill(path, &old, &new)
+    }
+
+    /// Shows what is in a directory.
+    fn fill(&mut self, path: &Path, old: &Path, new: &Path) -> io::Result<()> {
+        let below = |others: &[PathBuf]| others.iter().any(|other| other != path && other.starts_with(path));
+        let special = [&COPIED[..], &EMPTIED, &OWNED, &TEMPORARY].concat();
+        if is(path, &KERNEL) {
+            return self.show_kernel(path, old, new);
+        }
+        if is(path, &COPIED) || is(path, &EMPTIED) {
+            let largest = if is(path, &COPIED) { Some(SMALL) } else { None };
+            return Copying { largest, left: ENTRIES, strict: false }.copy(old, new);
+        }
+        if below(&self.mounted) || below(&special.iter().map(PathBuf::from).collect::<Vec<_>>()) {
+            return self.show_entries(path, old);
+        }
+        match self.overlay(path, old, new) {
+            Ok(()) => Ok(()),
+            // It is empty, and can be written.
+            Err(_) if is(path, &TEMPORARY) => Ok(()),
+            Err(_) if is(path, &OWNED) => Copying { largest: None, left: ENTRIES, strict: false }.copy(old, new),
+            Err(_) if below(&self.targets) => self.show_entries(path, old),
+            Err(_) => show_read_only(old, new),
+        }
+    }
+
+    fn show_kernel(&self, path: &Path, old: &Path, new: &Path) -> io::Result<()> {
+        rustix::mount::mount_bind_recursive(old, new)?;
+        let shared = new.join("shm");
+        if path == Path::new("/dev") && shared.is_dir() {
+            memory(&shared)?;
+        }
+        // In a user namespace it cannot change the kernel, and a checker may need its own files there.
+        if path == Path::new("/proc") && !self.privileged { Ok(()) } else { make_read_only(new) }
+    }
+
+    fn show_entries(&mut self, path: &Path, old: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(old)?.flatten().take(ENTRIES) {
+            let _ = self.show(&path.join(entry.file_name()));
+        }
+        Ok(())
+    }
+
+    /// Lays an overlay over a directory. The directories in which something will be laid, and those that programs write to, are
+    /// made before that in the layer of what is written: so they are the user's own.
+    fn overlay(&mut self, path: &Path, old: &Path, new: &Path) -> io::Result<()> {
+        let layer = Path::new(WRITTEN).join(self.overlays.to_string());
+        let (upper, work) = (layer.join("upper"), layer.join("work"));
+        let lower = old.to_str().filter(|old| !old.contains([',', ':', '\\', '"']));
+        let lower = lower.ok_or(io::ErrorKind::InvalidFilename)?;
+        self.overlays += 1;
+        make_directory(&work)?;
+        make_like(&upper, &fs::metadata(old)?)?;
+        if is(path, &OWNED) && !self.privileged {
+            Copying { largest: None, left: ENTRIES, strict: false }.copy(old, &upper)?;
+        }
+        for target in self.targets.iter().filter_map(|target| target.strip_prefix(path).ok()?.parent()) {
+            make_directories(old, &upper, target)?;
+        }
+        // The attributes which an overlay keeps are those of a user where it was laid by one.
+        let whose = if self.privileged { "" } else { ",userxattr" };
+        let options = format!("lowerdir={lower},upperdir={},workdir={}{whose}", upper.display(), work.display());
+        let flags = MountFlags::NODEV | MountFlags::NOSUID;
+        Ok(rustix::mount::mount("overlay", new, "overlay", flags, &*CString::new(options)?)?)
+    }
+}
+
+/// Makes the directories of a relative path in `new`, each like that in `old` if there is one.
+fn make_directories(old: &Path, new: &Path, path: &Path) -> io::Result<()> {
+    let steps: Vec<_> = path.ancestors().filter(|step| !step.as_os_str().is_empty()).collect();
+    for directory in steps.into_iter().rev().filter(|directory| !new.join(directory).exists()) {
+        match fs::symlink_metadata(old.join(directory)) {
+            Ok(metadata) => make_like(&new.join(directory), &metadata)?,
+            Err(_) => make_directory(&new.join(directory))?,
+        }
+    }
+    Ok(())
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
+/// Makes a directory with the mode of another, and its owner where that is possible.
+fn make_like(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    make_directory(path)?;
+    // The user must be able to write into what it owns.
+    fs::set_permissions(path, fs::Permissions::from_mode((metadata.mode() & 0o7777) | 0o700))?;
+    let _ = std::os::unix::fs::chown(path, Some(metadata.uid()), Some(metadata.gid()));
+    Ok(())
+}
+
+fn show_read_only(old: &Path, new: &Path) -> io::Result<()> {
+    rustix::mount::mount_bind_recursive(old, new)?;
+    make_read_only(new)
+}
+
+/// Makes a mount read-only. In a user namespace the flags that it has must be given again (mount_namespaces(7)).
+fn make_read_only(at: &Path) -> io::Result<()> {
+    let now = rustix::fs::statvfs(at)?.f_flag;
+    let mut flags = MountFlags::BIND | MountFlags::RDONLY;
+    flags.set(MountFlags::NODEV, now.contains(StatVfsMountFlags::NODEV));
+    flags.set(MountFlags::NOSUID, now.contains(StatVfsMountFlags::NOSUID));
+    flags.set(MountFlags::NOEXEC, now.contains(StatVfsMountFlags::NOEXEC));
+    Ok(rustix::mount::mount_remount(at, flags, c"")?)
+}
+
+/// Copying directories, links and regular files.
+struct Copying {
+    /// Of files only those that are not larger, in bytes; none if absent.
+    largest: Option<u64>,
+    /// Largest number of entries.
+    left: usize,
+    /// An entry that cannot be copied is an error.
+    strict: bool,
+}
+
+impl Copying {
+    fn copy(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(from)? {
+            if self.left == 0 {
+                return Ok(());
+            }
+            self.left -= 1;
+            let entry = entry?;
+            let copied = self.copy_entry(&entry.path(), &to.join(entry.file_name()));
+            if self.strict {
+                copied?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_entry(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let metadata = fs::symlink_metadata(from)?;
+        if metadata.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(from)?, to)
+        } else if metadata.is_dir() {
+            make_like(to, &metadata)?;
+            if from == inside(OLD, Path::new(SECRETS)) { Ok(()) } else { self.copy(from, to) }
+        } else if metadata.is_file() && self.largest.is_some_and(|largest| metadata.len() <= largest) {
+            fs::copy(from, to).map(|_| ())
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Facts about processes. IO: reads /proc.
+//!
+//! Facts are those of proc(5): a command name is cut at 15 bytes (`TASK_COMM_LEN` in `include/linux/sched.h`), start times
+//! are in clock ticks since boot (`proc_pid_stat(5)`), a replaced executable is shown with a suffix (`proc_pid_exe(5)`).
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use procfs::FromRead as _;
+use procfs::process::{Process, Stat};
+use rustix::thread::CapabilitySet;
+
+/// A command name in /proc has at most this many bytes.
+pub const COMM_LEN: usize = 15;
+
+/// A process at one moment of its life: the pair says which, although process ids are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The process id.
+    pub pid: i32,
+    /// When it was forked, in clock ticks since boot.
+    pub start: u64,
+}
+
+impl Identity {
+    /// Returns true while that very process is alive (and no zombie).
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.starttime == self.start)
+    }
+
+    /// The time of day at which it was forked, cut to a whole tick.
+    #[must_use]
+    pub fn started(self) -> Option<SystemTime> {
+        use rustix::time::{ClockId, clock_gettime};
+        let uptime = clock_gettime(ClockId::Boottime);
+        let uptime = Duration::new(uptime.tv_sec.try_into().ok()?, uptime.tv_nsec.try_into().ok()?);
+        let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+        let nanoseconds = u128::from(self.start) * 1_000_000_000 / u128::from(ticks_per_second);
+        SystemTime::now().checked_sub(uptime)?.checked_add(Duration::from_nanos(nanoseconds.try_into().ok()?))
+    }
+}
+
+impl From<&Stat> for Identity {
+    fn from(stat: &Stat) -> Self {
+        Self { pid: stat.pid, start: stat.starttime }
+    }
+}
+
+/// Credentials of a process, as far as the kernel checks them for ptrace(2) and kill(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessCredentials {
+    /// The effective user.
+    pub uid: u32,
+    /// The effective group.
+    pub gid: u32,
+    /// The permitted capabilities.
+    pub capabilities: CapabilitySet,
+    /// It can never gain more privileges (PR_SET_NO_NEW_PRIVS(2const)).
+    pub no_new_privileges: bool,
+    /// Its system calls are filtered (seccomp(2)).
+    pub seccomp: bool,
+}
+
+/// Returns the credentials of a process; `None` when it has ended.
+#[must_use]
+pub fn credentials(pid: i32) -> Option<ProcessCredentials> {
+    let status = Process::new(pid).and_then(|process| process.status()).ok()?;
+    Some(ProcessCredentials {
+        uid: status.euid,
+        gid: status.egid,
+        capabilities: CapabilitySet::from_bits_truncate(status.capprm),
+        no_new_privileges: status.nonewprivs == Some(1),
+        seccomp: status.seccomp.is_some_and(|mode| mode > 0),
+    })
+}
+
+/// Every process id there is.
+pub fn pids() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The status line of a living process.
+#[must_use]
+pub fn stat(pid: i32) -> Option<Stat> {
+    let stat = Stat::from_read(contents(&format!("/proc/{pid}/stat"), &mut [0; 1024])?).ok()?;
+    (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
+}
+
+/// The signals for which a thread of the process waits at this moment with sigwait(3) or its like, as a mask in which signal 1
+/// is the lowest bit; none without the permission to look.
+///
+/// While it waits, /proc shows them neither as caught nor as blocked (`do_sigtimedwait()` in `kernel/signal.c` unblocks them),
+/// so the set is read where the argument of that system call points to (`proc_pid_syscall(5)`, `proc_pid_mem(5)`).
+#[must_use]
+pub fn awaited_signals(pid: i32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let awaited = threads.filter_map(|thread| {
+        let call = std::fs::read_to_string(thread.path().join("syscall")).ok()?;
+        let mut words = call.split_whitespace();
+        if words.next()?.parse() != Ok(nix::libc::SYS_rt_sigtimedwait) {
+            return None;
+        }
+        let address = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+        let mut set = [0; 8];
+        std::fs::File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok()?;
+        Some(u64::from_ne_bytes(set))
+    });
+    awaited.fold(0, |all, set| all | set)
+}
+
+/// The command name.
+#[must_use]
+pub fn comm(pid: i32) -> Vec<u8> {
+    let mut buffer = [0; 64];
+    let comm = contents(&format!("/proc/{pid}/comm"), &mut buffer).unwrap_or_default();
+    comm.strip_suffix(b"\n").unwrap_or(comm).to_vec()
+}
+
+/// Reads a file of /proc that is shorter than the buffer: one read gives all of it. Reading every process is most of the time
+/// between a change and its signal, so system calls are saved here.
+fn contents<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length = std::fs::File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
+    Some(&buffer[..length])
+}
+
+/// The words of the command line, as the process shows them (it may have written over them).
+#[must_use]
+pub fn cmdline(pid: i32) -> Vec<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    // A process that wrote over them leaves zeros behind what it shows; an empty word in between is one.
+    let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Vec::new() };
+    bytes[..=last].split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// The command line as one line.
+#[must_use]
+pub fn title(pid: i32) -> String {
+    cmdline(pid).join(" ").trim_end().to_owned()
+}
+
+/// The file it executes, as named in its own root, also where that was replaced since; `None` without the permission to look.
+#[must_use]
+pub fn exe(pid: i32) -> Option<PathBuf> {
+    let process = Process::new(pid).ok()?;
+    let exe = in_own_root(&process, process.exe().ok()?);
+    Some(match exe.to_str().and_then(|exe| exe.strip_suffix(" (deleted)")) {
+        Some(path) => path.into(),
+        None => exe,
+    })
+}
+
+/// Its working directory, as named in its own root; `None` without the permission to look.
+#[must_use]
+pub fn cwd(pid: i32) -> Option<PathBuf> {
+    let process = Process::new(pid).ok()?;
+    Some(in_own_root(&process, process.cwd().ok()?))
+}
+
+/// Returns a path as `process` names it. The kernel names a path from the reader's root as long as it can be reached from there:
+/// so it can after a mere chroot(2), and not in another container.
+#[must_use]
+pub fn in_own_root(process: &Process, path: PathBuf) -> PathBuf {
+    let inside =
+        process.root().ok().and_then(|root| path.strip_prefix(root).ok().map(|rest| Path::new("/").join(rest)));
+    inside.unwrap_or(path)
+}
+
+/// The files at or below `path` that are mount points of their own, all as named in the root of the process. A kubelet never
+/// updates such a `subPath` mount, and neither does any other bind mount of a file follow when the file is replaced.
+#[must_use]
+pub fn frozen(pid: i32, path: &Path) -> Vec<PathBuf> {
+    frozen_among(&mount_points(pid), Path::new(&format!("/proc/{pid}/root")), path)
+}
+
+/// The same of the calling process.
+#[must_use]
+pub fn frozen_here(path: &Path) -> Vec<PathBuf> {
+    // Mount points have no links in their names, but the way to a path may (`/var/run`).
+    let path = path.canonicalize().unwrap_or_else(|_| path.into());
+    frozen_among(&mount_points(own()), Path::new("/"), &path)
+}
+
+fn frozen_among(mount_points: &[PathBuf], root: &Path, path: &Path) -> Vec<PathBuf> {
+    let is_file = |point: &Path| root.join(point.strip_prefix("/").unwrap_or(point)).is_file();
+    mount_points.iter().filter(|point| point.starts_with(path) && is_file(point)).cloned().collect()
+}
+
+/// Returns the calling process.
+#[must_use]
+pub fn own() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or_default()
+}
+
+/// Returns true if a process is in the same namespace of a kind (`mnt`, `user`, …) as the calling process; `None` without the
+/// permission to look (`proc_ns_follow_link()` in the kernel's `fs/proc/namespaces.c` asks for the access of ptrace(2)).
+#[must_use]
+pub fn shares_namespace(pid: i32, kind: &str) -> Option<bool> {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+    Some(namespace("self")? == namespace(&pid.to_string())?)
+}
+
+/// Returns the room in bytes that a process has for its command line and its environment, in which a title is written
+/// (`proc_pid_stat(5)`, the fields from `arg_start` on); `None` without the permission to look.
+#[must_use]
+pub fn title_room(pid: i32) -> Option<usize> {
+    let stat = stat(pid)?;
+    let room = stat.env_end?.checked_sub(stat.arg_start?)?;
+    usize::try_from(room).ok().filter(|room| *room > 0)
+}
+
+/// Returns true if /proc hides the processes of other users (`hidepid`; proc(5), "Mount options").
+#[must_use]
+pub fn hides_others() -> bool {
+    let mounts = Process::myself().and_then(|own| own.mountinfo());
+    let hides = |value: Option<&Option<String>>| {
+        value.and_then(Option::as_deref).is_some_and(|value| !matches!(value, "0" | "off"))
+    };
+    let proc = |mounts: procfs::process::MountInfos| {
+        mounts
+            .into_iter()
+            .any(|mount| mount.mount_point == Path::new("/proc") && hides(mount.super_options.get("hidepid")))
+    };
+    mounts.is_ok_and(proc)
+}
+
+/// Its mount points, as named in its own root.
+#[must_use]
+fn mount_points(pid: i32) -> Vec<PathBuf> {
+    let mounts = Process::new(pid).and_then(|process| process.mountinfo());
+    mounts.map(|mounts| mounts.into_iter().map(|mount| unescaped(&mount.mount_point)).collect()).unwrap_or_default()
+}
+
+/// A path in which the kernel wrote blanks and backslashes as three octal digits (`mangle_path()` in `fs/seq_file.c`).
+fn unescaped(path: &Path) -> PathBuf {
+    let mut bytes = path.as_os_str().as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    while let Some((first, rest)) = bytes.split_first() {
+        let digits = rest.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(escaped.unwrap_or(*first));
+        bytes = if escaped.is_some() { &rest[3..] } else { rest };
+    }
+    OsString::from_vec(plain).into()
+}
+
+/// Returns true if `process` descends from the calling process.
+#[must_use]
+pub fn is_own(process: &Stat) -> bool {
+    let own = own();
+    let mut ancestors = std::iter::successors(Some((process.pid, process.ppid)), |(_, parent)| {
+        stat(*parent).map(|stat| (stat.pid, stat.ppid))
+    });
+    ancestors.any(|(pid, _)| pid == own)
+}
+
+/// The living children of a process.
+#[must_use]
+pub fn children(parent: i32) -> BTreeSet<Identity> {
+    pids().filter_map(stat).filter(|stat| stat.ppid == parent).map(|stat| Identity::from(&stat)).collect()
+}
+
+/// All living descendants of a process.
+#[must_use]
+pub fn descendants(ancestor: i32) -> BTreeSet<i32> {
+    let parents: Vec<(i32, i32)> = pids().filter_map(stat).map(|stat| (stat.pid, stat.ppid)).collect();
+    let mut found = BTreeSet::from([ancestor]);
+    loop {
+        let next: Vec<i32> = parents
+            .iter()
+            .filter(|(pid, parent)| found.contains(parent) && !found.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if next.is_empty() {
+            found.remove(&ancestor);
+            return found;
+        }
+        found.extend(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_started_before_now() {
+        let own = Identity::from(&stat(own()).expect("it is alive"));
+        assert!(own.is_alive());
+        assert!(own.started().expect("the clocks are set") <= SystemTime::now());
+        assert!(!Identity { start: own.start + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
+    fn a_command_line_is_every_word_of_it() {
+        let mut cat = std::process::Command::new("cat");
+        let words = [OsString::from("--"), "".into(), "a b".into(), OsString::from_vec(b"\xff".to_vec()), "-".into()];
+        // It opens none of them: its standard input is first, and stays open.
+        let mut child =
+            cat.arg("-").args(&words).stdin(std::process::Stdio::piped()).spawn().expect("cat is installed");
+        let pid = i32::try_from(child.id()).expect("it fits");
+        // For an instant after execve(2) there is none.
+        let shown = std::iter::repeat_with(|| cmdline(pid)).find(|shown| !shown.is_empty()).expect("it is endless");
+        child.kill().and_then(|()| child.wait()).expect("it is ours");
+        assert_eq!(shown, ["cat", "-", "--", "", "a b", "\u{fffd}", "-"]);
+    }
+
+    #[test]
+    fn a_mount_point_is_read_as_it_was_named() {
+        for (written, named) in [
+            ("/etc/app", "/etc/app"),
+            (r"/a\040b\011c\012d\134e\043", "/a b\tc\nd\\e#"),
+            (r"/a\\04", r"/a\\04"),
+            (r"/ä\0409", "/ä 9"),
+        ] {
+            assert_eq!(unescaped(Path::new(written)), Path::new(named));
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
+    fn a_child_is_known_as_such_until_it_is_dead() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep is installed");
+        let pid = i32::try_from(child.id()).expect("it fits");
+        assert!(children(own()).iter().any(|child| child.pid == pid));
+        assert!(descendants(own()).contains(&pid));
+        assert!(is_own(&stat(pid).expect("it is alive")));
+        assert!(!is_own(&stat(1).expect("there is always one")));
+        child.kill().expect("it is ours");
+        child.wait().expect("it is ours");
+        assert!(stat(pid).is_none());
+    }
+
+    #[test]
+    fn a_mount_of_a_single_file_never_changes() {
+        let root = tempfile::tempdir().expect("there is room");
+        std::fs::create_dir_all(root.path().join("etc/app/volume")).expect("there is room");
+        std::fs::write(root.path().join("etc/app/sub.conf"), "").expect("there is room");
+        let points = ["/", "/etc/app/volume", "/etc/app/sub.conf", "/etc/hosts"].map(PathBuf::from);
+        let cases: [(&str, &[&str]); 6] = [
+            ("/etc/app/sub.conf", &["/etc/app/sub.conf"]),
+            ("/etc/app", &["/etc/app/sub.conf"]),
+            ("/etc/app/volume", &[]),
+            ("/etc/app/volume/app.conf", &[]),
+            ("/etc/ap", &[]),
+            ("/srv", &[]),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(
+                frozen_among(&points, root.path(), Path::new(path)),
+                expected.iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
+        }
+    }
+}
