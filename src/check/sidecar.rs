@@ -61,7 +61,9 @@ pub(super) fn gates(
     // The container has them, as POD_NAME by `fieldRef`: only the value is unknown, and no gate depends on it.
     variables.extend(others.into_iter().map(|(name, _)| (name, UNKNOWN_VALUE.to_owned())));
     let variables = variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let input = UserInput { flags, variables, read: &read, directory: "/".into(), terminal: false };
+    let is_directory = |path: &Path| mounted.points.iter().any(|point| point.path.starts_with(path));
+    let directory = "/".into();
+    let input = UserInput { flags, variables, read: &read, is_directory: &is_directory, directory, terminal: false };
     config::load(&input).map(|config| config.gates).map_err(refused)
 }
 

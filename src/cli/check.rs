@@ -121,7 +121,11 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         Some(Verdict::Rejected) => Exit::Rejected,
         Some(Verdict::Inconclusive) => Exit::Inconclusive,
         Some(Verdict::Accepted) => Exit::Accepted,
-        None => Exit::Nothing,
+        None => {
+            say("error: no validator applies to any input");
+            say("  help: name one: `--app NAME` for a program, `--builtin NAME` for a format, or `--validate CMD`");
+            Exit::Nothing
+        }
     }
 }
 

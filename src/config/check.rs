@@ -71,7 +71,8 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     let observe = flags::layer(&[(OBSERVE.spec, "true".to_owned())]);
     let gates = file.gates.into_iter().filter_map(|gate| {
         let gate = with_schema(gate, input, &errors);
-        resolve::gate(&layers(vec![observe.clone(), flags.clone(), gate]))
+        // The usual directory of a preset is in the container, not here.
+        resolve::gate(&layers(vec![observe.clone(), flags.clone(), gate]), &|_| true)
     });
     let gates = gates.collect();
     let rules = file.rules.into_iter().filter_map(|rule| {

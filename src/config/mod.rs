@@ -20,6 +20,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracing_subscriber::filter::EnvFilter;
+
 pub use check::{Assignment, Assignments, assignments};
 #[cfg(test)]
 pub use flags::COMMANDS;
@@ -39,7 +41,7 @@ use crate::redact;
 use crate::report::log;
 use file::ConfigFile;
 use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use settings::{CONFIG, LISTEN, ONCE};
+use settings::{CONFIG, LISTEN, LOG_LEVEL, ONCE};
 
 /// Settings of one gate.
 #[derive(Clone, Debug)]
@@ -81,6 +83,8 @@ pub struct Config {
     pub once: bool,
     /// Format of events.
     pub log_format: log::LogFormat,
+    /// Selection of spans and decisions in the log.
+    pub log_filter: EnvFilter,
     /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
     /// Sinks of alerts.
@@ -148,6 +152,8 @@ pub struct UserInput<'a> {
     pub variables: Vec<(OsString, OsString)>,
     /// Reads a file.
     pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    /// Returns true if a directory exists.
+    pub is_directory: &'a dyn Fn(&Path) -> bool,
     /// The working directory, in which relative paths begin.
     pub directory: PathBuf,
     /// True if standard error is a terminal.
@@ -174,6 +180,7 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
         gates: gates.into_iter().map(|gate| gate.value).collect(),
         once: command.get(ONCE),
         log_format: resolve::log_format(&command, input.terminal),
+        log_filter: command.get(LOG_LEVEL),
         listen: resolve::listen(&command),
         alerts: resolve::alerts(&command, &input.variables),
         cluster: resolve::cluster(&command, &input.variables),
@@ -218,7 +225,7 @@ fn check_gate_settings(command: &Layers<'_>, gates: usize) {
 fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
     let mut layers = command.clone();
     layers.layers.push(validators::with_schema(gate, input, command.errors));
-    let gate = resolve::gate(&layers)?;
+    let gate = resolve::gate(&layers, input.is_directory)?;
     validators::check_schema_use(&layers, &gate);
     Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
 }

@@ -32,7 +32,7 @@ const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 /// When the process cannot get what every gate needs: an event loop and its own signals.
 pub fn run(config: Config) -> io::Result<Exit> {
     let name = config.gates.first().map(|gate| gate.name.clone()).unwrap_or_default();
-    let log = Log::start(config.log_format, log::filter("").unwrap_or_default(), &name)?;
+    let log = Log::start(config.log_format, config.log_filter.clone(), &name)?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, async {

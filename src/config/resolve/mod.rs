@@ -5,6 +5,8 @@ mod sources;
 mod target;
 mod validation;
 
+use std::path::Path;
+
 use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
@@ -22,14 +24,15 @@ use crate::sys::suggest::suggestion;
 pub(super) use alerts::{alerts, cluster};
 
 /// Resolves the gate that `layers` describe; returns `None` after an error.
-pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
+pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) -> Option<GateConfig> {
     let before = layers.errors.len();
     let (layers, preset) = with_preset(layers);
     let (layers, preset) = (&layers, preset.as_ref());
     let once = layers.get(ONCE);
     let observe = layers.get(OBSERVE) || once;
 
-    let sources = sources::sources(layers);
+    let usual = preset.and_then(|preset| preset.directory.as_deref()).map(Path::new).filter(|path| is_directory(path));
+    let sources = sources::sources(layers, usual);
     let publication = sources::volumes(layers, PUBLISH, &sources);
     let stage = sources::volumes(layers, STAGE, &sources);
     sources::check_distinct_volumes(layers);
@@ -48,6 +51,7 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
     let fixed = sources::fixed(layers, &sources);
     let confinement = plan.confinement.map(|confinement| Confinement { fixed, ..confinement });
     let plan = ValidationPlan { root, confinement, ..plan };
+    validation::check_once(layers, &plan, publication.is_some());
     let policy = Policy {
         publish: publication.is_some(),
         fail_on_empty: layers.get(FAIL_ON_EMPTY),
