@@ -1,6 +1,6 @@
-//! Exit codes of the process.
+//! Exit codes.
 
-/// Exit codes (`docs/stability.md`).
+/// The exit codes of all commands (`docs/stability.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -10,9 +10,9 @@ pub enum Exit {
     Rejected = 1,
     /// The command line, the environment or the configuration is wrong.
     Usage = 2,
-    /// The validation has no result.
+    /// Validation was not possible.
     Inconclusive = 3,
-    /// There is nothing to validate.
+    /// There was nothing to validate.
     Nothing = 4,
     /// A bug in reload-gate itself (`EX_SOFTWARE` of sysexits.h).
     Bug = 70,

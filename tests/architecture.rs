@@ -19,7 +19,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("check", &["config", "report", "redact", "flow"]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
-    ("gate", &["report", "flow"]),
+    ("gate", &["report", "flow", "sys::backoff"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
@@ -37,6 +37,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::http", &[]),
     ("sys::proc", &[]),
     ("sys::suggest", &[]),
+    ("sys::backoff", &[]),
+    ("sys::worker", &[]),
     ("sys", &[]),
     ("exit", &[]),
 ];
@@ -55,6 +57,7 @@ const PURE: &[&str] = &[
     "notify::wording",
     "notify::kubernetes::object",
     "sys::suggest",
+    "sys::backoff",
 ];
 
 /// Paths that no pure module names.

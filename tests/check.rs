@@ -71,7 +71,7 @@ fn config_map(key: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n  {key}: {value}\n")
 }
 
-/// The line of the chart on which this stands, from 1.
+/// The line of the chart with this text, from 1.
 fn line_of(chart: &str, what: &str) -> usize {
     chart.lines().position(|line| line.contains(what)).expect("it is there") + 1
 }

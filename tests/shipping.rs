@@ -146,7 +146,7 @@ fn bash_completes_commands_flags_and_values() {
     assert_eq!(completed(&["ins"]), "install");
     assert_eq!(completed(&["run", "--verify-u"]), "--verify-url");
     assert_eq!(completed(&["completions", "e"]), "elvish");
-    // What the gate says to itself is nobody's business.
+    // Internal commands are not for users.
     assert_eq!((completed(&["ent"]), completed(&["vie"])), (String::new(), String::new()));
     for shell in ["zsh", "fish", "elvish", "powershell"] {
         let (said, error, code) = says(&["completions", shell]);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
@@ -56,7 +57,7 @@ pub(super) async fn validate(task: Task, store: &Store<'_>, options: &Options) -
     let files = Files { store, contents, redactor };
     let plan = ValidationPlan { main: task.main.clone(), ..options.plan(&task.assignment.plan) };
     let (validator, validation) = if broken.is_empty() || !lacks_main {
-        ask(&plan, &task, &tree).await
+        ask(&plan, &task, &Arc::new(tree)).await
     } else {
         (first(&plan), Validation::default())
     };
@@ -80,7 +81,7 @@ fn is_public(content: &[u8]) -> bool {
 }
 
 /// What is found in `tree`, and by whom.
-async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Validation) {
+async fn ask(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let directory = match lay_out(plan, tree) {
         Ok(directory) => directory,

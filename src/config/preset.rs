@@ -9,6 +9,7 @@ use super::file::FileReader;
 use super::layer::{ErrorList, SettingsLayer};
 use super::settings::SettingSpec;
 use super::{ConfigError, Origin};
+use crate::flow::validate::ConfigLookup;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
 const TEXTS: [(&str, &str); 28] = [
@@ -63,6 +64,8 @@ pub struct Preset {
     pub text: &'static str,
     /// Pattern of the command line of the process at the root of the program's process tree.
     pub(super) master: Option<Regex>,
+    /// The rules by which the program finds its configuration.
+    pub(super) lookup: ConfigLookup,
     /// True if the master starts a worker for each that dies by itself.
     pub(super) replaces_workers: bool,
     pub(super) layer: SettingsLayer,
@@ -98,6 +101,7 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
         whole: None,
         text,
         master: None,
+        lookup: ConfigLookup::default(),
         replaces_workers: false,
         layer: SettingsLayer::default(),
     };
@@ -129,6 +133,12 @@ impl Preset {
             "around" => self.around = Some(text()),
             "whole" => self.whole = pattern(),
             "master" => self.master = pattern(),
+            "config-options" => self.lookup.options = texts(),
+            "config-title" => self.lookup.title = pattern().map(|_| text()),
+            "config-defaults" => {
+                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect()
+            }
+            "config-is-program" => self.lookup.is_program = text() == "true",
             "replaces-workers" => self.replaces_workers = text() == "true",
             _ => return false,
         }

@@ -147,7 +147,12 @@ async fn check_sinks(config: &Config, checks: &mut Checks<'_>) {
         let name = format!("`{}` ({})", sink.name, sink.kind.describe());
         if let Err(error) = sink.kind.ready() {
             let help = "create the file; it is read for each alert, so that it may come later";
-            checks.add("alerts", CheckStatus::Fail, format!("cannot deliver alerts to {name}: {error}"), Some(help.into()));
+            checks.add(
+                "alerts",
+                CheckStatus::Fail,
+                format!("cannot deliver alerts to {name}: {error}"),
+                Some(help.into()),
+            );
         } else if let Err(error) = sink.kind.connect(SINK_TIMEOUT).await {
             let help = "start the receiver, and let this pod reach it (network policies, DNS)";
             checks.add("alerts", CheckStatus::Fail, format!("cannot reach {name}: {error}"), Some(help.into()));
@@ -240,10 +245,8 @@ fn find(gate: &GateConfig, checks: &mut Checks<'_>) -> Option<Target> {
             let uid = proc::credentials(pid).map_or_else(String::new, |theirs| format!(", of uid {}", theirs.uid));
             checks.ok("target", format!("pid {pid} (`{title}`){uid}"));
             for path in gate.sources.iter().flat_map(|source| proc::frozen(pid, &source.mount)) {
-                let message = format!(
-                    "`{}` is a mount of a single file: pid {pid} never sees a change of it",
-                    path.display()
-                );
+                let message =
+                    format!("`{}` is a mount of a single file: pid {pid} never sees a change of it", path.display());
                 checks.add("mount", CheckStatus::Fail, message, Some(WHOLE_VOLUME.into()));
             }
             Some(target)

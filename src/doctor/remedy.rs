@@ -44,7 +44,9 @@ pub(super) fn credentials(pid: i32) -> Option<(ProcessCredentials, ProcessCreden
 
 /// Describes the credentials of the gate.
 pub(super) fn identity() -> String {
-    let Some(own) = proc::credentials(proc::own()) else { return "the credentials of the gate cannot be read in /proc".into() };
+    let Some(own) = proc::credentials(proc::own()) else {
+        return "the credentials of the gate cannot be read in /proc".into();
+    };
     let capabilities = if own.capabilities.is_empty() { "none".into() } else { names(own.capabilities) };
     let privileges = if own.no_new_privileges { "; no new privileges" } else { "" };
     let seccomp = if own.seccomp { "; a seccomp filter" } else { "" };
@@ -86,7 +88,8 @@ pub(super) fn to_run(pid: i32, reason: &str) -> Option<String> {
     let denied = ["Permission denied", "not permitted"].iter().any(|denied| reason.contains(denied));
     let (own, theirs) = credentials(pid).filter(|_| denied)?;
     let missing = theirs.capabilities - own.capabilities;
-    (!missing.is_empty()).then(|| format!("give the gate the missing capabilities, which its checker inherits: {}", add(missing)))
+    (!missing.is_empty())
+        .then(|| format!("give the gate the missing capabilities, which its checker inherits: {}", add(missing)))
 }
 
 /// Returns the remedy for a process that was not found.
@@ -208,7 +211,12 @@ mod tests {
                 true,
                 format!("{FEWER}: the application has NET_RAW, which the gate should not have"),
             ),
-            (user(0, &DEFAULT[..2]), user(0, &DEFAULT), true, "`securityContext.capabilities.add: [SYS_CHROOT]`".into()),
+            (
+                user(0, &DEFAULT[..2]),
+                user(0, &DEFAULT),
+                true,
+                "`securityContext.capabilities.add: [SYS_CHROOT]`".into(),
+            ),
             (user(0, &[]), user(0, &[]), true, "`securityContext.capabilities.add: [SYS_CHROOT]`".into()),
             // Another user than root.
             (

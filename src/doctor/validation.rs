@@ -185,7 +185,7 @@ async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) 
 fn trial_of(validation: &Validation, target: Option<&Target>) -> Trial {
     let verdict = validation.verdict();
     let reason = report::headline(&validation.findings).unwrap_or_else(|| "the validator gave no reason".into());
-    let by = validation.by.clone().unwrap_or_else(|| "judged".into());
+    let by = validation.by.clone().unwrap_or_else(|| "validated".into());
     let kept_out = validation.findings.iter().find(|finding| validate::is_kept_out(finding.code));
     let message = match (verdict, kept_out) {
         (Verdict::Rejected, _) => format!("{by}; the current configuration is rejected: {reason}"),

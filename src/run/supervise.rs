@@ -19,6 +19,7 @@ use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::run::{self, EventSink as Sink};
+use crate::sys;
 
 /// The time for the last deliveries after all gates have ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
@@ -33,6 +34,7 @@ const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 pub fn run(config: Config) -> io::Result<Exit> {
     let name = config.gates.first().map(|gate| gate.name.clone()).unwrap_or_default();
     let log = Log::start(config.log_format, config.log_filter.clone(), &name)?;
+    sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, async {

@@ -16,7 +16,7 @@ use super::settings::{
 use super::{Assignment, ConfigError, GateConfig, Origin};
 use crate::flow::reload::ReloadMethod;
 use crate::flow::snapshot::Limits;
-use crate::flow::validate::{Confinement, RootChoice, ValidationPlan};
+use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
 use crate::gate::Policy;
 use crate::report::log;
 use crate::sys::suggest::suggestion;
@@ -50,7 +50,8 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let root = if stage.is_some() && plan.root == RootChoice::Auto { RootChoice::Local } else { plan.root };
     let fixed = sources::fixed(layers, &sources);
     let confinement = plan.confinement.map(|confinement| Confinement { fixed, ..confinement });
-    let plan = ValidationPlan { root, confinement, ..plan };
+    let lookup = preset.map(|preset| preset.lookup.clone()).filter(|lookup| *lookup != ConfigLookup::default());
+    let plan = ValidationPlan { root, confinement, lookup, ..plan };
     validation::check_once(layers, &plan, publication.is_some());
     let policy = Policy {
         publish: publication.is_some(),

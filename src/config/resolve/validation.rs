@@ -17,6 +17,7 @@ pub(super) fn plan(layers: &Layers<'_>, main: Main) -> ValidationPlan {
         required: layers.get(REQUIRE).into_iter().map(|file| file.value).collect(),
         timeout: layers.get(TIMEOUT),
         main,
+        lookup: None,
         without_target: false,
         fallback: false,
         confinement: confinement(layers),

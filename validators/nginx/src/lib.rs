@@ -37,7 +37,7 @@ mod values;
 
 use reload_gate_contract::{Files, Finding};
 
-pub use directives::{Build, Version};
+pub use directives::{Build, ParseBuildError, Version};
 pub use findings::codes;
 pub use syntax::{parser, tree};
 
@@ -68,4 +68,9 @@ pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
     let sources = model::sources::Sources::load(main, options, files);
     let subsystems = checker::Subsystems { setter: setters::named, finish: core::main_conf::finish };
     checker::Checker::new(options, &sources, files, subsystems).run(main)
+}
+
+/// Reads the files of a configuration as [`check`] does, and nothing more: `files` is asked for each that is included.
+pub fn follow(main: &str, files: &dyn Files, options: &Options) {
+    let _ = model::sources::Sources::load(main, options, files);
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use rustix::thread::CapabilitySet;
 
-use super::again::{self, SetupStep, step};
+use super::again::{self, Reporter, SetupStep, step};
 use super::{Command, environment};
 
 /// The hidden subcommand.
@@ -65,8 +65,9 @@ pub(super) fn words(view: &FileSystemView, command: &Command) -> io::Result<Vec<
 /// message and the exit code.
 #[must_use]
 pub fn main(view: &FileSystemView, pass: &[String], words: &[OsString]) -> (String, u8) {
+    let reporter = Reporter::take();
     let ready = enter(view).map(|()| environment(pass));
-    again::execute(SUBCOMMAND, ready, words)
+    reporter.execute(SUBCOMMAND, ready, words)
 }
 
 fn enter(view: &FileSystemView) -> SetupStep {
