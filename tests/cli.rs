@@ -332,3 +332,25 @@ fn a_port_alone_listens_on_ipv4_and_ipv6() {
     assert_eq!(code, 0, "{text}");
     assert_eq!(gate.stop(), 0);
 }
+
+#[test]
+fn the_status_of_a_gate_in_the_same_container_needs_no_flag() {
+    needs!("unshare");
+    if !crate::support::command("unshare").args(["-U", "-r", "-m", "true"]).status().is_ok_and(|ended| ended.success())
+    {
+        return crate::support::skip("no mount namespace can be made here");
+    }
+    // A container is a mount namespace: other gates of this machine have sockets of their own.
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let script = "\"$0\" run --watch \"$1\" --signal none --validate true >/dev/null 2>&1 & \
+                  \"$0\" status --wait 20s --format json; code=$?; kill $!; wait $!; \"$0\" status; echo \"$code $?\"";
+    let mut container = crate::support::command("unshare");
+    container.args(["-U", "-r", "-m", "sh", "-c", script, env!("CARGO_BIN_EXE_reload-gate"), watch]);
+    let output = container.output().expect("unshare is installed (util-linux)");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("\"gate\":\"default\""), "{out}{err}");
+    assert!(out.ends_with("\n0 3\n"), "{out}{err}");
+    assert!(err.contains("no answer from a gate in this container: Connection refused"), "{err}");
+    assert!(err.contains("`--listen ADDR`"), "{err}");
+}

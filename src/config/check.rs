@@ -63,7 +63,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     let others = with_schema(flags::layer(&others), input, &errors);
     // These flags are checked even if no input needs such a validator.
     for name in ["nginx", "tls"] {
-        drop(named(name, &layers(vec![others.clone()])));
+        let _ = named(name, &layers(vec![others.clone()]));
     }
     let given = CHOICES.iter().any(|setting| flags.has(setting));
     let given = given.then(|| resolve::assignment(&layers(vec![flags.clone()]))).flatten().map(Arc::new);

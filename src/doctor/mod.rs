@@ -17,7 +17,7 @@ use crate::flow::process::{Target, TargetError};
 use crate::flow::publish::Publication;
 use crate::flow::snapshot::{self, Scan, Snapshot};
 use crate::flow::watch::{Coverage, Watch};
-use crate::report::client::{self, StatusQuery};
+use crate::report::client::{self, GateAddress, StatusQuery};
 use crate::report::serve;
 use crate::sys::proc;
 
@@ -164,7 +164,8 @@ async fn check_sinks(config: &Config, checks: &mut Checks<'_>) {
 
 /// Checks an address in use: it is right if a running gate has it.
 fn check_taken_address(checks: &mut Checks<'_>, address: std::net::SocketAddr, message: &str, help: Option<String>) {
-    let (answer, _) = client::ask(&StatusQuery { address, ready: false, wait: Duration::ZERO });
+    let (answer, _) =
+        client::ask(&StatusQuery { address: GateAddress::Listener(address), ready: false, wait: Duration::ZERO });
     match answer {
         Ok(_) => checks.ok("listen", format!("a gate already listens on `{address}`")),
         Err(_) => checks.add("listen", CheckStatus::Fail, message, help),

@@ -85,8 +85,10 @@ pub(super) fn to_enter(own: ProcessCredentials, theirs: ProcessCredentials, othe
 
 /// Returns the remedy for a checker that was denied something in the root of the process.
 pub(super) fn to_run(pid: i32, reason: &str) -> Option<String> {
-    let denied = ["Permission denied", "not permitted"].iter().any(|denied| reason.contains(denied));
-    let (own, theirs) = credentials(pid).filter(|_| denied)?;
+    if !["Permission denied", "not permitted"].iter().any(|denied| reason.contains(denied)) {
+        return None;
+    }
+    let (own, theirs) = credentials(pid)?;
     let missing = theirs.capabilities - own.capabilities;
     (!missing.is_empty())
         .then(|| format!("give the gate the missing capabilities, which its checker inherits: {}", add(missing)))
@@ -185,8 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_needs_the_same_credentials_or_capabilities() {
-        let as_root = "`securityContext: {runAsUser: 0, runAsGroup: 0}`";
+    fn the_root_of_a_root_application_needs_its_capabilities() {
         let cases = [
             // Root without all or one of the application's capabilities.
             (
@@ -218,7 +219,16 @@ mod tests {
                 "`securityContext.capabilities.add: [SYS_CHROOT]`".into(),
             ),
             (user(0, &[]), user(0, &[]), true, "`securityContext.capabilities.add: [SYS_CHROOT]`".into()),
-            // Another user than root.
+        ];
+        for (own, theirs, other_root, expected) in cases {
+            assert_eq!(to_enter(own, theirs, other_root), expected);
+        }
+    }
+
+    #[test]
+    fn another_user_than_root_needs_the_same_user_or_another_image() {
+        let as_root = "`securityContext: {runAsUser: 0, runAsGroup: 0}`";
+        let cases = [
             (
                 user(101, &[]),
                 user(0, &DEFAULT),

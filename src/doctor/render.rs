@@ -25,10 +25,15 @@ impl Diagnosis {
         let several = gates.clone().any(|gate| Some(gate) != gates.clone().next());
         let mut text = String::new();
         for (index, check) in self.checks.iter().enumerate() {
-            let gate = check.gate.as_ref().filter(|_| several).map_or_else(String::new, |gate| format!("{gate}: "));
+            let gate = match &check.gate {
+                Some(gate) if several => format!("{gate}: "),
+                _ => String::new(),
+            };
             let _ = writeln!(text, "{:4}  {:width$}  {gate}{}", check.status.as_str(), check.check, check.message);
             let repeated = self.checks[..index].iter().any(|before| before.help == check.help);
-            if let Some(help) = check.help.as_ref().filter(|_| !repeated) {
+            if let Some(help) = &check.help
+                && !repeated
+            {
                 let _ = writeln!(text, "{:4}  {:width$}  help: {help}", "", "");
             }
         }

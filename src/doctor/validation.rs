@@ -34,7 +34,7 @@ impl Trial {
     fn add_to(self, check: &'static str, checks: &mut Checks<'_>) -> Option<String> {
         let works = self.works();
         checks.add(check, if works { CheckStatus::Ok } else { CheckStatus::Warn }, self.message, self.help.clone());
-        self.help.filter(|_| !works)
+        if works { None } else { self.help }
     }
 }
 
@@ -74,7 +74,8 @@ pub(super) async fn examine(
         Some(Verdict::Inconclusive) | None => CheckStatus::Fail,
     };
     checks.add("judge", status, configured.message, configured.help);
-    (tier, Some(next).filter(|_| !chosen && tier < Tier::TargetRoot))
+    let has_next = !chosen && tier < Tier::TargetRoot;
+    (tier, has_next.then_some(next))
 }
 
 /// Checks the sandbox of commands that run here, if there are any.
@@ -90,15 +91,15 @@ fn sandbox(gate: &GateConfig, location: Location, checks: &mut Checks<'_>) {
         ),
         Some(_) => None,
     };
-    // The sandbox matters only if commands run here.
-    let status = if help.is_some() && location == Location::Here { CheckStatus::Warn } else { CheckStatus::Ok };
     let by = version.map_or_else(String::new, |version| format!(" (Landlock, version {version})"));
-    checks.add(
-        "sandbox",
-        status,
-        format!("{description}{by}"),
-        help.filter(|_| status == CheckStatus::Warn).map(str::to_owned),
-    );
+    let message = format!("{description}{by}");
+    match help {
+        Some(help) if location == Location::Here => {
+            checks.add("sandbox", CheckStatus::Warn, message, Some(help.to_owned()));
+        }
+        // The sandbox matters only if commands run here.
+        _ => checks.ok("sandbox", message),
+    }
 }
 
 impl Tier {

@@ -1,9 +1,10 @@
-//! The client of `reload-gate status`. IO: through `http` alone, and waits.
+//! The client of `reload-gate status`. IO: through `http` and `socket` alone, and waits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::exit::Exit;
+use crate::report::socket;
 use crate::report::status::Status;
 use crate::sys::http;
 
@@ -12,11 +13,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The interval between requests.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The place at which a running gate answers.
+#[derive(Clone, Copy, Debug)]
+pub enum GateAddress {
+    /// The status socket of this container.
+    Container,
+    /// The address of its listener.
+    Listener(SocketAddr),
+}
+
 /// A question to a running gate.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusQuery {
-    /// The address of its listener.
-    pub address: SocketAddr,
+    /// The place at which it answers.
+    pub address: GateAddress,
     /// True if any accepted revision is enough, the newest or not.
     pub ready: bool,
     /// The time for which to repeat the question until the answer is good.
@@ -41,8 +51,11 @@ pub fn ask(question: &StatusQuery) -> (StatusAnswer, Exit) {
     }
 }
 
-fn once(address: SocketAddr, patience: Duration) -> StatusAnswer {
-    let body = http::read(&format!("http://{}/status", reachable(address)), patience)?;
+fn once(address: GateAddress, patience: Duration) -> StatusAnswer {
+    let body = match address {
+        GateAddress::Listener(address) => http::read(&format!("http://{}/status", reachable(address)), patience)?,
+        GateAddress::Container => socket::read(patience).map_err(|error| error.to_string())?,
+    };
     let status = serde_json::from_str(&body).map_err(|error| format!("the answer is no status: {error}"))?;
     Ok((status, body))
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
-    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL,
-    PROCESS, PUBLISH, REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL, PROCESS,
+    PUBLISH, REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
 use crate::flow::reload::ReloadMethod;
@@ -37,7 +37,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let stage = sources::volumes(layers, STAGE, &sources);
     sources::check_distinct_volumes(layers);
     // A gate that only observes writes nothing that other programs read.
-    let publication = publication.filter(|_| !layers.get(OBSERVE));
+    let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
     let reload = target::reload(layers, &selector, observe);
     let verification = target::verification(layers, preset, &selector);
@@ -137,8 +137,4 @@ pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
 
 pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat {
     layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
-}
-
-pub(super) fn listen(layers: &Layers<'_>) -> Option<core::net::SocketAddr> {
-    layers.get(LISTEN)
 }

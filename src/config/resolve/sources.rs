@@ -12,7 +12,9 @@ use crate::flow::snapshot::Source;
 pub(super) fn sources(layers: &Layers<'_>, usual: Option<&Path>) -> Vec<Source> {
     let (watched, mounts, published) = (layers.get(WATCH), layers.get(MOUNT), layers.get(PUBLISH));
     let own = [WATCH.spec, MOUNT.spec, PUBLISH.spec, STAGE.spec];
-    if let Some(usual) = usual.filter(|_| layers.highest(&own).is_none()) {
+    if let Some(usual) = usual
+        && layers.highest(&own).is_none()
+    {
         return vec![Source { path: usual.into(), mount: usual.into(), whole_volume: false }];
     }
     let whole_volume = layers.highest(&[WATCH.spec]).is_some_and(|layer| layer.whole_volume);
