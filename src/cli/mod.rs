@@ -109,6 +109,7 @@ fn user_input<'a>(flags: Flags, read: &'a dyn Fn(&Path) -> std::io::Result<Strin
         flags,
         variables: std::env::vars_os().collect(),
         read,
+        is_directory: &Path::is_dir,
         directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         terminal: std::io::stderr().is_terminal(),
     }
