@@ -17,7 +17,7 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
-/// What `run --once` says of a directory: the exit code, and the findings as `severity code file:line:column`.
+/// Result of `run --once` for a directory: the exit code, and the findings as `severity code file:line:column`.
 fn judge(directory: &Path, arguments: &[&str]) -> (Option<i32>, Vec<String>) {
     let mut gate = gate_command();
     gate.args(["run", "--once", "--watch"]).arg(directory).args(arguments);
@@ -109,7 +109,7 @@ fn a_file_of_json_is_rejected_and_recovers() {
     volume.write(&[("app.json", "{\n  \"a\": 1,\n}")]);
     let rejected = gate.wait_for("rejected");
     assert_eq!(found(&rejected), ["error json-trailing-comma app.json:2:9"], "{rejected}");
-    // As it was before: nothing is to be done, and what was reported is over.
+    // The content of before: there is nothing to do, and the incident ends.
     volume.write(&[("app.json", "{\"a\": 1}")]);
     gate.wait_for("recovered");
     assert_eq!(gate.stop(), 0);

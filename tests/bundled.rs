@@ -101,7 +101,9 @@ fn where_nginx_may_not_be_asked_the_bundled_checker_judges_and_says_so() {
     let accepted = gate.wait_for("accepted");
     let note = &accepted["findings"][0];
     assert_eq!((&note["code"], &note["severity"]), (&"root-not-entered".into(), &"note".into()), "{accepted}");
-    assert!(note["message"].as_str().expect("there is one").starts_with("the bundled nginx checker judges, since "));
+    assert!(
+        note["message"].as_str().expect("there is one").starts_with("validated by the bundled nginx checker, since ")
+    );
     gate.wait_for("verified");
     nginx.write("two", "lisen 80;");
     let rejected = gate.wait_for("rejected");

@@ -7,7 +7,7 @@ use crate::support::{
     gate_container, mount, needs, needs_containers, podman_says, served, show, unique,
 };
 
-/// How large the image may be, and the gate at rest, in bytes. This is so that nobody lets them grow unnoticed.
+/// Limits of the image and of the gate at rest, in bytes, so that growth is noticed.
 const LARGEST_IMAGE: u64 = 16 << 20;
 const MOST_MEMORY: u64 = 12 << 20;
 
@@ -53,7 +53,7 @@ fn the_image_stands_between_a_volume_and_an_nginx_in_another_container_of_the_po
     let arguments = [&root[..], &[named, in_pod, here]].concat();
     let mut gate = gate_container(ROOT_IMAGE, &arguments, &["run", "--app", "nginx", "--watch", "/etc/nginx"]);
     let accepted = gate.wait_for("accepted");
-    assert!(accepted.to_string().contains("judged by `nginx -t`, in the root of pid"), "{accepted}");
+    assert!(accepted.to_string().contains("validated by `nginx -t`, in the root of pid"), "{accepted}");
     gate.wait_for("verified");
 
     volume.write(&[("nginx.conf", &config("two", ""))]);

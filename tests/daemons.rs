@@ -7,10 +7,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Background, Gate, Kubelet, Volume, command, copy, eventually, free_port, installed, served, unique,
+    Background, Gate, Kubelet, Volume, command, copy, eventually, free_port, installed, report_skipped, served, unique,
 };
 
-/// How exactly it is known when a process started (`sysconf(_SC_CLK_TCK)`).
+/// Resolution of the start time of a process (`sysconf(_SC_CLK_TCK)`).
 const TICK: Duration = Duration::from_millis(10);
 
 /// A program under the gate, with its configuration in a volume.
@@ -18,7 +18,7 @@ struct Daemon {
     app: &'static str,
     file: &'static str,
     config: fn(&Path, u16, &str) -> String,
-    /// What stands on a line of its own at the end, and is wrong.
+    /// Wrong line at the end.
     wrong: &'static str,
     arguments: &'static [&'static str],
     answers: fn(u16, &str) -> bool,
@@ -31,7 +31,7 @@ fn is_gated(daemon: &Daemon, proven: bool) {
     let here = directory.path();
     let config = |body: &str| (daemon.config)(here, port, body);
     let mut volume = Volume::new(here.join("config"), Kubelet::New, &[(daemon.file, &config("192.0.2.1"))]);
-    // Of a program and a configuration of the same clock tick it is not known which was first, and the program is told. It would then
+    // In one clock tick the order of a program's start and a configuration is unknown, and the program is signalled. It would then
     // be reading just what changes next.
     let written = Instant::now();
     eventually("the clock goes on", || written.elapsed() > 5 * TICK);
@@ -61,17 +61,17 @@ fn is_gated(daemon: &Daemon, proven: bool) {
     assert_eq!(gate.count("reloaded"), 1, "{}", gate.story());
 }
 
-/// Whether the program is there; aloud if not, and a failure where `make test-presets` was to install it.
+/// True if the program is installed; reported if not, and a failure in `make test-presets`, which installs it.
 fn is_there(program: &str) -> bool {
     let there = installed(program);
     if !there {
-        eprintln!("skipped: {program} is not installed (`make test-presets` installs it)");
+        report_skipped(&format!("{program} is not installed (`make test-presets` installs it)"));
         assert!(std::env::var_os("PRESETS").is_none_or(|presets| presets != "all"), "{program} is missing");
     }
     there
 }
 
-/// Whether a name server on this port says that `gate.test` has this address.
+/// Returns true if a name server on this port gives `gate.test` this address.
 fn resolves(port: u16, address: &str) -> bool {
     // A header with "recursion desired" and one question: `gate.test`, type A, class IN (RFC 1035, 4.1).
     let query = b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04gate\x04test\x00\x00\x01\x00\x01";

@@ -60,7 +60,7 @@ fn beside_an_nginx_of_the_same_user_its_own_checker_judges() {
         ("source", "files: 1".to_owned()),
         ("watch", "inotify".to_owned()),
         ("target", format!("pid {pid} (`nginx: master process ")),
-        ("judge", format!("judged by `nginx -t`, as the user of pid {pid}")),
+        ("judge", format!("validated by `nginx -t`, as the user of pid {pid}")),
         ("signal", format!("pid {pid} may be sent SIGHUP, and takes it")),
         ("proof", format!("the workers of pid {pid} can be seen: 1")),
         ("listen", format!("`{listen}` is free")),
@@ -98,14 +98,18 @@ fn it_says_what_the_pod_lacks_for_the_next_tier() {
         let found = Diagnosis::of(place.gate(privileges), &arguments);
         assert_eq!((found.tier(), found.code), (tier, i32::from(tier == "none")), "{:#}", found.report);
         let works = tier == "target-root";
-        let message = if works { format!("judged by `nginx -t`, in the root of pid {pid}") } else { String::new() };
+        let message = if works { format!("validated by `nginx -t`, in the root of pid {pid}") } else { String::new() };
         found.expect("target-root", if works { "ok" } else { "warn" }, &message, help);
         found.expect("judge", if works { "ok" } else { "warn" }, "", help);
         // The gate does as it was said to.
         let mut gate = place.gate(privileges);
         gate.arg("run").args(arguments).arg("--observe");
         let accepted = Gate::start(gate).wait_for("accepted");
-        let by = if works { "judged by `nginx -t`, in the root of pid" } else { "the bundled nginx checker judges" };
+        let by = if works {
+            "validated by `nginx -t`, in the root of pid"
+        } else {
+            "validated by the bundled nginx checker"
+        };
         assert!(accepted.to_string().contains(by), "{accepted}");
     }
 }
@@ -124,7 +128,7 @@ fn a_target_that_sees_something_else_is_a_failure() {
 }
 
 #[test]
-fn who_is_said_to_judge_here_is_told_of_nothing_else() {
+fn a_gate_that_validates_here_gets_no_advice_about_another_tier() {
     needs!("nginx");
     let nginx = Nginx::start();
     let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
@@ -134,7 +138,7 @@ fn who_is_said_to_judge_here_is_told_of_nothing_else() {
     let checks = found.report["checks"].as_array().expect("there are some");
     assert!(checks.iter().all(|check| check["check"] != "target-root"), "{:#}", found.report);
     let sandbox = found.check("sandbox")["message"].as_str().expect("it is said");
-    assert!(sandbox.contains("commands that judge here are"), "{sandbox}");
+    assert!(sandbox.contains("validator commands are"), "{sandbox}");
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn it_says_why_a_process_cannot_be_told() {
         found.expect(check, "fail", message, help);
         assert_eq!(found.code, 1);
     }
-    // Where nobody judges, that is the tier, and said.
+    // Without a validator, that is the tier, and the report has it.
     let of = of("HUP");
     let arguments: Vec<&str> = of.iter().map(String::as_str).collect();
     let found = Diagnosis::of(place.gate(&[]), &arguments);
@@ -250,7 +254,7 @@ fn volumes_are_tried_out_and_left_as_they_were() {
         ["--watch", &watch, "--signal", "none", "--validate", "grep -q one {config}", "--publish", &publish];
     let found = Diagnosis::of(place.gate(&[]), &arguments);
     found.expect("publish", "ok", "can be written and swapped", "");
-    found.expect("local", "ok", "judged by `grep -q one {config}`, here", "");
+    found.expect("local", "ok", "validated by `grep -q one {config}`, here", "");
     assert_eq!((found.tier(), found.code), ("local", 0));
     let left: Vec<_> =
         std::fs::read_dir(&volume).expect("it is there").flatten().map(|entry| entry.file_name()).collect();

@@ -24,7 +24,7 @@ fn is_running(marker: &str) -> bool {
 #[test]
 fn a_hanging_validator_is_killed_with_all_it_started() {
     let directory = tempfile::tempdir().expect("there is room");
-    // Nobody else sleeps for so long.
+    // No other process sleeps for so long.
     let (child, stray) =
         (format!("{}.5", 100_000 + std::process::id()), format!("{}.25", 100_000 + std::process::id()));
     let check = format!("sh -c 'sleep {child} & setsid sleep {stray} & wait'");

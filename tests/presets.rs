@@ -12,14 +12,14 @@ use regex::Regex;
 use reload_gate::{Preset, presets};
 use serde_json::Value;
 
-use crate::support::{command, gate_command};
+use crate::support::{command, gate_command, report_skipped};
 
 /// A preset, and what its program is known to say.
 struct Case {
     preset: &'static str,
     /// The command that says which version is installed; its first word must be there.
     version: &'static [&'static str],
-    /// What it says of the bad configuration,
+    /// Message for the bad configuration,
     message: &'static str,
     /// and where.
     line: u64,
@@ -65,7 +65,7 @@ const CASES: &[Case] = &[
     case("varnish", &["varnishd", "-V"], "Symbol not found: 'nonsense'", 9).column(5),
 ];
 
-/// Where the programs are found: as usual, and besides those that `make test-presets` brought, and php-fpm by its proper name.
+/// Search path for the programs: the usual one, those that `make test-presets` brought, and php-fpm by its proper name.
 fn path(links: &Path) -> String {
     let versions = fs::read_dir("/usr/sbin").into_iter().flatten().flatten().map(|entry| entry.path());
     let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("php-fpm"));
@@ -81,7 +81,7 @@ fn fixture(preset: &str, verdict: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/presets").join(preset).join(verdict)
 }
 
-/// A configuration as in the fixture, where `{dir}` stands for a directory of its own; with the one file that sshd asks for.
+/// A configuration as in the fixture, where `{dir}` is a directory of its own; with the one file that sshd asks for.
 fn lay_out(case: &Case, verdict: &str, directory: &Path) -> PathBuf {
     let (from, config) = (fixture(case.preset, verdict), directory.join("config"));
     fs::create_dir_all(&config).expect("there is room");
@@ -98,7 +98,7 @@ fn lay_out(case: &Case, verdict: &str, directory: &Path) -> PathBuf {
     config
 }
 
-/// What the gate says of this configuration with the preset's program.
+/// Verdict of the gate on this configuration with the preset's program.
 fn judge(case: &Case, config: &Path, path: &str) -> Output {
     let mut gate = gate_command();
     gate.env("PATH", path).args(["run", "--once", "--app", case.preset, "--process", "no-such-name-xyz"]);
@@ -111,7 +111,7 @@ fn judge(case: &Case, config: &Path, path: &str) -> Output {
 struct Row(Vec<String>);
 
 impl Row {
-    const HEAD: &str = "| preset | version tested | judged by | package | told by | good accepted | bad rejected | place in the bad one |\n\
+    const HEAD: &str = "| preset | tested version | validator | package | reload | good accepted | bad rejected | place in the bad one |\n\
                         |---|---|---|---|---|---|---|---|\n";
     const VERSION: usize = 1;
 
@@ -126,19 +126,19 @@ impl Row {
     }
 }
 
-/// What the text of a preset says of this key first.
+/// First value of this key in the text of a preset.
 fn said(text: &str, key: &str) -> Option<String> {
     let lines = text.lines().map(|line| line.trim_start_matches([' ', '-']));
     let mut values = lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
     values.next().map(|value| value.trim_matches('"').to_owned())
 }
 
-/// What the table says of a preset before it is tried.
+/// Row of the table for a preset before the trial.
 fn described(preset: &Preset) -> [String; 3] {
     let by = said(preset.text, "name").expect("every command has a name");
     let package = said(preset.text, "package").map_or_else(|| "none in Debian".into(), |name| format!("`{name}`"));
     let told = match (said(preset.text, "signal"), said(preset.text, "reload-command")) {
-        (Some(none), _) if none == "none" => "nothing".to_owned(),
+        (Some(none), _) if none == "none" => "none".to_owned(),
         (Some(signal), _) => format!("SIG{signal}"),
         (None, words) => {
             let words = words.expect("there is one way");
@@ -199,16 +199,16 @@ fn page() -> (PathBuf, String, BTreeMap<String, Row>) {
     (path, text, rows)
 }
 
-/// Whether all programs must be there: `make test-presets` has installed them.
+/// Returns true if all programs must be installed: `make test-presets` has installed them.
 fn all() -> bool {
     std::env::var_os("PRESETS").is_some_and(|presets| presets == "all")
 }
 
-/// Whether this program is there; aloud if not.
+/// True if this program is installed; reported if not.
 fn is_there(program: &str, path: &str) -> bool {
     let there = path.split(':').any(|directory| !directory.is_empty() && Path::new(directory).join(program).is_file());
     if !there {
-        eprintln!("skipped: {program} is not installed (`make test-presets` installs what all presets need)");
+        report_skipped(&format!("{program} is not installed (`make test-presets` installs what all presets need)"));
         assert!(!all(), "{program} is missing");
     }
     there

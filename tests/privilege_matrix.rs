@@ -1,4 +1,4 @@
-//! What a sidecar may do beside an nginx in another container, by who each of them is: tried by the gate, foretold by the doctor, and
+//! Privileges of a sidecar beside an nginx in another container: tried by the gate, predicted by the doctor, and
 //! written into `docs/privileges.md` (`UPDATE_DOCS=1` writes it; without, the page must agree).
 
 use std::fmt::Write as _;
@@ -25,12 +25,12 @@ struct Application {
 struct Sidecar {
     about: &'static str,
     privileges: Privileges<'static>,
-    /// Whether it runs in the application's image.
+    /// It runs in the application's image.
     own_image: bool,
     expected: Row,
 }
 
-/// What is possible.
+/// Operations that are possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row {
     signal: bool,
@@ -155,7 +155,7 @@ impl Application {
 }
 
 impl Sidecar {
-    /// The arguments of podman and of the gate, but for the gate's command.
+    /// The arguments of podman and of the gate, without the gate's command.
     fn arguments(&self, application: &Container, volume: &Volume) -> (Vec<String>, Vec<&'static str>) {
         let mut arguments = application.pod(true);
         arguments.push(mount(volume.path(), "/etc/nginx", true));
@@ -190,7 +190,7 @@ impl Sidecar {
     }
 }
 
-/// What the gate really did with a good change, and what its doctor had said: the tier, and what the row says.
+/// The observed result of a good change, compared with the doctor's prediction: the row, and the doctor's help.
 fn observed(application: &Application, sidecar: &Sidecar) -> (Row, String) {
     let directory = tempfile::tempdir().expect("there is room");
     let files = |body| application.config(body);
@@ -220,14 +220,14 @@ fn observed(application: &Application, sidecar: &Sidecar) -> (Row, String) {
             .find(|check| check["check"] == name)
             .map_or("", |check| check["status"].as_str().unwrap_or_default())
     };
-    let checker = judged && text.contains("judged by `nginx -t`, in the root of pid");
+    let checker = judged && text.contains("validated by `nginx -t`, in the root of pid");
     let tier = match () {
         () if !judged || !signal => "none",
         () if checker => "target-root",
-        () if text.contains("judged by `nginx -t`, here") => "local",
+        () if text.contains("validated by `nginx -t`, here") => "local",
         () => "builtin",
     };
-    // Where nobody could judge, nobody was told, and the doctor alone has tried whether that is allowed.
+    // Without a verdict no signal was sent, and the doctor alone has tried it.
     let signal = if judged { signal } else { found("signal") == "ok" };
     let root =
         !["cannot look into", "cannot see which file"].iter().any(|closed| diagnosis.to_string().contains(closed));
@@ -243,11 +243,11 @@ impl Row {
     fn cells(self) -> String {
         let yes = |is: bool| if is { "yes" } else { "no" };
         let effect = match (self.tier, self.signal) {
-            ("target-root", _) => "judged by `nginx -t` in the application's root",
-            ("local", _) => "judged by `nginx -t` in the gate's own root",
-            ("builtin", _) => "judged by the bundled checker",
-            (_, true) => "stays closed: `nginx -t` runs, and lacks what it needs there",
-            (_, false) => "stays closed: the application cannot be told",
+            ("target-root", _) => "validated by `nginx -t` in the application's root",
+            ("local", _) => "validated by `nginx -t` in the gate's own root",
+            ("builtin", _) => "validated by the bundled validator",
+            (_, true) => "stays closed: `nginx -t` runs, and lacks a privilege that it needs there",
+            (_, false) => "stays closed: the application cannot be signalled",
         };
         format!("{} | {} | {} | {effect} | `{}`", yes(self.signal), yes(self.root), yes(self.checker), self.tier)
     }
@@ -257,7 +257,7 @@ impl Row {
 fn every_row_of_the_privileges_is_as_documented_and_as_the_doctor_says() {
     needs_containers!();
     let mut table = String::from(
-        "| nginx runs as | the gate runs as | may signal | its root can be read | `nginx -t` works there | so a change is | tier |\n\
+        "| nginx runs as | the gate runs as | may signal | can read its root | `nginx -t` works there | a change is | tier |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for application in MATRIX {

@@ -1,4 +1,4 @@
-//! What the gate says when it may not, and what its checkers may.
+//! Messages of a gate without privileges, and the privileges of its checkers.
 //!
 //! These need root, to be several users at once.
 
@@ -102,7 +102,7 @@ fn start_time(pid: u32) -> String {
     stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).expect("it is there").to_owned()
 }
 
-/// What a command says that runs like the process `pid`, and its exit code.
+/// Output and exit code of a command that runs like the process `pid`.
 fn like(mut gate: Command, pid: u32, root: &str, unset: &[&str], words: &[&str]) -> (String, i32) {
     gate.args(["enter", &pid.to_string(), &start_time(pid), root]).args(unset).arg("--").args(words);
     said(&gate.output().expect("it starts"))

@@ -156,7 +156,10 @@ fn a_gate_that_starts_first_publishes_what_the_application_then_starts_with() {
     let mut gate = Gate::start(gate);
     let accepted = gate.wait_for("accepted");
     let note = accepted["findings"][0]["message"].as_str().expect("it says who judges");
-    assert!(note.starts_with("the bundled nginx checker judges, since `nginx` is not installed here"), "{accepted}");
+    assert!(
+        note.starts_with("validated by the bundled nginx checker, since `nginx` is not installed here"),
+        "{accepted}"
+    );
     gate.wait_for("published");
     gate.wait_for("target_missing");
     let _nginx = pod.start(&pod.published()).expect("it starts with what was published");
@@ -240,7 +243,7 @@ fn a_reload_that_fails_is_taken_back() {
     });
     let status: serde_json::Value = serde_json::from_str(&shown("/status")).expect("it is JSON");
     assert_eq!(status["gates"][0]["standing"]["previous"], refused["digest"], "{status}");
-    assert!(shown("/").contains("the last known good is live again"), "{}", shown("/"));
+    assert!(shown("/").contains("the last-known-good revision is live again"), "{}", shown("/"));
     assert_eq!(readable(&publish), [("app.conf".into(), "good".into())].into());
 }
 
@@ -417,7 +420,7 @@ fn what_cannot_be_published_says_so_and_leaves_what_is_live() {
 
     let (code, said) = once(&["--watch", text(&watch), "--publish", text(&watch), "--signal", "none"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("is watched, so it cannot be written to"), "{said}");
+    assert!(said.contains("is watched, so the gate cannot write to it"), "{said}");
 }
 
 #[test]

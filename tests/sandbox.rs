@@ -1,4 +1,4 @@
-//! What a configuration that is executed by being judged cannot get at.
+//! Limits of a configuration that is executed by its validation.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// What the gate says that judges once, and its exit code.
+    /// Output and exit code of `run --once`.
     fn judge(&self, arguments: &[&str]) -> (String, i32) {
         let mut gate = gate_command();
         gate.args(["run", "--once", "--log-format", "json", "--watch"]).arg(self.path("config"));
@@ -81,7 +81,7 @@ fn what_is_watched_is_not_changed_by_being_judged() {
     assert_eq!(std::fs::read_to_string(place.path("config/app.conf")).expect("it is there"), "one");
 }
 
-/// What a shell says in a mount namespace in which `/run` is empty but for the credentials of a container.
+/// Output of a shell in a mount namespace in which `/run` holds nothing except the credentials of a container.
 fn beside_secrets(user: &str, arguments: &str, checker: &str) -> (String, i32) {
     let place = Place::new("app.conf", "one");
     let mut unshare = command("unshare");
@@ -147,10 +147,10 @@ fn nap_line(nap: &str) -> Vec<u8> {
 }
 
 #[test]
-fn it_is_said_at_the_start_who_is_confined() {
+fn the_start_event_tells_which_commands_are_confined() {
     let place = Place::new("app.conf", "one");
     let started = |arguments: &[&str]| place.judge(arguments).0.lines().next().unwrap_or_default().to_owned();
-    assert!(started(&["--validate", "true"]).contains("commands that judge here are confined"));
+    assert!(started(&["--validate", "true"]).contains("validator commands are confined"));
     assert!(started(&["--validate", "true", "--sandbox", "off"]).contains("are not confined (`--sandbox off`)"));
     assert!(!started(&[]).contains("confined"));
     let (said, code) = place.judge(&["--sandbox", "strickt"]);
@@ -172,7 +172,7 @@ fn real_checkers_judge_in_it_as_they_do_outside() {
     {
         let place = Place::new(name, text);
         let (said, code) = place.judge(&["--validate", checker, "--sandbox", "auto"]);
-        // Who is not root may not do all that outside, either.
+        // Another user than root may not do all that outside, either.
         let (outside, expected) = place.judge(&["--validate", checker, "--sandbox", "off"]);
         assert_eq!(code, expected, "{said} {outside}");
         assert!(code == 0 || !rustix::process::geteuid().is_root(), "{said}");

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use crate::support::{Background, command, eventually, install, needs, skip};
 
-/// As whom a view is tried: as whoever runs the tests, and as a user who has no privilege at all.
+/// Users of a view: the one that runs the tests, and one without any privilege.
 const USERS: [&[&str]; 2] = [&[], &["--reuid=1000", "--regid=1000", "--clear-groups"]];
 
 /// Ends a test here unless both can be tried.
@@ -19,7 +19,7 @@ macro_rules! needs_users {
     };
 }
 
-/// What is to be laid out, where every user can read it, and the gate beside it.
+/// Files to lay out, readable for every user, and the gate beside them.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -52,7 +52,7 @@ impl Place {
         view
     }
 
-    /// What a shell says there, and its exit code.
+    /// Output and exit code of a shell there.
     fn shell(&self, user: &[&str], mounts: &[(&str, &str)], script: &str) -> (String, i32) {
         said(&self.view(user, mounts).args(["sh", "-c", script]).output().expect("it starts"))
     }

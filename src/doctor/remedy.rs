@@ -6,7 +6,7 @@
 
 use rustix::thread::CapabilitySet;
 
-use crate::sys::proc::{self, Credentials};
+use crate::sys::proc::{self, ProcessCredentials};
 
 /// How many process names are shown.
 const NAMES: usize = 8;
@@ -38,7 +38,7 @@ const FEWER: &str = "let the application have no more than it needs (`drop: [ALL
                      SYS_CHROOT, as in `deploy/publish`";
 
 /// Who the gate is, and who the process; `None` when that has ended.
-pub(super) fn credentials(pid: i32) -> Option<(Credentials, Credentials)> {
+pub(super) fn credentials(pid: i32) -> Option<(ProcessCredentials, ProcessCredentials)> {
     Some((proc::credentials(proc::own())?, proc::credentials(pid)?))
 }
 
@@ -52,7 +52,7 @@ pub(super) fn identity() -> String {
 }
 
 /// What signalling takes.
-pub(super) fn to_signal(own: Credentials, theirs: Credentials) -> String {
+pub(super) fn to_signal(own: ProcessCredentials, theirs: ProcessCredentials) -> String {
     if own.uid == 0 {
         return add(CapabilitySet::KILL);
     }
@@ -60,7 +60,7 @@ pub(super) fn to_signal(own: Credentials, theirs: Credentials) -> String {
 }
 
 /// What judging where the process is takes, as it would.
-pub(super) fn to_enter(own: Credentials, theirs: Credentials, other_root: bool) -> String {
+pub(super) fn to_enter(own: ProcessCredentials, theirs: ProcessCredentials, other_root: bool) -> String {
     let chroot = if other_root { CapabilitySet::SYS_CHROOT } else { CapabilitySet::empty() };
     let same = format!("`securityContext: {{runAsUser: {}, runAsGroup: {}}}`", theirs.uid, theirs.gid);
     let covering = theirs.capabilities | chroot;
@@ -167,9 +167,9 @@ mod tests {
 
     const DEFAULT: [CapabilitySet; 3] = [CapabilitySet::CHOWN, CapabilitySet::KILL, CapabilitySet::SYS_CHROOT];
 
-    fn who(uid: u32, capabilities: &[CapabilitySet]) -> Credentials {
+    fn who(uid: u32, capabilities: &[CapabilitySet]) -> ProcessCredentials {
         let capabilities = capabilities.iter().fold(CapabilitySet::empty(), |all, one| all | *one);
-        Credentials { uid, gid: uid, capabilities, no_new_privileges: false, seccomp: false }
+        ProcessCredentials { uid, gid: uid, capabilities, no_new_privileges: false, seccomp: false }
     }
 
     #[test]

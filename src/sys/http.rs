@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ureq::tls::{self, Certificate, PemItem, RootCerts, TlsConfig};
 
-/// What to ask for.
+/// Request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// RFC 9110, section 9.3.1.
@@ -26,12 +26,12 @@ impl Method {
     }
 }
 
-/// What to send.
+/// An HTTP request.
 #[derive(Clone)]
-pub struct Request {
-    /// What to ask for.
+pub struct HttpRequest {
+    /// Request method.
     pub method: Method,
-    /// Of whom.
+    /// URL of the resource.
     pub url: String,
     /// Names and values of headers.
     pub headers: Vec<(String, String)>,
@@ -39,11 +39,11 @@ pub struct Request {
     pub content: Vec<u8>,
     /// The certificates (PEM) of the authorities that may vouch for a server, in place of the usual ones.
     pub authorities: Option<Vec<u8>>,
-    /// How long all of it may take.
+    /// Time limit of the whole exchange.
     pub timeout: Duration,
 }
 
-impl Request {
+impl HttpRequest {
     /// A request without headers and content.
     #[must_use]
     pub fn new(method: Method, url: impl Into<String>, timeout: Duration) -> Self {
@@ -51,12 +51,12 @@ impl Request {
     }
 }
 
-/// What came back.
+/// Response of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// What it says beside the code, if that is no success: where it redirects to, and the first line of its content.
+    /// Text beside the code, if that is no success: the target of a redirect, or the first line of the content.
     pub remark: Option<String>,
 }
 
@@ -77,8 +77,8 @@ pub async fn request(method: Method, url: &str, timeout: Duration) -> Result<u16
 ///
 /// # Errors
 /// As [`request`].
-pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<Answer, String> {
-    exchange(Request::new(method, url, timeout)).await
+pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<HttpResponse, String> {
+    exchange(HttpRequest::new(method, url, timeout)).await
 }
 
 /// Sends a request and gives the answer. What is not a GET is not redirected: it would become one (RFC 9110, section 15.4.3), and of a
@@ -86,15 +86,15 @@ pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<Answer
 ///
 /// # Errors
 /// As [`self::request`]; also when the authorities are no certificates.
-pub async fn exchange(request: Request) -> Result<Answer, String> {
+pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
     match tokio::task::spawn_blocking(move || call(request)).await {
         Ok(answer) => answer,
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn call(request: Request) -> Result<Answer, String> {
-    // Whom to ask is said in the settings: a proxy of the environment is for other programs, and knows nothing of this cluster.
+fn call(request: HttpRequest) -> Result<HttpResponse, String> {
+    // The settings name the server: a proxy of the environment is for other programs, and knows nothing of this cluster.
     let config = ureq::Agent::config_builder().timeout_global(Some(request.timeout)).proxy(None);
     let mut config = config.http_status_as_error(false);
     if request.method != Method::Get {
@@ -116,12 +116,12 @@ fn call(request: Request) -> Result<Answer, String> {
     };
     let answer = answer.map_err(|error| in_words(&error, request.timeout))?;
     let status = answer.status();
-    Ok(Answer { status: status.as_u16(), remark: if status.is_success() { None } else { remark(answer) } })
+    Ok(HttpResponse { status: status.as_u16(), remark: if status.is_success() { None } else { remark(answer) } })
 }
 
 const UNRESOLVED: &str = "its name does not resolve";
 
-/// What went wrong, and what to do where that is not plain.
+/// Returns the error in words, with the remedy where that is not plain.
 fn in_words(error: &ureq::Error, timeout: Duration) -> String {
     let (said, rest) =
         (error.to_string(), humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)));
@@ -132,7 +132,7 @@ fn in_words(error: &ureq::Error, timeout: Duration) -> String {
         ureq::Error::Io(_) if said.contains("failed to lookup address") => UNRESOLVED.to_owned(),
         // An error of TLS comes as one of reading or writing.
         _ if said.contains("UnknownIssuer") => {
-            "no authority that is known here vouches for its certificate; name its own by a file (alerts: `--alert-ca-file`)".to_owned()
+            "no authority that is known here has signed its certificate; name its own by a file (alerts: `--alert-ca-file`)".to_owned()
         }
         _ if said.contains("certificate") => format!("its certificate is not valid for it: {said}"),
         _ if said.contains("InvalidContentType") || said.contains("corrupt message") => {
@@ -140,7 +140,7 @@ fn in_words(error: &ureq::Error, timeout: Duration) -> String {
         }
         ureq::Error::Io(error) => {
             let said = match error.kind() {
-                std::io::ErrorKind::ConnectionRefused => "nobody listens there",
+                std::io::ErrorKind::ConnectionRefused => "nothing listens there",
                 std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof => "it closed the connection without an answer",
                 _ => return error.to_string(),
             };
@@ -150,20 +150,20 @@ fn in_words(error: &ureq::Error, timeout: Duration) -> String {
     }
 }
 
-/// Whether this is a URL of a server: `http://` or `https://`, and a host.
+/// Returns true for a URL of a server: `http://` or `https://`, and a host.
 #[must_use]
 pub fn is_url(text: &str) -> bool {
     let uri = text.parse::<ureq::http::Uri>();
     uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }
 
-/// Whether this can be the value of a header.
+/// Returns true if this can be the value of a header.
 #[must_use]
 pub fn is_value(text: &str) -> bool {
     ureq::http::HeaderValue::try_from(text).is_ok()
 }
 
-/// Whether there is a certificate (PEM) in a text.
+/// Returns true if there is a certificate (PEM) in a text.
 #[must_use]
 pub fn has_certificate(text: &[u8]) -> bool {
     !certificates(text).is_empty()
@@ -187,7 +187,7 @@ fn certificates(text: &[u8]) -> Vec<Certificate<'static>> {
 /// Connects to the server of `url`, and asks it nothing.
 ///
 /// # Errors
-/// When its name does not resolve, or nobody listens there within `timeout`.
+/// When its name does not resolve, or nothing listens there within `timeout`.
 pub async fn connect(url: &str, timeout: Duration) -> Result<(), String> {
     let uri: ureq::http::Uri = url.parse().map_err(|_| "it is no URL".to_owned())?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
@@ -198,11 +198,11 @@ pub async fn connect(url: &str, timeout: Duration) -> Result<(), String> {
     }
 }
 
-/// Where the certificates are of those who are trusted to vouch for servers, unless `SSL_CERT_FILE` says otherwise, as it does for
-/// OpenSSL. Debian, Alpine and the image of this program have them there.
+/// Certificates of the trusted authorities, unless `SSL_CERT_FILE` names another file, as for OpenSSL. Debian, Alpine and the image
+/// of this program have them there.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Those who are trusted here; where nobody says, those whom Mozilla trusts.
+/// Returns the authorities that are trusted here; without such a file those that Mozilla trusts.
 fn trusted() -> RootCerts {
     let path = std::env::var_os("SSL_CERT_FILE").unwrap_or_else(|| CERTIFICATES.into());
     let Ok(text) = std::fs::read(path) else { return RootCerts::WebPki };
@@ -215,7 +215,7 @@ fn remark(answer: ureq::http::Response<ureq::Body>) -> Option<String> {
     let redirect = location.map(|to| format!("it redirects to `{}`", printable(&shown(&to))));
     redirect.or_else(|| {
         let mut content = Vec::new();
-        // What arrived before an error is worth showing as well.
+        // The part that arrived before an error is shown as well.
         let _ = answer.into_body().into_reader().take(READ).read_to_end(&mut content);
         let content = String::from_utf8_lossy(&content);
         content.lines().map(str::trim).find(|line| !line.is_empty()).map(printable)
@@ -273,8 +273,8 @@ mod tests {
         ] {
             assert_eq!(shown(url), expected);
         }
-        let error =
-            ask(Method::Get, "http://me:secret@127.0.0.1:1/", Duration::from_secs(5)).expect_err("nobody is there");
+        let error = ask(Method::Get, "http://me:secret@127.0.0.1:1/", Duration::from_secs(5))
+            .expect_err("nothing listens there");
         assert!(!error.contains("secret") && !error.is_empty(), "{error}");
     }
 
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_success_says_why() {
+    fn a_failure_has_a_remark() {
         let long = "y".repeat(300);
         let cases = [
             ("404 No\r\nContent-Length: 0", "", Some(404), None),
@@ -337,19 +337,19 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_is_not_waited_for_for_ever() {
+    fn a_server_that_does_not_answer_is_waited_for_until_the_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
-        let error = ask(Method::Get, &url, Duration::from_millis(50)).expect_err("nobody answers");
+        let error = ask(Method::Get, &url, Duration::from_millis(50)).expect_err("no answer");
         assert_eq!(error, "no answer within 50ms");
     }
 
     #[test]
-    fn what_went_wrong_is_said_in_words() {
+    fn errors_are_in_words() {
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("it is free").port();
         let ask = |url: &str| ask(Method::Get, url, Duration::from_secs(20)).expect_err("there is no answer");
-        assert!(ask(&format!("http://127.0.0.1:{port}/")).starts_with("nobody listens there"));
+        assert!(ask(&format!("http://127.0.0.1:{port}/")).starts_with("nothing listens there"));
         assert_eq!(ask("http://no-such-host.invalid/"), "its name does not resolve");
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let url = format!("https://{}/", listener.local_addr().expect("it is bound"));

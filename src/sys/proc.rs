@@ -1,4 +1,4 @@
-//! What is known about processes. IO: reads /proc.
+//! Facts about processes. IO: reads /proc.
 //!
 //! Facts are those of proc(5): a command name is cut at 15 bytes (`TASK_COMM_LEN` in `include/linux/sched.h`), start times
 //! are in clock ticks since boot (`proc_pid_stat(5)`), a replaced executable is shown with a suffix (`proc_pid_exe(5)`).
@@ -28,7 +28,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether that very process is still alive (and no zombie).
+    /// Returns true while that very process is alive (and no zombie).
     #[must_use]
     pub fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.starttime == self.start)
@@ -52,26 +52,26 @@ impl From<&Stat> for Identity {
     }
 }
 
-/// What a process may do, as far as the kernel asks who wants to look into it, or to signal it (ptrace(2), kill(2)).
+/// Credentials of a process, as far as the kernel checks them for ptrace(2) and kill(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Credentials {
+pub struct ProcessCredentials {
     /// The effective user.
     pub uid: u32,
     /// The effective group.
     pub gid: u32,
     /// The permitted capabilities.
     pub capabilities: CapabilitySet,
-    /// Whether it can never gain more (PR_SET_NO_NEW_PRIVS(2const)).
+    /// It can never gain more privileges (PR_SET_NO_NEW_PRIVS(2const)).
     pub no_new_privileges: bool,
-    /// Whether its system calls are filtered (seccomp(2)).
+    /// Its system calls are filtered (seccomp(2)).
     pub seccomp: bool,
 }
 
-/// What a process may do; `None` when it has ended.
+/// Returns the credentials of a process; `None` when it has ended.
 #[must_use]
-pub fn credentials(pid: i32) -> Option<Credentials> {
+pub fn credentials(pid: i32) -> Option<ProcessCredentials> {
     let status = Process::new(pid).and_then(|process| process.status()).ok()?;
-    Some(Credentials {
+    Some(ProcessCredentials {
         uid: status.euid,
         gid: status.egid,
         capabilities: CapabilitySet::from_bits_truncate(status.capprm),
@@ -123,8 +123,8 @@ pub fn comm(pid: i32) -> Vec<u8> {
     comm.strip_suffix(b"\n").unwrap_or(comm).to_vec()
 }
 
-/// What a file of /proc says that is shorter than the buffer: one read gives all of it. To look at every process there is is
-/// most of the time between a change and its signal, so system calls are saved here.
+/// Reads a file of /proc that is shorter than the buffer: one read gives all of it. Reading every process is most of the time
+/// between a change and its signal, so system calls are saved here.
 fn contents<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let length = std::fs::File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
     Some(&buffer[..length])
@@ -163,7 +163,7 @@ pub fn cwd(pid: i32) -> Option<PathBuf> {
     Some(in_own_root(&process, process.cwd().ok()?))
 }
 
-/// A path as `process` names it. The kernel names a path from the root of who asks as long as it can be reached from there:
+/// Returns a path as `process` names it. The kernel names a path from the reader's root as long as it can be reached from there:
 /// so it can after a mere chroot(2), and not in another container.
 #[must_use]
 pub fn in_own_root(process: &Process, path: PathBuf) -> PathBuf {
@@ -179,7 +179,7 @@ pub fn frozen(pid: i32, path: &Path) -> Vec<PathBuf> {
     frozen_among(&mount_points(pid), Path::new(&format!("/proc/{pid}/root")), path)
 }
 
-/// The same of the process that asks.
+/// The same of the calling process.
 #[must_use]
 pub fn frozen_here(path: &Path) -> Vec<PathBuf> {
     // Mount points have no links in their names, but the way to a path may (`/var/run`).
@@ -192,13 +192,30 @@ fn frozen_among(mount_points: &[PathBuf], root: &Path, path: &Path) -> Vec<PathB
     mount_points.iter().filter(|point| point.starts_with(path) && is_file(point)).cloned().collect()
 }
 
-/// The process that asks.
+/// Returns the calling process.
 #[must_use]
 pub fn own() -> i32 {
     i32::try_from(std::process::id()).unwrap_or_default()
 }
 
-/// Whether /proc was mounted so that it hides the processes of other users (`hidepid`; proc(5), "Mount options").
+/// Returns true if a process is in the same namespace of a kind (`mnt`, `user`, …) as the calling process; `None` without the
+/// permission to look (`proc_ns_follow_link()` in the kernel's `fs/proc/namespaces.c` asks for the access of ptrace(2)).
+#[must_use]
+pub fn shares_namespace(pid: i32, kind: &str) -> Option<bool> {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+    Some(namespace("self")? == namespace(&pid.to_string())?)
+}
+
+/// Returns the room in bytes that a process has for its command line and its environment, in which a title is written
+/// (`proc_pid_stat(5)`, the fields from `arg_start` on); `None` without the permission to look.
+#[must_use]
+pub fn title_room(pid: i32) -> Option<usize> {
+    let stat = stat(pid)?;
+    let room = stat.env_end?.checked_sub(stat.arg_start?)?;
+    usize::try_from(room).ok().filter(|room| *room > 0)
+}
+
+/// Returns true if /proc hides the processes of other users (`hidepid`; proc(5), "Mount options").
 #[must_use]
 pub fn hides_others() -> bool {
     let mounts = Process::myself().and_then(|own| own.mountinfo());
@@ -233,7 +250,7 @@ fn unescaped(path: &Path) -> PathBuf {
     OsString::from_vec(plain).into()
 }
 
-/// Whether `process` descends from the process that asks.
+/// Returns true if `process` descends from the calling process.
 #[must_use]
 pub fn is_own(process: &Stat) -> bool {
     let own = own();

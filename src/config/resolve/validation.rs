@@ -16,10 +16,12 @@ pub(super) fn plan(layers: &Layers<'_>, main: Main) -> ValidationPlan {
         required: layers.get(REQUIRE).into_iter().map(|file| file.value).collect(),
         timeout: layers.get(TIMEOUT),
         main,
+        lookup: None,
         without_target: false,
         fallback: false,
         confinement: confinement(layers),
         pass_env: layers.get(PASS_ENV).into_iter().map(|name| name.value).collect(),
+        env: Vec::new(),
     }
 }
 

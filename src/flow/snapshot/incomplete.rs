@@ -149,7 +149,7 @@ impl LastWhole {
                 (false, true) => (key, certificate),
                 _ => return None,
             };
-            let fits = tls::check(&[pair], &tls::Options::default());
+            let fits = tls::check(&[pair], &tls::TlsOptions::default());
             let fits = fits.iter().all(|finding| finding.code != tls::codes::KEY_MISMATCH);
             let (Some(new_parent), Some(old_parent)) = (Path::new(new.path).parent(), Path::new(old.path).parent())
             else {

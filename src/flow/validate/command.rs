@@ -1,83 +1,84 @@
 //! A validator that is a command: how it is called, and what its output means.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
-use super::place::Place;
-use super::{Builtin, RootChoice, ValidationContext, compare};
+use super::place::ExecutionPlace;
+use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
 use crate::sys::exec::{self, Command, End, Finished, NotStarted};
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
 const CHECKER_WARNING: Code = Code::new("checker-warning");
 const CHECKER_OBSTACLE: Code = Code::new("checker-obstacle");
-const CHECKER_MISSING: Code = Code::new("checker-missing");
+pub(super) const CHECKER_MISSING: Code = Code::new("checker-missing");
 const CHECKER_KILLED: Code = Code::new("checker-killed");
-const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
+pub(super) const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
 pub(super) const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
+/// Code of the note that a command cannot validate parts of a configuration.
+const ONLY_PARTS: Code = Code::new("only-parts");
 const NOT_CONFINED: Code = Code::new("not-confined");
-/// What is said if a command cannot be shown the configuration at the paths where it is used.
+/// Code of the finding that a command cannot see the configuration at the application's paths.
 pub const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
 
-/// sh(1) says so of a command that it could not execute, or not find; the sysexits.h of BSD of one that may succeed later.
-const COULD_NOT_JUDGE: [i32; 3] = [126, 127, 75];
+/// sh(1) ends with 126 and 127 for a command that it could not execute or find; BSD's sysexits.h has 75 for a failure that may pass.
+const COULD_NOT_VALIDATE: [i32; 3] = [126, 127, 75];
 /// So much of an output that no pattern fits is shown as the message.
 const LAST_LINES: usize = 5;
 
-/// What to do about a command that is there and cannot be executed.
+/// Help for a command that exists and cannot be executed.
 const EXECUTABLE: &str = "the user that runs it must be allowed to execute it (`chmod +x`, a volume that is not mounted `noexec`), \
                           and its interpreter or loader must be there";
 
-/// What to do where a command cannot be shown the configuration at its own paths.
+/// Help where a command cannot see the configuration at the application's paths.
 const VIEW_NEEDS: &str = "allow user namespaces and mounts in them (`user.max_user_namespaces`, on Ubuntu \
                           `kernel.apparmor_restrict_unprivileged_userns=0`, in a container a seccomp profile that does not \
-                          forbid unshare(2)), or judge with a bundled checker";
+                          forbid unshare(2)), or use a bundled checker";
 
 /// One command validator.
 #[derive(Clone, Debug)]
 pub struct CommandValidator {
-    /// What people call it, such as `nginx -t`.
+    /// Name that people use, such as `nginx -t`.
     pub name: String,
-    /// The command as it is where no target is to be asked; `{config}` and `{dir}` are replaced.
+    /// The command without a target; `{config}` and `{dir}` are replaced.
     pub command: Vec<String>,
-    /// The command as it is where the target runs: besides, `{exe}` is the file that it executes, `{argv}` its own command
+    /// The command for a running target: besides, `{exe}` is the file that it executes, `{argv}` its own command
     /// line, and `{options}` those of its words that begin with one of `options`, with their values.
     pub running: Option<Vec<String>>,
-    /// The options that a running target's command line hands on; `--` stands for it and all that follows it.
+    /// The options that a running target's command line hands on; `--` means it and all that follows it.
     pub options: Vec<String>,
     /// The words that are added to `running` where the candidate lies beside what is live: they name the file to begin with,
     /// in place of the one that the target was started with.
     pub beside: Vec<String>,
-    /// The variables of a running target's environment that say something to the target alone.
+    /// The variables of a running target's environment that are for the target alone.
     pub unset: Vec<String>,
-    /// Who judges where the privileges for this command are missing.
+    /// The bundled validator that is used where the privileges for this command are missing.
     pub otherwise: Option<Builtin>,
     /// The package that brings the command: Debian's, or `PyPI: NAME` and the like for another registry's.
     pub package: Option<String>,
-    /// What its output means.
+    /// Patterns of its output.
     pub patterns: Patterns,
 }
 
-/// What a command's output means.
+/// Patterns of a command's output.
 #[derive(Clone, Debug, Default)]
 pub struct Patterns {
     /// Each match is a finding, by its named groups `message`, `file`, `line`, `column` and `severity`. A line without a file is of
     /// the file to begin with: a checker that is given but one need not name it.
     pub findings: Vec<Regex>,
-    /// What these match is an obstacle around the configuration, which may pass.
+    /// A match is an obstacle around the configuration, which may pass.
     pub transient: Vec<Regex>,
-    /// What these match is an obstacle where the program is asked away from where it runs, without what is in its own image.
+    /// A match is an obstacle where the program runs away from its own image.
     pub away: Vec<Regex>,
 }
 
 impl CommandValidator {
-    pub(super) async fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
-        // Nobody can say which of them a program reads.
-        context.read.borrow_mut().extend(context.tree.keys().cloned());
-        let mut findings = match context.path_map.leads_to_live(context.tree) {
+    pub(super) async fn run(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
+        let mut findings = match self.hindrance(context) {
             Some(finding) if self.otherwise.is_some() => vec![finding],
-            // Nobody else can judge it; what it leads to may well be the same as in the candidate.
+            // There is no other validator; what it leads to may well be the same as in the candidate.
             Some(finding) => {
                 let mut findings = self.ask(context).await;
                 findings.push(Finding { severity: Severity::Warning, ..finding });
@@ -89,28 +90,37 @@ impl CommandValidator {
             && is_kept_out(&findings, context)
         {
             for finding in &mut findings {
-                // What would keep the configuration out is now only worth knowing.
+                // With another validator it is only worth knowing.
                 finding.severity = Severity::Note;
-                finding.message = format!("{} judges, since {}", otherwise.name(), finding.message);
+                finding.message = format!("validated by {}, since {}", otherwise.name(), finding.message);
             }
-            findings.extend(otherwise.run(context));
+            findings.extend(otherwise.validate(context).await);
         }
         findings
     }
 
-    async fn ask(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
-        if let Some(finding) = compare::obstacle(context).await {
-            return vec![finding];
+    /// Returns the finding that the command would validate something else than the application will read.
+    fn hindrance(&self, context: &ValidationContext) -> Option<Finding> {
+        let names_main = context.place.target.is_none() || context.path_map.is_beside();
+        if names_main && matches!(self.otherwise, Some(Builtin::Nginx(_))) && builtin::nginx::is_part(context) {
+            let message = "the files are parts of a configuration, which the command would take for the whole";
+            return Some(Finding::environment(ONLY_PARTS, message));
         }
+        context.path_map.leads_to_live(&context.tree)
+    }
+
+    async fn ask(&self, context: &ValidationContext) -> Vec<Finding> {
+        // Which of them a program reads is unknown.
+        context.note_read(context.tree.keys());
         let words = match self.words(context) {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
         };
         let plain = Command::here(words, context.timeout);
-        let (run_as, confinement) = (context.place.run_as, context.confinement.cloned());
-        let view = context.place.view.then(|| context.path_map.view(context.tree));
-        let pass_env = context.pass_env.to_vec();
-        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, ..plain };
+        let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
+        let view = context.place.view.then(|| context.path_map.view(&context.tree));
+        let (pass_env, env) = (context.pass_env.clone(), context.env.clone());
+        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, env, ..plain };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, context),
             Err(error) => vec![not_started(&error, self.package.as_deref())],
@@ -118,22 +128,25 @@ impl CommandValidator {
     }
 
     /// The words of the command in this place.
-    fn words(&self, context: &ValidationContext<'_>) -> Result<Vec<OsString>, Box<Finding>> {
+    fn words(&self, context: &ValidationContext) -> Result<Vec<OsString>, Box<Finding>> {
         let own = context.place.cmdline();
         let (cwd, elsewhere) = (context.place.cwd(), context.place.is_elsewhere());
-        let redirect = |word: &String| OsString::from(context.path_map.redirect(word, &cwd, context.tree, elsewhere));
+        let redirect = |word: &String| OsString::from(context.path_map.redirect(word, &cwd, &context.tree, elsewhere));
         let running = self.running.as_ref().filter(|_| context.place.target.is_some());
         let beside = self.beside.iter().filter(|_| running.is_some() && context.path_map.is_beside());
         let mut words = Vec::new();
         for word in running.unwrap_or(&self.command).iter().chain(beside) {
             match word.as_str() {
                 "{argv}" => match context.place.title() {
-                    Some(title) => return Err(Box::new(titled(context.place, &title))),
+                    Some(title) => return Err(Box::new(titled(&context.place, &title))),
                     None => words.extend(own.iter().map(redirect)),
                 },
-                "{options}" => words.extend(options(&own, &self.options).iter().map(redirect)),
+                "{options}" => match reading::lost_options(&context.place) {
+                    Some(finding) => return Err(Box::new(finding)),
+                    None => words.extend(options(&own, &self.options).iter().map(redirect)),
+                },
                 "{exe}" => {
-                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(context.place)))?.into_os_string());
+                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(&context.place)))?.into_os_string());
                 }
                 word => words.push(fill(word, context)?),
             }
@@ -141,8 +154,8 @@ impl CommandValidator {
         Ok(words)
     }
 
-    /// What a finished command said.
-    fn read(&self, finished: &Finished, context: &ValidationContext<'_>) -> Vec<Finding> {
+    /// Returns the findings of a finished command.
+    fn read(&self, finished: &Finished, context: &ValidationContext) -> Vec<Finding> {
         let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
         let patterns = if context.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
         let mut findings = patterns.findings(&finished.output, main.as_deref());
@@ -164,10 +177,10 @@ impl CommandValidator {
                 findings.retain(|finding| finding.severity < Severity::Error);
                 findings
             }
-            End::Exited(code) if COULD_NOT_JUDGE.contains(&code) => {
+            End::Exited(code) if COULD_NOT_VALIDATE.contains(&code) => {
                 let lines = last_lines(&finished.output);
                 let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
-                let message = format!("`{}` could not judge (exit code {code}){said}", self.name);
+                let message = format!("`{}` could not validate (exit code {code}){said}", self.name);
                 let finding = Finding::environment(CHECKER_OBSTACLE, message);
                 vec![if lines.contains("Permission denied") { finding.help(EXECUTABLE) } else { finding }]
             }
@@ -187,7 +200,7 @@ impl Patterns {
         Self { transient: self.transient.iter().chain(&self.away).cloned().collect(), ..self.clone() }
     }
 
-    /// The findings that the patterns see in an output about the file `main`, and others; each once, however often it is said.
+    /// Returns the findings in an output about the file `main`, and others; each once, however often it is printed.
     fn findings(&self, output: &str, main: Option<&str>) -> Vec<Finding> {
         let matches = self.findings.iter().flat_map(|pattern| pattern.captures_iter(output));
         let mut findings = Vec::new();
@@ -239,18 +252,17 @@ impl Patterns {
     }
 }
 
-fn fill(word: &str, context: &ValidationContext<'_>) -> Result<OsString, Box<Finding>> {
+fn fill(word: &str, context: &ValidationContext) -> Result<OsString, Box<Finding>> {
     let word = word.replace("{dir}", &context.directory().to_string_lossy());
     Ok(if word.contains("{config}") { word.replace("{config}", &context.main()?.to_string_lossy()) } else { word }
         .into())
 }
 
-/// What ends the options of a command line: everything behind it is an operand (POSIX, XBD 12.2, guideline 10).
+/// End of the options of a command line: everything behind it is an operand (POSIX, XBD 12.2, guideline 10).
 const END_OF_OPTIONS: &str = "--";
 
-/// The words of a command line that begin with one of `wanted`, with their values; of a wanted `--`, all that follows it. A program that shows its command line as
-/// one word (nginx: `nginx: master process nginx -c FILE`) is taken at its word: it has been split at spaces, and a value
-/// goes on until the next option.
+/// The words of a command line that begin with one of `wanted`, with their values; of a wanted `--`, all that follows it. Where a program shows its command line as
+/// one word (nginx: `nginx: master process nginx -c FILE`) it is split at spaces, and a value goes on until the next option.
 pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
     let one_word = cmdline.len() == 1;
     let shown = cmdline.iter().map(String::as_str);
@@ -278,29 +290,29 @@ pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
     kept
 }
 
-fn hidden(place: &Place) -> Finding {
+fn hidden(place: &ExecutionPlace) -> Finding {
     not_entered(&format!("cannot see which file pid {} executes", place.pid()))
 }
 
-/// What is to be said if the command line is needed which the target has written over.
-fn titled(place: &Place, title: &str) -> Finding {
+/// Returns the finding for a target that has written over the command line that is needed.
+fn titled(place: &ExecutionPlace, title: &str) -> Finding {
     let message = format!("pid {} shows the title `{title}` in place of its command line (setproctitle)", place.pid());
-    let help = "say what it is started with: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
+    let help = "give the command: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
     Finding::environment(CHECKER_OBSTACLE, message).help(help)
 }
 
-/// Whether a command could not run since the gate may not do what the target may, or since there is no target yet in whose root
-/// it would be.
-pub(super) fn is_kept_out(findings: &[Finding], context: &ValidationContext<'_>) -> bool {
+/// Returns true if a command could not run for want of the target's privileges, or for want of a target that has the program in
+/// its root.
+pub(super) fn is_kept_out(findings: &[Finding], context: &ValidationContext) -> bool {
     let no_target = context.fallback || (context.root == RootChoice::Auto && context.place.target.is_none());
-    let elsewhere = |code| code == ROOT_NOT_ENTERED || code == super::path_map::LEADS_TO_LIVE;
+    let elsewhere = |code| [ROOT_NOT_ENTERED, ONLY_PARTS, super::path_map::LEADS_TO_LIVE].contains(&code);
     findings.iter().any(|finding| elsewhere(finding.code) || (no_target && finding.code == CHECKER_MISSING))
 }
 
 fn not_entered(message: &str) -> Finding {
     Finding::environment(ROOT_NOT_ENTERED, message).help(
         "the checker runs in the root of the target and as its user: that takes the same uid and gid and every capability \
-         that the target has, and SYS_CHROOT where the root is another one; or judge here, with `--root local`",
+         that the target has, and SYS_CHROOT where the root is another one; or validate here, with `--root local`",
     )
 }
 
@@ -310,22 +322,20 @@ fn not_started(error: &NotStarted, package: Option<&str>) -> Finding {
         NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
         NotStarted::NotEntered(message) => not_entered(message),
         NotStarted::NotConfined(message) => {
-            let help = "run commands that judge here without it: `--sandbox off`";
+            let help = "run commands that validate here without it: `--sandbox off`";
             Finding::environment(NOT_CONFINED, message).help(help)
         }
         NotStarted::NotShown(message) => Finding::environment(VIEW_NOT_POSSIBLE, message).help(VIEW_NEEDS),
     }
 }
 
-/// What to do about a command that is not there.
+/// Help for a command that is not installed.
 fn missing(package: Option<&str>) -> String {
     let package = package.map_or_else(String::new, |package| {
         let (registry, name) = package.split_once(": ").unwrap_or(("Debian", package));
         format!(": the {registry} package is `{name}`")
     });
-    format!(
-        "install it where it is to run{package}; or judge elsewhere with `--root`, or by other means with `--validate`"
-    )
+    format!("install it there{package}; or choose another place with `--root`, or another command with `--validate`")
 }
 
 /// The last lines of an output, as one.

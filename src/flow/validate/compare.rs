@@ -1,5 +1,5 @@
-//! Whether the application sees what is to be judged: a command that runs in its root judges what is there, and nothing says that
-//! it is what the gate has read.
+//! Comparison of the tree with the target's files: a command that runs in the target's root validates what lies there, which need
+//! not be what the gate has read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::flow::process::Sight;
 
 const NOT_WHAT_THE_TARGET_SEES: Code = Code::new("not-what-the-target-sees");
 
-/// How often is looked, and after which pause, until what differs is believed to stay so. In a volume that both mount the bytes are
-/// the same at once, but for file systems that keep a copy for each.
+/// Number of comparisons, and the pause between them, until a difference counts as lasting. In a volume that both mount the bytes
+/// are the same at once, except on file systems that keep a copy for each.
 const LOOKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What stands in the way of judging in the target's root, if it sees something else there than the tree.
-pub(super) async fn obstacle(context: &ValidationContext<'_>) -> Option<Finding> {
+/// Returns a finding if the target sees something else than the tree.
+pub(super) async fn obstacle(context: &ValidationContext) -> Option<Finding> {
     let mut found = differing(context);
     for _ in 1..LOOKS {
         found.as_ref()?;
@@ -32,16 +32,16 @@ pub(super) async fn obstacle(context: &ValidationContext<'_>) -> Option<Finding>
 ///
 /// A file that is not there at all may be none of the application's, which can mount some keys of a ConfigMap; unless it is the
 /// one to begin with, or there is none of them.
-fn differing(context: &ValidationContext<'_>) -> Option<(PathBuf, Sight)> {
-    let target = context.place.target.as_ref().filter(|_| context.place.run_as.is_some_and(|run_as| run_as.root))?;
+fn differing(context: &ValidationContext) -> Option<(PathBuf, Sight)> {
+    let target = context.place.target.as_ref().filter(|_| context.place.other_files)?;
     let main = context.main.as_ref().ok();
     let (mut missing, mut same) = (None, false);
-    for (name, content) in context.tree {
+    for (name, content) in &*context.tree {
         let path = context.path_map.path_of(name, true);
         match target.sees(&path, content) {
             Sight::Same => same = true,
             Sight::Unknown => return None,
-            // What has changed meanwhile is judged anew.
+            // A change in between starts a new validation.
             Sight::Other | Sight::Nothing if !is_still(&context.path_map.path_of(name, false), content) => return None,
             Sight::Nothing if main != Some(name) => missing = missing.or(Some((path, Sight::Nothing))),
             sight => return Some((path, sight)),
@@ -54,7 +54,7 @@ fn is_still(path: &Path, content: &[u8]) -> bool {
     fs::read(path).is_ok_and(|found| found == content)
 }
 
-fn finding(context: &ValidationContext<'_>, path: &Path, sight: Sight) -> Finding {
+fn finding(context: &ValidationContext, path: &Path, sight: Sight) -> Finding {
     let (pid, shown) = (context.place.pid(), path.display());
     let message = match sight {
         Sight::Nothing => format!("pid {pid} sees nothing at `{shown}`"),

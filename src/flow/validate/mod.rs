@@ -8,29 +8,39 @@ mod command;
 mod compare;
 mod path_map;
 mod place;
+mod reading;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
-pub use builtin::{BUNDLED, Builtin, Bundled, Format, JsonSchema, Tls};
+pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, TextFormat, Tls};
 pub use command::{CommandValidator, Patterns, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
+pub use reading::ConfigLookup;
+
+use place::ExecutionPlace;
 
 pub use crate::sys::exec::Confinement;
 
 use crate::flow::process::{Selector, TargetError};
 use crate::flow::tree::Tree;
+use crate::sys::worker;
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
-const MISSING_REQUIRED: Code = Code::new("missing-required-file");
-const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
+const MISSING_REQUIRED: Code = Code::of_absence("missing-required-file");
+const MISSING_MAIN_FILE: Code = Code::of_absence("missing-main-file");
 
-/// Where a content was judged; the nearer to the program that will read it, the greater.
+/// Number of searches for a missing target, and the pause between them, until a validator does without: a program that starts just
+/// now tells more, and its own checker is the better one.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Place where a content was validated; the nearer to the program that will read it, the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
     /// Nowhere: no validator was asked.
@@ -40,58 +50,62 @@ pub enum Location {
     Gate,
     /// Here, by a command.
     Here,
-    /// Where the target is and as its user, by a command.
+    /// By a command, in the target's root or as its user.
     Target,
 }
 
-/// What the validators said of one content.
+/// Result of the validators for one content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validation {
     /// Everything that was found.
     pub findings: Vec<Finding>,
-    /// How long all of them took.
+    /// Time that all validators took together.
     pub duration: Duration,
-    /// Who judged, and where, in words.
+    /// The validators and their place, in words.
     pub by: Option<String>,
-    /// The nearest place to the target in which anybody judged.
+    /// The place nearest to the target in which a validator ran.
     pub location: Location,
-    /// Who judged, by the names of reports.
-    pub judges: Vec<String>,
-    /// Which validators were asked, by a short name, and how long each took.
+    /// Names of the validators, as reports show them.
+    pub validators: Vec<String>,
+    /// Short name of each validator that ran, and the time that it took.
     pub took: Vec<(String, Duration)>,
-    /// Which files they looked at, by their names in the tree, as far as that is known.
+    /// Files that were read, by their names in the tree, as far as that is known.
     pub read: BTreeSet<PathBuf>,
 }
 
 impl Validation {
-    /// What the findings amount to.
+    /// Returns the verdict that the findings add up to.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         Verdict::of(&self.findings)
     }
 }
 
-/// Who judges, and where.
+/// The validators of a gate, and the place where they run.
 #[derive(Clone, Debug)]
 pub struct ValidationPlan {
     /// The validators, asked in this order until one does not accept.
     pub validators: Vec<Validator>,
     /// The files without which a configuration is wrong, by their names.
     pub required: Vec<PathBuf>,
-    /// Where commands run.
+    /// Place where commands run.
     pub root: RootChoice,
-    /// How long each may take.
+    /// Time limit of each.
     pub timeout: Duration,
     /// The file to begin with.
     pub main: Main,
-    /// Whether to judge here when there is no target; if not, the target is waited for.
+    /// The rules by which the target finds its configuration, if they are known.
+    pub lookup: Option<ConfigLookup>,
+    /// Validate here when there is no target; if false, wait for the target.
     pub without_target: bool,
-    /// Whether a bundled validator judges where a program is not installed that it can stand in for.
+    /// Use a bundled validator in place of a program that is not installed.
     pub fallback: bool,
-    /// What commands that run here must not get at.
+    /// Paths that commands which run here must not reach.
     pub confinement: Option<Confinement>,
     /// The variables of the gate's own environment that commands see which run here: names, or what they begin with and a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables of commands that run here, with their values.
+    pub env: Vec<(String, String)>,
 }
 
 /// One validator.
@@ -104,7 +118,7 @@ pub enum Validator {
 }
 
 impl Validator {
-    /// What people call it.
+    /// Returns the name that people use.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -122,7 +136,7 @@ impl Validator {
         }
     }
 
-    /// What it is called in a report.
+    /// Returns the name that reports use.
     #[must_use]
     pub fn title(&self) -> String {
         match self {
@@ -131,7 +145,13 @@ impl Validator {
         }
     }
 
-    /// A short name that tells nothing of a command's arguments.
+    /// Returns true for a command that has the running nginx's own configuration validated by nginx.
+    fn asks_nginx(&self) -> bool {
+        let is_nginx = |builtin: &Builtin| matches!(builtin, Builtin::Nginx(_));
+        matches!(self, Self::Command(check) if check.running.is_some() && check.otherwise.as_ref().is_some_and(is_nginx))
+    }
+
+    /// Returns a short name without a command's arguments.
     #[must_use]
     pub fn label(&self) -> String {
         match self {
@@ -144,9 +164,9 @@ impl Validator {
     }
 }
 
-/// What a plan is asked about at once.
+/// Files that a plan validates together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum PlanScope {
     /// A configuration of the program of that preset.
     Program(&'static str),
     /// Each file alone, by the bundled validator of that name.
@@ -159,7 +179,7 @@ pub enum Scope {
     These,
 }
 
-/// The file that a program is told to read.
+/// The file that a program begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Main {
     /// This one, by the user's word: a configuration without it is wrong.
@@ -171,22 +191,22 @@ pub enum Main {
 }
 
 impl ValidationPlan {
-    /// What it is to be asked about at once.
+    /// Returns which files it validates together.
     #[must_use]
-    pub fn scope(&self) -> Scope {
+    pub fn scope(&self) -> PlanScope {
         let says = |check: &CommandValidator, what: &str| check.command.iter().any(|word| word.contains(what));
         match self.validators.first() {
             Some(Validator::Builtin(builtin)) => builtin.scope(),
             Some(Validator::Command(check)) => match &check.otherwise {
                 Some(otherwise) => otherwise.scope(),
-                None if self.main == Main::Only && says(check, "{config}") && !says(check, "{dir}") => Scope::Main,
-                None => Scope::Together,
+                None if self.main == Main::Only && says(check, "{config}") && !says(check, "{dir}") => PlanScope::Main,
+                None => PlanScope::Together,
             },
-            None => Scope::Together,
+            None => PlanScope::Together,
         }
     }
 
-    /// Whether it asks programs, which read files and not values.
+    /// Returns true if it runs programs, which read files and not values.
     #[must_use]
     pub fn asks_programs(&self) -> bool {
         self.validators.iter().any(|validator| matches!(validator, Validator::Command(_)))
@@ -205,13 +225,15 @@ impl ValidationPlan {
         Self { validators: self.validators.into_iter().map(bundled).collect(), ..self }
     }
 
-    /// Judges `tree`, which lies where `layout` says, for the program that `selector` finds.
+    /// Validates `tree`, laid out by `path_map`, for the program that `selector` finds.
+    ///
+    /// Without the target a rejection still counts, as it may be the reason why there is no target.
     ///
     /// # Errors
-    /// When the target is needed to judge and cannot be had.
+    /// When validation needs the target and it is missing.
     pub async fn validate(
         &self,
-        tree: &Tree,
+        tree: &Arc<Tree>,
         path_map: &PathMap,
         selector: &Selector,
     ) -> Result<Validation, TargetError> {
@@ -222,58 +244,116 @@ impl ValidationPlan {
         let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
         validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
         if validation.verdict() == Verdict::Accepted && !self.validators.is_empty() {
-            let place = place::find(self.root, selector, self.without_target)?;
-            let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
-            let (confinement, pass_env) = (self.confinement.as_ref(), self.pass_env.as_slice());
-            let main_is_given = matches!(self.main, Main::Given(_));
-            let (place, main, read) = (&place, &main, &RefCell::default());
-            let context = ValidationContext {
-                tree,
-                path_map,
-                place,
-                root,
-                main,
-                main_is_given,
-                timeout,
-                fallback,
-                confinement,
-                pass_env,
-                read,
-            };
-            validation.by = Some(self.ask(&context, &mut validation).await);
-            validation.read = read.take();
+            let (place, absent) = self.place(selector).await?;
+            let context = Arc::new(self.context(tree, path_map, place, main));
+            match self.obstacle(&context).await {
+                Some(finding) => validation.findings.push(finding),
+                None => validation.by = Some(self.ask(&context, &mut validation).await),
+            }
+            validation.read = context.read();
+            if let Some(absent) = absent.filter(|_| validation.verdict() != Verdict::Rejected) {
+                return Err(absent);
+            }
         }
         validation.duration = started.elapsed();
         Ok(validation)
     }
 
-    /// Asks the validators and says who judged, and where if it was a command.
-    async fn ask(&self, context: &ValidationContext<'_>, validation: &mut Validation) -> String {
-        let (mut judges, mut place) = (Vec::new(), None);
+    /// Finds the place for validation. Where the target is missing and a validator does without, the place is here, and the error
+    /// comes with it.
+    async fn place(&self, selector: &Selector) -> Result<(ExecutionPlace, Option<TargetError>), TargetError> {
+        let mut missing = None;
+        for attempt in 0..ATTEMPTS {
+            match place::find(self.root, selector, self.without_target) {
+                Err(error @ TargetError::Missing { .. }) if self.can_validate_without_target() => missing = Some(error),
+                place => return place.map(|place| (place, None)),
+            }
+            if attempt + 1 < ATTEMPTS {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok((ExecutionPlace::here(), missing))
+    }
+
+    /// Returns true if the first validator has an opinion without the target: one that is bundled, or can be replaced by such a
+    /// one, or one that a preset knows how to call.
+    fn can_validate_without_target(&self) -> bool {
+        match self.validators.first() {
+            Some(Validator::Builtin(_)) => true,
+            Some(Validator::Command(check)) => {
+                self.root == RootChoice::Auto && (check.otherwise.is_some() || check.running.is_some())
+            }
+            None => false,
+        }
+    }
+
+    /// Returns the finding that the target does not read what would be validated.
+    async fn obstacle(&self, context: &Arc<ValidationContext>) -> Option<Finding> {
+        let differs = compare::obstacle(context).await;
+        if differs.is_some() || context.place.target.is_none() {
+            return differs;
+        }
+        let (lookup, input) = (self.lookup.clone(), context.clone());
+        let asks_nginx = self.validators.iter().any(Validator::asks_nginx);
+        let search = move || match lookup {
+            Some(lookup) => reading::obstacle(&lookup, &input),
+            None if asks_nginx => builtin::nginx::obstacle(&input),
+            None => None,
+        };
+        // A search that does not end says nothing.
+        worker::run(self.timeout, search).await.ok().flatten()
+    }
+
+    fn context(
+        &self,
+        tree: &Arc<Tree>,
+        path_map: &PathMap,
+        place: ExecutionPlace,
+        main: Result<PathBuf, Box<Finding>>,
+    ) -> ValidationContext {
+        ValidationContext {
+            tree: tree.clone(),
+            path_map: path_map.clone(),
+            place,
+            root: self.root,
+            main,
+            main_is_given: matches!(self.main, Main::Given(_)),
+            timeout: self.timeout,
+            fallback: self.fallback,
+            confinement: self.confinement.clone(),
+            pass_env: self.pass_env.clone(),
+            env: self.env.clone(),
+            files_read: Mutex::default(),
+        }
+    }
+
+    /// Runs the validators, and returns their names and their place in words.
+    async fn ask(&self, context: &Arc<ValidationContext>, validation: &mut Validation) -> String {
+        let (mut names, mut place) = (Vec::new(), None);
         for validator in &self.validators {
             let started = Instant::now();
             let found = match validator {
-                Validator::Builtin(builtin) => builtin.run(context),
+                Validator::Builtin(builtin) => builtin.validate(context).await,
                 Validator::Command(check) => check.run(context).await,
             };
             validation.took.push((validator.label(), started.elapsed()));
-            validation.judges.push(validator.title());
+            validation.validators.push(validator.title());
             let location = match validator {
                 Validator::Command(check) => match &check.otherwise {
                     Some(otherwise) if command::is_kept_out(&found, context) => {
-                        judges.push(otherwise.name().to_owned());
-                        validation.judges.pop();
-                        validation.judges.push(otherwise.title());
+                        names.push(otherwise.name().to_owned());
+                        validation.validators.pop();
+                        validation.validators.push(otherwise.title());
                         Location::Gate
                     }
                     _ => {
-                        judges.push(validator.quoted());
+                        names.push(validator.quoted());
                         place = Some(context.place.describe());
                         context.place.location()
                     }
                 },
                 Validator::Builtin(_) => {
-                    judges.push(validator.quoted());
+                    names.push(validator.quoted());
                     Location::Gate
                 }
             };
@@ -286,55 +366,66 @@ impl ValidationPlan {
                 break;
             }
         }
-        judges.extend(place);
-        format!("judged by {}", judges.join(", "))
+        names.extend(place);
+        format!("validated by {}", names.join(", "))
     }
 }
 
-/// Whether a finding of this code says that the gate may not be where the target is.
+/// Returns true for the code of a finding that the gate may not enter the target's root.
 #[must_use]
 pub fn is_kept_out(code: Code) -> bool {
     code == command::ROOT_NOT_ENTERED
 }
 
-/// What is to be said if a file that must be there is not.
+/// Returns the finding for a required file that is missing.
 fn missing(file: &Path, tree: &Tree) -> Option<Finding> {
     let there = tree.keys().any(|name| name == file || name.ends_with(file));
     let message = format!("`{}` is missing", file.display());
-    let help = "it was required with `--require`; put it back, or require it no longer";
+    let help = "put it back, or drop it from `--require`";
     (!there)
         .then(|| Finding::error(MISSING_REQUIRED, message).at(Position::file(file.display().to_string())).help(help))
 }
 
-/// What a validator is asked.
-struct ValidationContext<'a> {
-    tree: &'a Tree,
-    path_map: &'a PathMap,
-    place: &'a place::Place,
-    /// Where commands run, by the user's word.
+/// Input of a validator.
+struct ValidationContext {
+    tree: Arc<Tree>,
+    path_map: PathMap,
+    place: ExecutionPlace,
+    /// Place where commands run, by the user's choice.
     root: RootChoice,
     /// The file to begin with, by its name in the tree.
-    main: &'a Result<PathBuf, Box<Finding>>,
-    /// Whether that one was named, so that no other is meant.
+    main: Result<PathBuf, Box<Finding>>,
+    /// The user named that file, so no other is meant.
     main_is_given: bool,
     timeout: Duration,
-    /// Whether a bundled validator judges where a program is not installed.
+    /// Use a bundled validator in place of a program that is not installed.
     fallback: bool,
-    /// What was looked at so far.
-    read: &'a RefCell<BTreeSet<PathBuf>>,
-    confinement: Option<&'a Confinement>,
-    pass_env: &'a [String],
+    /// Files that were read so far.
+    files_read: Mutex<BTreeSet<PathBuf>>,
+    confinement: Option<Confinement>,
+    pass_env: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
-impl ValidationContext<'_> {
+impl ValidationContext {
     /// The path of the file to begin with, for a command in this place.
     fn main(&self) -> Result<PathBuf, Box<Finding>> {
         self.main.as_ref().map(|name| self.path_map.path_of(name, self.place.is_elsewhere())).map_err(Clone::clone)
     }
 
-    /// The directory of the configuration, likewise.
+    /// The directory of the configuration, for a command in this place.
     fn directory(&self) -> PathBuf {
         self.path_map.directory(self.place.is_elsewhere())
+    }
+
+    /// Remembers that these files of the tree were read.
+    fn note_read<'a>(&self, names: impl IntoIterator<Item = &'a PathBuf>) {
+        self.files_read.lock().unwrap_or_else(PoisonError::into_inner).extend(names.into_iter().cloned());
+    }
+
+    /// Returns the files of the tree that were read so far.
+    fn read(&self) -> BTreeSet<PathBuf> {
+        self.files_read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -350,18 +441,18 @@ impl Main {
         match self {
             Self::Given(main) => named(main).ok_or_else(|| {
                 let message = format!("`{}` is not in the configuration", main.display());
-                let help = "the file was named with `--main`; put it back, or correct the name";
+                let help = "put it back, or correct `--main`";
                 let finding = Finding::error(MISSING_MAIN_FILE, message).at(Position::file(main.display().to_string()));
                 Box::new(finding.help(help))
             }),
             Self::Usual(main) => named(main).or_else(only).ok_or_else(|| {
                 let message = format!("there are several files, and none is called `{}`", main.display());
                 let finding = Finding::environment(NO_MAIN_FILE, message);
-                Box::new(finding.help("say which one to begin with: `--main FILE`"))
+                Box::new(finding.help("name the file to begin with: `--main FILE`"))
             }),
             Self::Only => only().ok_or_else(|| {
-                let message = "there are several files, and none is said to be the one to begin with";
-                Box::new(Finding::environment(NO_MAIN_FILE, message).help("say which one: `--main FILE`"))
+                let message = "there are several files, and no setting names the one to begin with";
+                Box::new(Finding::environment(NO_MAIN_FILE, message).help("name it with `--main FILE`"))
             }),
         }
     }

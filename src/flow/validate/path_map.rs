@@ -1,4 +1,4 @@
-//! Where the files of a tree lie, for who is to read them from there.
+//! Paths of the files of a tree, for the gate and for the application.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,32 +6,32 @@ use reload_gate_contract::{Code, Finding};
 
 use crate::flow::snapshot::Source;
 use crate::flow::tree::Tree;
-use crate::sys::exec::{Mount, View};
+use crate::sys::exec::{FileSystemView, ViewMount};
 
 pub(super) const LEADS_TO_LIVE: Code = Code::new("leads-to-live");
 
-/// A part of a tree in one place: what its names begin with, and what stands there instead.
+/// A part of a tree in one place: the prefix of its names, and the path that replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
-    /// What the names of its files begin with, which is all of the name if it is one file.
+    /// Prefix of the names of its files; the whole name if it is one file.
     pub prefix: PathBuf,
-    /// Where the gate sees it.
+    /// Path at which the gate sees it.
     pub here: PathBuf,
-    /// Where the application sees it.
+    /// Path at which the application sees it.
     pub there: PathBuf,
-    /// Where the application sees what is live instead, if this part is a candidate that lies beside it: the paths of its
+    /// Path at which the application sees the live content, if this part is a candidate that lies beside it: the paths of its
     /// command line lead there.
     pub live: Option<PathBuf>,
-    /// Whether it hides all that would be there otherwise: what is not in the tree then does not exist.
+    /// It hides everything else at that path: a file that is not in the tree does not exist there.
     pub whole: bool,
 }
 
-/// Where all parts of a tree lie.
+/// Paths of all parts of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathMap(pub Vec<Mapping>);
 
 impl PathMap {
-    /// Where a tree lies that was read from `sources`. IO: sees which of them are directories.
+    /// Returns the paths of a tree that was read from `sources`. IO: looks which of them are directories.
     #[must_use]
     pub fn of(sources: &[Source]) -> Self {
         let [source] = sources else {
@@ -47,7 +47,7 @@ impl PathMap {
         };
         let (here, there) = (source.path.clone(), source.mount.clone());
         let mapping = match (source.path.parent(), source.mount.parent(), source.path.file_name()) {
-            // It stands for the files beside it, though it may be gone itself.
+            // It means the files beside it, though it may be gone itself.
             (Some(here), Some(there), _) if source.whole_volume && !source.path.is_dir() => {
                 Mapping { prefix: PathBuf::new(), here: here.into(), there: there.into(), live: None, whole: true }
             }
@@ -59,7 +59,7 @@ impl PathMap {
         Self(vec![mapping])
     }
 
-    /// Where the file of that name is, for the application or for the gate.
+    /// Returns the path of the file of that name, for the application or for the gate.
     pub(super) fn path_of(&self, name: &Path, for_application: bool) -> PathBuf {
         self.locate(name, |mapping| if for_application { &mapping.there } else { &mapping.here })
     }
@@ -77,7 +77,7 @@ impl PathMap {
         }
     }
 
-    /// The path under which the application will know the file of that name.
+    /// Returns the path by which the application will know the file of that name.
     pub(super) fn shown(&self, name: &Path) -> PathBuf {
         self.locate(name, |mapping| mapping.live.as_ref().unwrap_or(&mapping.there))
     }
@@ -91,7 +91,7 @@ impl PathMap {
         self.0.iter().filter_map(inside).max_by_key(|name| name.components().count())
     }
 
-    /// Whether the tree says all of what the application will find at `path`.
+    /// Returns true if the tree holds everything that the application will find at `path`.
     pub(super) fn is_whole(&self, path: &Path) -> bool {
         let there = |mapping: &&Mapping| path.starts_with(mapping.live.as_ref().unwrap_or(&mapping.there));
         // The deepest one lies on top.
@@ -99,22 +99,23 @@ impl PathMap {
         over.is_some_and(|mapping| mapping.whole)
     }
 
-    /// What shows a command the files of `tree` where the application will see them. What hides all that is there is laid over it as a
-    /// whole, and of the rest each file.
-    pub(super) fn view(&self, tree: &Tree) -> View {
+    /// Returns the view that shows a command the files of `tree` at the application's paths. A part that hides everything else is
+    /// laid there as a whole, any other file by file.
+    pub(super) fn view(&self, tree: &Tree) -> FileSystemView {
         let mut mounts = Vec::new();
         for mapping in &self.0 {
             let files = tree.keys().filter(|name| name.starts_with(&mapping.prefix));
             if mapping.whole {
                 mounts.extend(
-                    mapping.here.exists().then(|| Mount { at: mapping.there.clone(), from: mapping.here.clone() }),
+                    mapping.here.exists().then(|| ViewMount { at: mapping.there.clone(), from: mapping.here.clone() }),
                 );
             } else {
-                mounts
-                    .extend(files.map(|name| Mount { at: self.path_of(name, true), from: self.path_of(name, false) }));
+                mounts.extend(
+                    files.map(|name| ViewMount { at: self.path_of(name, true), from: self.path_of(name, false) }),
+                );
             }
         }
-        View { mounts, network: false }
+        FileSystemView { mounts, network: false }
     }
 
     /// The name in `tree` of the file that a finding calls `path`: as the application knows it, as the gate does, or by a part of that.
@@ -129,13 +130,13 @@ impl PathMap {
         found.or_else(only).map(PathBuf::as_path)
     }
 
-    /// Whether it is a candidate that lies beside what is live.
+    /// Returns true for a candidate that lies beside the live content.
     pub(super) fn is_beside(&self) -> bool {
         self.0.iter().any(|mapping| mapping.live.is_some())
     }
 
-    /// A word of a command line in which a path, alone or after an option (`-f/etc/a`, `--file=/etc/a`), leads to the candidate
-    /// instead of to what is live. A path that begins in the working directory `cwd` may be any other word: it must be in `tree`.
+    /// Returns a word of a command line with its path, alone or after an option (`-f/etc/a`, `--file=/etc/a`), changed from the live
+    /// content to the candidate. A path that begins in the working directory `cwd` may be any other word: it must be in `tree`.
     pub(super) fn redirect(&self, word: &str, cwd: &Path, tree: &Tree, for_application: bool) -> String {
         let (option, path) = match word.split_once('=') {
             _ if !word.starts_with('-') => ("", word),
@@ -154,8 +155,8 @@ impl PathMap {
         }
     }
 
-    /// What is to be said of a candidate that lies beside what is live, and names files by paths that lead to the latter: a command
-    /// would judge a mixture of the two.
+    /// Returns a finding for a candidate that lies beside the live content and names files by paths that lead to the latter: a
+    /// command would validate a mixture of the two.
     pub(super) fn leads_to_live(&self, tree: &Tree) -> Option<Finding> {
         let live: Vec<String> =
             self.0.iter().filter_map(|mapping| Some(format!("{}/", mapping.live.as_ref()?.display()))).collect();
@@ -164,14 +165,15 @@ impl PathMap {
             live.iter().find(|live| text.contains(live.as_str())).cloned()
         };
         let (file, live) = tree.iter().find_map(|(file, content)| Some((file, names(content)?)))?;
-        let message =
-            format!("`{}` names files in `{live}` by their whole paths, which lead to what is live", file.display());
-        let help =
-            "name them relative to it; or mount a volume of the gate's own at that path, to judge there: `--stage`";
+        let message = format!(
+            "`{}` names files in `{live}` by their whole paths, which lead to the live content",
+            file.display()
+        );
+        let help = "name them by relative paths; or give the gate a volume of its own at that path: `--stage`";
         Some(Finding::environment(LEADS_TO_LIVE, message).help(help))
     }
 
-    /// A finding whose places and words name files where the user knows them: what is live, and not the candidate beside it.
+    /// Returns a finding in which files have the paths that the user knows: those of the live content, not of the candidate beside it.
     pub(super) fn show(&self, mut finding: Finding) -> Finding {
         for mapping in &self.0 {
             let Some(live) = &mapping.live else { continue };

@@ -1,13 +1,15 @@
-//! Where a configuration is judged: the same text can be right in one file system and wrong in another.
+//! The place where a configuration is validated: the same text can be right in one file system and wrong in another.
 
 use std::path::PathBuf;
+
+use rustix::thread::CapabilitySet;
 
 use super::Location;
 use crate::flow::process::{Root, Selector, Target, TargetError};
 use crate::sys::exec::RunAs;
 use crate::sys::proc;
 
-/// Where commands run, by the user's word.
+/// Place where commands run, by the user's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootChoice {
     /// In the target's root when it lives in another one than the gate, else here.
@@ -20,19 +22,25 @@ pub enum RootChoice {
     View,
 }
 
-/// Where a command runs, as it turned out.
-pub(super) struct Place {
-    /// The process that is to read the configuration, if it is there.
+/// Place where a command runs, with the target that was found.
+pub(super) struct ExecutionPlace {
+    /// The process that will read the configuration, if it runs.
     pub(super) target: Option<Target>,
-    /// As whom.
+    /// The process that commands run as; the gate itself if absent.
     pub(super) run_as: Option<RunAs>,
-    /// Whether what runs there sees the configuration where the application will see it, though nothing lies there.
+    /// Commands see the configuration at the application's paths, though nothing lies there.
     pub(super) view: bool,
+    /// The target may see other files than the gate at a path.
+    pub(super) other_files: bool,
 }
 
-/// Decides where to judge.
-pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool) -> Result<Place, TargetError> {
-    let here = Place { target: None, run_as: None, view: choice == RootChoice::View };
+/// Finds the place for validation.
+pub(super) fn find(
+    choice: RootChoice,
+    selector: &Selector,
+    without_target: bool,
+) -> Result<ExecutionPlace, TargetError> {
+    let here = ExecutionPlace { view: choice == RootChoice::View, ..ExecutionPlace::here() };
     if selector.is_empty() || here.view {
         return Ok(here);
     }
@@ -42,15 +50,26 @@ pub(super) fn find(choice: RootChoice, selector: &Selector, without_target: bool
         (RootChoice::Auto, Err(TargetError::Missing { .. })) if without_target => return Ok(here),
         (_, Err(target_error)) => return Err(target_error),
     };
-    let other = !matches!(target.root(), Root::Same);
-    let run_as = RunAs { process: target.identity(), root: other };
+    let root = target.root();
+    let other = !matches!(root, Root::Same);
+    // With the same root directory a gate that may not change its root is where the target is, apart from mounts.
+    let enters = other && (!matches!(root, Root::OtherMounts) || may_change_root());
+    let run_as = RunAs { process: target.identity(), root: enters };
     Ok(match choice {
-        // A process of another root says nothing about how its program is to be called in this one.
+        // The command line of a process in another root does not fit this one.
         RootChoice::Local | RootChoice::View => {
-            Place { target: Some(target).filter(|_| !other), run_as: None, view: false }
+            let same_root = matches!(root, Root::Same | Root::OtherMounts);
+            ExecutionPlace { target: Some(target).filter(|_| same_root), other_files: other && same_root, ..here }
         }
-        RootChoice::Auto | RootChoice::Target => Place { target: Some(target), run_as: Some(run_as), view: false },
+        RootChoice::Auto | RootChoice::Target => {
+            ExecutionPlace { target: Some(target), run_as: Some(run_as), view: false, other_files: other }
+        }
     })
+}
+
+fn may_change_root() -> bool {
+    let own = rustix::thread::capabilities(None);
+    own.is_ok_and(|own| own.effective.contains(CapabilitySet::SYS_CHROOT))
 }
 
 impl RootChoice {
@@ -66,13 +85,18 @@ impl RootChoice {
     }
 }
 
-impl Place {
-    /// Whether what runs there sees the files where the application sees them, and not where the gate does.
+impl ExecutionPlace {
+    /// The gate's own root, without a target.
+    pub(super) fn here() -> Self {
+        Self { target: None, run_as: None, view: false, other_files: false }
+    }
+
+    /// Returns true if commands see the files at the application's paths, and not at the gate's.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.view || self.run_as.is_some_and(|run_as| run_as.root)
     }
 
-    /// Whether that is where the target is.
+    /// Returns the place as reports name it.
     pub(super) fn location(&self) -> Location {
         if self.run_as.is_some() { Location::Target } else { Location::Here }
     }

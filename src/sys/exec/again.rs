@@ -7,21 +7,26 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
 
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Command, End, Finished, NotStarted};
+use super::{Command, Finished, NotStarted, filter};
 
 /// Exit codes as env(1), chroot(1) and nohup(1) use them.
 const NOT_READY: i32 = 125;
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
-/// A step of that change, or what it was and why it failed.
-pub(super) type Step<T = ()> = Result<T, (String, io::Error)>;
+/// Result of a step of that change; an error has the step in words and the reason.
+pub(super) type SetupStep<T = ()> = Result<T, (String, io::Error)>;
 
-pub(super) fn step<T>(result: Result<T, impl Into<io::Error>>, what: impl FnOnce() -> String) -> Step<T> {
+pub(super) fn step<T>(result: Result<T, impl Into<io::Error>>, what: impl FnOnce() -> String) -> SetupStep<T> {
     result.map_err(|error| (what(), error.into()))
 }
 
@@ -40,41 +45,86 @@ pub(super) fn words(
 
 /// The arguments that say which variables of the gate's environment the command sees.
 pub(super) fn pass(command: &Command) -> impl Iterator<Item = OsString> {
-    command.pass_env.iter().map(|name| format!("--pass={name}").into())
+    let given = command.env.iter().map(|(name, _)| name);
+    command.pass_env.iter().chain(given).map(|name| format!("--pass={name}").into())
 }
 
-/// What the subcommand's own messages begin with, to tell them from the command's.
-fn prefix(subcommand: &str) -> String {
-    format!("reload-gate {subcommand}: ")
+/// The channel on which the binary reports why it could not become the command. It is the standard input of the binary, which
+/// closes it before the command begins: so nothing that the command prints can be taken for a report.
+pub(super) struct Report {
+    pub(super) reader: OwnedFd,
+    pub(super) not_ready: fn(String) -> NotStarted,
 }
 
-/// Tells what the subcommand said from what the command said.
-pub(super) fn outcome(
-    subcommand: &str,
-    not_ready: fn(String) -> NotStarted,
-    command: &Command,
-    finished: Finished,
-) -> Result<Finished, NotStarted> {
-    let End::Exited(code) = finished.end else { return Ok(finished) };
-    let message = finished.output.strip_prefix(&prefix(subcommand)).map(|message| message.trim_end().to_owned());
-    let Some(message) = message else { return Ok(finished) };
-    let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
-    match code {
-        NOT_FOUND => Err(NotStarted::Missing(program)),
-        NOT_EXECUTABLE => Err(NotStarted::Program { program, error: io::Error::other(message) }),
-        NOT_READY => Err(not_ready(message)),
-        _ => Ok(finished),
+impl Report {
+    /// Makes the channel, and gives the end for the binary's standard input.
+    pub(super) fn channel(not_ready: fn(String) -> NotStarted) -> io::Result<(Self, Stdio)> {
+        let (reader, writer) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&reader, true)?;
+        Ok((Self { reader: reader.into(), not_ready }, writer.into()))
+    }
+
+    /// Returns the failure that the binary has reported, or the end of the command.
+    pub(super) fn outcome(self, finished: Finished, program: String) -> Result<Finished, NotStarted> {
+        let mut report = [0; 4096];
+        let length = rustix::io::read(&self.reader, &mut report).unwrap_or_default();
+        let report = String::from_utf8_lossy(&report[..length]);
+        let Some((code, message)) = report.split_once(' ') else { return Ok(finished) };
+        let message = message.to_owned();
+        match code.parse() {
+            Ok(NOT_FOUND) => Err(NotStarted::Missing(program)),
+            Ok(NOT_EXECUTABLE) => Err(NotStarted::Program { program, error: io::Error::other(message) }),
+            Ok(_) => Err((self.not_ready)(message)),
+            Err(_) => Ok(finished),
+        }
     }
 }
 
-/// The end of a subcommand: executes the command in the environment that was made ready. It returns only if something failed,
-/// with the message and the exit code.
-pub(super) fn execute(subcommand: &str, ready: Step<Vec<(OsString, OsString)>>, words: &[OsString]) -> (String, u8) {
-    let (message, code) = match ready {
-        Err((step, error)) => (format!("cannot {step}: {error}"), NOT_READY),
-        Ok(environment) => become_command(&environment, words),
+/// The binary's end of the channel.
+pub(super) struct Reporter(Option<OwnedFd>);
+
+impl Reporter {
+    /// Takes the channel from the standard input, which is empty then. Started by hand the binary has none. To be called first: there
+    /// may be no `/dev/null` in another root.
+    pub(super) fn take() -> Self {
+        let stdin = rustix::stdio::stdin();
+        let is_pipe =
+            rustix::fs::fstat(stdin).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        let is_written = rustix::fs::fcntl_getfl(stdin).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::WRONLY);
+        let channel = if is_pipe && is_written { rustix::io::fcntl_dupfd_cloexec(stdin, 3).ok() } else { None };
+        if channel.is_some() && empty_stdin().is_err() {
+            // The command would have the channel.
+            let _ = nix::unistd::close(0);
+        }
+        Self(channel)
+    }
+
+    /// The end of a subcommand: executes the command in the environment that was made ready. It returns only if something failed,
+    /// with the message and the exit code.
+    pub(super) fn execute(
+        self,
+        subcommand: &str,
+        ready: SetupStep<Vec<(OsString, OsString)>>,
+        words: &[OsString],
+    ) -> (String, u8) {
+        let (message, code) = match ready {
+            Err((step, error)) => (format!("cannot {step}: {error}"), NOT_READY),
+            Ok(environment) => become_command(&environment, words),
+        };
+        if let Some(channel) = self.0 {
+            let _ = rustix::io::write(channel, format!("{code} {message}").as_bytes());
+        }
+        (format!("reload-gate {subcommand}: {message}"), u8::try_from(code).unwrap_or(1))
+    }
+}
+
+fn empty_stdin() -> io::Result<()> {
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let nothing = match nothing {
+        Ok(nothing) => nothing,
+        Err(_) => io::pipe()?.0.into(),
     };
-    (format!("{}{message}", prefix(subcommand)), u8::try_from(code).unwrap_or(1))
+    Ok(rustix::stdio::dup2_stdin(&nothing)?)
 }
 
 fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> (String, i32) {
@@ -94,7 +144,11 @@ fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> (
 
 /// Keeps of this process's capabilities no more than these (capabilities(7)). Those that are `ambient` are kept by a user who
 /// is not root through execve(2), too.
-pub(super) fn keep_capabilities(permitted: CapabilitySet, effective: CapabilitySet, ambient: CapabilitySet) -> Step {
+pub(super) fn keep_capabilities(
+    permitted: CapabilitySet,
+    effective: CapabilitySet,
+    ambient: CapabilitySet,
+) -> SetupStep {
     // Only the inheritable can be ambient.
     let sets = CapabilitySets { effective, permitted, inheritable: ambient };
     step(rustix::thread::clear_ambient_capability_set(), || "drop ambient capabilities".into())?;
@@ -105,11 +159,36 @@ pub(super) fn keep_capabilities(permitted: CapabilitySet, effective: CapabilityS
     })
 }
 
+/// Lowers a resource limit of this process; a lower limit that it has already stays (getrlimit(2)).
+pub(super) fn lower_limit(resource: Resource, to: Rlimit) -> SetupStep {
+    let lower = |now: Option<u64>, to: Option<u64>| match (now, to) {
+        (Some(now), Some(to)) => Some(now.min(to)),
+        (now, to) => now.or(to),
+    };
+    let now = rustix::process::getrlimit(resource);
+    let maximum = lower(now.maximum, to.maximum);
+    let limit = Rlimit { current: lower(lower(now.current, to.current), maximum), maximum };
+    step(rustix::process::setrlimit(resource, limit), || "limit the resources of the command".into())
+}
+
+/// Drops all capabilities from the bounding set of this process, except these; that takes the capability SETPCAP.
+pub(super) fn drop_from_bounding_set(kept: CapabilitySet) -> rustix::io::Result<()> {
+    for capability in CapabilitySet::all().difference(kept).iter() {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // This kernel does not know it.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
 /// Gives up every way to get more privileges, and every way out of the time limit.
-pub(super) fn give_up() -> Step {
+pub(super) fn give_up() -> SetupStep {
     step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
     // What leaves its parents and its session stays a descendant of the command, which keeps this across execve(2): so nothing of
     // it outlives the time limit (PR_SET_CHILD_SUBREAPER(2const)).
     let own = Some(rustix::process::getpid());
-    step(rustix::process::set_child_subreaper(own), || "keep what the command starts".into())
+    step(rustix::process::set_child_subreaper(own), || "keep what the command starts".into())?;
+    filter::apply()
 }

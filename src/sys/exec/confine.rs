@@ -1,10 +1,9 @@
-//! Keeping a command that runs as the gate itself from what is none of its business. IO: restricts the process that calls it, for
-//! good.
+//! Confinement of a command that runs as the gate itself. IO: restricts the calling process, for good.
 //!
-//! Judging a configuration can execute it, and what is executed here could do all that the gate may. So it may read and execute
-//! what it finds, but for the gate's own secrets, and write only where checkers do. The kernel holds it to that (landlock(7)),
-//! from Linux 5.13 on. Landlock knows no exceptions: whoever may write to a directory may write to all that is below it. So a
-//! directory with an exception below it is allowed by its other entries, and new ones cannot be made in it.
+//! Validating a configuration can execute it, and the executed code could do all that the gate may. So it may read and execute
+//! everything except the gate's own secrets, and write only where checkers do. The kernel enforces that (landlock(7)), from
+//! Linux 5.13 on. Landlock has no exceptions: a right to a directory is a right to all that is below it. So a directory with an
+//! exception below it is allowed by its other entries, and new ones cannot be made in it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,40 +17,40 @@ use landlock::{
 };
 use rustix::process::{Resource, Rlimit};
 
-use super::again::{self, Step, step};
+use super::again::{self, Reporter, SetupStep, step};
 use super::{Command, environment};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "confine";
 
-/// What a command that runs as the gate itself must not get at.
+/// Paths that a command which runs as the gate itself must not reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confinement {
-    /// Whether that holds even where it takes away the making of new files beside: in `/tmp`, `/run` and the like.
+    /// Close them even where that forbids new files beside them: in `/tmp`, `/run` and the like.
     pub strict: bool,
-    /// What it must not read.
+    /// Paths that it must not read.
     pub hidden: Vec<PathBuf>,
-    /// What it must not write.
+    /// Paths that it must not write.
     pub fixed: Vec<PathBuf>,
 }
 
 /// The version of Landlock whose rights are asked for; an older kernel gives those that it has.
 const VERSION: ABI = ABI::V6;
-/// Where everybody makes files: pid files, sockets, temporary files.
+/// Directories in which all programs make files: pid files, sockets, temporary files.
 const SHARED: [&str; 4] = ["/dev/shm", "/run", "/tmp", "/var/tmp"];
-/// Where programs have directories of their own.
+/// Directories in which programs have directories of their own.
 const OWN: [&str; 4] = ["/var/cache", "/var/lib", "/var/log", "/var/spool"];
-/// The devices that everybody may write to.
+/// Devices that all users may write to.
 const DEVICES: [&str; 8] =
     ["/dev/full", "/dev/null", "/dev/ptmx", "/dev/pts", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
-/// How large a file it may write, in bytes (RLIMIT_FSIZE of getrlimit(2)).
+/// Largest file that it may write, in bytes (RLIMIT_FSIZE of getrlimit(2)).
 const FILE_SIZE: u64 = 1 << 30;
 
 impl Confinement {
-    /// Where a kubelet and container runtimes mount the credentials of a container.
+    /// Directories in which a kubelet and container runtimes mount the credentials of a container.
     pub const SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
-    /// The version of Landlock by which this kernel can hold a command to it, of those that say something here; `None` if it knows none.
+    /// Returns the version of Landlock that this kernel has, of those that matter here; `None` without Landlock.
     #[must_use]
     pub fn version() -> Option<u8> {
         let knows = |abi: ABI| {
@@ -64,7 +63,7 @@ impl Confinement {
         versions.into_iter().find(|(_, abi)| knows(*abi)).map(|(version, _)| version)
     }
 
-    /// What a command gets at all the same, as it lies where everybody makes files and the gate's user may: see [`Confinement::strict`].
+    /// Returns the paths that stay open, as they lie in a directory in which all programs make files: see [`Confinement::strict`].
     #[must_use]
     pub fn left_open(&self) -> Vec<PathBuf> {
         let areas = real(&SHARED.map(PathBuf::from)).into_iter().filter(|area| self.opens(area)).collect::<Vec<_>>();
@@ -72,7 +71,7 @@ impl Confinement {
         kept.into_iter().filter(|path| areas.iter().any(|area| path.starts_with(area))).collect()
     }
 
-    /// Whether all of a directory is left open in which everybody makes files. Who may make none there anyway loses nothing.
+    /// Returns true if all of a directory stays open in which all programs make files. A user without write access loses nothing.
     fn opens(&self, area: &Path) -> bool {
         !self.strict && rustix::fs::access(area, rustix::fs::Access::WRITE_OK).is_ok()
     }
@@ -90,25 +89,20 @@ pub(super) fn words(confinement: &Confinement, command: &Command) -> io::Result<
 /// code.
 #[must_use]
 pub fn main(confinement: &Confinement, pass: &[String], words: &[OsString]) -> (String, u8) {
+    let reporter = Reporter::take();
     let ready = confine(confinement).map(|()| environment(pass));
-    again::execute(SUBCOMMAND, ready, words)
+    reporter.execute(SUBCOMMAND, ready, words)
 }
 
-fn confine(confinement: &Confinement) -> Step {
-    limit(Resource::Core, 0)?;
-    limit(Resource::Fsize, FILE_SIZE)?;
+fn confine(confinement: &Confinement) -> SetupStep {
+    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE)] {
+        again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    }
     again::give_up()?;
     step(restrict(confinement).map_err(io::Error::other), || "confine the command".into())
 }
 
-fn limit(resource: Resource, most: u64) -> Step {
-    let lower = |now: Option<u64>| Some(now.map_or(most, |now| now.min(most)));
-    let now = rustix::process::getrlimit(resource);
-    let limit = Rlimit { current: lower(now.current), maximum: lower(now.maximum) };
-    step(rustix::process::setrlimit(resource, limit), || "limit what the command may use".into())
-}
-
-/// Where the kernel knows no Landlock, nothing is restricted: who asks for it has said so already.
+/// Restricts the calling process. Without Landlock in the kernel nothing is restricted, which the event `started` reports.
 fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
     let all = AccessFs::from_all(VERSION);
     let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
@@ -127,7 +121,7 @@ fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
     let rules = |paths: &BTreeSet<PathBuf>, access: BitFlags<AccessFs>| path_beneath_rules(paths.clone(), access);
     Ruleset::default()
         .handle_access(all)?
-        .scope(Scope::Signal)?
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)?
         .create()?
         .add_rules(rules(&readable.whole, AccessFs::from_read(VERSION)))?
         .add_rules(rules(&readable.parted, AccessFs::ReadDir.into()))?
@@ -143,7 +137,7 @@ fn real(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.into_iter().collect()
 }
 
-/// The paths that cover a directory but for some of what is below it.
+/// Paths that cover a directory except some paths below it.
 #[derive(Default)]
 struct Cover {
     whole: BTreeSet<PathBuf>,

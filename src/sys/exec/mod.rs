@@ -1,11 +1,12 @@
 //! The one door to child processes. IO: starts and kills processes.
 //!
-//! Nobody else in this project starts one, so nobody forgets the time limit, the process group, the cleared environment
-//! or the cap on the output.
+//! No other module starts one, so the time limit, the session, the cleared environment and the cap on the output are never
+//! forgotten.
 
 mod again;
 pub mod confine;
 pub mod enter;
+mod filter;
 pub mod view;
 
 use std::collections::VecDeque;
@@ -13,10 +14,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe::Receiver;
@@ -24,22 +26,24 @@ use tokio::signal::unix::SignalKind;
 
 use crate::sys::proc::{self, Identity};
 
-pub use confine::Confinement;
-pub use view::{Mount, View};
+use again::Report;
 
-/// How much of what a command prints is kept: of its beginning, and as much of its end, where the error often is.
+pub use confine::Confinement;
+pub use view::{FileSystemView, ViewMount};
+
+/// Size of the output that is kept: of its beginning, and as much of its end, where the error often is.
 const KEPT: usize = 32 << 10;
-/// How long after its end a command's output may still be on its way.
+/// Time after its end in which a command's output may still arrive.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// Where programs are looked for when the gate itself was given no `PATH` (execvp(3) has no better idea either).
+/// Search path when the gate itself was given no `PATH` (execvp(3) has a default as well).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// As whom a command runs.
+/// Process that a command runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunAs {
     /// The process whose user, groups, capabilities, environment and working directory it takes.
     pub process: Identity,
-    /// Whether it also enters that process's root directory.
+    /// Enter that process's root directory too.
     pub root: bool,
 }
 
@@ -48,17 +52,19 @@ pub struct RunAs {
 pub struct Command {
     /// The program and its arguments; no shell is involved.
     pub words: Vec<OsString>,
-    /// As whom it runs; as the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if this is absent.
+    /// Process that it runs as; the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if absent.
     pub run_as: Option<RunAs>,
-    /// What it sees instead of the file system as it is, where it runs as the gate itself; everything it writes is gone with it.
-    pub view: Option<View>,
-    /// What it must not get at, where it runs as the gate itself and sees what the gate sees.
+    /// File system that it sees where it runs as the gate itself; everything it writes is gone with it.
+    pub view: Option<FileSystemView>,
+    /// Confinement where it runs as the gate itself and sees the gate's file system.
     pub confinement: Option<Confinement>,
     /// Variables of that process's environment that it must not take.
     pub unset: Vec<String>,
-    /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or what they begin with and a `*`.
+    /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or prefixes with a `*`.
     pub pass_env: Vec<String>,
-    /// After how long it is killed, with all its descendants.
+    /// Further variables that it sees where it runs as the gate itself, with their values.
+    pub env: Vec<(String, String)>,
+    /// Time limit, after which it is killed with all its descendants.
     pub timeout: Duration,
 }
 
@@ -66,12 +72,12 @@ impl Command {
     /// A command that runs as the gate itself, and sees what the gate sees.
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
-        let (unset, pass_env) = (Vec::new(), Vec::new());
-        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, timeout }
+        let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
+        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout }
     }
 }
 
-/// How a command ended.
+/// End of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// By itself, with this code.
@@ -82,14 +88,14 @@ pub enum End {
     TimedOut,
 }
 
-/// What a command left.
+/// Result of a command.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// End of the command.
     pub end: End,
-    /// What it printed on standard output and standard error together; of much, the first and the last 32 KiB.
+    /// Standard output and standard error together; of much, the first and the last 32 KiB.
     pub output: String,
-    /// How long it ran.
+    /// Time that it ran.
     #[allow(dead_code, reason = "the tests compare it with the timeout")]
     pub duration: Duration,
 }
@@ -119,8 +125,8 @@ pub enum NotStarted {
     NotConfined(String),
 }
 
-/// Closes what this process was given open beside its three standard streams: children inherit that, and a directory that is open
-/// leads out of any root. What it has opened itself is closed by execve(2), which tells the two apart.
+/// Closes the descriptors that this process inherited beside its three standard streams: children would inherit them, and an open
+/// directory leads out of any root. The descriptors that it opens itself are closed by execve(2).
 pub fn close_inherited() {
     let numbers = std::fs::read_dir("/proc/self/fd").map(|entries| {
         let names = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -132,7 +138,7 @@ pub fn close_inherited() {
     }
 }
 
-/// Whether a descriptor stays open across execve(2): its flags, in octal, lack O_CLOEXEC (proc_pid_fdinfo(5)).
+/// Returns true if a descriptor stays open across execve(2): its flags, in octal, lack O_CLOEXEC (proc_pid_fdinfo(5)).
 fn is_inherited(number: i32) -> bool {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
     let flags = info.lines().find_map(|line| i64::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
@@ -149,7 +155,8 @@ pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
     feed(command, &[]).await
 }
 
-/// Runs a command to its end, with `input` to read on its standard input.
+/// Runs a command to its end, with `input` to read on its standard input; a command that takes a view, a confinement or another
+/// process's place has no input.
 ///
 /// Dropping the future kills it with its process group.
 ///
@@ -167,7 +174,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let mut output = Output::new(reader.into()).map_err(failed)?;
-    let child = readable(input).and_then(|input| start(command, input, writer)).map_err(failed)?;
+    let (report, child) = start(command, input, writer).map_err(failed)?;
     let mut group = Group::of(child).map_err(failed)?;
 
     let timed_out = {
@@ -192,18 +199,9 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     let _ = tokio::time::timeout(LAST_WORDS, output.collect()).await;
     let end = group.reap(timed_out).map_err(failed)?;
     let finished = Finished { end, output: output.text(), duration: started.elapsed() };
-    outcome(command, finished)
-}
-
-/// Tells what the gate's own binary said, which was started before the command, from what the command said.
-fn outcome(command: &Command, finished: Finished) -> Result<Finished, NotStarted> {
-    match (command.run_as, &command.view) {
-        (Some(_), _) => again::outcome(enter::SUBCOMMAND, NotStarted::NotEntered, command, finished),
-        (None, Some(_)) => again::outcome(view::SUBCOMMAND, NotStarted::NotShown, command, finished),
-        (None, None) if command.confinement.is_some() => {
-            again::outcome(confine::SUBCOMMAND, NotStarted::NotConfined, command, finished)
-        }
-        (None, None) => Ok(finished),
+    match report.filter(|_| !timed_out) {
+        Some(report) => report.outcome(finished, program),
+        None => Ok(finished),
     }
 }
 
@@ -218,61 +216,73 @@ fn readable(input: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<duct::Handle> {
-    let words = match (command.run_as, &command.view) {
-        (Some(run_as), _) => enter::words(run_as, command)?,
-        (None, Some(view)) => view::words(view, command)?,
+/// Starts a command in a session of its own: so one signal reaches what it starts as well, and it has no controlling terminal.
+fn start(
+    command: &Command,
+    input: &[u8],
+    output: io::PipeWriter,
+) -> io::Result<(Option<Report>, Box<dyn ChildWrapper>)> {
+    let (words, failure): (_, Option<fn(String) -> NotStarted>) = match (command.run_as, &command.view) {
+        (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
+        (None, Some(view)) => (view::words(view, command)?, Some(NotStarted::NotShown)),
         (None, None) => match &command.confinement {
-            Some(confinement) => confine::words(confinement, command)?,
-            None => command.words.clone(),
+            Some(confinement) => (confine::words(confinement, command)?, Some(NotStarted::NotConfined)),
+            None => (command.words.clone(), None),
         },
+    };
+    let (report, stdin) = match failure {
+        Some(failure) => {
+            let (report, stdin) = Report::channel(failure)?;
+            (Some(report), stdin)
+        }
+        None => (None, readable(input)?.into()),
     };
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
     };
-    duct::cmd(program, arguments)
-        .stdin_file(input)
-        .stderr_to_stdout()
-        .stdout_file(output)
-        .full_env(environment(&command.pass_env))
-        .dir("/")
-        .unchecked()
-        // A group of its own, so that one signal reaches what it starts as well.
-        .before_spawn(|command| {
-            command.process_group(0);
-            Ok(())
-        })
-        .start()
+    let errors = output.try_clone()?;
+    let mut command = CommandWrap::with_new(program, |child| {
+        child.args(arguments).env_clear().envs(environment(&command.pass_env)).envs(given(command)).current_dir("/");
+        child.stdin(stdin).stdout(output).stderr(errors);
+    });
+    Ok((report, command.wrap(ProcessSession).spawn()?))
 }
 
-/// What a command may know of the gate's own environment.
+/// Returns the further variables of a command, without those that the gate sets itself.
+fn given(command: &Command) -> impl Iterator<Item = (OsString, OsString)> {
+    let is_own = |name: &str| name == "PATH" || name == "LC_ALL";
+    let given = command.env.iter().filter(move |(name, _)| !is_own(name));
+    given.map(|(name, value)| (name.into(), value.into()))
+}
+
+/// Returns the environment of a command.
 fn environment(pass: &[String]) -> Vec<(OsString, OsString)> {
     let own = [("PATH".into(), search_path()), ("LC_ALL".into(), "C".into())];
     let is_meant = |name: &OsString| {
         let name = name.as_encoded_bytes();
-        let fits = |said: &String| match said.strip_suffix('*') {
+        let fits = |pattern: &String| match pattern.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning.as_bytes()),
-            None => name == said.as_bytes(),
+            None => name == pattern.as_bytes(),
         };
-        // The patterns that understand a checker are of what it says untranslated.
+        // The patterns of the presets fit untranslated messages.
         name != b"LC_ALL" && name != b"PATH" && pass.iter().any(fits)
     };
     own.into_iter().chain(std::env::vars_os().filter(|(name, _)| is_meant(name))).collect()
 }
 
-/// Where programs are looked for.
+/// Returns the search path for programs.
 fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
 }
 
-/// Whether a program that is to be run here is there.
+/// Returns true if a program is installed here.
 #[must_use]
 pub fn is_installed(program: &OsStr) -> bool {
     is_there(program, &search_path())
 }
 
-/// Whether a program could not be executed because it is not there. What execvp(3) says is not enough: it speaks of a permission
-/// where a directory of the `PATH` may not be searched, and of a missing file where an interpreter or a loader is missing.
+/// Returns true if a program could not be executed because it is missing. The error of execvp(3) is not enough: it is a missing
+/// permission if a directory of the `PATH` may not be searched, and a missing file if an interpreter or a loader is missing.
 fn is_missing(error: &io::Error, program: &OsStr, path: &OsStr) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) && !is_there(program, path)
 }
@@ -289,14 +299,14 @@ fn is_there(program: &OsStr, path: &OsStr) -> bool {
 
 /// A running child and all that it starts; killed when dropped.
 struct Group {
-    child: duct::Handle,
+    child: Box<dyn ChildWrapper>,
     leader: Pid,
     reaped: bool,
 }
 
 impl Group {
-    fn of(child: duct::Handle) -> io::Result<Self> {
-        let leader = child.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+    fn of(child: Box<dyn ChildWrapper>) -> io::Result<Self> {
+        let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         Ok(Self { child, leader: leader.ok_or(io::ErrorKind::NotFound)?, reaped: false })
     }
 
@@ -325,7 +335,7 @@ impl Group {
 
     fn reap(&mut self, timed_out: bool) -> io::Result<End> {
         self.reaped = true;
-        let status = self.child.wait()?.status;
+        let status = self.child.wait()?;
         Ok(match (timed_out, status.code(), status.signal()) {
             (true, ..) => End::TimedOut,
             (false, Some(code), _) => End::Exited(code),

@@ -29,7 +29,7 @@ fn shell(script: &str) -> Finished {
     finished(&["sh", "-c", script])
 }
 
-/// A duration that nobody else sleeps for, so that the sleeper is known by its command line.
+/// A duration that no other process sleeps for, so that the sleeper is known by its command line.
 fn nap() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("{}.{}", 1_000_000 + std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
@@ -63,8 +63,6 @@ fn a_program_that_cannot_be_started_is_no_end() {
     let directory = tempfile::tempdir().expect("there is room");
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("text"), "no program").expect("there is room");
-    fs::write(path("broken"), "no program").expect("there is room");
-    fs::set_permissions(path("broken"), fs::Permissions::from_mode(0o755)).expect("it is ours");
     fs::write(path("script"), "#!/no/such/interpreter\n").expect("there is room");
     fs::set_permissions(path("script"), fs::Permissions::from_mode(0o755)).expect("it is ours");
     let cases = [
@@ -73,7 +71,6 @@ fn a_program_that_cannot_be_started_is_no_end() {
         (path("none"), format!("`{}` is not installed here, or not on the PATH", path("none"))),
         (path("text"), format!("cannot execute `{}`: Permission denied (os error 13)", path("text"))),
         (path(""), format!("cannot execute `{}`: Permission denied (os error 13)", path(""))),
-        (path("broken"), format!("cannot execute `{}`: Exec format error (os error 8)", path("broken"))),
     ];
     for (program, expected) in cases {
         let error = block_on(run(&command(&[&program, "argument"]))).expect_err("it cannot be started");
@@ -113,8 +110,11 @@ fn a_command_is_given_no_more_than_it_needs() {
     let open = finished(&["ls", "-l", "/proc/self/fd"]).output;
     assert!(open.contains("/dev/null") && open.contains("pipe:"), "{open}");
     assert!(!open.contains(held.path().to_str().expect("it is UTF-8")), "{open}");
-    // It leads a group of its own.
-    assert_eq!(shell("test $$ = $(cut -d ' ' -f 5 /proc/$$/stat)").end, End::Exited(0));
+    // It leads a group and a session of its own, which has no terminal.
+    for field in [5, 6] {
+        assert_eq!(shell(&format!("test $$ = $(cut -d ' ' -f {field} /proc/$$/stat)")).end, End::Exited(0));
+    }
+    assert_eq!(shell("test 0 = $(cut -d ' ' -f 7 /proc/$$/stat) && ! cat /dev/tty").end, End::Exited(0));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_daemon_that_holds_the_output_is_not_waited_for() {
 }
 
 #[test]
-fn a_command_that_nobody_waits_for_any_more_is_killed() {
+fn a_command_is_killed_when_its_future_is_dropped() {
     let naps = [nap(), nap()];
     let script = format!("sleep {} & setsid sleep {} & wait", naps[0], naps[1]);
     block_on(async {
@@ -219,8 +219,8 @@ fn a_program_is_missing_where_no_directory_of_the_path_has_it() {
     }
 }
 
-/// As whom nobody can run.
-const NOBODY: RunAs = RunAs { process: Identity { pid: i32::MAX, start: 7 }, root: true };
+/// A process that does not exist.
+const ABSENT: RunAs = RunAs { process: Identity { pid: i32::MAX, start: 7 }, root: true };
 
 #[test]
 fn a_command_like_a_process_is_our_own_binary_again() {
@@ -230,61 +230,50 @@ fn a_command_like_a_process_is_our_own_binary_again() {
         assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
         words[1..].iter().map(|word| word.to_str().expect("it is UTF-8").to_owned()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(run_as(NOBODY, &[]), "enter 2147483647 7 root -- nginx -t");
-    let same = RunAs { root: false, ..NOBODY };
+    assert_eq!(run_as(ABSENT, &[]), "enter 2147483647 7 root -- nginx -t");
+    let same = RunAs { root: false, ..ABSENT };
     assert_eq!(run_as(same, &["NGINX", "FOO"]), "enter 2147483647 7 same --unset=NGINX --unset=FOO -- nginx -t");
 }
 
+/// Returns the result of a command whose binary has reported this.
+fn reported(report: &str, output: &str) -> Result<String, String> {
+    let (channel, _) = Report::channel(NotStarted::NotEntered).expect("there is room");
+    let (reader, mut writer) = io::pipe().expect("there is room");
+    writer.write_all(report.as_bytes()).expect("there is room");
+    drop(writer);
+    let finished = Finished { end: End::Exited(125), output: output.into(), duration: Duration::ZERO };
+    let result = Report { reader: reader.into(), ..channel }.outcome(finished, "nginx".to_owned());
+    result.map(|finished| finished.output).map_err(|error| error.to_string())
+}
+
 #[test]
-fn what_the_door_says_is_told_from_what_the_command_says() {
-    let says = |run_as, end, output: &str| {
-        let finished = Finished { end, output: output.into(), duration: Duration::ZERO };
-        match outcome(&Command { run_as, ..command(&["nginx"]) }, finished) {
-            Ok(finished) => format!("{:?}", finished.end),
-            Err(error) => error.to_string(),
-        }
-    };
-    let cases = [
-        (
-            Some(NOBODY),
-            End::Exited(127),
-            "reload-gate enter: nginx: No such file\n",
-            "`nginx` is not installed here, or not on the PATH",
-        ),
-        (Some(NOBODY), End::Exited(126), "reload-gate enter: nginx: denied\n", "cannot execute `nginx`: nginx: denied"),
-        (Some(NOBODY), End::Exited(125), "reload-gate enter: cannot look\n", "cannot look"),
-        // The command's own words and codes.
-        (Some(NOBODY), End::Exited(127), "sh: nginx: not found\n", "Exited(127)"),
-        (Some(NOBODY), End::Exited(0), "reload-gate enter: \n", "Exited(0)"),
-        (Some(NOBODY), End::TimedOut, "reload-gate enter: \n", "TimedOut"),
-        (None, End::Exited(125), "reload-gate enter: cannot look\n", "Exited(125)"),
-    ];
-    for (run_as, end, output, expected) in cases {
-        assert_eq!(says(run_as, end, output), expected, "{end:?} {output}");
+fn a_failure_before_the_command_is_told_from_a_failure_of_the_command() {
+    assert_eq!(
+        reported("127 nginx: No such file", ""),
+        Err("`nginx` is not installed here, or not on the PATH".into())
+    );
+    assert_eq!(reported("126 nginx: denied", ""), Err("cannot execute `nginx`: nginx: denied".into()));
+    assert_eq!(reported("125 cannot look", ""), Err("cannot look".into()));
+    // The command prints what it likes.
+    for output in ["reload-gate enter: cannot look\n", "125 cannot look\n", ""] {
+        assert_eq!(reported("", output), Ok(output.to_owned()));
     }
 }
 
 #[test]
 fn a_command_in_a_view_is_our_own_binary_again() {
-    let mount = Mount { at: "/etc/app".into(), from: "/tmp/a b".into() };
-    let view = View { mounts: vec![mount.clone(), mount], network: true };
+    let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
+    let view = FileSystemView { mounts: vec![mount.clone(), mount], network: true };
     let shown = Command { view: Some(view.clone()), ..command(&["nginx", "-t"]) };
     let words = view::words(&view, &shown).expect("there is one");
     assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
     let mounts = ["--mount", "/etc/app", "/tmp/a b", "--mount", "/etc/app", "/tmp/a b"];
     assert_eq!(words[1..], [&["view", "--network"][..], &mounts, &["--", "nginx", "-t"]].concat());
-    // What it says itself is known by its own name alone.
-    let says = |output: &str| {
-        let finished = Finished { end: End::Exited(125), output: output.into(), duration: Duration::ZERO };
-        outcome(&shown, finished).map(|finished| finished.output).map_err(|error| error.to_string())
-    };
-    assert_eq!(says("reload-gate view: cannot look\n"), Err("cannot look".into()));
-    assert_eq!(says("reload-gate enter: cannot look\n"), Ok("reload-gate enter: cannot look\n".into()));
 }
 
 #[test]
-fn nobody_can_be_like_a_process_that_is_not_there() {
-    let (message, code) = enter::main(NOBODY, &[], &["true".into()]);
+fn a_missing_process_cannot_be_entered() {
+    let (message, code) = enter::main(ABSENT, &[], &["true".into()]);
     assert_eq!(code, 125);
     assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
 }
@@ -299,7 +288,7 @@ fn what_it_is_given_is_on_standard_input_whether_it_reads_it_or_not() {
 }
 
 #[test]
-fn what_lies_where_everybody_makes_files_is_left_open_unless_that_is_closed() {
+fn a_path_in_a_shared_directory_stays_open_unless_strict() {
     let shared = tempfile::tempdir_in("/tmp").expect("there is room");
     let confinement = |strict| Confinement { strict, hidden: vec![shared.path().into()], fixed: vec!["/usr".into()] };
     assert_eq!(confinement(false).left_open(), [shared.path().canonicalize().expect("it is there")]);

@@ -1,13 +1,13 @@
-//! The bundled validators for people: what each judges, and how it is told.
+//! The bundled validators for people: the files and settings of each.
 
-/// What is said of a bundled validator.
+/// Description of a bundled validator.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundled {
-    /// What `--builtin` calls it.
+    /// Name for `--builtin`.
     pub name: &'static str,
-    /// What it judges, in one line.
+    /// Subject, in one line.
     pub about: &'static str,
-    /// Which files, by which settings, and where its findings are described.
+    /// Files, settings, and the page of its findings.
     pub text: &'static str,
 }
 
@@ -15,9 +15,9 @@ pub struct Bundled {
 pub const BUNDLED: [Bundled; 7] = [
     Bundled {
         name: "ini",
-        about: "INI as most programs read it: sections, settings, comments, what is there twice",
+        about: "INI as most programs read it: sections, settings, comments, duplicates",
         text: "\
-Judges each file whose name ends in `.ini`; or the only file there is, or that of `--main`, whatever its name.
+Validates each file whose name ends in `.ini`; or the only file there is, or that of `--main`, whatever its name.
 The rules are those of Python's configparser. What other programs read in another way is a warning.
 Findings: docs/findings-structured.md
 ",
@@ -26,7 +26,7 @@ Findings: docs/findings-structured.md
         name: "json",
         about: "JSON, strictly as RFC 8259 has it",
         text: "\
-Judges each file whose name ends in `.json`; or the only file there is, or that of `--main`, whatever its name.
+Validates each file whose name ends in `.json`; or the only file there is, or that of `--main`, whatever its name.
 Findings: docs/findings-structured.md
 ",
     },
@@ -34,7 +34,7 @@ Findings: docs/findings-structured.md
         name: "json-schema",
         about: "JSON, YAML or TOML against a JSON Schema, drafts 4 to 2020-12",
         text: "\
-Judges each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; or the only file there is, or that of `--main`, whatever its name.
+Validates each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; or the only file there is, or that of `--main`, whatever its name.
 Settings: `--schema` is the file of the schema, JSON or YAML, which is read at the start; what it refers to outside of itself is not fetched
 Findings: docs/findings-structured.md
 ",
@@ -43,8 +43,8 @@ Findings: docs/findings-structured.md
         name: "nginx",
         about: "nginx configuration as `nginx -t` would, without nginx",
         text: "\
-Judges the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
-Settings: `--nginx-version` says whose rules hold [default: the running one's, or the newest stable]
+Validates the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
+Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]
 Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
 ",
     },
@@ -52,7 +52,7 @@ Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
         name: "tls",
         about: "certificates and their keys: the chain, whether the key fits, names, dates",
         text: "\
-Judges `tls.crt` with `tls.key` (a Secret of the type kubernetes.io/tls), each `NAME.crt` or `NAME.pem` with `NAME.key`, certbot's
+Validates `tls.crt` with `tls.key` (a Secret of the type kubernetes.io/tls), each `NAME.crt` or `NAME.pem` with `NAME.key`, certbot's
 `fullchain.pem` with `privkey.pem`, and each file that holds a certificate and a key; or the only file there is, or that of `--main`.
 Settings: `--tls-name` is a name for which one of the certificates must be valid; `--tls-warn` is how long before its end a
 certificate is warned of [default: 14d]
@@ -63,7 +63,7 @@ Findings: docs/findings-tls.md
         name: "toml",
         about: "TOML 1.1",
         text: "\
-Judges each file whose name ends in `.toml`; or the only file there is, or that of `--main`, whatever its name.
+Validates each file whose name ends in `.toml`; or the only file there is, or that of `--main`, whatever its name.
 Findings: docs/findings-structured.md
 ",
     },
@@ -71,7 +71,7 @@ Findings: docs/findings-structured.md
         name: "yaml",
         about: "YAML 1.2, each document of a stream",
         text: "\
-Judges each file whose name ends in `.yaml` or `.yml`; or the only file there is, or that of `--main`, whatever its name.
+Validates each file whose name ends in `.yaml` or `.yml`; or the only file there is, or that of `--main`, whatever its name.
 Findings: docs/findings-structured.md
 ",
     },

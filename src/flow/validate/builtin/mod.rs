@@ -1,32 +1,36 @@
 //! The validators that are built in: they need no program and no privilege.
 
 mod about;
-mod nginx;
+pub(super) mod nginx;
 mod schema;
 mod structured;
 mod tls;
 mod view;
+
+use std::sync::Arc;
 
 use reload_gate_contract::Finding;
 use reload_gate_nginx::Version;
 
 pub use about::{BUNDLED, Bundled};
 pub use schema::JsonSchema;
-pub use structured::Format;
+pub use structured::TextFormat;
 pub use tls::Tls;
 
-use super::{Scope, ValidationContext};
+use super::command::{CHECKER_MISSING, CHECKER_TIMEOUT};
+use super::{PlanScope, ValidationContext};
+use crate::sys::worker::{self, WorkError};
 
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin {
-    /// Judges as `nginx -t` of that version would; as that of the running one, or the newest stable, if none is said.
+    /// Validates as `nginx -t` of that version; of the running version, or the newest stable, if none is given.
     Nginx(Option<Version>),
-    /// Judges files of a format, each by itself.
-    Structured(Format),
-    /// Holds such files against a schema, each by itself.
+    /// Validates files of a format, each by itself.
+    Structured(TextFormat),
+    /// Validates such files against a schema, each by itself.
     JsonSchema(JsonSchema),
-    /// Judges certificates and their keys.
+    /// Validates certificates and their keys.
     Tls(Tls),
 }
 
@@ -34,7 +38,7 @@ impl Builtin {
     /// The names of all bundled validators.
     pub const NAMES: [&str; BUNDLED.len()] = about::NAMES;
 
-    /// What `--builtin` calls it.
+    /// Returns the name for `--builtin`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -45,35 +49,55 @@ impl Builtin {
         }
     }
 
-    /// What people call it.
+    /// Returns the name that people use.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Nginx(_) => "the bundled nginx checker",
-            Self::Structured(Format::Json) => "the bundled JSON checker",
-            Self::Structured(Format::Yaml) => "the bundled YAML checker",
+            Self::Structured(TextFormat::Json) => "the bundled JSON checker",
+            Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
-            Self::Structured(Format::Toml) => "the bundled TOML checker",
-            Self::Structured(Format::Ini) => "the bundled INI checker",
+            Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
+            Self::Structured(TextFormat::Ini) => "the bundled INI checker",
             Self::Tls(_) => "the bundled TLS checker",
         }
     }
 
-    /// What it is called in a report.
+    /// Returns the name that reports use.
     pub(super) fn title(&self) -> String {
         format!("builtin {}", self.word())
     }
 
-    /// What it judges at once.
-    pub(super) fn scope(&self) -> Scope {
+    /// Returns which files it validates together.
+    pub(super) fn scope(&self) -> PlanScope {
         match self {
-            Self::Nginx(_) => Scope::Program("nginx"),
-            Self::Structured(_) | Self::JsonSchema(_) => Scope::Each(self.word()),
-            Self::Tls(_) => Scope::These,
+            Self::Nginx(_) => PlanScope::Program("nginx"),
+            Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Tls(_) => PlanScope::These,
         }
     }
 
-    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
+    /// Validates beside the event loop, within the time limit.
+    pub(super) async fn validate(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
+        let (builtin, input) = (self.clone(), context.clone());
+        let limit = context.timeout;
+        match worker::run(limit, move || builtin.run(&input)).await {
+            Ok(findings) => findings,
+            Err(WorkError::TimedOut) => {
+                let limit = humantime::format_duration(limit);
+                let message = format!("{} did not end within {limit}", self.name());
+                let help = "raise `--timeout`, or the CPU limit of this container; or make the configuration smaller";
+                vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
+            }
+            Err(error) => {
+                let message = format!("{} could not run: {error}", self.name());
+                let help = "raise the limit of processes of this pod or service: threads count in it";
+                vec![Finding::environment(CHECKER_MISSING, message).help(help)]
+            }
+        }
+    }
+
+    fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         match self {
             Self::Nginx(version) => nginx::run(*version, context),
             Self::Structured(format) => structured::run(*format, context),

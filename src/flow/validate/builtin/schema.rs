@@ -1,4 +1,4 @@
-//! Files of a common format, each held against a JSON Schema.
+//! Files of a common format, each validated against a JSON Schema.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use reload_gate_structured::json_schema::{Format, Schema};
 use super::super::ValidationContext;
 use super::structured::files;
 
-/// How the names of such files end.
+/// Endings of such files.
 const ENDS: [&str; 4] = [".json", ".yaml", ".yml", ".toml"];
 
 /// A schema, and which one it is.
@@ -28,8 +28,8 @@ impl JsonSchema {
         Ok(Self { schema: Arc::new(Schema::parse(text)?), text: text.to_owned() })
     }
 
-    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
-        // Nearly all JSON is YAML, so that a name which says nothing is no mistake.
+    pub(super) fn run(&self, context: &ValidationContext) -> Vec<Finding> {
+        // Nearly all JSON is YAML, so a file without an ending is read as that.
         let format = |path: &str| Format::of(path).unwrap_or(Format::Yaml);
         match files(context, &ENDS) {
             Ok(files) => files.iter().flat_map(|(path, text)| self.schema.check(path, text, format(path))).collect(),

@@ -1,4 +1,4 @@
-//! Files of a common format, each judged by itself.
+//! Files of a common format, each validated by itself.
 
 use std::path::PathBuf;
 
@@ -9,22 +9,22 @@ use super::super::{NO_MAIN_FILE, ValidationContext};
 
 /// A format of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum TextFormat {
     /// JSON, strictly as RFC 8259 has it.
     Json,
     /// YAML 1.2.
     Yaml,
     /// TOML 1.1.
     Toml,
-    /// What most readers of INI agree on.
+    /// INI, as most readers agree on it.
     Ini,
 }
 
-impl Format {
+impl TextFormat {
     /// All formats.
     pub const ALL: [Self; 4] = [Self::Json, Self::Yaml, Self::Toml, Self::Ini];
 
-    /// What `--builtin` calls it.
+    /// Returns the name for `--builtin`.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Format {
         }
     }
 
-    /// How the names of such files end. `.conf` and `.cfg` are everybody's.
+    /// Returns the endings of such files. `.conf` and `.cfg` belong to many formats.
     #[must_use]
     pub const fn ends(self) -> &'static [&'static str] {
         match self {
@@ -46,7 +46,7 @@ impl Format {
         }
     }
 
-    /// Everything that is wrong with a file, which findings are to call `path`.
+    /// Returns everything that is wrong with a file, which findings call `path`.
     #[must_use]
     pub fn check(self, path: &str, text: &[u8]) -> Vec<Finding> {
         match self {
@@ -58,18 +58,18 @@ impl Format {
     }
 }
 
-/// A file of a tree: what the application calls it, and its content.
+/// A file of a tree: its path for the application, and its content.
 pub(super) type Named<'a> = (String, &'a [u8]);
 
-pub(super) fn run(format: Format, context: &ValidationContext<'_>) -> Vec<Finding> {
+pub(super) fn run(format: TextFormat, context: &ValidationContext) -> Vec<Finding> {
     match files(context, format.ends()) {
         Ok(files) => files.iter().flat_map(|(path, text)| format.check(path, text)).collect(),
         Err(finding) => vec![*finding],
     }
 }
 
-/// The files that a validator judges: the one of `--main`; or all whose names end so; or the only one there is.
-pub(super) fn files<'a>(context: &ValidationContext<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
+/// Returns the files for a validator: the one of `--main`; or all with such an ending; or the only one there is.
+pub(super) fn files<'a>(context: &'a ValidationContext, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
     let main = context.main.as_ref().ok();
     let fits = |name: &&PathBuf| ends.iter().any(|end| name.to_string_lossy().ends_with(end));
     let fit: Vec<_> = context.tree.keys().filter(fits).collect();
@@ -81,10 +81,10 @@ pub(super) fn files<'a>(context: &ValidationContext<'a>, ends: &[&str]) -> Resul
             let ends: Vec<_> = ends.iter().map(|end| format!("`{end}`")).collect();
             let message = format!("there are several files, and none whose name ends in {}", ends.join(" or "));
             let finding = Finding::environment(NO_MAIN_FILE, message);
-            return Err(Box::new(finding.help("say which one is to be judged: `--main FILE`")));
+            return Err(Box::new(finding.help("name the file with `--main FILE`")));
         }
     };
-    context.read.borrow_mut().extend(chosen.iter().copied().cloned());
+    context.note_read(chosen.iter().copied());
     let named = |name: &PathBuf| {
         Some((context.path_map.shown(name).to_string_lossy().into_owned(), context.tree.get(name)?.as_slice()))
     };

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reload_gate_contract::Finding;
-use reload_gate_tls::{File, Options, Pair, Pairs};
+use reload_gate_tls::{File, Pair, Pairs, TlsOptions};
 
 use super::super::{NO_MAIN_FILE, ValidationContext};
 
-/// How certificates are judged.
+/// Settings of the TLS checker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// Host names and addresses, for each of which one of the certificates must be valid.
@@ -19,12 +19,12 @@ pub struct Tls {
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { names: Vec::new(), warn_before: Options::WARN_BEFORE }
+        Self { names: Vec::new(), warn_before: TlsOptions::WARN_BEFORE }
     }
 }
 
 impl Tls {
-    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
+    pub(super) fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         let shown = |name: &Path| context.path_map.shown(name).to_string_lossy().into_owned();
         let named: Vec<_> = context.tree.iter().map(|(name, content)| (shown(name), content.as_slice())).collect();
         let files: Vec<_> = named.iter().map(|(path, text)| File { path, text }).collect();
@@ -39,18 +39,19 @@ impl Tls {
         }
         if pairs.is_empty() && findings.is_empty() {
             let message = "there is no certificate with its key: no `NAME.crt` or `NAME.pem` beside a `NAME.key`";
-            let help = "say which file holds the certificate: `--main FILE`";
+            let help = "name the file of the certificate: `--main FILE`";
             return vec![Finding::environment(NO_MAIN_FILE, message).help(help)];
         }
         let files = pairs.iter().flat_map(|pair| [Some(pair.certificate), pair.key].into_iter().flatten());
-        context.read.borrow_mut().extend(files.filter_map(|file| context.path_map.name_of(Path::new(file.path))));
+        let names: Vec<_> = files.filter_map(|file| context.path_map.name_of(Path::new(file.path))).collect();
+        context.note_read(&names);
         findings.extend(reload_gate_tls::check(&pairs, &self.options()));
         findings
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> TlsOptions {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Options { names: self.names.clone(), warn_before: self.warn_before, now }
+        TlsOptions { names: self.names.clone(), warn_before: self.warn_before, now }
     }
 }

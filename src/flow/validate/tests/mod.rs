@@ -20,6 +20,11 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
+/// Input of a validator without a target.
+pub(super) fn context(tree: Tree, path_map: PathMap) -> ValidationContext {
+    plan(Vec::new()).context(&Arc::new(tree), &path_map, ExecutionPlace::here(), Main::Only.find(&Tree::new()))
+}
+
 fn tree(names: &[&str]) -> Tree {
     names.iter().map(|name| (name.into(), Vec::new())).collect()
 }
@@ -57,21 +62,23 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
         root: RootChoice::Auto,
         timeout,
         main: Main::Only,
+        lookup: None,
         without_target: true,
         fallback: false,
         confinement: None,
         pass_env: Vec::new(),
+        env: Vec::new(),
     }
 }
 
 #[track_caller]
 fn validate(plan: &ValidationPlan, tree: &Tree, sources: &[Source]) -> Validation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    let judged = runtime.block_on(plan.validate(tree, &PathMap::of(sources), &Selector::default()));
-    judged.unwrap_or_else(|target_error| panic!("{target_error:?}"))
+    let result = runtime.block_on(plan.validate(&Arc::new(tree.clone()), &PathMap::of(sources), &Selector::default()));
+    result.unwrap_or_else(|target_error| panic!("{target_error:?}"))
 }
 
-/// What was found: whose fault, how grave, code, place and message of each.
+/// Cause, severity, place and message of each finding.
 fn lines(validation: &Validation) -> Vec<String> {
     let line = |finding: &Finding| {
         let cause = match (finding.severity, finding.cause) {
@@ -85,7 +92,7 @@ fn lines(validation: &Validation) -> Vec<String> {
     validation.findings.iter().map(line).collect()
 }
 
-/// What a checker said in the one file of a directory.
+/// Validation of a directory with one file by a checker.
 #[track_caller]
 fn said(check: CommandValidator) -> Validation {
     let here = directory(&[("app.conf", "")]);
@@ -115,11 +122,11 @@ fn without_patterns_the_last_lines_are_the_message() {
 fn an_exit_code_that_says_so_is_no_verdict() {
     for code in [75, 126, 127] {
         let validation = said(printing("why\n", code));
-        assert_eq!(lines(&validation), [format!("obstacle `checker` could not judge (exit code {code}): why")]);
+        assert_eq!(lines(&validation), [format!("obstacle `checker` could not validate (exit code {code}): why")]);
         assert_eq!(validation.verdict(), Verdict::Inconclusive);
         assert_eq!(validation.findings[0].code.as_str(), "checker-obstacle");
     }
-    assert_eq!(lines(&said(printing("\n", 75))), ["obstacle `checker` could not judge (exit code 75)"]);
+    assert_eq!(lines(&said(printing("\n", 75))), ["obstacle `checker` could not validate (exit code 75)"]);
     let denied = said(printing("sh: 1: /check: Permission denied\n", 126));
     assert!(denied.findings[0].help.as_ref().is_some_and(|help| help.contains("chmod +x")), "{denied:?}");
 }
@@ -183,8 +190,8 @@ fn named_groups_make_findings() {
         // Where only warnings have a place, the output itself is the error.
         ("warn /a:1:1: old\nbroken\n", 1, vec!["warning /a:1:1: old", "wrong warn /a:1:1: old; broken"]),
         ("no DNS\n", 1, vec!["obstacle no DNS"]),
-        // Who could not judge says nothing about the configuration.
-        ("/a:1:1: one\n", 127, vec!["obstacle `checker` could not judge (exit code 127): /a:1:1: one"]),
+        // A checker that could not run finds nothing about the configuration.
+        ("/a:1:1: one\n", 127, vec!["obstacle `checker` could not validate (exit code 127): /a:1:1: one"]),
     ];
     for (output, code, expected) in cases {
         let check = CommandValidator { patterns: patterns.clone(), ..printing(output, code) };
@@ -199,9 +206,9 @@ fn named_groups_make_findings() {
 fn validators_are_asked_in_order_until_one_does_not_accept() {
     let marked = |name: &str, code| CommandValidator { name: name.into(), ..printing(name, code) };
     let cases = [
-        (vec![marked("a", 0), marked("b", 0)], Verdict::Accepted, "judged by `a`, `b`, here"),
-        (vec![marked("a", 0), marked("b", 1), marked("c", 1)], Verdict::Rejected, "judged by `a`, `b`, here"),
-        (vec![marked("a", 75), marked("b", 1)], Verdict::Inconclusive, "judged by `a`, here"),
+        (vec![marked("a", 0), marked("b", 0)], Verdict::Accepted, "validated by `a`, `b`, here"),
+        (vec![marked("a", 0), marked("b", 1), marked("c", 1)], Verdict::Rejected, "validated by `a`, `b`, here"),
+        (vec![marked("a", 75), marked("b", 1)], Verdict::Inconclusive, "validated by `a`, here"),
     ];
     for (checks, verdict, by) in cases {
         let validation = said_by(checks);
@@ -210,7 +217,7 @@ fn validators_are_asked_in_order_until_one_does_not_accept() {
         let source = validation.findings.last().and_then(|finding| finding.source.clone());
         assert!(source.is_none_or(|source| asked.contains(&format!("`{source}`"))));
     }
-    // Nobody is asked, and it is accepted.
+    // Without a validator it is accepted.
     let validation = said_by(Vec::new());
     assert_eq!((validation.verdict(), validation.by), (Verdict::Accepted, None));
 }
@@ -221,7 +228,7 @@ fn said_by(checks: Vec<CommandValidator>) -> Validation {
     validate(&plan(checks), &tree(&["app.conf"]), &[source(here.path())])
 }
 
-/// What a check sees in place of `{config}` and `{dir}`.
+/// The words that a command gets for `{config}` and `{dir}`.
 #[track_caller]
 fn placeholders(main: Main, names: &[&str], sources: &[Source]) -> Result<String, String> {
     let echo = check(&["sh", "-c", "printf %s \"$0 $1 $2\"; exit 1", "{config}", "{dir}", "file:{config},{dir}/x"]);
@@ -243,7 +250,7 @@ fn a_command_is_given_the_file_and_the_directory() {
     // A source that is one file is that file.
     let single = [source(&here.path().join("app.conf"))];
     assert_eq!(placeholders(Main::Only, &["app.conf"], &single), of("app.conf"));
-    // By the shell sidecar's variable it stands for the volume around it, whether or not it is there.
+    // By the shell sidecar's variable it means the volume around it, even if it is missing.
     for named in ["app.conf", "gone.conf"] {
         let volume = [Source { whole_volume: true, ..source(&here.path().join(named)) }];
         assert_eq!(placeholders(Main::Given("a b.conf".into()), &["app.conf", "a b.conf"], &volume), of("a b.conf"));
@@ -297,10 +304,10 @@ fn the_file_to_begin_with_is_found_or_asked_for() {
 }
 
 #[test]
-fn a_missing_file_matters_only_to_who_asks_for_it() {
+fn a_missing_file_matters_only_to_a_command_that_names_it() {
     let here = directory(&[("a", ""), ("b", "")]);
     let sources = [source(here.path())];
-    // One that the user named is missed whoever asks.
+    // One that the user named is missed by every validator.
     let missing =
         validate(&ValidationPlan { main: Main::Given("c".into()), ..plan(Vec::new()) }, &tree(&["a", "b"]), &sources);
     assert_eq!(lines(&missing), ["wrong c: `c` is not in the configuration"]);
@@ -309,7 +316,7 @@ fn a_missing_file_matters_only_to_who_asks_for_it() {
     assert_eq!(needless.verdict(), Verdict::Accepted, "{needless:?}");
     let needed = validate(&plan(vec![check(&["test", "-f", "{config}"])]), &tree(&["a", "b"]), &sources);
     assert_eq!(needed.verdict(), Verdict::Inconclusive);
-    assert_eq!(needed.findings[0].help.as_deref(), Some("say which one: `--main FILE`"));
+    assert_eq!(needed.findings[0].help.as_deref(), Some("name it with `--main FILE`"));
 }
 
 #[test]

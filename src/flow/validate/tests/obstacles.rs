@@ -1,10 +1,10 @@
-//! What the presets make of what is not the configuration's fault, of warnings, and of several files; the outputs are those of the
-//! programs in Debian 12, with the paths made shorter.
+//! Obstacles, warnings and findings in several files by the presets' patterns; the outputs are those of the programs in Debian 12,
+//! with the paths made shorter.
 
 use super::presets::reads;
 
 #[test]
-fn web_servers_are_understood() {
+fn apache2_is_understood() {
     reads(
         "apache2",
         &[
@@ -34,6 +34,10 @@ fn web_servers_are_understood() {
             ("AH00543: apache2: bad user name nosuch\n", &["obstacle bad user name nosuch"]),
         ],
     );
+}
+
+#[test]
+fn lighttpd_is_understood() {
     reads(
         "lighttpd",
         &[
@@ -48,6 +52,10 @@ fn web_servers_are_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn php_fpm_is_understood() {
     reads(
         "php-fpm",
         &[
@@ -74,7 +82,7 @@ fn web_servers_are_understood() {
 }
 
 #[test]
-fn monitoring_is_understood() {
+fn prometheus_is_understood() {
     reads(
         "prometheus",
         &[
@@ -97,6 +105,10 @@ fn monitoring_is_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn alertmanager_is_understood() {
     reads(
         "alertmanager",
         &[
@@ -110,6 +122,10 @@ fn monitoring_is_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn blackbox_exporter_is_understood() {
     reads(
         "blackbox-exporter",
         &[
@@ -126,11 +142,15 @@ fn monitoring_is_understood() {
 }
 
 #[test]
-fn name_servers_are_understood() {
+fn named_is_understood() {
     reads(
         "named",
         &[("/n.conf:1: parsing failed: file not found\n", &["obstacle /n.conf:1: parsing failed: file not found"])],
     );
+}
+
+#[test]
+fn unbound_is_understood() {
     reads(
         "unbound",
         &[
@@ -148,6 +168,10 @@ fn name_servers_are_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn dnsmasq_is_understood() {
     reads(
         "dnsmasq",
         &[
@@ -158,6 +182,10 @@ fn name_servers_are_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn knot_is_understood() {
     reads(
         "knot",
         &[
@@ -171,6 +199,10 @@ fn name_servers_are_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn bird_is_understood() {
     reads(
         "bird",
         &[(
@@ -178,6 +210,10 @@ fn name_servers_are_understood() {
             &["obstacle /b.conf:1:10: Unable to open included file /no.conf: No such file or directory"],
         )],
     );
+}
+
+#[test]
+fn dnsdist_is_understood() {
     reads(
         "dnsdist",
         &[
@@ -194,7 +230,7 @@ fn name_servers_are_understood() {
 }
 
 #[test]
-fn what_carries_mail_and_messages_is_understood() {
+fn postfix_is_understood() {
     reads(
         "postfix",
         &[
@@ -209,6 +245,10 @@ fn what_carries_mail_and_messages_is_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn dovecot_is_understood() {
     reads(
         "dovecot",
         &[
@@ -229,6 +269,10 @@ fn what_carries_mail_and_messages_is_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn rsyslog_is_understood() {
     reads(
         "rsyslog",
         &[
@@ -244,6 +288,10 @@ fn what_carries_mail_and_messages_is_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn nats_server_is_understood() {
     reads(
         "nats-server",
         &[
@@ -266,7 +314,7 @@ fn what_carries_mail_and_messages_is_understood() {
 }
 
 #[test]
-fn caches_proxies_and_doors_are_understood() {
+fn squid_is_understood() {
     let squid = |reason: &str| {
         format!(
             "2026/11/24 06:15:14| Processing: acl a src x (depth 0)\n2026/11/24 06:15:14| {reason}\n2026/11/24 06:15:14| Not currently OK to \
@@ -289,6 +337,10 @@ fn caches_proxies_and_doors_are_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn sshd_is_understood() {
     reads(
         "sshd",
         &[
@@ -308,6 +360,10 @@ fn caches_proxies_and_doors_are_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn varnish_is_understood() {
     reads(
         "varnish",
         &[
@@ -321,6 +377,10 @@ fn caches_proxies_and_doors_are_understood() {
             ),
         ],
     );
+}
+
+#[test]
+fn caddy_is_understood() {
     reads(
         "caddy",
         &[
@@ -345,7 +405,7 @@ fn caches_proxies_and_doors_are_understood() {
 }
 
 #[test]
-fn load_balancers_are_understood() {
+fn keepalived_is_understood() {
     reads(
         "keepalived",
         &[
@@ -360,6 +420,10 @@ fn load_balancers_are_understood() {
             ("(web) Unknown interface!\n", &["obstacle (web) Unknown interface!"]),
         ],
     );
+}
+
+#[test]
+fn envoy_is_understood() {
     reads(
         "envoy",
         &[

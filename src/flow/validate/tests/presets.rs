@@ -1,4 +1,4 @@
-//! What the patterns of the presets make of what the programs print; the outputs are those of nginx 1.22, HAProxy 2.6 and
+//! Findings of the presets' patterns in the programs' output; the outputs are those of nginx 1.22, HAProxy 2.6 and
 //! gunicorn 20.1.
 
 use super::super::*;
@@ -36,35 +36,38 @@ pub(super) fn reads(app: &str, cases: &[(&str, &[&str])]) {
     }
 }
 
+/// Output of nginx with these lines.
+fn by_nginx(lines: &str) -> String {
+    format!("{lines}\nnginx: configuration file /etc/nginx/nginx.conf test failed\n")
+}
+
 #[test]
 fn nginx_is_understood() {
-    let failed = "nginx: configuration file /etc/nginx/nginx.conf test failed\n";
-    let with = |lines: &str| format!("{lines}\n{failed}");
     reads(
         "nginx",
         &[
             // By the error log on standard error, and by standard error before there is a log.
             (
-                &with(
+                &by_nginx(
                     "2026/11/23 11:44:44 [emerg] 32350#32350: unknown directive \"lisen\" in /etc/nginx/nginx.conf:4",
                 ),
                 &["wrong /etc/nginx/nginx.conf:4: unknown directive \"lisen\""],
             ),
             (
-                &with("nginx: [emerg] unexpected end of file, expecting \"}\" in /etc/nginx/conf.d/a b.conf:12"),
+                &by_nginx("nginx: [emerg] unexpected end of file, expecting \"}\" in /etc/nginx/conf.d/a b.conf:12"),
                 &["wrong /etc/nginx/conf.d/a b.conf:12: unexpected end of file, expecting \"}\""],
             ),
             (
-                &with("nginx: [emerg] no \"events\" section in configuration"),
+                &by_nginx("nginx: [emerg] no \"events\" section in configuration"),
                 &["wrong no \"events\" section in configuration"],
             ),
             (
-                &with("nginx: [emerg] pcre2_compile() failed: missing closing parenthesis in \"(\" in /n.conf:2"),
+                &by_nginx("nginx: [emerg] pcre2_compile() failed: missing closing parenthesis in \"(\" in /n.conf:2"),
                 &["wrong /n.conf:2: pcre2_compile() failed: missing closing parenthesis in \"(\""],
             ),
             // What comes before the error.
             (
-                &with(
+                &by_nginx(
                     "nginx: [alert] could not open error log file: open() \"/var/log/nginx/error.log\" failed (13: Permission denied)\n\
                      2026/11/23 11:44:44 [warn] 7#7: the \"user\" directive makes sense only if the master process runs with super-user privileges, ignored in /n.conf:1\n\
                      2026/11/23 11:44:44 [emerg] 7#7: invalid port in \"99999\" of the \"listen\" directive in /n.conf:2",
@@ -75,19 +78,28 @@ fn nginx_is_understood() {
                     "wrong /n.conf:2: invalid port in \"99999\" of the \"listen\" directive",
                 ],
             ),
+        ],
+    );
+}
+
+#[test]
+fn obstacles_of_nginx_are_understood() {
+    reads(
+        "nginx",
+        &[
             // What is not the configuration's fault.
             (
-                &with(
+                &by_nginx(
                     "nginx: [emerg] open() \"/etc/nginx/mime.types\" failed (2: No such file or directory) in /n.conf:2",
                 ),
                 &["obstacle /n.conf:2: open() \"/etc/nginx/mime.types\" failed (2: No such file or directory)"],
             ),
             (
-                &with("nginx: [emerg] host not found in upstream \"app.svc:80\" in /n.conf:2"),
+                &by_nginx("nginx: [emerg] host not found in upstream \"app.svc:80\" in /n.conf:2"),
                 &["obstacle /n.conf:2: host not found in upstream \"app.svc:80\""],
             ),
             (
-                &with(
+                &by_nginx(
                     "nginx: [emerg] cannot load certificate \"/no.pem\": BIO_new_file() failed (SSL: error:80000002:system \
                      library::No such file or directory:calling fopen(/no.pem, r) error:10000080:BIO routines::no such file)",
                 ),
@@ -97,7 +109,7 @@ fn nginx_is_understood() {
                 ],
             ),
             (
-                &with(
+                &by_nginx(
                     "nginx: [emerg] dlopen() \"/no.so\" failed (/no.so: cannot open shared object file: No such file or \
                      directory) in /n.conf:1",
                 ),
@@ -107,12 +119,12 @@ fn nginx_is_understood() {
                 ],
             ),
             (
-                &with("nginx: [emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)"),
+                &by_nginx("nginx: [emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)"),
                 &["obstacle bind() to 0.0.0.0:80 failed (13: Permission denied)"],
             ),
             // A certificate that is there and broken is wrong.
             (
-                &with(
+                &by_nginx(
                     "nginx: [emerg] cannot load certificate \"/a.pem\": PEM_read_bio_X509_AUX() failed (SSL: error:0480006C:PEM routines::no start line)",
                 ),
                 &[
@@ -123,21 +135,23 @@ fn nginx_is_understood() {
     );
 }
 
+/// Output of HAProxy with these lines.
+fn by_haproxy(lines: &str) -> String {
+    format!(
+        "[NOTICE]   (32388) : haproxy version is 2.6.12-1+deb12u4\n\
+         [NOTICE]   (32388) : path to executable is /usr/sbin/haproxy\n{lines}\n\
+         [ALERT]    (32388) : config : Error(s) found in configuration file : /h.cfg\n\
+         [ALERT]    (32388) : config : Fatal errors found in configuration.\n"
+    )
+}
+
 #[test]
 fn haproxy_is_understood() {
-    let with = |lines: &str| {
-        format!(
-            "[NOTICE]   (32388) : haproxy version is 2.6.12-1+deb12u4\n\
-             [NOTICE]   (32388) : path to executable is /usr/sbin/haproxy\n{lines}\n\
-             [ALERT]    (32388) : config : Error(s) found in configuration file : /h.cfg\n\
-             [ALERT]    (32388) : config : Fatal errors found in configuration.\n"
-        )
-    };
     reads(
         "haproxy",
         &[
             (
-                &with(
+                &by_haproxy(
                     "[ALERT]    (32388) : config : parsing [/h.cfg:8] : unknown keyword 'nonsense' in 'frontend' section\n\
                      [ALERT]    (32388) : config : parsing [/h.d/9.cfg:9] : unknown keyword 'modee' in 'frontend' section; did you mean 'mode' maybe ?",
                 ),
@@ -148,7 +162,7 @@ fn haproxy_is_understood() {
             ),
             // Over several lines.
             (
-                &with(
+                &by_haproxy(
                     "[ALERT]    (32402) : config : parsing [/h.cfg:8]: unmatched quote at position 29:\n  \
                      http-request set-header X \"unterminated\n                            ^",
                 ),
@@ -156,17 +170,17 @@ fn haproxy_is_understood() {
             ),
             // Without a place.
             (
-                &with("[ALERT]    (1) : config : Proxy 'f': unable to find required default_backend: 'nope'."),
+                &by_haproxy("[ALERT]    (1) : config : Proxy 'f': unable to find required default_backend: 'nope'."),
                 &["wrong Proxy 'f': unable to find required default_backend: 'nope'."],
             ),
             (
-                &with(
+                &by_haproxy(
                     "[WARNING]  (1) : config : missing timeouts for frontend 'f'.\n   | While not properly invalid, you will\n[ALERT]    (1) : config : [/h.cfg:3] : 'server b/s' : invalid address: ':'",
                 ),
                 &["wrong /h.cfg:3: 'server b/s' : invalid address: ':'", "warning missing timeouts for frontend 'f'."],
             ),
             (
-                &with(
+                &by_haproxy(
                     "[ALERT]    (1) : config : parsing [/h.cfg:7]: Missing LF on last line, file might have been truncated at position 23.",
                 ),
                 &["wrong /h.cfg:7: Missing LF on last line, file might have been truncated at position 23."],
@@ -175,6 +189,15 @@ fn haproxy_is_understood() {
                 "Configuration file has no error but will not start (no listener) => exit(2).\n",
                 &["wrong Configuration file has no error but will not start (no listener) => exit(2)."],
             ),
+        ],
+    );
+}
+
+#[test]
+fn obstacles_of_haproxy_are_understood() {
+    reads(
+        "haproxy",
+        &[
             // What is not the configuration's fault.
             (
                 "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/\n\
@@ -182,11 +205,13 @@ fn haproxy_is_understood() {
                 &["obstacle Usage : haproxy [-f <cfgfile|cfgdir>]* [ -vdVD ] [ -n <maxconn> ] [ -N <maxpconn> ]"],
             ),
             (
-                &with("[ALERT]    (1) : config : [/h.cfg:7] : 'server b/s' : could not resolve address 'app.svc'."),
+                &by_haproxy(
+                    "[ALERT]    (1) : config : [/h.cfg:7] : 'server b/s' : could not resolve address 'app.svc'.",
+                ),
                 &["obstacle /h.cfg:7: 'server b/s' : could not resolve address 'app.svc'."],
             ),
             (
-                &with(
+                &by_haproxy(
                     "[ALERT]    (1) : config : parsing [/h.cfg:7] : 'bind :1' in section 'frontend' : unable to stat SSL certificate from file '/no.pem' : No such file or directory.",
                 ),
                 &[
@@ -194,13 +219,15 @@ fn haproxy_is_understood() {
                 ],
             ),
             (
-                &with(
+                &by_haproxy(
                     "[ALERT]    (1) : config : parsing [/h.cfg:8] : error detected while parsing ACL 'a' : failed to open pattern file </no.lst>.",
                 ),
                 &["obstacle /h.cfg:8: error detected while parsing ACL 'a' : failed to open pattern file </no.lst>."],
             ),
             (
-                &with("[ALERT]    (1) : config : parsing [/h.cfg:6] : errorfile : error opening file '/no.http'."),
+                &by_haproxy(
+                    "[ALERT]    (1) : config : parsing [/h.cfg:6] : errorfile : error opening file '/no.http'.",
+                ),
                 &["obstacle /h.cfg:6: errorfile : error opening file '/no.http'."],
             ),
             (
@@ -211,16 +238,18 @@ fn haproxy_is_understood() {
     );
 }
 
+/// Output of gunicorn with a traceback that ends like this.
+fn traceback(end: &str) -> String {
+    format!(
+        "Failed to read config file: /g.py\nTraceback (most recent call last):\n  \
+         File \"/usr/lib/python3/dist-packages/gunicorn/app/base.py\", line 111, in get_config_from_filename\n    \
+         spec.loader.exec_module(mod)\n  \
+         File \"<frozen importlib._bootstrap>\", line 241, in _call_with_frames_removed\n{end}\n"
+    )
+}
+
 #[test]
 fn gunicorn_is_understood() {
-    let traceback = |end: &str| {
-        format!(
-            "Failed to read config file: /g.py\nTraceback (most recent call last):\n  \
-             File \"/usr/lib/python3/dist-packages/gunicorn/app/base.py\", line 111, in get_config_from_filename\n    \
-             spec.loader.exec_module(mod)\n  \
-             File \"<frozen importlib._bootstrap>\", line 241, in _call_with_frames_removed\n{end}\n"
-        )
-    };
     reads(
         "gunicorn",
         &[
@@ -265,6 +294,15 @@ fn gunicorn_is_understood() {
                 &["wrong Invalid value for workers: many", "wrong invalid literal for int() with base 0: 'many'"],
             ),
             ("\nError: No such user: 'nosuch'\n", &["wrong No such user: 'nosuch'"]),
+        ],
+    );
+}
+
+#[test]
+fn obstacles_of_gunicorn_are_understood() {
+    reads(
+        "gunicorn",
+        &[
             // What is not the configuration's fault.
             (
                 &traceback(

@@ -1,10 +1,10 @@
 //! Running a command in a file system of its own. IO: changes the namespaces, the root and the capabilities of the process
 //! that calls it, for good.
 //!
-//! A configuration names its files by the paths that they have where it is used: `/etc/nginx/conf.d/*.conf`. To judge it where
-//! those paths hold something else, or nothing, the command is shown the file system as it is, with the configuration laid over
-//! it. Nothing is changed for anybody else, and nothing that the command writes stays: its mounts are in a namespace that ends
-//! with its last process (mount_namespaces(7)).
+//! A configuration names its files by the paths of its application: `/etc/nginx/conf.d/*.conf`. To validate it where those paths
+//! hold something else, or nothing, the command sees the machine's file system with the configuration laid over it. Nothing
+//! changes for other processes, and nothing that the command writes stays: its mounts are in a namespace that ends with its last
+//! process (mount_namespaces(7)).
 
 mod network;
 mod root;
@@ -16,35 +16,35 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use rustix::thread::CapabilitySet;
 
-use super::again::{self, Step, step};
+use super::again::{self, Reporter, SetupStep, step};
 use super::{Command, environment};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "view";
 
-/// What a command sees instead of the file system as it is.
+/// File system of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
-    /// What is laid over it, in this order: later ones lie over earlier ones.
-    pub mounts: Vec<Mount>,
-    /// Whether it sees the network. If not it has one of its own with nothing but a loopback address, on which every port is free:
-    /// a name that is in no file does not resolve there, and what it listens on concerns nobody.
+pub struct FileSystemView {
+    /// Files and directories laid over the machine's, in this order: later ones lie over earlier ones.
+    pub mounts: Vec<ViewMount>,
+    /// It sees the machine's network. If false it has a network of its own with nothing except a loopback address, on which every
+    /// port is free: a name that is in no file does not resolve there.
     pub network: bool,
 }
 
 /// One thing laid over the file system, read-only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
+pub struct ViewMount {
     /// The absolute path at which the command sees it. It need not exist; what is there already is hidden.
     pub at: PathBuf,
     /// The directory or file that it is. A directory is copied, with the symbolic links in it as they are.
     pub from: PathBuf,
 }
 
-/// Who nobody is, by convention.
+/// The user nobody, by convention.
 const NOBODY: u32 = 65534;
 
-/// What root may in a view: what container runtimes leave it by default, without that which leads out (`MKNOD`, `SYS_CHROOT`).
+/// Capabilities of root in a view: those of container runtimes by default, without the ones that lead out (`MKNOD`, `SYS_CHROOT`).
 const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
@@ -55,23 +55,24 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETUID);
 
 /// The words that run a command in a view.
-pub(super) fn words(view: &View, command: &Command) -> io::Result<Vec<OsString>> {
+pub(super) fn words(view: &FileSystemView, command: &Command) -> io::Result<Vec<OsString>> {
     let network = view.network.then(|| OsString::from("--network"));
-    let mounts = view.mounts.iter().flat_map(|Mount { at, from }| ["--mount".into(), at.into(), from.into()]);
+    let mounts = view.mounts.iter().flat_map(|ViewMount { at, from }| ["--mount".into(), at.into(), from.into()]);
     again::words(SUBCOMMAND, network.into_iter().chain(mounts).chain(again::pass(command)), command)
 }
 
 /// The subcommand itself: lays out the view, enters it and executes the command. It returns only if that failed, with the
 /// message and the exit code.
 #[must_use]
-pub fn main(view: &View, pass: &[String], words: &[OsString]) -> (String, u8) {
+pub fn main(view: &FileSystemView, pass: &[String], words: &[OsString]) -> (String, u8) {
+    let reporter = Reporter::take();
     let ready = enter(view).map(|()| environment(pass));
-    again::execute(SUBCOMMAND, ready, words)
+    reporter.execute(SUBCOMMAND, ready, words)
 }
 
-fn enter(view: &View) -> Step {
+fn enter(view: &FileSystemView) -> SetupStep {
     let own = step(rustix::thread::capabilities(None), || "read capabilities".into())?;
-    // Whoever may mount needs no user namespace, in which most users and groups do not exist.
+    // With the right to mount no user namespace is needed, in which most users and groups do not exist.
     let may_mount = own.effective.contains(CapabilitySet::SYS_ADMIN);
     separate(may_mount, view.network)?;
     root::lay_out(&view.mounts, may_mount)?;
@@ -87,15 +88,15 @@ fn enter(view: &View) -> Step {
 }
 
 /// Takes namespaces of its own.
-fn separate(may_mount: bool, network: bool) -> Step {
+fn separate(may_mount: bool, network: bool) -> SetupStep {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let mut namespaces = CloneFlags::CLONE_NEWNS;
     namespaces.set(CloneFlags::CLONE_NEWUSER, !may_mount);
     namespaces.set(CloneFlags::CLONE_NEWNET, !network);
     step(nix::sched::unshare(namespaces), || "have namespaces of its own".into())?;
     if !may_mount {
-        // A root that exists alone in its namespace cannot give a file to anybody (chown(2): EINVAL), as programs do that are
-        // started by root. So it is somebody else there.
+        // A root that is alone in its namespace cannot give away files (chown(2): EINVAL), as programs do that root starts. So it
+        // is another user there.
         let inside = |id| if id == 0 { NOBODY } else { id };
         let map = |file: &str, text: String| {
             step(std::fs::write(format!("/proc/self/{file}"), text), || format!("write /proc/self/{file}"))

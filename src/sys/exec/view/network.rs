@@ -30,7 +30,7 @@ fn request() -> Vec<u8> {
     let (kind, flags) = NEW_LINK;
     let mut request = 32_u32.to_ne_bytes().to_vec();
     request.extend([kind.to_ne_bytes(), flags.to_ne_bytes()].concat());
-    // Its number, and from whom.
+    // Its number, and the sender.
     request.extend([0; 8]);
     // Of any family and type.
     request.extend([0; 4]);

@@ -1,10 +1,10 @@
 //! The root directory of a view. IO: mounts, in the mount namespace that it is called in.
 //!
-//! It is a file system in memory, in which every directory of the machine is shown by an overlay: it can be read as it is, and
-//! what is written is kept in memory (the kernel's Documentation/filesystems/overlayfs.rst). An overlay does not show what is
-//! mounted below, and in a user namespace it may not be laid over that; so a directory with mounts below it is made anew, and
-//! its entries are shown one by one. Where no overlay is to be had (before Linux 5.11 without privileges, or over another
-//! overlay of an overlay), a directory is shown read-only.
+//! It is a file system in memory, in which every directory of the machine is shown by an overlay: it can be read, and writes are
+//! kept in memory (the kernel's Documentation/filesystems/overlayfs.rst). An overlay does not show the mounts below a directory,
+//! and in a user namespace it may not be laid over them; so a directory with mounts below it is made anew, and its entries are
+//! shown one by one. Where no overlay is possible (before Linux 5.11 without privileges, or over another overlay of an overlay),
+//! a directory is shown read-only.
 
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, Metadata};
@@ -15,45 +15,45 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
-use super::Mount;
-use crate::sys::exec::again::{Step, step};
+use super::ViewMount;
+use crate::sys::exec::again::{SetupStep, step};
 
-/// Where the memory is mounted until it is the root, after which this is what it was.
+/// Mount point of the new root until it is the root.
 const SCAFFOLD: &str = "/proc";
 /// The machine's root, seen from there.
 const OLD: &str = "/old";
 /// The root of the view.
 const NEW: &str = "/new";
-/// Where the overlays keep what is written.
+/// Directory for the writes of the overlays.
 const WRITTEN: &str = "/written";
-/// What all of that may hold.
+/// Limits of each file system in memory.
 const MEMORY: &str = "mode=0755,size=256m,nr_inodes=128k";
 
-/// What is the kernel's: it is shown as it is.
+/// File systems of the kernel, shown unchanged.
 const KERNEL: [&str; 3] = ["/dev", "/proc", "/sys"];
-/// What belongs to programs that run, such as pid files: shown as a copy, which is the user's own.
+/// Files of running programs, such as pid files: shown as a copy, which is the user's own.
 const COPIED: [&str; 1] = ["/run"];
-/// Where programs write logs: the same directories, and no file.
+/// Directories of logs: the same directories without files.
 const EMPTIED: [&str; 1] = ["/var/log"];
-/// Where programs keep what is their own: those of the directories which the user may see become the user's.
+/// Directories of programs' own data: those that the user may see become the user's.
 const OWNED: [&str; 3] = ["/var/cache", "/var/lib", "/var/spool"];
-/// Where everybody may write.
+/// Directories that all users may write.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
-/// What the kubelet and container runtimes put beside the files of programs that run is nobody's business.
+/// Credentials that a kubelet and container runtimes put beside the files of running programs.
 const SECRETS: &str = "/run/secrets";
 
-/// How large a file may be that is copied from a running system, in bytes.
+/// Largest file that is copied from a running system, in bytes.
 const SMALL: u64 = 64 << 10;
-/// How many entries of a directory of the machine are copied, owned, or shown one by one at most.
+/// Largest number of entries of a directory that are copied, owned, or shown one by one.
 const ENTRIES: usize = 4096;
 /// Mounts below more directories than this are those of containers and the like.
 const DEPTH: usize = 5;
 
 /// Lays out the root of a view, and enters it.
-pub(super) fn lay_out(mounts: &[Mount], privileged: bool) -> Step {
-    let mut layers: Vec<Layer> = Vec::new();
+pub(super) fn lay_out(mounts: &[ViewMount], privileged: bool) -> SetupStep {
+    let mut layers: Vec<ViewLayer> = Vec::new();
     for mount in mounts {
-        layers.push(step(Layer::of(mount, &layers), || format!("lay out `{}`", mount.at.display()))?);
+        layers.push(step(ViewLayer::of(mount, &layers), || format!("lay out `{}`", mount.at.display()))?);
     }
     let mounted = step(mounted().map_err(io::Error::other), || "read /proc/self/mountinfo".into())?;
     step(raise_scaffold(), || "mount a root directory of its own".into())?;
@@ -66,7 +66,7 @@ pub(super) fn lay_out(mounts: &[Mount], privileged: bool) -> Step {
     for layer in &layers {
         step(layer.place(), || format!("lay out `{}`", layer.at.display()))?;
     }
-    for Layer { at, .. } in &layers {
+    for ViewLayer { at, .. } in &layers {
         step(make_read_only(&inside(NEW, at)), || format!("make `{}` read-only", at.display()))?;
     }
     step(change_root(NEW, NEW).and_then(|()| Ok(rustix::mount::unmount(".", UnmountFlags::DETACH)?)), || {
@@ -75,17 +75,17 @@ pub(super) fn lay_out(mounts: &[Mount], privileged: bool) -> Step {
 }
 
 /// A mount, with the symbolic links of its paths followed.
-struct Layer<'a> {
-    mount: &'a Mount,
+struct ViewLayer<'a> {
+    mount: &'a ViewMount,
     at: PathBuf,
     from: PathBuf,
 }
 
-impl<'a> Layer<'a> {
-    fn of(mount: &'a Mount, earlier: &[Layer<'_>]) -> io::Result<Self> {
+impl<'a> ViewLayer<'a> {
+    fn of(mount: &'a ViewMount, earlier: &[ViewLayer<'_>]) -> io::Result<Self> {
         let from = mount.from.canonicalize()?;
-        // What an earlier mount hides has no say any more.
-        let below = |layer: &Layer<'_>| Some(layer.at.join(mount.at.strip_prefix(&layer.mount.at).ok()?));
+        // An earlier mount hides the links below it.
+        let below = |layer: &ViewLayer<'_>| Some(layer.at.join(mount.at.strip_prefix(&layer.mount.at).ok()?));
         let at = earlier.iter().rev().find_map(below).or_else(|| {
             let (above, real) = mount.at.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)))?;
             Some(real.join(mount.at.strip_prefix(above).ok()?))
@@ -155,19 +155,19 @@ fn is(path: &Path, one_of: &[&str]) -> bool {
     one_of.iter().any(|other| path == Path::new(other))
 }
 
-/// What is shown of the machine.
+/// The part of the machine that is shown.
 struct Scene {
-    /// Where something is mounted on the machine.
+    /// Mount points of the machine.
     mounted: Vec<PathBuf>,
-    /// Where something will be laid.
+    /// Paths at which the configuration will lie.
     targets: Vec<PathBuf>,
     privileged: bool,
-    /// How many overlays there are.
+    /// Number of overlays.
     overlays: usize,
 }
 
 impl Scene {
-    /// Shows a path of the machine in the view. What cannot be shown is left out: it may be that this user may not see it.
+    /// Shows a path of the machine in the view. Paths that cannot be shown are left out: this user may not see them.
     fn show(&mut self, path: &Path) -> io::Result<()> {
         let (old, new) = (inside(OLD, path), inside(NEW, path));
         let metadata = fs::symlink_metadata(&old)?;
@@ -213,7 +213,7 @@ impl Scene {
         if path == Path::new("/dev") && shared.is_dir() {
             memory(&shared)?;
         }
-        // In a user namespace nobody can change the kernel by it, and a checker may need what is its own there.
+        // In a user namespace it cannot change the kernel, and a checker may need its own files there.
         if path == Path::new("/proc") && !self.privileged { Ok(()) } else { make_read_only(new) }
     }
 
@@ -278,7 +278,7 @@ fn show_read_only(old: &Path, new: &Path) -> io::Result<()> {
     make_read_only(new)
 }
 
-/// Makes a mount read-only. In a user namespace what it was forbidden already must be said again (mount_namespaces(7)).
+/// Makes a mount read-only. In a user namespace the flags that it has must be given again (mount_namespaces(7)).
 fn make_read_only(at: &Path) -> io::Result<()> {
     let now = rustix::fs::statvfs(at)?.f_flag;
     let mut flags = MountFlags::BIND | MountFlags::RDONLY;
@@ -292,9 +292,9 @@ fn make_read_only(at: &Path) -> io::Result<()> {
 struct Copying {
     /// Of files only those that are not larger, in bytes; none if absent.
     largest: Option<u64>,
-    /// How many entries at most.
+    /// Largest number of entries.
     left: usize,
-    /// Whether what cannot be copied is an error.
+    /// An entry that cannot be copied is an error.
     strict: bool,
 }
 
