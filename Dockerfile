@@ -1,13 +1,13 @@
 # The static binary with CA certificates, and nothing else. `make image` builds it anywhere; so does `docker build -t reload-gate .`
 #
-# Two images come of it: the last stage is nobody (65532), and `--target root` is the same as root, which takes the place of an old shell
-# sidecar by its name alone: whoever is to signal an nginx that root started must be root, or have CAP_KILL (kill(2)).
+# It has two images: the last stage runs as user 65532, and `--target root` as root. The latter replaces an old shell sidecar by its name
+# alone: a process that signals an nginx which root started must be root, or have CAP_KILL (kill(2)).
 #
 # RUST_IMAGE is any image with Rust for glibc, a C compiler and CA certificates. The binary carries its libc, so it runs in every image.
-# REVISION is what `reload_gate_build_info` says of it.
+# REVISION is a label of the metric `reload_gate_build_info`.
 # The same sources and the same RUST_IMAGE give the same bytes: versions are locked, paths are remapped, nothing asks for the time.
 
-ARG RUST_IMAGE=docker.io/library/rust:1-slim-bookworm
+ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-bookworm
 
 FROM ${RUST_IMAGE} AS build
 ARG REVISION=unknown
@@ -20,8 +20,8 @@ RUN set -eu; \
     export RELOAD_GATE_REVISION="$REVISION" SOURCE_DATE_EPOCH; \
     export CFLAGS="-ffile-prefix-map=$cargo_home=/cargo"; \
     export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"; \
-    cargo build --release --locked --target "$target"; \
-    install -D "target/$target/release/reload-gate" /out/reload-gate; \
+    cargo build --profile dist --locked --target "$target"; \
+    install -D "target/$target/dist/reload-gate" /out/reload-gate; \
     install -D -m 644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt; \
     find /out -exec touch --date "@$SOURCE_DATE_EPOCH" {} +; \
     rm -rf target
@@ -29,7 +29,7 @@ RUN set -eu; \
 FROM scratch AS root
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="reload-gate" \
-      org.opencontainers.image.description="Stands between a changing configuration and a running program, and lets only proven changes through" \
+      org.opencontainers.image.description="A gate between a changing configuration and a running program: only verified changes pass" \
       org.opencontainers.image.source="https://github.com/reload-gate/reload-gate" \
       org.opencontainers.image.documentation="https://github.com/reload-gate/reload-gate/tree/main/docs" \
       org.opencontainers.image.licenses="Apache-2.0" \

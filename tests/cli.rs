@@ -168,10 +168,111 @@ fn validators_are_listed_and_shown() {
         assert!(bundled.lines().any(|line| line.starts_with(&format!("{name} "))), "{list}");
         let output = gate_command().args(["validators", name]).output().expect("it starts");
         let shown = String::from_utf8(output.stdout).expect("it is UTF-8");
-        let told = [&format!("# `--builtin {name}` judges "), "\n# Findings: docs/findings"];
+        let told = [&format!("# `--builtin {name}` validates "), "\n# Findings: docs/findings"];
         assert!(told.into_iter().all(|told| shown.contains(told)), "{shown}");
     }
     let output = gate_command().args(["validators", "nginx"]).output().expect("it starts");
     let shown = String::from_utf8(output.stdout).expect("it is UTF-8");
     assert!(shown.contains("nginx: master process"), "{shown}");
+}
+
+/// Standard output of `reload-gate` with these arguments and variables.
+#[track_caller]
+fn output(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = gate_command().args(arguments).envs(variables.iter().copied()).output().expect("it starts");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("it is UTF-8")
+}
+
+const COMMANDS: [&str; 8] = ["run", "check", "doctor", "status", "validators", "install", "completions", "man"];
+
+#[test]
+fn every_command_has_examples_in_its_help() {
+    let program = output(&["--help"], &[]);
+    for command in COMMANDS {
+        assert!(program.contains(&format!("\n  {command} ")), "{program}");
+        let help = output(&[command, "--help"], &[]);
+        assert!(help.contains("\nExamples:\n  "), "{help}");
+        assert!(help.contains("reload-gate ") && !help.contains("Judge"), "{help}");
+    }
+    for command in ["run", "check", "doctor", "status", "validators", "install", "man"] {
+        let help = output(&[command, "--help"], &[]);
+        assert!(help.contains("\nExit codes:\n   0  "), "{help}");
+    }
+}
+
+#[test]
+fn the_help_groups_flags_under_nouns() {
+    let help = output(&["run", "--help"], &[]);
+    let headings: Vec<_> = help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    assert_eq!(
+        headings,
+        [
+            "Options:",
+            "Configuration:",
+            "Publishing:",
+            "Validation:",
+            "Target process:",
+            "Reload:",
+            "Verification:",
+            "Alerts:",
+            "Kubernetes Events:",
+            "Reporting:",
+            "Operation:",
+            "Examples:",
+            "Exit codes:",
+            "Environment:",
+        ]
+    );
+}
+
+#[test]
+fn the_help_of_doctor_lists_what_its_result_depends_on() {
+    let help = output(&["doctor", "--help"], &[]);
+    for flag in ["--app", "--watch", "--signal", "--validate", "--listen", "--alert-webhook ", "--kubernetes-events"] {
+        assert!(help.contains(flag), "`{flag}` is not in:\n{help}");
+    }
+    for flag in ["--alert-after", "--alert-label", "--log-format", "--diff", "--settle", "--once", "--grace"] {
+        assert!(!help.contains(flag), "`{flag}` is in:\n{help}");
+    }
+    // A command line of `run` still works.
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let shown = output(
+        &["doctor", "--watch", watch, "--signal", "none", "--settle", "1s", "--grace", "1s", "--log-format", "json"],
+        &[],
+    );
+    assert!(shown.contains("tier: "), "{shown}");
+}
+
+#[test]
+fn a_manual_has_the_usual_sections() {
+    for command in COMMANDS {
+        let page = output(&["man", command], &[]);
+        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES"] {
+            assert!(page.contains(&format!("\n.SH {section}\n")), "{command}: no {section}:\n{page}");
+        }
+    }
+    let page = output(&["man", "run"], &[]);
+    for section in ["\"EXIT STATUS\"", "ENVIRONMENT", "FILES"] {
+        assert!(page.contains(&format!("\n.SH {section}\n")), "no {section}:\n{page}");
+    }
+    assert!(page.contains("[OPTIONS]\n") && !page.contains("EXTRA"), "{page}");
+}
+
+#[test]
+fn the_environment_forces_colors_or_turns_them_off() {
+    let is_colored = |text: &str| text.contains('\u{1b}');
+    assert!(!is_colored(&output(&["status", "--help"], &[])));
+    for variable in ["FORCE_COLOR", "CLICOLOR_FORCE"] {
+        assert!(is_colored(&output(&["status", "--help"], &[(variable, "1")])), "{variable}");
+        assert!(!is_colored(&output(&["status", "--help"], &[(variable, "1"), ("NO_COLOR", "1")])), "{variable}");
+        let directory = config("{}");
+        std::fs::rename(directory.path().join("app.conf"), directory.path().join("app.json")).expect("ours");
+        let path = directory.path().join("app.json");
+        let arguments = ["check", "--builtin", "json", path.to_str().expect("it is UTF-8")];
+        assert!(is_colored(&output(&arguments, &[(variable, "1")])), "{variable}");
+        assert!(!is_colored(&output(&arguments, &[(variable, "0")])), "{variable}");
+        assert!(!is_colored(&output(&arguments, &[(variable, "1"), ("NO_COLOR", "1")])), "{variable}");
+    }
 }

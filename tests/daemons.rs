@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Background, Gate, Kubelet, Volume, command, copy, eventually, free_port, installed, served, unique,
+    Background, Gate, Kubelet, Volume, command, copy, eventually, free_port, installed, report_skipped, served, unique,
 };
 
 /// Resolution of the start time of a process (`sysconf(_SC_CLK_TCK)`).
@@ -61,11 +61,11 @@ fn is_gated(daemon: &Daemon, proven: bool) {
     assert_eq!(gate.count("reloaded"), 1, "{}", gate.story());
 }
 
-/// Returns true if the program is installed; reports it if not, and fails where `make test-presets` has installed it.
+/// True if the program is installed; reported if not, and a failure in `make test-presets`, which installs it.
 fn is_there(program: &str) -> bool {
     let there = installed(program);
     if !there {
-        eprintln!("skipped: {program} is not installed (`make test-presets` installs it)");
+        report_skipped(&format!("{program} is not installed (`make test-presets` installs it)"));
         assert!(std::env::var_os("PRESETS").is_none_or(|presets| presets != "all"), "{program} is missing");
     }
     there

@@ -90,10 +90,17 @@ fn no_base_takes_the_place_of_another_and_each_says_what_it_needs() {
         let manifest = schema::read(&base(&name).join("deployment.yaml"));
         let called = manifest["metadata"]["name"].as_str().expect("it has one").to_owned();
         let pod = &manifest["spec"]["template"];
-        assert_eq!(manifest["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"], "{name}");
+        let labels = &pod["metadata"]["labels"];
+        for (label, value) in manifest["spec"]["selector"]["matchLabels"].as_object().expect("it selects by labels") {
+            assert_eq!(&labels[label], value, "{name}: the selector misses its own pods");
+        }
         assert!(names.insert(called), "{name}: {names:?}");
         if name == "drop-in" {
             continue;
+        }
+        for label in ["app.kubernetes.io/name", "app.kubernetes.io/instance"] {
+            assert!(labels[label].is_string(), "{name}: {label}");
+            assert_eq!(manifest["metadata"]["labels"][label], labels[label], "{name}");
         }
         assert_eq!(pod["spec"]["automountServiceAccountToken"], false, "{name}");
         let containers = ["initContainers", "containers"].into_iter().flat_map(|key| pod["spec"][key].as_array());
@@ -107,6 +114,30 @@ fn no_base_takes_the_place_of_another_and_each_says_what_it_needs() {
         assert_eq!((&gate["readinessProbe"], gate["startupProbe"].is_null()), (&Value::Null, name != "publish"));
         let application = &pod["spec"]["containers"][0];
         assert!(application["readinessProbe"].is_object(), "{name}");
+        for container in [gate, application] {
+            let resources = &container["resources"];
+            let cpu = resources["requests"]["cpu"].as_str().and_then(|cpu| cpu.strip_suffix('m')?.parse::<u32>().ok());
+            assert!(cpu.is_some_and(|cpu| cpu >= 100), "{name}: reloads are not verified in time on a busy node");
+            assert!(resources["limits"]["cpu"].is_null(), "{name}: throttling delays the verification");
+        }
+    }
+}
+
+#[test]
+fn the_pod_monitor_finds_every_gate_and_names_its_job() {
+    let monitor = &schema::read(&base("monitoring").join("podmonitor.yaml"))["spec"];
+    let (port, job) = (&monitor["podMetricsEndpoints"][0]["port"], monitor["jobLabel"].as_str().expect("it has one"));
+    let mut jobs = std::collections::BTreeSet::new();
+    for name in bases().iter().filter(|name| *name != "drop-in") {
+        let template = &schema::read(&base(name).join("deployment.yaml"))["spec"]["template"];
+        let containers =
+            ["initContainers", "containers"].into_iter().filter_map(|key| template["spec"][key].as_array());
+        let ports = containers.flatten().filter_map(|container| container["ports"].as_array()).flatten();
+        let scraped: Vec<_> =
+            ports.filter(|named| named["name"] == *port).map(|named| &named["containerPort"]).collect();
+        assert_eq!(scraped, [9464], "{name}");
+        let instance = template["metadata"]["labels"][job].as_str().expect("it has the label of the job").to_owned();
+        assert!(jobs.insert(instance), "{name}: another workload has the same job");
     }
 }
 
@@ -150,7 +181,7 @@ fn in_ci_each_is_judged_by_the_settings_of_its_sidecar() {
     }
 }
 
-/// Runs a base in containers: a good change is served, a bad one is rejected and not, and the doctor says who judges.
+/// Runs a base in containers: a good change is served, a bad one is rejected and not served, and the doctor names the validator.
 #[track_caller]
 fn flows(name: &str, tier: &str, (before, after, broken): (&str, &str, &str)) {
     let mut pod = Pod::start(&base(name));

@@ -128,7 +128,7 @@ fn a_target_that_sees_something_else_is_a_failure() {
 }
 
 #[test]
-fn who_is_said_to_judge_here_is_told_of_nothing_else() {
+fn a_gate_that_validates_here_gets_no_advice_about_another_tier() {
     needs!("nginx");
     let nginx = Nginx::start();
     let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
@@ -138,7 +138,7 @@ fn who_is_said_to_judge_here_is_told_of_nothing_else() {
     let checks = found.report["checks"].as_array().expect("there are some");
     assert!(checks.iter().all(|check| check["check"] != "target-root"), "{:#}", found.report);
     let sandbox = found.check("sandbox")["message"].as_str().expect("it is said");
-    assert!(sandbox.contains("commands that judge here are"), "{sandbox}");
+    assert!(sandbox.contains("validator commands are"), "{sandbox}");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn it_says_why_a_process_cannot_be_told() {
         found.expect(check, "fail", message, help);
         assert_eq!(found.code, 1);
     }
-    // Where nobody judges, that is the tier, and said.
+    // Without a validator, that is the tier, and the report has it.
     let of = of("HUP");
     let arguments: Vec<&str> = of.iter().map(String::as_str).collect();
     let found = Diagnosis::of(place.gate(&[]), &arguments);
@@ -334,5 +334,5 @@ fn people_read_the_same_and_mistakes_are_usage() {
     limited.arg(place.path().join("reload-gate"));
     let watch = place.config().to_str().expect("it is UTF-8").to_owned();
     let found = Diagnosis::of(limited, &["--watch", &watch, "--signal", "none"]);
-    found.expect("watch", "warn", "inotify is not to be had", "within `--poll` (30s)");
+    found.expect("watch", "warn", "inotify is unavailable", "within `--poll` (30s)");
 }

@@ -28,7 +28,7 @@ fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
     assert!(gunicorn.process.is_alive());
 }
 
-/// Does what setproctitle(3) does (PyPI): its title is its command name, and stands over its command line (`arg_start` and
+/// Imitates setproctitle(3) (PyPI): the title is the command name, and lies over the command line (`arg_start` and
 /// `arg_end` in proc_pid_stat(5)).
 const TITLED: &str = "import os, signal, sys\n\
     signal.signal(signal.SIGHUP, lambda *_: open('told', 'w'))\n\

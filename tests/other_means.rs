@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::{Gate, eventually};
 
-/// An HTTP server which remembers what it was asked, and answers with these status codes in turn, the last for ever.
+/// An HTTP server that keeps the requests, and answers with these status codes in turn, the last without end.
 fn server(codes: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let url = format!("http://{}/-/reload", listener.local_addr().expect("it is bound"));
@@ -65,6 +65,18 @@ fn a_reload_that_is_refused_by_http_is_unverified() {
     assert_eq!(unverified["level"], "error");
     assert!(unverified["message"].as_str().expect("there is one").ends_with("answered 400: not so"), "{unverified}");
     assert_eq!(gate.count("reloaded"), 0);
+}
+
+#[test]
+fn a_reload_without_the_credentials_that_it_needs_asks_for_them() {
+    for (codes, status) in [(&[401], "answered 401"), (&[403], "answered 403")] {
+        let directory = tempfile::tempdir().expect("there is room");
+        let (url, _) = server(codes);
+        let mut gate = gate(directory.path(), &["--reload-url", &url]);
+        let unverified = gate.wait_for("unverified");
+        assert!(unverified["message"].as_str().expect("it has one").ends_with(status), "{unverified}");
+        assert!(unverified["help"].as_str().expect("it has one").contains("credentials"), "{unverified}");
+    }
 }
 
 #[test]

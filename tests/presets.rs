@@ -12,7 +12,7 @@ use regex::Regex;
 use reload_gate::{Preset, presets};
 use serde_json::Value;
 
-use crate::support::{command, gate_command};
+use crate::support::{command, gate_command, report_skipped};
 
 /// A preset, and what its program is known to say.
 struct Case {
@@ -111,7 +111,7 @@ fn judge(case: &Case, config: &Path, path: &str) -> Output {
 struct Row(Vec<String>);
 
 impl Row {
-    const HEAD: &str = "| preset | version tested | judged by | package | told by | good accepted | bad rejected | place in the bad one |\n\
+    const HEAD: &str = "| preset | tested version | validator | package | reload | good accepted | bad rejected | place in the bad one |\n\
                         |---|---|---|---|---|---|---|---|\n";
     const VERSION: usize = 1;
 
@@ -138,7 +138,7 @@ fn described(preset: &Preset) -> [String; 3] {
     let by = said(preset.text, "name").expect("every command has a name");
     let package = said(preset.text, "package").map_or_else(|| "none in Debian".into(), |name| format!("`{name}`"));
     let told = match (said(preset.text, "signal"), said(preset.text, "reload-command")) {
-        (Some(none), _) if none == "none" => "nothing".to_owned(),
+        (Some(none), _) if none == "none" => "none".to_owned(),
         (Some(signal), _) => format!("SIG{signal}"),
         (None, words) => {
             let words = words.expect("there is one way");
@@ -204,11 +204,11 @@ fn all() -> bool {
     std::env::var_os("PRESETS").is_some_and(|presets| presets == "all")
 }
 
-/// Returns true if this program is installed; reports it if not.
+/// True if this program is installed; reported if not.
 fn is_there(program: &str, path: &str) -> bool {
     let there = path.split(':').any(|directory| !directory.is_empty() && Path::new(directory).join(program).is_file());
     if !there {
-        eprintln!("skipped: {program} is not installed (`make test-presets` installs what all presets need)");
+        report_skipped(&format!("{program} is not installed (`make test-presets` installs what all presets need)"));
         assert!(!all(), "{program} is missing");
     }
     there

@@ -245,8 +245,8 @@ impl Row {
         let effect = match (self.tier, self.signal) {
             ("target-root", _) => "validated by `nginx -t` in the application's root",
             ("local", _) => "validated by `nginx -t` in the gate's own root",
-            ("builtin", _) => "validated by the bundled checker",
-            (_, true) => "stays closed: `nginx -t` runs, and lacks what it needs there",
+            ("builtin", _) => "validated by the bundled validator",
+            (_, true) => "stays closed: `nginx -t` runs, and lacks a privilege that it needs there",
             (_, false) => "stays closed: the application cannot be signalled",
         };
         format!("{} | {} | {} | {effect} | `{}`", yes(self.signal), yes(self.root), yes(self.checker), self.tier)
@@ -257,7 +257,7 @@ impl Row {
 fn every_row_of_the_privileges_is_as_documented_and_as_the_doctor_says() {
     needs_containers!();
     let mut table = String::from(
-        "| nginx runs as | the gate runs as | may signal | its root can be read | `nginx -t` works there | so a change is | tier |\n\
+        "| nginx runs as | the gate runs as | may signal | can read its root | `nginx -t` works there | a change is | tier |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for application in MATRIX {

@@ -243,7 +243,7 @@ fn a_reload_that_fails_is_taken_back() {
     });
     let status: serde_json::Value = serde_json::from_str(&shown("/status")).expect("it is JSON");
     assert_eq!(status["gates"][0]["standing"]["previous"], refused["digest"], "{status}");
-    assert!(shown("/").contains("the last known good is live again"), "{}", shown("/"));
+    assert!(shown("/").contains("the last-known-good revision is live again"), "{}", shown("/"));
     assert_eq!(readable(&publish), [("app.conf".into(), "good".into())].into());
 }
 
@@ -420,7 +420,7 @@ fn what_cannot_be_published_says_so_and_leaves_what_is_live() {
 
     let (code, said) = once(&["--watch", text(&watch), "--publish", text(&watch), "--signal", "none"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("is watched, so it cannot be written to"), "{said}");
+    assert!(said.contains("is watched, so the gate cannot write to it"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 bind = "0.0.0.0:8080"
 workers = 2
-# Its root is read-only.
+# The root file system is read-only.
 worker_tmp_dir = "/tmp"
 raw_env = ["GREETING=one"]

@@ -1,5 +1,5 @@
-//! Whatever bytes a configuration is made of, it is judged: no panic, an end, places within the files, and a syntax tree
-//! that prints the text it was made from.
+//! The validator ends without a panic for any bytes, its places are within the files, and the syntax tree prints the
+//! text that it was made from.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use reload_gate_contract::MemoryFiles;
 use reload_gate_nginx::parser::parse;
 use reload_gate_nginx::{Options, check};
 
-/// The files of a case, the main file first: a byte which no configuration needs stands between them.
+/// Files of a case, the main file first. A byte that no configuration needs separates them.
 const PATHS: [&str; 4] = ["/etc/nginx/nginx.conf", "/etc/nginx/a.conf", "/etc/nginx/conf.d/b.conf", "/etc/nginx/conf.d/c.conf"];
 const SEPARATOR: u8 = 0xff;
 

@@ -1,4 +1,4 @@
-//! Whatever a text is made of, it is read as documents or refused: no panic, an end, places within the text, and each byte
+//! Any text is read as documents or refused: no panic, an end, places within the text, and each byte
 //! of a scalar within the scalar, at what says it.
 
 #![no_main]
@@ -23,15 +23,15 @@ fn within(node: &Node, text: &str) {
         Value::List(items) => items.iter().for_each(|item| within(item, text)),
         Value::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).for_each(|node| within(node, text)),
         Value::Scalar(scalar) => {
-            for (offset, said) in scalar.text.char_indices().chain([(scalar.text.len(), '\0')]).take(2_000) {
+            for (offset, character) in scalar.text.char_indices().chain([(scalar.text.len(), '\0')]).take(2_000) {
                 let _ = node.locate_base64(text, offset);
                 let Some(at) = node.locate(text, offset) else { continue };
                 assert!(node.span.start <= at && at <= node.span.end, "{node:?}");
                 let written = text[at..].chars().next();
                 let is_escape = scalar.style == Style::DoubleQuoted && written == Some('\\');
-                let is_break = matches!(said, ' ' | '\n') && matches!(written, Some('\r' | '\n'));
+                let is_break = matches!(character, ' ' | '\n') && matches!(written, Some('\r' | '\n'));
                 let is_end = offset == scalar.text.len();
-                assert!(written == Some(said) || is_escape || is_break || is_end, "{said:?} at {at} of {source:?}");
+                assert!(written == Some(character) || is_escape || is_break || is_end, "{character:?} at {at} of {source:?}");
             }
         }
     }

@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use check::{Assignment, Assignments, assignments};
+#[cfg(test)]
+pub use flags::COMMANDS;
 pub use flags::{Flags, flag, given_flags, run_command, run_flags};
 pub use preset::{Preset, presets};
 pub use settings::{SETTINGS, SettingSpec, Takes};
@@ -28,7 +30,7 @@ pub use settings::{SETTINGS, SettingSpec, Takes};
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
-use crate::flow::snapshot::{Limits, Source};
+use crate::flow::snapshot::{ReadOptions, Source};
 use crate::flow::validate::ValidationPlan;
 use crate::flow::verify::Verification;
 use crate::gate;
@@ -36,7 +38,7 @@ use crate::notify::{kubernetes, worker};
 use crate::redact;
 use crate::report::log;
 use file::ConfigFile;
-use layer::{ErrorList, Given, Layer, Layers};
+use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use settings::{CONFIG, LISTEN, ONCE};
 
 /// Settings of one gate.
@@ -46,8 +48,8 @@ pub struct GateConfig {
     pub name: String,
     /// Sources of the configuration.
     pub sources: Vec<Source>,
-    /// Limits of its size.
-    pub limits: Limits,
+    /// Limits of its size, its links, and the files that belong to it.
+    pub reading: ReadOptions,
     /// Volumes that the application reads, if it does not read the sources themselves.
     pub publication: Option<Publication>,
     /// Volumes of the gate for candidates during validation.
@@ -63,8 +65,8 @@ pub struct GateConfig {
     /// Time limit of the proof.
     pub verify_timeout: Duration,
     /// Sources whose contents are hidden in messages.
-    pub redact: redact::Scope,
-    /// Whether a rejection shows the differences from the running configuration.
+    pub redact: redact::RedactionScope,
+    /// True if a rejection shows the differences from the running configuration.
     pub diff: bool,
     /// Settings of the state machine.
     pub policy: gate::Policy,
@@ -75,14 +77,14 @@ pub struct GateConfig {
 pub struct Config {
     /// The gates.
     pub gates: Vec<GateConfig>,
-    /// Whether to validate once and exit.
+    /// True for one validation, after which the process exits.
     pub once: bool,
     /// Format of events.
-    pub log_format: log::Format,
+    pub log_format: log::LogFormat,
     /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
     /// Sinks of alerts.
-    pub alerts: worker::Settings,
+    pub alerts: worker::AlertSettings,
     /// Cluster in which Events are created.
     pub cluster: Option<kubernetes::client::Cluster>,
     /// Probable mistakes that are no errors.
@@ -148,7 +150,7 @@ pub struct UserInput<'a> {
     pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
     /// The working directory, in which relative paths begin.
     pub directory: PathBuf,
-    /// Whether standard error is a terminal.
+    /// True if standard error is a terminal.
     pub terminal: bool,
 }
 
@@ -165,7 +167,7 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
     let command = Layers { layers: command.into(), directory: &input.directory, errors: &errors };
     let gates = gate_layers(&command, input);
     check_gate_settings(&command, gates.len());
-    let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(Layer::empty).cloned().collect();
+    let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(SettingsLayer::empty).cloned().collect();
     let gates: Vec<_> = gates.into_iter().filter_map(|gate| load_gate(gate, &command, input)).collect();
     resolve::check_distinct_names(&gates, &command);
     let config = Config {
@@ -188,8 +190,8 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
 }
 
 /// The gates of the configuration file; without one, a gate of which the file says nothing.
-fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<Layer> {
-    let Some(path) = command.given(CONFIG) else { return vec![Layer::default()] };
+fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<SettingsLayer> {
+    let Some(path) = command.given(CONFIG) else { return vec![SettingsLayer::default()] };
     let before = command.errors.len();
     let gates = read_file(&path, input, command.errors).gates;
     if gates.is_empty() && command.errors.len() == before {
@@ -213,12 +215,12 @@ fn check_gate_settings(command: &Layers<'_>, gates: usize) {
 }
 
 /// Resolves a gate; its place is that of its name.
-fn load_gate(gate: Layer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<Given<GateConfig>> {
+fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
     let mut layers = command.clone();
     layers.layers.push(validators::with_schema(gate, input, command.errors));
     let gate = resolve::gate(&layers)?;
     validators::check_schema_use(&layers, &gate);
-    Some(Given { value: gate, origin: resolve::place_of_name(&layers) })
+    Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
 }
 
 /// Resolves the address on which a gate with the same flags and variables listens.
@@ -257,7 +259,7 @@ fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
     once
 }
 
-fn read_file(path: &Given<PathBuf>, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
+fn read_file(path: &GivenValue<PathBuf>, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
     match (input.read)(&input.directory.join(&path.value)) {
         Ok(text) => file::read(&path.value, &text, errors),
         Err(error) => {

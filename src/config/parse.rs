@@ -11,6 +11,7 @@ use regex::Regex;
 use reload_gate_nginx::Version;
 
 use crate::flow::process::Signal;
+use crate::flow::snapshot::FilePattern;
 use crate::sys::suggest::suggestion;
 
 /// Parser of the values of one setting.
@@ -45,6 +46,10 @@ pub(super) fn path(text: &str, directory: &Path) -> Result<PathBuf, Invalid> {
 /// A path in the configuration, which stays relative.
 pub(super) fn relative(text: &str, _: &Path) -> Result<PathBuf, Invalid> {
     Ok(text.into())
+}
+
+pub(super) fn file_pattern(text: &str, _: &Path) -> Result<FilePattern, Invalid> {
+    text.parse().map_err(|reason| Invalid::new(format!("`{text}` is no pattern of files: {reason}")))
 }
 
 /// Removes `.` and trailing slashes; `..` stays, since its meaning depends on links in the file system.

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use reload_gate_structured::yaml::{self, Node};
 
-use super::file::Reader;
-use super::layer::{ErrorList, Layer};
+use super::file::FileReader;
+use super::layer::{ErrorList, SettingsLayer};
 use super::settings::SettingSpec;
 use super::{ConfigError, Origin};
 use crate::flow::validate::ConfigLookup;
@@ -66,9 +66,9 @@ pub struct Preset {
     pub(super) master: Option<Regex>,
     /// The rules by which the program finds its configuration.
     pub(super) lookup: ConfigLookup,
-    /// Whether the master starts a worker for each that dies by itself.
+    /// True if the master starts a worker for each that dies by itself.
     pub(super) replaces_workers: bool,
-    pub(super) layer: Layer,
+    pub(super) layer: SettingsLayer,
 }
 
 /// All presets, sorted by name.
@@ -103,12 +103,12 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
         master: None,
         lookup: ConfigLookup::default(),
         replaces_workers: false,
-        layer: Layer::default(),
+        layer: SettingsLayer::default(),
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
     let place = |_, _| Origin::Preset(name);
-    let layer = Reader { place: &place, errors: &errors }.layer(node, &mut own);
+    let layer = FileReader { place: &place, errors: &errors }.layer(node, &mut own);
     errors.extend(wrong.into_iter().map(|wrong: regex::Error| error(wrong.to_string())));
     let errors = errors.into_errors();
     if errors.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(errors) }

@@ -12,8 +12,9 @@ use reload_gate_nginx::Version;
 
 use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
+use crate::flow::snapshot::{FilePattern, LinkPolicy};
 use crate::flow::validate::{Builtin, RootChoice};
-use crate::redact::Scope;
+use crate::redact::RedactionScope;
 use crate::report::log;
 
 /// Number of values that a setting takes.
@@ -42,13 +43,15 @@ pub struct SettingSpec {
     pub default: Option<&'static str>,
     /// Explanation of a default that depends on other settings.
     pub depends: Option<&'static str>,
-    /// Whether it belongs to one gate, and not to the whole process.
+    /// True for a setting of one gate, false for one of the whole process.
     pub of_gate: bool,
-    /// Whether `check` takes it as well.
+    /// True if `check` takes it as well.
     pub in_check: bool,
-    /// Whether `doctor` depends on it.
+    /// True if the result of `doctor` depends on it.
     pub in_doctor: bool,
-    /// Whether it names a file that commands of validators must not read.
+    /// True if `status` takes it as well.
+    pub in_status: bool,
+    /// True for a file that commands of validators must not read.
     pub private: bool,
 }
 
@@ -65,6 +68,7 @@ impl SettingSpec {
             of_gate: true,
             in_check: false,
             in_doctor: true,
+            in_status: false,
             private: false,
         }
     }
@@ -87,6 +91,10 @@ impl SettingSpec {
 
     const fn not_in_doctor(self) -> Self {
         Self { in_doctor: false, ..self }
+    }
+
+    const fn in_status(self) -> Self {
+        Self { in_status: true, ..self }
     }
 
     const fn private(self) -> Self {
@@ -191,7 +199,17 @@ settings! {
             .or_depends("the same path");
     NAME: Optional<String> = parse::text,
         one("name", "NAME", CONFIGURATION, "Name of the gate in events and metrics")
-            .or_depends("the preset's or the process's name");
+            .or_depends("the preset's or the process's name").not_in_doctor();
+    INCLUDE: List<FilePattern> = parse::file_pattern,
+        many("include", "GLOB", CONFIGURATION,
+            "Read only files that match, even if they are named like a backup; a pattern without `/` matches at any depth");
+    EXCLUDE: List<FilePattern> = parse::file_pattern,
+        many("exclude", "GLOB", CONFIGURATION,
+            "Leave out files and directories that match; a pattern without `/` matches at any depth");
+    LINKS: Setting<LinkPolicy> = links,
+        one("links", "POLICY", CONFIGURATION,
+            "Links that lead out of the watched paths: follow (read the file, or count the name of a directory) or refuse")
+            .or("follow");
     MAX_BYTES: Setting<u64> = parse::size,
         one("max-bytes", "SIZE", CONFIGURATION,
             "Refuse a larger configuration; `k`, `M` and `G` are powers of 1024")
@@ -209,14 +227,14 @@ settings! {
     FAIL_ON_EMPTY: Setting<bool> = |text, _| parse::choice(text, &[("fail", true), ("wait", false)]),
         one("on-empty", "ACTION", PUBLISHING,
             "Action if the first configuration is rejected and nothing is published yet: fail or wait")
-            .or("wait");
+            .or("wait").not_in_doctor();
 
     REQUIRE: List<PathBuf> = parse::relative,
         many("require", "FILE", VALIDATION, "Reject a configuration without this file")
             .in_check();
     MAX_SHRINK: Setting<u8> = parse::percent,
         one("max-shrink", "PERCENT", VALIDATION, "Reject a configuration that lost a larger share of its files")
-            .or("100");
+            .or("100").not_in_doctor();
     VALIDATE: List<Vec<String>> = parse::command_line,
         many("validate", "CMD", VALIDATION,
             "Validate with this command, run without a shell; `{config}` and `{dir}` are replaced")
@@ -318,14 +336,14 @@ settings! {
             .of_process().private();
     ALERT_AFTER: Setting<Duration> = parse::duration,
         one("alert-after", "DURATION", ALERTS, "Delay of alerts about incidents that may resolve by themselves")
-            .or("1m").of_process();
+            .or("1m").of_process().not_in_doctor();
     // As often as Prometheus repeats its alerts.
     ALERT_REPEAT: Setting<Duration> = parse::positive_duration,
         one("alert-repeat", "DURATION", ALERTS, "Interval at which active alerts are repeated to Alertmanager")
-            .or("1m").of_process();
+            .or("1m").of_process().not_in_doctor();
     ALERT_LABEL: List<(String, String)> = parse::label,
         many("alert-label", "NAME=VALUE", ALERTS, "Label of every alert")
-            .of_process();
+            .of_process().not_in_doctor();
 
     KUBERNETES_EVENTS: Setting<bool> = parse::switch,
         switch("kubernetes-events", EVENTS, "Create Events of the pod, as its service account")
@@ -338,9 +356,9 @@ settings! {
         one("kubernetes-service-account", "DIR", EVENTS, "Directory of `token`, `ca.crt` and `namespace`")
             .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process();
 
-    REDACT: Setting<Scope> = redact,
+    REDACT: Setting<RedactionScope> = redact,
         one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")
-            .or("auto");
+            .or("auto").not_in_doctor();
     DIFF: Setting<bool> = parse::switch,
         switch("diff", REPORTING,
             "Show the differences between a rejected configuration and the running one, except what `--redact` hides")
@@ -348,8 +366,8 @@ settings! {
     LISTEN: Optional<SocketAddr> = parse::address,
         one("listen", "ADDR", REPORTING,
             "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `0.0.0.0:9464` or `:9464`")
-            .of_process();
-    LOG_FORMAT: Optional<log::Format> = log_format,
+            .of_process().in_status();
+    LOG_FORMAT: Optional<log::LogFormat> = log_format,
         one("log-format", "FORMAT", REPORTING, "Format of events: text or json")
             .or_depends("text on a terminal, else json").of_process().not_in_doctor();
 
@@ -389,12 +407,19 @@ fn root(text: &str, _: &Path) -> Result<RootChoice, Invalid> {
     parse::choice(text, &known)
 }
 
-fn redact(text: &str, _: &Path) -> Result<Scope, Invalid> {
-    parse::choice(text, &[("auto", Scope::Secrets), ("always", Scope::All), ("never", Scope::Nothing)])
+fn links(text: &str, _: &Path) -> Result<LinkPolicy, Invalid> {
+    parse::choice(text, &[("follow", LinkPolicy::Follow), ("refuse", LinkPolicy::Refuse)])
 }
 
-fn log_format(text: &str, _: &Path) -> Result<log::Format, Invalid> {
-    parse::choice(text, &[("text", log::Format::Text), ("json", log::Format::Json)])
+fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
+    parse::choice(
+        text,
+        &[("auto", RedactionScope::Secrets), ("always", RedactionScope::All), ("never", RedactionScope::Nothing)],
+    )
+}
+
+fn log_format(text: &str, _: &Path) -> Result<log::LogFormat, Invalid> {
+    parse::choice(text, &[("text", log::LogFormat::Text), ("json", log::LogFormat::Json)])
 }
 
 pub(super) fn builtin(text: &str, _: &Path) -> Result<&'static str, Invalid> {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use super::{Checks, Status, remedy};
+use super::{CheckStatus, Checks, remedy};
 use crate::config::GateConfig;
 use crate::flow::process::{Signal, Target};
 use crate::flow::reload::{self, ReloadMethod};
@@ -31,7 +31,7 @@ pub(super) async fn examine(gate: &GateConfig, target: Option<&Target>, checks: 
             Err(error) => {
                 let message = format!("the server of {} cannot be reached: {error}", http::shown(url));
                 let help = "the containers of a pod share `localhost`: name the port on which the application listens";
-                checks.add("reload", Status::Fail, message, Some(help.into()));
+                checks.add("reload", CheckStatus::Fail, message, Some(help.into()));
             }
         },
         ReloadMethod::Command(words) => installed("reload", words, checks),
@@ -44,13 +44,13 @@ fn signalled(target: &Target, signal: Signal, allow_uncaught: bool, checks: &mut
     if let Err(target_error) = target.may_be_sent(signal) {
         let (message, help, _) = target_error.into_parts();
         let help = remedy::credentials(pid).map_or(help, |(own, theirs)| remedy::to_signal(own, theirs));
-        return checks.add("signal", Status::Fail, message, Some(help));
+        return checks.add("signal", CheckStatus::Fail, message, Some(help));
     }
     match reload::is_taken(target, signal, allow_uncaught) {
         Ok(()) => checks.ok("signal", format!("pid {pid} may be sent {signal}, and takes it")),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
-            checks.add("signal", Status::Fail, message, Some(help));
+            checks.add("signal", CheckStatus::Fail, message, Some(help));
         }
     }
 }
@@ -62,7 +62,7 @@ fn installed(check: &'static str, words: &[String], checks: &mut Checks<'_>) {
     }
     let message = format!("`{program}` is not installed here, or not on the PATH");
     let help = "it runs in the gate's container: give that an image in which it is";
-    checks.add(check, Status::Fail, message, Some(help.into()));
+    checks.add(check, CheckStatus::Fail, message, Some(help.into()));
 }
 
 async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<'_>) {
@@ -76,12 +76,12 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             }
             let message = format!("pid {pid} has no workers, and new ones are the proof");
             let help = "if it never has any, ask for another proof: `--verify-url URL`, or `--verify none`";
-            checks.add("proof", Status::Fail, message, Some(help.into()));
+            checks.add("proof", CheckStatus::Fail, message, Some(help.into()));
         }
         Verification::Url(_) | Verification::Command(_) => {
             let patience = gate.verify_timeout.min(PATIENCE);
             match gate.verification.prove(&Baseline::now(None, &gate.verification), patience).await {
-                Proof::Missing { message, help } => checks.add("proof", Status::Fail, message, Some(help)),
+                Proof::Missing { message, help } => checks.add("proof", CheckStatus::Fail, message, Some(help)),
                 Proof::Proven { message, .. } => checks.ok("proof", message),
                 Proof::NotAsked => {}
             }
@@ -105,5 +105,5 @@ pub(super) async fn announced(cluster: &Cluster, checks: &mut Checks<'_>) {
         () if message.contains("it answered ") => event.help,
         () => Some("the server cannot be reached: a NetworkPolicy must let the pod reach it".into()),
     };
-    checks.add("events", Status::Fail, message, help);
+    checks.add("events", CheckStatus::Fail, message, help);
 }

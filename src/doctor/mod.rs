@@ -17,7 +17,7 @@ use crate::flow::process::{Target, TargetError};
 use crate::flow::publish::Publication;
 use crate::flow::snapshot::{self, Scan, Snapshot};
 use crate::flow::watch::{Coverage, Watch};
-use crate::report::client::{self, Question};
+use crate::report::client::{self, StatusQuery};
 use crate::report::serve;
 use crate::sys::proc;
 
@@ -27,7 +27,7 @@ const ALERTS_PATIENCE: Duration = Duration::from_secs(5);
 /// How well something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum CheckStatus {
     /// It works.
     Ok,
     /// What is configured works without it, or by a second choice.
@@ -61,7 +61,7 @@ pub struct Check {
     /// What was tried, by a stable name.
     pub check: &'static str,
     /// How it went.
-    pub status: Status,
+    pub status: CheckStatus,
     /// What was found.
     pub message: String,
     /// What to do, or to add to the pod's specification.
@@ -71,7 +71,7 @@ pub struct Check {
 
 /// Everything that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct Diagnosis {
     /// The version of this format.
     pub version: u8,
     /// What works now, in the gate for which the least does.
@@ -90,13 +90,13 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    fn add(&mut self, check: &'static str, status: Status, message: impl Into<String>, help: Option<String>) {
+    fn add(&mut self, check: &'static str, status: CheckStatus, message: impl Into<String>, help: Option<String>) {
         let gate = self.gate.map(str::to_owned);
         self.made.push(Check { gate, check, status, message: message.into(), help });
     }
 
     fn ok(&mut self, check: &'static str, message: impl Into<String>) {
-        self.add(check, Status::Ok, message, None);
+        self.add(check, CheckStatus::Ok, message, None);
     }
 }
 
@@ -104,7 +104,7 @@ impl Checks<'_> {
 ///
 /// # Errors
 /// When there is no event loop to be had.
-pub fn examine(config: &Config) -> io::Result<Report> {
+pub fn examine(config: &Config) -> io::Result<Diagnosis> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(report(config));
     // A name that does not resolve is waited for no longer.
@@ -112,11 +112,11 @@ pub fn examine(config: &Config) -> io::Result<Report> {
     Ok(report)
 }
 
-async fn report(config: &Config) -> Report {
+async fn report(config: &Config) -> Diagnosis {
     let mut process = Checks { gate: None, made: Vec::new() };
     process.ok("identity", remedy::identity());
     for warning in &config.warnings {
-        process.add("settings", Status::Warn, warning, None);
+        process.add("settings", CheckStatus::Warn, warning, None);
     }
     let mut worst: Option<(Tier, Option<String>)> = None;
     for gate in &config.gates {
@@ -138,7 +138,7 @@ async fn report(config: &Config) -> Report {
         delivery::announced(cluster, &mut process).await;
     }
     let (tier, next) = worst.unwrap_or((Tier::None, None));
-    Report { version: 1, tier, next, checks: process.made }
+    Diagnosis { version: 1, tier, next, checks: process.made }
 }
 
 /// Whether each sink of alerts could be told: its files, its program, its server. Nothing is sent.
@@ -147,10 +147,10 @@ async fn alerted(config: &Config, checks: &mut Checks<'_>) {
         let who = format!("`{}` ({})", sink.name, sink.kind.describe());
         if let Err(error) = sink.kind.ready() {
             let help = "files are read for each alert, and so may still come";
-            checks.add("alerts", Status::Fail, format!("{who} cannot be told: {error}"), Some(help.into()));
+            checks.add("alerts", CheckStatus::Fail, format!("{who} cannot be told: {error}"), Some(help.into()));
         } else if let Err(error) = sink.kind.connect(ALERTS_PATIENCE).await {
             let help = "is the receiver up, and can this pod reach it (network policies, DNS)?";
-            checks.add("alerts", Status::Fail, format!("{who} cannot be reached: {error}"), Some(help.into()));
+            checks.add("alerts", CheckStatus::Fail, format!("{who} cannot be reached: {error}"), Some(help.into()));
         } else {
             checks.ok("alerts", format!("{who} can be told"));
         }
@@ -159,22 +159,22 @@ async fn alerted(config: &Config, checks: &mut Checks<'_>) {
 
 /// An address that is taken is no trouble if a gate has it: the one beside which this is run.
 fn listen_taken(checks: &mut Checks<'_>, address: std::net::SocketAddr, message: &str, help: Option<String>) {
-    let (answer, _) = client::ask(&Question { address, ready: false, wait: Duration::ZERO });
+    let (answer, _) = client::ask(&StatusQuery { address, ready: false, wait: Duration::ZERO });
     match answer {
         Ok(_) => checks.ok("listen", format!("a gate listens on `{address}` already")),
-        Err(_) => checks.add("listen", Status::Fail, message, help),
+        Err(_) => checks.add("listen", CheckStatus::Fail, message, help),
     }
 }
 
 async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Option<String>) {
-    let scan = snapshot::scan(&gate.sources, gate.limits);
+    let scan = snapshot::scan(&gate.sources, &gate.reading);
     let snapshot = sources(gate, scan, checks);
     volumes("publish", gate.publication.as_ref(), checks);
     volumes("stage", gate.stage.as_ref(), checks);
     let target = if gate.selector.is_empty() { None } else { find(gate, checks) };
     let judged = validation::examine(gate, snapshot.as_ref(), target.as_ref(), checks).await;
     delivery::examine(gate, target.as_ref(), checks).await;
-    match checks.made.iter().find(|made| made.status == Status::Fail && NEEDED.contains(&made.check)) {
+    match checks.made.iter().find(|made| made.status == CheckStatus::Fail && NEEDED.contains(&made.check)) {
         Some(stuck) => (Tier::None, Some(stuck.help.clone().unwrap_or_else(|| stuck.message.clone()))),
         None => judged,
     }
@@ -196,7 +196,7 @@ fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Sna
             for finding in trouble.findings {
                 // A volume that is empty may be filled later; a kubelet mounts it before anything in the pod is started.
                 let empty = snapshot::is_empty(finding.code);
-                let status = if empty { Status::Warn } else { Status::Fail };
+                let status = if empty { CheckStatus::Warn } else { CheckStatus::Fail };
                 checks.add("source", status, finding.message, finding.help);
             }
             None
@@ -208,15 +208,17 @@ fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Sna
                 "changes are found all the same, within `--poll` ({})",
                 humantime::format_duration(gate.policy.poll)
             );
-            checks.add("watch", Status::Warn, message, Some(help));
+            checks.add("watch", CheckStatus::Warn, message, Some(help));
         }
-        Coverage::Extended | Coverage::Unchanged => checks.ok("watch", "changes are noticed at once, by inotify"),
+        Coverage::Extended | Coverage::Unchanged | Coverage::Restored => {
+            checks.ok("watch", "changes are noticed at once, by inotify")
+        }
     }
     let frozen = gate.sources.iter().flat_map(|source| proc::frozen_here(&source.path));
     for path in frozen {
         let message =
             format!("`{}` is a mount of a single file: the gate will never see a change of it", path.display());
-        checks.add("mount", Status::Fail, message, Some(WHOLE_VOLUME.into()));
+        checks.add("mount", CheckStatus::Fail, message, Some(WHOLE_VOLUME.into()));
     }
     snapshot
 }
@@ -228,7 +230,7 @@ fn volumes(check: &'static str, publication: Option<&Publication>, checks: &mut 
     for (volume, _) in publication.iter().flat_map(|publication| publication.volumes()) {
         match volume.try_out() {
             Ok(()) => checks.ok(check, format!("`{}` can be written and swapped", volume.path().display())),
-            Err(obstacle) => checks.add(check, Status::Fail, obstacle.to_string(), Some(obstacle.help())),
+            Err(obstacle) => checks.add(check, CheckStatus::Fail, obstacle.to_string(), Some(obstacle.help())),
         }
     }
 }
@@ -245,7 +247,7 @@ fn find(gate: &GateConfig, checks: &mut Checks<'_>) -> Option<Target> {
                     "`{}` is a mount of a single file: pid {pid} will never see a change of it",
                     path.display()
                 );
-                checks.add("mount", Status::Fail, message, Some(WHOLE_VOLUME.into()));
+                checks.add("mount", CheckStatus::Fail, message, Some(WHOLE_VOLUME.into()));
             }
             Some(target)
         }
@@ -255,17 +257,17 @@ fn find(gate: &GateConfig, checks: &mut Checks<'_>) -> Option<Target> {
             let missing = matches!(target_error, TargetError::Missing { .. });
             let (message, help, _) = target_error.into_parts();
             let help = if missing { remedy::to_be_seen() } else { help };
-            checks.add("target", if waits { Status::Warn } else { Status::Fail }, message, Some(help));
+            checks.add("target", if waits { CheckStatus::Warn } else { CheckStatus::Fail }, message, Some(help));
             None
         }
     }
 }
 
-impl Report {
+impl Diagnosis {
     /// Whether all that is configured will work.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.checks.iter().any(|check| check.status == Status::Fail) { Exit::Rejected } else { Exit::Accepted }
+        if self.checks.iter().any(|check| check.status == CheckStatus::Fail) { Exit::Rejected } else { Exit::Accepted }
     }
 }
 

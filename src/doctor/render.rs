@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, Status};
+use super::{CheckStatus, Diagnosis};
 
-impl Status {
+impl CheckStatus {
     /// Its stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -16,7 +16,7 @@ impl Status {
     }
 }
 
-impl Report {
+impl Diagnosis {
     /// The report for people.
     #[must_use]
     pub fn text(&self) -> String {
@@ -49,22 +49,22 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use crate::doctor::{Check, Report, Status, Tier};
+    use crate::doctor::{Check, CheckStatus, Diagnosis, Tier};
 
-    fn check(gate: Option<&str>, check: &'static str, status: Status, help: Option<&str>) -> Check {
+    fn check(gate: Option<&str>, check: &'static str, status: CheckStatus, help: Option<&str>) -> Check {
         let message = format!("about {check}");
         Check { gate: gate.map(str::to_owned), check, status, message, help: help.map(str::to_owned) }
     }
 
-    fn report(checks: Vec<Check>) -> Report {
-        Report { version: 1, tier: Tier::Builtin, next: Some("more".into()), checks }
+    fn report(checks: Vec<Check>) -> Diagnosis {
+        Diagnosis { version: 1, tier: Tier::Builtin, next: Some("more".into()), checks }
     }
 
     #[test]
     fn people_see_a_line_for_each_check_and_what_to_do() {
         let report = report(vec![
-            check(None, "identity", Status::Ok, None),
-            check(Some("web"), "judge", Status::Warn, Some("do this")),
+            check(None, "identity", CheckStatus::Ok, None),
+            check(Some("web"), "judge", CheckStatus::Warn, Some("do this")),
         ]);
         let expected = "ok    identity  about identity\nwarn  judge     about judge\n                help: do this\n\ntier: \
                         builtin (judged by a validator that is built in)\nnext: more\n";
@@ -73,14 +73,14 @@ mod tests {
 
     #[test]
     fn several_gates_are_told_apart() {
-        let of = |gate| check(Some(gate), "judge", Status::Ok, None);
+        let of = |gate| check(Some(gate), "judge", CheckStatus::Ok, None);
         let text = report(vec![of("web"), of("mail")]).text();
         assert!(text.contains("judge  web: about judge\n") && text.contains("judge  mail: about judge\n"), "{text}");
     }
 
     #[test]
     fn programs_get_stable_names() {
-        let text = report(vec![check(Some("web"), "judge", Status::Fail, Some("do this"))]).json();
+        let text = report(vec![check(Some("web"), "judge", CheckStatus::Fail, Some("do this"))]).json();
         let expected = r#"{"version":1,"tier":"builtin","next":"more","checks":[{"gate":"web","check":"judge","status":"fail","message":"about judge","help":"do this"}]}"#;
         assert_eq!(text.trim_end(), expected);
     }

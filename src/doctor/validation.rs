@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use reload_gate_contract::Verdict;
 
-use super::{Checks, Status, Tier, remedy};
+use super::{CheckStatus, Checks, Tier, remedy};
 use crate::config::GateConfig;
 use crate::flow::process::{Root, Target};
 use crate::flow::snapshot::Snapshot;
@@ -32,7 +32,7 @@ impl Tried {
     /// Adds it as a check, and gives what it takes if it does not work. Whether that is needed, the check of what is configured says.
     fn say(self, check: &'static str, checks: &mut Checks<'_>) -> Option<String> {
         let works = self.works();
-        checks.add(check, if works { Status::Ok } else { Status::Warn }, self.message, self.help.clone());
+        checks.add(check, if works { CheckStatus::Ok } else { CheckStatus::Warn }, self.message, self.help.clone());
         self.help.filter(|_| !works)
     }
 }
@@ -46,12 +46,12 @@ pub(super) async fn examine(
 ) -> (Tier, Option<String>) {
     if gate.plan.validators.is_empty() {
         let help = "say which program it is for (`--app NAME`), or what judges it (`--validate CMD`)";
-        checks.add("judge", Status::Warn, "nobody judges: no validator is configured", Some(help.into()));
+        checks.add("judge", CheckStatus::Warn, "nobody judges: no validator is configured", Some(help.into()));
         return (Tier::SignalOnly, Some(help.into()));
     }
     let Some(tree) = snapshot.map(|snapshot| &snapshot.tree) else {
         let help = "put the configuration there, and ask again";
-        checks.add("judge", Status::Warn, "there is nothing to judge yet", Some(help.into()));
+        checks.add("judge", CheckStatus::Warn, "there is nothing to judge yet", Some(help.into()));
         return (Tier::None, Some(help.into()));
     };
     let configured = validated(gate, tree.clone(), target).await;
@@ -66,11 +66,11 @@ pub(super) async fn examine(
     sandbox(gate, configured.location, checks);
     let tier = Tier::of(configured.location);
     let status = match configured.verdict {
-        Some(Verdict::Accepted) if configured.help.is_none() => Status::Ok,
+        Some(Verdict::Accepted) if configured.help.is_none() => CheckStatus::Ok,
         // Nobody was asked: a file is missing that is to be there.
-        Some(Verdict::Rejected) if configured.location == Location::Nowhere => Status::Fail,
-        Some(Verdict::Accepted | Verdict::Rejected) => Status::Warn,
-        Some(Verdict::Inconclusive) | None => Status::Fail,
+        Some(Verdict::Rejected) if configured.location == Location::Nowhere => CheckStatus::Fail,
+        Some(Verdict::Accepted | Verdict::Rejected) => CheckStatus::Warn,
+        Some(Verdict::Inconclusive) | None => CheckStatus::Fail,
     };
     checks.add("judge", status, configured.message, configured.help);
     (tier, Some(next).filter(|_| !chosen && tier < Tier::TargetRoot))
@@ -90,9 +90,14 @@ fn sandbox(gate: &GateConfig, location: Location, checks: &mut Checks<'_>) {
         Some(_) => None,
     };
     // Where somebody else judges, that is only worth knowing.
-    let status = if help.is_some() && location == Location::Here { Status::Warn } else { Status::Ok };
+    let status = if help.is_some() && location == Location::Here { CheckStatus::Warn } else { CheckStatus::Ok };
     let by = version.map_or_else(String::new, |version| format!(" (Landlock, version {version})"));
-    checks.add("sandbox", status, format!("{said}{by}"), help.filter(|_| status == Status::Warn).map(str::to_owned));
+    checks.add(
+        "sandbox",
+        status,
+        format!("{said}{by}"),
+        help.filter(|_| status == CheckStatus::Warn).map(str::to_owned),
+    );
 }
 
 impl Tier {
@@ -143,7 +148,12 @@ async fn in_target(
 ) -> Option<String> {
     if target.is_none() {
         let help = "start the application; its own checker could judge then".to_owned();
-        checks.add("target-root", Status::Warn, "there is no process whose root could be entered", Some(help.clone()));
+        checks.add(
+            "target-root",
+            CheckStatus::Warn,
+            "there is no process whose root could be entered",
+            Some(help.clone()),
+        );
         return Some(help);
     }
     alone(gate, commands, RootChoice::Target, tree, target).await.say("target-root", checks)

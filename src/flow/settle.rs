@@ -1,21 +1,21 @@
-//! When it is safe to look: deadline arithmetic. Pure.
+//! The time at which a scan is safe: deadline arithmetic. Pure.
 
 use std::time::{Duration, Instant};
 
-/// How many quiet periods a stream of changes may postpone the look.
+/// Number of quiet periods by which a stream of changes may postpone a scan.
 const LONGEST_WAIT: u32 = 20;
 
 /// Waits for a quiet moment in a place that has no commit point.
 ///
-/// A ConfigMap volume has one (the rename of `..data`), and a plain directory has none: there, the look is due when nothing
-/// has stirred for the quiet period, and at the latest after twenty of them.
+/// A ConfigMap volume has one (the rename of `..data`), and a plain directory has none: there, the scan is due when nothing
+/// has changed for the quiet period, and at the latest after twenty of them.
 #[derive(Clone, Debug)]
 pub struct Settle {
     quiet: Duration,
     first: Option<Instant>,
-    /// When it will have been quiet for long enough.
+    /// The end of the current quiet period.
     calm: Option<Instant>,
-    /// When to look whatever stirs.
+    /// A scan that no further change postpones.
     fixed: Option<Instant>,
 }
 
@@ -26,7 +26,7 @@ impl Settle {
         Self { quiet, first: None, calm: None, fixed: None }
     }
 
-    /// Something stirred that may go on stirring.
+    /// Notes a change that others may follow.
     pub fn event(&mut self, now: Instant) {
         let first = *self.first.get_or_insert(now);
         let calm = (now + self.quiet).min(first + self.quiet * LONGEST_WAIT);
@@ -34,19 +34,19 @@ impl Settle {
         self.calm = Some(self.calm.filter(|calm| *calm <= now).unwrap_or(calm));
     }
 
-    /// Something was committed, or there is another reason to look at `at`, whatever stirs until then.
+    /// Makes a scan due at `at`, whatever changes until then: something was committed, or a retry is due.
     pub fn at(&mut self, at: Instant) {
         self.first.get_or_insert(at);
         self.fixed = Some(self.fixed.map_or(at, |fixed| fixed.min(at)));
     }
 
-    /// When to look; `None` while nothing stirs.
+    /// Returns when to scan; `None` while nothing changes.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         [self.calm, self.fixed].into_iter().flatten().min()
     }
 
-    /// The look is being taken: nothing is due any more.
+    /// Forgets what was due, since the scan begins.
     pub fn clear(&mut self) {
         (self.first, self.calm, self.fixed) = (None, None, None);
     }
@@ -59,7 +59,7 @@ mod tests {
     const QUIET: Duration = Duration::from_millis(100);
 
     #[test]
-    fn the_look_is_due_a_quiet_period_after_the_last_stir() {
+    fn a_scan_is_due_a_quiet_period_after_the_last_change() {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
         assert_eq!(settle.due(), None);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_stirring_does_not_put_it_off_for_ever() {
+    fn endless_changes_do_not_postpone_a_scan_without_end() {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
         for step in 0..100 {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_a_given_time_is_not_put_off_by_what_stirs_until_then() {
+    fn a_scan_at_a_given_time_is_not_postponed_by_changes_until_then() {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
         settle.at(start + QUIET / 2);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_is_overdue_is_not_put_off() {
+    fn an_overdue_scan_is_not_postponed() {
         let start = Instant::now();
         let mut settle = Settle::new(QUIET);
         settle.event(start);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_quiet_period_every_stir_is_due_at_once() {
+    fn without_a_quiet_period_every_change_is_due_at_once() {
         let start = Instant::now();
         let mut settle = Settle::new(Duration::ZERO);
         settle.event(start);

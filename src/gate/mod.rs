@@ -1,8 +1,31 @@
-//! The mind of the product: what to do next, given what has happened. Pure: it does no IO and reads no clock.
+//! The state machine of one gate. Pure: it does no IO and reads no clock.
 //!
-//! [`Gate::step`] takes an [`Input`] and gives [`Effect`]s; [`Gate::deadline`] says when it wants to be woken with
-//! [`Input::Tick`] although nothing happened. One effect of the flow is in flight at a time, and behind it there is one
-//! mark ("look again") and never a queue: the newest content wins, and the last change is never lost.
+//! [`Gate::step`] takes an [`Input`] and returns [`Effect`]s; [`Gate::deadline`] is the time of the next [`Input::Tick`] if nothing
+//! happens before. One effect of the flow is in flight at a time, with one mark "scan again" behind it and never a queue: the
+//! newest content wins, and the last change is never lost.
+//!
+//! | activity | input | next |
+//! |---|---|---|
+//! | idle | event, poll or retry is due | scanning |
+//! | scanning | content is live, or waits for its retry | idle |
+//! | scanning | content is new, or its retry is due | validating |
+//! | scanning | unreadable | idle, with an incident |
+//! | scanning | in the middle of an update | idle, with another scan due at once |
+//! | validating | accepted, rejected or inconclusive | confirming; with publishing the verdict applies at once |
+//! | validating | target missing or refused | idle, with an incident |
+//! | confirming | same content, accepted | reloading |
+//! | confirming | same content, not accepted | idle, with an incident |
+//! | confirming | another content | idle, with another scan due |
+//! | publishing | published | reloading |
+//! | publishing | failed | idle, with an incident |
+//! | reloading | requested | verifying |
+//! | reloading | not needed | concluding; with publishing verifying |
+//! | reloading | target missing, refused or failed | idle, with an incident; after a failure with publishing: publishing the last-known-good |
+//! | verifying | proven, or no verification is configured | concluding; with publishing idle, live |
+//! | verifying | not proven | idle, with an incident; with publishing: publishing the last-known-good |
+//! | concluding | same content | idle, live |
+//! | concluding | another content | idle, with another scan due |
+//! | any | stop | finished, when the effect in flight is done or the grace period is over |
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,18 +56,16 @@ mod world;
 
 const SHRUNK: Code = Code::new("shrunk");
 
-/// For how long a ConfigMap volume whose visible names disagree with `..data` is given time to agree.
-const AGREEMENT: Duration = Duration::from_secs(1);
-/// How soon to look again at a volume that was seen in the middle of an update, should no event say when it is over.
-const GLANCE: Duration = Duration::from_millis(20);
-/// The slow rescan where the kernel's events are not to be had.
+/// Number of scans during the time in which sources may come to rest, if no event says when they have.
+const SCANS_OF_AN_UPDATE: u32 = 50;
+/// The slow rescan where the kernel's events are unavailable.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 
-/// How often a content is judged, or reloaded, again because it was written anew meanwhile, though with the same bytes. A
+/// The number of times that a content is validated or reloaded again because its bytes were rewritten unchanged meanwhile. A
 /// program which leaves files in a watched directory does that every time.
 const REPETITIONS: u32 = 3;
 
-/// Why the gate looks at the content.
+/// The cause of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     Event,
@@ -58,7 +79,7 @@ enum Activity {
     Idle,
     Scanning(Reason),
     Validating(Arc<Revision>),
-    /// Looking again after judging: was it one and the same content all the time?
+    /// The scan after validation: it confirms that the content is the same.
     Confirming(Arc<Revision>, Validation),
     Publishing(Arc<Revision>),
     Reloading(Arc<Revision>),
@@ -66,19 +87,19 @@ enum Activity {
         candidate: Arc<Revision>,
         late: bool,
     },
-    /// Looking again after the proof, before it is reported: was it this content that the application read?
+    /// The scan after the proof, before it is reported: it confirms that the application read this content.
     Concluding(Arc<Revision>, Event),
     Finished,
 }
 
-/// The one standing report of why the newest content is not live.
+/// The one open report of why the newest content is not live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incident {
-    /// The content it is about (or, where no content could be read, a digest of the reasons).
+    /// The content that it is about (or a digest of the reasons, if no content could be read).
     pub about: Digest,
-    /// What was reported.
+    /// The event that was reported.
     pub kind: Kind,
-    /// How often it was found again since.
+    /// The number of times that it was found again since.
     attempt: u32,
 }
 
@@ -89,31 +110,33 @@ pub struct Gate {
     settle: Settle,
     activity: Activity,
     desired: Option<Arc<Revision>>,
-    /// Whether [`Kind::Accepted`] was reported for `desired`: once is enough, however often a reload is tried again.
+    /// [`Kind::Accepted`] was reported for `desired`: once is enough, although a reload is tried again.
     announced: bool,
-    /// When what is being judged was put in place, as the look said that began it.
+    /// The time at which the candidate was put in place, by the scan that began its flight.
     delivered: SystemTime,
-    /// The same of what the application was told of last.
-    told: SystemTime,
+    /// The same time of the content that was reloaded last.
+    reloaded_delivery: SystemTime,
     repeated: u32,
     /// The content that was accepted last.
     validated: Option<Arc<Revision>>,
-    /// Something accepted was put where the application reads it.
+    /// Something accepted is where the application reads it.
     published: bool,
     known_good: Option<Arc<Revision>>,
-    /// A reload was sent and not proven: what runs may be the known good or the newer.
+    /// A reload was requested and not proven: the known good or the newer content may run.
     reload_unproven: bool,
-    /// The last known good is being put back in place of this content, which was not proven to have taken effect.
+    /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
     incident: Option<Incident>,
     retry: Option<Instant>,
     next_poll: Option<Instant>,
+    /// Set while the kernel's events are unavailable.
+    without_events: bool,
     moving_since: Option<Instant>,
     stop_by: Option<Instant>,
 }
 
 impl Gate {
-    /// A gate that will take its first look at `now`.
+    /// A gate whose first scan is due at `now`.
     #[must_use]
     pub fn new(policy: Policy, now: Instant) -> Self {
         let mut settle = Settle::new(policy.quiet);
@@ -125,7 +148,7 @@ impl Gate {
             desired: None,
             announced: false,
             delivered: SystemTime::UNIX_EPOCH,
-            told: SystemTime::UNIX_EPOCH,
+            reloaded_delivery: SystemTime::UNIX_EPOCH,
             repeated: 0,
             validated: None,
             published: false,
@@ -135,18 +158,19 @@ impl Gate {
             incident: None,
             retry: None,
             next_poll: None,
+            without_events: false,
             moving_since: None,
             stop_by: None,
         }
     }
 
-    /// The same gate, which goes on from what an earlier one published and proved. `live`: whether that is live still.
+    /// Resumes from the revision that an earlier gate published and verified; `live` if that is still published.
     #[must_use]
     pub fn resume(self, known_good: Arc<Revision>, live: bool) -> Self {
         Self { known_good: Some(known_good), reload_unproven: !live, ..self }
     }
 
-    /// The same gate, where an earlier one published something accepted already.
+    /// Resumes where an earlier gate published something accepted already.
     #[must_use]
     pub fn published_before(self) -> Self {
         Self { published: true, ..self }
@@ -176,19 +200,19 @@ impl Gate {
         self.validated.as_deref().or(self.known_good())
     }
 
-    /// Whether anything that was accepted is live: the application was proven to run it, or reads it at its next start.
+    /// Returns `true` if anything that was accepted is live: the application runs it, or reads it at its next start.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.published || self.known_good.is_some()
     }
 
-    /// Why the newest content is not live, if it is not.
+    /// The reason why the newest content is not live, if it is not.
     #[must_use]
     pub fn incident(&self) -> Option<Incident> {
         self.incident
     }
 
-    /// When to call [`Gate::step`] with [`Input::Tick`] unless something happens before.
+    /// The time at which to call [`Gate::step`] with [`Input::Tick`] unless something happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.activity {
@@ -198,7 +222,7 @@ impl Gate {
         }
     }
 
-    /// Takes in what happened at `now` and gives what to do about it, in order.
+    /// Takes in what happened at `now` and returns the effects, in order.
     pub fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
@@ -208,6 +232,7 @@ impl Gate {
             }
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
+            Input::WatchRestored => self.watch_restored(now, &mut effects),
             Input::Scanned(scan) => self.scanned(now, scan, &mut effects),
             Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
             Input::Published(result) => self.published(now, result, &mut effects),
@@ -248,11 +273,11 @@ impl Gate {
 
     fn scan(&mut self, now: Instant, reason: Reason, effects: &mut Vec<Effect>) {
         self.settle.clear();
-        self.next_poll = Some(now + self.policy.poll);
+        self.next_poll = Some(now + self.poll());
         self.begin(Effect::Scan, Activity::Scanning(reason), effects);
     }
 
-    /// Puts an effect in flight; after [`Input::Stop`] none any more.
+    /// Puts an effect in flight, except after [`Input::Stop`].
     fn begin(&mut self, effect: Effect, activity: Activity, effects: &mut Vec<Effect>) {
         if self.stop_by.is_some() {
             self.activity = Activity::Idle;
@@ -266,7 +291,7 @@ impl Gate {
         match hint {
             Hint::Commit => self.settle.at(now),
             Hint::Touch => self.settle.event(now),
-            // The tail of an update whose commit was seen: of use only to who waits for the end of it.
+            // The tail of an update whose commit was seen: it only matters while the gate waits for the end of it.
             Hint::AfterCommit if self.moving_since.is_some() => self.settle.at(now),
             Hint::AfterCommit => {}
         }
@@ -274,11 +299,23 @@ impl Gate {
 
     fn degraded(&mut self, now: Instant, message: String, polling: bool, effects: &mut Vec<Effect>) {
         if polling {
-            self.policy.poll = self.policy.poll.min(POLL_WITHOUT_EVENTS);
-            self.next_poll = self.next_poll.map(|at| at.min(now + self.policy.poll));
+            self.without_events = true;
+            self.next_poll = self.next_poll.map(|at| at.min(now + self.poll()));
         }
         self.settle.at(now);
         effects.push(Effect::Report(Event::new(Kind::WatchDegraded).message(message)));
+    }
+
+    fn watch_restored(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.without_events = false;
+        self.settle.at(now);
+        let event = Event::new(Kind::WatchDegraded).message("inotify is available again");
+        effects.push(Effect::Report(Event { level: Level::Info, ..event }));
+    }
+
+    /// Returns the interval of scans without an event.
+    fn poll(&self) -> Duration {
+        if self.without_events { self.policy.poll.min(POLL_WITHOUT_EVENTS) } else { self.policy.poll }
     }
 
     fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
@@ -298,14 +335,13 @@ impl Gate {
             (Activity::Concluding(candidate, _), Ok(snapshot)) if self.stayed(&candidate, &snapshot) => {
                 self.live(candidate, effects);
             }
-            // What was judged, or read by the application, was another content, or some of it was: start over when it is at
-            // rest again.
+            // Another content, at least in part, was validated or read by the application: start over when it is at rest.
             _ => self.settle.event(now),
         }
     }
 
-    /// Whether `seen` is `candidate`, untouched since it was looked at first. The same bytes, if written anew, may have been
-    /// others in between.
+    /// Returns `true` if `snapshot` is `candidate`, untouched since the first scan. Bytes that were rewritten may have been others in
+    /// between.
     fn stayed(&mut self, candidate: &Arc<Revision>, snapshot: &Snapshot) -> bool {
         if snapshot.revision != *candidate {
             return false;
@@ -315,28 +351,28 @@ impl Gate {
         untouched
     }
 
-    /// Whether the sources were seen in the middle of an update. If so a new look is arranged, until patience ends.
+    /// Returns `true` if the scan met an update in the middle; then another scan is due, within limits.
     fn still_moving(&mut self, now: Instant, scan: &Result<Snapshot, SnapshotError>) -> bool {
-        let moving = match scan {
-            Ok(snapshot) => !snapshot.settled,
-            Err(error) => !error.settled,
+        let (settled, patience) = match scan {
+            Ok(snapshot) => (snapshot.settled, snapshot.patience),
+            Err(error) => (error.settled, error.patience),
         };
-        if !moving {
+        if settled {
             self.moving_since = None;
             return false;
         }
-        if now >= *self.moving_since.get_or_insert(now) + AGREEMENT {
+        if now >= *self.moving_since.get_or_insert(now) + patience {
             return false;
         }
-        self.settle.at(now + GLANCE);
+        self.settle.at(now + patience / SCANS_OF_AN_UPDATE);
         true
     }
 
-    /// There is nothing that could be judged.
+    /// Nothing can be validated.
     fn unreadable(&mut self, now: Instant, findings: Vec<Finding>, effects: &mut Vec<Effect>) {
         let about = Digest::of(format!("{findings:?}").as_bytes());
         self.report_verdict(now, about, findings, None, effects);
-        // The next event or poll looks again anyway; a retry would only look earlier at what says by itself when it moves.
+        // The next event or poll scans again anyway; a retry would only scan earlier something that announces its change.
         self.retry = None;
     }
 
@@ -345,7 +381,7 @@ impl Gate {
         let digest = candidate.digest();
         let new = self.desired.as_deref() != Some(&*candidate);
         if new && reason == Reason::Poll {
-            // No event told of it, so it may be half-written: it must look the same after the quiet period.
+            // No event announced it, so it may be half-written: it must be the same after the quiet period.
             self.settle.event(now);
             return;
         }
@@ -366,10 +402,10 @@ impl Gate {
                 effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest)));
             }
         } else if incident.is_some_and(|incident| incident.kind == Kind::Unverified)
-            && self.told == self.delivered
+            && self.reloaded_delivery == self.delivered
             && !self.policy.publish
         {
-            // The application may just have been slow with what it was told of.
+            // The application may only have been slow with the last reload.
             self.retry = None;
             self.begin(Effect::Verify { late: true }, Activity::Verifying { candidate, late: true }, effects);
         } else {
@@ -428,27 +464,27 @@ impl Gate {
         }
     }
 
-    /// Has the application told of `candidate`, if it is to be told.
+    /// Requests a reload of `candidate`, if a reload is configured.
     fn reload(&mut self, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         if self.policy.reload {
-            self.told = self.delivered;
+            self.reloaded_delivery = self.delivered;
             self.begin(Effect::Reload(candidate.digest()), Activity::Reloading(candidate), effects);
         } else {
             self.live(candidate, effects);
         }
     }
 
-    /// What is to be said of a content that lost many of its files: valid in itself, it may well be a mistake.
+    /// The finding about a content that lost many of its files: valid in itself, it may well be a mistake.
     fn shrunk(&self, candidate: &Revision) -> Option<Finding> {
         let before = self.known_good.as_deref()?;
         let lost = before.names().filter(|name| !candidate.contains(name)).count();
         let message = format!("{lost} of {} files are gone", before.len());
-        let help = "if that is meant, raise `--max-shrink`, or remove them in several steps";
+        let help = "if that is intended, raise `--max-shrink`, or remove them in several steps";
         (lost * 100 > before.len() * usize::from(self.policy.max_shrink))
             .then(|| Finding::error(SHRUNK, message).help(help))
     }
 
-    /// Reports `findings` that keep a content from going on, once.
+    /// Reports, once, the `findings` that stop a content.
     fn report_verdict(
         &mut self,
         now: Instant,
@@ -458,19 +494,20 @@ impl Gate {
         effects: &mut Vec<Effect>,
     ) {
         let rejected = Verdict::of(&findings) == Verdict::Rejected;
-        // What was valid once need not be so for ever: a checker looks at more than the content.
+        // A valid content can become invalid: a checker depends on more than the content.
         self.validated.take_if(|validated| rejected && validated.digest() == about);
         let kind = if rejected { Kind::Rejected } else { Kind::Inconclusive };
         let event = match self.desired.as_ref().filter(|desired| desired.digest() == about) {
             Some(desired) => self.change(kind, desired),
-            // Nothing was read, so there is no content that it could be about.
+            // Nothing was read, so there is no content to name.
             None => Event { previous: self.running().map(Revision::digest), ..Event::new(kind) },
         };
         let message = headline(&findings);
         self.raise(now, about, Event { message, findings, duration, ..event }, effects);
         if rejected && self.policy.fail_on_empty && !self.is_ready() {
             effects.push(Effect::Report(
-                Event::new(Kind::Stopped).message("nothing is published that could be waited with"),
+                Event::new(Kind::Stopped)
+                    .message("the first configuration was rejected and nothing is published (`--on-empty fail`)"),
             ));
             effects.push(Effect::Finish);
             self.activity = Activity::Finished;
@@ -484,7 +521,7 @@ impl Gate {
                 self.not_restored(&candidate, target_error.into_parts(), effects);
             }
             Err(target_error) => self.target_failed(now, candidate.digest(), target_error, effects),
-            // That it started says nothing of whether it will stay: what is published may be what it dies of.
+            // A start proves nothing yet: the published content may be the reason why it dies.
             Ok(Sent::NotNeeded { .. }) if self.policy.publish => {
                 self.begin(Effect::Verify { late: false }, Activity::Verifying { candidate, late: false }, effects);
             }
@@ -493,7 +530,7 @@ impl Gate {
                 self.proven(candidate, Event { pid: Some(pid), ..event }, effects);
             }
             Ok(Sent::Requested { pid, signal, message }) => {
-                // From here until there is proof, the known good may or may not be what runs.
+                // Until there is proof, the known good may or may not be what runs.
                 self.reload_unproven = true;
                 let event = self.change(Kind::Reloaded, &candidate).message(message);
                 effects.push(Effect::Report(Event { pid, signal, ..event }));
@@ -512,7 +549,7 @@ impl Gate {
                 self.proven(candidate, Event { pid, duration: Some(after), ..event }, effects);
             }
             Proof::NotAsked => {
-                let event = Event::new(Kind::Unverified).about(digest).message("no proof was asked for");
+                let event = Event::new(Kind::Unverified).about(digest).message("no verification is configured");
                 self.proven(candidate, Event { level: Level::Info, ..event }, effects);
             }
             Proof::Missing { .. } if late => self.validate(candidate, effects),
@@ -544,7 +581,7 @@ impl Gate {
         }
     }
 
-    /// Makes `event` the one standing report, says it unless it stands already, and arranges another try.
+    /// Makes `event` the one open incident, reports it unless it is open already, and schedules a retry.
     fn raise(&mut self, now: Instant, about: Digest, event: Event, effects: &mut Vec<Effect>) {
         let kind = event.kind;
         let attempt = match self.incident {
@@ -558,8 +595,8 @@ impl Gate {
         self.retry = backoff(kind, attempt).map(|wait| now + wait);
     }
 
-    /// The application has read its configuration; one more look tells whether that was `candidate`. `proof` is reported after
-    /// it, so that who acts on the report finds the gate at rest.
+    /// The application has read its configuration; one more scan confirms that it was `candidate`. `proof` is reported afterwards,
+    /// so that a reader of the report finds the gate at rest.
     fn conclude(&mut self, candidate: Arc<Revision>, proof: Event, effects: &mut Vec<Effect>) {
         self.known_good = Some(candidate.clone());
         if self.stop_by.is_some() {
@@ -580,7 +617,7 @@ impl Gate {
         self.resolve(digest, effects);
     }
 
-    /// Takes back the standing report, if there is one, since `digest` is live.
+    /// Closes the open incident, if there is one, since `digest` is live.
     fn resolve(&mut self, digest: Digest, effects: &mut Vec<Effect>) -> bool {
         self.retry = None;
         let Some(incident) = self.incident.take() else { return false };
@@ -591,7 +628,7 @@ impl Gate {
         true
     }
 
-    /// An event about `candidate` and what differs in it from what was live before.
+    /// An event about `candidate` and its differences from the revision that was live before.
     fn change(&self, kind: Kind, candidate: &Revision) -> Event {
         let before = self.known_good.as_deref();
         Event {
@@ -602,8 +639,8 @@ impl Gate {
     }
 }
 
-/// When to try again what was reported as `kind` and was found again `attempt` times since; `None` for what stays as it is
-/// until the content changes.
+/// The pause before the next try after an incident of `kind` that was found again `attempt` times; `None` if only another content
+/// can change it.
 fn backoff(kind: Kind, attempt: u32) -> Option<Duration> {
     let (first, longest) = match kind {
         // A program that is starting gets its handlers within milliseconds.

@@ -1,21 +1,21 @@
-//! What must hold under every interleaving (`ARCHITECTURE.md`, "The eight properties").
+//! The properties that hold under every interleaving (`ARCHITECTURE.md`, "The eight properties").
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{Content, Fault, What, World, digest};
+use super::world::{Fault, SimulatedContent, SimulatedWorld, What, digest};
 use super::{Input, REPETITIONS};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::Kind;
 
-fn contents() -> impl Strategy<Value = Content> {
+fn contents() -> impl Strategy<Value = SimulatedContent> {
     prop_oneof![
-        1 => Just(Content::Absent),
-        4 => (0..3_u8).prop_map(Content::Good),
-        3 => (0..2_u8).prop_map(Content::Bad),
-        2 => (1..4_u8).prop_map(Content::Unclear),
-        1 => (0..2_u8).prop_map(Content::Untaken),
+        1 => Just(SimulatedContent::Absent),
+        4 => (0..3_u8).prop_map(SimulatedContent::Good),
+        3 => (0..2_u8).prop_map(SimulatedContent::Bad),
+        2 => (1..4_u8).prop_map(SimulatedContent::Unclear),
+        1 => (0..2_u8).prop_map(SimulatedContent::Untaken),
     ]
 }
 
@@ -41,8 +41,8 @@ fn latencies() -> impl Strategy<Value = Vec<Duration>> {
     prop::collection::vec(prop_oneof![(0..30_u64), (30..400_u64)].prop_map(Duration::from_millis), 1..12)
 }
 
-/// Plays a script, then lets the world be still for long enough that every backoff has come round.
-fn play(mut world: World, script: &[(Duration, Fault)]) -> World {
+/// Plays a script, then leaves the world unchanged for long enough that every backoff has expired.
+fn play(mut world: SimulatedWorld, script: &[(Duration, Fault)]) -> SimulatedWorld {
     for (gap, happening) in script {
         world.pass(*gap);
         world.happen(*happening);
@@ -51,19 +51,19 @@ fn play(mut world: World, script: &[(Duration, Fault)]) -> World {
     world
 }
 
-/// Properties 1, 2 and 8 are watched by the world itself at each step.
-fn nothing_is_broken(world: &World) -> Result<(), TestCaseError> {
+/// Properties 1, 2 and 8; the world checks them at each step.
+fn nothing_is_broken(world: &SimulatedWorld) -> Result<(), TestCaseError> {
     prop_assert!(world.broken.is_empty(), "{:?}\n{}", world.broken, world.story());
     Ok(())
 }
 
-/// Property 3: when the world is still, the newest content is live, or there is exactly one standing report why not.
-fn the_end_is_explained(world: &World) -> Result<(), TestCaseError> {
-    // Written anew with the same bytes again and again within one flight: there the gate stops doubting, by design.
+/// Property 3: when nothing changes any more, the newest content is live, or there is exactly one open incident.
+fn the_end_is_explained(world: &SimulatedWorld) -> Result<(), TestCaseError> {
+    // The same bytes were rewritten again and again within one flight; the gate accepts that after some repetitions.
     if world.gate.repeated >= REPETITIONS {
         return Ok(());
     }
-    let takes = matches!(world.content, Content::Good(_) | Content::Unclear(_));
+    let takes = matches!(world.content, SimulatedContent::Good(_) | SimulatedContent::Unclear(_));
     let (running, incident) = (world.gate.running().map(Revision::digest), world.gate.incident());
     if takes && (world.target || running.is_some()) && incident.is_none() {
         prop_assert_eq!(running, Some(digest(world.content)), "{}", world.story());
@@ -72,8 +72,8 @@ fn the_end_is_explained(world: &World) -> Result<(), TestCaseError> {
     }
     prop_assert!(incident.is_some() || running == Some(digest(world.content)), "{}", world.story());
     let expected = match world.content {
-        Content::Bad(_) => Kind::Rejected,
-        Content::Absent => Kind::Inconclusive,
+        SimulatedContent::Bad(_) => Kind::Rejected,
+        SimulatedContent::Absent => Kind::Inconclusive,
         _ if !world.target => Kind::TargetMissing,
         _ => Kind::Unverified,
     };
@@ -81,40 +81,40 @@ fn the_end_is_explained(world: &World) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Property 4: the last-known-good gives way to a verified content and to nothing else.
-fn known_good_is_verified(world: &World) -> Result<(), TestCaseError> {
+/// Property 4: only a verified content replaces the last-known-good revision.
+fn known_good_is_verified(world: &SimulatedWorld) -> Result<(), TestCaseError> {
     let verified: Vec<_> = world.reports().filter(|event| event.kind == Kind::Verified).collect();
     let last = verified.last().and_then(|event| event.digest);
     prop_assert_eq!(world.gate.known_good().map(Revision::digest), last, "{}", world.story());
     Ok(())
 }
 
-/// Where the gate publishes: what is not taken does not stay published if there is a better one.
-fn the_good_one_is_published(world: &World) -> Result<(), TestCaseError> {
+/// With publishing: a content that the application does not take does not stay published if there is a better one.
+fn the_good_one_is_published(world: &SimulatedWorld) -> Result<(), TestCaseError> {
     prop_assert_eq!(world.kept.map(digest), world.gate.known_good().map(Revision::digest), "{}", world.story());
-    // An application that was away was not asked; it meets what was accepted last.
+    // An application that was away was not reloaded; it reads what was accepted last.
     if world.count(Kind::TargetMissing) == 0 && world.kept.is_some() {
-        prop_assert!(!matches!(world.published, Some(Content::Untaken(_))), "{}", world.story());
+        prop_assert!(!matches!(world.published, Some(SimulatedContent::Untaken(_))), "{}", world.story());
     }
     Ok(())
 }
 
-/// Property 5: what could not be judged is not reloaded, not called rejected, and tried again.
-fn inconclusive_is_open(world: &World) -> Result<(), TestCaseError> {
+/// Property 5: an inconclusive content is not reloaded, not called rejected, and tried again.
+fn inconclusive_is_open(world: &SimulatedWorld) -> Result<(), TestCaseError> {
     for event in world.reports() {
         let about = event.digest;
-        let is = |contents: &[Content]| contents.iter().any(|content| about == Some(digest(*content)));
-        let unclear = is(&[Content::Unclear(1), Content::Unclear(2), Content::Unclear(3)]);
+        let is = |contents: &[SimulatedContent]| contents.iter().any(|content| about == Some(digest(*content)));
+        let unclear = is(&[SimulatedContent::Unclear(1), SimulatedContent::Unclear(2), SimulatedContent::Unclear(3)]);
         prop_assert!(!(unclear && event.kind == Kind::Rejected), "{}", world.story());
-        let bad = is(&[Content::Bad(0), Content::Bad(1)]);
+        let bad = is(&[SimulatedContent::Bad(0), SimulatedContent::Bad(1)]);
         prop_assert!(!(bad && event.kind == Kind::Inconclusive), "{}", world.story());
         prop_assert!(!(bad && matches!(event.kind, Kind::Accepted | Kind::Reloaded)), "{}", world.story());
     }
     Ok(())
 }
 
-/// Property 7: a standing report is made once; and property 6: what is resolved is said to be.
-fn reports_are_made_once(world: &World) -> Result<(), TestCaseError> {
+/// Properties 6 and 7: an incident is reported once, and its end is reported.
+fn reports_are_made_once(world: &SimulatedWorld) -> Result<(), TestCaseError> {
     let mut incident: Option<(Kind, Option<Digest>)> = None;
     for event in world.reports() {
         match event.kind {
@@ -143,7 +143,7 @@ proptest! {
         script in prop::collection::vec((gaps(), happenings()), 0..24),
         latencies in latencies(),
     ) {
-        let world = play(World::new(first, latencies), &script);
+        let world = play(SimulatedWorld::new(first, latencies), &script);
         nothing_is_broken(&world)?;
         the_end_is_explained(&world)?;
         known_good_is_verified(&world)?;
@@ -151,14 +151,14 @@ proptest! {
         reports_are_made_once(&world)?;
     }
 
-    /// The same where the gate publishes: besides, what the application would meet at a restart is what is known to be good.
+    /// The same properties with publishing; in addition, a restart of the application would read the last-known-good revision.
     #[test]
     fn the_properties_hold_where_it_publishes(
         first in contents(),
         script in prop::collection::vec((gaps(), happenings()), 0..24),
         latencies in latencies(),
     ) {
-        let world = play(World::publishing(first, latencies), &script);
+        let world = play(SimulatedWorld::publishing(first, latencies), &script);
         nothing_is_broken(&world)?;
         the_end_is_explained(&world)?;
         known_good_is_verified(&world)?;
@@ -169,34 +169,34 @@ proptest! {
 
     /// Property 6: a change back to the running content is a recovery, and no reload.
     #[test]
-    fn a_revert_is_a_recovery(bad in prop_oneof![Just(Content::Bad(0)), Just(Content::Absent)], latencies in latencies()) {
-        let mut world = World::new(Content::Good(0), latencies);
+    fn a_revert_is_a_recovery(bad in prop_oneof![Just(SimulatedContent::Bad(0)), Just(SimulatedContent::Absent)], latencies in latencies()) {
+        let mut world = SimulatedWorld::new(SimulatedContent::Good(0), latencies);
         world.pass(Duration::from_secs(10));
         world.happen(Fault::Write(bad));
         world.pass(Duration::from_secs(10));
         let reloads = world.count(Kind::Reloaded);
-        world.happen(Fault::Write(Content::Good(0)));
+        world.happen(Fault::Write(SimulatedContent::Good(0)));
         world.pass(Duration::from_secs(10));
         prop_assert_eq!(world.count(Kind::Recovered), 1, "{}", world.story());
         prop_assert_eq!(world.count(Kind::Reloaded), reloads, "{}", world.story());
         prop_assert!(world.gate.incident().is_none());
     }
 
-    /// Property 8: after stop no effect begins, and the end comes within the grace period.
+    /// Property 8: after a stop no effect begins, and the gate ends within the grace period.
     #[test]
     fn after_stop_nothing_begins(
         script in prop::collection::vec((gaps(), happenings()), 0..12),
         latencies in latencies(),
         after in gaps(),
     ) {
-        let mut world = World::new(Content::Good(0), latencies);
+        let mut world = SimulatedWorld::new(SimulatedContent::Good(0), latencies);
         for (gap, happening) in script {
             world.pass(gap);
             world.happen(happening);
         }
         let before = world.trace.len();
         world.step(Input::Stop);
-        world.happen(Fault::Write(Content::Good(9)));
+        world.happen(Fault::Write(SimulatedContent::Good(9)));
         world.pass(after);
         world.pass(Duration::from_secs(6));
         let rest = &world.trace[before..];

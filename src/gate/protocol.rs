@@ -1,4 +1,4 @@
-//! What the mind is told, and what it asks for.
+//! The protocol of the state machine: inputs, effects and policy.
 
 use std::time::Duration;
 
@@ -13,23 +13,25 @@ use crate::flow::verify::Proof;
 use crate::flow::watch::Hint;
 use crate::report::Event;
 
-/// What happened.
+/// An occurrence that the state machine takes in.
 #[derive(Debug)]
 pub enum Input {
-    /// Something stirred under a source.
+    /// Something changed under a source.
     WatchEvent(Hint),
-    /// Events were lost, or are not to be had at all (`polling`), for this reason.
+    /// File events were lost, or are unavailable altogether (`polling`).
     Degraded {
-        /// Why, and what to do.
+        /// The reason and the remedy.
         message: String,
-        /// Whether there will be no events from now on.
+        /// No events will come from now on.
         polling: bool,
     },
+    /// The kernel's events are available again, after a time of polling.
+    WatchRestored,
     /// [`Effect::Scan`] is done.
     Scanned(Result<Snapshot, SnapshotError>),
     /// [`Effect::Validate`] is done.
     Validated(Result<Validation, TargetError>),
-    /// [`Effect::Publish`] is done: it is live, and whether it was not before; or why it could not be.
+    /// [`Effect::Publish`] is done: `true` if the content was not published before.
     Published(Result<bool, Finding>),
     /// [`Effect::Reload`] is done.
     Reloaded(Result<Sent, TargetError>),
@@ -37,54 +39,53 @@ pub enum Input {
     Verified(Proof),
     /// The deadline has come.
     Tick,
-    /// The gate is told to end.
+    /// The gate is asked to end.
     Stop,
 }
 
-/// What to do. All but [`Effect::Keep`], [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the
+/// An action that the state machine requests. All except [`Effect::Keep`], [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the
 /// same name.
-#[allow(dead_code, reason = "the simulated world compares the digests")]
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.
     Scan,
-    /// Ask the validators about the content that was last looked at.
+    /// Validate the content that was scanned last.
     Validate(Digest),
-    /// Put the content that was judged last where the application reads it; or the last known good, if this is its digest.
+    /// Publish the content that was validated last, or the last-known-good revision if this is its digest.
     Publish(Digest),
-    /// Tell the application to read it.
+    /// Request a reload of the application.
     Reload(Digest),
-    /// Find proof that it did; `late` if the time for it was over once, so that one look is enough.
+    /// Verify that the reload took effect; `late` if the time for it has passed once, so that one probe is enough.
     Verify {
-        /// Whether the time for it was over once.
+        /// The time for it has passed once.
         late: bool,
     },
-    /// Remember what is published as the last known good.
+    /// Keep what is published as the last-known-good revision.
     Keep(Digest),
-    /// Count the gate's sentence on the content that was judged last. It may be harder than the validators'.
+    /// Count the gate's verdict on the content that was validated last. It may be harder than the validators'.
     Count(Verdict),
-    /// Tell the world.
+    /// Report an event.
     Report(Event),
-    /// End; nothing will be asked for any more.
+    /// End; no further effect follows.
     Finish,
 }
 
-/// What a gate does by its configuration, as far as its mind must know it.
+/// The part of a gate's configuration that the state machine depends on.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Whether an accepted content leads to a reload; if not, the gate only judges, publishes and reports.
+    /// An accepted content leads to a reload; otherwise the gate only validates, publishes and reports.
     pub reload: bool,
-    /// Whether the application reads what the gate publishes, and not the sources themselves. What is judged is then a copy,
-    /// so nobody need look again whether it stayed the same.
+    /// The application reads what the gate publishes, and not the sources themselves. The gate then validates a copy, which
+    /// cannot change meanwhile.
     pub publish: bool,
-    /// Whether to end where the first content is rejected, so that nothing could be published.
+    /// End if the first content is rejected, so that nothing could be published.
     pub fail_on_empty: bool,
-    /// How much of its files a content may lose at once, in percent of those that run.
+    /// The share of the running files that a content may lose at once, in percent.
     pub max_shrink: u8,
     /// The quiet period of plain directories.
     pub quiet: Duration,
     /// The slow rescan.
     pub poll: Duration,
-    /// How long what is in flight may take to finish after [`Input::Stop`].
+    /// The time in which an effect in flight may finish after [`Input::Stop`].
     pub grace: Duration,
 }

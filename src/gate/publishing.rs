@@ -1,5 +1,5 @@
-//! What follows an acceptance where the application reads only what the gate publishes: it is published before the application is
-//! told, and what is not proven gives way to the last known good.
+//! The steps after an acceptance where the application reads only what the gate publishes: publication precedes the reload, and a
+//! revision that is not verified gives way to the last-known-good one.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +30,7 @@ impl Gate {
         }
     }
 
-    /// Puts the last known good back in place of `about`, so that a restart of the application meets nothing worse than it has.
+    /// Rolls back from `about` to the last-known-good revision, so that a restart of the application reads nothing worse.
     pub(super) fn restore(&mut self, about: Digest, effects: &mut Vec<Effect>) {
         let known_good = self.known_good.clone().filter(|known_good| known_good.digest() != about);
         if let Some(known_good) = known_good.filter(|_| self.policy.publish) {
@@ -39,7 +39,7 @@ impl Gate {
         }
     }
 
-    /// The last known good is where the application will read it at its next start, and that is all that can be said.
+    /// Reports that the last-known-good revision is published but not verified: the application reads it at its next start.
     pub(super) fn not_restored(
         &mut self,
         known_good: &Revision,
@@ -51,7 +51,7 @@ impl Gate {
         effects.push(Effect::Report(Event { previous, pid, ..event }));
     }
 
-    /// There is proof that the application runs `candidate`, or none was asked for; `proof` says so.
+    /// Takes in that the application runs `candidate`, or that no verification is configured; `proof` is the event for it.
     pub(super) fn proven(&mut self, candidate: Arc<Revision>, proof: Event, effects: &mut Vec<Effect>) {
         if !self.policy.publish {
             return self.conclude(candidate, proof, effects);
@@ -59,7 +59,8 @@ impl Gate {
         if let Some(about) = self.restoring.take() {
             let level = Event::new(Kind::Restored).level;
             let proven = proof.message.as_ref().map_or_else(String::new, |proven| format!(": {proven}"));
-            let message = format!("{} was not proven, and the last known good is live again{proven}", about.short());
+            let message =
+                format!("{} was not verified; the last-known-good revision is live again{proven}", about.short());
             let help = "`unverified` says why it was not; it is tried again after 30 s at first and every 10 min at last, or when it \
                         changes";
             let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };

@@ -16,28 +16,28 @@ use crate::flow::verify::Proof;
 use crate::flow::watch::Hint;
 use crate::report::{Event, Kind};
 
-/// What the validators think of a content.
+/// A content of the sources, by the verdict that it will get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum SimulatedContent {
     /// Nothing is there.
     Absent,
     /// Good, and one of several that differ.
     Good(u8),
     /// Wrong.
     Bad(u8),
-    /// It cannot be judged before this many tries.
+    /// Validation is inconclusive for this many tries.
     Unclear(u8),
-    /// It passes the validators, and the application does not take it.
+    /// Valid, and the application does not take it.
     Untaken(u8),
 }
 
-/// What befalls the world.
+/// A change of the world outside of the gate.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
     /// The content changes, with an event.
-    Write(Content),
+    Write(SimulatedContent),
     /// The content changes, and the event is lost.
-    WriteUnseen(Content),
+    WriteUnseen(SimulatedContent),
     /// An event without a change.
     Touch,
     /// The application goes away, or comes back.
@@ -46,9 +46,9 @@ pub(super) enum Fault {
     Tick,
 }
 
-/// One thing that the gate did, and when.
+/// An action of the gate and its time.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(super) struct TraceEntry {
     pub(super) at: Duration,
     pub(super) what: What,
 }
@@ -65,33 +65,33 @@ pub(super) enum What {
     Finish,
 }
 
-pub(super) struct World {
+pub(super) struct SimulatedWorld {
     pub(super) gate: Gate,
     start: Instant,
     pub(super) now: Instant,
-    pub(super) content: Content,
+    pub(super) content: SimulatedContent,
     pub(super) target: bool,
-    /// How often the content was written.
+    /// The number of times that the content was written.
     writes: u32,
-    /// How long each effect takes: these in turn, for ever.
+    /// The durations of the effects, used in turn.
     latencies: Vec<Duration>,
     effects: usize,
     tries: BTreeMap<Digest, u8>,
-    /// What will come of the effect in flight, and when.
+    /// The outcome of the effect in flight, and its time.
     in_flight: Option<(Instant, Input)>,
     publish: bool,
-    /// What the last look took with it: what a gate that publishes judges and publishes.
-    taken: Content,
-    /// What the gate publishes, if it does, and what it was told to remember.
-    pub(super) published: Option<Content>,
-    pub(super) kept: Option<Content>,
-    /// What the application runs.
-    pub(super) live: Option<Content>,
-    /// What the last look saw, and the last judgement accepted since.
+    /// The content that the last scan read: a gate that publishes validates and publishes it.
+    taken: SimulatedContent,
+    /// The published content, and the one that is kept as the last-known-good.
+    pub(super) published: Option<SimulatedContent>,
+    pub(super) kept: Option<SimulatedContent>,
+    /// The content that the application runs.
+    pub(super) live: Option<SimulatedContent>,
+    /// The digest of the last scan, and the one that was accepted since.
     scanned: Option<Digest>,
     accepted: Option<Digest>,
-    pub(super) trace: Vec<Step>,
-    /// What of the properties did not hold.
+    pub(super) trace: Vec<TraceEntry>,
+    /// The expectations that did not hold.
     pub(super) broken: Vec<String>,
 }
 
@@ -107,24 +107,24 @@ pub(super) fn policy(publish: bool) -> Policy {
     }
 }
 
-pub(super) fn tree(content: Content) -> Tree {
+pub(super) fn tree(content: SimulatedContent) -> Tree {
     [("nginx.conf".into(), format!("{content:?}").into_bytes())].into()
 }
 
-pub(super) fn digest(content: Content) -> Digest {
+pub(super) fn digest(content: SimulatedContent) -> Digest {
     Revision::of(&tree(content)).digest()
 }
 
-impl World {
-    pub(super) fn new(content: Content, latencies: Vec<Duration>) -> Self {
+impl SimulatedWorld {
+    pub(super) fn new(content: SimulatedContent, latencies: Vec<Duration>) -> Self {
         Self::of(policy(false), content, latencies)
     }
 
-    pub(super) fn publishing(content: Content, latencies: Vec<Duration>) -> Self {
+    pub(super) fn publishing(content: SimulatedContent, latencies: Vec<Duration>) -> Self {
         Self::of(policy(true), content, latencies)
     }
 
-    fn of(policy: Policy, content: Content, latencies: Vec<Duration>) -> Self {
+    fn of(policy: Policy, content: SimulatedContent, latencies: Vec<Duration>) -> Self {
         let start = Instant::now();
         let publish = policy.publish;
         let mut world = Self {
@@ -192,10 +192,10 @@ impl World {
         self.expect_to_be_shown_right(was_ready);
     }
 
-    /// What is shown of the mind fits together.
+    /// Checks that the values that the gate shows agree with each other.
     fn expect_to_be_shown_right(&mut self, was_ready: bool) {
         let (desired, running, validated) = (self.gate.desired(), self.gate.running(), self.gate.validated());
-        let is_bad = |shown: &Revision| (0..2).any(|number| shown.digest() == digest(Content::Bad(number)));
+        let is_bad = |shown: &Revision| (0..2).any(|number| shown.digest() == digest(SimulatedContent::Bad(number)));
         let (bad, live) = (validated.is_some_and(is_bad), running.is_some() && running == desired);
         let (valid, ready) = (validated == desired, self.gate.is_ready());
         let (proven, accepted) = (self.gate.known_good().is_some(), self.count(Kind::Accepted) > 0);
@@ -223,7 +223,7 @@ impl World {
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
         };
-        self.trace.push(Step { at: self.now - self.start, what });
+        self.trace.push(TraceEntry { at: self.now - self.start, what });
         if let Effect::Keep(kept) = effect {
             self.expect(self.published.map(digest) == Some(*kept), "what is kept is what is published");
             self.kept = self.published;
@@ -244,7 +244,7 @@ impl World {
             Effect::Scan => Input::Scanned(self.scan()),
             Effect::Validate(digest) => {
                 let same = self.scanned == Some(*digest);
-                self.expect(same, "what is judged was looked at last");
+                self.expect(same, "what is validated was scanned last");
                 Input::Validated(Ok(self.validate(*digest)))
             }
             Effect::Publish(wanted) => Input::Published(Ok(self.publish(*wanted))),
@@ -263,10 +263,10 @@ impl World {
     }
 
     fn scan(&mut self) -> Result<Snapshot, SnapshotError> {
-        if self.content == Content::Absent {
+        if self.content == SimulatedContent::Absent {
             self.scanned = None;
             let finding = Finding::environment(Code::new("missing-source"), "it does not exist");
-            return Err(SnapshotError { findings: vec![finding], settled: true });
+            return Err(SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO });
         }
         let tree = tree(self.content);
         let revision = Arc::new(Revision::of(&tree));
@@ -277,7 +277,15 @@ impl World {
         self.scanned = Some(revision.digest());
         self.taken = self.content;
         let delivered = SystemTime::UNIX_EPOCH + Duration::from_secs(self.writes.into());
-        Ok(Snapshot { revision, tree: Arc::new(tree), in_memory: Arc::default(), delivered, settled: true })
+        Ok(Snapshot {
+            revision,
+            tree: Arc::new(tree),
+            in_memory: Arc::default(),
+            delivered,
+            settled: true,
+            patience: Duration::ZERO,
+            notes: Vec::new(),
+        })
     }
 
     fn publish(&mut self, wanted: Digest) -> bool {
@@ -288,15 +296,15 @@ impl World {
         std::mem::replace(&mut self.published, next) != next
     }
 
-    /// What the application reads.
-    fn read(&self) -> Option<Content> {
+    /// The content that the application would read now.
+    fn read(&self) -> Option<SimulatedContent> {
         if self.publish { self.published } else { Some(self.content) }
     }
 
     fn validate(&mut self, digest: Digest) -> Validation {
         let finding = match if self.publish { self.taken } else { self.content } {
-            Content::Bad(_) => Some(Finding::error(Code::new("checker-error"), "unknown directive")),
-            Content::Unclear(needed) => {
+            SimulatedContent::Bad(_) => Some(Finding::error(Code::new("checker-error"), "unknown directive")),
+            SimulatedContent::Unclear(needed) => {
                 let tries = self.tries.entry(digest).or_default();
                 *tries = tries.saturating_add(1);
                 let finding = || Finding::environment(Code::new("checker-obstacle"), "host not found");
@@ -313,15 +321,15 @@ impl World {
         if !self.target {
             return Err(TargetError::Missing { message: "there is no process".into(), help: "wait".into() });
         }
-        if !matches!(self.read(), Some(Content::Untaken(_))) {
+        if !matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
             self.live = self.read();
         }
         Ok(Sent::Requested { pid: Some(7), signal: Some("SIGHUP".into()), message: "sent SIGHUP to pid 7".into() })
     }
 
     fn verify(&mut self) -> Proof {
-        // The application reads what is there when it gets to it, which may be newer than what it was told of.
-        if matches!(self.read(), Some(Content::Untaken(_))) {
+        // The application reads what is there when it gets to it, which may be newer than the content of the reload.
+        if matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
             return Proof::Missing { message: "no new worker".into(), help: "see the log".into() };
         }
         Proof::Proven { pid: Some(8), message: "pid 8 is new".into(), after: Duration::from_millis(3) }
@@ -340,10 +348,10 @@ impl World {
 
     /// The trace as text, one line a thing.
     pub(super) fn story(&self) -> String {
-        let line = |did: &Step| {
+        let line = |did: &TraceEntry| {
             let what = match &did.what {
-                What::Scan => "look".to_owned(),
-                What::Validate(digest) => format!("judge {digest:?}"),
+                What::Scan => "scan".to_owned(),
+                What::Validate(digest) => format!("validate {digest:?}"),
                 What::Publish(digest) => format!("publish {digest:?}"),
                 What::Keep(digest) => format!("keep {digest:?}"),
                 What::Reload(digest) => format!("reload {digest:?}"),
@@ -356,9 +364,12 @@ impl World {
             };
             format!("{:>9} {what}\n", format!("{:?}", did.at))
         };
-        // A poll that sees nothing new is followed by the next look at once.
-        let looks = |did: Option<&Step>| did.is_some_and(|did| matches!(did.what, What::Scan));
-        let told = self.trace.iter().enumerate();
-        told.filter(|(at, did)| !looks(Some(did)) || !looks(self.trace.get(at + 1))).map(|(_, did)| line(did)).collect()
+        // A poll that finds nothing new leaves a lone scan in the trace.
+        let is_scan = |did: Option<&TraceEntry>| did.is_some_and(|did| matches!(did.what, What::Scan));
+        let lines = self.trace.iter().enumerate();
+        lines
+            .filter(|(at, did)| !is_scan(Some(did)) || !is_scan(self.trace.get(at + 1)))
+            .map(|(_, did)| line(did))
+            .collect()
     }
 }

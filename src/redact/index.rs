@@ -1,16 +1,16 @@
-//! Finds the parts of a text that stand in a content as well.
+//! Finds the parts of a text that occur in a content as well.
 
 use super::SHORTEST;
 
-/// What stands between two contents, so that nothing is found that reaches from one into the other.
+/// Separator of two contents, so that no match reaches from one into the other.
 pub(super) const BETWEEN: &[u8] = b"\0";
 
-/// Whether a byte is part of a word. All of a character beyond ASCII is.
+/// Returns true if a byte is part of a word. All of a character beyond ASCII is.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-/// Whether no word goes across `at`.
+/// Returns true if no word goes across `at`.
 pub(super) fn is_boundary(text: &[u8], at: usize) -> bool {
     at == 0 || at >= text.len() || !(is_word(text[at - 1]) && is_word(text[at]))
 }
@@ -42,7 +42,7 @@ impl Index {
         Self { content, places }
     }
 
-    /// Where `key` stands, which is at least as long as a secret.
+    /// Returns the places of `key`, which is at least as long as a secret.
     fn places<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         let first = key.first_chunk::<SHORTEST>();
         let from = first.map_or(self.places.len(), |first| {
@@ -52,7 +52,8 @@ impl Index {
         places.map(|place| *place as usize).filter(|place| self.content[*place..].starts_with(key))
     }
 
-    /// How much of `text` from `start` on stands in the content: whole words of the one, or of the other.
+    /// Returns the length of the longest part of `text` from `start` on that occurs in the content: whole words of the one, or of
+    /// the other.
     pub(super) fn longest(&self, text: &[u8], start: usize) -> Option<usize> {
         let text_begins = is_boundary(text, start);
         let length = |place: usize| {
@@ -66,7 +67,7 @@ impl Index {
         self.places(begins).filter_map(length).max()
     }
 
-    /// Whether `signs` stand in the content with nothing but blanks and quotes beside them.
+    /// Returns true if `signs` occur in the content with only blanks and quotes beside them.
     pub(super) fn holds_alone(&self, signs: &[u8]) -> bool {
         let is_free =
             |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace() || b"\"'\0;".contains(byte));
@@ -74,7 +75,7 @@ impl Index {
             .any(|place| is_free(self.content[..place].last()) && is_free(self.content.get(place + signs.len())))
     }
 
-    /// Whether `word` is a value somewhere in the content, and not only a name: what begins a line or a statement, or is assigned to.
+    /// Returns true if `word` is a value somewhere in the content, and not only a name: a word that begins a line or a statement, or that a value is assigned to.
     pub(super) fn holds_as_value(&self, word: &[u8]) -> bool {
         if word.len() < SHORTEST {
             return false;

@@ -1,8 +1,8 @@
-//! Takes out of what a checker says whatever it quotes of a Secret. Pure.
+//! Removes quotations of a Secret from the output of a checker. Pure.
 //!
-//! A checker quotes what it does not understand, and a password is often just that. So everything of a message that stands in the
-//! Secret as well is replaced, whether whole or in part, escaped or in base64; but for words that carry nothing: those of the
-//! checkers' own vocabulary, as long as they cannot be a value of the Secret. In doubt a word goes.
+//! A checker quotes text that it does not understand, which is often a password. So each part of a message that occurs in the
+//! Secret as well is replaced, whole or in part, escaped or in base64. Words of the checkers' own vocabulary stay, unless they can be
+//! a value of the Secret. In doubt a word is replaced.
 
 mod index;
 mod vocabulary;
@@ -18,20 +18,20 @@ use reload_gate_contract::Finding;
 use index::{Index, is_boundary, is_word, words};
 use vocabulary::is_vocabulary;
 
-/// What stands in place of what is not shown.
+/// Mark in place of text that is not shown.
 pub const REDACTED: &str = "[redacted]";
 
-/// What is shorter than this is no secret that anybody could keep.
+/// Length of the shortest secret: a shorter one is guessed at once.
 const SHORTEST: usize = 3;
-/// So many words of the vocabulary may stand in a row in a Secret as well, before they count as a quotation.
+/// Number of words of the vocabulary that may occur in a row in a Secret as well, before they count as a quotation.
 const CHANCE: usize = 2;
 /// No word of a language is so long, once it is read as base64.
 const CHANCE_BYTES: usize = 15;
 
-/// Of which contents nothing may be shown.
+/// Contents of which nothing may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Those that come from Secrets, as far as that can be told.
+pub enum RedactionScope {
+    /// Those that come from Secrets, as far as that can be determined.
     Secrets,
     /// All of them.
     All,
@@ -39,7 +39,7 @@ pub enum Scope {
     Nothing,
 }
 
-/// A content without the lines that frame keys and certificates (RFC 7468, section 2), whose words are everybody's.
+/// Returns a content without the lines that frame keys and certificates (RFC 7468, section 2): their words are public.
 fn unarmored(content: &[u8]) -> Vec<u8> {
     let is_frame = |line: &&[u8]| line.starts_with(b"-----BEGIN ") || line.starts_with(b"-----END ");
     content.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_frame(line)).flatten().copied().collect()
@@ -52,7 +52,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// One that knows these contents.
+    /// Creates a redactor that knows these contents.
     #[must_use]
     pub fn new<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut known = Vec::new();
@@ -61,7 +61,7 @@ impl Redactor {
             let encoded = hidden(content);
             let content = content.to_ascii_lowercase();
             for reading in [unescaped(&content, b'\\'), unescaped(&content, b'%'), encoded] {
-                // What reads the same in every way need be known once.
+                // A reading that equals the content need be known once.
                 if reading != content {
                     known.extend([&*reading, index::BETWEEN].concat());
                 }
@@ -71,13 +71,13 @@ impl Redactor {
         Self { index: Index::new(known) }
     }
 
-    /// The same finding without what it quotes. Its place stays: it names a file and a position, and no content.
+    /// Returns the finding without quotations. Its place stays: it names a file and a position, and no content.
     #[must_use]
     pub fn redact(&self, finding: Finding) -> Finding {
         Finding { message: self.text(&finding.message), help: finding.help.map(|help| self.text(&help)), ..finding }
     }
 
-    /// The same text without what it quotes.
+    /// Returns the text without quotations.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         let lower = text.as_bytes().to_ascii_lowercase();
@@ -96,28 +96,28 @@ impl Redactor {
         replace(text, found)
     }
 
-    /// The parts of `text`, in lower case, that are quotations from a Secret.
+    /// Returns the parts of `text`, in lower case, that are quotations from a Secret.
     fn quotations(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         for start in 0..text.len() {
             let Some(length) = self.index.longest(text, start) else { continue };
             let range = trimmed(text, start..start + length);
             let is_new = found.last().is_none_or(|last| range.end > last.end);
-            if range.len() >= SHORTEST && is_new && self.tells(text, &range) {
+            if range.len() >= SHORTEST && is_new && self.reveals(text, &range) {
                 found.push(range);
             }
         }
         found
     }
 
-    /// Whether what stands in both `text` and a Secret tells anything of the Secret.
-    fn tells(&self, text: &[u8], range: &Range<usize>) -> bool {
+    /// Returns true if a part that occurs in both `text` and a Secret reveals anything of the Secret.
+    fn reveals(&self, text: &[u8], range: &Range<usize>) -> bool {
         let quotation = &text[range.clone()];
         if !quotation.iter().any(|byte| is_word(*byte)) {
-            // Signs alone are a secret only where they are all there is.
+            // Signs alone are a secret only if nothing else is beside them.
             return self.index.holds_alone(quotation);
         }
-        // A part of a word says no more than the whole word does.
+        // A part of a word reveals no more than the whole word.
         let (from, to) = (widened(text, range.start, false), widened(text, range.end, true));
         let said: Vec<_> = words(&text[from..to]).collect();
         if said.iter().any(|word| !is_vocabulary(word)) {
@@ -131,7 +131,7 @@ impl Redactor {
     }
 }
 
-/// Where the word ends, or begins, of which a part lies at `at`.
+/// Returns the end, or the beginning, of the word of which a part lies at `at`.
 fn widened(text: &[u8], at: usize, forward: bool) -> usize {
     let mut at = at;
     while !is_boundary(text, at) {
@@ -140,7 +140,7 @@ fn widened(text: &[u8], at: usize, forward: bool) -> usize {
     at
 }
 
-/// The same range without the blanks and quotes around what it holds.
+/// Returns the range without the blanks and quotes around what it holds.
 fn trimmed(text: &[u8], range: Range<usize>) -> Range<usize> {
     let is_around = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
     let inside = &text[range.clone()];
@@ -149,7 +149,7 @@ fn trimmed(text: &[u8], range: Range<usize>) -> Range<usize> {
     range.start + before..range.end - after
 }
 
-/// Whether the checker marks this as something that is not its own.
+/// Returns true if the checker marks this as a quotation.
 fn is_quoted(text: &[u8], range: &Range<usize>) -> bool {
     let opens = text[..range.start].last().is_some_and(|byte| b"\"'`<[(=:".contains(byte));
     let closes = text[range.end..].first().is_some_and(|byte| b"\"'`>])".contains(byte));
@@ -157,7 +157,7 @@ fn is_quoted(text: &[u8], range: &Range<usize>) -> bool {
     opens || closes || open(b'"') || open(b'`')
 }
 
-/// What `text` says if `escape` begins an escape sequence (`\x41`, `\101`, `\n`, `\"`; `%41`): each byte, and where it stands.
+/// Decodes `text`, in which `escape` begins an escape sequence (`\x41`, `\101`, `\n`, `\"`; `%41`): returns each byte, and its place.
 fn decoded(text: &[u8], escape: u8) -> impl Iterator<Item = (u8, Range<usize>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -173,7 +173,7 @@ fn unescaped(text: &[u8], escape: u8) -> Vec<u8> {
     decoded(text, escape).map(|(byte, _)| byte).collect()
 }
 
-/// The first byte that an escape sequence stands for, and how long it is.
+/// Returns the byte that an escape sequence means, and the length of the sequence.
 fn unescape(text: &[u8]) -> (u8, usize) {
     let number = |digits: Option<&[u8]>, radix| {
         let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok())?;
@@ -190,7 +190,7 @@ fn unescape(text: &[u8]) -> (u8, usize) {
     }
 }
 
-/// The parts of a text that may be base64 (RFC 4648), and what they would then say. Most words may be; but few then say anything.
+/// Returns the parts of a text that may be base64 (RFC 4648), each decoded. Most words may be; few then have a meaning.
 fn encoded(text: &[u8]) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -210,12 +210,12 @@ fn encoded(text: &[u8]) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
     })
 }
 
-/// What a content says in base64.
+/// Returns the decoded base64 of a content.
 fn hidden(content: &[u8]) -> Vec<u8> {
     encoded(content).flat_map(|(_, content)| [&content.to_ascii_lowercase(), index::BETWEEN].concat()).collect()
 }
 
-/// `text` with the mark in place of each of the ranges.
+/// Returns `text` with the mark in place of each of the ranges.
 fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
     ranges.sort_by_key(|range| range.start);
     let (mut written, mut done) = (String::with_capacity(text.len()), 0);

@@ -8,7 +8,7 @@ fn redacted(content: &str, message: &str) -> String {
 }
 
 #[test]
-fn what_a_checker_quotes_goes_and_what_it_says_stays() {
+fn a_quotation_goes_and_the_checkers_own_words_stay() {
     for (content, message, expected) in [
         // nginx
         ("http {\n  hunter2 on;\n}", "unknown directive \"hunter2\"", "unknown directive \"[redacted]\""),
@@ -96,11 +96,12 @@ fn characters_stay_whole() {
     assert_eq!(redacted("ß\u{c3}x", "äöü ß\u{c3}x ñ"), "äöü [redacted] ñ");
 }
 
-/// What a secret may look like, and what a checker may say of it.
+/// A possible secret.
 fn secret() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9!#$&/:=@^_~.+*-]{1,10}[0-9]{2}[a-zA-Z0-9!$_-]{0,10}"
 }
 
+/// A possible message of a checker about it.
 fn said(secret: &str, way: u8) -> String {
     let standard = base64::engine::general_purpose::STANDARD;
     match way {
@@ -127,7 +128,7 @@ proptest! {
         let content = format!("{before}\npassword {secret};\n{after}");
         let message = said(&secret, way);
         let shown = redacted(&content, &message);
-        // What is in the way it is said for every secret tells nothing of this one.
+        // Words of the message that are the same for every secret reveal nothing of this one.
         let frame = said("", way).to_lowercase();
         for word in words(secret.to_lowercase().as_bytes()).filter(|word| word.len() >= SHORTEST) {
             let word = std::str::from_utf8(word).expect("it is ASCII");
@@ -139,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_not_in_it_stays(secret in "[0-9]{8,20}", way in 0..10_u8) {
+    fn a_text_that_is_not_in_the_secret_stays(secret in "[0-9]{8,20}", way in 0..10_u8) {
         let message = said("zebra", way);
         prop_assert_eq!(redacted(&format!("pin {secret};"), &message), message);
     }

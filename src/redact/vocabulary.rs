@@ -1,4 +1,4 @@
-//! The words that say nothing of any Secret: those in which checkers speak, and the names that configurations are made of.
+//! The words that reveal nothing of any Secret: those of checkers, and the names in configurations.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ static VOCABULARY: LazyLock<HashSet<&'static [u8]>> = LazyLock::new(|| {
     words.flat_map(str::split_whitespace).chain(directives::every_name()).map(str::as_bytes).collect()
 });
 
-/// Whether `word`, in lower case, is of the vocabulary. Numbers are not.
+/// Returns true if `word`, in lower case, is of the vocabulary. Numbers are not.
 pub(super) fn is_vocabulary(word: &[u8]) -> bool {
     VOCABULARY.contains(word)
 }

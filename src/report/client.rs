@@ -1,4 +1,4 @@
-//! `reload-gate status`: asks a running gate how it is. IO: through `http` alone, and waits.
+//! The client of `reload-gate status`. IO: through `http` alone, and waits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -7,27 +7,27 @@ use crate::exit::Exit;
 use crate::report::status::Status;
 use crate::sys::http;
 
-/// How long one answer may take.
+/// The time limit of one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How soon to ask again.
+/// The interval between requests.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What is asked.
+/// A question to a running gate.
 #[derive(Clone, Copy, Debug)]
-pub struct Question {
-    /// Where the gate listens.
+pub struct StatusQuery {
+    /// The address of its listener.
     pub address: SocketAddr,
-    /// Whether it is enough that something accepted is live, be it the newest or not.
+    /// True if any accepted revision is enough, the newest or not.
     pub ready: bool,
-    /// How long to ask again until it is so.
+    /// The time for which to repeat the question until the answer is good.
     pub wait: Duration,
 }
 
-/// What the gate said: the status and its text as it was sent, or why there is none.
-pub type Answer = Result<(Status, String), String>;
+/// The status and its text as it was sent, or the error.
+pub type StatusAnswer = Result<(Status, String), String>;
 
-/// Asks until all is well or the time is over, and gives the last answer with what it amounts to.
-pub fn ask(question: &Question) -> (Answer, Exit) {
+/// Asks until the answer is good or the time is over; returns the last answer and its exit code.
+pub fn ask(question: &StatusQuery) -> (StatusAnswer, Exit) {
     let deadline = Instant::now() + question.wait;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -41,13 +41,13 @@ pub fn ask(question: &Question) -> (Answer, Exit) {
     }
 }
 
-fn once(address: SocketAddr, patience: Duration) -> Answer {
+fn once(address: SocketAddr, patience: Duration) -> StatusAnswer {
     let body = http::read(&format!("http://{}/status", reachable(address)), patience)?;
     let status = serde_json::from_str(&body).map_err(|error| format!("the answer is no status: {error}"))?;
     Ok((status, body))
 }
 
-fn exit(answer: &Answer, ready: bool) -> Exit {
+fn exit(answer: &StatusAnswer, ready: bool) -> Exit {
     match answer {
         Ok((status, _)) if status.live || (ready && status.ready) => Exit::Accepted,
         Ok((status, _)) if status.is_rejected() => Exit::Rejected,
@@ -55,7 +55,7 @@ fn exit(answer: &Answer, ready: bool) -> Exit {
     }
 }
 
-/// Where a server that listens on `address` can be reached from this machine.
+/// Returns the address at which a server that listens on `address` can be reached from this machine.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

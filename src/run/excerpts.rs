@@ -1,4 +1,4 @@
-//! What a report shows of the contents that it is about: the offending lines, and what changed (`--diff`).
+//! Excerpts for reports: the offending lines, and the difference from the running content (`--diff`).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use crate::report::{Event, Kind, Shown};
 
 use super::{redaction, staging};
 
-/// How many findings are shown with their lines.
+/// The number of findings that are shown with their lines.
 const EXCERPTS: usize = 10;
 
-/// What is known of the contents beside the newest.
+/// The contents that are kept beside the newest.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// The content that is known to run, where a diff may be asked for.
@@ -27,7 +27,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Takes notice of what runs, which was `seen` last if it is new. To be called before anything else is looked at.
+    /// Keeps the running content, which is `snapshot` if it is new. Call it before the next scan.
     pub(super) fn follow(&mut self, config: &GateConfig, gate: &Gate, snapshot: Option<&Snapshot>) {
         let known_good = gate.known_good().map(Revision::digest);
         let is_known_good = |snapshot: &Snapshot| Some(snapshot.revision.digest()) == known_good;
@@ -36,7 +36,7 @@ impl Contents {
         }
     }
 
-    /// `event` with what may be shown of the content it is about, if that is what was `seen`.
+    /// Returns `event` with the permitted excerpts of its content, if that is `snapshot`.
     pub(super) fn show(&self, config: &GateConfig, event: Event, snapshot: Option<&Snapshot>) -> Event {
         let refused = matches!(event.kind, Kind::Rejected | Kind::Inconclusive);
         let Some(snapshot) = snapshot.filter(|snapshot| refused && event.digest == Some(snapshot.revision.digest()))

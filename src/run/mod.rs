@@ -1,4 +1,4 @@
-//! The hands: the one loop, which performs the gate's effects and feeds back what came of them. IO.
+//! The loop of one gate: it performs the effects that the state machine requests and feeds back their outcomes. IO.
 
 mod excerpts;
 mod redaction;
@@ -16,55 +16,56 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
+use tracing::{Instrument as _, debug_span};
 
 use crate::config::GateConfig;
 use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
-use crate::flow::snapshot::{self, Snapshot};
+use crate::flow::snapshot::{self, Scanner, Snapshot};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Proof};
 use crate::flow::watch::{Coverage, Watch, WatchEvent};
 use crate::gate::{Effect, Gate, Input};
-use crate::report::board::{StatusBoard, View};
-use crate::report::metrics::Outcome;
+use crate::report::board::{BoardView, StatusBoard};
+use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind, headline};
 use crate::sys::proc::Identity;
 
 use excerpts::Contents;
 
-/// Where events go.
-pub type Sink = Rc<dyn Fn(&Event)>;
+/// A receiver of events.
+pub type EventSink = Rc<dyn Fn(&Event)>;
 
-/// An effect that is under way, and will end in an input. What the hands keep for later effects comes with it.
+/// An effect in flight, which ends in an input. It comes with the baseline that later effects need.
 type InFlight = Pin<Box<dyn Future<Output = (Input, Option<Baseline>)>>>;
 
-/// How often a look is taken again at once because it found more to watch.
-const LOOKS: usize = 3;
+/// The number of scans in a row while each finds more directories to watch.
+const SCANS: usize = 3;
 
-/// The hands of one gate.
+/// The performer of one gate's effects.
 struct Runner {
     config: Rc<GateConfig>,
     watch: Watch,
-    sink: Sink,
+    scanner: Scanner,
+    sink: EventSink,
     board: Rc<StatusBoard>,
-    /// What was last looked at.
+    /// The last snapshot.
     snapshot: Option<Snapshot>,
     contents: Contents,
-    /// What the application was like when it was last told.
+    /// The state of the application just before the last reload.
     baseline: Option<Rc<Baseline>>,
-    /// The process about whose mounts was warned.
+    /// The process with a warning about its mounts.
     warned: Option<Identity>,
-    /// Whether the application was told of something, and it is not known yet what came of it.
-    told: bool,
+    /// A reload was requested and its outcome is not known yet.
+    reload_requested: bool,
 }
 
-/// Runs one gate until `stop` is true, or until it gives up since it has nothing to publish, and says what it ended with.
-/// What it has in mind is shown on `board`.
-/// `warnings` are about the configuration it was given.
+/// Runs one gate until `stop` is true, or until it gives up because nothing can be published; returns the verdict in that case.
+/// `board` shows its state. `warnings` are about its configuration.
 pub async fn run(
     config: Rc<GateConfig>,
-    sink: Sink,
+    sink: EventSink,
     board: Rc<StatusBoard>,
     warnings: Vec<Finding>,
     mut stop: channel::Receiver<bool>,
@@ -75,6 +76,8 @@ pub async fn run(
     let mut gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
     let mut runner = Runner::new(config, sink, board);
     runner.show(&gate);
+    let name = runner.config.name.clone();
+    let name = name.as_str();
     let mut in_flight = None;
     let mut stopping = false;
     let mut inputs = VecDeque::from([Input::Tick]);
@@ -86,19 +89,31 @@ pub async fn run(
                 match effect {
                     Effect::Report(event) => runner.report(event),
                     Effect::Finish => return (!stopping).then_some(Verdict::Rejected),
-                    Effect::Scan => inputs.extend(runner.scan()),
-                    Effect::Validate(_) => in_flight = runner.validate(),
-                    Effect::Publish(digest) => in_flight = runner.publish(digest),
-                    Effect::Keep(_) => staging::keep(&runner.config, &runner.sink),
+                    Effect::Scan => inputs.extend(debug_span!("scan", gate = name).in_scope(|| runner.scan())),
+                    Effect::Validate(digest) => {
+                        let span = debug_span!("validate", gate = name, digest = %digest.short());
+                        in_flight = in_span(runner.validate(), span);
+                    }
+                    Effect::Publish(digest) => {
+                        let span = debug_span!("publish", gate = name, digest = %digest.short());
+                        in_flight = in_span(runner.publish(digest), span);
+                    }
+                    Effect::Keep(digest) => debug_span!("keep", gate = name, digest = %digest.short())
+                        .in_scope(|| staging::keep(&runner.config, &runner.sink)),
                     Effect::Count(verdict) => runner.board.count_verdict(verdict),
-                    Effect::Reload(_) => in_flight = runner.reload(),
-                    Effect::Verify { late } => in_flight = runner.verify(late),
+                    Effect::Reload(digest) => {
+                        let span = debug_span!("reload", gate = name, digest = %digest.short());
+                        in_flight = in_span(runner.reload(), span);
+                    }
+                    Effect::Verify { late } => {
+                        in_flight = in_span(runner.verify(late), debug_span!("verify", gate = name, late));
+                    }
                 }
             }
             runner.show(&gate);
         }
         let input = tokio::select! {
-            // What is done comes first: only then may anything else begin.
+            // A finished effect comes first: only then may another one begin.
             biased;
             (input, baseline) = finish(&mut in_flight) => {
                 in_flight = None;
@@ -120,13 +135,13 @@ pub async fn run(
     }
 }
 
-/// Judges what is there now, reports it and says what the verdict is; `None` if there was nothing to judge.
-pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> Option<Verdict> {
+/// Validates what is there now, reports it and returns the verdict; `None` if there was nothing to validate.
+pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>) -> Option<Verdict> {
     for event in startup::at_start(config, warnings) {
         sink(&event);
     }
     staging::repair(config, sink);
-    let scan = snapshot::scan(&config.sources, config.limits);
+    let scan = snapshot::scan(&config.sources, &config.reading);
     let snapshot = match scan.result {
         Ok(snapshot) => snapshot,
         Err(error) => {
@@ -157,10 +172,10 @@ pub async fn once(config: &GateConfig, sink: &Sink, warnings: Vec<Finding>) -> O
     }
 }
 
-/// Has `tree` judged, laid out where it is to be judged.
+/// Lays `tree` out and validates it there.
 ///
 /// # Errors
-/// When the target is needed to judge and cannot be had.
+/// When validation needs the target and it is missing or refused.
 pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
     let count_verdict = match staging::lay_out(config, tree.clone()).await {
         Ok(path_map) => config.plan.validate(&tree, &path_map, &config.selector).await,
@@ -172,7 +187,7 @@ pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation
     }
 }
 
-fn report(sink: &Sink, verdict: Verdict, event: Event) {
+fn report(sink: &EventSink, verdict: Verdict, event: Event) {
     let kind = match verdict {
         Verdict::Accepted => Kind::Accepted,
         Verdict::Inconclusive => Kind::Inconclusive,
@@ -183,7 +198,12 @@ fn report(sink: &Sink, verdict: Verdict, event: Event) {
     sink(&Event { kind, level: Event::new(kind).level, message, ..event });
 }
 
-/// Waits for the effect in flight; for ever if there is none.
+/// Lets `effect` run in `span`, which gives its duration in the log (`--log-level debug`).
+fn in_span(effect: Option<InFlight>, span: tracing::Span) -> Option<InFlight> {
+    Some(Box::pin(effect?.instrument(span)))
+}
+
+/// Waits for the effect in flight; endless if there is none.
 async fn finish(in_flight: &mut Option<InFlight>) -> (Input, Option<Baseline>) {
     match in_flight {
         Some(effect) => effect.await,
@@ -191,7 +211,7 @@ async fn finish(in_flight: &mut Option<InFlight>) -> (Input, Option<Baseline>) {
     }
 }
 
-/// Waits until `deadline`; for ever if there is none.
+/// Waits until `deadline`; endless if there is none.
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -200,32 +220,45 @@ async fn until(deadline: Option<Instant>) {
 }
 
 fn overflowed() -> Input {
-    let message = "so much changed that the kernel dropped events; everything is looked at again".into();
+    let message = "so much changed that the kernel dropped events; everything is scanned again".into();
     Input::Degraded { message, polling: false }
 }
 
 impl Runner {
-    fn new(config: Rc<GateConfig>, sink: Sink, board: Rc<StatusBoard>) -> Self {
+    fn new(config: Rc<GateConfig>, sink: EventSink, board: Rc<StatusBoard>) -> Self {
         let (watch, contents) = (Watch::new(), Contents::default());
-        Self { config, watch, sink, board, snapshot: None, contents, baseline: None, warned: None, told: false }
+        let scanner = Scanner::new(config.sources.clone(), config.reading.clone());
+        Self {
+            config,
+            watch,
+            scanner,
+            sink,
+            board,
+            snapshot: None,
+            contents,
+            baseline: None,
+            warned: None,
+            reload_requested: false,
+        }
     }
 
     fn report(&self, event: Event) {
         (self.sink)(&self.contents.show(&self.config, event, self.snapshot.as_ref()));
     }
 
-    /// Looks at the sources, and sees to it that whatever changes after the look will be noticed.
+    /// Reads the sources, and watches every directory in which a later change would show.
     fn scan(&mut self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let mut scan = snapshot::scan(&self.config.sources, self.config.limits);
-        for _ in 1..LOOKS {
+        let mut scan = self.scanner.scan();
+        for _ in 1..SCANS {
             match self.watch.cover(std::mem::take(&mut scan.watch_points)) {
                 Coverage::Unchanged => break,
                 Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
-                // What changed between the look and the beginning of the watch was missed.
+                Coverage::Restored => inputs.push(Input::WatchRestored),
+                // What changed between the scan and the beginning of the watch was missed.
                 Coverage::Extended => {}
             }
-            scan = snapshot::scan(&self.config.sources, self.config.limits);
+            scan = self.scanner.scan();
         }
         self.snapshot = scan.result.as_ref().ok().cloned();
         inputs.push(Input::Scanned(scan.result));
@@ -233,8 +266,14 @@ impl Runner {
     }
 
     fn validate(&self) -> Option<InFlight> {
-        let (config, tree) = (self.config.clone(), self.snapshot.as_ref()?.tree.clone());
-        Some(Box::pin(async move { (Input::Validated(validate(&config, tree).await), None) }))
+        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        Some(Box::pin(async move {
+            let mut validated = validate(&config, snapshot.tree).await;
+            if let Ok(validation) = &mut validated {
+                validation.findings.extend(snapshot.notes);
+            }
+            (Input::Validated(validated), None)
+        }))
     }
 
     fn publish(&self, digest: Digest) -> Option<InFlight> {
@@ -246,11 +285,11 @@ impl Runner {
         let snapshot = self.snapshot.clone()?;
         let (config, delivered) = (self.config.clone(), staging::delivered(&self.config, &snapshot));
         Some(Box::pin(async move {
-            let told = config
+            let requested = config
                 .reload
                 .request_reload(&config.selector, delivered, &config.verification, config.plan.timeout)
                 .await;
-            match told {
+            match requested {
                 Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {
                     let target_error = redaction::of_target_error(&config, &snapshot.tree, target_error).await;
@@ -272,9 +311,9 @@ impl Runner {
         }))
     }
 
-    /// Shows what the gate has in mind.
+    /// Writes the state of the gate to its status board.
     fn show(&self, gate: &Gate) {
-        self.board.show(View {
+        self.board.show(BoardView {
             desired: gate.desired().map(Revision::digest),
             validated: gate.validated().map(Revision::digest),
             running: gate.running().map(Revision::digest),
@@ -284,16 +323,16 @@ impl Runner {
         });
     }
 
-    /// Counts what was done. What is reported is less: the same thing is said once.
+    /// Counts outcomes. Fewer are reported, since the same incident is reported once.
     fn count(&mut self, input: &Input) {
         match input {
             Input::Validated(Ok(validation)) => self.board.took(&validation.took),
-            Input::Reloaded(Ok(Sent::Requested { .. })) => self.told = true,
-            Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(Outcome::Failed),
-            // A proof that came late is not another reload.
-            Input::Verified(proof) if std::mem::take(&mut self.told) => self.board.reloaded(match proof {
-                Proof::Proven { .. } => Outcome::Verified,
-                Proof::NotAsked | Proof::Missing { .. } => Outcome::Unverified,
+            Input::Reloaded(Ok(Sent::Requested { .. })) => self.reload_requested = true,
+            Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
+            // A late verification is not another reload.
+            Input::Verified(proof) if std::mem::take(&mut self.reload_requested) => self.board.reloaded(match proof {
+                Proof::Proven { .. } => ReloadOutcome::Verified,
+                Proof::NotAsked | Proof::Missing { .. } => ReloadOutcome::Unverified,
             }),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The gate's own volumes: where a candidate is judged, and where the application reads what was accepted.
+//! The gate's own volumes: the stage, where a candidate is validated, and the publication, which the application reads.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,33 +14,33 @@ use crate::flow::validate::{Mapping, PathMap};
 use crate::gate::Gate;
 use crate::report::{Event, Kind};
 
-use super::Sink;
+use super::EventSink;
 
-/// Repairs what an earlier gate left torn, or somebody has damaged, and says so.
-pub(super) fn repair(config: &GateConfig, sink: &Sink) {
+/// Repairs a torn or damaged publication and reports it.
+pub(super) fn repair(config: &GateConfig, sink: &EventSink) {
     match config.publication.as_ref().map(Publication::repair) {
         Some(Ok(true)) => {
-            let message = "what was published was not whole, or half of it newer, so the last known good is live again";
+            let message = "the publication was damaged or incomplete; the last-known-good revision is live again";
             sink(&Event::new(Kind::Restored).message(message));
         }
-        Some(Err(obstacle)) => sink(&failed(obstacle)),
+        Some(Err(error)) => sink(&failed(error)),
         _ => {}
     }
 }
 
 /// Lets `gate` go on from what an earlier one published.
-pub(super) fn resume(config: &GateConfig, gate: Gate, sink: &Sink) -> Gate {
+pub(super) fn resume(config: &GateConfig, gate: Gate, sink: &EventSink) -> Gate {
     let Some(publication) = &config.publication else { return gate };
     repair(config, sink);
     let gate = if publication.is_live() { gate.published_before() } else { gate };
     match publication.good() {
         Ok(Some(good)) => gate.resume(Arc::new(good.revision), good.live),
-        // Why not, is said by whoever wants to write there.
+        // The next write there reports the reason.
         Ok(None) | Err(_) => gate,
     }
 }
 
-/// Lays `tree` out where it is to be judged, and says where that is.
+/// Lays `tree` out for validation and returns its paths.
 pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<PathMap, Finding> {
     match (&config.stage, &config.publication) {
         (Some(stage), _) => {
@@ -51,33 +51,34 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Path
             let generations = blocking(publication, move |publication| publication.stage(&tree)).await?;
             let mounts = config.sources.iter().map(|source| &source.mount);
             let volumes = publication.volumes().zip(mounts).zip(&generations);
-            let part = |(((volume, prefix), mount), generation): (((&Volume, &Path), &PathBuf), &Generation)| Mapping {
-                prefix: prefix.into(),
-                here: volume.path_of(generation),
-                there: mount.join(generation.name()),
-                live: Some(mount.clone()),
-                whole: true,
-            };
-            Ok(PathMap(volumes.map(part).collect()))
+            let mapping =
+                |(((volume, prefix), mount), generation): (((&Volume, &Path), &PathBuf), &Generation)| Mapping {
+                    prefix: prefix.into(),
+                    here: volume.path_of(generation),
+                    there: mount.join(generation.name()),
+                    live: Some(mount.clone()),
+                    whole: true,
+                };
+            Ok(PathMap(volumes.map(mapping).collect()))
         }
         (None, None) => Ok(PathMap::of(&config.sources)),
     }
 }
 
-/// Where a tree lies that was laid out in volumes of the gate's own, if it is.
+/// The paths of a tree in the stage, if there is one.
 pub(super) fn staged(config: &GateConfig) -> Option<PathMap> {
     config.stage.as_ref().map(path_map)
 }
 
 fn path_map(stage: &Publication) -> PathMap {
-    let part = |(volume, prefix): (&Volume, &Path)| {
+    let mapping = |(volume, prefix): (&Volume, &Path)| {
         let path = volume.path().to_path_buf();
         Mapping { prefix: prefix.into(), here: path.clone(), there: path, live: None, whole: true }
     };
-    PathMap(stage.volumes().map(part).collect())
+    PathMap(stage.volumes().map(mapping).collect())
 }
 
-/// Makes what was `seen` live, or the last known good if that is meant by `digest`; says whether it was not before.
+/// Publishes `snapshot`, or the last-known-good revision if `digest` names it; returns `true` if it was not published before.
 pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Digest) -> Result<bool, Finding> {
     let Some(publication) = &config.publication else { return Ok(false) };
     blocking(publication, move |publication| {
@@ -90,24 +91,24 @@ pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Dig
     .await
 }
 
-/// Remembers what is live as the last known good.
-pub(super) fn keep(config: &GateConfig, sink: &Sink) {
-    if let Some(Err(obstacle)) = config.publication.as_ref().map(Publication::keep) {
-        sink(&failed(obstacle));
+/// Keeps what is live as the last-known-good revision.
+pub(super) fn keep(config: &GateConfig, sink: &EventSink) {
+    if let Some(Err(error)) = config.publication.as_ref().map(Publication::keep) {
+        sink(&failed(error));
     }
 }
 
-/// When what the application reads was put there.
+/// The time at which the content was put where the application reads it.
 pub(super) fn delivered(config: &GateConfig, snapshot: &Snapshot) -> SystemTime {
     config.publication.as_ref().and_then(Publication::since).unwrap_or(snapshot.delivered)
 }
 
-fn failed(obstacle: PublishError) -> Event {
-    let finding = Finding::from(obstacle);
+fn failed(error: PublishError) -> Event {
+    let finding = Finding::from(error);
     Event { message: Some(finding.message.clone()), findings: vec![finding], ..Event::new(Kind::Inconclusive) }
 }
 
-/// Does what may take long, such as waiting for a disk, beside the loop.
+/// Runs slow work, such as waiting for a disk, on a thread of its own.
 async fn blocking<T: Send + 'static>(
     publication: &Publication,
     work: impl FnOnce(&Publication) -> Result<T, PublishError> + Send + 'static,

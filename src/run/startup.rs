@@ -1,4 +1,4 @@
-//! What a gate has to say about its surroundings, beside the flow.
+//! Reports about the surroundings of a gate, beside the flow.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::flow::validate::{Confinement, RootChoice, Validator};
 use crate::report::{Event, Kind};
 use crate::sys::proc;
 
-/// What is to be said at the start: what the gate will do, and what will never work.
+/// The events at the start: what the gate will do, and what can never work.
 pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event> {
     let mut events = vec![Event { findings, ..Event::new(Kind::Started).message(started(config)) }];
     for source in &config.sources {
@@ -20,53 +20,53 @@ pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event
     events
 }
 
-/// What is to be said about the process that was found: it may see other files than the gate does.
+/// Warnings about the target process: it may see other files than the gate does.
 pub(super) fn about_target(config: &GateConfig, target: &Target) -> Vec<Event> {
-    let who = format!("pid {}", target.pid());
+    let pid = format!("pid {}", target.pid());
     let mounts = config.sources.iter().map(|source| &source.mount);
-    mounts.flat_map(|mount| proc::frozen(target.pid(), mount)).map(|path| warning(&path, &who)).collect()
+    mounts.flat_map(|mount| proc::frozen(target.pid(), mount)).map(|path| warning(&path, &pid)).collect()
 }
 
 fn started(config: &GateConfig) -> String {
     let watched: Vec<_> = config.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
-    let judges: Vec<_> = config.plan.validators.iter().map(Validator::quoted).collect();
-    let validated_candidate = match judges.as_slice() {
-        [] => "accepted whatever it says (no validator is configured)".to_owned(),
-        judges => format!("judged by {} ({})", judges.join(", "), config.plan.root.describe()),
+    let validators: Vec<_> = config.plan.validators.iter().map(Validator::quoted).collect();
+    let validated_candidate = match validators.as_slice() {
+        [] => "accepted unchecked (no validator is configured)".to_owned(),
+        validators => format!("validated by {} ({})", validators.join(", "), config.plan.root.describe()),
     };
     let confined = match confined(config) {
         Some(confined) => format!("; {confined}"),
         None => String::new(),
     };
-    let told = match &config.reload {
-        _ if !config.policy.reload => "nobody is told".to_owned(),
+    let reload = match &config.reload {
+        _ if !config.policy.reload => "no reload".to_owned(),
         ReloadMethod::Signal { .. } => format!("{} to {}", config.reload.describe(), config.selector.describe()),
-        reload => reload.describe(),
+        method => method.describe(),
     };
     let (watched, proof) = (watched.join(", "), config.verification.describe());
-    format!("a change of {watched} is {validated_candidate}; then {told}; proof: {proof}{confined}")
+    format!("a change of {watched} is {validated_candidate}; then {reload}; proof: {proof}{confined}")
 }
 
-/// What keeps commands that judge here from what is none of their business, and what it leaves open, if there may be such commands.
+/// A description of the sandbox of local validator commands and its exceptions; `None` if there are no such commands.
 #[must_use]
 pub fn confined(config: &GateConfig) -> Option<String> {
     let here = config.plan.asks_programs() && config.plan.root != RootChoice::Target;
     here.then(|| match &config.plan.confinement {
-        None => "commands that judge here are not confined (`--sandbox off`)".to_owned(),
+        None => "validator commands are not confined (`--sandbox off`)".to_owned(),
         Some(_) if Confinement::version().is_none() => {
-            "commands that judge here are not confined, as this kernel offers no Landlock".to_owned()
+            "validator commands are not confined, as this kernel offers no Landlock".to_owned()
         }
         Some(confinement) => {
             let open: Vec<_> = confinement.left_open().iter().map(|path| format!("`{}`", path.display())).collect();
-            let but = if open.is_empty() { String::new() } else { format!(", but for {}", open.join(", ")) };
-            format!("commands that judge here are confined{but}")
+            let except = if open.is_empty() { String::new() } else { format!(", except for {}", open.join(", ")) };
+            format!("validator commands are confined{except}")
         }
     })
 }
 
-fn warning(path: &Path, who: &str) -> Event {
+fn warning(path: &Path, reader: &str) -> Event {
     Event::new(Kind::WatchDegraded)
-        .message(format!("`{}` is a mount of a single file: {who} will never see a change of it", path.display()))
+        .message(format!("`{}` is a mount of a single file: {reader} will never see a change of it", path.display()))
         .help(Some(
             "a ConfigMap or Secret that is mounted with `subPath` is never updated; mount the whole volume".into(),
         ))

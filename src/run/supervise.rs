@@ -1,4 +1,4 @@
-//! Starts the gates, tells them to stop, and says how it went. IO: takes the process's signals.
+//! Starts and stops the gates of the process. IO: takes the process's signals.
 
 use std::io;
 use std::rc::Rc;
@@ -13,63 +13,66 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::notify::kubernetes::client as kubernetes;
 use crate::notify::worker::{self, Boards, Reported};
+use crate::report::Event;
 use crate::report::board::StatusBoard;
+use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
-use crate::report::{Event, log};
-use crate::run::{self, Sink};
+use crate::run::{self, EventSink as Sink};
 use crate::sys;
 
-/// How long the process goes on, when all gates have ended, to tell who was not told yet.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// The time for the last deliveries after all gates have ended.
+const LAST_DELIVERIES: Duration = Duration::from_secs(3);
 
 const UNREADY_ALERT: Code = Code::new("unready-alert");
 const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 
-/// Runs all gates until SIGTERM or SIGINT, or judges once.
+/// Runs all gates until SIGTERM or SIGINT, or validates once.
 ///
 /// # Errors
 /// When the process cannot get what every gate needs: an event loop and its own signals.
 pub fn run(config: Config) -> io::Result<Exit> {
+    let name = config.gates.first().map(|gate| gate.name.clone()).unwrap_or_default();
+    let log = Log::start(config.log_format, log::filter("").unwrap_or_default(), &name)?;
     sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, async {
         let warn = |message: &String| Finding::warning(UNKNOWN_VARIABLE, message.clone());
         let warnings: Vec<Finding> = config.warnings.iter().map(warn).chain(unready(&config.alerts)).collect();
-        if config.once { Ok(once(config, &warnings).await) } else { until_stopped(config, &warnings).await }
+        if config.once { Ok(once(config, &warnings, &log).await) } else { until_stopped(config, &warnings, &log).await }
     });
-    // What still waits beside the loop, for an answer or a disk, has had its time.
+    // Work beside the loop that still waits for an answer or a disk does not delay the end.
     runtime.shutdown_background();
     exit
 }
 
-/// Who could not be alerted as things are now. Files may come later, so it is said and no more.
-fn unready(alerts: &worker::Settings) -> impl Iterator<Item = Finding> {
+/// Warnings about sinks that cannot deliver as things are now. Their files may come later, so these are warnings only.
+fn unready(alerts: &worker::AlertSettings) -> impl Iterator<Item = Finding> {
     alerts.sinks.iter().filter_map(|sink| {
         let error = sink.kind.ready().err()?;
-        let message = format!("`{}` ({}) cannot be told as it is: {error}", sink.name, sink.kind.describe());
-        let help = "nobody hears of trouble that way until it is mended; it is looked at again for each alert";
+        let message = format!("cannot deliver alerts to `{}` ({}): {error}", sink.name, sink.kind.describe());
+        let help = "mend it; the gate reads it again for each alert, and delivers no alert to this sink until then";
         Some(Finding::warning(UNREADY_ALERT, message).help(help))
     })
 }
 
-async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit> {
+async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut gates = tokio::task::JoinSet::new();
     let mut exit = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let audience = EventBus::new(&names, config.log_format, (config.alerts, config.cluster));
+    let bus = EventBus::new(&names, log, config.alerts, config.cluster);
     for (index, gate) in config.gates.into_iter().enumerate() {
-        let (sink, board) = (audience.of_gate(index), audience.boards[index].clone());
+        let (sink, board) = (bus.of_gate(index), bus.boards[index].clone());
         gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), stopped.clone()));
     }
     if let Some(address) = config.listen {
-        let (boards, metrics) = (audience.boards.clone(), audience.metrics.clone());
-        // It is the same trouble for all of them.
-        let sinks: Vec<_> = audience.boards.iter().map(|board| shown(audience.format, board)).collect();
+        let (boards, metrics) = (bus.boards.clone(), bus.metrics.clone());
+        // The same error concerns all gates.
+        let sinks: Vec<_> = bus.boards.iter().map(|board| local_sink(board)).collect();
         let report = move |event: &Event| sinks.iter().for_each(|sink| sink(event));
         tokio::task::spawn_local(serve::serve(address, Served { metrics, boards }, report));
     }
@@ -78,23 +81,23 @@ async fn until_stopped(config: Config, warnings: &[Finding]) -> io::Result<Exit>
         _ = interrupt.recv() => {}
         ended = gates.join_next() => match ended {
             Some(Ok(Some(Verdict::Rejected))) => exit = Exit::Rejected,
-            // It ends by itself otherwise only by a panic.
+            // A gate ends by itself otherwise only by a panic.
             _ => return Ok(Exit::Bug),
         },
     }
     stop.send_replace(true);
     while gates.join_next().await.is_some() {}
-    audience.leave().await;
+    bus.close().await;
     Ok(exit)
 }
 
-/// The worst of the gates, in the order in which exit codes outweigh each other.
-async fn once(config: Config, warnings: &[Finding]) -> Exit {
+/// Validates once and returns the gravest exit code of all gates.
+async fn once(config: Config, warnings: &[Finding], log: &Log) -> Exit {
     let mut worst = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let audience = EventBus::new(&names, config.log_format, (config.alerts, config.cluster));
+    let bus = EventBus::new(&names, log, config.alerts, config.cluster);
     for (index, gate) in config.gates.into_iter().enumerate() {
-        let exit = match run::once(&gate, &audience.of_gate(index), warnings.to_vec()).await {
+        let exit = match run::once(&gate, &bus.of_gate(index), warnings.to_vec()).await {
             Some(Verdict::Accepted) => Exit::Accepted,
             Some(Verdict::Rejected) => Exit::Rejected,
             Some(Verdict::Inconclusive) => Exit::Inconclusive,
@@ -105,77 +108,73 @@ async fn once(config: Config, warnings: &[Finding]) -> Exit {
             worst = exit;
         }
     }
-    audience.leave().await;
+    bus.close().await;
     worst
 }
 
-/// Who listens to the gates: the log, the boards, and whoever is alerted.
+/// The consumers of the gates' events: the log, the status boards, and the sinks of alerts and Kubernetes Events.
 struct EventBus {
-    format: log::Format,
     boards: Vec<Rc<StatusBoard>>,
     metrics: Rc<Metrics>,
-    /// Those who are told elsewhere, each by a task of its own.
-    elsewhere: Vec<(mpsc::UnboundedSender<Reported>, JoinHandle<()>)>,
+    /// The workers that deliver elsewhere, each a task of its own.
+    workers: Vec<(mpsc::UnboundedSender<Reported>, JoinHandle<()>)>,
 }
 
 impl EventBus {
-    fn new(
-        names: &[String],
-        format: log::Format,
-        (alerts, cluster): (worker::Settings, Option<kubernetes::Cluster>),
-    ) -> Self {
+    fn new(names: &[String], log: &Log, alerts: worker::AlertSettings, cluster: Option<kubernetes::Cluster>) -> Self {
         let metrics = Rc::new(Metrics::new());
+        metrics.count_dropped_lines(log.dropped());
         let boards: Vec<_> = names.iter().map(|name| Rc::new(StatusBoard::new(name, metrics.clone()))).collect();
-        let here = Boards { boards: boards.clone(), metrics: metrics.clone() };
-        // What is said of those who are told is for the log.
-        let sinks: Rc<[Sink]> = boards.iter().map(|board| shown(format, board)).collect();
+        let shown = Boards { boards: boards.clone(), metrics: metrics.clone() };
+        // Events about the workers themselves go to the log and the boards alone.
+        let sinks: Rc<[Sink]> = boards.iter().map(local_sink).collect();
         let report = move |gate: usize, event: &Event| sinks[gate](event);
-        let mut elsewhere = Vec::new();
+        let mut workers = Vec::new();
         if !alerts.sinks.is_empty() {
             let (sender, reports) = mpsc::unbounded_channel();
-            let told = worker::run(alerts, here.clone(), reports, report.clone());
-            elsewhere.push((sender, tokio::task::spawn_local(told)));
+            let worker = worker::run(alerts, shown.clone(), reports, report.clone());
+            workers.push((sender, tokio::task::spawn_local(worker)));
         }
         if let Some(cluster) = cluster {
             let (sender, reports) = mpsc::unbounded_channel();
-            let told = kubernetes::announce(cluster, here, reports, report);
-            elsewhere.push((sender, tokio::task::spawn_local(told)));
+            let worker = kubernetes::announce(cluster, shown, reports, report);
+            workers.push((sender, tokio::task::spawn_local(worker)));
         }
-        Self { format, boards, metrics, elsewhere }
+        Self { boards, metrics, workers }
     }
 
-    /// Where a gate reports to.
+    /// The sink that a gate reports to.
     fn of_gate(&self, index: usize) -> Sink {
-        let here = shown(self.format, &self.boards[index]);
-        let elsewhere: Vec<_> = self.elsewhere.iter().map(|(sender, _)| sender.clone()).collect();
+        let local = local_sink(&self.boards[index]);
+        let workers: Vec<_> = self.workers.iter().map(|(sender, _)| sender.clone()).collect();
         Rc::new(move |event| {
-            here(event);
-            for sender in &elsewhere {
-                // Whoever has nobody left to tell has told all there was.
-                let _ = sender.send((index, event.clone(), SystemTime::now()));
+            local(event);
+            for worker in &workers {
+                // A worker that has ended has delivered everything.
+                let _ = worker.send((index, event.clone(), SystemTime::now()));
             }
         })
     }
 
-    /// Lets those who are told elsewhere hear the end of it.
-    async fn leave(self) {
-        let (senders, told): (Vec<_>, Vec<_>) = self.elsewhere.into_iter().unzip();
+    /// Lets the workers deliver what they have, within a bounded time.
+    async fn close(self) {
+        let (senders, workers): (Vec<_>, Vec<_>) = self.workers.into_iter().unzip();
         drop(senders);
         let all = async {
-            for told in told {
-                // It ends by itself otherwise only by a panic.
-                let _ = told.await;
+            for worker in workers {
+                // A worker ends by itself otherwise only by a panic.
+                let _ = worker.await;
             }
         };
-        let _ = tokio::time::timeout(LAST_WORDS, all).await;
+        let _ = tokio::time::timeout(LAST_DELIVERIES, all).await;
     }
 }
 
-/// A sink that writes the log and keeps `board` informed.
-fn shown(format: log::Format, board: &Rc<StatusBoard>) -> Sink {
+/// A sink that writes the log and updates `board`.
+fn local_sink(board: &Rc<StatusBoard>) -> Sink {
     let board = board.clone();
     Rc::new(move |event| {
-        log::write(format, board.gate(), event);
+        log::write(board.gate(), event);
         board.report(event);
     })
 }

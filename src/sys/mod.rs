@@ -1,5 +1,6 @@
 //! The doors to the system: child processes, HTTP, `/proc`, threads; and the small pieces that several folders share.
 
+pub mod backoff;
 pub mod exec;
 pub mod http;
 pub mod proc;

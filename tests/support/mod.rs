@@ -24,6 +24,7 @@ pub(crate) use programs::{
 pub(crate) use receiver::{Health, Receiver, Told};
 pub(crate) use volume::{Kubelet, Volume};
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that is expected to happen; far more than it does, so that a slow machine is no failure.
@@ -44,11 +45,19 @@ pub(crate) fn show(text: &str) {
     eprintln!("{text}");
 }
 
-/// Says aloud that a test cannot run here; in CI that is a failure.
+/// Reports that a test cannot run here; in CI that is a failure.
 #[track_caller]
 pub(crate) fn skip(why: &str) {
-    eprintln!("skipped: {why}");
+    report_skipped(why);
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "nothing may be skipped in CI: {why}");
+}
+
+/// Reports that a test does not run, or only in part. Past the capture of `eprintln!`, so that it is seen although the test
+/// passes; `.ci/test` lists these lines at the end.
+pub(crate) fn report_skipped(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("(thread)");
+    writeln!(std::io::stderr(), "skipped: {test}: {why}").expect("standard error is open");
 }
 
 /// Ends a test here if a program that it needs is not installed.

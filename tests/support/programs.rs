@@ -49,12 +49,20 @@ pub(crate) fn install(from: &Path, to: &Path) {
     fs::set_permissions(to, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
 }
 
+/// A port that this process has not given out yet, and that no server holds. Below those that Linux gives to connections
+/// (32768, `ip_local_port_range` in ip(7)): one of those could take it before the test does.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
+    const FIRST: u32 = 10240;
+    const COUNT: u32 = 32768 - FIRST;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test processes that run side by side begin at different places.
+    let start = std::process::id().wrapping_mul(257);
+    let candidates = (0..COUNT).map(|_| FIRST + (start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))) % COUNT);
+    let mut ports = candidates.map(|port| u16::try_from(port).expect("it is below 32768"));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("there is a free port")
 }
 
-/// What an HTTP server on this port answers; `None` if nobody does.
+/// The answer of an HTTP server on this port; `None` without one.
 pub(crate) fn get(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
@@ -209,7 +217,7 @@ impl Haproxy {
         )
     }
 
-    /// Changes the ConfigMap; `more` stands on line 2.
+    /// Changes the ConfigMap; `more` is on line 2.
     pub(crate) fn write(&mut self, body: &str, more: &str) {
         self.volume.write(&[("haproxy.cfg", &Self::text(self.port, body, more))]);
     }
@@ -311,7 +319,7 @@ impl Cage {
         "user nobody nogroup;\n".to_owned() + &Nginx::text(Path::new("/tmp"), port, body, more).replacen('\n', " ", 1)
     }
 
-    /// Changes the ConfigMap; `more` stands on line 6.
+    /// Changes the ConfigMap; `more` is on line 6.
     pub(crate) fn write(&mut self, body: &str, more: &str) {
         self.volume.write(&[("nginx.conf", &Self::text(self.port, body, more))]);
     }

@@ -86,8 +86,10 @@ impl Volume {
     fn unlink_all_but(&self, files: &BTreeMap<&str, &str>) {
         for entry in fs::read_dir(&self.path).expect("it can be read") {
             let name = entry.expect("it can be read").file_name().into_string().expect("it is UTF-8");
-            if !name.starts_with("..") && !top_names(files).any(|kept| kept == name) {
-                fs::remove_file(self.path.join(name)).expect("the link can be removed");
+            let path = self.path.join(&name);
+            // A kubelet removes its own links alone. An application may write beside them: Python its `__pycache__`.
+            if path.is_symlink() && !name.starts_with("..") && !top_names(files).any(|kept| kept == name) {
+                fs::remove_file(path).expect("the link can be removed");
             }
         }
     }
@@ -95,4 +97,16 @@ impl Volume {
 
 fn top_names<'a>(files: &BTreeMap<&'a str, &str>) -> impl Iterator<Item = &'a str> {
     files.keys().map(|name| name.split('/').next().unwrap_or(name))
+}
+
+#[test]
+fn a_volume_keeps_what_an_application_writes_beside_its_links() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut volume = Volume::new(directory.path(), Kubelet::New, &[("app.py", "one"), ("old.py", "one")]);
+    fs::create_dir(volume.file("__pycache__")).expect("there is room");
+    fs::write(volume.file("__pycache__/app.pyc"), "compiled").expect("there is room");
+    volume.write(&[("app.py", "two")]);
+    assert_eq!(fs::read_to_string(volume.file("app.py")).expect("it is there"), "two");
+    assert!(!volume.file("old.py").is_symlink(), "the link of a key that is gone stays");
+    assert!(volume.file("__pycache__/app.pyc").is_file(), "what the application wrote is gone");
 }

@@ -5,15 +5,14 @@ mod sources;
 mod target;
 mod validation;
 
-use super::layer::{Given, Layers};
+use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
-    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL,
-    PROCESS, PUBLISH, REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH,
+    REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
 use crate::flow::reload::ReloadMethod;
-use crate::flow::snapshot::Limits;
 use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
 use crate::gate::Policy;
 use crate::report::log;
@@ -61,7 +60,7 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
     let gate = GateConfig {
         name: name(layers, preset),
         sources,
-        limits: Limits { bytes: layers.get(MAX_BYTES), files: layers.get(MAX_FILES) },
+        reading: sources::reading(layers),
         publication,
         stage,
         plan,
@@ -117,7 +116,7 @@ fn name(layers: &Layers<'_>, preset: Option<&Preset>) -> String {
 }
 
 /// Reports gates of one name: their events would look the same.
-pub(super) fn check_distinct_names(gates: &[Given<GateConfig>], layers: &Layers<'_>) {
+pub(super) fn check_distinct_names(gates: &[GivenValue<GateConfig>], layers: &Layers<'_>) {
     for (index, gate) in gates.iter().enumerate() {
         if gates[..index].iter().any(|other| other.value.name == gate.value.name) {
             let message = format!("another gate has the name `{}` too", gate.value.name);
@@ -131,8 +130,8 @@ pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
     layers.origin(NAME.spec).cloned().unwrap_or_else(|| layers.place())
 }
 
-pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::Format {
-    layers.get(LOG_FORMAT).unwrap_or(if terminal { log::Format::Text } else { log::Format::Json })
+pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat {
+    layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
 }
 
 pub(super) fn listen(layers: &Layers<'_>) -> Option<core::net::SocketAddr> {

@@ -1,4 +1,4 @@
-//! What a process sees at a path, where its root is another one than the gate's. IO: reads files through /proc.
+//! Comparison of a file in the target's root with an expected content. IO: reads files through /proc.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::Target;
 
-/// What a process sees at a path.
+/// The outcome of a comparison in the target's root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
     /// A file with the same bytes.
@@ -19,19 +19,19 @@ pub enum Sight {
     Other,
     /// Nothing.
     Nothing,
-    /// The gate may not look.
+    /// The gate has no permission to read.
     Unknown,
 }
 
 impl Target {
-    /// What the process sees at `path`, an absolute path in its own root, where a file with `content` is expected.
+    /// Compares the file at `path`, an absolute path in the process's own root, with `content`.
     ///
-    /// Looking takes the access of ptrace(2), as entering the root does.
+    /// Reading takes the access of ptrace(2), as entering the root does.
     #[must_use]
     pub fn sees(&self, path: &Path, content: &[u8]) -> Sight {
         let read = self.open_root().and_then(|root| read(&root, path, content.len()));
         match read {
-            // Whoever has ended sees nothing any more, and another one may have its number.
+            // A process that has ended sees nothing any more, and another one may have its number.
             _ if !self.identity.is_alive() => Sight::Unknown,
             Ok(Some(found)) if found == content => Sight::Same,
             Ok(_) => Sight::Other,
@@ -45,7 +45,7 @@ impl Target {
     fn open_root(&self) -> io::Result<OwnedFd> {
         let path = format!("/proc/{}/root", self.pid());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // What is missing here is the process, and no file of its.
+        // A missing path here is a missing process, not a missing file.
         rustix::fs::open(path, flags, Mode::empty()).map_err(|_| io::ErrorKind::PermissionDenied.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Which processes fit, and which of them is the root of the family. IO: reads /proc.
+//! Selection of the matching processes and of the root of their family. IO: reads /proc.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,7 +27,7 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
         (_, []) => Err(TargetError::Missing {
             message: format!("there is no {}", selector.describe().trim_start_matches("a ")),
             help:
-                "it is waited for; in a pod, `shareProcessNamespace: true` lets one container see the other's processes"
+                "the gate waits for it; in a pod, `shareProcessNamespace: true` lets one container see the other's processes"
                     .into(),
         }),
         ([], [one]) => Err(TargetError::Refused {
@@ -47,12 +47,12 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
     }
 }
 
-/// The process that a pid file names, which must fit the other criteria too.
+/// The process that a pid file names; it must fit the other criteria too.
 pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, TargetError> {
     let missing = |message: String| {
         TargetError::Missing {
         message,
-        help: "it is waited for; the pid file must be a regular file that the gate can read, written in the same pid namespace"
+        help: "the gate waits for it; the pid file must be a regular file that the gate can read, written in the same pid namespace"
             .into(),
     }
     };
@@ -70,7 +70,7 @@ pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Tar
     Ok(Identity::from(&stat))
 }
 
-/// What a pid file begins with. Nothing else than a regular file is read: a FIFO would be waited for, and a device may never end.
+/// The beginning of a pid file. Only a regular file is read: a FIFO would block, and a device may never end.
 fn beginning(path: &Path) -> std::io::Result<String> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
     if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
@@ -81,20 +81,20 @@ fn beginning(path: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The living processes that fit, but for the gate's own: a checker that runs just now may bear the target's name.
+/// The living processes that fit, except the gate's own: a checker that runs at this moment may bear the target's name.
 fn candidates(selector: &Selector) -> impl Iterator<Item = Stat> {
     proc::pids().filter(|pid| fits(*pid, selector)).filter_map(proc::stat).filter(|stat| !proc::is_own(stat))
 }
 
 fn fits(pid: i32, selector: &Selector) -> bool {
-    // The cheapest first: this is asked of every process there is.
+    // The cheapest first: this runs for every process.
     selector.process.as_ref().is_none_or(|name| is_called(&proc::comm(pid), name))
         && selector.cmdline.as_ref().is_none_or(|pattern| pattern.is_match(&proc::title(pid)))
         && selector.exe.as_ref().is_none_or(|path| proc::exe(pid).as_ref() == Some(path))
 }
 
-/// Whether a process of this command name is called `name`. One that sets a title has it as its command name too: gunicorn's
-/// master is called `gunicorn: maste` then (setproctitle, PyPI).
+/// Compares a command name with `name`. A process that sets a title has it as its command name too: gunicorn's master is called
+/// `gunicorn: maste` then (setproctitle, PyPI).
 fn is_called(comm: &[u8], name: &str) -> bool {
     let name = name.as_bytes();
     comm == &name[..name.len().min(COMM_LEN)] || comm.strip_prefix(name).is_some_and(|rest| rest.starts_with(b":"))

@@ -1,4 +1,4 @@
-//! Finds the one right process, or fails closed; and signals it. IO: reads /proc, opens pidfds.
+//! The target process: selection that fails closed, and signals. IO: reads /proc, opens pidfds.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -20,10 +20,10 @@ mod signal;
 pub use compare::Sight;
 pub use signal::Signal;
 
-/// Which process to tell. All criteria that are given must hold.
+/// The criteria for the target process. All that are given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
-    /// Its command name, as `pgrep` would match it whole; or what stands before the colon, if it is a title.
+    /// Its command name, as `pgrep -x` matches it; of a title, the part before the colon.
     pub process: Option<String>,
     /// A pattern somewhere in its command line, whose words are joined by spaces.
     pub cmdline: Option<Regex>,
@@ -31,12 +31,12 @@ pub struct Selector {
     pub exe: Option<PathBuf>,
     /// A file which holds its process id.
     pub pid_file: Option<PathBuf>,
-    /// What the command line of a family's root looks like: of several families which the criteria fit, this chooses.
+    /// A pattern for the command line of a family's root: it chooses among several families that fit.
     pub master: Option<Regex>,
 }
 
 impl Selector {
-    /// Whether nothing is to be found at all.
+    /// Returns `true` if there is no criterion.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.process.is_none() && self.cmdline.is_none() && self.exe.is_none() && self.pid_file.is_none()
@@ -54,30 +54,30 @@ impl Selector {
     }
 }
 
-/// Why the application cannot be told to read its configuration.
+/// The reason why a reload could not be requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetError {
     /// The process is not there (or cannot be seen).
     Missing {
-        /// What was looked for.
+        /// The process that is missing.
         message: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
     /// It must not, or may not, be signalled.
     Refused {
         /// The process, where there is one.
         pid: Option<i32>,
-        /// Why not.
+        /// The reason.
         message: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
-    /// It was told, and answered that it failed.
+    /// The application answered that the reload failed.
     Failed {
-        /// What it answered.
+        /// The answer.
         message: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
 }
@@ -93,27 +93,27 @@ impl TargetError {
     }
 }
 
-/// The root of the process family that is to be told, held by a pidfd so that it cannot be confused with a later one.
+/// The root of the target's process family, held by a pidfd so that it cannot be confused with a later one.
 #[derive(Debug)]
 pub struct Target {
     identity: Identity,
     pidfd: OwnedFd,
 }
 
-/// In which file system the target lives, as seen from the gate.
+/// The root directory of the target, as seen from the gate.
 #[derive(Debug)]
 pub enum Root {
-    /// In the gate's own.
+    /// The gate's own.
     Same,
-    /// In a root directory of the same number, with other mounts (systemd's `PrivateTmp=` and the like).
+    /// A root directory of the same number, with other mounts (systemd's `PrivateTmp=` and the like).
     OtherMounts,
-    /// In another one.
+    /// Another one.
     Other,
-    /// That cannot be seen.
+    /// Unknown: the gate has no permission to look.
     Hidden(std::io::Error),
 }
 
-/// What a signal would do to a process.
+/// The effect of a signal on a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// It has a handler, or has blocked the signal to take it with signalfd(2) or sigwait(3).
@@ -139,11 +139,11 @@ impl Selector {
 }
 
 impl Target {
-    /// Opens a pidfd first and looks again at the identity then: what it holds is what was found.
+    /// Opens a pidfd first and checks the identity afterwards: the pidfd holds the process that was found.
     fn open(identity: Identity) -> Result<Self, TargetError> {
         let gone = || TargetError::Missing {
-            message: format!("pid {} ended while it was being looked at", identity.pid),
-            help: "it is looked for again".into(),
+            message: format!("pid {} ended during the search", identity.pid),
+            help: "the gate searches for it again".into(),
         };
         let pid = Pid::from_raw(identity.pid).ok_or_else(gone)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
@@ -157,7 +157,7 @@ impl Target {
         if identity.is_alive() { Ok(Self { identity, pidfd }) } else { Err(gone()) }
     }
 
-    /// Which process it is.
+    /// Its identity.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity
@@ -169,7 +169,7 @@ impl Target {
         self.identity.pid
     }
 
-    /// Whether it was certainly started after `moment`, so that it has read what was there then.
+    /// Returns `true` if it was certainly started after `moment`, so that it has read what was there then.
     #[must_use]
     pub fn started_after(&self, moment: SystemTime) -> bool {
         // A file's time may lag behind by one tick of the kernel (`current_time()` in `fs/inode.c`).
@@ -182,7 +182,7 @@ impl Target {
         Process::new(self.pid()).and_then(|process| process.status()).ok()
     }
 
-    /// What `signal` would do to it at this moment; `None` when it has ended.
+    /// The effect that `signal` would have at this moment; `None` when it has ended.
     #[must_use]
     pub fn disposition(&self, signal: Signal) -> Option<Disposition> {
         let status = self.status()?;
@@ -204,13 +204,13 @@ impl Target {
         rustix::process::pidfd_send_signal(&self.pidfd, signal.raw()).map_err(|errno| self.not_signalled(signal, errno))
     }
 
-    /// Whether the gate may send it `signal`; sends nothing. The kernel checks signal 0 like any other (kill(2)).
+    /// Checks the permission to send it `signal` without sending it. The kernel checks signal 0 like any other (kill(2)).
     ///
     /// # Errors
     /// As [`Target::signal`].
     pub fn may_be_sent(&self, signal: Signal) -> Result<(), TargetError> {
         let tried = Pid::from_raw(self.pid()).map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
-        // The number is still that of the process that is meant if this one lives.
+        // The number still belongs to this process if it is alive.
         let tried = if self.identity.is_alive() { tried } else { Err(Errno::SRCH) };
         tried.map_err(|errno| self.not_signalled(signal, errno))
     }
@@ -220,7 +220,7 @@ impl Target {
         match errno {
             Errno::SRCH => TargetError::Missing {
                 message: format!("pid {pid} ended before it could be signalled"),
-                help: "it is looked for again".into(),
+                help: "the gate searches for it again".into(),
             },
             Errno::PERM => {
                 let theirs =
@@ -246,7 +246,7 @@ impl Target {
         proc::children(self.pid())
     }
 
-    /// In which file system it lives.
+    /// Its root directory.
     #[must_use]
     pub fn root(&self) -> Root {
         let key = |path: String| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));

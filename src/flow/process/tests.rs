@@ -17,7 +17,7 @@ impl Own {
     /// Runs a command until it has printed a line, or ends.
     #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
     fn run(words: &[&str]) -> Self {
-        // What the test runner ignores or blocks is none of the child's business.
+        // The child must not inherit what the test runner ignores or blocks.
         let reset = ["--default-signal", "--block-signal=", "--"];
         let mut command = std::process::Command::new("env");
         command.args(if words[0].starts_with("--") { &reset[..1] } else { &reset[..0] }).args(words);
@@ -114,7 +114,7 @@ impl Program {
 /// A process whose parent has gone away; killed with all of its group in the end.
 struct Orphan(i32);
 
-/// Whether `pid` is in the session that was made for `orphan`.
+/// Returns `true` if `pid` is in the session that was made for `orphan`.
 fn in_group(pid: i32, orphan: i32) -> bool {
     let session = |pid| proc::stat(pid).map(|stat| stat.session);
     session(pid).is_some() && session(pid) == session(orphan)
@@ -256,7 +256,7 @@ fn of_two_families_none_is_meant_unless_one_is_the_master() {
 }
 
 #[test]
-fn none_is_said_in_words() {
+fn a_missing_process_is_described() {
     let selector = Selector {
         process: Some("no-such-process".into()),
         cmdline: pattern("a.*b"),
@@ -273,7 +273,7 @@ fn none_is_said_in_words() {
 }
 
 #[test]
-fn what_the_gate_itself_started_is_never_the_target() {
+fn a_child_of_the_gate_is_never_the_target() {
     // A checker may bear the target's name.
     let program = Program::sleep("own");
     let path = program.path();
@@ -286,7 +286,7 @@ fn what_the_gate_itself_started_is_never_the_target() {
 }
 
 #[test]
-fn a_pid_file_that_names_nobody_is_waited_for() {
+fn a_pid_file_that_names_no_process_is_missing() {
     let directory = tempfile::tempdir().expect("there is room");
     let path = directory.path().join("pid");
     let selector = Selector { pid_file: Some(path.clone()), ..Selector::default() };
@@ -296,7 +296,7 @@ fn a_pid_file_that_names_nobody_is_waited_for() {
     assert!(help.contains("written in the same pid namespace"), "{help}");
     let mut ended = Own::run(&["true"]);
     let gone = ended.0.id();
-    // A zombie is nobody either.
+    // A zombie is not running either.
     eventually("it is a zombie", || proc::stat(i32::try_from(gone).expect("it fits")).is_none());
     for (content, expected) in [
         ("", format!("`{shown}` holds no process id")),
@@ -313,7 +313,7 @@ fn a_pid_file_that_names_nobody_is_waited_for() {
 }
 
 #[test]
-fn a_pid_file_that_is_no_file_holds_nobody_up() {
+fn a_pid_file_that_is_no_file_is_not_waited_for() {
     let directory = tempfile::tempdir().expect("there is room");
     let fifo = directory.path().join("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("room");
@@ -336,8 +336,8 @@ fn a_number_that_is_another_process_now_is_not_taken_for_it() {
     let identity = own.identity();
     let other = Identity { start: identity.start - 1, ..identity };
     assert!(matches!(Target::open(other), Err(TargetError::Missing { message, .. }) if message.contains("ended")));
-    let nobody = Identity { pid: 0, start: 0 };
-    assert!(matches!(Target::open(nobody), Err(TargetError::Missing { .. })));
+    let none = Identity { pid: 0, start: 0 };
+    assert!(matches!(Target::open(none), Err(TargetError::Missing { .. })));
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn a_signal_does_what_the_process_made_of_it() {
 }
 
 #[test]
-fn a_signal_arrives_or_says_that_nobody_is_there() {
+fn a_signal_arrives_or_reports_that_the_process_has_ended() {
     let mut own = Own::run(&["--default-signal", "sh", "-c", "trap 'exit 3' HUP; echo; while :; do read wait; done"]);
     let target = own.target();
     target.signal(signal("HUP")).expect("it is ours");
@@ -375,13 +375,13 @@ fn a_signal_arrives_or_says_that_nobody_is_there() {
     assert_eq!(target.disposition(signal("HUP")), None);
     let ended = TargetError::Missing {
         message: format!("pid {} ended before it could be signalled", target.pid()),
-        help: "it is looked for again".into(),
+        help: "the gate searches for it again".into(),
     };
     assert_eq!(target.signal(signal("HUP")), Err(ended));
 }
 
 #[test]
-fn what_the_kernel_refuses_says_who_and_what_to_do() {
+fn a_refusal_by_the_kernel_names_the_user_and_the_remedy() {
     let own = Own::run(&["sh", "-c", "echo; read wait"]);
     let target = own.target();
     let (pid, uid) = (target.pid(), rustix::process::geteuid().as_raw());
@@ -433,7 +433,7 @@ fn the_children_are_those_that_live() {
 }
 
 #[test]
-fn a_hindrance_comes_apart() {
+fn a_target_error_comes_apart() {
     let (message, help) = ("what".to_owned(), "do".to_owned());
     let parts = |target_error: TargetError| target_error.into_parts();
     assert_eq!(parts(TargetError::Missing { message: message.clone(), help: help.clone() }).2, None);

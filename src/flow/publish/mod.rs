@@ -5,7 +5,7 @@
 //!
 //! Each generation is a directory that is named by the digest of what is in it, and two links are the whole state: `..data`
 //! leads to the live generation and `..good` to the last one that was proven. A generation that is not what its name says was
-//! torn (by a power loss, or by a stranger) and is never used. What is to be done is planned first and then performed step by
+//! torn (by a power loss, or by another program) and is never used. A publication is planned first and then performed step by
 //! step, each step so small that an end after it leaves the readable files of one generation and nothing else.
 
 mod step;
@@ -17,24 +17,24 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use reload_gate_contract::{Code, Finding};
-use step::Step;
+use step::VolumeStep;
 
 use crate::flow::tree::{Revision, Tree};
 
 const LIVE: &str = "..data";
 const GOOD: &str = "..good";
-/// What a link is called until it takes the place of the one that it replaces.
+/// Name of a link until it takes the place of the one that it replaces.
 const NEXT: &str = "..data_tmp";
-/// What a generation is called until it is whole.
+/// Name of a generation until it is whole.
 const STAGING: &str = "..staging";
-/// How the directory is called in which a volume is tried out; the process id follows.
+/// Prefix of the directory in which a volume is tried out; the process id follows.
 const SCRATCH: &str = "..trial-";
-/// How the name of a generation begins; the digest follows.
+/// Prefix of the name of a generation; the digest follows.
 const GENERATION: &str = "..sha256-";
 
 const NOT_PUBLISHED: Code = Code::new("not-published");
 
-/// Why nothing could be published. What was live before is live still.
+/// Reason why nothing could be published. The generation that was live before is live still.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The system refused a step.
@@ -44,19 +44,19 @@ pub enum PublishError {
         volume: PathBuf,
         /// The step that failed.
         what: String,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
     /// One of several sources is a file, which has no volume of its own to be published in.
     #[error("`{}` is a file among several sources, so it cannot be published", .0.display())]
     File(PathBuf),
-    /// The last known good is not whole any more.
-    #[error("the last known good is not to be had")]
+    /// The last-known-good revision is not whole any more.
+    #[error("the last-known-good revision is missing or damaged")]
     Lost,
-    /// A name that means something to the volume itself.
+    /// A name that the volume keeps for itself.
     #[error("`{}` begins with `..`, as only the names of the volume itself do", .0.display())]
     Reserved(PathBuf),
-    /// Something that the gate did not write is in the way.
+    /// A file that the gate did not write is in the way.
     #[error("`{}` was not written by reload-gate, so it was left alone", .0.display())]
     Foreign(PathBuf),
 }
@@ -68,17 +68,16 @@ impl From<PublishError> for Finding {
 }
 
 impl PublishError {
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn help(&self) -> String {
         match self {
             Self::Foreign(_) => {
-                "give `--publish` a volume of its own (an `emptyDir`), not the ConfigMap itself; or remove \
-                                 what is in the way"
+                "give `--publish` a volume of its own (an `emptyDir`), not the ConfigMap itself; or remove that file"
                     .into()
             }
             Self::Reserved(_) => "give it another name; no key of a ConfigMap begins so".into(),
-            Self::Lost => "what is live stays so; correct the configuration".into(),
+            Self::Lost => "correct the configuration; the live revision stays".into(),
             Self::File(_) => "watch the directory that it is in".into(),
             Self::System { error, .. } => match error.kind() {
                 io::ErrorKind::StorageFull => "make the volume larger (`sizeLimit` of the `emptyDir`), or free space",
@@ -87,18 +86,18 @@ impl PublishError {
                     "let the gate's user write there: run it as the volume's owner, or set `fsGroup`"
                 }
                 io::ErrorKind::NotFound => "mount the volume in the gate's container at that path",
-                _ => "it is tried again",
+                _ => "check the volume and its mount; the step is retried",
             }
             .into(),
         }
     }
 }
 
-/// Where the sources of a gate are published: each in a volume of its own, in the same order.
+/// Volumes in which the sources of a gate are published: one volume for each source, in the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
     volumes: Vec<Volume>,
-    /// How the names of each source begin in a tree: with nothing where there is one source.
+    /// Prefix of the names of each source in a tree; empty if there is one source.
     prefixes: Vec<PathBuf>,
 }
 
@@ -106,19 +105,19 @@ pub struct Publication {
 pub type Generations = Vec<Generation>;
 
 impl Publication {
-    /// A publication of sources whose names begin with `prefixes` in `volumes`.
+    /// Publishes sources in `volumes`; the names of each begin with one of `prefixes`.
     #[must_use]
     pub fn new(volumes: Vec<Volume>, prefixes: Vec<PathBuf>) -> Self {
         Self { volumes, prefixes }
     }
 
-    /// The volumes, in the order of the sources, and how the names of each source begin.
+    /// Returns the volumes in the order of the sources, each with the prefix of its names.
     pub fn volumes(&self) -> impl Iterator<Item = (&Volume, &Path)> {
         self.volumes.iter().zip(self.prefixes.iter().map(PathBuf::as_path))
     }
 
-    /// Makes what was proven last live again where what is live is not whole, or may be of two publications; makes visible again
-    /// what somebody has removed. Says whether the last known good took the place of something else.
+    /// Makes the last-known-good revision live again if the live one is not whole, or may be of two publications; restores visible
+    /// names that another program has removed. Returns true if the last-known-good revision took the place of another one.
     ///
     /// # Errors
     /// As [`Publication::good`] and [`Publication::publish`].
@@ -133,13 +132,13 @@ impl Publication {
         good.map_or(Ok(false), |good| self.publish(&good.generations))
     }
 
-    /// Whether something whole is live in every volume.
+    /// Returns true if a whole generation is live in every volume.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.volumes.iter().all(|volume| volume.live().is_ok_and(|live| live.is_some()))
     }
 
-    /// Lays `tree` out beside what is live.
+    /// Lays `tree` out beside the live generations.
     ///
     /// # Errors
     /// As [`Volume::stage`].
@@ -147,19 +146,19 @@ impl Publication {
         self.volumes.iter().zip(self.split(tree)?).map(|(volume, tree)| volume.stage(&tree)).collect()
     }
 
-    /// Makes `generations` live, one volume after the other, and says whether they were not before.
+    /// Makes `generations` live, one volume after the other. Returns false if they were live already.
     ///
     /// # Errors
     /// As [`Volume::publish`].
     pub fn publish(&self, generations: &Generations) -> Result<bool, PublishError> {
-        // Whatever can be foreseen to fail, fails before the first volume is touched.
+        // A failure that can be foreseen comes before the first volume is touched.
         let plan = |(volume, generation): (&Volume, &Generation)| volume.plan_publish(generation);
         let plans = self.volumes.iter().zip(generations).map(plan).collect::<Result<Vec<_>, _>>()?;
         let before = self.volumes.iter().map(|volume| volume.leads_to(LIVE)).collect::<Result<Vec<_>, _>>()?;
         for (done, (volume, plan)) in self.volumes.iter().zip(&plans).enumerate() {
             if let Err(error) = volume.perform(plan) {
                 for (volume, generation) in self.volumes[..=done].iter().zip(&before) {
-                    // What fails here as well is found by the next gate.
+                    // A second failure here is repaired by the next gate.
                     let _ = generation.as_ref().map(|generation| volume.publish(generation));
                 }
                 return Err(error);
@@ -168,7 +167,7 @@ impl Publication {
         Ok(plans.iter().any(|plan| !plan.is_empty()))
     }
 
-    /// Remembers what is live as proven.
+    /// Remembers the live generations as proven.
     ///
     /// # Errors
     /// As [`Volume::keep`].
@@ -176,51 +175,63 @@ impl Publication {
         self.volumes.iter().try_for_each(Volume::keep)
     }
 
-    /// What was proven last, where it lies, and whether that is live; `None` if there is nothing whole.
+    /// Returns the generations that were proven last; `None` if they are not whole.
     ///
     /// # Errors
-    /// When a volume cannot be read, or is somebody else's.
+    /// When a volume cannot be read, or another program wrote it.
     pub fn good(&self) -> Result<Option<Good>, PublishError> {
         let (mut whole, mut generations, mut live) = (Tree::new(), Generations::new(), true);
         for (volume, prefix) in self.volumes.iter().zip(&self.prefixes) {
             let Some((generation, tree)) = volume.good()? else { return Ok(None) };
             live &= volume.live()?.is_some_and(|(live, _)| live == generation);
-            whole.extend(tree.into_iter().map(|(name, content)| (prefix.join(name), content)));
+            whole.extend(tree.iter().map(|(name, content)| (prefix.join(name), content.clone())));
+            tree.links().iter().for_each(|(name, target)| whole.link(prefix.join(name), target.clone()));
             generations.push(generation);
         }
         Ok(Some(Good { revision: Revision::of(&whole), generations, live }))
     }
 
-    /// When what is live became so.
+    /// Returns when the live generations became so.
     #[must_use]
     pub fn since(&self) -> Option<SystemTime> {
         self.volumes.iter().filter_map(Volume::since).max()
     }
 
-    /// The part of each volume. The longest prefix is the one on top.
+    /// Splits `tree` into the part of each volume. A longer prefix wins.
     fn split(&self, tree: &Tree) -> Result<Vec<Tree>, PublishError> {
         let mut parts = vec![Tree::new(); self.volumes.len()];
         for (name, content) in tree {
-            let fits = self.prefixes.iter().enumerate().filter(|(_, prefix)| name.starts_with(prefix));
-            let Some((index, prefix)) = fits.max_by_key(|(_, prefix)| prefix.components().count()) else { continue };
-            let rest = name.strip_prefix(prefix).unwrap_or(name);
-            if rest.as_os_str().is_empty() {
-                return Err(PublishError::File(name.clone()));
+            if let Some((index, rest)) = self.part(name)? {
+                parts[index].insert(rest.into(), content.clone());
             }
-            parts[index].insert(rest.into(), content.clone());
+        }
+        for (name, target) in tree.links() {
+            if let Some((index, rest)) = self.part(name)? {
+                parts[index].link(rest.into(), target.clone());
+            }
         }
         Ok(parts)
     }
+
+    /// Returns the volume of `name`, and its name there.
+    fn part<'a>(&self, name: &'a Path) -> Result<Option<(usize, &'a Path)>, PublishError> {
+        let fits = self.prefixes.iter().enumerate().filter(|(_, prefix)| name.starts_with(prefix));
+        let Some((index, prefix)) = fits.max_by_key(|(_, prefix)| prefix.components().count()) else { return Ok(None) };
+        match name.strip_prefix(prefix).unwrap_or(name) {
+            rest if rest.as_os_str().is_empty() => Err(PublishError::File(name.into())),
+            rest => Ok(Some((index, rest))),
+        }
+    }
 }
 
-/// What a publication proved last.
+/// The generations that were proven last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Good {
-    /// Names and digests, as in the tree of all sources.
+    /// Their revision, as of the tree of all sources.
     pub revision: Revision,
-    /// Where it lies.
+    /// The generation in each volume.
     pub generations: Generations,
-    /// Whether it is what the application would read now.
+    /// Set if the application would read these now.
     pub live: bool,
 }
 
@@ -245,7 +256,7 @@ impl Generation {
         name.to_str().filter(|name| name.starts_with(GENERATION)).map(|name| Self(name.to_owned()))
     }
 
-    /// Whether its name is that of `manifest`; what follows a dot tells generations of one digest apart.
+    /// Returns true if the name is that of `revision`; a dot and a number tell generations of one digest apart.
     fn is_named_after(&self, revision: &Revision) -> bool {
         let digest = self.0[GENERATION.len()..].split('.').next().unwrap_or_default();
         digest == revision.digest().to_string()
@@ -259,27 +270,27 @@ impl Volume {
         Self { path }
     }
 
-    /// Where it is.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where `generation` is.
+    /// Returns the path of `generation`.
     #[must_use]
     pub fn path_of(&self, generation: &Generation) -> PathBuf {
         self.path.join(&generation.0)
     }
 
-    /// The live generation, and what is in it; `None` if there is none or it is torn.
+    /// Returns the live generation and its tree; `None` if there is none or it is torn.
     ///
     /// # Errors
-    /// When the volume cannot be read, or somebody else's generation is live.
+    /// When the volume cannot be read, or a generation of another program is live.
     pub fn live(&self) -> Result<Option<(Generation, Tree)>, PublishError> {
         self.intact(LIVE)
     }
 
-    /// The last generation that was proven, likewise.
+    /// Returns the last generation that was proven, in the same way.
     ///
     /// # Errors
     /// As [`Volume::live`].
@@ -287,7 +298,7 @@ impl Volume {
         self.intact(GOOD)
     }
 
-    /// When the live generation became so.
+    /// Returns when the live generation became so.
     #[must_use]
     pub fn since(&self) -> Option<SystemTime> {
         use std::os::unix::fs::MetadataExt as _;
@@ -300,37 +311,38 @@ impl Volume {
     /// Lays `tree` out as a generation beside the live one, whole and synced.
     ///
     /// # Errors
-    /// When the system refuses a step; what was staged until then is removed by the next publication.
+    /// When the system refuses a step; the next publication removes the files that were staged until then.
     pub fn stage(&self, tree: &Tree) -> Result<Generation, PublishError> {
         let (generation, steps) = self.plan_stage(tree)?;
         self.perform(&steps)?;
         Ok(generation)
     }
 
-    /// Makes a staged generation live, and says whether it was not before.
+    /// Makes a staged generation live. Returns false if it was live already.
     ///
     /// # Errors
-    /// When the system refuses a step, or something foreign has the name of one of the files.
+    /// When the system refuses a step, or a file of another program has the name of one of the files.
     pub fn publish(&self, generation: &Generation) -> Result<bool, PublishError> {
         let steps = self.plan_publish(generation)?;
         self.perform(&steps)?;
         Ok(!steps.is_empty())
     }
 
-    /// Does once what a publication does, in a directory that is gone afterwards: whatever a publication could not do fails here.
+    /// Performs the steps of a publication in a directory that is removed afterwards: a step that a publication could not take fails
+    /// here.
     ///
     /// # Errors
-    /// When the system refuses a step, or the volume is somebody else's.
+    /// When the system refuses a step, or another program writes the volume.
     pub fn try_out(&self) -> Result<(), PublishError> {
         self.leads_to(LIVE)?;
         let scratch = PathBuf::from(format!("{SCRATCH}{}", std::process::id()));
         let (file, link) = (scratch.join("file"), scratch.join("link"));
         let tried = self.perform(&[
-            Step::Directory(scratch.clone()),
-            Step::File(file.clone(), b"reload-gate doctor"),
-            Step::Link { name: link.clone(), to: "file".into() },
-            Step::Rename(link, file),
-            Step::Sync,
+            VolumeStep::Directory(scratch.clone()),
+            VolumeStep::File(file.clone(), b"reload-gate doctor"),
+            VolumeStep::Link { name: link.clone(), to: "file".into() },
+            VolumeStep::Rename(link, file),
+            VolumeStep::Sync,
         ]);
         let mut removal = Vec::new();
         if self.path.join(&scratch).is_dir() {
@@ -349,11 +361,11 @@ impl Volume {
     }
 }
 
-/// The plans: what is to be done, from what is there.
+/// Plans, made from the present state of the volume.
 impl Volume {
-    fn plan_stage<'a>(&self, tree: &'a Tree) -> Result<(Generation, Vec<Step<'a>>), PublishError> {
+    fn plan_stage<'a>(&self, tree: &'a Tree) -> Result<(Generation, Vec<VolumeStep<'a>>), PublishError> {
         let reserved = |name: &&PathBuf| name.as_os_str().as_encoded_bytes().starts_with(b"..");
-        if let Some(name) = tree.keys().find(reserved) {
+        if let Some(name) = tree.keys().chain(tree.links().keys()).find(reserved) {
             return Err(PublishError::Reserved(name.clone()));
         }
         let revision = Revision::of(tree);
@@ -371,20 +383,23 @@ impl Volume {
         };
         let free = (0..).map(|number| Generation(name(number))).find(|generation| !present.contains(generation));
         let generation = free.unwrap_or_else(|| Generation(name(0)));
-        steps.push(Step::Directory(STAGING.into()));
-        let directories: BTreeSet<&Path> = tree.keys().flat_map(|name| name.ancestors().skip(1)).collect();
+        steps.push(VolumeStep::Directory(STAGING.into()));
+        let names = tree.keys().chain(tree.links().keys());
+        let directories: BTreeSet<&Path> = names.flat_map(|name| name.ancestors().skip(1)).collect();
         let inside = |path: &Path| Path::new(STAGING).join(path);
         let named = directories.into_iter().filter(|directory| !directory.as_os_str().is_empty());
-        steps.extend(named.map(|directory| Step::Directory(inside(directory))));
-        steps.extend(tree.iter().map(|(name, content)| Step::File(inside(name), content)));
-        steps.push(Step::Sync);
-        steps.push(Step::Rename(STAGING.into(), generation.0.clone().into()));
+        steps.extend(named.map(|directory| VolumeStep::Directory(inside(directory))));
+        steps.extend(tree.iter().map(|(name, content)| VolumeStep::File(inside(name), content)));
+        let link = |(name, target): (&PathBuf, &PathBuf)| VolumeStep::Link { name: inside(name), to: target.clone() };
+        steps.extend(tree.links().iter().map(link));
+        steps.push(VolumeStep::Sync);
+        steps.push(VolumeStep::Rename(STAGING.into(), generation.0.clone().into()));
         Ok((generation, steps))
     }
 
     /// Links of new names come before the rename and those of removed ones go after it: until then they lead nowhere, so what
     /// can be read is at each moment one generation.
-    fn plan_publish(&self, generation: &Generation) -> Result<Vec<Step<'static>>, PublishError> {
+    fn plan_publish(&self, generation: &Generation) -> Result<Vec<VolumeStep<'static>>, PublishError> {
         let wanted = self.names_in(&self.path_of(generation))?;
         let links = self.links()?;
         let mut steps = Vec::new();
@@ -392,34 +407,34 @@ impl Volume {
             if self.path.join(name).symlink_metadata().is_ok() {
                 return Err(PublishError::Foreign(self.path.join(name)));
             }
-            steps.push(Step::Link { name: name.clone(), to: Path::new(LIVE).join(name) });
+            steps.push(VolumeStep::Link { name: name.clone(), to: Path::new(LIVE).join(name) });
         }
         if self.leads_to(LIVE)?.as_ref() != Some(generation) {
             steps.extend(replace(LIVE, generation));
         }
-        steps.extend(links.into_iter().filter(|name| !wanted.contains(name)).map(Step::Unlink));
+        steps.extend(links.into_iter().filter(|name| !wanted.contains(name)).map(VolumeStep::Unlink));
         if !steps.is_empty() {
-            steps.push(Step::Sync);
+            steps.push(VolumeStep::Sync);
         }
         Ok(steps)
     }
 
-    fn plan_keep(&self) -> Result<Vec<Step<'static>>, PublishError> {
+    fn plan_keep(&self) -> Result<Vec<VolumeStep<'static>>, PublishError> {
         let (live, good) = (self.leads_to(LIVE)?, self.leads_to(GOOD)?);
         Ok(live.filter(|live| good.as_ref() != Some(live)).map_or_else(Vec::new, |live| replace(GOOD, &live).into()))
     }
 
-    /// Removes what neither link leads to, but for `kept`: generations that were live before, and what an end in the middle left
-    /// behind.
-    fn plan_sweep(&self, kept: Option<&Generation>) -> Result<Vec<Step<'static>>, PublishError> {
+    /// Plans the removal of all generations to which neither link leads, except `kept`: those that were live before, and the rest of
+    /// a publication that was interrupted.
+    fn plan_sweep(&self, kept: Option<&Generation>) -> Result<Vec<VolumeStep<'static>>, PublishError> {
         let used = [self.leads_to(LIVE)?, self.leads_to(GOOD)?, kept.cloned()];
         let mut steps = Vec::new();
         for name in self.entries()? {
             let generation = Generation::of(&name);
             if name == NEXT {
-                steps.push(Step::Unlink(name.into()));
+                steps.push(VolumeStep::Unlink(name.into()));
             } else if name == STAGING || generation.is_some() && !used.contains(&generation) {
-                // A link of that name is somebody else's, and may lead anywhere.
+                // A link of that name was made by another program, and may lead anywhere.
                 let metadata = self.path.join(&name).symlink_metadata();
                 if metadata.is_ok_and(|metadata| metadata.is_dir()) {
                     self.plan_removal(Path::new(&name), &mut steps)?;
@@ -429,21 +444,21 @@ impl Volume {
         Ok(steps)
     }
 
-    fn plan_removal(&self, path: &Path, steps: &mut Vec<Step<'static>>) -> Result<(), PublishError> {
+    fn plan_removal(&self, path: &Path, steps: &mut Vec<VolumeStep<'static>>) -> Result<(), PublishError> {
         let entries = std::fs::read_dir(self.path.join(path)).map_err(|error| self.unread(path, error))?;
         for entry in entries.flatten() {
             let inside = path.join(entry.file_name());
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.plan_removal(&inside, steps)?;
             } else {
-                steps.push(Step::Unlink(inside));
+                steps.push(VolumeStep::Unlink(inside));
             }
         }
-        steps.push(Step::RemoveDirectory(path.into()));
+        steps.push(VolumeStep::RemoveDirectory(path.into()));
         Ok(())
     }
 
-    fn perform(&self, steps: &[Step<'_>]) -> Result<(), PublishError> {
+    fn perform(&self, steps: &[VolumeStep<'_>]) -> Result<(), PublishError> {
         for step in steps {
             step.perform(&self.path).map_err(|error| PublishError::System {
                 volume: self.path.clone(),
@@ -455,7 +470,7 @@ impl Volume {
     }
 }
 
-/// What is there.
+/// The present state of the volume.
 impl Volume {
     fn intact(&self, link: &str) -> Result<Option<(Generation, Tree)>, PublishError> {
         let Some(generation) = self.leads_to(link)? else { return Ok(None) };
@@ -463,7 +478,7 @@ impl Volume {
         Ok(tree.map(|tree| (generation, tree)))
     }
 
-    /// The generation to which a link of the gate leads.
+    /// Returns the generation to which a link of the gate leads.
     fn leads_to(&self, link: &str) -> Result<Option<Generation>, PublishError> {
         let path = self.path.join(link);
         match path.read_link() {
@@ -474,7 +489,7 @@ impl Volume {
         }
     }
 
-    /// The files of a generation; `None` if something else is among them, or cannot be read.
+    /// Returns the files of a generation; `None` if it holds anything else, or cannot be read.
     fn read(&self, generation: &Generation) -> Option<Tree> {
         let root = self.path_of(generation);
         let (mut tree, mut directories) = (Tree::new(), vec![PathBuf::new()]);
@@ -486,6 +501,8 @@ impl Volume {
                     directories.push(name);
                 } else if kind.is_file() {
                     tree.insert(name, std::fs::read(entry.path()).ok()?);
+                } else if kind.is_symlink() {
+                    tree.link(name, entry.path().read_link().ok()?);
                 } else {
                     return None;
                 }
@@ -494,7 +511,7 @@ impl Volume {
         Some(tree)
     }
 
-    /// The visible names which are the gate's own: links that lead to the same name through `..data`.
+    /// Returns the visible names which are the gate's own: links that lead to the same name through `..data`.
     fn links(&self) -> Result<BTreeSet<PathBuf>, PublishError> {
         let own = |name: &PathBuf| self.path.join(name).read_link().is_ok_and(|to| to == Path::new(LIVE).join(name));
         Ok(self.entries()?.into_iter().map(PathBuf::from).filter(own).collect())
@@ -518,11 +535,11 @@ impl Volume {
 }
 
 /// Lets a link of the gate lead to `generation`, in one instant.
-fn replace(link: &str, generation: &Generation) -> [Step<'static>; 3] {
+fn replace(link: &str, generation: &Generation) -> [VolumeStep<'static>; 3] {
     [
-        Step::Unlink(NEXT.into()),
-        Step::Link { name: NEXT.into(), to: generation.0.clone().into() },
-        Step::Rename(NEXT.into(), link.into()),
+        VolumeStep::Unlink(NEXT.into()),
+        VolumeStep::Link { name: NEXT.into(), to: generation.0.clone().into() },
+        VolumeStep::Rename(NEXT.into(), link.into()),
     ]
 }
 

@@ -6,13 +6,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Modes as a kubelet gives them, so that the application's user can read whoever it is.
+/// Modes as a kubelet gives them, so that any user of the application can read.
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
 /// One step; paths are relative to the volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step<'a> {
+pub(super) enum VolumeStep<'a> {
     /// Makes a directory.
     Directory(PathBuf),
     /// Writes a new file.
@@ -21,7 +21,7 @@ pub(super) enum Step<'a> {
     Sync,
     /// Makes a symbolic link that leads to `to`.
     Link { name: PathBuf, to: PathBuf },
-    /// Gives a file, directory or link a new name, in place of what had it: the only step that changes what is there.
+    /// Renames a file, directory or link, in place of the former holder of the name: the only step that changes a visible file.
     Rename(PathBuf, PathBuf),
     /// Removes a file or link, if it is there.
     Unlink(PathBuf),
@@ -29,7 +29,7 @@ pub(super) enum Step<'a> {
     RemoveDirectory(PathBuf),
 }
 
-impl Step<'_> {
+impl VolumeStep<'_> {
     pub(super) fn perform(&self, volume: &Path) -> io::Result<()> {
         match self {
             Self::Directory(path) => {
@@ -56,7 +56,7 @@ impl Step<'_> {
     }
 }
 
-impl fmt::Display for Step<'_> {
+impl fmt::Display for VolumeStep<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => write!(f, "make the directory `{}`", path.display()),

@@ -9,13 +9,13 @@ fn tree(files: &[(&str, &str)]) -> Tree {
 }
 
 fn volume() -> (tempfile::TempDir, Volume) {
-    // In memory where that is to be had: every publication waits for its disk.
+    // In memory where possible: every publication waits for its disk.
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("there is room");
     let volume = Volume::new(directory.path().to_path_buf());
     (directory, volume)
 }
 
-/// What an application can read: everything that is visible and leads somewhere.
+/// The files that an application can read: all that are visible and lead somewhere.
 fn readable(volume: &Volume) -> Tree {
     let (mut tree, mut directories) = (Tree::new(), vec![PathBuf::new()]);
     while let Some(directory) = directories.pop() {
@@ -41,7 +41,7 @@ fn publish(volume: &Volume, tree: &Tree) -> Generation {
 }
 
 #[test]
-fn what_is_published_is_what_is_read() {
+fn a_published_tree_is_the_one_that_is_read() {
     let (_directory, volume) = volume();
     let one = tree(&[("nginx.conf", "one"), ("conf.d/a.conf", "a"), ("conf.d/deep/b.conf", "b")]);
     let two = tree(&[("nginx.conf", "two"), ("other/c.conf", "")]);
@@ -53,6 +53,26 @@ fn what_is_published_is_what_is_read() {
     let (_, live) = volume.live().expect("it can be read").expect("there is one");
     assert_eq!(live, two);
     assert_eq!(volume.good().expect("it can be read"), None);
+}
+
+#[test]
+fn a_link_that_is_only_a_name_is_published_as_that_link() {
+    let (_directory, volume) = volume();
+    let mut one = tree(&[("nginx.conf", "load_module modules/x.so;")]);
+    one.link("modules".into(), "/usr/lib/nginx/modules".into());
+    one.link("conf.d/logs".into(), "/var/log/nginx".into());
+    let generation = publish(&volume, &one);
+    for (name, target) in one.links() {
+        let found = volume.path().join("..data").join(name).read_link().expect("it is a link");
+        assert_eq!(&found, target, "{name:?}");
+    }
+    let (live, tree) = volume.live().expect("it can be read").expect("there is one");
+    assert_eq!((live, tree), (generation.clone(), one.clone()));
+    assert_eq!(volume.stage(&one).expect("there is room"), generation, "it is recognised as whole");
+    // A link that another program changed makes it torn.
+    let path = volume.path_of(&generation).join("modules");
+    std::fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink("/elsewhere", path)).expect("there is room");
+    assert_eq!(volume.live().expect("it can be read"), None);
 }
 
 #[test]
@@ -84,7 +104,7 @@ fn nothing_foreign_is_touched() {
 }
 
 #[test]
-fn what_only_looks_like_the_gates_own_is_not_followed() {
+fn a_link_named_like_a_generation_is_not_followed() {
     let (_directory, volume) = volume();
     let precious = tempfile::tempdir().expect("there is room");
     std::fs::write(precious.path().join("a"), "theirs").expect("there is room");
@@ -129,7 +149,7 @@ fn several_volumes_change_together_or_not_at_all() {
 }
 
 #[test]
-fn names_that_somebody_removed_are_made_again() {
+fn names_that_another_program_removed_are_made_again() {
     let (_directory, volume) = volume();
     let publication = Publication::new(vec![volume.clone()], vec![PathBuf::new()]);
     let one = tree(&[("a", "1"), ("b", "2")]);
@@ -164,7 +184,9 @@ fn a_torn_generation_is_never_used() {
 
 fn trees() -> impl Strategy<Value = Tree> {
     let name = prop_oneof![Just("a"), Just("b"), Just("d/a"), Just("d/b"), Just("e/f/g")];
-    prop::collection::btree_map(name.prop_map(PathBuf::from), prop::collection::vec(any::<u8>(), 0..3), 1..5)
+    let files =
+        prop::collection::btree_map(name.prop_map(PathBuf::from), prop::collection::vec(any::<u8>(), 0..3), 1..5);
+    files.prop_map(|files| files.into_iter().collect())
 }
 
 proptest! {
@@ -179,7 +201,7 @@ proptest! {
         let mut before = Tree::new();
         for (tree, until, keep) in contents {
             let mut left = until;
-            let mut go = |steps: &[Step<'_>]| {
+            let mut go = |steps: &[VolumeStep<'_>]| {
                 for step in steps.iter().take(left) {
                     step.perform(volume.path()).expect("there is room");
                     let now = readable(&volume);

@@ -1,4 +1,4 @@
-//! Tells the application to read its configuration: by signal, HTTP or command. IO.
+//! Reload requests: by signal, HTTP or command. IO.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,16 +7,16 @@ use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
 use crate::sys::http::{self, HttpResponse};
 
-/// How the application is told.
+/// The way in which a reload is requested.
 #[derive(Clone, Debug)]
 pub enum ReloadMethod {
-    /// Not at all: the gate only judges.
+    /// No reload: the gate only validates.
     Nothing,
     /// By a signal to the target.
     Signal {
-        /// Which.
+        /// The signal.
         signal: Signal,
-        /// Whether to send it to a process that has no handler for it, which for most signals kills it.
+        /// Send it even to a process without a handler for it, which for most signals kills it.
         allow_uncaught: bool,
     },
     /// By a POST to this URL.
@@ -25,37 +25,37 @@ pub enum ReloadMethod {
     Command(Vec<String>),
 }
 
-/// How often a POST is tried, and how long the gate waits in between: the application may be starting.
+/// The number of tries of a POST and the pause between them: the application may be starting.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What came of it.
+/// The outcome of a reload request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// The application was told.
+    /// The reload was requested.
     Requested {
         /// The process that was signalled.
         pid: Option<i32>,
-        /// With what.
+        /// The signal that was sent.
         signal: Option<String>,
-        /// What was done, in words.
+        /// A description of the request.
         message: String,
     },
     /// It has read the content already, since it started after that was delivered.
     NotNeeded {
         /// The process.
         pid: i32,
-        /// Why not, in words.
+        /// The reason.
         message: String,
     },
 }
 
 impl ReloadMethod {
-    /// Tells the application of a content that was delivered at `delivered`. The second part is what proof is measured
-    /// against: the state of the target just before.
+    /// Requests a reload of a content that was delivered at `delivered`. The baseline is the state of the target just before, and
+    /// the verification compares with it.
     ///
     /// # Errors
-    /// When it cannot be told.
+    /// When the reload cannot be requested.
     pub async fn request_reload(
         &self,
         selector: &Selector,
@@ -65,7 +65,7 @@ impl ReloadMethod {
     ) -> Result<(Sent, Baseline), TargetError> {
         let baseline = || Baseline::now(selector.find().ok(), verification);
         match self {
-            Self::Nothing => Ok((requested("nobody is to be told".into()), Baseline::now(None, verification))),
+            Self::Nothing => Ok((requested("no reload is configured".into()), Baseline::now(None, verification))),
             Self::Signal { signal, allow_uncaught } => {
                 let target = ready(selector, *signal, *allow_uncaught, delivered)?;
                 send(target, *signal, verification)
@@ -81,11 +81,11 @@ impl ReloadMethod {
         }
     }
 
-    /// What is done, in words.
+    /// A description of the method.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
-            Self::Nothing => "nobody is told".into(),
+            Self::Nothing => "no reload".into(),
             Self::Signal { signal, .. } => signal.to_string(),
             Self::Url(url) => format!("POST {}", http::shown(url)),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
@@ -118,19 +118,21 @@ fn ready(
     Ok(Ready::Signal(target))
 }
 
-/// Whether `target` is ready to be sent `signal`.
+/// Checks that `target` takes `signal`.
 ///
 /// # Errors
 /// When it ignores the signal, could be killed by it, or has ended.
 pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result<(), TargetError> {
     let pid = target.pid();
-    let gone =
-        || TargetError::Missing { message: format!("pid {pid} has ended"), help: "it is looked for again".into() };
+    let gone = || TargetError::Missing {
+        message: format!("pid {pid} has ended"),
+        help: "the gate searches for it again".into(),
+    };
     let message = match target.disposition(signal).ok_or_else(gone)? {
         Disposition::Taken => return Ok(()),
         Disposition::Default if allow_uncaught => return Ok(()),
         Disposition::Ignored => format!("pid {pid} ignores {signal}, so it was not sent"),
-        // It would be killed by it: it is still starting, or it is not the right one.
+        // The signal would kill it: it is still starting, or it is the wrong one.
         Disposition::Default => {
             format!("pid {pid} does not catch {signal} and could be killed by it, so it was not sent")
         }
@@ -139,8 +141,8 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
         pid: Some(pid),
         message,
         help:
-            "it is waited for, as a program that is starting has no handlers yet; if it is the wrong process, name the \
-               right one (`--process`, `--pid-file`), and if it is meant so, say `--allow-uncaught`"
+            "the gate waits for it, as a program that is starting has no handlers yet; if it is the wrong process, name the \
+               right one (`--process`, `--pid-file`); to send the signal nevertheless, use `--allow-uncaught`"
                 .into(),
     })
 }
@@ -167,18 +169,23 @@ fn send(ready: Ready, signal: Signal, verification: &Verification) -> Result<(Se
 async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {
     let (mut attempt, shown) = (1, http::shown(url));
     loop {
-        let (message, is_final) = match http::send(http::Method::Post, url, timeout).await {
+        let (message, status) = match http::send(http::Method::Post, url, timeout).await {
             Ok(HttpResponse { status, .. }) if (200..300).contains(&status) => {
                 return Ok(format!("POST {shown} answered {status}"));
             }
-            // The application has taken the request and says no, or is elsewhere: asking again is not going to change that.
             Ok(HttpResponse { status, remark }) => {
                 let remark = remark.map_or_else(String::new, |remark| format!(": {remark}"));
-                (format!("POST {shown} answered {status}{remark}"), status < 500)
+                (format!("POST {shown} answered {status}{remark}"), Some(status))
             }
-            Err(error) => (format!("POST {shown}: {error}"), false),
+            Err(error) => (format!("POST {shown}: {error}"), None),
         };
-        if is_final || attempt == ATTEMPTS {
+        if matches!(status, Some(401 | 403)) {
+            let help = "give the credentials that the application expects, in the URL (`https://USER:PASSWORD@HOST/`) or by a \
+                        `--reload-command` that sends them";
+            return Err(TargetError::Failed { message, help: help.into() });
+        }
+        // The application has refused the request, or is elsewhere: a repetition does not change that.
+        if status.is_some_and(|status| status < 500) || attempt == ATTEMPTS {
             return Err(failed(message));
         }
         attempt += 1;
@@ -187,7 +194,7 @@ async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {
 }
 
 fn failed(message: String) -> TargetError {
-    TargetError::Failed { message, help: "see the application's own log for the reason; it will be tried again".into() }
+    TargetError::Failed { message, help: "see the application's own log for the reason; the gate tries again".into() }
 }
 
 async fn run(words: &[String], timeout: Duration) -> Result<String, TargetError> {

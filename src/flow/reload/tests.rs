@@ -54,8 +54,8 @@ fn request_reload(
     runtime.block_on(method.request_reload(selector, delivered, &Verification::Nothing, Duration::from_millis(500)))
 }
 
-/// What was done, or what kept from it, in words.
-fn told_by(method: &ReloadMethod) -> Result<String, String> {
+/// The message of a request, or of its failure.
+fn outcome_of(method: &ReloadMethod) -> Result<String, String> {
     match request_reload(method, &Selector::default(), SystemTime::now()) {
         Ok((Sent::Requested { pid: None, signal: None, message }, _)) => Ok(message),
         Err(TargetError::Failed { message, help }) => {
@@ -73,8 +73,8 @@ fn command(words: &[&str]) -> ReloadMethod {
 #[test]
 fn a_process_with_a_handler_is_signalled() {
     let mut application = Application::start("trap 'exit 3' HUP; echo; while :; do read wait; done");
-    let (sent, baseline) =
-        request_reload(&signal("HUP", false), &application.selector(), SystemTime::now() + LATER).expect("it is told");
+    let (sent, baseline) = request_reload(&signal("HUP", false), &application.selector(), SystemTime::now() + LATER)
+        .expect("it is signalled");
     let pid = application.pid();
     let expected =
         Sent::Requested { pid: Some(pid), signal: Some("SIGHUP".into()), message: format!("sent SIGHUP to pid {pid}") };
@@ -125,16 +125,13 @@ fn a_process_that_is_younger_than_the_content_needs_no_signal() {
 
 #[test]
 fn a_process_that_is_not_there_is_missing() {
-    let nobody = Selector { process: Some("no-such-process".into()), ..Selector::default() };
-    assert!(matches!(
-        request_reload(&signal("HUP", true), &nobody, SystemTime::now()),
-        Err(TargetError::Missing { .. })
-    ));
-    assert_eq!(told_by(&ReloadMethod::Nothing), Ok("nobody is to be told".into()));
+    let none = Selector { process: Some("no-such-process".into()), ..Selector::default() };
+    assert!(matches!(request_reload(&signal("HUP", true), &none, SystemTime::now()), Err(TargetError::Missing { .. })));
+    assert_eq!(outcome_of(&ReloadMethod::Nothing), Ok("no reload is configured".into()));
 }
 
 #[test]
-fn a_command_tells_by_success() {
+fn a_command_reloads_by_success() {
     let cases = [
         (command(&["true"]), Ok("ran `true`")),
         (command(&["sh", "-c", "echo no; exit 2"]), Err("`sh -c 'echo no; exit 2'` exited with code 2: no")),
@@ -143,11 +140,11 @@ fn a_command_tells_by_success() {
         (command(&["no-such-means"]), Err("`no-such-means` is not installed here, or not on the PATH")),
     ];
     for (method, expected) in cases {
-        assert_eq!(told_by(&method), expected.map(str::to_owned).map_err(str::to_owned));
+        assert_eq!(outcome_of(&method), expected.map(str::to_owned).map_err(str::to_owned));
     }
 }
 
-/// What is told by a POST to a server that answers with these codes in turn, and how often it was asked.
+/// The outcome of a POST to a server that answers with these codes in turn, and the number of its requests.
 fn posted(codes: &'static [u16]) -> (Result<String, String>, usize) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -163,7 +160,7 @@ fn posted(codes: &'static [u16]) -> (Result<String, String>, usize) {
         }
         asked
     });
-    let requested = told_by(&ReloadMethod::Url(format!("http://me:secret@{address}/")));
+    let requested = outcome_of(&ReloadMethod::Url(format!("http://me:secret@{address}/")));
     let shown = |text: String| text.replace(&address.to_string(), "here");
     (requested.map(shown).map_err(shown), server.join().expect("it answered"))
 }
@@ -183,9 +180,9 @@ fn a_post_is_repeated_until_it_is_answered_well_or_refused() {
 }
 
 #[test]
-fn the_means_are_said_without_credentials() {
+fn a_method_is_described_without_credentials() {
     let cases = [
-        (ReloadMethod::Nothing, "nobody is told"),
+        (ReloadMethod::Nothing, "no reload"),
         (signal("USR2", false), "SIGUSR2"),
         (ReloadMethod::Url("http://me:secret@host/-/reload".into()), "POST http://host/-/reload"),
         (command(&["reload", "a b"]), "`reload 'a b'`"),

@@ -1,37 +1,52 @@
 //! Reads the sources of a gate into one tree. IO: reads files, never writes.
 //!
 //! The tree is one generation: a ConfigMap or Secret volume is read through its pinned timestamped directory (`..data` is
-//! resolved once), and a file that vanishes while it is read restarts the whole read. What is no configuration is refused
-//! without being opened: FIFOs, devices, sockets, and links that leave the sources.
+//! resolved once), and a file that vanishes while it is read restarts the whole read. Entries that are no configuration are
+//! refused without being opened: FIFOs, devices and sockets.
+//!
+//! A link that leaves the sources is followed to a file, as in the trees that packages ship; a directory to which it leads, such as
+//! `modules` or `logs`, counts by its name. In a volume that a kubelet writes, and with `--links refuse`, no link leads out.
 
+mod beneath;
+mod incomplete;
+mod litter;
+mod outside;
 mod reader;
 mod secret;
+mod selection;
+mod writers;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::{Code, Finding};
+
+use incomplete::LastWhole;
+pub use selection::{FilePattern, Selection};
 
 use crate::flow::tree::{Revision, Tree};
 use crate::flow::watch::WatchPoint;
 
-/// How often a read that met a vanishing file is begun anew before the sources count as moving.
+/// Time for which a volume is given to agree with itself: its visible names with `..data`, its owner with the reader.
+const AGREEMENT: Duration = Duration::from_secs(1);
+
+/// Number of reads that may meet a vanishing file before the sources count as moving.
 const ATTEMPTS: usize = 5;
 
-/// One place that configuration comes from.
+/// One place from which configuration comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Where the gate sees it: an absolute path of a directory or file, which need not exist yet.
+    /// Path in the gate's file system: absolute, of a directory or file, which need not exist yet.
     pub path: PathBuf,
-    /// Where the application sees it.
+    /// Path in the application's file system.
     pub mount: PathBuf,
-    /// Whether a path which is one file of a ConfigMap or Secret volume stands for the whole volume.
+    /// Set if a path of one file of a ConfigMap or Secret volume means the whole volume.
     pub whole_volume: bool,
 }
 
-/// How large a tree may be.
+/// Largest tree that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The sum of the sizes of all files, in bytes.
@@ -46,6 +61,29 @@ impl Default for Limits {
     }
 }
 
+/// Treatment of links that leave the sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkPolicy {
+    /// A file that they lead to is read; of a directory the name counts.
+    #[default]
+    Follow,
+    /// They are an error.
+    Refuse,
+}
+
+/// Settings of a scan.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// The largest tree that is read.
+    pub limits: Limits,
+    /// Treatment of links that leave the sources.
+    pub links: LinkPolicy,
+    /// The files that belong to the configuration.
+    pub selection: Selection,
+    /// The quiet period of directories without a commit point.
+    pub quiet: Duration,
+}
+
 /// A tree that was read.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -53,54 +91,96 @@ pub struct Snapshot {
     pub revision: Arc<Revision>,
     /// Names and contents.
     pub tree: Arc<Tree>,
-    /// Those of the files that lie in memory.
+    /// The files that lie in memory.
     pub in_memory: Arc<BTreeSet<PathBuf>>,
-    /// When the newest part of it was put in place, by the clock of the file system (`st_ctime`; inode(7)).
+    /// Time at which the newest part of it was put in place, by the clock of the file system (`st_ctime`; inode(7)).
     pub delivered: SystemTime,
-    /// Whether what is visible agrees with what was committed. A kubelet makes the links of new keys and removes those of
+    /// Set if the visible names agree with those that were committed. A kubelet makes the links of new keys and removes those of
     /// deleted ones after the swap of `..data`, so for an instant it does not.
     pub settled: bool,
+    /// Time for which it may be waited until the sources are at rest, if they are not.
+    pub patience: Duration,
+    /// Warnings about the state in which the sources were found, such as a file that may be half-written.
+    pub notes: Vec<Finding>,
 }
 
-/// Why there is no tree.
+/// Reason why there is no tree.
 #[derive(Clone, Debug)]
 pub struct SnapshotError {
     /// The reasons; at least one is an error.
     pub findings: Vec<Finding>,
-    /// Whether the sources were seen at rest; if not, the reasons may be gone in an instant.
+    /// Set if the sources were seen at rest; otherwise the reasons may be gone in an instant.
     pub settled: bool,
+    /// Time for which it may be waited until they are.
+    pub patience: Duration,
 }
 
-/// The outcome of one look at the sources.
+/// The outcome of one scan.
 #[derive(Debug)]
 pub struct Scan {
-    /// The directories in which a change would show.
+    /// The directories in which a change would be visible.
     pub watch_points: Vec<WatchPoint>,
-    /// The tree, or why there is none.
+    /// The tree, or the reason why there is none.
     pub result: Result<Snapshot, SnapshotError>,
 }
 
-/// Looks at `sources`.
+/// Reads sources again and again, and remembers what was whole. It can be moved to a thread of its own.
+#[derive(Debug)]
+pub struct Scanner {
+    sources: Vec<Source>,
+    options: ReadOptions,
+    last: LastWhole,
+}
+
+impl Scanner {
+    /// Creates a scanner of these sources.
+    #[must_use]
+    pub fn new(sources: Vec<Source>, options: ReadOptions) -> Self {
+        Self { sources, options, last: LastWhole::default() }
+    }
+
+    /// Reads the sources.
+    pub fn scan(&mut self) -> Scan {
+        let (mut scan, plain) = read(&self.sources, &self.options);
+        if let Ok(snapshot) = &mut scan.result
+            && snapshot.settled
+        {
+            let (content, quiet) = ((&snapshot.revision, &*snapshot.tree), self.options.quiet);
+            let incomplete = self.last.compare(content, &plain, (Instant::now(), quiet), writers::open_for_writing);
+            snapshot.settled = incomplete.patience.is_none();
+            // The scanner ends the waiting itself; the margin is for the scan that does so.
+            snapshot.patience = incomplete.patience.map_or(AGREEMENT, |patience| patience + AGREEMENT);
+            snapshot.notes = incomplete.notes;
+        }
+        scan
+    }
+}
+
+/// Reads `sources` once, without a memory of what was there before.
 #[must_use]
-pub fn scan(sources: &[Source], limits: Limits) -> Scan {
+pub fn scan(sources: &[Source], options: &ReadOptions) -> Scan {
+    read(sources, options).0
+}
+
+fn read(sources: &[Source], options: &ReadOptions) -> (Scan, incomplete::PlainFiles) {
     let mut attempt = 1;
     loop {
-        let mut reader = reader::Reader::new(sources, limits);
+        let mut reader = reader::SourceReader::new(sources, options);
         match reader.read() {
             Ok(()) => return reader.finish(),
             Err(_) if attempt < ATTEMPTS => attempt += 1,
-            Err(vanished) => return reader.give_up(&vanished),
+            Err(vanished) => return (reader.give_up(&vanished), incomplete::PlainFiles::new()),
         }
     }
 }
 
-/// Whether a finding of this code says that there is nothing to judge, rather than that something cannot be read.
+/// Returns true if a finding of this code says that there is nothing to validate, rather than that a file cannot be read.
 #[must_use]
 pub fn is_nothing_there(code: Code) -> bool {
     code == reader::MISSING_SOURCE || code == reader::EMPTY_SOURCE
 }
 
-/// Whether a finding of this code says that what is watched is there, and holds nothing.
+/// Returns true if a finding of this code says that the source is there, and holds nothing.
 #[must_use]
 pub fn is_empty(code: Code) -> bool {
     code == reader::EMPTY_SOURCE

@@ -10,16 +10,16 @@ use super::reader::DATA;
 
 /// `TMPFS_MAGIC` (statfs(2)).
 const TMPFS: FsWord = 0x0102_1994;
-/// `RAMFS_MAGIC`, likewise.
+/// `RAMFS_MAGIC` (statfs(2)).
 const RAMFS: FsWord = 0x8584_58f6;
 
-/// Whether a file lies in memory. Where it cannot be told the answer is yes.
+/// Returns true if a file lies in memory, or if the file system cannot be determined.
 pub(super) fn is_in_memory(file: &File) -> bool {
     rustix::fs::fstatfs(file).map_or(true, |statfs| [TMPFS, RAMFS].contains(&statfs.f_type))
 }
 
 impl Source {
-    /// Whether what is there may be a Secret's. A kubelet mounts Secrets and projected volumes, which may hold some, in memory, and
+    /// Returns true if the files may be those of a Secret. A kubelet mounts Secrets and projected volumes, which may hold some, in memory, and
     /// ConfigMaps from disk; both have its layout. A single file in memory is one that is mounted with `subPath`.
     #[must_use]
     pub fn is_secret(&self) -> bool {
@@ -29,7 +29,7 @@ impl Source {
         in_memory && (path.is_file() || in_volume())
     }
 
-    /// Whether the file of this name, in a tree of one source or of several, comes from here.
+    /// Returns true if the file of this name, in a tree of one source or of several, comes from this source.
     #[must_use]
     pub fn holds(&self, name: &Path) -> bool {
         name.is_relative() || name.starts_with(&self.mount)

@@ -32,8 +32,8 @@ use crate::flow::tree::Tree;
 use crate::sys::worker;
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
-const MISSING_REQUIRED: Code = Code::new("missing-required-file");
-const MISSING_MAIN_FILE: Code = Code::new("missing-main-file");
+const MISSING_REQUIRED: Code = Code::of_absence("missing-required-file");
+const MISSING_MAIN_FILE: Code = Code::of_absence("missing-main-file");
 
 /// Number of searches for a missing target, and the pause between them, until a validator does without: a program that starts just
 /// now tells more, and its own checker is the better one.
@@ -104,6 +104,8 @@ pub struct ValidationPlan {
     pub confinement: Option<Confinement>,
     /// The variables of the gate's own environment that commands see which run here: names, or what they begin with and a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables of commands that run here, with their values.
+    pub env: Vec<(String, String)>,
 }
 
 /// One validator.
@@ -320,6 +322,7 @@ impl ValidationPlan {
             fallback: self.fallback,
             confinement: self.confinement.clone(),
             pass_env: self.pass_env.clone(),
+            env: self.env.clone(),
             files_read: Mutex::default(),
         }
     }
@@ -401,6 +404,7 @@ struct ValidationContext {
     files_read: Mutex<BTreeSet<PathBuf>>,
     confinement: Option<Confinement>,
     pass_env: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl ValidationContext {

@@ -1,4 +1,4 @@
-//! Asks for proof that a reload took effect: a sent signal is not a reload. IO.
+//! Verification that a reload took effect: a sent signal is not a reload. IO.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,23 +8,23 @@ use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http;
 use crate::sys::proc::Identity;
 
-/// The first and the longest pause between two looks; each is twice the one before.
+/// The first and the longest pause between two probes; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause between two looks at workers: for so long, at least, the old ones live on beside the new. nginx gives them
+/// The longest pause between two probes of workers: for so long, at least, the old ones live on beside the new. nginx gives them
 /// 100 ms (`ngx_master_process_cycle()` in `src/os/unix/ngx_process_cycle.c`).
 const GENERATIONS_MEET: Duration = Duration::from_millis(5);
-/// For how long a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
+/// The time that a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
 const STEADY: Duration = Duration::from_millis(250);
 
-/// What counts as proof.
+/// The proof that is required after a reload.
 #[derive(Clone, Debug)]
 pub enum Verification {
-    /// Nothing is asked for.
+    /// None.
     Nothing,
     /// A new generation of the target's children.
     Workers {
-        /// Whether the target also starts a child for each that dies by itself, so that one new child alone is no proof.
+        /// The target also starts a child for each that dies by itself, so that one new child alone is no proof.
         replaces: bool,
     },
     /// A GET of this URL is answered with a status of 200 to 299.
@@ -33,7 +33,7 @@ pub enum Verification {
     Command(Vec<String>),
 }
 
-/// What the application was like just before it was told.
+/// The state of the application just before a reload.
 #[derive(Debug)]
 pub struct Baseline {
     target: Option<Target>,
@@ -42,7 +42,7 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// What `target` is like now, as far as `demand` will want to know.
+    /// Records `target` as far as `verification` needs it.
     #[must_use]
     pub fn now(target: Option<Target>, verification: &Verification) -> Self {
         let asked = target.as_ref().filter(|_| matches!(verification, Verification::Workers { .. }));
@@ -50,7 +50,7 @@ impl Baseline {
         Self { target, children, at: Instant::now() }
     }
 
-    /// A process that has just started: whatever workers it has are new.
+    /// Records a process that has just started: all of its workers are new.
     #[must_use]
     pub fn newborn(target: Target) -> Self {
         Self { target: Some(target), children: BTreeSet::new(), at: Instant::now() }
@@ -63,31 +63,31 @@ impl Baseline {
     }
 }
 
-/// What came of it.
+/// The outcome of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// The reload took effect.
     Proven {
         /// The process that proves it.
         pid: Option<i32>,
-        /// How, in words.
+        /// The evidence.
         message: String,
-        /// How long after the application was told.
+        /// The time since the reload.
         after: Duration,
     },
     /// There is no proof that it did.
     Missing {
-        /// What was seen instead.
+        /// The last observation.
         message: String,
-        /// What to do.
+        /// The remedy.
         help: String,
     },
-    /// No proof was asked for.
+    /// No verification is configured.
     NotAsked,
 }
 
 impl Verification {
-    /// Looks for the proof until it is there or `timeout` is over.
+    /// Probes until there is a proof or `timeout` has passed.
     pub async fn prove(&self, baseline: &Baseline, timeout: Duration) -> Proof {
         if matches!(self, Self::Nothing) {
             return Proof::NotAsked;
@@ -101,7 +101,7 @@ impl Verification {
             match seen {
                 Ok((pid, message)) => return Proof::Proven { pid, message, after: baseline.at.elapsed() },
                 Err(Not::Ever(message)) => return missing(message),
-                // What was cut short says less than what was seen before.
+                // An earlier complete probe says more than one that was cut short.
                 Err(Not::Cut(message)) => before = before.or(Some(message)),
                 Err(Not::Yet(message)) => before = Some(message),
             }
@@ -117,7 +117,7 @@ impl Verification {
         if matches!(self, Self::Workers { .. }) { GENERATIONS_MEET } else { LONGEST_PAUSE }
     }
 
-    /// What is asked for, in words.
+    /// A description of the required proof.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -162,11 +162,11 @@ impl Verification {
     }
 }
 
-/// Why there is no proof.
+/// The reason why a probe found no proof.
 enum Not {
     /// There may be one in a moment.
     Yet(String),
-    /// The look was cut short, since the time was over.
+    /// The probe was cut short at the end of the time.
     Cut(String),
     /// There will be none.
     Ever(String),
@@ -174,18 +174,18 @@ enum Not {
 
 async fn new_worker(baseline: &Baseline, replaces: bool) -> Result<(Option<i32>, String), Not> {
     let Some(target) = baseline.target() else {
-        return Err(Not::Ever("the process was not there when it was told, so its workers are not known".into()));
+        return Err(Not::Ever("the process was missing before the reload, so its workers are unknown".into()));
     };
     let master = target.identity();
     if !master.is_alive() {
-        return Err(Not::Ever(format!("pid {} exited after it was told to reload", master.pid)));
+        return Err(Not::Ever(format!("pid {} exited after the reload request", master.pid)));
     }
     let Some(worker) = renewed(&baseline.children, &target.children(), replaces) else {
         return Err(Not::Yet(format!("pid {} started no new generation of workers", master.pid)));
     };
     tokio::time::sleep(STEADY).await;
     if !master.is_alive() {
-        return Err(Not::Ever(format!("pid {} exited after it was told to reload", master.pid)));
+        return Err(Not::Ever(format!("pid {} exited after the reload request", master.pid)));
     }
     if !worker.is_alive() {
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
@@ -193,8 +193,8 @@ async fn new_worker(baseline: &Baseline, replaces: bool) -> Result<(Option<i32>,
     Ok((Some(worker.pid), format!("pid {} is a new worker of pid {}", worker.pid, master.pid)))
 }
 
-/// A worker of a new generation, if there is one. Who renews its workers starts the new before it ends the old; who only replaces
-/// one that died, or that has served its number of requests, starts the new one after. So there must at some time be more new
+/// A worker of a new generation, if there is one. A master that renews its workers starts the new before it ends the old; one that
+/// only replaces a worker that died, or that has served its number of requests, starts the new one after. So there must at some time be more new
 /// ones than old ones are gone; or none of the old ones may be left, which says nothing if there was one that may have died.
 fn renewed(before: &BTreeSet<Identity>, now: &BTreeSet<Identity>, replaces: bool) -> Option<Identity> {
     let gone = before.difference(now).count();

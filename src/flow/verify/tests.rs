@@ -75,7 +75,7 @@ fn command(words: &[&str]) -> Verification {
 }
 
 #[test]
-fn nothing_is_proven_to_who_asks_for_nothing() {
+fn without_a_verification_there_is_no_proof() {
     assert_eq!(plainly(&Verification::Nothing, PATIENCE), Proof::NotAsked);
 }
 
@@ -109,11 +109,11 @@ fn a_proof_that_comes_late_is_one() {
 }
 
 #[test]
-fn what_was_answered_is_told_rather_than_that_the_last_look_was_cut_short() {
+fn the_last_answer_is_reported_rather_than_a_probe_that_was_cut_short() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
     let verification = Verification::Url(format!("http://me:secret@{address}/ready"));
-    // The first is answered, and nobody after that.
+    // Only the first request is answered.
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("somebody asks");
         let mut line = String::new();
@@ -143,8 +143,8 @@ fn a_new_worker_that_lives_is_proof() {
     let proof = prove(&WORKERS, &before, PATIENCE);
     let Proof::Proven { pid: Some(pid), message, after } = proof else { panic!("{proof:?}") };
     assert_eq!(message, format!("pid {pid} is a new worker of pid {}", master.child.id()));
-    assert!(after >= STEADY, "it was looked at again");
-    // It is no news to who has seen it.
+    assert!(after >= STEADY, "it was probed again");
+    // It was there before this baseline.
     let message = not_proven(prove(&WORKERS, &master.baseline(), Duration::from_millis(50)));
     assert!(message.contains("started no new generation"), "{message}");
 }
@@ -156,7 +156,7 @@ fn a_master_that_exits_disproves_at_once() {
     master.wake();
     let started = Instant::now();
     let message = not_proven(prove(&WORKERS, &before, PATIENCE));
-    assert_eq!(message, format!("pid {} exited after it was told to reload", master.child.id()));
+    assert_eq!(message, format!("pid {} exited after the reload request", master.child.id()));
     assert!(started.elapsed() < PATIENCE);
 }
 
@@ -171,9 +171,9 @@ fn workers_that_die_at_once_are_no_proof() {
 }
 
 #[test]
-fn workers_of_nobody_prove_nothing() {
+fn without_a_process_workers_prove_nothing() {
     let message = not_proven(plainly(&WORKERS, PATIENCE));
-    assert!(message.starts_with("the process was not there when it was told"), "{message}");
+    assert!(message.starts_with("the process was missing before the reload"), "{message}");
 }
 
 #[test]

@@ -1,22 +1,34 @@
-//! Notices that something stirred. IO: inotify(7), through the crate `notify`.
+//! Notices changes. IO: inotify(7), through the crate `notify`.
 //!
-//! What stirred is a hint and never a fact: a lost event, an overflowing queue and a vanished watch all end in "look again".
+//! An event is a hint and never a fact: a lost event, an overflowing queue and a vanished watch all end in another scan.
 //! Directories are watched, never files: a kubelet replaces the file behind a name, and a watch on it dies with the first
 //! swap.
+//!
+//! The directories on the way to a source are watched for their names alone, by an inotify instance of its own: writes beside a source
+//! cost nothing. A file counts as changed when its writer closes it (IN_CLOSE_WRITE), and not at each write.
+
+mod hub;
+mod points;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use notify::event::{Flag, ModifyKind, RemoveKind, RenameMode};
-use notify::{EventKind, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::EventKind;
+use notify::event::{ModifyKind, RemoveKind, RenameMode};
 
-/// How many links may lead from a source's path to its directory (`MAXSYMLINKS` of the kernel, path_resolution(7)).
-const MAX_LINKS: usize = 40;
+use hub::{Hub, Identity, Instance};
+use points::Interest;
+pub use points::{WatchPoint, WatchPoints};
 
-/// What stirred.
+/// Time after which inotify is tried again where it was unavailable.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
     /// The tail of a volume's update whose commit had an event of its own.
@@ -27,108 +39,12 @@ pub enum Hint {
     Commit,
 }
 
-/// What can stir in a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Interest {
-    /// Any name.
-    Plain,
-    /// A ConfigMap or Secret volume: the swap of `..data`, and what follows it.
-    Volume,
-    /// These names only: the directory is on the way to a source.
-    Names(BTreeSet<OsString>),
-}
-
-/// A directory to watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchPoint {
-    path: PathBuf,
-    interest: Interest,
-}
-
-/// Directories to watch, while they are being collected.
-#[derive(Debug, Default)]
-pub struct WatchPoints(BTreeMap<PathBuf, Interest>);
-
-impl WatchPoints {
-    /// Any change in `dir` counts.
-    pub fn plain(&mut self, dir: &Path) {
-        self.0.insert(dir.into(), Interest::Plain);
-    }
-
-    /// `dir` is a volume that a kubelet writes.
-    pub fn volume(&mut self, dir: &Path) {
-        self.0.insert(dir.into(), Interest::Volume);
-    }
-
-    /// The places where `path` itself can come, go or be led elsewhere: its parent, the parent of each link on the way,
-    /// and of the first component that is missing.
-    pub fn anchor(&mut self, path: &Path) {
-        let mut links = 0;
-        let mut here = PathBuf::from("/");
-        let mut ahead: Vec<OsString> = components(path);
-        while let Some(component) = ahead.pop() {
-            let next = here.join(&component);
-            let kind = next.symlink_metadata().map(|metadata| metadata.file_type());
-            let is_link = kind.as_ref().is_ok_and(std::fs::FileType::is_symlink);
-            if is_link || kind.is_err() || ahead.is_empty() {
-                self.name(&here, component);
-            }
-            if kind.is_err() || links > MAX_LINKS {
-                return;
-            }
-            let Some(target) = is_link.then(|| next.read_link().ok()).flatten() else {
-                here = next;
-                continue;
-            };
-            links += 1;
-            if target.is_absolute() {
-                here = PathBuf::from("/");
-            }
-            for component in components(&target) {
-                ahead.push(component);
-            }
-        }
-    }
-
-    fn name(&mut self, dir: &Path, name: OsString) {
-        let dir = dir.components().fold(PathBuf::new(), |mut path, component| {
-            if component == Component::ParentDir {
-                path.pop()
-            } else {
-                path.push(component);
-                true
-            };
-            path
-        });
-        match self.0.entry(dir).or_insert_with(|| Interest::Names(BTreeSet::new())) {
-            Interest::Names(names) => {
-                names.insert(name);
-            }
-            Interest::Plain | Interest::Volume => {}
-        }
-    }
-}
-
-/// The components of a path, the last first.
-fn components(path: &Path) -> Vec<OsString> {
-    let relevant = path.components().filter(|component| !matches!(component, Component::RootDir | Component::CurDir));
-    let mut components: Vec<_> = relevant.map(|component| component.as_os_str().to_owned()).collect();
-    components.reverse();
-    components
-}
-
-impl From<WatchPoints> for Vec<WatchPoint> {
-    fn from(watch_points: WatchPoints) -> Self {
-        watch_points.0.into_iter().map(|(path, interest)| WatchPoint { path, interest }).collect()
-    }
-}
-
-/// How changes are noticed.
+/// Means by which changes are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// By the kernel's events, and by a slow rescan besides.
     Inotify,
-    /// By looking again and again: the kernel's events are not to be had.
+    /// By frequent scans: the kernel's events are unavailable.
     Poll,
 }
 
@@ -143,125 +59,131 @@ impl Mode {
     }
 }
 
-/// What the watcher's thread tells the gate: the strongest hint since it was last asked, and whether events were lost.
+/// Message of the watcher's thread to the gate: the strongest hint since the last one, and a mark that events were lost.
 #[derive(Debug, Default)]
 struct Pending {
     hint: Option<Hint>,
     overflowed: bool,
 }
 
+/// The part of a watch that the watcher's thread knows.
 #[derive(Debug, Default)]
 struct Shared {
-    /// What is watched; a directory that went away is taken out by its own last event.
-    watch_points: Mutex<BTreeMap<PathBuf, Watched>>,
+    /// The interest in each watched directory; one that went away is taken out by its own last event.
+    interests: Mutex<BTreeMap<PathBuf, Interest>>,
     pending: Mutex<Pending>,
     event: tokio::sync::Notify,
-}
-
-#[derive(Debug)]
-struct Watched {
-    interest: Interest,
-    /// Device and inode, to see that another directory has taken the place of the watched one.
-    identity: (u64, u64),
 }
 
 /// The watch over the directories of one gate.
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
-    inotify: Option<RecommendedWatcher>,
+    hub: Rc<Hub>,
+    /// The directories that the hub watches for this gate.
+    held: BTreeMap<(Instance, PathBuf), Identity>,
     mode: Mode,
+    retry_at: Option<Instant>,
 }
 
-/// What became of the wish to watch.
+/// The outcome of [`Watch::cover`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Coverage {
     /// Everything is watched, and was before.
     Unchanged,
-    /// Something is watched that was not before: what changed in it until now was not seen, so look again.
+    /// A directory is watched that was not before: its changes until now were not seen, so another scan is needed.
     Extended,
-    /// Something is not watched, for this reason.
+    /// A directory is not watched, for this reason.
     Degraded(String),
+    /// Everything is watched again, after a time of polling.
+    Restored,
 }
 
 impl Watch {
-    /// A watch over nothing yet. It never fails: without inotify it says so at the first [`Watch::cover`].
+    /// Creates a watch over nothing. It never fails: the first [`Watch::cover`] reports that inotify is unavailable. The watches of a
+    /// thread share their inotify instances, of which a user has few.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Arc::default(), inotify: None, mode: Mode::Inotify }
+        let shared = Arc::default();
+        let hub = Hub::of_this_thread();
+        hub.join(&shared);
+        Self { shared, hub, held: BTreeMap::new(), mode: Mode::Inotify, retry_at: None }
     }
 
-    /// How changes are noticed.
+    /// Returns the means by which changes are noticed.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Watches `spots`, and nothing else.
+    /// Watches `watch_points`, and nothing else.
     pub fn cover(&mut self, watch_points: Vec<WatchPoint>) -> Coverage {
-        if self.mode == Mode::Poll {
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return Coverage::Unchanged;
         }
-        let wanted: BTreeMap<_, _> =
-            watch_points.into_iter().map(|watch_point| (watch_point.path, watch_point.interest)).collect();
-        let mut extended = false;
-        match self.adjust(wanted, &mut extended) {
-            Ok(()) if extended => Coverage::Extended,
-            Ok(()) => Coverage::Unchanged,
+        let was_polling = self.retry_at.is_some();
+        match self.adjust(watch_points) {
+            Ok(_) if was_polling => {
+                (self.mode, self.retry_at) = (Mode::Inotify, None);
+                Coverage::Restored
+            }
+            Ok(true) => Coverage::Extended,
+            Ok(false) => Coverage::Unchanged,
             Err(error) => {
-                self.mode = Mode::Poll;
-                self.inotify = None;
-                Coverage::Degraded(explain(&error))
+                (self.mode, self.retry_at) = (Mode::Poll, Some(Instant::now() + RETRY));
+                self.release();
+                if was_polling { Coverage::Unchanged } else { Coverage::Degraded(explain(&error)) }
             }
         }
     }
 
-    fn adjust(&mut self, wanted: BTreeMap<PathBuf, Interest>, extended: &mut bool) -> notify::Result<()> {
-        let before: BTreeMap<_, _> =
-            lock(&self.shared.watch_points).iter().map(|(path, watched)| (path.clone(), watched.identity)).collect();
-        for path in before.keys().filter(|path| !wanted.contains_key(*path)) {
-            self.forget(path);
+    /// Adjusts the hub to `wanted`, and returns true if a directory is watched that was not before.
+    fn adjust(&mut self, wanted: Vec<WatchPoint>) -> notify::Result<bool> {
+        let mut extended = false;
+        let key = |point: &WatchPoint| (Instance::of(&point.interest), point.path.clone());
+        let kept: BTreeSet<_> = wanted.iter().map(key).collect();
+        let ended: Vec<_> = {
+            let interests = lock(&self.shared.interests);
+            self.held.keys().filter(|key| !kept.contains(*key) || !interests.contains_key(&key.1)).cloned().collect()
+        };
+        for key in ended {
+            self.forget(&key);
         }
-        for (path, interest) in wanted {
-            // What is not there now is told by its parent when it comes.
-            let Ok(metadata) = path.metadata() else { continue };
-            let identity = (metadata.dev(), metadata.ino());
-            if before.get(&path) != Some(&identity) {
-                *extended = true;
-                self.forget(&path);
-                if let Err(error) = self.inotify()?.watch(&path, RecursiveMode::NonRecursive) {
-                    // The way to a source is a courtesy that the poll can do without; the source itself is not.
-                    if !matches!(interest, Interest::Names(_)) && path.is_dir() {
+        for point in wanted {
+            // A missing directory causes an event in its parent when it appears.
+            let Ok(metadata) = point.path.metadata() else { continue };
+            let (identity, key) = ((metadata.dev(), metadata.ino()), key(&point));
+            if self.held.get(&key) != Some(&identity) {
+                extended = true;
+                self.forget(&key);
+                if let Err(error) = self.hub.watch(&key, identity) {
+                    // The poll can do without events on the way to a source, and not without those of the source itself.
+                    if !matches!(point.interest, Interest::Way(_)) && point.path.is_dir() {
                         return Err(error);
                     }
                     continue;
                 }
+                self.held.insert(key, identity);
             }
-            lock(&self.shared.watch_points).insert(path, Watched { interest, identity });
+            lock(&self.shared.interests).insert(point.path, point.interest);
         }
-        Ok(())
+        Ok(extended)
     }
 
-    fn forget(&mut self, path: &Path) {
-        lock(&self.shared.watch_points).remove(path);
-        if let Some(inotify) = &mut self.inotify {
-            // It fails when the kernel has dropped the watch already, which is what is wanted.
-            let _ = inotify.unwatch(path);
+    fn forget(&mut self, key: &(Instance, PathBuf)) {
+        if self.held.remove(key).is_some() {
+            lock(&self.shared.interests).remove(&key.1);
+            self.hub.unwatch(key);
         }
     }
 
-    fn inotify(&mut self) -> notify::Result<&mut RecommendedWatcher> {
-        if self.inotify.is_none() {
-            let shared = self.shared.clone();
-            let handler = move |event: notify::Result<notify::Event>| shared.take_in(&event);
-            // Without access events: reading what is watched must not look like a change of it.
-            let config = notify::Config::default().with_event_kinds(EventKindMask::CORE);
-            self.inotify = Some(RecommendedWatcher::new(handler, config)?);
+    fn release(&mut self) {
+        for key in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.forget(&key);
         }
-        self.inotify.as_mut().ok_or_else(|| notify::Error::generic("inotify is gone"))
     }
 
-    /// Waits until something stirs, and gives the strongest hint since the last time. Cancelling loses nothing.
+    /// Waits for a change, and returns the strongest hint since the last call. Cancelling loses nothing.
     pub async fn event(&self) -> WatchEvent {
         loop {
             let pending = std::mem::take(&mut *lock(&self.shared.pending));
@@ -276,62 +198,63 @@ impl Watch {
     }
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 impl Default for Watch {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// What [`Watch::event`] gives.
+/// The result of [`Watch::event`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum WatchEvent {
-    /// Something stirred.
+    /// Something changed.
     Hint(Hint),
-    /// So much stirred that the kernel dropped events.
+    /// So much changed that the kernel dropped events.
     Overflowed,
 }
 
 impl Shared {
-    /// Runs on the watcher's own thread, once for each event.
-    fn take_in(&self, event: &notify::Result<notify::Event>) {
-        let (hint, overflowed) = match event {
-            // The watcher failed to read or to follow: look again, and let the looking find out.
-            Err(_) => (Some(Hint::Touch), false),
-            Ok(event) if event.flag() == Some(Flag::Rescan) => (None, true),
-            Ok(event) => (self.classify(event), false),
-        };
-        if hint.is_none() && !overflowed {
-            return;
+    /// Takes in an event at these paths, which are names of one file. Runs on the watcher's own thread.
+    fn take_in(&self, kind: EventKind, paths: &[PathBuf]) {
+        let mut interests = lock(&self.interests);
+        let hint = paths.iter().filter_map(|path| hint(&mut interests, kind, path)).max();
+        drop(interests);
+        if hint.is_some() {
+            self.mark(hint, false);
         }
+    }
+
+    fn mark(&self, hint: Option<Hint>, overflowed: bool) {
         let mut pending = lock(&self.pending);
         pending.hint = pending.hint.max(hint);
         pending.overflowed |= overflowed;
         drop(pending);
         self.event.notify_one();
     }
-
-    fn classify(&self, event: &notify::Event) -> Option<Hint> {
-        let mut watch_points = lock(&self.watch_points);
-        event.paths.iter().filter_map(|path| hint(&mut watch_points, event.kind, path)).max()
-    }
 }
 
-fn hint(watch_points: &mut BTreeMap<PathBuf, Watched>, kind: EventKind, path: &Path) -> Option<Hint> {
-    if watch_points.contains_key(path) && is_end(kind) {
-        // The watched directory itself went away; what takes its place is another one.
-        watch_points.remove(path);
+fn hint(interests: &mut BTreeMap<PathBuf, Interest>, kind: EventKind, path: &Path) -> Option<Hint> {
+    if interests.contains_key(path) && is_end(kind) {
+        // The watched directory itself went away; another one may take its place.
+        interests.remove(path);
         return Some(Hint::Touch);
     }
-    let watched = watch_points.get(path.parent()?)?;
+    let interest = interests.get(path.parent()?)?;
     let name = path.file_name()?;
-    match &watched.interest {
+    match interest {
         Interest::Plain => Some(Hint::Touch),
-        Interest::Names(names) => names.contains(name).then_some(Hint::Touch),
+        Interest::Way(names) | Interest::Files(names) => names.contains(name).then_some(Hint::Touch),
         Interest::Volume => in_volume(kind, name),
     }
 }
 
-/// What an event in a volume means (for the order of events see `pkg/volume/util/atomic_writer.go` in kubernetes).
+/// Returns the meaning of an event in a volume (for the order of events see `pkg/volume/util/atomic_writer.go` in kubernetes).
 fn in_volume(kind: EventKind, name: &OsStr) -> Option<Hint> {
     let swapped = matches!(kind, EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)));
     match name.as_encoded_bytes() {
@@ -352,7 +275,7 @@ fn is_end(kind: EventKind) -> bool {
     )
 }
 
-/// Why inotify is not to be had, and what to do (inotify(7), "ERRORS").
+/// Returns why inotify is unavailable, and the remedy (inotify(7), "ERRORS").
 fn explain(error: &notify::Error) -> String {
     let remedy = match &error.kind {
         notify::ErrorKind::MaxFilesWatch => "; raise `fs.inotify.max_user_watches` on the node",
@@ -361,10 +284,10 @@ fn explain(error: &notify::Error) -> String {
         }
         _ => "",
     };
-    format!("inotify is not to be had, changes are found by polling: {error}{remedy}")
+    format!("inotify is unavailable; polling for changes: {error}{remedy}")
 }
 
-/// No holder of these locks can panic between two states that do not fit together.
+/// Locks even after a panic: no holder of these locks can panic between two states that do not fit together.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use super::*;
 /// Far longer than any event takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A watch, and a volume in it by whose events the test knows that all earlier ones were told: events come in order.
+/// A watch, and a volume in it: its event shows that all earlier events have arrived, since events come in order.
 struct Watched {
     watch: Watch,
     marker: TempDir,
@@ -26,7 +26,7 @@ impl Watched {
         Self { watch: Watch::new(), marker: directory(), outside: directory(), marks: 0, runtime }
     }
 
-    /// Covers what is collected, and the marker.
+    /// Covers the collected watch points, and the marker.
     fn cover(&mut self, collect: impl FnOnce(&mut WatchPoints)) -> Coverage {
         let mut watch_points = WatchPoints::default();
         collect(&mut watch_points);
@@ -37,27 +37,27 @@ impl Watched {
     #[track_caller]
     fn next(&self) -> WatchEvent {
         let event = async { tokio::time::timeout(PATIENCE, self.watch.event()).await };
-        self.runtime.block_on(event).expect("something stirs")
+        self.runtime.block_on(event).expect("an event arrives")
     }
 
-    /// That this stirs.
+    /// Asserts that the change causes this hint.
     #[track_caller]
-    fn stirs(&mut self, what: &str, hint: Hint) {
+    fn changes(&mut self, what: &str, hint: Hint) {
         assert_eq!(self.next(), WatchEvent::Hint(hint), "{what}");
         self.settle();
     }
 
-    /// That nothing stirred that matters.
+    /// Asserts that no change causes a hint.
     #[track_caller]
     fn is_quiet(&mut self, what: &str) {
         assert_eq!(self.settle(), None, "{what}");
     }
 
-    /// Waits until all that has happened was told, and gives the strongest of it.
+    /// Waits until all events have arrived, and returns the strongest.
     #[track_caller]
     fn settle(&mut self) -> Option<WatchEvent> {
         let mut strongest = None;
-        // The weakest hint hides nothing that was told before it.
+        // The weakest hint hides no earlier one.
         loop {
             self.marks += 1;
             symlink("nowhere", self.marker.path().join(self.marks.to_string())).expect("there is room");
@@ -83,7 +83,7 @@ fn write(directory: &Path, name: &str) {
 }
 
 #[test]
-fn every_change_in_a_plain_directory_stirs() {
+fn every_change_in_a_plain_directory_causes_a_hint() {
     let (here, elsewhere) = (directory(), directory());
     write(here.path(), "a");
     write(elsewhere.path(), "b");
@@ -102,7 +102,7 @@ fn every_change_in_a_plain_directory_stirs() {
     ];
     for (what, change) in changes {
         change().expect(what);
-        watched.stirs(what, Hint::Touch);
+        watched.changes(what, Hint::Touch);
     }
     // A directory in it is a place of its own.
     write(&here.path().join("d"), "nested");
@@ -116,11 +116,11 @@ fn every_change_in_a_plain_directory_stirs() {
         Coverage::Extended
     );
     write(&nested, "nested");
-    watched.stirs("a file in a nested directory is written", Hint::Touch);
+    watched.changes("a file in a nested directory is written", Hint::Touch);
 }
 
 #[test]
-fn reading_what_is_watched_does_not_stir() {
+fn reading_a_watched_directory_causes_no_hint() {
     let here = directory();
     write(here.path(), "a");
     let mut watched = Watched::new();
@@ -133,7 +133,7 @@ fn reading_what_is_watched_does_not_stir() {
     watched.is_quiet("reading");
     let source =
         crate::flow::snapshot::Source { path: here.path().into(), mount: here.path().into(), whole_volume: false };
-    crate::flow::snapshot::scan(&[source], crate::flow::snapshot::Limits::default()).result.expect("it is read");
+    crate::flow::snapshot::scan(&[source], &crate::flow::snapshot::ReadOptions::default()).result.expect("it is read");
     watched.is_quiet("a look");
 }
 
@@ -146,20 +146,19 @@ fn the_swap_of_a_volume_is_a_commit() {
     for generation in ["..1", "..2"] {
         fs::create_dir(path(generation)).and_then(|()| symlink(generation, path("..data_tmp"))).expect("there is room");
         fs::rename(path("..data_tmp"), path("..data")).expect("it can be swapped");
-        // What comes before the swap is not told at all, and what comes after it is weaker.
-        watched.stirs("the swap", Hint::Commit);
+        // Events before the swap cause no hint, and those after it a weaker one.
+        watched.changes("the swap", Hint::Commit);
         symlink("..data/key", path("key")).or_else(|_| fs::remove_file(path("key"))).expect("ours");
-        watched.stirs("a link comes or goes", Hint::AfterCommit);
+        watched.changes("a link comes or goes", Hint::AfterCommit);
     }
     fs::remove_dir(path("..1")).expect("ours");
-    watched.stirs("the end of the update", Hint::AfterCommit);
+    watched.changes("the end of the update", Hint::AfterCommit);
 }
 
-/// What an event in a place is taken for.
+/// Returns the hint that an event in a place causes.
 #[track_caller]
-fn taken_for(interest: &Interest, kind: EventKind, path: &str) -> Option<Hint> {
-    let watched = super::Watched { interest: interest.clone(), identity: (0, 0) };
-    let mut watch_points = BTreeMap::from([(PathBuf::from("/volume"), watched)]);
+fn hint_of(interest: &Interest, kind: EventKind, path: &str) -> Option<Hint> {
+    let mut watch_points = BTreeMap::from([(PathBuf::from("/volume"), interest.clone())]);
     let hint = hint(&mut watch_points, kind, Path::new(path));
     let is_gone = watch_points.is_empty();
     assert_eq!(is_gone, path == "/volume" && hint.is_some(), "only its own end takes a place out");
@@ -174,7 +173,7 @@ fn every_event_of_an_update_is_known() {
     let attributes = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
     let removed = EventKind::Remove(RemoveKind::Any);
     let volume = Interest::Volume;
-    let names = Interest::Names(BTreeSet::from(["source".into()]));
+    let names = Interest::Way(BTreeSet::from(["source".into()]));
     let cases = [
         // The order in which a kubelet does it.
         (&volume, made, "/volume/..2026_11_23", None),
@@ -202,7 +201,7 @@ fn every_event_of_an_update_is_known() {
         (&volume, attributes, "/volume", None),
     ];
     for (interest, kind, path, expected) in cases {
-        assert_eq!(taken_for(interest, kind, path), expected, "{interest:?} {kind:?} {path}");
+        assert_eq!(hint_of(interest, kind, path), expected, "{interest:?} {kind:?} {path}");
     }
 }
 
@@ -219,25 +218,25 @@ fn a_directory_that_is_replaced_is_covered_anew() {
     assert_eq!(watched.cover(watch_points), Coverage::Extended);
     assert_eq!(watched.cover(watch_points), Coverage::Unchanged);
     fs::rename(&source, &old).expect("ours");
-    watched.stirs("it is moved away", Hint::Touch);
+    watched.changes("it is moved away", Hint::Touch);
     write(&old, "a");
     watched.is_quiet("what is elsewhere now");
     fs::create_dir(&source).expect("there is room");
-    watched.stirs("another takes its place", Hint::Touch);
+    watched.changes("another takes its place", Hint::Touch);
     assert_eq!(watched.cover(watch_points), Coverage::Extended);
     write(&source, "a");
-    watched.stirs("a file in the new one is written", Hint::Touch);
+    watched.changes("a file in the new one is written", Hint::Touch);
     write(&old, "b");
     watched.is_quiet("the old one");
     // Removed and made anew between two looks, it may even have the same inode.
     fs::remove_dir_all(&source).and_then(|()| fs::create_dir(&source)).expect("ours");
-    watched.stirs("it is removed and made anew", Hint::Touch);
+    watched.changes("it is removed and made anew", Hint::Touch);
     assert_eq!(watched.cover(watch_points), Coverage::Extended);
     write(&source, "a");
-    watched.stirs("a file in the newest one is written", Hint::Touch);
+    watched.changes("a file in the newest one is written", Hint::Touch);
     fs::remove_dir_all(&source).expect("ours");
-    watched.stirs("it is removed", Hint::Touch);
-    assert_eq!(watched.cover(watch_points), Coverage::Unchanged, "what is not there is told by its parent");
+    watched.changes("it is removed", Hint::Touch);
+    assert_eq!(watched.cover(watch_points), Coverage::Unchanged, "a missing directory causes an event in its parent");
 }
 
 #[test]
@@ -250,12 +249,12 @@ fn a_source_that_does_not_exist_yet_is_awaited_step_by_step() {
         write(here.path().join(step).parent().expect("it has one"), "something else");
         watched.is_quiet("another name");
         fs::create_dir(here.path().join(step)).expect("there is room");
-        watched.stirs(step, Hint::Touch);
+        watched.changes(step, Hint::Touch);
     }
 }
 
 #[test]
-fn a_link_on_the_way_that_is_led_elsewhere_stirs() {
+fn a_link_on_the_way_that_is_led_elsewhere_causes_a_hint() {
     let here = directory();
     for revision in ["1", "2"] {
         fs::create_dir_all(here.path().join(revision).join("conf")).expect("there is room");
@@ -267,9 +266,9 @@ fn a_link_on_the_way_that_is_led_elsewhere_stirs() {
     symlink("2", here.path().join("next")).expect("there is room");
     watched.is_quiet("another name");
     fs::rename(here.path().join("next"), &current).expect("ours");
-    watched.stirs("the link is swapped", Hint::Touch);
+    watched.changes("the link is swapped", Hint::Touch);
     fs::rename(here.path().join("1/conf"), here.path().join("1/old")).expect("ours");
-    watched.stirs("the directory at its end", Hint::Touch);
+    watched.changes("the directory at its end", Hint::Touch);
 }
 
 #[test]
@@ -281,32 +280,43 @@ fn the_way_to_a_source_is_every_place_where_it_can_be_led_elsewhere() {
     symlink(root.join("a"), root.join("absolute")).expect("there is room");
     symlink("circle", root.join("circle")).expect("there is room");
     let cases = [
-        ("a/b", vec!["a/b"]),
-        ("a/none/deeper", vec!["a/none"]),
-        ("absolute/b", vec!["absolute", "a/b"]),
-        ("a/up/b", vec!["a/b", "a/up"]),
-        ("a/up/none", vec!["a/none", "a/up"]),
+        ("a/b", vec!["a", "a/b"]),
+        ("a/none/deeper", vec!["a", "a/none"]),
+        ("absolute/b", vec!["a", "absolute", "a/b"]),
+        ("a/up/b", vec!["a", "a/b", "a/up"]),
+        ("a/up/none", vec!["a", "a/none", "a/up"]),
         ("circle", vec!["circle"]),
     ];
     for (path, expected) in cases {
         let mut watch_points = WatchPoints::default();
         watch_points.anchor(&root.join(path));
-        let names = |(dir, interest): (PathBuf, Interest)| match interest {
-            Interest::Names(names) => names.into_iter().map(move |name| dir.join(name)),
+        let names = |point: WatchPoint| match point.interest {
+            Interest::Way(names) => names.into_iter().map(move |name| point.path.join(name)),
             other => panic!("{other:?}"),
         };
-        let found: Vec<PathBuf> = watch_points.0.into_iter().flat_map(names).collect();
-        assert_eq!(found, expected.iter().map(|path| root.join(path)).collect::<Vec<_>>(), "{path}");
+        let found: Vec<PathBuf> = Vec::from(watch_points).into_iter().flat_map(names).collect();
+        let (above, below): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| root.starts_with(path));
+        assert_eq!(below, expected.iter().map(|path| root.join(path)).collect::<Vec<_>>(), "{path}");
+        let every: Vec<_> = root.ancestors().filter(|path| path.parent().is_some()).collect();
+        assert_eq!(above.iter().rev().map(PathBuf::as_path).collect::<Vec<_>>(), every, "every level above");
     }
     // A directory of which everything counts is not reduced to names.
     let mut watch_points = WatchPoints::default();
     watch_points.plain(&root);
     watch_points.anchor(&root.join("a"));
-    assert_eq!(Vec::<WatchPoint>::from(watch_points), [WatchPoint { path: root, interest: Interest::Plain }]);
+    let points = Vec::<WatchPoint>::from(watch_points);
+    assert!(points.contains(&WatchPoint { path: root.clone(), interest: Interest::Plain }), "{points:?}");
+    // Nor is one of which some files count.
+    let mut watch_points = WatchPoints::default();
+    watch_points.file(&root, OsStr::new("file"));
+    watch_points.anchor(&root.join("a"));
+    let points = Vec::<WatchPoint>::from(watch_points);
+    let both = Interest::Files(BTreeSet::from(["a".into(), "file".into()]));
+    assert!(points.contains(&WatchPoint { path: root, interest: both }), "{points:?}");
 }
 
 #[test]
-fn what_is_not_covered_any_more_does_not_stir() {
+fn a_directory_that_is_not_covered_any_more_causes_no_hint() {
     let (here, there) = (directory(), directory());
     let mut watched = Watched::new();
     watched.cover(|watch_points| watch_points.plain(here.path()));
@@ -314,11 +324,134 @@ fn what_is_not_covered_any_more_does_not_stir() {
     write(here.path(), "a");
     watched.is_quiet("the former place");
     write(there.path(), "a");
-    watched.stirs("the new place", Hint::Touch);
+    watched.changes("the new place", Hint::Touch);
 }
 
 #[test]
-fn an_overflowing_queue_says_look_again() {
+fn a_rename_at_any_level_above_a_source_causes_a_hint() {
+    let here = directory();
+    let source = here.path().join("one/two/three/source");
+    fs::create_dir_all(&source).expect("there is room");
+    let mut watched = Watched::new();
+    let cover = |watch_points: &mut WatchPoints| {
+        watch_points.anchor(&source);
+        watch_points.plain(&source);
+    };
+    for level in ["one", "one/two", "one/two/three"] {
+        watched.cover(cover);
+        let (path, away) = (here.path().join(level), here.path().join("away"));
+        fs::rename(&path, &away).expect("ours");
+        watched.changes(&format!("`{level}` is moved away"), Hint::Touch);
+        watched.cover(|watch_points| watch_points.anchor(&source));
+        fs::rename(&away, &path).expect("ours");
+        watched.changes(&format!("`{level}` is moved back"), Hint::Touch);
+    }
+    watched.cover(cover);
+    write(&source, "a");
+    watched.changes("the source is watched again", Hint::Touch);
+}
+
+#[test]
+fn writes_beside_a_source_wake_no_watcher() {
+    let here = directory();
+    let source = here.path().join("source");
+    fs::create_dir(&source).expect("there is room");
+    let mut log = fs::File::create(here.path().join("log")).expect("there is room");
+    let mut watched = Watched::new();
+    // While the log is written without a pause, the watch can be begun.
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                std::io::Write::write_all(&mut log, b"x").expect("there is room");
+            }
+        });
+        watched.cover(|watch_points| {
+            watch_points.anchor(&source);
+            watch_points.plain(&source);
+        });
+        watched.is_quiet("a log beside the source");
+        write(&source, "a");
+        watched.changes("a file in the source", Hint::Touch);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_file_that_is_being_written_causes_a_hint_when_it_is_closed() {
+    let here = directory();
+    write(here.path(), "a");
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.plain(here.path()));
+    let mut file = fs::File::create(here.path().join("a")).expect("ours");
+    std::io::Write::write_all(&mut file, b"half").expect("there is room");
+    watched.is_quiet("a file that is open");
+    drop(file);
+    watched.changes("it is closed", Hint::Touch);
+}
+
+#[test]
+fn one_file_outside_of_the_sources_is_watched_alone() {
+    let here = directory();
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.file(here.path(), OsStr::new("a")));
+    write(here.path(), "b");
+    watched.is_quiet("another file");
+    write(here.path(), "a");
+    watched.changes("the file", Hint::Touch);
+}
+
+#[test]
+fn gates_share_their_watches_and_do_not_end_those_of_others() {
+    let here = directory();
+    let (mut one, mut two) = (Watched::new(), Watched::new());
+    let cover = |watch_points: &mut WatchPoints| watch_points.plain(here.path());
+    assert_eq!(one.cover(cover), Coverage::Extended);
+    assert_eq!(two.cover(cover), Coverage::Extended);
+    write(here.path(), "a");
+    one.changes("the first gate", Hint::Touch);
+    two.changes("the second gate", Hint::Touch);
+    drop(one);
+    write(here.path(), "b");
+    two.changes("the gate that is left", Hint::Touch);
+    // A directory that is replaced is watched anew by both.
+    let mut one = Watched::new();
+    let source = here.path().join("source");
+    fs::create_dir(&source).expect("there is room");
+    let cover = |watch_points: &mut WatchPoints| {
+        watch_points.anchor(&source);
+        watch_points.plain(&source);
+    };
+    one.cover(cover);
+    two.cover(cover);
+    fs::remove_dir(&source).and_then(|()| fs::create_dir(&source)).expect("ours");
+    one.changes("it is replaced", Hint::Touch);
+    two.changes("it is replaced", Hint::Touch);
+    assert_eq!(one.cover(cover), Coverage::Extended);
+    assert_eq!(two.cover(cover), Coverage::Extended);
+    write(&source, "a");
+    one.changes("the first gate, in the new directory", Hint::Touch);
+    two.changes("the second gate, in the new directory", Hint::Touch);
+}
+
+#[test]
+fn inotify_is_used_again_when_it_is_available_again() {
+    let here = directory();
+    write(here.path(), "no directory");
+    let mut watched = Watched::new();
+    watched.watch.mode = Mode::Poll;
+    watched.watch.retry_at = Some(Instant::now() + PATIENCE);
+    let cover = |watch_points: &mut WatchPoints| watch_points.plain(here.path());
+    assert_eq!(watched.cover(cover), Coverage::Unchanged, "it is not tried all the time");
+    watched.watch.retry_at = Some(Instant::now());
+    assert_eq!(watched.cover(cover), Coverage::Restored);
+    assert_eq!(watched.watch.mode(), Mode::Inotify);
+    write(here.path(), "a");
+    watched.changes("a file is written", Hint::Touch);
+}
+
+#[test]
+fn an_overflowing_queue_asks_for_a_scan() {
     let here = directory();
     let mut watched = Watched::new();
     watched.cover(|watch_points| watch_points.plain(here.path()));
@@ -326,7 +459,7 @@ fn an_overflowing_queue_says_look_again() {
     let limit: usize = limit.trim().parse().expect("a number");
     {
         // The watcher's thread waits for this lock while the kernel's queue fills; making and removing are two events.
-        let _held = lock(&watched.watch.shared.watch_points);
+        let _held = lock(&watched.watch.shared.interests);
         for _ in 0..=limit / 2 + 1_000 {
             write(here.path(), "a");
             fs::remove_file(here.path().join("a")).expect("ours");
@@ -336,7 +469,7 @@ fn an_overflowing_queue_says_look_again() {
     // And it goes on after that.
     watched.settle();
     write(here.path(), "b");
-    watched.stirs("a file after the flood", Hint::Touch);
+    watched.changes("a file after the flood", Hint::Touch);
 }
 
 #[test]
@@ -345,10 +478,10 @@ fn a_hint_outlives_a_wait_that_is_given_up() {
     let mut watched = Watched::new();
     watched.cover(|watch_points| watch_points.plain(here.path()));
     write(here.path(), "a");
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     let given_up = async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await };
     let mut given_up = watched.runtime.block_on(given_up);
-    while given_up.is_err() && std::time::Instant::now() < deadline {
+    while given_up.is_err() && Instant::now() < deadline {
         given_up =
             watched.runtime.block_on(async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await });
     }
@@ -376,15 +509,15 @@ fn a_place_that_cannot_be_watched_means_polling_and_says_why() {
     let Coverage::Degraded(why) = watched.cover(|watch_points| watch_points.plain(&hidden)) else {
         panic!("it cannot be watched")
     };
-    assert!(why.starts_with("inotify is not to be had, changes are found by polling: "), "{why}");
+    assert!(why.starts_with("inotify is unavailable; polling for changes: "), "{why}");
     assert!(why.contains("Permission denied") && why.contains(hidden.to_str().expect("it is UTF-8")), "{why}");
     assert_eq!(watched.watch.mode(), Mode::Poll);
-    assert_eq!(watched.cover(|watch_points| watch_points.plain(&hidden)), Coverage::Unchanged, "it is said once");
+    assert_eq!(watched.cover(|watch_points| watch_points.plain(&hidden)), Coverage::Unchanged, "it is reported once");
     fs::set_permissions(&hidden, Permissions::from_mode(0o700)).expect("ours");
 }
 
 #[test]
-fn what_is_short_says_what_to_raise() {
+fn an_exhausted_limit_is_named() {
     let io = |errno: rustix::io::Errno| notify::Error::io(errno.into());
     let cases = [
         (io(rustix::io::Errno::MFILE), "; raise `fs.inotify.max_user_instances` on the node"),
@@ -393,6 +526,6 @@ fn what_is_short_says_what_to_raise() {
     ];
     for (error, end) in cases {
         let said = explain(&error);
-        assert!(said.contains("changes are found by polling: ") && said.ends_with(end), "{said}");
+        assert!(said.contains("polling for changes: ") && said.ends_with(end), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! Tells the API server of Kubernetes, as the pod's service account.
+//! Sends Events to the API server of Kubernetes as the pod's service account. IO: through `http`; reads credentials.
 
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -6,35 +6,37 @@ use std::time::{Instant, SystemTime};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Announcement, Announcer, Effect, Identity, Input, Outcome, Regarding, object, series};
+use super::{
+    Announcement, Announcer, ApiOutcome, KubernetesEffect, KubernetesInput, PodIdentity, Regarding, object, series,
+};
 use crate::notify::sinks::read;
 use crate::notify::worker::{Boards, PATIENCE, Reported, until};
 use crate::redact::Redactor;
-use crate::report::status::Delivery;
+use crate::report::status::{DeliveryState, DeliveryStatus};
 use crate::report::{Event, Kind};
 use crate::sys::http::{self, HttpRequest, HttpResponse, Method};
 
-/// What people call it.
+/// The name of this sink.
 const NAME: &str = "kubernetes";
 
-/// Where the API server is, and as whom to speak to it.
+/// The API server and the identity of the pod.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Its URL.
+    /// The URL of the API server.
     pub server: String,
-    /// The directory with `token`, `ca.crt` and `namespace`; they are read each time, since they change.
+    /// The directory with `token`, `ca.crt` and `namespace`. The files are read for each request, since they change.
     pub service_account: PathBuf,
-    /// Where the pod is, if not in the namespace of the service account.
+    /// The namespace of the pod, if it is not that of the service account.
     pub namespace: Option<String>,
     /// The name of the pod.
     pub pod: String,
     /// Its UID.
     pub uid: Option<String>,
-    /// The ConfigMap that is told of as well.
+    /// The ConfigMap that gets Events as well.
     pub configmap: Option<String>,
 }
 
-/// Announces what is reported until there is nobody left who reports, and what is still to be told then.
+/// Sends Events until no gate is left, and then what is still pending.
 pub async fn announce(
     cluster: Cluster,
     boards: Boards,
@@ -42,7 +44,7 @@ pub async fn announce(
     report: impl Fn(usize, &Event),
 ) {
     boards.metrics.begin_alerts(NAME);
-    show(&boards, "idle", None);
+    show(&boards, DeliveryState::Idle, None);
     let regarding = [Some(Regarding::Pod), cluster.configmap.as_ref().map(|_| Regarding::ConfigMap)];
     let mut announcer = Announcer::new(regarding.into_iter().flatten().collect(), Instant::now());
     let mut in_flight = None;
@@ -52,43 +54,43 @@ pub async fn announce(
             reported = reports.recv(), if !stopping => match reported {
                 Some((gate, event, at)) => {
                     newest = gate;
-                    Input::Reported { gate: boards.boards[gate].gate().to_owned(), event: Box::new(event), at }
+                    KubernetesInput::Reported { gate: boards.boards[gate].gate().to_owned(), event: Box::new(event), at }
                 }
                 None => {
                     stopping = true;
-                    Input::Stop
+                    KubernetesInput::Stop
                 }
             },
             outcome = finish(&mut in_flight) => {
                 in_flight = None;
-                let taken = matches!(outcome, Outcome::Taken | Outcome::Gone);
+                let taken = matches!(outcome, ApiOutcome::Taken | ApiOutcome::Gone);
                 boards.metrics.alerted(NAME, taken);
                 if taken {
-                    show(&boards, "delivered", None);
+                    show(&boards, DeliveryState::Delivered, None);
                 }
-                Input::Done(outcome)
+                KubernetesInput::Done(outcome)
             }
-            () = until(announcer.deadline()) => Input::Tick,
+            () = until(announcer.deadline()) => KubernetesInput::Tick,
         };
         for effect in announcer.step(Instant::now(), input) {
             let cluster = cluster.clone();
             match effect {
-                Effect::Create(announcement) => {
+                KubernetesEffect::Create(announcement) => {
                     in_flight = Some(tokio::task::spawn_local(async move {
                         cluster.ask(Method::Post, |identity| (String::new(), object(identity, &announcement))).await
                     }));
                 }
-                Effect::Count(announcement) => {
+                KubernetesEffect::Count(announcement) => {
                     in_flight = Some(tokio::task::spawn_local(async move {
-                        let name = |identity: &Identity| format!("/{}", identity.object_name(&announcement));
+                        let name = |identity: &PodIdentity| format!("/{}", identity.object_name(&announcement));
                         cluster.ask(Method::Patch, |identity| (name(identity), series(&announcement))).await
                     }));
                 }
-                Effect::Failing(error) => {
+                KubernetesEffect::Failing(error) => {
                     report(newest, &failing(&cluster.server, &error));
-                    show(&boards, "failing", Some(error));
+                    show(&boards, DeliveryState::Failing, Some(error));
                 }
-                Effect::Works => {
+                KubernetesEffect::Works => {
                     let message = "Kubernetes takes Events again; `alert_failed` is over";
                     report(newest, &Event::new(Kind::Recovered).message(message));
                 }
@@ -97,26 +99,27 @@ pub async fn announce(
     }
 }
 
-/// Shows how Events fare, which are not of one gate.
-fn show(boards: &Boards, state: &str, error: Option<String>) {
-    let at = (state == "delivered").then(|| humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
-    let (sink, state) = (NAME.to_owned(), state.to_owned());
-    let alert = Delivery { sink, state, about: None, at, wanted: None, error };
+/// Shows the state of the Events, which is the same for all gates.
+fn show(boards: &Boards, state: DeliveryState, error: Option<String>) {
+    let at =
+        (state == DeliveryState::Delivered).then(|| humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+    let sink = NAME.to_owned();
+    let alert = DeliveryStatus { sink, state, about: None, at, wanted: None, error };
     boards.boards.iter().for_each(|board| board.show_alert(alert.clone()));
 }
 
-/// Waits for the request in flight; for ever if there is none.
-async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<Outcome>>) -> Outcome {
+/// Waits for the request in flight; without one, without end.
+async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<ApiOutcome>>) -> ApiOutcome {
     match in_flight {
-        // It ends by itself otherwise only by a panic.
-        Some(request) => request.await.unwrap_or_else(|error| Outcome::Never(error.to_string())),
+        // A request ends by itself otherwise only by a panic.
+        Some(request) => request.await.unwrap_or_else(|error| ApiOutcome::Never(error.to_string())),
         None => std::future::pending().await,
     }
 }
 
 fn failing(server: &str, error: &str) -> Event {
-    let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last";
-    // Whatever else is wrong, a Role does not mend it.
+    let help = "the gate continues, and tries again with backoff from 1 s to 60 s";
+    // A Role does not help against other errors.
     let role = if error.starts_with("it answered 403") {
         ". A Role must allow `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)"
     } else {
@@ -128,10 +131,10 @@ fn failing(server: &str, error: &str) -> Event {
 }
 
 impl Cluster {
-    /// Asks whether an Event would be taken: the API server does all that it does to a request, and keeps nothing (`dryRun`).
+    /// Asks the API server whether it would take an Event, without storing it (`dryRun`).
     ///
     /// # Errors
-    /// When it would not, what would be reported of it.
+    /// The event that would be reported, when it would not.
     pub async fn try_out(&self) -> Result<(), Box<Event>> {
         let now = SystemTime::now();
         let announcement = Announcement {
@@ -147,33 +150,33 @@ impl Cluster {
             suffix: "doctor".to_owned(),
         };
         match self.ask(Method::Post, |identity| ("?dryRun=All".to_owned(), object(identity, &announcement))).await {
-            Outcome::Taken | Outcome::Gone => Ok(()),
-            Outcome::Never(error) | Outcome::Later(error) => Err(Box::new(failing(&self.server, &error))),
+            ApiOutcome::Taken | ApiOutcome::Gone => Ok(()),
+            ApiOutcome::Never(error) | ApiOutcome::Later(error) => Err(Box::new(failing(&self.server, &error))),
         }
     }
 
-    /// Sends a request about Events and says what came of it.
-    async fn ask(&self, method: Method, what: impl FnOnce(&Identity) -> (String, Value)) -> Outcome {
+    /// Sends a request about Events.
+    async fn ask(&self, method: Method, what: impl FnOnce(&PodIdentity) -> (String, Value)) -> ApiOutcome {
         match self.request(method, what) {
             Ok((request, token)) => {
                 let answer = http::exchange(request).await;
                 let redactor = Redactor::new([token.as_bytes()]);
                 outcome(method, answer.map_err(|error| redactor.text(&error)), &redactor)
             }
-            Err(error) => Outcome::Later(error),
+            Err(error) => ApiOutcome::Later(error),
         }
     }
 
-    /// The request, and the token that is in it.
+    /// The request, and the token in it.
     fn request(
         &self,
         method: Method,
-        what: impl FnOnce(&Identity) -> (String, Value),
+        what: impl FnOnce(&PodIdentity) -> (String, Value),
     ) -> Result<(HttpRequest, String), String> {
         let file = |name: &str| read(&self.service_account.join(name));
         let namespace = self.namespace.clone().map_or_else(|| file("namespace"), Ok)?;
         let (pod, uid, configmap) = (self.pod.clone(), self.uid.clone(), self.configmap.clone());
-        let identity = Identity { namespace, pod, uid, configmap };
+        let identity = PodIdentity { namespace, pod, uid, configmap };
         let (name, body) = what(&identity);
         let token = file("token")?;
         let content_type = if method == Method::Patch { "application/merge-patch+json" } else { "application/json" };
@@ -191,18 +194,18 @@ impl Cluster {
     }
 }
 
-fn outcome(method: Method, answer: Result<HttpResponse, String>, redactor: &Redactor) -> Outcome {
+fn outcome(method: Method, answer: Result<HttpResponse, String>, redactor: &Redactor) -> ApiOutcome {
     match answer {
-        Ok(HttpResponse { status: 200..300, .. }) => Outcome::Taken,
-        // It was made by an earlier try whose answer was lost.
-        Ok(HttpResponse { status: 409, .. }) if method == Method::Post => Outcome::Taken,
-        Ok(HttpResponse { status: 404, .. }) if method == Method::Patch => Outcome::Gone,
+        Ok(HttpResponse { status: 200..300, .. }) => ApiOutcome::Taken,
+        // An earlier try created it, and its answer was lost.
+        Ok(HttpResponse { status: 409, .. }) if method == Method::Post => ApiOutcome::Taken,
+        Ok(HttpResponse { status: 404, .. }) if method == Method::Patch => ApiOutcome::Gone,
         Ok(HttpResponse { status, remark }) => {
             let remark = remark.map_or_else(String::new, |remark| format!(": {}", redactor.text(&remark)));
             let error = format!("it answered {status}{remark}");
-            if matches!(status, 400 | 413 | 422) { Outcome::Never(error) } else { Outcome::Later(error) }
+            if matches!(status, 400 | 413 | 422) { ApiOutcome::Never(error) } else { ApiOutcome::Later(error) }
         }
-        Err(error) => Outcome::Later(error),
+        Err(error) => ApiOutcome::Later(error),
     }
 }
 

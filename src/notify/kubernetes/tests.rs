@@ -3,17 +3,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::flow::tree::Digest;
 
-fn reported(kind: Kind, content: u8) -> Input {
+fn reported(kind: Kind, content: u8) -> KubernetesInput {
     let event = Event::new(kind).about(Digest::of(&[content])).message("a message");
-    Input::Reported { gate: "web".into(), event: Box::new(event), at: SystemTime::UNIX_EPOCH }
+    KubernetesInput::Reported { gate: "web".into(), event: Box::new(event), at: SystemTime::UNIX_EPOCH }
 }
 
-fn names(effects: &[Effect]) -> Vec<String> {
-    let name = |effect: &Effect| match effect {
-        Effect::Create(made) => format!("create {} of {:?}: {}", made.reason, made.regarding, made.count),
-        Effect::Count(made) => format!("count {} of {:?}: {}", made.reason, made.regarding, made.count),
-        Effect::Failing(error) => format!("failing: {error}"),
-        Effect::Works => "works".into(),
+fn names(effects: &[KubernetesEffect]) -> Vec<String> {
+    let name = |effect: &KubernetesEffect| match effect {
+        KubernetesEffect::Create(made) => format!("create {} of {:?}: {}", made.reason, made.regarding, made.count),
+        KubernetesEffect::Count(made) => format!("count {} of {:?}: {}", made.reason, made.regarding, made.count),
+        KubernetesEffect::Failing(error) => format!("failing: {error}"),
+        KubernetesEffect::Works => "works".into(),
     };
     effects.iter().map(name).collect()
 }
@@ -25,16 +25,20 @@ fn the_same_thing_again_is_counted_and_another_is_another() {
     let mut step = |now, input| names(&announcer.step(now, input));
     assert_eq!(step(now, reported(Kind::Unchanged, 0)), [""; 0]);
     assert_eq!(step(now, reported(Kind::Rejected, 0)), ["create ConfigRejected of Pod: 1"]);
-    assert_eq!(step(now, Input::Done(Outcome::Taken)), ["create ConfigRejected of ConfigMap: 1"]);
+    assert_eq!(step(now, KubernetesInput::Done(ApiOutcome::Taken)), ["create ConfigRejected of ConfigMap: 1"]);
     assert_eq!(step(now, reported(Kind::Rejected, 0)), [""; 0], "one at a time");
     step(now, reported(Kind::Rejected, 0));
-    assert_eq!(step(now, Input::Done(Outcome::Taken)), ["count ConfigRejected of Pod: 3"]);
-    assert_eq!(step(now, Input::Done(Outcome::Gone)), ["create ConfigRejected of Pod: 3"], "it was forgotten");
-    assert_eq!(step(now, Input::Done(Outcome::Taken)), ["count ConfigRejected of ConfigMap: 3"]);
-    assert_eq!(step(now, Input::Done(Outcome::Taken)), [""; 0]);
+    assert_eq!(step(now, KubernetesInput::Done(ApiOutcome::Taken)), ["count ConfigRejected of Pod: 3"]);
+    assert_eq!(
+        step(now, KubernetesInput::Done(ApiOutcome::Gone)),
+        ["create ConfigRejected of Pod: 3"],
+        "it was forgotten"
+    );
+    assert_eq!(step(now, KubernetesInput::Done(ApiOutcome::Taken)), ["count ConfigRejected of ConfigMap: 3"]);
+    assert_eq!(step(now, KubernetesInput::Done(ApiOutcome::Taken)), [""; 0]);
     assert_eq!(step(now, reported(Kind::Rejected, 1)), ["create ConfigRejected of Pod: 1"], "another content");
-    step(now, Input::Done(Outcome::Taken));
-    step(now, Input::Done(Outcome::Taken));
+    step(now, KubernetesInput::Done(ApiOutcome::Taken));
+    step(now, KubernetesInput::Done(ApiOutcome::Taken));
     now += SERIES_ENDS;
     assert_eq!(step(now, reported(Kind::Rejected, 1)), ["create ConfigRejected of Pod: 1"], "the series is over");
 }
@@ -44,17 +48,17 @@ fn who_may_not_says_so_once_and_tries_again_later() {
     let mut now = Instant::now();
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
-    let failed = |text: &str| Input::Done(Outcome::Later(text.into()));
+    let failed = |text: &str| KubernetesInput::Done(ApiOutcome::Later(text.into()));
     assert_eq!(names(&announcer.step(now, failed("403"))), ["failing: 403"]);
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
         assert_eq!(announcer.deadline(), Some(now + Duration::from_secs(wait)));
         now += Duration::from_secs(wait);
-        assert_eq!(names(&announcer.step(now, Input::Tick)), ["create ConfigRejected of Pod: 1"]);
+        assert_eq!(names(&announcer.step(now, KubernetesInput::Tick)), ["create ConfigRejected of Pod: 1"]);
         assert_eq!(names(&announcer.step(now, failed("403"))), [""; 0]);
     }
-    now += RETRY[1];
-    announcer.step(now, Input::Tick);
-    assert_eq!(names(&announcer.step(now, Input::Done(Outcome::Taken))), ["works"]);
+    now += RETRY.longest;
+    announcer.step(now, KubernetesInput::Tick);
+    assert_eq!(names(&announcer.step(now, KubernetesInput::Done(ApiOutcome::Taken))), ["works"]);
     assert_eq!(announcer.deadline(), None);
 }
 
@@ -64,8 +68,8 @@ fn what_is_never_taken_is_not_in_the_way_of_others() {
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
     announcer.step(now, reported(Kind::Verified, 0));
-    announcer.step(now, Input::Done(Outcome::Never("422".into())));
-    let next = announcer.step(now + RETRY[0], Input::Tick);
+    announcer.step(now, KubernetesInput::Done(ApiOutcome::Never("422".into())));
+    let next = announcer.step(now + RETRY.first, KubernetesInput::Tick);
     assert_eq!(names(&next), ["create ConfigReloaded of Pod: 1"]);
 }
 
@@ -74,10 +78,10 @@ fn at_the_end_everything_is_tried_once_more() {
     let now = Instant::now();
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
-    announcer.step(now, Input::Done(Outcome::Later("down".into())));
-    assert_eq!(announcer.step(now, Input::Stop).len(), 1);
+    announcer.step(now, KubernetesInput::Done(ApiOutcome::Later("down".into())));
+    assert_eq!(announcer.step(now, KubernetesInput::Stop).len(), 1);
     assert!(!announcer.is_done());
-    announcer.step(now, Input::Done(Outcome::Later("down".into())));
+    announcer.step(now, KubernetesInput::Done(ApiOutcome::Later("down".into())));
     assert!(announcer.is_done() && announcer.deadline().is_none());
 }
 
@@ -91,7 +95,7 @@ fn a_note_is_no_longer_than_it_may_be() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// However much is said: one request at a time, not too many, bounded memory, and in the end everything that is remembered is told.
+    /// However many reports come, one request is in flight, the rate and the memory are bounded, and in the end every remembered report is sent.
     #[test]
     fn no_storm_and_nothing_lost(steps in prop::collection::vec((0..3_u8, 0..100_u8, 0..30_u64), 0..300)) {
         let start = Instant::now();
@@ -102,33 +106,33 @@ proptest! {
         for (kind, content, seconds) in steps.into_iter().chain(settle) {
             let mut effects = match kinds.get(usize::from(kind)) {
                 Some(kind) => announcer.step(now, reported(*kind, content)),
-                None => announcer.step(now, Input::Tick),
+                None => announcer.step(now, KubernetesInput::Tick),
             };
-            prop_assert!(announcer.step(now, Input::Tick).is_empty(), "a spurious tick is a no-op");
+            prop_assert!(announcer.step(now, KubernetesInput::Tick).is_empty(), "a spurious tick is a no-op");
             now += Duration::from_secs(seconds);
             for _ in 0..3 {
-                let asked = effects.iter().any(|effect| matches!(effect, Effect::Create(_) | Effect::Count(_)));
+                let asked = effects.iter().any(|effect| matches!(effect, KubernetesEffect::Create(_) | KubernetesEffect::Count(_)));
                 prop_assert!(!(asked && in_flight), "one request at a time");
                 in_flight |= asked;
                 requests += u32::from(asked);
                 let outcome = match content % 7 {
-                    0 if kind < 3 => Outcome::Later("down".into()),
-                    1 if kind < 3 => Outcome::Gone,
-                    _ => Outcome::Taken,
+                    0 if kind < 3 => ApiOutcome::Later("down".into()),
+                    1 if kind < 3 => ApiOutcome::Gone,
+                    _ => ApiOutcome::Taken,
                 };
                 effects = if std::mem::take(&mut in_flight) {
-                    announcer.step(now, Input::Done(outcome))
+                    announcer.step(now, KubernetesInput::Done(outcome))
                 } else {
-                    announcer.step(now, Input::Tick)
+                    announcer.step(now, KubernetesInput::Tick)
                 };
             }
-            in_flight |= effects.iter().any(|effect| matches!(effect, Effect::Create(_) | Effect::Count(_)));
+            in_flight |= effects.iter().any(|effect| matches!(effect, KubernetesEffect::Create(_) | KubernetesEffect::Count(_)));
             requests += u32::from(in_flight);
             prop_assert!(announcer.series.len() <= SERIES);
             let elapsed = u32::try_from((now - start).as_secs() / REFILL.as_secs()).expect("it is small");
             prop_assert!(requests <= BURST + elapsed + 1, "{requests} in {elapsed}");
             if std::mem::take(&mut in_flight) {
-                announcer.step(now, Input::Done(Outcome::Later("down".into())));
+                announcer.step(now, KubernetesInput::Done(ApiOutcome::Later("down".into())));
             }
         }
         let untold = announcer.series.iter().filter(|series| series.notified < series.announcement.count).count();

@@ -1,4 +1,4 @@
-//! What must hold however gates report and sinks fail, in a simulated world with a virtual clock.
+//! Properties that hold however gates report and sinks fail, in a simulated world with a virtual clock.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ const REPEAT: Duration = Duration::from_secs(45);
 const GATES: usize = 2;
 const SINKS: usize = 2;
 
-/// How a sink behaves.
+/// Behaviour of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     /// It takes what it is brought, after this many milliseconds.
@@ -35,9 +35,9 @@ struct World {
     now: Instant,
     health: [Health; SINKS],
     in_flight: [Option<(Instant, Delivery, Health)>; SINKS],
-    /// What each sink was last brought of each gate.
+    /// The last alert that each sink received, by gate.
     has: [[Option<Arc<Alert>>; GATES]; SINKS],
-    /// What each sink said that it had taken of each gate.
+    /// The last alert that each sink took, by gate.
     said: [[Option<Arc<Alert>>; GATES]; SINKS],
     /// When a sink was tried in vain last.
     failed: [Option<Instant>; SINKS],
@@ -83,11 +83,11 @@ impl World {
                 }
                 let event = Event::new(kind).about(Digest::of(&[content]));
                 let event = Event { previous: Some(Digest::of(b"before")), ..event };
-                self.step(Input::Reported { gate, event, at: self.at() });
+                self.step(AlertInput::Reported { gate, event, at: self.at() });
             }
             Happening::Health(sink, health) => self.health[sink] = health,
             Happening::Pass(seconds) => self.pass(Duration::from_secs(seconds)),
-            Happening::Tick => self.step(Input::Tick),
+            Happening::Tick => self.step(AlertInput::Tick),
         }
     }
 
@@ -104,7 +104,7 @@ impl World {
             let sink = self.in_flight.iter_mut().enumerate().find_map(|(sink, flight)| Some((sink, ended(flight)?)));
             match sink {
                 Some((sink, (_, delivery, health))) => self.arrive(sink, &delivery, health),
-                None => self.step(Input::Tick),
+                None => self.step(AlertInput::Tick),
             }
         }
         self.now = end;
@@ -125,16 +125,16 @@ impl World {
             self.expect(again || !known, "nobody is told twice");
         }
         self.failed[sink] = result.is_err().then_some(self.now);
-        self.step(Input::Done { sink, result, at: self.at(), chance: 0.0 });
+        self.step(AlertInput::Done { sink, result, at: self.at(), chance: 0.0 });
     }
 
-    fn step(&mut self, input: Input) {
+    fn step(&mut self, input: AlertInput) {
         let effects = self.alerts.step(self.now, input);
         for effect in effects {
-            let Effect::Deliver { sink, delivery } = effect else { continue };
+            let AlertEffect::Deliver { sink, delivery } = effect else { continue };
             self.expect(self.in_flight[sink].is_none(), "one delivery is in flight");
             let pause = self.failed[sink].map(|failed| self.now - failed);
-            self.expect(pause.is_none_or(|pause| pause >= RETRY[0] / 2), "who failed is left alone for a while");
+            self.expect(pause.is_none_or(|pause| pause >= RETRY.first / 2), "who failed is left alone for a while");
             let current = self.alerts.gates[delivery.gate].current.clone();
             self.expect(current.as_ref() == Some(&delivery.alert), "the newest state is told");
             let young = self.incident[delivery.gate].is_some_and(|since| self.now - since < AFTER);
@@ -146,14 +146,14 @@ impl World {
             };
             self.in_flight[sink] = Some((self.now + takes, delivery, self.health[sink]));
         }
-        let spurious = self.alerts.step(self.now, Input::Tick);
+        let spurious = self.alerts.step(self.now, AlertInput::Tick);
         self.expect(spurious.is_empty(), "a spurious tick is a no-op");
     }
 
     /// Every sink is well for long: what does each believe, and what should it?
     fn settle(&mut self) {
         self.health = [Health::Well(1); SINKS];
-        self.pass(AFTER + RETRY[1] * 4);
+        self.pass(AFTER + RETRY.longest * 4);
         for sink in 0..SINKS {
             for gate in 0..GATES {
                 let current = self.alerts.gates[gate].current.clone();

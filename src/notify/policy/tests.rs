@@ -3,7 +3,7 @@ use crate::flow::tree::Digest;
 
 const AFTER: Duration = Duration::from_secs(60);
 
-/// One gate and one sink, told by hand.
+/// One gate and one sink, driven by hand.
 struct Table {
     alerts: Alerts,
     now: Instant,
@@ -14,7 +14,7 @@ impl Table {
         Self { alerts: Alerts::new(1, [repeat], AFTER), now: Instant::now() }
     }
 
-    fn step(&mut self, input: Input) -> Vec<String> {
+    fn step(&mut self, input: AlertInput) -> Vec<String> {
         self.alerts.step(self.now, input).iter().map(shown).collect()
     }
 
@@ -23,29 +23,29 @@ impl Table {
     }
 
     fn event(&mut self, event: Event) -> Vec<String> {
-        self.step(Input::Reported { gate: 0, event, at: SystemTime::UNIX_EPOCH })
+        self.step(AlertInput::Reported { gate: 0, event, at: SystemTime::UNIX_EPOCH })
     }
 
     fn done(&mut self, result: Result<(), &str>) -> Vec<String> {
         let result = result.map_err(str::to_owned);
-        self.step(Input::Done { sink: 0, result, at: SystemTime::UNIX_EPOCH, chance: 1.0 })
+        self.step(AlertInput::Done { sink: 0, result, at: SystemTime::UNIX_EPOCH, chance: 1.0 })
     }
 
     fn pass(&mut self, time: Duration) -> Vec<String> {
         self.now += time;
-        self.step(Input::Tick)
+        self.step(AlertInput::Tick)
     }
 }
 
-fn shown(effect: &Effect) -> String {
+fn shown(effect: &AlertEffect) -> String {
     match effect {
-        Effect::Deliver { delivery: Delivery { alert, stale, .. }, .. } => {
+        AlertEffect::Deliver { delivery: Delivery { alert, stale, .. }, .. } => {
             let over = if alert.over { "end of " } else { "" };
             let stale: String = stale.iter().map(|(kind, _)| format!(", not {}", kind.as_str())).collect();
             format!("{over}{}{stale}", alert.incident.as_str())
         }
-        Effect::Failing { error, .. } => format!("failing: {error}"),
-        Effect::Works { .. } => "works".into(),
+        AlertEffect::Failing { error, .. } => format!("failing: {error}"),
+        AlertEffect::Works { .. } => "works".into(),
     }
 }
 
@@ -116,11 +116,11 @@ fn of_many_states_the_newest_is_told() {
     table.report(Kind::Restored);
     assert_eq!(table.done(Err("down")), ["failing: down"]);
     let wait = table.alerts.deadline().expect("it is tried again") - table.now;
-    assert_eq!(wait, RETRY[0]);
+    assert_eq!(wait, RETRY.first);
     assert_eq!(table.pass(wait), ["restored, not rejected"], "what failed may have arrived");
     assert_eq!(table.done(Err("down still")), [""; 0], "once is enough");
     assert_eq!(table.report(Kind::Recovered), [""; 0]);
-    assert_eq!(table.pass(RETRY[0] * 2), ["end of restored, not rejected, not restored"]);
+    assert_eq!(table.pass(RETRY.first * 2), ["end of restored, not rejected, not restored"]);
     assert_eq!(table.done(Ok(())), ["works"]);
     assert_eq!(table.pass(AFTER), [""; 0]);
 }
@@ -130,7 +130,7 @@ fn who_was_never_reached_is_not_told_of_an_end() {
     let mut table = Table::new(None);
     // Another gate's notice is in flight all the while.
     table.alerts = Alerts::new(2, [None], AFTER);
-    table.step(Input::Reported { gate: 1, event: Event::new(Kind::Rejected), at: SystemTime::UNIX_EPOCH });
+    table.step(AlertInput::Reported { gate: 1, event: Event::new(Kind::Rejected), at: SystemTime::UNIX_EPOCH });
     table.report(Kind::Rejected);
     table.report(Kind::Recovered);
     assert_eq!(table.done(Ok(())), [""; 0]);
@@ -144,7 +144,7 @@ fn who_forgets_is_told_again_while_it_stands() {
     table.done(Ok(()));
     assert_eq!(table.pass(repeat), ["rejected"]);
     table.done(Err("down"));
-    assert_eq!(table.pass(RETRY[0]), ["rejected"]);
+    assert_eq!(table.pass(RETRY.first), ["rejected"]);
     table.done(Ok(()));
     assert_eq!(table.pass(repeat - Duration::from_secs(1)), [""; 0]);
     table.report(Kind::Recovered);
@@ -160,7 +160,7 @@ fn what_was_restored_at_the_start_is_over_when_all_is_seen_to_be_well() {
         table.done(Ok(()));
         assert_eq!(table.report(end), ["end of restored, not restored"], "{end:?}");
     }
-    // In place of a content that was not proven it stands until that is over.
+    // The report that replaces an unverified revision is open until that is over.
     let mut table = Table::new(None);
     table.event(Event { previous: Some(Digest::of(b"")), ..Event::new(Kind::Restored) });
     table.done(Ok(()));
@@ -178,7 +178,7 @@ fn at_the_end_everything_is_tried_once_more() {
     let mut table = Table::new(Some(AFTER));
     table.report(Kind::Rejected);
     table.done(Err("down"));
-    assert_eq!(table.step(Input::Stop), ["rejected"]);
+    assert_eq!(table.step(AlertInput::Stop), ["rejected"]);
     assert!(!table.alerts.is_done());
     table.done(Err("down"));
     assert!(table.alerts.is_done() && table.alerts.deadline().is_none());
@@ -187,6 +187,6 @@ fn at_the_end_everything_is_tried_once_more() {
     let mut table = Table::new(Some(AFTER));
     table.report(Kind::Rejected);
     table.done(Ok(()));
-    assert_eq!(table.step(Input::Stop), [""; 0], "that the gate ends is no end of the trouble");
+    assert_eq!(table.step(AlertInput::Stop), [""; 0], "that the gate ends is no end of the trouble");
     assert!(table.alerts.is_done() && table.alerts.deadline().is_none());
 }

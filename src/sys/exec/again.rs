@@ -45,7 +45,8 @@ pub(super) fn words(
 
 /// The arguments that say which variables of the gate's environment the command sees.
 pub(super) fn pass(command: &Command) -> impl Iterator<Item = OsString> {
-    command.pass_env.iter().map(|name| format!("--pass={name}").into())
+    let given = command.env.iter().map(|(name, _)| name);
+    command.pass_env.iter().chain(given).map(|name| format!("--pass={name}").into())
 }
 
 /// The channel on which the binary reports why it could not become the command. It is the standard input of the binary, which

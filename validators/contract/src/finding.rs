@@ -6,7 +6,10 @@ use std::fmt;
 ///
 /// Scripts match on it and `docs/findings.md` describes it; the message may be reworded at any time, the code may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Code(&'static str);
+pub struct Code {
+    name: &'static str,
+    absence: bool,
+}
 
 impl Code {
     /// A code. It must be kebab-case: lower-case ASCII letters, digits and single hyphens, beginning with a letter.
@@ -24,23 +27,39 @@ impl Code {
             assert!(!hyphen || (bytes[i - 1] != b'-' && i + 1 < bytes.len()), "a code is kebab-case");
             i += 1;
         }
-        Self(name)
+        Self { name, absence: false }
+    }
+
+    /// A code of findings about a file that is not among the inputs: the caller may weigh them, since the file may
+    /// exist where the program runs.
+    ///
+    /// # Panics
+    /// As [`Code::new`].
+    #[must_use]
+    pub const fn of_absence(name: &'static str) -> Self {
+        Self { absence: true, ..Self::new(name) }
+    }
+
+    /// True if findings of this code are about a file that is not among the inputs.
+    #[must_use]
+    pub const fn is_absence(self) -> bool {
+        self.absence
     }
 
     /// The name itself.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        self.0
+        self.name
     }
 }
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.name)
     }
 }
 
-/// How much a finding weighs.
+/// Weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Worth knowing; changes nothing.
@@ -69,14 +88,14 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Whose fault a finding is.
+/// Origin of a finding: the configuration, or the world around it.
 ///
-/// The two must never be mixed: a wrong configuration stays wrong until somebody changes it, whereas the same
+/// The two must never be mixed: a wrong configuration stays wrong until it is changed, whereas the same
 /// text may be
 /// accepted a moment later when the world around it has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
-    /// The text itself is wrong, whatever the world looks like.
+    /// The text itself is wrong in any surroundings.
     Config,
     /// Something outside the text is missing or in the way: a file, a certificate, a host name, a permission,
     /// the checker itself.
@@ -92,7 +111,7 @@ pub struct Span {
     pub end: usize,
 }
 
-/// Where a finding is: a file, and in it as much of a position as is known.
+/// Place of a finding: a file, and as much of a position in it as is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The path as the validator was given it (or as the configuration names it).
@@ -118,7 +137,7 @@ impl Place {
         Self { line: Some(line), ..Self::file(file) }
     }
 
-    /// A range of bytes of a file whose contents are `text`; line and column are computed here, once, where
+    /// A range of bytes of a file with the contents `text`; line and column are computed here, once, where
     /// the position is known.
     ///
     /// Invalid UTF-8 counts one column a byte sequence, as [`String::from_utf8_lossy`] replaces it. A span
@@ -151,19 +170,19 @@ impl fmt::Display for Place {
 /// One observation about a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of finding, for scripts.
+    /// The kind of finding, for scripts.
     pub code: Code,
-    /// How much it weighs.
+    /// Its weight.
     pub severity: Severity,
-    /// Whose fault it is.
+    /// The configuration, or the world around it.
     pub cause: Cause,
-    /// What is wrong, for people: one line, lower case, no full stop; in the program's own words where it has some.
+    /// The fault, for people: one line, lower case, no full stop; in the program's own words where it has some.
     pub message: String,
-    /// What to do about it, where that is known.
+    /// The remedy, where it is known.
     pub help: Option<String>,
-    /// Where, where that is known.
+    /// The place, where it is known.
     pub place: Option<Place>,
-    /// Who found it, such as `nginx -t`; a validator leaves it to its caller.
+    /// The validator, such as `nginx -t`; its caller fills it in.
     pub source: Option<String>,
 }
 
@@ -207,12 +226,12 @@ impl Finding {
     }
 }
 
-/// What a list of findings amounts to.
+/// Verdict on a list of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// No error.
     Accepted,
-    /// No error of the configuration is known, but something outside it kept the judge from saying so.
+    /// No error of the configuration is known, but an obstacle outside it prevented a full judgement.
     Inconclusive,
     /// An error of the configuration: it stays wrong until it is changed.
     Rejected,

@@ -3,7 +3,7 @@
 //!     CROSSPLANE=/path/to/venv/bin/python cargo bench -p reload-gate-nginx
 //!
 //! Each is a whole process, started anew for each run: reading the file counts. Without `CROSSPLANE` (a Python which
-//! can import it) or without nginx, that row is left out, and the table says so.
+//! can import it) or without nginx, that row is left out, and the table shows that.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what this program is for")]
 
@@ -68,8 +68,8 @@ fn median(program: &[&OsStr]) -> Option<Usage> {
     for _ in 0..RUNS {
         let this = std::env::current_exe().expect("this program is a file");
         let output = command(&this).arg("measure").args(program).stderr(Stdio::inherit()).output().ok()?;
-        let said = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
-        let (micros, kib) = said.trim().split_once(' ')?;
+        let output_text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+        let (micros, kib) = output_text.trim().split_once(' ')?;
         runs.push(Usage { time: Duration::from_micros(micros.parse().ok()?), peak_kib: kib.parse().ok()? });
     }
     runs.sort();

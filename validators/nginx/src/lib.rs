@@ -2,7 +2,7 @@
 //!
 //! [`check`] goes through a configuration in the order in which nginx reads it, with nginx's own rules, as the sources
 //! of its releases have them. The first error it finds is the one at which nginx stops, in nginx's words and at nginx's
-//! line; it goes on where that makes sense. What only the machine can know (is the file there?) is a finding of
+//! line; it goes on where that makes sense. Facts about the machine (a missing file) are findings of
 //! [`Cause::Environment`](reload_gate_contract::Cause), never an error of the configuration.
 //!
 //! The crate has no file system, no process and no clock: it asks [`Files`] for what is included.
@@ -20,62 +20,44 @@
 //! assert_eq!(findings[0].help.as_deref(), Some("did you mean `listen`?"));
 //! ```
 
-pub mod codes;
 pub mod directives;
-pub mod parser;
-pub mod tree;
 
-mod block;
 mod checker;
-mod directive;
-mod glob;
-mod hash_keys;
+mod core;
+mod findings;
 mod http;
-mod limits;
-mod listen;
-mod logs;
-mod lua;
 mod mail;
-mod main_conf;
-mod maps;
-mod nearest;
-mod problem;
-mod regex;
-mod resolver;
-mod script;
-mod server_names;
+mod model;
 mod setters;
-mod slots;
-mod sources;
 mod ssl;
 mod stream;
+mod syntax;
 mod upstream;
-mod url;
-mod value;
-mod variables;
-mod zones;
+mod values;
 
 use reload_gate_contract::{Files, Finding};
 
-pub use directives::{Build, Version};
+pub use directives::{Build, ParseBuildError, Version};
+pub use findings::codes;
+pub use syntax::{parser, tree};
 
-/// How to judge.
+/// Options of [`check`].
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The version of nginx whose rules hold; by default the newest stable one.
+    /// The version of nginx; by default the newest stable one.
     pub version: Version,
-    /// Who built it, which decides on the modules it has without `load_module`.
+    /// The build of nginx, which decides on the modules it has without `load_module`.
     pub build: Build,
     /// Modules that are loaded besides, as by `nginx -g 'load_module …;'`: names of shared objects such as
     /// `ngx_stream_module`.
     pub modules: Vec<String>,
-    /// Where relative paths begin, as by `nginx -p`, apart from those of included files and certificates, which begin in
-    /// the directory of the main file; by default there too.
+    /// The directory of relative paths, as by `nginx -p`, except for those of included files and certificates, which begin
+    /// in the directory of the main file; that is the default, too.
     pub prefix: Option<String>,
     /// Directives that come before the main file, as by `nginx -g 'daemon off;'`.
     pub global: String,
-    /// Further directives that exist: of modules which nobody else knows. They are taken with any arguments, in any
-    /// block, and nothing in their own blocks is looked at.
+    /// Further directives, of modules that the tables do not have. They are accepted with any arguments in any block, and
+    /// their own blocks are not judged.
     pub allowed_directives: Vec<String>,
 }
 
@@ -83,11 +65,12 @@ pub struct Options {
 /// they were found.
 #[must_use]
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
-    let sources = sources::Sources::load(main, options, files);
-    checker::Checker::new(options, &sources, files).run(main)
+    let sources = model::sources::Sources::load(main, options, files);
+    let subsystems = checker::Subsystems { setter: setters::named, finish: core::main_conf::finish };
+    checker::Checker::new(options, &sources, files, subsystems).run(main)
 }
 
 /// Reads the files of a configuration as [`check`] does, and nothing more: `files` is asked for each that is included.
 pub fn follow(main: &str, files: &dyn Files, options: &Options) {
-    let _ = sources::Sources::load(main, options, files);
+    let _ = model::sources::Sources::load(main, options, files);
 }

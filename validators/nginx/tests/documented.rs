@@ -6,7 +6,7 @@ use reload_gate_nginx::{Build, Options, Version, check, codes};
 const PAGE: &str = include_str!("../../../docs/findings.md");
 const MAIN: &str = "/etc/nginx/nginx.conf";
 
-/// Those whose examples would be longer than anybody wants to read: `tests/findings.rs` has them.
+/// Codes with examples too long for a page: `tests/findings.rs` has them.
 const WITHOUT_EXAMPLE: [&str; 3] = ["nesting-too-deep", "parameter-too-long", "too-many-findings"];
 
 /// What the page says of a code.
@@ -21,7 +21,7 @@ fn sections() -> Vec<Section> {
         let (code, rest) = text.split_once('\n').expect("a heading is a line");
         let example = rest.split_once("```nginx\n").map(|(_, rest)| {
             let (configuration, rest) = rest.split_once("```\n").expect("an example ends");
-            (configuration, rest.trim().strip_prefix("> ").expect("beneath it stands what is found"))
+            (configuration, rest.trim().strip_prefix("> ").expect("the finding is beneath it"))
         });
         Section { code, example }
     };

@@ -1,4 +1,4 @@
-//! Whatever a configuration is made of, it is judged: no panic, an end, places within the file, and a syntax tree that
+//! Any bytes are judged as a configuration: no panic, an end, places within the file, and a syntax tree that
 //! prints the text it was made from. (`fuzz/` asks the same, for longer.)
 
 use proptest::prelude::*;
@@ -65,7 +65,7 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Words, and what stands between them.
+/// Words, and the text between them.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let between =
         prop::sample::select(&[" ", " ", " ", ";", ";\n", ";", " {\n", " {", "}", "}\n", "\r\n", "\t", ""][..]);
@@ -74,7 +74,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// The blocks in which most directives stand, around anything.
+/// The blocks of most directives, around anything.
 fn placed() -> impl Strategy<Value = Vec<u8>> {
     let around = [
         ("", ""),

@@ -85,7 +85,7 @@ def preprocess(text):
 
 
 def fields(body):
-    """What stands between the commas of an initialiser, at its outermost level."""
+    """The parts between the commas of an initialiser, at its outermost level."""
     parts, depth, start = [], 0, 0
     for match in re.finditer(r'"(?:\\.|[^"\\])*"|[(){},]', body):
         token = match[0]
@@ -142,7 +142,7 @@ def read(text):
         elif kind in ("ngx_conf_enum_t", "ngx_conf_bitmask_t"):
             tables.words[name] = [word for word in map(string, parts) if word]
         elif kind == "ngx_module_t":
-            # NGX_MODULE_V1 stands for the first fields; older modules spell them out as NGX_MODULE.
+            # NGX_MODULE_V1 is a macro for the first fields; older modules spell them out as NGX_MODULE.
             tables.modules.append((name, parts[2], parts[3]))
         else:
             tables.posts[name] = [string(part) or part for part in parts]

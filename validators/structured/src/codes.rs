@@ -26,9 +26,9 @@ pub const JSON_COMMENT: Code = Code::new("json-comment");
 pub const JSON_NUMBER: Code = Code::new("json-number");
 /// A string that JSON writes otherwise.
 pub const JSON_STRING: Code = Code::new("json-string");
-/// Half of a surrogate pair, which stands for no character.
+/// Half of a surrogate pair, which is no character.
 pub const JSON_SURROGATE: Code = Code::new("json-surrogate");
-/// Something else in JSON that is not where it stands.
+/// Something else in JSON at the wrong place.
 pub const JSON_SYNTAX: Code = Code::new("json-syntax");
 /// A comma behind the last entry.
 pub const JSON_TRAILING_COMMA: Code = Code::new("json-trailing-comma");
@@ -48,13 +48,15 @@ pub const SCHEMA_UNKNOWN: Code = Code::new("schema-unknown");
 pub const SCHEMA_VALUE: Code = Code::new("schema-value");
 /// A key or table of TOML that is there twice.
 pub const TOML_DUPLICATE_KEY: Code = Code::new("toml-duplicate-key");
-/// Something in TOML that is not where it stands.
+/// Something in TOML at the wrong place.
 pub const TOML_SYNTAX: Code = Code::new("toml-syntax");
 /// More values, or deeper ones, than anything here reads.
 pub const TOO_LARGE: Code = Code::new("too-large");
-/// An alias that stands for nothing.
+/// More findings than are reported.
+pub const TOO_MANY_FINDINGS: Code = Code::new("too-many-findings");
+/// An alias without an anchor.
 pub const YAML_ALIAS: Code = Code::new("yaml-alias");
-/// Something in YAML that is not where it stands.
+/// Something in YAML at the wrong place.
 pub const YAML_SYNTAX: Code = Code::new("yaml-syntax");
 /// A tab where YAML wants spaces.
 pub const YAML_TAB: Code = Code::new("yaml-tab");
@@ -86,6 +88,7 @@ pub const ALL: &[Code] = &[
     TOML_DUPLICATE_KEY,
     TOML_SYNTAX,
     TOO_LARGE,
+    TOO_MANY_FINDINGS,
     YAML_ALIAS,
     YAML_SYNTAX,
     YAML_TAB,

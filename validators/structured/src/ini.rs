@@ -1,4 +1,4 @@
-//! INI, which has no standard: what most readers agree on, and where they do not.
+//! INI, which has no standard: the rules that most readers share, and those that differ.
 //!
 //! The rules are those of Python's `configparser` (<https://docs.python.org/3/library/configparser.html>), which are the most
 //! widely documented ones:
@@ -7,21 +7,18 @@
 //! - a line that is indented deeper than the setting before it goes on with its value, and empty lines do not end it;
 //! - keys are the same in upper and lower case, names of sections are not.
 //!
-//! A line that is nothing of this is an error. What is read in different ways by others (a key twice, which for systemd is a list; an
+//! A line that is nothing of this is an error. Text that readers understand differently (a key twice, which for systemd is a list; an
 //! indented line with a `=`, which for most others is a setting) is a warning.
 
 use std::collections::HashMap;
 
-use reload_gate_contract::{Finding, Place, Span};
+use reload_gate_contract::{Finding, Span};
 
 use crate::codes::{
     BYTE_ORDER_MARK, INI_CONTINUATION, INI_DUPLICATE_KEY, INI_DUPLICATE_SECTION, INI_NO_SECTION, INI_QUOTE,
     INI_SECTION, INI_SYNTAX,
 };
-use crate::text::decode;
-
-/// Whoever has found so much in one file has found what it is worth.
-const MOST_FINDINGS: usize = 100;
+use crate::text::{Report, decode};
 
 /// Everything that is wrong with an INI file, from its top to its end.
 #[must_use]
@@ -30,7 +27,14 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Ok(text) => text,
         Err(finding) => return vec![*finding],
     };
-    let mut reader = Reader { path, text, ..Reader::default() };
+    let mut reader = IniReader {
+        report: Report::new(path, text),
+        number: 0,
+        section: None,
+        sections: HashMap::new(),
+        keys: HashMap::new(),
+        setting: None,
+    };
     let mut start = 0;
     if text.starts_with('\u{feff}') {
         start = '\u{feff}'.len_utf8();
@@ -38,21 +42,15 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         reader.find(Finding::warning(BYTE_ORDER_MARK, message).help("save it as UTF-8 without a mark"), 0, start);
     }
     for line in text[start..].split_inclusive('\n') {
-        if reader.findings.len() >= MOST_FINDINGS {
-            break;
-        }
         reader.number += 1;
         reader.line(start, line.trim_end());
         start += line.len();
     }
-    reader.findings
+    reader.report.finish()
 }
 
-#[derive(Default)]
-struct Reader<'t> {
-    path: &'t str,
-    text: &'t str,
-    findings: Vec<Finding>,
+struct IniReader<'t> {
+    report: Report<'t>,
     /// The line that is read.
     number: u32,
     /// The section that is open.
@@ -61,14 +59,13 @@ struct Reader<'t> {
     sections: HashMap<&'t str, u32>,
     /// The lines of the settings, by section and key.
     keys: HashMap<(Option<&'t str>, String), u32>,
-    /// How deep the setting is indented whose value a deeper line goes on with.
+    /// Indentation of the setting whose value a deeper line continues.
     setting: Option<usize>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> IniReader<'t> {
     fn find(&mut self, finding: Finding, start: usize, end: usize) {
-        let place = Place::span(self.path, self.text.as_bytes(), Span { start, end });
-        self.findings.push(finding.at(place));
+        self.report.add(finding, Span { start, end });
     }
 
     fn line(&mut self, start: usize, line: &'t str) {
@@ -155,7 +152,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Tells of a key that is there again, unless it says itself that it is a list, as PHP writes them.
+    /// Reports a duplicate key, unless it is a list as PHP writes them.
     fn duplicate(&mut self, key: &str, finding: Finding, start: usize) {
         if !key.ends_with("[]") {
             self.find(finding, start, start + key.len());
@@ -230,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_told() {
+    fn what_is_no_text_is_found() {
         let found = super::check("f", b"[s]\na = \xff\n");
         assert_eq!(found[0].place.as_ref().map(ToString::to_string).as_deref(), Some("f:2:5"));
         assert_eq!(found[0].code, crate::codes::NOT_UTF8);

@@ -1,18 +1,18 @@
-//! What a JSON Schema (<https://json-schema.org>, drafts 4 to 2020-12) says of a file of JSON, YAML or TOML.
+//! Validation of JSON, YAML and TOML by a JSON Schema (<https://json-schema.org>, drafts 4 to 2020-12).
 //!
 //! Schemas are whole: what they refer to outside of themselves is not fetched, from nowhere.
+
+use std::collections::HashMap;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
 use jsonschema::{ValidationError, Validator};
-use reload_gate_contract::{Code, Finding, Place};
+use reload_gate_contract::{Code, Finding, Findings};
 use serde_json::{Map, Number, Value as Json};
 
-use crate::yaml::{Node, Style, Value, documents, parse};
+use crate::text::{MOST_FINDINGS, Report, excerpt};
+use crate::yaml::{LONGEST_KEY, Node, Style, Value, documents, parse};
 use crate::{codes, json, toml, yaml};
-
-/// Whoever has found so much in one file has found what it is worth.
-const MOST_FINDINGS: usize = 100;
 
 /// A schema, ready to be asked.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Schema {
     validator: Validator,
 }
 
-/// What a file is written in.
+/// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// RFC 8259.
@@ -32,7 +32,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a file of that name is written in, by its extension.
+    /// Format of a file of that name, by its extension.
     #[must_use]
     pub fn of(path: &str) -> Option<Self> {
         match path.rsplit_once('.')?.1 {
@@ -48,7 +48,7 @@ impl Schema {
     /// Reads a schema, which is JSON or YAML.
     ///
     /// # Errors
-    /// Why it is none: one line, lower case, no full stop.
+    /// The fault: one line, lower case, no full stop.
     pub fn parse(text: &str) -> Result<Self, String> {
         let root = match parse(text) {
             Ok(Some(root)) => root,
@@ -82,21 +82,24 @@ impl Schema {
             }
         };
         let broken = roots.iter().flat_map(|root| self.check_tree(path, text, root));
-        syntax.into_iter().chain(broken).take(MOST_FINDINGS).collect()
+        let mut findings = Findings::new(MOST_FINDINGS);
+        findings.extend(syntax.into_iter().chain(broken));
+        findings.finish(codes::TOO_MANY_FINDINGS)
     }
 
-    /// Holds a tree against the schema, whose places are those in `text`.
+    /// Validates a tree with places in `text`.
     #[must_use]
     pub fn check_tree(&self, path: &str, text: &str, root: &Node) -> Vec<Finding> {
         let instance = meaning(root);
-        let errors = self.validator.iter_errors(&instance).take(MOST_FINDINGS);
-        let mut findings: Vec<_> = errors.flat_map(|error| found(path, text, root, &error)).collect();
-        findings.sort_by_key(|finding| finding.place.as_ref().and_then(|place| place.span));
-        findings
+        let mut report = Report::new(path, text);
+        for error in self.validator.iter_errors(&instance) {
+            found(&mut report, root, &error);
+        }
+        report.finish()
     }
 }
 
-/// What a tree means: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
+/// Value of a tree: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
 fn meaning(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
@@ -143,28 +146,28 @@ fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n (Node, Node)> {
     node.entries().iter().rev().find(|(candidate, _)| name(candidate) == key)
 }
 
-fn found(path: &str, text: &str, root: &Node, error: &ValidationError<'_>) -> Vec<Finding> {
+fn found(report: &mut Report<'_>, root: &Node, error: &ValidationError<'_>) {
     let (value, key) = at(root, error);
-    let place = |node: &Node| Place::span(path, text.as_bytes(), node.span);
     let location = error.instance_path().as_str();
     let location = if location.is_empty() { "the whole".to_owned() } else { format!("`{location}`") };
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let finding = |key: &String| {
-                let node = entry(value, key).map_or(value, |(key, _)| key);
-                Finding::error(codes::SCHEMA_UNKNOWN, format!("{location} may not have the key `{key}`"))
-                    .at(place(node))
-            };
-            unexpected.iter().map(finding).collect()
+            // Of equal keys the last one counts.
+            let keys: HashMap<_, _> = value.entries().iter().map(|(key, _)| (name(key), key)).collect();
+            for key in unexpected {
+                let span = keys.get(key).map_or(value.span, |key| key.span);
+                let message = format!("{location} may not have the key `{}`", excerpt(key, LONGEST_KEY));
+                report.add(Finding::error(codes::SCHEMA_UNKNOWN, message), span);
+            }
         }
         ValidationErrorKind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
-            vec![Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`")).at(place(value))]
+            report.add(Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`")), value.span);
         }
         kind => {
             let node = if matches!(kind, ValidationErrorKind::FalseSchema) { key.unwrap_or(value) } else { value };
-            vec![Finding::error(code(kind), format!("{location}: {}", words(error))).at(place(node))]
+            report.add(Finding::error(code(kind), format!("{location}: {}", words(error))), node.span);
         }
     }
 }
@@ -177,7 +180,7 @@ fn code(kind: &ValidationErrorKind) -> Code {
     }
 }
 
-/// What is wrong with a value, without the value itself, which may be long, or secret.
+/// The fault of a value, without the value itself, which may be long, or secret.
 fn words(error: &ValidationError<'_>) -> String {
     match error.kind() {
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
@@ -186,7 +189,7 @@ fn words(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::OneOfMultipleValid { .. } => {
             "it is more than one of what the schema allows here, and only one may be meant".to_owned()
         }
-        ValidationErrorKind::FalseSchema => "nothing may stand here".to_owned(),
+        ValidationErrorKind::FalseSchema => "no value is allowed here".to_owned(),
         _ => error.masked_with("it").to_string(),
     }
 }

@@ -1,7 +1,7 @@
-//! Judges structured text, and knows where everything in it stands: text in, trees and findings out.
+//! Judges structured text, and keeps the place of everything in it: text in, trees and findings out.
 //!
-//! [`yaml`] reads YAML and JSON into a tree whose nodes know their bytes, lines and columns, and tells for each byte of
-//! a scalar's meaning where it is written. A file within a manifest is thereby found at the manifest's own lines.
+//! [`yaml`] reads YAML and JSON into a tree whose nodes know their bytes, lines and columns, and finds for each byte of
+//! a scalar's value the place where it is written. So a file within a manifest is reported at the manifest's own lines.
 //!
 //! ```
 //! use reload_gate_structured::yaml;

@@ -6,18 +6,18 @@ use reload_gate_structured::{codes, ini, json, toml, yaml};
 
 const PAGE: &str = include_str!("../../../docs/findings-structured.md");
 
-/// Those whose examples would be longer than anybody wants to read, or could not be read: they are below.
-const WITHOUT_EXAMPLE: [&str; 2] = ["not-utf8", "too-large"];
+/// Codes with examples too long for a page, or not readable there: their tests are below.
+const WITHOUT_EXAMPLE: [&str; 3] = ["not-utf8", "too-large", "too-many-findings"];
 
-/// What stands between a fence of that language and its end, and what comes after it.
+/// The text between a fence of that language and its end, and the text after it.
 fn fenced<'t>(text: &'t str, language: &str) -> Option<(&'t str, &'t str)> {
     text.split_once(&format!("```{language}\n"))?.1.split_once("```\n")
 }
 
-/// Who judges the examples of a language.
+/// Judges the examples of a language.
 type Judge<'j> = (&'j str, &'j dyn Fn(&[u8]) -> Vec<Finding>);
 
-/// What is found in the example of a section, and what stands beneath it.
+/// The findings of the example of a section, and those written beneath it.
 fn example(section: &str) -> Option<(Vec<Finding>, &str)> {
     let schema = || Schema::parse(fenced(PAGE, "schema").expect("the page has it").0).expect("it is a schema");
     let judges: [Judge<'_>; 5] = [
@@ -29,7 +29,7 @@ fn example(section: &str) -> Option<(Vec<Finding>, &str)> {
     ];
     judges.iter().find_map(|(language, judge)| {
         let (text, rest) = fenced(section, language)?;
-        let expected = rest.trim().strip_prefix("> ").expect("beneath it stands what is found");
+        let expected = rest.trim().strip_prefix("> ").expect("the finding is beneath it");
         Some((judge(text.replace("<U+FEFF>", "\u{feff}").as_bytes()), expected))
     })
 }

@@ -1,9 +1,11 @@
-//! Whatever a text is made of, it is read or refused at its place: no panic, no overflow of the stack, an end, and no more
+//! Any text is read or refused at its place: no panic, no overflow of the stack, an end, and no more
 //! memory than its size accounts for. (`fuzz/` asks the same, for longer.)
 
 use proptest::prelude::*;
 use reload_gate_contract::Cause;
+use reload_gate_structured::json_schema::{Format, Schema};
 use reload_gate_structured::yaml::{Broken, Node, Value, documents, parse};
+use reload_gate_structured::{codes, ini, json, yaml};
 
 const MIB: usize = 1 << 20;
 
@@ -53,7 +55,7 @@ fn what_aliases_stand_for_is_bounded() {
         assert_eq!(broken.cause, Cause::Environment);
         (broken.line, broken.message)
     });
-    let too_much = "what the anchors and aliases stand for is too much".to_owned();
+    let too_much = "the aliases of the document expand to too much".to_owned();
     assert_eq!(messages[0], (7, too_much.clone()));
     assert_eq!(messages[1], (2, too_much.clone()));
     assert_eq!(messages[2], (129, "nested too deep".to_owned()));
@@ -93,6 +95,31 @@ fn a_scalar_may_be_huge() {
         assert!(node.span.start <= at && at <= node.span.end);
     }
     assert!(peak() < 1_024 * MIB, "{} MiB", peak() / MIB);
+}
+
+/// Each of these took time with the square of its length once.
+#[test]
+fn many_faults_are_counted_and_cost_no_more_than_reading_them() {
+    const COUNT: usize = 100_000;
+    let long = "k".repeat(1_000);
+    let keys: String = (0..COUNT).map(|i| format!("\"k{i}\": 1, ")).collect();
+    let schema = Schema::parse("{additionalProperties: false}").expect("it is a schema");
+    let cases = [
+        json::check("f", format!("{{{}\"a\": 1}}", "\"a\": 1, ".repeat(COUNT)).as_bytes()),
+        json::check("f", format!("[{}1]", "\"\\ud83d\", ".repeat(COUNT)).as_bytes()),
+        yaml::check("f", "a: 1\n".repeat(COUNT + 1).as_bytes()),
+        yaml::check("f", format!("{{{}a: 1}}", "a: 1, ".repeat(COUNT)).as_bytes()),
+        ini::check("f", format!("[s]\na = 1\n{}", "a = 1\n".repeat(COUNT)).as_bytes()),
+        schema.check("f", format!("{{{}}}", keys.trim_end_matches(", ")).as_bytes(), Format::Json),
+    ];
+    for findings in cases {
+        assert_eq!(findings.len(), 101);
+        assert_eq!(findings.last().map(|finding| &*finding.message), Some("99900 more findings are left out"));
+    }
+    let found = json::check("f", format!("{{\"{long}\": 1, \"{long}\": 2}}").as_bytes());
+    assert!(found[0].message.len() < 200, "{}", found[0].message);
+    let line = format!("a = [{}1]\n", "1, ".repeat(COUNT));
+    assert_eq!(schema.check("f", line.as_bytes(), Format::Toml)[0].code, codes::SCHEMA_UNKNOWN);
 }
 
 #[test]
@@ -140,8 +167,8 @@ proptest! {
             let mut found = Vec::new();
             scalars(&document.root, &mut found);
             for node in found {
-                let said = node.as_str().unwrap_or_default();
-                for offset in 0..=said.len() + 1 {
+                let value = node.as_str().unwrap_or_default();
+                for offset in 0..=value.len() + 1 {
                     let at = node.locate(&text, offset);
                     let of_base64 = node.locate_base64(&text, offset);
                     let inside = |at| node.span.start <= at && at <= node.span.end;

@@ -6,7 +6,7 @@ mod writer;
 use std::cell::Cell;
 
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use reload_gate_contract::Place;
 use reload_gate_structured::yaml::{Node, parse};
 use writer::{Document, Step, WAYS, Way, can, json, yaml};
@@ -109,7 +109,13 @@ fn cases() -> u32 {
 
 fn run<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
-    match TestRunner::new(config).run(strategy, test) {
+    // The same cases each time, unless their number is given.
+    let mut runner = if std::env::var_os("PROPTEST_CASES").is_some() {
+        TestRunner::new(config)
+    } else {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    };
+    match runner.run(strategy, test) {
         Ok(()) => {}
         Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
         Err(error) => panic!("{error}"),

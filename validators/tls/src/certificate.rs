@@ -7,19 +7,19 @@ use x509_parser::public_key::RSAPublicKey;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
-use crate::Options;
+use crate::TlsOptions;
 use crate::codes::{
     BROKEN_CERTIFICATE, EXPIRED, EXPIRES_SOON, LEAF_IS_CA, NOT_YET_VALID, WEAK_KEY, WEAK_SIGNATURE, WRONG_LABEL,
 };
 use crate::names;
-use crate::pem::{Block, shown};
+use crate::pem::{PemBlock, shown};
 
 /// The shortest RSA key that is thought safe (NIST SP 800-131A, section 3; RFC 9325, section 4.5).
 const SHORTEST_RSA: usize = 2048;
 
 /// The first is what the RFC calls it, the others are OpenSSL's.
 const LABELS: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
-/// What else may stand in a file of certificates: it is for others.
+/// Labels of other blocks in a file of certificates, for other programs.
 const FOR_OTHERS: [&str; 3] = ["DH PARAMETERS", "EC PARAMETERS", "X509 CRL"];
 
 /// A certificate and where it is.
@@ -28,12 +28,12 @@ pub(crate) struct Certificate<'a> {
     pub(crate) der: &'a [u8],
     pub(crate) place: Place,
     pub(crate) line: u32,
-    /// What to call it in a message.
+    /// Its name in messages.
     pub(crate) shown: String,
 }
 
 /// The certificate of a block; `None` if the block is none and may be there.
-pub(crate) fn parse(block: &Block) -> Option<Result<Certificate<'_>, Box<Finding>>> {
+pub(crate) fn parse(block: &PemBlock) -> Option<Result<Certificate<'_>, Box<Finding>>> {
     let at = |finding: Finding| Some(Err(Box::new(finding.at(block.place.clone()))));
     if FOR_OTHERS.contains(&block.label.as_str()) {
         return None;
@@ -65,39 +65,38 @@ pub(crate) fn parse(block: &Block) -> Option<Result<Certificate<'_>, Box<Finding
             at(Finding::error(BROKEN_CERTIFICATE, "something follows the certificate in its block"))
         }
         _ => {
-            let help = "copy it again, whole; `openssl x509 -noout -text -in FILE` tells more";
+            let help = "copy it again, whole; `openssl x509 -noout -text -in FILE` shows more";
             at(Finding::error(BROKEN_CERTIFICATE, "the block holds no X.509 certificate").help(help))
         }
     }
 }
 
 impl Certificate<'_> {
-    /// Whether it names `other` as its issuer.
+    /// True if it names `other` as its issuer.
     pub(crate) fn is_named_as_issued_by(&self, other: &Certificate<'_>) -> bool {
         let (issuer, subject) = (self.x509.issuer(), other.x509.subject());
         // Other spellings of the same name are the same (RFC 5280, section 7.1).
         issuer.as_raw() == subject.as_raw() || issuer.to_string().eq_ignore_ascii_case(&subject.to_string())
     }
 
-    /// Who issued it, as it is shown.
+    /// The issuer, as it is shown.
     pub(crate) fn issuer(&self) -> String {
         common_name(self.x509.issuer())
     }
 
-    /// Whether it is the end of every chain.
+    /// True if it ends every chain.
     fn is_root(&self) -> bool {
         self.is_named_as_issued_by(self)
     }
 
-    /// What is wrong with it by itself. `first` is the server's own.
-    pub(crate) fn check(&self, first: bool, options: &Options) -> Vec<Finding> {
+    /// Judges it by itself. `first` is the server's own.
+    pub(crate) fn check(&self, first: bool, options: &TlsOptions) -> Vec<Finding> {
         let dates = self.dates(first, options);
         let mut findings: Vec<_> = dates.into_iter().collect();
         if first && self.x509.is_ca() {
-            let message =
-                format!("{} is an authority's certificate, and stands where the server's belongs", self.shown);
-            let help = "the server's own comes first; one made by `openssl req -x509` says so of itself, where \
-                        `-addext basicConstraints=critical,CA:FALSE` does not";
+            let message = format!("{} is an authority's certificate, in the place of the server's", self.shown);
+            let help = "put the server's own first; one made by `openssl req -x509` is an authority's, and with \
+                        `-addext basicConstraints=critical,CA:FALSE` it is not";
             findings.push(Finding::warning(LEAF_IS_CA, message).help(help));
         }
         if let Some(bits) = rsa_bits(self.x509.public_key()).filter(|bits| *bits < SHORTEST_RSA) {
@@ -105,7 +104,7 @@ impl Certificate<'_> {
                 format!("the RSA key of {} has {bits} bits, and at least {SHORTEST_RSA} are expected", self.shown);
             findings.push(Finding::warning(WEAK_KEY, message).help("have a certificate made for a new key"));
         }
-        // Nobody looks at the signature of a root: it is known or it is not.
+        // The signature of a root is never verified: a root is known or it is not.
         let weak = weak_hash(&self.x509.signature_algorithm.algorithm).filter(|_| first || !self.is_root());
         if let Some(hash) = weak {
             let message = format!("{} is signed with {hash}, which clients no longer accept", self.shown);
@@ -114,7 +113,7 @@ impl Certificate<'_> {
         findings.into_iter().map(|finding| finding.at(self.place.clone())).collect()
     }
 
-    fn dates(&self, first: bool, options: &Options) -> Option<Finding> {
+    fn dates(&self, first: bool, options: &TlsOptions) -> Option<Finding> {
         let validity = self.x509.validity();
         let (begins, ends) = (validity.not_before, validity.not_after);
         let soon = i64::try_from(options.warn_before.as_secs()).unwrap_or(i64::MAX);
@@ -139,7 +138,7 @@ impl Certificate<'_> {
     }
 }
 
-/// How long an RSA key is, in bits; `None` of another kind of key.
+/// Length of an RSA key in bits; `None` for another kind of key.
 pub(crate) fn rsa_bits(public: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
     if !public.algorithm.algorithm.to_id_string().starts_with("1.2.840.113549.1.1.") {
         return None;
@@ -161,7 +160,7 @@ fn weak_hash(algorithm: &Oid<'_>) -> Option<&'static str> {
     SHA1.contains(algorithm).then_some("SHA-1")
 }
 
-/// What a certificate is called: its Common Name, its first name, or the whole subject.
+/// Name of a certificate in messages: its Common Name, its first name, or the whole subject.
 fn subject(x509: &X509Certificate<'_>) -> String {
     match names::known(x509).first() {
         Some(name) if x509.subject().iter_common_name().next().is_none() => format!("`{}`", printable(name)),

@@ -9,7 +9,7 @@ use x509_parser::error::X509Error;
 use crate::certificate::{Certificate, rsa_bits};
 use crate::codes::{CHAIN_ORDER, CHAIN_SIGNATURE, DUPLICATE_CERTIFICATE, NOT_ISSUED_BY_NEXT};
 
-/// What is known of one certificate as the issuer of another.
+/// One certificate as the issuer of another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Issued {
     Yes,
@@ -18,7 +18,7 @@ enum Issued {
     No,
 }
 
-/// What is wrong with the order. After the first fault everything else follows from it, so it is the only one that is told.
+/// The first fault of the order: the others follow from it.
 pub(crate) fn check(certificates: &[Certificate<'_>]) -> Vec<Finding> {
     let (mut findings, mut seen, mut chain) = (Vec::new(), BTreeMap::new(), Vec::new());
     for certificate in certificates {

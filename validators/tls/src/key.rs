@@ -10,7 +10,7 @@ use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::codes::{BROKEN_KEY, KEY_ENCRYPTED, WRONG_LABEL};
-use crate::pem::{Block, shown};
+use crate::pem::{PemBlock, shown};
 
 /// RFC 8017, appendix C; RFC 5480, section 2.1; RFC 8410, section 3.
 const RSA: Oid<'static> = oid!(1.2.840.113549.1.1.1);
@@ -23,7 +23,7 @@ const P384: Oid<'static> = oid!(1.3.132.0.34);
 /// The marks of an uncompressed point (SEC 1, section 2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
-/// A private key, as much of it as tells to which public key it belongs.
+/// A private key, as much of it as is needed to find the public key it belongs to.
 pub(crate) enum Key<'a> {
     /// The public numbers are in it.
     Rsa { modulus: &'a [u8], exponent: &'a [u8] },
@@ -35,26 +35,26 @@ pub(crate) enum Key<'a> {
     Other(Oid<'a>),
 }
 
-/// Whether a key and a public key belong together.
+/// Match of a private and a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fit {
     Yes,
     No,
-    /// The key does not tell, and is of a kind that cannot be computed here.
+    /// The key has no public half in it, and its kind is not supported here.
     Unknown,
 }
 
-/// Whether a block is labelled as a private key, of any kind.
-pub(crate) fn is_key(block: &Block) -> bool {
+/// True if a block is labelled as a private key, of any kind.
+pub(crate) fn is_key(block: &PemBlock) -> bool {
     block.label.ends_with("PRIVATE KEY")
 }
 
 /// The key of a block that is labelled as one.
-pub(crate) fn parse(block: &Block) -> Result<Key<'_>, Box<Finding>> {
+pub(crate) fn parse(block: &PemBlock) -> Result<Key<'_>, Box<Finding>> {
     let at = |finding: Finding| Box::new(finding.at(block.place.clone()));
     if block.encrypted || block.label == "ENCRYPTED PRIVATE KEY" {
         let help =
-            "whether it belongs to the certificate cannot be said without its passphrase, which is not asked for";
+            "compare them yourself: without the passphrase it is unknown whether the key belongs to the certificate";
         return Err(at(Finding::environment(KEY_ENCRYPTED, "the key is encrypted").help(help)));
     }
     let key = match block.label.as_str() {
@@ -70,13 +70,13 @@ pub(crate) fn parse(block: &Block) -> Result<Key<'_>, Box<Finding>> {
     };
     key.ok_or_else(|| {
         let message = format!("the block of `{}` holds no such key", shown(&block.label));
-        let help = "copy the key again, whole; `openssl pkey -noout -check -in FILE` tells more";
+        let help = "copy the key again, whole; `openssl pkey -noout -check -in FILE` shows more";
         at(Finding::error(BROKEN_KEY, message).help(help))
     })
 }
 
 impl Key<'_> {
-    /// Whether this is the private half of `public`.
+    /// Compares it with a public key.
     pub(crate) fn fits(&self, public: &SubjectPublicKeyInfo<'_>) -> Fit {
         let algorithm = &public.algorithm.algorithm;
         let bytes = &*public.subject_public_key.data;
@@ -104,7 +104,7 @@ impl Key<'_> {
     }
 }
 
-/// Whether the scalar of a key belongs to the point of a public key.
+/// Compares the scalar of a key with the point of a public key.
 fn on_curve(curve: Option<&Oid<'_>>, scalar: &[u8], own: Option<&[u8]>, public: &[u8]) -> Fit {
     let known: Option<(&EcdsaSigningAlgorithm, usize)> = match curve {
         Some(curve) if *curve == P256 => Some((&ECDSA_P256_SHA256_ASN1_SIGNING, 32)),

@@ -1,17 +1,17 @@
 //! Judges certificates and their keys as a server and its clients would: PEM in, findings out.
 //!
-//! [`check`] takes pairs of a chain of certificates and a private key, and says what a server would refuse (a key that does not
+//! [`check`] takes pairs of a chain of certificates and a private key, and reports what a server would refuse (a key that does not
 //! belong to the certificate, a file that was cut off) and what its clients would (a chain in disorder, a date, a name).
-//! [`pairs`] says which pairs a directory has.
+//! [`pairs`] finds the pairs of a directory.
 //!
-//! The crate has no file system, no process and no clock: what time it is stands in [`Options`]. Nothing of a key is ever in a
+//! The crate has no file system, no process and no clock: [`TlsOptions`] holds the time. Nothing of a key is ever in a
 //! message.
 //!
 //! ```
-//! use reload_gate_tls::{File, Options, Pair, check};
+//! use reload_gate_tls::{File, TlsOptions, Pair, check};
 //!
 //! let certificate = File { path: "tls.crt", text: b"-----BEGIN CERTIFICATE-----\nMIIB" };
-//! let findings = check(&[Pair { certificate, key: None }], &Options::default());
+//! let findings = check(&[Pair { certificate, key: None }], &TlsOptions::default());
 //!
 //! assert_eq!(findings[0].message, "the block of `CERTIFICATE` that begins here has no end");
 //! assert_eq!(findings[0].place.as_ref().unwrap().to_string(), "tls.crt:1:1");
@@ -37,7 +37,7 @@ pub use pairs::{Pairs, pairs};
 /// A file and what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File<'a> {
-    /// What findings are to call it.
+    /// Its name in findings.
     pub path: &'a str,
     /// Its content.
     pub text: &'a [u8],
@@ -52,23 +52,23 @@ pub struct Pair<'a> {
     pub key: Option<File<'a>>,
 }
 
-/// How to judge.
+/// TlsOptions of [`check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct TlsOptions {
     /// Host names and addresses, for each of which one of the certificates must be valid.
     pub names: Vec<String>,
     /// A certificate that expires within this time is warned of.
     pub warn_before: Duration,
-    /// What time it is: seconds since the epoch, UTC.
+    /// The time: seconds since the epoch, UTC.
     pub now: i64,
 }
 
-impl Options {
-    /// How long before its end a certificate is warned of if nobody says: two weeks. Who renews by machine does it earlier.
+impl TlsOptions {
+    /// Default of [`TlsOptions::warn_before`]: two weeks. Automatic renewal happens earlier.
     pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 }
 
-impl Default for Options {
+impl Default for TlsOptions {
     fn default() -> Self {
         Self { names: Vec::new(), warn_before: Self::WARN_BEFORE, now: 0 }
     }
@@ -77,7 +77,7 @@ impl Default for Options {
 /// Judges the pairs, each by itself, and whether together they are valid for all names. The findings come in the order of the
 /// pairs.
 #[must_use]
-pub fn check(pairs: &[Pair<'_>], options: &Options) -> Vec<Finding> {
+pub fn check(pairs: &[Pair<'_>], options: &TlsOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut missing: Vec<&String> = options.names.iter().collect();
     let (mut place, mut known) = (None, Vec::new());
@@ -94,9 +94,11 @@ pub fn check(pairs: &[Pair<'_>], options: &Options) -> Vec<Finding> {
         let (message, help) = match known.as_slice() {
             [] => (
                 format!("no certificate is valid for `{name}`: there is no subjectAltName"),
-                "clients do not look at the Common Name (RFC 9525): have it issued with names".to_owned(),
+                "request a certificate with names: clients ignore the Common Name (RFC 9525)".to_owned(),
             ),
-            known => (format!("no certificate is valid for `{name}`"), format!("there are names for {}", some(known))),
+            known => {
+                (format!("no certificate is valid for `{name}`"), format!("use one of its names: {}", some(known)))
+            }
         };
         Finding::error(codes::NAME_NOT_COVERED, message).at(place.clone()).help(help)
     }));
@@ -111,7 +113,12 @@ fn some(names: &[String]) -> String {
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
-fn check_pair(pair: Pair<'_>, options: &Options, findings: &mut Vec<Finding>, leaf: &mut dyn FnMut(&Certificate<'_>)) {
+fn check_pair(
+    pair: Pair<'_>,
+    options: &TlsOptions,
+    findings: &mut Vec<Finding>,
+    leaf: &mut dyn FnMut(&Certificate<'_>),
+) {
     let (blocks, mut found) = pem::read(pair.certificate);
     let (keys, others): (Vec<_>, Vec<_>) = blocks.iter().partition(|block| key::is_key(block));
     let mut certificates = Vec::new();
@@ -132,8 +139,9 @@ fn check_pair(pair: Pair<'_>, options: &Options, findings: &mut Vec<Finding>, le
                 leaf(first);
             }
             (None, Some(key)) => {
-                let message = "here is a private key where the certificate belongs";
-                let help = "the two files have been exchanged, perhaps; whoever may read certificates may read it now";
+                let message = "the file of the certificate holds a private key";
+                let help =
+                    "check whether the two files are swapped, and replace the key if the file was readable by others";
                 let finding = Finding::error(codes::KEY_IN_PLACE_OF_CERTIFICATE, message);
                 found.push(finding.at(key.place.clone()).help(help));
             }
@@ -151,7 +159,7 @@ fn check_pair(pair: Pair<'_>, options: &Options, findings: &mut Vec<Finding>, le
     findings.extend(found);
 }
 
-/// What is wrong with the file of a key. `first` is the certificate to which the key belongs, if there is one.
+/// Judges the file of a key. `first` is the certificate to which the key belongs, if there is one.
 fn check_key_file(file: File<'_>, first: Option<&Certificate<'_>>) -> Vec<Finding> {
     let (blocks, mut findings) = pem::read(file);
     if let Some(block) = blocks.iter().find(|block| key::is_key(block)) {
@@ -159,9 +167,9 @@ fn check_key_file(file: File<'_>, first: Option<&Certificate<'_>>) -> Vec<Findin
     } else if findings.iter().all(|finding| finding.severity < Severity::Error) {
         let finding = match blocks.iter().find(|block| block.label == "CERTIFICATE") {
             Some(certificate) => {
-                let message = "here is a certificate where the key belongs";
+                let message = "the file of the key holds a certificate";
                 let finding = Finding::error(codes::CERTIFICATE_IN_PLACE_OF_KEY, message);
-                finding.at(certificate.place.clone()).help("the two files have been exchanged, perhaps")
+                finding.at(certificate.place.clone()).help("check whether the two files are swapped")
             }
             None => Finding::error(codes::NO_KEY, "there is no private key in the file").at(Place::file(file.path)),
         };
@@ -170,7 +178,7 @@ fn check_key_file(file: File<'_>, first: Option<&Certificate<'_>>) -> Vec<Findin
     findings
 }
 
-fn check_key(block: &pem::Block, first: Option<&Certificate<'_>>) -> Option<Finding> {
+fn check_key(block: &pem::PemBlock, first: Option<&Certificate<'_>>) -> Option<Finding> {
     let key = match key::parse(block) {
         Ok(key) => key,
         Err(finding) => return Some(*finding),
@@ -180,13 +188,13 @@ fn check_key(block: &pem::Block, first: Option<&Certificate<'_>>) -> Option<Find
         Fit::Yes => return None,
         Fit::No => {
             let message = format!("the key does not belong to the certificate of {}", certificate.shown);
-            let help = "a certificate and its key are renewed together: one of the two is that of another time, or of \
-                        another server";
+            let help =
+                "install the key that was made with this certificate: one of the two is older, or of another server";
             Finding::error(codes::KEY_MISMATCH, message).help(help)
         }
         Fit::Unknown => {
-            let message = format!("whether the key belongs to the certificate of {} is not known", certificate.shown);
-            let help = "the key is of a kind that cannot be compared here";
+            let message = format!("it is unknown whether the key belongs to the certificate of {}", certificate.shown);
+            let help = "compare them yourself: keys of this kind are not supported";
             Finding::warning(codes::KEY_NOT_COMPARED, message).help(help)
         }
     };

@@ -1,11 +1,11 @@
-//! Which names a certificate is valid for: RFC 9525, which took the place of RFC 6125.
+//! Names that a certificate is valid for: RFC 9525, which replaced RFC 6125.
 
 use std::net::IpAddr;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
-/// Whether the certificate is valid for a host name, an address, or a pattern such as `*.example.org`.
+/// True if the certificate is valid for a host name, an address, or a pattern such as `*.example.org`.
 ///
 /// Only its subjectAltName counts: the Common Name is no name of a host (RFC 9525, section 2).
 pub(crate) fn covers(certificate: &X509Certificate<'_>, name: &str) -> bool {
@@ -33,7 +33,7 @@ pub(crate) fn known(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.value.general_names.iter().filter_map(shown).collect()
 }
 
-/// Whether a name of a certificate is that name, or stands for it: a `*` is all of the first label, and stands for one label
+/// True if a name of a certificate matches a name: a `*` is all of the first label, and matches one label
 /// (RFC 9525, section 6.3).
 fn fits(pattern: &str, name: &str) -> bool {
     let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();

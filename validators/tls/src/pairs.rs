@@ -1,19 +1,19 @@
-//! Which certificates of a directory belong to which keys, by their names.
+//! Pairs of certificates and keys in a directory, by their names.
 
 use reload_gate_contract::{Finding, Place};
 
 use crate::codes::{MISSING_CERTIFICATE, MISSING_KEY};
 use crate::{File, Pair};
 
-/// How a file of certificates ends; of two with the same stem the former is meant.
+/// Extensions of certificates; of two with the same stem the former is meant.
 const CERTIFICATES: [&str; 2] = [".crt", ".pem"];
 const KEY: &str = ".key";
-/// What certbot calls the certificate with its chain, and the key.
+/// certbot's names of the certificate with its chain, and of the key.
 const CERTBOT: (&str, &str) = ("fullchain.pem", "privkey.pem");
 /// The two halves of a Secret of type `kubernetes.io/tls`: neither is there without the other.
 const SECRET: (&str, &str) = ("tls.crt", "tls.key");
 
-/// What a tree has to judge.
+/// The pairs of a tree.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs<'a> {
     /// The pairs, in the order of their certificates' paths.
@@ -70,7 +70,7 @@ fn key_of<'a>(files: &[File<'a>], directory: &str, name: &str) -> Option<File<'a
     named(files, directory, &format!("{stem}{KEY}"))
 }
 
-/// Whether another file of the same stem is the certificate.
+/// True if another file of the same stem is the certificate.
 fn is_second_choice(files: &[File<'_>], directory: &str, name: &str) -> bool {
     let stem = name.strip_suffix(CERTIFICATES[1]).filter(|_| name != CERTBOT.0);
     stem.is_some_and(|stem| named(files, directory, &format!("{stem}{}", CERTIFICATES[0])).is_some())

@@ -6,27 +6,27 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reload_gate_contract::{Finding, Place, Severity, Span};
+use reload_gate_contract::{Finding, Findings, Place, Severity, Span};
 
 use crate::File;
-use crate::codes::{BROKEN_BASE64, BROKEN_BOUNDARY, NOT_PEM, TEXT_OUTSIDE_BLOCKS, UNFINISHED_BLOCK};
+use crate::codes::{BROKEN_BASE64, BROKEN_BOUNDARY, NOT_PEM, TEXT_OUTSIDE_BLOCKS, TOO_MANY_FINDINGS, UNFINISHED_BLOCK};
 
-/// Whoever has found so much in one file has found what it is worth.
+/// Limit of findings in one file.
 const MOST_FINDINGS: usize = 100;
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// What stands between a BEGIN and its END.
-pub(crate) struct Block {
+/// A block between a BEGIN and its END.
+pub(crate) struct PemBlock {
     /// Such as `CERTIFICATE`.
     pub(crate) label: String,
     /// The line that begins it.
     pub(crate) place: Place,
-    /// What the base64 says.
+    /// Its content, decoded.
     pub(crate) contents: Vec<u8>,
-    /// Whether its headers say that it is encrypted (RFC 1421, section 4.6.1.1).
+    /// Its headers declare encryption (RFC 1421, section 4.6.1.1).
     pub(crate) encrypted: bool,
 }
 
@@ -36,7 +36,7 @@ struct Open {
     place: Place,
     base64: Vec<u8>,
     encrypted: bool,
-    /// Whether the headers may go on.
+    /// The headers may go on.
     in_headers: bool,
     /// The first character that is no base64.
     bad: Option<Place>,
@@ -45,14 +45,17 @@ struct Open {
 }
 
 /// The blocks of a file that are whole, in their order, and what is wrong with it. A block with an error is left out.
-pub(crate) fn read(file: File<'_>) -> (Vec<Block>, Vec<Finding>) {
-    let mut reader =
-        Reader { file, blocks: Vec::new(), findings: Vec::new(), number: 0, open: None, text_outside: None };
+pub(crate) fn read(file: File<'_>) -> (Vec<PemBlock>, Vec<Finding>) {
+    let mut reader = PemReader {
+        file,
+        blocks: Vec::new(),
+        findings: Findings::new(MOST_FINDINGS),
+        number: 0,
+        open: None,
+        text_outside: None,
+    };
     let mut start = 0;
     for line in file.text.split_inclusive(|byte| *byte == b'\n') {
-        if reader.findings.len() >= MOST_FINDINGS {
-            break;
-        }
         reader.number += 1;
         reader.line(start, line);
         start += line.len();
@@ -60,17 +63,17 @@ pub(crate) fn read(file: File<'_>) -> (Vec<Block>, Vec<Finding>) {
     reader.finish()
 }
 
-struct Reader<'a> {
+struct PemReader<'a> {
     file: File<'a>,
-    blocks: Vec<Block>,
-    findings: Vec<Finding>,
+    blocks: Vec<PemBlock>,
+    findings: Findings,
     /// The line that is read.
     number: u32,
     open: Option<Open>,
     text_outside: Option<Place>,
 }
 
-impl Reader<'_> {
+impl PemReader<'_> {
     fn line(&mut self, start: usize, bytes: &[u8]) {
         // Blanks at the end of a line mean nothing (RFC 7468, section 2).
         let bytes = bytes.trim_ascii_end();
@@ -130,13 +133,13 @@ impl Reader<'_> {
         let Some(open) = self.open.take() else {
             let message = format!("a block of `{}` ends here and begins nowhere", shown(label));
             let help =
-                format!("the line `-----BEGIN {}-----` is missing, or what stands before it was cut off", shown(label));
+                format!("the line `-----BEGIN {}-----` is missing, or the text before it was cut off", shown(label));
             self.findings.push(Finding::error(BROKEN_BOUNDARY, message).at(place).help(help));
             return;
         };
         if open.label != label {
             let message = format!("`{}` begins and `{}` ends", shown(&open.label), shown(label));
-            let help = "both lines of a block have the same label; what stands between two blocks was lost, perhaps";
+            let help = "copy the file again: both lines of a block have the same label, and text between two blocks may be lost";
             self.findings.push(Finding::error(BROKEN_BOUNDARY, message).at(place).help(help));
             return;
         }
@@ -148,7 +151,12 @@ impl Reader<'_> {
                 Finding::error(BROKEN_BASE64, message).at(open.last.unwrap_or(open.place))
             }
             (None, Ok(contents)) => {
-                self.blocks.push(Block { label: open.label, place: open.place, contents, encrypted: open.encrypted });
+                self.blocks.push(PemBlock {
+                    label: open.label,
+                    place: open.place,
+                    contents,
+                    encrypted: open.encrypted,
+                });
                 return;
             }
         };
@@ -162,7 +170,7 @@ impl Reader<'_> {
         self.findings.push(Finding::error(UNFINISHED_BLOCK, message).at(open.place).help(help));
     }
 
-    fn finish(mut self) -> (Vec<Block>, Vec<Finding>) {
+    fn finish(mut self) -> (Vec<PemBlock>, Vec<Finding>) {
         self.unfinished();
         if self.blocks.is_empty() && self.findings.is_empty() {
             let what = match self.file.text {
@@ -171,15 +179,15 @@ impl Reader<'_> {
                 [0x30, 0x81..=0x84, ..] => "the file is binary (DER) and no PEM",
                 _ => "there is no block of PEM in the file",
             };
-            let help = "PEM is text in which blocks stand between `-----BEGIN …-----` and `-----END …-----`; `openssl x509 \
+            let help = "convert it to PEM, whose blocks are between `-----BEGIN …-----` and `-----END …-----`; `openssl x509 \
                         -inform DER` or `openssl pkey -inform DER` makes it of DER";
             self.findings.push(Finding::error(NOT_PEM, what).at(Place::file(self.file.path)).help(help));
         } else if let Some(place) = self.text_outside {
-            let message = "text outside of the blocks: nobody reads it";
+            let message = "text outside of the blocks is ignored";
             let finding = Finding::warning(TEXT_OUTSIDE_BLOCKS, message).at(place);
             self.findings.push(Finding { severity: Severity::Note, ..finding });
         }
-        (self.blocks, self.findings)
+        (self.blocks, self.findings.finish(TOO_MANY_FINDINGS))
     }
 }
 
@@ -194,7 +202,7 @@ fn place(path: &str, number: u32, start: usize, line: &[u8], part: Range<usize>)
     }
 }
 
-/// Whether somebody meant to write a boundary: dashes, and one of the two words.
+/// True if a line looks like a boundary: dashes, and one of the two words.
 fn is_nearly_a_boundary(text: &str) -> bool {
     let dashes = text.contains("--");
     dashes && ["BEGIN", "END"].iter().any(|word| text.split(['-', ' ', '\u{feff}']).any(|part| part == *word))

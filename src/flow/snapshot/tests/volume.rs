@@ -14,7 +14,7 @@ use super::{at, snapshot, source};
 
 /// One step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum UpdateStep {
     /// A new timestamped directory is made and filled.
     Stage,
     /// The link to it is made under another name.
@@ -28,10 +28,10 @@ enum Step {
     /// The old directory is removed, file by file; this many are left.
     Remove { left: usize },
 }
-use Step::{Link, Prepare, Remove, Stage, Swap, Unlink};
+use UpdateStep::{Link, Prepare, Remove, Stage, Swap, Unlink};
 
-const OLDER: [Step; 7] = [Stage, Prepare, Link, Swap, Unlink, Remove { left: 1 }, Remove { left: 0 }];
-const NEWER: [Step; 7] = [Stage, Prepare, Swap, Link, Unlink, Remove { left: 1 }, Remove { left: 0 }];
+const OLDER: [UpdateStep; 7] = [Stage, Prepare, Link, Swap, Unlink, Remove { left: 1 }, Remove { left: 0 }];
+const NEWER: [UpdateStep; 7] = [Stage, Prepare, Swap, Link, Unlink, Remove { left: 1 }, Remove { left: 0 }];
 
 type Files = BTreeMap<String, String>;
 
@@ -41,12 +41,12 @@ fn generation(keys: &[&str], content: &str) -> Files {
 }
 
 /// A volume in the middle of an update.
-struct Volume {
+struct KubeletVolume {
     directory: TempDir,
     count: u32,
 }
 
-impl Volume {
+impl KubeletVolume {
     fn new(files: &Files) -> Self {
         let mut volume = Self { directory: tempfile::tempdir().expect("there is room"), count: 0 };
         volume.steps(&NEWER, files);
@@ -61,11 +61,11 @@ impl Volume {
         self.path().join(format!("..2026_11_23_03_52_40.{count:010}"))
     }
 
-    fn steps(&mut self, steps: &[Step], files: &Files) {
+    fn steps(&mut self, steps: &[UpdateStep], files: &Files) {
         steps.iter().for_each(|step| self.step(*step, files));
     }
 
-    fn step(&mut self, step: Step, files: &Files) {
+    fn step(&mut self, step: UpdateStep, files: &Files) {
         let link = |name: &str| self.path().join(name);
         match step {
             Stage => {
@@ -111,7 +111,7 @@ impl Volume {
     }
 }
 
-/// What was read, as a generation.
+/// The files of a snapshot, as a generation.
 fn files(snapshot: &Snapshot) -> Files {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
     snapshot.tree.iter().map(|(name, content)| (name.display().to_string(), text(content))).collect()
@@ -123,7 +123,7 @@ fn every_state_of_an_update_is_one_generation() {
     let old = generation(&["gone.conf", "kept.conf", "sites/a.conf"], "old");
     let new = generation(&["came.conf", "kept.conf", "sites/a.conf", "sites/b.conf"], "new");
     for order in [OLDER, NEWER] {
-        let mut volume = Volume::new(&old);
+        let mut volume = KubeletVolume::new(&old);
         let before = snapshot(at(volume.path()));
         assert!(before.settled);
         assert_eq!(files(&before), old);
@@ -149,7 +149,7 @@ fn every_state_of_an_update_is_one_generation() {
 #[test]
 fn a_projection_of_the_same_content_is_the_same_digest() {
     let content = generation(&["a", "d/b"], "1");
-    let mut volume = Volume::new(&content);
+    let mut volume = KubeletVolume::new(&content);
     let before = snapshot(at(volume.path()));
     for order in [OLDER, NEWER] {
         volume.steps(&order, &content);
@@ -165,26 +165,26 @@ fn a_projection_of_the_same_content_is_the_same_digest() {
 fn a_key_alone_is_followed_through_every_state() {
     let (old, new) = (generation(&["app.conf", "gone"], "old"), generation(&["app.conf", "came"], "new"));
     for order in [OLDER, NEWER] {
-        let mut volume = Volume::new(&old);
+        let mut volume = KubeletVolume::new(&old);
         for (index, step) in order.into_iter().enumerate() {
             volume.step(step, &new);
             let swapped = order[..=index].contains(&Swap);
             let content = if swapped { "new" } else { "old" };
             let alone = snapshot(at(&volume.path().join("app.conf")));
             assert_eq!(files(&alone), [("app.conf".to_owned(), content.to_owned())].into());
-            // Whoever names one key by the sidecar's variable `FILE` means the whole volume.
+            // A key that is named by the sidecar's variable `FILE` means the whole volume.
             let whole = Source { whole_volume: true, ..source(&volume.path().join("app.conf")) };
-            let whole = snapshot(scan(&[whole], Limits::default()));
+            let whole = snapshot(scan(&[whole], &ReadOptions::default()));
             assert_eq!(&files(&whole), if swapped { &new } else { &old });
         }
     }
 }
 
 #[test]
-fn a_key_that_comes_or_goes_is_not_missing_until_the_update_is_over() {
+fn a_new_or_removed_key_is_not_missing_until_the_update_is_over() {
     let (old, new) = (generation(&["gone"], "old"), generation(&["came"], "new"));
     for order in [OLDER, NEWER] {
-        let mut volume = Volume::new(&old);
+        let mut volume = KubeletVolume::new(&old);
         let mut scans = Vec::new();
         for step in order {
             volume.step(step, &new);
@@ -227,7 +227,7 @@ fn many(directory: &str) -> Vec<String> {
 /// until `enough` looks have found something.
 fn race(keys: &[String], sources: impl Fn(&Path) -> Vec<Source>, all: usize, enough: usize) {
     let generation = |content: &str| keys.iter().map(|key| (key.clone(), content.to_owned())).collect();
-    let mut volume = Volume::new(&generation("0"));
+    let mut volume = KubeletVolume::new(&generation("0"));
     let sources = sources(volume.path());
     let done = AtomicBool::new(false);
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -243,8 +243,8 @@ fn race(keys: &[String], sources: impl Fn(&Path) -> Vec<Source>, all: usize, eno
         });
         let (mut read, mut newest) = (0, 0);
         while read < enough && Instant::now() < deadline {
-            // A reader that is outrun says so, and that it may be over in an instant.
-            let looked = scan(&sources, Limits::default()).result;
+            // A reader that is outrun reports sources that are not at rest.
+            let looked = scan(&sources, &ReadOptions::default()).result;
             let Ok(snapshot) = looked.map_err(|error| assert!(!error.settled, "{error:?}")) else { continue };
             let files = files(&snapshot);
             let contents: BTreeSet<u32> = files.values().map(|content| content.parse().expect("a number")).collect();
@@ -293,7 +293,7 @@ fn a_volume_that_leads_out_of_itself_is_refused() {
 
 #[test]
 fn a_volume_whose_directory_is_gone_is_moving() {
-    let volume = Volume::new(&generation(&["a"], "1"));
+    let volume = KubeletVolume::new(&generation(&["a"], "1"));
     fs::remove_dir_all(volume.directory_of(1)).expect("ours");
     let error = at(volume.path()).result.expect_err("there is nothing to read");
     assert!(!error.settled);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reload_gate_contract::Finding;
-use reload_gate_tls::{File, Options, Pair, Pairs};
+use reload_gate_tls::{File, Pair, Pairs, TlsOptions};
 
 use super::super::{NO_MAIN_FILE, ValidationContext};
 
@@ -19,7 +19,7 @@ pub struct Tls {
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { names: Vec::new(), warn_before: Options::WARN_BEFORE }
+        Self { names: Vec::new(), warn_before: TlsOptions::WARN_BEFORE }
     }
 }
 
@@ -49,9 +49,9 @@ impl Tls {
         findings
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> TlsOptions {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Options { names: self.names.clone(), warn_before: self.warn_before, now }
+        TlsOptions { names: self.names.clone(), warn_before: self.warn_before, now }
     }
 }

@@ -1,24 +1,24 @@
-//! Files that a configuration speaks of: those it includes, and those that nginx opens.
+//! Files that a configuration names: those that it includes, and those that nginx opens.
 
 use reload_gate_contract::Absent;
 
 use super::{Checker, DEPTH, Reading};
-use crate::block::BlockId;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::glob;
-use crate::problem::{Outcome, Problem};
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::glob;
 
-/// How many files may be included, each time counted: an end to files that include each other ever more often.
-const INCLUDES: usize = 50_000;
+/// Limit of included files, each time counted: it ends files that include each other ever more often.
+const INCLUDES: usize = 200_000;
 
-/// How many bytes may be included, each time counted.
+/// Limit of included bytes, each time counted.
 const INCLUDED: usize = 512 << 20;
 
 impl<'s> Checker<'s> {
     /// The directive `include`: `ngx_conf_include()`.
-    pub(super) fn include(&mut self, directive: &Directive<'s>, reading: &mut Reading<'_, 's>) -> Outcome {
+    pub(super) fn include(&mut self, directive: &Directive<'s>, reading: &mut Reading<'_, 's>) -> Checked {
         let pattern = self.sources.full_name(&directive.text(1));
         if !glob::is_pattern(&pattern) {
             return self.include_file(directive, &pattern, reading);
@@ -39,7 +39,7 @@ impl<'s> Checker<'s> {
         directive: &Directive<'s>,
         path: &str,
         reading: &mut Reading<'_, 's>,
-    ) -> Outcome {
+    ) -> Checked {
         let file = match self.sources.at(path) {
             Ok(file) => file,
             Err(Absent::Directory) => {
@@ -63,13 +63,14 @@ impl<'s> Checker<'s> {
         self.included += self.sources.file(file).tree.text().len();
         if self.includes > INCLUDES || self.included > INCLUDED || self.reading.len() >= DEPTH {
             self.includes = INCLUDES;
-            return directive.refuse(1, codes::INCLUDE_CYCLE, "too many files are included, or too often");
+            let message = "too many files are included, or too often, so that they were not all judged";
+            return Err(Box::new(Problem::environment(codes::INCLUDE_CYCLE, message, directive.spot(1))));
         }
         self.file(file, reading);
         Ok(())
     }
 
-    /// Takes note that something may be defined, and (outside of all blocks) modules loaded, where nobody could look.
+    /// Records that a file which could not be read may define something, and (outside of all blocks) load modules.
     pub(super) fn unseen(
         &mut self,
         directive: &Directive<'s>,
@@ -77,26 +78,28 @@ impl<'s> Checker<'s> {
         message: String,
         absent: Absent,
     ) -> Box<Problem> {
-        self.incomplete = true;
-        if matches!(reading, Reading::Directives(block) if self.blocks[*block].context == Contexts::MAIN) {
+        let at_the_top = matches!(reading, Reading::Directives(block) if self.blocks[*block].context == Contexts::MAIN);
+        // Such files load modules and define nothing else.
+        self.incomplete |= !(at_the_top && loads_modules(directive.word(1)));
+        if at_the_top {
             self.main.expect_any_module();
             self.forget_rows();
         }
         Box::new(Problem::absent(codes::MISSING_INCLUDE, message, directive.spot(1), absent))
     }
 
-    pub(crate) fn include_here(&mut self, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    pub(crate) fn include_here(&mut self, directive: &Directive<'s>, block: BlockId) -> Checked {
         self.include(directive, &mut Reading::Directives(block))
     }
 
-    /// Whether a path below the directory of the main file is known to be a directory.
+    /// True if a path below the directory of the main file is known to be a directory.
     pub(crate) fn is_directory(&self, path: &str) -> bool {
-        self.files.read(&crate::sources::normalize(&self.sources.full_name(path))) == Err(Absent::Directory)
+        self.files.read(&crate::model::sources::normalize(&self.sources.full_name(path))) == Err(Absent::Directory)
     }
 
-    /// Looks whether a file that nginx opens while it reads the configuration is there.
+    /// Reports a file that nginx opens while it reads the configuration, if it is missing.
     pub(crate) fn needs_file(&mut self, directive: &Directive<'s>, at: usize, path: &str, what: &str) {
-        let full = crate::sources::normalize(&self.sources.full_name(path));
+        let full = crate::model::sources::normalize(&self.sources.full_name(path));
         if let Err(absent) = self.files.read(&full) {
             let message = match reason(absent) {
                 Some(reason) => format!("cannot load {what} \"{full}\" ({reason})"),
@@ -108,6 +111,13 @@ impl<'s> Checker<'s> {
     }
 }
 
+/// True for the patterns by which distributions load the modules of their packages: `modules-enabled/*.conf` of Debian,
+/// `/usr/share/nginx/modules/*.conf` of Fedora, `/etc/nginx/modules/*.conf` of Alpine.
+fn loads_modules(pattern: &[u8]) -> bool {
+    [&b"modules-enabled/*.conf"[..], b"modules/*.conf"].iter().any(|known| pattern.ends_with(known))
+}
+
+/// The system's words for a file that cannot be opened; `None` where nginx may well open it.
 pub(super) fn reason(absent: Absent) -> Option<&'static str> {
     match absent {
         Absent::Missing => Some("2: No such file or directory"),

@@ -1,12 +1,14 @@
-//! What is set in blocks, and holds in those within.
+//! Settings of blocks, and of the blocks around them.
 
 use super::Checker;
-use crate::block::{Block, BlockId};
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::problem::Outcome;
-use crate::variables::Variables;
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
+use crate::model::block::{Block, BlockId};
+use crate::model::directive::Directive;
+use crate::model::variables::Variables;
+use crate::values::hash_keys::HashSizes;
+use crate::values::numbers;
 
 impl<'s> Checker<'s> {
     /// The variables of the protocol that a block belongs to.
@@ -20,7 +22,7 @@ impl<'s> Checker<'s> {
     }
 
     /// Takes the first setting of a directive in its block, and refuses any other.
-    pub(crate) fn once(&mut self, directive: &Directive<'s>, block: BlockId) -> Outcome {
+    pub(crate) fn once(&mut self, directive: &Directive<'s>, block: BlockId) -> Checked {
         let names = same_field(directive.known);
         let own = self.blocks[block].get(directive.known);
         if let Some(first) = own.or_else(|| names.iter().find_map(|name| self.blocks[block].get(name))) {
@@ -40,12 +42,12 @@ impl<'s> Checker<'s> {
         Ok(())
     }
 
-    /// Whether a value of a directive comes for the first time in its block.
+    /// True if a value of a directive comes for the first time in its block.
     pub(crate) fn is_new(&mut self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
         self.values.insert((block, directive.known, value.to_vec()))
     }
 
-    /// Whether a value of a directive has come before in its block.
+    /// True if a value of a directive has come before in its block.
     pub(crate) fn has_value(&self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
         self.values.contains(&(block, directive.known, value.to_vec()))
     }
@@ -74,19 +76,38 @@ impl<'s> Checker<'s> {
         None
     }
 
+    /// The number that a directive sets in a block, if one does.
+    pub(crate) fn effective_number(&self, block: BlockId, name: &str) -> Option<i64> {
+        self.effective(block, name).and_then(|set| numbers::number(set.word(1)))
+    }
+
+    /// The sizes of a hash in a block, as `NAME_max_size` and `NAME_bucket_size` set them.
+    pub(crate) fn hash_sizes(&self, block: BlockId, name: &'static str) -> HashSizes {
+        let number = |size| self.effective_number(block, &format!("{name}_{size}"));
+        HashSizes::new(name, number("max_size"), number("bucket_size"))
+    }
+
+    /// Refuses the sizes of a hash with which it cannot be built, or a key that does not fit.
+    pub(crate) fn check_hash(&self, sizes: &HashSizes, keys: &[&[u8]], spot: SourceSpan) -> Checked {
+        let key = || keys.iter().find_map(|key| sizes.complaint_about(key));
+        match sizes.complaint(self.options.version).or_else(key) {
+            Some(complaint) => Err(Box::new(Problem::error(codes::HASH_BUCKET_SIZE, complaint, spot))),
+            None => Ok(()),
+        }
+    }
+
     /// Opens a block within another.
     pub(crate) fn open(&mut self, context: Contexts, parent: BlockId) -> BlockId {
         self.blocks.push(Block::new(context, Some(parent)));
         self.blocks.len() - 1
     }
 
-    /// Whether a directive that such a name fits is in use anywhere.
+    /// True if a directive whose name fits is in use anywhere.
     pub(crate) fn uses(&self, fits: impl Fn(&[u8]) -> bool) -> bool {
         self.rows.keys().any(|name| fits(name))
     }
 }
 
-/// Why nginx could not open a file, in the system's words; `None` where it may well open it.
 /// The directives which set the same field of nginx's configuration as this one, because one has replaced the other.
 fn same_field(name: &str) -> &'static [&'static str] {
     match name {

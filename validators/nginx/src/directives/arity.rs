@@ -1,4 +1,4 @@
-//! How many arguments a directive takes.
+//! Numbers of arguments.
 
 use super::table::number;
 
@@ -8,12 +8,12 @@ use super::table::number;
 /// `TAKE7` and their combinations are a set of numbers; `FLAG`, `1MORE`, `2MORE` and `ANY` are ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arity {
-    counts: Counts,
+    counts: ArgumentCounts,
     block: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counts {
+enum ArgumentCounts {
     /// Bit n is set if n arguments are taken.
     Exactly(u8),
     /// One argument, which should be `on` or `off`.
@@ -22,19 +22,19 @@ enum Counts {
 }
 
 impl Arity {
-    /// Whether nginx takes that many arguments (the directive's name is not one of them).
+    /// True if nginx takes that many arguments (the directive's name is not one of them).
     ///
     /// At most seven where nginx counts them one by one: it calls any greater number invalid.
     #[must_use]
     pub fn accepts(self, arguments: usize) -> bool {
         match self.counts {
-            Counts::Exactly(bits) => arguments < 8 && bits & (1 << arguments) != 0,
-            Counts::Flag => arguments == 1,
-            Counts::AtLeast(least) => arguments >= least,
+            ArgumentCounts::Exactly(bits) => arguments < 8 && bits & (1 << arguments) != 0,
+            ArgumentCounts::Flag => arguments == 1,
+            ArgumentCounts::AtLeast(least) => arguments >= least,
         }
     }
 
-    /// Whether a block must follow (`NGX_CONF_BLOCK`); if not, a semicolon must.
+    /// True if a block must follow (`NGX_CONF_BLOCK`); if not, a semicolon must.
     #[must_use]
     pub const fn is_block(self) -> bool {
         self.block
@@ -44,12 +44,12 @@ impl Arity {
     pub(super) fn read(text: &str) -> Self {
         let (counts, block) = text.strip_suffix('{').map_or((text, false), |counts| (counts, true));
         let counts = match counts {
-            "flag" => Counts::Flag,
-            "any" => Counts::AtLeast(0),
-            "1+" => Counts::AtLeast(1),
-            "2+" => Counts::AtLeast(2),
-            "-" => Counts::Exactly(0),
-            list => Counts::Exactly(list.split(',').fold(0, |bits, n| bits | 1u8 << number::<u32>(n))),
+            "flag" => ArgumentCounts::Flag,
+            "any" => ArgumentCounts::AtLeast(0),
+            "1+" => ArgumentCounts::AtLeast(1),
+            "2+" => ArgumentCounts::AtLeast(2),
+            "-" => ArgumentCounts::Exactly(0),
+            list => ArgumentCounts::Exactly(list.split(',').fold(0, |bits, n| bits | 1u8 << number::<u32>(n))),
         };
         Self { counts, block }
     }

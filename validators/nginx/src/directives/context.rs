@@ -1,9 +1,9 @@
-//! Where a directive may stand.
+//! Blocks in which a directive is allowed.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// A set of contexts: the blocks of a configuration, told apart as nginx does it.
+/// A set of contexts: the kinds of blocks that nginx distinguishes.
 ///
 /// nginx has a bit for each (`NGX_HTTP_SRV_CONF`, …), and uses the same bits again in the tables of http, mail and
 /// stream modules; here each context has a bit of its own.

@@ -5,12 +5,12 @@ use std::str::FromStr;
 use std::sync::{LazyLock, OnceLock};
 
 use super::module::MODULES;
-use super::{Arity, Contexts, Directive, Value, version};
+use super::{ArgumentType, Arity, Contexts, Definition, version};
 
 /// Each name with its entries. A configuration uses a few of the names, so that only theirs are read.
 static TABLE: LazyLock<HashMap<&'static str, Entries>> = LazyLock::new(|| {
     let mut table = HashMap::<_, Entries>::with_capacity(2048);
-    for text in [include_str!("nginx.tsv"), include_str!("third-party.tsv")] {
+    for text in [include_str!("nginx.tsv"), include_str!("third-party.tsv"), include_str!("plus.tsv")] {
         for line in text.lines().skip(1) {
             let name = line.split_once('\t').map_or(line, |(name, _)| name);
             table.entry(name).or_default().lines.push(line);
@@ -23,11 +23,11 @@ static TABLE: LazyLock<HashMap<&'static str, Entries>> = LazyLock::new(|| {
 #[derive(Default)]
 struct Entries {
     lines: Vec<&'static str>,
-    read: OnceLock<Box<[Directive]>>,
+    read: OnceLock<Box<[Definition]>>,
 }
 
 /// The entries of that name.
-pub(super) fn named(name: &str) -> &'static [Directive] {
+pub(super) fn named(name: &str) -> &'static [Definition] {
     let read =
         |entries: &'static Entries| &**entries.read.get_or_init(|| entries.lines.iter().map(directive).collect());
     TABLE.get(name).map_or(&[], read)
@@ -40,9 +40,9 @@ pub(super) static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     names
 });
 
-fn directive(line: &&'static str) -> Directive {
+fn directive(line: &&'static str) -> Definition {
     let [name, module, contexts, arity, setter, detail, versions] = record(line);
-    Directive {
+    Definition {
         name,
         module: MODULES
             .iter()
@@ -50,7 +50,7 @@ fn directive(line: &&'static str) -> Directive {
             .expect("a directive's module is in the list of modules"),
         contexts: Contexts::read(contexts),
         arity: Arity::read(arity),
-        value: Value::read(setter, detail),
+        value: ArgumentType::read(setter, detail),
         post: detail.strip_prefix("post "),
         replaced_by: detail.strip_prefix("deprecated "),
         ranges: versions.split(',').map(version::Range::read).collect(),

@@ -4,7 +4,7 @@ fn version(text: &str) -> Version {
     text.parse().expect("it is a version")
 }
 
-fn one(name: &str, at: &str) -> &'static Directive {
+fn one(name: &str, at: &str) -> &'static Definition {
     let found: Vec<_> = lookup(name, version(at)).collect();
     assert_eq!(found.len(), 1, "{name} in {at}: {found:?}");
     found[0]
@@ -49,7 +49,7 @@ fn a_directive_comes_and_goes_with_the_versions() {
 #[test]
 fn an_entry_says_what_the_source_says() {
     let level = one("gzip_comp_level", "1.22.1");
-    assert_eq!(level.value, Value::Num(Some(Bounds { low: 1, high: Some(9) })));
+    assert_eq!(level.value, ArgumentType::Num(Some(Bounds { low: 1, high: Some(9) })));
     assert_eq!(level.module.name, "ngx_http_gzip_filter_module");
     assert_eq!(level.contexts.to_string(), "http, server, location");
     assert!(level.arity.accepts(1) && !level.arity.accepts(0) && !level.arity.accepts(2) && !level.arity.is_block());
@@ -57,9 +57,9 @@ fn an_entry_says_what_the_source_says() {
     let geo = lookup("geo", version("1.22.1")).find(|d| d.contexts.contains(Contexts::HTTP)).expect("http has geo");
     assert!(geo.arity.is_block() && geo.arity.accepts(1) && geo.arity.accepts(2) && !geo.arity.accepts(3));
     assert!(one("try_files", "1.22.1").arity.accepts(100) && !one("try_files", "1.22.1").arity.accepts(1));
-    assert_eq!(one("satisfy", "1.22.1").value, Value::Enum(["all", "any"].into()));
+    assert_eq!(one("satisfy", "1.22.1").value, ArgumentType::Enum(["all", "any"].into()));
     assert_eq!(one("http2_recv_timeout", "1.22.1").replaced_by, Some("client_header_timeout"));
-    assert_eq!(one("postpone_output", "1.22.1").value, Value::Size);
+    assert_eq!(one("postpone_output", "1.22.1").value, ArgumentType::Size);
     assert!(one("include", "1.22.1").contexts.contains(Contexts::MAIL_SERVER | Contexts::LIMIT_EXCEPT));
 }
 
@@ -77,7 +77,7 @@ fn builds_differ_in_what_is_to_be_loaded() {
 fn modules_of_others_are_to_be_loaded_in_every_build() {
     let set = one("more_set_headers", "1.22.1");
     assert_eq!(set.module.presence(Build::NginxOrg), Presence::Dynamic("ngx_http_headers_more_filter_module"));
-    assert_eq!(one("brotli_comp_level", "1.22.1").value, Value::Num(Some(Bounds { low: 0, high: Some(11) })));
+    assert_eq!(one("brotli_comp_level", "1.22.1").value, ArgumentType::Num(Some(Bounds { low: 0, high: Some(11) })));
     assert_eq!(one("application", "1.22.1").contexts, Contexts::RTMP_SERVER);
     for name in ["content_by_lua_block", "js_import", "geoip2", "vhost_traffic_status", "echo", "set_md5", "pagespeed"]
     {

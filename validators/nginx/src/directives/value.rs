@@ -1,12 +1,12 @@
-//! What the arguments of a directive are.
+//! Types of arguments.
 
 use super::table::number;
 
-/// How a directive reads its arguments: its `set` function, and what that function is given.
+/// Type of a directive's arguments: its `set` function, and the data that this function uses.
 ///
 /// The generic ones are in `src/core/ngx_conf_file.c` (`ngx_conf_set_flag_slot`, …).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum ArgumentType {
     /// `on` or `off`.
     Flag,
     /// Any string.
@@ -44,7 +44,16 @@ pub struct Bounds {
     pub high: Option<i64>,
 }
 
-impl Value {
+impl ArgumentType {
+    /// The name of the setter, where it is one of the directive's own.
+    #[must_use]
+    pub const fn setter(&self) -> Option<&'static str> {
+        match self {
+            Self::Custom(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Reads two columns of the table: the setter, and what its last field points to.
     pub(super) fn read(setter: &'static str, detail: &'static str) -> Self {
         let words = || detail.split(' ').collect();

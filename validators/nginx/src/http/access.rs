@@ -1,18 +1,20 @@
-//! Who may come, and who is who: `allow`, `deny`, `set_real_ip_from`, `valid_referers`, browsers
+//! Access by address, referer and browser: `allow`, `deny`, `set_real_ip_from`, `valid_referers`, `modern_browser`
 //! (`src/http/modules/ngx_http_access_module.c`, `ngx_http_realip_module.c`, `ngx_http_referer_module.c`,
 //! `ngx_http_browser_module.c`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::main_conf;
+use crate::core::maps;
 use crate::directives::Contexts;
-use crate::hash_keys::{HashKeys, Refused};
-use crate::problem::{Outcome, Problem, Spot};
-use crate::url::{self, Cidr};
-use crate::{main_conf, maps};
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::http::Referers;
+use crate::values::hash_keys::Refused;
+use crate::values::url::{self, Cidr};
 
-pub(crate) fn rule<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn rule<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     if [&b"all"[..], b"unix:"].contains(&directive.word(1)) {
         return Ok(());
     }
@@ -27,24 +29,15 @@ pub(crate) fn rule<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: 
     Ok(())
 }
 
-pub(crate) fn real_ip_from<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn real_ip_from<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     main_conf::network_or_host(checker, directive, "set_real_ip_from")
 }
 
-pub(crate) fn real_ip_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn real_ip_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)
 }
 
-/// The referers that a block takes.
-#[derive(Debug, Default)]
-pub(crate) struct Referers<'s> {
-    keys: HashKeys<'s>,
-    any: bool,
-    none_or_blocked: bool,
-    server_names: bool,
-}
-
-pub(crate) fn valid_referers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn valid_referers<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let mut referers = checker.http.referers.remove(&block).unwrap_or_default();
     let judged = (1..=directive.count()).try_for_each(|at| referer(checker, directive, at, &mut referers));
     checker.http.referers.insert(block, referers);
@@ -56,7 +49,7 @@ fn referer<'s>(
     directive: &Directive<'s>,
     at: usize,
     referers: &mut Referers<'s>,
-) -> Outcome {
+) -> Checked {
     let word = directive.word(at);
     let text = directive.text(at);
     match word {
@@ -75,7 +68,7 @@ fn referer<'s>(
 }
 
 /// Adds the names of a block's server to its referers: `ngx_http_referer_merge_conf()`.
-pub(crate) fn merge_referers(checker: &mut Checker<'_>, block: BlockId, end: Spot) -> Outcome {
+pub(crate) fn merge_referers(checker: &mut Checker<'_>, block: BlockId, end: SourceSpan) -> Checked {
     let Some(mut referers) = checker.http.referers.remove(&block) else { return Ok(()) };
     let mut server = block;
     while checker.blocks[server].context != Contexts::SERVER {
@@ -105,10 +98,10 @@ pub(crate) fn merge_referers(checker: &mut Checker<'_>, block: BlockId, end: Spo
     Ok(())
 }
 
-/// The browsers that nginx can tell the version of.
+/// The browsers whose version nginx can read.
 const BROWSERS: [&str; 5] = ["opera", "msie", "gecko", "safari", "konqueror"];
 
-pub(crate) fn modern_browser<'s>(_: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn modern_browser<'s>(_: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     if directive.count() == 1 {
         return match directive.word(1) {
             b"unlisted" => Ok(()),

@@ -1,41 +1,29 @@
 //! Caches of `proxy`, `fastcgi`, `uwsgi` and `scgi`, and the paths where nginx keeps files
 //! (`src/http/ngx_http_file_cache.c`, `src/core/ngx_file.c`).
 
-use std::collections::HashMap;
-
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::limits;
 use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::{limits, value, zones};
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::http::CachePath;
+use crate::model::zones;
+use crate::values::numbers;
 
-/// The directories that are in use, each with its levels and whether a cache keeps it.
-#[derive(Debug, Default)]
-pub(crate) struct Caches {
-    paths: HashMap<Vec<u8>, Path>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Path {
-    levels: Vec<i64>,
-    cache: bool,
-    place: String,
-}
-
-/// Which module a directive such as `proxy_cache_path` belongs to.
+/// The module that a directive such as `proxy_cache_path` belongs to.
 pub(crate) fn module(name: &str) -> &'static str {
     ["proxy", "fastcgi", "uwsgi", "scgi"].into_iter().find(|module| name.starts_with(module)).unwrap_or("grpc")
 }
 
-/// Takes a directory into use: `ngx_add_path()`.
-fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i64>, cache: bool) -> Outcome {
+/// Records the use of a directory: `ngx_add_path()`.
+fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i64>, cache: bool) -> Checked {
     let given = directive.text(1);
     let name = checker.sources.prefixed(given.strip_suffix('/').unwrap_or(&given)).into_bytes();
     let file = &checker.sources.file(directive.file).path;
     let place = format!("{file}:{}", directive.line());
-    let path = Path { levels, cache, place };
+    let path = CachePath { levels, cache, place };
     let text = String::from_utf8_lossy(&name).into_owned();
     match checker.http.caches.paths.get(&name) {
         Some(known) if cache || known.cache => {
@@ -55,11 +43,11 @@ fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i6
 }
 
 /// A directory for temporary files, with up to three levels: `ngx_conf_set_path_slot()`.
-pub(crate) fn path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let mut levels = vec![];
     for at in 2..=directive.count() {
-        match value::number(directive.word(at)).filter(|level| *level != 0) {
+        match numbers::number(directive.word(at)).filter(|level| *level != 0) {
             Some(level) => levels.push(level),
             None => return directive.refuse_directive(at, codes::INVALID_VALUE, "invalid value"),
         }
@@ -76,12 +64,12 @@ pub(crate) fn path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 fn levels(text: &[u8]) -> Option<Vec<i64>> {
     let levels: Option<Vec<_>> = text
         .split(|byte| *byte == b':')
-        .map(|level| value::number(level).filter(|number| (1..=2).contains(number) && level.len() == 1))
+        .map(|level| numbers::number(level).filter(|number| (1..=2).contains(number) && level.len() == 1))
         .collect();
     levels.filter(|levels| levels.len() <= 3)
 }
 
-pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let mut zone = None;
     let mut depth = vec![];
     for (at, word) in directive.arguments().skip(1) {
@@ -109,11 +97,11 @@ pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
                 zone = Some((at, keys_zone(directive, at, given)?));
                 true
             }
-            b"inactive=" => value::seconds(given).is_some(),
-            b"max_size=" | b"min_free=" => value::offset(given).is_some(),
-            b"loader_files=" | b"manager_files=" => value::number(given).is_some(),
+            b"inactive=" => numbers::seconds(given).is_some(),
+            b"max_size=" | b"min_free=" => numbers::offset(given).is_some(),
+            b"loader_files=" | b"manager_files=" => numbers::number(given).is_some(),
             b"loader_sleep=" | b"loader_threshold=" | b"manager_sleep=" | b"manager_threshold=" => {
-                value::milliseconds(given).is_some()
+                numbers::milliseconds(given).is_some()
             }
             _ => return directive.refuse(at, codes::INVALID_PARAMETER, format!("invalid parameter \"{text}\"")),
         };
@@ -134,7 +122,7 @@ pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-fn keys_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Outcome<(&'d [u8], i64)> {
+fn keys_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Checked<(&'d [u8], i64)> {
     let text = directive.text(at);
     let Some((name, size)) = limits::zone_and_size(given) else {
         return directive.refuse(at, codes::INVALID_ZONE, format!("invalid keys zone size \"{text}\""));
@@ -148,14 +136,14 @@ fn keys_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Outco
 /// The first release that looks for statuses which are no numbers, or beyond 599.
 const STATUS_BOUNDS: Version = Version::new(1, 15, 4);
 
-pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let last = directive.count();
-    if value::seconds(directive.word(last)).is_none() {
+    if numbers::seconds(directive.word(last)).is_none() {
         let message = format!("invalid time value \"{}\"", directive.text(last));
         return directive.refuse(last, codes::INVALID_VALUE, message);
     }
     for (at, word) in directive.arguments().take(last - 1) {
-        let status = value::number(word);
+        let status = numbers::number(word);
         // An older nginx looks only whether a number is too small, and takes what is none.
         let valid = match status {
             Some(status) if checker.options.version < STATUS_BOUNDS => status >= 100,
@@ -170,7 +158,7 @@ pub(crate) fn cache_valid<'s>(checker: &mut Checker<'s>, directive: &Directive<'
 }
 
 /// `proxy_cache` and the like.
-pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.word(1) == b"off" {
         return Ok(());
@@ -187,11 +175,17 @@ pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
     Ok(())
 }
 
+/// The first release that refuses to store files at an empty path.
+const NEEDS_PATH: Version = Version::new(1, 27, 3);
+
 /// `proxy_store` and the like.
-pub(crate) fn store<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn store<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.word(1) == b"off" {
         return Ok(());
+    }
+    if directive.word(1).is_empty() && checker.options.version >= NEEDS_PATH {
+        return directive.refuse(1, codes::INVALID_VALUE, "empty path");
     }
     let cache = format!("{}_cache", module(directive.known));
     if checker.blocks[block].get(&cache).is_some_and(|cache| cache.word(1) != b"off") {

@@ -1,14 +1,14 @@
-//! Where content comes from and what becomes of it: `index`, `try_files`, `mirror`, `auth_request`, `sub_filter`,
+//! Sources and filters of content: `index`, `try_files`, `mirror`, `auth_request`, `sub_filter`,
 //! `image_filter` and others (`src/http/modules/`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::Outcome;
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
-pub(crate) fn index<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn index<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     for (at, word) in directive.arguments() {
         if word.first() == Some(&b'/') && at != directive.count() {
             let message = "only the last index in \"index\" directive should be absolute";
@@ -23,13 +23,13 @@ pub(crate) fn index<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
     Ok(())
 }
 
-pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     for at in 1..=directive.count() {
         checker.compile(directive, at, block)?;
     }
     let last = directive.count();
-    let code = directive.word(last).strip_prefix(b"=").map(value::number);
+    let code = directive.word(last).strip_prefix(b"=").map(numbers::number);
     if code.is_some_and(|code| code.is_none_or(|code| code > 999)) {
         return directive.refuse(
             last,
@@ -41,7 +41,7 @@ pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 }
 
 /// `http2_push`, until 1.25.1.
-pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let off = |line: &Directive<'_>| line.word(1) == b"off";
     let earlier = checker.blocks[block].all("http2_push").unwrap_or_default().first().map(off);
     let complaint = match (earlier, off(directive)) {
@@ -56,7 +56,7 @@ pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     directive.refuse_directive(1, codes::INCOMPATIBLE_PARAMETERS, complaint)
 }
 
-pub(crate) fn mirror<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn mirror<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let earlier = checker.blocks[block].all("mirror").unwrap_or_default();
     let off = |line: &Directive<'_>| line.word(1) == b"off";
     if (off(directive) && !earlier.is_empty()) || earlier.first().is_some_and(off) {
@@ -66,18 +66,18 @@ pub(crate) fn mirror<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     Ok(())
 }
 
-pub(crate) fn auth_request<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn auth_request<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)
 }
 
-pub(crate) fn auth_request_set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn auth_request_set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.define(directive, 1, block)?;
     checker.use_variable(directive, 1, &directive.word(1)[1..], block)?;
     checker.compile(directive, 2, block)?;
     Ok(())
 }
 
-pub(crate) fn sub_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn sub_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     if directive.word(1).is_empty() {
         return directive.refuse(1, codes::INVALID_VALUE, "empty search pattern");
     }
@@ -90,7 +90,7 @@ pub(crate) fn sub_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-pub(crate) fn image_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn image_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let invalid = |at: usize| {
         directive.refuse(at, codes::INVALID_PARAMETER, format!("invalid parameter \"{}\"", directive.text(at)))
     };
@@ -104,7 +104,7 @@ pub(crate) fn image_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<
             for at in 2..=3 {
                 let fixed = !checker.compile(directive, at, block)?;
                 let word = directive.word(at);
-                if fixed && word != b"-" && value::number(word).is_none_or(|number| number == 0) {
+                if fixed && word != b"-" && numbers::number(word).is_none_or(|number| number == 0) {
                     return invalid(at);
                 }
             }
@@ -115,19 +115,19 @@ pub(crate) fn image_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<
 }
 
 /// `image_filter_jpeg_quality` and the like: 1 to 100, or a value with variables.
-pub(crate) fn image_quality<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn image_quality<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let fixed = !checker.compile(directive, 1, block)?;
-    if fixed && value::number(directive.word(1)).is_none_or(|number| number <= 0) {
+    if fixed && numbers::number(directive.word(1)).is_none_or(|number| number <= 0) {
         return directive.refuse(1, codes::INVALID_VALUE, format!("invalid value \"{}\"", directive.text(1)));
     }
     Ok(())
 }
 
 /// Rights such as `user:rw`: `ngx_conf_set_access_slot()`.
-pub(crate) fn access_rights<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn access_rights<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     for (at, word) in directive.arguments() {
-        let rights = [&b"user:"[..], b"group:", b"all:"].iter().find_map(|who| word.strip_prefix(*who));
+        let rights = [&b"user:"[..], b"group:", b"all:"].iter().find_map(|group| word.strip_prefix(*group));
         if !rights.is_some_and(|rights| rights == b"rw" || rights == b"r") {
             return directive.refuse(at, codes::INVALID_VALUE, format!("invalid value \"{}\"", directive.text(at)));
         }
@@ -136,12 +136,12 @@ pub(crate) fn access_rights<'s>(checker: &mut Checker<'s>, directive: &Directive
 }
 
 /// The last argument is a value with variables, and the directive may be repeated.
-pub(crate) fn named_value<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn named_value<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.compile(directive, 2, block)?;
     Ok(())
 }
 
 /// `perl_set` and the like: the first argument is a variable that is defined by it.
-pub(crate) fn defines_variable<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn defines_variable<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.define(directive, 1, block)
 }

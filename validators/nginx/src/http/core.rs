@@ -1,18 +1,17 @@
 //! Directives of `src/http/ngx_http_core_module.c` with setters of their own, apart from servers and locations.
 
-use std::collections::HashMap;
-
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::core::main_conf;
 use crate::directives::Build;
-use crate::http::location::Match;
-use crate::problem::Outcome;
-use crate::{main_conf, value};
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::location::Match;
+use crate::values::numbers;
 
 /// `root` and `alias`, which are one setting.
-pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let (name, other) = if directive.known == "alias" { ("alias", "root") } else { ("root", "alias") };
     if checker.blocks[block].has(other) {
         let message = format!("\"{name}\" directive is duplicate, \"{other}\" directive was specified earlier");
@@ -38,11 +37,11 @@ pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     Ok(())
 }
 
-pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     match directive.word(1) {
         b"off" => Ok(()),
-        b"on" if checker.options.build == Build::NginxOrg => Ok(()),
+        b"on" if checker.options.build != Build::Debian => Ok(()),
         b"on" => {
             let problem = directive.problem(1, codes::UNSUPPORTED, "\"aio on\" is unsupported on this platform");
             Err(Box::new(problem.help("this build of nginx has no `--with-file-aio`; `aio threads` works everywhere")))
@@ -63,20 +62,20 @@ pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     }
 }
 
-pub(crate) fn directio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn directio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
-    if directive.word(1) == b"off" || value::offset(directive.word(1)).is_some() {
+    if directive.word(1) == b"off" || numbers::offset(directive.word(1)).is_some() {
         return Ok(());
     }
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")
 }
 
-pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let last = directive.count();
     let before = directive.word(last - 1);
     let mut codes_end = last - 1;
     if let Some(code) = before.strip_prefix(b"=") {
-        if last == 2 || (!code.is_empty() && value::number(code).is_none()) {
+        if last == 2 || (!code.is_empty() && numbers::number(code).is_none()) {
             let message = format!("invalid value \"{}\"", directive.text(last - 1));
             return directive.refuse(last - 1, codes::INVALID_VALUE, message);
         }
@@ -84,7 +83,7 @@ pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     }
     checker.compile(directive, last, block)?;
     for at in 1..=codes_end {
-        match value::number(directive.word(at)) {
+        match numbers::number(directive.word(at)) {
             None | Some(499) => {
                 return directive.refuse(at, codes::INVALID_VALUE, format!("invalid value \"{}\"", directive.text(at)));
             }
@@ -98,15 +97,15 @@ pub(crate) fn error_page<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let (mut max, mut off) = (false, false);
     for (at, word) in directive.arguments() {
         let valid = if let Some(number) = word.strip_prefix(b"max=") {
-            max = value::number(number).is_some_and(|number| number > 0);
+            max = numbers::number(number).is_some_and(|number| number > 0);
             max
         } else if let Some(time) = word.strip_prefix(b"inactive=") {
-            value::seconds(time).is_some()
+            numbers::seconds(time).is_some()
         } else {
             off |= word == b"off";
             word == b"off"
@@ -122,22 +121,22 @@ pub(crate) fn open_file_cache<'s>(checker: &mut Checker<'s>, directive: &Directi
     directive.refuse(0, codes::MISSING_PARAMETER, "\"open_file_cache\" must have the \"max\" parameter")
 }
 
-pub(crate) fn keepalive_timeout<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn keepalive_timeout<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
-    if value::milliseconds(directive.word(1)).is_none() {
+    if numbers::milliseconds(directive.word(1)).is_none() {
         return directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value");
     }
-    if directive.count() == 2 && value::seconds(directive.word(2)).is_none() {
+    if directive.count() == 2 && numbers::seconds(directive.word(2)).is_none() {
         return directive.refuse_directive(2, codes::INVALID_VALUE, "invalid value");
     }
     Ok(())
 }
 
-pub(crate) fn internal<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn internal<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)
 }
 
-pub(crate) fn gzip_disable<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn gzip_disable<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     for (at, pattern) in directive.arguments() {
         if pattern != b"msie6" {
             checker.plain_regex(directive, at, pattern, true)?;
@@ -146,7 +145,7 @@ pub(crate) fn gzip_disable<'s>(checker: &mut Checker<'s>, directive: &Directive<
     Ok(())
 }
 
-pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let (mut from, mut mode) = (false, None);
     for (at, word) in directive.arguments() {
@@ -175,10 +174,7 @@ pub(crate) fn disable_symlinks<'s>(checker: &mut Checker<'s>, directive: &Direct
     Ok(())
 }
 
-/// The MIME types of each block: by extension.
-pub(crate) type Types = HashMap<BlockId, HashMap<Vec<u8>, Vec<u8>>>;
-
-pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.entries(directive, true, |checker, entry| {
         if entry.word(0) == b"include" {
             let message = "invalid number of arguments in \"include\" directive";
@@ -203,7 +199,7 @@ pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
 }
 
 /// Lists of MIME types, such as `gzip_types`: `ngx_http_types_slot()`.
-pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let default: &[u8] = if directive.known == "xslt_types" { b"text/xml" } else { b"text/html" };
     if checker.has_value(directive, block, b"*") {
         return Ok(());
@@ -222,23 +218,23 @@ pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
 }
 
 /// A value with variables.
-pub(crate) fn complex_value<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn complex_value<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     checker.compile(directive, 1, block)?;
     Ok(())
 }
 
 /// A size, or a value with variables that will be one.
-pub(crate) fn complex_size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn complex_size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
-    if !checker.compile(directive, 1, block)? && value::size(directive.word(1)).is_none() {
+    if !checker.compile(directive, 1, block)? && numbers::size(directive.word(1)).is_none() {
         return directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value");
     }
     Ok(())
 }
 
 /// Values with variables, any number of them.
-pub(crate) fn predicates<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn predicates<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     for at in 1..=directive.count() {
         checker.compile(directive, at, block)?;
     }

@@ -1,14 +1,14 @@
-//! `add_header`, `expires` and their like (`src/http/modules/ngx_http_headers_filter_module.c`,
+//! `add_header`, `expires` and `userid` (`src/http/modules/ngx_http_headers_filter_module.c`,
 //! `ngx_http_userid_filter_module.c`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::problem::Outcome;
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
-pub(crate) fn add_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn add_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.compile(directive, 2, block)?;
     if directive.count() == 3 && directive.word(3) != b"always" {
         let problem =
@@ -18,7 +18,7 @@ pub(crate) fn add_header<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     Ok(())
 }
 
-pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let modified = directive.count() == 2;
     if modified && directive.word(1) != b"modified" {
@@ -40,7 +40,7 @@ pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     if sign == b'@' && modified {
         return refuse("daily time cannot be used with \"modified\" parameter");
     }
-    match value::seconds(time) {
+    match numbers::seconds(time) {
         None => refuse("invalid value"),
         Some(seconds) if sign == b'@' && seconds > 24 * 60 * 60 => {
             refuse("daily time value must be less than 24 hours")
@@ -49,16 +49,16 @@ pub(crate) fn expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     }
 }
 
-pub(crate) fn userid_expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn userid_expires<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let text = directive.word(1);
-    if text == b"max" || text == b"off" || value::seconds(text).is_some() {
+    if text == b"max" || text == b"off" || numbers::seconds(text).is_some() {
         return Ok(());
     }
     directive.refuse_directive(1, codes::INVALID_VALUE, "invalid value")
 }
 
-pub(crate) fn userid_mark<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn userid_mark<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     match directive.word(1) {
         b"off" => Ok(()),

@@ -1,50 +1,19 @@
-//! `location` and what nginx treats like one, `if` and `limit_except` (`ngx_http_core_location()` and
+//! `location`, and `if` and `limit_except`, which nginx treats the same (`ngx_http_core_location()` and
 //! `ngx_http_init_locations()`).
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::value;
-
-/// What a location is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Match {
-    /// No location at all: `http` or a `server`.
-    #[default]
-    None,
-    Prefix,
-    Exact,
-    Regex,
-    Named,
-    /// `if`, or `limit_except`.
-    NoName {
-        limit_except: bool,
-    },
-}
-
-/// What is particular to a block that is a location.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Location<'s> {
-    pub(crate) kind: Match,
-    pub(crate) name: &'s [u8],
-    /// Where nginx says that it is.
-    pub(crate) spot: Option<Spot>,
-}
-
-impl Location<'_> {
-    /// Whether `proxy_pass` may not replace a part of the URI, which nobody would know.
-    pub(crate) fn has_no_prefix(&self) -> bool {
-        matches!(self.kind, Match::Named | Match::Regex | Match::NoName { .. })
-    }
-}
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::location::{Location, Match};
+use crate::values::numbers;
 
 /// Reads the modifier and the name of a location.
-fn understand<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome<(Match, &'s [u8])> {
+fn understand<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked<(Match, &'s [u8])> {
     let rest = |from: usize, word: usize| &directive.word(word)[from..];
     let regex = |checker: &mut Checker<'s>, name: &'s [u8], at: usize, caseless: bool| {
         checker.regex(directive, at, name, caseless, block)?;
@@ -73,7 +42,7 @@ fn understand<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: B
     }
 }
 
-pub(crate) fn location<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn location<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let (kind, name) = understand(checker, directive, block)?;
     nesting(checker, directive, block, kind, name)?;
     let inner = open(checker, directive, block, Contexts::LOCATION, Location { kind, name, spot: None });
@@ -95,7 +64,7 @@ pub(crate) fn open<'s>(
     inner
 }
 
-fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kind: Match, name: &[u8]) -> Outcome {
+fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kind: Match, name: &[u8]) -> Checked {
     if checker.blocks[block].context != Contexts::LOCATION {
         return Ok(());
     }
@@ -113,7 +82,7 @@ fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kin
     directive.refuse(directive.count(), codes::LOCATION_NESTING, message)
 }
 
-pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     const METHODS: [&str; 15] = [
         "GET",
         "HEAD",
@@ -135,7 +104,7 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
     // nginx learnt CONNECT with 1.29.
     let known = if checker.options.version.minor() >= 29 { 15 } else { 14 };
     for (at, method) in directive.arguments() {
-        if !METHODS[..known].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(value::c_string(method))) {
+        if !METHODS[..known].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(numbers::c_string(method))) {
             let message = format!("invalid method \"{}\"", directive.text(at));
             return directive.refuse(at, codes::INVALID_VALUE, message);
         }
@@ -147,11 +116,11 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
     Ok(())
 }
 
-/// Looks for locations of the same name in a server, and in each location.
-pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Outcome {
+/// Finds locations of the same name in a server, and in each location.
+pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Checked {
     let children = &checker.blocks[block].locations;
-    let mut seen: HashMap<(Match, &[u8]), Spot> = HashMap::with_capacity(children.len());
-    let mut first: Option<(&[u8], Spot, Spot)> = None;
+    let mut seen: HashMap<(Match, &[u8]), SourceSpan> = HashMap::with_capacity(children.len());
+    let mut first: Option<(&[u8], SourceSpan, SourceSpan)> = None;
     for child in children {
         duplicates(checker, *child)?;
         let Location { kind, name, spot } = checker.blocks[*child].location;

@@ -1,75 +1,23 @@
-//! What nginx checks when it merges the settings of `http`, its servers and locations: the `merge_*_conf` functions of
+//! Checks that nginx makes when it merges the settings of `http`, its servers and locations: the `merge_*_conf` functions of
 //! its modules, one module after another.
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::script;
 use crate::directives::Contexts;
-use crate::hash_keys::Bucket;
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::http::{access, charset};
-use crate::problem::{Outcome, Problem, Spot};
-use crate::{script, ssl, upstream, value, zones};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::families::{FAMILIES, Family};
+use crate::model::zones;
+use crate::ssl;
+use crate::upstream;
+use crate::values::hash_keys::HashSizes;
+use crate::values::numbers;
 
-/// The directives of a module that hands requests on.
-struct Family {
-    module: &'static str,
-    /// Its bit in [`Block::families`](crate::block::Block::families).
-    bit: u8,
-    pass: &'static str,
-    /// How an address begins to which it speaks TLS.
-    tls: Option<&'static str>,
-    /// Headers or parameters.
-    list: &'static str,
-    /// Where nginx keeps their names.
-    hash: &'static str,
-    buffers: &'static str,
-    buffer_size: &'static str,
-    busy_buffers_size: &'static str,
-    temp_file_write_size: &'static str,
-    max_temp_file_size: &'static str,
-    cache: &'static str,
-    cache_key: &'static str,
-    store: &'static str,
-}
-
-macro_rules! family {
-    ($bit:literal, $module:literal, $list:literal, $hash:literal, $tls:expr) => {
-        Family {
-            module: $module,
-            bit: 1 << $bit,
-            pass: concat!($module, "_pass"),
-            tls: $tls,
-            list: concat!($module, "_", $list),
-            hash: concat!($module, "_", $hash, "_hash"),
-            buffers: concat!($module, "_buffers"),
-            buffer_size: concat!($module, "_buffer_size"),
-            busy_buffers_size: concat!($module, "_busy_buffers_size"),
-            temp_file_write_size: concat!($module, "_temp_file_write_size"),
-            max_temp_file_size: concat!($module, "_max_temp_file_size"),
-            cache: concat!($module, "_cache"),
-            cache_key: concat!($module, "_cache_key"),
-            store: concat!($module, "_store"),
-        }
-    };
-}
-
-const FAMILIES: [Family; 5] = [
-    family!(0, "proxy", "set_header", "headers", Some("https://")),
-    family!(1, "fastcgi", "param", "params", None),
-    family!(2, "uwsgi", "param", "params", Some("suwsgi://")),
-    family!(3, "scgi", "param", "params", None),
-    family!(4, "grpc", "set_header", "headers", Some("grpcs://")),
-];
-
-/// The bit of the family that a directive belongs to; none, if to none.
-pub(crate) fn family(name: &str) -> u8 {
-    let fits = |family: &&Family| name.strip_prefix(family.module).is_some_and(|rest| rest.starts_with('_'));
-    FAMILIES.iter().find(fits).map_or(0, |family| family.bit)
-}
-
-/// All merge steps of `http`. What is wrong is reported at its `}`, where nginx reports it.
-pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: BlockId) -> Outcome {
+/// All merge steps of `http`. Faults are reported at its `}`, as nginx does.
+pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: BlockId) -> Checked {
     let end = http.closing();
     let servers: Vec<_> = checker.http.servers.iter().map(|server| server.block).collect();
     if checker.uses(|name| name == b"large_client_header_buffers" || name == b"connection_pool_size") {
@@ -77,7 +25,15 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
         checker.unless_unseen(judged)?;
     }
     checker.unless_unseen(upstream::finish(checker, &checker.http.upstreams))?;
-    // In nginx's order: each server, and then the locations in it, whatever their depth.
+    // nginx has types of its own, and headers that it hides, where none are set.
+    for (hash, key) in [("types_hash", &b"html"[..]), ("proxy_headers_hash", b"Date")] {
+        if checker.uses(|name| name.starts_with(hash.as_bytes())) {
+            servers
+                .iter()
+                .try_for_each(|server| checker.check_hash(&checker.hash_sizes(*server, hash), &[key], end))?;
+        }
+    }
+    // In nginx's order: each server, and then the locations in it, at any depth.
     let merged = |at: &BlockId| checker.blocks[*at].context.intersects(MERGED);
     let blocks: Vec<BlockId> = (0..checker.blocks.len()).filter(merged).collect();
     if checker.uses(|name| name == b"valid_referers") {
@@ -118,10 +74,10 @@ const MERGED: Contexts = Contexts::SERVER
 /// A size as it holds in a block, or its default.
 fn size_of(checker: &Checker<'_>, block: BlockId, name: &str, word: usize, default: i64) -> i64 {
     let set = checker.effective(block, name);
-    set.and_then(|directive| value::size(directive.word(word))).unwrap_or(default)
+    set.and_then(|directive| numbers::size(directive.word(word))).unwrap_or(default)
 }
 
-fn header_buffers(checker: &Checker<'_>, server: BlockId, end: Spot) -> Outcome {
+fn header_buffers(checker: &Checker<'_>, server: BlockId, end: SourceSpan) -> Checked {
     let buffers = size_of(checker, server, "large_client_header_buffers", 2, 8192);
     let pool = size_of(checker, server, "connection_pool_size", 1, 512);
     if buffers >= pool {
@@ -132,7 +88,7 @@ fn header_buffers(checker: &Checker<'_>, server: BlockId, end: Spot) -> Outcome 
 }
 
 /// The checks of one module that hands requests on, as far as its directives are in use.
-fn passing(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family: &Family, end: Spot) -> Outcome {
+fn passing(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family: &Family, end: SourceSpan) -> Checked {
     let buffering = [
         family.buffers,
         family.buffer_size,
@@ -163,7 +119,7 @@ fn passing(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
     Ok(())
 }
 
-/// Whether a block passes requests on by TLS.
+/// True if a block passes requests on by TLS.
 fn uses_tls(checker: &Checker<'_>, block: BlockId, family: &Family, scheme: &str) -> bool {
     checker.blocks[block].get(family.pass).is_some_and(|pass| {
         let to = pass.word(1);
@@ -172,10 +128,10 @@ fn uses_tls(checker: &Checker<'_>, block: BlockId, family: &Family, scheme: &str
     })
 }
 
-fn buffers(checker: &Checker<'_>, block: BlockId, family: &Family, end: Spot) -> Outcome {
+fn buffers(checker: &Checker<'_>, block: BlockId, family: &Family, end: SourceSpan) -> Checked {
     let refuse = |message: String| Err(Box::new(Problem::error(codes::BUFFER_SIZES, message, end)));
     let Family { buffers, buffer_size, busy_buffers_size, temp_file_write_size, max_temp_file_size, .. } = family;
-    let number = checker.effective(block, buffers).and_then(|set| value::number(set.word(1))).unwrap_or(8);
+    let number = checker.effective(block, buffers).and_then(|set| numbers::number(set.word(1))).unwrap_or(8);
     if number < 2 {
         return refuse(format!("there must be at least 2 \"{buffers}\""));
     }
@@ -204,8 +160,8 @@ fn buffers(checker: &Checker<'_>, block: BlockId, family: &Family, end: Spot) ->
     Ok(())
 }
 
-/// A cache needs a zone, and (but for `proxy`) should have a key.
-fn cached(checker: &mut Checker<'_>, block: BlockId, family: &Family, end: Spot) -> Outcome {
+/// A cache needs a zone, and (except for `proxy`) should have a key.
+fn cached(checker: &mut Checker<'_>, block: BlockId, family: &Family, end: SourceSpan) -> Checked {
     let Family { module, cache, cache_key, store, .. } = family;
     let stores = checker.blocks[block].get(store).is_some_and(|store| store.word(1) != b"off");
     let Some(set) = checker.effective(block, cache).filter(|set| set.word(1) != b"off" && !stores).copied() else {
@@ -231,7 +187,7 @@ fn cached(checker: &mut Checker<'_>, block: BlockId, family: &Family, end: Spot)
 }
 
 /// Headers and parameters are compiled when they are merged, once for each block which sets some.
-fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family: &Family, end: Spot) -> Outcome {
+fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family: &Family, end: SourceSpan) -> Checked {
     if !checker.uses(|used| used == family.list.as_bytes()) {
         return Ok(());
     }
@@ -253,8 +209,11 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
         }
     }
     for (owner, block) in owners {
-        let size = checker.effective(block, "proxy_headers_hash_bucket_size").filter(|_| family.module == "proxy");
-        let bucket = Bucket::new(family.hash, size.and_then(|set| value::number(set.word(1))));
+        let sizes = if family.module == "proxy" {
+            checker.hash_sizes(block, "proxy_headers_hash")
+        } else {
+            HashSizes::new(family.hash, None, None)
+        };
         let lines = checker.blocks[owner].all(family.list).map_or(0, <[_]>::len);
         for at in 0..lines {
             let line = checker.blocks[owner].all(family.list).map(|lines| lines[at]);
@@ -266,7 +225,7 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
                 } else {
                     Some(line.word(1))
                 };
-                if let Some(complaint) = key.and_then(|key| bucket.complaint(key)) {
+                if let Some(complaint) = key.and_then(|key| sizes.complaint_about(key)) {
                     return line.refuse(1, codes::HASH_BUCKET_SIZE, complaint);
                 }
             }
@@ -276,7 +235,7 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
 }
 
 /// `proxy_set_body` is compiled when it is merged; in `http` that is in the first server.
-fn bodies(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], end: Spot) -> Outcome {
+fn bodies(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], end: SourceSpan) -> Checked {
     let outermost = blocks.first().map(|_| &http);
     for block in outermost.into_iter().chain(blocks) {
         if let Some(body) = checker.blocks[*block].get("proxy_set_body").copied() {
@@ -286,7 +245,7 @@ fn bodies(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], end: Spo
     Ok(())
 }
 
-fn secure_link(checker: &Checker<'_>, block: BlockId, end: Spot) -> Outcome {
+fn secure_link(checker: &Checker<'_>, block: BlockId, end: SourceSpan) -> Checked {
     let own = &checker.blocks[block];
     if own.has("secure_link_secret") && (own.has("secure_link") || own.has("secure_link_md5")) {
         let message = "\"secure_link_secret\" cannot be mixed with \"secure_link\" and \"secure_link_md5\"";

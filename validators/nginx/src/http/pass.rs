@@ -1,24 +1,25 @@
 //! `proxy_pass`, `fastcgi_pass` and the other directives that hand requests on, and those which rewrite the answers
 //! (`src/http/modules/ngx_http_proxy_module.c` and its siblings).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::script;
 use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::url::{self, Rules};
-use crate::{script, upstream};
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::upstream;
+use crate::values::url::{self, Rules};
 
 const NO_RESOLVE: Rules = Rules { listen: false, ranges: false, uri_part: false, no_resolve: true, default_port: 0 };
 
-/// Whether a text begins with a scheme, in any case; and the rest.
+/// The rest of a text after a scheme, in any case; `None` if it begins otherwise.
 fn after_scheme<'t>(text: &'t [u8], scheme: &str) -> Option<&'t [u8]> {
     let (head, rest) = text.split_at_checked(scheme.len())?;
     head.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
 }
 
-pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if checker.compile(directive, 1, block)? {
         return Ok(());
@@ -41,7 +42,7 @@ pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
 }
 
 /// `tunnel_pass`: a host alone, or the one that the request names.
-pub(crate) fn tunnel_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn tunnel_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.count() == 1 && !checker.compile(directive, 1, block)? {
         upstream::refer(checker, directive, 1, directive.word(1), NO_RESOLVE, block)?;
@@ -50,25 +51,25 @@ pub(crate) fn tunnel_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'
 }
 
 /// `fastcgi_pass`, `scgi_pass` and `memcached_pass`: a host alone.
-pub(crate) fn host_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn host_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     scheme_pass(checker, directive, block, &[])
 }
 
-pub(crate) fn memcached_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn memcached_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     upstream::refer(checker, directive, 1, directive.word(1), NO_RESOLVE, block)?;
     checker.use_variable(directive, 1, b"memcached_key", block)
 }
 
-pub(crate) fn uwsgi_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn uwsgi_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     scheme_pass(checker, directive, block, &["uwsgi://", "suwsgi://"])
 }
 
-pub(crate) fn grpc_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn grpc_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     scheme_pass(checker, directive, block, &["grpc://", "grpcs://"])
 }
 
-fn scheme_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, schemes: &[&str]) -> Outcome {
+fn scheme_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, schemes: &[&str]) -> Checked {
     checker.once(directive, block)?;
     if checker.compile(directive, 1, block)? {
         return Ok(());
@@ -79,7 +80,7 @@ fn scheme_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: 
     Ok(())
 }
 
-pub(crate) fn bind<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn bind<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.count() == 1 && directive.word(1) == b"off" {
         return Ok(());
@@ -95,7 +96,7 @@ pub(crate) fn bind<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     Ok(())
 }
 
-pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let earlier = checker.blocks[block].all("proxy_redirect").unwrap_or_default();
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
     if earlier.first().is_some_and(&off) || (off(directive) && !earlier.is_empty()) {
@@ -120,7 +121,7 @@ pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
     Ok(())
 }
 
-fn default_redirect(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId) -> Outcome {
+fn default_redirect(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId) -> Checked {
     match checker.blocks[block].get("proxy_pass") {
         None => {
             let message = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
@@ -135,7 +136,7 @@ fn default_redirect(checker: &Checker<'_>, directive: &Directive<'_>, block: Blo
 }
 
 /// `proxy_cookie_domain`, `proxy_cookie_path` and `proxy_cookie_flags`.
-pub(crate) fn cookies<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn cookies<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let earlier = checker.blocks[block].all(directive.known).unwrap_or_default();
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
     if earlier.first().is_some_and(&off) || (off(directive) && !earlier.is_empty()) {
@@ -162,7 +163,7 @@ pub(crate) fn cookies<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     Ok(())
 }
 
-pub(crate) fn param<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn param<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.blocks[block].add(directive);
     if directive.count() == 3 && directive.word(3) != b"if_not_empty" {
         let message = format!("invalid parameter \"{}\"", directive.text(3));
@@ -171,7 +172,7 @@ pub(crate) fn param<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
     Ok(())
 }
 
-pub(crate) fn split_path_info<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Outcome {
+pub(crate) fn split_path_info<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let regex = checker.plain_regex(directive, 1, directive.word(1), false)?;
     if regex.captures != 2 {
         let message = format!("pattern \"{}\" must have 2 captures", directive.text(1));

@@ -1,20 +1,21 @@
 //! `rewrite`, `return`, `set`, `if` and `break` (`src/http/modules/ngx_http_rewrite_module.c`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
 use crate::directives::Contexts;
-use crate::http::location::{self, Location, Match};
-use crate::problem::Outcome;
-use crate::value;
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::http::location;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::location::{Location, Match};
+use crate::values::numbers;
 
-/// Whether a text begins as a redirect to another address does.
+/// True if a text begins like a redirect to another address.
 fn is_redirect(text: &[u8]) -> bool {
     [&b"http://"[..], b"https://", b"$scheme"].iter().any(|prefix| text.starts_with(prefix))
 }
 
-pub(crate) fn rewrite<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn rewrite<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     if directive.word(2).is_empty() {
         return directive.refuse(2, codes::INVALID_REWRITE, "empty replacement");
     }
@@ -29,9 +30,9 @@ pub(crate) fn rewrite<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     Ok(())
 }
 
-pub(crate) fn return_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn return_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let given = directive.word(1);
-    let text = match value::number(given) {
+    let text = match numbers::number(given) {
         Some(code) if code > 999 => None,
         Some(_) => Some(2),
         None => (directive.count() == 1 && is_redirect(given)).then_some(1),
@@ -46,7 +47,7 @@ pub(crate) fn return_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
     Ok(())
 }
 
-pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.define(directive, 1, block)?;
     let name = &directive.word(1)[1..];
     checker.use_variable(directive, 1, name, block)?;
@@ -54,7 +55,7 @@ pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     Ok(())
 }
 
-pub(crate) fn if_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn if_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let in_server = checker.blocks[block].context == Contexts::SERVER;
     let context = if in_server { Contexts::SERVER_IF } else { Contexts::LOCATION_IF };
     let name = checker.blocks[block].location.name;
@@ -67,7 +68,7 @@ pub(crate) fn if_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
 }
 
 /// The words between the parentheses, each with its index.
-fn between_parentheses<'d>(directive: &'d Directive<'_>) -> Outcome<Vec<(usize, &'d [u8])>> {
+fn between_parentheses<'d>(directive: &'d Directive<'_>) -> Checked<Vec<(usize, &'d [u8])>> {
     let invalid = |at: usize, text: &[u8]| {
         let text = String::from_utf8_lossy(text);
         directive.refuse(at, codes::INVALID_CONDITION, format!("invalid condition \"{text}\""))
@@ -77,7 +78,7 @@ fn between_parentheses<'d>(directive: &'d Directive<'_>) -> Outcome<Vec<(usize, 
     let Some(rest) = words[0].1.strip_prefix(b"(") else { return invalid(first, directive.word(first)) };
     words[0].1 = rest;
     let end = words.len() - 1;
-    // nginx has cut the first parenthesis off by now, unless it stands alone.
+    // nginx has cut the first parenthesis off by now, unless it is a word of its own.
     let text = if directive.word(last) == b"(" { directive.word(last) } else { words[end].1 };
     let Some(rest) = words[end].1.strip_suffix(b")") else { return invalid(last, text) };
     words[end].1 = rest;
@@ -90,7 +91,7 @@ fn between_parentheses<'d>(directive: &'d Directive<'_>) -> Outcome<Vec<(usize, 
     Ok(words)
 }
 
-fn condition<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+fn condition<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let words = between_parentheses(directive)?;
     let invalid = |text: &[u8], at: usize| {
         let message = format!("invalid condition \"{}\"", String::from_utf8_lossy(text));

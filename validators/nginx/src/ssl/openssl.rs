@@ -1,10 +1,10 @@
 //! The names that OpenSSL knows: of ciphers, curves and commands, as far as nginx hands them on while it reads its
 //! configuration (`SSL_CTX_set_cipher_list()`, `SSL_CTX_set1_curves_list()`, `SSL_CONF_cmd()`).
 
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::problem::Outcome;
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
 
 /// Groups of ciphers that a build of OpenSSL 1.1 or later has some of.
 const CIPHER_GROUPS: &str = "ALL COMPLEMENTOFALL COMPLEMENTOFDEFAULT DEFAULT HIGH FIPS kRSA RSA kEDH kDHE EDH DHE kEECDH kECDHE EECDH \
@@ -39,7 +39,7 @@ fn contains(words: &str, word: &[u8]) -> bool {
     words.split_ascii_whitespace().any(|known| known.as_bytes() == word)
 }
 
-/// Whether a cipher list leaves any cipher; the error is OpenSSL's.
+/// Checks that a cipher list leaves a cipher; the error is OpenSSL's.
 fn cipher_list(list: &[u8]) -> Result<(), &'static str> {
     const INVALID: &str = "invalid command";
     let mut rest = list;
@@ -60,7 +60,7 @@ fn cipher_list(list: &[u8]) -> Result<(), &'static str> {
             b'@' if item == b"STRENGTH" => {}
             b'@' if matches!(item, [b'S', b'E', b'C', b'L', b'E', b'V', b'E', b'L', b'=', b'0'..=b'5']) => {}
             b'@' => return Err(INVALID),
-            // Whatever follows a word that means nothing is passed over, up to the next separator.
+            // The rest after an unknown word is passed over, up to the next separator.
             _ if !item.split(|byte| *byte == b'+').all(is_cipher) => {
                 let end = rest.iter().position(|byte| b": ;,".contains(byte)).unwrap_or(rest.len());
                 rest = &rest[end..];
@@ -73,14 +73,14 @@ fn cipher_list(list: &[u8]) -> Result<(), &'static str> {
     if found { Ok(()) } else { Err("no cipher match") }
 }
 
-/// Whether a word names ciphers up to TLS 1.2: one, or a group.
+/// True if a word names ciphers up to TLS 1.2: one, or a group.
 fn is_cipher(word: &[u8]) -> bool {
     let mut parts = word.split(|byte| *byte == b'-');
     contains(CIPHER_GROUPS, word) || (word.contains(&b'-') && parts.all(|part| contains(CIPHER_PARTS, part)))
 }
 
 /// Judges the ciphers that hold in a block.
-pub(super) fn ciphers(checker: &Checker<'_>, block: BlockId, name: &str) -> Outcome {
+pub(super) fn ciphers(checker: &Checker<'_>, block: BlockId, name: &str) -> Checked {
     let Some(set) = checker.effective(block, name) else { return Ok(()) };
     cipher_list(set.word(1)).or_else(|error| {
         let message = format!("SSL_CTX_set_cipher_list(\"{}\") failed (SSL: {error})", set.text(1));
@@ -89,7 +89,7 @@ pub(super) fn ciphers(checker: &Checker<'_>, block: BlockId, name: &str) -> Outc
 }
 
 /// Judges the curves that hold in a block.
-pub(super) fn curves(checker: &Checker<'_>, block: BlockId) -> Outcome {
+pub(super) fn curves(checker: &Checker<'_>, block: BlockId) -> Checked {
     let Some(set) = checker.effective(block, "ssl_ecdh_curve").filter(|set| set.word(1) != b"auto") else {
         return Ok(());
     };
@@ -103,7 +103,7 @@ pub(super) fn curves(checker: &Checker<'_>, block: BlockId) -> Outcome {
 }
 
 /// Judges the commands to OpenSSL that hold in a block.
-pub(super) fn commands(checker: &Checker<'_>, block: BlockId, name: &str) -> Outcome {
+pub(super) fn commands(checker: &Checker<'_>, block: BlockId, name: &str) -> Checked {
     for line in checker.effective_list(block, name).unwrap_or_default() {
         let known = COMMANDS.split_ascii_whitespace().any(|known| known.as_bytes().eq_ignore_ascii_case(line.word(1)));
         if !known {
@@ -118,7 +118,7 @@ pub(super) fn commands(checker: &Checker<'_>, block: BlockId, name: &str) -> Out
 mod tests {
     use super::cipher_list;
 
-    /// What OpenSSL 3.0 says to each of these.
+    /// OpenSSL 3.0 answers the same to each of these.
     #[test]
     fn cipher_lists_are_read_as_openssl_reads_them() {
         for list in [

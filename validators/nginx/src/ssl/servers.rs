@@ -1,15 +1,16 @@
-//! What the merge steps of the three TLS modules ask of a server.
+//! Merge steps of the three TLS modules, for servers.
 
 use super::openssl;
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::script;
 use crate::directives::Version;
-use crate::problem::{Outcome, Problem, Spot};
-use crate::script;
+use crate::findings::codes;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::stream::NAMES;
 
-/// The first release which, at the end, looks whether what listens with TLS has a certificate.
+/// The first release that checks, at the end, that servers which listen with TLS have certificates.
 pub(crate) const CHECKS_LISTENING: Version = Version::new(1, 15, 0);
 
 /// The first release without `ssl on`.
@@ -21,13 +22,13 @@ pub(super) fn lines<'s>(checker: &Checker<'s>, block: BlockId, name: &str) -> Ve
     list.unwrap_or_else(|| checker.effective(block, name).copied().into_iter().collect())
 }
 
-/// Whether a flag or a word is set to something else than `off`.
+/// True if a flag or a word is set to something else than `off`.
 pub(super) fn is_on(checker: &Checker<'_>, block: BlockId, name: &str) -> bool {
     checker.effective(block, name).is_some_and(|set| !set.word(1).eq_ignore_ascii_case(b"off"))
 }
 
 /// A server of http: `ngx_http_ssl_merge_srv_conf()`.
-pub(crate) fn http_server(checker: &mut Checker<'_>, server: BlockId, end: Spot) -> Outcome {
+pub(crate) fn http_server(checker: &mut Checker<'_>, server: BlockId, end: SourceSpan) -> Checked {
     let enabled = checker.effective(server, "ssl").filter(|set| set.word(1).eq_ignore_ascii_case(b"on"));
     if let Some(spot) = enabled.map(Directive::terminator).filter(|_| checker.options.version < NO_SSL_ON) {
         let rejects = is_on(checker, server, "ssl_reject_handshake");
@@ -40,7 +41,7 @@ pub(crate) fn http_server(checker: &mut Checker<'_>, server: BlockId, end: Spot)
 }
 
 /// A server of mail: `ngx_mail_ssl_merge_conf()`; with what asks for TLS, if anything does, and where.
-pub(crate) fn mail_server(checker: &mut Checker<'_>, server: BlockId, mode: Option<(Spot, &str)>) -> Outcome {
+pub(crate) fn mail_server(checker: &mut Checker<'_>, server: BlockId, mode: Option<(SourceSpan, &str)>) -> Checked {
     match mode {
         Some((spot, mode)) => {
             required(checker, server, mode, spot)?;
@@ -52,9 +53,14 @@ pub(crate) fn mail_server(checker: &mut Checker<'_>, server: BlockId, mode: Opti
 }
 
 /// A server of stream: `ngx_stream_ssl_merge_srv_conf()`; with the place of its `listen … ssl`, if it has one.
-pub(crate) fn stream_server(checker: &mut Checker<'_>, server: BlockId, listens: Option<Spot>, end: Spot) -> Outcome {
+pub(crate) fn stream_server(
+    checker: &mut Checker<'_>,
+    server: BlockId,
+    listens: Option<SourceSpan>,
+    end: SourceSpan,
+) -> Checked {
     let version = checker.options.version;
-    if !(CHECKS_LISTENING..crate::stream::NAMES).contains(&version) {
+    if !(CHECKS_LISTENING..NAMES).contains(&version) {
         return optional(checker, server, Some(end));
     }
     let Some(spot) = listens else { return Ok(()) };
@@ -63,7 +69,7 @@ pub(crate) fn stream_server(checker: &mut Checker<'_>, server: BlockId, listens:
 }
 
 /// A server that need not have certificates; but those it has need keys.
-fn optional(checker: &mut Checker<'_>, server: BlockId, end: Option<Spot>) -> Outcome {
+fn optional(checker: &mut Checker<'_>, server: BlockId, end: Option<SourceSpan>) -> Checked {
     let (certificates, keys) =
         (lines(checker, server, "ssl_certificate"), lines(checker, server, "ssl_certificate_key"));
     let Some(last) = certificates.last() else {
@@ -77,7 +83,7 @@ fn optional(checker: &mut Checker<'_>, server: BlockId, end: Option<Spot>) -> Ou
 }
 
 /// A server that must have certificates with keys, because of the directive that `mode` names.
-fn required(checker: &Checker<'_>, server: BlockId, mode: &str, spot: Spot) -> Outcome {
+fn required(checker: &Checker<'_>, server: BlockId, mode: &str, spot: SourceSpan) -> Checked {
     let (certificates, keys) =
         (lines(checker, server, "ssl_certificate"), lines(checker, server, "ssl_certificate_key"));
     let message = match certificates.last() {
@@ -95,9 +101,9 @@ fn required(checker: &Checker<'_>, server: BlockId, mode: &str, spot: Spot) -> O
     Err(Box::new(Problem::error(code, message, spot)))
 }
 
-/// Everything that is looked at where TLS is in use. What is wrong with the variables in a file's name is said at `end`;
-/// without it a name is taken as it stands.
-fn settings(checker: &mut Checker<'_>, server: BlockId, end: Option<Spot>) -> Outcome {
+/// Checks of all settings where TLS is in use. Faults of the variables in a file's name are reported at `end`; without
+/// it a name has no variables.
+fn settings(checker: &mut Checker<'_>, server: BlockId, end: Option<SourceSpan>) -> Checked {
     openssl::ciphers(checker, server, "ssl_ciphers")?;
     let (certificates, keys) =
         (lines(checker, server, "ssl_certificate"), lines(checker, server, "ssl_certificate_key"));
@@ -134,7 +140,7 @@ fn settings(checker: &mut Checker<'_>, server: BlockId, end: Option<Spot>) -> Ou
     openssl::commands(checker, server, "ssl_conf_command")
 }
 
-/// Looks whether a file is there; an empty name means none.
+/// Reports a missing file; an empty name means none.
 pub(super) fn file<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, what: &str) {
     let path = directive.text(1);
     if !path.is_empty() && !path.starts_with("data:") && !path.starts_with("engine:") && !path.starts_with("store:") {
@@ -142,7 +148,7 @@ pub(super) fn file<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, wha
     }
 }
 
-fn verification(checker: &Checker<'_>, server: BlockId) -> Outcome {
+fn verification(checker: &Checker<'_>, server: BlockId) -> Checked {
     /// The first release that is content with `ssl_trusted_certificate`.
     const TRUSTED_WILL_DO: Version = Version::new(1, 27, 2);
     let given = |name| lines(checker, server, name).first().is_some_and(|line| !line.word(1).is_empty());
@@ -165,8 +171,8 @@ fn verification(checker: &Checker<'_>, server: BlockId) -> Outcome {
     }
 }
 
-/// Whether the servers of http that listen with TLS have certificates: `ngx_http_ssl_init()`.
-pub(crate) fn check_listening(checker: &mut Checker<'_>) -> Outcome {
+/// Checks that the servers of http that listen with TLS have certificates: `ngx_http_ssl_init()`.
+pub(crate) fn check_listening(checker: &mut Checker<'_>) -> Checked {
     if checker.options.version < CHECKS_LISTENING {
         return Ok(());
     }
@@ -179,8 +185,8 @@ pub(crate) fn check_listening(checker: &mut Checker<'_>) -> Outcome {
 }
 
 /// The same for stream: `ngx_stream_ssl_init()`.
-pub(crate) fn check_stream_listening(checker: &mut Checker<'_>) -> Outcome {
-    if checker.options.version < crate::stream::NAMES {
+pub(crate) fn check_stream_listening(checker: &mut Checker<'_>) -> Checked {
+    if checker.options.version < NAMES {
         return Ok(());
     }
     let servers = &checker.stream.servers;
@@ -195,9 +201,9 @@ pub(crate) fn check_stream_listening(checker: &mut Checker<'_>) -> Outcome {
 fn check_address(
     checker: &Checker<'_>,
     mode: &str,
-    default: (BlockId, Spot),
-    mut all: impl Iterator<Item = (BlockId, Spot)>,
-) -> Outcome {
+    default: (BlockId, SourceSpan),
+    mut all: impl Iterator<Item = (BlockId, SourceSpan)>,
+) -> Checked {
     let bare = |block: BlockId| lines(checker, block, "ssl_certificate").is_empty();
     let refuse = |message: String, spot| Err(Box::new(Problem::error(codes::NO_CERTIFICATE, message, spot)));
     if !bare(default.0) {

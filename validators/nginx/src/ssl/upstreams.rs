@@ -1,15 +1,15 @@
-//! TLS towards upstreams: `proxy_ssl_…`, `grpc_ssl_…`, `uwsgi_ssl_…` (`ngx_http_proxy_set_ssl()` and its like).
+//! TLS towards upstreams: `proxy_ssl_…`, `grpc_ssl_…`, `uwsgi_ssl_…` (`ngx_http_proxy_set_ssl()` and its siblings).
 
 use super::openssl;
 use super::servers::{file, is_on, lines};
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::problem::Outcome;
-use crate::script;
+use crate::checker::script;
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
 
 /// Judges the settings of the family `proxy`, `grpc` or `uwsgi` in a block that speaks TLS to an upstream.
-pub(crate) fn upstream(checker: &mut Checker<'_>, block: BlockId, family: &str) -> Outcome {
+pub(crate) fn upstream(checker: &mut Checker<'_>, block: BlockId, family: &str) -> Checked {
     let name = |rest: &str| format!("{family}_ssl_{rest}");
     openssl::ciphers(checker, block, &name("ciphers"))?;
     if let Some(certificate) = lines(checker, block, &name("certificate")).first().filter(|set| !set.word(1).is_empty())
@@ -29,8 +29,8 @@ pub(crate) fn upstream(checker: &mut Checker<'_>, block: BlockId, family: &str) 
     openssl::commands(checker, block, &name("conf_command"))
 }
 
-/// Whether the certificate of an upstream is verified, and against what.
-fn verification(checker: &mut Checker<'_>, block: BlockId, family: &str) -> Outcome {
+/// Checks the verification of an upstream's certificate.
+fn verification(checker: &mut Checker<'_>, block: BlockId, family: &str) -> Checked {
     let name = |rest: &str| format!("{family}_ssl_{rest}");
     let verify = name("verify");
     if !is_on(checker, block, &verify) {

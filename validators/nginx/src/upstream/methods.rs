@@ -1,14 +1,15 @@
-//! How an upstream chooses among its servers, keeps connections to them and shares what it knows of them
+//! Balancing methods, kept connections and shared zones of upstreams
 //! (`src/http/modules/ngx_http_upstream_*_module.c`).
 
 use super::{is_stream, upstreams};
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
+use crate::checker::slots;
 use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::{slots, value};
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::values::numbers;
 
 /// Chooses a balancing method.
 pub(super) fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId, takes_backup: bool) {
@@ -22,7 +23,7 @@ pub(super) fn method<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     }
 }
 
-pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.compile(directive, 1, block)?;
     method(checker, directive, block, false);
     if directive.count() == 2 && directive.word(2) != b"consistent" {
@@ -32,17 +33,17 @@ pub(crate) fn hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     Ok(())
 }
 
-pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn ip_hash<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, false);
     Ok(())
 }
 
-pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn least_conn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, true);
     Ok(())
 }
 
-pub(crate) fn least_time<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn least_time<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, true);
     if directive.count() == 2 && directive.word(2) != b"inflight" {
         let message = format!("invalid parameter \"{}\"", directive.text(2));
@@ -53,7 +54,7 @@ pub(crate) fn least_time<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     slots::enumeration(checker, directive, block, times)
 }
 
-pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     method(checker, directive, block, false);
     let wrong = match directive.count() {
         0 => None,
@@ -70,12 +71,12 @@ pub(crate) fn random<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     }
 }
 
-pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     /// The first release that takes 0, which turns it off, and `local`.
     const LOCAL: Version = Version::new(1, 29, 7);
     checker.once(directive, block)?;
     let takes_zero = checker.options.version >= LOCAL;
-    if value::number(directive.word(1)).is_none_or(|number| number == 0 && !takes_zero) {
+    if numbers::number(directive.word(1)).is_none_or(|number| number == 0 && !takes_zero) {
         let message = format!("invalid value \"{}\" in \"keepalive\" directive", directive.text(1));
         return directive.refuse(1, codes::INVALID_VALUE, message);
     }
@@ -83,25 +84,27 @@ pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
         let message = format!("invalid parameter \"{}\"", directive.text(2));
         return directive.refuse(2, codes::INVALID_PARAMETER, message);
     }
-    let upstreams = upstreams(checker, block);
-    let open = upstreams.open;
-    // It wraps itself around the method chosen so far; to choose another afterwards is to lose it.
-    upstreams.all[open].method = true;
+    if !takes_zero {
+        // It wraps itself around the method chosen so far; to choose another afterwards is to lose it.
+        let upstreams = upstreams(checker, block);
+        let open = upstreams.open;
+        upstreams.all[open].method = true;
+    }
     Ok(())
 }
 
-pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let name = directive.word(1);
     if name.is_empty() {
         return directive.refuse(1, codes::INVALID_ZONE, "invalid zone name \"\"");
     }
     let mut size = 0;
     if directive.count() == 2 {
-        let Some(given) = value::size(directive.word(2)) else {
+        let Some(given) = numbers::size(directive.word(2)) else {
             let message = format!("invalid zone size \"{}\"", directive.text(2));
             return directive.refuse(2, codes::INVALID_ZONE, message);
         };
-        if given < 8 * crate::zones::PAGE {
+        if given < 8 * crate::model::zones::PAGE {
             return directive.refuse(2, codes::ZONE_TOO_SMALL, format!("zone \"{}\" is too small", directive.text(1)));
         }
         size = given;

@@ -1,14 +1,15 @@
 //! `server` in an upstream: `ngx_http_upstream_server()`, `ngx_stream_upstream_server()`.
 
-use super::{Upstream, is_stream, upstreams};
-use crate::block::BlockId;
+use super::{is_stream, upstreams};
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::directives::Version;
-use crate::problem::Outcome;
-use crate::url::{self, Host, Rules};
-use crate::value;
+use crate::directives::{Build, Version};
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::upstreams::Upstream;
+use crate::values::numbers;
+use crate::values::url::{self, Host, Rules};
 
 /// The first release whose servers know `route` and `drain`.
 const STICKY: Version = Version::new(1, 29, 6);
@@ -16,15 +17,17 @@ const STICKY: Version = Version::new(1, 29, 6);
 /// The first release whose servers know `resolve` and `service`.
 const RESOLVE: Version = Version::new(1, 27, 3);
 
-pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let stream = is_stream(checker, block);
     let version = checker.options.version;
+    let plus = checker.options.build == Build::Plus;
     let upstreams = upstreams(checker, block);
     let open = upstreams.open;
     let group = &mut upstreams.all[open];
     group.servers += 1;
+    group.backups += usize::from(directive.arguments().skip(1).any(|(_, word)| word == b"backup"));
     for at in 2..=directive.count() {
-        if !parameter(directive, at, group, version, stream)? {
+        if !parameter(directive, at, group, version, stream, plus)? {
             let message = format!("invalid parameter \"{}\"", directive.text(at));
             return directive.refuse(at, codes::INVALID_PARAMETER, message);
         }
@@ -61,11 +64,17 @@ fn parameter(
     group: &mut Upstream<'_>,
     version: Version,
     stream: bool,
-) -> Outcome<bool> {
+    plus: bool,
+) -> Checked<bool> {
     /// The longest route that nginx can keep.
     const ROUTE: usize = 32;
     let word = directive.word(at);
-    let number = |prefix: &[u8]| word.strip_prefix(prefix).map(value::number);
+    if plus && word.strip_prefix(b"slow_start=").is_some_and(|time| numbers::seconds(time).is_some()) {
+        return Ok(true);
+    }
+    // NGINX Plus had them before nginx.
+    let version = if plus { version.max(STICKY) } else { version };
+    let number = |prefix: &[u8]| word.strip_prefix(prefix).map(numbers::number);
     if let Some(weight) = number(b"weight=") {
         return Ok(weight.is_some_and(|weight| weight != 0));
     }
@@ -73,7 +82,7 @@ fn parameter(
         return Ok(number.is_some());
     }
     if let Some(time) = word.strip_prefix(b"fail_timeout=") {
-        return Ok(value::seconds(time).is_some());
+        return Ok(numbers::seconds(time).is_some());
     }
     let empty = |what: &str| directive.refuse(at, codes::INVALID_PARAMETER, format!("{what} is empty"));
     match word {
@@ -81,11 +90,7 @@ fn parameter(
             let message = "balancing method does not support parameter \"backup\"";
             directive.refuse(at, codes::INVALID_PARAMETER, message)
         }
-        b"backup" => {
-            group.backups += 1;
-            Ok(true)
-        }
-        b"down" => Ok(true),
+        b"backup" | b"down" => Ok(true),
         b"resolve" => Ok(version >= RESOLVE),
         b"service=" if version >= RESOLVE => empty("service"),
         b"drain" => Ok(version >= STICKY && !stream),

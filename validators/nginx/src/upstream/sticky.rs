@@ -1,15 +1,16 @@
 //! `sticky`: `src/http/modules/ngx_http_upstream_sticky_module.c`.
 
 use super::upstreams;
-use crate::block::BlockId;
 use crate::checker::Checker;
-use crate::codes;
-use crate::directive::Directive;
-use crate::limits;
-use crate::problem::Outcome;
-use crate::{value, zones};
+use crate::core::limits;
+use crate::findings::codes;
+use crate::findings::problem::Checked;
+use crate::model::block::BlockId;
+use crate::model::directive::Directive;
+use crate::model::zones;
+use crate::values::numbers;
 
-pub(crate) fn sticky<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+pub(crate) fn sticky<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     let upstreams = upstreams(checker, block);
     let open = upstreams.open;
@@ -23,11 +24,11 @@ pub(crate) fn sticky<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     }
 }
 
-fn unknown<T>(directive: &Directive<'_>, at: usize) -> Outcome<T> {
+fn unknown<T>(directive: &Directive<'_>, at: usize) -> Checked<T> {
     directive.refuse(at, codes::INVALID_PARAMETER, format!("unknown parameter \"{}\"", directive.text(at)))
 }
 
-fn route<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+fn route<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     for (at, word) in directive.arguments().skip(1) {
         let Some(name) = word.strip_prefix(b"$") else {
             let message = format!("invalid variable name \"{}\"", directive.text(at));
@@ -38,7 +39,7 @@ fn route<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockI
     Ok(())
 }
 
-fn cookie<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+fn cookie<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let refuse = |at: usize, complaint: &str| directive.refuse_directive(at, codes::INVALID_PARAMETER, complaint);
     if directive.word(2).is_empty() {
         return refuse(2, "empty cookie name");
@@ -59,7 +60,7 @@ fn cookie<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Block
         match key {
             b"domain=" | b"path=" if given.is_empty() => return refuse(at, &format!("no value for \"{name}\"")),
             b"domain=" => drop(checker.compile_text(directive, at, given, block)?),
-            b"expires=" if given != b"max" && value::seconds(given).is_none() => {
+            b"expires=" if given != b"max" && numbers::seconds(given).is_none() => {
                 return refuse(at, "invalid \"expires\" parameter value");
             }
             b"samesite=" if !checker.compile_text(directive, at, given, block)? && !same_site(given) => {
@@ -72,7 +73,7 @@ fn cookie<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Block
     checker.use_variable(directive, 2, &variable, block)
 }
 
-fn learn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Outcome {
+fn learn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let refuse = |at: usize, complaint: &str| directive.refuse_directive::<()>(at, codes::INVALID_PARAMETER, complaint);
     let (mut zone, mut timeout, mut create, mut lookup) = (None, false, false, false);
     for at in 2..=directive.count() {
@@ -86,7 +87,7 @@ fn learn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockI
             if std::mem::replace(&mut timeout, true) {
                 return refuse(at, "duplicate timeout");
             }
-            if value::milliseconds(given).is_none_or(|time| time == 0) {
+            if numbers::milliseconds(given).is_none_or(|time| time == 0) {
                 return refuse(at, "invalid timeout");
             }
         } else if let Some(given) = word.strip_prefix(b"create=") {
@@ -113,7 +114,7 @@ fn learn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockI
     }
 }
 
-fn learn_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Outcome<(&'d [u8], i64)> {
+fn learn_zone<'d>(directive: &Directive<'_>, at: usize, given: &'d [u8]) -> Checked<(&'d [u8], i64)> {
     let refuse = |complaint: &str| directive.refuse_directive(at, codes::INVALID_ZONE, complaint);
     match (given.iter().position(|byte| *byte == b':'), limits::zone_and_size(given)) {
         (None, _) => refuse("zone size is not specified"),
@@ -132,7 +133,7 @@ fn sessions<'s>(
     at: usize,
     name: &[u8],
     size: i64,
-) -> Outcome {
+) -> Checked {
     let upstreams = upstreams(checker, block);
     let host = upstreams.all[upstreams.open].host.clone();
     let zone = checker.zones.add(directive, at, name, size, "sticky")?;

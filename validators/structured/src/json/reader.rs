@@ -4,11 +4,12 @@ use reload_gate_contract::{Cause, Code, Span};
 
 use super::string;
 use crate::codes;
+use crate::text::excerpt;
 use crate::yaml::{MAX_DEPTH, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
-/// What keeps a text from being JSON.
+/// A fault that keeps a text from being JSON.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct JsonFault {
     pub(super) code: Code,
     pub(super) span: Span,
     pub(super) message: String,
@@ -16,7 +17,7 @@ pub(super) struct Problem {
     pub(super) cause: Cause,
 }
 
-impl Problem {
+impl JsonFault {
     pub(super) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self { code, span, message: message.into(), help: None, cause: Cause::Config }
     }
@@ -28,7 +29,7 @@ impl Problem {
 
 /// Reads one value after another.
 #[derive(Debug)]
-pub(super) struct Reader<'t> {
+pub(super) struct JsonReader<'t> {
     text: &'t str,
     at: usize,
     /// A byte before `at` with its line and column: counting goes on from there.
@@ -40,7 +41,7 @@ pub(super) struct Reader<'t> {
     pub(super) halves: Vec<Span>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> JsonReader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Self { text, at: 0, counted: (0, 1, 1), nodes: 0, repeated: Vec::new(), halves: Vec::new() }
     }
@@ -61,7 +62,7 @@ impl<'t> Reader<'t> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// What stands where it reads: a character.
+    /// The next character, with its span.
     pub(super) fn here(&self) -> Span {
         let length = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
         Span { start: self.at, end: self.at + length }
@@ -82,25 +83,25 @@ impl<'t> Reader<'t> {
     }
 
     /// The next value.
-    pub(super) fn value(&mut self) -> Result<Node, Problem> {
+    pub(super) fn value(&mut self) -> Result<Node, JsonFault> {
         self.nodes = 0;
         self.nested(0)
     }
 
-    /// Whether nothing but white space comes behind the value.
-    pub(super) fn ends(&mut self) -> Result<(), Problem> {
+    /// Refuses anything but white space behind the value.
+    pub(super) fn ends(&mut self) -> Result<(), JsonFault> {
         self.skip_space();
         match self.peek() {
             None => Ok(()),
             Some(b'#' | b'/') => Err(self.unexpected("the end")),
             Some(_) => {
-                let problem = Problem::new(codes::JSON_TRAILING_TEXT, self.here(), "something stands behind the value");
+                let problem = JsonFault::new(codes::JSON_TRAILING_TEXT, self.here(), "unexpected text after the value");
                 Err(problem.help("a file of JSON is one value: put several into a list, or take this away"))
             }
         }
     }
 
-    fn nested(&mut self, depth: usize) -> Result<Node, Problem> {
+    fn nested(&mut self, depth: usize) -> Result<Node, JsonFault> {
         self.skip_space();
         let start = self.at;
         let (line, column) = self.place(start);
@@ -108,8 +109,8 @@ impl<'t> Reader<'t> {
         let too_deep = depth >= MAX_DEPTH && matches!(self.peek(), Some(b'{' | b'['));
         if too_deep || self.nodes > MAX_NODES {
             let message = if too_deep { "nested too deep" } else { "more than a million values" };
-            let problem = Problem::new(codes::TOO_LARGE, self.here(), message);
-            return Err(Problem { cause: Cause::Environment, ..problem });
+            let problem = JsonFault::new(codes::TOO_LARGE, self.here(), message);
+            return Err(JsonFault { cause: Cause::Environment, ..problem });
         }
         let value = match self.peek() {
             Some(b'{') => self.object(depth)?,
@@ -117,12 +118,18 @@ impl<'t> Reader<'t> {
             Some(b'"') => Value::Scalar(self.string()?),
             Some(b'-' | b'0'..=b'9' | b'+' | b'.') => self.number()?,
             Some(_) => self.word()?,
-            None => return Err(Problem::new(codes::JSON_SYNTAX, self.here(), "the text ends where a value is wanted")),
+            None => {
+                return Err(JsonFault::new(
+                    codes::JSON_SYNTAX,
+                    self.here(),
+                    "unexpected end of the text, expected a value",
+                ));
+            }
         };
         Ok(Node { span: Span { start, end: self.at }, line, column, value })
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, Problem> {
+    fn array(&mut self, depth: usize) -> Result<Value, JsonFault> {
         let mut items = Vec::new();
         let open = self.here();
         self.at += 1;
@@ -132,7 +139,7 @@ impl<'t> Reader<'t> {
         Ok(Value::List(items))
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, Problem> {
+    fn object(&mut self, depth: usize) -> Result<Value, JsonFault> {
         let mut entries = Vec::new();
         let open = self.here();
         self.at += 1;
@@ -153,12 +160,12 @@ impl<'t> Reader<'t> {
     }
 
     /// Goes on to the next entry of what opened at `open`, or past its end; says whether it was the end.
-    fn closes(&mut self, close: u8, open: Span, first: bool) -> Result<bool, Problem> {
+    fn closes(&mut self, close: u8, open: Span, first: bool) -> Result<bool, JsonFault> {
         self.skip_space();
         let (comma, here) = (self.here(), self.peek());
         if here.is_none() {
             let bracket = &self.text[open.start..open.end];
-            return Err(Problem::new(codes::JSON_SYNTAX, open, format!("this `{bracket}` is not closed")));
+            return Err(JsonFault::new(codes::JSON_SYNTAX, open, format!("this `{bracket}` is not closed")));
         }
         if here == Some(close) {
             self.at += 1;
@@ -174,19 +181,21 @@ impl<'t> Reader<'t> {
         self.skip_space();
         if matches!(self.peek(), Some(b']' | b'}')) {
             let help = "take it away, or add what comes after it";
-            return Err(Problem::new(codes::JSON_TRAILING_COMMA, comma, "no `,` may stand behind the last").help(help));
+            return Err(
+                JsonFault::new(codes::JSON_TRAILING_COMMA, comma, "unexpected `,` after the last element").help(help)
+            );
         }
         Ok(false)
     }
 
-    fn string(&mut self) -> Result<Scalar, Problem> {
+    fn string(&mut self) -> Result<Scalar, JsonFault> {
         let (text, end) = string::read(self.text, self.at, &mut self.halves)?;
         self.at = end;
         Ok(Scalar { text, style: Style::DoubleQuoted })
     }
 
     /// RFC 8259, section 6.
-    fn number(&mut self) -> Result<Value, Problem> {
+    fn number(&mut self) -> Result<Value, JsonFault> {
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
         let end = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
@@ -196,10 +205,10 @@ impl<'t> Reader<'t> {
             return Ok(Value::Scalar(Scalar { text: written.into(), style: Style::Plain }));
         };
         let span = Span { start, end: self.at };
-        Err(Problem::new(codes::JSON_NUMBER, span, format!("`{}` is no number", excerpt(written))).help(help))
+        Err(JsonFault::new(codes::JSON_NUMBER, span, format!("`{}` is no number", excerpt(written, 40))).help(help))
     }
 
-    fn word(&mut self) -> Result<Value, Problem> {
+    fn word(&mut self) -> Result<Value, JsonFault> {
         let start = self.at;
         let rest = self.text[start..].bytes();
         let length = rest.take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'$').count();
@@ -210,7 +219,7 @@ impl<'t> Reader<'t> {
             "true" | "false" => Value::Scalar(Scalar { text: word.into(), style: Style::Plain }),
             _ => {
                 let span = Span { start, end: start + length };
-                let problem = Problem::new(codes::JSON_WORD, span, format!("`{}` is no value", excerpt(word)));
+                let problem = JsonFault::new(codes::JSON_WORD, span, format!("`{}` is no value", excerpt(word, 40)));
                 return Err(problem.help(word_remedy(word)));
             }
         };
@@ -219,23 +228,23 @@ impl<'t> Reader<'t> {
     }
 
     /// Something else than what is wanted.
-    pub(super) fn unexpected(&self, wanted: &str) -> Problem {
+    pub(super) fn unexpected(&self, wanted: &str) -> JsonFault {
         let span = self.here();
-        let syntax = |message: String| Problem::new(codes::JSON_SYNTAX, span, message);
+        let syntax = |message: String| JsonFault::new(codes::JSON_SYNTAX, span, message);
         match self.text[self.at..].chars().next() {
-            None => syntax(format!("the text ends where {wanted} is wanted")),
-            Some('#' | '/') => Problem::new(codes::JSON_COMMENT, span, "JSON has no comments").help("take it away"),
+            None => syntax(format!("unexpected end of the text, expected {wanted}")),
+            Some('#' | '/') => JsonFault::new(codes::JSON_COMMENT, span, "JSON has no comments").help("take it away"),
             Some('\'') => {
                 let problem =
-                    Problem::new(codes::JSON_STRING, span, "a string is in double quotes, not in single ones");
+                    JsonFault::new(codes::JSON_STRING, span, "a string is in double quotes, not in single ones");
                 problem.help("write `\"` before it and behind it")
             }
-            Some(other) => syntax(format!("`{}` stands where {wanted} is wanted", visible(other))),
+            Some(other) => syntax(format!("unexpected `{}`, expected {wanted}", visible(other))),
         }
     }
 }
 
-/// What is wrong with a number, if anything.
+/// The fault of a number, if it has one.
 fn number_mistake(written: &str) -> Option<&'static str> {
     let unsigned = written.strip_prefix('-').unwrap_or(written);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
@@ -243,11 +252,9 @@ fn number_mistake(written: &str) -> Option<&'static str> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let power = |text: &str| digits(text.strip_prefix(['+', '-']).unwrap_or(text));
     match () {
-        () if written.starts_with('+') => Some("leave the `+` away"),
-        () if whole.is_empty() || fraction == Some("") => Some("digits stand before and behind the `.`"),
-        () if digits(whole) && whole.len() > 1 && whole.starts_with('0') => {
-            Some("leave the zeros at its beginning away")
-        }
+        () if written.starts_with('+') => Some("remove the `+`"),
+        () if whole.is_empty() || fraction == Some("") => Some("write digits before and after the `.`"),
+        () if digits(whole) && whole.len() > 1 && whole.starts_with('0') => Some("remove the leading zeros"),
         () if digits(whole) && fraction.is_none_or(digits) && exponent.is_none_or(power) => None,
         () => Some(
             "a number is in decimal digits, such as `-1`, `0.5` or `1e9`; anything else is a string in double quotes",
@@ -268,9 +275,4 @@ fn word_remedy(word: &str) -> &'static str {
 /// A character as people can see it.
 pub(super) fn visible(character: char) -> String {
     if character == '"' { character.into() } else { character.escape_debug().to_string() }
-}
-
-/// The beginning of something that may be long.
-fn excerpt(text: &str) -> &str {
-    text.char_indices().nth(40).map_or(text, |(end, _)| &text[..end])
 }

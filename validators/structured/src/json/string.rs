@@ -2,24 +2,24 @@
 
 use reload_gate_contract::Span;
 
-use super::reader::{Problem, visible};
+use super::reader::{JsonFault, visible};
 use crate::codes;
 
-/// Reads the string whose quote is at byte `open`: what it says, and the byte behind it. Escapes that are half of a pair
-/// of surrogates stand for U+FFFD, as in Go and the browsers' `TextEncoder`, and are added to `halves`.
-pub(super) fn read(text: &str, open: usize, halves: &mut Vec<Span>) -> Result<(String, usize), Problem> {
-    let mut said = String::new();
+/// Reads the string whose quote is at byte `open`: its value, and the byte after it. Escapes that are half of a pair
+/// of surrogates become U+FFFD, as in Go and the browsers' `TextEncoder`, and are added to `halves`.
+pub(super) fn read(text: &str, open: usize, halves: &mut Vec<Span>) -> Result<(String, usize), JsonFault> {
+    let mut value = String::new();
     let mut at = open + 1;
     loop {
         let rest = &text[at..];
         let plain = rest.bytes().take_while(|byte| *byte >= b' ' && *byte != b'"' && *byte != b'\\').count();
-        said.push_str(&rest[..plain]);
+        value.push_str(&rest[..plain]);
         at += plain;
         match text.as_bytes().get(at) {
-            Some(b'"') => return Ok((said, at + 1)),
+            Some(b'"') => return Ok((value, at + 1)),
             Some(b'\\') => {
                 let (character, end) = escape(text, at)?;
-                said.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+                value.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
                 if character.is_none() {
                     halves.push(Span { start: at, end });
                 }
@@ -32,7 +32,7 @@ pub(super) fn read(text: &str, open: usize, halves: &mut Vec<Span>) -> Result<(S
 }
 
 /// The character of the escape at byte `at`, none for half of a pair of surrogates, and the byte behind it.
-fn escape(text: &str, at: usize) -> Result<(Option<char>, usize), Problem> {
+fn escape(text: &str, at: usize) -> Result<(Option<char>, usize), JsonFault> {
     let character = match text.as_bytes().get(at + 1) {
         Some(plain @ (b'"' | b'\\' | b'/')) => char::from(*plain),
         Some(b'b') => '\u{8}',
@@ -51,7 +51,7 @@ fn escape(text: &str, at: usize) -> Result<(Option<char>, usize), Problem> {
     Ok((Some(character), at + 2))
 }
 
-fn unicode(text: &str, at: usize) -> Result<(Option<char>, usize), Problem> {
+fn unicode(text: &str, at: usize) -> Result<(Option<char>, usize), JsonFault> {
     let unit = |at: usize| {
         let digits = text.get(at + 2..at + 6).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
         text[at..].starts_with("\\u").then(|| u16::from_str_radix(digits, 16).ok())?
@@ -67,19 +67,19 @@ fn unicode(text: &str, at: usize) -> Result<(Option<char>, usize), Problem> {
     }
 }
 
-/// A control character that stands there as it is.
-fn raw(control: u8, at: usize) -> Problem {
+/// A control character that is not escaped.
+fn raw(control: u8, at: usize) -> JsonFault {
     let span = Span { start: at, end: at + 1 };
     match control {
         b'\n' | b'\r' => {
             string(span, "the line ends within a string").help("close it, or write `\\n` for a line break")
         }
-        b'\t' => string(span, "a tab stands in a string").help("write `\\t`"),
-        _ => string(span, format!("the control character U+{control:04X} stands in a string"))
+        b'\t' => string(span, "a string contains a tab").help("write `\\t`"),
+        _ => string(span, format!("a string contains the control character U+{control:04X}"))
             .help("write it as `\\u` and four hexadecimal digits"),
     }
 }
 
-fn string(span: Span, message: impl Into<String>) -> Problem {
-    Problem::new(codes::JSON_STRING, span, message)
+fn string(span: Span, message: impl Into<String>) -> JsonFault {
+    JsonFault::new(codes::JSON_STRING, span, message)
 }

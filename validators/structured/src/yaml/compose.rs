@@ -6,8 +6,9 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, 
 use reload_gate_contract::{Cause, Place, Span};
 
 use crate::codes;
+use crate::text::excerpt;
 
-use super::{Broken, Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
+use super::{Broken, Document, LONGEST_KEY, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
 /// An event, and its bytes.
 type Spanned<'t> = (Event<'t>, granit_parser::Span);
@@ -16,19 +17,19 @@ type Spanned<'t> = (Event<'t>, granit_parser::Span);
 pub(super) struct Composer<'t> {
     text: &'t str,
     events: Parser<'t, StrInput<'t>>,
-    /// What the anchors of this document name, by their numbers.
+    /// The nodes of this document's anchors, by their numbers.
     anchors: HashMap<usize, (Node, Weight)>,
-    /// How many nodes this document has so far, and how many bytes its aliases stand for.
+    /// Numbers of this document's nodes so far, and of the bytes of its aliases.
     nodes: usize,
     expanded: usize,
     repeated: Vec<Node>,
-    /// Where the last event ended: what comes after it belongs to the next.
+    /// End of the last event: the text after it belongs to the next.
     end: usize,
-    /// Whether the document at hand is broken, so that its rest is to be skipped.
+    /// The document at hand is broken, so that its rest is skipped.
     broken: bool,
 }
 
-/// What a copy of a node costs.
+/// Cost of a copy of a node.
 #[derive(Clone, Copy, Default)]
 struct Weight {
     nodes: usize,
@@ -84,7 +85,7 @@ impl<'t> Composer<'t> {
                 Event::StreamEnd => break,
                 event => {
                     let root = self.node(event, span, 0)?;
-                    // The end of the document; what should not stand there is an error of the parser.
+                    // The end of the document; unexpected text there is an error of the parser.
                     self.next()?;
                     return Ok(Some(Document { root, repeated: std::mem::take(&mut self.repeated) }));
                 }
@@ -113,7 +114,7 @@ impl<'t> Composer<'t> {
             Event::SequenceStart(..) => self.list(node, depth)?,
             Event::MappingStart(..) => self.map(node, depth)?,
             Event::Alias(id) => self.alias(&node, id, depth)?,
-            _ => return Err(broken(&node, "a value is wanted here")),
+            _ => return Err(broken(&node, "expected a value here")),
         };
         if let Some(id) = anchor {
             let weight = weigh(&node);
@@ -150,7 +151,7 @@ impl<'t> Composer<'t> {
         Ok(Node { value: Value::Map(merge(entries)?), ..map })
     }
 
-    /// Where a collection ends: behind its bracket, or else where its last part does.
+    /// End of a collection: after its bracket, or else that of its last part.
     fn close(&mut self, span: granit_parser::Span, last: Option<&Node>) -> usize {
         let Span { start, end } = bytes(span);
         self.end = self.end.max(end);
@@ -159,7 +160,7 @@ impl<'t> Composer<'t> {
 
     fn alias(&mut self, alias: &Node, id: usize, depth: usize) -> Result<Node, Broken> {
         let Some((node, weight)) = self.anchors.get(&id) else {
-            let inside = broken(alias, "an alias within what it stands for");
+            let inside = broken(alias, "an alias within its own anchor");
             return Err(Broken { code: codes::YAML_ALIAS, ..inside });
         };
         let (node, weight) = (node.clone(), *weight);
@@ -173,7 +174,7 @@ impl<'t> Composer<'t> {
         self.nodes += weight.nodes;
         self.expanded += weight.bytes;
         if self.nodes > MAX_NODES || self.expanded > MAX_EXPANDED {
-            return Err(too_large(node, "what the anchors and aliases stand for is too much"));
+            return Err(too_large(node, "the aliases of the document expand to too much"));
         }
         Ok(())
     }
@@ -228,7 +229,8 @@ impl<'t> Composer<'t> {
             ErrorKind::RecursionLimitExceeded => (codes::TOO_LARGE, Cause::Environment, TOO_DEEP.to_owned()),
             ErrorKind::UnknownAnchor => {
                 let alias = rest.split([' ', '\t', '\r', '\n', ',', ']', '}']).next().unwrap_or_default();
-                let message = format!("`{alias}` stands for nothing: there is no such anchor before it");
+                let alias = excerpt(alias, LONGEST_KEY);
+                let message = format!("unknown alias `{alias}`: there is no such anchor before it");
                 (codes::YAML_ALIAS, Cause::Config, message)
             }
             kind @ (ErrorKind::TabNotAllowed
@@ -239,7 +241,7 @@ impl<'t> Composer<'t> {
             kind => (codes::YAML_SYNTAX, Cause::Config, kind.to_string()),
         };
         if code == codes::YAML_TAB {
-            // The parser tells where it noticed it: behind the tab, or at the end of the line before.
+            // The parser names the place where it noticed it: after the tab, or at the end of the line before.
             let at = if self.text[..start].ends_with('\t') { start - 1 } else { start + rest.find('\t').unwrap_or(0) };
             let span = Span { start: at, end: at + 1 };
             let place = Place::span("", self.text.as_bytes(), span);

@@ -1,16 +1,16 @@
 //! A byte of a scalar's meaning → the byte at which it is written.
 //!
 //! The source is read once more by the rules of YAML 1.2.2, chapters 7.3 and 8.1, and each character is compared with
-//! what the parser made of it: where the two differ nothing is said, since a wrong line is worse than none.
+//! the parser's value: where the two differ there is no place, since a wrong line is worse than none.
 
 use super::{Node, Scalar, Style, Value};
 
 impl Node {
     /// The byte of the document's `text` at which byte `offset` of this scalar's text is written: the byte with which
-    /// that character begins, or its escape, or the line break that stands for it. `offset` may be the length of the
+    /// that character begins, or its escape, or the line break that becomes it. `offset` may be the length of the
     /// text, for what comes behind its last character.
     ///
-    /// `None` where that cannot be told, so that the whole scalar is to be named.
+    /// `None` where that is unknown, so that the caller names the whole scalar.
     #[must_use]
     pub fn locate(&self, text: &str, offset: usize) -> Option<usize> {
         let Value::Scalar(scalar) = &self.value else { return None };
@@ -45,14 +45,14 @@ impl Node {
     }
 }
 
-/// What was read of a scalar, compared with its text.
+/// A scalar as read so far, compared with its text.
 struct Trace<'s> {
-    /// What is still to come.
+    /// The rest of the value.
     rest: &'s str,
-    /// How many bytes are to come before the one that is looked for.
+    /// Number of bytes before the wanted one.
     before: usize,
     at: Option<usize>,
-    /// Where what was read last ends.
+    /// End of the last piece.
     end: usize,
     agrees: bool,
 }
@@ -62,7 +62,7 @@ impl<'s> Trace<'s> {
         Self { rest: &scalar.text, before: offset, at: None, end: 0, agrees: offset <= scalar.text.len() }
     }
 
-    /// A character, and the bytes of the source that stand for it.
+    /// A character, and the bytes of the source that mean it.
     fn say(&mut self, character: char, start: usize, end: usize) {
         if self.at.is_none() && self.before < character.len_utf8() {
             self.at = Some(start);
@@ -70,7 +70,7 @@ impl<'s> Trace<'s> {
         self.compare(character.encode_utf8(&mut [0; 4]), end);
     }
 
-    /// What stands in the source as it is meant.
+    /// Text that is its own value.
     fn say_as_written(&mut self, run: &str, start: usize) {
         if self.at.is_none() && self.before < run.len() {
             self.at = (0..=self.before).rev().find(|at| run.is_char_boundary(*at)).map(|at| start + at);
@@ -78,12 +78,12 @@ impl<'s> Trace<'s> {
         self.compare(run, start + run.len());
     }
 
-    fn compare(&mut self, said: &str, end: usize) {
-        match self.rest.strip_prefix(said) {
+    fn compare(&mut self, value: &str, end: usize) {
+        match self.rest.strip_prefix(value) {
             Some(rest) => (self.rest, self.end) = (rest, end),
             None => self.agrees = false,
         }
-        self.before = self.before.saturating_sub(said.len());
+        self.before = self.before.saturating_sub(value.len());
     }
 
     fn found(self) -> Option<usize> {
@@ -220,7 +220,7 @@ fn number(cursor: &mut Cursor<'_>, digits: usize) -> Option<u32> {
     u32::from_str_radix(written, 16).ok()
 }
 
-/// What `\u` stands for: a character, or half of one, whose other half is the next escape; half of one alone is U+FFFD.
+/// Meaning of `\u`: a character, or half of one, with the other half in the next escape; half of one alone is U+FFFD.
 fn unit(cursor: &mut Cursor<'_>) -> Option<char> {
     let first = number(cursor, 4)?;
     let behind = cursor.at;
@@ -261,20 +261,20 @@ fn block(source: &str, scalar: &Scalar, trace: &mut Trace<'_>) {
     }
 }
 
-/// What becomes of the line breaks between two lines, or behind the last one.
+/// Treatment of the line breaks between two lines, or after the last one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Breaks {
-    /// Each is said.
+    /// Each is kept.
     Keep,
-    /// One is a space; of several, all but the first are said.
+    /// One is a space; of several, all after the first are kept.
     Fold,
-    /// The first is said.
+    /// The first is kept.
     Clip,
-    /// None is said.
+    /// None is kept.
     Strip,
 }
 
-/// What a header says of the line breaks at the end.
+/// Treatment of the line breaks at the end, by the header of a block scalar.
 fn chomping(header: &str, has_lines: bool) -> Breaks {
     match header.find([' ', '\t']).map_or(header, |end| &header[..end]) {
         indicators if indicators.contains('+') => Breaks::Keep,
@@ -312,7 +312,7 @@ fn say_breaks(source: &str, gap: usize, breaks: Breaks, trace: &mut Trace<'_>) {
     }
 }
 
-/// How much indentation the parser took away, by what it left of the first line that is not of spaces alone.
+/// Indentation that the parser removed, computed from the first line that is not only spaces.
 fn indentation(source: &str, text: &str) -> usize {
     let spaces = |line: &str| line.bytes().take_while(|byte| *byte == b' ').count();
     let first = |text: &str| text.split(['\r', '\n']).find(|line| spaces(line) < line.len()).map(spaces);

@@ -4,10 +4,10 @@ fn root(text: &str) -> Node {
     parse(text).expect("it is YAML").expect("it is not empty")
 }
 
-/// Each character of a scalar, and what the text has where it is said to be written.
+/// Each character of a scalar, and the text at its place.
 fn written<'t>(node: &Node, text: &'t str) -> Vec<(char, Option<&'t str>)> {
-    let said = node.as_str().expect("a scalar");
-    said.char_indices().map(|(at, character)| (character, node.locate(text, at).map(|at| &text[at..]))).collect()
+    let value = node.as_str().expect("a scalar");
+    value.char_indices().map(|(at, character)| (character, node.locate(text, at).map(|at| &text[at..]))).collect()
 }
 
 #[test]
@@ -38,18 +38,18 @@ fn each_style_is_followed_to_its_source() {
         ("a: >+ # why\n\n  one\n  two\n\n  three\n    more\n  end\n\n", "\none two\nthree\n  more\nend\n\n"),
         ("- - |-\n   \tx", "\tx"),
     ];
-    for (text, said) in cases {
+    for (text, value) in cases {
         let root = root(text);
         let node = root.get("a").unwrap_or_else(|| &root.items()[0].items()[0]);
-        assert_eq!(node.as_str(), Some(said), "{text}");
+        assert_eq!(node.as_str(), Some(value), "{text}");
         for (character, at) in written(node, text) {
             let at = at.unwrap_or_else(|| panic!("{character:?} is not found in {text:?}"));
             let as_it_is = at.starts_with(character);
             let folded = character.is_whitespace() && at.starts_with(['\n', '\r']);
             assert!(as_it_is || folded || at.starts_with('\\'), "{character:?} at {at:?} in {text:?}");
         }
-        let last = node.locate(text, said.len()).expect("the end is somewhere");
-        assert!(last <= node.span.end && node.locate(text, said.len() + 1).is_none());
+        let last = node.locate(text, value.len()).expect("the end is somewhere");
+        assert!(last <= node.span.end && node.locate(text, value.len() + 1).is_none());
     }
 }
 
@@ -82,9 +82,9 @@ fn json_is_yaml_with_pairs_of_surrogates() {
 fn what_is_broken_says_where() {
     let cases = [
         ("a: 1\nb: [2\n", (2, 4), "unclosed bracket '['"),
-        ("a: 1\nb: 2\na: 3\n", (3, 1), "`a` is said twice"),
-        ("{\"a\": 1,\n \"a\": 2}", (2, 2), "`a` is said twice"),
-        ("a: &x [*x]\n", (1, 8), "an alias within what it stands for"),
+        ("a: 1\nb: 2\na: 3\n", (3, 1), "duplicate key `a`"),
+        ("{\"a\": 1,\n \"a\": 2}", (2, 2), "duplicate key `a`"),
+        ("a: &x [*x]\n", (1, 8), "an alias within its own anchor"),
         ("a: 1\n<<: 2\n", (2, 1), "a merge key takes a mapping or a list of mappings"),
     ];
     for (text, place, message) in cases {
@@ -105,15 +105,15 @@ fn aliases_and_merge_keys_stand_for_what_they_name() {
 
 #[test]
 fn a_stream_has_its_documents_one_after_another() {
-    let said = |text: &str| {
+    let value = |text: &str| {
         documents(text)
             .map(|document| document.map(|document| document.root.line).map_err(|broken| broken.line))
             .collect::<Vec<_>>()
     };
-    assert_eq!(said("# nothing\n"), []);
-    assert_eq!(said("a: 1\n---\nb: [\n---\nc: 1\n"), [Ok(1), Err(3), Ok(5)]);
-    assert_eq!(said("{\"a\": 1}\n{\"b\": 2}\n{\"c\": }\n"), [Ok(1), Ok(2), Err(3)]);
-    assert_eq!(said("{\"a\": 1}\n---\n{\"b\": 2}\n"), [Ok(1), Ok(3)]);
+    assert_eq!(value("# nothing\n"), []);
+    assert_eq!(value("a: 1\n---\nb: [\n---\nc: 1\n"), [Ok(1), Err(3), Ok(5)]);
+    assert_eq!(value("{\"a\": 1}\n{\"b\": 2}\n{\"c\": }\n"), [Ok(1), Ok(2), Err(3)]);
+    assert_eq!(value("{\"a\": 1}\n---\n{\"b\": 2}\n"), [Ok(1), Ok(3)]);
 }
 
 #[test]

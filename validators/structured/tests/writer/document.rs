@@ -94,7 +94,7 @@ fn enter(pen: &mut Pen<'_>, path: &mut Vec<Step>, column: usize, is_list: bool) 
     }
 }
 
-/// What stands between a key or marker and a scalar.
+/// The text between a key or marker and a scalar.
 fn separate(pen: &mut Pen<'_>) {
     if !pen.out.is_empty() && !pen.out.ends_with([' ', '\n']) {
         pen.out.push(' ');
@@ -128,7 +128,7 @@ fn flow_collection(pen: &mut Pen<'_>, path: &mut Vec<Step>, text: &str, way: Way
 fn leave(pen: &mut Pen<'_>, open: &[(usize, bool)]) {
     let from = pen.dice.roll(open.len() + 1);
     for (column, is_list) in open[..from].iter().rev() {
-        // What begins at the column of a list is not told apart from it.
+        // Text at the column of a list cannot be distinguished from it.
         if open.iter().filter(|(other, _)| other == column).count() > 1 {
             continue;
         }

@@ -4,7 +4,7 @@ mod document;
 
 pub(crate) use document::{Document, Step, json, yaml};
 
-/// Choices, made beforehand: whoever asks when they are used up is given the simplest.
+/// Choices, made beforehand: once they are used up, the simplest is taken.
 pub(crate) struct Dice<'d> {
     rolls: std::slice::Iter<'d, u8>,
 }
@@ -262,9 +262,9 @@ pub(crate) fn block(pen: &mut Pen<'_>, text: &str, way: Way, parent: usize) {
     pen.out.push_str(if swapped { &indicator } else { chomping });
     pen.out.push_str(["", " ", " # why | not >", "\t"][pen.dice.roll(4)]);
     pen.out.push_str(pen.eol);
-    let said = &lines[..lines.len() - usize::from(trailing > 0)];
-    content(pen, said, trailing > 0, way, parent + indent);
-    // Empty lines at the end say nothing, but for `+`.
+    let lines_of_text = &lines[..lines.len() - usize::from(trailing > 0)];
+    content(pen, lines_of_text, trailing > 0, way, parent + indent);
+    // Empty lines at the end mean nothing, except with `+`.
     if chomping != "+" {
         for _ in 0..pen.dice.roll(3) {
             let spaces = pen.dice.roll(parent + indent + 1);

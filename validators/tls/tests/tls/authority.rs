@@ -1,4 +1,4 @@
-//! Certificates for every occasion. They are of Ed25519, whose signatures all have one length, so that their lines can be told.
+//! Certificates for every occasion. They are of Ed25519, whose signatures all have one length, so that their lines are known.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
 };
 use reload_gate_contract::{Cause, Finding, Severity};
-use reload_gate_tls::{File, Options, check, pairs};
+use reload_gate_tls::{File, TlsOptions, check, pairs};
 
 /// The first of June 2027.
 pub(crate) const NOW: i64 = 1_811_808_000;
@@ -21,7 +21,7 @@ const ED448_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMEcCAQAwBQYDK2VxBDsEOQAAAA
 /// The years in which a certificate is valid: from the first of June of the one to that of the other.
 type Years = (i32, i32);
 
-/// What stands in the examples, by the words that name it.
+/// The texts of the examples, by the words that name them.
 static PARTS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(parts);
 
 fn params(name: &str, serial: u64, (from, to): Years) -> CertificateParams {
@@ -124,7 +124,7 @@ pub(crate) fn find(files: &[(&str, &str)], names: &[&str]) -> Vec<Finding> {
     let found = pairs(&files);
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let mut findings = found.findings;
-    findings.extend(check(&found.pairs, &Options { names, now: NOW, ..Options::default() }));
+    findings.extend(check(&found.pairs, &TlsOptions { names, now: NOW, ..TlsOptions::default() }));
     findings
 }
 

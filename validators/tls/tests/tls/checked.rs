@@ -1,4 +1,4 @@
-//! What is right is accepted, and what is wrong is told at its place.
+//! Right files are accepted, and faults are found at their places.
 
 use reload_gate_contract::Verdict;
 
@@ -22,13 +22,13 @@ fn what_is_right_is_accepted() {
 
 #[test]
 fn one_fault_is_told_once() {
-    // What the wrong order brings with it is not told besides.
+    // The consequences of the wrong order are not reported besides.
     check(
         "intermediate, server",
         "server key",
         &[],
         &[
-            "leaf-is-ca: warning at tls.crt:1:1: `Intermediate` is an authority's certificate, and stands where the server's belongs",
+            "leaf-is-ca: warning at tls.crt:1:1: `Intermediate` is an authority's certificate, in the place of the server's",
             "not-issued-by-next: error at tls.crt:9:1: `Intermediate` is followed by `www.example.org`, and was issued by `Root`",
             "key-mismatch: error at tls.key:1:1: the key does not belong to the certificate of `Intermediate`",
         ],
@@ -37,7 +37,7 @@ fn one_fault_is_told_once() {
     check(
         "server without its third line, intermediate",
         "other key",
-        &["nobody.example.org"],
+        &["missing.example.org"],
         &["broken-certificate: error at tls.crt:1:1: the block holds no X.509 certificate"],
     );
 }

@@ -2,11 +2,11 @@
 
 mod authority;
 
-/// What is right is accepted, and what is wrong is told at its place.
+/// Right files are accepted, and faults are found at their places.
 mod checked;
 /// The page describes each code, and its examples are true.
 mod documented;
 /// The kinds of keys that OpenSSL writes.
 mod openssl;
-/// Nothing that is read makes it panic, or tell of a key.
+/// No input makes it panic, or print a key.
 mod robustness;

@@ -1,0 +1,116 @@
+//! Lines and columns of a text, computed once for many places.
+
+use std::sync::OnceLock;
+
+use crate::{Place, Span};
+
+/// The distance in bytes between two known columns.
+const STRIDE: usize = 1024;
+
+/// Index of a text's lines: any number of places costs one pass over the text.
+///
+/// Columns are those of [`Place::span`]. The text itself is not kept; each call must have the same one.
+#[derive(Clone, Debug)]
+pub struct LineIndex {
+    /// Starts of lines.
+    starts: Vec<usize>,
+    /// Bytes at which a character begins, each with the number of characters before it; computed on first use.
+    characters: OnceLock<Vec<(usize, usize)>>,
+}
+
+impl LineIndex {
+    /// Index of a text.
+    #[must_use]
+    pub fn new(text: &[u8]) -> Self {
+        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Self { starts, characters: OnceLock::new() }
+    }
+
+    /// The line of a byte, counted from 1.
+    #[must_use]
+    pub fn line(&self, byte: usize) -> u32 {
+        number(self.starts.partition_point(|start| *start <= byte))
+    }
+
+    /// The column of a byte in characters, counted from 1.
+    #[must_use]
+    pub fn column(&self, text: &[u8], byte: usize) -> u32 {
+        let byte = byte.min(text.len());
+        let start = self.starts[self.starts.partition_point(|start| *start <= byte) - 1];
+        if byte - start < STRIDE {
+            return number(count(&text[start..byte]) + 1);
+        }
+        let known = self.characters.get_or_init(|| characters(text));
+        number(before(known, text, byte) - before(known, text, start) + 1)
+    }
+
+    /// A range of bytes of a file, as [`Place::span`] gives it.
+    #[must_use]
+    pub fn place(&self, file: impl Into<String>, text: &[u8], span: Span) -> Place {
+        let start = span.start.min(text.len());
+        Place {
+            file: file.into(),
+            line: Some(self.line(start)),
+            column: Some(self.column(text, start)),
+            span: Some(span),
+        }
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn count(text: &[u8]) -> usize {
+    String::from_utf8_lossy(text).chars().count()
+}
+
+/// The number of characters before a byte.
+fn before(known: &[(usize, usize)], text: &[u8], byte: usize) -> usize {
+    let (from, characters) = known[known.partition_point(|(at, _)| *at <= byte) - 1];
+    characters + count(&text[from..byte])
+}
+
+/// Every so many bytes, one at which a character begins.
+fn characters(text: &[u8]) -> Vec<(usize, usize)> {
+    let (mut known, mut at, mut seen) = (vec![(0, 0)], 0, 0);
+    let mut note = |at: usize, seen: usize| {
+        if at - known[known.len() - 1].0 >= STRIDE {
+            known.push((at, seen));
+        }
+    };
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            note(at, seen);
+            (at, seen) = (at + character.len_utf8(), seen + 1);
+        }
+        if !chunk.invalid().is_empty() {
+            note(at, seen);
+            (at, seen) = (at + chunk.invalid().len(), seen + 1);
+        }
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_is_that_of_a_single_span() {
+        let long = "zwölf ".repeat(700);
+        for text in [
+            b"".to_vec(),
+            b"a\n\nb".to_vec(),
+            long.clone().into_bytes(),
+            [long.as_bytes(), b"\xff\xe2\n", long.as_bytes()].concat(),
+        ] {
+            let index = LineIndex::new(&text);
+            for start in 0..=text.len() + 1 {
+                let span = Span { start, end: start + 1 };
+                assert_eq!(index.place("f", &text, span), Place::span("f", &text, span), "at {start}");
+            }
+        }
+    }
+}
