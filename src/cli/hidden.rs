@@ -49,7 +49,7 @@ pub(super) fn view(matches: &ArgMatches) -> Exit {
     end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
-pub(super) fn init(matches: &ArgMatches) -> Exit {
+pub(super) fn view_init(matches: &ArgMatches) -> Exit {
     end(view::init::main(&all::<String>(matches, "pass"), &all(matches, "command")))
 }
 

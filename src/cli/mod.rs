@@ -81,7 +81,7 @@ pub fn main() -> Exit {
         Some(("man", matches)) => manual(matches.get_one::<String>("command").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => hidden::enter(matches),
         Some((view::SUBCOMMAND, matches)) => hidden::view(matches),
-        Some((view::init::SUBCOMMAND, matches)) => hidden::init(matches),
+        Some((view::init::SUBCOMMAND, matches)) => hidden::view_init(matches),
         Some((confine::SUBCOMMAND, matches)) => hidden::confine(matches),
         _ => Exit::Usage,
     }
