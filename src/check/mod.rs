@@ -25,7 +25,7 @@ mod store;
 mod trees;
 mod validate;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -122,11 +122,12 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
         read.extend(outcome.read);
     }
     let is_empty = checked.is_empty() && unchecked.is_empty() && !listing.has_manifests;
-    let is_listed = |entry: &&Entry| !unchecked.iter().any(|listed| listed.subject == store.subject(entry));
+    let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();
     let open: Vec<Unchecked> = open
         .difference(&read)
-        .filter(is_listed)
-        .map(|entry| unassigned(store.subject(entry), given.contains(entry), &listing.paths))
+        .map(|entry| (store.subject(entry), given.contains(entry)))
+        .filter(|(subject, _)| !listed.contains(subject))
+        .map(|(subject, is_given)| unassigned(subject, is_given, &listing.paths))
         .collect();
     unchecked.extend(open);
     let report = CheckReport { checked, unchecked };

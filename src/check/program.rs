@@ -197,10 +197,21 @@ fn in_layout(layout: &NginxLayout, tree: &FileTree, entries: &BTreeSet<Entry>) -
     let takes: BTreeSet<Entry> = parts.flatten().collect();
     let subject = takes.first().cloned()?;
     let main = PathBuf::from(layout.main);
-    let around = MainOfImage { path: main.clone(), text: layout.text.to_owned(), is_known: true };
+    let text = text_of_layout(layout, &tree.mounted);
+    let around = MainOfImage { path: main.clone(), text, is_known: true };
     let reason = Some(format!("`{}` of the image includes it", layout.main));
     let (tree, operands) = (tree.mounted.clone(), Vec::new());
     Some(Beginning { main: Some(main), subject, tree, around: Some(around), takes, operands, reason })
+}
+
+/// Returns the main file of an image without the includes of directories that are not among the inputs, which are of the image.
+fn text_of_layout(layout: &NginxLayout, mounted: &Mounted<Entry>) -> String {
+    let is_given = |line: &&str| {
+        let directory = layout.parts.iter().find(|(directory, _)| line.contains(&format!("{directory}/*")));
+        directory
+            .is_none_or(|(directory, _)| mounted.files.keys().any(|file| file.parent() == Some(Path::new(directory))))
+    };
+    layout.text.split_inclusive('\n').filter(is_given).collect()
 }
 
 /// Returns the validations of files for which the program was chosen, though none has the name of its main file: whole

@@ -6,6 +6,7 @@ mod json;
 mod junit;
 #[cfg(test)]
 mod properties;
+mod rule;
 mod sarif;
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ pub struct Checked {
 }
 
 /// Part of the inputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckSubject {
     /// Path as it was given; `-` is standard input.
     pub input: String,
