@@ -62,6 +62,8 @@ pub struct Command {
     pub unset: Vec<String>,
     /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or prefixes with a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables that it sees where it runs as the gate itself, with their values.
+    pub env: Vec<(String, String)>,
     /// Time limit, after which it is killed with all its descendants.
     pub timeout: Duration,
 }
@@ -70,8 +72,8 @@ impl Command {
     /// A command that runs as the gate itself, and sees what the gate sees.
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
-        let (unset, pass_env) = (Vec::new(), Vec::new());
-        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, timeout }
+        let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
+        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout }
     }
 }
 
@@ -240,10 +242,17 @@ fn start(
     };
     let errors = output.try_clone()?;
     let mut command = CommandWrap::with_new(program, |child| {
-        child.args(arguments).env_clear().envs(environment(&command.pass_env)).current_dir("/");
+        child.args(arguments).env_clear().envs(environment(&command.pass_env)).envs(given(command)).current_dir("/");
         child.stdin(stdin).stdout(output).stderr(errors);
     });
     Ok((report, command.wrap(ProcessSession).spawn()?))
+}
+
+/// Returns the further variables of a command, without those that the gate sets itself.
+fn given(command: &Command) -> impl Iterator<Item = (OsString, OsString)> {
+    let is_own = |name: &str| name == "PATH" || name == "LC_ALL";
+    let given = command.env.iter().filter(move |(name, _)| !is_own(name));
+    given.map(|(name, value)| (name.into(), value.into()))
 }
 
 /// Returns the environment of a command.
