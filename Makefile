@@ -93,7 +93,8 @@ static: ## Build the static binary that is released
 	@echo "built; to install it: sudo install -m 755 '$$(realpath "$(STATIC)")' /usr/local/bin/"
 
 .PHONY: dist
-dist: ## Build what is released: archive, checksums, bill of materials, notes
+dist: ## Build what is released: archive, Debian package, wheel, checksums, bill of materials, notes
+	@demo/install $(BUILD_PACKAGES) python3-pip
 	@.ci/dist
 
 .PHONY: lint
@@ -107,4 +108,5 @@ style: ## Measure the house style: words, doc comments, names, lengths
 
 .PHONY: audit
 audit: ## Check the dependencies (cargo-deny) and the workflows (zizmor), in pinned versions
+	@demo/install $(BUILD_PACKAGES) python3-pip
 	@.ci/audit
