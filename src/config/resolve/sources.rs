@@ -1,6 +1,6 @@
 //! Sources of the configuration, and the volumes that the gate writes. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
 use crate::config::layer::{GivenValue, Layers};
@@ -10,8 +10,15 @@ use crate::config::settings::{
 use crate::flow::publish::{Publication, Volume};
 use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
 
-pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
+/// The watched paths; without one, `usual`: the directory in which the program's configuration usually is.
+pub(super) fn sources(layers: &Layers<'_>, usual: Option<&Path>) -> Vec<Source> {
     let (watched, mounts, published) = (layers.get(WATCH), layers.get(MOUNT), layers.get(PUBLISH));
+    let own = [WATCH.spec, MOUNT.spec, PUBLISH.spec, STAGE.spec];
+    if let Some(usual) = usual
+        && layers.highest(&own).is_none()
+    {
+        return vec![Source { path: usual.into(), mount: usual.into(), whole_volume: false }];
+    }
     let whole_volume = layers.highest(&[WATCH.spec]).is_some_and(|layer| layer.whole_volume);
     if watched.is_empty() {
         let help = "add `--watch PATH`, where PATH is the directory in which the ConfigMap is mounted";

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Command, Finished, NotStarted, filter};
+use super::{Command, End, Finished, NotStarted, filter};
 
 /// Exit codes as env(1), chroot(1) and nohup(1) use them.
 const NOT_READY: i32 = 125;
@@ -71,6 +71,9 @@ impl Report {
         let report = String::from_utf8_lossy(&report[..length]);
         let Some((code, message)) = report.split_once(' ') else { return Ok(finished) };
         let message = message.to_owned();
+        if let Some(signal) = message.strip_prefix(KILLED).and_then(|signal| signal.parse().ok()) {
+            return Ok(Finished { end: End::Killed(signal), ..finished });
+        }
         match code.parse() {
             Ok(NOT_FOUND) => Err(NotStarted::Missing(program)),
             Ok(NOT_EXECUTABLE) => Err(NotStarted::Program { program, error: io::Error::other(message) }),
@@ -79,6 +82,9 @@ impl Report {
         }
     }
 }
+
+/// Beginning of the report that the command was killed by a signal, where the binary waits for it.
+const KILLED: &str = "killed by signal ";
 
 /// The binary's end of the channel.
 pub(super) struct Reporter(Option<OwnedFd>);
@@ -107,14 +113,39 @@ impl Reporter {
         ready: SetupStep<Vec<(OsString, OsString)>>,
         words: &[OsString],
     ) -> (String, u8) {
-        let (message, code) = match ready {
-            Err((step, error)) => (format!("cannot {step}: {error}"), NOT_READY),
-            Ok(environment) => become_command(&environment, words),
-        };
+        match ready {
+            Err((step, error)) => self.failed(subcommand, &format!("cannot {step}: {error}"), NOT_READY),
+            Ok(environment) => {
+                let error = become_command(&environment, words);
+                self.not_started(subcommand, &error, words)
+            }
+        }
+    }
+
+    /// Reports that the command could not be executed.
+    pub(super) fn not_started(self, subcommand: &str, error: &io::Error, words: &[OsString]) -> (String, u8) {
+        let program = words.first().map(OsString::as_os_str).unwrap_or_default();
+        let code = if super::is_missing(error, program, &super::search_path()) { NOT_FOUND } else { NOT_EXECUTABLE };
+        self.failed(subcommand, &format!("{}: {error}", program.display()), code)
+    }
+
+    /// Reports the signal that killed the command.
+    pub(super) fn killed(self, signal: Option<i32>) {
+        if let (Some(signal), Some(channel)) = (signal, self.0) {
+            let _ = rustix::io::write(channel, format!("0 {KILLED}{signal}").as_bytes());
+        }
+    }
+
+    fn failed(self, subcommand: &str, message: &str, code: i32) -> (String, u8) {
         if let Some(channel) = self.0 {
             let _ = rustix::io::write(channel, format!("{code} {message}").as_bytes());
         }
         (format!("reload-gate {subcommand}: {message}"), u8::try_from(code).unwrap_or(1))
+    }
+
+    /// The channel as the standard input of a child that will report on it.
+    pub(super) fn to_stdin(&self) -> io::Result<Option<Stdio>> {
+        self.0.as_ref().map(|channel| Ok(channel.try_clone()?.into())).transpose()
     }
 }
 
@@ -127,19 +158,26 @@ fn empty_stdin() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(&nothing)?)
 }
 
-fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> (String, i32) {
-    let Some((program, arguments)) = words.split_first() else {
-        return ("the command is empty".into(), NOT_FOUND);
-    };
-    #[expect(clippy::disallowed_methods, reason = "this starts no child: it becomes the command")]
+fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Error {
+    command(environment, words).map_or_else(|error| error, |mut command| command.exec())
+}
+
+/// Starts the command as a child of this process.
+pub(super) fn spawn(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<std::process::Child> {
+    command(environment, words)?.spawn()
+}
+
+fn command(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<std::process::Command> {
+    let Some((program, arguments)) = words.split_first() else { return Err(io::ErrorKind::NotFound.into()) };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command was started already: this process becomes it, or waits for it"
+    )]
     let mut command = std::process::Command::new(program);
     command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
     let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-    let path = path.unwrap_or(OsStr::new(super::DEFAULT_PATH));
-    command.env("PATH", path);
-    let error = command.exec();
-    let code = if super::is_missing(&error, program, path) { NOT_FOUND } else { NOT_EXECUTABLE };
-    (format!("{}: {error}", program.display()), code)
+    command.env("PATH", path.unwrap_or(OsStr::new(super::DEFAULT_PATH)));
+    Ok(command)
 }
 
 /// Keeps of this process's capabilities no more than these (capabilities(7)). Those that are `ambient` are kept by a user who

@@ -156,7 +156,8 @@ fn each_character_is_located_where_it_was_written() {
     });
     let each: Vec<_> = WAYS.iter().zip(&scalars).map(|(way, count)| format!("{} {way:?}", count.get())).collect();
     println!("{} characters, none of them without its place, in scalars: {}", characters.get(), each.join(", "));
-    assert!(scalars.iter().all(|count| count.get() * 20 > cases()), "{each:?}");
+    // One of 18 is plain, and the cases are drawn anew each time: a 40th is out of reach of chance.
+    assert!(scalars.iter().all(|count| count.get() * 40 > cases()), "{each:?}");
 }
 
 /// RFC 4648, section 4, with a line break behind so many characters.
