@@ -33,6 +33,7 @@ use crate::report::{Event, Kind, headline};
 use crate::sys::proc::Identity;
 
 use excerpts::Contents;
+use redaction::FormerSecrets;
 
 /// A receiver of events.
 pub type EventSink = Rc<dyn Fn(&Event)>;
@@ -52,6 +53,8 @@ struct Runner {
     board: Rc<StatusBoard>,
     /// The last snapshot.
     snapshot: Option<Snapshot>,
+    /// Secrets before they were rotated.
+    former: FormerSecrets,
     contents: Contents,
     /// The state of the application just before the last reload.
     baseline: Option<Rc<Baseline>>,
@@ -177,13 +180,28 @@ pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>)
 /// # Errors
 /// When validation needs the target and it is missing or refused.
 pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
+    validate_after(config, tree, &FormerSecrets::default()).await
+}
+
+/// Validates `tree` as [`validate`] does, where there were Secrets before it.
+async fn validate_after(
+    config: &GateConfig,
+    tree: Arc<Tree>,
+    former: &FormerSecrets,
+) -> Result<Validation, TargetError> {
     let count_verdict = match staging::lay_out(config, tree.clone()).await {
-        Ok(path_map) => config.plan.validate(&tree, &path_map, &config.selector).await,
+        Ok(path_map) => {
+            let mut validated = config.plan.validate(&tree, &path_map, &config.selector).await;
+            if let Ok(validation) = &mut validated {
+                staging::at_sources(config, &path_map, &tree, &mut validation.findings);
+            }
+            validated
+        }
         Err(finding) => Ok(Validation { findings: vec![finding], ..Validation::default() }),
     };
     match count_verdict {
-        Ok(validation) => Ok(redaction::of_validation(config, &tree, validation).await),
-        Err(target_error) => Err(redaction::of_target_error(config, &tree, target_error).await),
+        Ok(validation) => Ok(redaction::of_validation(config, &tree, former, validation).await),
+        Err(target_error) => Err(redaction::of_target_error(config, &tree, former, target_error).await),
     }
 }
 
@@ -235,6 +253,7 @@ impl Runner {
             sink,
             board,
             snapshot: None,
+            former: FormerSecrets::default(),
             contents,
             baseline: None,
             warned: None,
@@ -260,15 +279,18 @@ impl Runner {
             }
             scan = self.scanner.scan();
         }
+        if let (Some(old), Ok(new)) = (&self.snapshot, &scan.result) {
+            self.former.remember(&self.config, &old.tree, &new.tree);
+        }
         self.snapshot = scan.result.as_ref().ok().cloned();
         inputs.push(Input::Scanned(scan.result));
         inputs
     }
 
     fn validate(&self) -> Option<InFlight> {
-        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
         Some(Box::pin(async move {
-            let mut validated = validate(&config, snapshot.tree).await;
+            let mut validated = validate_after(&config, snapshot.tree, &former).await;
             if let Ok(validation) = &mut validated {
                 validation.findings.extend(snapshot.notes);
             }
@@ -283,6 +305,7 @@ impl Runner {
 
     fn reload(&self) -> Option<InFlight> {
         let snapshot = self.snapshot.clone()?;
+        let former = self.former.clone();
         let (config, delivered) = (self.config.clone(), staging::delivered(&self.config, &snapshot));
         Some(Box::pin(async move {
             let requested = config
@@ -292,7 +315,7 @@ impl Runner {
             match requested {
                 Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {
-                    let target_error = redaction::of_target_error(&config, &snapshot.tree, target_error).await;
+                    let target_error = redaction::of_target_error(&config, &snapshot.tree, &former, target_error).await;
                     (Input::Reloaded(Err(target_error)), None)
                 }
             }
@@ -301,13 +324,14 @@ impl Runner {
 
     fn verify(&self, late: bool) -> Option<InFlight> {
         let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
+        let former = self.former.clone();
         let patience = if late { Duration::ZERO } else { config.verify_timeout };
         Some(Box::pin(async move {
             let proof = match baseline {
                 Some(baseline) => config.verification.prove(&baseline, patience).await,
                 None => Proof::NotAsked,
             };
-            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, proof).await), None)
+            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, &former, proof).await), None)
         }))
     }
 
