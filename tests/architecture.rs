@@ -16,7 +16,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("cli", &["doctor", "run", "check", "config", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
-    ("check", &["config", "report", "redact", "flow"]),
+    ("check", &["config", "report", "redact", "flow", "sys"]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("gate", &["report", "flow", "sys::backoff"]),
@@ -24,7 +24,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
     ("flow::validate", &["flow::process", "flow::snapshot", "flow::tree", "sys"]),
-    ("flow::snapshot", &["flow::tree", "flow::watch"]),
+    ("flow::snapshot", &["flow::tree", "flow::watch", "sys"]),
     ("flow::publish", &["flow::tree"]),
     ("flow::reload", &["flow::verify", "flow::process", "sys"]),
     ("flow::verify", &["flow::process", "sys"]),

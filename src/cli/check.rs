@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
 use super::{is_colored, refuse, say, user_input};
-use crate::check::render::{self, Format, Style};
-use crate::check::{self, Answer, Listing, Missing, Options, Question};
+use crate::check::render::{self, ReportFormat, ReportStyle};
+use crate::check::{self, CheckOptions, CheckOutcome, CheckRequest, Listing, Missing};
 use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
 use crate::sys::exec;
@@ -47,6 +47,10 @@ fn validation_flags() -> Vec<Arg> {
     );
     let fallback = one_of("fallback", "METHOD", &["builtin"]);
     flags.push(fallback.help("If a program is not installed, use the built-in validator (`builtin`) and report that"));
+    let allow = Arg::new("allow-commands").long("allow-commands").action(ArgAction::SetTrue);
+    flags.push(allow.help("Execute commands that the inputs name, such as `--validate` of a sidecar"));
+    let exclude = Arg::new("exclude").long("exclude").value_name("GLOB").action(ArgAction::Append);
+    flags.push(exclude.help("Paths that are not read, as in a `.gitignore`, which is respected as well; repeatable"));
     flags
 }
 
@@ -88,7 +92,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(String::as_str);
     let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
     let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
-    let options = Options {
+    let options = CheckOptions {
         local: text("root") == Some("local"),
         fallback: text("fallback").is_some(),
         missing: match text("missing") {
@@ -96,21 +100,33 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
             Some("reject") => Missing::Reject,
             _ => Missing::Warn,
         },
+        allow_commands: matches.get_flag("allow-commands"),
     };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
-    let listing = Listing::of(&paths);
+    let exclude: Vec<String> = matches.get_many("exclude").into_iter().flatten().cloned().collect();
+    let listing = match Listing::of(&paths, &exclude) {
+        Ok(listing) => listing,
+        Err((pattern, error)) => {
+            say(&format!("error: `--exclude`: the pattern `{pattern}` is invalid: {error}"));
+            return Exit::Usage;
+        }
+    };
     // The inputs are open now; some may be inherited descriptors, as of `<(helm template …)`.
     exec::close_inherited();
-    let question = Question { listing: &listing, assignments: &assignments, options, progress: &progress };
-    let Answer { report, missing } = check::check(&question);
+    let request = CheckRequest { listing: &listing, assignments: &assignments, options, progress: &progress };
+    let CheckOutcome { report, missing, is_empty, interrupted } = check::check(&request);
     bar.0.finish_and_clear();
+    if let Some(signal) = interrupted {
+        // As a shell reports it (POSIX, XCU 2.8.2).
+        std::process::exit(128 + signal);
+    }
     let format = match text("format") {
-        Some("json") => Format::Json,
-        Some("sarif") => Format::Sarif,
-        Some("junit") => Format::Junit,
-        Some("github") => Format::Github,
-        _ => Format::Human,
+        Some("json") => ReportFormat::Json,
+        Some("sarif") => ReportFormat::Sarif,
+        Some("junit") => ReportFormat::Junit,
+        Some("github") => ReportFormat::Github,
+        _ => ReportFormat::Human,
     };
     let written = write(&render::render(&report, format, &style(matches)), matches.get_one::<PathBuf>("output"));
     for path in &missing {
@@ -121,7 +137,12 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         Some(Verdict::Rejected) => Exit::Rejected,
         Some(Verdict::Inconclusive) => Exit::Inconclusive,
         Some(Verdict::Accepted) => Exit::Accepted,
-        None => Exit::Nothing,
+        None if is_empty => Exit::Nothing,
+        None => {
+            say("warning: no validator applies to any input");
+            say("  help: name one: `--app NAME` for a program, `--builtin NAME` for a format, or `--validate CMD`");
+            Exit::Accepted
+        }
     }
 }
 
@@ -142,7 +163,7 @@ fn write(report: &str, output: Option<&PathBuf>) -> bool {
     written.is_ok()
 }
 
-fn style(matches: &ArgMatches) -> Style {
+fn style(matches: &ArgMatches) -> ReportStyle {
     let color = match matches.get_one::<String>("color").map(String::as_str) {
         Some("always") => true,
         Some("never") => false,
@@ -150,7 +171,7 @@ fn style(matches: &ArgMatches) -> Style {
     };
     let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col.into());
     let (verbose, quiet) = (matches.get_flag("verbose"), matches.get_flag("quiet"));
-    Style { color, verbose, quiet, width: if width == 0 { 100 } else { width } }
+    ReportStyle { color, verbose, quiet, width: if width == 0 { 100 } else { width } }
 }
 
 /// Progress bar on a terminal, after a delay.

@@ -104,6 +104,8 @@ pub struct ValidationPlan {
     pub confinement: Option<Confinement>,
     /// The variables of the gate's own environment that commands see which run here: names, or what they begin with and a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables of commands that run here, with their values.
+    pub env: Vec<(String, String)>,
 }
 
 /// One validator.
@@ -320,6 +322,7 @@ impl ValidationPlan {
             fallback: self.fallback,
             confinement: self.confinement.clone(),
             pass_env: self.pass_env.clone(),
+            env: self.env.clone(),
             files_read: Mutex::default(),
         }
     }
@@ -401,6 +404,7 @@ struct ValidationContext {
     files_read: Mutex<BTreeSet<PathBuf>>,
     confinement: Option<Confinement>,
     pass_env: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl ValidationContext {

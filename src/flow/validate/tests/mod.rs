@@ -67,6 +67,7 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
         fallback: false,
         confinement: None,
         pass_env: Vec::new(),
+        env: Vec::new(),
     }
 }
 
