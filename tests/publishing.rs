@@ -100,7 +100,7 @@ fn a_bad_configuration_is_not_met_by_a_restart() {
     pod.write("two", "nonsense;");
     let rejected = gate.wait_for("rejected");
     let file = rejected["findings"][0]["file"].as_str().expect("it has a place");
-    assert_eq!(file, text(&pod.published().join("nginx.conf")), "the place is where the application will read it");
+    assert_eq!(file, text(&pod.config_map.file("nginx.conf")), "the place is where it can be corrected");
     assert_eq!(rejected["findings"][0]["line"], 6);
     drop(nginx);
     let nginx = pod.start(&pod.published()).expect("it starts with what was accepted");
@@ -140,7 +140,7 @@ fn what_the_command_line_of_haproxy_names_is_judged_as_it_will_be() {
     gate.wait_for("verified");
     write("two", "nonsense");
     let rejected = gate.wait_for("rejected");
-    assert_eq!(rejected["findings"][0]["file"], text(&publish.join("haproxy.cfg")), "{rejected}");
+    assert_eq!(rejected["findings"][0]["file"], text(&watch.join("haproxy.cfg")), "{rejected}");
     write("three", "");
     gate.wait_for("verified");
     eventually("the good one is served", || served(port, "three"));
