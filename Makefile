@@ -71,6 +71,11 @@ test-page: ## Install Chromium (300 MB), where that is possible, and test the pa
 	@demo/install $(PAGE_PACKAGES) || echo 'not everything could be installed: tests will list what they skip' >&2
 	@.ci/test --test end-to-end page::
 
+.PHONY: torture
+torture: ## Run real programs under random updates and faults (UPDATES=100000 SEEDS=5: for an hour; SEED=N: again)
+	@demo/install $(TEST_PACKAGES) libfaketime || echo 'not everything could be installed: the run will list what it leaves out' >&2
+	@.ci/test --test torture
+
 .PHONY: image
 image: ## Build the images reload-gate:latest and :root, without any registry if need be, and print their sizes
 	@demo/install $(CONTAINER_PACKAGES)
@@ -93,7 +98,8 @@ static: ## Build the static binary that is released
 	@echo "built; to install it: sudo install -m 755 '$$(realpath "$(STATIC)")' /usr/local/bin/"
 
 .PHONY: dist
-dist: ## Build what is released: archive, checksums, bill of materials, notes
+dist: ## Build what is released: archive, Debian package, wheel, checksums, bill of materials, notes
+	@demo/install $(BUILD_PACKAGES) python3-pip
 	@.ci/dist
 
 .PHONY: lint
@@ -107,4 +113,5 @@ style: ## Measure the house style: words, doc comments, names, lengths
 
 .PHONY: audit
 audit: ## Check the dependencies (cargo-deny) and the workflows (zizmor), in pinned versions
+	@demo/install $(BUILD_PACKAGES) python3-pip
 	@.ci/audit

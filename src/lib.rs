@@ -31,4 +31,4 @@ pub(crate) mod sys;
 // The bench and the tests of the documentation use these.
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;
-pub use flow::snapshot::{Limits, Source, scan};
+pub use flow::snapshot::{ReadOptions, Source, scan};

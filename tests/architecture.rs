@@ -24,7 +24,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
     ("flow::validate", &["flow::process", "flow::snapshot", "flow::tree", "sys"]),
-    ("flow::snapshot", &["flow::tree", "flow::watch"]),
+    ("flow::snapshot", &["flow::tree", "flow::watch", "sys"]),
     ("flow::publish", &["flow::tree"]),
     ("flow::reload", &["flow::verify", "flow::process", "sys"]),
     ("flow::verify", &["flow::process", "sys"]),

@@ -276,3 +276,81 @@ fn the_environment_forces_colors_or_turns_them_off() {
         assert!(!is_colored(&output(&arguments, &[(variable, "1"), ("NO_COLOR", "1")])), "{variable}");
     }
 }
+
+#[test]
+fn one_validation_without_a_validator_is_wrong_usage() {
+    let directory = config("anything");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    refuses(
+        &["run", "--once", "--watch", watch],
+        &["`--once`: there is no validator, so nothing can be validated", "`--app NAME`"],
+    );
+    let (text, code) = said(&["run", "--once", "--watch", watch, "--require", "app.conf"], &[]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_built_in_validator_begins_with_its_programs_main_file() {
+    let directory = config("server { listen 80; }\n");
+    let main = "events {}\nhttp { include app.conf; }\n";
+    std::fs::write(directory.path().join("nginx.conf"), main).expect("there is room");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let (text, code) = said(&["run", "--once", "--builtin", "nginx", "--watch", watch], &[]);
+    assert_eq!(code, 0, "{text}");
+    std::fs::write(directory.path().join("app.conf"), "server { lisen 80; }\n").expect("there is room");
+    let (text, code) = said(&["run", "--once", "--builtin", "nginx", "--watch", watch], &[]);
+    assert_eq!(code, 1, "{text}");
+}
+
+#[test]
+fn check_names_the_flags_that_choose_a_validator() {
+    let directory = config("anything");
+    let path = directory.path().join("app.conf");
+    let (text, code) = said(&["check", path.to_str().expect("it is UTF-8")], &[]);
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("no validator applies to any input\n  help: name one: `--app NAME`"), "{text}");
+}
+
+#[test]
+fn a_port_alone_listens_on_ipv4_and_ipv6() {
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let port = crate::support::free_port();
+    let listen = format!(":{port}");
+    let mut gate =
+        crate::support::Gate::run(&["--watch", watch, "--signal", "none", "--validate", "true", "--listen", &listen]);
+    gate.wait_for("accepted");
+    for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        if address.starts_with('[') && std::net::TcpListener::bind("[::1]:0").is_err() {
+            crate::support::skip("this machine has no IPv6");
+            continue;
+        }
+        let (text, code) = said(&["status", "--listen", &address], &[]);
+        assert_eq!(code, 0, "{address}: {text}");
+    }
+    let (text, code) = said(&["status", "--listen", &listen], &[]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn the_status_of_a_gate_in_the_same_container_needs_no_flag() {
+    needs!("unshare");
+    if !crate::support::command("unshare").args(["-U", "-r", "-m", "true"]).status().is_ok_and(|ended| ended.success())
+    {
+        return crate::support::skip("no mount namespace can be made here");
+    }
+    // A container is a mount namespace: other gates of this machine have sockets of their own.
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let script = "\"$0\" run --watch \"$1\" --signal none --validate true >/dev/null 2>&1 & \
+                  \"$0\" status --wait 20s --format json; code=$?; kill $!; wait $!; \"$0\" status; echo \"$code $?\"";
+    let mut container = crate::support::command("unshare");
+    container.args(["-U", "-r", "-m", "sh", "-c", script, env!("CARGO_BIN_EXE_reload-gate"), watch]);
+    let output = container.output().expect("unshare is installed (util-linux)");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("\"gate\":\"default\""), "{out}{err}");
+    assert!(out.ends_with("\n0 3\n"), "{out}{err}");
+    assert!(err.contains("no answer from a gate in this container: Connection refused"), "{err}");
+    assert!(err.contains("`--listen ADDR`"), "{err}");
+}

@@ -172,9 +172,11 @@ fn every_setting_is_documented_as_it_is() {
             Takes::Many(what) => format!(" {what} …"),
         };
         let default = setting.shown_default().unwrap_or_default();
-        let variable = setting.variable();
+        let variable = [Some(setting.variable()), setting.second_variable.map(str::to_owned)];
+        let variable: Vec<_> = variable.into_iter().flatten().map(|name| format!("`{name}`")).collect();
+        let variable = variable.join(", ");
         let meaning = setting.help.replace('|', "\\|");
-        page += &format!("| `--{name}{value}` | `{variable}` | {default} | {meaning} |\n");
+        page += &format!("| `--{name}{value}` | {variable} | {default} | {meaning} |\n");
     }
     page_is("docs/settings.md", &page);
 }

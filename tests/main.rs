@@ -43,6 +43,8 @@ mod haproxy;
 mod judging;
 /// Kubernetes Events.
 mod kubernetes;
+/// Trees as packages and deployment tools lay them out.
+mod layouts;
 /// A reader of the log that stalls; spans and decisions on request.
 mod logging;
 mod manifest_cases;
@@ -66,7 +68,9 @@ mod privileges;
 mod prometheus;
 /// The application only ever meets what was accepted, also when it restarts.
 mod publishing;
-/// What a configuration that is executed by being judged cannot get at.
+/// Verdicts count only for what the running application reads.
+mod reading;
+/// Limits of a configuration that is executed by its validation.
 mod sandbox;
 /// Of a Secret nothing is shown.
 mod secrets;

@@ -68,7 +68,9 @@ pub(super) fn gates(
     let variables = BTreeMap::from(given).into_iter().chain(others).chain(environment.known.clone());
     let variables = variables.collect::<BTreeMap<_, _>>().into_iter();
     let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-    let input = UserInput { flags, variables, read: &read, directory: "/".into(), terminal: false };
+    let is_directory = |path: &Path| mounted.points.iter().any(|point| point.path.starts_with(path));
+    let directory = "/".into();
+    let input = UserInput { flags, variables, read: &read, is_directory: &is_directory, directory, terminal: false };
     config::load(&input).map(|config| config.gates).map_err(refused)
 }
 

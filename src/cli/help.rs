@@ -144,11 +144,12 @@ const PAGES: [Page; 9] = [
     Page {
         command: "status",
         description: &[
-            "Asks a running gate for its state and prints it. The gate has to serve its status (--listen of `run`).",
+            "Asks a running gate for its state and prints it. In the gate's own container, and as its user or root, no flag is needed: \
+             a running gate has a status socket. From elsewhere, the gate has to listen (--listen of `run`).",
         ],
         examples: &[
-            ("reload-gate status --listen :9464", "Print the state of a gate on this machine"),
             ("kubectl exec deploy/web -c gate -- reload-gate status", "Print the state of the gate of a pod"),
+            ("reload-gate status --listen :9464", "Print the state of a gate that listens on this port"),
             ("reload-gate status --wait 60s", "Wait until the newest configuration is live, as in a deployment script"),
         ],
         exit_codes: &[
@@ -157,7 +158,10 @@ const PAGES: [Page; 9] = [
             (Exit::Usage, "wrong usage or configuration"),
             (Exit::Inconclusive, "the newest configuration is not live for another reason, or there is no answer"),
         ],
-        environment: &[("RELOAD_GATE_LISTEN", "The address of the gate, as --listen.")],
+        environment: &[(
+            "RELOAD_GATE_LISTEN",
+            "The address of the gate, as --listen, for example in the container of the gate.",
+        )],
         files: &[],
     },
     Page {

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::sys::exec::{Confinement, FileSystemView, RunAs, ViewMount, confine, enter, view};
 use crate::sys::proc::Identity;
 
-pub(super) fn commands() -> [Command; 3] {
+pub(super) fn commands() -> [Command; 4] {
     let words =
         || Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString));
     let paths = |name: &'static str| {
@@ -28,11 +28,9 @@ pub(super) fn commands() -> [Command; 3] {
         .hide(true)
         .arg(Arg::new("strict").long("strict").action(ArgAction::SetTrue))
         .args([paths("hide"), paths("fix"), pass(), words()]);
-    let view = Command::new(view::SUBCOMMAND)
-        .hide(true)
-        .arg(Arg::new("network").long("network").action(ArgAction::SetTrue))
-        .args([paths("mount").num_args(2), pass(), words()]);
-    [enter, view, confine]
+    let view = Command::new(view::SUBCOMMAND).hide(true).args([paths("mount").num_args(2), pass(), words()]);
+    let init = Command::new(view::init::SUBCOMMAND).hide(true).args([pass(), words()]);
+    [enter, view, init, confine]
 }
 
 pub(super) fn enter(matches: &ArgMatches) -> Exit {
@@ -47,9 +45,12 @@ pub(super) fn enter(matches: &ArgMatches) -> Exit {
 pub(super) fn view(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = all(matches, "mount");
     let mount = |pair: &[PathBuf]| ViewMount { at: pair[0].clone(), from: pair[1].clone() };
-    let view =
-        FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect(), network: matches.get_flag("network") };
+    let view = FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect() };
     end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
+}
+
+pub(super) fn view_init(matches: &ArgMatches) -> Exit {
+    end(view::init::main(&all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
 pub(super) fn confine(matches: &ArgMatches) -> Exit {
@@ -65,6 +66,8 @@ fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Ve
 
 /// Ends a process that could not become the command.
 fn end((message, code): (String, u8)) -> Exit {
-    say(&message);
+    if !message.is_empty() {
+        say(&message);
+    }
     std::process::exit(code.into())
 }

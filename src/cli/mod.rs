@@ -81,6 +81,7 @@ pub fn main() -> Exit {
         Some(("man", matches)) => manual(matches.get_one::<String>("command").map(String::as_str)),
         Some((enter::SUBCOMMAND, matches)) => hidden::enter(matches),
         Some((view::SUBCOMMAND, matches)) => hidden::view(matches),
+        Some((view::init::SUBCOMMAND, matches)) => hidden::view_init(matches),
         Some((confine::SUBCOMMAND, matches)) => hidden::confine(matches),
         _ => Exit::Usage,
     }
@@ -108,6 +109,7 @@ fn user_input<'a>(flags: Flags, read: &'a dyn Fn(&Path) -> std::io::Result<Strin
         flags,
         variables: std::env::vars_os().collect(),
         read,
+        is_directory: &Path::is_dir,
         directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         terminal: std::io::stderr().is_terminal(),
     }

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{print, refuse, say};
 use crate::config::{self, SETTINGS, flag, given_flags};
 use crate::exit::Exit;
-use crate::report::client::{self, StatusQuery};
+use crate::report::client::{self, GateAddress, StatusQuery};
 
 pub(super) fn command() -> Command {
     let ready = Arg::new("ready").long("ready").action(ArgAction::SetTrue);
@@ -17,7 +17,11 @@ pub(super) fn command() -> Command {
     Command::new("status")
         .about("Print the state of a running gate")
         .args(SETTINGS.iter().filter(|setting| setting.in_status).map(flag))
-        .mut_arg("listen", |listen| listen.help("Address of the gate, as in `run`").help_heading(None))
+        .mut_arg("listen", |listen| {
+            listen
+                .help("Address of the gate, as in `run` [default: the status socket of the container]")
+                .help_heading(None)
+        })
         .arg(ready.help("Accept any live configuration, as /readyz does, even if a newer one is rejected"))
         .arg(wait.help("Repeat the request until the configuration is live, for this long"))
         .arg(
@@ -30,17 +34,24 @@ pub(super) fn command() -> Command {
 
 pub(super) fn status(matches: &ArgMatches) -> Exit {
     let variables: Vec<_> = std::env::vars_os().collect();
-    let address = match config::listen_address(&given_flags(matches), &variables) {
-        Ok(address) => address,
+    let listener = match config::listen_address(&given_flags(matches), &variables) {
+        Ok(listener) => listener,
         Err(errors) => return refuse(&errors),
     };
+    let address = listener.map_or(GateAddress::Container, GateAddress::Listener);
     let wait = matches.get_one::<Duration>("wait").copied().unwrap_or_default();
     let (answer, exit) = client::ask(&StatusQuery { address, ready: matches.get_flag("ready"), wait });
     match answer {
         Ok((_, body)) if matches.get_one::<String>("format").is_some_and(|format| format == "json") => print(&body),
         Ok((status, _)) => print(&status.text()),
         Err(error) => {
-            say(&format!("error: no answer from a gate at `{address}`: {error}"));
+            let place = listener.map_or_else(|| "in this container".to_owned(), |address| format!("at `{address}`"));
+            say(&format!("error: no answer from a gate {place}: {error}"));
+            if listener.is_none() {
+                say(
+                    "  help: run it in the container of the gate, as its user, or give the gate's address: `--listen ADDR`",
+                );
+            }
             Exit::Accepted
         }
     };

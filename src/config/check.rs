@@ -63,7 +63,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     let others = with_schema(flags::layer(&others), input, &errors);
     // These flags are checked even if no input needs such a validator.
     for name in ["nginx", "tls"] {
-        drop(named(name, &layers(vec![others.clone()])));
+        let _ = named(name, &layers(vec![others.clone()]));
     }
     let given = CHOICES.iter().any(|setting| flags.has(setting));
     let given = given.then(|| resolve::assignment(&layers(vec![flags.clone()]))).flatten().map(Arc::new);
@@ -71,7 +71,8 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     let observe = flags::layer(&[(OBSERVE.spec, "true".to_owned())]);
     let gates = file.gates.into_iter().filter_map(|gate| {
         let gate = with_schema(gate, input, &errors);
-        resolve::gate(&layers(vec![observe.clone(), flags.clone(), gate]))
+        // The usual directory of a preset is in the container, not here.
+        resolve::gate(&layers(vec![observe.clone(), flags.clone(), gate]), &|_| true)
     });
     let gates = gates.collect();
     let rules = file.rules.into_iter().filter_map(|rule| {

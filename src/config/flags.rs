@@ -100,7 +100,7 @@ pub(super) fn variables_layer(
     let mut layer = SettingsLayer::default();
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.has_variable(name)) else {
             warnings.push(unknown_variable(name));
             continue;
         };

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use regex::Regex;
 use reload_gate_nginx::Version;
+use tracing_subscriber::filter::EnvFilter;
 
 use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
+use crate::flow::snapshot::{FilePattern, LinkPolicy};
 use crate::flow::validate::{Builtin, RootChoice};
 use crate::redact::RedactionScope;
 use crate::report::log;
@@ -52,6 +54,8 @@ pub struct SettingSpec {
     pub in_status: bool,
     /// True for a file that commands of validators must not read.
     pub private: bool,
+    /// Second variable of the setting.
+    pub second_variable: Option<&'static str>,
 }
 
 impl SettingSpec {
@@ -69,6 +73,7 @@ impl SettingSpec {
             in_doctor: true,
             in_status: false,
             private: false,
+            second_variable: None,
         }
     }
 
@@ -96,6 +101,10 @@ impl SettingSpec {
         Self { in_status: true, ..self }
     }
 
+    const fn also_variable(self, name: &'static str) -> Self {
+        Self { second_variable: Some(name), ..self }
+    }
+
     const fn private(self) -> Self {
         Self { private: true, ..self }
     }
@@ -113,6 +122,12 @@ impl SettingSpec {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// Returns true if the variable of that name is one of the setting.
+    #[must_use]
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.second_variable == Some(name) || self.variable() == name
     }
 }
 
@@ -199,6 +214,16 @@ settings! {
     NAME: Optional<String> = parse::text,
         one("name", "NAME", CONFIGURATION, "Name of the gate in events and metrics")
             .or_depends("the preset's or the process's name").not_in_doctor();
+    INCLUDE: List<FilePattern> = parse::file_pattern,
+        many("include", "GLOB", CONFIGURATION,
+            "Read only files that match, even if they are named like a backup; a pattern without `/` matches at any depth");
+    EXCLUDE: List<FilePattern> = parse::file_pattern,
+        many("exclude", "GLOB", CONFIGURATION,
+            "Leave out files and directories that match; a pattern without `/` matches at any depth");
+    LINKS: Setting<LinkPolicy> = links,
+        one("links", "POLICY", CONFIGURATION,
+            "Links that lead out of the watched paths: follow (read the file, or count the name of a directory) or refuse")
+            .or("follow");
     MAX_BYTES: Setting<u64> = parse::size,
         one("max-bytes", "SIZE", CONFIGURATION,
             "Refuse a larger configuration; `k`, `M` and `G` are powers of 1024")
@@ -354,11 +379,15 @@ settings! {
             .not_in_doctor();
     LISTEN: Optional<SocketAddr> = parse::address,
         one("listen", "ADDR", REPORTING,
-            "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `0.0.0.0:9464` or `:9464`")
+            "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `127.0.0.1:9464`, or `:9464` for all addresses")
             .of_process().in_status();
     LOG_FORMAT: Optional<log::LogFormat> = log_format,
         one("log-format", "FORMAT", REPORTING, "Format of events: text or json")
             .or_depends("text on a terminal, else json").of_process().not_in_doctor();
+    LOG_LEVEL: Setting<EnvFilter> = log_filter,
+        one("log-level", "FILTER", REPORTING,
+            "Log spans and decisions: a level, as `debug`, or a filter as in RUST_LOG; events do not depend on it")
+            .or("off").of_process().not_in_doctor().also_variable("RELOAD_GATE_LOG");
 
     OBSERVE: Setting<bool> = parse::switch,
         switch("observe", OPERATION, "Validate and report; neither publish nor reload");
@@ -396,11 +425,22 @@ fn root(text: &str, _: &Path) -> Result<RootChoice, Invalid> {
     parse::choice(text, &known)
 }
 
+fn links(text: &str, _: &Path) -> Result<LinkPolicy, Invalid> {
+    parse::choice(text, &[("follow", LinkPolicy::Follow), ("refuse", LinkPolicy::Refuse)])
+}
+
 fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
     parse::choice(
         text,
         &[("auto", RedactionScope::Secrets), ("always", RedactionScope::All), ("never", RedactionScope::Nothing)],
     )
+}
+
+fn log_filter(text: &str, _: &Path) -> Result<EnvFilter, Invalid> {
+    log::filter(text).map_err(|error| {
+        Invalid::new(format!("`{text}` is no filter of log lines: {error}"))
+            .help("write a level, as `debug`, or levels of modules, as `info,reload_gate::gate=debug`")
+    })
 }
 
 fn log_format(text: &str, _: &Path) -> Result<log::LogFormat, Invalid> {

@@ -56,10 +56,8 @@ mod world;
 
 const SHRUNK: Code = Code::new("shrunk");
 
-/// The time that a ConfigMap volume gets until its visible names agree with `..data`.
-const AGREEMENT: Duration = Duration::from_secs(1);
-/// The pause before the next scan of a volume in the middle of an update, in case no event marks its end.
-const NEXT_SCAN: Duration = Duration::from_millis(20);
+/// Number of scans during the time in which sources may come to rest, if no event says when they have.
+const SCANS_OF_AN_UPDATE: u32 = 50;
 /// The slow rescan where the kernel's events are unavailable.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 
@@ -131,6 +129,8 @@ pub struct Gate {
     incident: Option<Incident>,
     retry: Option<Instant>,
     next_poll: Option<Instant>,
+    /// Set while the kernel's events are unavailable.
+    without_events: bool,
     moving_since: Option<Instant>,
     stop_by: Option<Instant>,
 }
@@ -158,6 +158,7 @@ impl Gate {
             incident: None,
             retry: None,
             next_poll: None,
+            without_events: false,
             moving_since: None,
             stop_by: None,
         }
@@ -231,6 +232,7 @@ impl Gate {
             }
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
+            Input::WatchRestored => self.watch_restored(now, &mut effects),
             Input::Scanned(scan) => self.scanned(now, scan, &mut effects),
             Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
             Input::Published(result) => self.published(now, result, &mut effects),
@@ -271,7 +273,7 @@ impl Gate {
 
     fn scan(&mut self, now: Instant, reason: Reason, effects: &mut Vec<Effect>) {
         self.settle.clear();
-        self.next_poll = Some(now + self.policy.poll);
+        self.next_poll = Some(now + self.poll());
         self.begin(Effect::Scan, Activity::Scanning(reason), effects);
     }
 
@@ -297,11 +299,23 @@ impl Gate {
 
     fn degraded(&mut self, now: Instant, message: String, polling: bool, effects: &mut Vec<Effect>) {
         if polling {
-            self.policy.poll = self.policy.poll.min(POLL_WITHOUT_EVENTS);
-            self.next_poll = self.next_poll.map(|at| at.min(now + self.policy.poll));
+            self.without_events = true;
+            self.next_poll = self.next_poll.map(|at| at.min(now + self.poll()));
         }
         self.settle.at(now);
         effects.push(Effect::Report(Event::new(Kind::WatchDegraded).message(message)));
+    }
+
+    fn watch_restored(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.without_events = false;
+        self.settle.at(now);
+        let event = Event::new(Kind::WatchDegraded).message("inotify is available again");
+        effects.push(Effect::Report(Event { level: Level::Info, ..event }));
+    }
+
+    /// Returns the interval of scans without an event.
+    fn poll(&self) -> Duration {
+        if self.without_events { self.policy.poll.min(POLL_WITHOUT_EVENTS) } else { self.policy.poll }
     }
 
     fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
@@ -339,18 +353,18 @@ impl Gate {
 
     /// Returns `true` if the scan met an update in the middle; then another scan is due, within limits.
     fn still_moving(&mut self, now: Instant, scan: &Result<Snapshot, SnapshotError>) -> bool {
-        let moving = match scan {
-            Ok(snapshot) => !snapshot.settled,
-            Err(error) => !error.settled,
+        let (settled, patience) = match scan {
+            Ok(snapshot) => (snapshot.settled, snapshot.patience),
+            Err(error) => (error.settled, error.patience),
         };
-        if !moving {
+        if settled {
             self.moving_since = None;
             return false;
         }
-        if now >= *self.moving_since.get_or_insert(now) + AGREEMENT {
+        if now >= *self.moving_since.get_or_insert(now) + patience {
             return false;
         }
-        self.settle.at(now + NEXT_SCAN);
+        self.settle.at(now + patience / SCANS_OF_AN_UPDATE);
         true
     }
 

@@ -25,6 +25,8 @@ pub enum Input {
         /// No events will come from now on.
         polling: bool,
     },
+    /// The kernel's events are available again, after a time of polling.
+    WatchRestored,
     /// [`Effect::Scan`] is done.
     Scanned(Result<Snapshot, SnapshotError>),
     /// [`Effect::Validate`] is done.

@@ -9,6 +9,7 @@ pub mod log;
 pub mod metrics;
 pub mod page;
 pub mod serve;
+pub mod socket;
 pub mod status;
 
 use std::path::PathBuf;

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::report::board::StatusBoard;
@@ -37,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const HEADER: usize = 16 << 10;
 /// Backoff of listening.
 const RETRY: Backoff = Backoff::SECONDS;
+
+/// Number of connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -56,7 +59,7 @@ pub async fn serve(address: SocketAddr, served: Served, report: impl Fn(&Event))
     let served = Rc::new(served);
     let mut failures = 0;
     loop {
-        match TcpListener::bind(address).await {
+        match bind(address).await {
             Ok(listener) => {
                 if std::mem::take(&mut failures) > 0 {
                     let message = format!("listening on `{address}`; `alert_failed` is over");
@@ -78,7 +81,7 @@ pub async fn serve(address: SocketAddr, served: Served, report: impl Fn(&Event))
 /// # Errors
 /// The event that would be reported.
 pub async fn try_out(address: SocketAddr) -> Result<(), Box<Event>> {
-    TcpListener::bind(address).await.map(|_| ()).map_err(|error| Box::new(cannot_listen(address, &error)))
+    bind(address).await.map(|_| ()).map_err(|error| Box::new(cannot_listen(address, &error)))
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Event {
@@ -92,6 +95,24 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Event {
     };
     let message = format!("cannot listen on `{address}`: {error}");
     Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))
+}
+
+/// Listens on `address`. `[::]` includes IPv4, whatever the default of the system is (IPV6_V6ONLY of ipv6(7)); where the kernel has
+/// no IPv6, it means all addresses of IPv4.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.ip() != Ipv6Addr::UNSPECIFIED {
+        return TcpListener::bind(address).await;
+    }
+    match TcpSocket::new_v6() {
+        Ok(socket) => {
+            rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
+            // As `TcpListener::bind` does: connections of an earlier process do not keep the address taken.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        }
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await,
+    }
 }
 
 /// Accepts connections until an error ends that.

@@ -21,7 +21,7 @@ use tracing::{Instrument as _, debug_span};
 use crate::config::GateConfig;
 use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
-use crate::flow::snapshot::{self, Snapshot};
+use crate::flow::snapshot::{self, Scanner, Snapshot};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Proof};
@@ -33,6 +33,7 @@ use crate::report::{Event, Kind, headline};
 use crate::sys::proc::Identity;
 
 use excerpts::Contents;
+use redaction::FormerSecrets;
 
 /// A receiver of events.
 pub type EventSink = Rc<dyn Fn(&Event)>;
@@ -47,10 +48,13 @@ const SCANS: usize = 3;
 struct Runner {
     config: Rc<GateConfig>,
     watch: Watch,
+    scanner: Scanner,
     sink: EventSink,
     board: Rc<StatusBoard>,
     /// The last snapshot.
     snapshot: Option<Snapshot>,
+    /// Secrets before they were rotated.
+    former: FormerSecrets,
     contents: Contents,
     /// The state of the application just before the last reload.
     baseline: Option<Rc<Baseline>>,
@@ -140,7 +144,7 @@ pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>)
         sink(&event);
     }
     staging::repair(config, sink);
-    let scan = snapshot::scan(&config.sources, config.limits);
+    let scan = snapshot::scan(&config.sources, &config.reading);
     let snapshot = match scan.result {
         Ok(snapshot) => snapshot,
         Err(error) => {
@@ -176,13 +180,28 @@ pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>)
 /// # Errors
 /// When validation needs the target and it is missing or refused.
 pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
+    validate_after(config, tree, &FormerSecrets::default()).await
+}
+
+/// Validates `tree` as [`validate`] does, where there were Secrets before it.
+async fn validate_after(
+    config: &GateConfig,
+    tree: Arc<Tree>,
+    former: &FormerSecrets,
+) -> Result<Validation, TargetError> {
     let count_verdict = match staging::lay_out(config, tree.clone()).await {
-        Ok(path_map) => config.plan.validate(&tree, &path_map, &config.selector).await,
+        Ok(path_map) => {
+            let mut validated = config.plan.validate(&tree, &path_map, &config.selector).await;
+            if let Ok(validation) = &mut validated {
+                staging::at_sources(config, &path_map, &tree, &mut validation.findings);
+            }
+            validated
+        }
         Err(finding) => Ok(Validation { findings: vec![finding], ..Validation::default() }),
     };
     match count_verdict {
-        Ok(validation) => Ok(redaction::of_validation(config, &tree, validation).await),
-        Err(target_error) => Err(redaction::of_target_error(config, &tree, target_error).await),
+        Ok(validation) => Ok(redaction::of_validation(config, &tree, former, validation).await),
+        Err(target_error) => Err(redaction::of_target_error(config, &tree, former, target_error).await),
     }
 }
 
@@ -226,12 +245,15 @@ fn overflowed() -> Input {
 impl Runner {
     fn new(config: Rc<GateConfig>, sink: EventSink, board: Rc<StatusBoard>) -> Self {
         let (watch, contents) = (Watch::new(), Contents::default());
+        let scanner = Scanner::new(config.sources.clone(), config.reading.clone());
         Self {
             config,
             watch,
+            scanner,
             sink,
             board,
             snapshot: None,
+            former: FormerSecrets::default(),
             contents,
             baseline: None,
             warned: None,
@@ -246,15 +268,19 @@ impl Runner {
     /// Reads the sources, and watches every directory in which a later change would show.
     fn scan(&mut self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let mut scan = snapshot::scan(&self.config.sources, self.config.limits);
+        let mut scan = self.scanner.scan();
         for _ in 1..SCANS {
             match self.watch.cover(std::mem::take(&mut scan.watch_points)) {
                 Coverage::Unchanged => break,
                 Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
-                // A change between the scan and the beginning of the watch was missed.
+                Coverage::Restored => inputs.push(Input::WatchRestored),
+                // What changed between the scan and the beginning of the watch was missed.
                 Coverage::Extended => {}
             }
-            scan = snapshot::scan(&self.config.sources, self.config.limits);
+            scan = self.scanner.scan();
+        }
+        if let (Some(old), Ok(new)) = (&self.snapshot, &scan.result) {
+            self.former.remember(&self.config, &old.tree, &new.tree);
         }
         self.snapshot = scan.result.as_ref().ok().cloned();
         inputs.push(Input::Scanned(scan.result));
@@ -262,8 +288,14 @@ impl Runner {
     }
 
     fn validate(&self) -> Option<InFlight> {
-        let (config, tree) = (self.config.clone(), self.snapshot.as_ref()?.tree.clone());
-        Some(Box::pin(async move { (Input::Validated(validate(&config, tree).await), None) }))
+        let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
+        Some(Box::pin(async move {
+            let mut validated = validate_after(&config, snapshot.tree, &former).await;
+            if let Ok(validation) = &mut validated {
+                validation.findings.extend(snapshot.notes);
+            }
+            (Input::Validated(validated), None)
+        }))
     }
 
     fn publish(&self, digest: Digest) -> Option<InFlight> {
@@ -273,6 +305,7 @@ impl Runner {
 
     fn reload(&self) -> Option<InFlight> {
         let snapshot = self.snapshot.clone()?;
+        let former = self.former.clone();
         let (config, delivered) = (self.config.clone(), staging::delivered(&self.config, &snapshot));
         Some(Box::pin(async move {
             let requested = config
@@ -282,7 +315,7 @@ impl Runner {
             match requested {
                 Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {
-                    let target_error = redaction::of_target_error(&config, &snapshot.tree, target_error).await;
+                    let target_error = redaction::of_target_error(&config, &snapshot.tree, &former, target_error).await;
                     (Input::Reloaded(Err(target_error)), None)
                 }
             }
@@ -291,13 +324,14 @@ impl Runner {
 
     fn verify(&self, late: bool) -> Option<InFlight> {
         let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
+        let former = self.former.clone();
         let patience = if late { Duration::ZERO } else { config.verify_timeout };
         Some(Box::pin(async move {
             let proof = match baseline {
                 Some(baseline) => config.verification.prove(&baseline, patience).await,
                 None => Proof::NotAsked,
             };
-            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, proof).await), None)
+            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, &former, proof).await), None)
         }))
     }
 

@@ -65,6 +65,19 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Path
     }
 }
 
+/// Lets findings about a copy of the sources name the files of the sources, which are those that can be corrected.
+pub(super) fn at_sources(config: &GateConfig, path_map: &PathMap, tree: &Tree, findings: &mut [Finding]) {
+    if config.stage.is_none() && config.publication.is_none() {
+        return;
+    }
+    let sources = PathMap::of(&config.sources);
+    for place in findings.iter_mut().filter_map(|finding| finding.place.as_mut()) {
+        if let Some(name) = path_map.named(Path::new(&place.file), tree) {
+            place.file = sources.here(name).display().to_string();
+        }
+    }
+}
+
 /// The paths of a tree in the stage, if there is one.
 pub(super) fn staged(config: &GateConfig) -> Option<PathMap> {
     config.stage.as_ref().map(path_map)

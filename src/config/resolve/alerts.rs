@@ -146,7 +146,9 @@ fn endpoints(layers: &Layers<'_>, sink: &HttpSink) -> Vec<Endpoint> {
         url.value.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()))
     };
     let other = urls.iter().find(|url| host(url) != urls.first().and_then(host));
-    if let Some(other) = other.filter(|_| credentials.is_some() || !headers.is_empty()) {
+    if let Some(other) = other
+        && (credentials.is_some() || !headers.is_empty())
+    {
         let name = sink.urls.spec.name;
         let message = format!("the headers and credentials of `{name}` would go to more than one host");
         let help = format!("give one host as `--{name}`; alert the others by another kind of sink");

@@ -1,15 +1,24 @@
 //! Sources of the configuration, and the volumes that the gate writes. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
 use crate::config::layer::{GivenValue, Layers};
-use crate::config::settings::{List, MOUNT, PUBLISH, STAGE, WATCH};
+use crate::config::settings::{
+    EXCLUDE, INCLUDE, LINKS, List, MAX_BYTES, MAX_FILES, MOUNT, PUBLISH, SETTLE, STAGE, WATCH,
+};
 use crate::flow::publish::{Publication, Volume};
-use crate::flow::snapshot::Source;
+use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
 
-pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
+/// The watched paths; without one, `usual`: the directory in which the program's configuration usually is.
+pub(super) fn sources(layers: &Layers<'_>, usual: Option<&Path>) -> Vec<Source> {
     let (watched, mounts, published) = (layers.get(WATCH), layers.get(MOUNT), layers.get(PUBLISH));
+    let own = [WATCH.spec, MOUNT.spec, PUBLISH.spec, STAGE.spec];
+    if let Some(usual) = usual
+        && layers.highest(&own).is_none()
+    {
+        return vec![Source { path: usual.into(), mount: usual.into(), whole_volume: false }];
+    }
     let whole_volume = layers.highest(&[WATCH.spec]).is_some_and(|layer| layer.whole_volume);
     if watched.is_empty() {
         let help = "add `--watch PATH`, where PATH is the directory in which the ConfigMap is mounted";
@@ -25,6 +34,17 @@ pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
         Source { path: watch.value.clone(), mount: mount.value.clone(), whole_volume }
     };
     watched.iter().enumerate().map(source).collect()
+}
+
+/// Settings of the scans.
+pub(super) fn reading(layers: &Layers<'_>) -> ReadOptions {
+    let patterns = |setting: List<FilePattern>| layers.get(setting).into_iter().map(|pattern| pattern.value);
+    ReadOptions {
+        limits: Limits { bytes: layers.get(MAX_BYTES), files: layers.get(MAX_FILES) },
+        links: layers.get(LINKS),
+        selection: Selection::new(patterns(INCLUDE), patterns(EXCLUDE)),
+        quiet: layers.get(SETTLE),
+    }
 }
 
 /// The volumes that a setting gives to the sources, one for each.

@@ -31,7 +31,9 @@ impl Scenario<'_> {
             _ => Err(std::io::ErrorKind::NotFound.into()),
         };
         let flags = named_flags(&self.flags.iter().copied().chain(file).collect::<Vec<_>>());
-        load(&UserInput { flags, variables, read: &read, directory: "/here".into(), terminal: false })
+        let is_directory = |path: &Path| path == Path::new("/etc/nginx");
+        let directory = "/here".into();
+        load(&UserInput { flags, variables, read: &read, is_directory: &is_directory, directory, terminal: false })
     }
 
     /// The one gate.
@@ -182,6 +184,9 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
         ("main", "b.conf"),
         ("mount", "/m"),
         ("name", "web"),
+        ("include", "*.conf"),
+        ("exclude", "cache/"),
+        ("links", "refuse"),
         ("max-bytes", "7"),
         ("max-files", "8"),
         ("publish", "/p"),
@@ -247,7 +252,7 @@ fn every_default_is_valid() {
 #[test]
 fn a_gate_without_settings_has_the_defaults() {
     let gate = of_flags(&[("watch", "/a"), ("signal", "none")]);
-    assert_eq!((gate.limits.bytes, gate.limits.files), (16 << 20, 10_000));
+    assert_eq!((gate.reading.limits.bytes, gate.reading.limits.files), (16 << 20, 10_000));
     assert_eq!(gate.plan.timeout, Duration::from_secs(30));
     assert_eq!(gate.verify_timeout, Duration::from_secs(10));
     assert_eq!(gate.policy.quiet, Duration::from_millis(100));
@@ -272,7 +277,7 @@ fn a_size_takes_units() {
         ("1G", 1 << 30),
     ] {
         let gate = of_flags(&[("watch", "/a"), ("signal", "none"), ("max-bytes", text)]);
-        assert_eq!(gate.limits.bytes, expected, "{text}");
+        assert_eq!(gate.reading.limits.bytes, expected, "{text}");
     }
     for text in ["0", "0M", "M", "16 M", "1.5M", "-1", "16T", "99999999999G", "16Mx", "sixteen"] {
         let said = wrong_flags(&[("watch", "/a"), ("signal", "none"), ("max-bytes", text)]);
@@ -300,11 +305,11 @@ fn relative_paths_begin_in_the_working_directory() {
 
 #[test]
 fn validation_alone_needs_no_reload_method() {
-    for assignments in [("observe", "true"), ("once", "true"), ("signal", "none"), ("signal", "NONE")] {
-        assert!(!of_flags(&[("watch", "/a"), assignments]).policy.reload, "{assignments:?}");
+    for flag in [("observe", "true"), ("once", "true"), ("signal", "none"), ("signal", "NONE")] {
+        assert!(!of_flags(&[("watch", "/a"), ("builtin", "json"), flag]).policy.reload, "{flag:?}");
     }
-    let config =
-        Scenario { flags: &[("watch", "/a"), ("once", "true")], ..Scenario::default() }.load().expect("it is valid");
+    let flags = &[("watch", "/a"), ("once", "true"), ("builtin", "json")];
+    let config = Scenario { flags, ..Scenario::default() }.load().expect("it is valid");
     assert!(config.once && config.gates[0].plan.without_target);
 }
 
@@ -318,7 +323,8 @@ fn addresses_to_listen_on() {
     };
     assert_eq!(listen(&[], &[]), None);
     for (said, meant) in [
-        (":9464", "0.0.0.0:9464"),
+        (":9464", "[::]:9464"),
+        ("0.0.0.0:9464", "0.0.0.0:9464"),
         ("127.0.0.1:80", "127.0.0.1:80"),
         ("[::]:9464", "[::]:9464"),
         ("[::1]:1", "[::1]:1"),
@@ -327,14 +333,13 @@ fn addresses_to_listen_on() {
         assert_eq!(listen(&[], &[("RELOAD_GATE_LISTEN", said)]).as_deref(), Some(meant));
         let asked =
             listen_address(&[], &[("RELOAD_GATE_LISTEN".into(), said.into()), ("RELOAD_GATE_X".into(), "y".into())]);
-        assert_eq!(asked.map(|address| address.to_string()).as_deref(), Ok(meant));
+        assert_eq!(asked.map(|address| address.map(|address| address.to_string())), Ok(Some(meant.to_owned())));
     }
     for said in ["", ":", ":0", "localhost:80", "9464", ":99999", "::1:80"] {
         let errors = listen_address(&named_flags(&[("listen", said)]), &[]).expect_err("it is no address");
         assert!(shown(&errors).contains("is no address to listen on"), "{said}: {}", shown(&errors));
     }
-    let errors = listen_address(&[], &[]).expect_err("nothing is said");
-    assert!(shown(&errors).contains("the address of the gate is unknown"), "{}", shown(&errors));
+    assert_eq!(listen_address(&[], &[]), Ok(None));
 }
 
 #[test]
@@ -343,7 +348,9 @@ fn events_are_text_on_a_terminal_and_json_elsewhere() {
         let flags = [&[("watch", "/a"), ("signal", "none")], said].concat();
         let flags = named_flags(&flags);
         let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-        let input = UserInput { flags, variables: Vec::new(), read: &read, directory: "/".into(), terminal };
+        let is_directory = |_: &Path| false;
+        let (variables, directory) = (Vec::new(), "/".into());
+        let input = UserInput { flags, variables, read: &read, is_directory: &is_directory, directory, terminal };
         load(&input).expect("it is valid").log_format
     };
     assert_eq!([format(true, &[]), format(false, &[])], [log::LogFormat::Text, log::LogFormat::Json]);
@@ -364,4 +371,57 @@ fn the_arguments_of_a_sidecar_are_flags_of_run() {
     assert_eq!(shown(&errors), "error: unknown command `rnu`; did you mean `run`?\n");
     let errors = arguments(&["run", "--wacth", "/a"]).map(|_| ()).expect_err("there is no such flag");
     assert!(shown(&errors).contains("--wacth"), "{}", shown(&errors));
+}
+
+#[test]
+fn a_preset_knows_the_usual_directory() {
+    let paths = |flags: &[(&'static str, &str)]| {
+        let sources = of_flags(flags).sources;
+        sources.iter().map(|source| source.path.display().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&[("app", "nginx")]), ["/etc/nginx"]);
+    assert_eq!(paths(&[("process", "nginx")]), ["/etc/nginx"]);
+    assert_eq!(paths(&[("app", "nginx"), ("watch", "/a")]), ["/a"]);
+    // No directory of a program that has none, and none where the user describes volumes.
+    for flags in [&[("app", "haproxy")][..], &[("app", "nginx"), ("publish", "/etc/nginx")]] {
+        let errors = wrong_flags(flags);
+        assert!(errors.contains("there is nothing to watch"), "{flags:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_built_in_validator_knows_the_main_file_of_its_program() {
+    let main = |builtin| of_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", builtin)]).plan.main;
+    assert_eq!(main("nginx"), Main::Usual("nginx.conf".into()));
+    assert_eq!(main("json"), Main::Only);
+}
+
+#[test]
+fn one_validation_needs_a_validator() {
+    let with = |more: (&'static str, &'static str)| {
+        let flags = [("watch", "/a"), ("once", "true"), more];
+        Scenario { flags: &flags, ..Scenario::default() }.load().map(|_| ()).map_err(|errors| shown(&errors))
+    };
+    let expected = "error: `--once`: there is no validator, so nothing can be validated\n  help: add `--app NAME`, `--builtin NAME` or \
+                    `--validate CMD`\n";
+    assert_eq!(with(("name", "web")), Err(expected.to_owned()));
+    for more in [("builtin", "json"), ("validate", "true"), ("app", "nginx"), ("require", "a"), ("publish", "/p")] {
+        assert_eq!(with(more), Ok(()), "{more:?}");
+    }
+}
+
+#[test]
+fn the_filter_of_log_lines_has_two_variables() {
+    let filter = |flags: &[(&'static str, &str)], variables: &[(&str, &str)]| {
+        let flags = [&[("watch", "/a"), ("signal", "none")], flags].concat();
+        let config = Scenario { flags: &flags, variables, ..Scenario::default() }.load();
+        config.map(|config| config.log_filter.to_string()).map_err(|errors| shown(&errors))
+    };
+    assert_eq!(filter(&[], &[]), Ok("off".to_owned()));
+    assert_eq!(filter(&[("log-level", "debug")], &[("RELOAD_GATE_LOG", "info")]), Ok("debug".to_owned()));
+    for variable in ["RELOAD_GATE_LOG", "RELOAD_GATE_LOG_LEVEL"] {
+        assert_eq!(filter(&[], &[(variable, "reload_gate=debug")]), Ok("reload_gate=debug".to_owned()), "{variable}");
+    }
+    let errors = filter(&[("log-level", "a=b=c")], &[]).expect_err("it is no filter");
+    assert!(errors.starts_with("error: `--log-level`: `a=b=c` is no filter of log lines: "), "{errors}");
 }

@@ -47,7 +47,7 @@ fn every_preset_describes_a_whole_gate() {
     for preset in presets() {
         let gate = of_flags(&[("app", preset.name), ("watch", "/a"), ("name", "web")]);
         assert!(!gate.selector.is_empty() && !gate.plan.validators.is_empty(), "{gate:?}");
-        // Who is told nothing is told so by a word.
+        // A preset without a reload method has the signal `none`.
         let silent = preset.given_text(settings::SIGNAL.spec).is_some_and(|signal| signal == "none");
         assert_eq!(gate.policy.reload, !silent, "{}", preset.name);
         assert_eq!(gate.plan.main, Main::Usual(preset.files[0].clone().into()));

@@ -43,6 +43,12 @@ impl Findings {
         omits
     }
 
+    /// True if there is no finding.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Adds a finding, or counts it if there are enough.
     pub fn push(&mut self, finding: Finding) {
         if !self.omits(finding.severity, finding.cause) {

@@ -39,6 +39,7 @@ use reload_gate_contract::{Files, Finding};
 
 pub use directives::{Build, ParseBuildError, Version};
 pub use findings::codes;
+pub use model::context::{Context, ParseContextError};
 pub use syntax::{parser, tree};
 
 /// Options of [`check`].
@@ -59,9 +60,14 @@ pub struct Options {
     /// Further directives, of modules that the tables do not have. They are accepted with any arguments in any block, and
     /// their own blocks are not judged.
     pub allowed_directives: Vec<String>,
+    /// The blocks around the main file, if it is a snippet that another file includes. Then definitions elsewhere are
+    /// unknown, and nothing is reported as undefined; relative paths begin in `prefix`, or else in the directory of the main
+    /// file, or above one such as `conf.d`.
+    pub context: Context,
 }
 
-/// Judges a configuration, beginning with the file at the absolute path `main`. The findings come in the order in which
+/// Judges a configuration, beginning with the file at the absolute path `main`; with a context, `main` may be a pattern
+/// such as `/etc/nginx/conf.d/*.conf`. The findings come in the order in which
 /// they were found.
 #[must_use]
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use reload_gate_contract::{Absent, Files, Finding, MemoryFiles, Severity, Verdict};
-use reload_gate_nginx::{Build, Options, Version, check, codes};
+use reload_gate_nginx::{Build, Context, Options, Version, check, codes};
 
 const MAIN: &str = "/etc/nginx/nginx.conf";
 
@@ -478,4 +478,101 @@ fn only_near_names_are_suggested() {
     for far in ["hello", "foo", "cache", "port", "proxy_foo"] {
         assert_eq!(help(far), None, "{far}");
     }
+}
+
+#[test]
+fn a_snippet_is_judged_in_the_blocks_around_it() {
+    let found = |context: &str, main: &str, files: &[(&str, &str)]| {
+        let files: MemoryFiles = files.iter().map(|(name, text)| (format!("/etc/nginx/{name}"), *text)).collect();
+        let context: Context = context.parse().expect("a context");
+        let options = Options { context, modules: vec![], ..options() };
+        let of = |finding: &Finding| {
+            format!("{} {}", finding.place.as_ref().map_or_else(String::new, ToString::to_string), finding.message)
+        };
+        check(&format!("/etc/nginx/{main}"), &files, &options).iter().map(of).collect::<Vec<_>>()
+    };
+    let site = "server {\n    listen 80;\n    include snippets/app.conf;\n    limit_req zone=elsewhere;\n    return 200 $own;\n}\n";
+    let app = "location / { proxy_pass http://app; access_log /var/log/a.log main; }\n";
+    let files = [("conf.d/site.conf", site), ("snippets/app.conf", app)];
+    assert_eq!(found("http", "conf.d/site.conf", &files), [""; 0], "the rest is defined elsewhere");
+    assert_eq!(found("http,server", "snippets/app.conf", &files), [""; 0]);
+    assert_eq!(
+        found("server", "conf.d/site.conf", &files),
+        ["/etc/nginx/conf.d/site.conf:1:1 \"server\" directive is not allowed here"]
+    );
+    let typo = [("conf.d/a.conf", "server { listn 80; }\n")];
+    assert_eq!(found("http", "conf.d/a.conf", &typo), ["/etc/nginx/conf.d/a.conf:1:10 unknown directive \"listn\""]);
+    let two = [("conf.d/a.conf", "server { server_name a; }\n"), ("conf.d/b.conf", "server { server_name a; }\n")];
+    assert_eq!(
+        found("http", "conf.d/*.conf", &two),
+        ["/etc/nginx/conf.d/b.conf:1:22 conflicting server name \"a\" on 0.0.0.0:80, ignored"]
+    );
+    assert_eq!(found("stream,server", "s.conf", &[("s.conf", "listen 53 udp;\n")]), [""; 0]);
+    assert_eq!(found("mail,server", "s.conf", &[("s.conf", "listen 1025;\n")]), [""; 0]);
+    let sizes = [("s.conf", "proxy_buffers 8 4k;\nproxy_busy_buffers_size 64k;\nserver { listen 80; }\n")];
+    assert_eq!(found("http", "s.conf", &sizes), [""; 0], "sizes may be set elsewhere");
+    let missing = found("http", "no.conf", &[("s.conf", "")]);
+    assert_eq!(missing, ["/etc/nginx/no.conf open() \"/etc/nginx/no.conf\" failed (2: No such file or directory)"]);
+}
+
+#[test]
+fn a_path_ends_at_a_byte_of_zero() {
+    let files = [("nginx.conf", "events {}\ninclude a.conf\0x;\n"), ("a.conf", "nonsense;\n")];
+    let headings: Vec<_> = judge_files(&files, &options()).iter().map(heading).collect();
+    assert_eq!(headings, ["unknown-directive 1:1 unknown directive \"nonsense\""]);
+}
+
+#[test]
+fn engines_of_openssl_itself_are_there() {
+    assert_eq!(judge("ssl_engine dynamic;\nevents {}\n", &options()), []);
+}
+
+#[test]
+fn warnings_are_those_of_nginx() {
+    let found = |http: &str, version| {
+        let text = format!("events {{}}\nhttp {{ {http} }}\n");
+        judge(&text, &Options { version, ..Options::default() })
+            .into_iter()
+            .map(|finding| finding.message)
+            .collect::<Vec<_>>()
+    };
+    let (old, new) = (Version::new(1, 22, 1), Version::new(1, 30, 4));
+    let upstream = "upstream u { server 127.0.0.1; keepalive 2; least_conn; }";
+    assert_eq!(found(upstream, old), ["load balancing method redefined"]);
+    assert_eq!(found(upstream, new), [""; 0], "keepalive is no method since 1.29.7");
+    let servers = |listens: &[&str]| {
+        let server = |(at, listen): (usize, &&str)| format!("server {{ listen 80 {listen}; server_name a{at}; }} ");
+        listens.iter().enumerate().map(server).collect::<String>()
+    };
+    let redefined = "protocol options redefined for 0.0.0.0:80";
+    assert_eq!(found(&servers(&["proxy_protocol", ""]), new), [""; 0]);
+    assert_eq!(found(&servers(&["", "proxy_protocol"]), new), [""; 0]);
+    assert_eq!(found(&servers(&["proxy_protocol", "", "proxy_protocol"]), new), [redefined]);
+    assert_eq!(found(&servers(&["proxy_protocol", "backlog=5"]), new), [redefined]);
+    let default = "duplicate network \"default\", value: \"b\", old value: \"a\"";
+    assert_eq!(found("geo $g { default a; default b; }", old), [default; 2]);
+    let range = "duplicate default geo range value: \"b\", old value: \"a\"";
+    assert_eq!(found("geo $g { ranges; default a; default b; }", old), [range]);
+}
+
+#[test]
+fn a_path_to_store_at_is_not_empty_in_newer_releases() {
+    let found = |version| {
+        let text = "events {}\nhttp { server { location / { proxy_pass http://127.0.0.1; proxy_store \"\"; } } }\n";
+        judge(text, &Options { version, ..Options::default() })
+            .into_iter()
+            .map(|finding| finding.message)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(Version::new(1, 27, 2)), [""; 0]);
+    assert_eq!(found(Version::new(1, 27, 3)), ["empty path"]);
+}
+
+#[test]
+fn files_may_include_others_very_often() {
+    let files: Vec<_> =
+        (0..18).map(|i| (format!("a{i}.conf"), format!("include a{}.conf;\n", i + 1).repeat(2))).collect();
+    let mut files: Vec<_> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    files.extend([("a17.conf", ""), ("nginx.conf", "events {}\ninclude a0.conf;\n")]);
+    assert_eq!(judge_files(&files, &options()), [], "131,072 times the same file");
 }

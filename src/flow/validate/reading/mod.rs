@@ -221,8 +221,8 @@ impl TargetRoot {
 pub(super) fn lost_options(place: &ExecutionPlace) -> Option<Finding> {
     let [title]: [String; 1] = place.cmdline().try_into().ok()?;
     let room = proc::title_room(place.pid())?;
-    // The last byte of the room is the zero at its end.
-    if !title.contains(": ") || title.len() + 1 < room {
+    // nginx leaves the last byte of the room alone, and the one before it is the zero at the end of the title.
+    if !title.contains(": ") || title.len() + 2 < room {
         return None;
     }
     let pid = place.pid();

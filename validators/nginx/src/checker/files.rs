@@ -8,10 +8,10 @@ use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::values::glob;
+use crate::values::{glob, numbers};
 
 /// Limit of included files, each time counted: it ends files that include each other ever more often.
-const INCLUDES: usize = 200_000;
+const INCLUDES: usize = 400_000;
 
 /// Limit of included bytes, each time counted.
 const INCLUDED: usize = 512 << 20;
@@ -19,7 +19,7 @@ const INCLUDED: usize = 512 << 20;
 impl<'s> Checker<'s> {
     /// The directive `include`: `ngx_conf_include()`.
     pub(super) fn include(&mut self, directive: &Directive<'s>, reading: &mut Reading<'_, 's>) -> Checked {
-        let pattern = self.sources.full_name(&directive.text(1));
+        let pattern = self.sources.full_name(&String::from_utf8_lossy(numbers::c_string(directive.word(1))));
         if !glob::is_pattern(&pattern) {
             return self.include_file(directive, &pattern, reading);
         }
@@ -99,6 +99,7 @@ impl<'s> Checker<'s> {
 
     /// Reports a file that nginx opens while it reads the configuration, if it is missing.
     pub(crate) fn needs_file(&mut self, directive: &Directive<'s>, at: usize, path: &str, what: &str) {
+        let path = path.split('\0').next().unwrap_or_default();
         let full = crate::model::sources::normalize(&self.sources.full_name(path));
         if let Err(absent) = self.files.read(&full) {
             let message = match reason(absent) {

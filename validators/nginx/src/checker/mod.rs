@@ -136,7 +136,12 @@ impl<'s> Checker<'s> {
 
     /// Judges everything, beginning with the main file.
     pub(crate) fn run(mut self, main: &str) -> Vec<Finding> {
-        match self.sources.at(main) {
+        if !self.options.context.is_empty() {
+            // The files around the snippet may define anything, and load modules.
+            self.incomplete = true;
+            self.main.expect_any_module();
+        }
+        match self.sources.first(main) {
             Ok(file) => {
                 if let Some(global) = self.sources.global() {
                     self.file(global, &mut Reading::Directives(0));

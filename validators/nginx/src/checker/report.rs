@@ -62,6 +62,9 @@ impl<'s> Checker<'s> {
 
     fn place(&self, spot: SourceSpan) -> Place {
         let source = self.sources.file(spot.file);
+        if self.sources.is_surrounding(spot.file) {
+            return Place::file(source.path.clone());
+        }
         source.tree.place(source.path.clone(), spot.span)
     }
 

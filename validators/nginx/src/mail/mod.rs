@@ -26,7 +26,7 @@ fn finish(checker: &mut Checker<'_>) -> Checked {
         Err(Box::new(Problem::error(code, message, spot)))
     };
     for at in servers.clone() {
-        if !checker.mail.servers[at].has_protocol {
+        if !checker.mail.servers[at].has_protocol && !checker.incomplete {
             return missing(at, codes::UNKNOWN_PROTOCOL, "unknown mail protocol for server", checker);
         }
     }
