@@ -774,3 +774,35 @@ fn many_findings_and_long_lines_are_cut() {
     let output = check(&["--color", "never", "-"], &map);
     assert!(output.out.len() < 200_000, "{}", output.out.len());
 }
+
+#[test]
+fn an_empty_directory_is_known_to_be_empty() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(
+        directory.path(),
+        "nginx.conf",
+        "events {}\nhttp {\n  include conf.d/*.conf;\n  include /etc/nginx/conf.d/*.conf;\n}\n",
+    );
+    std::fs::create_dir(directory.path().join("conf.d")).expect("there is room");
+    let output = check(&["--color", "never", directory.path().to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 0, "{}", output.out);
+    assert!(!output.out.contains("warning"), "{}", output.out);
+}
+
+#[test]
+fn the_project_s_own_deployments_are_accepted() {
+    needs!("haproxy");
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    let output = check(&["--color", "never", deploy], "");
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+}
+
+#[test]
+fn a_file_without_a_known_name_gets_an_advice() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "bad.conf", "x\n");
+    let path = directory.path().join("bad.conf");
+    let output = check(&[path.to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 4, "{}", output.out);
+    assert!(output.out.contains("`--app nginx`"), "{}", output.out);
+}

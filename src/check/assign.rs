@@ -41,11 +41,11 @@ pub(super) struct Task {
     pub(super) container: Arc<ContainerContext>,
     /// Files and directories of the command line, where there are several.
     pub(super) operands: Vec<PathBuf>,
-    /// Whether a missing program is no obstacle: the inputs do not name it.
+    /// True if a missing program is no obstacle: the inputs do not name it.
     pub(super) is_optional: bool,
-    /// Whether the inputs name its command, or hold a program as a configuration.
+    /// True if the inputs name its command, or hold a program as a configuration.
     pub(super) is_of_inputs: bool,
-    /// Whether it may not run for that.
+    /// True if it may not run for that.
     pub(super) must_not_run: bool,
     /// Preset whose program validates, if it was not the user who named the command.
     pub(super) program: Option<&'static str>,

@@ -59,13 +59,13 @@ pub enum Missing {
 /// Options of `check`.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckOptions {
-    /// Whether programs run also where a bundled validator could replace them.
+    /// True if programs run also where a bundled validator could replace them.
     pub local: bool,
-    /// Whether the bundled validator replaces a program that is not installed.
+    /// True if the bundled validator replaces a program that is not installed.
     pub fallback: bool,
     /// Treatment of what is not among the inputs.
     pub missing: Missing,
-    /// Whether commands run that the inputs name.
+    /// True if commands run that the inputs name.
     pub allow_commands: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct CheckOutcome {
     pub report: CheckReport,
     /// Paths that do not exist.
     pub missing: Vec<String>,
-    /// Whether there was nothing but files that no validator is known for.
+    /// True if there was nothing but files that no validator is known for.
     pub is_empty: bool,
     /// Signal that ended it early.
     pub interrupted: Option<i32>,

@@ -83,7 +83,7 @@ pub(super) struct VersionCache(Mutex<BTreeMap<String, Option<CheckerVersion>>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CheckerVersion {
     number: String,
-    /// Whether a distribution built it, with features of its own choice.
+    /// True if a distribution built it, with features of its own choice.
     is_of_distribution: bool,
 }
 

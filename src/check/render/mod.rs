@@ -241,9 +241,9 @@ pub enum ReportFormat {
 pub struct ReportStyle {
     /// Escape sequences for a terminal.
     pub color: bool,
-    /// Whether to list parts without a validation, and the duration of each validation.
+    /// Lists parts without a validation, and the duration of each validation.
     pub verbose: bool,
-    /// Whether to show only what is rejected or inconclusive.
+    /// Shows only what is rejected or inconclusive.
     pub quiet: bool,
     /// Number of columns.
     pub width: usize,
