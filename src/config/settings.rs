@@ -368,7 +368,7 @@ settings! {
     // <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>
     KUBERNETES_SERVICE_ACCOUNT: Setting<PathBuf> = parse::path,
         one("kubernetes-service-account", "DIR", EVENTS, "Directory of `token`, `ca.crt` and `namespace`")
-            .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process();
+            .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process().private();
 
     REDACT: Setting<RedactionScope> = redact,
         one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")

@@ -5,7 +5,7 @@ mod sources;
 mod target;
 mod validation;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
@@ -14,6 +14,7 @@ use super::settings::{
     SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
+use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
 use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
 use crate::gate::Policy;
@@ -136,4 +137,26 @@ pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
 
 pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat {
     layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
+}
+
+pub(super) fn listen(layers: &Layers<'_>) -> Option<core::net::SocketAddr> {
+    layers.get(LISTEN)
+}
+
+/// Hides the sources and volumes of each gate from the commands of the others.
+pub(super) fn keep_apart(gates: &mut [GateConfig]) {
+    let paths: Vec<Vec<PathBuf>> = gates.iter().map(own_paths).collect();
+    for (index, gate) in gates.iter_mut().enumerate() {
+        let Some(confinement) = &mut gate.plan.confinement else { continue };
+        let overlaps = |path: &PathBuf| paths[index].iter().any(|own| own.starts_with(path) || path.starts_with(own));
+        let others = paths.iter().enumerate().filter(|(other, _)| *other != index).flat_map(|(_, paths)| paths);
+        confinement.hidden.extend(others.filter(|path| !overlaps(path)).cloned());
+    }
+}
+
+/// The paths of a gate's sources and volumes.
+fn own_paths(gate: &GateConfig) -> Vec<PathBuf> {
+    let volumes = [&gate.publication, &gate.stage].into_iter().flatten().flat_map(Publication::volumes);
+    let volumes = volumes.map(|(volume, _)| volume.path().to_owned());
+    gate.sources.iter().map(|source| source.path.clone()).chain(volumes).collect()
 }
