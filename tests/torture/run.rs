@@ -62,7 +62,12 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Starts gate and application with a first good content.
-    pub(crate) fn start(scenario: &'static Scenario, binary: PathBuf, tools: &'a Tools, random: &'a mut Random) -> Self {
+    pub(crate) fn start(
+        scenario: &'static Scenario,
+        binary: PathBuf,
+        tools: &'a Tools,
+        random: &'a mut Random,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("there is room");
         let here = directory.path();
         let (name, port) = (unique("tort"), free_port());
@@ -73,7 +78,8 @@ impl<'a> Run<'a> {
         let disk = Disk::new(here.join("disk"), tools.mounts);
         let published = disk.directory("published");
         let installed = program.install(here, &name);
-        let main = if scenario.publish { published.join(program.main_file()) } else { source.file(program.main_file()) };
+        let main =
+            if scenario.publish { published.join(program.main_file()) } else { source.file(program.main_file()) };
         let sleep = format!("{}.{}", 100_000 + std::process::id(), port);
         let check = program.check(&installed, &place);
         let checker = checker::write(here, &check, &source.file(program.main_file()), &sleep);

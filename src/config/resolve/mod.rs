@@ -139,10 +139,6 @@ pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat 
     layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
 }
 
-pub(super) fn listen(layers: &Layers<'_>) -> Option<core::net::SocketAddr> {
-    layers.get(LISTEN)
-}
-
 /// Hides the sources and volumes of each gate from the commands of the others.
 pub(super) fn keep_apart(gates: &mut [GateConfig]) {
     let paths: Vec<Vec<PathBuf>> = gates.iter().map(own_paths).collect();
