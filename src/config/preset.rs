@@ -63,8 +63,6 @@ pub struct Preset {
     pub text: &'static str,
     /// Pattern of the command line of the process at the root of the program's process tree.
     pub(super) master: Option<Regex>,
-    /// Whether the master starts a worker for each that dies by itself.
-    pub(super) replaces_workers: bool,
     pub(super) layer: Layer,
 }
 
@@ -98,7 +96,6 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
         whole: None,
         text,
         master: None,
-        replaces_workers: false,
         layer: Layer::default(),
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
@@ -129,7 +126,6 @@ impl Preset {
             "around" => self.around = Some(text()),
             "whole" => self.whole = pattern(),
             "master" => self.master = pattern(),
-            "replaces-workers" => self.replaces_workers = text() == "true",
             _ => return false,
         }
         true

@@ -33,6 +33,7 @@ pub(super) fn name(incident: Kind) -> &'static str {
         Kind::Restored => "ReloadGateRestored",
         Kind::TargetMissing => "ReloadGateTargetMissing",
         Kind::TargetRefused => "ReloadGateTargetRefused",
+        Kind::Deferred => "ReloadGateDeferred",
         _ => "ReloadGateUnverified",
     }
 }
@@ -70,6 +71,7 @@ pub(super) fn summary(gate: &str, alert: &Alert) -> String {
         Kind::Restored => "the last known good configuration was put back",
         Kind::TargetMissing => "there is no process to tell of the new configuration",
         Kind::TargetRefused => "the process must not be told of the new configuration",
+        Kind::Deferred => "a new configuration waits: reloads are limited, or a file changes because of them",
         _ => "there is no proof that the new configuration took effect",
     };
     format!("{}: {what}", visible(gate))

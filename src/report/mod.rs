@@ -49,6 +49,10 @@ pub enum Kind {
     TargetMissing,
     /// The process to signal was found but must not, or may not, be signalled.
     TargetRefused,
+    /// Another process took the place of the target, or the target executed a program anew.
+    TargetReplaced,
+    /// An accepted content waits: the bounds of reloads are reached, or files change because of the gate itself.
+    Deferred,
     /// Changes may be seen late: the kernel's events are not to be had.
     WatchDegraded,
     /// What should reach people or their programs by another way than the log does not.
@@ -75,6 +79,8 @@ impl Kind {
             Self::Recovered => "recovered",
             Self::TargetMissing => "target_missing",
             Self::TargetRefused => "target_refused",
+            Self::TargetReplaced => "target_replaced",
+            Self::Deferred => "deferred",
             Self::WatchDegraded => "watch_degraded",
             Self::AlertFailed => "alert_failed",
             Self::Stopped => "stopped",
@@ -85,9 +91,13 @@ impl Kind {
     const fn level(self) -> Level {
         match self {
             Self::Rejected | Self::Unverified | Self::TargetRefused => Level::Error,
-            Self::Inconclusive | Self::TargetMissing | Self::WatchDegraded | Self::AlertFailed | Self::Restored => {
-                Level::Warn
-            }
+            Self::Inconclusive
+            | Self::TargetMissing
+            | Self::WatchDegraded
+            | Self::AlertFailed
+            | Self::Restored
+            | Self::TargetReplaced
+            | Self::Deferred => Level::Warn,
             _ => Level::Info,
         }
     }

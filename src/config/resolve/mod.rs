@@ -8,8 +8,8 @@ mod validation;
 use super::layer::{Given, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
-    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL,
-    PROCESS, PUBLISH, REDACT, SETTLE, STAGE, VERIFY_TIMEOUT,
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL,
+    NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
 use crate::flow::reload::ReloadMethod;
@@ -37,7 +37,7 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
     let publication = publication.filter(|_| !layers.get(OBSERVE));
     let selector = target::selector(layers, preset);
     let reload = target::reload(layers, &selector, observe);
-    let verification = target::verification(layers, preset, &selector);
+    let verification = target::verification(layers, &selector);
     let plan = ValidationPlan {
         // An application that starts only after the first publication cannot be waited for before it.
         without_target: once || publication.is_some(),
@@ -52,6 +52,10 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
         publish: publication.is_some(),
         fail_on_empty: layers.get(FAIL_ON_EMPTY),
         max_shrink: layers.get(MAX_SHRINK),
+        once,
+        main: plan.main.clone(),
+        min_interval: layers.get(MIN_INTERVAL),
+        budget: layers.get(RELOAD_BUDGET),
         reload: !observe && !matches!(reload, ReloadMethod::Nothing),
         quiet: layers.get(SETTLE),
         poll: layers.get(POLL),
@@ -68,6 +72,7 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
         reload,
         verification,
         verify_timeout: layers.get(VERIFY_TIMEOUT),
+        max_lingering: layers.get(MAX_LINGERING),
         redact: layers.get(REDACT),
         diff: layers.get(DIFF),
         policy,

@@ -190,12 +190,19 @@ enum Due {
 }
 
 /// The kinds that are trouble.
-pub const INCIDENTS: [Kind; 6] =
-    [Kind::Rejected, Kind::Inconclusive, Kind::Unverified, Kind::Restored, Kind::TargetMissing, Kind::TargetRefused];
+pub const INCIDENTS: [Kind; 7] = [
+    Kind::Rejected,
+    Kind::Inconclusive,
+    Kind::Unverified,
+    Kind::Restored,
+    Kind::TargetMissing,
+    Kind::TargetRefused,
+    Kind::Deferred,
+];
 
 /// Whether trouble of this kind may well pass by itself, so that nobody is told before it has stood for a while.
 fn may_pass(kind: Kind) -> bool {
-    matches!(kind, Kind::Inconclusive | Kind::TargetMissing | Kind::TargetRefused)
+    matches!(kind, Kind::Inconclusive | Kind::TargetMissing | Kind::TargetRefused | Kind::Deferred)
 }
 
 impl GateAlerts {

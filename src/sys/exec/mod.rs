@@ -292,12 +292,14 @@ struct Group {
     child: duct::Handle,
     leader: Pid,
     reaped: bool,
+    _mark: proc::OwnCommand,
 }
 
 impl Group {
     fn of(child: duct::Handle) -> io::Result<Self> {
         let leader = child.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
-        Ok(Self { child, leader: leader.ok_or(io::ErrorKind::NotFound)?, reaped: false })
+        let leader = leader.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { child, leader, reaped: false, _mark: proc::OwnCommand::mark(leader.as_raw_pid()) })
     }
 
     /// Waits until the leader has exited, without reaping it: so its number stays taken until [`Group::reap`].
