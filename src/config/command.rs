@@ -77,6 +77,13 @@ impl CommandWords {
 }
 
 impl CommandEntry {
+    /// The word after the program, if it is an option: a process with it on its command line only checks a configuration.
+    pub(super) fn check_word(&self) -> Option<(String, String)> {
+        let CommandWords::Split(words) = &self.command else { return None };
+        let option = &words.get(1)?.value;
+        option.starts_with('-').then(|| Some((self.command.program()?, option.clone())))?
+    }
+
     pub(super) fn of_line(line: GivenValue<String>) -> Self {
         Self::of_command(CommandWords::Line(line))
     }

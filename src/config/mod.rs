@@ -66,6 +66,8 @@ pub struct GateConfig {
     pub verification: Verification,
     /// Time limit of the proof.
     pub verify_timeout: Duration,
+    /// Number of workers of earlier reloads that defers another reload.
+    pub max_lingering: Option<usize>,
     /// Sources whose contents are hidden in messages.
     pub redact: redact::RedactionScope,
     /// True if a rejection shows the differences from the running configuration.

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
-    APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH, REDACT,
-    SETTLE, STAGE, VERIFY_TIMEOUT,
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL, NAME, OBSERVE, ONCE, POLL,
+    PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
 use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
+use crate::flow::verify::Verification;
 use crate::gate::Policy;
 use crate::report::log;
 use crate::sys::suggest::suggestion;
@@ -40,7 +41,11 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
     let reload = target::reload(layers, &selector, observe);
-    let verification = target::verification(layers, preset, &selector);
+    // No worker ever proves a signal after which none is started.
+    let verification = match reload.without_effect(selector.process.as_deref()) {
+        Some(_) => Verification::Nothing,
+        None => target::verification(layers, &selector),
+    };
     let plan = ValidationPlan {
         // An application that starts only after the first publication cannot be waited for before it.
         without_target: once || publication.is_some(),
@@ -57,6 +62,10 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         publish: publication.is_some(),
         fail_on_empty: layers.get(FAIL_ON_EMPTY),
         max_shrink: layers.get(MAX_SHRINK),
+        once,
+        main: plan.main.clone(),
+        min_interval: layers.get(MIN_INTERVAL),
+        budget: layers.get(RELOAD_BUDGET),
         reload: !observe && !matches!(reload, ReloadMethod::Nothing),
         quiet: layers.get(SETTLE),
         poll: layers.get(POLL),
@@ -73,6 +82,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         reload,
         verification,
         verify_timeout: layers.get(VERIFY_TIMEOUT),
+        max_lingering: layers.get(MAX_LINGERING),
         redact: layers.get(REDACT),
         diff: layers.get(DIFF),
         policy,

@@ -315,12 +315,14 @@ struct Group {
     child: Box<dyn ChildWrapper>,
     leader: Pid,
     reaped: bool,
+    _mark: proc::OwnCommand,
 }
 
 impl Group {
     fn of(child: Box<dyn ChildWrapper>) -> io::Result<Self> {
         let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        Ok(Self { child, leader: leader.ok_or(io::ErrorKind::NotFound)?, reaped: false })
+        let leader = leader.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { child, leader, reaped: false, _mark: proc::OwnCommand::mark(leader.as_raw_pid()) })
     }
 
     /// Waits until the leader has exited, without reaping it: so its number stays taken until [`Group::reap`].
