@@ -8,7 +8,7 @@ use reload_gate_structured::yaml::{self, Node};
 use super::file::FileReader;
 use super::layer::{ErrorList, SettingsLayer};
 use super::settings::SettingSpec;
-use super::{ConfigError, Origin};
+use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::ConfigLookup;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
@@ -85,7 +85,7 @@ pub fn presets() -> &'static [Preset] {
 }
 
 fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigError>> {
-    let error = |message: String| ConfigError::new(Origin::Preset(name), message);
+    let error = |message: String| ConfigError::new(SettingOrigin::Preset(name), message);
     let node = match yaml::documents(text).next().transpose() {
         Ok(Some(document)) => document.root,
         Ok(None) => return Err(vec![error("it is empty".to_owned())]),
@@ -107,7 +107,7 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
-    let place = |_, _| Origin::Preset(name);
+    let place = |_, _| SettingOrigin::Preset(name);
     let layer = FileReader { place: &place, errors: &errors }.layer(node, &mut own);
     errors.extend(wrong.into_iter().map(|wrong: regex::Error| error(wrong.to_string())));
     let errors = errors.into_errors();

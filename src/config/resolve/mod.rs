@@ -13,7 +13,7 @@ use super::settings::{
     APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH, REDACT,
     SETTLE, STAGE, VERIFY_TIMEOUT,
 };
-use super::{Assignment, ConfigError, GateConfig, Origin};
+use super::{Assignment, ConfigError, GateConfig, SettingOrigin};
 use crate::flow::reload::ReloadMethod;
 use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
 use crate::gate::Policy;
@@ -130,7 +130,7 @@ pub(super) fn check_distinct_names(gates: &[GivenValue<GateConfig>], layers: &La
 }
 
 /// Place of the name of a gate, or of the gate itself.
-pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
+pub(super) fn place_of_name(layers: &Layers<'_>) -> SettingOrigin {
     layers.origin(NAME.spec).cloned().unwrap_or_else(|| layers.place())
 }
 
