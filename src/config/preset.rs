@@ -136,7 +136,7 @@ impl Preset {
             "config-options" => self.lookup.options = texts(),
             "config-title" => self.lookup.title = pattern().map(|_| text()),
             "config-defaults" => {
-                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect()
+                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect();
             }
             "config-is-program" => self.lookup.is_program = text() == "true",
             "replaces-workers" => self.replaces_workers = text() == "true",
