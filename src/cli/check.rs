@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
 use super::{is_colored, refuse, say, user_input};
-use crate::check::render::{self, ReportFormat, ReportStyle};
+use crate::check::render::{self, CheckReport, ReportFormat, ReportStyle};
 use crate::check::{self, CheckOptions, CheckOutcome, CheckRequest, Listing, Missing};
 use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
@@ -89,19 +89,9 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         Ok(assignments) => assignments,
         Err(errors) => return refuse(&errors),
     };
-    let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(String::as_str);
     let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
     let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
-    let options = CheckOptions {
-        local: text("root") == Some("local"),
-        fallback: text("fallback").is_some(),
-        missing: match text("missing") {
-            Some("ignore") => Missing::Ignore,
-            Some("reject") => Missing::Reject,
-            _ => Missing::Warn,
-        },
-        allow_commands: matches.get_flag("allow-commands"),
-    };
+    let options = options(matches);
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
     let exclude: Vec<String> = matches.get_many("exclude").into_iter().flatten().cloned().collect();
@@ -121,19 +111,45 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         // As a shell reports it (POSIX, XCU 2.8.2).
         std::process::exit(128 + signal);
     }
-    let format = match text("format") {
+    let written =
+        write(&render::render(&report, format(matches), &style(matches)), matches.get_one::<PathBuf>("output"));
+    for path in &missing {
+        say(&format!("error: `{path}` does not exist"));
+    }
+    if written && missing.is_empty() { exit(&report, is_empty) } else { Exit::Usage }
+}
+
+/// The word of a flag that has one.
+fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
+}
+
+fn options(matches: &ArgMatches) -> CheckOptions {
+    CheckOptions {
+        local: word(matches, "root") == Some("local"),
+        fallback: word(matches, "fallback").is_some(),
+        missing: match word(matches, "missing") {
+            Some("ignore") => Missing::Ignore,
+            Some("reject") => Missing::Reject,
+            _ => Missing::Warn,
+        },
+        allow_commands: matches.get_flag("allow-commands"),
+    }
+}
+
+fn format(matches: &ArgMatches) -> ReportFormat {
+    match word(matches, "format") {
         Some("json") => ReportFormat::Json,
         Some("sarif") => ReportFormat::Sarif,
         Some("junit") => ReportFormat::Junit,
         Some("github") => ReportFormat::Github,
         _ => ReportFormat::Human,
-    };
-    let written = write(&render::render(&report, format, &style(matches)), matches.get_one::<PathBuf>("output"));
-    for path in &missing {
-        say(&format!("error: `{path}` does not exist"));
     }
+}
+
+/// The exit code of a report that was written. `is_empty` means that the inputs have neither manifests nor files with a validator.
+fn exit(report: &CheckReport, is_empty: bool) -> Exit {
     match report.verdict() {
-        _ if !written || !missing.is_empty() => Exit::Usage,
         Some(Verdict::Rejected) => Exit::Rejected,
         Some(Verdict::Inconclusive) => Exit::Inconclusive,
         Some(Verdict::Accepted) => Exit::Accepted,

@@ -9,7 +9,7 @@ use super::file::ConfigFile;
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use super::settings::{APP, BUILTIN, CONFIG, MAIN, OBSERVE, SettingSpec, VALIDATE};
 use super::validators::with_schema;
-use super::{ConfigError, GateConfig, Origin, Preset, UserInput, flags, in_order, presets, read_file, resolve};
+use super::{ConfigError, GateConfig, Preset, SettingOrigin, UserInput, flags, in_order, presets, read_file, resolve};
 use crate::flow::validate::{Builtin, ValidationPlan};
 use crate::sys::suggest::suggestion;
 
@@ -117,7 +117,7 @@ fn named(name: &str, layers: &Layers<'_>) -> Option<Assignment> {
         _ if Builtin::NAMES.contains(&name) => BUILTIN.spec,
         _ => {
             let meant = suggestion(name, names().chain(Builtin::NAMES));
-            let error = ConfigError::new(Origin::Nowhere, format!("unknown validator `{name}`{meant}"));
+            let error = ConfigError::new(SettingOrigin::Nowhere, format!("unknown validator `{name}`{meant}"));
             layers.fail(error.help("choose a name that `reload-gate validators` lists"));
             return None;
         }

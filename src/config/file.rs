@@ -7,7 +7,7 @@ use reload_gate_structured::yaml::{self, Document, Node, Scalar, Value};
 use super::command::CommandEntry;
 use super::layer::{ErrorList, GivenValue, SettingsLayer};
 use super::settings::{self, SETTINGS, SettingSpec, Takes, VALIDATE};
-use super::{ConfigError, Origin};
+use super::{ConfigError, SettingOrigin};
 use crate::sys::suggest::suggestion;
 
 /// Contents of a configuration file.
@@ -29,22 +29,22 @@ const SHAPE: &str = "write the file as `gates: [{app: nginx, watch: /etc/nginx}]
 /// FileReader of the nodes of one file.
 pub(super) struct FileReader<'a> {
     /// The place of a line and a column.
-    pub(super) place: &'a dyn Fn(u32, u32) -> Origin,
+    pub(super) place: &'a dyn Fn(u32, u32) -> SettingOrigin,
     pub(super) errors: &'a ErrorList,
 }
 
 /// Reads a configuration file.
 pub(super) fn read(path: &Path, text: &str, errors: &ErrorList) -> ConfigFile {
-    let place = |line, column| Origin::File(path.to_path_buf(), line, column);
+    let place = |line, column| SettingOrigin::File(path.to_path_buf(), line, column);
     FileReader { place: &place, errors }.file(text)
 }
 
 impl FileReader<'_> {
-    pub(super) fn origin(&self, node: &Node) -> Origin {
+    pub(super) fn origin(&self, node: &Node) -> SettingOrigin {
         (self.place)(node.line, node.column)
     }
 
-    pub(super) fn fail(&self, origin: Origin, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn fail(&self, origin: SettingOrigin, message: impl Into<String>, help: Option<String>) {
         self.errors.push(ConfigError { origin, message: message.into(), help });
     }
 

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::layer::{ErrorList, SettingsLayer};
 use super::settings::{self, CONFIG, PREFIX, PROCESS, SETTINGS, SIGNAL, SettingSpec, Takes, WATCH};
-use super::{ConfigError, Origin};
+use super::{ConfigError, SettingOrigin};
 use crate::sys::suggest::{nearest, suggestion};
 
 /// Flags of the command line in order; switches have the value `true`.
@@ -61,7 +61,7 @@ pub fn run_flags(arguments: &[String]) -> Result<Option<Flags>, Vec<ConfigError>
         Some("run") => {}
         Some(word) if !word.starts_with('-') && !COMMANDS.contains(&word) => {
             let message = format!("unknown command `{word}`{}", suggestion(word, COMMANDS));
-            return Err(vec![ConfigError::new(Origin::Nowhere, message)]);
+            return Err(vec![ConfigError::new(SettingOrigin::Nowhere, message)]);
         }
         _ => return Ok(None),
     }
@@ -72,7 +72,7 @@ pub fn run_flags(arguments: &[String]) -> Result<Option<Flags>, Vec<ConfigError>
             let text = error.render().to_string();
             let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
             // The message names the flag itself.
-            Err(vec![ConfigError::new(Origin::Nowhere, first)])
+            Err(vec![ConfigError::new(SettingOrigin::Nowhere, first)])
         }
     }
 }
@@ -81,7 +81,7 @@ pub fn run_flags(arguments: &[String]) -> Result<Option<Flags>, Vec<ConfigError>
 pub(super) fn layer(flags: &[(&'static SettingSpec, String)]) -> SettingsLayer {
     let mut layer = SettingsLayer::default();
     for (setting, value) in flags {
-        layer.add(setting, value.clone(), Origin::Flag(setting.name));
+        layer.add(setting, value.clone(), SettingOrigin::Flag(setting.name));
     }
     layer
 }
@@ -104,7 +104,7 @@ pub(super) fn variables_layer(
             warnings.push(unknown_variable(name));
             continue;
         };
-        let origin = Origin::Variable(name.to_owned());
+        let origin = SettingOrigin::Variable(name.to_owned());
         let Some(value) = value.to_str() else {
             errors.push(ConfigError::new(origin, "the value is no UTF-8"));
             continue;
@@ -139,7 +139,7 @@ fn add_legacy(variables: &[(OsString, OsString)], layer: &mut SettingsLayer) {
         let value = variables.iter().find(|(variable, _)| variable == legacy).and_then(|(_, value)| value.to_str());
         if let Some(value) = value.filter(|value| !value.is_empty() && !layer.has(setting)) {
             layer.whole_volume |= setting.name == WATCH.spec.name;
-            layer.add(setting, value.to_owned(), Origin::Variable(legacy.to_owned()));
+            layer.add(setting, value.to_owned(), SettingOrigin::Variable(legacy.to_owned()));
         }
     }
 }

@@ -7,14 +7,14 @@ use std::path::Path;
 use super::command::CommandEntry;
 use super::parse::{Invalid, Parse};
 use super::settings::{List, Optional, Setting, SettingSpec, VALIDATE};
-use super::{ConfigError, Origin};
+use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::JsonSchema;
 
 /// Value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GivenValue<T> {
     pub(super) value: T,
-    pub(super) origin: Origin,
+    pub(super) origin: SettingOrigin,
 }
 
 /// Errors found so far.
@@ -44,7 +44,7 @@ impl ErrorList {
 pub(super) struct SettingsLayer {
     values: BTreeMap<&'static str, Vec<GivenValue<String>>>,
     /// Place where the gate begins in the file.
-    pub(super) begins: Option<Origin>,
+    pub(super) begins: Option<SettingOrigin>,
     pub(super) commands: Option<Vec<CommandEntry>>,
     /// True if `watch` comes from a variable that means the volume around a file as well.
     pub(super) whole_volume: bool,
@@ -53,7 +53,7 @@ pub(super) struct SettingsLayer {
 }
 
 impl SettingsLayer {
-    pub(super) fn add(&mut self, setting: &'static SettingSpec, value: String, origin: Origin) {
+    pub(super) fn add(&mut self, setting: &'static SettingSpec, value: String, origin: SettingOrigin) {
         let given = GivenValue { value, origin };
         if setting.name == VALIDATE.spec.name {
             self.commands.get_or_insert_default().push(CommandEntry::of_line(given));
@@ -63,7 +63,7 @@ impl SettingsLayer {
     }
 
     /// Places of empty values. An empty path would be the working directory.
-    pub(super) fn empty(&self) -> impl Iterator<Item = &Origin> {
+    pub(super) fn empty(&self) -> impl Iterator<Item = &SettingOrigin> {
         let given = self.values.values().flatten();
         given.filter(|given| given.value.trim().is_empty()).map(|given| &given.origin)
     }
@@ -140,7 +140,7 @@ impl Layers<'_> {
     }
 
     /// The place of a setting.
-    pub(super) fn origin(&self, setting: &SettingSpec) -> Option<&Origin> {
+    pub(super) fn origin(&self, setting: &SettingSpec) -> Option<&SettingOrigin> {
         self.text(setting).map(|given| &given.origin)
     }
 
@@ -165,8 +165,8 @@ impl Layers<'_> {
     }
 
     /// Place for errors about what is missing.
-    pub(super) fn place(&self) -> Origin {
-        self.layers.iter().find_map(|layer| layer.begins.clone()).unwrap_or(Origin::Nowhere)
+    pub(super) fn place(&self) -> SettingOrigin {
+        self.layers.iter().find_map(|layer| layer.begins.clone()).unwrap_or(SettingOrigin::Nowhere)
     }
 
     /// The highest layer that has any of `settings`.
@@ -180,7 +180,7 @@ impl Layers<'_> {
         let mut chosen = settings.iter().filter(|setting| layer.has(setting));
         let first = chosen.next()?;
         for other in chosen {
-            let origin = layer.text(other).map_or(Origin::Nowhere, |given| given.origin.clone());
+            let origin = layer.text(other).map_or(SettingOrigin::Nowhere, |given| given.origin.clone());
             let message = format!("`{}` and `{}` exclude each other", other.name, first.name);
             self.fail(ConfigError::new(origin, message).help("give one of them"));
         }

@@ -99,7 +99,7 @@ pub struct Config {
 
 /// Place where a setting was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// On the command line.
     Flag(&'static str),
     /// In the environment.
@@ -112,7 +112,7 @@ pub enum Origin {
     Nowhere,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(name) => write!(f, "`--{name}`: "),
@@ -129,7 +129,7 @@ impl fmt::Display for Origin {
 #[error("{origin}{message}{}", .help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}")))]
 pub struct ConfigError {
     /// Place of the setting.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
     /// Description of the error.
     pub message: String,
     /// Advice.
@@ -137,7 +137,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(origin: Origin, message: impl Into<String>) -> Self {
+    fn new(origin: SettingOrigin, message: impl Into<String>) -> Self {
         Self { origin, message: message.into(), help: None }
     }
 
@@ -263,7 +263,7 @@ fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
         }
     }
     once.sort_by_key(|error| match error.origin {
-        Origin::File(_, line, column) => (line, column),
+        SettingOrigin::File(_, line, column) => (line, column),
         _ => (0, 0),
     });
     once

@@ -8,7 +8,7 @@ use reload_gate_structured::yaml::{self, Node};
 use super::file::FileReader;
 use super::layer::{ErrorList, SettingsLayer};
 use super::settings::SettingSpec;
-use super::{ConfigError, Origin};
+use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::ConfigLookup;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
@@ -83,7 +83,7 @@ pub fn presets() -> &'static [Preset] {
 }
 
 fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigError>> {
-    let error = |message: String| ConfigError::new(Origin::Preset(name), message);
+    let error = |message: String| ConfigError::new(SettingOrigin::Preset(name), message);
     let node = match yaml::documents(text).next().transpose() {
         Ok(Some(document)) => document.root,
         Ok(None) => return Err(vec![error("it is empty".to_owned())]),
@@ -104,7 +104,7 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
-    let place = |_, _| Origin::Preset(name);
+    let place = |_, _| SettingOrigin::Preset(name);
     let layer = FileReader { place: &place, errors: &errors }.layer(node, &mut own);
     errors.extend(wrong.into_iter().map(|wrong: regex::Error| error(wrong.to_string())));
     let errors = errors.into_errors();
@@ -133,7 +133,7 @@ impl Preset {
             "config-options" => self.lookup.options = texts(),
             "config-title" => self.lookup.title = pattern().map(|_| text()),
             "config-defaults" => {
-                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect()
+                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect();
             }
             "config-is-program" => self.lookup.is_program = text() == "true",
             _ => return false,

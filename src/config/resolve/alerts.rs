@@ -11,7 +11,7 @@ use crate::config::settings::{
     ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, KUBERNETES_CONFIGMAP, KUBERNETES_EVENTS,
     KUBERNETES_SERVICE_ACCOUNT, List, Optional,
 };
-use crate::config::{ConfigError, Origin};
+use crate::config::{ConfigError, SettingOrigin};
 use crate::notify::kubernetes::client::Cluster;
 use crate::notify::sinks::{Credentials, Endpoint, SinkKind, Url};
 use crate::notify::worker::{AlertSettings, SinkConfig};
@@ -120,7 +120,7 @@ pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, Os
     let pod = variable(variables, "POD_NAME").or_else(|| variable(variables, "HOSTNAME"));
     if pod.is_none() {
         let help = "set the variable POD_NAME to the field `metadata.name` in the pod's spec (`fieldRef`)";
-        let origin = layers.origin(KUBERNETES_EVENTS.spec).cloned().unwrap_or(Origin::Nowhere);
+        let origin = layers.origin(KUBERNETES_EVENTS.spec).cloned().unwrap_or(SettingOrigin::Nowhere);
         layers.fail(ConfigError::new(origin, "the name of this pod is unknown").help(help));
     }
     let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
@@ -216,7 +216,7 @@ fn check_api_path(layers: &Layers<'_>) {
 /// Reports settings of alerts where there is no sink.
 fn check_sinks(layers: &Layers<'_>) {
     for (setting, given) in layers.all_given().filter(|(setting, _)| setting.heading == ALERTS) {
-        let origin = given.first().map_or(Origin::Nowhere, |given| given.origin.clone());
+        let origin = given.first().map_or(SettingOrigin::Nowhere, |given| given.origin.clone());
         let help = "add a sink: `--alert-webhook`, `--alert-slack-file`, `--alert-alertmanager` or `--alert-command`";
         let message = format!("`{}` has no effect without a sink", setting.name);
         layers.fail(ConfigError::new(origin, message).help(help));

@@ -13,7 +13,7 @@ use super::settings::{
     APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL, NAME, OBSERVE, ONCE, POLL,
     PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
-use super::{Assignment, ConfigError, GateConfig, Origin};
+use super::{Assignment, ConfigError, GateConfig, SettingOrigin};
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
 use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
@@ -141,7 +141,7 @@ pub(super) fn check_distinct_names(gates: &[GivenValue<GateConfig>], layers: &La
 }
 
 /// Place of the name of a gate, or of the gate itself.
-pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
+pub(super) fn place_of_name(layers: &Layers<'_>) -> SettingOrigin {
     layers.origin(NAME.spec).cloned().unwrap_or_else(|| layers.place())
 }
 

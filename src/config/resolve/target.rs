@@ -7,7 +7,7 @@ use crate::config::settings::{
     ALLOW_UNCAUGHT, CMDLINE, EXE, PID_FILE, PROCESS, RELOAD_COMMAND, RELOAD_URL, SIGNAL, VERIFY_COMMAND, VERIFY_URL,
     VERIFY_WORKERS,
 };
-use crate::config::{ConfigError, Origin};
+use crate::config::{ConfigError, SettingOrigin};
 use crate::flow::process::Selector;
 use crate::flow::reload::ReloadMethod;
 use crate::flow::verify::Verification;
@@ -67,7 +67,7 @@ pub(super) fn verification(layers: &Layers<'_>, selector: &Selector) -> Verifica
     let Some(chosen) = layers.exclusive(&settings) else { return Verification::Nothing };
     if chosen.get(VERIFY_WORKERS) == Some(true) {
         if selector.is_empty() {
-            let origin = chosen.origin(VERIFY_WORKERS.spec).cloned().unwrap_or(Origin::Nowhere);
+            let origin = chosen.origin(VERIFY_WORKERS.spec).cloned().unwrap_or(SettingOrigin::Nowhere);
             let help = "name the process: `--process NAME`, `--cmdline REGEX`, `--exe PATH` or `--pid-file PATH`";
             layers.fail(ConfigError::new(origin, "proof by new workers needs a target process").help(help));
         }
