@@ -155,7 +155,7 @@ impl Files for CandidateFiles<'_> {
             }
         }
         let mut paths = self.list_beyond(directory)?;
-        paths.retain(|path| self.open(path, OFlags::PATH | OFlags::DIRECTORY).is_ok());
+        paths.retain(|path| self.open(path, OFlags::RDONLY | OFlags::DIRECTORY).is_ok());
         Ok(paths)
     }
 }
