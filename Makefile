@@ -71,6 +71,11 @@ test-page: ## Install Chromium (300 MB), where that is possible, and test the pa
 	@demo/install $(PAGE_PACKAGES) || echo 'not everything could be installed: tests will list what they skip' >&2
 	@.ci/test --test end-to-end page::
 
+.PHONY: torture
+torture: ## Run real programs under random updates and faults (UPDATES=100000 SEEDS=5: for an hour; SEED=N: again)
+	@demo/install $(TEST_PACKAGES) libfaketime || echo 'not everything could be installed: the run will list what it leaves out' >&2
+	@.ci/test --test torture
+
 .PHONY: image
 image: ## Build the images reload-gate:latest and :root, without any registry if need be, and print their sizes
 	@demo/install $(CONTAINER_PACKAGES)

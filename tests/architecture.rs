@@ -27,7 +27,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("flow::snapshot", &["flow::tree", "flow::watch", "sys"]),
     ("flow::publish", &["flow::tree"]),
     ("flow::reload", &["flow::verify", "flow::process", "sys"]),
-    ("flow::verify", &["flow::process", "sys"]),
+    ("flow::verify", &["flow::process", "flow::tree", "sys"]),
     ("flow::process", &["sys"]),
     ("flow::watch", &[]),
     ("flow::settle", &[]),

@@ -149,3 +149,67 @@ fn a_validator_that_runs_as_the_target_leaves_no_daemon_behind_at_the_timeout() 
     assert_eq!(gate.wait_for("inconclusive")["findings"][0]["code"], "checker-timeout");
     eventually("nothing is left of it", || !naps.iter().any(|nap| asleep(nap)));
 }
+
+/// A gunicorn that is started in `directory` by these words, with `config` as its configuration.
+fn gunicorn(directory: &Path, words: &[&str], config: &str) -> (crate::support::Background, std::path::PathBuf) {
+    let volume = directory.join("config");
+    std::fs::create_dir_all(&volume).expect("there is room");
+    std::fs::write(volume.join("gunicorn.conf.py"), config).expect("there is room");
+    let mut gunicorn = crate::support::command("/usr/bin/python3");
+    gunicorn.args(words).current_dir(directory).env("PYTHONDONTWRITEBYTECODE", "1");
+    let process = crate::support::Background::start(gunicorn.stderr(std::process::Stdio::null()));
+    (process, volume)
+}
+
+#[test]
+fn gunicorn_is_checked_with_the_environment_of_its_configuration() {
+    needs!("gunicorn");
+    let (directory, port) = (tempfile::tempdir().expect("there is room"), crate::support::free_port());
+    let application = "import os\nBODY = os.environ['NEEDED'].encode()\ndef app(environ, start_response):\n    \
+                       start_response('200 OK', [('Content-Length', str(len(BODY)))])\n    return [BODY]\n";
+    std::fs::write(directory.path().join("application.py"), application).expect("there is room");
+    let config = format!("bind = '127.0.0.1:{port}'\nraw_env = ['NEEDED=one']\nworkers = 1\n");
+    let words = ["/usr/bin/gunicorn", "-c", "config/gunicorn.conf.py", "application:app"];
+    let (process, volume) = gunicorn(directory.path(), &words, &config);
+    eventually("gunicorn serves", || crate::support::served(port, "one"));
+    let pid_file = directory.path().join("pid");
+    std::fs::write(&pid_file, process.pid().to_string()).expect("there is room");
+    let (pid_file, volume) = (pid_file.to_str().expect("it is UTF-8"), volume.to_str().expect("it is UTF-8"));
+    let mut gate = Gate::run(&[
+        "--app",
+        "gunicorn",
+        "--process",
+        "gunicorn",
+        "--pid-file",
+        pid_file,
+        "--watch",
+        volume,
+        "--observe",
+    ]);
+    let first = gate.wait_for_any(&["accepted", "rejected", "inconclusive"]);
+    assert_eq!(first["event"], "accepted", "{first}");
+}
+
+#[test]
+fn an_application_of_ones_own_is_checked_without_binding_its_port() {
+    needs!("gunicorn");
+    let (directory, port) = (tempfile::tempdir().expect("there is room"), crate::support::free_port());
+    let own = format!(
+        "from gunicorn.app.base import BaseApplication\ndef app(environ, start_response):\n    start_response('200 OK', [('Content-Length', '3')])\n    \
+         return [b'one']\nclass Own(BaseApplication):\n    def load_config(self):\n        self.cfg.set('bind', '127.0.0.1:{port}')\n        \
+         self.cfg.set('proc_name', 'own')\n    def load(self):\n        with open('loads', 'a') as file: file.write('x')\n        return app\nOwn().run()\n"
+    );
+    std::fs::write(directory.path().join("own.py"), own).expect("there is room");
+    let (process, volume) = gunicorn(directory.path(), &["own.py"], "");
+    eventually("gunicorn serves", || crate::support::served(port, "one"));
+    let before = std::fs::read_to_string(directory.path().join("loads")).unwrap_or_default().len();
+    let pid_file = directory.path().join("pid");
+    std::fs::write(&pid_file, process.pid().to_string()).expect("there is room");
+    let (pid_file, volume) = (pid_file.to_str().expect("it is UTF-8"), volume.to_str().expect("it is UTF-8"));
+    let arguments = ["--app", "gunicorn", "--pid-file", pid_file, "--cmdline", "own", "--watch", volume, "--observe"];
+    let mut gate = Gate::run(&[&arguments[..], &["--timeout", "10s"]].concat());
+    let first = gate.wait_for_any(&["accepted", "rejected", "inconclusive"]);
+    let loaded = std::fs::read_to_string(directory.path().join("loads")).unwrap_or_default().len() - before;
+    // The checker has loaded the application once and ended; it would serve, or fail for the port, otherwise.
+    assert_eq!((&first["event"], loaded), (&"accepted".into(), 1), "{first}");
+}

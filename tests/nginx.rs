@@ -1,8 +1,11 @@
 //! The flow on a real nginx.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Cage, Gate, Nginx, command, eventually, gate_command, needs, skip, without_containers};
+use crate::support::{
+    Background, Cage, Gate, Nginx, command, eventually, gate_command, needs, skip, without_containers,
+};
 
 fn gate(nginx: &Nginx) -> Gate {
     let watch = nginx.volume.path().to_str().expect("it is UTF-8");
@@ -287,4 +290,176 @@ fn a_candidate_that_nginx_does_not_see_is_not_published() {
     let mut gate = Gate::run(&arguments);
     let event = gate.wait_for_any(&["inconclusive", "accepted"]);
     assert_eq!(event["findings"][0]["code"], "not-what-the-target-sees", "{event}");
+}
+
+/// An nginx that is started with its configuration in `directory`, below a prefix of its own.
+fn start_on(nginx: &Nginx, config: &Path) -> Background {
+    let mut other = command(nginx.directory().join(&nginx.name));
+    other.arg("-c").arg(config).arg("-p").arg(nginx.directory()).args(["-g", "daemon off;"]);
+    Background::start(other.stderr(std::process::Stdio::null()))
+}
+
+/// Ends the running nginx, and starts it on another configuration.
+fn restart_on(nginx: &mut Nginx, config: &Path) {
+    // The port is free only when the old one has ended.
+    nginx.process = Background::start(command("sleep").arg("1000"));
+    nginx.process = start_on(nginx, config);
+}
+
+/// An nginx that has put itself into the background; killed when the test ends.
+struct Daemon(std::path::PathBuf);
+
+impl Daemon {
+    fn pid(&self) -> Option<rustix::process::Pid> {
+        let pid = std::fs::read_to_string(&self.0).ok()?.trim().parse().ok()?;
+        rustix::process::Pid::from_raw(pid)
+    }
+
+    fn signal(pid: rustix::process::Pid, signal: rustix::process::Signal) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.pid().into_iter().for_each(|pid| Self::signal(pid, rustix::process::Signal::TERM));
+    }
+}
+
+#[test]
+fn a_release_that_is_older_than_the_process_is_reloaded() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    // Capistrano, git-sync: both releases were there before nginx started.
+    let releases = nginx.directory().join("releases");
+    for (name, body) in [("1", "release 1"), ("2", "release 2")] {
+        std::fs::create_dir_all(releases.join(name)).expect("there is room");
+        std::fs::write(releases.join(name).join("nginx.conf"), nginx.config(body, "")).expect("there is room");
+    }
+    let directory = nginx.directory().to_path_buf();
+    let current = directory.join("current");
+    let point_to = |release: &str| {
+        let next = directory.join("next");
+        std::os::unix::fs::symlink(releases.join(release), &next).expect("there is room");
+        std::fs::rename(next, &current).expect("there is room");
+    };
+    point_to("2");
+    let config = current.join("nginx.conf");
+    restart_on(&mut nginx, &config);
+    eventually("it serves the second release", || nginx.serves("release 2"));
+    let watch = current.to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch]);
+    gate.wait_for("verified");
+    point_to("1");
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+    eventually("it serves the first release", || nginx.serves("release 1"));
+}
+
+#[test]
+fn a_restart_on_a_rejected_configuration_is_followed() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--require", "needed.conf"];
+    let one = nginx.config("one", "");
+    nginx.volume.write(&[("nginx.conf", &one), ("needed.conf", "")]);
+    let mut gate = Gate::run(&arguments);
+    gate.wait_for("verified");
+    // Rejected by the gate, and good enough for nginx, which is started anew and reads it.
+    nginx.write("two", "");
+    gate.wait_for("rejected");
+    let config = nginx.volume.file("nginx.conf");
+    let old = nginx.process.pid();
+    restart_on(&mut nginx, &config);
+    let replaced = gate.wait_for("target_replaced");
+    assert!(replaced["message"].as_str().expect("there is one").contains(&format!("of pid {old}")), "{replaced}");
+    eventually("it serves the rejected one", || nginx.serves("two"));
+    nginx.volume.write(&[("nginx.conf", &one), ("needed.conf", "")]);
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    eventually("it serves the good one again", || nginx.serves("one"));
+}
+
+#[test]
+fn a_target_that_restarts_is_verified_again() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let mut gate = gate(&nginx);
+    let signals = nginx.signals();
+    let config = nginx.volume.file("nginx.conf");
+    restart_on(&mut nginx, &config);
+    gate.wait_for("target_replaced");
+    let verified = gate.wait_for("verified");
+    let message = verified["message"].as_str().expect("there is one");
+    assert!(message.contains("after the gate saw this content; no signal is needed"), "{message}");
+    assert!(message.contains("is a worker of pid"), "{message}");
+    assert_eq!(nginx.signals(), signals);
+}
+
+#[test]
+fn an_upgraded_master_takes_the_reload() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    nginx.process = Background::start(command("sleep").arg("1000"));
+    // nginx ignores USR2 as long as the process lives that has started it, so it has to be a daemon.
+    let mut daemon = command(nginx.directory().join(&nginx.name));
+    daemon.arg("-c").arg(nginx.volume.file("nginx.conf")).arg("-p").arg(nginx.directory());
+    assert!(daemon.status().expect("it starts").success());
+    let daemon = Daemon(nginx.directory().join("pid"));
+    eventually("it serves", || nginx.serves("one") && daemon.pid().is_some());
+    let mut gate = gate(&nginx);
+    let old = daemon.pid().expect("it runs");
+    Daemon::signal(old, rustix::process::Signal::USR2);
+    eventually("the new master runs", || daemon.pid().is_some_and(|pid| pid != old));
+    let new = daemon.pid().expect("it runs");
+    nginx.write("two", "");
+    let reloaded = gate.wait_for("reloaded");
+    assert_eq!(reloaded["pid"], new.as_raw_pid());
+    gate.wait_for("verified");
+    Daemon::signal(old, rustix::process::Signal::QUIT);
+    eventually("only the new one is left", || {
+        let mut answers = (0..20).map(|_| nginx.serves("two"));
+        answers.all(|answer| answer)
+    });
+}
+
+#[test]
+fn a_log_below_the_watched_directory_is_no_endless_reload() {
+    needs!("nginx");
+    let nginx = Nginx::start();
+    let (conf, log) = (nginx.directory().join("etc/conf"), nginx.directory().join("etc/error.log"));
+    std::fs::create_dir_all(&conf).expect("there is room");
+    let write = |body: &str| {
+        let config = nginx.config(body, "").replace(
+            &format!("error_log {}", nginx.directory().join("error.log").display()),
+            &format!("error_log {}", log.display()),
+        );
+        std::fs::write(conf.join("new"), config).expect("there is room");
+        std::fs::rename(conf.join("new"), conf.join("nginx.conf")).expect("there is room");
+    };
+    write("two");
+    let (name, directory) = (nginx.name.clone(), nginx.directory().join("etc"));
+    let mut other = nginx;
+    restart_on(&mut other, &conf.join("nginx.conf"));
+    eventually("it serves", || other.serves("two"));
+    let signals = || std::fs::read_to_string(&log).unwrap_or_default().matches("signal 1 (SIGHUP) received").count();
+    let watch = directory.to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &name, "--watch", &watch, "--main", "conf/nginx.conf"]);
+    let deferred = gate.wait_for("deferred");
+    assert!(deferred["message"].as_str().expect("there is one").contains("`error.log` changes whenever"), "{deferred}");
+    assert!(signals() <= 3, "{}", gate.story());
+    let before = signals();
+    let config = other.config("three", "");
+    let config = config.replace(
+        &format!("error_log {}", other.directory().join("error.log").display()),
+        &format!("error_log {}", log.display()),
+    );
+    std::fs::write(conf.join("new"), config).expect("there is room");
+    std::fs::rename(conf.join("new"), conf.join("nginx.conf")).expect("there is room");
+    gate.wait_for("verified");
+    eventually("the change is live", || other.serves("three"));
+    gate.listen(Duration::from_secs(3));
+    assert_eq!(signals() - before, 1, "one change is one reload: {}", gate.story());
 }

@@ -272,6 +272,76 @@ fn is_capability(line: &str) -> bool {
 }
 
 #[test]
+fn a_checker_has_no_capability_of_another_user_namespace() {
+    needs_root!();
+    needs!("unshare");
+    let place = Place::new();
+    // All capabilities there, and none here.
+    let target = Target::start(&[&NOBODY[..], &["unshare", "--user", "--keep-caps"]].concat());
+    let pid = target.process.pid();
+    let own = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
+    assert!(own.lines().any(|line| line.starts_with("CapAmb:") && !line.ends_with("0000000000000000")), "{own}");
+    let script = "grep ^Cap /proc/self/status; cat /etc/shadow";
+    let (said, code) = like(place.gate(&[]), pid, "same", &[], &["sh", "-c", script]);
+    let capabilities: Vec<_> = said.lines().filter(|line| line.starts_with("Cap")).collect();
+    assert_eq!(capabilities.len(), 5, "{said}");
+    assert!(capabilities.iter().all(|line| line.ends_with("0000000000000000")), "{said}");
+    assert!(code != 0 && said.contains("Permission denied"), "{said}");
+}
+
+/// A program of Python that names each way by which it reaches a process.
+const REACHES: &str = "import ctypes, os, resource, sys
+other, terminal = int(sys.argv[1]), sys.argv[2]
+libc = ctypes.CDLL(None, use_errno=True)
+def succeeds(call):
+    try: return call() not in (-1, None)
+    except OSError: return False
+def memory():
+    with open(f'/proc/{other}/mem', 'rb'): return True
+def environment():
+    with open(f'/proc/{other}/environ', 'rb') as file: return file.read(1)
+def terminal_input():
+    import fcntl
+    with open(terminal, 'r+b', buffering=0) as file: return fcntl.ioctl(file, 0x5412, b'x') == 0
+ways = {
+    'signal': lambda: os.kill(other, 0) is None or True,
+    'trace': lambda: libc.ptrace(16, other, 0, 0),
+    'limit': lambda: resource.prlimit(other, resource.RLIMIT_NOFILE, (64, 64)),
+    'priority': lambda: os.setpriority(os.PRIO_PROCESS, other, 5) is None or True,
+    'affinity': lambda: os.sched_setaffinity(other, {0}) is None or True,
+    'memory': memory,
+    'environment': environment,
+    'keys': lambda: libc.syscall(250, 0, -3, 0, 0, 0) if os.uname().machine == 'x86_64' else -1,
+    'terminal': lambda: os.open('/dev/tty', os.O_RDWR) >= 0,
+    'terminal input': terminal_input,
+}
+print('reached:', [name for name, way in ways.items() if succeeds(way)])
+";
+
+#[test]
+fn a_checker_reaches_no_other_process_as_whoever_it_runs() {
+    needs_root!();
+    needs!("python3");
+    let place = Place::new();
+    let program = place.path().join("reaches.py");
+    std::fs::write(&program, REACHES).expect("there is room");
+    open(&program);
+    let target = Target::start(&[]);
+    // A process of the same user, which runs as the gate does.
+    let mut other = command("sleep");
+    let other = Background::start(other.arg("1000"));
+    let (pid, start, number) =
+        (target.process.pid().to_string(), start_time(target.process.pid()), other.pid().to_string());
+    let program = program.to_str().expect("it is UTF-8");
+    let checker = ["--", "python3", program, &number, "/dev/null"];
+    for door in [&["enter", &pid, &start, "same"][..], &["confine"], &["view"]] {
+        let mut gate = place.gate(&[]);
+        let (said, _) = said(&gate.args(door).args(checker).output().expect("it starts"));
+        assert_eq!(said, "reached: []\n", "{door:?}");
+    }
+}
+
+#[test]
 fn a_checker_is_in_the_targets_root() {
     needs_root!();
     needs!("nginx");

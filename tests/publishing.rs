@@ -100,7 +100,7 @@ fn a_bad_configuration_is_not_met_by_a_restart() {
     pod.write("two", "nonsense;");
     let rejected = gate.wait_for("rejected");
     let file = rejected["findings"][0]["file"].as_str().expect("it has a place");
-    assert_eq!(file, text(&pod.published().join("nginx.conf")), "the place is where the application will read it");
+    assert_eq!(file, text(&pod.config_map.file("nginx.conf")), "the place is where it can be corrected");
     assert_eq!(rejected["findings"][0]["line"], 6);
     drop(nginx);
     let nginx = pod.start(&pod.published()).expect("it starts with what was accepted");
@@ -140,7 +140,7 @@ fn what_the_command_line_of_haproxy_names_is_judged_as_it_will_be() {
     gate.wait_for("verified");
     write("two", "nonsense");
     let rejected = gate.wait_for("rejected");
-    assert_eq!(rejected["findings"][0]["file"], text(&publish.join("haproxy.cfg")), "{rejected}");
+    assert_eq!(rejected["findings"][0]["file"], text(&watch.join("haproxy.cfg")), "{rejected}");
     write("three", "");
     gate.wait_for("verified");
     eventually("the good one is served", || served(port, "three"));
@@ -543,4 +543,47 @@ impl Drop for Mount {
     fn drop(&mut self) {
         let _ = command("umount").arg("--lazy").arg(&self.0).status();
     }
+}
+
+#[test]
+fn once_obeys_the_limits_of_run_and_reports_what_it_publishes() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (watch, publish) = (directory.path().join("watch"), directory.path().join("publish"));
+    for path in [&watch, &publish] {
+        std::fs::create_dir(path).expect("there is room");
+    }
+    for name in ["a", "b", "c", "d"] {
+        std::fs::write(watch.join(name), name).expect("there is room");
+    }
+    let arguments = ["--watch", text(&watch), "--publish", text(&publish), "--signal", "none", "--max-shrink", "50"];
+    let (code, said) = once(&arguments);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("\"event\":\"published\""), "{said}");
+    for name in ["a", "b", "c"] {
+        std::fs::remove_file(watch.join(name)).expect("it is there");
+    }
+    let (code, said) = once(&arguments);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("3 of 4 files are gone"), "{said}");
+    assert_eq!(readable(&publish).len(), 4, "the last-known-good revision stays");
+}
+
+#[test]
+fn a_restart_while_a_rejection_is_open_is_verified_on_what_is_published() {
+    needs!("nginx");
+    let mut pod = Pod::new();
+    pod.init();
+    let published = pod.published();
+    let first = pod.start(&published).expect("it starts");
+    let mut gate = pod.gate(&[]);
+    pod.write("two", "");
+    gate.wait_for("verified");
+    pod.write("three", "nonsense;");
+    gate.wait_for("rejected");
+    drop(first);
+    let _second = pod.start(&published).expect("it starts");
+    gate.wait_for("target_replaced");
+    gate.wait_for("verified");
+    eventually("it serves what was accepted", || served(pod.port, "two"));
+    assert_eq!(gate.count("rejected"), 1);
 }

@@ -210,3 +210,50 @@ fn a_checker_sees_the_variables_that_are_passed_to_it_and_no_others() {
         assert!(!said.contains("hunter2") && !said.contains("PORT="), "{said}");
     }
 }
+
+#[test]
+fn the_files_of_another_gate_are_out_of_reach() {
+    let (one, other) = (Place::new("app.conf", "one"), Place::new("secret.conf", "hunter2"));
+    let file = one.path("gates.yaml");
+    let (here, there) = (one.path("config"), other.path("config"));
+    let text = format!(
+        "gates:\n  - name: one\n    watch: [{0}]\n    signal: none\n    validate: [\"cat {1}/secret.conf {0}/app.conf {2}/none\"]\n  \
+         - name: other\n    watch: [{1}]\n    signal: none\n    validate: [\"true\"]\n    publish: [{2}]\n",
+        here.display(),
+        there.display(),
+        other.path("publish").display()
+    );
+    std::fs::write(&file, text).expect("there is room");
+    let mut gate = gate_command();
+    let output =
+        gate.args(["run", "--once", "--log-format", "json", "--config"]).arg(&file).output().expect("it starts");
+    let said = String::from_utf8(output.stderr).expect("it is UTF-8");
+    assert!(said.contains("Permission denied") && !said.contains("hunter2"), "{said}");
+    assert!(!said.contains("No such file"), "the volume cannot even be searched: {said}");
+}
+
+#[test]
+fn a_checker_runs_out_of_memory_before_its_container_does() {
+    needs!("python3");
+    // The first version of control groups, or the second.
+    let groups = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].map(Path::new);
+    let limit = |group: &Path| {
+        ["memory.limit_in_bytes", "memory.max"].map(|file| group.join(file)).into_iter().find(|file| file.exists())
+    };
+    let mut candidates = groups.iter().map(|root| root.join(unique("mem")));
+    let made = candidates.find(|group| std::fs::create_dir(group).is_ok() && limit(group).is_some());
+    let Some(group) = made else { return skip("no control group of memory can be made") };
+    std::fs::write(limit(&group).expect("it is there"), "100663296").expect("it is ours");
+    let place = Place::new("app.conf", "one");
+    let checker = "python3 -c 'print(len(bytearray(200 << 20)))'";
+    let mut gate = command("sh");
+    gate.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""])
+        .arg(&group)
+        .arg(env!("CARGO_BIN_EXE_reload-gate"));
+    gate.args(["run", "--once", "--log-format", "json", "--validate", checker, "--watch"]).arg(place.path("config"));
+    let output = gate.output().expect("it starts");
+    let said = String::from_utf8(output.stderr).expect("it is UTF-8");
+    let _ = std::fs::remove_dir(&group);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("MemoryError") && said.contains("memory limit"), "{said}");
+}

@@ -60,3 +60,24 @@ fn what_is_no_secret_is_shown_unless_it_must_not_be() {
         assert_eq!(rejected.contains(PASSWORD), expected, "{rejected}");
     }
 }
+
+#[test]
+fn a_password_of_before_the_rotation_is_shown_no_more_than_the_new_one() {
+    let directory = tempfile::tempdir_in("/dev/shm").expect("there is room");
+    let mut volume = Volume::new(directory.path().join("secret"), Kubelet::New, &[("password", PASSWORD)]);
+    let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
+    // An application that quotes the password it still has when it is asked to take the new one.
+    let script = directory.path().join("refuse");
+    std::fs::write(&script, format!("echo access denied for {PASSWORD}; exit 1")).expect("there is room");
+    let refuse = format!("sh {}", script.display());
+    let mut gate =
+        Gate::run(&["--watch", &watch, "--validate", "true", "--root", "local", "--reload-command", &refuse]);
+    let first = gate.wait_for("unverified").to_string();
+    assert!(first.contains("access denied for [redacted]"), "{first}");
+    for new in ["zebra-crossing", "giraffe-house"] {
+        volume.write(&[("password", new)]);
+        let rotated = gate.wait_for("unverified").to_string();
+        assert!(rotated.contains("access denied for [redacted]"), "{rotated}");
+    }
+    assert!(!gate.story().contains(PASSWORD), "{}", gate.story());
+}

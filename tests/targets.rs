@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Background, Gate, eventually, needs, python, unique};
+use crate::support::{Background, Gate, command, eventually, needs, python, unique};
 
 /// A target which counts its HUPs in a file, once it has a handler.
 fn counting(directory: &Path, name: &str, before_handler: &str) -> Background {
@@ -134,8 +134,8 @@ fn a_target_that_is_not_there_is_waited_for() {
     let missing = gate.wait_for("target_missing");
     assert!(missing["message"].as_str().expect("there is one").contains(&format!("`{name}`")), "{missing}");
     assert!(missing["help"].as_str().expect("there is one").contains("shareProcessNamespace"), "{missing}");
-    let age = || std::fs::metadata(here.join("config/app.conf")).ok()?.modified().ok()?.elapsed().ok();
-    eventually("a process that starts now is younger by clock ticks", || age() > Some(Duration::from_millis(50)));
+    // A process that starts now is younger than the scan by clock ticks.
+    gate.listen(Duration::from_millis(50));
     let _target = counting(here, &name, "");
     let verified = gate.wait_for("verified");
     assert!(verified["message"].as_str().expect("there is one").contains("no signal is needed"), "{verified}");
@@ -164,4 +164,98 @@ fn a_pid_file_says_which() {
     config(here, "two");
     let refused = gate.wait_for_any(&["target_refused", "reloaded"]);
     assert_eq!(refused["event"], "target_refused", "the init process catches no SIGHUP, or is not ours: {refused}");
+}
+
+#[test]
+fn the_application_may_be_a_child_of_the_gate() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("chi"));
+    let watch = config(here, "one");
+    let target = counting(here, &name, "");
+    eventually("it is ready", || is_ready(here, &name));
+    drop(target);
+    std::fs::remove_file(here.join(format!("ready-{name}"))).expect("it is there");
+    // The shell starts the application and becomes the gate.
+    let script = format!("cd {0}; {0}/{name} & exec \"$@\"", here.display());
+    let mut shell = command("sh");
+    shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_reload-gate"), "run"]);
+    shell.args(["--watch", &watch, "--process", &name, "--signal", "HUP", "--settle", "20ms"]);
+    let mut gate = Gate::start(shell);
+    gate.wait_for_any(&["reloaded", "verified"]);
+    let before = signals(here, &name);
+    config(here, "two");
+    eventually("it is signalled", || signals(here, &name) > before);
+    gate.wait_for("reloaded");
+    let pid = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", gate.pid())).unwrap_or_default();
+    for pid in pid.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[test]
+fn signals_of_other_programs_do_not_end_the_gate() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("sig"));
+    let _target = counting(here, &name, "");
+    eventually("it is ready", || is_ready(here, &name));
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &name, &[]);
+    gate.wait_for("unverified");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(gate.pid()).expect("it fits")).expect("it is one");
+    for signal in [rustix::process::Signal::USR1, rustix::process::Signal::USR2, rustix::process::Signal::HUP] {
+        rustix::process::kill_process(pid, signal).expect("it is ours");
+    }
+    // A HUP asks for a scan.
+    gate.wait_for("unchanged");
+    assert!(gate.is_alive());
+    config(here, "two");
+    gate.wait_for("reloaded");
+}
+
+#[test]
+fn a_crash_loop_is_reported_once() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("cra"));
+    let watch = config(here, "one");
+    let target = counting(here, &name, "");
+    eventually("it is ready", || is_ready(here, &name));
+    let mut gate = gate(&watch, &name, &[]);
+    gate.wait_for("unverified");
+    drop(target);
+    for _ in 0..4 {
+        std::fs::remove_file(here.join(format!("ready-{name}"))).expect("it is there");
+        let target = counting(here, &name, "");
+        eventually("it is ready", || is_ready(here, &name));
+        // Long enough for the gate to find it.
+        gate.listen(Duration::from_millis(1500));
+        drop(target);
+    }
+    gate.listen(Duration::from_secs(2));
+    let loops = gate.events.iter().filter(|event| event.to_string().contains("crash loop")).count();
+    assert_eq!(loops, 1, "{}", gate.story());
+}
+
+#[test]
+fn a_restart_by_signal_waits_for_the_successor() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("qui"));
+    // As a container that is restarted when its program ends.
+    let program =
+        "import signal, sys\nsignal.signal(signal.SIGQUIT, lambda *_: sys.exit(0))\nwhile True:\n    signal.pause()\n";
+    drop(python(here, &name, program));
+    let script = format!("cd {0}; while :; do {0}/{name}; sleep 0.2; done", here.display());
+    let _supervisor = Background::start(command("sh").args(["-c", &script]));
+    let watch = config(here, "one");
+    let mut gate = Gate::run(&["--watch", &watch, "--process", &name, "--signal", "QUIT", "--settle", "20ms"]);
+    let first = gate.wait_for_any(&["verified", "unverified"]);
+    assert_eq!(first["event"], "verified", "{first}");
+    config(here, "two");
+    let reloaded = gate.wait_for("reloaded");
+    assert_eq!(reloaded["signal"], "SIGQUIT");
+    let verified = gate.wait_for_any(&["verified", "unverified"]);
+    assert!(verified["message"].as_str().expect("there is one").contains("took the place of pid"), "{verified}");
 }

@@ -41,10 +41,14 @@ pub(super) struct Task {
     pub(super) container: Arc<ContainerContext>,
     /// Files and directories of the command line, where there are several.
     pub(super) operands: Vec<PathBuf>,
-    /// Whether a missing program is no obstacle: the inputs do not name it.
+    /// True if a missing program is no obstacle: the inputs do not name it.
     pub(super) is_optional: bool,
-    /// Whether the inputs name commands of their own for it.
-    pub(super) runs_inputs: bool,
+    /// True if the inputs name its command, or hold a program as a configuration.
+    pub(super) is_of_inputs: bool,
+    /// True if it may not run for that.
+    pub(super) must_not_run: bool,
+    /// Preset whose program validates, if it was not the user who named the command.
+    pub(super) program: Option<&'static str>,
 }
 
 /// All validations that are due.
@@ -363,7 +367,9 @@ impl Checkers<'_> {
         }
         let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
         let is_optional = by == By::Content;
-        let runs_inputs = by == By::Sidecar && !self.allow_commands && self.runs_inputs(assignment);
+        let is_of_inputs = by == By::Sidecar && self.runs_inputs(assignment);
+        let must_not_run = is_of_inputs && !self.allow_commands;
+        let program = self.program_of(assignment).or_else(|| is_optional.then_some("prometheus"));
         let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
         let (assignment, container) = (assignment.clone(), tree.container.clone());
         let subject = self.store.subject(&subject);
@@ -378,9 +384,21 @@ impl Checkers<'_> {
             container,
             operands,
             is_optional,
-            runs_inputs,
+            is_of_inputs,
+            must_not_run,
+            program,
         };
         self.assigned.tasks.push(task);
+    }
+
+    /// Returns the preset whose program an assignment runs.
+    fn program_of(&self, assignment: &Assignment) -> Option<&'static str> {
+        let command = assignment.plan.validators.iter().find_map(command_of)?;
+        let runs = |named: &&Arc<Assignment>| {
+            let mut commands = named.plan.validators.iter().filter_map(command_of);
+            commands.any(|known| known.command == command.command)
+        };
+        Some(self.named.iter().find(runs)?.preset.as_ref()?.name)
     }
 
     /// Returns true if the inputs name a command of the validation, or hold one as a configuration that is a program.
@@ -412,7 +430,14 @@ fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
     let command = prometheus.plan.validators.iter().find_map(command_of)?.clone();
     let words = ["promtool", "check", "rules", "{config}"].map(str::to_owned).to_vec();
     let name = "promtool check rules".to_owned();
-    Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, ..command }))
+    // As promtool 2.42 prints it (`checkRules()` in cmd/promtool/main.go).
+    let patterns = [
+        r"(?m)^(?P<file>/[^\n:]+): yaml: (?:unmarshal errors:\n +)?line (?P<line>[0-9]+): (?P<message>[^\n]+(?:\n  line [^\n]+)*)$",
+        r"(?m)^(?P<file>/[^\n:]+): (?P<line>[0-9]+):(?P<column>[0-9]+): (?P<message>[^\n]+)$",
+    ];
+    let findings = patterns.iter().filter_map(|pattern| regex::Regex::new(pattern).ok()).collect();
+    let patterns = Patterns { findings, ..Patterns::default() };
+    Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, patterns, ..command }))
 }
 
 /// Returns the validation of the syntax of shell scripts. Bash reads nearly all that other shells read, so what it rejects is wrong.

@@ -18,7 +18,7 @@ pub(super) struct Environment {
     pub(super) unknown: BTreeMap<String, String>,
     /// Values that come from Secrets.
     pub(super) secrets: Vec<String>,
-    /// Whether there are variables of unknown names.
+    /// True if there are variables of unknown names.
     is_open: bool,
 }
 

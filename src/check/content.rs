@@ -39,8 +39,8 @@ static SHEBANG: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\A#![ \t]*(?:/usr)?/(?:local/)?bin/(?:env[ \t]+)?(?:ba|da|a)?sh\b").ok());
 
 /// Names of files in JSON with comments and trailing commas, which their programs accept.
-const WITH_COMMENTS: [&str; 9] =
-    ["tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", ".swcrc", "api-extractor", "launch", "settings"];
+const WITH_COMMENTS: [&str; 7] =
+    ["tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", ".swcrc", "api-extractor"];
 
 /// Returns true if `text` may be the main file of a preset's program: it is not, if it has nothing of such a file. A text that cannot
 /// be parsed may be one.

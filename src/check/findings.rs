@@ -82,7 +82,9 @@ impl Reading<'_> {
         let is_json = |line: &str| serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok();
         let help = if lines.all(is_json) {
             "each line is JSON of its own, which programs for JSON Lines read"
-        } else if matches!(yaml::parse(text), Ok(Some(root)) if !root.entries().is_empty()) {
+        } else if !text.trim_start().starts_with(['{', '['])
+            && matches!(yaml::parse(text), Ok(Some(root)) if !root.entries().is_empty())
+        {
             "it is YAML, which some programs read from files of this name"
         } else {
             return finding;

@@ -22,7 +22,7 @@ pub(super) struct NginxLayout {
     pub(super) text: &'static str,
     /// Directories and extensions of the files that the main file includes.
     pub(super) parts: &'static [(&'static str, &'static str)],
-    /// Whether the entry point renders the templates in `/etc/nginx/templates`.
+    /// True if the entry point renders the templates in `/etc/nginx/templates`.
     pub(super) renders_templates: bool,
 }
 

@@ -53,7 +53,7 @@ mod tests {
             let span = Span { start, end: (start + 1).min(text.len()) };
             assert_eq!(index.place("f", text, span), Place::span("f", text, span), "at {start}");
         }
-        assert_eq!(index.range(1), 2..7);
+        assert_eq!(index.range(1), 2..8);
         assert_eq!(index.range(9), text.len()..text.len());
     }
 }

@@ -73,7 +73,7 @@ pub struct Listing {
     pub(super) skipped: Vec<Unchecked>,
     /// Paths that do not exist.
     pub(super) missing: Vec<String>,
-    /// Whether there is any manifest.
+    /// True if there is any manifest.
     pub(super) has_manifests: bool,
     /// Charts with templates that are not read.
     charts: BTreeSet<PathBuf>,

@@ -25,7 +25,7 @@ mod store;
 mod trees;
 mod validate;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -59,13 +59,13 @@ pub enum Missing {
 /// Options of `check`.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckOptions {
-    /// Whether programs run also where a bundled validator could replace them.
+    /// True if programs run also where a bundled validator could replace them.
     pub local: bool,
-    /// Whether the bundled validator replaces a program that is not installed.
+    /// True if the bundled validator replaces a program that is not installed.
     pub fallback: bool,
     /// Treatment of what is not among the inputs.
     pub missing: Missing,
-    /// Whether commands run that the inputs name.
+    /// True if commands run that the inputs name.
     pub allow_commands: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct CheckOutcome {
     pub report: CheckReport,
     /// Paths that do not exist.
     pub missing: Vec<String>,
-    /// Whether there was nothing but files that no validator is known for.
+    /// True if there was nothing but files that no validator is known for.
     pub is_empty: bool,
     /// Signal that ended it early.
     pub interrupted: Option<i32>,
@@ -122,11 +122,12 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
         read.extend(outcome.read);
     }
     let is_empty = checked.is_empty() && unchecked.is_empty() && !listing.has_manifests;
-    let is_listed = |entry: &&Entry| !unchecked.iter().any(|listed| listed.subject == store.subject(entry));
+    let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();
     let open: Vec<Unchecked> = open
         .difference(&read)
-        .filter(is_listed)
-        .map(|entry| unassigned(store.subject(entry), given.contains(entry), &listing.paths))
+        .map(|entry| (store.subject(entry), given.contains(entry)))
+        .filter(|(subject, _)| !listed.contains(subject))
+        .map(|(subject, is_given)| unassigned(subject, is_given, &listing.paths))
         .collect();
     unchecked.extend(open);
     let report = CheckReport { checked, unchecked };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use reload_gate_contract::{Cause, Finding, Severity};
+use reload_gate_nginx::directives;
 
 use super::images::ImageReference;
 use crate::flow::validate::{CommandValidator, ValidationPlan, Validator};
@@ -82,7 +83,7 @@ pub(super) struct VersionCache(Mutex<BTreeMap<String, Option<CheckerVersion>>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CheckerVersion {
     number: String,
-    /// Whether a distribution built it, with features of its own choice.
+    /// True if a distribution built it, with features of its own choice.
     is_of_distribution: bool,
 }
 
@@ -90,7 +91,7 @@ struct CheckerVersion {
 pub(super) async fn weigh(
     findings: Vec<Finding>,
     plan: &ValidationPlan,
-    preset: Option<&str>,
+    preset: &str,
     image: &ImageReference,
     versions: &VersionCache,
 ) -> Vec<Finding> {
@@ -115,19 +116,19 @@ async fn weigh_one(
     finding: Finding,
     name: Option<&str>,
     command: &CommandValidator,
-    preset: Option<&str>,
+    preset: &str,
     image: &ImageReference,
     versions: &VersionCache,
 ) -> Finding {
     let program = command.command.first().map(String::as_str).unwrap_or_default();
-    let known = NAMES.iter().find(|(known, _)| *known == program).map_or("", |(_, names)| *names);
-    if let Some(near) = name.and_then(|name| nearest(name, known.split_whitespace()).filter(|near| *near != name)) {
+    // A variable has a name of the user's choice.
+    let name = name.filter(|_| !finding.message.contains("variable"));
+    if let Some(near) = name.and_then(|name| near_name(name, program)) {
         let help = finding.help.clone().or_else(|| Some(format!("did you mean `{near}`?")));
         return Finding { help, ..finding };
     }
     let version = versions.of(program).await;
-    let is_program = preset.is_some_and(|preset| image.is_of(preset));
-    let reason = match (&version, image.version().filter(|_| is_program)) {
+    let reason = match (&version, image.version().filter(|_| image.is_of(preset))) {
         (Some(version), Some(tag)) if version.is_version(tag) && !version.is_of_distribution => return finding,
         (Some(CheckerVersion { number, .. }), Some(_)) => {
             format!("`{program}` here is {number}, which is not known to be the build in `{}`", image.text)
@@ -139,6 +140,16 @@ async fn weigh_one(
     };
     let help = format!("put the program of the image on the PATH: {reason}");
     Finding { cause: Cause::Environment, help: Some(help), ..finding }
+}
+
+/// Returns the well-known name of a program that is near to an unknown one.
+fn near_name(name: &str, program: &str) -> Option<&'static str> {
+    let known = NAMES.iter().find(|(known, _)| *known == program).map_or("", |(_, names)| *names);
+    let near = match program {
+        "nginx" => nearest(name, directives::every_name()),
+        _ => nearest(name, known.split_whitespace()),
+    };
+    near.filter(|near| *near != name)
 }
 
 /// Returns `Some` if a message is about an unknown name, with the name if the message has it.

@@ -47,7 +47,7 @@ fn is_of_helm(action: &str) -> bool {
         .any(|word| action.contains(word))
 }
 
-/// Returns true if a value of an object stands in for another one.
+/// Returns true if a value of an object is a placeholder.
 pub(super) fn is_placeholder(value: &str) -> bool {
     has_placeholder(value.as_bytes(), false) || WHOLE.as_ref().is_some_and(|pattern| pattern.is_match(value))
 }

@@ -36,7 +36,7 @@ pub(super) struct Beginning {
 pub(super) struct MainOfImage {
     pub(super) path: PathBuf,
     pub(super) text: String,
-    /// Whether it is that of the image. If not, the names that it defines are unknown.
+    /// True if it is that of the image. If not, the names that it defines are unknown.
     pub(super) is_known: bool,
 }
 
@@ -197,10 +197,21 @@ fn in_layout(layout: &NginxLayout, tree: &FileTree, entries: &BTreeSet<Entry>) -
     let takes: BTreeSet<Entry> = parts.flatten().collect();
     let subject = takes.first().cloned()?;
     let main = PathBuf::from(layout.main);
-    let around = MainOfImage { path: main.clone(), text: layout.text.to_owned(), is_known: true };
+    let text = text_of_layout(layout, &tree.mounted);
+    let around = MainOfImage { path: main.clone(), text, is_known: true };
     let reason = Some(format!("`{}` of the image includes it", layout.main));
     let (tree, operands) = (tree.mounted.clone(), Vec::new());
     Some(Beginning { main: Some(main), subject, tree, around: Some(around), takes, operands, reason })
+}
+
+/// Returns the main file of an image without the includes of directories that are not among the inputs, which are of the image.
+fn text_of_layout(layout: &NginxLayout, mounted: &Mounted<Entry>) -> String {
+    let is_given = |line: &&str| {
+        let directory = layout.parts.iter().find(|(directory, _)| line.contains(&format!("{directory}/*")));
+        directory
+            .is_none_or(|(directory, _)| mounted.files.keys().any(|file| file.parent() == Some(Path::new(directory))))
+    };
+    layout.text.split_inclusive('\n').filter(is_given).collect()
 }
 
 /// Returns the validations of files for which the program was chosen, though none has the name of its main file: whole
@@ -211,12 +222,18 @@ fn unnamed(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &
     };
     let is_whole = |entry: &Entry| text(entry, store).is_some_and(|text| whole_pattern.is_match(&text));
     let (wholes, parts): (BTreeSet<Entry>, BTreeSet<Entry>) = entries.iter().cloned().partition(is_whole);
-    let path = |entry: &Entry| tree.mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path);
-    let mut found: Vec<_> = wholes.iter().filter_map(path).map(|path| whole(preset, tree, path, &wholes)).collect();
+    let paths = paths_of(tree);
+    let mut found: Vec<_> =
+        wholes.iter().filter_map(|entry| paths.get(entry)).map(|path| whole(preset, tree, path, &wholes)).collect();
     if tree.kind != TreeKind::Container {
         found.extend(part(preset, tree, parts));
     }
     found
+}
+
+/// Returns the paths of the entries of a tree.
+fn paths_of(tree: &FileTree) -> BTreeMap<&Entry, &PathBuf> {
+    tree.mounted.files.iter().map(|(path, entry)| (entry, path)).collect()
 }
 
 /// Returns the validation of parts as if the main file included them, since their directory is unknown.
@@ -225,10 +242,10 @@ fn part(preset: &Preset, tree: &FileTree, parts: BTreeSet<Entry>) -> Option<Begi
     let subject = parts.first().cloned()?;
     let directory = preset.directory.as_deref().unwrap_or(ANYWHERE);
     let place = Path::new(directory).join(pattern.split('*').next().unwrap_or_default());
-    let path = |entry: &Entry| tree.mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path);
+    let paths = paths_of(tree);
     // Two files of one name in several directories are two parts.
     let moved = |(index, entry): (usize, &Entry)| {
-        let name = path(entry)?.file_name()?.to_string_lossy().into_owned();
+        let name = paths.get(entry)?.file_name()?.to_string_lossy().into_owned();
         Some((place.join(format!("{index:04}-{name}")), entry.clone()))
     };
     let files = parts.iter().enumerate().filter_map(moved).collect();

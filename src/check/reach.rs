@@ -1,4 +1,4 @@
-//! Selection of the files that a configuration names, so that no other file is read or copied. Pure but for the reader.
+//! Selection of the files that a configuration names, so that no other file is read or copied. Pure: a function reads the files.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -63,7 +63,7 @@ impl Reach<'_> {
 
     fn word(&mut self, path: &Path, word: &str) {
         if let Some(at) = path.to_str().and_then(|text| text.find(['*', '?'])) {
-            // A star alone stands for many things that are no files.
+            // A star alone has many meanings besides that of a pattern.
             if word.len() > 1 {
                 self.matching(path, at);
             }

@@ -132,6 +132,23 @@ impl FileTrees {
             }
             programs.push(tree);
         }
+        let gated = self.gates(gates, &programs, (pod, at), store, &environments);
+        // Files of a gate are validated with its settings, and not once more.
+        programs.iter_mut().for_each(|tree| tree.wanted.retain(|entry| !gated.contains(entry)));
+        self.trees.extend(programs.into_iter().filter(|tree| !tree.wanted.is_empty()));
+    }
+
+    /// Adds the trees of the gates of a pod, and returns their entries.
+    fn gates(
+        &mut self,
+        gates: Vec<(&Container, Mounted<Entry>)>,
+        programs: &[FileTree],
+        (pod, at): (&Pod, &At),
+        store: &Store<'_>,
+        environments: &BTreeMap<String, Arc<Environment>>,
+    ) -> BTreeSet<Entry> {
+        let input = &store.listing.inputs[at.input].name;
+        let line = pod.line.saturating_add(at.lines);
         let mut gated = BTreeSet::new();
         for (container, mounted) in gates {
             let environment = environments.get(&container.name).cloned().unwrap_or_default();
@@ -140,7 +157,7 @@ impl FileTrees {
             match found {
                 Ok(gates) => {
                     for gate in gates {
-                        let tree = tree.gated(&gate, &programs);
+                        let tree = tree.gated(&gate, programs);
                         gated.extend(tree.wanted.iter().cloned());
                         self.gated.push((tree, gate));
                     }
@@ -151,9 +168,7 @@ impl FileTrees {
                 }
             }
         }
-        // Files of a gate are validated with its settings, and not once more.
-        programs.iter_mut().for_each(|tree| tree.wanted.retain(|entry| !gated.contains(entry)));
-        self.trees.extend(programs.into_iter().filter(|tree| !tree.wanted.is_empty()));
+        gated
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn validate(
     let started = Instant::now();
     let plan = options.plan(&task);
     let all: BTreeSet<Entry> = task.tree.files.values().cloned().collect();
-    if task.runs_inputs {
+    if task.must_not_run {
         return Outcome { checked: Some(not_allowed(&plan, task)), skipped: None, read: all };
     }
     let (files, broken) = match TaskFiles::read(&task, &plan, store) {
@@ -78,6 +78,9 @@ pub(super) async fn validate(
     let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
     let (validator, validation) = match broken.is_empty() || !lacks_main {
         true => run(&plan, &task, tree).await,
+        false if broken.iter().any(|located| located.finding.cause == Cause::Environment) => {
+            (first(&plan), Validation::default())
+        }
         // The listing has reported what is wrong with the value.
         false => return Outcome { checked: None, skipped: None, read: all },
     };
@@ -99,7 +102,9 @@ pub(super) async fn validate(
     if let Some(why) = reading.placeholders(&found) {
         return Outcome { checked: None, skipped: Some((why, None)), read };
     }
-    let findings = findings::capped(found).into_iter().map(|finding| files.locate(&task, finding)).collect();
+    let unreadable = broken.into_iter().filter(|located| located.finding.cause == Cause::Environment);
+    let found = findings::capped(found).into_iter().map(|finding| files.locate(&task, finding));
+    let findings = unreadable.chain(found).collect();
     let Task { subject, reason, .. } = task;
     let checked = Checked { subject, validator, reason, findings, duration: started.elapsed() };
     Outcome { checked: Some(checked), skipped: None, read }
@@ -169,7 +174,12 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validat
     let path_map = path_map(task, &tree, here, asks_programs);
     let checked = match plan.validate(&tree, &path_map, &Selector::default()).await {
         // Files that name no path of their mount can be validated in the temporary directory.
-        Ok(validation) if !is_shown(&validation) && !names_its_place(task, &tree) && task.operands.is_empty() => {
+        Ok(validation)
+            if !is_shown(&validation)
+                && !task.is_of_inputs
+                && !names_its_place(task, &tree)
+                && task.operands.is_empty() =>
+        {
             let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
             plan.validate(&tree, &path_map, &Selector::default()).await
         }
@@ -276,7 +286,7 @@ fn path_map(task: &Task, tree: &Tree, here: &Path, asks_programs: bool) -> PathM
 
 impl<'s> TaskFiles<'s> {
     /// Reads the files that the validators of a task may read, and returns the errors of others.
-    fn read(task: &Task, plan: &ValidationPlan, store: &'s Store<'s>) -> Result<(Self, Vec<Finding>), String> {
+    fn read(task: &Task, plan: &ValidationPlan, store: &'s Store<'s>) -> Result<(Self, Vec<Located>), String> {
         let mut broken = Vec::new();
         let mut contents = BTreeMap::new();
         let mut unknown = None;
@@ -285,7 +295,7 @@ impl<'s> TaskFiles<'s> {
             let content = match store.content(entry) {
                 Ok(content) => content,
                 Err(finding) => {
-                    broken.push(*finding);
+                    broken.push(store.located(entry, *finding));
                     continue;
                 }
             };
@@ -361,8 +371,11 @@ impl<'s> TaskFiles<'s> {
         let reading = Reading { preset, contents: &|path| self.text(path) };
         let found = found.map(|finding| reading.weigh_format(finding));
         let found = found.map(|finding| weigh_nginx(finding, task)).collect();
-        let preset = preset.or_else(|| task.is_optional.then_some("prometheus"));
-        names::weigh(found, plan, preset, &task.container.image, versions).await
+        match task.program {
+            Some(program) => names::weigh(found, plan, program, &task.container.image, versions).await,
+            // A checker of the user's choice is the right one.
+            None => found,
+        }
     }
 
     /// Returns a finding at its place in the input.

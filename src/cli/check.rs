@@ -137,11 +137,10 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         Some(Verdict::Rejected) => Exit::Rejected,
         Some(Verdict::Inconclusive) => Exit::Inconclusive,
         Some(Verdict::Accepted) => Exit::Accepted,
-        None if is_empty => Exit::Nothing,
         None => {
             say("warning: no validator applies to any input");
             say("  help: name one: `--app NAME` for a program, `--builtin NAME` for a format, or `--validate CMD`");
-            Exit::Accepted
+            if is_empty { Exit::Nothing } else { Exit::Accepted }
         }
     }
 }

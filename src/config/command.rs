@@ -27,6 +27,7 @@ pub(super) struct CommandEntry {
     beside: Vec<GivenValue<String>>,
     otherwise: Option<GivenValue<String>>,
     package: Option<GivenValue<String>>,
+    prelude: Option<GivenValue<String>>,
     options: Vec<GivenValue<String>>,
     unset: Vec<GivenValue<String>>,
     findings: Vec<GivenValue<String>>,
@@ -35,13 +36,14 @@ pub(super) struct CommandEntry {
 }
 
 /// The keys of a command validator.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "command",
     "name",
     "running",
     "beside",
     "otherwise",
     "package",
+    "prelude",
     "options",
     "unset",
     "findings",
@@ -75,14 +77,21 @@ impl CommandWords {
 }
 
 impl CommandEntry {
+    /// The word after the program, if it is an option: a process with it on its command line only checks a configuration.
+    pub(super) fn check_word(&self) -> Option<(String, String)> {
+        let CommandWords::Split(words) = &self.command else { return None };
+        let option = &words.get(1)?.value;
+        option.starts_with('-').then(|| Some((self.command.program()?, option.clone())))?
+    }
+
     pub(super) fn of_line(line: GivenValue<String>) -> Self {
         Self::of_command(CommandWords::Line(line))
     }
 
     fn of_command(command: CommandWords) -> Self {
-        let (name, running, otherwise, package) = (None, None, None, None);
+        let (name, running, otherwise, package, prelude) = (None, None, None, None, None);
         let [beside, options, unset, findings, transient, away] = [const { Vec::new() }; 6];
-        Self { command, name, running, beside, otherwise, package, options, unset, findings, transient, away }
+        Self { command, name, running, beside, otherwise, package, prelude, options, unset, findings, transient, away }
     }
 
     /// Reads one validator of the key `validate`.
@@ -128,6 +137,7 @@ impl CommandEntry {
             "name" => self.name = texts.pop(),
             "otherwise" => self.otherwise = texts.pop(),
             "package" => self.package = texts.pop(),
+            "prelude" => self.prelude = texts.pop(),
             "beside" => self.beside = texts,
             "options" => self.options = texts,
             "unset" => self.unset = texts,
@@ -168,6 +178,7 @@ impl CommandEntry {
             beside: values(&self.beside),
             otherwise: self.otherwise.as_ref().and_then(|name| builtins.named(name, layers)),
             package: self.package.as_ref().map(|package| package.value.clone()),
+            prelude: self.prelude.as_ref().map(|prelude| prelude.value.clone()),
             options: values(&self.options),
             unset: values(&self.unset),
             patterns: Patterns {

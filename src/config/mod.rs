@@ -66,6 +66,8 @@ pub struct GateConfig {
     pub verification: Verification,
     /// Time limit of the proof.
     pub verify_timeout: Duration,
+    /// Number of workers of earlier reloads that defers another reload.
+    pub max_lingering: Option<usize>,
     /// Sources whose contents are hidden in messages.
     pub redact: redact::RedactionScope,
     /// True if a rejection shows the differences from the running configuration.
@@ -176,8 +178,10 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
     let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(SettingsLayer::empty).cloned().collect();
     let gates: Vec<_> = gates.into_iter().filter_map(|gate| load_gate(gate, &command, input)).collect();
     resolve::check_distinct_names(&gates, &command);
+    let mut gates: Vec<_> = gates.into_iter().map(|gate| gate.value).collect();
+    resolve::keep_apart(&mut gates);
     let config = Config {
-        gates: gates.into_iter().map(|gate| gate.value).collect(),
+        gates,
         once: command.get(ONCE),
         log_format: resolve::log_format(&command, input.terminal),
         log_filter: command.get(LOG_LEVEL),

@@ -12,6 +12,7 @@ use reload_gate_nginx::Version;
 
 use crate::flow::process::Signal;
 use crate::flow::snapshot::FilePattern;
+use crate::gate::Budget;
 use crate::sys::suggest::suggestion;
 
 /// Parser of the values of one setting.
@@ -88,6 +89,23 @@ pub(super) fn positive_duration(text: &str, directory: &Path) -> Result<Duration
 pub(super) fn positive_number<N: FromStr + PartialEq + Default>(text: &str, _: &Path) -> Result<N, Invalid> {
     let number = text.parse().ok().filter(|number| *number != N::default());
     number.ok_or_else(|| Invalid::new(format!("`{text}` is no number above 0")).help("write it in digits, as `10000`"))
+}
+
+/// A number above 0, or `none`.
+pub(super) fn limit(text: &str, directory: &Path) -> Result<Option<usize>, Invalid> {
+    if text == "none" { Ok(None) } else { positive_number(text, directory).map(Some) }
+}
+
+/// A number of reloads in a time, as `20/10m`, or `none`.
+pub(super) fn budget(text: &str, directory: &Path) -> Result<Option<Budget>, Invalid> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let Some((reloads, window)) = text.split_once('/') else {
+        return Err(Invalid::new(format!("`{text}` has no `/`")).help("write it as `20/10m`, or `none`"));
+    };
+    let (reloads, window) = (positive_number(reloads, directory)?, positive_duration(window, directory)?);
+    Ok(Some(Budget { reloads, window }))
 }
 
 /// A share in percent, with or without its sign.

@@ -66,8 +66,6 @@ pub struct Preset {
     pub(super) master: Option<Regex>,
     /// The rules by which the program finds its configuration.
     pub(super) lookup: ConfigLookup,
-    /// True if the master starts a worker for each that dies by itself.
-    pub(super) replaces_workers: bool,
     pub(super) layer: SettingsLayer,
 }
 
@@ -102,7 +100,6 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
         text,
         master: None,
         lookup: ConfigLookup::default(),
-        replaces_workers: false,
         layer: SettingsLayer::default(),
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
@@ -139,7 +136,6 @@ impl Preset {
                 self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect()
             }
             "config-is-program" => self.lookup.is_program = text() == "true",
-            "replaces-workers" => self.replaces_workers = text() == "true",
             _ => return false,
         }
         true

@@ -15,6 +15,7 @@ use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
 use crate::flow::snapshot::{FilePattern, LinkPolicy};
 use crate::flow::validate::{Builtin, RootChoice};
+use crate::gate::Budget;
 use crate::redact::RedactionScope;
 use crate::report::log;
 
@@ -305,6 +306,17 @@ settings! {
     RELOAD_COMMAND: Optional<Vec<String>> = parse::command_line,
         one("reload-command", "CMD", RELOAD, "Run this command without a shell instead of sending a signal");
 
+    MIN_INTERVAL: Setting<Duration> = parse::duration,
+        one("min-interval", "DURATION", RELOAD, "Shortest time between two reloads; the newest configuration waits for its end")
+            .or("0s").not_in_doctor();
+    RELOAD_BUDGET: Setting<Option<Budget>> = parse::budget,
+        one("reload-budget", "NUMBER/DURATION", RELOAD, "Largest number of reloads in a time, as `20/10m` (`none`: no limit)")
+            .or("1000/10m").not_in_doctor();
+    MAX_LINGERING: Setting<Option<usize>> = parse::limit,
+        one("max-lingering", "NUMBER", RELOAD,
+            "Defer a reload while so many workers of earlier ones still serve connections (`none`: no limit)")
+            .or("32").not_in_doctor();
+
     VERIFY_WORKERS: Optional<bool> = |text, _| parse::choice(text, &[("workers", true), ("none", false)]),
         one("verify", "METHOD", VERIFICATION, "Proof that a reload took effect: workers (new worker processes) or none");
     VERIFY_URL: Optional<String> = parse::url,
@@ -312,9 +324,9 @@ settings! {
     VERIFY_COMMAND: Optional<Vec<String>> = parse::command_line,
         one("verify-command", "CMD", VERIFICATION, "Proof: this command, run without a shell, succeeds");
     VERIFY_TIMEOUT: Setting<Duration> = parse::positive_duration,
-        // nginx starts workers in milliseconds, gunicorn imports an application.
-        one("verify-timeout", "DURATION", VERIFICATION, "Time limit of the proof")
-            .or("10s");
+        // nginx starts workers in milliseconds, gunicorn imports an application, php-fpm waits for its requests.
+        one("verify-timeout", "DURATION", VERIFICATION, "Time limit of the proof; longer while the target works on the reload")
+            .or("30s");
 
     ALERT_WEBHOOK: List<String> = parse::url,
         many("alert-webhook", "URL", ALERTS, "POST alerts as the documented JSON to this URL")
@@ -368,7 +380,7 @@ settings! {
     // <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>
     KUBERNETES_SERVICE_ACCOUNT: Setting<PathBuf> = parse::path,
         one("kubernetes-service-account", "DIR", EVENTS, "Directory of `token`, `ca.crt` and `namespace`")
-            .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process();
+            .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process().private();
 
     REDACT: Setting<RedactionScope> = redact,
         one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")

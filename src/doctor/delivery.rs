@@ -7,7 +7,7 @@ use super::{CheckStatus, Checks, remedy};
 use crate::config::GateConfig;
 use crate::flow::process::{Signal, Target};
 use crate::flow::reload::{self, ReloadMethod};
-use crate::flow::verify::{Baseline, Proof, Verification};
+use crate::flow::verify::{Baseline, Patience, Proof, Verification};
 use crate::notify::kubernetes::client::Cluster;
 use crate::sys::exec;
 use crate::sys::http;
@@ -68,7 +68,7 @@ fn installed(check: &'static str, words: &[String], checks: &mut Checks<'_>) {
 async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<'_>) {
     match &gate.verification {
         Verification::Nothing => checks.ok("proof", "no proof is configured"),
-        Verification::Workers { .. } => {
+        Verification::Workers => {
             let Some(target) = target else { return };
             let (pid, workers) = (target.pid(), proc::children(target.pid()).len());
             if workers > 0 {
@@ -79,9 +79,12 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             checks.add("proof", CheckStatus::Fail, message, Some(help.into()));
         }
         Verification::Url(_) | Verification::Command(_) => {
-            let patience = gate.verify_timeout.min(SERVER_TIMEOUT);
-            match gate.verification.prove(&Baseline::now(None, &gate.verification), patience).await {
-                Proof::Missing { message, help } => checks.add("proof", CheckStatus::Fail, message, Some(help)),
+            let patience = Patience::Limited(gate.verify_timeout.min(SERVER_TIMEOUT));
+            let baseline = Baseline::now(None, &gate.verification);
+            match gate.verification.prove(&baseline, &gate.selector, patience).await.0 {
+                Proof::Missing { message, help } | Proof::Ineffective { message, help } => {
+                    checks.add("proof", CheckStatus::Fail, message, Some(help))
+                }
                 Proof::Proven { message, .. } => checks.ok("proof", message),
                 Proof::NotAsked => {}
             }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::Input;
+use super::scanning::REPETITIONS;
 use super::world::{Fault, SimulatedContent, SimulatedWorld, What, digest};
-use super::{Input, REPETITIONS};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::Kind;
 
@@ -25,6 +26,7 @@ fn happenings() -> impl Strategy<Value = Fault> {
         2 => contents().prop_map(Fault::WriteUnseen),
         2 => Just(Fault::Touch),
         1 => any::<bool>().prop_map(Fault::Target),
+        1 => Just(Fault::Restart),
         1 => Just(Fault::Tick),
     ]
 }
@@ -117,8 +119,11 @@ fn inconclusive_is_open(world: &SimulatedWorld) -> Result<(), TestCaseError> {
 fn reports_are_made_once(world: &SimulatedWorld) -> Result<(), TestCaseError> {
     let mut incident: Option<(Kind, Option<Digest>)> = None;
     for event in world.reports() {
+        let of_incident = event.previous.is_some() && event.previous == incident.and_then(|(_, about)| about);
         match event.kind {
-            Kind::Rejected | Kind::Inconclusive | Kind::TargetMissing | Kind::Unverified => {
+            // What became of an incident is no other one.
+            Kind::Unverified if of_incident => {}
+            Kind::Rejected | Kind::Inconclusive | Kind::TargetMissing | Kind::Unverified | Kind::Deferred => {
                 let this = Some((event.kind, event.digest));
                 prop_assert_ne!(this, incident, "{}", world.story());
                 incident = this;

@@ -1,14 +1,15 @@
 //! The protocol of the state machine: inputs, effects and policy.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Finding, Verdict};
 
+use super::bounds::Budget;
 use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
 use crate::flow::snapshot::{Snapshot, SnapshotError};
 use crate::flow::tree::Digest;
-use crate::flow::validate::Validation;
+use crate::flow::validate::{Main, Validation};
 use crate::flow::verify::Proof;
 use crate::flow::watch::Hint;
 use crate::report::Event;
@@ -25,6 +26,8 @@ pub enum Input {
         /// No events will come from now on.
         polling: bool,
     },
+    /// A user asks for a scan (SIGHUP).
+    Rescan,
     /// The kernel's events are available again, after a time of polling.
     WatchRestored,
     /// [`Effect::Scan`] is done.
@@ -37,14 +40,34 @@ pub enum Input {
     Reloaded(Result<Sent, TargetError>),
     /// [`Effect::Verify`] is done.
     Verified(Proof),
+    /// The process that was reloaded or verified last is gone or reads its configuration anew.
+    TargetLost {
+        /// Its process id.
+        pid: i32,
+        /// The way in which it was lost.
+        loss: Loss,
+    },
+    /// [`Effect::FindTarget`] is done: the process that is the target now.
+    TargetFound(Result<i32, TargetError>),
     /// The deadline has come.
     Tick,
     /// The gate is asked to end.
     Stop,
 }
 
-/// An action that the state machine requests. All except [`Effect::Keep`], [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the
-/// same name.
+/// The way in which a target process was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It ended.
+    Ended,
+    /// It executed a program, so it has read its configuration again.
+    Executed,
+    /// It started a successor of itself, as in an upgrade of its binary.
+    Superseded,
+}
+
+/// An action that the state machine requests. All except [`Effect::Abandon`], [`Effect::CheckTarget`], [`Effect::Keep`],
+/// [`Effect::Count`], [`Effect::Report`] and [`Effect::Finish`] are answered by an input of the same name.
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.
@@ -54,12 +77,18 @@ pub enum Effect {
     /// Publish the content that was validated last, or the last-known-good revision if this is its digest.
     Publish(Digest),
     /// Request a reload of the application.
-    Reload(Digest),
-    /// Verify that the reload took effect; `late` if the time for it has passed once, so that one probe is enough.
+    Reload(ReloadRequest),
+    /// Verify that the reload took effect; `late` if the time for it has passed once, so that the gate only goes on probing.
     Verify {
         /// The time for it has passed once.
         late: bool,
     },
+    /// Drop the effect in flight. Only a late verification is abandoned.
+    Abandon,
+    /// Find the process that is the target now, and watch it.
+    FindTarget,
+    /// Compare the watched process with its recorded state; answered by [`Input::TargetLost`] if it is another one.
+    CheckTarget,
     /// Keep what is published as the last-known-good revision.
     Keep(Digest),
     /// Count the gate's verdict on the content that was validated last. It may be harder than the validators'.
@@ -70,6 +99,18 @@ pub enum Effect {
     Finish,
 }
 
+/// A reload of one content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReloadRequest {
+    /// The content.
+    pub digest: Digest,
+    /// The time since which the gate has seen this content, without a pause, where the application reads it. A process that
+    /// started later has read it at its start.
+    pub since: Option<Instant>,
+    /// Defer the reload while too many old workers are left (`--max-lingering`).
+    pub limit_lingering: bool,
+}
+
 /// The part of a gate's configuration that the state machine depends on.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -78,10 +119,18 @@ pub struct Policy {
     /// The application reads what the gate publishes, and not the sources themselves. The gate then validates a copy, which
     /// cannot change meanwhile.
     pub publish: bool,
+    /// End after the first decision.
+    pub once: bool,
     /// End if the first content is rejected, so that nothing could be published.
     pub fail_on_empty: bool,
     /// The share of the running files that a content may lose at once, in percent.
     pub max_shrink: u8,
+    /// The shortest time between two reloads.
+    pub min_interval: Duration,
+    /// The number of reloads that are permitted in a time.
+    pub budget: Option<Budget>,
+    /// The file with which validation begins.
+    pub main: Main,
     /// The quiet period of plain directories.
     pub quiet: Duration,
     /// The slow rescan.

@@ -18,9 +18,13 @@ impl Gate {
                 if new {
                     effects.push(Effect::Report(self.change(Kind::Published, &candidate)));
                 }
+                let before = self.published_since.as_ref();
+                if new || before.is_none_or(|(published, _)| published.digest() != candidate.digest()) {
+                    self.published_since = Some((candidate.clone(), now));
+                }
                 // The next start of the application reads it, whatever comes of the reload.
                 (self.published, self.reload_unproven) = (true, true);
-                self.reload(candidate, effects);
+                self.reload(now, candidate, effects);
             }
             Err(finding) if self.restoring.is_some() => {
                 let help = finding.help.unwrap_or_default();
@@ -52,7 +56,14 @@ impl Gate {
     }
 
     /// Takes in that the application runs `candidate`, or that no verification is configured; `proof` is the event for it.
-    pub(super) fn proven(&mut self, candidate: Arc<Revision>, proof: Event, effects: &mut Vec<Effect>) {
+    pub(super) fn proven(&mut self, now: Instant, candidate: Arc<Revision>, proof: Event, effects: &mut Vec<Effect>) {
+        self.motion.acted_again(now);
+        if std::mem::take(&mut self.reaffirming) {
+            (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
+            effects.extend([Effect::Report(proof), Effect::Keep(candidate.digest())]);
+            self.known_good = Some(candidate);
+            return;
+        }
         if !self.policy.publish {
             return self.conclude(candidate, proof, effects);
         }
@@ -61,8 +72,8 @@ impl Gate {
             let proven = proof.message.as_ref().map_or_else(String::new, |proven| format!(": {proven}"));
             let message =
                 format!("{} was not verified; the last-known-good revision is live again{proven}", about.short());
-            let help = "`unverified` says why it was not; it is tried again after 30 s at first and every 10 min at last, or when it \
-                        changes";
+            let help = "`unverified` gives the reason; it is tried again after 30 s and once more after 10 min, and when it or the \
+                        process changes";
             let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };
             effects.push(Effect::Report(event.message(message).help(Some(help.into()))));
             self.reload_unproven = false;

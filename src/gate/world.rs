@@ -6,12 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::{Code, Finding, Place};
 
-use super::{Effect, Gate, Input, Policy};
+use super::{Effect, Gate, Input, Loss, Policy, ReloadRequest};
 use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
 use crate::flow::snapshot::{Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision, Tree};
-use crate::flow::validate::Validation;
+use crate::flow::validate::{Main, Validation};
 use crate::flow::verify::Proof;
 use crate::flow::watch::Hint;
 use crate::report::{Event, Kind};
@@ -42,8 +42,20 @@ pub(super) enum Fault {
     Touch,
     /// The application goes away, or comes back.
     Target(bool),
+    /// The application is replaced by a new process.
+    Restart,
     /// A spurious tick.
     Tick,
+}
+
+/// A file that moves because of the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noise {
+    None,
+    /// The checker writes it.
+    Validation,
+    /// The application writes it when it reloads.
+    Reload,
 }
 
 /// An action of the gate and its time.
@@ -61,6 +73,7 @@ pub(super) enum What {
     Keep(Digest),
     Reload(Digest),
     Verify,
+    Seek,
     Report(Event),
     Finish,
 }
@@ -71,6 +84,15 @@ pub(super) struct SimulatedWorld {
     pub(super) now: Instant,
     pub(super) content: SimulatedContent,
     pub(super) target: bool,
+    /// The process, and its start.
+    process: (i32, Instant),
+    /// The process that the gate watches.
+    watched: Option<i32>,
+    /// A file that moves because of the gate.
+    pub(super) noise: Noise,
+    noises: u32,
+    /// An event of the noise is on its way.
+    stir: bool,
     /// The number of times that the content was written.
     writes: u32,
     /// The durations of the effects, used in turn.
@@ -99,12 +121,20 @@ pub(super) fn policy(publish: bool) -> Policy {
     Policy {
         reload: true,
         publish,
+        once: false,
+        main: Main::Usual("nginx.conf".into()),
+        min_interval: Duration::ZERO,
+        budget: None,
         fail_on_empty: false,
         max_shrink: 100,
         quiet: Duration::from_millis(100),
         poll: Duration::from_secs(30),
         grace: Duration::from_secs(5),
     }
+}
+
+fn missing() -> TargetError {
+    TargetError::Missing { message: "there is no process".into(), help: "wait".into() }
 }
 
 pub(super) fn tree(content: SimulatedContent) -> Tree {
@@ -134,6 +164,11 @@ impl SimulatedWorld {
             now: start,
             content,
             target: true,
+            process: (1, start),
+            watched: None,
+            noise: Noise::None,
+            noises: 0,
+            stir: false,
             writes: 0,
             latencies,
             effects: 0,
@@ -160,9 +195,35 @@ impl SimulatedWorld {
             }
             Fault::WriteUnseen(content) => (self.content, self.writes) = (content, self.writes + 1),
             Fault::Touch => self.step(Input::WatchEvent(Hint::Touch)),
-            Fault::Target(there) => self.target = there,
+            Fault::Target(false) => self.end(),
+            Fault::Target(true) => self.begin(),
+            Fault::Restart => {
+                self.end();
+                self.begin();
+            }
             Fault::Tick => self.step(Input::Tick),
         }
+    }
+
+    /// The process ends; the gate learns of it if it watches the process.
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.target, false) {
+            return;
+        }
+        self.live = None;
+        let (pid, _) = self.process;
+        if self.watched.take_if(|watched| *watched == pid).is_some() {
+            self.step(Input::TargetLost { pid, loss: Loss::Ended });
+        }
+    }
+
+    /// A process starts, and reads the content that lies there now.
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.target, true) {
+            return;
+        }
+        self.process = (self.process.0 + 1, self.now);
+        self.live = self.read().filter(|content| !matches!(content, SimulatedContent::Absent));
     }
 
     /// Lets time pass.
@@ -186,6 +247,9 @@ impl SimulatedWorld {
         let was_ready = self.gate.is_ready();
         for effect in self.gate.step(self.now, input) {
             self.perform(&effect);
+        }
+        if std::mem::take(&mut self.stir) {
+            self.gate.step(self.now, Input::WatchEvent(Hint::Touch)).iter().for_each(|effect| self.perform(effect));
         }
         let spurious = self.gate.step(self.now, Input::Tick);
         self.expect(spurious.is_empty(), "a spurious tick is a no-op");
@@ -213,12 +277,17 @@ impl SimulatedWorld {
 
     fn perform(&mut self, effect: &Effect) {
         let what = match effect {
-            Effect::Count(_) => return,
+            Effect::Count(_) | Effect::CheckTarget => return,
+            Effect::Abandon => {
+                self.in_flight = None;
+                return;
+            }
+            Effect::FindTarget => What::Seek,
             Effect::Scan => What::Scan,
             Effect::Validate(digest) => What::Validate(*digest),
             Effect::Publish(digest) => What::Publish(*digest),
             Effect::Keep(digest) => What::Keep(*digest),
-            Effect::Reload(digest) => What::Reload(*digest),
+            Effect::Reload(request) => What::Reload(request.digest),
             Effect::Verify { .. } => What::Verify,
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
@@ -235,31 +304,44 @@ impl SimulatedWorld {
         self.expect(idle, "one effect is in flight at most");
         let latency = self.latencies[self.effects % self.latencies.len()];
         self.effects += 1;
-        let input = self.outcome(effect);
-        self.in_flight = Some((self.now + latency, input));
+        self.in_flight = self.outcome(effect).map(|input| (self.now + latency, input));
     }
 
-    fn outcome(&mut self, effect: &Effect) -> Input {
-        match effect {
+    fn outcome(&mut self, effect: &Effect) -> Option<Input> {
+        Some(match effect {
             Effect::Scan => Input::Scanned(self.scan()),
             Effect::Validate(digest) => {
                 let same = self.scanned == Some(*digest);
-                self.expect(same, "what is validated was scanned last");
+                self.expect(same || self.noise != Noise::None, "what is validated was scanned last");
                 Input::Validated(Ok(self.validate(*digest)))
             }
             Effect::Publish(wanted) => Input::Published(Ok(self.publish(*wanted))),
-            Effect::Reload(wanted) if self.publish => {
-                self.expect(self.published.map(digest) == Some(*wanted), "what is reloaded is what is published");
-                Input::Reloaded(self.reload())
+            Effect::Reload(request) if self.publish => {
+                let is_published = self.published.map(digest) == Some(request.digest);
+                self.expect(is_published, "what is reloaded is what is published");
+                Input::Reloaded(self.reload(*request))
             }
-            Effect::Reload(digest) => {
-                let accepted = self.accepted == Some(*digest) && self.scanned == Some(*digest);
+            Effect::Reload(request) => {
+                let digest = Some(request.digest);
+                let accepted = self.noise != Noise::None || (self.accepted == digest && self.scanned == digest);
                 self.expect(accepted, "what is reloaded was accepted since it was last read");
-                Input::Reloaded(self.reload())
+                Input::Reloaded(self.reload(*request))
             }
+            // A late verification goes on until there is a proof.
+            Effect::Verify { late: true } if !matches!(self.verify(), Proof::Proven { .. }) => return None,
             Effect::Verify { .. } => Input::Verified(self.verify()),
-            Effect::Keep(_) | Effect::Count(_) | Effect::Report(_) | Effect::Finish => Input::Tick,
-        }
+            Effect::FindTarget if self.target => {
+                self.watched = Some(self.process.0);
+                Input::TargetFound(Ok(self.process.0))
+            }
+            Effect::FindTarget => Input::TargetFound(Err(missing())),
+            Effect::Keep(_)
+            | Effect::Count(_)
+            | Effect::Report(_)
+            | Effect::CheckTarget
+            | Effect::Abandon
+            | Effect::Finish => Input::Tick,
+        })
     }
 
     fn scan(&mut self) -> Result<Snapshot, SnapshotError> {
@@ -268,7 +350,10 @@ impl SimulatedWorld {
             let finding = Finding::environment(Code::new("missing-source"), "it does not exist");
             return Err(SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO });
         }
-        let tree = tree(self.content);
+        let mut tree = tree(self.content);
+        if self.noises > 0 {
+            tree.insert("app.log".into(), vec![b'x'; usize::try_from(self.noises).unwrap_or_default()]);
+        }
         let revision = Arc::new(Revision::of(&tree));
         // An acceptance is about what was read before it; another content in between ends it.
         if self.scanned != Some(revision.digest()) {
@@ -313,23 +398,39 @@ impl SimulatedWorld {
             _ => None,
         };
         self.accepted = finding.is_none().then_some(digest);
+        self.make_noise(Noise::Validation);
         let findings = finding.map(|finding| finding.at(Place::line("nginx.conf", 1))).into_iter().collect();
         Validation { findings, duration: Duration::from_millis(5), ..Validation::default() }
     }
 
-    fn reload(&mut self) -> Result<Sent, TargetError> {
-        if !self.target {
-            return Err(TargetError::Missing { message: "there is no process".into(), help: "wait".into() });
+    /// The gate's own action moves a file, if that is the world's noise.
+    fn make_noise(&mut self, by: Noise) {
+        if self.noise == by {
+            (self.noises, self.writes) = (self.noises + 1, self.writes + 1);
+            self.stir = true;
         }
+    }
+
+    fn reload(&mut self, request: ReloadRequest) -> Result<Sent, TargetError> {
+        if !self.target {
+            return Err(missing());
+        }
+        let (pid, start) = self.process;
+        self.watched = Some(pid);
+        if request.since.is_some_and(|since| start > since) {
+            return Ok(Sent::NotNeeded { pid, message: format!("pid {pid} is younger") });
+        }
+        self.make_noise(Noise::Reload);
         if !matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
             self.live = self.read();
         }
-        Ok(Sent::Requested { pid: Some(7), signal: Some("SIGHUP".into()), message: "sent SIGHUP to pid 7".into() })
+        let message = format!("sent SIGHUP to pid {pid}");
+        Ok(Sent::Requested { pid: Some(pid), signal: Some("SIGHUP".into()), message, restarts: false })
     }
 
     fn verify(&mut self) -> Proof {
         // The application reads what is there when it gets to it, which may be newer than the content of the reload.
-        if matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
+        if !self.target || matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
             return Proof::Missing { message: "no new worker".into(), help: "see the log".into() };
         }
         Proof::Proven { pid: Some(8), message: "pid 8 is new".into(), after: Duration::from_millis(3) }
@@ -356,6 +457,7 @@ impl SimulatedWorld {
                 What::Keep(digest) => format!("keep {digest:?}"),
                 What::Reload(digest) => format!("reload {digest:?}"),
                 What::Verify => "verify".to_owned(),
+                What::Seek => "seek".to_owned(),
                 What::Finish => "finish".to_owned(),
                 What::Report(event) => {
                     let message = event.message.as_deref().map_or_else(String::new, |message| format!(": {message}"));

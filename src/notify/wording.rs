@@ -33,6 +33,7 @@ pub(super) fn name(incident: Kind) -> &'static str {
         Kind::Restored => "ReloadGateRestored",
         Kind::TargetMissing => "ReloadGateTargetMissing",
         Kind::TargetRefused => "ReloadGateTargetRefused",
+        Kind::Deferred => "ReloadGateDeferred",
         _ => "ReloadGateUnverified",
     }
 }
@@ -70,6 +71,7 @@ pub(super) fn summary(gate: &str, alert: &Alert) -> String {
         Kind::Restored => "the last-known-good configuration is live again",
         Kind::TargetMissing => "there is no process to reload",
         Kind::TargetRefused => "the process cannot be reloaded",
+        Kind::Deferred => "a new configuration waits: reloads are limited, or a file changes because of them",
         _ => "the reload is not verified",
     };
     format!("{}: {what}", visible(gate))

@@ -31,6 +31,8 @@ pub struct BoardView {
     pub running: Option<Digest>,
     /// True if an accepted revision is live.
     pub ready: bool,
+    /// True if the newest revision is known to be live.
+    pub live: bool,
     /// The report of why the desired revision is not live, and its revision.
     pub incident: Option<(Kind, Digest)>,
     /// The way in which changes are noticed.
@@ -131,7 +133,14 @@ impl StatusBoard {
             state.recent.pop_front();
         }
         state.recent.push_back(Decision::new(event, now));
-        let stands = [Kind::Rejected, Kind::Inconclusive, Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
+        let stands = [
+            Kind::Rejected,
+            Kind::Inconclusive,
+            Kind::Unverified,
+            Kind::TargetMissing,
+            Kind::TargetRefused,
+            Kind::Deferred,
+        ];
         state.become_of(event, now);
         if stands.contains(&event.kind) {
             state.reported = Some((event.clone(), now));
@@ -153,6 +162,11 @@ impl StatusBoard {
         self.metrics.reloaded(&self.gate, outcome);
     }
 
+    /// Counts a target process that ended or was replaced.
+    pub fn target_lost(&self) {
+        self.metrics.target_lost(&self.gate);
+    }
+
     /// Shows the state of the gate. Called after each step and after the reports of that step.
     pub fn show(&self, view: BoardView) {
         let mut state = self.state.borrow_mut();
@@ -163,7 +177,7 @@ impl StatusBoard {
             state.succeeded = state.running.map(|(_, since)| since).or(state.succeeded);
         }
         (state.ready, state.mode) = (view.ready, view.mode);
-        let live = view.running.is_some() && view.running == view.desired;
+        let live = view.live;
         if live {
             state.diverged = None;
         } else {
@@ -267,7 +281,15 @@ mod tests {
         let board = StatusBoard::new("web", Rc::new(Metrics::new()));
         let show = |incident| {
             let (desired, running) = (Some(tried), Some(good));
-            board.show(BoardView { desired, validated: desired, running, ready: true, incident, mode: Mode::Inotify });
+            board.show(BoardView {
+                desired,
+                validated: desired,
+                running,
+                ready: true,
+                live: false,
+                incident,
+                mode: Mode::Inotify,
+            });
             board.incident()
         };
         let unproven = Some((Kind::Unverified, tried));

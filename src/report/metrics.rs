@@ -82,6 +82,7 @@ pub struct Metrics {
     durations: Family<Labels, Histogram, fn() -> Histogram>,
     unchanged: Family<Labels, Counter>,
     reloads: Family<Labels, Counter>,
+    restarts: Family<Labels, Counter>,
     alerts: Family<Labels, Counter>,
     dropped: Counter,
     /// The counter that `dropped` follows.
@@ -113,6 +114,7 @@ impl Metrics {
             durations: add(&mut registry, DURATIONS, durations),
             unchanged: add(&mut registry, UNCHANGED, Family::default()),
             reloads: add(&mut registry, RELOADS, Family::default()),
+            restarts: add(&mut registry, RESTARTS, Family::default()),
             alerts: add(&mut registry, ALERTS, Family::default()),
             dropped: add(&mut registry, DROPPED, Counter::default()),
             log: OnceCell::new(),
@@ -135,6 +137,7 @@ impl Metrics {
             drop(self.reloads.get_or_create(&labels(gate, "outcome", outcome.as_str())));
         }
         drop(self.unchanged.get_or_create(&of(gate)));
+        drop(self.restarts.get_or_create(&of(gate)));
     }
 
     pub(super) fn unchanged(&self, gate: &str) {
@@ -153,6 +156,10 @@ impl Metrics {
 
     pub(super) fn reloaded(&self, gate: &str, outcome: ReloadOutcome) {
         self.reloads.get_or_create(&labels(gate, "outcome", outcome.as_str())).inc();
+    }
+
+    pub(super) fn target_lost(&self, gate: &str) {
+        self.restarts.get_or_create(&of(gate)).inc();
     }
 
     /// Starts the counters of `sink` at zero.
@@ -234,6 +241,7 @@ const VALIDATIONS: Described = ("validations", "Number of validations, by verdic
 const DURATIONS: Described = ("validation_duration_seconds", "Duration of a validator");
 const UNCHANGED: Described = ("unchanged", "Number of wake-ups with an unchanged configuration");
 const RELOADS: Described = ("reloads", "Number of reloads, by outcome");
+const RESTARTS: Described = ("target_restarts", "Number of times that the target process ended or was replaced");
 const ALERTS: Described = ("alerts", "Number of deliveries to a sink of alerts, by outcome");
 const DROPPED: Described =
     ("log_lines_dropped", "Number of log lines that were dropped because standard error was not read");

@@ -52,6 +52,10 @@ pub enum Kind {
     TargetMissing,
     /// The process is there, and the gate must not or may not signal it.
     TargetRefused,
+    /// Another process took the place of the target, or the target executed a program anew.
+    TargetReplaced,
+    /// An accepted content waits: the bounds of reloads are reached, or files change because of the gate itself.
+    Deferred,
     /// The gate may notice changes late: inotify is unavailable or lost events.
     WatchDegraded,
     /// A sink, the listener or the log failed.
@@ -78,6 +82,8 @@ impl Kind {
             Self::Recovered => "recovered",
             Self::TargetMissing => "target_missing",
             Self::TargetRefused => "target_refused",
+            Self::TargetReplaced => "target_replaced",
+            Self::Deferred => "deferred",
             Self::WatchDegraded => "watch_degraded",
             Self::AlertFailed => "alert_failed",
             Self::Stopped => "stopped",
@@ -88,9 +94,13 @@ impl Kind {
     const fn level(self) -> Level {
         match self {
             Self::Rejected | Self::Unverified | Self::TargetRefused => Level::Error,
-            Self::Inconclusive | Self::TargetMissing | Self::WatchDegraded | Self::AlertFailed | Self::Restored => {
-                Level::Warn
-            }
+            Self::Inconclusive
+            | Self::TargetMissing
+            | Self::WatchDegraded
+            | Self::AlertFailed
+            | Self::Restored
+            | Self::TargetReplaced
+            | Self::Deferred => Level::Warn,
             _ => Level::Info,
         }
     }

@@ -2,9 +2,11 @@
 
 mod excerpts;
 mod redaction;
+mod signals;
 mod staging;
 mod startup;
 pub mod supervise;
+mod target;
 
 pub use startup::confined;
 
@@ -12,27 +14,30 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
 use tracing::{Instrument as _, debug_span};
 
 use crate::config::GateConfig;
-use crate::flow::process::TargetError;
-use crate::flow::reload::Sent;
+use crate::flow::process::{Target, TargetError};
+use crate::flow::reload::{Circumstances, Sent};
 use crate::flow::snapshot::{self, Scanner, Snapshot};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
-use crate::flow::verify::{Baseline, Proof};
+use crate::flow::verify::{Baseline, Loaded, Patience, Proof, Verification};
 use crate::flow::watch::{Coverage, Watch, WatchEvent};
-use crate::gate::{Effect, Gate, Input};
+use crate::gate::{Effect, Gate, Input, Loss, Policy, ReloadRequest};
 use crate::report::board::{BoardView, StatusBoard};
-use crate::report::metrics::ReloadOutcome;
-use crate::report::{Event, Kind, headline};
-use crate::sys::proc::Identity;
+use crate::report::metrics::{Metrics, ReloadOutcome};
+use crate::report::{Event, Kind};
+use crate::sys::proc::{self, Identity};
 
 use excerpts::Contents;
+use redaction::FormerSecrets;
+use signals::Signals;
+use target::TargetWatch;
 
 /// A receiver of events.
 pub type EventSink = Rc<dyn Fn(&Event)>;
@@ -52,13 +57,20 @@ struct Runner {
     board: Rc<StatusBoard>,
     /// The last snapshot.
     snapshot: Option<Snapshot>,
+    /// Secrets before they were rotated.
+    former: FormerSecrets,
     contents: Contents,
     /// The state of the application just before the last reload.
     baseline: Option<Rc<Baseline>>,
-    /// The process with a warning about its mounts.
-    warned: Option<Identity>,
+    target: TargetWatch,
+    /// The process that was reloaded last, and the content that it has had since its start.
+    loaded: Option<(Identity, Loaded)>,
+    /// The time of the last reload that was verified.
+    verified_reload: Option<Instant>,
     /// A reload was requested and its outcome is not known yet.
     reload_requested: bool,
+    /// The verdict that was reported last, and whether there was nothing to validate.
+    verdict: Option<(Verdict, bool)>,
 }
 
 /// Runs one gate until `stop` is true, or until it gives up because nothing can be published; returns the verdict in that case.
@@ -68,106 +80,113 @@ pub async fn run(
     sink: EventSink,
     board: Rc<StatusBoard>,
     warnings: Vec<Finding>,
-    mut stop: channel::Receiver<bool>,
+    stop: channel::Receiver<bool>,
 ) -> Option<Verdict> {
     for event in startup::at_start(&config, warnings) {
         sink(&event);
     }
-    let mut gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
+    let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
     let mut runner = Runner::new(config, sink, board);
-    runner.show(&gate);
-    let name = runner.config.name.clone();
-    let name = name.as_str();
-    let mut in_flight = None;
-    let mut stopping = false;
-    let mut inputs = VecDeque::from([Input::Tick]);
-    loop {
-        while let Some(input) = inputs.pop_front() {
-            let effects = gate.step(Instant::now(), input);
-            runner.contents.follow(&runner.config, &gate, runner.snapshot.as_ref());
-            for effect in effects {
-                match effect {
-                    Effect::Report(event) => runner.report(event),
-                    Effect::Finish => return (!stopping).then_some(Verdict::Rejected),
-                    Effect::Scan => inputs.extend(debug_span!("scan", gate = name).in_scope(|| runner.scan())),
-                    Effect::Validate(digest) => {
-                        let span = debug_span!("validate", gate = name, digest = %digest.short());
-                        in_flight = in_span(runner.validate(), span);
-                    }
-                    Effect::Publish(digest) => {
-                        let span = debug_span!("publish", gate = name, digest = %digest.short());
-                        in_flight = in_span(runner.publish(digest), span);
-                    }
-                    Effect::Keep(digest) => debug_span!("keep", gate = name, digest = %digest.short())
-                        .in_scope(|| staging::keep(&runner.config, &runner.sink)),
-                    Effect::Count(verdict) => runner.board.count_verdict(verdict),
-                    Effect::Reload(digest) => {
-                        let span = debug_span!("reload", gate = name, digest = %digest.short());
-                        in_flight = in_span(runner.reload(), span);
-                    }
-                    Effect::Verify { late } => {
-                        in_flight = in_span(runner.verify(late), debug_span!("verify", gate = name, late));
-                    }
-                }
-            }
-            runner.show(&gate);
-        }
-        let input = tokio::select! {
-            // A finished effect comes first: only then may another one begin.
-            biased;
-            (input, baseline) = finish(&mut in_flight) => {
-                in_flight = None;
-                runner.keep(baseline);
-                runner.count(&input);
-                input
-            }
-            _ = stop.wait_for(|stop| *stop), if !stopping => {
-                stopping = true;
-                Input::Stop
-            }
-            event = runner.watch.event() => match event {
-                WatchEvent::Hint(hint) => Input::WatchEvent(hint),
-                WatchEvent::Overflowed => overflowed(),
-            },
-            () = until(gate.deadline()) => Input::Tick,
-        };
-        inputs.push_back(input);
-    }
+    runner.drive(gate, stop).await.then_some(Verdict::Rejected)
 }
 
-/// Validates what is there now, reports it and returns the verdict; `None` if there was nothing to validate.
+/// Validates, and publishes, what is there now, reports it and returns the verdict; `None` if there was nothing to validate.
 pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>) -> Option<Verdict> {
     for event in startup::at_start(config, warnings) {
         sink(&event);
     }
-    staging::repair(config, sink);
-    let scan = snapshot::scan(&config.sources, &config.reading);
-    let snapshot = match scan.result {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            let verdict = Verdict::of(&error.findings);
-            let nothing = error.findings.iter().all(|finding| snapshot::is_nothing_there(finding.code));
-            report(sink, verdict, Event { findings: error.findings, ..Event::new(Kind::Inconclusive) });
-            return Some(verdict).filter(|_| !nothing);
-        }
-    };
-    let event = Event::new(Kind::Inconclusive).about(snapshot.revision.digest());
-    match validate(config, snapshot.tree.clone()).await {
-        Ok(mut validation) => {
-            if validation.verdict() == Verdict::Accepted
-                && let Err(finding) = staging::publish(config, snapshot.clone(), snapshot.revision.digest()).await
-            {
-                validation.findings.push(finding);
+    let policy = Policy { once: true, reload: false, ..config.policy.clone() };
+    let gate = staging::resume(config, Gate::new(policy, Instant::now()), sink);
+    let board = Rc::new(StatusBoard::new(&config.name, Rc::new(Metrics::new())));
+    let mut runner = Runner::new(Rc::new(config.clone()), sink.clone(), board);
+    let (_going_on, stop) = channel::channel(false);
+    runner.drive(gate, stop).await;
+    match runner.verdict {
+        Some((verdict, false)) => Some(verdict),
+        Some((_, true)) => None,
+        None => Some(Verdict::Inconclusive),
+    }
+}
+
+impl Runner {
+    /// Runs `gate` to its end; returns `true` if it was not stopped.
+    async fn drive(&mut self, mut gate: Gate, mut stop: channel::Receiver<bool>) -> bool {
+        self.show(&gate);
+        let mut signals = Signals::new();
+        let mut in_flight = None;
+        let mut stopping = false;
+        let mut inputs = VecDeque::from([Input::Tick]);
+        loop {
+            while let Some(input) = inputs.pop_front() {
+                let effects = gate.step(Instant::now(), input);
+                self.contents.follow(&self.config, &gate, self.snapshot.as_ref());
+                for effect in effects {
+                    if matches!(effect, Effect::Finish) {
+                        return !stopping;
+                    }
+                    self.perform(effect, &mut in_flight, &mut inputs);
+                }
+                self.show(&gate);
             }
-            let verdict = validation.verdict();
-            let (duration, message) = (Some(validation.duration), validation.by);
-            report(sink, verdict, Event { findings: validation.findings, duration, message, ..event });
-            Some(verdict)
+            let input = tokio::select! {
+                // A finished effect comes first: only then may another one begin.
+                biased;
+                (input, baseline) = finish(&mut in_flight) => {
+                    in_flight = None;
+                    self.keep(baseline);
+                    self.take_in(&input);
+                    input
+                }
+                _ = stop.wait_for(|stop| *stop), if !stopping => {
+                    stopping = true;
+                    Input::Stop
+                }
+                pid = self.target.ended() => {
+                    self.target.forget();
+                    self.board.target_lost();
+                    Input::TargetLost { pid, loss: Loss::Ended }
+                }
+                event = self.watch.event() => match event {
+                    WatchEvent::Hint(hint) => Input::WatchEvent(hint),
+                    WatchEvent::Overflowed => overflowed(),
+                },
+                () = signals.hangup() => Input::Rescan,
+                () = until(gate.deadline()) => Input::Tick,
+            };
+            inputs.push_back(input);
         }
-        Err(target_error) => {
-            let (message, help, pid) = target_error.into_parts();
-            sink(&Event { pid, ..event.message(message).help(Some(help)) });
-            Some(Verdict::Inconclusive)
+    }
+
+    /// Performs one effect; what takes time becomes `in_flight`, and the outcome of the rest an input.
+    fn perform(&mut self, effect: Effect, in_flight: &mut Option<InFlight>, inputs: &mut VecDeque<Input>) {
+        let name = self.config.name.clone();
+        let gate = name.as_str();
+        match effect {
+            Effect::Report(event) => self.report(event),
+            Effect::Scan => inputs.extend(debug_span!("scan", gate).in_scope(|| self.scan())),
+            Effect::Validate(digest) => {
+                *in_flight = in_span(self.validate(), debug_span!("validate", gate, digest = %digest.short()));
+            }
+            Effect::Publish(digest) => {
+                *in_flight = in_span(self.publish(digest), debug_span!("publish", gate, digest = %digest.short()));
+            }
+            Effect::Keep(digest) => {
+                debug_span!("keep", gate, digest = %digest.short()).in_scope(|| staging::keep(&self.config, &self.sink))
+            }
+            Effect::Count(verdict) => self.board.count_verdict(verdict),
+            Effect::Reload(request) => {
+                let span = debug_span!("reload", gate, digest = %request.digest.short());
+                *in_flight = in_span(self.reload(request), span);
+            }
+            Effect::Verify { late } => *in_flight = in_span(self.verify(late), debug_span!("verify", gate, late)),
+            Effect::Abandon => *in_flight = None,
+            Effect::CheckTarget => {
+                let lost = self.target.check(&self.config.selector);
+                lost.iter().for_each(|_| self.board.target_lost());
+                inputs.extend(lost);
+            }
+            Effect::FindTarget => inputs.push_back(Input::TargetFound(self.target.find(&self.config.selector))),
+            Effect::Finish => {}
         }
     }
 }
@@ -177,25 +196,29 @@ pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>)
 /// # Errors
 /// When validation needs the target and it is missing or refused.
 pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
+    validate_after(config, tree, &FormerSecrets::default()).await
+}
+
+/// Validates `tree` as [`validate`] does, where there were Secrets before it.
+async fn validate_after(
+    config: &GateConfig,
+    tree: Arc<Tree>,
+    former: &FormerSecrets,
+) -> Result<Validation, TargetError> {
     let count_verdict = match staging::lay_out(config, tree.clone()).await {
-        Ok(path_map) => config.plan.validate(&tree, &path_map, &config.selector).await,
+        Ok(path_map) => {
+            let mut validated = config.plan.validate(&tree, &path_map, &config.selector).await;
+            if let Ok(validation) = &mut validated {
+                staging::at_sources(config, &path_map, &tree, &mut validation.findings);
+            }
+            validated
+        }
         Err(finding) => Ok(Validation { findings: vec![finding], ..Validation::default() }),
     };
     match count_verdict {
-        Ok(validation) => Ok(redaction::of_validation(config, &tree, validation).await),
-        Err(target_error) => Err(redaction::of_target_error(config, &tree, target_error).await),
+        Ok(validation) => Ok(redaction::of_validation(config, &tree, former, validation).await),
+        Err(target_error) => Err(redaction::of_target_error(config, &tree, former, target_error).await),
     }
-}
-
-fn report(sink: &EventSink, verdict: Verdict, event: Event) {
-    let kind = match verdict {
-        Verdict::Accepted => Kind::Accepted,
-        Verdict::Inconclusive => Kind::Inconclusive,
-        Verdict::Rejected => Kind::Rejected,
-    };
-    let headline = (verdict != Verdict::Accepted).then(|| headline(&event.findings)).flatten();
-    let message = headline.or_else(|| event.message.clone());
-    sink(&Event { kind, level: Event::new(kind).level, message, ..event });
 }
 
 /// Lets `effect` run in `span`, which gives its duration in the log (`--log-level debug`).
@@ -226,23 +249,36 @@ fn overflowed() -> Input {
 
 impl Runner {
     fn new(config: Rc<GateConfig>, sink: EventSink, board: Rc<StatusBoard>) -> Self {
-        let (watch, contents) = (Watch::new(), Contents::default());
         let scanner = Scanner::new(config.sources.clone(), config.reading.clone());
         Self {
             config,
-            watch,
+            watch: Watch::new(),
             scanner,
             sink,
             board,
             snapshot: None,
-            contents,
+            former: FormerSecrets::default(),
+            contents: Contents::default(),
             baseline: None,
-            warned: None,
+            target: TargetWatch::default(),
+            loaded: None,
+            verified_reload: None,
             reload_requested: false,
+            verdict: None,
         }
     }
 
-    fn report(&self, event: Event) {
+    fn report(&mut self, event: Event) {
+        let is_nothing = |event: &Event| {
+            !event.findings.is_empty() && event.findings.iter().all(|finding| snapshot::is_nothing_there(finding.code))
+        };
+        self.verdict = match event.kind {
+            Kind::Accepted => Some((Verdict::Accepted, false)),
+            Kind::Rejected => Some((Verdict::Rejected, is_nothing(&event))),
+            Kind::Inconclusive => Some((Verdict::Inconclusive, is_nothing(&event))),
+            Kind::TargetMissing | Kind::TargetRefused => Some((Verdict::Inconclusive, false)),
+            _ => self.verdict,
+        };
         (self.sink)(&self.contents.show(&self.config, event, self.snapshot.as_ref()));
     }
 
@@ -260,15 +296,18 @@ impl Runner {
             }
             scan = self.scanner.scan();
         }
+        if let (Some(old), Ok(new)) = (&self.snapshot, &scan.result) {
+            self.former.remember(&self.config, &old.tree, &new.tree);
+        }
         self.snapshot = scan.result.as_ref().ok().cloned();
         inputs.push(Input::Scanned(scan.result));
         inputs
     }
 
     fn validate(&self) -> Option<InFlight> {
-        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
         Some(Box::pin(async move {
-            let mut validated = validate(&config, snapshot.tree).await;
+            let mut validated = validate_after(&config, snapshot.tree, &former).await;
             if let Ok(validation) = &mut validated {
                 validation.findings.extend(snapshot.notes);
             }
@@ -281,18 +320,21 @@ impl Runner {
         Some(Box::pin(async move { (Input::Published(staging::publish(&config, snapshot, digest).await), None) }))
     }
 
-    fn reload(&self) -> Option<InFlight> {
-        let snapshot = self.snapshot.clone()?;
-        let (config, delivered) = (self.config.clone(), staging::delivered(&self.config, &snapshot));
+    fn reload(&self, request: ReloadRequest) -> Option<InFlight> {
+        let (snapshot, config, former) = (self.snapshot.clone()?, self.config.clone(), self.former.clone());
+        let counts_workers = matches!(config.verification, Verification::Workers) && request.limit_lingering;
+        let circumstances = Circumstances {
+            since: request.since,
+            max_lingering: config.max_lingering.filter(|_| counts_workers),
+            last_reload: self.verified_reload,
+            timeout: config.plan.timeout,
+        };
         Some(Box::pin(async move {
-            let requested = config
-                .reload
-                .request_reload(&config.selector, delivered, &config.verification, config.plan.timeout)
-                .await;
+            let requested = config.reload.request_reload(&config.selector, &config.verification, circumstances).await;
             match requested {
                 Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {
-                    let target_error = redaction::of_target_error(&config, &snapshot.tree, target_error).await;
+                    let target_error = redaction::of_target_error(&config, &snapshot.tree, &former, target_error).await;
                     (Input::Reloaded(Err(target_error)), None)
                 }
             }
@@ -301,13 +343,21 @@ impl Runner {
 
     fn verify(&self, late: bool) -> Option<InFlight> {
         let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
-        let patience = if late { Duration::ZERO } else { config.verify_timeout };
+        let former = self.former.clone();
+        let patience = if late { Patience::Late } else { Patience::Limited(config.verify_timeout) };
+        let main = config.plan.main.find(&snapshot.tree).ok();
+        let loaded = self.loaded.as_ref().map(|(_, loaded)| loaded.clone());
+        let limit = loaded.and_then(|loaded| loaded.limit(&snapshot.revision, &snapshot.tree, main.as_deref()));
         Some(Box::pin(async move {
-            let proof = match baseline {
-                Some(baseline) => config.verification.prove(&baseline, patience).await,
-                None => Proof::NotAsked,
+            let (proof, successor) = match baseline {
+                Some(baseline) => config.verification.prove(&baseline, &config.selector, patience).await,
+                None => (Proof::NotAsked, None),
             };
-            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, proof).await), None)
+            let proof = match (proof, limit) {
+                (Proof::Proven { .. } | Proof::NotAsked, Some(limit)) if successor.is_none() => limit,
+                (proof, _) => proof,
+            };
+            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, &former, proof).await), successor)
         }))
     }
 
@@ -318,34 +368,54 @@ impl Runner {
             validated: gate.validated().map(Revision::digest),
             running: gate.running().map(Revision::digest),
             ready: gate.is_ready(),
+            live: gate.is_live(),
             incident: gate.incident().map(|incident| (incident.kind, incident.about)),
             mode: self.watch.mode(),
         });
     }
 
-    /// Counts outcomes. Fewer are reported, since the same incident is reported once.
-    fn count(&mut self, input: &Input) {
+    /// Takes in the outcome of an effect. More is counted than reported, since the same incident is reported once.
+    fn take_in(&mut self, input: &Input) {
         match input {
             Input::Validated(Ok(validation)) => self.board.took(&validation.took),
             Input::Reloaded(Ok(Sent::Requested { .. })) => self.reload_requested = true,
             Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
-            // A late verification is not another reload.
-            Input::Verified(proof) if std::mem::take(&mut self.reload_requested) => self.board.reloaded(match proof {
-                Proof::Proven { .. } => ReloadOutcome::Verified,
-                Proof::NotAsked | Proof::Missing { .. } => ReloadOutcome::Unverified,
-            }),
+            Input::Verified(proof) => {
+                self.target.settle();
+                let proven = matches!(proof, Proof::Proven { .. });
+                if proven {
+                    self.verified_reload = self.baseline.as_ref().map(|baseline| baseline.at());
+                }
+                // A late verification is not another reload.
+                if std::mem::take(&mut self.reload_requested) {
+                    self.board.reloaded(if proven { ReloadOutcome::Verified } else { ReloadOutcome::Unverified });
+                }
+            }
             _ => {}
         }
     }
 
+    /// Keeps the baseline of a reload, and watches its process.
     fn keep(&mut self, baseline: Option<Baseline>) {
         let Some(baseline) = baseline else { return };
-        if let Some(target) = baseline.target().filter(|target| self.warned != Some(target.identity())) {
-            self.warned = Some(target.identity());
-            for event in startup::about_target(&self.config, target) {
-                (self.sink)(&event);
-            }
+        if let Some(target) = baseline.target() {
+            self.target.follow(target);
+            self.remember(target);
         }
         self.baseline = Some(Rc::new(baseline));
+    }
+
+    /// Records a process that was not reloaded before.
+    fn remember(&mut self, target: &Target) {
+        let identity = target.identity();
+        if self.loaded.as_ref().is_some_and(|(known, _)| *known == identity) {
+            return;
+        }
+        for event in startup::about_target(&self.config, target) {
+            (self.sink)(&event);
+        }
+        let Some(snapshot) = &self.snapshot else { return };
+        let loaded = Loaded::new(snapshot.revision.clone(), proc::cmdline(identity.pid));
+        self.loaded = Some((identity, loaded));
     }
 }

@@ -14,26 +14,60 @@ use crate::flow::validate::Validation;
 use crate::flow::verify::Proof;
 use crate::redact::{RedactionScope, Redactor};
 
+/// Size in bytes of the former Secrets that are remembered.
+const FORMER: usize = 2 << 20;
+
+/// Contents of Secrets before they were rotated. The application, and a command that it runs, may quote them for a while.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FormerSecrets(Arc<Vec<Vec<u8>>>);
+
+impl FormerSecrets {
+    /// Remembers the Secrets of `old` that are not the same in `new`, and forgets the oldest if they become too large.
+    pub(super) fn remember(&mut self, config: &GateConfig, old: &Tree, new: &Tree) {
+        let rotated = |name: &PathBuf| old.get(name).filter(|content| new.get(name) != Some(content)).cloned();
+        let rotated: Vec<_> = secret_files(config, old).iter().filter_map(rotated).collect();
+        if rotated.is_empty() {
+            return;
+        }
+        let mut room = FORMER;
+        let fits = |content: &Vec<u8>| {
+            room = room.saturating_sub(content.len());
+            room > 0
+        };
+        self.0 = Arc::new(rotated.into_iter().chain(self.0.iter().cloned()).take_while(fits).collect());
+    }
+}
+
 /// Redacts the findings of a validation.
-pub(super) async fn of_validation(config: &GateConfig, tree: &Arc<Tree>, validation: Validation) -> Validation {
+pub(super) async fn of_validation(
+    config: &GateConfig,
+    tree: &Arc<Tree>,
+    former: &FormerSecrets,
+    validation: Validation,
+) -> Validation {
     if validation.findings.is_empty() {
         return validation;
     }
     let findings = validation.findings;
     let redact = |redactor: &Redactor, findings: Vec<Finding>| redactor.redact_all(findings);
-    Validation { findings: redacted(config, tree, findings, redact).await, ..validation }
+    Validation { findings: redacted(config, (tree, former), findings, redact).await, ..validation }
 }
 
 /// Redacts a target error: the output of a reload command, or a server's answer, may quote the configuration.
-pub(super) async fn of_target_error(config: &GateConfig, tree: &Arc<Tree>, target_error: TargetError) -> TargetError {
+pub(super) async fn of_target_error(
+    config: &GateConfig,
+    tree: &Arc<Tree>,
+    former: &FormerSecrets,
+    target_error: TargetError,
+) -> TargetError {
     let TargetError::Failed { message, help } = target_error else { return target_error };
-    TargetError::Failed { message: redacted(config, tree, message, text).await, help }
+    TargetError::Failed { message: redacted(config, (tree, former), message, text).await, help }
 }
 
 /// Redacts a proof that is missing.
-pub(super) async fn of_proof(config: &GateConfig, tree: &Arc<Tree>, proof: Proof) -> Proof {
+pub(super) async fn of_proof(config: &GateConfig, tree: &Arc<Tree>, former: &FormerSecrets, proof: Proof) -> Proof {
     let Proof::Missing { message, help } = proof else { return proof };
-    Proof::Missing { message: redacted(config, tree, message, text).await, help }
+    Proof::Missing { message: redacted(config, (tree, former), message, text).await, help }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it takes the place of what it is given")]
@@ -44,17 +78,18 @@ fn text(redactor: &Redactor, text: String) -> String {
 /// Applies `redact` to `value` if `tree` holds a Secret. A large one takes time, so it is done on a thread of its own.
 async fn redacted<T: Send + 'static>(
     config: &GateConfig,
-    tree: &Arc<Tree>,
+    (tree, former): (&Arc<Tree>, &FormerSecrets),
     value: T,
     redact: impl FnOnce(&Redactor, T) -> T + Send + 'static,
 ) -> T {
     let secret = secret_files(config, tree);
-    if secret.is_empty() {
+    if secret.is_empty() && former.0.is_empty() {
         return value;
     }
-    let tree = tree.clone();
+    let (tree, former) = (tree.clone(), former.clone());
     let work = move || {
-        let redactor = Redactor::new(secret.iter().filter_map(|name| tree.get(name)).map(Vec::as_slice));
+        let present = secret.iter().filter_map(|name| tree.get(name));
+        let redactor = Redactor::new(present.chain(&*former.0).map(Vec::as_slice));
         redact(&redactor, value)
     };
     // It only fails by a bug, and a bug must not end in showing anything.

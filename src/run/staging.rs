@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use reload_gate_contract::Finding;
 
@@ -16,25 +15,28 @@ use crate::report::{Event, Kind};
 
 use super::EventSink;
 
-/// Repairs a torn or damaged publication and reports it.
-pub(super) fn repair(config: &GateConfig, sink: &EventSink) {
+/// Repairs a torn or damaged publication and reports it; returns `true` if it had to.
+fn repair(config: &GateConfig, sink: &EventSink) -> bool {
     match config.publication.as_ref().map(Publication::repair) {
         Some(Ok(true)) => {
             let message = "the publication was damaged or incomplete; the last-known-good revision is live again";
             sink(&Event::new(Kind::Restored).message(message));
+            return true;
         }
         Some(Err(error)) => sink(&failed(error)),
         _ => {}
     }
+    false
 }
 
 /// Lets `gate` go on from what an earlier one published.
 pub(super) fn resume(config: &GateConfig, gate: Gate, sink: &EventSink) -> Gate {
     let Some(publication) = &config.publication else { return gate };
-    repair(config, sink);
+    let repaired = repair(config, sink);
     let gate = if publication.is_live() { gate.published_before() } else { gate };
     match publication.good() {
-        Ok(Some(good)) => gate.resume(Arc::new(good.revision), good.live),
+        // The application may have read what was damaged.
+        Ok(Some(good)) => gate.resume(Arc::new(good.revision), good.live && !repaired),
         // The next write there reports the reason.
         Ok(None) | Err(_) => gate,
     }
@@ -62,6 +64,19 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Path
             Ok(PathMap(volumes.map(mapping).collect()))
         }
         (None, None) => Ok(PathMap::of(&config.sources)),
+    }
+}
+
+/// Lets findings about a copy of the sources name the files of the sources, which are those that can be corrected.
+pub(super) fn at_sources(config: &GateConfig, path_map: &PathMap, tree: &Tree, findings: &mut [Finding]) {
+    if config.stage.is_none() && config.publication.is_none() {
+        return;
+    }
+    let sources = PathMap::of(&config.sources);
+    for place in findings.iter_mut().filter_map(|finding| finding.place.as_mut()) {
+        if let Some(name) = path_map.named(Path::new(&place.file), tree) {
+            place.file = sources.here(name).display().to_string();
+        }
     }
 }
 
@@ -96,11 +111,6 @@ pub(super) fn keep(config: &GateConfig, sink: &EventSink) {
     if let Some(Err(error)) = config.publication.as_ref().map(Publication::keep) {
         sink(&failed(error));
     }
-}
-
-/// The time at which the content was put where the application reads it.
-pub(super) fn delivered(config: &GateConfig, snapshot: &Snapshot) -> SystemTime {
-    config.publication.as_ref().and_then(Publication::since).unwrap_or(snapshot.delivered)
 }
 
 fn failed(error: PublishError) -> Event {

@@ -1,7 +1,7 @@
 //! One HTTP request. IO.
 
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::tls::{self, Certificate, PemItem, RootCerts, TlsConfig};
 
@@ -60,6 +60,10 @@ pub struct HttpResponse {
     pub remark: Option<String>,
 }
 
+type Response = ureq::http::Response<ureq::Body>;
+
+/// Largest number of redirects that are followed.
+const REDIRECTS: u32 = 5;
 /// So many characters of an answer are shown.
 const REMARK: usize = 200;
 /// So much of its content is read.
@@ -81,8 +85,8 @@ pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<HttpRe
     exchange(HttpRequest::new(method, url, timeout)).await
 }
 
-/// Sends a request and gives the answer. What is not a GET is not redirected: it would become one (RFC 9110, section 15.4.3), and of a
-/// login page at that.
+/// Sends a request and gives the answer. A GET follows redirects to the same server alone: another one was not chosen by the user, and may
+/// be out of the sender's reach. Any other request follows none: it would become a GET (RFC 9110, section 15.4.3), and of a login page.
 ///
 /// # Errors
 /// As [`self::request`]; also when the authorities are no certificates.
@@ -96,57 +100,116 @@ pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
 fn call(request: HttpRequest) -> Result<HttpResponse, String> {
     // The settings name the server: a proxy of the environment is for other programs, and knows nothing of this cluster.
     let config = ureq::Agent::config_builder().timeout_global(Some(request.timeout)).proxy(None);
-    let mut config = config.http_status_as_error(false);
-    if request.method != Method::Get {
-        config = config.max_redirects(0).max_redirects_will_error(false);
-    }
+    let mut config = config.http_status_as_error(false).max_redirects(0).max_redirects_will_error(false);
     if request.url.starts_with("https:") {
         let roots = request.authorities.as_deref().map_or_else(|| Ok(trusted()), vouching)?;
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
-    let mut call = ureq::http::Request::builder().method(request.method.as_str()).uri(&request.url);
+    let agent = config.build().new_agent();
+    let deadline = Instant::now() + request.timeout;
+    let mut url = request.url.clone();
+    for _ in 0..REDIRECTS {
+        let answer = send_once(&agent, &request, &url)?;
+        match redirect(&url, &answer).filter(|_| request.method == Method::Get && Instant::now() < deadline) {
+            Some(next) => url = next,
+            None => {
+                let status = answer.status();
+                let remark = if status.is_success() { None } else { remark(answer) };
+                return Ok(HttpResponse { status: status.as_u16(), remark });
+            }
+        }
+    }
+    Err("it redirects without end".into())
+}
+
+fn send_once(agent: &ureq::Agent, request: &HttpRequest, url: &str) -> Result<Response, String> {
+    let mut call = ureq::http::Request::builder().method(request.method.as_str()).uri(url);
     for (name, value) in &request.headers {
         call = call.header(name, value);
     }
-    let agent = config.build().new_agent();
     let answer = if request.method == Method::Get {
         agent.run(call.body(()).map_err(|error| error.to_string())?)
     } else {
-        agent.run(call.body(request.content).map_err(|error| error.to_string())?)
+        agent.run(call.body(request.content.clone()).map_err(|error| error.to_string())?)
     };
-    let answer = answer.map_err(|error| in_words(&error, request.timeout))?;
-    let status = answer.status();
-    Ok(HttpResponse { status: status.as_u16(), remark: if status.is_success() { None } else { remark(answer) } })
+    answer.map_err(|error| HttpFailure::of(&error, request.timeout).to_string())
 }
 
-const UNRESOLVED: &str = "its name does not resolve";
+/// The URL to which a response redirects, if that is of the same server.
+fn redirect(url: &str, answer: &Response) -> Option<String> {
+    let location = answer.headers().get("location").filter(|_| answer.status().is_redirection())?.to_str().ok()?;
+    let origin = |url: &str| {
+        let uri: ureq::http::Uri = url.parse().ok()?;
+        Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_owned()))
+    };
+    let (scheme, authority) = origin(url)?;
+    match location.strip_prefix('/') {
+        // `//host/path` is another server (RFC 3986, section 4.2).
+        Some(path) if !path.starts_with('/') => Some(format!("{scheme}://{authority}/{path}")),
+        _ => (origin(location)? == (scheme, authority)).then(|| location.to_owned()),
+    }
+}
 
-/// Returns the error in words, with the remedy where that is not plain.
-fn in_words(error: &ureq::Error, timeout: Duration) -> String {
-    let (said, rest) =
-        (error.to_string(), humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)));
-    match error {
-        ureq::Error::Timeout(_) => format!("no answer within {rest}"),
-        ureq::Error::HostNotFound => UNRESOLVED.to_owned(),
-        // The standard library has no kind of its own for it.
-        ureq::Error::Io(_) if said.contains("failed to lookup address") => UNRESOLVED.to_owned(),
+/// Beginning of the standard library's error for a name that does not resolve (`lookup_host` in library/std/src/sys).
+const LOOKUP: &str = "failed to lookup address";
+
+/// Failure of an exchange, with the remedy where that is not plain.
+#[derive(Debug, thiserror::Error)]
+enum HttpFailure {
+    #[error("no answer within {0}")]
+    TimedOut(humantime::FormattedDuration),
+    #[error("its name does not resolve")]
+    Unresolved,
+    #[error("nothing listens there ({0})")]
+    Refused(String),
+    #[error("it closed the connection without an answer ({0})")]
+    Closed(String),
+    #[error(
+        "no authority that is known here has signed its certificate; name its own by a file (alerts: `--alert-ca-file`)"
+    )]
+    UnknownAuthority,
+    #[error("its certificate is not valid for it: {0}")]
+    Certificate(String),
+    #[error("it does not speak TLS: is the address one of `http://`?")]
+    NoTls,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl HttpFailure {
+    fn of(error: &ureq::Error, timeout: Duration) -> Self {
+        match error {
+            ureq::Error::Timeout(_) => {
+                Self::TimedOut(humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)))
+            }
+            ureq::Error::HostNotFound => Self::Unresolved,
+            ureq::Error::Rustls(error) => Self::of_tls(error),
+            ureq::Error::Io(error) => Self::of_io(error),
+            error => Self::Other(error.to_string()),
+        }
+    }
+
+    fn of_io(error: &std::io::Error) -> Self {
         // An error of TLS comes as one of reading or writing.
-        _ if said.contains("UnknownIssuer") => {
-            "no authority that is known here has signed its certificate; name its own by a file (alerts: `--alert-ca-file`)".to_owned()
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+            return Self::of_tls(error);
         }
-        _ if said.contains("certificate") => format!("its certificate is not valid for it: {said}"),
-        _ if said.contains("InvalidContentType") || said.contains("corrupt message") => {
-            "it does not speak TLS: is the address one of `http://`?".to_owned()
+        match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => Self::Refused(error.to_string()),
+            std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof => Self::Closed(error.to_string()),
+            // The standard library has no kind of its own for an error of getaddrinfo(3), which has no number either.
+            _ if error.raw_os_error().is_none() && error.to_string().starts_with(LOOKUP) => Self::Unresolved,
+            _ => Self::Other(error.to_string()),
         }
-        ureq::Error::Io(error) => {
-            let said = match error.kind() {
-                std::io::ErrorKind::ConnectionRefused => "nothing listens there",
-                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof => "it closed the connection without an answer",
-                _ => return error.to_string(),
-            };
-            format!("{said} ({error})")
+    }
+
+    fn of_tls(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => Self::UnknownAuthority,
+            rustls::Error::InvalidCertificate(_) => Self::Certificate(error.to_string()),
+            rustls::Error::InvalidMessage(_) => Self::NoTls,
+            error => Self::Other(error.to_string()),
         }
-        _ => said,
     }
 }
 
@@ -210,7 +273,7 @@ fn trusted() -> RootCerts {
     if certificates.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&certificates) }
 }
 
-fn remark(answer: ureq::http::Response<ureq::Body>) -> Option<String> {
+fn remark(answer: Response) -> Option<String> {
     let location = answer.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
     let redirect = location.map(|to| format!("it redirects to `{}`", printable(&shown(&to))));
     redirect.or_else(|| {
@@ -342,6 +405,41 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
         let error = ask(Method::Get, &url, Duration::from_millis(50)).expect_err("no answer");
         assert_eq!(error, "no answer within 50ms");
+    }
+
+    /// A server that answers each request by the head for its path, and the number of requests that it got.
+    fn serve(listener: TcpListener, heads: &'static [(&'static str, &'static str)]) -> std::thread::JoinHandle<usize> {
+        std::thread::spawn(move || {
+            for (asked, (path, head)) in heads.iter().enumerate() {
+                let (mut stream, _) = listener.accept().expect("somebody asks");
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).expect("it asks");
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                assert!(request.starts_with(&format!("GET {path} ")), "{asked}: {request}");
+                let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).expect("it listens");
+            }
+            heads.len()
+        })
+    }
+
+    #[test]
+    fn a_redirect_is_followed_to_the_same_server_alone() {
+        let other = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        other.set_nonblocking(true).expect("it is a socket");
+        let elsewhere = format!("302 Found\r\nLocation: http://{}/", other.local_addr().expect("it is bound"));
+        let elsewhere: &'static str = elsewhere.leak();
+        let heads: &'static [_] = vec![("/x", "302 Found\r\nLocation: /y"), ("/y", "200 Yes")].leak();
+        let leads_away: &'static [_] = vec![("/x", elsewhere)].leak();
+        let no_scheme: &'static [_] = vec![("/x", "302 Found\r\nLocation: //127.0.0.2/")].leak();
+        for (heads, status) in [(heads, 200), (leads_away, 302), (no_scheme, 302)] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+            let url = format!("http://{}/x", listener.local_addr().expect("it is bound"));
+            let server = serve(listener, heads);
+            assert_eq!(ask(Method::Get, &url, Duration::from_secs(20)), Ok(status));
+            assert_eq!(server.join().expect("it answered"), heads.len());
+        }
+        assert!(other.accept().is_err(), "nothing asks another server");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use procfs::FromRead as _;
 use procfs::process::{Process, Stat};
@@ -34,15 +35,30 @@ impl Identity {
         stat(self.pid).is_some_and(|stat| stat.starttime == self.start)
     }
 
+    /// The time at which it was forked, cut to a whole tick. The time for which the machine slept since then counts as its age, so
+    /// that it is never taken for younger than it is.
+    #[must_use]
+    pub fn started_at(self) -> Option<Instant> {
+        use rustix::time::{ClockId, clock_gettime};
+        let now = Instant::now();
+        let uptime = clock_gettime(ClockId::Boottime);
+        let uptime = Duration::new(uptime.tv_sec.try_into().ok()?, uptime.tv_nsec.try_into().ok()?);
+        now.checked_sub(uptime.checked_sub(self.since_boot()?)?)
+    }
+
     /// The time of day at which it was forked, cut to a whole tick.
     #[must_use]
     pub fn started(self) -> Option<SystemTime> {
         use rustix::time::{ClockId, clock_gettime};
         let uptime = clock_gettime(ClockId::Boottime);
         let uptime = Duration::new(uptime.tv_sec.try_into().ok()?, uptime.tv_nsec.try_into().ok()?);
+        SystemTime::now().checked_sub(uptime)?.checked_add(self.since_boot()?)
+    }
+
+    fn since_boot(self) -> Option<Duration> {
         let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
         let nanoseconds = u128::from(self.start) * 1_000_000_000 / u128::from(ticks_per_second);
-        SystemTime::now().checked_sub(uptime)?.checked_add(Duration::from_nanos(nanoseconds.try_into().ok()?))
+        Some(Duration::from_nanos(nanoseconds.try_into().ok()?))
     }
 }
 
@@ -250,14 +266,62 @@ fn unescaped(path: &Path) -> PathBuf {
     OsString::from_vec(plain).into()
 }
 
-/// Returns true if `process` descends from the calling process.
+/// The leaders of the process groups of running commands of the gate.
+static COMMANDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// A mark of a command that the gate started, for as long as it runs. The application itself may be a child of the gate too, as
+/// its parent or as the init process of a container.
+#[derive(Debug)]
+pub struct OwnCommand(i32);
+
+impl OwnCommand {
+    /// Marks the process group of `leader`.
+    #[must_use]
+    pub fn mark(leader: i32) -> Self {
+        COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).insert(leader);
+        Self(leader)
+    }
+}
+
+impl Drop for OwnCommand {
+    fn drop(&mut self) {
+        COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// Returns `true` if `process` is a command of the gate, belongs to its process group, or descends from one.
 #[must_use]
 pub fn is_own(process: &Stat) -> bool {
-    let own = own();
+    let commands = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut ancestors = std::iter::successors(Some((process.pid, process.ppid)), |(_, parent)| {
         stat(*parent).map(|stat| (stat.pid, stat.ppid))
     });
-    ancestors.any(|(pid, _)| pid == own)
+    process.pid == own() || commands.contains(&process.pgrp) || ancestors.any(|(pid, _)| commands.contains(&pid))
+}
+
+/// A process was forked and has executed nothing since (`PF_FORKNOEXEC` in `include/linux/sched.h`).
+const FORKED_WITHOUT_EXEC: u32 = 0x40;
+
+/// Returns `true` if the process was forked and has executed no program since: its memory is that of its parent, and it may have
+/// read nothing itself.
+#[must_use]
+pub fn is_mere_fork(stat: &Stat) -> bool {
+    stat.flags & FORKED_WITHOUT_EXEC != 0
+}
+
+/// The state of a process that another program in it would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incarnation {
+    exe: Option<PathBuf>,
+    /// The bottom of its stack, which the kernel chooses anew at each execve(2); 0 without the permission to look.
+    stack: u64,
+}
+
+/// The incarnation of a living process.
+#[must_use]
+pub fn incarnation(pid: i32) -> Option<Incarnation> {
+    let stack = stat(pid)?.startstack;
+    Some(Incarnation { exe: exe(pid), stack })
 }
 
 /// The living children of a process.
@@ -331,8 +395,12 @@ mod tests {
         let pid = i32::try_from(child.id()).expect("it fits");
         assert!(children(own()).iter().any(|child| child.pid == pid));
         assert!(descendants(own()).contains(&pid));
+        // The application may be a child of the gate too.
+        assert!(!is_own(&stat(pid).expect("it is alive")));
+        let command = OwnCommand::mark(pid);
         assert!(is_own(&stat(pid).expect("it is alive")));
-        assert!(!is_own(&stat(1).expect("there is always one")));
+        drop(command);
+        assert!(!is_own(&stat(pid).expect("it is alive")));
         child.kill().expect("it is ours");
         child.wait().expect("it is ours");
         assert!(stat(pid).is_none());

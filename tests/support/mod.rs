@@ -5,6 +5,7 @@ mod containers;
 mod gate;
 mod http;
 mod listening;
+mod process;
 mod programs;
 mod receiver;
 mod volume;
@@ -17,10 +18,8 @@ pub(crate) use containers::{
 pub(crate) use gate::{Gate, gate_command};
 pub(crate) use http::{Answer, ask, sample};
 pub(crate) use listening::Listening;
-pub(crate) use programs::{
-    Background, Cage, Gunicorn, Haproxy, Nginx, command, copy, free_port, get, install, installed, python, served,
-    unique,
-};
+pub(crate) use process::{Background, command, copy, free_port, install, installed, unique};
+pub(crate) use programs::{Cage, Gunicorn, Haproxy, Nginx, get, python, served};
 pub(crate) use receiver::{Health, Receiver, Told};
 pub(crate) use volume::{Kubelet, Volume};
 

@@ -14,6 +14,9 @@ pub type Filled<K> = BTreeMap<String, BTreeMap<PathBuf, (K, Option<Rendering>)>>
 /// Keywords of a shell in front of a command (POSIX, XCU 2.4).
 const KEYWORDS: [&str; 7] = ["then", "do", "else", "exec", "{", "!", "set"];
 
+/// Programs that change the files among their operands.
+const WRITERS: [&str; 11] = ["sed", "yq", "rm", "tee", "perl", "ed", "patch", "truncate", "dd", "gomplate", "confd"];
+
 /// One simple command of a script: its words without redirections, its input and its output.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct SimpleCommand {
@@ -53,7 +56,9 @@ pub fn fill<K: Clone>(
 
 /// Removes the files that a command names and may have changed.
 fn forget<K>(command: &SimpleCommand, container: &Container, seen: &mut Mounted<K>, filled: &mut Filled<K>) {
-    for word in command.words.iter().skip(1).chain(&command.output) {
+    let program = command.words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+    let changed = command.words.iter().skip(1).filter(|_| WRITERS.contains(&program));
+    for word in changed.chain(&command.output) {
         let path = Path::new(word);
         if seen.files.remove(path).is_some()
             && let Some((volume, inside)) = volume_of(path, container)
@@ -215,5 +220,6 @@ mod tests {
         assert_filled("cp /in/a.conf /out/a.conf; sed -i s/a/b/ /out/a.conf", &[]);
         assert_filled("cp /in/a.conf /out/a.conf; echo more >> /out/a.conf", &[]);
         assert_filled("cp /in/a.conf /elsewhere", &[]);
+        assert_filled("cp /in/a.conf /out/a.conf; nginx -c /out/a.conf", &[("a.conf", "a")]);
     }
 }

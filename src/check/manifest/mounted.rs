@@ -51,7 +51,7 @@ impl<K> Default for Mounted<K> {
 pub struct Point {
     /// Its path.
     pub path: PathBuf,
-    /// Whether all of its files are known: any other file does not exist.
+    /// True if all of its files are known: any other file does not exist.
     pub known: bool,
 }
 

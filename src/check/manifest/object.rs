@@ -49,7 +49,7 @@ pub struct Annotated {
 pub struct ConfigObject {
     /// Its name.
     pub id: Id,
-    /// Whether it is a Secret, so that its contents are not shown.
+    /// True if it is a Secret, so that its contents are not shown.
     pub secret: bool,
     /// Annotation that names its validator.
     pub validator: Option<Annotated>,

@@ -30,7 +30,7 @@ pub struct PodVolume {
     pub name: String,
     /// ConfigMaps and Secrets in it; `None` for any other kind of volume.
     pub projections: Option<Vec<Projection>>,
-    /// Whether it is an empty directory at first, which containers fill.
+    /// True if it is an empty directory at first, which containers fill.
     pub is_empty_dir: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct Projection {
     pub name: String,
     /// Selected keys with their paths; if absent, all keys under their own names.
     pub items: Option<Vec<(String, String)>>,
-    /// Whether a pod starts without it, or without one of those keys.
+    /// True if a pod starts without it, or without one of those keys.
     pub optional: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct Container {
     pub env_from: Vec<EnvFrom>,
     /// Mounts.
     pub mounts: Vec<VolumeMount>,
-    /// Whether it ends before the other containers start.
+    /// True if it ends before the other containers start.
     pub is_init: bool,
 }
 
@@ -108,7 +108,7 @@ pub struct VolumeMount {
     pub path: String,
     /// Path inside of the volume; all of it if this is empty.
     pub sub_path: String,
-    /// Whether that path is an expression of variables.
+    /// True if that path is an expression of variables.
     pub is_expression: bool,
 }
 

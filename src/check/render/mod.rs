@@ -6,6 +6,7 @@ mod json;
 mod junit;
 #[cfg(test)]
 mod properties;
+mod rule;
 mod sarif;
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ pub struct Checked {
 }
 
 /// Part of the inputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckSubject {
     /// Path as it was given; `-` is standard input.
     pub input: String,
@@ -240,9 +241,9 @@ pub enum ReportFormat {
 pub struct ReportStyle {
     /// Escape sequences for a terminal.
     pub color: bool,
-    /// Whether to list parts without a validation, and the duration of each validation.
+    /// Lists parts without a validation, and the duration of each validation.
     pub verbose: bool,
-    /// Whether to show only what is rejected or inconclusive.
+    /// Shows only what is rejected or inconclusive.
     pub quiet: bool,
     /// Number of columns.
     pub width: usize,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::rule::{self, Description};
 use super::{CheckReport, Checked, Located, part};
 use crate::report::log::visible;
 
@@ -68,25 +69,19 @@ pub(super) fn render(report: &CheckReport) -> String {
     format!("{log}\n")
 }
 
-/// Returns the rule of a code. Its description is its name: the meaning is on one page only, which has a heading for each code of a
-/// bundled validator and a table for the others.
+/// Returns the rule of a code, with its description from the documentation.
 fn rule(code: &str, checked: &Checked, located: &Located) -> Value {
-    // A finding of `check` itself has no source.
-    let by = checked.validator.strip_prefix("builtin ").filter(|_| located.finding.source.is_some());
-    let page = match by {
-        Some("nginx") => format!("findings.md#{code}"),
-        Some("tls") => format!("findings-tls.md#{code}"),
-        Some(_) => format!("findings-structured.md#{code}"),
-        None => "stability.md#finding-codes".to_owned(),
-    };
+    let Description { page, text, markdown } = rule::describe(checked, located);
     let uri = format!("{REPOSITORY}/blob/main/docs/{page}");
-    let text = json!({ "text": code.replace('-', " ") });
+    let level = if located.is_obstacle() { Severity::Warning } else { located.finding.severity };
     json!({
         "id": code,
-        "shortDescription": text,
-        "fullDescription": text,
-        "help": { "text": format!("What it means, and what to do: {uri}") },
+        "shortDescription": { "text": code.replace('-', " ") },
+        "fullDescription": { "text": text },
+        "help": { "text": format!("{text}\n{uri}"), "markdown": format!("{markdown}\n\n[Documentation]({uri})") },
         "helpUri": uri,
+        "defaultConfiguration": { "level": level.as_str() },
+        "properties": { "tags": ["configuration"] },
     })
 }
 

@@ -172,7 +172,17 @@ fn json_is_as_documented() {
 
 #[test]
 fn sarif_is_as_documented() {
-    insta::assert_snapshot!(pretty(&render(&report(), ReportFormat::Sarif, &PLAIN)));
+    let text = render(&report(), ReportFormat::Sarif, &PLAIN);
+    let mut sarif: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    // Their texts are those of the pages.
+    for rule in sarif["runs"][0]["tool"]["driver"]["rules"].as_array_mut().expect("it is a list") {
+        let rule = rule.as_object_mut().expect("it is an object");
+        let description = rule.remove("fullDescription").expect("it has one");
+        assert!(description["text"].as_str().is_some_and(|text| text.len() > 20), "{description}");
+        let help = rule.remove("help").expect("it has one");
+        assert!(help["markdown"].as_str().is_some_and(|text| text.contains("[Documentation](https://")), "{help}");
+    }
+    insta::assert_snapshot!(pretty(&sarif.to_string()));
 }
 
 #[test]

@@ -5,17 +5,19 @@ mod sources;
 mod target;
 mod validation;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
-    APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_SHRINK, NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH, REDACT,
-    SETTLE, STAGE, VERIFY_TIMEOUT,
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL, NAME, OBSERVE, ONCE, POLL,
+    PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
+use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
 use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
+use crate::flow::verify::Verification;
 use crate::gate::Policy;
 use crate::report::log;
 use crate::sys::suggest::suggestion;
@@ -39,7 +41,11 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
     let reload = target::reload(layers, &selector, observe);
-    let verification = target::verification(layers, preset, &selector);
+    // No worker ever proves a signal after which none is started.
+    let verification = match reload.without_effect(selector.process.as_deref()) {
+        Some(_) => Verification::Nothing,
+        None => target::verification(layers, &selector),
+    };
     let plan = ValidationPlan {
         // An application that starts only after the first publication cannot be waited for before it.
         without_target: once || publication.is_some(),
@@ -56,6 +62,10 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         publish: publication.is_some(),
         fail_on_empty: layers.get(FAIL_ON_EMPTY),
         max_shrink: layers.get(MAX_SHRINK),
+        once,
+        main: plan.main.clone(),
+        min_interval: layers.get(MIN_INTERVAL),
+        budget: layers.get(RELOAD_BUDGET),
         reload: !observe && !matches!(reload, ReloadMethod::Nothing),
         quiet: layers.get(SETTLE),
         poll: layers.get(POLL),
@@ -72,6 +82,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         reload,
         verification,
         verify_timeout: layers.get(VERIFY_TIMEOUT),
+        max_lingering: layers.get(MAX_LINGERING),
         redact: layers.get(REDACT),
         diff: layers.get(DIFF),
         policy,
@@ -136,4 +147,22 @@ pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
 
 pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat {
     layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
+}
+
+/// Hides the sources and volumes of each gate from the commands of the others.
+pub(super) fn keep_apart(gates: &mut [GateConfig]) {
+    let paths: Vec<Vec<PathBuf>> = gates.iter().map(own_paths).collect();
+    for (index, gate) in gates.iter_mut().enumerate() {
+        let Some(confinement) = &mut gate.plan.confinement else { continue };
+        let overlaps = |path: &PathBuf| paths[index].iter().any(|own| own.starts_with(path) || path.starts_with(own));
+        let others = paths.iter().enumerate().filter(|(other, _)| *other != index).flat_map(|(_, paths)| paths);
+        confinement.hidden.extend(others.filter(|path| !overlaps(path)).cloned());
+    }
+}
+
+/// The paths of a gate's sources and volumes.
+fn own_paths(gate: &GateConfig) -> Vec<PathBuf> {
+    let volumes = [&gate.publication, &gate.stage].into_iter().flatten().flat_map(Publication::volumes);
+    let volumes = volumes.map(|(volume, _)| volume.path().to_owned());
+    gate.sources.iter().map(|source| source.path.clone()).chain(volumes).collect()
 }

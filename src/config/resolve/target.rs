@@ -1,5 +1,6 @@
 //! Target process, reload method and verification. Pure.
 
+use crate::config::command::CommandEntry;
 use crate::config::layer::Layers;
 use crate::config::preset::Preset;
 use crate::config::settings::{
@@ -20,7 +21,15 @@ pub(super) fn selector(layers: &Layers<'_>, preset: Option<&Preset>) -> Selector
         exe: layers.get(EXE),
         pid_file: layers.get(PID_FILE),
         master: if own { None } else { preset.and_then(|preset| preset.master.clone()) },
+        check_word: preset.and_then(check_word),
     }
+}
+
+/// The option with which the preset's own program only checks a configuration, such as `nginx -t`.
+fn check_word(preset: &Preset) -> Option<String> {
+    let process = preset.given_text(PROCESS.spec)?;
+    let mut words = preset.layer.commands.iter().flatten().filter_map(CommandEntry::check_word);
+    words.find(|(program, _)| program == process).map(|(_, word)| word)
 }
 
 pub(super) fn reload(layers: &Layers<'_>, selector: &Selector, observe: bool) -> ReloadMethod {
@@ -53,7 +62,7 @@ pub(super) fn reload(layers: &Layers<'_>, selector: &Selector, observe: bool) ->
     }
 }
 
-pub(super) fn verification(layers: &Layers<'_>, preset: Option<&Preset>, selector: &Selector) -> Verification {
+pub(super) fn verification(layers: &Layers<'_>, selector: &Selector) -> Verification {
     let settings = [VERIFY_WORKERS.spec, VERIFY_URL.spec, VERIFY_COMMAND.spec];
     let Some(chosen) = layers.exclusive(&settings) else { return Verification::Nothing };
     if chosen.get(VERIFY_WORKERS) == Some(true) {
@@ -62,7 +71,7 @@ pub(super) fn verification(layers: &Layers<'_>, preset: Option<&Preset>, selecto
             let help = "name the process: `--process NAME`, `--cmdline REGEX`, `--exe PATH` or `--pid-file PATH`";
             layers.fail(ConfigError::new(origin, "proof by new workers needs a target process").help(help));
         }
-        Verification::Workers { replaces: preset.is_some_and(|preset| preset.replaces_workers) }
+        Verification::Workers
     } else if let Some(url) = chosen.get(VERIFY_URL) {
         Verification::Url(url)
     } else if let Some(command) = chosen.get(VERIFY_COMMAND) {

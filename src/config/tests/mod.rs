@@ -209,6 +209,9 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
         ("pid-file", "/f"),
         ("signal", "USR1"),
         ("allow-uncaught", "true"),
+        ("min-interval", "16s"),
+        ("reload-budget", "3/17m"),
+        ("max-lingering", "4"),
         ("verify", "workers"),
         ("verify-timeout", "11s"),
         ("redact", "always"),
@@ -254,7 +257,7 @@ fn a_gate_without_settings_has_the_defaults() {
     let gate = of_flags(&[("watch", "/a"), ("signal", "none")]);
     assert_eq!((gate.reading.limits.bytes, gate.reading.limits.files), (16 << 20, 10_000));
     assert_eq!(gate.plan.timeout, Duration::from_secs(30));
-    assert_eq!(gate.verify_timeout, Duration::from_secs(10));
+    assert_eq!(gate.verify_timeout, Duration::from_secs(30));
     assert_eq!(gate.policy.quiet, Duration::from_millis(100));
     assert_eq!(gate.policy.poll, Duration::from_secs(30));
     assert_eq!(gate.policy.grace, Duration::from_secs(5));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use procfs::process::Stat;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -13,6 +14,10 @@ use crate::sys::proc::{self, COMM_LEN, Identity};
 
 /// A pid file is not read further: a process id has ten digits at most.
 const PID_FILE_LIMIT: u64 = 64;
+/// The difference that is allowed between a file system's clock and the start time of a process.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+/// The longest chain of upgrades that is followed.
+const SUCCESSORS: usize = 4;
 
 /// The root of the only family that fits.
 pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
@@ -20,10 +25,16 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
     let roots: Vec<&Stat> = matches.values().filter(|stat| !matches.contains_key(&stat.ppid)).collect();
     let chosen: Vec<&Stat> = match &selector.master {
         None => roots.clone(),
-        Some(master) => roots.iter().copied().filter(|stat| master.is_match(&proc::title(stat.pid))).collect(),
+        // A wrapper script may bear the name too, so a master need not be the root of all that fit.
+        Some(master) => {
+            let is_master = |stat: &&Stat| master.is_match(&proc::title(stat.pid));
+            let masters: BTreeMap<i32, &Stat> =
+                matches.values().filter(is_master).map(|stat| (stat.pid, stat)).collect();
+            masters.values().copied().filter(|stat| !masters.contains_key(&stat.ppid)).collect()
+        }
     };
     match (chosen.as_slice(), roots.as_slice()) {
-        ([one], _) => Ok(Identity::from(*one)),
+        ([one], _) => Ok(newest_successor(selector, Identity::from(*one), &matches)),
         (_, []) => Err(TargetError::Missing {
             message: format!("there is no {}", selector.describe().trim_start_matches("a ")),
             help:
@@ -67,7 +78,53 @@ pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Tar
             help: "the file may be a stale one; remove it, or correct the criteria".into(),
         });
     }
-    Ok(Identity::from(&stat))
+    if let Some(message) = is_stale(path, &stat, selector) {
+        let help = "the file may be a stale one; remove it, or add `--process` or `--exe`".into();
+        return Err(TargetError::Refused { pid: Some(pid), message, help });
+    }
+    // nginx writes the pid of the new master into the file, and other programs do not.
+    let relatives = candidates(selector).map(|stat| (stat.pid, stat)).collect();
+    Ok(newest_successor(selector, Identity::from(&stat), &relatives))
+}
+
+/// The successor of `root` that an upgrade of its binary has started, the newest of several; or `root` itself.
+///
+/// nginx's old master takes a HUP after an upgrade as the order to start its workers again, without reading anything
+/// (`ngx_master_process_cycle()` in `src/os/unix/ngx_process_cycle.c`), and the new one takes over.
+fn newest_successor(selector: &Selector, root: Identity, relatives: &BTreeMap<i32, Stat>) -> Identity {
+    let mut newest = root;
+    // An upgrade of an upgrade is rare, and no more than that is followed.
+    for _ in 0..SUCCESSORS {
+        let title = proc::title(newest.pid);
+        let is_successor = |child: &&Stat| {
+            let child_title = proc::title(child.pid);
+            let is_like = match &selector.master {
+                Some(master) => master.is_match(&title) && master.is_match(&child_title),
+                None => child_title == title && proc::exe(child.pid) == proc::exe(newest.pid),
+            };
+            child.ppid == newest.pid && !proc::is_mere_fork(child) && is_like
+        };
+        let successors = relatives.values().filter(is_successor);
+        let Some(successor) = successors.max_by_key(|successor| successor.starttime) else { break };
+        newest = Identity::from(successor);
+    }
+    newest
+}
+
+/// The reason why the process that a pid file names is not the one that wrote it, if there is one.
+fn is_stale(path: &Path, stat: &Stat, selector: &Selector) -> Option<String> {
+    let identity = Identity::from(stat);
+    let has_criteria = selector.process.is_some() || selector.cmdline.is_some() || selector.exe.is_some();
+    let written = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    // A process writes its pid file after its start. The number may have been given to another one since.
+    let is_younger = identity.started()? > written + CLOCKS_DIFFER;
+    if is_younger && !has_criteria {
+        return Some(format!("`{}` is older than {}, so another process wrote it", path.display(), describe(stat)));
+    }
+    let parent = proc::stat(stat.ppid).filter(|_| proc::is_mere_fork(stat))?;
+    let is_alike = parent.comm == stat.comm && proc::exe(parent.pid) == proc::exe(stat.pid);
+    let is_worker = is_alike && fits(parent.pid, selector);
+    is_worker.then(|| format!("`{}` names {}, which is a worker of pid {}", path.display(), describe(stat), parent.pid))
 }
 
 /// The beginning of a pid file. Only a regular file is read: a FIFO would block, and a device may never end.
@@ -88,9 +145,10 @@ fn candidates(selector: &Selector) -> impl Iterator<Item = Stat> {
 
 fn fits(pid: i32, selector: &Selector) -> bool {
     // The cheapest first: this runs for every process.
-    selector.process.as_ref().is_none_or(|name| is_called(&proc::comm(pid), name))
+    selector.process.as_ref().is_none_or(|name| is_called(&proc::comm(pid), name) && is_called_in_full(pid, name))
         && selector.cmdline.as_ref().is_none_or(|pattern| pattern.is_match(&proc::title(pid)))
         && selector.exe.as_ref().is_none_or(|path| proc::exe(pid).as_ref() == Some(path))
+        && selector.check_word.as_ref().is_none_or(|word| !proc::cmdline(pid).contains(word))
 }
 
 /// Compares a command name with `name`. A process that sets a title has it as its command name too: gunicorn's master is called
@@ -98,6 +156,20 @@ fn fits(pid: i32, selector: &Selector) -> bool {
 fn is_called(comm: &[u8], name: &str) -> bool {
     let name = name.as_bytes();
     comm == &name[..name.len().min(COMM_LEN)] || comm.strip_prefix(name).is_some_and(|rest| rest.starts_with(b":"))
+}
+
+/// Compares a name that is longer than a command name with the full names of the process: of its executable, of its first word,
+/// and of the script that its first word interprets.
+fn is_called_in_full(pid: i32, name: &str) -> bool {
+    if name.len() <= COMM_LEN {
+        return true;
+    }
+    let words = proc::cmdline(pid);
+    let mut names: Vec<&str> = words.iter().take(2).map(|word| word.rsplit('/').next().unwrap_or(word)).collect();
+    let exe = proc::exe(pid);
+    names.extend(exe.as_ref().and_then(|exe| exe.file_name()?.to_str()));
+    let is_title = |given: &str| given.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+    names.iter().any(|given| *given == name || is_title(given))
 }
 
 fn describe(stat: &Stat) -> String {

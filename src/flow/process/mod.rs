@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Status};
 use regex::Regex;
@@ -33,6 +33,8 @@ pub struct Selector {
     pub pid_file: Option<PathBuf>,
     /// A pattern for the command line of a family's root: it chooses among several families that fit.
     pub master: Option<Regex>,
+    /// A word on the command line of a process that only checks a configuration, such as `-t`: it is never the target.
+    pub check_word: Option<String>,
 }
 
 impl Selector {
@@ -73,6 +75,15 @@ pub enum TargetError {
         /// The remedy.
         help: String,
     },
+    /// Too many workers of earlier reloads are left.
+    Busy {
+        /// The process.
+        pid: i32,
+        /// Their number.
+        message: String,
+        /// The remedy.
+        help: String,
+    },
     /// The application answered that the reload failed.
     Failed {
         /// The answer.
@@ -89,6 +100,7 @@ impl TargetError {
         match self {
             Self::Missing { message, help } | Self::Failed { message, help } => (message, help, None),
             Self::Refused { pid, message, help } => (message, help, pid),
+            Self::Busy { pid, message, help } => (message, help, Some(pid)),
         }
     }
 }
@@ -122,6 +134,14 @@ pub enum Disposition {
     Ignored,
     /// The default action: for most signals, death.
     Default,
+}
+
+/// The resolution of start times.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Returns `true` for a process that its parent forked to do its work; a helper executes a program of its own.
+fn is_worker(pid: i32) -> bool {
+    proc::stat(pid).is_some_and(|stat| proc::is_mere_fork(&stat))
 }
 
 impl Selector {
@@ -169,12 +189,44 @@ impl Target {
         self.identity.pid
     }
 
-    /// Returns `true` if it was certainly started after `moment`, so that it has read what was there then.
+    /// The time after `moment` at which it certainly started, if it did, so that it has read at its start what lay there then.
+    ///
+    /// A process that was only forked may have been forked after its parent had read its configuration, as a daemon is, so its
+    /// start proves nothing.
     #[must_use]
-    pub fn started_after(&self, moment: SystemTime) -> bool {
-        // A file's time may lag behind by one tick of the kernel (`current_time()` in `fs/inode.c`).
-        const LAG: Duration = Duration::from_millis(5);
-        self.identity.started().is_some_and(|start| start >= moment + LAG)
+    pub fn started_after(&self, moment: Instant) -> Option<Duration> {
+        let stat = proc::stat(self.pid()).filter(|stat| !proc::is_mere_fork(stat))?;
+        if Identity::from(&stat) != self.identity {
+            return None;
+        }
+        self.identity.started_at()?.checked_duration_since(moment)
+    }
+
+    /// Returns `true` if it is stopped (SIGSTOP, a debugger), so that it cannot take a signal now.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        proc::stat(self.pid()).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+    }
+
+    /// Returns `true` if `signal` was sent and not taken yet.
+    #[must_use]
+    pub fn is_pending(&self, signal: Signal) -> bool {
+        let is_set = |mask: u64| mask >> (signal.number() - 1) & 1 == 1;
+        self.status().is_some_and(|status| is_set(status.shdpnd) || is_set(status.sigpnd))
+    }
+
+    /// The time for which it has run on a processor, in clock ticks.
+    #[must_use]
+    pub fn cpu_ticks(&self) -> u64 {
+        proc::stat(self.pid()).map_or(0, |stat| stat.utime + stat.stime)
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    ///
+    /// # Errors
+    /// When no further descriptor can be opened.
+    pub fn end(&self) -> std::io::Result<OwnedFd> {
+        self.pidfd.try_clone()
     }
 
     /// Its status; `None` when it has ended.
@@ -244,6 +296,17 @@ impl Target {
     #[must_use]
     pub fn children(&self) -> BTreeSet<Identity> {
         proc::children(self.pid())
+    }
+
+    /// The number of its workers that are left of earlier reloads: they started before `last_reload`, or their title says that they
+    /// are shutting down (nginx: `ngx_worker_process_cycle()` in `src/os/unix/ngx_process_cycle.c`).
+    #[must_use]
+    pub fn lingering(&self, last_reload: Option<Instant>) -> usize {
+        let is_older = |child: &Identity| {
+            last_reload.is_some_and(|reload| child.started_at().is_some_and(|start| start + TICK < reload))
+        };
+        let is_ending = |child: &Identity| proc::title(child.pid).ends_with("is shutting down");
+        self.children().iter().filter(|child| is_worker(child.pid) && (is_older(child) || is_ending(child))).count()
     }
 
     /// Its root directory.

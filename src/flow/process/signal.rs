@@ -25,6 +25,18 @@ impl Signal {
         self.0 as i32
     }
 
+    /// Its name, such as `SIGHUP`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    /// Returns `true` if a program takes the signal as the order to end, so that a reload by it is a restart.
+    #[must_use]
+    pub fn ends_process(self) -> bool {
+        matches!(self.0, Named::SIGTERM | Named::SIGINT | Named::SIGQUIT | Named::SIGKILL)
+    }
+
     pub(super) fn raw(self) -> Raw {
         // Both crates name the same standard signals, so this is never the fallback.
         Raw::from_named_raw(self.number()).unwrap_or(Raw::HUP)

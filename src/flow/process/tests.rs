@@ -200,15 +200,80 @@ fn a_process_is_found_by_each_criterion_and_by_all_of_them() {
 }
 
 #[test]
-fn a_long_name_is_known_by_its_first_fifteen_bytes() {
+fn a_long_name_is_compared_in_full() {
     let program = Program::sleep("a-very-long-name");
     assert!(program.name.len() > 15);
-    // Such names differ behind what the kernel keeps, so the executable says which is meant.
     let orphan = program.start(&["1000"], 1);
-    let selector = Selector { exe: Some(program.path()), ..program.called() };
-    assert_eq!(selector.find().expect("it runs").pid(), orphan.0);
-    let shorter = Selector { process: Some(program.name[..14].into()), ..selector };
+    assert_eq!(program.called().find().expect("it runs").pid(), orphan.0);
+    // The kernel keeps no more than fifteen bytes of either name.
+    let other = Selector { process: Some(format!("{}-other", &program.name[..15])), ..Selector::default() };
+    missing(&other);
+    let shorter = Selector { process: Some(program.name[..14].into()), ..Selector::default() };
     missing(&shorter);
+}
+
+#[test]
+fn a_script_with_a_long_name_is_known_by_its_file() {
+    let program = Program::script("a-very-long-script", "read wait < /dev/zero; sleep 1000");
+    let orphan = program.start(&[], 1);
+    assert_eq!(program.called().find().expect("it runs").pid(), orphan.0);
+}
+
+#[test]
+fn a_process_that_only_checks_is_not_the_target() {
+    let program = Program::script("chk", "while :; do sleep 1000; done");
+    let (real, _check) = (program.start(&["-f", "x"], 1), program.start(&["-c", "-f", "x"], 1));
+    assert!(refused(&program.called()).1.starts_with("2 families fit"));
+    let selector = Selector { check_word: Some("-c".into()), ..program.called() };
+    assert_eq!(selector.find().expect("it runs").pid(), real.0);
+}
+
+#[test]
+fn a_successor_that_a_process_has_started_takes_over() {
+    // As an upgrade of a binary: the new master is a child of the old one, and executes the program anew.
+    let program = Program::script(
+        "upg",
+        "[ -n \"$SECOND\" ] || { SECOND=1; export SECOND; \"$0\" \"$@\" & }\nsleep 1000 &\nwait",
+    );
+    let orphan = program.start(&["x"], 2);
+    let find = || program.called().find().expect("it runs").pid();
+    eventually("the successor is there", || find() != orphan.0);
+    let stat = proc::stat(find()).expect("it is alive");
+    assert!(!proc::is_mere_fork(&stat));
+}
+
+#[test]
+fn a_pid_file_that_is_older_than_its_process_is_stale() {
+    let program = Program::sleep("old");
+    let pid_file = program.directory.path().join("pid");
+    let orphan = program.start(&["1000"], 1);
+    fs::write(&pid_file, orphan.0.to_string()).expect("there is room");
+    let selector = Selector { pid_file: Some(pid_file.clone()), ..Selector::default() };
+    assert_eq!(selector.find().expect("it runs").pid(), orphan.0);
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options()
+        .write(true)
+        .open(&pid_file)
+        .and_then(|file| file.set_modified(an_hour_ago))
+        .expect("it is ours");
+    let (pid, message, _) = refused(&selector);
+    assert_eq!(pid, Some(orphan.0));
+    assert!(message.contains("so another process wrote it"), "{message}");
+    let named = Selector { process: Some(program.name.clone()), ..selector };
+    assert_eq!(named.find().expect("its name says enough").pid(), orphan.0);
+}
+
+#[test]
+fn a_pid_file_that_names_a_worker_is_refused() {
+    let program = Program::script("wrk", "(sleep 1000; :) & wait");
+    let orphan = program.start(&[], 2);
+    let children = program.called().find().expect("it runs").children();
+    let worker = children.first().expect("there is one").pid;
+    let pid_file = program.directory.path().join("pid");
+    fs::write(&pid_file, worker.to_string()).expect("there is room");
+    let (pid, message, _) = refused(&Selector { pid_file: Some(pid_file), ..program.called() });
+    assert_eq!(pid, Some(worker));
+    assert!(message.contains(&format!("is a worker of pid {}", orphan.0)), "{message}");
 }
 
 #[test]
@@ -273,16 +338,19 @@ fn a_missing_process_is_described() {
 }
 
 #[test]
-fn a_child_of_the_gate_is_never_the_target() {
-    // A checker may bear the target's name.
+fn a_child_of_the_gate_is_the_target_unless_it_is_a_command_of_the_gate() {
+    // The gate may be the parent of the application, and a checker may bear the target's name.
     let program = Program::sleep("own");
     let path = program.path();
     let own = Own::run(&["sh", "-c", "echo; exec \"$0\" 1000", path.to_str().expect("it is UTF-8")]);
     let pid = own.identity().pid;
     eventually("it is itself", || proc::comm(pid) == program.comm());
+    assert_eq!(program.called().find().expect("it runs").pid(), pid);
+    let command = proc::OwnCommand::mark(pid);
     missing(&program.called());
     let orphan = program.start(&["1000"], 1);
     assert_eq!(program.called().find().expect("it runs").pid(), orphan.0);
+    drop(command);
 }
 
 #[test]
@@ -404,17 +472,29 @@ fn a_refusal_by_the_kernel_names_the_user_and_the_remedy() {
 }
 
 #[test]
-fn a_process_is_younger_than_what_was_there_before_it() {
-    let before = SystemTime::now();
-    // The start time is cut to a tick, which is ten milliseconds: begin in a later one, with all doubt behind it.
-    eventually("the tick is over", || before.elapsed().is_ok_and(|elapsed| elapsed > Duration::from_millis(40)));
+fn a_process_that_started_after_a_moment_is_known_as_such() {
+    let before = Instant::now();
+    // The start time is cut to a tick of ten milliseconds.
+    eventually("the tick is over", || before.elapsed() > Duration::from_millis(40));
     let own = Own::run(&["sh", "-c", "echo; read wait"]);
     let target = own.target();
-    assert!(target.started_after(before));
-    assert!(!target.started_after(SystemTime::now()), "what was written after its start was not read at its start");
-    let start = own.identity().started().expect("the clocks are set");
-    assert!(!target.started_after(start), "in doubt it is not younger");
-    assert!(target.started_after(SystemTime::UNIX_EPOCH));
+    assert!(target.started_after(before).is_some());
+    assert_eq!(target.started_after(Instant::now()), None, "it has not read what came after its start");
+    let start = own.identity().started_at().expect("the clocks are set");
+    assert!(start > before && start < Instant::now());
+}
+
+#[test]
+fn the_start_of_a_mere_fork_proves_nothing() {
+    let before = Instant::now();
+    eventually("the tick is over", || before.elapsed() > Duration::from_millis(40));
+    // As nginx does by default: what stays is a fork of the process that has read the configuration.
+    let own = Own::run(&["sh", "-c", "(while :; do sleep 1000; done) & echo; wait"]);
+    eventually("it has forked", || !own.target().children().is_empty());
+    let fork = *own.target().children().first().expect("there is one");
+    let target = Target::open(fork).expect("it is alive");
+    assert!(fork.started_at().is_some_and(|start| start > before));
+    assert_eq!(target.started_after(before), None);
 }
 
 #[test]

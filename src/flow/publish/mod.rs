@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use reload_gate_contract::{Code, Finding};
 use step::VolumeStep;
@@ -191,12 +190,6 @@ impl Publication {
         Ok(Some(Good { revision: Revision::of(&whole), generations, live }))
     }
 
-    /// Returns when the live generations became so.
-    #[must_use]
-    pub fn since(&self) -> Option<SystemTime> {
-        self.volumes.iter().filter_map(Volume::since).max()
-    }
-
     /// Splits `tree` into the part of each volume. A longer prefix wins.
     fn split(&self, tree: &Tree) -> Result<Vec<Tree>, PublishError> {
         let mut parts = vec![Tree::new(); self.volumes.len()];
@@ -296,16 +289,6 @@ impl Volume {
     /// As [`Volume::live`].
     pub fn good(&self) -> Result<Option<(Generation, Tree)>, PublishError> {
         self.intact(GOOD)
-    }
-
-    /// Returns when the live generation became so.
-    #[must_use]
-    pub fn since(&self) -> Option<SystemTime> {
-        use std::os::unix::fs::MetadataExt as _;
-        let metadata = self.path.join(LIVE).symlink_metadata().ok()?;
-        let (seconds, nanoseconds) =
-            (u64::try_from(metadata.ctime()).ok()?, u32::try_from(metadata.ctime_nsec()).ok()?);
-        Some(SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds))
     }
 
     /// Lays `tree` out as a generation beside the live one, whole and synced.

@@ -1,11 +1,15 @@
 //! Reload requests: by signal, HTTP or command. IO.
 
-use std::time::{Duration, SystemTime};
+mod without_effect;
+
+use std::time::{Duration, Instant};
 
 use crate::flow::process::{Disposition, Selector, Signal, Target, TargetError};
 use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
 use crate::sys::http::{self, HttpResponse};
+
+pub use without_effect::{WithoutEffect, without_effect};
 
 /// The way in which a reload is requested.
 #[derive(Clone, Debug)]
@@ -40,44 +44,76 @@ pub enum Sent {
         signal: Option<String>,
         /// A description of the request.
         message: String,
+        /// The process ends, and a successor is expected.
+        restarts: bool,
     },
-    /// It has read the content already, since it started after that was delivered.
+    /// The application has read the content already: it started after the gate had seen it.
     NotNeeded {
         /// The process.
         pid: i32,
-        /// The reason.
+        /// The evidence.
         message: String,
     },
 }
 
+/// The circumstances of a reload request.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// The time since which the content lies, without a pause, where the application reads it.
+    pub since: Option<Instant>,
+    /// The number of workers of earlier reloads that defers another one.
+    pub max_lingering: Option<usize>,
+    /// The time of the last reload: older workers are lingering ones.
+    pub last_reload: Option<Instant>,
+    /// The time limit of a command or request.
+    pub timeout: Duration,
+}
+
 impl ReloadMethod {
-    /// Requests a reload of a content that was delivered at `delivered`. The baseline is the state of the target just before, and
-    /// the verification compares with it.
+    /// Requests a reload. The baseline is the state of the target just before, and the verification compares with it.
     ///
     /// # Errors
     /// When the reload cannot be requested.
     pub async fn request_reload(
         &self,
         selector: &Selector,
-        delivered: SystemTime,
         verification: &Verification,
-        timeout: Duration,
+        circumstances: Circumstances,
     ) -> Result<(Sent, Baseline), TargetError> {
-        let baseline = || Baseline::now(selector.find().ok(), verification);
         match self {
             Self::Nothing => Ok((requested("no reload is configured".into()), Baseline::now(None, verification))),
             Self::Signal { signal, allow_uncaught } => {
-                let target = ready(selector, *signal, *allow_uncaught, delivered)?;
+                let target = selector.find()?;
+                if let Some(read) = has_read(&target, circumstances.since) {
+                    return Ok((read, Baseline::newborn(target, verification)));
+                }
+                is_taken(&target, *signal, *allow_uncaught)?;
+                lingering(&target, circumstances)?;
                 send(target, *signal, verification)
             }
-            Self::Url(url) => {
-                let baseline = baseline();
-                post(url, timeout).await.map(|message| (requested(message), baseline))
+            Self::Url(_) | Self::Command(_) => {
+                let target = if selector.is_empty() { None } else { selector.find().ok() };
+                if let Some(target) = &target {
+                    lingering(target, circumstances)?;
+                }
+                let baseline = Baseline::now(target, verification);
+                self.request(circumstances.timeout).await.map(|message| (requested(message), baseline))
             }
-            Self::Command(words) => {
-                let baseline = baseline();
-                run(words, timeout).await.map(|message| (requested(message), baseline))
-            }
+        }
+    }
+
+    /// The reason why it does not make the program `process` read its configuration, if that is known.
+    #[must_use]
+    pub fn without_effect(&self, process: Option<&str>) -> Option<WithoutEffect> {
+        let Self::Signal { signal, .. } = self else { return None };
+        without_effect(process?, *signal)
+    }
+
+    async fn request(&self, timeout: Duration) -> Result<String, TargetError> {
+        match self {
+            Self::Url(url) => post(url, timeout).await,
+            Self::Command(words) => run(words, timeout).await,
+            Self::Nothing | Self::Signal { .. } => Ok(self.describe()),
         }
     }
 
@@ -94,40 +130,35 @@ impl ReloadMethod {
 }
 
 fn requested(message: String) -> Sent {
-    Sent::Requested { pid: None, signal: None, message }
+    Sent::Requested { pid: None, signal: None, message, restarts: false }
 }
 
-/// The target, if it may and must be signalled.
-enum Ready {
-    Signal(Target),
-    /// It has read the content already.
-    Younger(Target),
-}
-
-fn ready(
-    selector: &Selector,
-    signal: Signal,
-    allow_uncaught: bool,
-    delivered: SystemTime,
-) -> Result<Ready, TargetError> {
-    let target = selector.find()?;
-    if target.started_after(delivered) {
-        return Ok(Ready::Younger(target));
-    }
-    is_taken(&target, signal, allow_uncaught)?;
-    Ok(Ready::Signal(target))
+/// The evidence that `target` has read the content at its start, if there is any.
+fn has_read(target: &Target, since: Option<Instant>) -> Option<Sent> {
+    let (pid, after) = (target.pid(), target.started_after(since?)?);
+    let after = humantime::format_duration(Duration::from_millis(u64::try_from(after.as_millis()).ok()?));
+    let message = format!("pid {pid} started {after} after the gate saw this content; no signal is needed");
+    Some(Sent::NotNeeded { pid, message })
 }
 
 /// Checks that `target` takes `signal`.
 ///
 /// # Errors
-/// When it ignores the signal, could be killed by it, or has ended.
+/// When it is stopped, ignores the signal, could be killed by it, or has ended.
 pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result<(), TargetError> {
     let pid = target.pid();
     let gone = || TargetError::Missing {
         message: format!("pid {pid} has ended"),
         help: "the gate searches for it again".into(),
     };
+    let refused = |message, help: &str| Err(TargetError::Refused { pid: Some(pid), message, help: help.into() });
+    if target.is_stopped() {
+        let message = format!("pid {pid} is stopped, so {signal} was not sent");
+        return refused(
+            message,
+            "continue it (SIGCONT, `docker unpause`), or detach the debugger; the gate waits for it",
+        );
+    }
     let message = match target.disposition(signal).ok_or_else(gone)? {
         Disposition::Taken => return Ok(()),
         Disposition::Default if allow_uncaught => return Ok(()),
@@ -137,33 +168,37 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
             format!("pid {pid} does not catch {signal} and could be killed by it, so it was not sent")
         }
     };
-    Err(TargetError::Refused {
-        pid: Some(pid),
+    refused(
         message,
-        help:
-            "the gate waits for it, as a program that is starting has no handlers yet; if it is the wrong process, name the \
-               right one (`--process`, `--pid-file`); to send the signal nevertheless, use `--allow-uncaught`"
-                .into(),
-    })
+        "the gate waits for it, as a program that is starting has no handlers yet; if it is the wrong process, name the \
+         right one (`--process`, `--pid-file`); to send the signal nevertheless, use `--allow-uncaught`",
+    )
 }
 
-fn send(ready: Ready, signal: Signal, verification: &Verification) -> Result<(Sent, Baseline), TargetError> {
-    match ready {
-        Ready::Younger(target) => {
-            let pid = target.pid();
-            let message = format!("pid {pid} started after this content was delivered; no signal is needed");
-            // All of its workers are of its first generation.
-            Ok((Sent::NotNeeded { pid, message }, Baseline::newborn(target)))
-        }
-        Ready::Signal(target) => {
-            let pid = target.pid();
-            // The signal goes through the handle which the baseline keeps, after the baseline was taken.
-            let baseline = Baseline::now(Some(target), verification);
-            baseline.target().map_or(Ok(()), |target| target.signal(signal))?;
-            let message = format!("sent {signal} to pid {pid}");
-            Ok((Sent::Requested { pid: Some(pid), signal: Some(signal.to_string()), message }, baseline))
-        }
+/// Checks that not too many workers of earlier reloads are left.
+fn lingering(target: &Target, circumstances: Circumstances) -> Result<(), TargetError> {
+    let Some(limit) = circumstances.max_lingering else { return Ok(()) };
+    let lingering = target.lingering(circumstances.last_reload);
+    if lingering < limit {
+        return Ok(());
     }
+    let pid = target.pid();
+    let message = format!(
+        "{lingering} workers of earlier reloads of pid {pid} still serve connections (`--max-lingering {limit}`)"
+    );
+    let help = "limit the life of connections in the application (nginx: `worker_shutdown_timeout`, haproxy: \
+                `hard-stop-after`), or raise `--max-lingering`; the reload follows when they have ended, or after 10 min";
+    Err(TargetError::Busy { pid, message, help: help.into() })
+}
+
+fn send(target: Target, signal: Signal, verification: &Verification) -> Result<(Sent, Baseline), TargetError> {
+    let pid = target.pid();
+    let restarts = signal.ends_process();
+    // The signal goes through the handle that the baseline keeps, after the baseline was taken.
+    let baseline = Baseline::now(Some(target), verification).signalled(signal);
+    baseline.target().map_or(Ok(()), |target| target.signal(signal))?;
+    let message = format!("sent {signal} to pid {pid}");
+    Ok((Sent::Requested { pid: Some(pid), signal: Some(signal.to_string()), message, restarts }, baseline))
 }
 
 async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {

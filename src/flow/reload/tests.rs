@@ -3,9 +3,7 @@ use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
 use super::*;
-
-/// So late that every process has started before.
-const LATER: Duration = Duration::from_secs(3600);
+use crate::sys::proc;
 
 /// A shell that was started by the test and has said that it is ready.
 struct Application {
@@ -48,16 +46,18 @@ fn signal(name: &str, allow_uncaught: bool) -> ReloadMethod {
 fn request_reload(
     method: &ReloadMethod,
     selector: &Selector,
-    delivered: SystemTime,
+    since: Option<Instant>,
 ) -> Result<(Sent, Baseline), TargetError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    runtime.block_on(method.request_reload(selector, delivered, &Verification::Nothing, Duration::from_millis(500)))
+    let timeout = Duration::from_millis(500);
+    let circumstances = Circumstances { since, max_lingering: None, last_reload: None, timeout };
+    runtime.block_on(method.request_reload(selector, &Verification::Nothing, circumstances))
 }
 
 /// The message of a request, or of its failure.
 fn outcome_of(method: &ReloadMethod) -> Result<String, String> {
-    match request_reload(method, &Selector::default(), SystemTime::now()) {
-        Ok((Sent::Requested { pid: None, signal: None, message }, _)) => Ok(message),
+    match request_reload(method, &Selector::default(), None) {
+        Ok((Sent::Requested { pid: None, signal: None, message, restarts: false }, _)) => Ok(message),
         Err(TargetError::Failed { message, help }) => {
             assert!(help.contains("the application's own log"), "{help}");
             Err(message)
@@ -73,11 +73,15 @@ fn command(words: &[&str]) -> ReloadMethod {
 #[test]
 fn a_process_with_a_handler_is_signalled() {
     let mut application = Application::start("trap 'exit 3' HUP; echo; while :; do read wait; done");
-    let (sent, baseline) = request_reload(&signal("HUP", false), &application.selector(), SystemTime::now() + LATER)
-        .expect("it is signalled");
+    let (sent, baseline) =
+        request_reload(&signal("HUP", false), &application.selector(), Some(Instant::now())).expect("it is signalled");
     let pid = application.pid();
-    let expected =
-        Sent::Requested { pid: Some(pid), signal: Some("SIGHUP".into()), message: format!("sent SIGHUP to pid {pid}") };
+    let expected = Sent::Requested {
+        pid: Some(pid),
+        signal: Some("SIGHUP".into()),
+        message: format!("sent SIGHUP to pid {pid}"),
+        restarts: false,
+    };
     assert_eq!(sent, expected);
     assert_eq!(baseline.target().map(Target::pid), Some(pid));
     assert_eq!(application.child.wait().expect("it is ours").code(), Some(3));
@@ -86,7 +90,7 @@ fn a_process_with_a_handler_is_signalled() {
 #[test]
 fn a_process_that_would_die_of_the_signal_is_sent_it_only_by_request() {
     let mut application = Application::start("trap '' USR1; echo; read wait");
-    let (pid, later) = (application.pid(), SystemTime::now() + LATER);
+    let (pid, later) = (application.pid(), None);
     for (name, expected) in [
         ("HUP", format!("pid {pid} does not catch SIGHUP and could be killed by it, so it was not sent")),
         ("USR1", format!("pid {pid} ignores SIGUSR1, so it was not sent")),
@@ -111,22 +115,45 @@ fn a_process_that_would_die_of_the_signal_is_sent_it_only_by_request() {
 }
 
 #[test]
-fn a_process_that_is_younger_than_the_content_needs_no_signal() {
+fn a_process_that_started_after_the_content_was_seen_needs_no_signal() {
+    let seen = Instant::now();
+    // Start times are cut to a tick of ten milliseconds.
+    std::thread::park_timeout(Duration::from_millis(30));
     let mut application = Application::start("echo; read wait");
     let pid = application.pid();
-    let long_ago = SystemTime::now() - LATER;
     let (sent, baseline) =
-        request_reload(&signal("HUP", false), &application.selector(), long_ago).expect("nothing is wrong");
-    let message = format!("pid {pid} started after this content was delivered; no signal is needed");
-    assert_eq!(sent, Sent::NotNeeded { pid, message });
+        request_reload(&signal("HUP", false), &application.selector(), Some(seen)).expect("nothing is wrong");
+    let Sent::NotNeeded { pid: found, message } = sent else { panic!("{sent:?}") };
+    assert_eq!(found, pid);
+    assert!(message.ends_with("after the gate saw this content; no signal is needed"), "{message}");
     assert_eq!(baseline.target().map(Target::pid), Some(pid));
     assert!(application.child.try_wait().expect("it is ours").is_none(), "it is alive");
 }
 
 #[test]
+fn a_stopped_process_is_not_signalled() {
+    let application = Application::start("trap : HUP; echo; while :; do read wait; done");
+    let stop = |signal| {
+        let pid = rustix::process::Pid::from_raw(application.pid()).expect("it is one");
+        rustix::process::kill_process(pid, signal).expect("it is ours");
+    };
+    stop(rustix::process::Signal::STOP);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while proc::stat(application.pid()).is_some_and(|stat| stat.state != 'T') {
+        assert!(Instant::now() < deadline, "it is never stopped");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    match request_reload(&signal("HUP", false), &application.selector(), None) {
+        Err(TargetError::Refused { message, .. }) => assert!(message.contains("is stopped"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    stop(rustix::process::Signal::CONT);
+}
+
+#[test]
 fn a_process_that_is_not_there_is_missing() {
     let none = Selector { process: Some("no-such-process".into()), ..Selector::default() };
-    assert!(matches!(request_reload(&signal("HUP", true), &none, SystemTime::now()), Err(TargetError::Missing { .. })));
+    assert!(matches!(request_reload(&signal("HUP", true), &none, None), Err(TargetError::Missing { .. })));
     assert_eq!(outcome_of(&ReloadMethod::Nothing), Ok("no reload is configured".into()));
 }
 

@@ -1,10 +1,12 @@
 //! A validator that is a command: how it is called, and what its output means.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
 use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
+use rustix::io::Errno;
 
 use super::place::ExecutionPlace;
 use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
@@ -32,6 +34,29 @@ const LAST_LINES: usize = 5;
 const EXECUTABLE: &str = "the user that runs it must be allowed to execute it (`chmod +x`, a volume that is not mounted `noexec`), \
                           and its interpreter or loader must be there";
 
+/// What programs and their runtimes print when they get no memory: strerror(3) of ENOMEM, C++, Go, Java, Python, Rust.
+const OUT_OF_MEMORY: [&str; 7] = [
+    "Cannot allocate memory",
+    "std::bad_alloc",
+    "runtime: out of memory",
+    "runtime: cannot allocate memory",
+    "java.lang.OutOfMemoryError",
+    "MemoryError",
+    "memory allocation of",
+];
+
+/// Help for a command without enough memory.
+const MEMORY: &str = "raise the memory limit of this container (`resources.limits.memory`): what a checker uses counts there, and it \
+                      gets less than all of it";
+
+/// Help for a command that could not be started at the moment.
+const NO_PROCESS: &str = "raise the limit of processes of this container, pod or user (`podPidsLimit` of the kubelet, `pids.max`, \
+                          `ulimit -u`), or stop what uses them up";
+
+/// Help for a checker that may not bind a port.
+const MAY_NOT_BIND: &str = "a port below 1024 takes the capability NET_BIND_SERVICE, which the checker has no more than the application \
+                            (`capabilities.add`), or the sysctl `net.ipv4.ip_unprivileged_port_start`";
+
 /// Help where a command cannot see the configuration at the application's paths.
 const VIEW_NEEDS: &str = "allow user namespaces and mounts in them (`user.max_user_namespaces`, on Ubuntu \
                           `kernel.apparmor_restrict_unprivileged_userns=0`, in a container a seccomp profile that does not \
@@ -58,6 +83,8 @@ pub struct CommandValidator {
     pub otherwise: Option<Builtin>,
     /// The package that brings the command: Debian's, or `PyPI: NAME` and the like for another registry's.
     pub package: Option<String>,
+    /// A program of Python that runs the target's own script; `{argv}` begins with it where the target is a script of Python.
+    pub prelude: Option<String>,
     /// Patterns of its output.
     pub patterns: Patterns,
 }
@@ -139,7 +166,7 @@ impl CommandValidator {
             match word.as_str() {
                 "{argv}" => match context.place.title() {
                     Some(title) => return Err(Box::new(titled(&context.place, &title))),
-                    None => words.extend(own.iter().map(redirect)),
+                    None => words.extend(self.with_prelude(own.iter().map(redirect).collect())),
                 },
                 "{options}" => match reading::lost_options(&context.place) {
                     Some(finding) => return Err(Box::new(finding)),
@@ -154,6 +181,18 @@ impl CommandValidator {
         Ok(words)
     }
 
+    /// Returns a command line of Python with the prelude before the script.
+    fn with_prelude(&self, mut words: Vec<OsString>) -> Vec<OsString> {
+        let program = words.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
+        if let Some(prelude) = self.prelude.as_ref().filter(|_| program.to_string_lossy().starts_with("python")) {
+            // Options of the interpreter come first; `-m MODULE` is in place of a script.
+            let is_option = |word: &OsString| word.to_string_lossy().starts_with('-') && word != "-m";
+            let script = words.iter().skip(1).position(|word| !is_option(word)).map_or(words.len(), |place| place + 1);
+            words.splice(script..script, [OsString::from("-c"), OsString::from(prelude)]);
+        }
+        words
+    }
+
     /// Returns the findings of a finished command.
     fn read(&self, finished: &Finished, context: &ValidationContext) -> Vec<Finding> {
         let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
@@ -163,14 +202,13 @@ impl CommandValidator {
             End::TimedOut => {
                 let limit = humantime::format_duration(context.timeout);
                 let message = format!("`{}` did not end within {limit}; it was killed", self.name);
-                let help = "if it needs longer, raise `--timeout`; it may be waiting for a host that does not answer, \
-                            or for input, of which there is none";
+                let help = "if it needs longer, raise `--timeout`, or the CPU limit of this container (`resources.limits.cpu`), which \
+                            holds it up; it may be waiting for a host that does not answer, or for input, of which there is none";
                 vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
             }
             End::Killed(signal) => {
                 let message = format!("`{}` was killed by signal {signal}", self.name);
-                let help = "if that was the kernel for want of memory, raise the memory limit of this container: what a \
-                            checker uses counts there";
+                let help = format!("if that was the kernel for want of memory, {MEMORY}");
                 vec![Finding::environment(CHECKER_KILLED, message).help(help)]
             }
             End::Exited(0) => {
@@ -183,6 +221,10 @@ impl CommandValidator {
                 let message = format!("`{}` could not validate (exit code {code}){said}", self.name);
                 let finding = Finding::environment(CHECKER_OBSTACLE, message);
                 vec![if lines.contains("Permission denied") { finding.help(EXECUTABLE) } else { finding }]
+            }
+            End::Exited(_) if OUT_OF_MEMORY.iter().any(|said| finished.output.contains(said)) => {
+                let message = format!("`{}` had not enough memory: {}", self.name, last_lines(&finished.output));
+                vec![Finding::environment(CHECKER_OBSTACLE, message).help(MEMORY)]
             }
             End::Exited(code) => {
                 if !findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -224,6 +266,8 @@ impl Patterns {
             () if self.is_transient(&captures[0]) => Finding::environment(CHECKER_OBSTACLE, message),
             () => Finding::error(CHECKER_ERROR, message),
         };
+        let may_not_bind = finding.message.contains("bind") && finding.message.contains("Permission denied");
+        let finding = if may_not_bind { finding.help(MAY_NOT_BIND) } else { finding };
         let number = |name| group(name).and_then(|text| text.parse().ok());
         let line = number("line");
         match group("file").or(main.filter(|_| line.is_some())) {
@@ -316,10 +360,13 @@ fn not_entered(message: &str) -> Finding {
     )
 }
 
-fn not_started(error: &NotStarted, package: Option<&str>) -> Finding {
+pub(super) fn not_started(error: &NotStarted, package: Option<&str>) -> Finding {
     match error {
         NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(missing(package)),
-        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
+        NotStarted::Program { error: reason, .. } => {
+            let help = if is_short_of_processes(reason) { NO_PROCESS } else { EXECUTABLE };
+            Finding::environment(CHECKER_MISSING, error.to_string()).help(help)
+        }
         NotStarted::NotEntered(message) => not_entered(message),
         NotStarted::NotConfined(message) => {
             let help = "run commands that validate here without it: `--sandbox off`";
@@ -327,6 +374,12 @@ fn not_started(error: &NotStarted, package: Option<&str>) -> Finding {
         }
         NotStarted::NotShown(message) => Finding::environment(VIEW_NOT_POSSIBLE, message).help(VIEW_NEEDS),
     }
+}
+
+/// Returns true for EAGAIN of fork(2), also where the gate's binary has reported it in words.
+fn is_short_of_processes(error: &std::io::Error) -> bool {
+    let errno = Errno::AGAIN.raw_os_error();
+    error.raw_os_error() == Some(errno) || error.to_string().ends_with(&format!("(os error {errno})"))
 }
 
 /// Help for a command that is not installed.

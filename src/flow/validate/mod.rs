@@ -430,7 +430,11 @@ impl ValidationContext {
 }
 
 impl Main {
-    fn find(&self, tree: &Tree) -> Result<PathBuf, Box<Finding>> {
+    /// The name of the file in `tree` with which validation begins.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn find(&self, tree: &Tree) -> Result<PathBuf, Box<Finding>> {
         let only = || match tree.len() {
             1 => tree.keys().next().cloned(),
             _ => None,

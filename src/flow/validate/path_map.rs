@@ -64,6 +64,12 @@ impl PathMap {
         self.locate(name, |mapping| if for_application { &mapping.there } else { &mapping.here })
     }
 
+    /// Returns the path of the file of that name in the gate's file system.
+    #[must_use]
+    pub fn here(&self, name: &Path) -> PathBuf {
+        self.path_of(name, false)
+    }
+
     fn locate(&self, name: &Path, root: impl Fn(&Mapping) -> &PathBuf) -> PathBuf {
         let inside = self.0.iter().filter_map(|mapping| Some((mapping, name.strip_prefix(&mapping.prefix).ok()?)));
         // The longest prefix is that of the mount on top.

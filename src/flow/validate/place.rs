@@ -59,12 +59,24 @@ pub(super) fn find(
         // The command line of a process in another root does not fit this one.
         RootChoice::Local | RootChoice::View => {
             let same_root = matches!(root, Root::Same | Root::OtherMounts);
-            ExecutionPlace { target: Some(target).filter(|_| same_root), other_files: other && same_root, ..here }
+            // The program of another user is that user's to choose, and nothing that the gate should execute as itself.
+            let run_as = (same_root && is_of_another_user(&target)).then_some(RunAs { root: false, ..run_as });
+            ExecutionPlace {
+                target: Some(target).filter(|_| same_root),
+                run_as,
+                other_files: other && same_root,
+                ..here
+            }
         }
         RootChoice::Auto | RootChoice::Target => {
             ExecutionPlace { target: Some(target), run_as: Some(run_as), view: false, other_files: other }
         }
     })
+}
+
+/// Returns true unless the target certainly runs as the gate's own user.
+fn is_of_another_user(target: &Target) -> bool {
+    proc::credentials(target.pid()).is_none_or(|theirs| theirs.uid != rustix::process::geteuid().as_raw())
 }
 
 fn may_change_root() -> bool {

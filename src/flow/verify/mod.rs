@@ -1,36 +1,58 @@
 //! Verification that a reload took effect: a sent signal is not a reload. IO.
 
+mod effect;
+mod logs;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::flow::process::Target;
+use crate::flow::process::{Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http;
 use crate::sys::proc::Identity;
+
+pub use effect::Loaded;
+use logs::ErrorLogs;
 
 /// The first and the longest pause between two probes; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two probes of workers: for so long, at least, the old ones live on beside the new. nginx gives them
 /// 100 ms (`ngx_master_process_cycle()` in `src/os/unix/ngx_process_cycle.c`).
-const GENERATIONS_MEET: Duration = Duration::from_millis(5);
+const WORKER_PAUSE: Duration = Duration::from_millis(5);
 /// The time that a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
 const STEADY: Duration = Duration::from_millis(250);
+
+/// The pause between two probes after the time of a verification has passed, at first and at last.
+const LATE_PAUSE: Duration = Duration::from_millis(500);
+const LATEST_PAUSE: Duration = Duration::from_secs(10);
+/// A target that works on the reload gets so many times the time.
+const EXTENSION: u32 = 6;
+/// The time in which a target that works on the reload has run on a processor for so many clock ticks. A process with a hundredth
+/// of a processor does in five seconds, and one that waits does not.
+const PROGRESS_WINDOW: Duration = Duration::from_secs(5);
+const PROGRESS_TICKS: u64 = 2;
 
 /// The proof that is required after a reload.
 #[derive(Clone, Debug)]
 pub enum Verification {
     /// None.
     Nothing,
-    /// A new generation of the target's children.
-    Workers {
-        /// The target also starts a child for each that dies by itself, so that one new child alone is no proof.
-        replaces: bool,
-    },
+    /// A new generation of the target's children: one that is younger than the reload.
+    Workers,
     /// A GET of this URL is answered with a status of 200 to 299.
     Url(String),
     /// This command exits with 0.
     Command(Vec<String>),
+}
+
+/// The time that a verification may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// So long, and longer while the target works on the reload.
+    Limited(Duration),
+    /// Until the caller drops it: the time has passed once.
+    Late,
 }
 
 /// The state of the application just before a reload.
@@ -38,6 +60,10 @@ pub enum Verification {
 pub struct Baseline {
     target: Option<Target>,
     children: BTreeSet<Identity>,
+    logs: ErrorLogs,
+    signal: Option<Signal>,
+    /// The process has just started, so all of its workers are new.
+    is_newborn: bool,
     at: Instant,
 }
 
@@ -45,21 +71,44 @@ impl Baseline {
     /// Records `target` as far as `verification` needs it.
     #[must_use]
     pub fn now(target: Option<Target>, verification: &Verification) -> Self {
-        let asked = target.as_ref().filter(|_| matches!(verification, Verification::Workers { .. }));
+        let asked = target.as_ref().filter(|_| matches!(verification, Verification::Workers));
         let children = asked.map(Target::children).unwrap_or_default();
-        Self { target, children, at: Instant::now() }
+        let logs = target.as_ref().map(|target| ErrorLogs::of(target.pid())).unwrap_or_default();
+        Self { target, children, logs, signal: None, is_newborn: false, at: Instant::now() }
     }
 
     /// Records a process that has just started: all of its workers are new.
     #[must_use]
-    pub fn newborn(target: Target) -> Self {
-        Self { target: Some(target), children: BTreeSet::new(), at: Instant::now() }
+    pub fn newborn(target: Target, verification: &Verification) -> Self {
+        Self { children: BTreeSet::new(), is_newborn: true, ..Self::now(Some(target), verification) }
+    }
+
+    /// Records the signal that follows.
+    #[must_use]
+    pub fn signalled(self, signal: Signal) -> Self {
+        Self { signal: Some(signal), at: Instant::now(), ..self }
     }
 
     /// The process.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
         self.target.as_ref()
+    }
+
+    /// The time of the reload.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Returns `true` if the process has to end, and a successor to start.
+    fn restarts(&self) -> bool {
+        self.signal.is_some_and(Signal::ends_process)
+    }
+
+    /// The error that the target's log has had about the reload, if there is one that ends it.
+    fn refusal(&self) -> Option<String> {
+        self.logs.refusal(self.target.as_ref()?.pid())
     }
 }
 
@@ -68,7 +117,7 @@ impl Baseline {
 pub enum Proof {
     /// The reload took effect.
     Proven {
-        /// The process that proves it.
+        /// The new worker, where that is the proof.
         pid: Option<i32>,
         /// The evidence.
         message: String,
@@ -82,39 +131,69 @@ pub enum Proof {
         /// The remedy.
         help: String,
     },
+    /// The reload happened, and cannot have taken effect for what changed.
+    Ineffective {
+        /// The reason.
+        message: String,
+        /// The remedy.
+        help: String,
+    },
     /// No verification is configured.
     NotAsked,
 }
 
 impl Verification {
-    /// Probes until there is a proof or `timeout` has passed.
-    pub async fn prove(&self, baseline: &Baseline, timeout: Duration) -> Proof {
+    /// Probes until there is a proof or the time has passed. Returns the successor of the process too, if the process had to end.
+    pub async fn prove(
+        &self,
+        baseline: &Baseline,
+        selector: &Selector,
+        patience: Patience,
+    ) -> (Proof, Option<Baseline>) {
+        if !baseline.restarts() {
+            return (self.wait(baseline, patience, baseline.at).await, None);
+        }
+        let successor = match successor(baseline, selector, patience).await {
+            Ok(target) => Baseline::newborn(target, self),
+            Err(message) => return (missing(message, baseline), None),
+        };
+        let (pid, before) = (successor.target().map(Target::pid), baseline.target().map_or(0, Target::pid));
+        let took_place = format!("pid {} took the place of pid {before}", pid.unwrap_or_default());
+        let proof = match self.wait(&successor, patience, baseline.at).await {
+            Proof::NotAsked => Proof::Proven { pid, message: took_place, after: baseline.at.elapsed() },
+            Proof::Proven { pid, message, after } => {
+                Proof::Proven { pid, message: format!("{took_place}; {message}"), after }
+            }
+            proof => proof,
+        };
+        (proof, Some(successor))
+    }
+
+    async fn wait(&self, baseline: &Baseline, patience: Patience, since: Instant) -> Proof {
         if matches!(self, Self::Nothing) {
             return Proof::NotAsked;
         }
-        let deadline = Instant::now() + timeout;
-        let mut pause = FIRST_PAUSE;
+        let mut clock = Clock::start(patience);
         let mut before = None;
         loop {
-            let seen = self.probe(baseline, deadline).await;
-            let over = Instant::now() >= deadline;
-            match seen {
-                Ok((pid, message)) => return Proof::Proven { pid, message, after: baseline.at.elapsed() },
-                Err(Not::Ever(message)) => return missing(message),
+            let probed = self.probe(baseline, clock.probe_deadline()).await;
+            let over = clock.is_over(baseline);
+            match probed {
+                Ok((pid, message)) => return Proof::Proven { pid, message, after: since.elapsed() },
+                Err(Not::Ever(message)) => return missing(message, baseline),
                 // An earlier complete probe says more than one that was cut short.
                 Err(Not::Cut(message)) => before = before.or(Some(message)),
                 Err(Not::Yet(message)) => before = Some(message),
             }
             if let Some(message) = before.as_ref().filter(|_| over) {
-                return missing(format!("{message} within {}", humantime::format_duration(timeout)));
+                return missing(format!("{message} within {}", clock.waited()), baseline);
             }
-            tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
-            pause = (pause * 2).min(self.longest_pause());
+            clock.pause(self.longest_pause()).await;
         }
     }
 
     fn longest_pause(&self) -> Duration {
-        if matches!(self, Self::Workers { .. }) { GENERATIONS_MEET } else { LONGEST_PAUSE }
+        if matches!(self, Self::Workers) { WORKER_PAUSE } else { LONGEST_PAUSE }
     }
 
     /// A description of the required proof.
@@ -122,7 +201,7 @@ impl Verification {
     pub fn describe(&self) -> String {
         match self {
             Self::Nothing => "nothing".into(),
-            Self::Workers { .. } => "a new generation of workers".into(),
+            Self::Workers => "a new generation of workers".into(),
             Self::Url(url) => format!("GET {}", http::shown(url)),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
         }
@@ -132,7 +211,7 @@ impl Verification {
         let rest = deadline.saturating_duration_since(Instant::now()).max(FIRST_PAUSE);
         match self {
             Self::Nothing => Ok((None, String::new())),
-            Self::Workers { replaces } => new_worker(baseline, *replaces).await,
+            Self::Workers => new_worker(baseline).await,
             Self::Url(url) => match http::request(http::Method::Get, url, rest).await {
                 Ok(status) if (200..300).contains(&status) => {
                     Ok((None, format!("{} answered {status}", self.describe())))
@@ -172,41 +251,151 @@ enum Not {
     Ever(String),
 }
 
-async fn new_worker(baseline: &Baseline, replaces: bool) -> Result<(Option<i32>, String), Not> {
+/// The time of one verification.
+struct Clock {
+    patience: Patience,
+    start: Instant,
+    deadline: Instant,
+    pause: Duration,
+    /// The processor time of the target at the last check of its progress.
+    progress: Option<(Instant, u64)>,
+    /// It made progress until that check.
+    works: bool,
+}
+
+impl Clock {
+    fn start(patience: Patience) -> Self {
+        let start = Instant::now();
+        let (time, pause) = match patience {
+            Patience::Limited(time) => (time, FIRST_PAUSE),
+            Patience::Late => (LATEST_PAUSE, LATE_PAUSE),
+        };
+        Self { patience, start, deadline: start + time, pause, progress: None, works: false }
+    }
+
+    /// The end of a single probe.
+    fn probe_deadline(&self) -> Instant {
+        match self.patience {
+            Patience::Limited(_) => self.deadline,
+            Patience::Late => Instant::now() + LATEST_PAUSE,
+        }
+    }
+
+    /// Returns `true` if the time has passed and the target does not work on the reload any more.
+    fn is_over(&mut self, baseline: &Baseline) -> bool {
+        let Patience::Limited(time) = self.patience else { return false };
+        let now = Instant::now();
+        let works = self.makes_progress(now, baseline);
+        if now < self.deadline {
+            return false;
+        }
+        if works && now < self.start + time * EXTENSION {
+            self.deadline = now + PROGRESS_WINDOW.min(time);
+            return false;
+        }
+        true
+    }
+
+    /// Returns `true` if the target has not taken the signal yet, or has run on a processor since the last check.
+    fn makes_progress(&mut self, now: Instant, baseline: &Baseline) -> bool {
+        let Some(target) = baseline.target() else { return false };
+        let (since, ticks) = *self.progress.get_or_insert_with(|| (now, target.cpu_ticks()));
+        if now >= since + PROGRESS_WINDOW {
+            let current = target.cpu_ticks();
+            self.works = current >= ticks + PROGRESS_TICKS;
+            self.progress = Some((now, current));
+        }
+        let is_pending = || baseline.signal.is_some_and(|signal| target.is_pending(signal));
+        self.works || (now >= self.deadline && is_pending())
+    }
+
+    fn waited(&self) -> String {
+        let waited = self.deadline.saturating_duration_since(self.start);
+        humantime::format_duration(Duration::from_millis(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)))
+            .to_string()
+    }
+
+    async fn pause(&mut self, longest: Duration) {
+        let pause = match self.patience {
+            Patience::Limited(_) => self.pause.min(self.deadline.saturating_duration_since(Instant::now())),
+            Patience::Late => self.pause,
+        };
+        tokio::time::sleep(pause).await;
+        self.pause = match self.patience {
+            Patience::Limited(_) => (self.pause * 2).min(longest),
+            // A minute after the reload the next probes become rarer.
+            Patience::Late => (self.start.elapsed() / 60).clamp(LATE_PAUSE, LATEST_PAUSE),
+        };
+    }
+}
+
+/// Waits until the process has ended and another one has taken its place.
+async fn successor(baseline: &Baseline, selector: &Selector, patience: Patience) -> Result<Target, String> {
+    let before = baseline.target().map(Target::identity);
+    let mut clock = Clock::start(patience);
+    loop {
+        let is_alive = before.is_some_and(Identity::is_alive);
+        let found = if is_alive { None } else { selector.find().ok() };
+        if let Some(target) = found.filter(|target| Some(target.identity()) != before) {
+            return Ok(target);
+        }
+        if clock.is_over(baseline) {
+            let pid = before.map_or(0, |before| before.pid);
+            let state = if is_alive { "has not ended" } else { "ended, and no successor started" };
+            return Err(format!("pid {pid} {state} within {}", clock.waited()));
+        }
+        clock.pause(LONGEST_PAUSE).await;
+    }
+}
+
+async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     let Some(target) = baseline.target() else {
         return Err(Not::Ever("the process was missing before the reload, so its workers are unknown".into()));
     };
     let master = target.identity();
+    let ended = || Err(Not::Ever(format!("pid {} exited after the reload request", master.pid)));
     if !master.is_alive() {
-        return Err(Not::Ever(format!("pid {} exited after the reload request", master.pid)));
+        return ended();
     }
-    let Some(worker) = renewed(&baseline.children, &target.children(), replaces) else {
-        return Err(Not::Yet(format!("pid {} started no new generation of workers", master.pid)));
+    if let Some(refusal) = baseline.refusal() {
+        return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
+    }
+    let Some(worker) = target.children().difference(&baseline.children).next().copied() else {
+        return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
     tokio::time::sleep(STEADY).await;
     if !master.is_alive() {
-        return Err(Not::Ever(format!("pid {} exited after the reload request", master.pid)));
+        return ended();
+    }
+    // A worker may also have taken the place of one that died just now.
+    if let Some(refusal) = baseline.refusal() {
+        return Err(Not::Ever(format!("pid {} refused the reload: {refusal}", master.pid)));
     }
     if !worker.is_alive() {
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
-    Ok((Some(worker.pid), format!("pid {} is a new worker of pid {}", worker.pid, master.pid)))
+    Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
 }
 
-/// A worker of a new generation, if there is one. A master that renews its workers starts the new before it ends the old; one that
-/// only replaces a worker that died, or that has served its number of requests, starts the new one after. So there must at some time be more new
-/// ones than old ones are gone; or none of the old ones may be left, which says nothing if there was one that may have died.
-fn renewed(before: &BTreeSet<Identity>, now: &BTreeSet<Identity>, replaces: bool) -> Option<Identity> {
-    let gone = before.difference(now).count();
-    let new: Vec<_> = now.difference(before).collect();
-    let all_gone = gone == before.len() && gone > usize::from(replaces);
-    new.first().filter(|_| new.len() > gone || all_gone).map(|worker| **worker)
+fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> String {
+    if baseline.is_newborn {
+        return format!("pid {} is a worker of pid {}", worker.pid, master.pid);
+    }
+    let age = worker.started_at().map_or(Duration::ZERO, |start| start.saturating_duration_since(baseline.at));
+    let age = humantime::format_duration(Duration::from_millis(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)));
+    format!("pid {} is a new worker of pid {}, started {age} after the reload", worker.pid, master.pid)
 }
 
-fn missing(message: String) -> Proof {
+fn missing(message: String, baseline: &Baseline) -> Proof {
     let help = "the application refused the reload or is slow; see its own error log, and give it more time with \
                 `--verify-timeout`; it may still run the configuration that it had before";
-    Proof::Missing { message, help: help.into() }
+    let lines = baseline.logs.errors();
+    let said = if lines.is_empty() || baseline.refusal().is_some() {
+        String::new()
+    } else {
+        format!("; its error log: {}", lines.join("; "))
+    };
+    Proof::Missing { message: message + &said, help: help.into() }
 }
 
 #[cfg(test)]

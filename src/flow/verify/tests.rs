@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use super::*;
 use crate::flow::process::Selector;
 
-const WORKERS: Verification = Verification::Workers { replaces: true };
+const WORKERS: Verification = Verification::Workers;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A shell that was started by the test and has said that it is ready.
@@ -51,7 +51,7 @@ impl Drop for Master {
 
 fn prove(verification: &Verification, baseline: &Baseline, timeout: Duration) -> Proof {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    runtime.block_on(verification.prove(baseline, timeout))
+    runtime.block_on(verification.prove(baseline, &Selector::default(), Patience::Limited(timeout))).0
 }
 
 /// The proof without a process.
@@ -137,16 +137,17 @@ fn a_new_worker_that_lives_is_proof() {
     let before = master.baseline();
     assert_eq!(
         not_proven(prove(&WORKERS, &before, Duration::from_millis(50))).split(" started").nth(1),
-        Some(" no new generation of workers within 50ms")
+        Some(" no new worker within 50ms")
     );
     master.wake();
     let proof = prove(&WORKERS, &before, PATIENCE);
     let Proof::Proven { pid: Some(pid), message, after } = proof else { panic!("{proof:?}") };
-    assert_eq!(message, format!("pid {pid} is a new worker of pid {}", master.child.id()));
+    let expected = format!("pid {pid} is a new worker of pid {}, started ", master.child.id());
+    assert!(message.starts_with(&expected), "{message}");
     assert!(after >= STEADY, "it was probed again");
     // It was there before this baseline.
     let message = not_proven(prove(&WORKERS, &master.baseline(), Duration::from_millis(50)));
-    assert!(message.contains("started no new generation"), "{message}");
+    assert!(message.contains("started no new worker"), "{message}");
 }
 
 #[test]
@@ -177,22 +178,48 @@ fn without_a_process_workers_prove_nothing() {
 }
 
 #[test]
-fn a_replacement_is_no_new_generation() {
-    let identity = |pid| Identity { pid, start: 1 };
-    let set = |pids: &[i32]| pids.iter().copied().map(identity).collect::<BTreeSet<_>>();
-    // Before, now, and what that proves of a master that replaces workers and of one that does not.
-    for (before, now, of_one_that_does, of_one_that_does_not) in [
-        (&[1][..], &[1][..], None, None),
-        (&[1], &[1, 2], Some(2), Some(2)),
-        (&[1], &[2], None, Some(2)),
-        (&[1, 2], &[1, 3], None, None),
-        (&[1, 2], &[1, 3, 4], Some(3), Some(3)),
-        (&[1, 2], &[3], Some(3), Some(3)),
-        (&[1, 2, 3], &[3, 4, 5], None, None),
-        (&[], &[1], Some(1), Some(1)),
-        (&[1, 2], &[], None, None),
-    ] {
-        let renewed = |replaces| renewed(&set(before), &set(now), replaces).map(|worker| worker.pid);
-        assert_eq!((renewed(true), renewed(false)), (of_one_that_does, of_one_that_does_not), "{before:?} {now:?}");
-    }
+fn a_worker_in_place_of_the_only_one_is_new() {
+    // As php-fpm and Apache with one child: the old one ends first.
+    let mut master = Master::start("sleep 1000 & echo; read go; kill $!; wait $!; sleep 2000 & echo; read go; wait");
+    let before = master.baseline();
+    master.wake();
+    let proof = prove(&WORKERS, &before, PATIENCE);
+    assert!(matches!(proof, Proof::Proven { pid: Some(_), .. }), "{proof:?}");
+}
+
+#[test]
+fn lingering_workers_that_end_meanwhile_do_not_matter() {
+    let mut master = Master::start(
+        "sleep 1000 & sleep 1001 & sleep 1002 & echo; read go; kill %1 %2 2>/dev/null || kill $!; sleep 2000 & read go; wait",
+    );
+    let before = master.baseline();
+    master.wake();
+    let proof = prove(&WORKERS, &before, PATIENCE);
+    assert!(matches!(proof, Proof::Proven { pid: Some(_), .. }), "{proof:?}");
+}
+
+#[test]
+fn a_refusal_in_the_error_log_ends_the_verification() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let log = directory.path().join("error.log").display().to_string();
+    let script = format!(
+        "exec 7>>{log}; echo; read go; echo \"2026/11/26 09:00:00 [emerg] $$#$$: bind() failed\" >&7; sleep 2000 & wait"
+    );
+    let mut master = Master::start(&script);
+    let before = master.baseline();
+    master.wake();
+    let started = Instant::now();
+    let message = not_proven(prove(&WORKERS, &before, PATIENCE));
+    assert_eq!(message, format!("pid {} refused the reload: bind() failed", master.child.id()));
+    assert!(started.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_target_that_works_on_the_reload_gets_more_time() {
+    let mut master =
+        Master::start("echo; read go; i=0; while [ $i -lt 3000000 ]; do i=$((i+1)); done; sleep 2000 & wait");
+    let before = master.baseline();
+    master.wake();
+    let proof = prove(&WORKERS, &before, PROGRESS_WINDOW + Duration::from_millis(500));
+    assert!(matches!(proof, Proof::Proven { .. }), "{proof:?}");
 }

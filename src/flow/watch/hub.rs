@@ -35,9 +35,11 @@ impl Instance {
     /// Returns the events that the kernel reports. Reading is none of them: a gate that reads a watched directory must not wake itself.
     /// Nor is writing: a stream of writes would keep the watcher's thread busy, and the end of the writing is an event.
     fn mask(self) -> EventKindMask {
-        let names = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
+        // A changed mode may make a directory readable, which cannot be watched before.
+        let names =
+            EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME | EventKindMask::MODIFY_META;
         match self {
-            Self::Sources => names | EventKindMask::MODIFY_META | EventKindMask::ACCESS_CLOSE,
+            Self::Sources => names | EventKindMask::ACCESS_CLOSE,
             Self::Way => names,
         }
     }

@@ -147,6 +147,8 @@ fn meaning(event: &Event) -> Option<(&'static str, &'static str)> {
         Kind::Recovered => ("ConfigRecovered", "Validate"),
         Kind::TargetMissing => ("TargetMissing", "Reload"),
         Kind::TargetRefused => ("TargetRefused", "Reload"),
+        Kind::TargetReplaced => ("TargetReplaced", "Reload"),
+        Kind::Deferred => ("ReloadDeferred", "Reload"),
         Kind::WatchDegraded => ("WatchDegraded", "Watch"),
         _ => return None,
     })

@@ -191,12 +191,19 @@ enum Due {
 }
 
 /// The kinds of events that are incidents.
-pub const INCIDENTS: [Kind; 6] =
-    [Kind::Rejected, Kind::Inconclusive, Kind::Unverified, Kind::Restored, Kind::TargetMissing, Kind::TargetRefused];
+pub const INCIDENTS: [Kind; 7] = [
+    Kind::Rejected,
+    Kind::Inconclusive,
+    Kind::Unverified,
+    Kind::Restored,
+    Kind::TargetMissing,
+    Kind::TargetRefused,
+    Kind::Deferred,
+];
 
 /// Returns true if an incident of this kind often passes by itself, so that alerts wait for `--alert-after`.
 fn may_pass(kind: Kind) -> bool {
-    matches!(kind, Kind::Inconclusive | Kind::TargetMissing | Kind::TargetRefused)
+    matches!(kind, Kind::Inconclusive | Kind::TargetMissing | Kind::TargetRefused | Kind::Deferred)
 }
 
 impl GateAlerts {

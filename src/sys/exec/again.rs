@@ -16,12 +16,23 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Command, End, Finished, NotStarted, filter};
+use super::{Command, End, Finished, NotStarted, filter, memory};
 
 /// Exit codes as env(1), chroot(1) and nohup(1) use them.
 const NOT_READY: i32 = 125;
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
+
+/// Capabilities that a command of the gate keeps: those of container runtimes by default, without the ones that lead out of a
+/// confinement (`MKNOD`, `SYS_CHROOT`) or that no checker needs.
+pub(super) const KEPT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID);
 
 /// Result of a step of that change; an error has the step in words and the reason.
 pub(super) type SetupStep<T = ()> = Result<T, (String, io::Error)>;
@@ -223,6 +234,9 @@ pub(super) fn drop_from_bounding_set(kept: CapabilitySet) -> rustix::io::Result<
 
 /// Gives up every way to get more privileges, and every way out of the time limit.
 pub(super) fn give_up() -> SetupStep {
+    if let Some(most) = memory::of_command() {
+        lower_limit(Resource::Data, Rlimit { current: Some(most), maximum: Some(most) })?;
+    }
     step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
     // What leaves its parents and its session stays a descendant of the command, which keeps this across execve(2): so nothing of
     // it outlives the time limit (PR_SET_CHILD_SUBREAPER(2const)).

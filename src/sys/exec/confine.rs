@@ -16,6 +16,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit};
+use rustix::thread::CapabilitySet;
 
 use super::again::{self, Reporter, SetupStep, step};
 use super::{Command, environment};
@@ -41,8 +42,9 @@ const SHARED: [&str; 4] = ["/dev/shm", "/run", "/tmp", "/var/tmp"];
 /// Directories in which programs have directories of their own.
 const OWN: [&str; 4] = ["/var/cache", "/var/lib", "/var/log", "/var/spool"];
 /// Devices that all users may write to.
-const DEVICES: [&str; 8] =
-    ["/dev/full", "/dev/null", "/dev/ptmx", "/dev/pts", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"];
+const DEVICES: [&str; 5] = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"];
+/// Terminals: a command is not to read what is typed there, nor to write for a person to read.
+const TERMINALS: [&str; 4] = ["/dev/console", "/dev/ptmx", "/dev/pts", "/dev/tty"];
 /// Largest file that it may write, in bytes (RLIMIT_FSIZE of getrlimit(2)).
 const FILE_SIZE: u64 = 1 << 30;
 
@@ -98,6 +100,12 @@ fn confine(confinement: &Confinement) -> SetupStep {
     for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE)] {
         again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
+    let own = step(rustix::thread::capabilities(None), || "read capabilities".into())?;
+    let (permitted, effective) = (own.permitted & again::KEPT, own.effective & again::KEPT);
+    // A user who is not root keeps them across execve(2) in the ambient set alone.
+    let ambient = if rustix::process::geteuid().is_root() { CapabilitySet::empty() } else { permitted };
+    let _ = again::drop_from_bounding_set(again::KEPT);
+    again::keep_capabilities(permitted, effective, ambient)?;
     again::give_up()?;
     step(restrict(confinement).map_err(io::Error::other), || "confine the command".into())
 }
@@ -108,8 +116,9 @@ fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
     let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
     let devices = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
     let (hidden, fixed) = (real(&confinement.hidden), real(&confinement.fixed));
+    let unreadable = [&hidden[..], &real(&TERMINALS.map(PathBuf::from))].concat();
     let mut readable = Cover::default();
-    readable.add(Path::new("/"), &hidden);
+    readable.add(Path::new("/"), &unreadable);
     let mut writable = Cover::default();
     let exceptions = [&hidden[..], &fixed].concat();
     for area in real(&SHARED.map(PathBuf::from)) {

@@ -7,6 +7,7 @@ mod again;
 pub mod confine;
 pub mod enter;
 mod filter;
+mod memory;
 pub mod view;
 
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
@@ -270,9 +271,21 @@ fn environment(pass: &[String]) -> Vec<(OsString, OsString)> {
     own.into_iter().chain(std::env::vars_os().filter(|(name, _)| is_meant(name))).collect()
 }
 
-/// Returns the search path for programs.
+/// Returns the search path for programs: the gate's own, and behind it the `sbin` beside each `bin` of it. Debian leaves those out of the
+/// path of users who are not root, and has nginx, haproxy and others there.
 fn search_path() -> OsString {
-    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
+    with_system_programs(std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
+}
+
+fn with_system_programs(path: OsString) -> OsString {
+    let own: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let beside =
+        own.iter().filter(|directory| directory.ends_with("bin")).map(|directory| directory.with_file_name("sbin"));
+    let beside: Vec<_> = beside.filter(|directory| !own.contains(directory)).collect();
+    if beside.is_empty() {
+        return path;
+    }
+    std::env::join_paths(own.iter().chain(&beside)).unwrap_or(path)
 }
 
 /// Returns true if a program is installed here.
@@ -302,12 +315,14 @@ struct Group {
     child: Box<dyn ChildWrapper>,
     leader: Pid,
     reaped: bool,
+    _mark: proc::OwnCommand,
 }
 
 impl Group {
     fn of(child: Box<dyn ChildWrapper>) -> io::Result<Self> {
         let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        Ok(Self { child, leader: leader.ok_or(io::ErrorKind::NotFound)?, reaped: false })
+        let leader = leader.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { child, leader, reaped: false, _mark: proc::OwnCommand::mark(leader.as_raw_pid()) })
     }
 
     /// Waits until the leader has exited, without reaping it: so its number stays taken until [`Group::reap`].

@@ -294,3 +294,15 @@ fn a_path_in_a_shared_directory_stays_open_unless_strict() {
     assert_eq!(confinement(false).left_open(), [shared.path().canonicalize().expect("it is there")]);
     assert!(confinement(true).left_open().is_empty());
 }
+
+#[test]
+fn programs_of_the_system_are_found_on_the_path_of_any_user() {
+    for (path, expected) in [
+        ("/usr/local/bin:/usr/bin:/bin", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"),
+        ("/usr/sbin:/usr/bin", "/usr/sbin:/usr/bin"),
+        ("/opt/tools", "/opt/tools"),
+        ("", ""),
+    ] {
+        assert_eq!(with_system_programs(path.into()), OsStr::new(expected));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -137,6 +137,32 @@ impl Files for CandidateFiles<'_> {
                 return Ok(paths);
             }
         }
+        self.list_beyond(directory)
+    }
+
+    fn directories(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
+        let (tree, path_map) = (&self.context.tree, &self.context.path_map);
+        if let Some(name) = path_map.name_of(Path::new(directory)) {
+            let below = |file: &PathBuf| {
+                let mut rest = file.strip_prefix(&name).ok()?.components();
+                let first = rest.next()?;
+                rest.next().map(|_| name.join(first))
+            };
+            let names: BTreeSet<_> = tree.keys().filter_map(below).collect();
+            if !names.is_empty() || path_map.is_whole(Path::new(directory)) {
+                let shown = |name: &PathBuf| Cow::Owned(path_map.shown(name).to_string_lossy().into_owned());
+                return Ok(names.iter().map(shown).collect());
+            }
+        }
+        let mut paths = self.list_beyond(directory)?;
+        paths.retain(|path| self.open(path, OFlags::PATH | OFlags::DIRECTORY).is_ok());
+        Ok(paths)
+    }
+}
+
+impl CandidateFiles<'_> {
+    /// Lists all entries of a directory beyond the tree.
+    fn list_beyond(&self, directory: &str) -> Result<Vec<Cow<'static, str>>, Absent> {
         let unknown = |_| Absent::Unknown;
         let opened = self.open(directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let entries = rustix::fs::Dir::read_from(opened).map_err(unknown)?;
@@ -180,6 +206,8 @@ mod tests {
         assert_eq!(view.list("/etc/nginx/conf.d").as_deref(), Ok(["/etc/nginx/conf.d/a.conf".into()].as_slice()));
         assert_eq!(view.read("/usr/share/link").as_deref(), Ok(b"types".as_slice()), "a link of that root");
         assert_eq!(view.list("/usr/share").map(|names| names.len()), Ok(2));
+        assert_eq!(view.directories("/etc/nginx").as_deref(), Ok(["/etc/nginx/conf.d".into()].as_slice()));
+        assert_eq!(view.directories("/usr").as_deref(), Ok(["/usr/share".into()].as_slice()));
         assert_eq!(view.read("/usr/gone"), Err(Absent::Missing));
         let read = context.read();
         assert!(read.contains(Path::new("nginx.conf")) && !read.contains(Path::new("conf.d/a.conf")));

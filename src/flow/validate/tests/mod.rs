@@ -1,10 +1,12 @@
 use std::fs;
 
 use reload_gate_contract::{Cause, Severity};
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::*;
 use crate::flow::snapshot::Source;
+use crate::sys::exec::NotStarted;
 
 mod obstacles;
 mod presets;
@@ -44,6 +46,7 @@ fn check(words: &[&str]) -> CommandValidator {
         options: Vec::new(),
         unset: Vec::new(),
         package: None,
+        prelude: None,
         patterns: Patterns::default(),
     }
 }
@@ -328,4 +331,67 @@ fn what_only_a_target_knows_is_not_made_up() {
     let hidden = said(check(&["{exe}", "-t"]));
     assert_eq!((hidden.verdict(), hidden.findings[0].code.as_str()), (Verdict::Inconclusive, "root-not-entered"));
     assert!(hidden.findings[0].help.as_ref().is_some_and(|help| help.contains("--root local")));
+}
+
+/// The CPU time that this thread has used.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("it is below a second"))
+}
+
+#[test]
+fn a_large_configuration_does_not_hold_up_the_event_loop() {
+    let servers = "    server { listen 8080; server_name a.example; return 200 ok; }\n".repeat(2_000);
+    let text = format!("{}events {{}}\nhttp {{\n{servers}}}\n", "# a comment of a generator\n".repeat(500_000));
+    assert!(text.len() > 13 << 20);
+    let tree: Arc<Tree> = Arc::new([("nginx.conf".into(), text.into_bytes())].into());
+    let path_map = PathMap::of(&[source(Path::new("/etc/nginx"))]);
+    let plan = ValidationPlan { validators: vec![Validator::Builtin(Builtin::Nginx(None))], ..plan(Vec::new()) };
+    let longest = std::cell::Cell::new(Duration::ZERO);
+    let other_work = async {
+        loop {
+            let before = thread_time();
+            tokio::task::yield_now().await;
+            longest.set(longest.get().max(thread_time() - before));
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let selector = Selector::default();
+        tokio::select! {
+            validated = plan.validate(&tree, &path_map, &selector) => validated.map(|_| ()).expect("no target is needed"),
+            () = other_work => unreachable!("it has no end"),
+        }
+    });
+    assert!(longest.get() < Duration::from_millis(50), "{:?}", longest.get());
+}
+
+#[test]
+fn a_checker_that_gets_no_memory_is_no_verdict() {
+    for output in ["nginx: [emerg] malloc(4096) failed: Cannot allocate memory\n", "MemoryError\n"] {
+        let validation = said(printing(output, 1));
+        assert_eq!(validation.verdict(), Verdict::Inconclusive, "{output}");
+        assert!(
+            validation.findings[0].help.as_ref().is_some_and(|help| help.contains("memory limit")),
+            "{validation:?}"
+        );
+    }
+}
+
+#[test]
+fn a_port_that_may_not_be_bound_names_the_capability() {
+    let patterns = Patterns { findings: regexes(&["(?m)^(?P<message>bind.*)$"]), ..Patterns::default() };
+    let bound =
+        said(CommandValidator { patterns, ..printing("bind() to 0.0.0.0:80 failed (13: Permission denied)\n", 1) });
+    assert!(bound.findings[0].help.as_ref().is_some_and(|help| help.contains("NET_BIND_SERVICE")), "{bound:?}");
+}
+
+#[test]
+fn a_process_that_cannot_be_started_at_the_moment_is_not_told_to_be_executable() {
+    let reasons = [std::io::Error::from(Errno::AGAIN), std::io::Error::other("nginx: Try again (os error 11)")];
+    for error in reasons {
+        let finding = command::not_started(&NotStarted::Program { program: "nginx".into(), error }, None);
+        let help = finding.help.unwrap_or_default();
+        assert!(help.contains("limit of processes") && !help.contains("chmod"), "{help}");
+    }
 }

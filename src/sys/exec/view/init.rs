@@ -18,16 +18,6 @@ use crate::sys::exec::environment;
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "view-init";
 
-/// Capabilities of root in a view: those of container runtimes by default, without the ones that lead out (`MKNOD`, `SYS_CHROOT`).
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID);
-
 /// Starts the first process, which runs the command, and waits for it. Returns the message, if that failed, and the exit code.
 pub(super) fn start(reporter: Reporter, pass: &[String], words: &[OsString]) -> (String, u8) {
     match run(&reporter, pass, words) {
@@ -82,7 +72,7 @@ fn ready() -> SetupStep {
     let is_root = rustix::process::geteuid().is_root();
     // Where the processes of the machine stay visible (a container masks parts of /proc) they are out of reach all the same.
     let _ = mount_processes(is_root);
-    let kept = if is_root { own.permitted & KEPT } else { own.permitted & CapabilitySet::NET_BIND_SERVICE };
+    let kept = if is_root { own.permitted & again::KEPT } else { own.permitted & CapabilitySet::NET_BIND_SERVICE };
     again::keep_capabilities(kept, kept, if is_root { CapabilitySet::empty() } else { kept })?;
     again::give_up()
 }

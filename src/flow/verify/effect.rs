@@ -1,0 +1,149 @@
+//! Changes that a reload cannot bring into effect. Pure.
+//!
+//! gunicorn's master reads its configuration file anew on SIGHUP, and keeps every module that it has imported
+//! (`Arbiter.reload()` in `gunicorn/arbiter.py`): with `--preload` the whole application, otherwise what the configuration imports.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
+
+use super::Proof;
+use crate::flow::tree::{Revision, Tree};
+
+/// An import of a Python module, and its first name.
+static IMPORT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*(?:from|import)[ \t]+(?P<names>[\w.]+(?:[ \t]*,[ \t]*[\w.]+)*)").ok());
+/// The setting of gunicorn that loads the application in the master.
+static PRELOAD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*preload_app[ \t]*=[ \t]*True\b").ok());
+
+/// The content that a process has had since its start, as far as it is known.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    revision: Arc<Revision>,
+    /// The command line of the process.
+    words: Vec<String>,
+}
+
+impl Loaded {
+    /// The content at the time when the process was seen first.
+    #[must_use]
+    pub fn new(revision: Arc<Revision>, words: Vec<String>) -> Self {
+        Self { revision, words }
+    }
+
+    /// The reason why a reload cannot bring all of `tree` into effect in this process, if there is one.
+    #[must_use]
+    pub fn limit(&self, revision: &Revision, tree: &Tree, main: Option<&Path>) -> Option<Proof> {
+        let is_gunicorn = |word: &String| word.rsplit('/').next().is_some_and(|name| name.starts_with("gunicorn"));
+        if !self.words.iter().take(2).any(is_gunicorn) {
+            return None;
+        }
+        let main = main?;
+        let changed = revision.changed_since(&self.revision);
+        let others: Vec<&PathBuf> = changed.iter().filter(|file| *file != main).collect();
+        let text = tree.get(main).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+        let set = PRELOAD.as_ref().is_some_and(|pattern| pattern.is_match(&text));
+        if (set || self.words.iter().any(|word| word == "--preload")) && !others.is_empty() {
+            let why =
+                "gunicorn has loaded the application in its master (`--preload`), and a reload does not load it again";
+            return Some(ineffective(&others, why));
+        }
+        let imported = imports(tree, main);
+        let stale: Vec<&PathBuf> = others.into_iter().filter(|file| imported.contains(*file)).collect();
+        let why = "gunicorn's configuration imports it, and a reload does not import a module again";
+        (!stale.is_empty()).then(|| ineffective(&stale, why))
+    }
+}
+
+fn ineffective(files: &[&PathBuf], why: &str) -> Proof {
+    let files: Vec<_> = files.iter().take(3).map(|file| format!("`{}`", file.display())).collect();
+    Proof::Ineffective {
+        message: format!("the change of {} is not in effect: {why}", files.join(", ")),
+        help: "restart the application: the gate verifies the new process".into(),
+    }
+}
+
+/// The files of `tree` that the Python file `main` imports, directly or not.
+fn imports(tree: &Tree, main: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut ahead = vec![main.to_path_buf()];
+    while let Some(file) = ahead.pop() {
+        let Some(text) = tree.get(&file).map(|text| String::from_utf8_lossy(text)) else { continue };
+        let lines = IMPORT.iter().flat_map(|pattern| pattern.captures_iter(&text)).map(|line| line["names"].to_owned());
+        let names: Vec<String> = lines.flat_map(|names| names.split(',').map(first_name).collect::<Vec<_>>()).collect();
+        for other in tree.keys().filter(|other| names.iter().any(|name| is_module(other, name))) {
+            if found.insert(other.clone()) {
+                ahead.push(other.clone());
+            }
+        }
+    }
+    found
+}
+
+fn first_name(module: &str) -> String {
+    module.trim().trim_start_matches('.').split('.').next().unwrap_or_default().to_owned()
+}
+
+/// Returns `true` if `file` is the module `name`, or belongs to the package of that name.
+fn is_module(file: &Path, name: &str) -> bool {
+    let is_python = file.extension().is_some_and(|extension| extension == "py");
+    let in_package = file.parent().into_iter().flat_map(Path::components).any(|part| part.as_os_str() == name);
+    is_python && !name.is_empty() && (file.file_stem().is_some_and(|stem| stem == name) || in_package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        files.iter().map(|(name, text)| ((*name).into(), text.as_bytes().to_vec())).collect()
+    }
+
+    fn limit(words: &[&str], before: &Tree, after: &Tree) -> Option<String> {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let loaded = Loaded::new(Arc::new(Revision::of(before)), words);
+        match loaded.limit(&Revision::of(after), after, Some(Path::new("gunicorn.conf.py"))) {
+            None => None,
+            Some(Proof::Ineffective { message, .. }) => Some(message),
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    const PLAIN: [&str; 3] = ["/usr/bin/python3", "/usr/bin/gunicorn", "app:app"];
+    const PRELOADED: [&str; 3] = ["/usr/bin/python3", "/usr/bin/gunicorn", "--preload"];
+
+    #[test]
+    fn a_preloaded_application_is_not_loaded_again() {
+        let before = tree(&[("gunicorn.conf.py", "workers = 1"), ("value", "one")]);
+        let value = tree(&[("gunicorn.conf.py", "workers = 1"), ("value", "two")]);
+        let main = tree(&[("gunicorn.conf.py", "workers = 2"), ("value", "one")]);
+        assert_eq!(limit(&PLAIN, &before, &value), None);
+        assert_eq!(limit(&PRELOADED, &before, &main), None);
+        let message = limit(&PRELOADED, &before, &value).expect("it is not in effect");
+        assert!(message.starts_with("the change of `value` is not in effect: gunicorn has loaded"), "{message}");
+        let set = tree(&[("gunicorn.conf.py", "preload_app = True"), ("value", "two")]);
+        assert!(limit(&PLAIN, &before, &set).is_some(), "the configuration may say it too");
+    }
+
+    #[test]
+    fn a_module_that_the_configuration_imports_is_not_imported_again() {
+        let main = "import sys\nfrom settings_gunicorn import *\n";
+        let of = |settings: &str, base: &str, other: &str| {
+            tree(&[
+                ("gunicorn.conf.py", main),
+                ("settings_gunicorn.py", settings),
+                ("base/core.py", base),
+                ("other.py", other),
+            ])
+        };
+        let before = of("import base.core\nworkers = 1", "x = 1", "y = 1");
+        assert!(limit(&PLAIN, &before, &of("import base.core\nworkers = 3", "x = 1", "y = 1")).is_some());
+        assert!(limit(&PLAIN, &before, &of("import base.core\nworkers = 1", "x = 2", "y = 1")).is_some());
+        assert_eq!(limit(&PLAIN, &before, &of("import base.core\nworkers = 1", "x = 1", "y = 2")), None);
+        assert_eq!(limit(&PLAIN, &before, &before), None, "what was changed back is in effect again");
+        assert_eq!(limit(&["nginx"], &before, &tree(&[("gunicorn.conf.py", main)])), None);
+    }
+}

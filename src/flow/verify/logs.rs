@@ -1,0 +1,138 @@
+//! The error logs of the target: what it wrote there since a reload. IO: reads files through /proc.
+//!
+//! The files are those that the process has open for appending, so that no configuration has to name them.
+
+use std::fs::File;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// The number of logs that are read, and the bytes of each.
+const FILES: usize = 16;
+const BYTES: u64 = 256 << 10;
+/// The number of lines in a message, and the characters of each.
+const LINES: usize = 3;
+const CHARACTERS: usize = 300;
+
+/// A line of nginx's error log about an error that ends a reload (`ngx_log_error_core()` in nginx's `src/core/ngx_log.c`). The
+/// beginning of the line is fixed, so that no request can write one into an access log.
+static REFUSAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[emerg\] (?P<pid>\d+)#\d+: (?P<message>[^\n]+)$").ok()
+});
+/// A line of an error log: nginx, Apache, php-fpm, gunicorn.
+static ERROR: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?m)^(?:\d{4}/\d\d/\d\d [\d:]+ \[(?:emerg|alert|crit)\]|\[[^\]\n]+\] (?:\[[a-z_]*:(?:emerg|alert|crit)\]|\[\d+\] \[(?:ERROR|CRITICAL)\]|(?:ERROR|ALERT):))[^\n]*$").ok()
+});
+
+/// The logs of a process, from their ends on.
+#[derive(Debug, Default)]
+pub(super) struct ErrorLogs(Vec<(File, u64)>);
+
+impl ErrorLogs {
+    /// The logs that the process has open now; none without the permission to look.
+    pub(super) fn of(pid: i32) -> Self {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut files: Vec<(String, File, u64)> = Vec::new();
+        for entry in entries {
+            let number = entry.file_name();
+            if !number.to_str().is_some_and(|number| appends(pid, number)) {
+                continue;
+            }
+            let Ok(path) = std::fs::read_link(entry.path()) else { continue };
+            let name = path.display().to_string();
+            if files.len() == FILES || files.iter().any(|(known, ..)| *known == name) {
+                continue;
+            }
+            let is_file = std::fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
+            let flags = rustix::fs::OFlags::NONBLOCK.bits();
+            let flags = i32::try_from(flags).unwrap_or_default();
+            let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(entry.path());
+            if let Ok(file) = file
+                && is_file
+            {
+                let end = file.metadata().map_or(0, |metadata| metadata.len());
+                files.push((name, file, end));
+            }
+        }
+        Self(files.into_iter().map(|(_, file, end)| (file, end)).collect())
+    }
+
+    /// The error with which the process `pid` refused a reload.
+    pub(super) fn refusal(&self, pid: i32) -> Option<String> {
+        let (pid, pattern) = (pid.to_string(), REFUSAL.as_ref()?);
+        self.texts().find_map(|text| {
+            let found = pattern.captures_iter(&text).find(|found| found["pid"] == pid)?;
+            Some(found["message"].chars().take(CHARACTERS).collect())
+        })
+    }
+
+    /// The last lines about errors.
+    pub(super) fn errors(&self) -> Vec<String> {
+        let Some(pattern) = ERROR.as_ref() else { return Vec::new() };
+        let mut lines: Vec<String> = Vec::new();
+        for text in self.texts() {
+            lines.extend(pattern.find_iter(&text).map(|line| line.as_str().chars().take(CHARACTERS).collect()));
+        }
+        lines.split_off(lines.len().saturating_sub(LINES))
+    }
+
+    /// The new part of each log.
+    fn texts(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|(file, from)| {
+            let length = file.metadata().ok()?.len().checked_sub(*from)?.min(BYTES);
+            let mut bytes = vec![0; usize::try_from(length).ok().filter(|length| *length > 0)?];
+            let read = file.read_at(&mut bytes, *from).ok()?;
+            bytes.truncate(read);
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        })
+    }
+}
+
+/// Returns `true` if the descriptor is open for appending: its flags, in octal, have `O_APPEND` (proc_pid_fdinfo(5)).
+fn appends(pid: i32, number: &str) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & rustix::fs::OFlags::APPEND.bits() != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn only_a_new_line_of_the_process_itself_is_a_refusal() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let path = directory.path().join("error.log");
+        let mut log = std::fs::OpenOptions::new().append(true).create(true).open(&path).expect("there is room");
+        let own = i32::try_from(std::process::id()).expect("it fits");
+        writeln!(log, "2026/01/01 00:00:00 [emerg] {own}#0: an old one").expect("there is room");
+        let logs = ErrorLogs::of(own);
+        assert_eq!(logs.refusal(own), None);
+        writeln!(log, "2026/01/01 00:00:01 [emerg] 1#0: of another process").expect("there is room");
+        writeln!(log, "GET /2026/01/01 00:00:01 [emerg] {own}#0: of a client").expect("there is room");
+        assert_eq!(logs.refusal(own), None);
+        writeln!(log, "2026/01/01 00:00:02 [emerg] {own}#0: bind() to 0.0.0.0:80 failed").expect("there is room");
+        assert_eq!(logs.refusal(own).as_deref(), Some("bind() to 0.0.0.0:80 failed"));
+        assert_eq!(logs.errors().len(), 2);
+    }
+
+    #[test]
+    fn the_errors_of_other_programs_are_known() {
+        let pattern = ERROR.as_ref().expect("it is one");
+        for line in [
+            "[26-Nov-2026 09:50:44] ERROR: unable to bind listening socket",
+            "[Thu Nov 26 09:50:44.123 2026] [core:emerg] [pid 13] (98)Address already in use",
+            "[2026-11-26 09:50:44 +0000] [12] [ERROR] Exception in worker process",
+        ] {
+            assert!(pattern.is_match(line), "{line}");
+        }
+        for line in
+            ["127.0.0.1 - - [26/Nov/2026] \"GET /ERROR: HTTP/1.1\" 200", "2026/01/01 00:00:01 [error] 5#0: *1 upstream"]
+        {
+            assert!(!pattern.is_match(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The target process: what is known about it ends with it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Activity, Effect, Gate, Loss};
+use crate::flow::process::TargetError;
+use crate::flow::tree::Digest;
+use crate::report::{Event, Kind, Level};
+
+/// The pause before the first search for the successor of a process, and the longest pause.
+const FIRST_SEARCH: Duration = Duration::from_millis(50);
+const LONGEST_SEARCH: Duration = Duration::from_secs(10);
+/// So many ends within this time are a crash loop.
+const CRASHES: usize = 3;
+const CRASH_WINDOW: Duration = Duration::from_secs(120);
+/// The time that a process must live to end a crash loop.
+const CALM: Duration = Duration::from_secs(10);
+
+/// A search for the target.
+#[derive(Debug)]
+struct Search {
+    at: Instant,
+    attempt: u32,
+}
+
+/// The last process that was lost and not replaced yet.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    pid: i32,
+    loss: Loss,
+    at: Instant,
+}
+
+/// The state of the search for the target.
+#[derive(Debug, Default)]
+pub(super) struct TargetState {
+    search: Option<Search>,
+    lost: Option<Lost>,
+    ends: VecDeque<Instant>,
+    /// In a crash loop, the process that must live for a while.
+    on_probation: Option<i32>,
+    loop_reported: bool,
+    /// A verification can still succeed by itself.
+    late_proof: bool,
+}
+
+impl TargetState {
+    /// The time of the next search, if one is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.search.as_ref().map(|search| search.at)
+    }
+
+    /// Returns `true` while the target is sought.
+    pub(super) fn is_sought(&self) -> bool {
+        self.search.is_some()
+    }
+
+    /// Begins a search, unless one is under way.
+    pub(super) fn seek(&mut self, at: Instant) {
+        self.search.get_or_insert(Search { at, attempt: 0 });
+    }
+
+    /// Records that the successor of a process that had to end was verified.
+    pub(super) fn succeeded(&mut self) {
+        (self.search, self.lost, self.on_probation) = (None, None, None);
+    }
+
+    /// Records that the process can, or cannot, be proven later without another reload.
+    pub(super) fn proves_late(&mut self, late_proof: bool) {
+        self.late_proof = late_proof;
+    }
+
+    /// Returns `true` if the process may be proven later without another reload.
+    pub(super) fn may_prove_late(&self) -> bool {
+        self.late_proof && self.lost.is_none()
+    }
+
+    fn crashes(&mut self, now: Instant) -> usize {
+        self.ends.retain(|end| now < *end + CRASH_WINDOW);
+        self.ends.len()
+    }
+}
+
+impl Gate {
+    /// The process of which everything was known is gone: the running content is unknown until its successor is verified.
+    pub(super) fn target_lost(&mut self, now: Instant, pid: i32, loss: Loss) {
+        self.reload_unproven = true;
+        if loss == Loss::Ended {
+            self.target.ends.push_back(now);
+        }
+        self.target.lost = Some(Lost { pid, loss, at: now });
+        self.target.search = Some(Search { at: now + FIRST_SEARCH, attempt: 0 });
+        self.target.on_probation = None;
+        // The retry of a reload is for the process that is gone.
+        if self.incident.is_some_and(|incident| incident.kind == Kind::Unverified) {
+            self.retry = None;
+        }
+    }
+
+    pub(super) fn target_found(&mut self, now: Instant, result: Result<i32, TargetError>, effects: &mut Vec<Effect>) {
+        if !matches!(self.activity, Activity::Seeking) {
+            return;
+        }
+        self.activity = Activity::Idle;
+        match result {
+            Ok(pid) => self.target_returned(now, pid, effects),
+            Err(target_error) => {
+                if let Some(search) = &mut self.target.search {
+                    let pause = FIRST_SEARCH * 2_u32.saturating_pow(search.attempt.min(16));
+                    (search.at, search.attempt) = (now + pause.min(LONGEST_SEARCH), search.attempt.saturating_add(1));
+                }
+                self.still_lost(now, target_error, effects);
+            }
+        }
+    }
+
+    fn target_returned(&mut self, now: Instant, pid: i32, effects: &mut Vec<Effect>) {
+        if self.target.crashes(now) >= CRASHES && self.target.on_probation != Some(pid) {
+            self.target.on_probation = Some(pid);
+            self.target.search = Some(Search { at: now + CALM, attempt: 0 });
+            if !std::mem::replace(&mut self.target.loop_reported, true) {
+                effects.push(Effect::Report(self.crash_loop(pid)));
+            }
+            return;
+        }
+        self.target.search = None;
+        self.target.loop_reported = false;
+        if let Some(lost) = self.target.lost.take() {
+            effects.push(Effect::Report(replaced(lost, pid, now)));
+        }
+        // The new process is a new question, also for a content that the old one did not take.
+        let of_process = [Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
+        match &mut self.incident {
+            Some(incident) if of_process.contains(&incident.kind) => {
+                incident.attempt = 0;
+                self.retry = Some(now);
+            }
+            Some(_) if self.policy.publish => self.reaffirm(effects),
+            _ => self.settle.at(now),
+        }
+    }
+
+    fn still_lost(&mut self, now: Instant, target_error: TargetError, effects: &mut Vec<Effect>) {
+        let kind = match target_error {
+            TargetError::Refused { .. } => Kind::TargetRefused,
+            _ => Kind::TargetMissing,
+        };
+        let replaceable = [Kind::TargetMissing, Kind::TargetRefused, Kind::Unverified];
+        let about = match (self.incident, self.desired()) {
+            (Some(incident), _) if replaceable.contains(&incident.kind) => incident.about,
+            (None, Some(desired)) => desired.digest(),
+            // Another report says already why the newest content is not live.
+            _ => return,
+        };
+        let (message, help, pid) = target_error.into_parts();
+        let message = match self.target.lost {
+            Some(Lost { pid, loss: Loss::Ended, .. }) => format!("pid {pid} has ended, and {message}"),
+            _ => message,
+        };
+        self.raise_missing(now, about, Event { pid, ..Event::new(kind).message(message).help(Some(help)) }, effects);
+    }
+
+    /// Reports that the target is missing; the search goes on, and nothing else is tried meanwhile.
+    pub(super) fn raise_missing(&mut self, now: Instant, about: Digest, event: Event, effects: &mut Vec<Effect>) {
+        self.raise(now, about, event.about(about), effects);
+        self.retry = None;
+        self.target.seek(now + FIRST_SEARCH * 2);
+    }
+
+    fn crash_loop(&self, pid: i32) -> Event {
+        let (ends, window) = (self.target.ends.len(), humantime::format_duration(CRASH_WINDOW));
+        let calm = humantime::format_duration(CALM);
+        let message = format!(
+            "the target is in a crash loop: {ends} ends within {window}; pid {pid} is watched until it has lived for {calm}"
+        );
+        let help = "see its own log for the reason; further ends are counted but not reported";
+        let event = Event::new(Kind::TargetReplaced).message(message).help(Some(help.into()));
+        Event { level: Level::Error, pid: Some(pid), ..event }
+    }
+}
+
+fn replaced(lost: Lost, pid: i32, now: Instant) -> Event {
+    let ago = humantime::format_duration(Duration::from_millis(
+        u64::try_from(now.saturating_duration_since(lost.at).as_millis()).unwrap_or(u64::MAX),
+    ));
+    let message = match lost.loss {
+        Loss::Ended => format!("pid {pid} took the place of pid {}, which ended {ago} ago", lost.pid),
+        Loss::Executed => {
+            format!("pid {} executed a program anew, so it may have read another configuration", lost.pid)
+        }
+        Loss::Superseded => format!("pid {pid} takes over from pid {}, which started it", lost.pid),
+    };
+    Event { pid: Some(pid), ..Event::new(Kind::TargetReplaced).message(message) }
+}

@@ -1,0 +1,84 @@
+//! The watch on the target process: its pidfd is in the event loop, so that its end is an event. IO.
+
+use std::os::fd::OwnedFd;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::flow::process::{Selector, Target, TargetError};
+use crate::gate::{Input, Loss};
+use crate::sys::proc::{self, Identity, Incarnation};
+
+/// The process that was reloaded or verified last.
+#[derive(Debug, Default)]
+pub(super) struct TargetWatch(Option<WatchedProcess>);
+
+#[derive(Debug)]
+struct WatchedProcess {
+    identity: Identity,
+    /// Readable when it has ended; absent where no descriptor could be had, and then only a check finds out.
+    end: Option<AsyncFd<OwnedFd>>,
+    incarnation: Option<Incarnation>,
+}
+
+#[expect(deprecated, reason = "what replaces it is unsafe; the descriptor is owned here, so nothing else can close it")]
+fn readable(end: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(end, Interest::READABLE).ok()
+}
+
+impl TargetWatch {
+    /// Watches `target` from now on.
+    pub(super) fn follow(&mut self, target: &Target) {
+        let identity = target.identity();
+        if let Some(watched) = self.0.as_mut().filter(|watched| watched.identity == identity) {
+            watched.incarnation = proc::incarnation(identity.pid);
+            return;
+        }
+        let end = target.end().ok().and_then(readable);
+        self.0 = Some(WatchedProcess { identity, end, incarnation: proc::incarnation(identity.pid) });
+    }
+
+    /// Records the state of the process after a reload: a master that executes itself has done so by now.
+    pub(super) fn settle(&mut self) {
+        if let Some(watched) = &mut self.0 {
+            watched.incarnation = proc::incarnation(watched.identity.pid);
+        }
+    }
+
+    /// Waits until the process has ended; endless if there is none.
+    pub(super) async fn ended(&self) -> i32 {
+        match &self.0 {
+            Some(WatchedProcess { identity, end: Some(end), .. }) if end.readable().await.is_ok() => identity.pid,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Forgets the process.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    /// Compares the process with its recorded state, and with the process that the selector finds now.
+    pub(super) fn check(&mut self, selector: &Selector) -> Option<Input> {
+        let watched = self.0.as_mut()?;
+        let pid = watched.identity.pid;
+        if !watched.identity.is_alive() {
+            self.0 = None;
+            return Some(Input::TargetLost { pid, loss: Loss::Ended });
+        }
+        let now = proc::incarnation(pid);
+        if now != watched.incarnation {
+            watched.incarnation = now;
+            return Some(Input::TargetLost { pid, loss: Loss::Executed });
+        }
+        let found = selector.find().ok()?;
+        (found.identity() != watched.identity).then_some(Input::TargetLost { pid, loss: Loss::Superseded })
+    }
+
+    /// Finds the process that is the target now, and watches it.
+    pub(super) fn find(&mut self, selector: &Selector) -> Result<i32, TargetError> {
+        let target = selector.find()?;
+        self.follow(&target);
+        Ok(target.pid())
+    }
+}

@@ -1,0 +1,62 @@
+//! The resources of a process, and its children, from /proc.
+
+use std::fs;
+use std::path::Path;
+
+/// The resources that a process holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holdings {
+    pub(crate) resident_kib: u64,
+    pub(crate) threads: u64,
+    pub(crate) descriptors: u64,
+}
+
+impl Holdings {
+    /// The holdings of `pid`; `None` if it is gone.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
+        Some(Self { resident_kib: number("VmRSS:")?, threads: number("Threads:")?, descriptors })
+    }
+}
+
+/// The descendants of `pid`.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let parents: Vec<_> = processes().into_iter().filter_map(|child| Some((child, parent(child)?))).collect();
+    let mut next = 0;
+    while let Some(process) = found.get(next).copied() {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == process).map(|(child, _)| *child));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may have spaces in it (proc_pid_stat(5)).
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The number of processes with this word in their command line.
+pub(crate) fn running_with(word: &str) -> usize {
+    let has_word = |pid: &u32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split('\0').any(|other| other == word)
+    };
+    processes().iter().filter(|pid| has_word(pid)).count()
+}
+
+/// The number of entries of a directory.
+pub(crate) fn entries(directory: &Path) -> usize {
+    fs::read_dir(directory).into_iter().flatten().count()
+}
