@@ -89,16 +89,19 @@ impl Listing {
         let mut listing = Self { paths: paths.to_vec(), ..Self::default() };
         for name in paths {
             let path = Path::new(name);
-            match () {
-                () if name == STDIN || is_descriptor(path) => listing.stream(name),
-                () if path.is_dir() => listing.walk(name, &exclude),
-                () if exclude.matched(path, false).is_ignore() => {}
-                () if path.is_file() => listing.file(name, path.parent().unwrap_or(path)),
+            if name == STDIN || is_descriptor(path) {
+                listing.stream(name);
+            } else if path.is_dir() {
+                listing.walk(name, &exclude);
+            } else if exclude.matched(path, false).is_ignore() {
+                continue;
+            } else if path.is_file() {
+                listing.file(name, path.parent().unwrap_or(path));
+            } else if path.exists() {
                 // open(2) of a FIFO blocks until there is a writer.
-                () if path.exists() => {
-                    listing.unreadable(name, "it is a FIFO, socket or device; give `-` and its content");
-                }
-                () => listing.missing(name),
+                listing.unreadable(name, "it is a FIFO, socket or device; give `-` and its content");
+            } else {
+                listing.missing(name);
             }
         }
         for (root, directory) in &mut listing.directories {

@@ -139,10 +139,7 @@ impl<'l> Store<'l> {
     fn nearness(&self, config: usize, from: usize) -> u8 {
         let own = self.listing.configs[config].1.input;
         let directory = |input: usize| Path::new(&self.listing.inputs[input].name).parent();
-        match own == from {
-            true => 2,
-            false => u8::from(directory(own) == directory(from)),
-        }
+        if own == from { 2 } else { u8::from(directory(own) == directory(from)) }
     }
 
     /// Returns the entries of the ConfigMap or Secret with that index.

@@ -76,13 +76,14 @@ pub(super) async fn validate(
     // Without the main file all other findings would follow from its absence.
     let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
     let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
-    let (validator, validation) = match broken.is_empty() || !lacks_main {
-        true => run(&plan, &task, tree).await,
-        false if broken.iter().any(|located| located.finding.cause == Cause::Environment) => {
-            (first(&plan), Validation::default())
-        }
-        // The listing has reported what is wrong with the value.
-        false => return Outcome { checked: None, skipped: None, read: all },
+    let is_unreadable = |located: &Located| located.finding.cause == Cause::Environment;
+    let (validator, validation) = if broken.is_empty() || !lacks_main {
+        run(&plan, &task, tree).await
+    } else if broken.iter().any(is_unreadable) {
+        (first(&plan), Validation::default())
+    } else {
+        // The listing has reported the error of the value.
+        return Outcome { checked: None, skipped: None, read: all };
     };
     if task.is_optional && validation.findings.iter().any(|finding| finding.code == CHECKER_MISSING) {
         let why = validation.findings.into_iter().map(|finding| finding.message).next().unwrap_or_default();
@@ -102,7 +103,7 @@ pub(super) async fn validate(
     if let Some(why) = reading.placeholders(&found) {
         return Outcome { checked: None, skipped: Some((why, None)), read };
     }
-    let unreadable = broken.into_iter().filter(|located| located.finding.cause == Cause::Environment);
+    let unreadable = broken.into_iter().filter(is_unreadable);
     let found = findings::capped(found).into_iter().map(|finding| files.locate(&task, finding));
     let findings = unreadable.chain(found).collect();
     let Task { subject, reason, .. } = task;
