@@ -27,6 +27,7 @@ pub(super) struct CommandEntry {
     beside: Vec<GivenValue<String>>,
     otherwise: Option<GivenValue<String>>,
     package: Option<GivenValue<String>>,
+    prelude: Option<GivenValue<String>>,
     options: Vec<GivenValue<String>>,
     unset: Vec<GivenValue<String>>,
     findings: Vec<GivenValue<String>>,

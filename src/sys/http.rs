@@ -154,7 +154,7 @@ fn redirect(url: &str, answer: &Response) -> Option<String> {
 const LOOKUP: &str = "failed to lookup address";
 
 /// Failure of an exchange, with the remedy where that is not plain.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 enum HttpFailure {
     #[error("no answer within {0}")]
     TimedOut(humantime::FormattedDuration),
