@@ -179,7 +179,7 @@ fn gunicorn_is_checked_with_the_environment_of_its_configuration() {
         "--app",
         "gunicorn",
         "--process",
-        "gunicorn",
+        "python3",
         "--pid-file",
         pid_file,
         "--watch",
@@ -206,7 +206,8 @@ fn an_application_of_ones_own_is_checked_without_binding_its_port() {
     let pid_file = directory.path().join("pid");
     std::fs::write(&pid_file, process.pid().to_string()).expect("there is room");
     let (pid_file, volume) = (pid_file.to_str().expect("it is UTF-8"), volume.to_str().expect("it is UTF-8"));
-    let arguments = ["--app", "gunicorn", "--pid-file", pid_file, "--cmdline", "own", "--watch", volume, "--observe"];
+    let arguments =
+        ["--app", "gunicorn", "--process", "python3", "--pid-file", pid_file, "--watch", volume, "--observe"];
     let mut gate = Gate::run(&[&arguments[..], &["--timeout", "10s"]].concat());
     let first = gate.wait_for_any(&["accepted", "rejected", "inconclusive"]);
     let loaded = std::fs::read_to_string(directory.path().join("loads")).unwrap_or_default().len() - before;

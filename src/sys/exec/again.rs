@@ -34,6 +34,17 @@ pub(super) const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETGID)
     .union(CapabilitySet::SETUID);
 
+/// Capabilities that no checker has, even if its target has them: they are rights to other processes and to the machine, and PERFMON
+/// opens other processes' memory past all other checks (`may_access_mm()` in `kernel/fork.c`).
+pub(super) const NEVER: CapabilitySet = CapabilitySet::BPF
+    .union(CapabilitySet::CHECKPOINT_RESTORE)
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::SYS_ADMIN)
+    .union(CapabilitySet::SYS_BOOT)
+    .union(CapabilitySet::SYS_MODULE)
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::SYS_RAWIO);
+
 /// Result of a step of that change; an error has the step in words and the reason.
 pub(super) type SetupStep<T = ()> = Result<T, (String, io::Error)>;
 

@@ -169,7 +169,7 @@ fn take_user(likeness: &Likeness) -> SetupStep {
         step(rustix::thread::set_thread_res_gid(gid, gid, gid), || format!("become gid {}", status.egid))?;
     }
     // A process without the right to do that gains nothing by what it cannot drop: it gives up new privileges.
-    let _ = again::drop_from_bounding_set(likeness.capabilities.bounding);
+    let _ = again::drop_from_bounding_set(likeness.capabilities.bounding.difference(again::NEVER));
     if rustix::process::geteuid() != uid {
         step(rustix::thread::set_keep_capabilities(true), || "keep capabilities".into())?;
         step(rustix::thread::set_thread_res_uid(uid, uid, uid), || format!("become uid {}", status.euid))?;
@@ -181,7 +181,7 @@ fn take_user(likeness: &Likeness) -> SetupStep {
 fn limit_capabilities(likeness: &Likeness) -> SetupStep {
     let own = rustix::thread::capabilities(None).map_err(|errno| ("read capabilities".into(), errno.into()))?;
     let theirs = likeness.capabilities;
-    let permitted = own.permitted & theirs.permitted;
+    let permitted = (own.permitted & theirs.permitted).difference(again::NEVER);
     // Only the ambient set outlives the execve of a user who is not root.
     again::keep_capabilities(permitted, permitted & theirs.effective, permitted & theirs.ambient)
 }
