@@ -72,12 +72,7 @@ impl fmt::Display for Figures {
             write!(
                 f,
                 "\n  one gate over {updates} updates: {} to {} KiB, {} to {} descriptors, {} to {} threads",
-                begin.resident_kib,
-                end.resident_kib,
-                begin.descriptors,
-                end.descriptors,
-                begin.threads,
-                end.threads
+                begin.resident_kib, end.resident_kib, begin.descriptors, end.descriptors, begin.threads, end.threads
             )?;
         }
         Ok(())
