@@ -48,8 +48,8 @@ impl Fault {
             Self::ClockJump => run.launch.clock.is_some(),
             _ => true,
         };
-        let is_left_out = |fault: Self| run.tools.without.iter().any(|name| name == fault.name());
-        let choices: Vec<_> = all.into_iter().filter(|(_, fault)| possible(*fault) && !is_left_out(*fault)).collect();
+        let allowed = |fault: Self| possible(fault) && run.tools.allow(fault.name());
+        let choices: Vec<_> = all.into_iter().filter(|(_, fault)| allowed(*fault)).collect();
         run.random.weighted(&choices)
     }
 

@@ -47,13 +47,13 @@ fn processes() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// The number of processes with this word in their command line.
-pub(crate) fn running_with(word: &str) -> usize {
+/// The processes with this word in their command line.
+pub(crate) fn running_with(word: &str) -> Vec<u32> {
     let has_word = |pid: &u32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.split('\0').any(|other| other == word)
     };
-    processes().iter().filter(|pid| has_word(pid)).count()
+    processes().into_iter().filter(has_word).collect()
 }
 
 /// The number of entries of a directory.

@@ -84,9 +84,15 @@ fn main() -> ExitCode {
     let Outcome { passed, failed, ignored, figures } = outcome;
     println!("in all, {} s: {figures}", started.elapsed().as_secs());
     // As libtest has it, for `.ci/test`.
-    let result = if failed == 0 { "ok" } else { "FAILED" };
+    let good = failed == 0 && !(in_ci() && (ignored > 0 || tools.is_incomplete()));
+    let result = if good { "ok" } else { "FAILED" };
     println!("test result: {result}. {passed} passed; {failed} failed; {ignored} ignored");
-    ExitCode::from(u8::from(failed > 0))
+    ExitCode::from(u8::from(!good))
+}
+
+/// Nothing may be left out there, as with the tests.
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| ci == "true")
 }
 
 /// Finds the tools of this machine, and names each fault that is left out without one.

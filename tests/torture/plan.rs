@@ -15,7 +15,7 @@ pub(crate) struct Plan {
     pub(crate) updates: u64,
     pub(crate) seeds: Vec<u64>,
     pub(crate) scenarios: Vec<&'static Scenario>,
-    /// The faults to leave out, by name.
+    /// The faults and the qualities of contents to leave out, by name.
     pub(crate) without: Vec<String>,
     /// The binary under test.
     pub(crate) gate: PathBuf,

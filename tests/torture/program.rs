@@ -115,6 +115,8 @@ impl Program {
             Self::Haproxy => start.arg("-W").arg("-f").arg(main),
             Self::Gunicorn => start.arg("-c").arg(main).arg("application:app"),
         };
+        // Python takes a compiled file for current if time (in seconds) and length are the same (`_validate_timestamp_pyc()`).
+        start.env("PYTHONDONTWRITEBYTECODE", "1");
         start.current_dir(&place.directory).stdout(Stdio::null()).stderr(Stdio::null());
         start
     }
@@ -125,7 +127,9 @@ impl Program {
         match self {
             Self::Nginx => format!("{binary} -t -q -c \"$1\" -p {directory}"),
             Self::Haproxy => format!("{binary} -c -q -f \"$1\""),
-            Self::Gunicorn => format!("cd {directory} && exec {binary} --check-config -c \"$1\" application:app"),
+            Self::Gunicorn => format!(
+                "cd {directory} && exec env PYTHONDONTWRITEBYTECODE=1 {binary} --check-config -c \"$1\" application:app"
+            ),
         }
     }
 }

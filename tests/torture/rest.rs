@@ -14,7 +14,7 @@ use crate::run::Run;
 /// The longest time until a gate is at rest: the longest wait of the gate is 30 s, after a reload that was not verified.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// A wait that is reported, although it is no violation.
-const SLOW: Duration = Duration::from_secs(12);
+const SLOW: Duration = Duration::from_secs(8);
 /// The time in which what ends after a change has ended.
 const END: Duration = Duration::from_secs(15);
 /// The updates after which a gate has made all of its lasting allocations.
@@ -112,7 +112,7 @@ impl Run<'_> {
         // A validation that never ends is tried again and again.
         if self.newest.quality != Quality::Hanging {
             let (sleep, temporary) = (self.sleep.as_str(), self.launch.temporary.as_path());
-            if !Self::within(END, || holdings::running_with(sleep) == 0) {
+            if !Self::within(END, || holdings::running_with(sleep).is_empty()) {
                 return Err("processes of a checker are left at rest".into());
             }
             if !Self::within(END, || holdings::entries(temporary) == 0) {

@@ -1,19 +1,21 @@
 //! The run of one scenario under one seed: random steps, and the checks after each.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::application::Application;
+use crate::application::{self, Application};
 use crate::checker;
 use crate::content::{Content, Quality};
 use crate::disk::Disk;
 use crate::faults::Fault;
 use crate::figures::Figures;
-use crate::gate::{Gate, Launch};
+use crate::gate::{Gate, Launch, shift_clock};
+use crate::holdings;
 use crate::process::{free_port, unique};
 use crate::program::{Place, Program};
 use crate::random::Random;
@@ -34,8 +36,19 @@ pub(crate) struct Tools {
     pub(crate) mounts: bool,
     /// libfaketime.
     pub(crate) clock: Option<PathBuf>,
-    /// The faults to leave out, by name.
+    /// The faults and the qualities of contents to leave out, by name.
     pub(crate) without: Vec<String>,
+}
+
+impl Tools {
+    pub(crate) const fn is_incomplete(&self) -> bool {
+        !self.mounts || self.clock.is_none()
+    }
+
+    /// Returns true unless this fault, or this quality of a content, is left out.
+    pub(crate) fn allow(&self, name: &str) -> bool {
+        self.without.iter().all(|other| other != name)
+    }
 }
 
 /// A gate, its source and its application, under random updates and faults.
@@ -70,7 +83,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let directory = tempfile::tempdir().expect("there is room");
         let here = directory.path();
-        let (name, port) = (unique("tort"), free_port());
+        let (name, port, listen) = (unique("tort"), free_port(), free_port());
         let place = Place { directory: here.to_owned(), port };
         let program = scenario.program;
         let newest = Content::new(program, &place, 1, Quality::Good);
@@ -84,22 +97,12 @@ impl<'a> Run<'a> {
         let check = program.check(&installed, &place);
         let checker = checker::write(here, &check, &source.file(program.main_file()), &sleep);
         let clock = tools.clock.clone().map(|library| (library, here.join("clock")));
-        if let Some((_, shift)) = &clock {
-            crate::gate::shift_clock(shift, 0);
-        }
-        let listen = free_port();
+        clock.iter().for_each(|(_, shift)| shift_clock(shift, 0));
         let mut arguments = arguments(program, &name, &source, listen);
         if scenario.publish {
             arguments.extend(["--publish".into(), published.display().to_string()]);
         }
-        match (scenario.checker, scenario.publish && program == Program::Nginx) {
-            (true, _) => arguments.extend(
-                ["--validate", &format!("{} {{config}}", checker.display()), "--root", "local", "--sandbox", "off"]
-                    .map(str::to_owned),
-            ),
-            (false, true) => arguments.extend(["--builtin", "nginx"].map(str::to_owned)),
-            (false, false) => {}
-        }
+        arguments.extend(validation(scenario, &checker));
         let temporary = disk.directory("temporary");
         let launch = Launch { binary, arguments, port: listen, temporary, clock };
         // Only a kubelet's volume, copied by the gate, is never a mixture of two contents.
@@ -184,17 +187,12 @@ impl<'a> Run<'a> {
     }
 
     fn quality(&mut self) -> Quality {
-        match self.scenario.checker {
-            true => self.random.weighted(&[
-                (60, Quality::Good),
-                (20, Quality::Broken),
-                (10, Quality::Forbidden),
-                (1, Quality::Hanging),
-                (4, Quality::Forking),
-                (5, Quality::Touching),
-            ]),
-            false => self.random.weighted(&[(65, Quality::Good), (35, Quality::Broken)]),
-        }
+        let plain = [(65, Quality::Good), (25, Quality::Broken)];
+        let checked = [(10, Quality::Forbidden), (1, Quality::Hanging), (4, Quality::Forking), (5, Quality::Touching)];
+        let checked =
+            checked.into_iter().filter(|(_, quality)| self.scenario.checker && self.tools.allow(quality.word()));
+        let choices: Vec<_> = plain.into_iter().chain(checked).collect();
+        self.random.weighted(&choices)
     }
 
     /// Returns true if the program, which reads the source itself, would suffer from this content at a wrong moment.
@@ -278,10 +276,31 @@ impl<'a> Run<'a> {
     }
 }
 
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.gate.kill();
+        // After a violation, processes of a checker may be left.
+        for pid in holdings::running_with(&self.sleep).into_iter().filter_map(application::pid) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 /// The arguments of every scenario.
 fn arguments(program: Program, name: &str, source: &Source, listen: u16) -> Vec<String> {
     let (watch, listen) = (source.path().display().to_string(), format!("127.0.0.1:{listen}"));
     let common = ["run", "--app", program.name(), "--process", name, "--watch", &watch, "--listen", &listen];
     let times = ["--timeout", "4s", "--verify-timeout", "5s", "--poll", "10s", "--log-format", "json"];
     common.into_iter().chain(times).map(str::to_owned).collect()
+}
+
+/// The arguments for the validation; none where the preset validates.
+fn validation(scenario: &Scenario, checker: &Path) -> Vec<String> {
+    match (scenario.checker, scenario.publish && scenario.program == Program::Nginx) {
+        (true, _) => {
+            ["--validate", &format!("{} {{config}}", checker.display()), "--root", "local"].map(str::to_owned).to_vec()
+        }
+        (false, true) => ["--builtin", "nginx"].map(str::to_owned).to_vec(),
+        (false, false) => Vec::new(),
+    }
 }
