@@ -21,6 +21,8 @@ pub(crate) struct Record {
     pub(crate) longest_gap: AtomicU64,
     /// The scenario itself keeps the application from answering.
     excused: AtomicBool,
+    /// The number of such times.
+    excuses: AtomicU64,
     stop: AtomicBool,
     /// Answers of bad contents that the application read by itself, since it was started on them.
     started_on: Mutex<BTreeSet<String>>,
@@ -55,6 +57,7 @@ impl Drop for Client {
 impl Record {
     /// Begins a time in which no answer is a fault of the scenario.
     pub(crate) fn excuse(&self) {
+        self.excuses.fetch_add(1, Ordering::SeqCst);
         self.excused.store(true, Ordering::SeqCst);
     }
 
@@ -75,10 +78,10 @@ impl Record {
     fn ask_until_stopped(&self, port: u16) {
         let mut last = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
-            let excused = self.excused.load(Ordering::SeqCst);
+            let (excuses, excused) = (self.excuses.load(Ordering::SeqCst), self.excused.load(Ordering::SeqCst));
             let asked = Instant::now();
             let answer = ask(port);
-            let excused = excused || self.excused.load(Ordering::SeqCst);
+            let excused = excused || excuses != self.excuses.load(Ordering::SeqCst);
             match answer {
                 Ok(answer) => {
                     self.requests.fetch_add(1, Ordering::Relaxed);

@@ -64,10 +64,11 @@ impl Journal {
                 self.violations.push(format!("an open incident was reported again: {open:?}"));
             }
             self.open = Some(open);
-        } else if name == "recovered" {
-            if self.open.take().is_none() && !self.incomplete {
-                self.violations.push(format!("`recovered` without an open incident: {event}"));
-            }
+        } else if name == "restored" {
+            // The same incident; the status names it by its newest event.
+            self.open.iter_mut().for_each(|open| open.event.clone_from(&name));
+        } else if name == "recovered" && self.open.take().is_none() && !self.incomplete {
+            self.violations.push(format!("`recovered` without an open incident: {event}"));
         }
     }
 
