@@ -29,7 +29,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("flow::reload", &["flow::verify", "flow::process", "sys"]),
     ("flow::verify", &["flow::process", "flow::tree", "sys"]),
     ("flow::process", &["sys"]),
-    ("flow::watch", &[]),
+    ("flow::watch", &["sys"]),
     ("flow::settle", &[]),
     ("flow::tree", &[]),
     ("flow", &[]),

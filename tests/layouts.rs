@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{Gate, command, gate_command, needs};
+use crate::support::{Gate, command, gate_command, needs, skip};
 
 /// A tree: files by name, and links by name, which lead to a path.
 fn tree(files: &[(&str, &str)], links: &[(&str, &str)]) -> TempDir {
@@ -297,4 +297,24 @@ fn a_stream_of_writes_beside_the_source_or_in_it_keeps_no_change_waiting() {
         gate.wait_for("accepted");
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+#[test]
+fn a_mount_over_the_source_is_noticed_by_an_event() {
+    needs!("unshare", "mount");
+    let may = command("unshare").args(["-U", "-r", "-m", "true"]).status().is_ok_and(|status| status.success());
+    if !may {
+        return skip("user and mount namespaces are not allowed here");
+    }
+    let here = tree(&[("source/app.conf", "1"), ("other/app.conf", "2")], &[]);
+    let mut mounted = command("unshare");
+    // The mount is made when the gate has begun, in the namespace that both share.
+    let script = "cd \"$0\"; (for try in $(seq 400); do [ -e go ] && exec mount --bind other source; sleep 0.05; done) & exec \"$@\"";
+    mounted.args(["-U", "-r", "-m", "sh", "-c", script]).arg(here.path());
+    mounted.arg(gate_command().get_program()).args(["run", "--watch"]).arg(here.path().join("source"));
+    mounted.args(["--signal", "none", "--poll", "1h", "--validate", "true"]);
+    let mut gate = Gate::start(mounted);
+    gate.wait_for("accepted");
+    fs::write(here.path().join("go"), "").expect("there is room");
+    assert_eq!(gate.wait_for("accepted")["changed"], serde_json::json!(["app.conf"]));
 }

@@ -28,7 +28,7 @@ pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// A set of parts of the texts that end at the same places.
 #[derive(Clone, Debug)]
-struct State {
+struct TextParts {
     /// Length of the longest of them.
     length: u32,
     /// The state of the longest suffix that ends at more places.
@@ -45,7 +45,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Matches<'t> {
     texts: &'t [u8],
-    states: Vec<State>,
+    states: Vec<TextParts>,
     /// Transitions of the root, which has more than others.
     first: Vec<u32>,
     /// The state after each byte.
@@ -55,7 +55,7 @@ pub(super) struct Matches<'t> {
 impl<'t> Matches<'t> {
     /// Takes in `texts`, which are joined by [`BETWEEN`].
     pub(super) fn new(texts: &'t [u8]) -> Self {
-        let root = State { length: 0, link: NONE, end: 0, next: Vec::new(), found: 0, found_words: 0 };
+        let root = TextParts { length: 0, link: NONE, end: 0, next: Vec::new(), found: 0, found_words: 0 };
         let mut new =
             Self { texts, states: vec![root], first: vec![NONE; 256], after: Vec::with_capacity(texts.len()) };
         let mut last = ROOT;
@@ -66,7 +66,7 @@ impl<'t> Matches<'t> {
         new
     }
 
-    fn state(&self, index: u32) -> &State {
+    fn state(&self, index: u32) -> &TextParts {
         &self.states[index as usize]
     }
 
@@ -89,7 +89,7 @@ impl<'t> Matches<'t> {
         }
     }
 
-    fn add(&mut self, state: State) -> u32 {
+    fn add(&mut self, state: TextParts) -> u32 {
         self.states.push(state);
         u32::try_from(self.states.len() - 1).unwrap_or(NONE)
     }
@@ -101,7 +101,7 @@ impl<'t> Matches<'t> {
         }
         let length = self.state(last).length + 1;
         let end = u32::try_from(end).unwrap_or(NONE);
-        let new = self.add(State { length, link: ROOT, end, next: Vec::new(), found: 0, found_words: 0 });
+        let new = self.add(TextParts { length, link: ROOT, end, next: Vec::new(), found: 0, found_words: 0 });
         let mut from = last;
         while from != NONE && self.next(from, byte).is_none() {
             self.lead(from, byte, new);
@@ -122,7 +122,7 @@ impl<'t> Matches<'t> {
         if self.state(next).length == length {
             return next;
         }
-        let split = State { length, ..self.state(next).clone() };
+        let split = TextParts { length, ..self.state(next).clone() };
         let split = self.add(split);
         self.states[next as usize].link = split;
         let mut from = from;
@@ -188,7 +188,7 @@ impl<'t> Matches<'t> {
         let mut order: Vec<u32> = (1..self.states.len()).filter_map(|index| u32::try_from(index).ok()).collect();
         order.sort_unstable_by_key(|index| self.state(*index).length);
         for index in order.iter().rev() {
-            let State { link, end, found, found_words, .. } = *self.state(*index);
+            let TextParts { link, end, found, found_words, .. } = *self.state(*index);
             let above = self.state(link).length;
             let suffix = &mut self.states[link as usize];
             if found > 0 {
@@ -205,7 +205,7 @@ impl<'t> Matches<'t> {
             }
         }
         for index in order {
-            let State { link, found, found_words, .. } = *self.state(index);
+            let TextParts { link, found, found_words, .. } = *self.state(index);
             let (above, above_words) = (self.state(link).found, self.state(link).found_words);
             let state = &mut self.states[index as usize];
             state.found = if found > 0 { found } else { above };

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use reload_gate_contract::Finding;
 
 use matches::{BETWEEN, Matches, is_boundary, is_word, words};
-use values::Values;
+use values::SecretValues;
 use vocabulary::is_vocabulary;
 
 /// Mark in place of text that is not shown.
@@ -57,7 +57,7 @@ fn unarmored(content: &[u8]) -> Vec<u8> {
 pub struct Redactor {
     /// The contents as they can be read: as they are, unescaped, and decoded.
     readings: Vec<Vec<u8>>,
-    values: Values,
+    values: SecretValues,
 }
 
 /// A text as it can be read, and the way back to its bytes.
@@ -95,7 +95,7 @@ impl Redactor {
             }
             readings.push(content);
         }
-        let mut values = Values::default();
+        let mut values = SecretValues::default();
         readings.iter().for_each(|reading| values.add(reading));
         Self { readings, values }
     }

@@ -9,13 +9,13 @@ use super::vocabulary::is_vocabulary;
 
 /// Words of the vocabulary that are values, and rows of signs with only blanks and quotes beside them.
 #[derive(Debug, Default)]
-pub(super) struct Values {
+pub(super) struct SecretValues {
     words: HashSet<Vec<u8>>,
     /// Hashes: a wrong match only redacts more.
     signs: HashSet<u64>,
 }
 
-impl Values {
+impl SecretValues {
     /// Takes in a content, in lower case.
     pub(super) fn add(&mut self, content: &[u8]) {
         let mut at = 0;

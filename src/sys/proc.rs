@@ -253,6 +253,14 @@ fn mount_points(pid: i32) -> Vec<PathBuf> {
     mounts.map(|mounts| mounts.into_iter().map(|mount| unescaped(&mount.mount_point)).collect()).unwrap_or_default()
 }
 
+/// Returns the mounts of this process, each with its id.
+#[must_use]
+pub fn mounts() -> Vec<(i32, PathBuf)> {
+    let mounts = Process::myself().and_then(|process| process.mountinfo());
+    let mount = |mount: procfs::process::MountInfo| (mount.mnt_id, unescaped(&mount.mount_point));
+    mounts.map(|mounts| mounts.into_iter().map(mount).collect()).unwrap_or_default()
+}
+
 /// A path in which the kernel wrote blanks and backslashes as three octal digits (`mangle_path()` in `fs/seq_file.c`).
 fn unescaped(path: &Path) -> PathBuf {
     let mut bytes = path.as_os_str().as_bytes();

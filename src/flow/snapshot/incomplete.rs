@@ -1,8 +1,8 @@
 //! Files that are not whole yet, in directories without a commit point: half-written files, and certificates without their new key.
 //! Pure.
 //!
-//! A shell's `generate > app.conf` empties the file first. So a file that was not empty and is, that a program is writing, or of
-//! which only half a pair is new, is given time; each for itself, and never without end.
+//! A shell's `generate > app.conf` empties the file first. So a file that was not empty and is, a file that a program is writing, and
+//! a pair with only one new half are given time, each for itself and never without end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_tools_leave_are_known() {
+    fn files_of_tools_are_known() {
         for name in [
             ".git",
             ".svn",
@@ -226,6 +226,10 @@ mod tests {
         ] {
             assert_eq!(class(name), Class::Tool, "{name}");
         }
+    }
+
+    #[test]
+    fn backups_are_known() {
         for name in [
             "app.conf~",
             "site~",
@@ -245,9 +249,17 @@ mod tests {
         ] {
             assert_eq!(class(name), Class::Backup, "{name}");
         }
+    }
+
+    #[test]
+    fn copies_are_known() {
         for name in ["app.conf.bak", "app.conf.orig", "app.conf.rej", "app.conf.old", "app.conf.save", "app.conf.tmp"] {
             assert_eq!(class(name), Class::Copy, "{name}");
         }
+    }
+
+    #[test]
+    fn ordinary_names_are_content() {
         for name in [
             "app.conf",
             "default",

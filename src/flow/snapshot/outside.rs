@@ -15,8 +15,8 @@ const RUNTIME: [&str; 6] = ["/dev", "/proc", "/run", "/sys", "/var/log", "/var/r
 const FILES: [&str; 2] = ["/dev/shm", "/run/secrets"];
 const NULL: &str = "/dev/null";
 
-/// Target of a link that leaves the sources.
-pub(super) enum Target {
+/// LinkTarget of a link that leaves the sources.
+pub(super) enum LinkTarget {
     /// A file of configuration.
     File(File, Stat),
     /// A file that is always empty: the name is masked by a link to `/dev/null`.
@@ -31,34 +31,34 @@ pub(super) enum Target {
 ///
 /// # Errors
 /// When the target has become another file meanwhile.
-pub(super) fn open(real: &Path, owner: u32) -> Result<Target, Errno> {
+pub(super) fn open(real: &Path, owner: u32) -> Result<LinkTarget, Errno> {
     if real == Path::new(NULL) {
-        return Ok(Target::Empty);
+        return Ok(LinkTarget::Empty);
     }
     let is_below = |directories: &[&str]| directories.iter().any(|directory| real.starts_with(directory));
     if is_below(&RUNTIME) && !is_below(&FILES) {
-        return Ok(Target::Name);
+        return Ok(LinkTarget::Name);
     }
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let relative = real.strip_prefix("/").unwrap_or(real);
     let handle = match beneath::open(&root, relative, OFlags::PATH) {
-        Err(Errno::ACCESS) => return Ok(Target::Name),
+        Err(Errno::ACCESS) => return Ok(LinkTarget::Name),
         handle => handle?,
     };
     let stat = rustix::fs::fstat(&handle)?;
     if !FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Ok(Target::Name);
+        return Ok(LinkTarget::Name);
     }
     if !is_trusted(owner) && !may_read(owner, real, &stat) {
-        return Ok(Target::Denied);
+        return Ok(LinkTarget::Denied);
     }
     let file = match beneath::open(&root, relative, OFlags::RDONLY | OFlags::NONBLOCK) {
-        Err(Errno::ACCESS | Errno::PERM) => return Ok(Target::Name),
+        Err(Errno::ACCESS | Errno::PERM) => return Ok(LinkTarget::Name),
         file => File::from(file?),
     };
     let opened = rustix::fs::fstat(&file)?;
     let is_same = (opened.st_dev, opened.st_ino) == (stat.st_dev, stat.st_ino);
-    if is_same { Ok(Target::File(file, opened)) } else { Err(Errno::STALE) }
+    if is_same { Ok(LinkTarget::File(file, opened)) } else { Err(Errno::STALE) }
 }
 
 /// Returns true if a link of this user may lead anywhere: root and the gate's own user could read the file themselves.

@@ -26,15 +26,15 @@ impl FromStr for FilePattern {
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// If there are any, only files that match one of them are read.
-    include: Patterns,
-    exclude: Patterns,
+    include: FilePatterns,
+    exclude: FilePatterns,
 }
 
 impl Selection {
     /// Selects the files that match one of `include` (all files if there is none), and none of `exclude`.
     #[must_use]
     pub fn new(include: impl IntoIterator<Item = FilePattern>, exclude: impl IntoIterator<Item = FilePattern>) -> Self {
-        Self { include: Patterns::new(include), exclude: Patterns::new(exclude) }
+        Self { include: FilePatterns::new(include), exclude: FilePatterns::new(exclude) }
     }
 
     /// Returns true if a file or directory of this path inside the source is left out, with all that is in it.
@@ -53,14 +53,14 @@ impl Selection {
     }
 }
 
-/// Patterns, and the matcher of all of them.
+/// FilePatterns, and the matcher of all of them.
 #[derive(Clone, Default)]
-struct Patterns {
+struct FilePatterns {
     patterns: Vec<FilePattern>,
     set: GlobSet,
 }
 
-impl Patterns {
+impl FilePatterns {
     fn new(patterns: impl IntoIterator<Item = FilePattern>) -> Self {
         let patterns: Vec<_> = patterns.into_iter().collect();
         let mut set = GlobSetBuilder::new();
@@ -72,7 +72,7 @@ impl Patterns {
     }
 }
 
-impl fmt::Debug for Patterns {
+impl fmt::Debug for FilePatterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.patterns.iter().map(|pattern| pattern.0.glob())).finish()
     }

@@ -1,6 +1,7 @@
 //! The inotify instances that the gates of a thread share. IO: inotify(7), through the crate `notify`.
 
 use std::cell::RefCell;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak as RcWeak};
@@ -13,7 +14,7 @@ use super::points::Interest;
 use super::{Hint, Shared, is_end, lock};
 
 /// Device and inode of a directory.
-pub(super) type Identity = (u64, u64);
+pub(super) type DirectoryId = (u64, u64);
 
 /// One of the two inotify instances: a mask belongs to an instance, in this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,14 +46,14 @@ impl Instance {
     }
 }
 
-type Key = (Instance, PathBuf);
+type WatchKey = (Instance, PathBuf);
 
 /// The inotify instances, and the gates that they serve.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
     watchers: RefCell<BTreeMap<Instance, RecommendedWatcher>>,
     /// Number of gates that watch a directory.
-    users: RefCell<BTreeMap<Key, usize>>,
+    users: RefCell<BTreeMap<WatchKey, usize>>,
     audience: Arc<Audience>,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Hub {
 #[derive(Debug, Default)]
 struct Audience {
     gates: Mutex<Vec<Weak<Shared>>>,
-    places: Mutex<BTreeMap<Key, Identity>>,
+    places: Mutex<BTreeMap<WatchKey, DirectoryId>>,
 }
 
 thread_local! {
@@ -87,18 +88,17 @@ impl Hub {
     }
 
     /// Watches a directory for one more gate.
-    pub(super) fn watch(&self, key: &Key, identity: Identity) -> notify::Result<()> {
+    pub(super) fn watch(&self, key: &WatchKey, identity: DirectoryId) -> notify::Result<()> {
         let known = lock(&self.audience.places).get(key).copied();
         if known != Some(identity) {
             let mut watchers = self.watchers.borrow_mut();
-            if !watchers.contains_key(&key.0) {
-                watchers.insert(key.0, self.watcher(key.0)?);
-            }
-            if let Some(watcher) = watchers.get_mut(&key.0) {
-                // A watch that is left follows a directory which is elsewhere now.
-                let _ = watcher.unwatch(&key.1);
-                watcher.watch(&key.1, RecursiveMode::NonRecursive)?;
-            }
+            let watcher = match watchers.entry(key.0) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.watcher(key.0)?),
+            };
+            // A watch that is left follows a directory which is elsewhere now.
+            let _ = watcher.unwatch(&key.1);
+            watcher.watch(&key.1, RecursiveMode::NonRecursive)?;
             lock(&self.audience.places).insert(key.clone(), identity);
         }
         *self.users.borrow_mut().entry(key.clone()).or_default() += 1;
@@ -106,7 +106,7 @@ impl Hub {
     }
 
     /// Ends the watching of a directory for one gate.
-    pub(super) fn unwatch(&self, key: &Key) {
+    pub(super) fn unwatch(&self, key: &WatchKey) {
         let mut users = self.users.borrow_mut();
         let Some(count) = users.get_mut(key) else { return };
         *count -= 1;
@@ -155,7 +155,7 @@ impl Audience {
         let places = lock(&self.places);
         let identity_of = |path: &Path| places.get(&(instance, path.to_path_buf())).copied();
         let same = |identity| {
-            let is_same = move |(key, other): &(&Key, &Identity)| key.0 == instance && **other == identity;
+            let is_same = move |(key, other): &(&WatchKey, &DirectoryId)| key.0 == instance && **other == identity;
             places.iter().filter(is_same).map(|(key, _)| key.1.clone())
         };
         let mut names = BTreeSet::from([path.to_path_buf()]);

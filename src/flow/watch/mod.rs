@@ -8,8 +8,10 @@
 //! cost nothing. A file counts as changed when its writer closes it (IN_CLOSE_WRITE), and not at each write.
 
 mod hub;
+mod mounts;
 mod points;
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,7 +23,8 @@ use std::time::{Duration, Instant};
 use notify::EventKind;
 use notify::event::{ModifyKind, RemoveKind, RenameMode};
 
-use hub::{Hub, Identity, Instance};
+use hub::{DirectoryId, Hub, Instance};
+use mounts::{MountPlace, MountTable};
 use points::Interest;
 pub use points::{WatchPoint, WatchPoints};
 
@@ -81,9 +84,14 @@ pub struct Watch {
     shared: Arc<Shared>,
     hub: Rc<Hub>,
     /// The directories that the hub watches for this gate.
-    held: BTreeMap<(Instance, PathBuf), Identity>,
+    held: BTreeMap<(Instance, PathBuf), DirectoryId>,
     mode: Mode,
     retry_at: Option<Instant>,
+    /// The table of mounts, if it can be waited for; it is opened by the first wait.
+    mount_table: OnceCell<Option<MountTable>>,
+    mount_places: Vec<MountPlace>,
+    /// The mounts that matter to these places.
+    mounts: RefCell<Vec<(i32, PathBuf)>>,
 }
 
 /// The outcome of [`Watch::cover`].
@@ -107,7 +115,16 @@ impl Watch {
         let shared = Arc::default();
         let hub = Hub::of_this_thread();
         hub.join(&shared);
-        Self { shared, hub, held: BTreeMap::new(), mode: Mode::Inotify, retry_at: None }
+        Self {
+            shared,
+            hub,
+            held: BTreeMap::new(),
+            mode: Mode::Inotify,
+            retry_at: None,
+            mount_table: OnceCell::new(),
+            mount_places: Vec::new(),
+            mounts: RefCell::default(),
+        }
     }
 
     /// Returns the means by which changes are noticed.
@@ -118,6 +135,11 @@ impl Watch {
 
     /// Watches `watch_points`, and nothing else.
     pub fn cover(&mut self, watch_points: Vec<WatchPoint>) -> Coverage {
+        let places: Vec<_> = watch_points.iter().flat_map(WatchPoint::mount_places).collect();
+        if places != self.mount_places {
+            self.mounts = RefCell::new(mounts::mounts_at(&places));
+            self.mount_places = places;
+        }
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return Coverage::Unchanged;
         }
@@ -193,7 +215,22 @@ impl Watch {
             if let Some(hint) = pending.hint {
                 return WatchEvent::Hint(hint);
             }
-            self.shared.event.notified().await;
+            tokio::select! {
+                () = self.shared.event.notified() => {}
+                () = self.mount_changed() => return WatchEvent::Hint(Hint::Touch),
+            }
+        }
+    }
+
+    /// Waits until a mount comes or goes at a watched place.
+    async fn mount_changed(&self) {
+        let Some(table) = self.mount_table.get_or_init(MountTable::open) else { return std::future::pending().await };
+        loop {
+            table.changed().await;
+            let now = mounts::mounts_at(&self.mount_places);
+            if self.mounts.replace_with(|_| now.clone()) != now {
+                return;
+            }
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
+use super::mounts::MountPlace;
+
 /// Number of links that may lead from a source's path to its directory (`MAXSYMLINKS` of the kernel, path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
@@ -25,6 +27,16 @@ pub(super) enum Interest {
 pub struct WatchPoint {
     pub(super) path: PathBuf,
     pub(super) interest: Interest,
+}
+
+impl WatchPoint {
+    /// Returns the places in which a mount would matter.
+    pub(super) fn mount_places(&self) -> Vec<MountPlace> {
+        match &self.interest {
+            Interest::Plain | Interest::Volume | Interest::Files(_) => vec![MountPlace::Source(self.path.clone())],
+            Interest::Way(names) => names.iter().map(|name| MountPlace::Way(self.path.join(name))).collect(),
+        }
+    }
 }
 
 /// Directories to watch, while they are being collected.

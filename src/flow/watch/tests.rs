@@ -22,7 +22,7 @@ struct Watched {
 
 impl Watched {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("it starts");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
         Self { watch: Watch::new(), marker: directory(), outside: directory(), marks: 0, runtime }
     }
 

@@ -1,5 +1,8 @@
 //! One pass over the sources. IO: reads files, never writes.
 
+mod links;
+mod missing;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,12 +19,10 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::incomplete::{PlainFile, PlainFiles};
-use super::outside::Target;
 use super::secret::is_in_memory;
-use super::{AGREEMENT, LinkPolicy, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter, outside};
+use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter};
 use crate::flow::tree::{Revision, Tree};
 use crate::flow::watch::WatchPoints;
-use crate::sys::suggest::nearest;
 
 /// The name of the link that a kubelet swaps (`pkg/volume/util/atomic_writer.go` in kubernetes).
 pub(super) const DATA: &str = "..data";
@@ -73,7 +74,7 @@ pub(super) struct SourceReader<'a> {
     sources: &'a [Source],
     options: &'a ReadOptions,
     /// The real paths of the sources: links may lead into these.
-    roots: Vec<Root>,
+    roots: Vec<SourceRoot>,
     tree: Tree,
     plain: PlainFiles,
     in_memory: BTreeSet<PathBuf>,
@@ -91,7 +92,7 @@ pub(super) struct SourceReader<'a> {
 }
 
 /// The real path of a source, and a handle of it if it is a directory.
-struct Root {
+struct SourceRoot {
     path: PathBuf,
     fd: Option<Rc<OwnedFd>>,
 }
@@ -207,23 +208,6 @@ impl<'a> SourceReader<'a> {
         }
         self.watch_points.file(&dir.path, file);
         self.entry_as(&dir, file, &name)
-    }
-
-    /// Reports a source that does not exist; in the middle of a volume's update it may appear in an instant.
-    fn missing(&mut self, source: &Source) {
-        let (parent, file) = (source.path.parent(), source.path.file_name());
-        let mut help = "check `--watch` against the volume mounts of this container; the gate waits for it".to_owned();
-        if let (Some(parent), Some(file)) = (parent, file) {
-            if parent.join(DATA).is_symlink() {
-                self.watch_points.volume(parent);
-                self.settled &= !(source.path.is_symlink() || parent.join(DATA).join(file).exists());
-            }
-            if let Some(there) = names_in(parent) {
-                help = format!("{}; the gate waits for it", beside(file, &there));
-            }
-        }
-        let finding = Finding::environment(MISSING_SOURCE, format!("`{}` does not exist", source.path.display()));
-        self.findings.push(finding.help(help));
     }
 
     fn dir(&mut self, dir: &Dir) -> ReadResult {
@@ -415,110 +399,6 @@ impl<'a> SourceReader<'a> {
         Ok(())
     }
 
-    /// Reads the target of a link: anywhere inside the sources, and outside of them if the link does not lie in a volume.
-    fn link(&mut self, path: &Path, entry: &OsStr, name: &Path, (from, owner): (&Dir, u32)) -> ReadResult {
-        let leaves_freely = !from.strict && self.options.links == LinkPolicy::Follow;
-        let real = match path.canonicalize() {
-            Ok(real) => real,
-            // Editors leave links that lead nowhere as locks; one that leads out may lead somewhere for the application.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if leaves_freely {
-                    self.name_only(path, name, from);
-                }
-                return Ok(());
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && leaves_freely => {
-                self.name_only(path, name, from);
-                return Ok(());
-            }
-            Err(error) => {
-                self.unreadable(path, &error, from.strict);
-                return Ok(());
-            }
-        };
-        if let Some(index) = self.roots.iter().position(|root| real.starts_with(&root.path)) {
-            return self.inside(index, &real, name, from);
-        }
-        if !leaves_freely {
-            self.escaping(
-                path,
-                &real,
-                "copy its target into the source, or name that directory in a further `--watch`",
-            );
-            return Ok(());
-        }
-        if self.options.selection.is_limited() && !self.options.selection.includes(&from.inside.join(entry)) {
-            return Ok(());
-        }
-        self.outside(path, &real, name, (from, owner))
-    }
-
-    /// Reads a file or directory of the sources to which a link leads, by its path without links.
-    fn inside(&mut self, root: usize, real: &Path, name: &Path, from: &Dir) -> ReadResult {
-        let root = &self.roots[root];
-        let lookup = |relative: &Path| match &root.fd {
-            Some(fd) => beneath::open(fd, relative, OFlags::RDONLY | OFlags::DIRECTORY),
-            None => Err(Errno::NOTDIR),
-        };
-        let relative = real.strip_prefix(&root.path).unwrap_or(Path::new(""));
-        let (fd, is_root) = match (relative.parent(), &root.fd) {
-            (Some(parent), Some(_)) => (lookup(parent), false),
-            (None, Some(_)) => (lookup(Path::new("")), true),
-            // A source that is a file.
-            (_, None) => (open_real(real.parent().unwrap_or(real)), false),
-        };
-        let fd = fd.map_err(|_| Vanished(real.into()))?;
-        let parent = if is_root { real } else { real.parent().unwrap_or(real) };
-        let inside = relative.parent().map(Path::to_path_buf).unwrap_or_default();
-        let dir =
-            Dir { inside, depth: from.depth + 1, watched: from.watched, strict: from.strict, ..top(fd, parent.into()) };
-        match real.file_name() {
-            Some(entry) if !is_root => self.entry_as(&dir, entry, name),
-            _ => self.dir(&Dir { name: name.into(), ..dir }),
-        }
-    }
-
-    /// Reads a file outside of the sources to which a link leads, or notes the name of the link.
-    fn outside(&mut self, path: &Path, real: &Path, name: &Path, (from, owner): (&Dir, u32)) -> ReadResult {
-        match outside::open(real, owner) {
-            Ok(Target::File(file, stat)) if stat.st_size.cast_unsigned() <= self.options.limits.bytes => {
-                self.watch_target(path, real, from);
-                self.delivered_at(&Ok(stat));
-                self.content(file, &stat, path, name, false)?;
-            }
-            Ok(Target::Empty) => {
-                self.tree.insert(name.into(), Vec::new());
-            }
-            Ok(Target::File(..) | Target::Name) => self.name_only(path, name, from),
-            Ok(Target::Denied) => {
-                let help =
-                    format!("the link belongs to uid {owner}, which may not read its target; let root own the link");
-                self.escaping(path, real, &help);
-            }
-            Err(_) => return Err(Vanished(path.into())),
-        }
-        Ok(())
-    }
-
-    /// Watches the target of a link that leaves the sources, and the way to it.
-    fn watch_target(&mut self, path: &Path, real: &Path, from: &Dir) {
-        if let (Some(parent), Some(file)) = (real.parent(), real.file_name()) {
-            self.watch_points.file(parent, file);
-        }
-        if let Ok(target) = path.read_link() {
-            self.watch_points.anchor(&from.path.join(target));
-        }
-    }
-
-    /// Notes a link of which only the name counts, if it leads out of the sources.
-    fn name_only(&mut self, path: &Path, name: &Path, from: &Dir) {
-        let Ok(target) = path.read_link() else { return };
-        let target = without_dots(&from.path.join(target));
-        if !self.roots.iter().any(|root| target.starts_with(&root.path)) {
-            self.tree.link(name.into(), target);
-        }
-    }
-
     fn open_dir(
         &mut self,
         at: impl AsFd,
@@ -636,55 +516,16 @@ fn top(fd: OwnedFd, path: PathBuf) -> Dir {
     Dir { fd: Rc::new(fd), path, name, inside, depth: 0, watched: true, strict: false }
 }
 
-fn root(source: &Source) -> Option<Root> {
+fn root(source: &Source) -> Option<SourceRoot> {
     let path = source.path.canonicalize().ok()?;
     let fd = open_real(&path).ok().map(Rc::new);
-    Some(Root { path, fd })
+    Some(SourceRoot { path, fd })
 }
 
 /// Opens the directory at a path that has no links.
 fn open_real(path: &Path) -> Result<OwnedFd, Errno> {
     let slash = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     beneath::open(&slash, path.strip_prefix("/").unwrap_or(path), OFlags::RDONLY | OFlags::DIRECTORY)
-}
-
-/// Returns a path without `.` and `..`, as its text says.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
-/// Returns the names of the visible files in a directory, if there is one.
-fn names_in(directory: &Path) -> Option<Vec<String>> {
-    let entries = std::fs::read_dir(directory).ok()?;
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    Some(names.filter(|name| !name.starts_with("..")).collect())
-}
-
-/// Returns a remedy for a file that is missing among others.
-fn beside(file: &OsStr, there: &[String]) -> String {
-    const SHOWN: usize = 5;
-    match nearest(&file.to_string_lossy(), there.iter().map(String::as_str)) {
-        Some(name) => format!("did you mean `{name}`, which is there?"),
-        None if there.is_empty() => "check the volume's source: the directory is there, and is empty".into(),
-        None => {
-            let mut names: Vec<_> = there.iter().map(|name| format!("`{name}`")).collect();
-            names.sort();
-            let more = names.len().saturating_sub(SHOWN);
-            names.truncate(SHOWN);
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            format!("check the name and the volume's keys: {}{more} are there", names.join(", "))
-        }
-    }
 }
 
 fn describe(kind: FileType) -> &'static str {
