@@ -29,7 +29,7 @@ RUN set -eu; \
 FROM scratch AS root
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="reload-gate" \
-      org.opencontainers.image.description="Stands between a changing configuration and a running program, and lets only proven changes through" \
+      org.opencontainers.image.description="A gate between a changing configuration and a running program: only verified changes pass" \
       org.opencontainers.image.source="https://github.com/reload-gate/reload-gate" \
       org.opencontainers.image.documentation="https://github.com/reload-gate/reload-gate/tree/main/docs" \
       org.opencontainers.image.licenses="Apache-2.0" \

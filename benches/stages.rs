@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reload_gate::Selector;
-use reload_gate::{Limits, Source, scan};
+use reload_gate::{ReadOptions, Source, scan};
 
 /// The median and the 95th percentile of `times` runs.
 fn measure(times: usize, mut run: impl FnMut()) -> (Duration, Duration) {
@@ -49,7 +49,7 @@ fn main() {
     println!("{:<44} {:>10} {:>10}", "", "median µs", "p95 µs");
     for (files, bytes, times) in [(1, 1 << 10, 2_000), (20, 4 << 10, 500), (1, 1 << 20, 200), (5_000, 256, 20)] {
         let sources = volume(directory.path(), files, bytes);
-        let read = measure(times, || drop(black_box(scan(&sources, Limits::default()))));
+        let read = measure(times, || drop(black_box(scan(&sources, &ReadOptions::default()))));
         report(&format!("snapshot: {files} files of {bytes} bytes"), read);
     }
     let selector = Selector { process: Some("no-such-process".into()), ..Selector::default() };

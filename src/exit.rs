@@ -1,6 +1,6 @@
-//! How the process ends.
+//! Exit codes.
 
-/// Exit codes (`docs/stability.md`).
+/// The exit codes of all commands (`docs/stability.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -10,9 +10,9 @@ pub enum Exit {
     Rejected = 1,
     /// The command line, the environment or the configuration is wrong.
     Usage = 2,
-    /// It could not be judged.
+    /// Validation was not possible.
     Inconclusive = 3,
-    /// There is nothing to judge.
+    /// There was nothing to validate.
     Nothing = 4,
     /// A bug in reload-gate itself (`EX_SOFTWARE` of sysexits.h).
     Bug = 70,

@@ -1,5 +1,5 @@
-//! reload-gate stands between a changing configuration and a running program, and lets a change through only when it is
-//! new, valid, delivered and proven to have taken effect.
+//! reload-gate is a gate between a changing configuration and a running program. It lets a change through only when the
+//! change is new, valid, delivered, and verified to have taken effect.
 //!
 //! The folders read from the command line down to the system. [`gate`] decides, [`run`] performs; everything else
 //! serves one of them. `ARCHITECTURE.md` has the map and the walls.
@@ -31,4 +31,4 @@ pub(crate) mod sys;
 // The bench and the tests of the documentation use these.
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;
-pub use flow::snapshot::{Limits, Source, scan};
+pub use flow::snapshot::{ReadOptions, Source, scan};

@@ -6,7 +6,7 @@ use reload_gate::cli;
 use reload_gate::exit::Exit;
 
 fn main() -> ExitCode {
-    // A panic is a bug, and says so by its exit code wherever it happens.
+    // A panic is a bug, in whatever thread it happens, and has an exit code of its own.
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         default(panic);

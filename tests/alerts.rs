@@ -1,4 +1,4 @@
-//! Who is told of trouble, and what happens where they are in trouble themselves.
+//! Alerts: their delivery, and sinks that fail.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Alerting {
     }
 }
 
-/// Replaces the file at once, so that nobody reads half of it.
+/// Replaces the file in one step, so that a reader never sees half of it.
 fn write(directory: &Path, content: &str) {
     let new = directory.join("new");
     fs::create_dir_all(directory.join("config")).expect("there is room");
@@ -170,7 +170,7 @@ fn a_sink_in_trouble_delays_nobody_and_is_told_what_still_matters() {
         ill.is(health);
         alerting.write("bad 1");
         alerting.gate.wait_for("rejected");
-        // While it is ill, the gate does its work and the other is told of it.
+        // While the sink fails, the gate works, and the other sink gets the alert.
         assert_eq!((ill.next().1, said(&well.taken())), (health, ("firing", "rejected")));
         alerting.write("good 2");
         alerting.gate.wait_for("reloaded");
@@ -367,7 +367,7 @@ fn a_rejection_stands_in_alertmanager_as_long_as_it_stands() {
     eventually("it is over", || alerts(port).is_empty());
     eventually("who is told by it hears of that", || heard.taken().body["status"] == "resolved");
 
-    // That the gate ends is no end of the trouble: who takes its place will say so, or nobody does.
+    // The end of the gate is no end of the incident: its successor reports that.
     alerting.write("bad at last");
     alerting.gate.wait_for("rejected");
     eventually("it fires again", || alerts(port).len() == 1);
@@ -420,7 +420,7 @@ fn what_is_not_ready_is_said_at_the_start_and_by_the_doctor() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_error_has_its_place() {
     let wrong = |arguments: &[&str]| {
         let mut gate = gate_command();
         gate.args(["run", "--watch", "/a", "--signal", "none"]).args(arguments);

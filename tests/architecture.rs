@@ -16,18 +16,18 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("cli", &["doctor", "run", "check", "config", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
-    ("check", &["config", "report", "redact", "flow"]),
+    ("check", &["config", "report", "redact", "flow", "sys"]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
-    ("gate", &["report", "flow"]),
+    ("gate", &["report", "flow", "sys::backoff"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
     ("flow::validate", &["flow::process", "flow::snapshot", "flow::tree", "sys"]),
-    ("flow::snapshot", &["flow::tree", "flow::watch"]),
+    ("flow::snapshot", &["flow::tree", "flow::watch", "sys"]),
     ("flow::publish", &["flow::tree"]),
     ("flow::reload", &["flow::verify", "flow::process", "sys"]),
-    ("flow::verify", &["flow::process", "sys"]),
+    ("flow::verify", &["flow::process", "flow::tree", "sys"]),
     ("flow::process", &["sys"]),
     ("flow::watch", &[]),
     ("flow::settle", &[]),
@@ -37,6 +37,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::http", &[]),
     ("sys::proc", &[]),
     ("sys::suggest", &[]),
+    ("sys::backoff", &[]),
+    ("sys::worker", &[]),
     ("sys", &[]),
     ("exit", &[]),
 ];
@@ -55,6 +57,7 @@ const PURE: &[&str] = &[
     "notify::wording",
     "notify::kubernetes::object",
     "sys::suggest",
+    "sys::backoff",
 ];
 
 /// Paths that no pure module names.

@@ -1,4 +1,4 @@
-//! The same judgement in CI: files, directories and rendered manifests.
+//! `check` in CI: files, directories and rendered manifests.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use crate::support::{gate_command, needs};
 
-/// What a small chart renders to; nothing is wrong with it.
+/// Rendering of a small chart without errors.
 const CHART: &str = include_str!("../fixtures/manifests/web.yaml");
 
-/// What `check` printed, what it complained of, and its exit code.
-struct Said {
+/// Output and exit code of `check`.
+struct Output {
     out: String,
     err: String,
     code: i32,
 }
 
-fn check(arguments: &[&str], input: &str) -> Said {
+fn check(arguments: &[&str], input: &str) -> Output {
     let mut check = gate_command();
     check.arg("check").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = check.spawn().expect("it starts");
@@ -28,15 +28,19 @@ fn check(arguments: &[&str], input: &str) -> Said {
     let output = child.wait_with_output().expect("it ends");
     writer.join().expect("it was written, or not wanted");
     let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
-    Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code().expect("it ends by itself") }
+    Output {
+        out: text(output.stdout),
+        err: text(output.stderr),
+        code: output.status.code().expect("it ends by itself"),
+    }
 }
 
 /// The report as JSON, of what is given on standard input.
 #[track_caller]
 fn report(arguments: &[&str], input: &str, code: i32) -> Value {
-    let said = check(&[&["--format", "json"], arguments, &["-"]].concat(), input);
-    assert_eq!(said.code, code, "{}{}", said.out, said.err);
-    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}{}", said.out, said.err))
+    let output = check(&[&["--format", "json"], arguments, &["-"]].concat(), input);
+    assert_eq!(output.code, code, "{}{}", output.out, output.err);
+    serde_json::from_str(&output.out).unwrap_or_else(|error| panic!("{error}: {}{}", output.out, output.err))
 }
 
 /// `severity code place: message` of every finding.
@@ -51,8 +55,8 @@ fn findings(report: &Value) -> Vec<String> {
     .collect()
 }
 
-/// `verdict object key validator` of everything that was judged.
-fn judged(report: &Value) -> Vec<String> {
+/// `verdict object key validator` of every validation.
+fn checked(report: &Value) -> Vec<String> {
     let inputs = report["inputs"].as_array().expect("there are inputs");
     let parts = |input: &Value| {
         ["verdict", "object", "key", "validator"].map(|part| input[part].as_str().unwrap_or("-").to_owned()).join(" ")
@@ -71,15 +75,15 @@ fn config_map(key: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n  {key}: {value}\n")
 }
 
-/// The line of the chart on which this stands, from 1.
+/// The line of the chart that contains `what`, from 1.
 fn line_of(chart: &str, what: &str) -> usize {
     chart.lines().position(|line| line.contains(what)).expect("it is there") + 1
 }
 
 #[test]
-fn a_rendered_chart_is_judged_as_the_pod_would_see_it() {
+fn a_rendered_chart_is_checked_as_the_pod_would_see_it() {
     let report = report(&[], CHART, 0);
-    assert_eq!(judged(&report), ["accepted ConfigMap web-nginx nginx.conf builtin nginx"]);
+    assert_eq!(checked(&report), ["accepted ConfigMap web-nginx nginx.conf builtin nginx"]);
     assert_eq!((&report["version"], &report["verdict"]), (&json!(1), &json!("accepted")));
 }
 
@@ -102,9 +106,9 @@ fn every_format_names_the_same_place() {
     let chart = CHART.replace("        listen 18080;\n", "        lisen 18080;\n");
     let line = line_of(&chart, "lisen");
     let in_format = |format: &str| {
-        let said = check(&["--format", format, "--color", "never", "-"], &chart);
-        assert_eq!(said.code, 1, "{}", said.err);
-        said.out
+        let output = check(&["--format", format, "--color", "never", "-"], &chart);
+        assert_eq!(output.code, 1, "{}", output.err);
+        output.out
     };
     assert!(in_format("human").contains(&format!("--> -:{line}:9")), "{}", in_format("human"));
     let sarif: Value = serde_json::from_str(&in_format("sarif")).expect("it is JSON");
@@ -118,7 +122,7 @@ fn every_format_names_the_same_place() {
 }
 
 #[test]
-fn what_is_not_given_may_be_in_the_image_but_not_in_a_volume() {
+fn a_file_outside_of_the_inputs_may_be_in_the_image_but_not_in_a_volume() {
     let certificate = "        ssl_certificate /etc/ssl/web.pem;\n";
     let with = |more: &str| CHART.replace("        listen 18080;\n", &format!("        listen 18080 ssl;\n{more}"));
     let chart = with(&format!("{certificate}        ssl_certificate_key /etc/ssl/web.pem;\n"));
@@ -143,14 +147,18 @@ fn a_sidecar_in_the_pod_brings_its_settings() {
                    mountPath: /etc/nginx}]\n      volumes:\n";
     let chart = CHART.replace("      volumes:\n", sidecar);
     let report = report(&[], &chart, 1);
-    assert_eq!(judged(&report)[0], "rejected ConfigMap web-nginx nginx.conf builtin nginx", "{report:#}");
+    assert_eq!(checked(&report)[0], "rejected ConfigMap web-nginx nginx.conf builtin nginx", "{report:#}");
     assert!(findings(&report)[0].contains("missing-required-file"), "{report:#}");
-    let said = check(&["-"], &chart.replace("--require", "--requier"));
-    assert!(said.code == 1 && said.out.contains("sidecar-settings") && said.out.contains("--requier"), "{}", said.out);
+    let output = check(&["-"], &chart.replace("--require", "--requier"));
+    assert!(
+        output.code == 1 && output.out.contains("sidecar-settings") && output.out.contains("--requier"),
+        "{}",
+        output.out
+    );
 }
 
 #[test]
-fn an_annotation_says_who_judges() {
+fn an_annotation_names_the_validator() {
     let annotated = |value: &str, text: &str| {
         let map = config_map("site", text);
         map.replace("{name: x}", &format!("{{name: x, annotations: {{reload-gate.dev/validator: {value}}}}}"))
@@ -164,7 +172,7 @@ fn an_annotation_says_who_judges() {
 }
 
 #[test]
-fn the_rules_of_a_configuration_file_say_who_judges() {
+fn the_rules_of_a_configuration_file_name_validators() {
     let directory = tempfile::tempdir().expect("there is room");
     file(
         directory.path(),
@@ -174,39 +182,39 @@ fn the_rules_of_a_configuration_file_say_who_judges() {
     let config = directory.path().join("gates.yaml");
     let arguments = ["--config", config.to_str().expect("it is UTF-8")];
     let found = report(&arguments, &config_map("a.site", "'lisen 80;'"), 1);
-    assert_eq!(judged(&found), ["rejected ConfigMap x a.site builtin nginx"]);
+    assert_eq!(checked(&found), ["rejected ConfigMap x a.site builtin nginx"]);
     let accepted = report(&arguments, &config_map("b.rules", "good"), 0);
-    assert_eq!(judged(&accepted), ["accepted ConfigMap x b.rules grep -q good {config}"]);
+    assert_eq!(checked(&accepted), ["accepted ConfigMap x b.rules grep -q good {config}"]);
     let wrong = "rules:\n  - files: ['[']\n    app: ngnix\n  - app: nginx\n  - files: x\n";
     file(directory.path(), "gates.yaml", wrong);
-    let said = check(&["--config", arguments[1], "-"], "");
-    assert_eq!(said.code, 2);
+    let output = check(&["--config", arguments[1], "-"], "");
+    assert_eq!(output.code, 2);
     for part in [
         ":2:13: ",
         ":3:10: unknown preset `ngnix`",
         ":4:5: this rule has no `files`",
         ":5:5: this rule names no validator",
     ] {
-        assert!(said.err.contains(part), "`{part}` is not in:\n{}", said.err);
+        assert!(output.err.contains(part), "`{part}` is not in:\n{}", output.err);
     }
 }
 
 #[test]
-fn files_and_directories_are_judged_as_they_lie() {
+fn files_and_directories_are_checked_in_place() {
     let directory = tempfile::tempdir().expect("there is room");
     let root = directory.path().to_str().expect("it is UTF-8").to_owned();
     file(directory.path(), "nginx.conf", "events {}\nhttp { include conf.d/*.conf; }\n");
     file(directory.path(), "conf.d/a.conf", "server { listen 80; }\n");
     file(directory.path(), "notes.txt", "anything\n");
     file(directory.path(), ".git/nginx.conf", "hidden {\n");
-    let said = check(&["--verbose", &root], "");
-    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    assert!(said.out.contains("notes.txt (nothing that was judged includes it)"), "{}", said.out);
+    let output = check(&["--verbose", &root], "");
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    assert!(output.out.contains("notes.txt (no validated file includes it)"), "{}", output.out);
     file(directory.path(), "conf.d/a.conf", "server {\n  lisen 80;\n}\n");
     for path in [root.clone(), format!("{root}/nginx.conf"), format!("{root}/conf.d/a.conf")] {
-        let said = check(&["--app", "nginx", "--color", "never", &path], "");
-        assert_eq!(said.code, 1, "{}{}", said.out, said.err);
-        assert!(said.out.contains(&format!("{root}/conf.d/a.conf:2:3")), "{}", said.out);
+        let output = check(&["--app", "nginx", "--color", "never", &path], "");
+        assert_eq!(output.code, 1, "{}{}", output.out, output.err);
+        assert!(output.out.contains(&format!("{root}/conf.d/a.conf:2:3")), "{}", output.out);
     }
 }
 
@@ -234,7 +242,7 @@ fn broken_manifests_say_where_and_do_not_hide_the_others() {
     let found = findings(&report);
     let (line, column) = (line_of(&chart, "data: ["), 7);
     assert!(found[0].starts_with(&format!("error broken-manifest {line}:{column}: ")), "{found:?}");
-    assert!(judged(&report).contains(&"accepted ConfigMap web-nginx nginx.conf builtin nginx".to_owned()));
+    assert!(checked(&report).contains(&"accepted ConfigMap web-nginx nginx.conf builtin nginx".to_owned()));
     let template = check(&["-"], "apiVersion: v1\nkind: ConfigMap\n{{- if .Values.data }}\ndata: {}\n{{- end }}\n");
     assert!(template.out.contains("helm template"), "{}", template.out);
     let typed = check(&["--app", "nginx", "-"], &config_map("nginx.conf", "80"));
@@ -246,29 +254,29 @@ fn values_of_secrets_are_shown_in_no_format() {
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  nginx.conf: |\n    events {}\n    hunter2 \
                   correct-horse;\n";
     for format in ["human", "json", "sarif", "junit", "github"] {
-        let said = check(&["--format", format, "--verbose", "-"], secret);
-        assert_eq!(said.code, 1, "{}", said.out);
-        assert!(!said.out.contains("hunter2") && !said.out.contains("correct-horse"), "{format}: {}", said.out);
-        assert!(said.out.contains("[redacted]") && said.out.contains('7'), "{format}: {}", said.out);
+        let output = check(&["--format", format, "--verbose", "-"], secret);
+        assert_eq!(output.code, 1, "{}", output.out);
+        assert!(!output.out.contains("hunter2") && !output.out.contains("correct-horse"), "{format}: {}", output.out);
+        assert!(output.out.contains("[redacted]") && output.out.contains('7'), "{format}: {}", output.out);
     }
 }
 
 #[test]
 fn standard_input_may_be_a_configuration() {
-    let said = check(&["--app", "nginx", "--color", "never", "-"], "events {}\nlisen 80;\n");
-    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
-    assert!(said.out.contains("--> -:2:1"), "{}", said.out);
+    let output = check(&["--app", "nginx", "--color", "never", "-"], "events {}\nlisen 80;\n");
+    assert_eq!(output.code, 1, "{}{}", output.out, output.err);
+    assert!(output.out.contains("--> -:2:1"), "{}", output.out);
 }
 
 #[test]
-fn the_same_configuration_in_several_pods_is_judged_once() {
+fn the_same_configuration_in_several_pods_is_checked_once() {
     let (_, deployment) = CHART.split_once("# Source: web/templates/deployment.yaml").expect("it is there");
     let chart = format!("{CHART}---\n{}", deployment.replace("name: web\n", "name: other\n"));
-    assert_eq!(judged(&report(&[], &chart, 0)).len(), 1);
+    assert_eq!(checked(&report(&[], &chart, 0)).len(), 1);
 }
 
 #[test]
-fn what_is_known_by_its_ending_is_judged_by_what_is_built_in() {
+fn files_with_known_extensions_are_checked_by_the_bundled_validators() {
     let directory = tempfile::tempdir().expect("there is room");
     for (name, content) in [
         ("a.json", "{\"a\": 1,}\n"),
@@ -279,17 +287,17 @@ fn what_is_known_by_its_ending_is_judged_by_what_is_built_in() {
     ] {
         file(directory.path(), name, content);
     }
-    let said = check(&["--format", "json", directory.path().to_str().expect("it is UTF-8")], "");
-    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
-    let report: Value = serde_json::from_str(&said.out).expect("it is JSON");
-    let verdicts: Vec<_> = judged(&report);
+    let output = check(&["--format", "json", directory.path().to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 1, "{}{}", output.out, output.err);
+    let report: Value = serde_json::from_str(&output.out).expect("it is JSON");
+    let verdicts: Vec<_> = checked(&report);
     let expected = ["rejected - - builtin json", "rejected - - builtin yaml", "rejected - - builtin toml"];
     assert!(expected.iter().all(|one| verdicts.contains(&(*one).to_owned())), "{verdicts:?}");
     assert!(verdicts.contains(&"accepted - - builtin yaml".to_owned()), "{verdicts:?}");
 }
 
 #[test]
-fn a_certificate_is_judged_with_its_key_wherever_it_is_mounted() {
+fn a_certificate_is_checked_with_its_key_at_every_mount_path() {
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: web-tls}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    \
                   -----BEGIN CERTIFICATE-----\n    bm8=\n    -----END CERTIFICATE-----\n  tls.key: hunter2-hunter2\n";
     let chart =
@@ -297,14 +305,14 @@ fn a_certificate_is_judged_with_its_key_wherever_it_is_mounted() {
     let chart = format!("{chart}---\n{}", secret.replace("web-tls", "web-pair"));
     for input in [secret.to_owned(), chart] {
         let report = report(&[], &input, 1);
-        let tls = judged(&report).into_iter().find(|one| one.ends_with(" builtin tls")).expect("somebody judges it");
+        let tls = checked(&report).into_iter().find(|one| one.ends_with(" builtin tls")).expect("it is checked");
         assert!(tls.starts_with("rejected Secret web-"), "{tls}");
         assert!(!report.to_string().contains("hunter2"), "{report}");
     }
 }
 
 #[test]
-fn a_schema_judges_what_it_is_given() {
+fn a_schema_applies_to_keys_of_config_maps() {
     let directory = tempfile::tempdir().expect("there is room");
     file(directory.path(), "schema.json", "{\"properties\": {\"port\": {\"type\": \"integer\"}}}");
     let schema = directory.path().join("schema.json");
@@ -333,7 +341,7 @@ fn the_real_nginx_and_the_bundled_checker_name_the_same_place() {
 }
 
 #[test]
-fn a_program_that_is_not_installed_names_its_package_or_the_bundled_one_judges() {
+fn a_program_that_is_not_installed_names_its_package_or_is_replaced() {
     let without_programs = |arguments: &[&str]| {
         let mut check = gate_command();
         check.env("PATH", "/nowhere").arg("check").args(arguments).arg("-");
@@ -344,14 +352,14 @@ fn a_program_that_is_not_installed_names_its_package_or_the_bundled_one_judges()
         let output = child.wait_with_output().expect("it ends");
         (String::from_utf8(output.stdout).expect("it is UTF-8"), output.status.code())
     };
-    let (said, code) = without_programs(&["--root", "local"]);
-    assert!(code == Some(3) && said.contains("the Debian package is `nginx`"), "{code:?} {said}");
-    let (said, code) = without_programs(&["--root", "local", "--fallback", "builtin"]);
-    assert!(code == Some(0) && said.contains("validated by the bundled nginx checker, since"), "{code:?} {said}");
+    let (output, code) = without_programs(&["--root", "local"]);
+    assert!(code == Some(3) && output.contains("the Debian package is `nginx`"), "{code:?} {output}");
+    let (output, code) = without_programs(&["--root", "local", "--fallback", "builtin"]);
+    assert!(code == Some(0) && output.contains("validated by the bundled nginx checker, since"), "{code:?} {output}");
 }
 
 #[test]
-fn ten_thousand_documents_are_judged_one_after_another() {
+fn ten_thousand_documents_are_checked_one_after_another() {
     let one = |number: usize| {
         format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\ndata: {{nginx.conf: 'events {{}}'}}\n---\n"
@@ -364,7 +372,7 @@ fn ten_thousand_documents_are_judged_one_after_another() {
 }
 
 #[test]
-fn what_only_the_image_of_an_application_has_is_no_fault_of_its_configuration() {
+fn a_module_of_the_image_is_no_error_of_the_configuration() {
     needs!("gunicorn");
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  gunicorn.conf.py: |\n    wsgi_app = 'no_such_app:app'\n";
     let report = report(&[], map, 3);
@@ -378,8 +386,8 @@ fn the_page_on_ci_shows_what_is_printed() {
     let command = "$ sed 's/listen 18080/lisen 18080/' fixtures/manifests/web.yaml | reload-gate check -\n";
     let (_, shown) = page.split_once(command).expect("it is shown");
     let (shown, _) = shown.split_once("```").expect("it ends");
-    let said = check(&["--color", "never", "-"], &CHART.replace("listen 18080", "lisen 18080"));
-    assert_eq!(said.out, shown);
+    let output = check(&["--color", "never", "-"], &CHART.replace("listen 18080", "lisen 18080"));
+    assert_eq!(output.out, shown);
 }
 
 /// The lines of the `env:` blocks of a page, one element each.
@@ -412,19 +420,19 @@ spec:
         let input = config_map("nginx.conf", "'events {}'").replace("name: x", "name: nginx") + &pod;
         let report = report(&[], &input, 0);
         assert_eq!(findings(&report), Vec::<String>::new());
-        assert_eq!(judged(&report), ["accepted ConfigMap nginx nginx.conf builtin nginx"]);
+        assert_eq!(checked(&report), ["accepted ConfigMap nginx nginx.conf builtin nginx"]);
     }
 }
 
 #[test]
-fn what_two_pods_share_is_judged_in_both() {
+fn a_config_map_of_two_pods_is_checked_in_both() {
     let (_, deployment) = CHART.split_once("# Source: web/templates/deployment.yaml").expect("it is there");
     // The other one has its own sites, beside the same main file.
     let other = deployment.replace("name: web\n", "name: other\n").replace("name: web-sites", "name: other-sites");
     let sites = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other-sites}\ndata: {a.conf: 'lisen 80;'}\n";
     let report = report(&[], &format!("{CHART}---\n{sites}---\n{other}"), 1);
     let main = "ConfigMap web-nginx nginx.conf builtin nginx";
-    assert_eq!(judged(&report), [format!("accepted {main}"), format!("rejected {main}")]);
+    assert_eq!(checked(&report), [format!("accepted {main}"), format!("rejected {main}")]);
 }
 
 #[test]
@@ -438,22 +446,22 @@ fn lines_of_a_secret_are_shown_beside_nothing() {
         format!("{{{map}}}\n{{{hidden}}}\n"),
         format!("{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{{{map}}},{{{hidden}}}]}}\n"),
         format!("apiVersion: v1\nkind: List\nitems:\n- {{{map}}}\n- {{{hidden}}}\n"),
-        // What is broken may be anything.
+        // A broken text may be anything.
         format!("{{{map}}}\n{{{}\n", &hidden[..hidden.len() - 3]),
         format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: x}}\nstringData:\n  a: *{secret}\n"),
         format!("{{{}", &hidden[..hidden.len() - 4]),
     ];
     for input in inputs {
         for format in ["human", "json", "sarif", "junit", "github"] {
-            let said = check(&["--format", format, "--verbose", "-"], &input);
-            assert_eq!(said.code, 1, "{input}\n{}", said.out);
-            assert!(!said.out.contains(&secret[..12]), "{format} of {input}\n{}", said.out);
+            let output = check(&["--format", format, "--verbose", "-"], &input);
+            assert_eq!(output.code, 1, "{input}\n{}", output.out);
+            assert!(!output.out.contains(&secret[..12]), "{format} of {input}\n{}", output.out);
         }
     }
 }
 
 #[test]
-fn wrong_flags_are_told_whoever_judges() {
+fn wrong_flags_are_reported_for_every_validator() {
     for arguments in [
         ["--timeout", "5"],
         ["--nginx-version", "foo"],
@@ -462,48 +470,53 @@ fn wrong_flags_are_told_whoever_judges() {
         ["--root", "target"],
         ["--missing", "x"],
     ] {
-        let said = check(&[arguments[0], arguments[1], "-"], CHART);
-        assert!(said.code == 2 && said.err.contains(arguments[0]), "{arguments:?} {} {}", said.code, said.err);
+        let output = check(&[arguments[0], arguments[1], "-"], CHART);
+        assert!(output.code == 2 && output.err.contains(arguments[0]), "{arguments:?} {} {}", output.code, output.err);
     }
 }
 
 #[test]
-fn a_gate_judges_the_files_that_it_would_judge() {
+fn a_gate_checks_the_files_that_it_would_validate() {
     let directory = tempfile::tempdir().expect("there is room");
     for (name, content) in [("my.settings", "{}"), ("nginx.conf", "events {}"), ("a.json", "{}")] {
         file(directory.path(), name, content);
     }
     let root = directory.path().to_str().expect("it is UTF-8");
-    let judged = |arguments: &[&str]| {
-        let said = check(&[arguments, &[root]].concat(), "");
-        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-        said.out
+    let checked = |arguments: &[&str]| {
+        let output = check(&[arguments, &[root]].concat(), "");
+        assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+        output.out
     };
-    assert!(judged(&["--builtin", "json", "--main", "my.settings"]).contains("my.settings (builtin json"));
-    assert!(judged(&["--builtin", "json"]).contains("a.json (builtin json"));
+    assert!(checked(&["--builtin", "json", "--main", "my.settings"]).contains("my.settings (builtin json"));
+    assert!(checked(&["--builtin", "json"]).contains("a.json (builtin json"));
     let gates = tempfile::NamedTempFile::new().expect("there is room");
     std::fs::write(gates.path(), "gates: [{watch: /srv, builtin: json}]\n").expect("there is room");
-    judged(&["--config", gates.path().to_str().expect("it is UTF-8")]);
+    checked(&["--config", gates.path().to_str().expect("it is UTF-8")]);
 }
 
 #[test]
-fn who_accepts_everything_judges_nothing() {
+fn a_preset_without_a_validator_checks_nothing() {
     let map = config_map("a.json", "'{]'");
     assert_eq!(check(&["--app", "none", "-"], &map).code, 4);
     let gate = "        - name: gate\n          image: reload-gate\n          args: [run, --watch, /etc/nginx, --signal, none]\n          \
                 env: [{name: RELOAD_GATE_APP, valueFrom: {configMapKeyRef: {name: elsewhere, key: app}}}]\n          volumeMounts: \
                 [{name: main, mountPath: /etc/nginx}]\n      volumes:\n";
-    let said = check(&["-"], &CHART.replace("      volumes:\n", gate));
-    assert!(said.code == 3 && said.out.contains("`app` of ConfigMap `elsewhere`"), "{} {}", said.code, said.out);
+    let output = check(&["-"], &CHART.replace("      volumes:\n", gate));
+    assert!(
+        output.code == 3 && output.out.contains("`app` of ConfigMap `elsewhere`"),
+        "{} {}",
+        output.code,
+        output.out
+    );
 }
 
 #[test]
-fn what_cannot_be_read_says_so_and_holds_nobody_up() {
+fn an_unreadable_input_is_reported_and_does_not_block() {
     let directory = tempfile::tempdir().expect("there is room");
     let fifo = directory.path().join("a.json");
     assert!(crate::support::command("mkfifo").arg(&fifo).status().expect("it is installed").success());
-    let said = check(&[fifo.to_str().expect("it is UTF-8")], "");
-    assert!(said.code == 3 && said.out.contains("it is a FIFO"), "{} {}", said.code, said.out);
+    let output = check(&[fifo.to_str().expect("it is UTF-8")], "");
+    assert!(output.code == 3 && output.out.contains("it is a FIFO"), "{} {}", output.code, output.out);
     std::os::unix::fs::symlink("nowhere", directory.path().join("b.json")).expect("there is room");
     assert_eq!(check(&[directory.path().to_str().expect("it is UTF-8")], "").code, 4, "a link to nowhere is no file");
     let broken = check(
@@ -523,24 +536,24 @@ fn what_cannot_be_read_says_so_and_holds_nobody_up() {
 #[test]
 fn a_list_of_one_kind_leaves_it_out_of_its_items() {
     let list = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n  data: {nginx.conf: 'events {'}\n";
-    assert_eq!(judged(&report(&[], list, 1)), ["rejected ConfigMap a nginx.conf builtin nginx"]);
+    assert_eq!(checked(&report(&[], list, 1)), ["rejected ConfigMap a nginx.conf builtin nginx"]);
 }
 
 #[test]
-fn a_key_that_a_volume_wants_and_nobody_has_keeps_the_pod_from_starting() {
+fn a_missing_key_of_a_volume_is_reported() {
     let chart = CHART.replace(
         "configMap: { name: web-sites }",
         "configMap: { name: web-sites, items: [{key: gone, path: a.conf}] }",
     );
     let found = report(&["--verbose"], &chart, 1);
     assert!(findings(&found)[0].starts_with("error missing-key "), "{found:#}");
-    assert!(found["unjudged"].to_string().contains("api.conf"), "what nobody mounts is listed: {found:#}");
+    assert!(found["unjudged"].to_string().contains("api.conf"), "keys without a mount are listed: {found:#}");
     let optional = chart.replace("path: a.conf}]", "path: a.conf}], optional: true");
     assert!(!report(&[], &optional, 0).to_string().contains("missing-key"));
 }
 
 #[test]
-fn what_is_quoted_of_no_secret_stays_readable() {
+fn a_quotation_of_a_config_map_stays_readable() {
     let key = "  tls.key: |\n    -----BEGIN PRIVATE KEY-----\n    c3NsX2NlcnRpZmljYXRlX2tleQ==\n    -----END PRIVATE KEY-----\n  ssl: ssl_certificate_keyy\n";
     let chart = CHART.replace("stringData:\n", &format!("stringData:\n{key}"));
     let chart = chart.replace("        listen 18080;\n", "        ssl_certificate_keyy x;\n");
@@ -558,20 +571,20 @@ fn a_key_that_is_no_name_of_a_file_is_written_nowhere() {
     );
     let found = report(&["--validate", "grep -q good {config}"], &map, 1);
     assert!(findings(&found)[0].starts_with("error invalid-key "), "{found:#}");
-    assert!(judged(&found).iter().any(|one| one.starts_with("accepted ConfigMap x app.conf")), "{found:#}");
+    assert!(checked(&found).iter().any(|one| one.starts_with("accepted ConfigMap x app.conf")), "{found:#}");
     assert!(!outside.exists());
 }
 
 #[test]
-fn what_is_no_utf8_is_shown_all_the_same() {
+fn lines_that_are_no_utf8_are_shown() {
     let directory = tempfile::tempdir().expect("there is room");
     let main = directory.path().join("nginx.conf");
     for before in [&b""[..], b"\xe9", b"\xe9\xe9", b"\xe9\xe9\xe9", "\u{1f600}\u{e9}".as_bytes(), b"\xf0\x9f"] {
         std::fs::write(&main, [b"events {}\n# ", before, b"\nlisen 80;\n"].concat()).expect("there is room");
         for format in ["human", "json", "sarif", "junit", "github"] {
-            let said = check(&["--format", format, "--color", "never", main.to_str().expect("it is UTF-8")], "");
-            assert_eq!(said.code, 1, "{format} {before:?}: {}{}", said.out, said.err);
-            assert!(format != "human" || said.out.contains("3 | lisen 80;\n  | ^^^^^"), "{before:?}: {}", said.out);
+            let output = check(&["--format", format, "--color", "never", main.to_str().expect("it is UTF-8")], "");
+            assert_eq!(output.code, 1, "{format} {before:?}: {}{}", output.out, output.err);
+            assert!(format != "human" || output.out.contains("3 | lisen 80;\n  | ^^^^^"), "{before:?}: {}", output.out);
         }
     }
 }

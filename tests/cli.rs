@@ -168,10 +168,189 @@ fn validators_are_listed_and_shown() {
         assert!(bundled.lines().any(|line| line.starts_with(&format!("{name} "))), "{list}");
         let output = gate_command().args(["validators", name]).output().expect("it starts");
         let shown = String::from_utf8(output.stdout).expect("it is UTF-8");
-        let told = [&format!("# `--builtin {name}` judges "), "\n# Findings: docs/findings"];
+        let told = [&format!("# `--builtin {name}` validates "), "\n# Findings: docs/findings"];
         assert!(told.into_iter().all(|told| shown.contains(told)), "{shown}");
     }
     let output = gate_command().args(["validators", "nginx"]).output().expect("it starts");
     let shown = String::from_utf8(output.stdout).expect("it is UTF-8");
     assert!(shown.contains("nginx: master process"), "{shown}");
+}
+
+/// Standard output of `reload-gate` with these arguments and variables.
+#[track_caller]
+fn output(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = gate_command().args(arguments).envs(variables.iter().copied()).output().expect("it starts");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("it is UTF-8")
+}
+
+const COMMANDS: [&str; 8] = ["run", "check", "doctor", "status", "validators", "install", "completions", "man"];
+
+#[test]
+fn every_command_has_examples_in_its_help() {
+    let program = output(&["--help"], &[]);
+    for command in COMMANDS {
+        assert!(program.contains(&format!("\n  {command} ")), "{program}");
+        let help = output(&[command, "--help"], &[]);
+        assert!(help.contains("\nExamples:\n  "), "{help}");
+        assert!(help.contains("reload-gate ") && !help.contains("Judge"), "{help}");
+    }
+    for command in ["run", "check", "doctor", "status", "validators", "install", "man"] {
+        let help = output(&[command, "--help"], &[]);
+        assert!(help.contains("\nExit codes:\n   0  "), "{help}");
+    }
+}
+
+#[test]
+fn the_help_groups_flags_under_nouns() {
+    let help = output(&["run", "--help"], &[]);
+    let headings: Vec<_> = help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    assert_eq!(
+        headings,
+        [
+            "Options:",
+            "Configuration:",
+            "Publishing:",
+            "Validation:",
+            "Target process:",
+            "Reload:",
+            "Verification:",
+            "Alerts:",
+            "Kubernetes Events:",
+            "Reporting:",
+            "Operation:",
+            "Examples:",
+            "Exit codes:",
+            "Environment:",
+        ]
+    );
+}
+
+#[test]
+fn the_help_of_doctor_lists_what_its_result_depends_on() {
+    let help = output(&["doctor", "--help"], &[]);
+    for flag in ["--app", "--watch", "--signal", "--validate", "--listen", "--alert-webhook ", "--kubernetes-events"] {
+        assert!(help.contains(flag), "`{flag}` is not in:\n{help}");
+    }
+    for flag in ["--alert-after", "--alert-label", "--log-format", "--diff", "--settle", "--once", "--grace"] {
+        assert!(!help.contains(flag), "`{flag}` is in:\n{help}");
+    }
+    // A command line of `run` still works.
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let shown = output(
+        &["doctor", "--watch", watch, "--signal", "none", "--settle", "1s", "--grace", "1s", "--log-format", "json"],
+        &[],
+    );
+    assert!(shown.contains("tier: "), "{shown}");
+}
+
+#[test]
+fn a_manual_has_the_usual_sections() {
+    for command in COMMANDS {
+        let page = output(&["man", command], &[]);
+        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES"] {
+            assert!(page.contains(&format!("\n.SH {section}\n")), "{command}: no {section}:\n{page}");
+        }
+    }
+    let page = output(&["man", "run"], &[]);
+    for section in ["\"EXIT STATUS\"", "ENVIRONMENT", "FILES"] {
+        assert!(page.contains(&format!("\n.SH {section}\n")), "no {section}:\n{page}");
+    }
+    assert!(page.contains("[OPTIONS]\n") && !page.contains("EXTRA"), "{page}");
+}
+
+#[test]
+fn the_environment_forces_colors_or_turns_them_off() {
+    let is_colored = |text: &str| text.contains('\u{1b}');
+    assert!(!is_colored(&output(&["status", "--help"], &[])));
+    for variable in ["FORCE_COLOR", "CLICOLOR_FORCE"] {
+        assert!(is_colored(&output(&["status", "--help"], &[(variable, "1")])), "{variable}");
+        assert!(!is_colored(&output(&["status", "--help"], &[(variable, "1"), ("NO_COLOR", "1")])), "{variable}");
+        let directory = config("{}");
+        std::fs::rename(directory.path().join("app.conf"), directory.path().join("app.json")).expect("ours");
+        let path = directory.path().join("app.json");
+        let arguments = ["check", "--builtin", "json", path.to_str().expect("it is UTF-8")];
+        assert!(is_colored(&output(&arguments, &[(variable, "1")])), "{variable}");
+        assert!(!is_colored(&output(&arguments, &[(variable, "0")])), "{variable}");
+        assert!(!is_colored(&output(&arguments, &[(variable, "1"), ("NO_COLOR", "1")])), "{variable}");
+    }
+}
+
+#[test]
+fn one_validation_without_a_validator_is_wrong_usage() {
+    let directory = config("anything");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    refuses(
+        &["run", "--once", "--watch", watch],
+        &["`--once`: there is no validator, so nothing can be validated", "`--app NAME`"],
+    );
+    let (text, code) = said(&["run", "--once", "--watch", watch, "--require", "app.conf"], &[]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_built_in_validator_begins_with_its_programs_main_file() {
+    let directory = config("server { listen 80; }\n");
+    let main = "events {}\nhttp { include app.conf; }\n";
+    std::fs::write(directory.path().join("nginx.conf"), main).expect("there is room");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let (text, code) = said(&["run", "--once", "--builtin", "nginx", "--watch", watch], &[]);
+    assert_eq!(code, 0, "{text}");
+    std::fs::write(directory.path().join("app.conf"), "server { lisen 80; }\n").expect("there is room");
+    let (text, code) = said(&["run", "--once", "--builtin", "nginx", "--watch", watch], &[]);
+    assert_eq!(code, 1, "{text}");
+}
+
+#[test]
+fn check_names_the_flags_that_choose_a_validator() {
+    let directory = config("anything");
+    let path = directory.path().join("app.conf");
+    let (text, code) = said(&["check", path.to_str().expect("it is UTF-8")], &[]);
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("no validator applies to any input\n  help: name one: `--app NAME`"), "{text}");
+}
+
+#[test]
+fn a_port_alone_listens_on_ipv4_and_ipv6() {
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let port = crate::support::free_port();
+    let listen = format!(":{port}");
+    let mut gate =
+        crate::support::Gate::run(&["--watch", watch, "--signal", "none", "--validate", "true", "--listen", &listen]);
+    gate.wait_for("accepted");
+    for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        if address.starts_with('[') && std::net::TcpListener::bind("[::1]:0").is_err() {
+            crate::support::skip("this machine has no IPv6");
+            continue;
+        }
+        let (text, code) = said(&["status", "--listen", &address], &[]);
+        assert_eq!(code, 0, "{address}: {text}");
+    }
+    let (text, code) = said(&["status", "--listen", &listen], &[]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn the_status_of_a_gate_in_the_same_container_needs_no_flag() {
+    needs!("unshare");
+    if !crate::support::command("unshare").args(["-U", "-r", "-m", "true"]).status().is_ok_and(|ended| ended.success())
+    {
+        return crate::support::skip("no mount namespace can be made here");
+    }
+    // A container is a mount namespace: other gates of this machine have sockets of their own.
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let script = "\"$0\" run --watch \"$1\" --signal none --validate true >/dev/null 2>&1 & \
+                  \"$0\" status --wait 20s --format json; code=$?; kill $!; wait $!; \"$0\" status; echo \"$code $?\"";
+    let mut container = crate::support::command("unshare");
+    container.args(["-U", "-r", "-m", "sh", "-c", script, env!("CARGO_BIN_EXE_reload-gate"), watch]);
+    let output = container.output().expect("unshare is installed (util-linux)");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("\"gate\":\"default\""), "{out}{err}");
+    assert!(out.ends_with("\n0 3\n"), "{out}{err}");
+    assert!(err.contains("no answer from a gate in this container: Connection refused"), "{err}");
+    assert!(err.contains("`--listen ADDR`"), "{err}");
 }

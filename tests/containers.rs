@@ -7,7 +7,7 @@ use crate::support::{
     gate_container, mount, needs, needs_containers, podman_says, served, show, unique,
 };
 
-/// How large the image may be, and the gate at rest, in bytes. This is so that nobody lets them grow unnoticed.
+/// Limits of the image and of the gate at rest, in bytes, so that growth is noticed.
 const LARGEST_IMAGE: u64 = 16 << 20;
 const MOST_MEMORY: u64 = 12 << 20;
 

@@ -181,7 +181,7 @@ fn in_ci_each_is_judged_by_the_settings_of_its_sidecar() {
     }
 }
 
-/// Runs a base in containers: a good change is served, a bad one is rejected and not, and the doctor says who judges.
+/// Runs a base in containers: a good change is served, a bad one is rejected and not served, and the doctor names the validator.
 #[track_caller]
 fn flows(name: &str, tier: &str, (before, after, broken): (&str, &str, &str)) {
     let mut pod = Pod::start(&base(name));

@@ -1,4 +1,4 @@
-//! What the doctor finds, on real processes of several users. What it says must be what the gate then does.
+//! The command `doctor`, on real processes of several users. The gate then has to do as it reports.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::privileges::{NOBODY, Place, Target, needs_root};
 use crate::support::{Cage, Gate, Nginx, command, free_port, gate_command, needs, skip, unique};
 
-/// What the doctor said, and how it ended.
+/// Report and exit code of `doctor`.
 struct Diagnosis {
     report: Value,
     code: i32,
@@ -36,7 +36,7 @@ impl Diagnosis {
         checks.iter().find(|check| check["check"] == name).unwrap_or_else(|| panic!("no {name}: {:#}", self.report))
     }
 
-    /// That a check went so, and says these words in its message and its help.
+    /// Expects the result of a check, and words in its message and its help.
     #[track_caller]
     fn expect(&self, name: &str, status: &str, message: &str, help: &str) {
         let check = self.check(name);
@@ -47,7 +47,7 @@ impl Diagnosis {
 }
 
 #[test]
-fn beside_an_nginx_of_the_same_user_its_own_checker_judges() {
+fn beside_an_nginx_of_the_same_user_its_own_checker_validates() {
     needs!("nginx");
     let nginx = Nginx::start();
     let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
@@ -57,21 +57,21 @@ fn beside_an_nginx_of_the_same_user_its_own_checker_judges() {
     let pid = nginx.process.pid();
     assert_eq!((found.tier(), found.code, &found.report["version"]), ("target-root", 0, &Value::from(1)));
     for (check, message) in [
-        ("source", "files: 1".to_owned()),
-        ("watch", "inotify".to_owned()),
+        ("source", "number of files: 1".to_owned()),
+        ("watch", "inotify reports changes".to_owned()),
         ("target", format!("pid {pid} (`nginx: master process ")),
         ("judge", format!("validated by `nginx -t`, as the user of pid {pid}")),
-        ("signal", format!("pid {pid} may be sent SIGHUP, and takes it")),
-        ("proof", format!("the workers of pid {pid} can be seen: 1")),
+        ("signal", format!("the gate may send SIGHUP to pid {pid}, which has a handler for it")),
+        ("proof", format!("number of workers of pid {pid}: 1")),
         ("listen", format!("`{listen}` is free")),
     ] {
         found.expect(check, "ok", &message, "");
     }
-    assert_eq!(nginx.signals(), 0, "nobody was signalled");
-    // A gate that runs beside it is no obstacle, and anybody else is.
+    assert_eq!(nginx.signals(), 0, "no signal was sent");
+    // The address may belong to a running gate, and to no other program.
     let mut gate = Gate::run(&arguments);
     gate.wait_for("verified");
-    Diagnosis::of(gate_command(), &arguments).expect("listen", "ok", "a gate listens on", "");
+    Diagnosis::of(gate_command(), &arguments).expect("listen", "ok", "a gate already listens on", "");
     drop(gate);
     let other = TcpListener::bind(&listen).expect("it is free again");
     let found = Diagnosis::of(gate_command(), &arguments);
@@ -81,7 +81,7 @@ fn beside_an_nginx_of_the_same_user_its_own_checker_judges() {
 }
 
 #[test]
-fn it_says_what_the_pod_lacks_for_the_next_tier() {
+fn the_report_names_the_lines_that_the_pod_lacks_for_the_next_tier() {
     needs_root!();
     needs!("nginx");
     let (place, cage) = (Place::new(), Cage::with_nginx());
@@ -92,7 +92,7 @@ fn it_says_what_the_pod_lacks_for_the_next_tier() {
     let cases: [(&[&str], &str, &str); 3] = [
         (&[], "target-root", ""),
         (&["--bounding-set=-sys_chroot"], "builtin", "`securityContext.capabilities.add: [SYS_CHROOT]`"),
-        (&NOBODY, "none", "`securityContext: {runAsUser: 0, runAsGroup: 0}`, and ask again"),
+        (&NOBODY, "none", "`securityContext: {runAsUser: 0, runAsGroup: 0}`, and run `doctor` again"),
     ];
     for (privileges, tier, help) in cases {
         let found = Diagnosis::of(place.gate(privileges), &arguments);
@@ -101,7 +101,7 @@ fn it_says_what_the_pod_lacks_for_the_next_tier() {
         let message = if works { format!("validated by `nginx -t`, in the root of pid {pid}") } else { String::new() };
         found.expect("target-root", if works { "ok" } else { "warn" }, &message, help);
         found.expect("judge", if works { "ok" } else { "warn" }, "", help);
-        // The gate does as it was said to.
+        // The gate does as reported.
         let mut gate = place.gate(privileges);
         gate.arg("run").args(arguments).arg("--observe");
         let accepted = Gate::start(gate).wait_for("accepted");
@@ -128,7 +128,7 @@ fn a_target_that_sees_something_else_is_a_failure() {
 }
 
 #[test]
-fn who_is_said_to_judge_here_is_told_of_nothing_else() {
+fn a_gate_that_validates_here_gets_no_advice_about_another_tier() {
     needs!("nginx");
     let nginx = Nginx::start();
     let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
@@ -138,11 +138,11 @@ fn who_is_said_to_judge_here_is_told_of_nothing_else() {
     let checks = found.report["checks"].as_array().expect("there are some");
     assert!(checks.iter().all(|check| check["check"] != "target-root"), "{:#}", found.report);
     let sandbox = found.check("sandbox")["message"].as_str().expect("it is said");
-    assert!(sandbox.contains("commands that judge here are"), "{sandbox}");
+    assert!(sandbox.contains("validator commands are"), "{sandbox}");
 }
 
 #[test]
-fn where_the_bundled_checker_judges_nobody_is_told_to_install_another() {
+fn where_the_built_in_validator_works_no_help_asks_for_another() {
     needs_root!();
     needs!("nginx", "setpriv");
     let (place, cage) = (Place::new(), Cage::with_nginx());
@@ -163,7 +163,7 @@ fn where_the_bundled_checker_judges_nobody_is_told_to_install_another() {
 }
 
 #[test]
-fn a_file_to_begin_with_that_is_not_there_is_a_failure() {
+fn a_missing_main_file_is_a_failure() {
     let place = Place::new();
     let watch = place.config().to_str().expect("it is UTF-8").to_owned();
     std::fs::write(place.config().join("b.conf"), "two").expect("there is room");
@@ -183,7 +183,7 @@ fn a_file_to_begin_with_that_is_not_there_is_a_failure() {
 }
 
 #[test]
-fn it_says_why_a_process_cannot_be_told() {
+fn the_report_names_the_reason_that_a_process_cannot_be_signalled() {
     needs_root!();
     let (place, target) = (Place::new(), Target::start(&[]));
     let watch = place.config().to_str().expect("it is UTF-8").to_owned();
@@ -212,16 +212,16 @@ fn it_says_why_a_process_cannot_be_told() {
         found.expect(check, "fail", message, help);
         assert_eq!(found.code, 1);
     }
-    // Where nobody judges, that is the tier, and said.
+    // Without a validator, that is the tier, and the report has it.
     let of = of("HUP");
     let arguments: Vec<&str> = of.iter().map(String::as_str).collect();
     let found = Diagnosis::of(place.gate(&[]), &arguments);
-    found.expect("judge", "warn", "nobody judges", "`--app NAME`");
+    found.expect("judge", "warn", "no validator is configured", "`--app NAME`");
     assert_eq!((found.tier(), found.code, target.hups()), ("signal-only", 0, 0));
 }
 
 #[test]
-fn a_process_that_cannot_be_seen_is_told_from_one_that_is_not_there() {
+fn an_invisible_process_has_another_help_than_a_missing_one() {
     needs_root!();
     needs!("unshare", "mount");
     if !command("unshare").args(["--mount", "--pid", "--fork", "true"]).status().is_ok_and(|status| status.success()) {
@@ -243,7 +243,7 @@ fn a_process_that_cannot_be_seen_is_told_from_one_that_is_not_there() {
 }
 
 #[test]
-fn volumes_are_tried_out_and_left_as_they_were() {
+fn volumes_are_tried_out_and_left_unchanged() {
     needs_root!();
     let place = Place::new();
     let watch = place.config().to_str().expect("it is UTF-8").to_owned();
@@ -253,7 +253,7 @@ fn volumes_are_tried_out_and_left_as_they_were() {
     let arguments =
         ["--watch", &watch, "--signal", "none", "--validate", "grep -q one {config}", "--publish", &publish];
     let found = Diagnosis::of(place.gate(&[]), &arguments);
-    found.expect("publish", "ok", "can be written and swapped", "");
+    found.expect("publish", "ok", "the gate can publish in", "");
     found.expect("local", "ok", "validated by `grep -q one {config}`, here", "");
     assert_eq!((found.tier(), found.code), ("local", 0));
     let left: Vec<_> =
@@ -268,7 +268,7 @@ fn volumes_are_tried_out_and_left_as_they_were() {
 }
 
 #[test]
-fn servers_and_programs_are_looked_for_and_not_asked() {
+fn servers_and_programs_are_found_without_a_request() {
     let place = Place::new();
     let watch = place.config().to_str().expect("it is UTF-8").to_owned();
     let server = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
@@ -277,7 +277,7 @@ fn servers_and_programs_are_looked_for_and_not_asked() {
     let cases: [(&[&str], &str, &str, &str); 6] = [
         (&["--reload-url", &there], "reload", "ok", "can be reached"),
         (&["--reload-url", &gone], "reload", "fail", "cannot be reached: Connection refused"),
-        (&["--reload-command", "true now"], "reload", "ok", "`true` is there"),
+        (&["--reload-command", "true now"], "reload", "ok", "`true` is installed"),
         (&["--reload-command", "no-such-program"], "reload", "fail", "`no-such-program` is not installed here"),
         (&["--reload-command", "true", "--verify-command", "true"], "proof", "ok", "`true` succeeded"),
         (&["--reload-command", "true", "--verify-command", "no-such"], "proof", "fail", "`no-such` is not installed"),
@@ -289,7 +289,7 @@ fn servers_and_programs_are_looked_for_and_not_asked() {
 }
 
 #[test]
-fn a_source_that_will_never_change_or_cannot_be_read_is_told() {
+fn a_frozen_or_unreadable_source_is_a_failure() {
     needs_root!();
     needs!("unshare", "mount");
     let place = Place::new();
@@ -301,12 +301,7 @@ fn a_source_that_will_never_change_or_cannot_be_read_is_told() {
     );
     sub_path.args(["--mount", "sh", "-c", &mount, "sh", &watch]);
     let found = Diagnosis::of(sub_path, &["--watch", &watch, "--signal", "none"]);
-    found.expect(
-        "mount",
-        "fail",
-        "is a mount of a single file: the gate will never see a change",
-        "leave out `subPath`",
-    );
+    found.expect("mount", "fail", "is a mount of a single file: the gate never sees a change", "leave out `subPath`");
     std::fs::set_permissions(place.config(), std::fs::Permissions::from_mode(0o700)).expect("it is ours");
     let found = Diagnosis::of(place.gate(&NOBODY), &["--watch", &watch, "--signal", "none"]);
     found.expect("source", "fail", "Permission denied", "give that user read access");
@@ -334,5 +329,5 @@ fn people_read_the_same_and_mistakes_are_usage() {
     limited.arg(place.path().join("reload-gate"));
     let watch = place.config().to_str().expect("it is UTF-8").to_owned();
     let found = Diagnosis::of(limited, &["--watch", &watch, "--signal", "none"]);
-    found.expect("watch", "warn", "inotify is unavailable", "within `--poll` (30s)");
+    found.expect("watch", "warn", "inotify is unavailable", "scans every 30s (`--poll`)");
 }

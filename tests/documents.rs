@@ -32,7 +32,7 @@ fn files(directory: &str, end: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Holds a page to what a test has found: what stands between `<!-- begin NAME -->` and `<!-- end NAME -->` must be `text`, which
+/// Compares a page with the result of a test: the part between `<!-- begin NAME -->` and `<!-- end NAME -->` must be `text`, which
 /// `UPDATE_DOCS=1` writes there.
 #[track_caller]
 pub(crate) fn agrees(page: &Path, name: &str, text: &str) {
@@ -47,7 +47,7 @@ pub(crate) fn agrees(page: &Path, name: &str, text: &str) {
     }
 }
 
-/// What stands in the first column of the tables under this heading.
+/// The first column of the tables under this heading.
 fn table(page: &str, heading: &str) -> BTreeSet<String> {
     let text = read(page);
     let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("{page}: no {heading}"));
@@ -56,10 +56,15 @@ fn table(page: &str, heading: &str) -> BTreeSet<String> {
     first.map(str::to_owned).collect()
 }
 
+/// True for the file of a unit test.
+fn is_test(path: &Path) -> bool {
+    path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
+}
+
 /// The string literals which follow `before` in the sources, tests left out.
 fn literals(before: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for path in files("src", ".rs").into_iter().filter(|path| !path.ends_with("tests.rs")) {
+    for path in files("src", ".rs").into_iter().filter(|path| !is_test(path)) {
         let text = read(&path);
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&text);
         found.extend(code.split(before).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
@@ -69,7 +74,8 @@ fn literals(before: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_finding_code_is_documented() {
-    assert_eq!(table("docs/stability.md", "Finding codes"), literals("Code::new(\""));
+    let codes = &literals("Code::new(\"") | &literals("Code::of_absence(\"");
+    assert_eq!(table("docs/stability.md", "Finding codes"), codes);
 }
 
 #[test]
@@ -82,6 +88,15 @@ fn every_event_is_documented() {
     let documented = table("docs/stability.md", "Events");
     let missing: Vec<_> = names.iter().filter(|name| !documented.contains(**name)).collect();
     assert!(!names.is_empty() && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_architecture_page_has_the_table_of_the_state_machine() {
+    let code = read("src/gate/mod.rs");
+    let rows: Vec<_> = code.lines().filter_map(|line| line.strip_prefix("//! | ")).collect();
+    let page = read("ARCHITECTURE.md");
+    let missing: Vec<_> = rows.iter().filter(|row| !page.contains(&format!("| {row}"))).collect();
+    assert!(rows.len() > 20 && missing.is_empty(), "{missing:#?}");
 }
 
 /// The flags of other programs, which the pages speak of.
@@ -157,9 +172,11 @@ fn every_setting_is_documented_as_it_is() {
             Takes::Many(what) => format!(" {what} …"),
         };
         let default = setting.shown_default().unwrap_or_default();
-        let variable = setting.variable();
+        let variable = [Some(setting.variable()), setting.second_variable.map(str::to_owned)];
+        let variable: Vec<_> = variable.into_iter().flatten().map(|name| format!("`{name}`")).collect();
+        let variable = variable.join(", ");
         let meaning = setting.help.replace('|', "\\|");
-        page += &format!("| `--{name}{value}` | `{variable}` | {default} | {meaning} |\n");
+        page += &format!("| `--{name}{value}` | {variable} | {default} | {meaning} |\n");
     }
     page_is("docs/settings.md", &page);
 }
@@ -167,7 +184,7 @@ fn every_setting_is_documented_as_it_is() {
 /// What is said by the program alone: a fragment of a message between two values.
 #[test]
 fn what_the_page_on_trouble_quotes_is_what_the_program_says() {
-    let sources = files("src", ".rs").into_iter().filter(|path| !path.ends_with("tests.rs")).map(read);
+    let sources = files("src", ".rs").into_iter().filter(|path| !is_test(path)).map(read);
     // A literal goes on behind a backslash at the end of its line.
     let sources: String = sources.map(|text| text.split("\\\n").map(str::trim_start).collect::<String>()).collect();
     let text = read("docs/troubleshooting.md");
@@ -193,4 +210,16 @@ fn no_link_between_the_pages_is_broken() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_path_in_the_recipes_exists() {
+    let page = read("CONTRIBUTING.md");
+    let is_path = |word: &&str| word.contains(['/', '.']) && !word.contains([' ', '*', ':']) && !word.contains("NAME");
+    let (words, roots) =
+        (page.split('`').skip(1).step_by(2), ["src/", "tests/", "validators/", "docs/", "fixtures/", "."]);
+    let paths: Vec<_> = words.filter(is_path).filter(|word| roots.iter().any(|root| word.starts_with(root))).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    let missing: Vec<_> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -28,7 +28,7 @@ fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
     assert!(gunicorn.process.is_alive());
 }
 
-/// Does what setproctitle(3) does (PyPI): its title is its command name, and stands over its command line (`arg_start` and
+/// Imitates setproctitle(3) (PyPI): the title is the command name, and lies over the command line (`arg_start` and
 /// `arg_end` in proc_pid_stat(5)).
 const TITLED: &str = "import os, signal, sys\n\
     signal.signal(signal.SIGHUP, lambda *_: open('told', 'w'))\n\
@@ -57,7 +57,7 @@ fn a_title_in_place_of_the_command_line_is_no_verdict_and_says_what_to_do() {
     let message =
         format!("pid {pid} shows the title `{name}: master [app:app]` in place of its command line (setproctitle)");
     assert_eq!((&finding["code"], &finding["message"]), (&"checker-obstacle".into(), &message.into()));
-    let help = "say what it is started with: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
+    let help = "give the command: `--validate 'gunicorn --check-config -c {config} MODULE:APP'`";
     assert_eq!(finding["help"], help);
     assert!(!here.join("told").exists());
     // What it says helps: by its title it is found.

@@ -1,4 +1,4 @@
-//! What Kubernetes is told as Events: a stand-in for the API server checks it against the published schema.
+//! Kubernetes Events: a test server checks them against the published schema.
 
 use std::fs;
 use std::path::Path;
@@ -101,7 +101,7 @@ fn told(what: &str, here: &Path, port: u16) -> std::process::Command {
     gate
 }
 
-/// Replaces the file at once, so that nobody reads half of it.
+/// Replaces the file in one step, so that a reader never sees half of it.
 fn write(directory: &Path, content: &str) {
     let new = directory.join("new");
     fs::create_dir_all(directory.join("config")).expect("there is room");
@@ -312,5 +312,5 @@ fn nobody_is_told_of_a_pod_without_a_name() {
     gate.args(["run", "--watch", "/a", "--signal", "none", "--kubernetes-configmap", "x"]);
     let said = gate.output().expect("it starts");
     let text = String::from_utf8(said.stderr).expect("it is UTF-8");
-    assert!(said.status.code() == Some(2) && text.contains("`--kubernetes-configmap`: no Events"), "{text}");
+    assert!(said.status.code() == Some(2) && text.contains("add `--kubernetes-events`"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! The product from outside: the real binary, real programs, volumes changed as a kubelet changes them.
 //!
-//! A table of contents. What a test needs is in `support`; a test whose program is not installed says so aloud, and fails
+//! A table of contents. `support` has what tests need; a test whose program is not installed reports that it is skipped, and fails
 //! where `CI=true`.
 
 #![expect(clippy::print_stderr, reason = "tests say aloud what they skip and what the gate said")]
@@ -9,7 +9,7 @@ mod support;
 
 /// What is shipped for operations: alert rules, their pages, a dashboard.
 mod alerting;
-/// Who is told of trouble, and what happens where they are in trouble themselves.
+/// Alerts: their delivery, and sinks that fail.
 mod alerts;
 /// The walls between the modules, as data.
 mod architecture;
@@ -41,21 +41,26 @@ mod gunicorn;
 mod haproxy;
 /// Validators that hang, fork, fail or are not there.
 mod judging;
-/// What Kubernetes is told as Events.
+/// Kubernetes Events.
 mod kubernetes;
+/// Trees as packages and deployment tools lay them out.
+mod layouts;
 /// A reader of the log that stalls; spans and decisions on request.
 mod logging;
-/// What is served by HTTP, and to whom nothing is.
+mod manifest_cases;
+/// The listener: metrics, health and status, and hostile clients.
 mod monitoring;
 /// The flow on a real nginx.
 mod nginx;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// The demo, the pre-commit hook and the action, as their users start them.
+mod packaging;
 /// The page, as a browser shows it.
 mod page;
 /// The presets, each with its real program.
 mod presets;
-/// What a sidecar may do, by who it is: a table that is tried and documented.
+/// The privileges of a sidecar, by user and capabilities: a table that is tried and documented.
 mod privilege_matrix;
 /// What the gate says when it may not, and what its checkers may.
 mod privileges;
@@ -63,7 +68,9 @@ mod privileges;
 mod prometheus;
 /// The application only ever meets what was accepted, also when it restarts.
 mod publishing;
-/// What a configuration that is executed by being judged cannot get at.
+/// Verdicts count only for what the running application reads.
+mod reading;
+/// Limits of a configuration that is executed by its validation.
 mod sandbox;
 /// Of a Secret nothing is shown.
 mod secrets;

@@ -1,4 +1,4 @@
-//! What is served by HTTP: how a gate is, to whoever asks, and nothing to whoever would harm it.
+//! The listener: the state of a gate, and clients that would harm it.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -35,11 +35,7 @@ fn ready_is_what_has_something_accepted_whatever_comes_later() {
     listening.gate.wait_for("rejected");
     let ready = listening.get("/readyz");
     assert_eq!(ready.code, 503);
-    assert!(
-        ready.body.contains("default: it is not known whether anything that was accepted is live (rejected)"),
-        "{}",
-        ready.body
-    );
+    assert!(ready.body.contains("default: no accepted configuration is known to be live (rejected)"), "{}", ready.body);
     assert_eq!(listening.get("/livez").code, 200);
     assert_eq!((asked(&[]).1, asked(&["--ready"]).1), (1, 1));
 
@@ -287,7 +283,7 @@ fn status_waits_until_it_is_so() {
     assert!(code == 2 && said.contains("RELOAD_GATE_LISTEN"), "{code}: {said}");
     let (said, code) = status(&["--listen", "9464"]);
     assert!(code == 2 && said.contains("`--listen`: `9464` is no address"), "{code}: {said}");
-    // Whoever answers there is no gate.
+    // The server there is no gate.
     let other = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = other.local_addr().expect("it is bound").to_string();
     let waiting = asking(&["--listen", &address]);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::{Gate, eventually};
 
-/// An HTTP server which remembers what it was asked, and answers with these status codes in turn, the last for ever.
+/// An HTTP server that keeps the requests, and answers with these status codes in turn, the last without end.
 fn server(codes: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let url = format!("http://{}/-/reload", listener.local_addr().expect("it is bound"));

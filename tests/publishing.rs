@@ -420,7 +420,7 @@ fn what_cannot_be_published_says_so_and_leaves_what_is_live() {
 
     let (code, said) = once(&["--watch", text(&watch), "--publish", text(&watch), "--signal", "none"]);
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("is watched, so it cannot be written to"), "{said}");
+    assert!(said.contains("is watched, so the gate cannot write to it"), "{said}");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn nap_line(nap: &str) -> Vec<u8> {
 fn the_start_event_tells_which_commands_are_confined() {
     let place = Place::new("app.conf", "one");
     let started = |arguments: &[&str]| place.judge(arguments).0.lines().next().unwrap_or_default().to_owned();
-    assert!(started(&["--validate", "true"]).contains("commands that judge here are confined"));
+    assert!(started(&["--validate", "true"]).contains("validator commands are confined"));
     assert!(started(&["--validate", "true", "--sandbox", "off"]).contains("are not confined (`--sandbox off`)"));
     assert!(!started(&[]).contains("confined"));
     let (said, code) = place.judge(&["--sandbox", "strickt"]);

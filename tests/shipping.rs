@@ -73,7 +73,7 @@ fn install_says_why_it_could_not_and_what_to_do() {
         (volume.path().join("none/bin"), ["cannot create it: No such file or directory", "mount the volume there"]),
         (file.clone(), ["it is no directory", "name a directory"]),
         (file.join("bin"), ["cannot create it: Not a directory", "name a directory"]),
-        (occupied, ["`reload-gate` is a directory there", "and not its path"]),
+        (occupied, ["`reload-gate` is a directory there", "not its path"]),
         (
             foreign.clone(),
             ["`reload-gate` is another program's file there", "only an earlier `reload-gate` is replaced"],
@@ -110,7 +110,7 @@ fn install_into_a_volume_that_does_not_take_it_leaves_nothing() {
     }
     needs!("unshare", "mount");
     for (options, parts, code) in [
-        ("size=64k", &["No space left on device", "the volume is full: raise its `sizeLimit`"][..], 2),
+        ("size=64k", &["No space left on device", "raise the `sizeLimit` of the volume"][..], 2),
         ("ro", &["Read-only file system", "without `readOnly`"], 2),
         ("noexec", &["warning: nothing can be executed in", "without `noexec`", "installed"], 0),
     ] {
@@ -146,7 +146,7 @@ fn bash_completes_commands_flags_and_values() {
     assert_eq!(completed(&["ins"]), "install");
     assert_eq!(completed(&["run", "--verify-u"]), "--verify-url");
     assert_eq!(completed(&["completions", "e"]), "elvish");
-    // What the gate says to itself is nobody's business.
+    // Internal commands are not for users.
     assert_eq!((completed(&["ent"]), completed(&["vie"])), (String::new(), String::new()));
     for shell in ["zsh", "fish", "elvish", "powershell"] {
         let (said, error, code) = says(&["completions", shell]);
@@ -185,6 +185,9 @@ fn every_command_has_a_manual_page_without_a_flaw() {
     let (_, error, code) = says(&["man", "rnu"]);
     assert_eq!(
         (error.as_str(), code),
-        ("error: unknown command `rnu`; did you mean `run`?\n  help: `reload-gate --help` lists them\n", 2)
+        (
+            "error: unknown command `rnu`; did you mean `run`?\n  help: choose a command that `reload-gate --help` lists\n",
+            2
+        )
     );
 }

@@ -52,7 +52,7 @@ fn two_families_of_one_name_are_refused_and_nobody_is_signalled() {
     assert!(refused["message"].as_str().expect("there is one").starts_with("2 families fit"), "{refused}");
     assert!(refused["help"].as_str().expect("there is one").contains("--pid-file"), "{refused}");
     assert_eq!(signals(&first, &name) + signals(&second, &name), 0);
-    // Once it is clear who is meant, that one is told.
+    // With one clear target, the signal is sent.
     drop(two);
     gate.wait_for("reloaded");
     eventually("the one that is left is signalled", || signals(&first, &name) == 1);
@@ -159,7 +159,7 @@ fn a_pid_file_says_which() {
     let mut gate = Gate::run(&["--watch", &watch, "--pid-file", pid_file, "--signal", "HUP", "--settle", "20ms"]);
     let reloaded = gate.wait_for("reloaded");
     assert_eq!(reloaded["pid"], target.pid());
-    // A stale pid file, whose number another process has: none is signalled.
+    // A stale pid file with the number of another process: no signal is sent.
     std::fs::write(pid_file, "1\n").expect("there is room");
     config(here, "two");
     let refused = gate.wait_for_any(&["target_refused", "reloaded"]);

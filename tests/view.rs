@@ -130,7 +130,7 @@ fn a_command_in_a_view_has_nothing_to_gain_and_nothing_of_the_gates() {
 }
 
 #[test]
-fn a_view_has_a_network_of_its_own_unless_it_is_shown_the_other() {
+fn a_view_has_a_network_of_its_own() {
     needs_users!();
     needs!("python3");
     let place = Place::new(&[]);
@@ -143,15 +143,14 @@ fn a_view_has_a_network_of_its_own_unless_it_is_shown_the_other() {
     );
     let connects = format!("import socket\nsocket.create_connection(('127.0.0.1', {port})).close()\n");
     for user in USERS {
-        let python = |network: &[&str], program: &str| {
+        let python = |program: &str| {
             let mut view = command("setpriv");
-            view.args(user).arg(place.path("reload-gate")).arg("view").args(network);
+            view.args(user).arg(place.path("reload-gate")).arg("view");
             said(&view.args(["--", "python3", "-c", program]).output().expect("it starts"))
         };
-        assert_eq!(python(&[], &binds), (String::new(), 0), "{user:?}");
-        let (said, code) = python(&[], &connects);
+        assert_eq!(python(&binds), (String::new(), 0), "{user:?}");
+        let (said, code) = python(&connects);
         assert!(code == 1 && said.contains("Connection refused"), "{user:?} {said}");
-        assert_eq!(python(&["--network"], &connects), (String::new(), 0), "{user:?}");
     }
 }
 
@@ -284,4 +283,28 @@ fn a_view_that_is_killed_leaves_nothing() {
     }
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("it is there");
     assert!(!mounts.lines().any(|line| line.contains(" overlay overlay ") && line.contains("/written/")), "{mounts}");
+}
+
+#[test]
+fn nothing_of_a_view_outlives_it_however_it_forks() {
+    needs_users!();
+    needs!("python3");
+    let place = Place::new(&[]);
+    // A chain of processes, each of which leaves its parents and its session, and a signal to everything.
+    let racer = "import os, sys, time\nif os.fork() == 0:\n    while True:\n        os.setsid()\n        if os.fork(): os._exit(0)\n\
+                 time.sleep(0.2)\nos.kill(-1, 0)\nos.abort()\n";
+    for user in USERS {
+        let mut view = place.view(user, &[]);
+        let output = view.args(["python3", "-c", racer]).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(128 + 6), "{user:?} {output:?}");
+        let left = std::fs::read_dir("/proc").expect("it is there").flatten().find(|process| {
+            std::fs::read(process.path().join("cmdline"))
+                .is_ok_and(|line| line.ends_with(&[racer.as_bytes(), b"\0"].concat()))
+        });
+        assert!(left.is_none(), "{user:?} {left:?}");
+        let (said, code) = place.shell(user, &[], "kill -9 $$");
+        assert_eq!(code, 128 + 9, "{user:?} {said}");
+        let (said, code) = place.shell(user, &[], "test $$ = 2 && ls -d /proc/[0-9]* | wc -l");
+        assert!(code == 0 && said.trim().parse::<usize>().is_ok_and(|processes| processes < 6), "{user:?} {said}");
+    }
 }

@@ -135,7 +135,8 @@ fn a_refused_file_is_named() {
     std::fs::create_dir(&source).expect("there is room");
     std::fs::write(source.join("app.conf"), "one").expect("there is room");
     symlink("/etc/passwd", source.join("passwd")).expect("there is room");
-    let mut gate = gate(&[&source]);
+    let watch = source.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&[&["--watch", watch, "--links", "refuse"], &JUDGE_ONLY[..]].concat());
     let rejected = gate.wait_for("rejected");
     let finding = &rejected["findings"][0];
     assert_eq!(finding["code"], "escaping-link");

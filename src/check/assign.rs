@@ -1,4 +1,4 @@
-//! Who judges what: trees of files are given to judges, by what is said of them or by what the files are called.
+//! Assignment of validators to trees of files: by settings, rules and annotations, or by the names of the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,49 +6,61 @@ use std::sync::Arc;
 
 use reload_gate_contract::{Code, Finding, Place};
 
-use super::program::{self, Beginning};
+use super::container::ContainerContext;
+use super::program::{self, Beginning, MainOfImage};
 use super::store::{Entry, Store};
-use super::trees::{Kind, Tree, Trees};
+use super::trees::{FileTree, FileTrees, TreeKind};
+use super::{command_line, content};
 use crate::check::manifest::{Annotated, Mounted};
-use crate::check::render::Subject;
+use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
-use crate::flow::validate::{Main, PlanScope};
+use crate::flow::validate::{CommandValidator, Main, Patterns, PlanScope, ValidationPlan, Validator};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
-/// The value of the annotation by which nobody is to judge.
-const NOBODY: &str = "none";
+/// Value of the annotation that turns validation off.
+const NONE: &str = "none";
 
-const COMMAND_LINE: &str = "the command line says so";
+const COMMAND_LINE: &str = "named on the command line";
 
-/// One judgement to be made.
+/// One validation that is due.
 pub(super) struct Task {
-    /// What is judged.
-    pub(super) subject: Subject,
-    /// By whom.
+    /// Part of the inputs that the validation is about.
+    pub(super) subject: CheckSubject,
+    /// Validator with its profile.
     pub(super) assignment: Arc<Assignment>,
-    /// With which file it begins.
+    /// File to begin with.
     pub(super) main: Main,
-    /// Why by that one.
+    /// Reason for the choice of the validator.
     pub(super) reason: String,
-    /// The files as the program would see them.
-    pub(super) tree: Mounted<Entry>,
-    /// What stands for a file to begin with that is not given, and where.
-    pub(super) around: Option<(PathBuf, String)>,
+    /// Files as the program would see them.
+    pub(super) tree: Arc<Mounted<Entry>>,
+    /// Main file in place of one that is not among the inputs.
+    pub(super) around: Option<MainOfImage>,
+    /// Container that the files are for.
+    pub(super) container: Arc<ContainerContext>,
+    /// Files and directories of the command line, where there are several.
+    pub(super) operands: Vec<PathBuf>,
+    /// Whether a missing program is no obstacle: the inputs do not name it.
+    pub(super) is_optional: bool,
+    /// Whether the inputs name commands of their own for it.
+    pub(super) runs_inputs: bool,
 }
 
-/// Who judges what.
+/// All validations that are due.
 #[derive(Default)]
 pub(super) struct Assigned {
     pub(super) tasks: Vec<Task>,
-    /// What is wrong with what is said of who judges.
-    pub(super) errors: Vec<(Subject, Finding)>,
-    /// What is to be judged by somebody.
+    /// Errors in the settings and annotations that choose validators.
+    pub(super) errors: Vec<(CheckSubject, Finding)>,
+    /// Entries that should be validated.
     pub(super) open: BTreeSet<Entry>,
+    /// Entries that are not validated, with the reason.
+    pub(super) skipped: BTreeMap<Entry, (String, Option<String>)>,
 }
 
-/// Gives the trees to judges.
-pub(super) fn assign(trees: Trees, store: &Store<'_>, assignments: &Assignments) -> Assigned {
+/// Assigns validators to the trees.
+pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignments, allow_commands: bool) -> Assigned {
     let assigned = Assigned { errors: trees.errors, open: trees.idle, ..Assigned::default() };
     let named = presets().iter().filter_map(|preset| assignments.assignment_named(preset.name).ok());
     let mut checkers = Checkers {
@@ -58,11 +70,12 @@ pub(super) fn assign(trees: Trees, store: &Store<'_>, assignments: &Assignments)
         called: BTreeMap::new(),
         assigned,
         released: BTreeSet::new(),
+        allow_commands,
     };
     for (tree, gate) in trees.gated {
         let (assignment, reason, by) = match &assignments.given {
             Some(given) => (given.clone(), COMMAND_LINE.to_owned(), By::Word),
-            None => (of_gate(&gate), format!("the settings of {}", tree.owner), By::Gate),
+            None => (of_gate(&gate), format!("the settings of {}", tree.owner), By::Sidecar),
         };
         checkers.give(&tree, &assignment, &reason, &tree.wanted, by);
         checkers.assigned.open.extend(tree.wanted);
@@ -70,34 +83,42 @@ pub(super) fn assign(trees: Trees, store: &Store<'_>, assignments: &Assignments)
     for tree in &trees.trees {
         checkers.tree(tree);
     }
+    checkers.rules();
     checkers.assigned
 }
 
-/// By what a judge is asked.
+/// Origin of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
-    /// What files are called, or where they lie.
+    /// Names of files, or the directory they are in.
     Name,
-    /// Somebody's word about these files.
+    /// Explicit choice for these files.
     Word,
-    /// A gate, which will find by itself what is to be judged of what it watches.
+    /// Annotation of the inputs.
+    Annotation,
+    /// Content of the files.
+    Content,
+    /// Gate, which selects by itself among the files that it watches.
     Gate,
+    /// Gate of a sidecar, with its settings in the inputs.
+    Sidecar,
 }
 
 struct Checkers<'a> {
     store: &'a Store<'a>,
     assignments: &'a Assignments,
-    /// The judges of all presets.
+    /// Validators of all presets.
     named: Vec<Arc<Assignment>>,
-    /// Judges that were asked for by name.
+    /// Validators that were looked up by name.
     called: BTreeMap<String, Result<Arc<Assignment>, ConfigError>>,
     assigned: Assigned,
-    /// What nobody is to be asked about, or cannot be.
+    /// Entries that an annotation excludes, or for which it names no known validator.
     released: BTreeSet<Entry>,
+    allow_commands: bool,
 }
 
 impl Checkers<'_> {
-    fn tree(&mut self, tree: &Tree) {
+    fn tree(&mut self, tree: &FileTree) {
         let mut open = tree.wanted.clone();
         if let Some(given) = &self.assignments.given {
             let given = given.clone();
@@ -106,16 +127,18 @@ impl Checkers<'_> {
             self.by_gates(tree, &mut open);
             self.by_rules(tree, &mut open);
             self.by_annotation(tree, &mut open);
+            self.by_command_line(tree, &mut open);
             self.by_name(tree, &mut open);
+            self.by_content(tree, &mut open);
         }
         self.assigned.open.extend(tree.wanted.difference(&self.released).cloned());
     }
 
-    /// The gates of the configuration file judge what lies where they watch; the only one judges whatever has no such place.
-    fn by_gates(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    /// Assigns what lies where the gates of the configuration file watch; a single gate also gets what has no such place.
+    fn by_gates(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let assignments = self.assignments;
         for gate in &assignments.gates {
-            let anywhere = assignments.gates.len() == 1 && tree.kind != Kind::Container;
+            let anywhere = assignments.gates.len() == 1 && tree.kind != TreeKind::Container;
             let is_watched = |path: &Path| gate.sources.iter().any(|source| path.starts_with(&source.mount));
             let watched = select(tree, open, |path, _| anywhere || is_watched(path));
             let reason = format!("the gate `{}` of the configuration file", gate.name);
@@ -123,22 +146,22 @@ impl Checkers<'_> {
         }
     }
 
-    fn by_rules(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    fn by_rules(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let assignments = self.assignments;
         for (index, rule) in assignments.rules.iter().enumerate() {
             let fits = |path: &Path| rule.files.iter().any(|glob| glob.is_match(path));
             let fitting = select(tree, open, |path, entry| match entry {
                 Entry::Key { key, .. } => fits(Path::new(key)) || fits(path),
                 Entry::File(file) => fits(file),
-                Entry::Input(_) => false,
+                Entry::Input(_) | Entry::Rules(_) => false,
             });
             let reason = format!("rule {} of the configuration file", index + 1);
             self.take(tree, &rule.assignment, &reason, (&fitting, By::Word), open);
         }
     }
 
-    /// What an object's annotation says holds for its entries; what a pod's says, for what its containers mount.
-    fn by_annotation(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    /// Applies annotations: that of an object to its entries, that of a pod to what its containers mount.
+    fn by_annotation(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let mut said: BTreeMap<String, (Place, BTreeSet<Entry>)> = BTreeMap::new();
         for entry in open.iter() {
             if let Some((annotated, place)) = self.annotation(tree, entry) {
@@ -148,12 +171,13 @@ impl Checkers<'_> {
         for (name, (place, entries)) in said {
             match self.called(&name) {
                 Ok(assignment) => {
-                    // What a main file includes is judged with it, and not by itself.
-                    let whole = assignment.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree));
+                    // An included file is validated with its main file, and not by itself.
+                    let whole =
+                        assignment.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree, self.store));
                     let entries = if whole { open.clone() } else { entries };
-                    self.take(tree, &assignment, "an annotation says so", (&entries, By::Word), open);
+                    self.take(tree, &assignment, "named by an annotation", (&entries, By::Annotation), open);
                 }
-                Err(_) if name == NOBODY => {
+                Err(_) if name == NONE => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries);
                 }
@@ -170,19 +194,103 @@ impl Checkers<'_> {
         }
     }
 
-    fn annotation(&self, tree: &Tree, entry: &Entry) -> Option<(Annotated, Place)> {
+    fn annotation(&self, tree: &FileTree, entry: &Entry) -> Option<(Annotated, Place)> {
         self.store.annotation(entry).or_else(|| tree.annotated.clone())
     }
 
-    fn by_name(&mut self, tree: &Tree, open: &mut BTreeSet<Entry>) {
+    /// Assigns the files that the command line of a container names.
+    fn by_command_line(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        let Some(config) = &tree.container.config else { return };
+        let Ok(assignment) = self.called(config.preset) else { return };
+        let Some(preset) = &assignment.preset else { return };
+        for beginning in program::on_command_line(preset, tree, config, open) {
+            open.retain(|entry| !beginning.takes.contains(entry));
+            self.add(tree, &assignment, "", beginning, By::Name);
+        }
+    }
+
+    fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         for assignment in self.named.clone() {
-            let taken = self.give(tree, &assignment, "its name says so", open, By::Name);
+            let taken = self.give(tree, &assignment, "known by its name", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
+        self.rule_files(tree, open);
+        self.skip_json_with_comments(tree, open);
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
-                self.take(tree, &assignment, "its name says so", (&entries, By::Word), open);
+                self.take(tree, &assignment, "known by its name", (&entries, By::Word), open);
             }
+        }
+    }
+
+    /// Notes files that are JSON with comments by their names: their programs accept more than JSON.
+    fn skip_json_with_comments(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let is_named = |path: &Path| name(path).is_some_and(|name| content::has_comments(&name));
+        let found = tree.mounted.files.iter().filter(|(path, entry)| is_named(path) && open.contains(entry));
+        let found: BTreeSet<Entry> = found.map(|(_, entry)| entry.clone()).collect();
+        open.retain(|entry| !found.contains(entry));
+        let why = "it is JSON with comments, which no validator reads";
+        self.assigned.skipped.extend(found.into_iter().map(|entry| (entry, (why.to_owned(), None))));
+    }
+
+    /// Assigns files that have no known name, by their content. Files of a directory have one in general.
+    fn by_content(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        if tree.kind == TreeKind::Directory {
+            return;
+        }
+        let files = tree.mounted.files.iter().filter(|(_, entry)| open.contains(entry));
+        let known: Vec<_> = files
+            .filter_map(|(path, entry)| {
+                let text = String::from_utf8(self.store.content(entry).ok()?.bytes).ok()?;
+                // A name with an extension has another format.
+                let format = content::format(&text)?;
+                let is_named = path.extension().is_some_and(|end| format != "shell" || end != "sh");
+                (!is_named || format == "shell").then(|| (format, path.clone(), entry.clone()))
+            })
+            .collect();
+        for (format, path, entry) in known {
+            let assignment = match format {
+                "shell" => shell_assignment(self.assignments),
+                name => self.called(name).ok(),
+            };
+            let (Some(assignment), Some(beginning)) = (assignment, program::alone(&path, &entry)) else { continue };
+            open.remove(&entry);
+            self.add(tree, &assignment, "known by its content", beginning, By::Content);
+        }
+    }
+
+    /// Assigns files of alerting and recording rules.
+    fn rule_files(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        let is_named = |path: &Path| {
+            path.extension().is_some_and(|end| ["rules", "yaml", "yml"].iter().any(|known| end == *known))
+        };
+        let files = tree.mounted.files.iter().filter(|(path, entry)| is_named(path) && open.contains(entry));
+        let is_rules = |entry: &Entry| {
+            let content = self.store.content(entry).ok();
+            content.is_some_and(|content| std::str::from_utf8(&content.bytes).is_ok_and(content::is_rule_file))
+        };
+        let found: Vec<_> =
+            files.filter(|(_, entry)| is_rules(entry)).map(|(path, entry)| (path.clone(), entry.clone())).collect();
+        for (path, entry) in found {
+            let Some(assignment) = rules_assignment(self.assignments) else { return };
+            let Some(beginning) = program::alone(&path, &entry) else { continue };
+            open.remove(&entry);
+            self.add(tree, &assignment, "known by its content", beginning, By::Content);
+        }
+    }
+
+    /// Assigns the rules of PrometheusRule objects.
+    fn rules(&mut self) {
+        for index in 0..self.store.listing.rules.len() {
+            let entry = Entry::Rules(index);
+            let Some(assignment) = rules_assignment(self.assignments).filter(|_| self.assignments.given.is_none())
+            else {
+                return;
+            };
+            let Some(beginning) = program::alone(Path::new("rules.yaml"), &entry) else { continue };
+            self.assigned.open.insert(entry);
+            self.add(&FileTree::default(), &assignment, "it is a PrometheusRule", beginning, By::Content);
         }
     }
 
@@ -191,10 +299,10 @@ impl Checkers<'_> {
         self.called.entry(name.to_owned()).or_insert_with(|| assignments.assignment_named(name)).clone()
     }
 
-    /// Gives entries to a judge, so that nobody else is asked about them.
+    /// Assigns entries to a validator, and removes them from `open`.
     fn take(
         &mut self,
-        tree: &Tree,
+        tree: &FileTree,
         assignment: &Arc<Assignment>,
         reason: &str,
         (entries, by): (&BTreeSet<Entry>, By),
@@ -206,55 +314,132 @@ impl Checkers<'_> {
         }
     }
 
-    /// Makes the judgements that a judge is asked for about `entries`, and says which of them it takes.
+    /// Adds the validations of `entries` by a validator, and returns the entries that they cover.
     fn give(
         &mut self,
-        tree: &Tree,
+        tree: &FileTree,
         assignment: &Arc<Assignment>,
         reason: &str,
         entries: &BTreeSet<Entry>,
         by: By,
     ) -> BTreeSet<Entry> {
         let mut taken = BTreeSet::new();
-        // Who accepts everything judges nothing.
+        // A plan without validators accepts everything, which is no validation.
         if assignment.plan.validators.is_empty() && assignment.plan.required.is_empty() {
             return BTreeSet::new();
         }
-        let meant = by != By::Name;
+        let chosen = by != By::Name;
         let beginnings = match (&assignment.preset, assignment.plan.scope()) {
-            (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant),
+            (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen),
             (None, PlanScope::Program(app)) => {
                 let preset = presets().iter().find(|preset| preset.name == app);
                 let begin =
-                    |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, meant);
+                    |preset| program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen);
                 preset.map(begin).unwrap_or_default()
             }
-            // A gate finds by itself what its validators judge of what it watches.
-            (None, _) if by == By::Gate => program::together(&tree.mounted, entries),
+            // A gate selects by itself among the files that it watches.
+            (None, _) if matches!(by, By::Gate | By::Sidecar) => program::together(&tree.mounted, entries),
             (None, PlanScope::Each(name)) => program::each(name, &assignment.plan.main, tree, entries),
             (None, PlanScope::Main) => program::beside(tree, entries),
             (None, PlanScope::Together) => program::together(&tree.mounted, entries),
             (None, PlanScope::These) => program::these(tree, entries),
         };
-        for Beginning { main, subject, tree, around, takes, reason: found } in beginnings {
-            taken.extend(takes);
-            let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
-            let assignment = assignment.clone();
-            let subject = self.store.subject(&subject);
-            let reason = found.filter(|_| !meant).unwrap_or_else(|| reason.to_owned());
-            self.assigned.tasks.push(Task { subject, assignment, main, reason, tree, around });
+        for beginning in beginnings {
+            taken.extend(beginning.takes.iter().cloned());
+            self.add(tree, assignment, reason, beginning, by);
         }
         taken
     }
+
+    /// Adds one validation.
+    fn add(&mut self, tree: &FileTree, assignment: &Arc<Assignment>, reason: &str, beginning: Beginning, by: By) {
+        if let Some(preset) = assignment.preset.as_ref().filter(|_| is_program(assignment) && !self.allow_commands)
+            && matches!(by, By::Name | By::Annotation)
+        {
+            let why = format!("a configuration of {} is a program, and would be executed", preset.name);
+            let help = Some("execute what the inputs name with `--allow-commands`".to_owned());
+            self.assigned.skipped.extend(beginning.takes.into_iter().map(|entry| (entry, (why.clone(), help.clone()))));
+            return;
+        }
+        let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
+        let is_optional = by == By::Content;
+        let runs_inputs = by == By::Sidecar && !self.allow_commands && self.runs_inputs(assignment);
+        let main = main.map_or_else(|| assignment.plan.main.clone(), Main::Given);
+        let (assignment, container) = (assignment.clone(), tree.container.clone());
+        let subject = self.store.subject(&subject);
+        let reason = found.filter(|_| by == By::Name).unwrap_or_else(|| reason.to_owned());
+        let task = Task {
+            subject,
+            assignment,
+            main,
+            reason,
+            tree: mounted,
+            around,
+            container,
+            operands,
+            is_optional,
+            runs_inputs,
+        };
+        self.assigned.tasks.push(task);
+    }
+
+    /// Returns true if the inputs name a command of the validation, or hold one as a configuration that is a program.
+    fn runs_inputs(&self, assignment: &Assignment) -> bool {
+        let is_of_preset = |command: &CommandValidator| {
+            let plans = self.named.iter().filter(|named| !is_program(named));
+            let commands = plans.flat_map(|named| &named.plan.validators).filter_map(command_of);
+            commands.into_iter().any(|known| known.command == command.command && known.running == command.running)
+        };
+        assignment.plan.validators.iter().filter_map(command_of).any(|command| !is_of_preset(command))
+    }
 }
 
-/// Whoever judges for a gate.
+/// Returns true if the preset of an assignment executes its configuration.
+fn is_program(assignment: &Assignment) -> bool {
+    assignment.preset.as_ref().is_some_and(command_line::runs_its_configuration)
+}
+
+fn command_of(validator: &Validator) -> Option<&CommandValidator> {
+    match validator {
+        Validator::Command(command) => Some(command),
+        Validator::Builtin(_) => None,
+    }
+}
+
+/// Returns the validation of rule files by promtool, with the settings of the preset `prometheus`.
+fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
+    let prometheus = assignments.assignment_named("prometheus").ok()?;
+    let command = prometheus.plan.validators.iter().find_map(command_of)?.clone();
+    let words = ["promtool", "check", "rules", "{config}"].map(str::to_owned).to_vec();
+    let name = "promtool check rules".to_owned();
+    Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, ..command }))
+}
+
+/// Returns the validation of the syntax of shell scripts. Bash reads nearly all that other shells read, so what it rejects is wrong.
+fn shell_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
+    let any = assignments.assignment_named("prometheus").ok()?;
+    let command = any.plan.validators.iter().find_map(command_of)?.clone();
+    let findings = regex::Regex::new(r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$").ok()?;
+    let patterns = Patterns { findings: vec![findings], ..Patterns::default() };
+    let words = ["bash", "-n", "{config}"].map(str::to_owned).to_vec();
+    let (name, package) = ("bash -n".to_owned(), Some("bash".to_owned()));
+    Some(with_command(&any, CommandValidator { name, command: words, running: None, package, patterns, ..command }))
+}
+
+/// Returns an assignment of one command with the plan of another one.
+fn with_command(assignment: &Assignment, command: CommandValidator) -> Arc<Assignment> {
+    let validators = vec![Validator::Command(Box::new(command))];
+    let plan = ValidationPlan { validators, main: Main::Only, ..assignment.plan.clone() };
+    Arc::new(Assignment { preset: None, plan })
+}
+
+/// Validator of a gate.
 fn of_gate(gate: &GateConfig) -> Arc<Assignment> {
     Arc::new(Assignment { preset: None, plan: gate.plan.clone() })
 }
 
-/// Those of `open` that fit.
-fn select(tree: &Tree, open: &BTreeSet<Entry>, fits: impl Fn(&Path, &Entry) -> bool) -> BTreeSet<Entry> {
+/// Entries of `open` that fit.
+fn select(tree: &FileTree, open: &BTreeSet<Entry>, fits: impl Fn(&Path, &Entry) -> bool) -> BTreeSet<Entry> {
     let files = tree.mounted.files.iter().filter(|(path, entry)| open.contains(entry) && fits(path, entry));
     files.map(|(_, entry)| entry.clone()).collect()
 }

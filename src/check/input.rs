@@ -1,4 +1,4 @@
-//! One stream that was given: a file, or standard input. IO: reads it, as often as it is wanted.
+//! One input stream: a file, or standard input. IO: reads it, as often as needed.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -6,68 +6,79 @@ use std::os::unix::fs::FileExt as _;
 
 use reload_gate_structured::yaml;
 
-use crate::check::manifest::{self, Documents, Unreadable};
+use crate::check::manifest::{self, ManifestDocuments, Unreadable};
 
-/// What standard input is called.
+/// Name of standard input.
 pub(super) const STDIN: &str = "-";
 
-/// So much of what can be read only once is kept in memory; the rest waits on disk.
+/// Largest part of a stream without random access that is kept in memory; the rest is on disk.
 const SPOOLED: usize = 8 << 20;
 
-/// A stream that was given.
+/// One input stream.
 #[derive(Debug)]
-pub(super) struct Input {
-    /// As it was given, or found in a directory that was.
+pub(super) struct InputStream {
+    /// Path as it was given, or as it was found below a directory.
     pub(super) name: String,
     bytes: Bytes,
 }
 
+/// Bytes of a stream. A file with a name is opened for each use: a repository has more files than a process may have open.
 #[derive(Debug)]
 enum Bytes {
-    File(File),
+    Path,
+    Spooled(File),
     Memory(Vec<u8>),
 }
 
-impl Input {
+impl InputStream {
     pub(super) fn open(name: &str) -> io::Result<Self> {
         let bytes = if name == STDIN {
             spool(&mut io::stdin().lock())?
         } else {
             let mut file = File::open(name)?;
             // A pipe can be read only once, too: `<(helm template …)`.
-            if file.metadata()?.is_file() { Bytes::File(file) } else { spool(&mut file)? }
+            if file.metadata()?.is_file() { Bytes::Path } else { spool(&mut file)? }
         };
         Ok(Self { name: name.to_owned(), bytes })
     }
 
-    /// Reads from `offset` on; fewer bytes at the end.
-    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    /// Reads `length` bytes from `offset` on.
+    pub(super) fn part(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut part = vec![0; length];
         match &self.bytes {
-            Bytes::File(file) => file.read_at(buffer, offset),
+            Bytes::Path => File::open(&self.name)?.read_exact_at(&mut part, offset)?,
+            Bytes::Spooled(file) => file.read_exact_at(&mut part, offset)?,
             Bytes::Memory(memory) => {
                 let rest = usize::try_from(offset).ok().and_then(|offset| memory.get(offset..)).unwrap_or_default();
-                let read = rest.len().min(buffer.len());
-                buffer[..read].copy_from_slice(&rest[..read]);
-                Ok(read)
+                part.copy_from_slice(rest.get(..length).ok_or(io::ErrorKind::UnexpectedEof)?);
             }
         }
+        Ok(part)
     }
 
-    /// The documents, from the first on.
-    pub(super) fn documents(&self) -> Documents<impl io::BufRead> {
-        Documents::new(BufReader::with_capacity(64 << 10, Reader { input: self, offset: 0 }))
+    fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match &self.bytes {
+            Bytes::Path => Box::new(File::open(&self.name)?),
+            Bytes::Spooled(file) => Box::new(SpooledReader { file, offset: 0 }),
+            Bytes::Memory(memory) => Box::new(memory.as_slice()),
+        })
     }
 
-    /// All of it.
+    /// Returns the documents, from the first on.
+    pub(super) fn documents(&self) -> io::Result<ManifestDocuments<impl io::BufRead + '_>> {
+        Ok(ManifestDocuments::new(BufReader::with_capacity(64 << 10, self.reader()?)))
+    }
+
+    /// Reads all of it.
     pub(super) fn whole(&self) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
-        Reader { input: self, offset: 0 }.read_to_end(&mut all)?;
+        self.reader()?.read_to_end(&mut all)?;
         Ok(all)
     }
 
-    /// Whether it begins with a manifest, or with what was meant to be one.
+    /// Returns true if it begins with a manifest, or with a broken one.
     pub(super) fn is_manifests(&self) -> bool {
-        match self.documents().next() {
+        match self.documents().ok().and_then(|mut documents| documents.next()) {
             Some(Ok(first)) => match yaml::parse(&first.text) {
                 Ok(root) => root.is_some_and(|root| manifest::is_manifest(&root)),
                 Err(_) => looks_like_manifest(first.text.as_bytes()),
@@ -77,19 +88,18 @@ impl Input {
         }
     }
 
-    /// Its beginning.
+    /// Reads its beginning.
     fn head(&self) -> io::Result<Vec<u8>> {
-        let mut head = vec![0; HEAD];
-        let read = self.read_at(&mut head, 0)?;
-        head.truncate(read);
+        let mut head = Vec::new();
+        self.reader()?.take(HEAD).read_to_end(&mut head)?;
         Ok(head)
     }
 }
 
-/// So much tells what a broken stream was meant to be.
-const HEAD: usize = 64 << 10;
+/// Number of bytes in which a broken stream is searched for the words of a manifest.
+const HEAD: u64 = 64 << 10;
 
-/// Whether a text that cannot be understood was meant for Kubernetes: such must not be taken for a file whose lines may be shown.
+/// Returns true if a text that cannot be parsed was meant for Kubernetes. It may hold a Secret, so no line of it is shown.
 fn looks_like_manifest(text: &[u8]) -> bool {
     let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
     says(b"apiVersion") && says(b"kind")
@@ -100,18 +110,19 @@ fn spool(from: &mut impl Read) -> io::Result<Bytes> {
     io::copy(from, &mut spooled)?;
     Ok(match spooled.into_inner() {
         tempfile::SpooledData::InMemory(memory) => Bytes::Memory(memory.into_inner()),
-        tempfile::SpooledData::OnDisk(file) => Bytes::File(file),
+        tempfile::SpooledData::OnDisk(file) => Bytes::Spooled(file),
     })
 }
 
-struct Reader<'i> {
-    input: &'i Input,
+/// Reader with an offset of its own, since several threads may read the same file.
+struct SpooledReader<'f> {
+    file: &'f File,
     offset: u64,
 }
 
-impl Read for Reader<'_> {
+impl Read for SpooledReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read_at(buffer, self.offset)?;
+        let read = self.file.read_at(buffer, self.offset)?;
         self.offset += read as u64;
         Ok(read)
     }

@@ -1,77 +1,100 @@
-//! What is given: objects and files, listed without their contents. IO: reads inputs and directories.
+//! Objects and files of the inputs, listed without their contents. IO: reads inputs and directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use ignore::{DirEntry, WalkBuilder};
 use reload_gate_contract::{Code, Finding, Place, Span};
-use reload_gate_structured::yaml::{self, Broken};
-use walkdir::{DirEntry, WalkDir};
+use reload_gate_structured::yaml::{self, Broken, Node};
 
-use super::input::{Input, STDIN};
-use crate::check::manifest::{self, Config, Document, Object, Pod, Unreadable};
+use super::input::{InputStream, STDIN};
+use super::placeholder;
+use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Unreadable};
+use crate::check::render::{CheckSubject, Unchecked};
 use crate::redact::Redactor;
 
 const BROKEN_MANIFEST: Code = Code::new("broken-manifest");
 const INVALID_KEY: Code = Code::new("invalid-key");
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
-/// So many files beside one that was given may be included by it; where there are more, the directory is none of its own.
+/// Largest number of files beside a given one that it may include. A directory with more is not its own.
 const BESIDE: usize = 1000;
 
-/// Where an object is written: enough to find it again, so that its contents need not be kept.
+/// Largest file in bytes that is read. A gate reads 16 MiB at most, and Kubernetes objects have 1.5 MiB.
+const LARGEST: u64 = 64 << 20;
+
+/// Position of an object in the inputs, by which it is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
-    /// Which of the inputs.
+    /// Index of the input.
     pub(super) input: usize,
-    /// Where its document begins in it, in bytes.
+    /// Offset of its document in bytes.
     pub(super) offset: u64,
-    /// How long that document is, in bytes.
+    /// Length of that document in bytes.
     pub(super) length: usize,
-    /// How many lines come before that document.
+    /// Number of lines before that document.
     pub(super) lines: u32,
-    /// Which of the objects of that document it is.
+    /// Index of the object in that document.
     pub(super) object: usize,
 }
 
 /// Files of one directory, by their paths in it.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    /// Those that are to be judged.
+    /// Files to validate.
     pub(super) files: BTreeSet<PathBuf>,
-    /// Those that lie beside them and may be included.
+    /// Files beside them, which they may include.
     pub(super) beside: BTreeSet<PathBuf>,
+    /// Directories without any file.
+    pub(super) empty: BTreeSet<PathBuf>,
 }
 
-/// All that is given.
+/// All inputs.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// The streams of manifests.
-    pub(super) inputs: Vec<Input>,
+    /// Paths as they were given.
+    pub(super) paths: Vec<String>,
+    /// Streams of manifests.
+    pub(super) inputs: Vec<InputStream>,
     /// ConfigMaps and Secrets.
-    pub(super) configs: Vec<(Config, At)>,
-    /// What has a pod template.
+    pub(super) configs: Vec<(ConfigObject, At)>,
+    /// Objects with a pod template.
     pub(super) pods: Vec<(Pod, At)>,
+    /// PrometheusRules.
+    pub(super) rules: Vec<(RulesObject, At)>,
     /// Files that are no manifests, by the directories that they belong to.
     pub(super) directories: BTreeMap<PathBuf, Directory>,
-    /// Which input is no manifest and has no name: standard input, a pipe.
+    /// Inputs that are no manifests and have no name: standard input, a pipe.
     pub(super) nameless: Vec<usize>,
-    /// What is wrong with the inputs themselves, by the name of the input.
+    /// Errors of the inputs themselves, by the name of the input.
     pub(super) broken: Vec<(String, Finding)>,
-    /// What was given and is not there.
+    /// Parts that are not read, with the reason.
+    pub(super) skipped: Vec<Unchecked>,
+    /// Paths that do not exist.
     pub(super) missing: Vec<String>,
+    /// Whether there is any manifest.
+    pub(super) has_manifests: bool,
+    /// Charts with templates that are not read.
+    charts: BTreeSet<PathBuf>,
 }
 
 impl Listing {
-    /// Lists what is at `paths`.
-    pub fn of(paths: &[String]) -> Self {
-        let mut listing = Self::default();
+    /// Lists what is at `paths`, without what the patterns `exclude` match, in the syntax of `.gitignore`.
+    ///
+    /// # Errors
+    /// The first invalid pattern, with the reason.
+    pub fn of(paths: &[String], exclude: &[String]) -> Result<Self, (String, String)> {
+        let exclude = exclusion(exclude)?;
+        let mut listing = Self { paths: paths.to_vec(), ..Self::default() };
         for name in paths {
             let path = Path::new(name);
             match () {
                 () if name == STDIN || is_descriptor(path) => listing.stream(name),
-                () if path.is_dir() => listing.walk(name),
+                () if path.is_dir() => listing.walk(name, &exclude),
+                () if exclude.matched(path, false).is_ignore() => {}
                 () if path.is_file() => listing.file(name, path.parent().unwrap_or(path)),
-                // To open it might take for ever.
+                // open(2) of a FIFO blocks until there is a writer.
                 () if path.exists() => {
                     listing.unreadable(name, "it is a FIFO, socket or device; give `-` and its content");
                 }
@@ -79,36 +102,58 @@ impl Listing {
             }
         }
         for (root, directory) in &mut listing.directories {
-            directory.look_beside(root);
+            directory.list_beside(root);
         }
-        listing
+        listing.skipped.extend(std::mem::take(&mut listing.charts).iter().map(|chart| unrendered_chart(chart)));
+        Ok(listing)
     }
 
-    fn walk(&mut self, root: &str) {
-        for entry in visible(Path::new(root)) {
+    fn walk(&mut self, root: &str, exclude: &Gitignore) {
+        let mut empty = BTreeSet::new();
+        for entry in visible(Path::new(root), exclude) {
             match entry {
-                Ok(entry) if entry.file_type().is_file() => {
-                    self.file(&entry.path().to_string_lossy(), Path::new(root));
+                Ok(entry) => {
+                    entry.path().parent().map(|parent| empty.remove(parent));
+                    let kind = entry.file_type();
+                    if kind.is_some_and(|kind| kind.is_dir()) {
+                        empty.insert(entry.into_path());
+                    } else if kind.is_some_and(|kind| kind.is_file()) {
+                        self.walked(&entry, Path::new(root));
+                    }
                 }
-                Ok(_) => {}
                 // A link that leads nowhere, or in a circle, is no file.
-                Err(error) if error.loop_ancestor().is_some() || is_missing(&error) => {}
+                Err(error) if is_broken_link(&error) => {}
                 Err(error) => {
-                    let path = error.path().unwrap_or(Path::new(root)).to_string_lossy().into_owned();
-                    let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-                    self.unreadable(&path, &why);
+                    self.unreadable(&error_path(&error).unwrap_or_else(|| root.to_owned()), &error.to_string())
                 }
             }
         }
+        if let Some(directory) = self.directories.get_mut(Path::new(root)) {
+            let inside = empty.iter().filter_map(|path| path.strip_prefix(root).ok());
+            directory.empty = inside.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect();
+        }
     }
 
-    /// Takes in a file that belongs to the directory `root`.
+    fn walked(&mut self, entry: &DirEntry, root: &Path) {
+        let path = entry.path();
+        let has_templates = || path.parent().is_some_and(|chart| chart.join("templates").is_dir());
+        if entry.file_name() == CHART && has_templates() {
+            path.parent().map(|chart| self.charts.insert(chart.to_owned()));
+        }
+        self.file(&path.to_string_lossy(), root);
+    }
+
+    /// Adds a file that belongs to the directory `root`.
     fn file(&mut self, name: &str, root: &Path) {
         let path = Path::new(name);
+        if path.metadata().is_ok_and(|metadata| metadata.len() > LARGEST) {
+            let why = format!("larger than {} MiB", LARGEST >> 20);
+            return self.skipped.push(Unchecked { subject: CheckSubject::input(name), why, help: None });
+        }
         let is_structured =
             path.extension().is_some_and(|end| ["json", "yaml", "yml"].iter().any(|known| end == *known));
         if is_structured {
-            match Input::open(name) {
+            match InputStream::open(name) {
                 Ok(input) if input.is_manifests() => return self.manifests(input),
                 Ok(_) => {}
                 Err(error) => return self.unreadable(name, &error.to_string()),
@@ -118,9 +163,9 @@ impl Listing {
         self.directories.entry(root.to_owned()).or_default().files.insert(inside);
     }
 
-    /// Takes in what can be read only once.
+    /// Adds a stream that can be read only once.
     fn stream(&mut self, name: &str) {
-        match Input::open(name) {
+        match InputStream::open(name) {
             Ok(input) if input.is_manifests() => self.manifests(input),
             Ok(input) => {
                 self.nameless.push(self.inputs.len());
@@ -142,42 +187,54 @@ impl Listing {
     }
 
     /// Lists the objects of a stream of manifests.
-    fn manifests(&mut self, input: Input) {
+    fn manifests(&mut self, input: InputStream) {
         let index = self.inputs.len();
-        for document in input.documents() {
-            match document {
-                Ok(document) => self.document(index, &input.name, &document),
-                Err(Unreadable::Io(error)) => {
-                    self.unreadable(&input.name, &error.to_string());
-                    break;
-                }
-                Err(Unreadable::Text(finding)) => {
-                    let place = finding.place.clone().map(|place| Place { file: input.name.clone(), ..place });
-                    self.broken.push((input.name.clone(), Finding { place, ..*finding }));
+        self.has_manifests = true;
+        match input.documents() {
+            Ok(documents) => {
+                for document in documents {
+                    match document {
+                        Ok(document) => self.document(index, &input.name, &document),
+                        Err(Unreadable::Io(error)) => {
+                            self.unreadable(&input.name, &error.to_string());
+                            break;
+                        }
+                        Err(Unreadable::Text(finding)) => {
+                            let place = finding.place.clone().map(|place| Place { file: input.name.clone(), ..place });
+                            self.broken.push((input.name.clone(), Finding { place, ..*finding }));
+                        }
+                    }
                 }
             }
+            Err(error) => self.unreadable(&input.name, &error.to_string()),
         }
         self.inputs.push(input);
     }
 
-    fn document(&mut self, input: usize, name: &str, document: &Document) {
-        let Document { text, offset, lines } = document;
+    fn document(&mut self, input: usize, name: &str, document: &ManifestDocument) {
+        let ManifestDocument { text, offset, lines } = document;
         let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0 };
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {
                 Ok(parsed) => parsed,
+                Err(_) if placeholder::is_template(text) => {
+                    self.unrendered(name);
+                    continue;
+                }
                 Err(broken) => {
                     self.broken.push((name.to_owned(), broken_manifest(name, document, &broken)));
                     continue;
                 }
             };
-            // An API server refuses them, and which of the two is meant nobody knows.
+            // An API server rejects them, and nothing says which of the two is meant.
             let twice = repeated.iter().map(|key| broken_manifest(name, document, &yaml::twice(key)));
             self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
             for node in manifest::objects(root) {
-                match Object::read(&node) {
-                    Object::Config(config) => self.config(name, config, at),
+                match Object::read(&node, text) {
+                    Object::Config(config) if is_encrypted(&node) => self.encrypted(name, &config, at),
+                    Object::Config(config) => self.config(name, config, &node, at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
+                    Object::Rules(rules) => self.rules.push((rules, at)),
                     Object::Other => {}
                 }
                 at.object += 1;
@@ -186,37 +243,95 @@ impl Listing {
     }
 }
 
+/// File that makes a directory a Helm chart.
+const CHART: &str = "Chart.yaml";
+
 impl Listing {
-    /// Takes in a ConfigMap or Secret, but for keys that would be no files of its own directory.
-    fn config(&mut self, name: &str, mut config: Config, at: At) {
+    /// Notes a template that is not rendered, once for each chart.
+    fn unrendered(&mut self, name: &str) {
+        let chart = Path::new(name).ancestors().skip(1).filter(|directory| directory.join(CHART).is_file()).last();
+        if let Some(chart) = chart {
+            self.charts.insert(chart.to_owned());
+            return;
+        }
+        let (subject, why) = (CheckSubject::input(name), "it is a template".to_owned());
+        let help = Some("render it first, as by `helm template CHART | reload-gate check -`".to_owned());
+        let skipped = Unchecked { subject, why, help };
+        if !self.skipped.contains(&skipped) {
+            self.skipped.push(skipped);
+        }
+    }
+
+    /// Notes an object with encrypted values.
+    fn encrypted(&mut self, name: &str, config: &ConfigObject, at: At) {
+        let line = Some(config.line.saturating_add(at.lines));
+        let object = Some(config.id.to_string());
+        let subject = CheckSubject { object, line, ..CheckSubject::input(name) };
+        self.skipped.push(Unchecked { subject, why: "encrypted with SOPS".to_owned(), help: None });
+    }
+
+    /// Adds a ConfigMap or Secret, without keys that would be no files of its own directory.
+    fn config(&mut self, name: &str, mut config: ConfigObject, node: &Node, at: At) {
         let line = config.line.saturating_add(at.lines);
         let (keys, others) = std::mem::take(&mut config.keys).into_iter().partition(|key| is_key(key));
         config.keys = keys;
         self.broken.extend(Vec::<String>::into_iter(others).map(|key| {
-            let message = format!("{} has the key `{key}`, which no API server takes", config.id);
+            let message = format!("{} has the key `{key}`, which the API server rejects", config.id);
             let help = "a key has letters, digits, `-`, `_` and `.`, and is neither `.` nor `..`";
             (name.to_owned(), Finding::error(INVALID_KEY, message).at(Place::line(name, line)).help(help))
         }));
+        let positions = ConfigObject::positions(node);
+        for key in &config.keys {
+            let Some(Err(finding)) = positions.get(key).map(|at| ConfigObject::value_at(node, key, *at)) else {
+                continue;
+            };
+            if ConfigObject::text_at(node, positions[key]).is_some_and(placeholder::is_placeholder) {
+                let (object, key) = (Some(config.id.to_string()), Some(key.clone()));
+                let subject = CheckSubject { object, key, line: Some(line), ..CheckSubject::input(name) };
+                self.skipped.push(Unchecked { subject, why: placeholder::WHY.to_owned(), help: None });
+            } else {
+                let place = finding.place.as_ref().map(|place| Place {
+                    file: name.to_owned(),
+                    line: place.line.map(|line| line.saturating_add(at.lines)),
+                    span: None,
+                    ..place.clone()
+                });
+                self.broken.push((name.to_owned(), Finding { place, ..*finding }));
+            }
+        }
         self.configs.push((config, at));
     }
 }
 
-/// Whether a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).
+/// Returns true if SOPS has encrypted the values of an object: it adds a `sops` map with its metadata.
+fn is_encrypted(node: &Node) -> bool {
+    node.get("sops").is_some_and(|sops| sops.get("mac").is_some() || sops.get("version").is_some())
+}
+
+fn unrendered_chart(chart: &Path) -> Unchecked {
+    let name = if chart.as_os_str().is_empty() { ".".into() } else { chart.to_string_lossy() };
+    let help = format!("render it first: `helm template {name} | reload-gate check -`");
+    Unchecked { subject: CheckSubject::input(&name), why: "it is a chart of templates".to_owned(), help: Some(help) }
+}
+
+/// Returns true if a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).
 fn is_key(key: &str) -> bool {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !key.is_empty() && key.len() <= 253 && key.chars().all(is_fit) && key != "." && !key.starts_with("..")
 }
 
 impl Directory {
-    fn look_beside(&mut self, root: &Path) {
+    fn list_beside(&mut self, root: &Path) {
         let mut beside = BTreeSet::new();
-        for entry in visible(root).flatten().filter(|entry| entry.file_type().is_file()) {
+        let everything = Gitignore::empty();
+        let files = visible(root, &everything).filter_map(Result::ok);
+        for entry in files.filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
             if beside.len() >= BESIDE {
                 return;
             }
             let below = if root.as_os_str().is_empty() { Path::new(".") } else { root };
             let inside = entry.path().strip_prefix(below).unwrap_or(entry.path()).to_owned();
-            if !self.files.contains(&inside) {
+            if !self.files.contains(&inside) && entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST) {
                 beside.insert(inside);
             }
         }
@@ -224,40 +339,69 @@ impl Directory {
     }
 }
 
-/// Whether a path names what the process has open already: `/dev/stdin`, and `/dev/fd/63` as shells make it of `<(helm template …)`.
+/// Returns true if a path names a descriptor of this process: `/dev/stdin`, and `/dev/fd/63` as shells make it of `<(helm template …)`.
 fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
 }
 
-fn is_missing(error: &walkdir::Error) -> bool {
-    error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+fn is_broken_link(error: &ignore::Error) -> bool {
+    match error {
+        ignore::Error::Loop { .. } => true,
+        ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => is_broken_link(err),
+        ignore::Error::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
 
-/// What is in a directory and below it, sorted, but for what is hidden there.
-fn visible(root: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
-    let is_hidden = |entry: &DirEntry| {
-        let name = entry.file_name().as_encoded_bytes();
-        entry.depth() > 0 && (name.starts_with(b".") || name == b"node_modules")
-    };
+fn error_path(error: &ignore::Error) -> Option<String> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path.to_string_lossy().into_owned()),
+        ignore::Error::WithDepth { err, .. } => error_path(err),
+        _ => None,
+    }
+}
+
+/// Returns the patterns of paths that are not read.
+fn exclusion(patterns: &[String]) -> Result<Gitignore, (String, String)> {
+    let mut builder = GitignoreBuilder::new("");
+    for pattern in patterns {
+        builder.add_line(None, pattern).map_err(|error| (pattern.clone(), error.to_string()))?;
+    }
+    builder.build().map_err(|error| (patterns.join(" "), error.to_string()))
+}
+
+/// Returns the entries of a directory and below it, sorted, without hidden ones and without what `.gitignore` or `exclude` matches.
+/// Templates of charts are no YAML until they are rendered.
+fn visible(root: &Path, exclude: &Gitignore) -> impl Iterator<Item = Result<DirEntry, ignore::Error>> {
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-    WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_entry(move |entry| !is_hidden(entry))
+    let exclude = exclude.clone();
+    let is_of_chart = |entry: &DirEntry| {
+        (entry.file_name() == "templates" || entry.file_name() == "charts")
+            && entry.path().parent().is_some_and(|chart| chart.join(CHART).is_file())
+    };
+    let is_wanted = move |entry: &DirEntry| {
+        let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
+        entry.depth() == 0
+            || !(entry.file_name() == "node_modules"
+                || exclude.matched(entry.path(), is_directory).is_ignore()
+                || (is_directory && is_of_chart(entry)))
+    };
+    let mut walk = WalkBuilder::new(root);
+    walk.follow_links(true).require_git(false).ignore(false).git_global(false).filter_entry(is_wanted);
+    walk.sort_by_file_name(std::ffi::OsStr::cmp).build()
 }
 
-fn broken_manifest(name: &str, document: &Document, broken: &Broken) -> Finding {
+fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> Finding {
     let offset = usize::try_from(document.offset).unwrap_or(usize::MAX);
     let span = Span { start: broken.span.start.saturating_add(offset), end: broken.span.end.saturating_add(offset) };
     let line = Some(broken.line.saturating_add(document.lines));
     let place = Place { line, column: Some(broken.column), span: Some(span), ..Place::file(name) };
     let finding = Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place);
-    // What is wrong may be quoted, and what it is of nobody knows.
+    // The message may quote the text, and the text may be of a Secret.
     let finding = if document.text.contains("Secret") {
         Redactor::new([document.text.as_bytes()]).redact(finding)
     } else {
         finding
     };
-    if document.text.contains("{{") {
-        return finding
-            .help("it looks like a template: render it first, as by `helm template CHART | reload-gate check -`");
-    }
     finding
 }

@@ -1,15 +1,24 @@
-//! The same judgement where nothing runs yet: over configuration files, and over the manifests that will bring them. IO: reads inputs,
-//! has validators asked.
+//! Validation before deployment: of configuration files, and of the manifests that will bring them. IO: reads inputs, runs validators.
 //!
-//! What is given is listed first, without its contents; then trees are put together as programs would see them, and given to judges;
-//! and then they are judged one by one, on all processors, each read when its turn comes. So memory does not grow with what is given,
-//! but for the list of it.
+//! The inputs are listed first, without their contents. Then trees are put together as programs would see them, and validators are
+//! assigned. Then the trees are validated one by one, on all processors, and each is read when its turn comes: of all inputs only the
+//! list is held in memory.
 
 mod assign;
+mod command_line;
+mod container;
+mod content;
+mod envsubst;
+mod findings;
+mod images;
 mod input;
+mod lines;
 mod listing;
 pub mod manifest;
+mod names;
+mod placeholder;
 mod program;
+mod reach;
 pub mod render;
 mod sidecar;
 mod store;
@@ -21,20 +30,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::check::render::{Checked, Located, Report, Subject, Unchecked};
+use reload_gate_contract::Severity;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::check::render::{CheckReport, CheckSubject, Checked, Located, Unchecked};
 use crate::config::Assignments;
 use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
 pub use listing::Listing;
+use names::VersionCache;
 use store::{Entry, Store};
-use trees::Trees;
+use trees::FileTrees;
+use validate::Outcome;
 
-/// What a file, certificate or host name is worth that is not among the inputs.
+/// Treatment of files, certificates and host names that are not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Nothing.
+    /// No finding.
     Ignore,
     /// A warning: it may be in the image.
     Warn,
@@ -42,110 +56,186 @@ pub enum Missing {
     Reject,
 }
 
-/// How to judge.
+/// Options of `check`.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Whether programs are asked also where a bundled validator can stand in for them.
+pub struct CheckOptions {
+    /// Whether programs run also where a bundled validator could replace them.
     pub local: bool,
-    /// Whether that one judges where the program is not installed.
+    /// Whether the bundled validator replaces a program that is not installed.
     pub fallback: bool,
-    /// What is worth what, that is not given.
+    /// Treatment of what is not among the inputs.
     pub missing: Missing,
+    /// Whether commands run that the inputs name.
+    pub allow_commands: bool,
 }
 
-/// What is asked.
-pub struct Question<'a> {
-    /// The inputs, which are open.
+/// Inputs and options of one run of `check`.
+pub struct CheckRequest<'a> {
+    /// Inputs, which are open.
     pub listing: &'a Listing,
-    /// Who judges, by what the user says.
+    /// Validators that the user chose.
     pub assignments: &'a Assignments,
-    /// How.
-    pub options: Options,
-    /// Is told how many judgements of how many are done.
+    /// Options.
+    pub options: CheckOptions,
+    /// Called with the numbers of finished and of all validations.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
-/// What came of it.
+/// Result of one run of `check`.
 #[derive(Debug)]
-pub struct Answer {
-    /// What was judged, and what was not.
-    pub report: Report,
-    /// What was given and is not there.
+pub struct CheckOutcome {
+    /// Report of what was validated, and of what was not.
+    pub report: CheckReport,
+    /// Paths that do not exist.
     pub missing: Vec<String>,
+    /// Whether there was nothing but files that no validator is known for.
+    pub is_empty: bool,
+    /// Signal that ended it early.
+    pub interrupted: Option<i32>,
 }
 
-/// Judges what is given.
+/// Validates all inputs.
 #[must_use]
-pub fn check(question: &Question<'_>) -> Answer {
-    let listing = question.listing;
+pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
+    let listing = request.listing;
     let store = Store::new(listing);
-    let trees = Trees::of(&store);
-    let assigned = assign::assign(trees, &store, question.assignments);
+    let trees = FileTrees::of(&store);
+    let assigned = assign::assign(trees, &store, request.assignments, request.options.allow_commands);
     let mut checked = of_inputs(listing);
-    let Assigned { tasks, errors, open } = assigned;
+    let Assigned { tasks, errors, open, skipped } = assigned;
     for (subject, finding) in errors {
         let located = Located { finding, object: None, key: None, excerpt: None };
         match checked.last_mut() {
             Some(last) if last.subject == subject => last.findings.push(located),
-            _ => checked.push(finding_about(subject, "reload-gate", "it says who judges", located)),
+            _ => checked.push(finding_about(subject, "reload-gate", "it names a validator", located)),
         }
     }
     let given: BTreeSet<Entry> = tasks.iter().flat_map(|task| task.tree.files.values().cloned()).collect();
-    let mut read = BTreeSet::new();
-    for (one, entries) in all(distinct(tasks), &store, question) {
-        checked.push(one);
-        read.extend(entries);
+    let mut read: BTreeSet<Entry> = skipped.keys().cloned().collect();
+    let unchecked =
+        skipped.into_iter().map(|(entry, (why, help))| Unchecked { subject: store.subject(&entry), why, help });
+    let mut unchecked: Vec<Unchecked> = listing.skipped.iter().cloned().chain(unchecked).collect();
+    let (outcomes, interrupted) = all(distinct(tasks), &store, request);
+    for (subject, outcome) in outcomes {
+        checked.extend(outcome.checked);
+        unchecked.extend(outcome.skipped.map(|(why, help)| Unchecked { subject, why, help }));
+        read.extend(outcome.read);
     }
-    let unchecked = open.difference(&read).map(|entry| {
-        let why =
-            if given.contains(entry) { "nothing that was judged includes it" } else { "nothing says who judges it" };
-        Unchecked { subject: store.subject(entry), why: why.to_owned() }
-    });
-    Answer { report: Report { checked, unchecked: unchecked.collect() }, missing: listing.missing.clone() }
+    let is_empty = checked.is_empty() && unchecked.is_empty() && !listing.has_manifests;
+    let is_listed = |entry: &&Entry| !unchecked.iter().any(|listed| listed.subject == store.subject(entry));
+    let open: Vec<Unchecked> = open
+        .difference(&read)
+        .filter(is_listed)
+        .map(|entry| unassigned(store.subject(entry), given.contains(entry), &listing.paths))
+        .collect();
+    unchecked.extend(open);
+    let report = CheckReport { checked, unchecked };
+    CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
 }
 
-/// What is wrong with the inputs themselves.
+/// Returns the entry of a part that no validator is known for, or that nothing includes.
+fn unassigned(subject: CheckSubject, is_given: bool, paths: &[String]) -> Unchecked {
+    let why = if is_given { "no validated file includes it" } else { "no validator is known for it" };
+    let is_named = subject.object.is_none() && !is_given && paths.contains(&subject.input);
+    let help = is_named.then(|| "name its validator, such as `--app nginx`".to_owned());
+    Unchecked { subject, why: why.to_owned(), help }
+}
+
+/// Returns the errors of the inputs themselves.
 fn of_inputs(listing: &Listing) -> Vec<Checked> {
     let located = |finding| Located { finding, object: None, key: None, excerpt: None };
-    let broken = listing.broken.iter().map(|(input, finding)| {
-        let line = finding.place.as_ref().and_then(|place| place.line);
-        let subject = Subject { input: input.clone(), object: None, key: None, line };
-        finding_about(subject, "reload-gate", "it is an input", located(finding.clone()))
-    });
-    broken.collect()
+    let mut checked: Vec<Checked> = Vec::new();
+    for group in listing.broken.chunk_by(|(one, _), (other, _)| one == other) {
+        let findings = group.iter().map(|(_, finding)| finding.clone()).collect();
+        for finding in findings::capped(findings) {
+            let (input, _) = &group[0];
+            let line = finding.place.as_ref().and_then(|place| place.line);
+            let subject = CheckSubject { line, ..CheckSubject::input(input) };
+            match checked.last_mut().filter(|_| finding.severity == Severity::Note) {
+                Some(last) => last.findings.push(located(finding)),
+                None => checked.push(finding_about(subject, "reload-gate", "it is an input", located(finding))),
+            }
+        }
+    }
+    checked
 }
 
-fn finding_about(subject: Subject, validator: &str, reason: &str, located: Located) -> Checked {
+fn finding_about(subject: CheckSubject, validator: &str, reason: &str, located: Located) -> Checked {
     let (validator, reason) = (validator.to_owned(), reason.to_owned());
     Checked { subject, validator, reason, findings: vec![located], duration: Duration::ZERO }
 }
 
-/// The tasks without those that are others again: the same files in the same places, mounted by several containers.
+/// Removes repeated tasks: the same keys in the same places, mounted by several containers.
 fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
-    let mut snapshot = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     tasks.retain(|task| {
+        if task.tree.files.values().any(|entry| matches!(entry, Entry::File(_))) {
+            return true;
+        }
         let by: Vec<_> = task.assignment.plan.validators.iter().map(Validator::title).collect();
+        let container = (&task.container.image, &task.container.environment, &task.operands);
         // The digest alone is kept: there may be many.
-        snapshot.insert(Digest::of(format!("{:?} {by:?} {:?} {:?}", task.tree, task.main, task.around).as_bytes()))
+        let key = format!("{:?} {by:?} {:?} {:?} {container:?}", task.tree, task.main, task.around);
+        seen.insert(Digest::of(key.as_bytes()))
     });
     tasks
 }
 
-/// Does all tasks, on all processors; the answers are in the order of the tasks.
-fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Checked, BTreeSet<Entry>)> {
+/// Signals that end a run.
+struct EndSignals([(i32, Signal); 3]);
+
+impl EndSignals {
+    /// Starts to listen, in the runtime of the caller.
+    fn listen() -> std::io::Result<Self> {
+        let listen = |kind: SignalKind| signal(kind).map(|signal| (kind.as_raw_value(), signal));
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let [terminate, interrupt, hangup] = kinds.map(listen);
+        Ok(Self([terminate?, interrupt?, hangup?]))
+    }
+
+    async fn next(&mut self) -> i32 {
+        let [(terminate, one), (interrupt, other), (hangup, third)] = &mut self.0;
+        tokio::select! {
+            _ = one.recv() => *terminate,
+            _ = other.recv() => *interrupt,
+            _ = third.recv() => *hangup,
+        }
+    }
+}
+
+/// Runs all tasks, on all processors. The results are in the order of the tasks. A signal ends them: their programs are killed, and
+/// their files are removed.
+fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> (Vec<(CheckSubject, Outcome)>, Option<i32>) {
     let total = tasks.len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
     let (queue, done) = (Mutex::new(tasks.into_iter().enumerate()), AtomicUsize::new(0));
-    let answers = Mutex::new(Vec::with_capacity(total));
+    let (results, interrupted) = (Mutex::new(Vec::with_capacity(total)), Mutex::new(None));
+    let versions = VersionCache::default();
     let work = || {
-        // Each has its own loop, in which it waits for the programs that it asks.
+        // Each thread has its own event loop for the programs that it runs.
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Ok(mut signals) = runtime.block_on(async { EndSignals::listen() }) else { return };
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((index, task)) = next else { return };
-            let checked = runtime.block_on(validate::validate(task, store, &question.options));
-            answers.lock().unwrap_or_else(PoisonError::into_inner).push((index, checked));
-            (question.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            let subject = task.subject.clone();
+            let outcome = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    signal = signals.next() => Err(signal),
+                    outcome = validate::validate(task, store, &request.options, &versions) => Ok(outcome),
+                }
+            });
+            match outcome {
+                Ok(outcome) => {
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((index, (subject, outcome)));
+                }
+                Err(signal) => {
+                    *interrupted.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
+                    return;
+                }
+            }
+            (request.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
         }
     };
     std::thread::scope(|scope| {
@@ -154,7 +244,8 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, question: &Question<'_>) -> Vec<(Che
         }
         work();
     });
-    let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
-    answers.sort_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, checked)| checked).collect()
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(index, _)| *index);
+    let interrupted = interrupted.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (results.into_iter().map(|(_, result)| result).collect(), interrupted)
 }

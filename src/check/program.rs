@@ -1,215 +1,331 @@
-//! With which file a judgement begins, and what lies around it.
+//! Selection of the main file of a validation, and of the files around it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::command_line::NamedConfig;
+use super::content;
+use super::images::NginxLayout;
 use super::store::{Entry, Store};
-use super::trees::{ANYWHERE, Kind, Tree};
+use super::trees::{ANYWHERE, FileTree, TreeKind};
 use crate::check::manifest::{Mounted, Point};
-use crate::config::Preset;
+use crate::config::{Preset, presets};
 use crate::flow::validate::Main;
 
-/// The beginning of one judgement.
+/// Main file and files of one validation.
 pub(super) struct Beginning {
-    /// The file to begin with, where that is not the plan's to find.
+    /// File to begin with; `None` where the plan finds it.
     pub(super) main: Option<PathBuf>,
-    /// What the judgement is called by.
+    /// Entry that names the validation in the report.
     pub(super) subject: Entry,
-    /// The files as the program would see them.
-    pub(super) tree: Mounted<Entry>,
-    /// What stands at a path at which nothing is given.
-    pub(super) around: Option<(PathBuf, String)>,
-    /// What it is about.
+    /// Files as the program would see them.
+    pub(super) tree: Arc<Mounted<Entry>>,
+    /// Main file in place of one that is not among the inputs.
+    pub(super) around: Option<MainOfImage>,
+    /// Entries that it covers.
     pub(super) takes: BTreeSet<Entry>,
-    /// How the program's judge was found, where nobody named it.
+    /// Files and directories of the command line, where there are several.
+    pub(super) operands: Vec<PathBuf>,
+    /// Reason for the choice of the program's validator, where none was named.
     pub(super) reason: Option<String>,
 }
 
-/// Endings of files, and who judges what ends so.
+/// Main file that is in the image of the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MainOfImage {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    /// Whether it is that of the image. If not, the names that it defines are unknown.
+    pub(super) is_known: bool,
+}
+
+/// Extensions of files, and the validators for them.
 ///
 /// INI is not among them: there is no standard, and what one program takes for a mistake another one means (`skip-networking` of MySQL).
 const ENDINGS: [(&str, &str); 4] = [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml")];
 /// A certificate and its key, as Kubernetes names them (`TLSCertKey` and `TLSPrivateKeyKey` of its core API).
 const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
 
-/// The judgements about `entries` that a program's judge is asked for. If they are not `meant` for it, only about what is called, or
-/// lies, as its configuration does.
+/// Returns the validations of `entries` by a program's validator. If the program was not `chosen`, only of files that have the names
+/// or the directory of its configuration.
 pub(super) fn beginnings(
     preset: &Preset,
     main: &Main,
-    tree: &Tree,
+    tree: &FileTree,
     entries: &BTreeSet<Entry>,
     store: &Store<'_>,
-    meant: bool,
+    chosen: bool,
 ) -> Vec<Beginning> {
-    let mounted = tree.moved(preset.directory.as_deref().unwrap_or(ANYWHERE));
     if let Main::Given(main) = main {
-        let files = mounted.files.keys().filter(|path| path.ends_with(main));
-        let nearest = files.min_by_key(|path| path.components().count()).cloned();
+        let files = tree.mounted.files.keys().filter(|path| path.ends_with(main));
+        let nearest = files.min_by_key(|path| path.components().count());
         return match nearest {
-            Some(path) => vec![whole(&mounted, path, entries)],
+            Some(path) => vec![whole(preset, tree, path, entries)],
             // Of the containers of a pod it is one, and only the plan can say that it is missing.
-            None if tree.kind == Kind::Container => Vec::new(),
-            None => together(&mounted, entries),
+            None if tree.kind == TreeKind::Container => Vec::new(),
+            None => together(&tree.mounted, entries),
         };
     }
-    let named: Vec<PathBuf> = named(preset, &mounted, entries);
-    if !named.is_empty() {
-        return named.into_iter().map(|path| called(&mounted, path, entries)).collect();
+    let (mains, parts) = named(preset, tree, entries, store);
+    let mut found: Vec<_> = mains.iter().map(|path| called(preset, tree, path, entries)).collect();
+    if found.is_empty() {
+        found = located(preset, tree, entries, store);
     }
-    let located = located(preset, &mounted, entries);
-    if !located.is_empty() || !meant {
-        return located;
+    let covered: BTreeSet<Entry> = found.iter().flat_map(|beginning| beginning.takes.clone()).collect();
+    let parts: BTreeSet<Entry> = parts.difference(&covered).cloned().collect();
+    // Each is one of its own: nothing is known of a configuration that has all of them.
+    for entry in parts {
+        let reason = Some(format!("its content is a part of a configuration of {}", preset.name));
+        found.extend(part(preset, tree, [entry].into()).map(|beginning| Beginning { reason, ..beginning }));
     }
-    unnamed(preset, tree, &mounted, entries, store)
+    if !found.is_empty() || !chosen {
+        return found;
+    }
+    unnamed(preset, tree, entries, store)
 }
 
-/// Whether the main file of a program's configuration is in a tree.
-pub(super) fn has_main(preset: &Preset, tree: &Tree) -> bool {
-    !named(preset, &tree.mounted, &tree.wanted).is_empty()
+/// Returns true if the main file of a program's configuration is in a tree.
+pub(super) fn has_main(preset: &Preset, tree: &FileTree, store: &Store<'_>) -> bool {
+    !named(preset, tree, &tree.wanted, store).0.is_empty()
 }
 
-/// The files that are called as the program's main file is; not those in a directory in, or below which, another is.
-fn named(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<PathBuf> {
+/// Returns the validations of the files that the command line of a container names.
+pub(super) fn on_command_line(
+    preset: &Preset,
+    tree: &FileTree,
+    config: &NamedConfig,
+    open: &BTreeSet<Entry>,
+) -> Vec<Beginning> {
+    let files = &tree.mounted.files;
+    let given = config.paths.iter().filter(|path| files.keys().any(|file| file.starts_with(path)));
+    let given: Vec<&PathBuf> = given.collect();
+    let first = given.iter().find_map(|path| files.keys().find(|file| file.starts_with(path)));
+    let Some(main) = first.filter(|main| files.get(*main).is_some_and(|entry| open.contains(entry))) else {
+        return Vec::new();
+    };
+    let mut beginning = whole(preset, tree, main, open);
+    let named = |path: &Path| given.iter().any(|given| path.starts_with(given));
+    beginning.takes.extend(files.iter().filter(|(path, _)| named(path)).map(|(_, entry)| entry.clone()));
+    beginning.reason = Some(format!("named on the command line: `{}`", config.words));
+    if given.len() > 1 || given.iter().any(|path| !files.contains_key(*path)) {
+        beginning.operands = given.into_iter().cloned().collect();
+    }
+    vec![beginning]
+}
+
+/// Text of an entry.
+fn text(entry: &Entry, store: &Store<'_>) -> Option<String> {
+    store.content(entry).map(|content| String::from_utf8_lossy(&content.bytes).into_owned()).ok()
+}
+
+/// Returns the main files with the name of the program's main file, without those in or below the directory of another one of the same
+/// container; and the files of that name with the content of a part.
+fn named(
+    preset: &Preset,
+    tree: &FileTree,
+    entries: &BTreeSet<Entry>,
+    store: &Store<'_>,
+) -> (Vec<PathBuf>, BTreeSet<Entry>) {
     let is_called =
         |path: &Path| path.file_name().is_some_and(|name| preset.files.iter().any(|file| name == file.as_str()));
-    let files = mounted.files.iter().filter(|(path, entry)| is_called(path) && entries.contains(entry));
-    let mut found: Vec<PathBuf> = files.map(|(path, _)| path.clone()).collect();
-    found.sort_by_key(|path| path.components().count());
-    let mut kept: Vec<PathBuf> = Vec::new();
-    for path in found {
+    let files = tree.mounted.files.iter().filter(|(path, entry)| is_called(path) && entries.contains(entry));
+    let mut found: Vec<(&PathBuf, &Entry)> = files.collect();
+    found.sort_by_key(|(path, _)| path.components().count());
+    let (mut kept, mut parts): (Vec<PathBuf>, BTreeSet<Entry>) = (Vec::new(), BTreeSet::new());
+    let in_container = tree.kind == TreeKind::Container;
+    for (path, entry) in found {
         let is_below = |main: &PathBuf| main.parent().is_some_and(|directory| path.starts_with(directory));
-        if !kept.iter().any(is_below) {
-            kept.push(path);
+        if in_container && kept.iter().any(is_below) {
+            continue;
+        }
+        let is_customary = in_container && main_paths(preset, tree).iter().any(|main| main == path);
+        if is_customary || text(entry, store).is_none_or(|text| content::may_be_main(preset, &text)) {
+            kept.push(path.clone());
+        } else if preset.around.is_some() && !in_container {
+            parts.insert(entry.clone());
         }
     }
-    kept
+    (kept, parts)
 }
 
-/// Parts of a configuration whose main file is in the program's image: they lie where that file includes them.
-fn located(preset: &Preset, mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+/// Returns the paths at which the program of a container looks for its main file.
+fn main_paths(preset: &Preset, tree: &FileTree) -> Vec<PathBuf> {
+    let layout = tree.container.image.nginx_layout().filter(|_| preset.name == "nginx");
+    let customary = preset.directory.as_deref().map(|directory| main_file(preset, directory));
+    layout.map(|layout| PathBuf::from(layout.main)).into_iter().chain(customary).collect()
+}
+
+/// Returns the parts of a configuration that has its main file in the program's image, by the directories which that file includes.
+fn located(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &Store<'_>) -> Vec<Beginning> {
     let Some((directory, around)) = preset.directory.as_deref().zip(preset.around.as_ref()) else { return Vec::new() };
+    if let Some(layout) = tree.container.image.nginx_layout().filter(|_| preset.name == "nginx") {
+        return in_layout(layout, tree, entries).into_iter().collect();
+    }
+    let mounted = tree.moved(Path::new(ANYWHERE), directory);
+    let in_container = tree.kind == TreeKind::Container;
     let mut found = Vec::new();
     for part in &preset.parts {
         let Some((place, ending)) = part.split_once('*') else { continue };
-        let place = Path::new(directory).join(place);
-        let is_part = |path: &Path| path.parent() == Some(&place) && path.to_string_lossy().ends_with(ending);
-        let parts = mounted.files.iter().filter(|(path, entry)| is_part(path) && entries.contains(entry));
-        let takes: BTreeSet<Entry> = parts.map(|(_, entry)| entry.clone()).collect();
+        let takes = parts_in(&mounted, &Path::new(directory).join(place), ending, entries);
+        // Other programs have directories of this name as well.
+        let is_meant = |entry: &Entry| text(entry, store).is_some_and(|text| content::is_part_of_nginx(&text));
+        if !in_container && !takes.iter().any(is_meant) {
+            continue;
+        }
         found.extend(takes.first().cloned().map(|subject| {
-            let main = main_file(preset, directory);
-            let around = Some((main.clone(), around.replace("{part}", part)));
+            let path = main_file(preset, directory);
+            let around = MainOfImage { path: path.clone(), text: around.replace("{part}", part), is_known: false };
             let reason = Some(format!("{} includes `{part}`", preset.name));
-            Beginning { main: Some(main), subject, tree: mounted.clone(), around, takes, reason }
+            let (tree, operands) = (mounted.clone(), Vec::new());
+            Beginning { main: Some(path), subject, tree, around: Some(around), takes, operands, reason }
         }));
     }
     found
 }
 
-/// What is meant for the program by somebody's word, though nothing of it is called so: whole configurations, and parts of one.
-fn unnamed(
-    preset: &Preset,
-    tree: &Tree,
-    mounted: &Mounted<Entry>,
-    entries: &BTreeSet<Entry>,
-    store: &Store<'_>,
-) -> Vec<Beginning> {
-    let (Some(whole_pattern), Some(around), [part, ..]) = (&preset.whole, &preset.around, preset.parts.as_slice())
-    else {
-        return together(mounted, entries);
+/// Returns the entries of a directory with this extension.
+fn parts_in(mounted: &Mounted<Entry>, place: &Path, ending: &str, entries: &BTreeSet<Entry>) -> BTreeSet<Entry> {
+    let is_part = |path: &Path| path.parent() == Some(place) && path.to_string_lossy().ends_with(ending);
+    let parts = mounted.files.iter().filter(|(path, entry)| is_part(path) && entries.contains(entry));
+    parts.map(|(_, entry)| entry.clone()).collect()
+}
+
+/// Returns the validation of the parts that the main file of a public image includes.
+fn in_layout(layout: &NginxLayout, tree: &FileTree, entries: &BTreeSet<Entry>) -> Option<Beginning> {
+    let parts = layout.parts.iter().map(|(place, ending)| parts_in(&tree.mounted, Path::new(place), ending, entries));
+    let takes: BTreeSet<Entry> = parts.flatten().collect();
+    let subject = takes.first().cloned()?;
+    let main = PathBuf::from(layout.main);
+    let around = MainOfImage { path: main.clone(), text: layout.text.to_owned(), is_known: true };
+    let reason = Some(format!("`{}` of the image includes it", layout.main));
+    let (tree, operands) = (tree.mounted.clone(), Vec::new());
+    Some(Beginning { main: Some(main), subject, tree, around: Some(around), takes, operands, reason })
+}
+
+/// Returns the validations of files for which the program was chosen, though none has the name of its main file: whole
+/// configurations, and parts of one.
+fn unnamed(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &Store<'_>) -> Vec<Beginning> {
+    let (Some(whole_pattern), Some(_)) = (&preset.whole, &preset.around) else {
+        return together(&tree.mounted, entries);
     };
-    let text = |entry: &Entry| store.content(entry).map(|content| String::from_utf8_lossy(&content.bytes).into_owned());
-    let is_whole = |entry: &Entry| text(entry).is_ok_and(|text| whole_pattern.is_match(&text));
+    let is_whole = |entry: &Entry| text(entry, store).is_some_and(|text| whole_pattern.is_match(&text));
     let (wholes, parts): (BTreeSet<Entry>, BTreeSet<Entry>) = entries.iter().cloned().partition(is_whole);
-    let path = |entry: &Entry| mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path.clone());
-    let mut found: Vec<_> = wholes.iter().filter_map(path).map(|path| whole(mounted, path, &wholes)).collect();
-    let directory = preset.directory.as_deref().unwrap_or(ANYWHERE);
-    if let Some(subject) = parts.first().cloned().filter(|_| tree.kind != Kind::Container) {
-        let place = Path::new(directory).join(part.split('*').next().unwrap_or_default());
-        let moved = |entry: &Entry| Some((place.join(path(entry)?.file_name()?), entry.clone()));
-        let mut tree = mounted.clone();
-        tree.files = parts.iter().filter_map(moved).collect();
-        let main = main_file(preset, directory);
-        let around = Some((main.clone(), around.replace("{part}", &format!("{}*", place.display()))));
-        found.push(Beginning { main: Some(main), subject, tree, around, takes: parts, reason: None });
+    let path = |entry: &Entry| tree.mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path);
+    let mut found: Vec<_> = wholes.iter().filter_map(path).map(|path| whole(preset, tree, path, &wholes)).collect();
+    if tree.kind != TreeKind::Container {
+        found.extend(part(preset, tree, parts));
     }
     found
+}
+
+/// Returns the validation of parts as if the main file included them, since their directory is unknown.
+fn part(preset: &Preset, tree: &FileTree, parts: BTreeSet<Entry>) -> Option<Beginning> {
+    let (around, pattern) = preset.around.as_ref().zip(preset.parts.first())?;
+    let subject = parts.first().cloned()?;
+    let directory = preset.directory.as_deref().unwrap_or(ANYWHERE);
+    let place = Path::new(directory).join(pattern.split('*').next().unwrap_or_default());
+    let path = |entry: &Entry| tree.mounted.files.iter().find(|(_, other)| *other == entry).map(|(path, _)| path);
+    // Two files of one name in several directories are two parts.
+    let moved = |(index, entry): (usize, &Entry)| {
+        let name = path(entry)?.file_name()?.to_string_lossy().into_owned();
+        Some((place.join(format!("{index:04}-{name}")), entry.clone()))
+    };
+    let files = parts.iter().enumerate().filter_map(moved).collect();
+    let points = vec![Point { path: directory.into(), known: false }];
+    let main = main_file(preset, directory);
+    let text = around.replace("{part}", &format!("{}*", place.join("").display()));
+    let around = Some(MainOfImage { path: main.clone(), text, is_known: false });
+    let tree = Arc::new(Mounted { files, points, ..Mounted::default() });
+    Some(Beginning { main: Some(main), subject, tree, around, takes: parts, operands: Vec::new(), reason: None })
 }
 
 fn main_file(preset: &Preset, directory: &str) -> PathBuf {
     Path::new(directory).join(preset.files.first().map_or("main", String::as_str))
 }
 
-/// A configuration that is known by what its main file is called.
-fn called(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> Beginning {
-    let reason = main.file_name().map(|name| format!("it is called `{}`", name.display()));
-    Beginning { reason, ..whole(mounted, main, entries) }
+/// Returns the validation of a configuration that is known by the name of its main file.
+fn called(preset: &Preset, tree: &FileTree, main: &Path, entries: &BTreeSet<Entry>) -> Beginning {
+    let reason = main.file_name().map(|name| format!("named `{}`", name.display()));
+    Beginning { reason, ..whole(preset, tree, main, entries) }
 }
 
-/// A configuration that begins with the file at `main`.
-fn whole(mounted: &Mounted<Entry>, main: PathBuf, entries: &BTreeSet<Entry>) -> Beginning {
-    let directory = main.parent().unwrap_or(&main);
-    let below = mounted.files.iter().filter(|(path, entry)| {
-        entries.contains(entry) && (path.starts_with(directory) && !is_of_others(path) || **path == main)
-    });
+/// Returns the validation of a configuration that begins with the file at `main`. Outside of a container its directory is taken for
+/// the customary one of the program.
+fn whole(preset: &Preset, tree: &FileTree, main: &Path, entries: &BTreeSet<Entry>) -> Beginning {
+    let directory = main.parent().unwrap_or(main);
+    let below = tree.mounted.files.range(directory.to_owned()..).take_while(|(path, _)| path.starts_with(directory));
+    let below = below.filter(|(path, entry)| entries.contains(entry) && (!is_of_others(path) || *path == main));
     let takes = below.map(|(_, entry)| entry.clone()).collect();
-    let subject = mounted.files[&main].clone();
-    Beginning { main: Some(main), subject, tree: mounted.clone(), around: None, takes, reason: None }
+    let subject = tree.mounted.files[main].clone();
+    let customary = preset.directory.as_deref().unwrap_or(ANYWHERE);
+    let moved = tree.moved(directory, customary);
+    let main = match tree.kind {
+        TreeKind::Container => main.to_owned(),
+        TreeKind::Object | TreeKind::Directory => Path::new(customary).join(main.file_name().unwrap_or_default()),
+    };
+    let (main, operands) = (Some(main), Vec::new());
+    Beginning { main, subject, tree: moved, around: None, takes, operands, reason: None }
 }
 
-/// Whether a file is known by its own name, also where it lies beside a program's.
+/// Returns true if a file is known by its own name, also beside the files of a program.
 fn is_of_others(path: &Path) -> bool {
-    ending(path).is_some() || PAIR.iter().any(|name| path.ends_with(name))
+    let is_main = |preset: &Preset| preset.files.iter().any(|name| path.ends_with(name));
+    ending(path).is_some() || PAIR.iter().any(|name| path.ends_with(name)) || presets().iter().any(is_main)
 }
 
-/// One file, and nothing else; where it is mounted makes no difference.
-fn alone(path: &Path, entry: &Entry) -> Option<Beginning> {
+/// Returns the validation of one file alone. Its mount path makes no difference.
+pub(super) fn alone(path: &Path, entry: &Entry) -> Option<Beginning> {
     let main = Path::new(ANYWHERE).join(path.file_name()?);
     let files = [(main.clone(), entry.clone())].into();
-    let tree = Mounted { files, points: vec![Point { path: main.clone(), known: false }] };
+    let points = vec![Point { path: main.clone(), known: false }];
+    let tree = Arc::new(Mounted { files, points, ..Mounted::default() });
     let (subject, takes) = (entry.clone(), [entry.clone()].into());
-    Some(Beginning { main: Some(main), subject, tree, around: None, takes, reason: None })
+    Some(Beginning { main: Some(main), subject, tree, around: None, takes, operands: Vec::new(), reason: None })
 }
 
-/// Each file that a judge of files is meant for: the one to begin with, if one is named; those that end so, if any do; else all.
-pub(super) fn each(judge: &str, main: &Main, tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+/// Returns one validation for each file of a format: of the main file, if one is named; of those with its extension, if there are
+/// any; else of all.
+pub(super) fn each(format: &str, main: &Main, tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let files: Vec<_> = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry)).collect();
     let fits = |path: &Path| match main {
         Main::Given(main) => path.ends_with(main),
-        _ => ending(path).is_some_and(|ending| ending == judge || judge == "json-schema"),
+        _ => ending(path).is_some_and(|ending| ending == format || format == "json-schema"),
     };
     let all = !matches!(main, Main::Given(_)) && !files.iter().any(|(path, _)| fits(path));
     files.into_iter().filter(|(path, _)| all || fits(path)).filter_map(|(path, entry)| alone(path, entry)).collect()
 }
 
-/// Each file to begin with, and what lies beside it.
-pub(super) fn beside(tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+/// Returns one validation for each file, with the files beside it.
+pub(super) fn beside(tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let files = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry));
     let begin = |(path, entry): (&PathBuf, &Entry)| {
         let (subject, takes) = (entry.clone(), [entry.clone()].into());
-        Beginning { main: Some(path.clone()), subject, tree: tree.mounted.clone(), around: None, takes, reason: None }
+        let (main, tree, operands) = (Some(path.clone()), tree.mounted.clone(), Vec::new());
+        Beginning { main, subject, tree, around: None, takes, operands, reason: None }
     };
     files.map(begin).collect()
 }
 
-/// All of a tree; with which file to begin is for the plan to say.
-pub(super) fn together(mounted: &Mounted<Entry>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+/// Returns one validation of the whole tree. The plan finds the main file.
+pub(super) fn together(mounted: &Arc<Mounted<Entry>>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let begin = |subject: &Entry| {
         let (tree, takes) = (mounted.clone(), entries.clone());
-        Beginning { main: None, subject: subject.clone(), tree, around: None, takes, reason: None }
+        let (subject, operands) = (subject.clone(), Vec::new());
+        Beginning { main: None, subject, tree, around: None, takes, operands, reason: None }
     };
     entries.first().map(begin).into_iter().collect()
 }
 
-/// These files, and nothing else.
-pub(super) fn these(tree: &Tree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
-    let mut mounted = tree.mounted.clone();
+/// Returns one validation of these files alone.
+pub(super) fn these(tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+    let mut mounted = Mounted::clone(&tree.mounted);
     mounted.files.retain(|_, entry| entries.contains(entry));
-    together(&mounted, entries)
+    together(&Arc::new(mounted), entries)
 }
 
-/// What is known by its ending, or as a certificate and its key, and who judges it.
-pub(super) fn known_by_ending(tree: &Tree, open: &BTreeSet<Entry>) -> Vec<(&'static str, BTreeSet<Entry>)> {
+/// Returns the entries that are known by their extensions, or as a certificate and its key, with the names of their validators.
+pub(super) fn known_by_ending(tree: &FileTree, open: &BTreeSet<Entry>) -> Vec<(&'static str, BTreeSet<Entry>)> {
     let mut known: Vec<(&str, BTreeSet<Entry>)> = Vec::new();
     let mut endings: BTreeMap<&str, BTreeSet<Entry>> = BTreeMap::new();
     for (path, entry) in tree.mounted.files.iter().filter(|(_, entry)| open.contains(entry)) {
@@ -217,8 +333,8 @@ pub(super) fn known_by_ending(tree: &Tree, open: &BTreeSet<Entry>) -> Vec<(&'sta
         match tree.mounted.files.get(&key).filter(|_| path.ends_with(PAIR[0])) {
             Some(key) => known.push(("tls", [entry.clone(), key.clone()].into())),
             None => {
-                if let Some(judge) = ending(path) {
-                    endings.entry(judge).or_default().insert(entry.clone());
+                if let Some(format) = ending(path) {
+                    endings.entry(format).or_default().insert(entry.clone());
                 }
             }
         }
@@ -229,5 +345,5 @@ pub(super) fn known_by_ending(tree: &Tree, open: &BTreeSet<Entry>) -> Vec<(&'sta
 
 fn ending(path: &Path) -> Option<&'static str> {
     let ending = path.extension()?;
-    ENDINGS.iter().find(|(known, _)| ending == *known).map(|(_, judge)| *judge)
+    ENDINGS.iter().find(|(known, _)| ending == *known).map(|(_, format)| *format)
 }

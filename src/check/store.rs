@@ -1,27 +1,38 @@
-//! The contents of what is listed, read when they are wanted. IO: reads inputs and files.
+//! Contents of the listed entries, read on demand. IO: reads inputs and files.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use reload_gate_contract::{Code, Finding, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
+use super::envsubst::{self, Rendered, Substitution};
+use super::lines::LineIndex;
 use super::listing::{At, Listing};
-use crate::check::manifest::{self, Annotated, Config};
-use crate::check::render::{Located, Subject};
+use crate::check::manifest::{self, Annotated, ConfigObject};
+use crate::check::render::{CheckSubject, InputExcerpt, Located};
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
-/// So many documents are kept parsed: more than are judged at once, since each is asked for several times in a row.
+/// Number of documents that are kept parsed: more than are validated at once, since each is read several times in a row.
 const KEPT: usize = 16;
 
-/// What stands behind a file that is to be judged.
+/// Number of lines that are shown on each side of a finding.
+const AROUND: usize = 1;
+
+/// Longest excerpt in bytes. A longer line has no other lines in it to show, and would be repeated for each finding.
+const LONGEST_EXCERPT: usize = 4 << 10;
+
+/// Source of a file in the inputs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
     /// The entry `key` of a ConfigMap or Secret, by its index in the listing.
     Key { config: usize, key: String },
+    /// The rules of a PrometheusRule, by its index in the listing.
+    Rules(usize),
     /// A file.
     File(PathBuf),
     /// All of an input, by its index.
@@ -29,116 +40,146 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    /// The object that it is of.
+    /// Returns the index of its object.
     pub(super) fn config(&self) -> Option<usize> {
         match self {
             Self::Key { config, .. } => Some(*config),
-            Self::File(_) | Self::Input(_) => None,
+            Self::Rules(_) | Self::File(_) | Self::Input(_) => None,
         }
     }
 }
 
-/// A content, and how its positions become those of the input.
-pub(super) struct Content {
+/// Content of an entry, and the mapping of its positions to those of the input.
+pub(super) struct EntryContent {
     pub(super) bytes: Vec<u8>,
+    /// Template that the bytes were rendered from, with the way back.
+    rendered: Option<(Vec<u8>, Rendered)>,
     written: Written,
+    lines: OnceLock<LineIndex>,
 }
 
 enum Written {
-    /// In a document, by the node and whether what is there may be shown.
+    /// In a document, by the node, and whether it is of a Secret.
     Key { document: Arc<Parsed>, at: At, key: String, secret: bool },
-    /// As it is, in a file or stream of this name.
+    /// As whole lines of a document, with their first offset there and their indentation.
+    Lines { document: Arc<Parsed>, at: At, start: usize, indent: usize },
+    /// Verbatim, in a file or stream of this name.
     Plain(String),
 }
 
-/// Where something stands in an input.
-pub(super) struct Spot {
-    /// The lines that may be shown around it, and how many come before them; `None` where nothing may be.
-    pub(super) text: Option<(String, u32)>,
-    /// The place in the input; its span is one of `text`.
-    pub(super) place: Place,
-}
-
-/// A document that was read again.
+/// Parsed document.
 #[derive(Debug)]
 pub(super) struct Parsed {
     text: String,
     objects: Vec<Node>,
+    lines: LineIndex,
+    /// Positions of the values of each object, by key: without it the search would be quadratic in the number of keys.
+    values: OnceLock<Vec<HashMap<String, manifest::ValuePosition>>>,
 }
 
 impl Parsed {
-    /// The whole lines of the text that an object is on, and how many come before them; `None` where others are on them too: what is
-    /// beside it may be a Secret.
-    fn own_lines(&self, object: usize) -> Option<(std::ops::Range<usize>, u32)> {
+    /// Returns the whole lines of an object, and the number of lines before them; `None` where other objects are on the same lines:
+    /// these may be Secrets.
+    fn own_lines(&self, object: usize) -> Option<Range<usize>> {
         let span = self.objects.get(object)?.span;
-        let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-        let end = self.text[span.end..].find('\n').map_or(self.text.len(), |at| span.end + at + 1);
+        let start = self.lines.range(self.lines.line_of(span.start)).start;
+        let end = self.lines.range(self.lines.line_of(span.end)).end;
         let is_frame = |text: &str| text.chars().all(|c| c.is_whitespace() || "-,[]".contains(c));
         let alone = is_frame(&self.text[start..span.start]) && is_frame(&self.text[span.end..end]);
-        let lines = u32::try_from(self.text[..start].matches('\n').count()).ok()?;
-        alone.then_some((start..end, lines))
+        alone.then_some(start..end)
+    }
+
+    /// Returns the value of a key of an object.
+    fn value(&self, object: usize, key: &str) -> Option<Result<manifest::ConfigValue<'_>, Box<Finding>>> {
+        let values = self.values.get_or_init(|| self.objects.iter().map(ConfigObject::positions).collect());
+        let position = values.get(object)?.get(key)?;
+        Some(ConfigObject::value_at(self.objects.get(object)?, key, *position))
     }
 }
 
-/// A parsed document, by its input and offset.
+/// Parsed document with its input and offset.
 type Kept = ((usize, u64), Arc<Parsed>);
 
-/// Reads what is listed.
+/// Reader of the listed entries.
 pub(super) struct Store<'l> {
     pub(super) listing: &'l Listing,
+    /// Indexes of ConfigMaps and Secrets, by kind and name.
+    configs: HashMap<(&'l str, &'l str), Vec<usize>>,
     kept: Mutex<VecDeque<Kept>>,
 }
 
 impl<'l> Store<'l> {
     pub(super) fn new(listing: &'l Listing) -> Self {
-        Self { listing, kept: Mutex::default() }
+        let mut configs: HashMap<_, Vec<usize>> = HashMap::new();
+        for (index, (config, _)) in listing.configs.iter().enumerate() {
+            configs.entry((config.id.kind.as_str(), config.id.name.as_str())).or_default().push(index);
+        }
+        Self { listing, configs, kept: Mutex::default() }
     }
 
-    /// The ConfigMap or Secret of that kind and name, as a pod of `namespace` means it.
-    pub(super) fn config(&self, kind: &str, namespace: Option<&str>, name: &str) -> Option<usize> {
-        let fits = |config: &Config| {
-            // A rendered chart leaves the namespace open, and means the one that it is installed in.
-            let same = config.id.namespace.as_deref().zip(namespace).is_none_or(|(one, other)| one == other);
-            same && config.id.kind == kind && config.id.name == name
+    /// Returns the ConfigMap or Secret of that kind and name for a pod of `namespace` in the input `from`: of several the one of the
+    /// same input, else of the same directory, else the last. Files that are applied together lie together.
+    pub(super) fn config(&self, kind: &str, namespace: Option<&str>, name: &str, from: usize) -> Option<usize> {
+        let fits = |index: &&usize| {
+            let (config, _) = &self.listing.configs[**index];
+            // A rendered chart often has no namespace; it is the one of the installation.
+            config.id.namespace.as_deref().zip(namespace).is_none_or(|(one, other)| one == other)
         };
-        // Of several, the last is what stands in the cluster in the end.
-        self.listing.configs.iter().rposition(|(config, _)| fits(config))
+        let found = self.configs.get(&(kind, name)).into_iter().flatten().filter(fits);
+        // The last of several in one input is the one that stays in the cluster.
+        found.copied().max_by_key(|index| (self.nearness(*index, from), *index))
     }
 
-    /// The entries of the ConfigMap or Secret with that index.
+    /// Returns true if the ConfigMap or Secret with that index comes from the input `from` or its directory, so that it is surely the
+    /// one that a pod there means.
+    pub(super) fn is_near(&self, config: usize, from: usize) -> bool {
+        self.nearness(config, from) > 0
+    }
+
+    fn nearness(&self, config: usize, from: usize) -> u8 {
+        let own = self.listing.configs[config].1.input;
+        let directory = |input: usize| Path::new(&self.listing.inputs[input].name).parent();
+        match own == from {
+            true => 2,
+            false => u8::from(directory(own) == directory(from)),
+        }
+    }
+
+    /// Returns the entries of the ConfigMap or Secret with that index.
     pub(super) fn entries(&self, config: usize) -> BTreeMap<String, Entry> {
         let keys = self.listing.configs[config].0.keys.iter();
         keys.map(|key| (key.clone(), Entry::Key { config, key: key.clone() })).collect()
     }
 
-    /// Where an entry is written.
-    pub(super) fn subject(&self, entry: &Entry) -> Subject {
+    /// Returns the part of the inputs that an entry is.
+    pub(super) fn subject(&self, entry: &Entry) -> CheckSubject {
+        let of_object = |id: &manifest::Id, at: &At, line: u32, key: Option<&String>| CheckSubject {
+            input: self.listing.inputs[at.input].name.clone(),
+            object: Some(id.to_string()),
+            key: key.cloned(),
+            line: Some(line.saturating_add(at.lines)),
+        };
         match entry {
-            Entry::File(path) => {
-                Subject { input: path.to_string_lossy().into_owned(), object: None, key: None, line: None }
-            }
-            Entry::Input(input) => {
-                Subject { input: self.listing.inputs[*input].name.clone(), object: None, key: None, line: None }
+            Entry::File(path) => CheckSubject::input(&path.to_string_lossy()),
+            Entry::Input(input) => CheckSubject::input(&self.listing.inputs[*input].name),
+            Entry::Rules(index) => {
+                let (rules, at) = &self.listing.rules[*index];
+                of_object(&rules.id, at, rules.line, None)
             }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
-                Subject {
-                    input: self.listing.inputs[at.input].name.clone(),
-                    object: Some(config.id.to_string()),
-                    key: Some(key.clone()),
-                    line: Some(config.line.saturating_add(at.lines)),
-                }
+                of_object(&config.id, at, config.line, Some(key))
             }
         }
     }
 
-    /// A finding about an entry, with the names of the object that it is of.
+    /// Returns a finding with the object and key of an entry.
     pub(super) fn located(&self, entry: &Entry, finding: Finding) -> Located {
-        let Subject { object, key, .. } = self.subject(entry);
+        let CheckSubject { object, key, .. } = self.subject(entry);
         Located { finding, object, key, excerpt: None }
     }
 
-    /// Who judges an entry by the annotation of its object, and where that is written.
+    /// Returns the annotation of the object of an entry, with its place in the input.
     pub(super) fn annotation(&self, entry: &Entry) -> Option<(Annotated, Place)> {
         let (config, at) = &self.listing.configs[entry.config()?];
         let annotated = config.validator.clone()?;
@@ -146,34 +187,46 @@ impl<'l> Store<'l> {
         Some((annotated, place))
     }
 
-    /// The content of an entry.
+    /// Reads the content of an entry.
     ///
     /// # Errors
-    /// What is wrong with it, at its place in the input.
-    pub(super) fn content(&self, entry: &Entry) -> Result<Content, Box<Finding>> {
+    /// Error of the value, at its place in the input.
+    pub(super) fn content(&self, entry: &Entry) -> Result<EntryContent, Box<Finding>> {
         let unreadable = |name: &str, error: &io::Error| {
             Box::new(
                 Finding::environment(UNREADABLE_INPUT, format!("it cannot be read: {error}")).at(Place::file(name)),
             )
         };
+        let content = |bytes, written| EntryContent { bytes, rendered: None, written, lines: OnceLock::new() };
+        let changed = |name: &str| unreadable(name, &io::Error::other("it changed while it was read"));
         match entry {
             Entry::File(path) => {
                 let name = path.to_string_lossy().into_owned();
                 let bytes = std::fs::read(path).map_err(|error| unreadable(&name, &error))?;
-                Ok(Content { bytes, written: Written::Plain(name) })
+                Ok(content(bytes, Written::Plain(name)))
             }
             Entry::Input(index) => {
                 let input = &self.listing.inputs[*index];
                 let bytes = input.whole().map_err(|error| unreadable(&input.name, &error))?;
-                Ok(Content { bytes, written: Written::Plain(input.name.clone()) })
+                Ok(content(bytes, Written::Plain(input.name.clone())))
+            }
+            Entry::Rules(index) => {
+                let (rules, at) = &self.listing.rules[*index];
+                let name = &self.listing.inputs[at.input].name;
+                let document = self.document(at).map_err(|error| unreadable(name, &error))?;
+                let start = document.lines.range(rules.first_line.saturating_sub(1) as usize).start;
+                let end = document.lines.range(rules.last_line.saturating_sub(1) as usize).end;
+                let text = document.text.get(start..end).ok_or_else(|| changed(name))?;
+                let lines = text.split_inclusive('\n').map(|line| line.get(rules.indent..).unwrap_or("\n"));
+                let bytes = lines.collect::<String>().into_bytes();
+                let (at, indent) = (*at, rules.indent);
+                Ok(content(bytes, Written::Lines { document, at, start, indent }))
             }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
-                let node = document.objects.get(at.object);
-                let changed = || unreadable(name, &io::Error::other("it changed while it was read"));
-                let bytes = match Config::value(node.ok_or_else(changed)?, key).ok_or_else(changed)? {
+                let bytes = match document.value(at.object, key).ok_or_else(|| changed(name))? {
                     Ok(value) => value.content.into_owned(),
                     Err(finding) => {
                         let place = finding.place.as_ref().map(|place| in_input(place, name, at));
@@ -181,7 +234,7 @@ impl<'l> Store<'l> {
                     }
                 };
                 let (at, key, secret) = (*at, key.clone(), config.secret);
-                Ok(Content { bytes, written: Written::Key { document, at, key, secret } })
+                Ok(content(bytes, Written::Key { document, at, key, secret }))
             }
         }
     }
@@ -192,18 +245,12 @@ impl<'l> Store<'l> {
         if let Some((_, parsed)) = kept().iter().find(|(other, _)| *other == which) {
             return Ok(parsed.clone());
         }
-        let mut bytes = vec![0; at.length];
-        let mut read = 0;
-        while read < bytes.len() {
-            match self.listing.inputs[at.input].read_at(&mut bytes[read..], at.offset + read as u64)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                more => read += more,
-            }
-        }
-        let text = String::from_utf8(bytes).map_err(io::Error::other)?;
+        let text = String::from_utf8(self.listing.inputs[at.input].part(at.offset, at.length)?);
+        let text = manifest::readable(text.map_err(io::Error::other)?);
         let roots = yaml::documents(&text).filter_map(|document| Some(document.ok()?.root));
         let objects = roots.flat_map(manifest::objects).collect();
-        let parsed = Arc::new(Parsed { text, objects });
+        let lines = LineIndex::new(text.as_bytes());
+        let parsed = Arc::new(Parsed { text, objects, lines, values: OnceLock::new() });
         let mut kept = kept();
         kept.push_back((which, parsed.clone()));
         if kept.len() > KEPT {
@@ -213,47 +260,63 @@ impl<'l> Store<'l> {
     }
 }
 
-/// A place in a document, as one of its input.
+/// Returns a place in a document as one of its input.
 fn in_input(place: &Place, name: &str, at: &At) -> Place {
     let line = place.line.map(|line| line.saturating_add(at.lines));
     Place { file: name.to_owned(), line, column: place.column, span: None }
 }
 
-impl Content {
-    /// The position in the input of `place`, which is one in this content.
-    pub(super) fn locate(&self, store: &Store<'_>, place: &Place) -> Spot {
-        let span = self.span(place);
+impl EntryContent {
+    /// Replaces variables as a container does with a template.
+    ///
+    /// # Errors
+    /// The name of the first variable with an unknown value.
+    pub(super) fn render<'v>(self, value: &dyn Fn(&str) -> Substitution<'v>) -> Result<Self, String> {
+        let rendered = envsubst::render(&self.bytes, value)?;
+        Ok(Self { bytes: rendered.text.clone(), rendered: Some((self.bytes, rendered)), ..self })
+    }
+
+    /// Returns the position in the input of `place`, which is one in this content, with the lines around it that may be shown.
+    pub(super) fn locate(&self, store: &Store<'_>, place: &Place) -> (Place, Option<InputExcerpt>) {
+        let span = self.span(place).map(|span| self.in_source(span));
         match &self.written {
             Written::Plain(name) => {
-                let Some(span) = span else { return Spot { text: None, place: Place::file(name) } };
-                let place = Place::span(name, &self.bytes, span);
-                // What is no UTF-8 takes other room in what is shown.
-                let shown = |at: usize| String::from_utf8_lossy(&self.bytes[..at.min(self.bytes.len())]).len();
-                let span = Some(Span { start: shown(span.start), end: shown(span.end) });
-                let text = String::from_utf8_lossy(&self.bytes).into_owned();
-                Spot { text: Some((text, 0)), place: Place { span, ..place } }
+                let Some(span) = span else { return (Place::file(name), None) };
+                let bytes = self.rendered.as_ref().map_or(&self.bytes, |(template, _)| template);
+                let lines = self.lines.get_or_init(|| LineIndex::new(bytes));
+                (lines.place(name, bytes, span), excerpt(bytes, lines, 0..bytes.len(), 0, span))
+            }
+            Written::Lines { document, at, start, indent } => {
+                let name = &store.listing.inputs[at.input].name;
+                let Some(span) = span else { return (Place::file(name), None) };
+                let own = LineIndex::new(&self.bytes);
+                let moved = |offset: usize| {
+                    let line = own.line_of(offset);
+                    let begins = document.lines.range(document.lines.line_of(*start) + line).start;
+                    begins + indent + offset.saturating_sub(own.range(line).start)
+                };
+                let span = Span { start: moved(span.start), end: moved(span.end.max(1) - 1) + 1 };
+                document.locate(name, at, span, true)
             }
             Written::Key { document, at, key, secret } => {
                 let name = &store.listing.inputs[at.input].name;
-                let Some(span) = Self::of_key(document, at, key, span) else {
-                    return Spot { text: None, place: Place::file(name) };
-                };
-                let place = Place::span(name, document.text.as_bytes(), span);
-                let line = place.line.map(|line| line.saturating_add(at.lines));
-                let Some((own, lines)) = document.own_lines(at.object).filter(|_| !secret) else {
-                    return Spot { text: None, place: Place { line, span: None, ..place } };
-                };
-                let inside = |at: usize| at.saturating_sub(own.start).min(own.len());
-                let span = Some(Span { start: inside(span.start), end: inside(span.end) });
-                let text = Some((document.text[own].to_owned(), lines.saturating_add(at.lines)));
-                Spot { text, place: Place { line, span, ..place } }
+                let Some(span) = Self::of_key(document, at, key, span) else { return (Place::file(name), None) };
+                document.locate(name, at, span, !secret)
             }
         }
     }
 
-    /// The bytes of the document which a span of a value stands for, or the whole value where it has none or they do not correspond.
+    /// Returns the span of the template for one of the rendered text.
+    fn in_source(&self, span: Span) -> Span {
+        let Some((_, rendered)) = &self.rendered else { return span };
+        let start = rendered.origin(span.start);
+        let end = if span.end > span.start { rendered.origin(span.end - 1) + 1 } else { start };
+        Span { start, end: end.max(start) }
+    }
+
+    /// Returns the span in the document of a span of a value; that of the whole value where there is no such span.
     fn of_key(document: &Parsed, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
-        let value = Config::value(document.objects.get(at.object)?, key)?.ok()?;
+        let value = document.value(at.object, key)?.ok()?;
         let exact = |span: Span| {
             let start = value.locate(&document.text, span.start)?;
             // The end is where the last of them ends; a span that is empty stays so.
@@ -264,7 +327,7 @@ impl Content {
         Some(span.and_then(exact).unwrap_or(value.node().span))
     }
 
-    /// The bytes of this content that a place is about; of a line that is all of it without the blanks around.
+    /// Returns the span of a place in this content; for a line, all of it without the blanks around.
     fn span(&self, place: &Place) -> Option<Span> {
         if place.span.is_some() {
             return place.span;
@@ -284,12 +347,64 @@ impl Content {
             }
             start += line.len();
         }
-        // An error at the end is often told of the line after the last.
+        // Checkers often report an error at the end on the line after the last.
         (start > 0 && wanted > 0).then_some(Span { start: start - 1, end: start })
     }
 
-    /// Whether it must not be shown.
+    /// Returns true if it is the value of a Secret.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.written, Written::Key { secret: true, .. })
     }
+}
+
+impl Parsed {
+    /// Returns the place in the input of a span of this document, with the lines around it, if they may be shown.
+    fn locate(&self, name: &str, at: &At, span: Span, is_public: bool) -> (Place, Option<InputExcerpt>) {
+        let text = self.text.as_bytes();
+        let place = self.lines.place(name, text, span);
+        let place = Place { line: place.line.map(|line| line.saturating_add(at.lines)), span: None, ..place };
+        let own = self.own_lines(at.object).filter(|_| is_public);
+        let shown = own.and_then(|own| {
+            // What reaches beyond its object is cut.
+            let inside = |at: usize| at.clamp(own.start, own.end);
+            let span = Span { start: inside(span.start), end: inside(span.end) };
+            excerpt(text, &self.lines, own, at.lines, span)
+        });
+        (place, shown)
+    }
+}
+
+/// Returns the lines around a span of `text` within `shown`; `before` is the number of lines before the text.
+fn excerpt(text: &[u8], lines: &LineIndex, shown: Range<usize>, before: u32, span: Span) -> Option<InputExcerpt> {
+    let line = lines.line_of(span.start.min(text.len()));
+    // A whole value may be long; its first line is enough.
+    let range = |line: usize| {
+        let range = lines.range(line);
+        range.start.max(shown.start)..range.end.min(shown.end)
+    };
+    let marked = range(line);
+    let is_shown = |line: &usize| range(*line).start < range(*line).end;
+    let first = (line.saturating_sub(AROUND)..line).find(is_shown).unwrap_or(line);
+    let last = (line + 1..lines.count().min(line + 1 + AROUND)).rfind(is_shown).unwrap_or(line);
+    let whole = range(first).start..range(last).end.max(marked.end);
+    if whole.len() > LONGEST_EXCERPT || whole.start > whole.end {
+        return None;
+    }
+    // Bytes that are no UTF-8 have another length in the text that is shown.
+    let lossy = |range: Range<usize>| String::from_utf8_lossy(&text[range]).into_owned();
+    let stop = lines_end(text, &marked);
+    let start = span.start.clamp(whole.start, stop);
+    let end = span.end.clamp(start, stop);
+    let mark = lossy(whole.start..start).len()..lossy(whole.start..end).len();
+    let first_line = u32::try_from(first).ok()?.checked_add(before)?.checked_add(1)?;
+    let mut shown = lossy(whole);
+    // The last line has no end of line of its own, as in the text without it.
+    shown.truncate(shown.trim_end_matches('\n').len());
+    let mark = mark.start.min(shown.len())..mark.end.min(shown.len());
+    Some(InputExcerpt { first_line, text: shown, mark })
+}
+
+/// Returns the end of a line without its line feed.
+fn lines_end(text: &[u8], line: &Range<usize>) -> usize {
+    if text[line.clone()].ends_with(b"\n") { line.end - 1 } else { line.end }
 }

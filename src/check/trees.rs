@@ -1,81 +1,85 @@
-//! Which files belong together: those that a container sees, those of an object that nobody mounts, those of a directory.
+//! Trees of files: those that a container sees, those of an object without a mount, those of a directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reload_gate_contract::{Code, Finding, Place};
 
-use super::listing::At;
+use super::container::{ContainerContext, Environment};
+use super::listing::{At, Directory};
 use super::sidecar;
 use super::store::{Entry, Store};
-use crate::check::manifest::{Annotated, Container, Mounted, Pod, Point, Projection};
-use crate::check::render::Subject;
+use crate::check::manifest::{
+    self, Annotated, Container, Filled, Mounted, Pod, PodVolume, Point, Projection, RenderMode, Rendering,
+};
+use crate::check::render::CheckSubject;
 use crate::config::GateConfig;
 
 const MISSING_KEY: Code = Code::new("missing-key");
 
-/// Where the files of an object lie that nobody mounts, unless the program that reads them is known.
+/// Directory of the files of an object without a mount, unless the program that reads them is known.
 pub(super) const ANYWHERE: &str = "/config";
 
 /// Files that belong together.
-#[derive(Clone, Debug)]
-pub(super) struct Tree {
-    pub(super) kind: Kind,
-    /// Whose files these are, in words, such as `container nginx of Deployment web/app`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FileTree {
+    pub(super) kind: TreeKind,
+    /// Name of the owner, such as `container nginx of Deployment web/app`.
     pub(super) owner: String,
-    /// The files, as whoever reads them would see them.
-    pub(super) mounted: Mounted<Entry>,
-    /// Those that are to be judged; the others may be included by them.
+    /// Files as the program would see them.
+    pub(super) mounted: Arc<Mounted<Entry>>,
+    /// Entries to validate; the others may be included by them.
     pub(super) wanted: BTreeSet<Entry>,
-    /// Who judges all of them, by the annotation of a pod, with its place in the input.
+    /// Annotation of a pod that names a validator for all of them, with its place in the input.
     pub(super) annotated: Option<(Annotated, Place)>,
+    /// Container that sees them, if it is one.
+    pub(super) container: Arc<ContainerContext>,
 }
 
-/// What makes files belong together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A container mounts them.
+/// Kind of a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum TreeKind {
+    /// Mounts of a container.
     Container,
-    /// They are of one object.
+    /// Entries of one object.
+    #[default]
     Object,
-    /// They lie in one directory, or come as a stream.
+    /// Files of one directory, or a stream.
     Directory,
 }
 
 /// All trees.
 #[derive(Default)]
-pub(super) struct Trees {
-    /// What a reload-gate in a pod will judge, and by which settings.
-    pub(super) gated: Vec<(Tree, GateConfig)>,
-    pub(super) trees: Vec<Tree>,
-    /// What is wrong with the settings of such a reload-gate, or with the volumes of a pod.
-    pub(super) errors: Vec<(Subject, Finding)>,
-    /// What no container mounts of objects that are mounted.
+pub(super) struct FileTrees {
+    /// Files that a reload-gate in a pod will validate, and its settings.
+    pub(super) gated: Vec<(FileTree, GateConfig)>,
+    pub(super) trees: Vec<FileTree>,
+    /// Errors in the settings of such a reload-gate, or in the volumes of a pod.
+    pub(super) errors: Vec<(CheckSubject, Finding)>,
+    /// Entries without a mount, of objects that are mounted.
     pub(super) idle: BTreeSet<Entry>,
 }
 
-impl Trees {
-    /// The trees of all that is listed.
+impl FileTrees {
+    /// Returns the trees of all that is listed.
     pub(super) fn of(store: &Store<'_>) -> Self {
         let mut trees = Self::default();
         for (pod, at) in &store.listing.pods {
             trees.pod(pod, at, store);
         }
         let mounted: BTreeSet<usize> = trees.entries().filter_map(Entry::config).collect();
-        let snapshot: BTreeSet<Entry> = trees.entries().cloned().collect();
+        let seen: BTreeSet<Entry> = trees.entries().cloned().collect();
         let of_mounted = mounted.iter().flat_map(|config| store.entries(*config).into_values());
-        trees.idle = of_mounted.filter(|entry| !snapshot.contains(entry)).collect();
+        trees.idle = of_mounted.filter(|entry| !seen.contains(entry)).collect();
         let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config));
         trees.trees.extend(objects.map(|config| object(store.entries(config))));
         for (root, directory) in &store.listing.directories {
-            let path = |file: &PathBuf| (file.clone(), Entry::File(root.join(file)));
-            let files = directory.files.iter().chain(&directory.beside).map(path).collect();
-            let wanted = directory.files.iter().map(|file| Entry::File(root.join(file))).collect();
-            trees.trees.push(Tree { wanted, ..loose(Kind::Directory, files) });
+            trees.trees.push(in_directory(root, directory));
         }
         let nameless = store.listing.nameless.iter();
         trees.trees.extend(
-            nameless.map(|index| loose(Kind::Directory, [(PathBuf::from("stdin"), Entry::Input(*index))].into())),
+            nameless.map(|index| loose(TreeKind::Directory, [(PathBuf::from("stdin"), Entry::Input(*index))].into())),
         );
         trees
     }
@@ -87,31 +91,53 @@ impl Trees {
 
     fn pod(&mut self, pod: &Pod, at: &At, store: &Store<'_>) {
         let namespace = pod.id.namespace.as_deref();
-        let entries = |kind: &str, name: &str| store.config(kind, namespace, name).map(|config| store.entries(config));
-        let see = |container: &Container| Mounted::of(pod, container, &entries);
-        let (gates, programs): (Vec<_>, Vec<_>) = pod.containers.iter().partition(|it| sidecar::is_sidecar(it));
-        let input = &store.listing.inputs[at.input].name;
-        let annotated = pod.validator.clone().map(|said| {
-            let line = said.place.line.map(|line| line.saturating_add(at.lines));
-            let place = Place { line, span: None, file: input.clone(), ..said.place.clone() };
-            (said, place)
+        let find = |kind: &str, name: &str| store.config(kind, namespace, name, at.input);
+        let entries = |kind: &str, name: &str| find(kind, name).map(|config| store.entries(config));
+        let environments = pod.containers.iter().map(|container| {
+            let environment = Environment::of(pod, container, store, at.input);
+            (container.name.clone(), Arc::new(environment))
         });
-        let of_program = |container| Tree { annotated: annotated.clone(), ..Tree::of(pod, container, see(container)) };
-        let mut programs: Vec<Tree> = programs.into_iter().map(of_program).collect();
+        let environments: BTreeMap<String, Arc<Environment>> = environments.collect();
+        let input = &store.listing.inputs[at.input].name;
+        let annotated = pod.validator.clone().map(|annotated| {
+            let line = annotated.place.line.map(|line| line.saturating_add(at.lines));
+            let place = Place { line, span: None, file: input.clone(), ..annotated.place.clone() };
+            (annotated, place)
+        });
         let line = pod.line.saturating_add(at.lines);
-        for (volume, Projection { kind, name, .. }, key) in pod.lacks(&entries) {
-            let message = format!(
-                "volume `{}` wants the key `{key}` of {kind} `{name}`, which has none of that name",
-                volume.name
-            );
-            let finding = Finding::error(MISSING_KEY, message).at(Place::line(input, line));
-            let finding = finding.help("the pod will not start; correct the key, or say `optional: true`");
-            self.errors.push((subject(pod, input, line), finding));
+        let near = |kind: &str, name: &str| find(kind, name).filter(|config| store.is_near(*config, at.input));
+        let near = |kind: &str, name: &str| near(kind, name).map(|config| store.entries(config));
+        for (volume, projection, key) in pod.lacks(&near) {
+            self.errors.push((subject(pod, input, line), missing_key(volume, projection, key, input, line)));
+        }
+        let shared =
+            pod.volumes.iter().filter(|volume| volume.is_empty_dir).map(|volume| volume.name.as_str()).collect();
+        let mut filled = Filled::new();
+        let (mut gates, mut programs) = (Vec::new(), Vec::new());
+        for container in &pod.containers {
+            let mounted = Mounted::of(pod, container, &entries, &filled);
+            let mounted = manifest::fill(container, mounted, &shared, &mut filled);
+            if sidecar::is_sidecar(container) {
+                gates.push((container, mounted));
+                continue;
+            }
+            let context = ContainerContext::of(container, &environments);
+            let mounted = with_rendered_templates(container, &context, mounted);
+            let mut tree = FileTree { annotated: annotated.clone(), ..FileTree::of(pod, container, mounted, context) };
+            if container.is_init {
+                // What it copies is validated where it is copied to.
+                let copied: BTreeSet<&Entry> =
+                    filled.values().flat_map(BTreeMap::values).map(|(entry, _)| entry).collect();
+                tree.wanted.retain(|entry| !copied.contains(entry));
+            }
+            programs.push(tree);
         }
         let mut gated = BTreeSet::new();
-        for container in gates {
-            let tree = Tree::of(pod, container, see(container));
-            match sidecar::gates(pod, container, &tree.mounted, store) {
+        for (container, mounted) in gates {
+            let environment = environments.get(&container.name).cloned().unwrap_or_default();
+            let found = sidecar::gates(container, &environment, &mounted, store);
+            let tree = FileTree::of(pod, container, mounted, ContainerContext::default());
+            match found {
                 Ok(gates) => {
                     for gate in gates {
                         let tree = tree.gated(&gate, &programs);
@@ -120,70 +146,125 @@ impl Trees {
                     }
                 }
                 Err(findings) => {
-                    let told = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
-                    self.errors.extend(findings.into_iter().map(told));
+                    let placed = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
+                    self.errors.extend(findings.into_iter().map(placed));
                 }
             }
         }
-        // What a gate judges is judged as that will judge it, and by nobody else.
+        // Files of a gate are validated with its settings, and not once more.
         programs.iter_mut().for_each(|tree| tree.wanted.retain(|entry| !gated.contains(entry)));
         self.trees.extend(programs.into_iter().filter(|tree| !tree.wanted.is_empty()));
     }
 }
 
-fn subject(pod: &Pod, input: &str, line: u32) -> Subject {
-    Subject { input: input.to_owned(), object: Some(pod.id.to_string()), key: None, line: Some(line) }
+/// Returns the finding about a key that a volume selects and that does not exist.
+fn missing_key(volume: &PodVolume, projection: &Projection, key: &str, input: &str, line: u32) -> Finding {
+    let Projection { kind, name, .. } = projection;
+    let message = format!("volume `{}` selects the key `{key}` of {kind} `{name}`, which has no such key", volume.name);
+    let finding = Finding::error(MISSING_KEY, message).at(Place::line(input, line));
+    finding.help("correct the key, or set `optional: true`; the pod does not start without it")
 }
 
-impl Tree {
-    /// What a container of a pod sees, all of which is to be judged.
-    fn of(pod: &Pod, container: &Container, mounted: Mounted<Entry>) -> Self {
+/// Adds the files that the entry point of nginx's image renders from templates (`20-envsubst-on-templates.sh` of docker-nginx).
+fn with_rendered_templates(
+    container: &Container,
+    context: &ContainerContext,
+    mut mounted: Mounted<Entry>,
+) -> Mounted<Entry> {
+    let runs_entry_point = container.command.first().is_none_or(|word| word.ends_with("docker-entrypoint.sh"));
+    if !(runs_entry_point && context.image.nginx_layout().is_some_and(|layout| layout.renders_templates)) {
+        return mounted;
+    }
+    let set = |name: &str, default: &'static str| {
+        context.environment.known.get(name).map_or_else(|| default.to_owned(), Clone::clone)
+    };
+    let directory = set("NGINX_ENVSUBST_TEMPLATE_DIR", "/etc/nginx/templates");
+    let suffix = set("NGINX_ENVSUBST_TEMPLATE_SUFFIX", ".template");
+    let output = PathBuf::from(set("NGINX_ENVSUBST_OUTPUT_DIR", "/etc/nginx/conf.d"));
+    let templates = mounted.files.iter().filter_map(|(path, entry)| {
+        let inside = path.strip_prefix(&directory).ok()?.to_str()?.strip_suffix(&suffix)?;
+        Some((output.join(inside), entry.clone()))
+    });
+    for (path, entry) in templates.collect::<Vec<_>>() {
+        let rendering = Rendering { container: container.name.clone(), mode: RenderMode::Defined };
+        mounted.rendered.insert(path.clone(), rendering);
+        mounted.points.push(Point { path: path.clone(), known: true });
+        mounted.files.insert(path, entry);
+    }
+    mounted
+}
+
+fn subject(pod: &Pod, input: &str, line: u32) -> CheckSubject {
+    CheckSubject { input: input.to_owned(), object: Some(pod.id.to_string()), key: None, line: Some(line) }
+}
+
+impl FileTree {
+    /// Returns the files that a container of a pod sees, all of which should be validated.
+    fn of(pod: &Pod, container: &Container, mounted: Mounted<Entry>, context: ContainerContext) -> Self {
         let owner = format!("container `{}` of {}", container.name, pod.id);
         let wanted = mounted.files.values().cloned().collect();
-        Self { kind: Kind::Container, owner, mounted, wanted, annotated: None }
+        let (mounted, container) = (Arc::new(mounted), Arc::new(context));
+        Self { kind: TreeKind::Container, owner, mounted, wanted, annotated: None, container }
     }
 
-    /// The same tree in another place.
-    pub(super) fn moved(&self, directory: &str) -> Mounted<Entry> {
-        if self.kind == Kind::Container {
+    /// Returns the same tree in another directory, without the files outside of `below`, which becomes that directory.
+    pub(super) fn moved(&self, below: &Path, directory: &str) -> Arc<Mounted<Entry>> {
+        if self.kind == TreeKind::Container {
             return self.mounted.clone();
         }
-        let files = self.mounted.files.iter();
-        let path = |path: &Path| Path::new(directory).join(path.strip_prefix(ANYWHERE).unwrap_or(path));
-        let files = files.map(|(name, entry)| (path(name), entry.clone())).collect();
-        Mounted { files, points: vec![Point { path: directory.into(), known: false }] }
+        let path = |path: &Path| Some(Path::new(directory).join(path.strip_prefix(below).ok()?));
+        let files = self.mounted.files.range(below.to_owned()..).take_while(|(name, _)| name.starts_with(below));
+        let files = files.filter_map(|(name, entry)| Some((path(name)?, entry.clone()))).collect();
+        let known = self.mounted.points.iter().filter(|point| point.known);
+        let known = known.filter_map(|point| Some(Point { path: path(&point.path)?, known: true }));
+        let points = std::iter::once(Point { path: directory.into(), known: false }).chain(known).collect();
+        Arc::new(Mounted { files, points, ..Mounted::default() })
     }
 
-    /// Of what a reload-gate sees, that which a gate of it judges: what it watches, where the program sees it, among what the program sees
-    /// besides.
+    /// Returns the part of a reload-gate's files that one of its gates validates: the watched files at the paths of the program, among
+    /// the other files of the program.
     fn gated(&self, gate: &GateConfig, programs: &[Self]) -> Self {
         let reads = |tree: &&Self| {
             let of_gate = |point: &Point| gate.sources.iter().any(|source| point.path.starts_with(&source.mount));
             tree.mounted.points.iter().any(of_gate)
         };
-        let mut mounted = programs.iter().find(reads).map(|tree| tree.mounted.clone()).unwrap_or_default();
+        let program = programs.iter().find(reads);
+        let mut mounted = program.map(|tree| Mounted::clone(&tree.mounted)).unwrap_or_default();
         let mut wanted = BTreeSet::new();
         for source in &gate.sources {
-            // A file of a volume stands for all of the volume, to who means the shell sidecar's variable.
+            // With the shell sidecar's variable FILE, a file of a volume means the whole volume.
             let is_file = source.whole_volume && self.mounted.files.contains_key(&source.path);
             let root = |path: &Path| if is_file { path.parent().unwrap_or(path).to_owned() } else { path.to_owned() };
             let part = self.mounted.at(&root(&source.path), &root(&source.mount));
             wanted.extend(part.files.values().cloned());
             mounted.lay_over(part);
         }
-        Self { mounted, wanted, ..self.clone() }
+        let container = program.map_or_else(|| self.container.clone(), |tree| tree.container.clone());
+        Self { mounted: Arc::new(mounted), wanted, container, ..self.clone() }
     }
 }
 
-/// The files of one object that nobody mounts.
-fn object(entries: BTreeMap<String, Entry>) -> Tree {
-    loose(Kind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(key), entry)).collect())
+/// Returns the files of one object without a mount.
+fn object(entries: BTreeMap<String, Entry>) -> FileTree {
+    loose(TreeKind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(key), entry)).collect())
 }
 
-/// Files of which is not known where they will lie, and what else lies there.
-fn loose(kind: Kind, files: BTreeMap<PathBuf, Entry>) -> Tree {
+/// Returns the files of a directory that was given.
+fn in_directory(root: &Path, directory: &Directory) -> FileTree {
+    let path = |file: &PathBuf| (file.clone(), Entry::File(root.join(file)));
+    let files = directory.files.iter().chain(&directory.beside).map(path).collect();
+    let mut tree = loose(TreeKind::Directory, files);
+    tree.wanted = directory.files.iter().map(|file| Entry::File(root.join(file))).collect();
+    let empty = directory.empty.iter().map(|path| Point { path: Path::new(ANYWHERE).join(path), known: true });
+    Arc::make_mut(&mut tree.mounted).points.extend(empty);
+    tree
+}
+
+/// Returns a tree of files with an unknown directory.
+fn loose(kind: TreeKind, files: BTreeMap<PathBuf, Entry>) -> FileTree {
     let wanted = files.values().cloned().collect();
     let files = files.into_iter().map(|(path, entry)| (Path::new(ANYWHERE).join(path), entry)).collect();
-    let mounted = Mounted { files, points: vec![Point { path: ANYWHERE.into(), known: false }] };
-    Tree { kind, owner: String::new(), mounted, wanted, annotated: None }
+    let points = vec![Point { path: ANYWHERE.into(), known: false }];
+    let mounted = Arc::new(Mounted { files, points, ..Mounted::default() });
+    FileTree { kind, owner: String::new(), mounted, wanted, annotated: None, container: Arc::default() }
 }

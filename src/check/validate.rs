@@ -1,88 +1,163 @@
-//! One judgement: reads the files, has them judged, and brings what was found back to where it is written. IO: reads inputs, writes
-//! into a temporary directory what a program is to read.
+//! One validation: reads the files, runs the validators, and maps findings back to their places in the inputs. IO: reads inputs, writes
+//! files for programs into a temporary directory.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
 
 use super::assign::Task;
-use super::store::{Content, Entry, Store};
-use super::{Missing, Options};
-use crate::check::render::{Checked, Excerpt, Located};
+use super::findings::{self, Reading};
+use super::images::ImageReference;
+use super::names::{self, VersionCache};
+use super::reach;
+use super::store::{Entry, EntryContent, Store};
+use super::{CheckOptions, Missing};
+use crate::check::render::{Checked, Located};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
-    Main, Mapping, PathMap, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
+    Builtin, Main, Mapping, PathMap, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
 };
 use crate::redact::Redactor;
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
+const COMMAND_NOT_ALLOWED: Code = Code::new("command-not-allowed");
+const CHECKER_MISSING: Code = Code::new("checker-missing");
 
-/// So many lines are shown on each side of the one that is meant.
-const AROUND: usize = 1;
+/// Path of the names of hosts in a view.
+const HOSTS: &str = "/etc/hosts";
 
-/// The files of one judgement.
-struct Files<'s> {
+/// Result of a task.
+pub(super) struct Outcome {
+    /// Validation; `None` if there was none.
+    pub(super) checked: Option<Checked>,
+    /// Reason and remedy, if there was none.
+    pub(super) skipped: Option<(String, Option<String>)>,
+    /// Entries that were read.
+    pub(super) read: BTreeSet<Entry>,
+}
+
+/// Files of one validation.
+struct TaskFiles<'s> {
     store: &'s Store<'s>,
-    contents: BTreeMap<PathBuf, (Entry, Content)>,
-    redactor: Redactor,
+    contents: BTreeMap<PathBuf, (Entry, EntryContent)>,
+    /// Values of variables that come from Secrets.
+    secrets: Vec<String>,
+    redactor: OnceCell<Redactor>,
 }
 
-/// Has a task done, and says which entries were looked at.
-pub(super) async fn validate(task: Task, store: &Store<'_>, options: &Options) -> (Checked, BTreeSet<Entry>) {
+/// Runs a task.
+pub(super) async fn validate(
+    task: Task,
+    store: &Store<'_>,
+    options: &CheckOptions,
+    versions: &VersionCache,
+) -> Outcome {
     let started = Instant::now();
-    let (mut tree, mut contents, mut broken, mut read) = (Tree::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
-    for (path, entry) in &task.tree.files {
-        match store.content(entry) {
-            Ok(content) => {
-                tree.insert(path.clone(), content.bytes.clone());
-                contents.insert(path.clone(), (entry.clone(), content));
-            }
-            Err(finding) => {
-                read.insert(entry.clone());
-                broken.push(store.located(entry, *finding));
-            }
-        }
+    let plan = options.plan(&task);
+    let all: BTreeSet<Entry> = task.tree.files.values().cloned().collect();
+    if task.runs_inputs {
+        return Outcome { checked: Some(not_allowed(&plan, task)), skipped: None, read: all };
     }
-    if let Some((path, text)) = &task.around {
-        tree.insert(path.clone(), text.clone().into_bytes());
-    }
-    // Without the file to begin with, what else would be said comes of that.
-    let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
-    let secrets = contents.values().filter(|(_, content)| content.is_secret() && !is_public(&content.bytes));
-    let redactor = Redactor::new(secrets.map(|(_, content)| content.bytes.as_slice()));
-    let files = Files { store, contents, redactor };
-    let plan = ValidationPlan { main: task.main.clone(), ..options.plan(&task.assignment.plan) };
-    let (validator, validation) = if broken.is_empty() || !lacks_main {
-        ask(&plan, &task, &tree).await
-    } else {
-        (first(&plan), Validation::default())
+    let (files, broken) = match TaskFiles::read(&task, &plan, store) {
+        Ok(read) => read,
+        Err(why) => return Outcome { checked: None, skipped: Some((why, None)), read: BTreeSet::new() },
     };
-    read.extend(validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()));
-    if validation.read.is_empty() {
-        // It was wrong before anybody looked further.
-        read.extend(task.tree.files.values().cloned());
+    let mut tree: Tree =
+        files.contents.iter().map(|(path, (_, content))| (path.clone(), content.bytes.clone())).collect();
+    if let Some(around) = &task.around {
+        tree.insert(around.path.clone(), around.text.clone().into_bytes());
     }
-    let weighed = validation.findings.into_iter().filter_map(|finding| options.weigh(finding));
-    let found = weighed.map(|finding| files.locate(&task, finding));
-    let findings = broken.into_iter().chain(found).collect();
+    // Without the main file all other findings would follow from its absence.
+    let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
+    let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
+    let (validator, validation) = match broken.is_empty() || !lacks_main {
+        true => run(&plan, &task, tree).await,
+        // The listing has reported what is wrong with the value.
+        false => return Outcome { checked: None, skipped: None, read: all },
+    };
+    if task.is_optional && validation.findings.iter().any(|finding| finding.code == CHECKER_MISSING) {
+        let why = validation.findings.into_iter().map(|finding| finding.message).next().unwrap_or_default();
+        return Outcome { checked: None, skipped: Some((why, None)), read: BTreeSet::new() };
+    }
+    let mut read: BTreeSet<Entry> =
+        validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()).collect();
+    if validation.read.is_empty() {
+        // The validation ended before the first file was read.
+        read = all;
+    }
+    let found = files.weighed(validation.findings, &plan, &task, options, versions).await;
+    let reading = Reading {
+        preset: task.assignment.preset.as_ref().map(|preset| preset.name),
+        contents: &|path| files.text(path),
+    };
+    if let Some(why) = reading.placeholders(&found) {
+        return Outcome { checked: None, skipped: Some((why, None)), read };
+    }
+    let findings = findings::capped(found).into_iter().map(|finding| files.locate(&task, finding)).collect();
     let Task { subject, reason, .. } = task;
-    (Checked { subject, validator, reason, findings, duration: started.elapsed() }, read)
+    let checked = Checked { subject, validator, reason, findings, duration: started.elapsed() };
+    Outcome { checked: Some(checked), skipped: None, read }
 }
 
-/// Whether a content is certificates and nothing else, which anybody may read who connects.
+/// Returns the result for a command of the inputs that may not run.
+fn not_allowed(plan: &ValidationPlan, task: Task) -> Checked {
+    let name = plan.validators.iter().map(Validator::title).collect::<Vec<_>>().join("`, `");
+    let message = format!("the inputs name the command `{name}`, so it was not executed");
+    let help = "execute commands of the inputs with `--allow-commands`, if you trust them";
+    let finding = Finding::environment(COMMAND_NOT_ALLOWED, message).help(help);
+    let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
+    let located = Located { finding, object: None, key: None, excerpt: None };
+    let Task { subject, reason, .. } = task;
+    Checked { subject, validator: first(plan), reason, findings: vec![located], duration: std::time::Duration::ZERO }
+}
+
+/// Returns true if a content is certificates and nothing else, which every client of a server receives.
 fn is_public(content: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(content);
-    let mut labels = text.lines().filter_map(|line| line.strip_prefix("-----BEGIN ")).peekable();
-    labels.peek().is_some() && labels.all(|label| label.starts_with("CERTIFICATE-"))
+    let Ok(text) = std::str::from_utf8(content) else { return false };
+    let (mut body, mut count) = (None::<String>, 0);
+    for line in text.lines().map(str::trim) {
+        body = match (body.take(), line) {
+            (None, "") => None,
+            (None, "-----BEGIN CERTIFICATE-----") => Some(String::new()),
+            (Some(body), "-----END CERTIFICATE-----") if is_der(&body) => {
+                count += 1;
+                None
+            }
+            (Some(body), line) if !line.starts_with('-') => Some(body + line),
+            _ => return false,
+        };
+    }
+    body.is_none() && count > 0
 }
 
-/// What is found in `tree`, and by whom.
-async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Validation) {
+/// Returns true if a text is base64 of one sequence in DER, and of nothing behind it (X.690, 8.1.3).
+fn is_der(body: &str) -> bool {
+    use base64::Engine as _;
+    let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(body) else { return false };
+    let (length, header) = match bytes.as_slice() {
+        [0x30, 0x81, length, ..] => (usize::from(*length), 3),
+        [0x30, 0x82, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 4),
+        [0x30, length @ 0..=0x7f, ..] => (usize::from(*length), 2),
+        _ => return false,
+    };
+    bytes.len() == header + length
+}
+
+/// Runs the validators, and returns their names with the result.
+async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
-    let directory = match lay_out(plan, tree) {
+    let asks_programs = plan.asks_programs();
+    let hosts = asks_programs.then(|| hosts(&tree)).flatten();
+    let mut tree = tree;
+    tree.extend(hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes())));
+    let tree = Arc::new(tree);
+    let directory = match lay_out(asks_programs, &tree) {
         Ok(directory) => directory,
         Err(error) => {
             let help = "programs read them from a temporary directory: see that there is room in `$TMPDIR`";
@@ -91,12 +166,12 @@ async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Valida
         }
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
-    let path_map = path_map(task, here);
-    let checked = match plan.validate(tree, &path_map, &Selector::default()).await {
-        // What speaks of no path at which it is to be can be judged where it lies.
-        Ok(validation) if !is_shown(&validation) && !names_its_place(task, tree) => {
+    let path_map = path_map(task, &tree, here, asks_programs);
+    let checked = match plan.validate(&tree, &path_map, &Selector::default()).await {
+        // Files that name no path of their mount can be validated in the temporary directory.
+        Ok(validation) if !is_shown(&validation) && !names_its_place(task, &tree) && task.operands.is_empty() => {
             let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
-            plan.validate(tree, &path_map, &Selector::default()).await
+            plan.validate(&tree, &path_map, &Selector::default()).await
         }
         checked => checked,
     };
@@ -110,17 +185,17 @@ async fn ask(plan: &ValidationPlan, task: &Task, tree: &Tree) -> (String, Valida
     }
 }
 
-/// Who would have judged first, where nobody came to it.
+/// Returns the name of the first validator, where none came to run.
 fn first(plan: &ValidationPlan) -> String {
     plan.validators.first().map(Validator::title).unwrap_or_default()
 }
 
-/// Whether a program could be shown the files where they are to be.
+/// Returns true if a program could see the files at the paths of their mounts.
 fn is_shown(validation: &Validation) -> bool {
     validation.findings.iter().all(|finding| finding.code != VIEW_NOT_POSSIBLE)
 }
 
-/// Whether any file names a path in one of the places where they are to be.
+/// Returns true if any file names a path of a mount.
 fn names_its_place(task: &Task, tree: &Tree) -> bool {
     let places: Vec<String> = task.tree.points.iter().map(|point| point.path.to_string_lossy().into_owned()).collect();
     tree.values().any(|content| {
@@ -129,7 +204,7 @@ fn names_its_place(task: &Task, tree: &Tree) -> bool {
     })
 }
 
-/// A judgement that was made where the files lie, as if that were where they are to be.
+/// Replaces the paths of the temporary directory in a result by those of the mounts.
 fn in_place(validation: Validation, here: &Path) -> Validation {
     let here = here.to_string_lossy();
     if here == "/" {
@@ -144,12 +219,28 @@ fn in_place(validation: Validation, here: &Path) -> Validation {
     Validation { findings: validation.findings.into_iter().map(moved).collect(), ..validation }
 }
 
-/// Writes the tree where a program can read it, if one is to; it is gone with what is returned.
-fn lay_out(plan: &ValidationPlan, tree: &Tree) -> std::io::Result<Option<tempfile::TempDir>> {
-    if !plan.asks_programs() {
+/// Returns a file of hosts with all words that may be names of hosts: these resolve in the cluster, and programs only look whether they
+/// do. `None` if there is none.
+fn hosts(tree: &Tree) -> Option<String> {
+    const MOST: usize = 10_000;
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
+    let words = tree.values().flat_map(|text| text.split(|byte| !is_of_name(byte)));
+    let names = words.filter(|word| word.len() < 254 && word.first().is_some_and(u8::is_ascii_alphanumeric));
+    let names = names.filter_map(|word| std::str::from_utf8(word).ok());
+    let names: BTreeSet<&str> =
+        names.filter(|name| name.contains(|c: char| c.is_ascii_alphabetic())).take(MOST).collect();
+    let lines = names.iter().map(|name| format!("127.0.0.1 {name}\n")).collect::<String>();
+    (!names.is_empty()).then(|| format!("127.0.0.1 localhost\n::1 localhost\n{lines}"))
+}
+
+/// Writes the tree into a temporary directory for programs. Dropping the result removes it.
+fn lay_out(asks_programs: bool, tree: &Tree) -> std::io::Result<Option<tempfile::TempDir>> {
+    if !asks_programs {
         return Ok(None);
     }
-    let directory = tempfile::Builder::new().prefix("reload-gate-").tempdir()?;
+    // It may hold Secrets.
+    let private = std::fs::Permissions::from_mode(0o700);
+    let directory = tempfile::Builder::new().prefix("reload-gate-").permissions(private).tempdir()?;
     for (path, content) in tree {
         let file = directory.path().join(path.strip_prefix("/").unwrap_or(path));
         std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
@@ -158,8 +249,8 @@ fn lay_out(plan: &ValidationPlan, tree: &Tree) -> std::io::Result<Option<tempfil
     Ok(Some(directory))
 }
 
-/// Where the files lie: what is mounted, and around it what nobody knows.
-fn path_map(task: &Task, here: &Path) -> PathMap {
+/// Returns the map from the temporary directory to the mounts.
+fn path_map(task: &Task, tree: &Tree, here: &Path, asks_programs: bool) -> PathMap {
     let part = |path: &Path, whole| Mapping {
         prefix: path.to_owned(),
         here: here.join(path.strip_prefix("/").unwrap_or(path)),
@@ -167,85 +258,219 @@ fn path_map(task: &Task, here: &Path) -> PathMap {
         live: None,
         whole,
     };
-    let points = task.tree.points.iter().map(|point| part(&point.path, point.known));
-    let around = task.around.iter().map(|(path, _)| part(path, true));
-    PathMap(points.chain(around).collect())
+    let points = &task.tree.points;
+    // The directory of a single file is that of the image, in which a pattern finds the file as well. A program is shown each file.
+    let covered = |path: &Path| points.iter().any(|point| point.path == path);
+    let parents: BTreeSet<&Path> = points
+        .iter()
+        .filter(|point| !asks_programs && task.tree.files.contains_key(&point.path))
+        .filter_map(|point| point.path.parent())
+        .filter(|parent| !covered(parent))
+        .collect();
+    let parents = parents.into_iter().map(|parent| part(parent, false));
+    let points = points.iter().map(|point| part(&point.path, point.known));
+    let around = task.around.iter().map(|around| part(&around.path, true));
+    let hosts = tree.contains_key(Path::new(HOSTS)).then(|| part(Path::new(HOSTS), true));
+    PathMap(parents.chain(points).chain(around).chain(hosts).collect())
 }
 
-impl Files<'_> {
-    /// A finding, at its place in the input.
+impl<'s> TaskFiles<'s> {
+    /// Reads the files that the validators of a task may read, and returns the errors of others.
+    fn read(task: &Task, plan: &ValidationPlan, store: &'s Store<'s>) -> Result<(Self, Vec<Finding>), String> {
+        let mut broken = Vec::new();
+        let mut contents = BTreeMap::new();
+        let mut unknown = None;
+        for path in Self::needed(task, plan, store) {
+            let entry = &task.tree.files[&path];
+            let content = match store.content(entry) {
+                Ok(content) => content,
+                Err(finding) => {
+                    broken.push(*finding);
+                    continue;
+                }
+            };
+            let content = match task.tree.rendered.get(&path) {
+                Some(rendering) => content.render(&|name| task.container.substitution(rendering, name)),
+                None => Ok(content),
+            };
+            match content {
+                Ok(content) => drop(contents.insert(path, (entry.clone(), content))),
+                Err(name) => unknown = unknown.or(Some(name)),
+            }
+        }
+        if let Some(name) = unknown {
+            let from = task.container.environment.unknown.get(&name);
+            let from = from.map_or_else(|| "outside of the inputs".to_owned(), |from| format!("from {from}"));
+            return Err(format!("its template has the variable `{name}`, which is set {from}"));
+        }
+        let secrets = task.container.environment.secrets.clone();
+        Ok((Self { store, contents, secrets, redactor: OnceCell::new() }, broken))
+    }
+
+    /// Returns the files that the validators may read: all of ConfigMaps and Secrets, which are small, and of directories those that the
+    /// main file names.
+    fn needed(task: &Task, plan: &ValidationPlan, store: &Store<'_>) -> BTreeSet<PathBuf> {
+        let files: BTreeSet<PathBuf> = task.tree.files.keys().cloned().collect();
+        let main = match &task.main {
+            Main::Given(main) => Some(main).filter(|main| files.contains(*main) || task.around.is_some()),
+            Main::Usual(_) | Main::Only => None,
+        };
+        let is_small = task.tree.files.values().all(|entry| !matches!(entry, Entry::File(_)));
+        let reads_all = plan.validators.iter().any(|validator| match validator {
+            Validator::Command(command) => command.command.iter().any(|word| word.contains("{dir}")),
+            Validator::Builtin(_) => false,
+        });
+        let Some(main) = main.filter(|_| !is_small && !reads_all) else { return files };
+        let start: Vec<PathBuf> = std::iter::once(main).chain(&task.operands).cloned().collect();
+        let texts: Vec<_> =
+            task.around.iter().map(|around| (around.path.clone(), around.text.clone().into_bytes())).collect();
+        let mut read = |path: &Path| store.content(task.tree.files.get(path)?).ok().map(|content| content.bytes);
+        reach::reachable(&files, &start, &texts, &mut read)
+    }
+
+    /// Returns the variables of the container that the files name, for the validators.
+    fn environment(&self, task: &Task, tree: &Tree) -> Vec<(String, String)> {
+        /// Variables that change how a program runs, and not what its configuration says.
+        const OWN: [&str; 9] = ["LD_", "PATH", "LC_", "BASH", "ENV", "PYTHON", "LUA", "HOME", "TMP"];
+        let known = &task.container.environment.known;
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let names: BTreeSet<&[u8]> =
+            tree.values().flat_map(|text| text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')).collect();
+        let is_named = |name: &str| names.contains(name.as_bytes()) && !OWN.iter().any(|own| name.starts_with(own));
+        known.iter().filter(|(name, _)| is_named(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Returns the text of the file at a path of the validation.
+    fn text(&self, path: &str) -> Option<&[u8]> {
+        self.contents.get(Path::new(path)).map(|(_, content)| content.bytes.as_slice())
+    }
+
+    /// Applies the rules for the severity of findings.
+    async fn weighed(
+        &self,
+        found: Vec<Finding>,
+        plan: &ValidationPlan,
+        task: &Task,
+        options: &CheckOptions,
+        versions: &VersionCache,
+    ) -> Vec<Finding> {
+        let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
+        let found = found.into_iter().flat_map(findings::one_by_line).filter_map(|finding| options.weigh(finding));
+        let reading = Reading { preset, contents: &|path| self.text(path) };
+        let found = found.map(|finding| reading.weigh_format(finding));
+        let found = found.map(|finding| weigh_nginx(finding, task)).collect();
+        let preset = preset.or_else(|| task.is_optional.then_some("prometheus"));
+        names::weigh(found, plan, preset, &task.container.image, versions).await
+    }
+
+    /// Returns a finding at its place in the input.
     fn locate(&self, task: &Task, finding: Finding) -> Located {
         let at = finding.place.as_ref().and_then(|place| self.contents.get(Path::new(&place.file)));
         let finding = match at.filter(|(_, content)| !content.is_secret()) {
             Some((_, content)) => self.redact_all_but(&String::from_utf8_lossy(&content.bytes), finding),
-            None => self.redactor.redact(finding),
+            None => self.redact(finding),
         };
         let of = finding.place.as_ref().and_then(|place| Some((place, self.contents.get(Path::new(&place.file))?)));
         let Some((place, (entry, content))) = of else {
-            // A file that is not given, such as one that stands for the image's: what is meant is the whole.
+            // The file is not among the inputs, such as one of the image: the finding is about the whole.
             let line = task.subject.line;
             let place = Place { line, ..Place::file(&task.subject.input) };
             let finding = if finding.place.is_some() { beside(finding) } else { finding };
             let (object, key) = (task.subject.object.clone(), task.subject.key.clone());
             return Located { finding: finding.at(place), object, key, excerpt: None };
         };
-        let spot = content.locate(self.store, place);
-        let excerpt = spot.text.and_then(|(text, lines)| excerpt(&text, lines, spot.place.span?));
-        Located { excerpt, ..self.store.located(entry, finding.at(spot.place)) }
+        let (place, excerpt) = content.locate(self.store, place);
+        Located { excerpt, ..self.store.located(entry, finding.at(place)) }
     }
 
-    /// A finding about a text that is no Secret: what it quotes of that is no Secret either, whatever else has the same words.
+    fn redactor(&self) -> &Redactor {
+        self.redactor.get_or_init(|| {
+            let secrets =
+                self.contents.values().filter(|(_, content)| content.is_secret() && !is_public(&content.bytes));
+            let secrets = secrets.map(|(_, content)| content.bytes.as_slice());
+            Redactor::new(secrets.chain(self.secrets.iter().map(String::as_bytes)))
+        })
+    }
+
+    /// Redacts a finding. The name of an unknown key is no value, so it stays.
+    fn redact(&self, finding: Finding) -> Finding {
+        let name = names::unknown_name(&finding.message).flatten();
+        let is_key = |name: &String| {
+            let mut secrets = self.contents.values().filter(|(_, content)| content.is_secret());
+            secrets.any(|(_, content)| findings::is_only_a_key(&content.bytes, name))
+        };
+        let Some(name) = name.filter(is_key) else { return self.redactor().redact(finding) };
+        let parts = finding.message.split(&name).map(|part| self.redactor().text(part)).collect::<Vec<_>>();
+        let help = finding.help.map(|help| self.redactor().text(&help));
+        Finding { message: parts.join(&name), help, ..finding }
+    }
+
+    /// Redacts a finding about a text that is no Secret: its quotations of that text stay, also if a Secret has the same words.
     fn redact_all_but(&self, text: &str, finding: Finding) -> Finding {
         const QUOTES: [char; 3] = ['"', '\'', '`'];
         let parts: Vec<&str> = finding.message.split(QUOTES).collect();
         let quotes = finding.message.matches(QUOTES);
         let own = |part: &&str| !part.is_empty() && text.contains(*part);
         let parts = parts.iter().enumerate();
-        // Every other part stands in quotes.
+        // Every other part is in quotes.
         let parts = parts
-            .map(|(at, part)| if at % 2 == 1 && own(part) { (*part).to_owned() } else { self.redactor.text(part) });
+            .map(|(at, part)| if at % 2 == 1 && own(part) { (*part).to_owned() } else { self.redactor().text(part) });
         let quotes = quotes.map(str::to_owned).chain([String::new()]);
         let message = parts.zip(quotes).flat_map(|(part, quote)| [part, quote]).collect();
-        Finding { message, help: finding.help.map(|help| self.redactor.text(&help)), ..finding }
+        Finding { message, help: finding.help.map(|help| self.redactor().text(&help)), ..finding }
     }
 }
 
-/// The finding with its place in its words, since that is no place in an input.
+/// Returns a finding of the nginx checker as it counts for an image with a build or a main file that is unknown.
+fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
+    /// Codes for names that a module defines.
+    const OF_MODULES: [&str; 3] = ["unknown-directive", "unknown-variable", "unknown-module"];
+    /// Codes for names that the main file defines.
+    const OF_MAIN: [&str; 4] = ["unknown-log-format", "unknown-zone", "unknown-variable", "unknown-thread-pool"];
+    let image = &task.container.image;
+    let is_error = finding.severity == Severity::Error;
+    let code = finding.code.as_str();
+    let is_near = finding.help.as_deref().is_some_and(|help| help.starts_with("did you mean"));
+    let is_foreign = *image != ImageReference::default() && !image.is_stock_nginx();
+    if is_error && is_foreign && OF_MODULES.contains(&code) && !is_near {
+        let help =
+            format!("`{}` may have a module that knows it; check with the nginx of that image to be sure", image.text);
+        return Finding { severity: Severity::Warning, help: Some(help), ..finding };
+    }
+    let is_open = task.around.as_ref().is_some_and(|around| !around.is_known);
+    if is_error && is_open && OF_MAIN.contains(&code) {
+        let help = "the main file is not among the inputs, and may define it".to_owned();
+        return Finding { severity: Severity::Warning, help: Some(help), ..finding };
+    }
+    finding
+}
+
+/// Moves the place of a finding into its message, since it is no place in an input.
 fn beside(finding: Finding) -> Finding {
     let place = finding.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
     Finding { message: format!("{place}{}", finding.message), ..finding }
 }
 
-/// The lines around a span.
-fn excerpt(text: &str, lines: u32, span: reload_gate_contract::Span) -> Option<Excerpt> {
-    // A checker may count otherwise than in characters.
-    let begins = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    let (start, end) = (begins(span.start), begins(span.end));
-    let mut first = text[..start].rfind('\n').map_or(0, |at| at + 1);
-    // A whole value may be long; its beginning is enough.
-    let stop = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let mut last = stop;
-    for _ in 0..AROUND {
-        first = text[..first.saturating_sub(1)].rfind('\n').map_or(0, |at| at + 1);
-        last = text[last..].strip_prefix('\n').map_or(last, |rest| last + 1 + rest.find('\n').unwrap_or(rest.len()));
-    }
-    let before = text[..first].matches('\n').count();
-    let first_line = u32::try_from(before).ok()?.checked_add(lines)?.checked_add(1)?;
-    Some(Excerpt {
-        first_line,
-        text: text[first..last].to_owned(),
-        mark: start - first..end.min(stop).max(start) - first,
-    })
-}
-
-impl Options {
-    /// The plan as it is carried out here.
-    fn plan(&self, plan: &ValidationPlan) -> ValidationPlan {
-        let plan = if self.local { plan.clone() } else { plan.clone().bundled() };
-        ValidationPlan { root: RootChoice::View, fallback: self.fallback, without_target: true, ..plan }
+impl CheckOptions {
+    /// Returns the plan of a task as `check` runs it.
+    fn plan(&self, task: &Task) -> ValidationPlan {
+        let plan = task.assignment.plan.clone();
+        let mut plan = if self.local { plan } else { plan.bundled() };
+        let version = task.container.image.nginx_version();
+        for validator in &mut plan.validators {
+            match validator {
+                Validator::Builtin(Builtin::Nginx(known @ None)) => *known = version,
+                Validator::Builtin(_) => {}
+                Validator::Command(command) => command.command = with_operands(&command.command, &task.operands),
+            }
+        }
+        let main = task.main.clone();
+        ValidationPlan { main, root: RootChoice::View, fallback: self.fallback, without_target: true, ..plan }
     }
 
-    /// What a finding is worth here: a file that is not given may be in the image, unless it would be seen if it were there.
+    /// Applies `--missing`: a file that is not among the inputs may be in the image, unless its whole directory is among them.
     fn weigh(&self, finding: Finding) -> Option<Finding> {
         if finding.cause != Cause::Environment || !finding.code.is_absence() {
             return Some(finding);
@@ -257,5 +482,45 @@ impl Options {
             (_, Missing::Ignore) => None,
             (_, Missing::Warn) => Some(finding),
         }
+    }
+}
+
+/// Returns a command with several files in place of `{config}`, each behind the same option.
+fn with_operands(command: &[String], operands: &[PathBuf]) -> Vec<String> {
+    let at = command.iter().position(|word| word == "{config}").filter(|at| *at > 0 && !operands.is_empty());
+    let Some(at) = at else { return command.to_vec() };
+    let option = &command[at - 1];
+    let pairs = operands.iter().flat_map(|path| [option.clone(), path.to_string_lossy().into_owned()]);
+    command[..at - 1].iter().cloned().chain(pairs).chain(command[at + 1..].iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_are_public() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAUCAwEAAQ==\n-----END CERTIFICATE-----\n";
+        assert!(is_public(certificate.as_bytes()));
+        assert!(is_public(format!("\n{certificate}\n{certificate}").as_bytes()));
+        for text in [
+            "",
+            "-----BEGIN CERTIFICATE-----\npassword\n-----END CERTIFICATE-----\n",
+            &format!("{certificate}password"),
+            &format!("password {certificate}"),
+            &format!("{certificate}-----BEGIN PRIVATE KEY-----\nMAUCAwEAAQ==\n-----END PRIVATE KEY-----\n"),
+            "-----BEGIN CERTIFICATE-----\nMAUCAwEAAQ==",
+        ] {
+            assert!(!is_public(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_files_follow_their_option() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let command = words(&["haproxy", "-c", "-f", "{config}"]);
+        let operands = [PathBuf::from("/a"), PathBuf::from("/b")];
+        assert_eq!(with_operands(&command, &operands), words(&["haproxy", "-c", "-f", "/a", "-f", "/b"]));
+        assert_eq!(with_operands(&command, &[]), command);
     }
 }

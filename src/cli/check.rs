@@ -1,4 +1,4 @@
-//! `reload-gate check`: its words, and what they set going.
+//! The command `check`.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,83 +9,78 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
-use super::{refuse, say, user_input};
-use crate::check::render::{self, Format, Style};
-use crate::check::{self, Answer, Listing, Missing, Options, Question};
-use crate::config::{self, SETTINGS, flag, given_flags};
+use super::{is_colored, refuse, say, user_input};
+use crate::check::render::{self, ReportFormat, ReportStyle};
+use crate::check::{self, CheckOptions, CheckOutcome, CheckRequest, Listing, Missing};
+use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
 use crate::sys::exec;
 
-/// Standard output, where a file could be named.
+/// Standard output in the place of a file.
 const STDIO: &str = "-";
 
-/// What is done in less is not worth a bar.
-const BLINK: Duration = Duration::from_millis(400);
+/// A shorter check needs no progress bar.
+const BAR_DELAY: Duration = Duration::from_millis(400);
 
 pub(super) fn command() -> Command {
-    let judge = "Who judges it";
-    let report = "The report";
-    let one_of = |name: &'static str, values: &'static [&'static str]| {
-        let arg = Arg::new(name).long(name).value_name("HOW").hide_possible_values(true);
-        arg.value_parser(PossibleValuesParser::new(values))
-    };
+    let paths = Arg::new("path").value_name("PATH").num_args(0..);
     Command::new("check")
-        .about("Judge files, directories or rendered Kubernetes manifests as the sidecar would")
-        .after_help(
-            "Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 it could not be judged, 4 there was nothing to judge, 70 a \
-             bug; of several the worst, in the order 70, 2, 1, 3, 4, 0.",
-        )
-        .arg(
-            Arg::new("path")
-                .value_name("PATH")
-                .num_args(0..)
-                .help("A file, a directory, or `-` for manifests on standard input [default: `.`]"),
-        )
-        .args(SETTINGS.iter().filter(|setting| setting.in_check).map(flag))
-        .mut_args(|arg| if arg.get_id() == "path" { arg } else { arg.help_heading(judge) })
-        .mut_arg("root", |root| {
-            let root = root.value_parser(PossibleValuesParser::new(["auto", "local"])).hide_possible_values(true);
-            root.help("`local` asks programs that are installed here, also where a bundled validator could judge")
-        })
-        .mut_arg("config", |config| config.help("A file that says who judges what: `rules`, and the gates of `run`"))
-        .arg(
-            one_of("missing", &["ignore", "warn", "reject"])
-                .default_value("warn")
-                .help("What a file, certificate or host name is worth that is not given: ignore, warn or reject")
-                .help_heading(judge),
-        )
-        .arg(
-            one_of("fallback", &["builtin"])
-                .help("`builtin`: where a program is not installed, judge by the bundled validator and say so")
-                .help_heading(judge),
-        )
-        .arg(
-            one_of("format", &["human", "json", "sarif", "junit", "github"])
-                .default_value("human")
-                .help("human, json, sarif, junit or github")
-                .help_heading(report),
-        )
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .short('o')
-                .value_name("FILE")
-                .value_parser(clap::value_parser!(PathBuf))
-                .help("Write it there; `-` is standard output")
-                .help_heading(report),
-        )
-        .arg(
-            one_of("color", &["auto", "always", "never"])
-                .default_value("auto")
-                .help("auto, always or never")
-                .help_heading(report),
-        )
-        .arg(switch("verbose", "Also list what nobody judged").short('v').help_heading(report))
-        .arg(switch("quiet", "Only what is wrong, or could not be judged").short('q').help_heading(report))
+        .about("Validate files, directories or rendered Kubernetes manifests, as in CI")
+        .arg(paths.help("File, directory, or `-` for manifests on standard input [default: `.`]"))
+        .args(validation_flags().into_iter().map(|arg| arg.help_heading("Validation")))
+        .args(report_flags().into_iter().map(|arg| arg.help_heading("Report")))
 }
 
-fn switch(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+/// A flag that takes one of a few words.
+fn one_of(name: &'static str, value: &'static str, words: &'static [&'static str]) -> Arg {
+    let parser = PossibleValuesParser::new(words);
+    Arg::new(name).long(name).value_name(value).value_parser(parser).hide_possible_values(true)
+}
+
+fn validation_flags() -> Vec<Arg> {
+    let mut flags: Vec<Arg> = SETTINGS.iter().filter(|setting| setting.in_check).map(check_flag).collect();
+    let missing = one_of("missing", "ACTION", &["ignore", "warn", "reject"]).default_value("warn");
+    flags.push(
+        missing.help(
+            "How to treat files, certificates and host names that are not among the inputs: ignore, warn or reject",
+        ),
+    );
+    let fallback = one_of("fallback", "METHOD", &["builtin"]);
+    flags.push(fallback.help("If a program is not installed, use the built-in validator (`builtin`) and report that"));
+    let allow = Arg::new("allow-commands").long("allow-commands").action(ArgAction::SetTrue);
+    flags.push(allow.help("Execute commands that the inputs name, such as `--validate` of a sidecar"));
+    let exclude = Arg::new("exclude").long("exclude").value_name("GLOB").action(ArgAction::Append);
+    flags.push(exclude.help("Paths that are not read, as in a `.gitignore`, which is respected as well; repeatable"));
+    flags
+}
+
+/// The flag of a setting of `run`, with its meaning in `check`.
+fn check_flag(setting: &'static SettingSpec) -> Arg {
+    let flag = flag(setting);
+    match setting.name {
+        "root" => flag
+            .value_parser(PossibleValuesParser::new(["auto", "local"]))
+            .hide_possible_values(true)
+            .help("`local`: run installed programs even where a built-in validator is available"),
+        "config" => flag.help("Configuration file with `rules`, and with the gates of `run`"),
+        _ => flag,
+    }
+}
+
+fn report_flags() -> [Arg; 5] {
+    let switch = |name: &'static str, short: char| Arg::new(name).long(name).short(short).action(ArgAction::SetTrue);
+    let output = Arg::new("output").long("output").short('o').value_name("FILE");
+    [
+        one_of("format", "FORMAT", &["human", "json", "sarif", "junit", "github"])
+            .default_value("human")
+            .help("Format of the report: human, json, sarif, junit or github"),
+        output.value_parser(clap::value_parser!(PathBuf)).help("Write the report to this file; `-` is standard output"),
+        one_of("color", "WHEN", &["auto", "always", "never"])
+            .default_value("auto")
+            .help("Colors in the report: auto, always or never"),
+        switch("verbose", 'v').help("List the inputs without a validator as well"),
+        switch("quiet", 'q').help("List only inputs that are not accepted"),
+    ]
 }
 
 pub(super) fn check(matches: &ArgMatches) -> Exit {
@@ -97,7 +92,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(String::as_str);
     let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
     let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
-    let options = Options {
+    let options = CheckOptions {
         local: text("root") == Some("local"),
         fallback: text("fallback").is_some(),
         missing: match text("missing") {
@@ -105,21 +100,33 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
             Some("reject") => Missing::Reject,
             _ => Missing::Warn,
         },
+        allow_commands: matches.get_flag("allow-commands"),
     };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
-    let listing = Listing::of(&paths);
+    let exclude: Vec<String> = matches.get_many("exclude").into_iter().flatten().cloned().collect();
+    let listing = match Listing::of(&paths, &exclude) {
+        Ok(listing) => listing,
+        Err((pattern, error)) => {
+            say(&format!("error: `--exclude`: the pattern `{pattern}` is invalid: {error}"));
+            return Exit::Usage;
+        }
+    };
     // The inputs are open now; some may be inherited descriptors, as of `<(helm template …)`.
     exec::close_inherited();
-    let question = Question { listing: &listing, assignments: &assignments, options, progress: &progress };
-    let Answer { report, missing } = check::check(&question);
+    let request = CheckRequest { listing: &listing, assignments: &assignments, options, progress: &progress };
+    let CheckOutcome { report, missing, is_empty, interrupted } = check::check(&request);
     bar.0.finish_and_clear();
+    if let Some(signal) = interrupted {
+        // As a shell reports it (POSIX, XCU 2.8.2).
+        std::process::exit(128 + signal);
+    }
     let format = match text("format") {
-        Some("json") => Format::Json,
-        Some("sarif") => Format::Sarif,
-        Some("junit") => Format::Junit,
-        Some("github") => Format::Github,
-        _ => Format::Human,
+        Some("json") => ReportFormat::Json,
+        Some("sarif") => ReportFormat::Sarif,
+        Some("junit") => ReportFormat::Junit,
+        Some("github") => ReportFormat::Github,
+        _ => ReportFormat::Human,
     };
     let written = write(&render::render(&report, format, &style(matches)), matches.get_one::<PathBuf>("output"));
     for path in &missing {
@@ -130,11 +137,16 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         Some(Verdict::Rejected) => Exit::Rejected,
         Some(Verdict::Inconclusive) => Exit::Inconclusive,
         Some(Verdict::Accepted) => Exit::Accepted,
-        None => Exit::Nothing,
+        None if is_empty => Exit::Nothing,
+        None => {
+            say("warning: no validator applies to any input");
+            say("  help: name one: `--app NAME` for a program, `--builtin NAME` for a format, or `--validate CMD`");
+            Exit::Accepted
+        }
     }
 }
 
-/// Writes the report, and says whether it could.
+/// Writes the report, and returns false if that failed.
 fn write(report: &str, output: Option<&PathBuf>) -> bool {
     let Some(path) = output.filter(|path| *path != Path::new(STDIO)) else {
         let mut out = std::io::stdout();
@@ -151,23 +163,18 @@ fn write(report: &str, output: Option<&PathBuf>) -> bool {
     written.is_ok()
 }
 
-fn style(matches: &ArgMatches) -> Style {
+fn style(matches: &ArgMatches) -> ReportStyle {
     let color = match matches.get_one::<String>("color").map(String::as_str) {
         Some("always") => true,
         Some("never") => false,
-        // <https://no-color.org>
-        _ => {
-            let wanted = std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-            let able = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-            wanted && able && std::io::stdout().is_terminal() && matches.get_one::<PathBuf>("output").is_none()
-        }
+        _ => is_colored() && matches.get_one::<PathBuf>("output").is_none(),
     };
     let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col.into());
     let (verbose, quiet) = (matches.get_flag("verbose"), matches.get_flag("quiet"));
-    Style { color, verbose, quiet, width: if width == 0 { 100 } else { width } }
+    ReportStyle { color, verbose, quiet, width: if width == 0 { 100 } else { width } }
 }
 
-/// A bar on a terminal, once it takes longer than a blink.
+/// Progress bar on a terminal, after a delay.
 struct Bar(ProgressBar, Instant);
 
 impl Bar {
@@ -175,14 +182,14 @@ impl Bar {
         let shown = !quiet && std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("judged {pos} of {len} {wide_bar}") {
+        if let Ok(style) = ProgressStyle::with_template("validated {pos} of {len} {wide_bar}") {
             bar.set_style(style);
         }
         Self(bar, Instant::now())
     }
 
     fn show(&self, done: usize, total: usize) {
-        if self.1.elapsed() > BLINK {
+        if self.1.elapsed() > BAR_DELAY {
             self.0.set_length(total as u64);
             self.0.set_position(done as u64);
         }

@@ -1,4 +1,6 @@
-//! `reload-gate doctor`: its words, and what they set going.
+//! The command `doctor`.
+
+use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -8,34 +10,25 @@ use crate::doctor;
 use crate::exit::Exit;
 
 pub(super) fn command() -> Command {
+    let format = Arg::new("format").long("format").value_name("FORMAT").value_parser(["human", "json"]);
     Command::new("doctor")
-        .about("Try out what this place allows: reading, finding, signalling, judging; and say what to add to the pod")
-        .after_help(
-            "It takes the flags, variables and file of `run`, signals nobody and publishes nothing.\n\nExit codes: 0 what is \
-             configured will work, 1 something that is configured will not.",
-        )
-        .args(SETTINGS.iter().map(flag))
-        .arg(
-            Arg::new("format")
-                .long("format")
-                .value_name("FORMAT")
-                .value_parser(["human", "json"])
-                .default_value("human")
-                .help("What to print"),
-        )
+        .about("Try out the environment of a gate, and print what the pod lacks")
+        // Every flag of `run` is accepted, so that a command line needs no change.
+        .args(SETTINGS.iter().map(|setting| flag(setting).hide(!setting.in_doctor)))
+        .arg(format.default_value("human").help("Format of the output"))
 }
 
 pub(super) fn doctor(matches: &ArgMatches) -> Exit {
-    let read = |path: &std::path::Path| std::fs::read_to_string(path);
+    let read = |path: &Path| std::fs::read_to_string(path);
     let config = match config::load(&user_input(given_flags(matches), &read)) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
     match doctor::examine(&config) {
-        Ok(report) => {
+        Ok(diagnosis) => {
             let json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
-            print(&if json { report.json() } else { report.text() });
-            report.exit()
+            print(&if json { diagnosis.json() } else { diagnosis.text() });
+            diagnosis.exit()
         }
         Err(error) => {
             say(&format!("error: cannot start: {error}"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::file::ConfigFile;
-use super::layer::{ErrorList, Given, Layer, Layers};
+use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use super::settings::{APP, BUILTIN, CONFIG, MAIN, OBSERVE, SettingSpec, VALIDATE};
 use super::validators::with_schema;
 use super::{ConfigError, GateConfig, Origin, Preset, UserInput, flags, in_order, presets, read_file, resolve};
@@ -41,7 +41,7 @@ pub struct Assignments {
     /// The rules of the configuration file; the first that matches applies.
     pub rules: Vec<Rule>,
     /// Other flags, which apply to every validator.
-    flags: Layer,
+    flags: SettingsLayer,
     directory: PathBuf,
 }
 
@@ -55,7 +55,7 @@ const CHOICES: [&SettingSpec; 3] = [APP.spec, BUILTIN.spec, VALIDATE.spec];
 /// All errors at once.
 pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError>> {
     let errors = ErrorList::default();
-    let layers = |layers: Vec<Layer>| Layers { layers, directory: &input.directory, errors: &errors };
+    let layers = |layers: Vec<SettingsLayer>| Layers { layers, directory: &input.directory, errors: &errors };
     let flags = with_schema(flags::layer(&input.flags), input, &errors);
     let file = config_file(input, &flags, &errors);
     let of_choice = |setting: &SettingSpec| CHOICES.iter().chain([&MAIN.spec]).any(|other| other.name == setting.name);
@@ -63,7 +63,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     let others = with_schema(flags::layer(&others), input, &errors);
     // These flags are checked even if no input needs such a validator.
     for name in ["nginx", "tls"] {
-        drop(named(name, &layers(vec![others.clone()])));
+        let _ = named(name, &layers(vec![others.clone()]));
     }
     let given = CHOICES.iter().any(|setting| flags.has(setting));
     let given = given.then(|| resolve::assignment(&layers(vec![flags.clone()]))).flatten().map(Arc::new);
@@ -71,7 +71,8 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     let observe = flags::layer(&[(OBSERVE.spec, "true".to_owned())]);
     let gates = file.gates.into_iter().filter_map(|gate| {
         let gate = with_schema(gate, input, &errors);
-        resolve::gate(&layers(vec![observe.clone(), flags.clone(), gate]))
+        // The usual directory of a preset is in the container, not here.
+        resolve::gate(&layers(vec![observe.clone(), flags.clone(), gate]), &|_| true)
     });
     let gates = gates.collect();
     let rules = file.rules.into_iter().filter_map(|rule| {
@@ -86,7 +87,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
 }
 
 /// Reads the configuration file that the flag or the variable names.
-fn config_file(input: &UserInput<'_>, flags: &Layer, errors: &ErrorList) -> ConfigFile {
+fn config_file(input: &UserInput<'_>, flags: &SettingsLayer, errors: &ErrorList) -> ConfigFile {
     let named: Vec<_> = input.variables.iter().filter(|(name, _)| *name == *CONFIG.spec.variable()).cloned().collect();
     let variables = flags::variables_layer(&named, true, &mut Vec::new(), errors);
     let layers = Layers { layers: vec![flags.clone(), variables], directory: &input.directory, errors };
@@ -135,7 +136,7 @@ fn assignment_of_rule(layers: &Layers<'_>) -> Option<Assignment> {
     resolve::assignment(layers)
 }
 
-fn glob(given: &Given<String>, errors: &ErrorList) -> Option<GlobMatcher> {
+fn glob(given: &GivenValue<String>, errors: &ErrorList) -> Option<GlobMatcher> {
     // As in `.gitignore`, a name without a slash matches in any directory.
     let pattern = if given.value.contains('/') { given.value.clone() } else { format!("**/{}", given.value) };
     let glob = GlobBuilder::new(&pattern).literal_separator(true).build();

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use reload_gate_structured::yaml::{Node, Scalar, Value};
 
-use super::file::Reader;
-use super::layer::{Given, Layers};
+use super::file::FileReader;
+use super::layer::{GivenValue, Layers};
 use super::parse;
 use super::validators::BuiltinSettings;
 use crate::flow::validate::{CommandValidator, Patterns};
@@ -14,24 +14,24 @@ use crate::sys::suggest::{nearest, suggestion};
 /// Words of a command: one line that is split as a shell splits words, or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CommandWords {
-    Line(Given<String>),
-    Split(Vec<Given<String>>),
+    Line(GivenValue<String>),
+    Split(Vec<GivenValue<String>>),
 }
 
 /// A command validator as it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandEntry {
     command: CommandWords,
-    name: Option<Given<String>>,
+    name: Option<GivenValue<String>>,
     running: Option<CommandWords>,
-    beside: Vec<Given<String>>,
-    otherwise: Option<Given<String>>,
-    package: Option<Given<String>>,
-    options: Vec<Given<String>>,
-    unset: Vec<Given<String>>,
-    findings: Vec<Given<String>>,
-    transient: Vec<Given<String>>,
-    away: Vec<Given<String>>,
+    beside: Vec<GivenValue<String>>,
+    otherwise: Option<GivenValue<String>>,
+    package: Option<GivenValue<String>>,
+    options: Vec<GivenValue<String>>,
+    unset: Vec<GivenValue<String>>,
+    findings: Vec<GivenValue<String>>,
+    transient: Vec<GivenValue<String>>,
+    away: Vec<GivenValue<String>>,
 }
 
 /// The keys of a command validator.
@@ -59,7 +59,7 @@ impl CommandWords {
         Some(Path::new(&first).file_name()?.to_string_lossy().into_owned())
     }
 
-    fn texts(&self) -> &[Given<String>] {
+    fn texts(&self) -> &[GivenValue<String>] {
         match self {
             Self::Line(line) => std::slice::from_ref(line),
             Self::Split(words) => words,
@@ -82,7 +82,7 @@ impl CommandEntry {
         option.starts_with('-').then(|| Some((self.command.program()?, option.clone())))?
     }
 
-    pub(super) fn of_line(line: Given<String>) -> Self {
+    pub(super) fn of_line(line: GivenValue<String>) -> Self {
         Self::of_command(CommandWords::Line(line))
     }
 
@@ -93,10 +93,12 @@ impl CommandEntry {
     }
 
     /// Reads one validator of the key `validate`.
-    pub(super) fn of_node(node: Node, reader: &Reader<'_>) -> Option<Self> {
+    pub(super) fn of_node(node: Node, reader: &FileReader<'_>) -> Option<Self> {
         let here = reader.origin(&node);
         let entries = match node.value {
-            Value::Scalar(Scalar { text: value, .. }) => return Some(Self::of_line(Given { value, origin: here })),
+            Value::Scalar(Scalar { text: value, .. }) => {
+                return Some(Self::of_line(GivenValue { value, origin: here }));
+            }
             Value::Map(entries) => entries,
             _ => {
                 reader.fail(here, "a validator is a command, or a mapping with the key `command`", None);
@@ -123,7 +125,7 @@ impl CommandEntry {
         Some(Self { command: command?, ..entry })
     }
 
-    fn set(&mut self, key: &str, value: Node, reader: &Reader<'_>) {
+    fn set(&mut self, key: &str, value: Node, reader: &FileReader<'_>) {
         if key == "running" {
             self.running = words(value, key, reader);
             return;
@@ -164,8 +166,9 @@ impl CommandEntry {
         let texts = words.into_iter().flatten().flat_map(CommandWords::texts).chain(&self.beside);
         texts.for_each(|text| check_placeholders(text, layers));
         let command = self.command.words(layers);
-        let patterns =
-            |given: &[Given<String>]| given.iter().filter_map(|given| layers.parse(given, parse::pattern)).collect();
+        let patterns = |given: &[GivenValue<String>]| {
+            given.iter().filter_map(|given| layers.parse(given, parse::pattern)).collect()
+        };
         CommandValidator {
             name: self.name.as_ref().map_or_else(|| shell_words::join(&command), |name| name.value.clone()),
             running: self.running.as_ref().map(|running| running.words(layers)),
@@ -184,7 +187,7 @@ impl CommandEntry {
     }
 }
 
-fn words(node: Node, key: &str, reader: &Reader<'_>) -> Option<CommandWords> {
+fn words(node: Node, key: &str, reader: &FileReader<'_>) -> Option<CommandWords> {
     let is_line = node.as_str().is_some();
     let mut texts = reader.texts(node, key);
     match texts.as_slice() {
@@ -194,7 +197,7 @@ fn words(node: Node, key: &str, reader: &Reader<'_>) -> Option<CommandWords> {
     }
 }
 
-fn values(given: &[Given<String>]) -> Vec<String> {
+fn values(given: &[GivenValue<String>]) -> Vec<String> {
     given.iter().map(|given| given.value.clone()).collect()
 }
 
@@ -202,7 +205,7 @@ fn values(given: &[Given<String>]) -> Vec<String> {
 const PLACEHOLDERS: [&str; 5] = ["config", "dir", "exe", "argv", "options"];
 
 /// Reports placeholders that nothing replaces. `${name}` is a shell's.
-fn check_placeholders(given: &Given<String>, layers: &Layers<'_>) {
+fn check_placeholders(given: &GivenValue<String>, layers: &Layers<'_>) {
     let text = &given.value;
     for (at, _) in text.match_indices('{').filter(|(at, _)| !text[..*at].ends_with('$')) {
         let Some((name, _)) = text[at + 1..].split_once('}') else { continue };

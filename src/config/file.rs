@@ -5,7 +5,7 @@ use std::path::Path;
 use reload_gate_structured::yaml::{self, Document, Node, Scalar, Value};
 
 use super::command::CommandEntry;
-use super::layer::{ErrorList, Given, Layer};
+use super::layer::{ErrorList, GivenValue, SettingsLayer};
 use super::settings::{self, SETTINGS, SettingSpec, Takes, VALIDATE};
 use super::{ConfigError, Origin};
 use crate::sys::suggest::suggestion;
@@ -13,21 +13,21 @@ use crate::sys::suggest::suggestion;
 /// Contents of a configuration file.
 #[derive(Debug, Default)]
 pub(super) struct ConfigFile {
-    pub(super) gates: Vec<Layer>,
+    pub(super) gates: Vec<SettingsLayer>,
     pub(super) rules: Vec<RuleEntry>,
 }
 
 /// A rule of `check`: patterns of file names, and the settings of these files.
 #[derive(Debug)]
 pub(super) struct RuleEntry {
-    pub(super) files: Vec<Given<String>>,
-    pub(super) settings: Layer,
+    pub(super) files: Vec<GivenValue<String>>,
+    pub(super) settings: SettingsLayer,
 }
 
 const SHAPE: &str = "write the file as `gates: [{app: nginx, watch: /etc/nginx}]`";
 
-/// Reader of the nodes of one file.
-pub(super) struct Reader<'a> {
+/// FileReader of the nodes of one file.
+pub(super) struct FileReader<'a> {
     /// The place of a line and a column.
     pub(super) place: &'a dyn Fn(u32, u32) -> Origin,
     pub(super) errors: &'a ErrorList,
@@ -36,10 +36,10 @@ pub(super) struct Reader<'a> {
 /// Reads a configuration file.
 pub(super) fn read(path: &Path, text: &str, errors: &ErrorList) -> ConfigFile {
     let place = |line, column| Origin::File(path.to_path_buf(), line, column);
-    Reader { place: &place, errors }.file(text)
+    FileReader { place: &place, errors }.file(text)
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     pub(super) fn origin(&self, node: &Node) -> Origin {
         (self.place)(node.line, node.column)
     }
@@ -88,7 +88,7 @@ impl Reader<'_> {
         None
     }
 
-    fn gate(&self, node: Node) -> Layer {
+    fn gate(&self, node: Node) -> SettingsLayer {
         let begins = Some(self.origin(&node));
         let mut layer = self.layer(node, &mut |_| false);
         layer.begins = begins;
@@ -116,8 +116,8 @@ impl Reader<'_> {
     }
 
     /// The settings of a mapping. The caller takes the keys for which `own` returns true.
-    pub(super) fn layer(&self, node: Node, own: &mut dyn FnMut(&(Node, Node)) -> bool) -> Layer {
-        let mut layer = Layer::default();
+    pub(super) fn layer(&self, node: Node, own: &mut dyn FnMut(&(Node, Node)) -> bool) -> SettingsLayer {
+        let mut layer = SettingsLayer::default();
         let here = self.origin(&node);
         let Value::Map(entries) = node.value else {
             self.fail(here, "the item is no mapping of settings", None);
@@ -178,14 +178,14 @@ impl Reader<'_> {
     }
 
     /// The texts of a key that takes one or several.
-    pub(super) fn texts(&self, node: Node, key: &str) -> Vec<Given<String>> {
+    pub(super) fn texts(&self, node: Node, key: &str) -> Vec<GivenValue<String>> {
         self.scalars(node, Takes::Many("TEXT"), key)
     }
 
-    fn scalars(&self, node: Node, takes: Takes, key: &str) -> Vec<Given<String>> {
+    fn scalars(&self, node: Node, takes: Takes, key: &str) -> Vec<GivenValue<String>> {
         let origin = self.origin(&node);
         let wanted = match (node.value, takes) {
-            (Value::Scalar(Scalar { text: value, .. }), _) => return vec![Given { value, origin }],
+            (Value::Scalar(Scalar { text: value, .. }), _) => return vec![GivenValue { value, origin }],
             (Value::List(items), Takes::Many(_)) => {
                 return items.into_iter().flat_map(|item| self.scalars(item, Takes::One("TEXT"), key)).collect();
             }

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::layer::{ErrorList, Layer};
+use super::layer::{ErrorList, SettingsLayer};
 use super::settings::{self, CONFIG, PREFIX, PROCESS, SETTINGS, SIGNAL, SettingSpec, Takes, WATCH};
 use super::{ConfigError, Origin};
-use crate::sys::suggest::nearest;
+use crate::sys::suggest::{nearest, suggestion};
 
 /// Flags of the command line in order; switches have the value `true`.
 pub type Flags = Vec<(&'static SettingSpec, String)>;
@@ -49,15 +49,23 @@ pub fn given_flags(matches: &ArgMatches) -> Flags {
     flags
 }
 
+/// The commands of reload-gate.
+pub const COMMANDS: [&str; 8] = ["run", "check", "doctor", "status", "validators", "install", "completions", "man"];
+
 /// Reads the arguments of a reload-gate in a pod as flags of `run`; returns `None` for another command.
 ///
 /// # Errors
 /// The first wrong argument.
 pub fn run_flags(arguments: &[String]) -> Result<Option<Flags>, Vec<ConfigError>> {
-    if arguments.first().is_none_or(|command| command != "run") {
-        return Ok(None);
+    match arguments.first().map(String::as_str) {
+        Some("run") => {}
+        Some(word) if !word.starts_with('-') && !COMMANDS.contains(&word) => {
+            let message = format!("unknown command `{word}`{}", suggestion(word, COMMANDS));
+            return Err(vec![ConfigError::new(Origin::Nowhere, message)]);
+        }
+        _ => return Ok(None),
     }
-    let command = run_command().disable_help_flag(true).no_binary_name(false);
+    let command = run_command();
     match command.try_get_matches_from(arguments) {
         Ok(matches) => Ok(Some(given_flags(&matches))),
         Err(error) => {
@@ -70,8 +78,8 @@ pub fn run_flags(arguments: &[String]) -> Result<Option<Flags>, Vec<ConfigError>
 }
 
 /// The settings of the command line.
-pub(super) fn layer(flags: &[(&'static SettingSpec, String)]) -> Layer {
-    let mut layer = Layer::default();
+pub(super) fn layer(flags: &[(&'static SettingSpec, String)]) -> SettingsLayer {
+    let mut layer = SettingsLayer::default();
     for (setting, value) in flags {
         layer.add(setting, value.clone(), Origin::Flag(setting.name));
     }
@@ -88,11 +96,11 @@ pub(super) fn variables_layer(
     has_file: bool,
     warnings: &mut Vec<String>,
     errors: &ErrorList,
-) -> Layer {
-    let mut layer = Layer::default();
+) -> SettingsLayer {
+    let mut layer = SettingsLayer::default();
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.has_variable(name)) else {
             warnings.push(unknown_variable(name));
             continue;
         };
@@ -126,7 +134,7 @@ fn unknown_variable(name: &str) -> String {
     format!("variable `{name}` is not known and was ignored{meant}")
 }
 
-fn add_legacy(variables: &[(OsString, OsString)], layer: &mut Layer) {
+fn add_legacy(variables: &[(OsString, OsString)], layer: &mut SettingsLayer) {
     for (legacy, setting) in LEGACY {
         let value = variables.iter().find(|(variable, _)| variable == legacy).and_then(|(_, value)| value.to_str());
         if let Some(value) = value.filter(|value| !value.is_empty() && !layer.has(setting)) {

@@ -12,7 +12,7 @@ use crate::flow::validate::JsonSchema;
 
 /// Value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Given<T> {
+pub(super) struct GivenValue<T> {
     pub(super) value: T,
     pub(super) origin: Origin,
 }
@@ -41,20 +41,20 @@ impl ErrorList {
 
 /// Settings of one place: the flags, the variables, a gate of the file, or a preset.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Layer {
-    values: BTreeMap<&'static str, Vec<Given<String>>>,
+pub(super) struct SettingsLayer {
+    values: BTreeMap<&'static str, Vec<GivenValue<String>>>,
     /// Place where the gate begins in the file.
     pub(super) begins: Option<Origin>,
     pub(super) commands: Option<Vec<CommandEntry>>,
-    /// Whether `watch` comes from a variable that means the volume around a file as well.
+    /// True if `watch` comes from a variable that means the volume around a file as well.
     pub(super) whole_volume: bool,
     /// The schema that is named here.
     pub(super) schema: Option<JsonSchema>,
 }
 
-impl Layer {
+impl SettingsLayer {
     pub(super) fn add(&mut self, setting: &'static SettingSpec, value: String, origin: Origin) {
-        let given = Given { value, origin };
+        let given = GivenValue { value, origin };
         if setting.name == VALIDATE.spec.name {
             self.commands.get_or_insert_default().push(CommandEntry::of_line(given));
         } else {
@@ -73,12 +73,12 @@ impl Layer {
     }
 
     /// The texts of a setting.
-    pub(super) fn texts(&self, setting: &SettingSpec) -> &[Given<String>] {
+    pub(super) fn texts(&self, setting: &SettingSpec) -> &[GivenValue<String>] {
         self.values.get(setting.name).map_or(&[], Vec::as_slice)
     }
 
     /// The text of a setting that takes one; of several the last, as on every command line.
-    pub(super) fn text(&self, setting: &SettingSpec) -> Option<&Given<String>> {
+    pub(super) fn text(&self, setting: &SettingSpec) -> Option<&GivenValue<String>> {
         self.texts(setting).last()
     }
 }
@@ -86,7 +86,7 @@ impl Layer {
 /// Layers on top of each other, the highest first. A setting of a higher layer hides that of a lower one.
 #[derive(Clone, Debug)]
 pub(super) struct Layers<'a> {
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<SettingsLayer>,
     /// Directory in which relative paths begin.
     pub(super) directory: &'a Path,
     /// Errors of the values that were read.
@@ -120,9 +120,9 @@ impl<T> Read for Optional<T> {
 }
 
 impl<T> Read for List<T> {
-    type Value = Vec<Given<T>>;
+    type Value = Vec<GivenValue<T>>;
 
-    fn read(self, layers: &Layers<'_>) -> Vec<Given<T>> {
+    fn read(self, layers: &Layers<'_>) -> Vec<GivenValue<T>> {
         let given = layers.highest(&[self.spec]).map_or(&[][..], |layer| layer.texts(self.spec));
         given.iter().filter_map(|given| layers.parse_given(given, self.parse)).collect()
     }
@@ -135,7 +135,7 @@ impl Layers<'_> {
     }
 
     /// The value of a setting, and its place.
-    pub(super) fn given<T>(&self, setting: Optional<T>) -> Option<Given<T>> {
+    pub(super) fn given<T>(&self, setting: Optional<T>) -> Option<GivenValue<T>> {
         self.parse_given(self.text(setting.spec)?, setting.parse)
     }
 
@@ -144,19 +144,19 @@ impl Layers<'_> {
         self.text(setting).map(|given| &given.origin)
     }
 
-    fn text(&self, setting: &SettingSpec) -> Option<&Given<String>> {
+    fn text(&self, setting: &SettingSpec) -> Option<&GivenValue<String>> {
         self.layers.iter().find_map(|layer| layer.text(setting))
     }
 
-    pub(super) fn parse<T>(&self, given: &Given<String>, parse: Parse<T>) -> Option<T> {
+    pub(super) fn parse<T>(&self, given: &GivenValue<String>, parse: Parse<T>) -> Option<T> {
         let parsed = parse(&given.value, self.directory);
         parsed
             .map_err(|Invalid { message, help }| self.fail(ConfigError { origin: given.origin.clone(), message, help }))
             .ok()
     }
 
-    pub(super) fn parse_given<T>(&self, given: &Given<String>, parse: Parse<T>) -> Option<Given<T>> {
-        Some(Given { value: self.parse(given, parse)?, origin: given.origin.clone() })
+    pub(super) fn parse_given<T>(&self, given: &GivenValue<String>, parse: Parse<T>) -> Option<GivenValue<T>> {
+        Some(GivenValue { value: self.parse(given, parse)?, origin: given.origin.clone() })
     }
 
     /// Adds an error.
@@ -170,7 +170,7 @@ impl Layers<'_> {
     }
 
     /// The highest layer that has any of `settings`.
-    pub(super) fn highest(&self, settings: &[&SettingSpec]) -> Option<&Layer> {
+    pub(super) fn highest(&self, settings: &[&SettingSpec]) -> Option<&SettingsLayer> {
         self.layers.iter().find(|layer| settings.iter().any(|setting| layer.has(setting)))
     }
 
@@ -188,7 +188,7 @@ impl Layers<'_> {
     }
 
     /// The settings that are given, each once, and the first place of each.
-    pub(super) fn all_given(&self) -> impl Iterator<Item = (&'static SettingSpec, &[Given<String>])> {
+    pub(super) fn all_given(&self) -> impl Iterator<Item = (&'static SettingSpec, &[GivenValue<String>])> {
         super::SETTINGS.iter().filter_map(|setting| {
             let given = self.highest(&[setting])?.texts(setting);
             (!given.is_empty()).then_some((setting, given))

@@ -20,7 +20,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracing_subscriber::filter::EnvFilter;
+
 pub use check::{Assignment, Assignments, assignments};
+#[cfg(test)]
+pub use flags::COMMANDS;
 pub use flags::{Flags, flag, given_flags, run_command, run_flags};
 pub use preset::{Preset, presets};
 pub use settings::{SETTINGS, SettingSpec, Takes};
@@ -28,7 +32,7 @@ pub use settings::{SETTINGS, SettingSpec, Takes};
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
-use crate::flow::snapshot::{Limits, Source};
+use crate::flow::snapshot::{ReadOptions, Source};
 use crate::flow::validate::ValidationPlan;
 use crate::flow::verify::Verification;
 use crate::gate;
@@ -36,8 +40,8 @@ use crate::notify::{kubernetes, worker};
 use crate::redact;
 use crate::report::log;
 use file::ConfigFile;
-use layer::{ErrorList, Given, Layer, Layers};
-use settings::{CONFIG, LISTEN, ONCE};
+use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
+use settings::{CONFIG, LISTEN, LOG_LEVEL, ONCE};
 
 /// Settings of one gate.
 #[derive(Clone, Debug)]
@@ -46,8 +50,8 @@ pub struct GateConfig {
     pub name: String,
     /// Sources of the configuration.
     pub sources: Vec<Source>,
-    /// Limits of its size.
-    pub limits: Limits,
+    /// Limits of its size, its links, and the files that belong to it.
+    pub reading: ReadOptions,
     /// Volumes that the application reads, if it does not read the sources themselves.
     pub publication: Option<Publication>,
     /// Volumes of the gate for candidates during validation.
@@ -66,7 +70,7 @@ pub struct GateConfig {
     pub max_lingering: Option<usize>,
     /// Sources whose contents are hidden in messages.
     pub redact: redact::RedactionScope,
-    /// Whether a rejection shows the differences from the running configuration.
+    /// True if a rejection shows the differences from the running configuration.
     pub diff: bool,
     /// Settings of the state machine.
     pub policy: gate::Policy,
@@ -77,10 +81,12 @@ pub struct GateConfig {
 pub struct Config {
     /// The gates.
     pub gates: Vec<GateConfig>,
-    /// Whether to validate once and exit.
+    /// True for one validation, after which the process exits.
     pub once: bool,
     /// Format of events.
     pub log_format: log::LogFormat,
+    /// Selection of spans and decisions in the log.
+    pub log_filter: EnvFilter,
     /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
     /// Sinks of alerts.
@@ -148,9 +154,11 @@ pub struct UserInput<'a> {
     pub variables: Vec<(OsString, OsString)>,
     /// Reads a file.
     pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    /// Returns true if a directory exists.
+    pub is_directory: &'a dyn Fn(&Path) -> bool,
     /// The working directory, in which relative paths begin.
     pub directory: PathBuf,
-    /// Whether standard error is a terminal.
+    /// True if standard error is a terminal.
     pub terminal: bool,
 }
 
@@ -167,14 +175,15 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
     let command = Layers { layers: command.into(), directory: &input.directory, errors: &errors };
     let gates = gate_layers(&command, input);
     check_gate_settings(&command, gates.len());
-    let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(Layer::empty).cloned().collect();
+    let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(SettingsLayer::empty).cloned().collect();
     let gates: Vec<_> = gates.into_iter().filter_map(|gate| load_gate(gate, &command, input)).collect();
     resolve::check_distinct_names(&gates, &command);
     let config = Config {
         gates: gates.into_iter().map(|gate| gate.value).collect(),
         once: command.get(ONCE),
         log_format: resolve::log_format(&command, input.terminal),
-        listen: resolve::listen(&command),
+        log_filter: command.get(LOG_LEVEL),
+        listen: command.get(LISTEN),
         alerts: resolve::alerts(&command, &input.variables),
         cluster: resolve::cluster(&command, &input.variables),
         warnings,
@@ -190,8 +199,8 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
 }
 
 /// The gates of the configuration file; without one, a gate of which the file says nothing.
-fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<Layer> {
-    let Some(path) = command.given(CONFIG) else { return vec![Layer::default()] };
+fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<SettingsLayer> {
+    let Some(path) = command.given(CONFIG) else { return vec![SettingsLayer::default()] };
     let before = command.errors.len();
     let gates = read_file(&path, input, command.errors).gates;
     if gates.is_empty() && command.errors.len() == before {
@@ -203,11 +212,14 @@ fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<Layer> {
 
 /// Reports flags and variables of one gate where the file has several.
 fn check_gate_settings(command: &Layers<'_>, gates: usize) {
+    if gates < 2 {
+        return;
+    }
     let given = command.layers.iter().flat_map(|layer| {
         let of_gate = SETTINGS.iter().filter(|setting| setting.of_gate);
         of_gate.filter_map(|setting| Some((setting, layer.text(setting)?)))
     });
-    for (setting, text) in given.filter(|_| gates > 1) {
+    for (setting, text) in given {
         let message = format!("`{}` applies to one gate, and the configuration file has several", setting.name);
         let error = ConfigError::new(text.origin.clone(), message);
         command.fail(error.help("move it into the configuration file, to its gate"));
@@ -215,33 +227,29 @@ fn check_gate_settings(command: &Layers<'_>, gates: usize) {
 }
 
 /// Resolves a gate; its place is that of its name.
-fn load_gate(gate: Layer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<Given<GateConfig>> {
+fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
     let mut layers = command.clone();
     layers.layers.push(validators::with_schema(gate, input, command.errors));
-    let gate = resolve::gate(&layers)?;
+    let gate = resolve::gate(&layers, input.is_directory)?;
     validators::check_schema_use(&layers, &gate);
-    Some(Given { value: gate, origin: resolve::place_of_name(&layers) })
+    Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
 }
 
-/// Resolves the address on which a gate with the same flags and variables listens.
+/// Resolves the address on which a gate with the same flags and variables listens; `None` if it does not.
 ///
 /// # Errors
-/// All errors at once, or that no address is given.
+/// All errors at once.
 pub fn listen_address(
     flags: &[(&'static SettingSpec, String)],
     variables: &[(OsString, OsString)],
-) -> Result<SocketAddr, Vec<ConfigError>> {
+) -> Result<Option<SocketAddr>, Vec<ConfigError>> {
     let errors = ErrorList::default();
     let own: Vec<_> = variables.iter().filter(|(name, _)| *name == *LISTEN.spec.variable()).cloned().collect();
     let variables = flags::variables_layer(&own, true, &mut Vec::new(), &errors);
     let layers = Layers { layers: vec![flags::layer(flags), variables], directory: Path::new("/"), errors: &errors };
-    let address = resolve::listen(&layers);
-    let mut errors = errors.into_errors();
-    if address.is_none() && errors.is_empty() {
-        let help = "add `--listen ADDR`, or set RELOAD_GATE_LISTEN, as for `reload-gate run`";
-        errors.push(ConfigError::new(Origin::Nowhere, "the address of the gate is unknown").help(help));
-    }
-    address.ok_or(errors)
+    let address = layers.get(LISTEN);
+    let errors = errors.into_errors();
+    if errors.is_empty() { Ok(address) } else { Err(errors) }
 }
 
 /// Sorts errors as the user corrects them: each once, those of the file by line.
@@ -259,7 +267,7 @@ fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
     once
 }
 
-fn read_file(path: &Given<PathBuf>, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
+fn read_file(path: &GivenValue<PathBuf>, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
     match (input.read)(&input.directory.join(&path.value)) {
         Ok(text) => file::read(&path.value, &text, errors),
         Err(error) => {

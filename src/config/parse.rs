@@ -11,6 +11,7 @@ use regex::Regex;
 use reload_gate_nginx::Version;
 
 use crate::flow::process::Signal;
+use crate::flow::snapshot::FilePattern;
 use crate::gate::Budget;
 use crate::sys::suggest::suggestion;
 
@@ -25,11 +26,11 @@ pub(super) struct Invalid {
 }
 
 impl Invalid {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), help: None }
     }
 
-    fn help(self, help: impl Into<String>) -> Self {
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 }
@@ -46,6 +47,10 @@ pub(super) fn path(text: &str, directory: &Path) -> Result<PathBuf, Invalid> {
 /// A path in the configuration, which stays relative.
 pub(super) fn relative(text: &str, _: &Path) -> Result<PathBuf, Invalid> {
     Ok(text.into())
+}
+
+pub(super) fn file_pattern(text: &str, _: &Path) -> Result<FilePattern, Invalid> {
+    text.parse().map_err(|reason| Invalid::new(format!("`{text}` is no pattern of files: {reason}")))
 }
 
 /// Removes `.` and trailing slashes; `..` stays, since its meaning depends on links in the file system.
@@ -206,13 +211,13 @@ pub(super) fn variable_name(text: &str, _: &Path) -> Result<String, Invalid> {
     ))
 }
 
-/// An address to listen on: `IP:PORT`, or `:PORT` for all addresses.
+/// An address to listen on: `IP:PORT`, or `:PORT` for all addresses of both IPv4 and IPv6.
 pub(super) fn address(text: &str, _: &Path) -> Result<SocketAddr, Invalid> {
-    let all = text.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+    let all = text.strip_prefix(':').map(|port| format!("[::]:{port}"));
     let address = all.as_deref().unwrap_or(text).parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
     address.ok_or_else(|| {
         Invalid::new(format!("`{text}` is no address to listen on"))
-            .help("write it as `127.0.0.1:9464`, `[::]:9464` or, for all of IPv4, `:9464`")
+            .help("write it as `127.0.0.1:9464`, or `:9464` for all addresses")
     })
 }
 

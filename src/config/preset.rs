@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use regex::Regex;
 use reload_gate_structured::yaml::{self, Node};
 
-use super::file::Reader;
-use super::layer::{ErrorList, Layer};
+use super::file::FileReader;
+use super::layer::{ErrorList, SettingsLayer};
 use super::settings::SettingSpec;
 use super::{ConfigError, Origin};
+use crate::flow::validate::ConfigLookup;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
 const TEXTS: [(&str, &str); 28] = [
@@ -63,7 +64,9 @@ pub struct Preset {
     pub text: &'static str,
     /// Pattern of the command line of the process at the root of the program's process tree.
     pub(super) master: Option<Regex>,
-    pub(super) layer: Layer,
+    /// The rules by which the program finds its configuration.
+    pub(super) lookup: ConfigLookup,
+    pub(super) layer: SettingsLayer,
 }
 
 /// All presets, sorted by name.
@@ -96,12 +99,13 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
         whole: None,
         text,
         master: None,
-        layer: Layer::default(),
+        lookup: ConfigLookup::default(),
+        layer: SettingsLayer::default(),
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
     let place = |_, _| Origin::Preset(name);
-    let layer = Reader { place: &place, errors: &errors }.layer(node, &mut own);
+    let layer = FileReader { place: &place, errors: &errors }.layer(node, &mut own);
     errors.extend(wrong.into_iter().map(|wrong: regex::Error| error(wrong.to_string())));
     let errors = errors.into_errors();
     if errors.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(errors) }
@@ -126,6 +130,12 @@ impl Preset {
             "around" => self.around = Some(text()),
             "whole" => self.whole = pattern(),
             "master" => self.master = pattern(),
+            "config-options" => self.lookup.options = texts(),
+            "config-title" => self.lookup.title = pattern().map(|_| text()),
+            "config-defaults" => {
+                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect()
+            }
+            "config-is-program" => self.lookup.is_program = text() == "true",
             _ => return false,
         }
         true

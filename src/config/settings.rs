@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use regex::Regex;
 use reload_gate_nginx::Version;
+use tracing_subscriber::filter::EnvFilter;
 
 use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
+use crate::flow::snapshot::{FilePattern, LinkPolicy};
 use crate::flow::validate::{Builtin, RootChoice};
 use crate::gate::Budget;
 use crate::redact::RedactionScope;
@@ -43,14 +45,18 @@ pub struct SettingSpec {
     pub default: Option<&'static str>,
     /// Explanation of a default that depends on other settings.
     pub depends: Option<&'static str>,
-    /// Whether it belongs to one gate, and not to the whole process.
+    /// True for a setting of one gate, false for one of the whole process.
     pub of_gate: bool,
-    /// Whether `check` takes it as well.
+    /// True if `check` takes it as well.
     pub in_check: bool,
-    /// Whether `doctor` depends on it.
+    /// True if the result of `doctor` depends on it.
     pub in_doctor: bool,
-    /// Whether it names a file that commands of validators must not read.
+    /// True if `status` takes it as well.
+    pub in_status: bool,
+    /// True for a file that commands of validators must not read.
     pub private: bool,
+    /// Second variable of the setting.
+    pub second_variable: Option<&'static str>,
 }
 
 impl SettingSpec {
@@ -66,7 +72,9 @@ impl SettingSpec {
             of_gate: true,
             in_check: false,
             in_doctor: true,
+            in_status: false,
             private: false,
+            second_variable: None,
         }
     }
 
@@ -90,6 +98,14 @@ impl SettingSpec {
         Self { in_doctor: false, ..self }
     }
 
+    const fn in_status(self) -> Self {
+        Self { in_status: true, ..self }
+    }
+
+    const fn also_variable(self, name: &'static str) -> Self {
+        Self { second_variable: Some(name), ..self }
+    }
+
     const fn private(self) -> Self {
         Self { private: true, ..self }
     }
@@ -107,6 +123,12 @@ impl SettingSpec {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// Returns true if the variable of that name is one of the setting.
+    #[must_use]
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.second_variable == Some(name) || self.variable() == name
     }
 }
 
@@ -192,7 +214,17 @@ settings! {
             .or_depends("the same path");
     NAME: Optional<String> = parse::text,
         one("name", "NAME", CONFIGURATION, "Name of the gate in events and metrics")
-            .or_depends("the preset's or the process's name");
+            .or_depends("the preset's or the process's name").not_in_doctor();
+    INCLUDE: List<FilePattern> = parse::file_pattern,
+        many("include", "GLOB", CONFIGURATION,
+            "Read only files that match, even if they are named like a backup; a pattern without `/` matches at any depth");
+    EXCLUDE: List<FilePattern> = parse::file_pattern,
+        many("exclude", "GLOB", CONFIGURATION,
+            "Leave out files and directories that match; a pattern without `/` matches at any depth");
+    LINKS: Setting<LinkPolicy> = links,
+        one("links", "POLICY", CONFIGURATION,
+            "Links that lead out of the watched paths: follow (read the file, or count the name of a directory) or refuse")
+            .or("follow");
     MAX_BYTES: Setting<u64> = parse::size,
         one("max-bytes", "SIZE", CONFIGURATION,
             "Refuse a larger configuration; `k`, `M` and `G` are powers of 1024")
@@ -210,14 +242,14 @@ settings! {
     FAIL_ON_EMPTY: Setting<bool> = |text, _| parse::choice(text, &[("fail", true), ("wait", false)]),
         one("on-empty", "ACTION", PUBLISHING,
             "Action if the first configuration is rejected and nothing is published yet: fail or wait")
-            .or("wait");
+            .or("wait").not_in_doctor();
 
     REQUIRE: List<PathBuf> = parse::relative,
         many("require", "FILE", VALIDATION, "Reject a configuration without this file")
             .in_check();
     MAX_SHRINK: Setting<u8> = parse::percent,
         one("max-shrink", "PERCENT", VALIDATION, "Reject a configuration that lost a larger share of its files")
-            .or("100");
+            .or("100").not_in_doctor();
     VALIDATE: List<Vec<String>> = parse::command_line,
         many("validate", "CMD", VALIDATION,
             "Validate with this command, run without a shell; `{config}` and `{dir}` are replaced")
@@ -330,14 +362,14 @@ settings! {
             .of_process().private();
     ALERT_AFTER: Setting<Duration> = parse::duration,
         one("alert-after", "DURATION", ALERTS, "Delay of alerts about incidents that may resolve by themselves")
-            .or("1m").of_process();
+            .or("1m").of_process().not_in_doctor();
     // As often as Prometheus repeats its alerts.
     ALERT_REPEAT: Setting<Duration> = parse::positive_duration,
         one("alert-repeat", "DURATION", ALERTS, "Interval at which active alerts are repeated to Alertmanager")
-            .or("1m").of_process();
+            .or("1m").of_process().not_in_doctor();
     ALERT_LABEL: List<(String, String)> = parse::label,
         many("alert-label", "NAME=VALUE", ALERTS, "Label of every alert")
-            .of_process();
+            .of_process().not_in_doctor();
 
     KUBERNETES_EVENTS: Setting<bool> = parse::switch,
         switch("kubernetes-events", EVENTS, "Create Events of the pod, as its service account")
@@ -352,18 +384,22 @@ settings! {
 
     REDACT: Setting<RedactionScope> = redact,
         one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")
-            .or("auto");
+            .or("auto").not_in_doctor();
     DIFF: Setting<bool> = parse::switch,
         switch("diff", REPORTING,
             "Show the differences between a rejected configuration and the running one, except what `--redact` hides")
             .not_in_doctor();
     LISTEN: Optional<SocketAddr> = parse::address,
         one("listen", "ADDR", REPORTING,
-            "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `0.0.0.0:9464` or `:9464`")
-            .of_process();
+            "Serve /metrics, /livez, /readyz and /status by HTTP on this address, as `127.0.0.1:9464`, or `:9464` for all addresses")
+            .of_process().in_status();
     LOG_FORMAT: Optional<log::LogFormat> = log_format,
         one("log-format", "FORMAT", REPORTING, "Format of events: text or json")
             .or_depends("text on a terminal, else json").of_process().not_in_doctor();
+    LOG_LEVEL: Setting<EnvFilter> = log_filter,
+        one("log-level", "FILTER", REPORTING,
+            "Log spans and decisions: a level, as `debug`, or a filter as in RUST_LOG; events do not depend on it")
+            .or("off").of_process().not_in_doctor().also_variable("RELOAD_GATE_LOG");
 
     OBSERVE: Setting<bool> = parse::switch,
         switch("observe", OPERATION, "Validate and report; neither publish nor reload");
@@ -401,11 +437,22 @@ fn root(text: &str, _: &Path) -> Result<RootChoice, Invalid> {
     parse::choice(text, &known)
 }
 
+fn links(text: &str, _: &Path) -> Result<LinkPolicy, Invalid> {
+    parse::choice(text, &[("follow", LinkPolicy::Follow), ("refuse", LinkPolicy::Refuse)])
+}
+
 fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
     parse::choice(
         text,
         &[("auto", RedactionScope::Secrets), ("always", RedactionScope::All), ("never", RedactionScope::Nothing)],
     )
+}
+
+fn log_filter(text: &str, _: &Path) -> Result<EnvFilter, Invalid> {
+    log::filter(text).map_err(|error| {
+        Invalid::new(format!("`{text}` is no filter of log lines: {error}"))
+            .help("write a level, as `debug`, or levels of modules, as `info,reload_gate::gate=debug`")
+    })
 }
 
 fn log_format(text: &str, _: &Path) -> Result<log::LogFormat, Invalid> {

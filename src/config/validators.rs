@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reload_gate_nginx::Version;
 
-use super::layer::{ErrorList, Given, Layer, Layers};
+use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use super::settings::{NGINX_VERSION, SCHEMA, TLS_NAME, TLS_WARN, builtin};
 use super::{ConfigError, GateConfig, UserInput};
 use crate::flow::validate::{Builtin, JsonSchema, TextFormat, Tls, Validator};
@@ -25,11 +25,11 @@ impl BuiltinSettings {
     }
 
     /// Returns the validator of that name.
-    pub(super) fn named(&self, given: &Given<String>, layers: &Layers<'_>) -> Option<Builtin> {
+    pub(super) fn named(&self, given: &GivenValue<String>, layers: &Layers<'_>) -> Option<Builtin> {
         self.validator(&layers.parse_given(given, builtin)?, layers)
     }
 
-    pub(super) fn validator(&self, given: &Given<&'static str>, layers: &Layers<'_>) -> Option<Builtin> {
+    pub(super) fn validator(&self, given: &GivenValue<&'static str>, layers: &Layers<'_>) -> Option<Builtin> {
         let format = TextFormat::ALL.into_iter().find(|format| format.word() == given.value).map(Builtin::Structured);
         format.or_else(|| match given.value {
             "json-schema" if self.schema.is_none() => {
@@ -45,7 +45,7 @@ impl BuiltinSettings {
 }
 
 /// Reads the schema that the layer names.
-pub(super) fn with_schema(mut layer: Layer, input: &UserInput<'_>, errors: &ErrorList) -> Layer {
+pub(super) fn with_schema(mut layer: SettingsLayer, input: &UserInput<'_>, errors: &ErrorList) -> SettingsLayer {
     let Some(given) = layer.text(SCHEMA.spec).cloned() else { return layer };
     let schema = match (input.read)(&input.directory.join(Path::new(&given.value))) {
         Err(error) => Err((

@@ -1,5 +1,5 @@
-//! `reload-gate doctor`: what this place allows, tried out rather than guessed. IO: through the stages, whose own functions it
-//! calls; nobody is signalled, and nothing is published.
+//! `reload-gate doctor`: tries out each step of a gate in this environment. IO: through the functions of the stages; it sends no
+//! signal, publishes nothing and delivers no alert.
 
 mod delivery;
 mod remedy;
@@ -17,106 +17,106 @@ use crate::flow::process::{Target, TargetError};
 use crate::flow::publish::Publication;
 use crate::flow::snapshot::{self, Scan, Snapshot};
 use crate::flow::watch::{Coverage, Watch};
-use crate::report::client::{self, StatusQuery};
+use crate::report::client::{self, GateAddress, StatusQuery};
 use crate::report::serve;
 use crate::sys::proc;
 
-/// How long the server of a sink of alerts may take to answer.
-const ALERTS_PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of a connection to a sink of alerts.
+const SINK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How well something stands.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum CheckStatus {
     /// It works.
     Ok,
-    /// What is configured works without it, or by a second choice.
+    /// The gate works without it, or by a fallback.
     Warn,
-    /// Something that is configured will not work.
+    /// A configured step does not work.
     Fail,
 }
 
-/// Who judges a configuration before the application is told of it; the later, the better.
+/// Best validation that works; a later one is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
-    /// Nothing gets through: it cannot be judged, or the application cannot be told.
+    /// No change gets through: validation or reload does not work.
     None,
-    /// Nobody: the application is told of whatever comes.
+    /// There is no validation: every change is reloaded.
     SignalOnly,
-    /// A validator that is built in.
+    /// A built-in validator.
     Builtin,
     /// A command in the gate's own root.
     Local,
-    /// A command in the root of the target and as its user: what the application itself would say.
+    /// A command in the root of the target and as its user: the application's own checker.
     TargetRoot,
 }
 
-/// One thing that was tried.
+/// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// The gate that it is about, unless it is about all of them.
+    /// Name of the gate, unless the check concerns the whole process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<String>,
-    /// What was tried, by a stable name.
+    /// Stable name of the check.
     pub check: &'static str,
-    /// How it went.
-    pub status: Status,
-    /// What was found.
+    /// Result.
+    pub status: CheckStatus,
+    /// Description of the result.
     pub message: String,
-    /// What to do, or to add to the pod's specification.
+    /// Remedy, such as lines of the pod's specification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
 
-/// Everything that was tried.
+/// All checks, and their summary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct Diagnosis {
     /// The version of this format.
     pub version: u8,
-    /// What works now, in the gate for which the least does.
+    /// Lowest tier of all gates.
     pub tier: Tier,
-    /// What the next tier takes, if there is one.
+    /// Remedy that leads to the next tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// In the order in which a change flows.
+    /// The checks, in the order of the flow.
     pub checks: Vec<Check>,
 }
 
-/// The checks of one gate, while they are being made.
+/// The checks made so far, of one gate or of the process.
 struct Checks<'a> {
     gate: Option<&'a str>,
     made: Vec<Check>,
 }
 
 impl Checks<'_> {
-    fn add(&mut self, check: &'static str, status: Status, message: impl Into<String>, help: Option<String>) {
+    fn add(&mut self, check: &'static str, status: CheckStatus, message: impl Into<String>, help: Option<String>) {
         let gate = self.gate.map(str::to_owned);
         self.made.push(Check { gate, check, status, message: message.into(), help });
     }
 
     fn ok(&mut self, check: &'static str, message: impl Into<String>) {
-        self.add(check, Status::Ok, message, None);
+        self.add(check, CheckStatus::Ok, message, None);
     }
 }
 
-/// Tries what `config` will need.
+/// Tries out every step that `config` needs.
 ///
 /// # Errors
-/// When there is no event loop to be had.
-pub fn examine(config: &Config) -> io::Result<Report> {
+/// When no event loop can be created.
+pub fn examine(config: &Config) -> io::Result<Diagnosis> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(report(config));
-    // A name that does not resolve is waited for no longer.
+    // A pending name resolution does not delay the end.
     runtime.shutdown_background();
     Ok(report)
 }
 
-async fn report(config: &Config) -> Report {
+async fn report(config: &Config) -> Diagnosis {
     let mut process = Checks { gate: None, made: Vec::new() };
     process.ok("identity", remedy::identity());
     for warning in &config.warnings {
-        process.add("settings", Status::Warn, warning, None);
+        process.add("settings", CheckStatus::Warn, warning, None);
     }
     let mut worst: Option<(Tier, Option<String>)> = None;
     for gate in &config.gates {
@@ -130,110 +130,117 @@ async fn report(config: &Config) -> Report {
     if let Some(address) = config.listen {
         match serve::try_out(address).await {
             Ok(()) => process.ok("listen", format!("`{address}` is free")),
-            Err(event) => listen_taken(&mut process, address, &event.message.unwrap_or_default(), event.help),
+            Err(event) => check_taken_address(&mut process, address, &event.message.unwrap_or_default(), event.help),
         }
     }
-    alerted(config, &mut process).await;
+    check_sinks(config, &mut process).await;
     if let Some(cluster) = &config.cluster {
-        delivery::announced(cluster, &mut process).await;
+        delivery::check_events(cluster, &mut process).await;
     }
     let (tier, next) = worst.unwrap_or((Tier::None, None));
-    Report { version: 1, tier, next, checks: process.made }
+    Diagnosis { version: 1, tier, next, checks: process.made }
 }
 
-/// Whether each sink of alerts could be told: its files, its program, its server. Nothing is sent.
-async fn alerted(config: &Config, checks: &mut Checks<'_>) {
+/// Checks the files, the program and the server of each sink of alerts. Nothing is sent.
+async fn check_sinks(config: &Config, checks: &mut Checks<'_>) {
     for sink in &config.alerts.sinks {
-        let who = format!("`{}` ({})", sink.name, sink.kind.describe());
+        let name = format!("`{}` ({})", sink.name, sink.kind.describe());
         if let Err(error) = sink.kind.ready() {
-            let help = "files are read for each alert, and so may still come";
-            checks.add("alerts", Status::Fail, format!("{who} cannot be told: {error}"), Some(help.into()));
-        } else if let Err(error) = sink.kind.connect(ALERTS_PATIENCE).await {
-            let help = "is the receiver up, and can this pod reach it (network policies, DNS)?";
-            checks.add("alerts", Status::Fail, format!("{who} cannot be reached: {error}"), Some(help.into()));
+            let help = "create the file; it is read for each alert, so that it may come later";
+            checks.add(
+                "alerts",
+                CheckStatus::Fail,
+                format!("cannot deliver alerts to {name}: {error}"),
+                Some(help.into()),
+            );
+        } else if let Err(error) = sink.kind.connect(SINK_TIMEOUT).await {
+            let help = "start the receiver, and let this pod reach it (network policies, DNS)";
+            checks.add("alerts", CheckStatus::Fail, format!("cannot reach {name}: {error}"), Some(help.into()));
         } else {
-            checks.ok("alerts", format!("{who} can be told"));
+            checks.ok("alerts", format!("{name} can be reached"));
         }
     }
 }
 
-/// An address that is taken is no trouble if a gate has it: the one beside which this is run.
-fn listen_taken(checks: &mut Checks<'_>, address: std::net::SocketAddr, message: &str, help: Option<String>) {
-    let (answer, _) = client::ask(&StatusQuery { address, ready: false, wait: Duration::ZERO });
+/// Checks an address in use: it is right if a running gate has it.
+fn check_taken_address(checks: &mut Checks<'_>, address: std::net::SocketAddr, message: &str, help: Option<String>) {
+    let (answer, _) =
+        client::ask(&StatusQuery { address: GateAddress::Listener(address), ready: false, wait: Duration::ZERO });
     match answer {
-        Ok(_) => checks.ok("listen", format!("a gate listens on `{address}` already")),
-        Err(_) => checks.add("listen", Status::Fail, message, help),
+        Ok(_) => checks.ok("listen", format!("a gate already listens on `{address}`")),
+        Err(_) => checks.add("listen", CheckStatus::Fail, message, help),
     }
 }
 
 async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Option<String>) {
-    let scan = snapshot::scan(&gate.sources, gate.limits);
+    let scan = snapshot::scan(&gate.sources, &gate.reading);
     let snapshot = sources(gate, scan, checks);
     volumes("publish", gate.publication.as_ref(), checks);
     volumes("stage", gate.stage.as_ref(), checks);
     let target = if gate.selector.is_empty() { None } else { find(gate, checks) };
-    let judged = validation::examine(gate, snapshot.as_ref(), target.as_ref(), checks).await;
+    let validation = validation::examine(gate, snapshot.as_ref(), target.as_ref(), checks).await;
     delivery::examine(gate, target.as_ref(), checks).await;
-    match checks.made.iter().find(|made| made.status == Status::Fail && NEEDED.contains(&made.check)) {
-        Some(stuck) => (Tier::None, Some(stuck.help.clone().unwrap_or_else(|| stuck.message.clone()))),
-        None => judged,
+    match checks.made.iter().find(|made| made.status == CheckStatus::Fail && NEEDED.contains(&made.check)) {
+        Some(failed) => (Tier::None, Some(failed.help.clone().unwrap_or_else(|| failed.message.clone()))),
+        None => validation,
     }
 }
 
-/// The checks without which nothing gets through.
+/// The checks that every change depends on.
 const NEEDED: [&str; 8] = ["source", "mount", "publish", "stage", "target", "judge", "signal", "reload"];
 
-/// What can be read and watched.
+/// Checks reading and watching.
 fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Snapshot> {
     let paths: Vec<_> = gate.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
     let snapshot = match scan.result {
         Ok(snapshot) => {
             let files = snapshot.tree.len();
-            checks.ok("source", format!("{} can be read; files: {files}", paths.join(", ")));
+            checks.ok("source", format!("{} can be read; number of files: {files}", paths.join(", ")));
             Some(snapshot)
         }
         Err(trouble) => {
             for finding in trouble.findings {
-                // A volume that is empty may be filled later; a kubelet mounts it before anything in the pod is started.
+                // An empty volume may be filled later; a kubelet mounts it before it starts any container of the pod.
                 let empty = snapshot::is_empty(finding.code);
-                let status = if empty { Status::Warn } else { Status::Fail };
+                let status = if empty { CheckStatus::Warn } else { CheckStatus::Fail };
                 checks.add("source", status, finding.message, finding.help);
             }
             None
         }
     };
+    let frozen: Vec<_> = gate.sources.iter().flat_map(|source| proc::frozen_here(&source.path)).collect();
     match Watch::new().cover(scan.watch_points) {
         Coverage::Degraded(message) => {
-            let help = format!(
-                "changes are found all the same, within `--poll` ({})",
-                humantime::format_duration(gate.policy.poll)
-            );
-            checks.add("watch", Status::Warn, message, Some(help));
+            let poll = humantime::format_duration(gate.policy.poll);
+            let help = format!("raise the limit of inotify; until then the gate scans every {poll} (`--poll`)");
+            checks.add("watch", CheckStatus::Warn, message, Some(help));
         }
-        Coverage::Extended | Coverage::Unchanged => checks.ok("watch", "changes are noticed at once, by inotify"),
+        // No change reaches a frozen mount, which the next check reports.
+        Coverage::Extended | Coverage::Unchanged | Coverage::Restored if !frozen.is_empty() => {}
+        Coverage::Extended | Coverage::Unchanged | Coverage::Restored => {
+            checks.ok("watch", "inotify reports changes at once");
+        }
     }
-    let frozen = gate.sources.iter().flat_map(|source| proc::frozen_here(&source.path));
     for path in frozen {
-        let message =
-            format!("`{}` is a mount of a single file: the gate will never see a change of it", path.display());
-        checks.add("mount", Status::Fail, message, Some(WHOLE_VOLUME.into()));
+        let message = format!("`{}` is a mount of a single file: the gate never sees a change of it", path.display());
+        checks.add("mount", CheckStatus::Fail, message, Some(WHOLE_VOLUME.into()));
     }
     snapshot
 }
 
-/// What to do about a file that was mounted with `subPath`.
-const WHOLE_VOLUME: &str = "mount the volume itself, at a directory: in `volumeMounts`, leave out `subPath`";
+/// Remedy for a file that is mounted with `subPath`.
+const WHOLE_VOLUME: &str = "mount the whole volume at a directory: leave out `subPath` in `volumeMounts`";
 
 fn volumes(check: &'static str, publication: Option<&Publication>, checks: &mut Checks<'_>) {
     for (volume, _) in publication.iter().flat_map(|publication| publication.volumes()) {
         match volume.try_out() {
-            Ok(()) => checks.ok(check, format!("`{}` can be written and swapped", volume.path().display())),
-            Err(obstacle) => checks.add(check, Status::Fail, obstacle.to_string(), Some(obstacle.help())),
+            Ok(()) => checks.ok(check, format!("the gate can publish in `{}`", volume.path().display())),
+            Err(obstacle) => checks.add(check, CheckStatus::Fail, obstacle.to_string(), Some(obstacle.help())),
         }
     }
 }
 
-/// The process, if it is found; and what keeps it from being found, or from seeing a change.
+/// Finds the process, and checks that it sees changes.
 fn find(gate: &GateConfig, checks: &mut Checks<'_>) -> Option<Target> {
     match gate.selector.find() {
         Ok(target) => {
@@ -241,48 +248,46 @@ fn find(gate: &GateConfig, checks: &mut Checks<'_>) -> Option<Target> {
             let uid = proc::credentials(pid).map_or_else(String::new, |theirs| format!(", of uid {}", theirs.uid));
             checks.ok("target", format!("pid {pid} (`{title}`){uid}"));
             for path in gate.sources.iter().flat_map(|source| proc::frozen(pid, &source.mount)) {
-                let message = format!(
-                    "`{}` is a mount of a single file: pid {pid} will never see a change of it",
-                    path.display()
-                );
-                checks.add("mount", Status::Fail, message, Some(WHOLE_VOLUME.into()));
+                let message =
+                    format!("`{}` is a mount of a single file: pid {pid} never sees a change of it", path.display());
+                checks.add("mount", CheckStatus::Fail, message, Some(WHOLE_VOLUME.into()));
             }
             Some(target)
         }
         Err(target_error) => {
-            // Who publishes does not need it: it may start only when something is published.
+            // The application of a publishing gate may start only after the first publication.
             let waits = gate.plan.without_target && matches!(target_error, TargetError::Missing { .. });
             let missing = matches!(target_error, TargetError::Missing { .. });
             let (message, help, _) = target_error.into_parts();
-            let help = if missing { remedy::to_be_seen() } else { help };
-            checks.add("target", if waits { Status::Warn } else { Status::Fail }, message, Some(help));
+            let help = if missing { remedy::to_find() } else { help };
+            checks.add("target", if waits { CheckStatus::Warn } else { CheckStatus::Fail }, message, Some(help));
             None
         }
     }
 }
 
-impl Report {
-    /// Whether all that is configured will work.
+impl Diagnosis {
+    /// The exit code: 1 if a configured step does not work.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.checks.iter().any(|check| check.status == Status::Fail) { Exit::Rejected } else { Exit::Accepted }
+        if self.checks.iter().any(|check| check.status == CheckStatus::Fail) { Exit::Rejected } else { Exit::Accepted }
     }
 }
 
 impl Tier {
-    /// The tier in words.
+    /// Description of the tier.
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
-            Self::None => "nothing gets through",
-            Self::SignalOnly => "the application is told of every change, and nobody judges it",
-            Self::Builtin => "judged by a validator that is built in",
-            Self::Local => "judged by a command in the gate's own root",
-            Self::TargetRoot => "judged by a command in the application's root, as the application's user",
+            Self::None => "no change gets through",
+            Self::SignalOnly => "every change is reloaded without validation",
+            Self::Builtin => "validation by a built-in validator",
+            Self::Local => "validation by a command in the gate's own root",
+            Self::TargetRoot => "validation by a command in the application's root, as the application's user",
         }
     }
 
-    /// Its stable name.
+    /// Stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,11 +1,11 @@
-//! The report as text and as JSON. Pure.
+//! Text and JSON of a diagnosis. Pure.
 
 use std::fmt::Write as _;
 
-use super::{Report, Status};
+use super::{CheckStatus, Diagnosis};
 
-impl Status {
-    /// Its stable name.
+impl CheckStatus {
+    /// Stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -16,8 +16,8 @@ impl Status {
     }
 }
 
-impl Report {
-    /// The report for people.
+impl Diagnosis {
+    /// Text for people.
     #[must_use]
     pub fn text(&self) -> String {
         let width = self.checks.iter().map(|check| check.check.len()).max().unwrap_or_default();
@@ -25,10 +25,15 @@ impl Report {
         let several = gates.clone().any(|gate| Some(gate) != gates.clone().next());
         let mut text = String::new();
         for (index, check) in self.checks.iter().enumerate() {
-            let gate = check.gate.as_ref().filter(|_| several).map_or_else(String::new, |gate| format!("{gate}: "));
+            let gate = match &check.gate {
+                Some(gate) if several => format!("{gate}: "),
+                _ => String::new(),
+            };
             let _ = writeln!(text, "{:4}  {:width$}  {gate}{}", check.status.as_str(), check.check, check.message);
-            let said = self.checks[..index].iter().any(|before| before.help == check.help);
-            if let Some(help) = check.help.as_ref().filter(|_| !said) {
+            let repeated = self.checks[..index].iter().any(|before| before.help == check.help);
+            if let Some(help) = &check.help
+                && !repeated
+            {
                 let _ = writeln!(text, "{:4}  {:width$}  help: {help}", "", "");
             }
         }
@@ -39,48 +44,48 @@ impl Report {
         text
     }
 
-    /// The report for programs.
+    /// JSON for programs.
     #[must_use]
     pub fn json(&self) -> String {
-        // There is nothing in it that cannot be written as JSON.
+        // All keys are strings, so this does not fail.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::doctor::{Check, Report, Status, Tier};
+    use crate::doctor::{Check, CheckStatus, Diagnosis, Tier};
 
-    fn check(gate: Option<&str>, check: &'static str, status: Status, help: Option<&str>) -> Check {
+    fn check(gate: Option<&str>, check: &'static str, status: CheckStatus, help: Option<&str>) -> Check {
         let message = format!("about {check}");
         Check { gate: gate.map(str::to_owned), check, status, message, help: help.map(str::to_owned) }
     }
 
-    fn report(checks: Vec<Check>) -> Report {
-        Report { version: 1, tier: Tier::Builtin, next: Some("more".into()), checks }
+    fn report(checks: Vec<Check>) -> Diagnosis {
+        Diagnosis { version: 1, tier: Tier::Builtin, next: Some("more".into()), checks }
     }
 
     #[test]
-    fn people_see_a_line_for_each_check_and_what_to_do() {
+    fn the_text_has_a_line_for_each_check_and_its_help() {
         let report = report(vec![
-            check(None, "identity", Status::Ok, None),
-            check(Some("web"), "judge", Status::Warn, Some("do this")),
+            check(None, "identity", CheckStatus::Ok, None),
+            check(Some("web"), "judge", CheckStatus::Warn, Some("do this")),
         ]);
         let expected = "ok    identity  about identity\nwarn  judge     about judge\n                help: do this\n\ntier: \
-                        builtin (judged by a validator that is built in)\nnext: more\n";
+                        builtin (validation by a built-in validator)\nnext: more\n";
         assert_eq!(report.text(), expected);
     }
 
     #[test]
-    fn several_gates_are_told_apart() {
-        let of = |gate| check(Some(gate), "judge", Status::Ok, None);
+    fn the_text_names_the_gate_if_there_are_several() {
+        let of = |gate| check(Some(gate), "judge", CheckStatus::Ok, None);
         let text = report(vec![of("web"), of("mail")]).text();
         assert!(text.contains("judge  web: about judge\n") && text.contains("judge  mail: about judge\n"), "{text}");
     }
 
     #[test]
-    fn programs_get_stable_names() {
-        let text = report(vec![check(Some("web"), "judge", Status::Fail, Some("do this"))]).json();
+    fn the_json_has_stable_names() {
+        let text = report(vec![check(Some("web"), "judge", CheckStatus::Fail, Some("do this"))]).json();
         let expected = r#"{"version":1,"tier":"builtin","next":"more","checks":[{"gate":"web","check":"judge","status":"fail","message":"about judge","help":"do this"}]}"#;
         assert_eq!(text.trim_end(), expected);
     }

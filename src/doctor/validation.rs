@@ -1,10 +1,10 @@
-//! Who can judge, and where: each place is tried with what is there now, as it would be with a change.
+//! Checks of validation: the current configuration is validated in each place, as a change would be.
 
 use std::sync::Arc;
 
 use reload_gate_contract::Verdict;
 
-use super::{Checks, Status, Tier, remedy};
+use super::{CheckStatus, Checks, Tier, remedy};
 use crate::config::GateConfig;
 use crate::flow::process::{Root, Target};
 use crate::flow::snapshot::Snapshot;
@@ -15,29 +15,30 @@ use crate::flow::validate::{
 use crate::report;
 use crate::run;
 
-/// What came of a try.
-struct Tried {
+/// Result of a trial.
+struct Trial {
     location: Location,
-    /// `None` if nobody judged, for want of the target.
+    /// `None` without a validation, because the target is missing.
     verdict: Option<Verdict>,
     message: String,
     help: Option<String>,
 }
 
-impl Tried {
+impl Trial {
     fn works(&self) -> bool {
         self.verdict.is_some_and(|verdict| verdict != Verdict::Inconclusive)
     }
 
-    /// Adds it as a check, and gives what it takes if it does not work. Whether that is needed, the check of what is configured says.
-    fn say(self, check: &'static str, checks: &mut Checks<'_>) -> Option<String> {
+    /// Adds the trial as a check, and returns the remedy if it does not work. A failure is a warning here: the check of the
+    /// configured place decides.
+    fn add_to(self, check: &'static str, checks: &mut Checks<'_>) -> Option<String> {
         let works = self.works();
-        checks.add(check, if works { Status::Ok } else { Status::Warn }, self.message, self.help.clone());
-        self.help.filter(|_| !works)
+        checks.add(check, if works { CheckStatus::Ok } else { CheckStatus::Warn }, self.message, self.help.clone());
+        if works { None } else { self.help }
     }
 }
 
-/// Tries the places, and says what the one that is configured amounts to, and what the next better takes.
+/// Tries each place, and returns the tier of the configured one and the remedy that leads to the next.
 pub(super) async fn examine(
     gate: &GateConfig,
     snapshot: Option<&Snapshot>,
@@ -45,19 +46,19 @@ pub(super) async fn examine(
     checks: &mut Checks<'_>,
 ) -> (Tier, Option<String>) {
     if gate.plan.validators.is_empty() {
-        let help = "say which program it is for (`--app NAME`), or what judges it (`--validate CMD`)";
-        checks.add("judge", Status::Warn, "nobody judges: no validator is configured", Some(help.into()));
+        let help = "add `--app NAME` for the program, or `--validate CMD` for its checker";
+        checks.add("judge", CheckStatus::Warn, "no validator is configured", Some(help.into()));
         return (Tier::SignalOnly, Some(help.into()));
     }
     let Some(tree) = snapshot.map(|snapshot| &snapshot.tree) else {
-        let help = "put the configuration there, and ask again";
-        checks.add("judge", Status::Warn, "there is nothing to judge yet", Some(help.into()));
+        let help = "put the configuration there, and run `doctor` again";
+        checks.add("judge", CheckStatus::Warn, "there is nothing to validate yet", Some(help.into()));
         return (Tier::None, Some(help.into()));
     };
     let configured = validated(gate, tree.clone(), target).await;
-    // Who is said to judge here, and does, is not to be had elsewhere.
+    // The user chose this root, and the validation works there; the target's root is no alternative.
     let chosen = gate.plan.root == RootChoice::Local && configured.works() && configured.location == Location::Here;
-    let mut next = "let the application's own checker judge too: `--app NAME`, or `--validate CMD`".to_owned();
+    let mut next = "add the application's own checker: `--app NAME`, or `--validate CMD`".to_owned();
     if let Some(commands) = commands(&gate.plan) {
         let here = local(gate, &commands, tree, configured.works(), checks).await;
         let there = if chosen { None } else { in_target(gate, &commands, tree, target, checks).await };
@@ -66,33 +67,39 @@ pub(super) async fn examine(
     sandbox(gate, configured.location, checks);
     let tier = Tier::of(configured.location);
     let status = match configured.verdict {
-        Some(Verdict::Accepted) if configured.help.is_none() => Status::Ok,
-        // Nobody was asked: a file is missing that is to be there.
-        Some(Verdict::Rejected) if configured.location == Location::Nowhere => Status::Fail,
-        Some(Verdict::Accepted | Verdict::Rejected) => Status::Warn,
-        Some(Verdict::Inconclusive) | None => Status::Fail,
+        Some(Verdict::Accepted) if configured.help.is_none() => CheckStatus::Ok,
+        // No validator ran: a required file is missing.
+        Some(Verdict::Rejected) if configured.location == Location::Nowhere => CheckStatus::Fail,
+        Some(Verdict::Accepted | Verdict::Rejected) => CheckStatus::Warn,
+        Some(Verdict::Inconclusive) | None => CheckStatus::Fail,
     };
     checks.add("judge", status, configured.message, configured.help);
-    (tier, Some(next).filter(|_| !chosen && tier < Tier::TargetRoot))
+    let has_next = !chosen && tier < Tier::TargetRoot;
+    (tier, has_next.then_some(next))
 }
 
-/// What commands are kept from that judge here, if there are such.
+/// Checks the sandbox of commands that run here, if there are any.
 fn sandbox(gate: &GateConfig, location: Location, checks: &mut Checks<'_>) {
-    let Some(said) = run::confined(gate) else { return };
-    let Some(confinement) = &gate.plan.confinement else { return checks.ok("sandbox", said) };
+    let Some(description) = run::confined(gate) else { return };
+    let Some(confinement) = &gate.plan.confinement else { return checks.ok("sandbox", description) };
     let (version, open) = (Confinement::version(), !confinement.left_open().is_empty());
     let help = match version {
-        None => Some("Linux 5.13 or newer with Landlock among its security modules holds them to it (docs/sandbox.md)"),
+        None => Some("use Linux 5.13 or newer with Landlock among its security modules (docs/sandbox.md)"),
         Some(_) if open => Some(
-            "who may make files in a directory may use all that is below it: `--sandbox strict` closes that, and nothing new can be made \
-             directly there; or take what is there out of this container (`automountServiceAccountToken: false`)",
+            "add `--sandbox strict`, which also forbids new files directly in these directories; or remove the secrets below them from \
+             this container (`automountServiceAccountToken: false`)",
         ),
         Some(_) => None,
     };
-    // Where somebody else judges, that is only worth knowing.
-    let status = if help.is_some() && location == Location::Here { Status::Warn } else { Status::Ok };
     let by = version.map_or_else(String::new, |version| format!(" (Landlock, version {version})"));
-    checks.add("sandbox", status, format!("{said}{by}"), help.filter(|_| status == Status::Warn).map(str::to_owned));
+    let message = format!("{description}{by}");
+    match help {
+        Some(help) if location == Location::Here => {
+            checks.add("sandbox", CheckStatus::Warn, message, Some(help.to_owned()));
+        }
+        // The sandbox matters only if commands run here.
+        _ => checks.ok("sandbox", message),
+    }
 }
 
 impl Tier {
@@ -106,7 +113,7 @@ impl Tier {
     }
 }
 
-/// The commands among the validators, which nobody judges in place of; `None` if there are none.
+/// The commands among the validators, without their built-in substitutes; `None` if there are none.
 fn commands(plan: &ValidationPlan) -> Option<Vec<Validator>> {
     let alone = |validator: &Validator| match validator {
         Validator::Command(check) => {
@@ -118,22 +125,23 @@ fn commands(plan: &ValidationPlan) -> Option<Vec<Validator>> {
     (!commands.is_empty()).then_some(commands)
 }
 
-/// Tries the commands alone here, and gives what it takes if they cannot judge here; that is nobody's concern where somebody `else_judges`.
+/// Tries the commands alone here, and returns the remedy if they do not work. Their failure does not matter if another validator
+/// `works`.
 async fn local(
     gate: &GateConfig,
     commands: &[Validator],
     tree: &Arc<Tree>,
-    else_judges: bool,
+    works: bool,
     checks: &mut Checks<'_>,
 ) -> Option<String> {
-    let tried = alone(gate, commands, RootChoice::Local, tree, None).await;
-    if !tried.works() && else_judges {
+    let trial = alone(gate, commands, RootChoice::Local, tree, None).await;
+    if !trial.works() && works {
         return None;
     }
-    tried.say("local", checks)
+    trial.add_to("local", checks)
 }
 
-/// Tries the commands alone in the target's root, and gives what it takes if they cannot judge there.
+/// Tries the commands alone in the target's root, and returns the remedy if they do not work.
 async fn in_target(
     gate: &GateConfig,
     commands: &[Validator],
@@ -142,11 +150,16 @@ async fn in_target(
     checks: &mut Checks<'_>,
 ) -> Option<String> {
     if target.is_none() {
-        let help = "start the application; its own checker could judge then".to_owned();
-        checks.add("target-root", Status::Warn, "there is no process whose root could be entered", Some(help.clone()));
+        let help = "start the application, and run `doctor` again".to_owned();
+        checks.add(
+            "target-root",
+            CheckStatus::Warn,
+            "there is no target process, so its root cannot be entered",
+            Some(help.clone()),
+        );
         return Some(help);
     }
-    alone(gate, commands, RootChoice::Target, tree, target).await.say("target-root", checks)
+    alone(gate, commands, RootChoice::Target, tree, target).await.add_to("target-root", checks)
 }
 
 async fn alone(
@@ -155,29 +168,29 @@ async fn alone(
     root: RootChoice,
     tree: &Arc<Tree>,
     target: Option<&Target>,
-) -> Tried {
+) -> Trial {
     let plan = ValidationPlan { root, validators: commands.to_vec(), ..gate.plan.clone() };
     validated(&GateConfig { plan, ..gate.clone() }, tree.clone(), target).await
 }
 
-async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> Tried {
+async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> Trial {
     match run::validate(gate, tree).await {
-        Ok(validation) => tried(&validation, target),
+        Ok(validation) => trial_of(&validation, target),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
-            Tried { location: Location::Nowhere, verdict: None, message, help: Some(help) }
+            Trial { location: Location::Nowhere, verdict: None, message, help: Some(help) }
         }
     }
 }
 
-fn tried(validation: &Validation, target: Option<&Target>) -> Tried {
+fn trial_of(validation: &Validation, target: Option<&Target>) -> Trial {
     let verdict = validation.verdict();
-    let said = report::headline(&validation.findings).unwrap_or_else(|| "no reason was given".into());
-    let by = validation.by.clone().unwrap_or_else(|| "judged".into());
+    let reason = report::headline(&validation.findings).unwrap_or_else(|| "the validator gave no reason".into());
+    let by = validation.by.clone().unwrap_or_else(|| "validated".into());
     let kept_out = validation.findings.iter().find(|finding| validate::is_kept_out(finding.code));
     let message = match (verdict, kept_out) {
-        (Verdict::Rejected, _) => format!("{by}; what is there now is rejected: {said}"),
-        (Verdict::Inconclusive, _) => format!("cannot be {by}: {said}"),
+        (Verdict::Rejected, _) => format!("{by}; the current configuration is rejected: {reason}"),
+        (Verdict::Inconclusive, _) => format!("cannot be {by}: {reason}"),
         (Verdict::Accepted, Some(finding)) => finding.message.clone(),
         (Verdict::Accepted, None) => by,
     };
@@ -185,12 +198,12 @@ fn tried(validation: &Validation, target: Option<&Target>) -> Tried {
     let help = match (kept_out, target) {
         (Some(_), Some(target)) => remedy_to_enter(target).or_else(own_help),
         (None, Some(target)) if verdict == Verdict::Inconclusive => {
-            own_help().or_else(|| remedy::to_run(target.pid(), &said))
+            own_help().or_else(|| remedy::to_run(target.pid(), &reason))
         }
         _ if verdict == Verdict::Accepted && kept_out.is_none() => None,
         _ => own_help(),
     };
-    Tried { location: validation.location, verdict: Some(verdict), message, help }
+    Trial { location: validation.location, verdict: Some(verdict), message, help }
 }
 
 fn remedy_to_enter(target: &Target) -> Option<String> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -39,10 +41,70 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The files of a configuration with their contents, by name.
+/// The files of a configuration with their contents, by name, and the links of which only the name counts.
 ///
-/// With one source, a name is the path inside it; with several, the path under which the application sees the file.
-pub type Tree = BTreeMap<PathBuf, Vec<u8>>;
+/// With one source, a name is the path inside it; with several, the path under which the application sees the file. A tree is read
+/// as the map of its files: it dereferences to that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Links that leave the sources and lead to no configuration, such as `modules` or `logs`, each with its target.
+    links: BTreeMap<PathBuf, PathBuf>,
+}
+
+impl Tree {
+    /// Creates a tree without files.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the links of which only the name counts, each with its target.
+    #[must_use]
+    pub fn links(&self) -> &BTreeMap<PathBuf, PathBuf> {
+        &self.links
+    }
+
+    /// Adds a link of which only the name counts.
+    pub fn link(&mut self, name: PathBuf, target: PathBuf) {
+        self.links.insert(name, target);
+    }
+}
+
+impl Deref for Tree {
+    type Target = BTreeMap<PathBuf, Vec<u8>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.files
+    }
+}
+
+impl DerefMut for Tree {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.files
+    }
+}
+
+impl FromIterator<(PathBuf, Vec<u8>)> for Tree {
+    fn from_iter<T: IntoIterator<Item = (PathBuf, Vec<u8>)>>(files: T) -> Self {
+        Self { files: files.into_iter().collect(), links: BTreeMap::new() }
+    }
+}
+
+impl<const N: usize> From<[(PathBuf, Vec<u8>); N]> for Tree {
+    fn from(files: [(PathBuf, Vec<u8>); N]) -> Self {
+        files.into_iter().collect()
+    }
+}
+
+impl<'a> IntoIterator for &'a Tree {
+    type Item = (&'a PathBuf, &'a Vec<u8>);
+    type IntoIter = std::collections::btree_map::Iter<'a, PathBuf, Vec<u8>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.files.iter()
+    }
+}
 
 /// Identity of a tree without its contents: the digest of each file and of the whole.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,18 +117,22 @@ impl Revision {
     /// Returns the revision of `tree`.
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
-        use std::os::unix::ffi::OsStrExt as _;
         let mut whole = Sha256::new();
         let mut files = BTreeMap::new();
         for (name, content) in tree {
             let digest = Digest::of(content);
-            let bytes = name.as_os_str().as_bytes();
             // Lengths before what they measure: no two different trees are the same bytes to the hash.
-            whole.update((bytes.len() as u64).to_le_bytes());
-            whole.update(bytes);
+            hash_name(&mut whole, name);
             whole.update((content.len() as u64).to_le_bytes());
             whole.update(digest.0);
             files.insert(name.clone(), digest);
+        }
+        for (name, target) in &tree.links {
+            // No name is so long, so a link is not the same bytes as a file.
+            whole.update(u64::MAX.to_le_bytes());
+            hash_name(&mut whole, name);
+            hash_name(&mut whole, target);
+            files.insert(name.clone(), Digest::of(&[b"link to ", target.as_os_str().as_bytes()].concat()));
         }
         Self { files, digest: Digest(whole.finalize().into()) }
     }
@@ -77,30 +143,36 @@ impl Revision {
         self.digest
     }
 
-    /// Returns the number of files.
+    /// Returns the digest of the file of that name.
+    #[must_use]
+    pub fn file(&self, name: &Path) -> Option<Digest> {
+        self.files.get(name).copied()
+    }
+
+    /// Returns the number of files and links.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Returns true if there is no file.
+    /// Returns true if there is no file and no link.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// Returns true if there is a file of that name.
+    /// Returns true if there is a file or link of that name.
     #[must_use]
     pub fn contains(&self, name: &Path) -> bool {
         self.files.contains_key(name)
     }
 
-    /// Returns the names of the files, sorted.
+    /// Returns the names of the files and links, sorted.
     pub fn names(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)
     }
 
-    /// Returns the names of the files that were added, removed or have other contents than in `before`, sorted.
+    /// Returns the names that were added, removed or have another content or target than in `before`, sorted.
     #[must_use]
     pub fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
         let differs = |name: &&PathBuf| self.files.get(*name) != before.files.get(*name);
@@ -109,6 +181,12 @@ impl Revision {
         changed.sort();
         changed
     }
+}
+
+fn hash_name(whole: &mut Sha256, name: &Path) {
+    let bytes = name.as_os_str().as_bytes();
+    whole.update((bytes.len() as u64).to_le_bytes());
+    whole.update(bytes);
 }
 
 impl fmt::Debug for Revision {
@@ -146,6 +224,20 @@ mod tests {
         let changed = after.changed_since(&before);
         assert_eq!(changed, ["added", "removed", "rewritten"].map(PathBuf::from));
         assert!(after.changed_since(&after).is_empty());
+    }
+
+    #[test]
+    fn a_link_counts_by_its_name_and_its_target() {
+        let linked = |name: &str, target: &str| {
+            let mut tree: Tree = [("a".into(), b"1".to_vec())].into();
+            tree.link(name.into(), target.into());
+            Revision::of(&tree)
+        };
+        let before = linked("modules", "/usr/lib/nginx/modules");
+        assert_eq!(before, linked("modules", "/usr/lib/nginx/modules"));
+        assert_eq!(before.changed_since(&linked("modules", "/opt/modules")), ["modules"].map(PathBuf::from));
+        assert_ne!(before.digest(), linked("module", "s/usr/lib/nginx/modules").digest());
+        assert_ne!(before.digest(), revision(&[("a", "1"), ("modules", "/usr/lib/nginx/modules")]).digest());
     }
 
     #[test]

@@ -70,7 +70,7 @@ const LONGEST_TRIAL: Duration = Duration::from_secs(10);
 const IGNORED: Duration = Duration::from_secs(600);
 const MAIN_IGNORED: Duration = Duration::from_secs(60);
 /// The time without a pause after one that showed that the files change on their own.
-const NEXT_TRIAL: Duration = Duration::from_secs(60);
+const NEXT_TRIAL: Duration = Duration::from_secs(10);
 
 /// A pause without any action: the content either changes meanwhile, or only because of the gate.
 #[derive(Debug)]
@@ -78,6 +78,9 @@ struct Trial {
     revision: Arc<Revision>,
     files: Vec<PathBuf>,
     until: Instant,
+    pause: Duration,
+    /// Until then a change may still be a consequence of the action: old workers write when they end.
+    aftermath: Instant,
     /// If nothing changes, the gate is the cause.
     is_last: bool,
     during_validation: bool,
@@ -136,7 +139,7 @@ impl Motion {
             self.suspects.clear();
             return None;
         }
-        self.suspect(now, &before, revision, None)
+        self.suspect(now, (&before, revision), at + CONSEQUENCE, None)
     }
 
     /// Takes in that `revision` took the place of `before` during its validation, which lasted for `duration`.
@@ -148,14 +151,14 @@ impl Motion {
         duration: Duration,
     ) -> Option<Instant> {
         self.restarts += 1;
-        self.suspect(now, before, revision, Some(duration))
+        self.suspect(now, (before, revision), now, Some(duration))
     }
 
     fn suspect(
         &mut self,
         now: Instant,
-        before: &Revision,
-        revision: &Arc<Revision>,
+        (before, revision): (&Revision, &Arc<Revision>),
+        aftermath: Instant,
         validation: Option<Duration>,
     ) -> Option<Instant> {
         let files = revision.changed_since(before);
@@ -170,15 +173,21 @@ impl Motion {
         }
         let (is_last, during_validation) = (moves >= CAUSED_AFTER, validation.is_some());
         let shortest = if is_last { LAST_TRIAL } else { FIRST_TRIAL };
-        let until = now + validation.unwrap_or_default().clamp(shortest, LONGEST_TRIAL);
-        self.trial = Some(Trial { revision: revision.clone(), files, until, is_last, during_validation });
+        let pause = validation.unwrap_or_default().clamp(shortest, LONGEST_TRIAL);
+        let until = now + pause;
+        let revision = revision.clone();
+        self.trial = Some(Trial { revision, files, until, pause, aftermath, is_last, during_validation });
         Some(until)
     }
 
     /// Takes in a scan that found `revision`, in which `main` is the main file.
-    pub(super) fn try_out(&mut self, now: Instant, revision: &Revision, main: Option<&Path>) -> TrialOutcome {
-        let Some(trial) = self.trial.take() else { return TrialOutcome::None };
-        let is_same = *trial.revision == *revision;
+    pub(super) fn try_out(&mut self, now: Instant, revision: &Arc<Revision>, main: Option<&Path>) -> TrialOutcome {
+        let Some(mut trial) = self.trial.take() else { return TrialOutcome::None };
+        let changed = revision.changed_since(&trial.revision);
+        if !changed.is_empty() && now < trial.aftermath && changed.iter().all(|file| trial.files.contains(file)) {
+            (trial.revision, trial.until) = (revision.clone(), now + trial.pause);
+        }
+        let is_same = trial.revision == *revision;
         if is_same && now < trial.until {
             let until = trial.until;
             self.trial = Some(trial);
@@ -313,7 +322,9 @@ mod tests {
         let (now, mut motion, contents) = (Instant::now(), Motion::default(), logs());
         round(&mut motion, now, &contents, 0);
         round(&mut motion, now, &contents, 1).expect("a pause begins");
-        assert_eq!(motion.try_out(now, &contents[3], None), TrialOutcome::None);
+        let aftermath = motion.try_out(now, &contents[3], None);
+        assert!(matches!(aftermath, TrialOutcome::Pending(_)), "old workers write when they end: {aftermath:?}");
+        assert_eq!(motion.try_out(now + CONSEQUENCE * 2, &contents[4], None), TrialOutcome::None);
         for step in 0..4 {
             assert_eq!(round(&mut motion, now, &contents, step), None, "no pause for a while");
         }

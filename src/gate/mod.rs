@@ -147,6 +147,8 @@ pub struct Gate {
     incident: Option<Incident>,
     retry: Option<Instant>,
     next_poll: Option<Instant>,
+    /// Set while the kernel's events are unavailable.
+    without_events: bool,
     moving_since: Option<Instant>,
     stop_by: Option<Instant>,
 }
@@ -186,6 +188,7 @@ impl Gate {
             incident: None,
             retry: None,
             next_poll: None,
+            without_events: false,
             moving_since: None,
             stop_by: None,
         }
@@ -269,6 +272,7 @@ impl Gate {
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
             Input::Rescan => self.settle.at(now),
+            Input::WatchRestored => self.watch_restored(now, &mut effects),
             Input::Scanned(scan) => self.scanned(now, scan, &mut effects),
             Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
             Input::Published(result) => self.published(now, result, &mut effects),
@@ -333,7 +337,7 @@ impl Gate {
 
     fn scan(&mut self, now: Instant, reason: Reason, effects: &mut Vec<Effect>) {
         self.settle.clear();
-        self.next_poll = Some(now + self.policy.poll);
+        self.next_poll = Some(now + self.poll());
         self.begin(Effect::Scan, Activity::Scanning(reason), effects);
     }
 

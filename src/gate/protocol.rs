@@ -28,6 +28,8 @@ pub enum Input {
     },
     /// A user asks for a scan (SIGHUP).
     Rescan,
+    /// The kernel's events are available again, after a time of polling.
+    WatchRestored,
     /// [`Effect::Scan`] is done.
     Scanned(Result<Snapshot, SnapshotError>),
     /// [`Effect::Validate`] is done.

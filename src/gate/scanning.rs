@@ -12,12 +12,10 @@ use crate::flow::snapshot::{Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision};
 use crate::flow::validate::Validation;
 use crate::flow::watch::Hint;
-use crate::report::{Event, Kind};
+use crate::report::{Event, Kind, Level};
 
-/// The time that a ConfigMap volume gets until its visible names agree with `..data`.
-const AGREEMENT: Duration = Duration::from_secs(1);
-/// The pause before the next scan of a volume in the middle of an update, in case no event marks its end.
-const NEXT_SCAN: Duration = Duration::from_millis(20);
+/// Number of scans during the time in which sources may come to rest, if no event says when they have.
+const SCANS_OF_AN_UPDATE: u32 = 50;
 /// The slow rescan where the kernel's events are unavailable.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 
@@ -52,11 +50,24 @@ impl Gate {
     pub(super) fn degraded(&mut self, now: Instant, message: String, polling: bool, effects: &mut Vec<Effect>) {
         self.stirred = true;
         if polling {
-            self.policy.poll = self.policy.poll.min(POLL_WITHOUT_EVENTS);
-            self.next_poll = self.next_poll.map(|at| at.min(now + self.policy.poll));
+            self.without_events = true;
+            self.next_poll = self.next_poll.map(|at| at.min(now + self.poll()));
         }
         self.settle.at(now);
         effects.push(Effect::Report(Event::new(Kind::WatchDegraded).message(message)));
+    }
+
+    pub(super) fn watch_restored(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.without_events = false;
+        self.stirred = true;
+        self.settle.at(now);
+        let event = Event::new(Kind::WatchDegraded).message("inotify is available again");
+        effects.push(Effect::Report(Event { level: Level::Info, ..event }));
+    }
+
+    /// Returns the interval of scans without an event.
+    pub(super) fn poll(&self) -> Duration {
+        if self.without_events { self.policy.poll.min(POLL_WITHOUT_EVENTS) } else { self.policy.poll }
     }
 
     pub(super) fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
@@ -144,18 +155,18 @@ impl Gate {
 
     /// Returns `true` if the scan met an update in the middle; then another scan is due, within limits.
     fn still_moving(&mut self, now: Instant, scan: &Result<Snapshot, SnapshotError>) -> bool {
-        let moving = match scan {
-            Ok(snapshot) => !snapshot.settled,
-            Err(error) => !error.settled,
+        let (settled, patience) = match scan {
+            Ok(snapshot) => (snapshot.settled, snapshot.patience),
+            Err(error) => (error.settled, error.patience),
         };
-        if !moving {
+        if settled {
             self.moving_since = None;
             return false;
         }
-        if now >= *self.moving_since.get_or_insert(now) + AGREEMENT {
+        if now >= *self.moving_since.get_or_insert(now) + patience {
             return false;
         }
-        self.settle.at(now + NEXT_SCAN);
+        self.settle.at(now + patience / SCANS_OF_AN_UPDATE);
         true
     }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::Input;
-use super::world::{Fault, SimulatedContent, SimulatedWorld};
+use super::world::{Fault, Noise, SimulatedContent, SimulatedWorld};
+
+use crate::report::Kind;
 
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -90,4 +92,85 @@ fn stop_lets_what_is_in_flight_finish_and_starts_nothing() {
     world.step(Input::Stop);
     world.pass(SHORT);
     insta::assert_snapshot!(world.story());
+}
+
+#[test]
+fn a_restart_during_a_rejection_is_a_new_question() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    world.happen(Fault::Restart);
+    world.pass(SHORT);
+    assert!(world.gate.running().is_none(), "the new process has read the rejected content");
+    world.happen(Fault::Write(SimulatedContent::Good(0)));
+    world.pass(SHORT);
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.live, Some(SimulatedContent::Good(0)));
+}
+
+#[test]
+fn a_process_that_started_after_the_scan_is_verified_without_a_signal() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Restart);
+    world.pass(SHORT);
+    insta::assert_snapshot!(world.story());
+}
+
+#[test]
+fn a_crash_loop_is_reported_once() {
+    let mut world = world(SimulatedContent::Good(0));
+    for _ in 0..6 {
+        world.happen(Fault::Restart);
+        world.pass(SHORT);
+    }
+    world.pass(Duration::from_secs(20));
+    insta::assert_snapshot!(world.story());
+}
+
+#[test]
+fn a_file_that_moves_with_each_reload_ends_in_a_report() {
+    let mut world = SimulatedWorld::new(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.noise = Noise::Reload;
+    world.pass(Duration::from_secs(60));
+    let signals = world.count(Kind::Reloaded);
+    insta::assert_snapshot!(world.story());
+    assert_eq!(signals, 3, "{}", world.story());
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.count(Kind::Reloaded), signals + 1, "one change is one reload: {}", world.story());
+    assert_eq!(world.count(Kind::Deferred), 1);
+    assert!(world.gate.is_live());
+}
+
+#[test]
+fn a_file_that_moves_with_each_validation_ends_in_a_report_and_a_reload() {
+    let mut world = SimulatedWorld::new(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.noise = Noise::Validation;
+    world.pass(Duration::from_secs(60));
+    insta::assert_snapshot!(world.story());
+    assert_eq!((world.count(Kind::Reloaded), world.count(Kind::Deferred)), (1, 1));
+    assert!(world.gate.is_live());
+}
+
+#[test]
+fn a_content_that_is_not_taken_is_reloaded_three_times_at_most() {
+    let mut world = world(SimulatedContent::Good(0));
+    let before = world.count(Kind::Reloaded);
+    world.happen(Fault::Write(SimulatedContent::Untaken(0)));
+    world.pass(Duration::from_secs(24 * 3600));
+    assert_eq!(world.count(Kind::Reloaded) - before, 3, "{}", world.story());
+    assert_eq!(world.count(Kind::Unverified), 1);
+    world.happen(Fault::Restart);
+    world.pass(SHORT);
+    assert_eq!(world.count(Kind::TargetReplaced), 1, "another process is another question");
+}
+
+#[test]
+fn a_published_content_that_is_not_taken_is_tried_three_times_at_most() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(SHORT);
+    world.happen(Fault::Write(SimulatedContent::Untaken(0)));
+    world.pass(Duration::from_secs(24 * 3600));
+    assert_eq!(world.count(Kind::Restored), 3, "{}", world.story());
+    assert_eq!(world.published, Some(SimulatedContent::Good(0)));
 }

@@ -348,7 +348,7 @@ impl SimulatedWorld {
         if self.content == SimulatedContent::Absent {
             self.scanned = None;
             let finding = Finding::environment(Code::new("missing-source"), "it does not exist");
-            return Err(SnapshotError { findings: vec![finding], settled: true });
+            return Err(SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO });
         }
         let mut tree = tree(self.content);
         if self.noises > 0 {
@@ -362,7 +362,15 @@ impl SimulatedWorld {
         self.scanned = Some(revision.digest());
         self.taken = self.content;
         let delivered = SystemTime::UNIX_EPOCH + Duration::from_secs(self.writes.into());
-        Ok(Snapshot { revision, tree: Arc::new(tree), in_memory: Arc::default(), delivered, settled: true })
+        Ok(Snapshot {
+            revision,
+            tree: Arc::new(tree),
+            in_memory: Arc::default(),
+            delivered,
+            settled: true,
+            patience: Duration::ZERO,
+            notes: Vec::new(),
+        })
     }
 
     fn publish(&mut self, wanted: Digest) -> bool {

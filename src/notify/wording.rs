@@ -1,4 +1,4 @@
-//! What a notice says to people, whoever brings it.
+//! The texts of an alert, the same for every sink.
 
 use std::time::SystemTime;
 
@@ -8,24 +8,24 @@ use super::policy::Alert;
 use crate::report::log::visible;
 use crate::report::{Event, Kind};
 
-/// Where it is said what to do about each alert.
+/// The pages that say what to do about each alert.
 const RUNBOOKS: &str = "https://github.com/reload-gate/reload-gate/blob/main/docs/runbooks";
-/// So many findings are shown, and so many characters of each text: whoever wants all of them has the log.
+/// The number of findings in an alert, and the length of each text in characters; the log has all of them.
 const FINDINGS: usize = 20;
 const TEXT: usize = 1000;
-/// So many characters of all of them together: chats refuse longer ones.
+/// The length of all findings together in characters: chats refuse longer messages.
 const DESCRIPTION: usize = 3000;
 
-/// Whom a notice is about.
+/// The gate that an alert is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// What people call the gate.
+    /// The name of the gate.
     pub gate: &'a str,
-    /// What else tells it from others: the pod, and what the user says.
+    /// Further labels: the pod, and those of `--alert-label`.
     pub labels: &'a [(String, String)],
 }
 
-/// The name of the alert: it never depends on the content, which would make another alert of each change.
+/// The name of the alert. It does not depend on the revision: another name would be another alert at each change.
 pub(super) fn name(incident: Kind) -> &'static str {
     match incident {
         Kind::Rejected => "ReloadGateRejected",
@@ -38,7 +38,7 @@ pub(super) fn name(incident: Kind) -> &'static str {
     }
 }
 
-/// Where it is said what to do about it.
+/// The runbook of the alert.
 pub(super) fn runbook(incident: Kind) -> String {
     let mut page = String::new();
     for c in name(incident).chars() {
@@ -50,10 +50,10 @@ pub(super) fn runbook(incident: Kind) -> String {
     format!("{RUNBOOKS}/{page}.md")
 }
 
-/// `critical` or `warning`, as the rules in `deploy/monitoring` have it. The same once it is over: a label which changed would make
-/// another alert.
+/// `critical` or `warning`, as in the rules of `deploy/monitoring`. The label stays the same at the end of an incident: another label
+/// would be another alert.
 pub(super) fn severity(incident: Kind) -> &'static str {
-    // Only then may the application be in trouble as well; otherwise it goes on with what it runs.
+    // Only these incidents can affect the application; otherwise it keeps its configuration.
     if incident == Kind::Unverified { "critical" } else { "warning" }
 }
 
@@ -62,26 +62,26 @@ pub(super) fn status(alert: &Alert) -> &'static str {
     if alert.over { "resolved" } else { "firing" }
 }
 
-/// What has happened, in one line.
+/// The incident in one line.
 pub(super) fn summary(gate: &str, alert: &Alert) -> String {
     let what = match alert.incident {
         _ if alert.over => return format!("{}: `{}` is over", visible(gate), alert.incident.as_str()),
         Kind::Rejected => "a new configuration was rejected",
-        Kind::Inconclusive => "a new configuration cannot be judged",
-        Kind::Restored => "the last known good configuration was put back",
-        Kind::TargetMissing => "there is no process to tell of the new configuration",
-        Kind::TargetRefused => "the process must not be told of the new configuration",
+        Kind::Inconclusive => "a new configuration cannot be validated",
+        Kind::Restored => "the last-known-good configuration is live again",
+        Kind::TargetMissing => "there is no process to reload",
+        Kind::TargetRefused => "the process cannot be reloaded",
         Kind::Deferred => "a new configuration waits: reloads are limited, or a file changes because of them",
-        _ => "there is no proof that the new configuration took effect",
+        _ => "the reload is not verified",
     };
     format!("{}: {what}", visible(gate))
 }
 
-/// What was found, where, and what to do.
+/// The findings with their places and help.
 pub(super) fn description(alert: &Alert) -> String {
     let event = brief(&alert.event);
     let findings = event.findings.iter().map(line);
-    // The message is the headline of the findings, so it need not be said twice.
+    // The message is the headline of the findings.
     let message = event.message.iter().filter(|_| event.findings.is_empty()).cloned();
     let helps = event.findings.iter().filter_map(|finding| finding.help.as_ref()).chain(&event.help);
     let helps = helps.map(|help| format!("help: {help}"));
@@ -101,7 +101,7 @@ fn line(finding: &Finding) -> String {
     format!("{place}{}", finding.message)
 }
 
-/// The same event, but for what would make a message of any length of it.
+/// Returns the event without the parts of unbounded length.
 pub(super) fn brief(event: &Event) -> Event {
     let cut = |text: &String| text.chars().take(TEXT).collect::<String>();
     let finding = |finding: &Finding| Finding {

@@ -1,7 +1,7 @@
-//! Brings alerts to where people look. IO: through `http` and `exec` alone; reads credentials.
+//! Delivers alerts to the sinks. IO: through `http` and `exec` alone; reads credentials.
 //!
-//! It runs beside the gates, which only hand over what they report: a sink that hangs, refuses or is away delays none of them, and no other
-//! sink. What is to be told whom is decided by [`alert`](crate::notify::policy).
+//! The worker runs beside the gates, which only hand over their events: a slow or failing sink never delays a gate or another sink.
+//! [`policy`](crate::notify::policy) decides which sink gets which alert.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,50 +14,50 @@ use super::sinks::SinkKind;
 use crate::notify::policy::{AlertEffect, AlertInput, Alerts, Knowledge, Subject};
 use crate::report::board::StatusBoard;
 use crate::report::metrics::Metrics;
-use crate::report::status;
+use crate::report::status::{self, DeliveryState};
 use crate::report::{Event, Kind};
 
-/// How long one delivery may take.
+/// The time limit of one delivery.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who is told, and of what.
+/// The settings of all alerts.
 #[derive(Clone, Debug)]
 pub struct AlertSettings {
-    /// Who.
+    /// The sinks.
     pub sinks: Vec<SinkConfig>,
-    /// How long trouble that may pass by itself must stand.
+    /// The time for incidents that may pass by themselves.
     pub after: Duration,
-    /// How often Alertmanager is told again of what stands.
+    /// The interval at which Alertmanager gets an open alert again.
     pub repeat: Duration,
-    /// What tells the gates of this process from others.
+    /// Labels that distinguish the gates of this process from others.
     pub labels: Vec<(String, String)>,
 }
 
-/// Who is told.
+/// One sink.
 #[derive(Clone, Debug)]
 pub struct SinkConfig {
-    /// What people call it.
+    /// Its name.
     pub name: String,
-    /// How it is told.
+    /// Its kind, with addresses and credentials.
     pub kind: SinkKind,
 }
 
-/// What a gate reported, by the place of the gate among all.
+/// The index of a gate, its event, and the time of the report.
 pub type Reported = (usize, Event, SystemTime);
 
-/// What came of a delivery, by the place of the sink among all.
+/// The index of a sink, and the result of a delivery.
 type Done = (usize, Result<(), String>);
 
-/// Where it is shown what became of the alerts.
+/// The status boards and metrics that show the deliveries.
 #[derive(Clone, Debug)]
 pub struct Boards {
     /// One for each gate.
     pub boards: Vec<Rc<StatusBoard>>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Rc<Metrics>,
 }
 
-/// Delivers what is reported until there is nobody left who reports, and what is still to be told then.
+/// Delivers events until no gate is left, and then what is still pending.
 pub async fn run(
     settings: AlertSettings,
     boards: Boards,
@@ -115,34 +115,33 @@ fn show(settings: &AlertSettings, boards: &Boards, alerts: &Alerts) {
 
 fn shown(sink: &SinkConfig, known: Knowledge) -> status::DeliveryStatus {
     let state = match known {
-        Knowledge { wanted: Some(_), error: Some(_), .. } => "failing",
-        Knowledge { wanted: Some(_), .. } => "pending",
-        Knowledge { notified: Some(_), .. } => "delivered",
-        _ => "idle",
+        Knowledge { wanted: Some(_), error: Some(_), .. } => DeliveryState::Failing,
+        Knowledge { wanted: Some(_), .. } => DeliveryState::Pending,
+        Knowledge { notified: Some(_), .. } => DeliveryState::Delivered,
+        _ => DeliveryState::Idle,
     };
     status::DeliveryStatus {
         sink: sink.name.clone(),
-        state: state.to_owned(),
-        about: known.notified.map(|(kind, _)| kind.as_str().to_owned()),
+        state,
+        about: known.notified.map(|(kind, _)| kind),
         at: known.notified.map(|(_, at)| humantime::format_rfc3339_seconds(at).to_string()),
-        wanted: known.wanted.map(|kind| kind.as_str().to_owned()),
+        wanted: known.wanted,
         error: known.error,
     }
 }
 
 fn failing(sink: &SinkConfig, error: &str) -> Event {
-    let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last, and is told then \
-                what still matters";
-    let message = format!("`{}` ({}) cannot be told: {error}", sink.name, sink.kind.describe());
+    let help = "mend the sink or its settings; the gate continues, and tries again with backoff from 1 s to 60 s";
+    let message = format!("cannot deliver alerts to `{}` ({}): {error}", sink.name, sink.kind.describe());
     Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))
 }
 
 fn works(sink: &SinkConfig) -> Event {
-    let message = format!("`{}` can be told again; `alert_failed` is over", sink.name);
+    let message = format!("alerts are delivered to `{}` again; `alert_failed` is over", sink.name);
     Event::new(Kind::Recovered).message(message)
 }
 
-/// Waits until `deadline`; for ever if there is none.
+/// Waits until `deadline`; without a deadline, without end.
 pub(super) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -150,7 +149,7 @@ pub(super) async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// A number between 0 and 1: the keys of a new hash map are random, which is as much chance as is needed here.
+/// A number between 0 and 1. The keys of a new hash map are random, which is random enough for a jitter.
 fn chance() -> f64 {
     use std::hash::{BuildHasher as _, RandomState};
     let number = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();

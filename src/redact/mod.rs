@@ -4,7 +4,8 @@
 //! Secret as well is replaced, whole or in part, escaped or in base64. Words of the checkers' own vocabulary stay, unless they can be
 //! a value of the Secret. In doubt a word is replaced.
 
-mod index;
+mod matches;
+mod values;
 mod vocabulary;
 
 use std::ops::Range;
@@ -15,7 +16,8 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use reload_gate_contract::Finding;
 
-use index::{Index, is_boundary, is_word, words};
+use matches::{BETWEEN, Matches, is_boundary, is_word, words};
+use values::Values;
 use vocabulary::is_vocabulary;
 
 /// Mark in place of text that is not shown.
@@ -27,6 +29,11 @@ const SHORTEST: usize = 3;
 const CHANCE: usize = 2;
 /// No word of a language is so long, once it is read as base64.
 const CHANCE_BYTES: usize = 15;
+
+/// Length in bytes of the longest text that is shown; the rest of it is cut off before any work.
+const LONGEST_TEXT: usize = 8 << 10;
+/// Length in bytes of all texts together; nothing is shown of further ones.
+const LONGEST_TEXTS: usize = 128 << 10;
 
 /// Contents of which nothing may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,90 +52,186 @@ fn unarmored(content: &[u8]) -> Vec<u8> {
     content.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_frame(line)).flatten().copied().collect()
 }
 
-/// Knows the contents of Secrets, and takes them out of texts.
+/// Knows the contents of Secrets, and removes quotations of them from texts.
 #[derive(Debug)]
 pub struct Redactor {
-    index: Index,
+    /// The contents as they can be read: as they are, unescaped, and decoded.
+    readings: Vec<Vec<u8>>,
+    values: Values,
+}
+
+/// A text as it can be read, and the way back to its bytes.
+struct View {
+    /// The number of the text.
+    text: usize,
+    content: Vec<u8>,
+    places: Places,
+}
+
+/// The bytes of a text that a view shows.
+enum Places {
+    /// Each byte is at the same place.
+    Same,
+    /// Each byte is at a place of its own.
+    Each(Vec<Range<usize>>),
+    /// All of it is in one place.
+    Whole(Range<usize>),
 }
 
 impl Redactor {
     /// Creates a redactor that knows these contents.
     #[must_use]
     pub fn new<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut known = Vec::new();
+        let mut readings = Vec::new();
         for content in contents {
             let content = &*unarmored(content);
             let encoded = hidden(content);
             let content = content.to_ascii_lowercase();
             for reading in [unescaped(&content, b'\\'), unescaped(&content, b'%'), encoded] {
                 // A reading that equals the content need be known once.
-                if reading != content {
-                    known.extend([&*reading, index::BETWEEN].concat());
+                if reading != content && !reading.is_empty() {
+                    readings.push(reading);
                 }
             }
-            known.extend([&*content, index::BETWEEN].concat());
+            readings.push(content);
         }
-        Self { index: Index::new(known) }
+        let mut values = Values::default();
+        readings.iter().for_each(|reading| values.add(reading));
+        Self { readings, values }
     }
 
-    /// Returns the finding without quotations. Its place stays: it names a file and a position, and no content.
+    /// Returns the findings without quotations. Their places stay: they name a file and a position, and no content.
+    #[must_use]
+    pub fn redact_all(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        let texts = findings.iter().flat_map(|finding| [Some(&finding.message), finding.help.as_ref()]);
+        let mut shown = self.texts(texts.flatten().map(String::as_str)).into_iter();
+        let redact = |finding: Finding| {
+            let message = shown.next().unwrap_or_default();
+            let help = finding.help.as_ref().and_then(|_| shown.next());
+            Finding { message, help, ..finding }
+        };
+        findings.into_iter().map(redact).collect()
+    }
+
+    /// Returns the finding without quotations.
     #[must_use]
     pub fn redact(&self, finding: Finding) -> Finding {
-        Finding { message: self.text(&finding.message), help: finding.help.map(|help| self.text(&help)), ..finding }
+        let help = finding.help.as_ref().map(|help| self.text(help));
+        Finding { message: self.text(&finding.message), help, ..finding }
     }
 
     /// Returns the text without quotations.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        let lower = text.as_bytes().to_ascii_lowercase();
-        let mut found = self.quotations(&lower);
-        for escape in *b"\\%" {
-            let (view, places): (Vec<_>, Vec<_>) = decoded(&lower, escape).unzip();
-            if view.len() < lower.len() {
-                let original = |range: Range<usize>| places[range.start].start..places[range.end - 1].end;
-                found.extend(self.quotations(&view).into_iter().map(original));
-            }
-        }
-        found.extend(encoded(text.as_bytes()).filter_map(|(range, content)| {
-            let content = content.to_ascii_lowercase();
-            (!self.quotations(&content).is_empty()).then_some(range)
-        }));
-        replace(text, found)
+        self.texts([text]).pop().unwrap_or_default()
     }
 
-    /// Returns the parts of `text`, in lower case, that are quotations from a Secret.
-    fn quotations(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
-        for start in 0..text.len() {
-            let Some(length) = self.index.longest(text, start) else { continue };
-            let range = trimmed(text, start..start + length);
-            let is_new = found.last().is_none_or(|last| range.end > last.end);
-            if range.len() >= SHORTEST && is_new && self.reveals(text, &range) {
+    /// Returns the texts without quotations. Together they cost one pass over the contents.
+    fn texts<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Vec<String> {
+        let mut room = LONGEST_TEXTS;
+        let fits = |text: &'t str| {
+            let text = truncated(text);
+            room = room.saturating_sub(text.len());
+            (room > 0).then_some(text)
+        };
+        let texts: Vec<Option<&str>> = texts.into_iter().map(fits).collect();
+        let views: Vec<View> =
+            texts.iter().enumerate().flat_map(|(index, text)| views(index, text.unwrap_or_default())).collect();
+        let joined: Vec<u8> = views.iter().flat_map(|view| view.content.iter().chain([&BETWEEN])).copied().collect();
+        let mut matches = Matches::new(&joined);
+        self.readings.iter().for_each(|reading| matches.find_in(reading));
+        let starts = matches.quotations();
+        let (mut found, mut offset) = (vec![Vec::new(); texts.len()], 0);
+        for view in &views {
+            let part = &starts[offset..offset + view.content.len()];
+            found[view.text].extend(self.quotations_in(view, part, offset));
+            offset += view.content.len() + 1;
+        }
+        let shown = |(text, found): (&Option<&str>, Vec<Range<usize>>)| {
+            text.map_or(REDACTED.to_owned(), |text| replace(text, found))
+        };
+        texts.iter().zip(found).map(shown).collect()
+    }
+
+    /// Returns the bytes of a text that a view shows to be quotations from a Secret. `starts` has for each byte the beginning of the
+    /// longest match that ends with it, counted from `offset` before the view.
+    fn quotations_in(&self, view: &View, starts: &[Option<usize>], offset: usize) -> Vec<Range<usize>> {
+        let text = &*view.content;
+        let quotes = Quotes::new(text);
+        let (mut found, mut covered) = (Vec::new(), text.len());
+        for end in (1..=text.len()).rev() {
+            let Some(start) = starts[end - 1].map(|start| start - offset) else { continue };
+            // The blanks and quotes around a match are no part of it, so the match that ends before them is the same.
+            if start >= covered || is_around(text[end - 1]) {
+                continue;
+            }
+            let range = trimmed(text, start..end);
+            if range.len() >= SHORTEST && self.reveals(text, &range, &quotes) {
+                covered = start;
                 found.push(range);
             }
         }
-        found
+        let original = |range: Range<usize>| match &view.places {
+            Places::Same => range,
+            Places::Each(places) => places[range.start].start..places[range.end - 1].end,
+            Places::Whole(whole) => whole.clone(),
+        };
+        found.into_iter().map(original).collect()
     }
 
     /// Returns true if a part that occurs in both `text` and a Secret reveals anything of the Secret.
-    fn reveals(&self, text: &[u8], range: &Range<usize>) -> bool {
+    fn reveals(&self, text: &[u8], range: &Range<usize>, quotes: &Quotes) -> bool {
         let quotation = &text[range.clone()];
         if !quotation.iter().any(|byte| is_word(*byte)) {
             // Signs alone are a secret only if nothing else is beside them.
-            return self.index.holds_alone(quotation);
+            return self.values.has_signs(quotation);
         }
         // A part of a word reveals no more than the whole word.
         let (from, to) = (widened(text, range.start, false), widened(text, range.end, true));
-        let said: Vec<_> = words(&text[from..to]).collect();
-        if said.iter().any(|word| !is_vocabulary(word)) {
-            return true;
+        let mut count = 0;
+        let mut only = None;
+        for word in words(&text[from..to]) {
+            count += 1;
+            only = Some(word);
+            if count > CHANCE || !is_vocabulary(word) {
+                return true;
+            }
         }
-        let quoted = is_quoted(text, range);
-        match said.as_slice() {
-            [word] => quoted && self.index.holds_as_value(word),
-            said => quoted || said.len() > CHANCE,
+        let quoted = quotes.mark(text, range);
+        match only {
+            Some(word) if count == 1 => quoted && self.values.has_word(word),
+            _ => quoted,
         }
     }
+}
+
+/// Returns a text up to the greatest length that is shown. It ends between two words: a part of one could not be recognised.
+fn truncated(text: &str) -> &str {
+    if text.len() <= LONGEST_TEXT {
+        return text;
+    }
+    let bytes = &text.as_bytes()[..LONGEST_TEXT];
+    let end = bytes.iter().rposition(|byte| !is_word(*byte)).unwrap_or(0);
+    &text[..end]
+}
+
+/// Returns the ways in which a text can be read.
+fn views(index: usize, text: &str) -> Vec<View> {
+    let lower = text.as_bytes().to_ascii_lowercase();
+    let mut views = Vec::new();
+    for escape in *b"\\%" {
+        let (content, places): (Vec<_>, Vec<_>) = decoded(&lower, escape).unzip();
+        if content.len() < lower.len() {
+            views.push(View { text: index, content, places: Places::Each(places) });
+        }
+    }
+    views.extend(encoded(text.as_bytes()).map(|(range, content)| View {
+        text: index,
+        content: content.to_ascii_lowercase(),
+        places: Places::Whole(range),
+    }));
+    views.push(View { text: index, content: lower, places: Places::Same });
+    views
 }
 
 /// Returns the end, or the beginning, of the word of which a part lies at `at`.
@@ -140,21 +243,39 @@ fn widened(text: &[u8], at: usize, forward: bool) -> usize {
     at
 }
 
+/// Returns true for blanks and quotes.
+fn is_around(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`')
+}
+
 /// Returns the range without the blanks and quotes around what it holds.
 fn trimmed(text: &[u8], range: Range<usize>) -> Range<usize> {
-    let is_around = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
     let inside = &text[range.clone()];
-    let before = inside.iter().take_while(|byte| is_around(byte)).count();
-    let after = inside[before..].iter().rev().take_while(|byte| is_around(byte)).count();
+    let before = inside.iter().take_while(|byte| is_around(**byte)).count();
+    let after = inside[before..].iter().rev().take_while(|byte| is_around(**byte)).count();
     range.start + before..range.end - after
 }
 
-/// Returns true if the checker marks this as a quotation.
-fn is_quoted(text: &[u8], range: &Range<usize>) -> bool {
-    let opens = text[..range.start].last().is_some_and(|byte| b"\"'`<[(=:".contains(byte));
-    let closes = text[range.end..].first().is_some_and(|byte| b"\"'`>])".contains(byte));
-    let open = |quote: u8| text[..range.start].iter().filter(|byte| **byte == quote).count() % 2 == 1;
-    opens || closes || open(b'"') || open(b'`')
+/// The quotes of a text: for each place, if one is open there.
+struct Quotes(Vec<bool>);
+
+impl Quotes {
+    fn new(text: &[u8]) -> Self {
+        let (mut double, mut back) = (false, false);
+        let open = |byte: &u8| {
+            double ^= *byte == b'"';
+            back ^= *byte == b'`';
+            double || back
+        };
+        Self([false].into_iter().chain(text.iter().map(open)).collect())
+    }
+
+    /// Returns true if the checker marks this range as a quotation.
+    fn mark(&self, text: &[u8], range: &Range<usize>) -> bool {
+        let opens = text[..range.start].last().is_some_and(|byte| b"\"'`<[(=:".contains(byte));
+        let closes = text[range.end..].first().is_some_and(|byte| b"\"'`>])".contains(byte));
+        opens || closes || self.0[range.start]
+    }
 }
 
 /// Decodes `text`, in which `escape` begins an escape sequence (`\x41`, `\101`, `\n`, `\"`; `%41`): returns each byte, and its place.
@@ -212,7 +333,7 @@ fn encoded(text: &[u8]) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
 
 /// Returns the decoded base64 of a content.
 fn hidden(content: &[u8]) -> Vec<u8> {
-    encoded(content).flat_map(|(_, content)| [&content.to_ascii_lowercase(), index::BETWEEN].concat()).collect()
+    encoded(content).flat_map(|(_, content)| [&*content.to_ascii_lowercase(), &[BETWEEN]].concat()).collect()
 }
 
 /// Returns `text` with the mark in place of each of the ranges.

@@ -151,3 +151,49 @@ proptest! {
         prop_assert!(shown.len() <= message.len() * REDACTED.len() + REDACTED.len());
     }
 }
+
+/// One megabyte of a kind, and messages that quote it, as a checker does that understands nothing of it.
+#[test]
+fn a_large_secret_takes_time_that_grows_with_its_length_alone() {
+    let long = |byte: &dyn Fn(usize) -> u8| {
+        let word =
+            |word: usize| (0..4000).map(move |at| word * 4000 + at).map(byte).chain(*b" 1;\n").collect::<Vec<_>>();
+        (0..250).flat_map(word).collect::<Vec<u8>>()
+    };
+    let random = |at: usize| b"0123456789abcdef"[(at.wrapping_mul(0x9E37_79B9) >> 16) % 16];
+    let contents = [
+        b"q 1;\n".repeat(200_000),
+        long(&|at| b"bB"[at / 4000 % 2]),
+        long(&random),
+        long(&|_| b'a'),
+        b"aaaa bbbb".repeat(100_000),
+        b"ab\"`".repeat(250_000),
+        b"!\\x41%41".repeat(120_000),
+        b" ".repeat(1 << 20),
+    ];
+    for content in contents {
+        let start = std::time::Instant::now();
+        let redactor = Redactor::new([&*content]);
+        let quote = |index: usize| {
+            let from = index * 4004 % (content.len() - 4004);
+            Finding::error(Code::new("a-code"), String::from_utf8_lossy(&content[from..from + 4004]).into_owned())
+        };
+        let shown = redactor.redact_all((0..250).map(quote).collect());
+        assert_eq!(shown.len(), 250);
+        assert!(shown.iter().all(|finding| finding.message.len() <= LONGEST_TEXT + REDACTED.len()));
+        // The former way took minutes for some of these, even when optimised.
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}: {:?}", start.elapsed(), &content[..8]);
+    }
+}
+
+#[test]
+fn texts_beyond_the_limits_are_not_shown() {
+    let redactor = Redactor::new([&b"hunter2"[..]]);
+    let long = "x ".repeat(LONGEST_TEXT / 2 - 2) + "hunter2";
+    assert_eq!(redactor.text(&long).len(), LONGEST_TEXT - 5, "it is cut between two words");
+    assert_eq!(redactor.text(&"x".repeat(LONGEST_TEXT + 1)), "");
+    let many = (0..100).map(|_| Finding::error(Code::new("a-code"), "zebra ".repeat(1000)).help("giraffe")).collect();
+    let shown = redactor.redact_all(many);
+    assert_eq!((shown[0].message.len(), shown[0].help.as_deref()), (6000, Some("giraffe")));
+    assert_eq!((shown[99].message.as_str(), shown[99].help.as_deref()), (REDACTED, Some(REDACTED)));
+}

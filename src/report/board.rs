@@ -1,7 +1,7 @@
-//! What one gate has in mind at this moment, for whoever asks. IO: reads the clock.
+//! The state of one gate, for every reader. IO: reads the clock.
 //!
-//! The gate's loop writes after each step, and a request reads. Both are on the one thread, and nothing here wakes up by itself:
-//! how long something has lasted is computed when it is asked.
+//! The gate's loop writes after each step, and a request reads; both run on the one thread. Nothing here wakes up by itself: durations
+//! are computed when they are read.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,29 +17,29 @@ use super::{Event, Kind, log};
 use crate::flow::tree::Digest;
 use crate::flow::watch::Mode;
 
-/// How many decisions are remembered.
+/// The number of decisions that are kept.
 const RECENT: usize = 20;
 
-/// The mind of a gate, as far as it is shown.
+/// The state of the gate that is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct BoardView {
-    /// The content that should be live.
+    /// The revision that should be live.
     pub desired: Option<Digest>,
-    /// The newest content that is known to be valid.
+    /// The newest valid revision.
     pub validated: Option<Digest>,
-    /// The content that is known to be live.
+    /// The revision that is live.
     pub running: Option<Digest>,
-    /// Whether anything that was accepted is live.
+    /// True if an accepted revision is live.
     pub ready: bool,
-    /// Whether the newest content is known to be live.
+    /// True if the newest revision is known to be live.
     pub live: bool,
-    /// What was reported of why the desired content is not live, and the content it is about.
+    /// The report of why the desired revision is not live, and its revision.
     pub incident: Option<(Kind, Digest)>,
-    /// How changes are noticed.
+    /// The way in which changes are noticed.
     pub mode: Mode,
 }
 
-/// A content, and since when it is what it is.
+/// A revision, and the time since which it has had its state.
 type Since = Option<(Digest, SystemTime)>;
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ struct OpenIncident {
 }
 
 impl OpenIncident {
-    /// The event as it stands in the log, with the lines that it is about.
+    /// The event as in the log, with the lines of its findings.
     fn object(&self, gate: &str) -> Value {
         let mut object = log::object(gate, &self.event, self.at);
         if let Some(shown) = self.event.shown.as_ref().filter(|shown| !shown.excerpts.is_empty()) {
@@ -68,18 +68,18 @@ struct State {
     ready: bool,
     mode: Mode,
     incident: Option<OpenIncident>,
-    /// Since when the desired content is not known to be live.
+    /// The time since which the desired revision has not been known to be live.
     diverged: Option<Instant>,
-    /// Whether the newest content that could be tried is live, and when one became so last.
+    /// True if the newest revision that could be tried is live; and the time of the last success.
     successful: Option<bool>,
     succeeded: Option<SystemTime>,
-    /// The last report that may stand.
+    /// The last report that may be of an open incident.
     reported: Option<(Event, SystemTime)>,
     recent: VecDeque<Decision>,
 }
 
 impl State {
-    /// What was not proven was taken back, or could not be: from then on that is what stands.
+    /// After a roll-back, or a failed one, this is the report of the incident.
     fn become_of(&mut self, event: &Event, at: SystemTime) {
         let is_sequel = matches!(event.kind, Kind::Restored | Kind::Unverified);
         let unproven = |incident: &&mut OpenIncident| {
@@ -91,7 +91,7 @@ impl State {
     }
 }
 
-/// The board of one gate.
+/// The status board of one gate.
 #[derive(Debug)]
 pub struct StatusBoard {
     gate: String,
@@ -101,7 +101,7 @@ pub struct StatusBoard {
 }
 
 impl StatusBoard {
-    /// The board of the gate called `gate`, which has seen nothing yet.
+    /// Returns an empty board for the gate called `gate`.
     #[must_use]
     pub fn new(gate: &str, metrics: Rc<Metrics>) -> Self {
         metrics.begin(gate);
@@ -121,11 +121,11 @@ impl StatusBoard {
         Self { gate: gate.to_owned(), metrics, state: RefCell::new(state), alerts: RefCell::default() }
     }
 
-    /// Takes notice of what is reported.
+    /// Takes a report of the gate.
     pub fn report(&self, event: &Event) {
         let now = SystemTime::now();
         if event.kind == Kind::Unchanged {
-            // Whatever touches the files without changing them would drive out what was decided.
+            // Repeated writes without a change would push the decisions out.
             return self.metrics.unchanged(&self.gate);
         }
         let mut state = self.state.borrow_mut();
@@ -147,17 +147,17 @@ impl StatusBoard {
         }
     }
 
-    /// Validators were asked, and took so long.
+    /// Counts the durations of validators.
     pub fn took(&self, took: &[(String, Duration)]) {
         self.metrics.took(&self.gate, took);
     }
 
-    /// A content was judged, and this is what the gate holds of it.
+    /// Counts the gate's verdict on a revision.
     pub fn count_verdict(&self, verdict: Verdict) {
         self.metrics.count_verdict(&self.gate, verdict);
     }
 
-    /// The application was told to read a content, or was to be told, with this outcome.
+    /// Counts a reload by its outcome.
     pub fn reloaded(&self, outcome: ReloadOutcome) {
         self.metrics.reloaded(&self.gate, outcome);
     }
@@ -167,7 +167,7 @@ impl StatusBoard {
         self.metrics.target_lost(&self.gate);
     }
 
-    /// Shows what the gate has in mind now. To be called after each step, and after what that step reported.
+    /// Shows the state of the gate. Called after each step and after the reports of that step.
     pub fn show(&self, view: BoardView) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -183,8 +183,8 @@ impl StatusBoard {
         } else {
             state.diverged.get_or_insert_with(Instant::now);
         }
-        // What could not be judged, or had nobody to be told, was no attempt: an application that starts later than the gate
-        // must not look like a failure.
+        // A validation that was inconclusive, or a missing target, was no attempt: an application that starts later than the gate is
+        // no failure.
         match view.incident {
             _ if live => state.successful = Some(true),
             Some((Kind::Rejected | Kind::Unverified, _)) => state.successful = Some(false),
@@ -199,7 +199,7 @@ impl StatusBoard {
         }
     }
 
-    /// Shows what a sink of alerts was told, in place of what was shown of it before.
+    /// Shows the state of a sink, in place of its earlier state.
     pub fn show_alert(&self, alert: DeliveryStatus) {
         let mut alerts = self.alerts.borrow_mut();
         match alerts.iter_mut().find(|shown| shown.sink == alert.sink) {
@@ -208,7 +208,7 @@ impl StatusBoard {
         }
     }
 
-    /// What is shown.
+    /// Returns the state as a value.
     #[must_use]
     pub fn status(&self) -> GateStatus {
         let state = self.state.borrow();
@@ -228,24 +228,24 @@ impl StatusBoard {
         }
     }
 
-    /// What the gate is called.
+    /// Returns the name of the gate.
     #[must_use]
     pub fn gate(&self) -> &str {
         &self.gate
     }
 
-    /// How long the desired content has not been known to be live.
+    /// Returns the time for which the desired revision has not been known to be live.
     pub(super) fn diverged(&self) -> Duration {
         self.state.borrow().diverged.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Whether the newest content that could be tried is live, and when one became so last.
+    /// Returns true if the newest revision that could be tried is live, and the time of the last success.
     pub(super) fn success(&self) -> (Option<bool>, Option<SystemTime>) {
         let state = self.state.borrow();
         (state.successful, state.succeeded)
     }
 
-    /// What was reported of why the desired content is not live.
+    /// Returns the kind of the open incident.
     pub(super) fn incident(&self) -> Option<Kind> {
         self.state.borrow().incident.as_ref().map(|incident| incident.event.kind)
     }
@@ -254,7 +254,7 @@ impl StatusBoard {
         self.state.borrow().mode
     }
 
-    /// The contents by the names of their states.
+    /// Returns the revisions by the names of their states.
     pub(super) fn contents(&self) -> [(&'static str, Option<Digest>); 3] {
         let state = self.state.borrow();
         let digest = |since: Since| since.map(|(digest, _)| digest);
@@ -262,7 +262,7 @@ impl StatusBoard {
     }
 }
 
-/// Whether `shown` was another one.
+/// Returns true if `shown` was another revision.
 fn follow(shown: &mut Since, digest: Option<Digest>) -> bool {
     let changed = shown.map(|(digest, _)| digest) != digest;
     if changed {
@@ -299,7 +299,7 @@ mod tests {
         board.report(&restored);
         assert_eq!(show(unproven), Some(Kind::Restored));
         assert_eq!(board.status().reported(), "restored");
-        // It is tried again, and taken back again.
+        // The gate tries the revision again, and rolls it back again.
         board.report(&Event::new(Kind::Reloaded).about(tried));
         assert_eq!(show(unproven), Some(Kind::Restored));
         board.report(&Event { previous: Some(tried), ..Event::new(Kind::Unverified).about(good) });

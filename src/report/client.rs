@@ -1,32 +1,42 @@
-//! `reload-gate status`: asks a running gate how it is. IO: through `http` alone, and waits.
+//! The client of `reload-gate status`. IO: through `http` and `socket` alone, and waits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::exit::Exit;
+use crate::report::socket;
 use crate::report::status::Status;
 use crate::sys::http;
 
-/// How long one answer may take.
+/// The time limit of one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How soon to ask again.
+/// The interval between requests.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What is asked.
+/// The place at which a running gate answers.
+#[derive(Clone, Copy, Debug)]
+pub enum GateAddress {
+    /// The status socket of this container.
+    Container,
+    /// The address of its listener.
+    Listener(SocketAddr),
+}
+
+/// A question to a running gate.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusQuery {
-    /// Where the gate listens.
-    pub address: SocketAddr,
-    /// Whether it is enough that something accepted is live, be it the newest or not.
+    /// The place at which it answers.
+    pub address: GateAddress,
+    /// True if any accepted revision is enough, the newest or not.
     pub ready: bool,
-    /// How long to ask again until it is so.
+    /// The time for which to repeat the question until the answer is good.
     pub wait: Duration,
 }
 
-/// What the gate said: the status and its text as it was sent, or why there is none.
+/// The status and its text as it was sent, or the error.
 pub type StatusAnswer = Result<(Status, String), String>;
 
-/// Asks until all is well or the time is over, and gives the last answer with what it amounts to.
+/// Asks until the answer is good or the time is over; returns the last answer and its exit code.
 pub fn ask(question: &StatusQuery) -> (StatusAnswer, Exit) {
     let deadline = Instant::now() + question.wait;
     loop {
@@ -41,8 +51,11 @@ pub fn ask(question: &StatusQuery) -> (StatusAnswer, Exit) {
     }
 }
 
-fn once(address: SocketAddr, patience: Duration) -> StatusAnswer {
-    let body = http::read(&format!("http://{}/status", reachable(address)), patience)?;
+fn once(address: GateAddress, patience: Duration) -> StatusAnswer {
+    let body = match address {
+        GateAddress::Listener(address) => http::read(&format!("http://{}/status", reachable(address)), patience)?,
+        GateAddress::Container => socket::read(patience).map_err(|error| error.to_string())?,
+    };
     let status = serde_json::from_str(&body).map_err(|error| format!("the answer is no status: {error}"))?;
     Ok((status, body))
 }
@@ -55,11 +68,12 @@ fn exit(answer: &StatusAnswer, ready: bool) -> Exit {
     }
 }
 
-/// Where a server that listens on `address` can be reached from this machine.
+/// Returns the address at which a server that listens on `address` can be reached from this machine.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        // Such a listener takes IPv4 as well, and has only that where the kernel has no IPv6.
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
@@ -105,7 +119,7 @@ mod tests {
     #[test]
     fn all_addresses_are_reached_at_the_nearest() {
         for (listens, reached) in
-            [("0.0.0.0:9464", "127.0.0.1:9464"), ("[::]:9464", "[::1]:9464"), ("10.1.2.3:80", "10.1.2.3:80")]
+            [("0.0.0.0:9464", "127.0.0.1:9464"), ("[::]:9464", "127.0.0.1:9464"), ("10.1.2.3:80", "10.1.2.3:80")]
         {
             let parse = |address: &str| address.parse::<SocketAddr>().expect("it is one");
             assert_eq!(reachable(parse(listens)), parse(reached));

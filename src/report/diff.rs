@@ -1,4 +1,4 @@
-//! What changed in a configuration, as a unified diff. Pure, but for a clock that ends what takes too long.
+//! The changes of a configuration as a unified diff. Pure, except for a clock that ends a long comparison.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use similar::{ChangeTag, TextDiff};
 use super::excerpt::shortened;
 use super::log::visible;
 
-/// How many lines a diff has at most, and how many bytes.
+/// The limits of a diff, in lines and in bytes.
 const LINES: usize = 120;
 const BYTES: usize = 16 << 10;
-/// How many characters of a line are shown.
+/// The length of a line in characters.
 const WIDTH: usize = 200;
-/// How large a file may be to be compared.
+/// The size of a file that is compared.
 const COMPARED: usize = 1 << 20;
-/// After how long a coarser answer will do.
+/// The time after which a coarser comparison is enough.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// One file that differs.
@@ -23,15 +23,15 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub struct Change<'a> {
     /// Its name.
     pub name: &'a Path,
-    /// What it was; `None` if it was not there.
+    /// The old content; `None` if the file is new.
     pub before: Option<&'a [u8]>,
-    /// What it is; `None` if it is not there.
+    /// The new content; `None` if the file is removed.
     pub after: Option<&'a [u8]>,
-    /// Whether nothing but its name may be shown.
+    /// True if only its name may be shown.
     pub hidden: bool,
 }
 
-/// The differences between what runs and what was rejected. It is bounded, and says what it leaves out.
+/// The differences between the running and the rejected revision. The text is bounded, and marks omitted parts.
 #[must_use]
 pub fn unified(changes: &[Change<'_>]) -> String {
     let mut diff = Bounded::default();
@@ -133,7 +133,7 @@ mod tests {
         let changes = [change("a", None, Some(&after)), change("b", None, Some("b")), change("c", None, Some("c"))];
         let shown = unified(&changes);
         assert!(shown.len() <= BYTES + 100 && shown.lines().count() == LINES + 1, "{}", shown.lines().count());
-        // Three lines of the shown are a header.
+        // Three of the lines are a header.
         let expected = format!("... {} further lines and 2 further files are left out\n", 5_000 - (LINES - 3));
         assert!(shown.ends_with(&expected), "{shown}");
         let wide = "x".repeat(100_000);

@@ -1,32 +1,32 @@
-//! The lines that a finding is about, for people who do not have the file at hand. Pure.
+//! The lines around a finding, for readers without the file. Pure.
 
 use reload_gate_contract::Place;
 use serde::{Deserialize, Serialize};
 
-/// How many lines are shown before and after the one that is meant.
+/// The number of lines before and after the line of the finding.
 const AROUND: usize = 2;
-/// How many characters of a line are shown.
+/// The length of a line in characters.
 const WIDTH: usize = 200;
 
-/// A few lines of a content that was judged.
+/// Some lines of a validated file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
-    /// The file, as the finding calls it.
+    /// The name of the file, as in the finding.
     pub file: String,
-    /// The number of the line that the finding is about.
+    /// The line of the finding.
     pub line: u32,
-    /// The column in it, if that is known.
+    /// The column of the finding, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
     /// The number of the first of `lines`.
     pub first: u32,
-    /// That line and its neighbours. What is too long ends in `…`.
+    /// The line and its neighbours. A long line ends in `…`.
     pub lines: Vec<String>,
 }
 
 impl Excerpt {
-    /// The lines around `place` in a file with this content; `None` where no line is named, the file is no text, or it
-    /// ends long before.
+    /// Returns the lines around `place` in a file with this content; `None` without a line, for a file that is not text, or for one
+    /// that ends long before.
     #[must_use]
     pub fn of(place: &Place, content: &[u8]) -> Option<Self> {
         let line = place.line?;
@@ -34,10 +34,10 @@ impl Excerpt {
         if content.contains(&0) {
             return None;
         }
-        // What follows the last line break is no line; yet a file that ends too early is wrong just there.
+        // The text after the last line break is no line; but a file that ends too early is wrong just there.
         let content = content.strip_suffix(b"\n").unwrap_or(content);
         let begin = index.saturating_sub(AROUND);
-        // Each line alone, so that a large file is not copied.
+        // Line by line, so that a large file is not copied.
         let lines = content.split(|byte| *byte == b'\n').skip(begin).take(index - begin + AROUND + 1);
         let lines: Vec<_> = lines.map(shown).collect();
         if lines.is_empty() {
@@ -53,7 +53,7 @@ fn shown(line: &[u8]) -> String {
     shortened(&text, WIDTH)
 }
 
-/// The first `width` characters of `text`; a `…` stands for the rest.
+/// Returns the first `width` characters of `text`; a `…` marks the rest.
 pub(super) fn shortened(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {
         Some((end, _)) => format!("{}…", &text[..end]),

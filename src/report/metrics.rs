@@ -1,4 +1,4 @@
-//! What the gates have done and how they are, as numbers: OpenMetrics 1.0, or the older text format of Prometheus. IO: reads the
+//! The metrics of all gates: OpenMetrics 1.0, or the older text format of Prometheus. IO: reads the
 //! clock.
 
 use std::cell::OnceCell;
@@ -21,20 +21,20 @@ type Labels = Vec<(&'static str, String)>;
 type Info = Family<Labels, Gauge>;
 type Seconds = Family<Labels, Gauge<f64, AtomicU64>>;
 
-/// From a check in this process to one that imports an application.
+/// From a validation in this process to one that imports an application.
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 const VERDICTS: [Verdict; 3] = [Verdict::Accepted, Verdict::Rejected, Verdict::Inconclusive];
 const OUTCOMES: [ReloadOutcome; 3] = [ReloadOutcome::Verified, ReloadOutcome::Unverified, ReloadOutcome::Failed];
 
-/// What came of a reload.
+/// The outcome of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadOutcome {
-    /// There is proof that it took effect.
+    /// It is verified.
     Verified,
-    /// There is none, or none was asked for.
+    /// It is not verified, or no verification is configured.
     Unverified,
-    /// The application could not be told.
+    /// The signal or the request failed.
     Failed,
 }
 
@@ -48,7 +48,7 @@ impl ReloadOutcome {
     }
 }
 
-/// How metrics are written.
+/// The format of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposition {
     /// OpenMetrics 1.0.
@@ -58,7 +58,7 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// The best that a client understands which sends this `Accept`.
+    /// Returns the best format for a client that sends this `Accept`.
     #[must_use]
     pub fn accepted_by(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
@@ -87,7 +87,7 @@ pub struct Metrics {
     dropped: Counter,
     /// The counter that `dropped` follows.
     log: OnceCell<Dropped>,
-    // What a board shows is written when it is asked for.
+    // The values of the boards are set when they are read.
     successful: Info,
     succeeded: Seconds,
     contents: Info,
@@ -97,7 +97,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics that have counted nothing yet.
+    /// Creates metrics without any count.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("reload_gate");
@@ -128,7 +128,7 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Begins to count for `gate`: from zero, so that the first of anything is an increase.
+    /// Starts the counters of `gate` at zero, so that the first count is an increase.
     pub(super) fn begin(&self, gate: &str) {
         for verdict in VERDICTS {
             drop(self.validations.get_or_create(&labels(gate, "verdict", verdict.as_str())));
@@ -162,14 +162,14 @@ impl Metrics {
         self.restarts.get_or_create(&of(gate)).inc();
     }
 
-    /// Begins to count what `sink` is told, from zero.
+    /// Starts the counters of `sink` at zero.
     pub fn begin_alerts(&self, sink: &str) {
         for delivered in [true, false] {
             drop(self.alerts.get_or_create(&alert_labels(sink, delivered)));
         }
     }
 
-    /// `sink` was told of something, or could not be.
+    /// Counts a delivery to `sink`.
     pub fn alerted(&self, sink: &str, delivered: bool) {
         self.alerts.get_or_create(&alert_labels(sink, delivered)).inc();
     }
@@ -180,7 +180,7 @@ impl Metrics {
         let _ = self.log.set(log);
     }
 
-    /// All metrics as text, with what `boards` show at this moment.
+    /// Returns all metrics as text, with the present values of `boards`.
     #[must_use]
     pub fn expose(&self, boards: &[Rc<StatusBoard>], exposition: Exposition) -> String {
         [&self.successful, &self.contents, &self.modes, &self.incident].into_iter().for_each(Family::clear);
@@ -190,7 +190,7 @@ impl Metrics {
         let dropped = self.log.get().map_or(0, Dropped::count);
         self.dropped.inc_by(dropped.saturating_sub(self.dropped.get()));
         let mut written = String::new();
-        // A String takes whatever is written to it.
+        // A String takes every write.
         let _ = text::encode(&mut written, &self.registry);
         match exposition {
             Exposition::OpenMetrics => written,
@@ -228,30 +228,29 @@ impl Default for Metrics {
     }
 }
 
-/// A name without the prefix and `_total`, and what it means; the full stop is added by who writes it.
+/// A name without the prefix and `_total`, and its help; the encoder adds the full stop.
 type Described = (&'static str, &'static str);
 
 const SUCCESSFUL: Described =
-    ("config_last_reload_successful", "Whether the newest configuration that could be tried is live (1) or not (0)");
+    ("config_last_reload_successful", "1 if the newest configuration that could be tried is live, 0 if not");
 const SUCCEEDED: Described = (
     "config_last_reload_success_timestamp_seconds",
-    "When a configuration last became live, in seconds since the epoch",
+    "Time at which a configuration last became live, in seconds since the epoch",
 );
-const VALIDATIONS: Described = ("validations", "How often a configuration was judged, by verdict");
-const DURATIONS: Described = ("validation_duration_seconds", "How long a validator took");
-const UNCHANGED: Described = ("unchanged", "How often something stirred and the content was what it was");
-const RELOADS: Described =
-    ("reloads", "How often the application was to be told of a configuration, by what came of it");
-const RESTARTS: Described = ("target_restarts", "How often the target process ended or was replaced");
-const ALERTS: Described = ("alerts", "How often a sink of alerts was to be told of something, by what came of it");
+const VALIDATIONS: Described = ("validations", "Number of validations, by verdict");
+const DURATIONS: Described = ("validation_duration_seconds", "Duration of a validator");
+const UNCHANGED: Described = ("unchanged", "Number of wake-ups with an unchanged configuration");
+const RELOADS: Described = ("reloads", "Number of reloads, by outcome");
+const RESTARTS: Described = ("target_restarts", "Number of times that the target process ended or was replaced");
+const ALERTS: Described = ("alerts", "Number of deliveries to a sink of alerts, by outcome");
 const DROPPED: Described =
-    ("log_lines_dropped", "Number of log lines that were dropped since standard error was not read");
-const CONTENTS: Described = ("config_info", "Which content is desired, validated and running");
-const DIVERGED: Described = ("diverged_seconds", "For how long the desired content has not been known to run");
-const MODES: Described = ("watch_mode_info", "How changes are noticed");
+    ("log_lines_dropped", "Number of log lines that were dropped because standard error was not read");
+const CONTENTS: Described = ("config_info", "Digests of the desired, the validated and the running revision");
+const DIVERGED: Described = ("diverged_seconds", "Time for which the desired revision has not been known to run");
+const MODES: Described = ("watch_mode_info", "Way in which changes are noticed");
 const STANDING: Described =
-    ("standing_info", "Which event stands as the reason why the desired content is not known to run");
-const BUILD: Described = ("build_info", "Which reload-gate this is");
+    ("standing_info", "Open incident: the event that reported why the desired revision is not known to run");
+const BUILD: Described = ("build_info", "Version of reload-gate");
 
 fn add<M: Metric + Clone>(registry: &mut Registry, (name, help): Described, metric: M) -> M {
     registry.register(name, help, metric.clone());
@@ -271,7 +270,7 @@ fn alert_labels(sink: &str, delivered: bool) -> Labels {
     vec![("sink", sink.to_owned()), ("outcome", outcome.to_owned())]
 }
 
-/// OpenMetrics in the older format, in which a counter is described by the name of its samples.
+/// Converts OpenMetrics to the older format, in which a counter is described by the name of its samples.
 fn older(open_metrics: &str) -> String {
     let mut written = String::with_capacity(open_metrics.len() + 64);
     let mut lines = open_metrics.lines().peekable();

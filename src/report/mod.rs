@@ -1,4 +1,4 @@
-//! What the gate has to say: one event type, which every sink renders in its own way. Pure; the sinks are not.
+//! Events of the gates, and all of their renderings. Pure; the sinks are not.
 
 pub mod board;
 pub mod client;
@@ -9,60 +9,63 @@ pub mod log;
 pub mod metrics;
 pub mod page;
 pub mod serve;
+pub mod socket;
 pub mod status;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use reload_gate_contract::{Finding, Severity};
+use serde::{Deserialize, Serialize};
 
 use crate::flow::tree::Digest;
 
 use excerpt::Excerpt;
 
-/// What happened. The names are stable (`docs/stability.md`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The kind of an event. The names are stable (`docs/stability.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The gate is watching; the message says what will judge, be signalled and prove.
+    /// The gate watches; the message describes validation, reload and verification.
     Started,
-    /// Something stirred and the content is what it was.
+    /// There was a wake-up, and the revision is unchanged.
     Unchanged,
-    /// A new content passed all validators.
+    /// All validators accepted a new revision.
     Accepted,
-    /// A new content is wrong, and stays so until it changes.
+    /// A new revision is wrong, and stays wrong until it changes.
     Rejected,
-    /// A content could not be judged; it will be tried again.
+    /// Validation was not possible; the gate tries again.
     Inconclusive,
-    /// An accepted content is where the application reads it.
+    /// An accepted revision is where the application reads it.
     Published,
-    /// The application was told to read the new content.
+    /// The reload is requested.
     Reloaded,
-    /// There is proof that it did.
+    /// The reload is verified.
     Verified,
-    /// There is no proof that it did.
+    /// The reload is not verified.
     Unverified,
-    /// The last known good is live again, in place of one that was not proven.
+    /// The last-known-good revision is live again, in place of one that was not verified.
     Restored,
-    /// What was wrong before is right now.
+    /// The incident is over.
     Recovered,
-    /// The process to signal is not there; it is waited for.
+    /// There is no process to reload; the gate waits for it.
     TargetMissing,
-    /// The process to signal was found but must not, or may not, be signalled.
+    /// The process is there, and the gate must not or may not signal it.
     TargetRefused,
     /// Another process took the place of the target, or the target executed a program anew.
     TargetReplaced,
     /// An accepted content waits: the bounds of reloads are reached, or files change because of the gate itself.
     Deferred,
-    /// Changes may be seen late: the kernel's events are not to be had.
+    /// The gate may notice changes late: inotify is unavailable or lost events.
     WatchDegraded,
-    /// What should reach people or their programs by another way than the log does not.
+    /// A sink, the listener or the log failed.
     AlertFailed,
-    /// The gate ended as it was told to.
+    /// The gate ended on request.
     Stopped,
 }
 
 impl Kind {
-    /// The stable name.
+    /// Returns the stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -87,7 +90,7 @@ impl Kind {
         }
     }
 
-    /// How loud it is unless the event says otherwise.
+    /// Returns the level of events that do not set another one.
     const fn level(self) -> Level {
         match self {
             Self::Rejected | Self::Unverified | Self::TargetRefused => Level::Error,
@@ -103,14 +106,15 @@ impl Kind {
     }
 }
 
-/// How loud an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The level of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// All is well.
+    /// Everything is well.
     Info,
-    /// Somebody should look at it some time.
+    /// A person should look at it some time.
     Warn,
-    /// Somebody should look at it now.
+    /// A person should look at it now.
     Error,
 }
 
@@ -126,46 +130,46 @@ impl Level {
     }
 }
 
-/// One thing that happened in one gate. Absent parts are left out of every rendering.
+/// One event of one gate. Renderings leave out absent parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What happened.
+    /// The kind.
     pub kind: Kind,
-    /// How loud it is.
+    /// The level.
     pub level: Level,
-    /// What happened, in words; one line, lower case, no full stop.
+    /// The message: one line, lower case, no full stop.
     pub message: Option<String>,
-    /// What to do about it.
+    /// The remedy: one imperative sentence.
     pub help: Option<String>,
-    /// The content it is about.
+    /// The revision that the event is about.
     pub digest: Option<Digest>,
-    /// The content that was live before, or whose trouble is over.
+    /// The revision that was live before, or that of the incident that is over.
     pub previous: Option<Digest>,
     /// The files in which the two differ.
     pub changed: Vec<PathBuf>,
-    /// What the validators found.
+    /// The findings of the validators.
     pub findings: Vec<Finding>,
-    /// What may be shown of the content itself.
+    /// The parts of the configuration that may be shown.
     pub shown: Option<Box<Shown>>,
-    /// How long it took.
+    /// The duration of the step.
     pub duration: Option<Duration>,
-    /// The process it is about.
+    /// The process that the event is about.
     pub pid: Option<i32>,
     /// The signal that was sent, such as `SIGHUP`.
     pub signal: Option<String>,
 }
 
-/// What may be shown of a content that was refused: never anything of a file that may come from a Secret.
+/// The parts of a rejected configuration that may be shown: never a part of a file that may come from a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// The lines that the findings are about. Not in the log, which is not for contents.
+    /// The lines of the findings. The log does not have them.
     pub excerpts: Vec<Excerpt>,
-    /// How it differs from the content that runs, if that is asked for (`--diff`).
+    /// The differences from the running revision (`--diff`).
     pub diff: Option<String>,
 }
 
 impl Event {
-    /// An event with nothing but its name.
+    /// Creates an event with nothing but its kind.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         Self {
@@ -184,32 +188,32 @@ impl Event {
         }
     }
 
-    /// The same event, in words.
+    /// Sets the message.
     #[must_use]
     pub fn message(self, message: impl Into<String>) -> Self {
         Self { message: Some(message.into()), ..self }
     }
 
-    /// The same event, with a remedy.
+    /// Sets the remedy.
     #[must_use]
     pub fn help(self, help: Option<String>) -> Self {
         Self { help, ..self }
     }
 
-    /// How the content differs from the one that runs, if that is to be shown.
+    /// Returns the differences from the running revision.
     #[must_use]
     pub fn diff(&self) -> Option<&str> {
         self.shown.as_ref()?.diff.as_deref()
     }
 
-    /// The same event, about a content.
+    /// Sets the revision.
     #[must_use]
     pub fn about(self, digest: Digest) -> Self {
         Self { digest: Some(digest), ..self }
     }
 }
 
-/// The first line that a person should read of `findings`: the gravest, with its place.
+/// Returns the headline of `findings`: the gravest finding with its place.
 #[must_use]
 pub fn headline(findings: &[Finding]) -> Option<String> {
     let gravest = findings.iter().map(|finding| finding.severity).max()?;

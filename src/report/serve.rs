@@ -1,12 +1,12 @@
-//! The HTTP door inwards: metrics, health and status (`--listen`). IO: listens.
+//! The HTTP listener: metrics, health and status (`--listen`). IO: listens.
 //!
-//! Nothing that a client does may delay a gate or grow without bound: a connection is for one request, has a few seconds for all of
-//! it, and a buffer of one size; when there are too many, the oldest gives way, since an honest client is done in milliseconds.
+//! No client delays a gate or uses unbounded memory. A connection has one request, some seconds, and a buffer of one size. When there are
+//! too many connections, the oldest is closed: an honest client needs milliseconds.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::report::board::StatusBoard;
@@ -27,58 +27,61 @@ use crate::report::metrics::{Exposition, Metrics};
 use crate::report::page;
 use crate::report::status::Status;
 use crate::report::{Event, Kind};
+use crate::sys::backoff::Backoff;
 
-/// How many connections are kept at once.
+/// The number of connections at once.
 const CONNECTIONS: usize = 64;
-/// How long a connection may take from its beginning to its end.
+/// The longest time of a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How large a request's line and headers may be, all together.
+/// The size of the request line and all headers together.
 const HEADER: usize = 16 << 10;
-/// How soon to try again to listen, at first and at last.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// Backoff of listening.
+const RETRY: Backoff = Backoff::SECONDS;
+
+/// Number of connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// What is served.
+/// The values that are served.
 #[derive(Debug)]
 pub struct Served {
-    /// What has been counted.
+    /// The metrics.
     pub metrics: Rc<Metrics>,
     /// One board for each gate.
     pub boards: Vec<Rc<StatusBoard>>,
 }
 
-/// Answers requests at `address`, for ever. That it cannot listen is reported once, and tried again.
+/// Serves requests at `address`, without end. A failure to listen is reported once, and tried again.
 pub async fn serve(address: SocketAddr, served: Served, report: impl Fn(&Event)) {
     let served = Rc::new(served);
-    let mut wait = None;
+    let mut failures = 0;
     loop {
-        match TcpListener::bind(address).await {
+        match bind(address).await {
             Ok(listener) => {
-                if wait.take().is_some() {
+                if std::mem::take(&mut failures) > 0 {
                     let message = format!("listening on `{address}`; `alert_failed` is over");
                     report(&Event::new(Kind::Recovered).message(message));
                 }
                 let error = accept(&listener, &served).await;
                 report(&cannot_listen(address, &error));
             }
-            Err(error) if wait.is_none() => report(&cannot_listen(address, &error)),
+            Err(error) if failures == 0 => report(&cannot_listen(address, &error)),
             Err(_) => {}
         }
-        let pause = wait.map_or(RETRY[0], |before: Duration| (before * 2).min(RETRY[1]));
-        tokio::time::sleep(pause).await;
-        wait = Some(pause);
+        tokio::time::sleep(RETRY.wait(failures)).await;
+        failures += 1;
     }
 }
 
 /// Listens for a moment.
 ///
 /// # Errors
-/// When that is not possible: what would be reported of it.
+/// The event that would be reported.
 pub async fn try_out(address: SocketAddr) -> Result<(), Box<Event>> {
-    TcpListener::bind(address).await.map(|_| ()).map_err(|error| Box::new(cannot_listen(address, &error)))
+    bind(address).await.map(|_| ()).map_err(|error| Box::new(cannot_listen(address, &error)))
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Event {
@@ -94,7 +97,25 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Event {
     Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))
 }
 
-/// Takes connections until that is not possible any more.
+/// Listens on `address`. `[::]` includes IPv4, whatever the default of the system is (IPV6_V6ONLY of ipv6(7)); where the kernel has
+/// no IPv6, it means all addresses of IPv4.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.ip() != Ipv6Addr::UNSPECIFIED {
+        return TcpListener::bind(address).await;
+    }
+    match TcpSocket::new_v6() {
+        Ok(socket) => {
+            rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
+            // As `TcpListener::bind` does: connections of an earlier process do not keep the address taken.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        }
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await,
+    }
+}
+
+/// Accepts connections until an error ends that.
 async fn accept(listener: &TcpListener, served: &Rc<Served>) -> io::Error {
     let mut connections: VecDeque<JoinHandle<()>> = VecDeque::new();
     let error = loop {
@@ -106,7 +127,7 @@ async fn accept(listener: &TcpListener, served: &Rc<Served>) -> io::Error {
                 }
                 connections.push_back(tokio::task::spawn_local(converse(stream, served.clone())));
             }
-            // The client has changed its mind (accept(2)).
+            // The client has gone (accept(2)).
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => break error,
@@ -123,7 +144,7 @@ async fn converse(stream: TcpStream, served: Rc<Served>) {
     });
     let mut http = http1::Builder::new();
     let connection = http.keep_alive(false).max_buf_size(HEADER).serve_connection(TokioIo::new(stream), service);
-    // Whoever breaks the rules or takes too long is not answered any more, and that is all there is to say about it.
+    // A client that breaks the rules or takes too long gets no answer.
     let _ = tokio::time::timeout(PATIENCE, connection).await;
 }
 
@@ -142,7 +163,7 @@ fn answer(request: &Request<Incoming>, served: &Served) -> Response<String> {
             let exposition = Exposition::accepted_by(&accept.collect::<Vec<_>>().join(", "));
             text(StatusCode::OK, exposition.content_type(), served.metrics.expose(&served.boards, exposition))
         }
-        // No value in it can fail to be written: there are no maps with keys that are no strings.
+        // The value has no maps with other keys than strings, so it is always written.
         "/status" => text(StatusCode::OK, JSON, serde_json::to_string(&status()).unwrap_or_default() + "\n"),
         "/" => page(&status()),
         _ => text(StatusCode::NOT_FOUND, TEXT, "there are /metrics, /livez, /readyz, /status and /\n"),
@@ -165,7 +186,7 @@ fn readiness(status: &Status) -> Response<String> {
     let lines = waiting.map(|gate| {
         let why = gate.reported();
         let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-        format!("{}: it is not known whether anything that was accepted is live{why}\n", gate.gate)
+        format!("{}: no accepted configuration is known to be live{why}\n", gate.gate)
     });
     text(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines.collect::<String>())
 }

@@ -1,4 +1,4 @@
-//! How all gates are, as a value that is sent and shown (`docs/stability.md`). Pure.
+//! The status of all gates, as a value for transport and display (`docs/stability.md`). Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::excerpt::shortened;
 use super::log::{self, visible};
-use super::{Event, Kind};
+use super::{Event, Kind, Level};
 use crate::flow::tree::Digest;
 
-/// How many characters of a message stand in a timeline.
+/// The length of a message in the timeline, in characters.
 const MESSAGE: usize = 300;
-/// How many findings are shown on a terminal.
+/// The number of findings on a terminal.
 const FINDINGS: usize = 20;
-/// How many decisions are shown on a terminal.
+/// The number of decisions on a terminal.
 const LAST: usize = 5;
 
 /// All gates of a process.
@@ -22,9 +22,9 @@ const LAST: usize = 5;
 pub struct Status {
     /// The version of this format.
     pub version: u32,
-    /// Whether anything that was accepted is live in every gate.
+    /// True if every gate has an accepted revision live.
     pub ready: bool,
-    /// Whether the newest content is live in every gate.
+    /// True if every gate has its newest revision live.
     pub live: bool,
     /// The gates.
     pub gates: Vec<GateStatus>,
@@ -33,53 +33,79 @@ pub struct Status {
 /// One gate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GateStatus {
-    /// What people call it.
+    /// Its name.
     pub gate: String,
-    /// Whether anything that was accepted is live: the application was proven to run it, or reads it at its next start.
+    /// True if an accepted revision is live: the application runs it, or reads it at its next start.
     pub ready: bool,
-    /// Whether the newest content is live.
+    /// True if the newest revision is live.
     pub live: bool,
-    /// The newest content that could be read.
+    /// The newest revision that could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub desired: Option<RevisionStatus>,
-    /// The newest content that is known to be valid.
+    /// The newest valid revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validated: Option<RevisionStatus>,
-    /// The content that is known to be live.
+    /// The revision that is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running: Option<RevisionStatus>,
-    /// How long the newest content has not been known to be live.
+    /// The time for which the newest revision has not been known to be live.
     pub diverged_seconds: f64,
-    /// How changes are noticed: `inotify` or `poll`.
+    /// The way in which changes are noticed: `inotify` or `poll`.
     pub watch_mode: String,
-    /// Why the newest content is not live: the event that reported it, as it stands in the log.
+    /// The open incident: the event that reported it, as in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Value>,
-    /// How the alerts about this gate fare, one for each sink.
+    /// The alerts about this gate, by sink.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<DeliveryStatus>,
-    /// What it decided and did last, the newest at the end.
+    /// The last decisions, the newest at the end.
     #[serde(default)]
     pub recent: Vec<Decision>,
 }
 
-/// How the alerts about one gate fare at one sink.
+/// The state of the alerts about one gate at one sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// There was nothing to deliver.
+    Idle,
+    /// A delivery is in flight or waits.
+    Pending,
+    /// The newest alert is delivered.
+    Delivered,
+    /// The last delivery failed.
+    Failing,
+}
+
+impl DeliveryState {
+    /// Returns the stable name.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// The alerts about one gate at one sink.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryStatus {
-    /// What the sink is called.
+    /// The name of the sink.
     pub sink: String,
-    /// `delivered`, `pending`, `failing`, or `idle` if there was nothing to tell.
-    pub state: String,
-    /// The event that it was told last.
+    /// `delivered`, `pending`, `failing`, or `idle` if there was nothing to deliver.
+    pub state: DeliveryState,
+    /// The event that was delivered last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<String>,
-    /// When that was delivered (RFC 3339, UTC).
+    pub about: Option<Kind>,
+    /// The time of that delivery (RFC 3339, UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// The event that it is to be told and was not yet.
+    /// The event that is not delivered yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wanted: Option<String>,
-    /// Why it was not delivered.
+    pub wanted: Option<Kind>,
+    /// The error of the last delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -87,85 +113,85 @@ pub struct DeliveryStatus {
 /// One event, in short.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Decision {
-    /// When it was reported (RFC 3339, UTC).
+    /// The time of the report (RFC 3339, UTC).
     pub timestamp: String,
-    /// How loud it is.
-    pub level: String,
+    /// Its level.
+    pub level: Level,
     /// Its name.
-    pub event: String,
-    /// The content that it is about, in hexadecimal.
+    pub event: Kind,
+    /// Its revision, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The beginning of its message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// How long it took, in milliseconds.
+    /// Its duration, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
 }
 
 impl DeliveryStatus {
-    /// How it fares, in words that follow its state.
+    /// Returns the state in words that follow it.
     pub(super) fn words(&self) -> String {
         let at = self.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
-        let told = self.about.as_ref().map(|about| format!("`{about}`{at}"));
-        match (self.state.as_str(), &self.wanted) {
-            ("failing", Some(wanted)) => {
-                let told = told.map_or_else(String::new, |told| format!("; last told: {told}"));
-                format!("cannot be told of `{wanted}`{told}")
+        let delivered = self.about.map(|about| format!("`{}`{at}", about.as_str()));
+        match (self.state, self.wanted.map(Kind::as_str)) {
+            (DeliveryState::Failing, Some(wanted)) => {
+                let last = delivered.map_or_else(String::new, |delivered| format!("; last delivered: {delivered}"));
+                format!("cannot deliver `{wanted}`{last}")
             }
-            ("pending", Some(wanted)) => format!("is being told of `{wanted}`"),
-            _ => told.unwrap_or_else(|| at.trim_start().to_owned()),
+            (DeliveryState::Pending, Some(wanted)) => format!("delivering `{wanted}`"),
+            _ => delivered.unwrap_or_else(|| at.trim_start().to_owned()),
         }
     }
 
-    /// The same in a line for people.
+    /// Returns one line for people.
     fn line(&self) -> String {
-        let error = self.error.as_ref().filter(|_| self.state == "failing");
+        let error = self.error.as_ref().filter(|_| self.state == DeliveryState::Failing);
         let error = error.map_or_else(String::new, |error| format!(": {}", shortened(error, MESSAGE)));
-        let line = format!("alerts {}: {} {}", self.sink, self.state, self.words());
+        let line = format!("alerts {}: {} {}", self.sink, self.state.as_str(), self.words());
         visible(&format!("{}{error}", line.trim_end())).into_owned()
     }
 }
 
 impl Decision {
-    /// Whether it is about a sink of alerts or the port, which are told of by themselves, and not about a content.
+    /// Returns true if the event is about a sink or the listener, which are shown by themselves, and not about a revision.
     fn is_aside(&self) -> bool {
-        self.event == Kind::AlertFailed.as_str() || (self.event == Kind::Recovered.as_str() && self.digest.is_none())
+        self.event == Kind::AlertFailed || (self.event == Kind::Recovered && self.digest.is_none())
     }
 
     pub(super) fn new(event: &Event, at: SystemTime) -> Self {
         Self {
             timestamp: humantime::format_rfc3339_millis(at).to_string(),
-            level: event.level.as_str().to_owned(),
-            event: event.kind.as_str().to_owned(),
+            level: event.level,
+            event: event.kind,
             digest: event.digest.map(|digest| digest.to_string()),
             message: event.message.as_deref().map(|message| shortened(message, MESSAGE)),
             duration_ms: event.duration.map(log::milliseconds),
         }
     }
 
-    /// The same in a line for people.
+    /// Returns one line for people.
     fn line(&self) -> String {
-        // Without the fraction of the second, which nobody reads.
+        // Without the fraction of the second.
         let time = self.timestamp.get(..19).unwrap_or(&self.timestamp);
         let digest = self.digest.as_deref().map_or_else(String::new, |digest| format!(" {}", visible(short(digest))));
         let took = self.duration_ms.map_or_else(String::new, |took| format!(" ({took:.1} ms)"));
-        format!("{}Z {}{digest}{took}", visible(time), visible(&self.event))
+        format!("{}Z {}{digest}{took}", visible(time), self.event.as_str())
     }
 }
 
-/// The first digits of a digest: enough for people to tell two apart.
+/// Returns the first digits of a digest, enough for people to tell two apart.
 pub(super) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// A content.
+/// A revision.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RevisionStatus {
     /// Its digest, in hexadecimal.
     pub digest: String,
-    /// Since when it is what it is (RFC 3339, UTC).
+    /// The time since which it has had its state (RFC 3339, UTC).
     pub since: String,
 }
 
@@ -180,20 +206,20 @@ impl RevisionStatus {
 }
 
 impl Status {
-    /// The status of these gates.
+    /// Returns the status of these gates.
     #[must_use]
     pub fn of(gates: Vec<GateStatus>) -> Self {
         let (ready, live) = (gates.iter().all(|gate| gate.ready), gates.iter().all(|gate| gate.live));
         Self { version: 1, ready, live, gates }
     }
 
-    /// Whether a rejection stands in any gate.
+    /// Returns true if a gate has an open rejection.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         self.gates.iter().any(|gate| gate.reported() == Kind::Rejected.as_str())
     }
 
-    /// The same for people.
+    /// Returns the status as text for people.
     #[must_use]
     pub fn text(&self) -> String {
         self.gates.iter().map(GateStatus::text).collect()
@@ -201,7 +227,7 @@ impl Status {
 }
 
 impl GateStatus {
-    /// The name of the standing report; empty if none stands.
+    /// Returns the name of the open incident; empty without one.
     #[must_use]
     pub fn reported(&self) -> &str {
         self.standing.as_ref().and_then(|event| event["event"].as_str()).unwrap_or_default()
@@ -213,7 +239,7 @@ impl GateStatus {
         let mut text = match (&running, self.live) {
             (Some(running), true) => format!("{gate}: live, {running}\n"),
             _ => {
-                // Whole seconds are as fine as anybody reads.
+                // Without fractions of a second.
                 let diverged = Duration::from_secs(
                     Duration::try_from_secs_f64(self.diverged_seconds).unwrap_or_default().as_secs(),
                 );
@@ -237,7 +263,7 @@ impl GateStatus {
     }
 }
 
-/// A standing report: what, where, and what to do.
+/// An open incident with its findings and remedy.
 fn report(event: &Value) -> String {
     let part = |value: &Value, key: &str| value[key].as_str().map(|text| visible(text).into_owned());
     let name = part(event, "event").unwrap_or_default();
@@ -247,7 +273,7 @@ fn report(event: &Value) -> String {
     for finding in findings.iter().take(FINDINGS) {
         let place = ["line", "column"].iter().filter_map(|key| Some(format!(":{}", finding[key].as_u64()?)));
         let place = part(finding, "file").map(|file| file + &place.collect::<String>() + ": ").unwrap_or_default();
-        // The message is the headline of the findings, and is all of them where there is one.
+        // The message is the headline of the findings, and is all of them if there is one.
         if findings.len() > 1 {
             text += &format!("      {place}{}\n", part(finding, "message").unwrap_or_default());
         }
@@ -266,29 +292,32 @@ fn report(event: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn alert(state: &str, wanted: Option<&str>, about: Option<&str>) -> DeliveryStatus {
+    fn alert(state: DeliveryState, wanted: Option<Kind>, about: Option<Kind>) -> DeliveryStatus {
         DeliveryStatus {
             sink: "webhook".into(),
-            state: state.into(),
-            about: about.map(str::to_owned),
+            state,
+            about,
             at: about.map(|_| "2026-11-22T23:59:59Z".into()),
-            wanted: wanted.map(str::to_owned),
-            error: (state == "failing").then(|| "it answered 500".into()),
+            wanted,
+            error: (state == DeliveryState::Failing).then(|| "it answered 500".into()),
         }
     }
 
     #[test]
-    fn who_cannot_be_told_is_said_with_what_of() {
+    fn a_line_has_the_state_and_the_pending_event_of_a_sink() {
         for (alert, line) in [
-            (alert("idle", None, None), "alerts webhook: idle"),
+            (alert(DeliveryState::Idle, None, None), "alerts webhook: idle"),
             (
-                alert("delivered", None, Some("rejected")),
+                alert(DeliveryState::Delivered, None, Some(Kind::Rejected)),
                 "alerts webhook: delivered `rejected` at 2026-11-22T23:59:59Z",
             ),
-            (alert("pending", Some("rejected"), None), "alerts webhook: pending is being told of `rejected`"),
             (
-                alert("failing", Some("rejected"), Some("recovered")),
-                "alerts webhook: failing cannot be told of `rejected`; last told: `recovered` at 2026-11-22T23:59:59Z: it \
+                alert(DeliveryState::Pending, Some(Kind::Rejected), None),
+                "alerts webhook: pending delivering `rejected`",
+            ),
+            (
+                alert(DeliveryState::Failing, Some(Kind::Rejected), Some(Kind::Recovered)),
+                "alerts webhook: failing cannot deliver `rejected`; last delivered: `recovered` at 2026-11-22T23:59:59Z: it \
                  answered 500",
             ),
         ] {
@@ -314,7 +343,7 @@ mod tests {
             diverged_seconds: 1.0,
             watch_mode: "inotify".into(),
             standing: Some(serde_json::json!({ "event": "rejected", "findings": findings, "findings_left_out": 900 })),
-            alerts: vec![alert("failing", Some("rejected"), None)],
+            alerts: vec![alert(DeliveryState::Failing, Some(Kind::Rejected), None)],
             recent: std::iter::once(decided).chain(aside).collect(),
         };
         let text = gate.text();
@@ -323,7 +352,7 @@ mod tests {
             lines.contains(&"and 980 more") && lines.contains(&"finding 19") && !lines.contains(&"finding 20"),
             "{text}"
         );
-        assert!(lines.contains(&"alerts webhook: failing cannot be told of `rejected`: it answered 500"), "{text}");
+        assert!(lines.contains(&"alerts webhook: failing cannot deliver `rejected`: it answered 500"), "{text}");
         assert!(lines[lines.len() - 1].starts_with("1970-01-01T00:00:00Z rejected "), "{text}");
         assert_eq!(text.matches("alert_failed").count(), 0, "{text}");
     }

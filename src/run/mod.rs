@@ -23,7 +23,7 @@ use tracing::{Instrument as _, debug_span};
 use crate::config::GateConfig;
 use crate::flow::process::{Target, TargetError};
 use crate::flow::reload::{Circumstances, Sent};
-use crate::flow::snapshot::{self, Snapshot};
+use crate::flow::snapshot::{self, Scanner, Snapshot};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Loaded, Patience, Proof, Verification};
@@ -51,6 +51,7 @@ const SCANS: usize = 3;
 struct Runner {
     config: Rc<GateConfig>,
     watch: Watch,
+    scanner: Scanner,
     sink: EventSink,
     board: Rc<StatusBoard>,
     /// The last snapshot.
@@ -230,9 +231,11 @@ fn overflowed() -> Input {
 
 impl Runner {
     fn new(config: Rc<GateConfig>, sink: EventSink, board: Rc<StatusBoard>) -> Self {
+        let scanner = Scanner::new(config.sources.clone(), config.reading.clone());
         Self {
             config,
             watch: Watch::new(),
+            scanner,
             sink,
             board,
             snapshot: None,
@@ -263,15 +266,16 @@ impl Runner {
     /// Reads the sources, and watches every directory in which a later change would show.
     fn scan(&mut self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let mut scan = snapshot::scan(&self.config.sources, self.config.limits);
+        let mut scan = self.scanner.scan();
         for _ in 1..SCANS {
             match self.watch.cover(std::mem::take(&mut scan.watch_points)) {
                 Coverage::Unchanged => break,
                 Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
-                // A change between the scan and the beginning of the watch was missed.
+                Coverage::Restored => inputs.push(Input::WatchRestored),
+                // What changed between the scan and the beginning of the watch was missed.
                 Coverage::Extended => {}
             }
-            scan = snapshot::scan(&self.config.sources, self.config.limits);
+            scan = self.scanner.scan();
         }
         self.snapshot = scan.result.as_ref().ok().cloned();
         inputs.push(Input::Scanned(scan.result));
@@ -279,8 +283,14 @@ impl Runner {
     }
 
     fn validate(&self) -> Option<InFlight> {
-        let (config, tree) = (self.config.clone(), self.snapshot.as_ref()?.tree.clone());
-        Some(Box::pin(async move { (Input::Validated(validate(&config, tree).await), None) }))
+        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        Some(Box::pin(async move {
+            let mut validated = validate(&config, snapshot.tree).await;
+            if let Ok(validation) = &mut validated {
+                validation.findings.extend(snapshot.notes);
+            }
+            (Input::Validated(validated), None)
+        }))
     }
 
     fn publish(&self, digest: Digest) -> Option<InFlight> {

@@ -20,9 +20,7 @@ pub(super) async fn of_validation(config: &GateConfig, tree: &Arc<Tree>, validat
         return validation;
     }
     let findings = validation.findings;
-    let redact = |redactor: &Redactor, findings: Vec<Finding>| {
-        findings.into_iter().map(|finding| redactor.redact(finding)).collect()
-    };
+    let redact = |redactor: &Redactor, findings: Vec<Finding>| redactor.redact_all(findings);
     Validation { findings: redacted(config, tree, findings, redact).await, ..validation }
 }
 

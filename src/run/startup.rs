@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reload_gate_contract::Finding;
+use reload_gate_contract::{Code, Finding};
 
 use crate::config::GateConfig;
 use crate::flow::process::Target;
@@ -11,8 +11,15 @@ use crate::flow::validate::{Confinement, RootChoice, Validator};
 use crate::report::{Event, Kind};
 use crate::sys::proc;
 
+const WITHOUT_EFFECT: Code = Code::new("reload-without-effect");
+
 /// The events at the start: what the gate will do, and what can never work.
 pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event> {
+    let without_effect =
+        config.reload.without_effect(config.selector.process.as_deref()).filter(|_| config.policy.reload);
+    let without_effect =
+        without_effect.map(|reason| Finding::warning(WITHOUT_EFFECT, reason.message).help(reason.help));
+    let findings = findings.into_iter().chain(without_effect).collect();
     let mut events = vec![Event { findings, ..Event::new(Kind::Started).message(started(config)) }];
     for source in &config.sources {
         events.extend(proc::frozen_here(&source.path).iter().map(|path| warning(path, "the gate")));
@@ -39,6 +46,7 @@ fn started(config: &GateConfig) -> String {
         None => String::new(),
     };
     let reload = match &config.reload {
+        _ if config.policy.once => "no reload (`--once`)".to_owned(),
         _ if !config.policy.reload => "no reload".to_owned(),
         ReloadMethod::Signal { .. } => format!("{} to {}", config.reload.describe(), config.selector.describe()),
         method => method.describe(),

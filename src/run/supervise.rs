@@ -18,7 +18,9 @@ use crate::report::board::StatusBoard;
 use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
+use crate::report::socket;
 use crate::run::{self, EventSink as Sink};
+use crate::sys;
 
 /// The time for the last deliveries after all gates have ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
@@ -32,7 +34,8 @@ const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 /// When the process cannot get what every gate needs: an event loop and its own signals.
 pub fn run(config: Config) -> io::Result<Exit> {
     let name = config.gates.first().map(|gate| gate.name.clone()).unwrap_or_default();
-    let log = Log::start(config.log_format, log::filter("").unwrap_or_default(), &name)?;
+    let log = Log::start(config.log_format, config.log_filter.clone(), &name)?;
+    sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = LocalSet::new().block_on(&runtime, async {
@@ -67,6 +70,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
         let (sink, board) = (bus.of_gate(index), bus.boards[index].clone());
         gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), stopped.clone()));
     }
+    tokio::task::spawn_local(socket::serve(bus.boards.clone()));
     if let Some(address) = config.listen {
         let (boards, metrics) = (bus.boards.clone(), bus.metrics.clone());
         // The same error concerns all gates.

@@ -1,6 +1,8 @@
-//! The doors to the system: child processes, HTTP, `/proc`; and the small pieces that several folders share.
+//! The doors to the system: child processes, HTTP, `/proc`, threads; and the small pieces that several folders share.
 
+pub mod backoff;
 pub mod exec;
 pub mod http;
 pub mod proc;
 pub mod suggest;
+pub mod worker;

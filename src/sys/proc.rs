@@ -214,6 +214,23 @@ pub fn own() -> i32 {
     i32::try_from(std::process::id()).unwrap_or_default()
 }
 
+/// Returns true if a process is in the same namespace of a kind (`mnt`, `user`, …) as the calling process; `None` without the
+/// permission to look (`proc_ns_follow_link()` in the kernel's `fs/proc/namespaces.c` asks for the access of ptrace(2)).
+#[must_use]
+pub fn shares_namespace(pid: i32, kind: &str) -> Option<bool> {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+    Some(namespace("self")? == namespace(&pid.to_string())?)
+}
+
+/// Returns the room in bytes that a process has for its command line and its environment, in which a title is written
+/// (`proc_pid_stat(5)`, the fields from `arg_start` on); `None` without the permission to look.
+#[must_use]
+pub fn title_room(pid: i32) -> Option<usize> {
+    let stat = stat(pid)?;
+    let room = stat.env_end?.checked_sub(stat.arg_start?)?;
+    usize::try_from(room).ok().filter(|room| *room > 0)
+}
+
 /// Returns true if /proc hides the processes of other users (`hidepid`; proc(5), "Mount options").
 #[must_use]
 pub fn hides_others() -> bool {

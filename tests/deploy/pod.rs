@@ -95,7 +95,7 @@ impl Pod {
         arguments
     }
 
-    /// The local image that stands for one, with what it needs; and what it runs if nothing else is said.
+    /// The local image in place of another one, with its packages; and its default command.
     fn image(&self, name: &str) -> (&'static str, Vec<String>, &'static [&'static str]) {
         let program = match name.rsplit('/').next().and_then(|name| name.split(':').next()) {
             Some("reload-gate") if name.ends_with("-root") => return (ROOT_IMAGE, vec![], &[]),

@@ -87,7 +87,7 @@ pub(crate) fn programs() -> Vec<String> {
     there.map(|directory| mount(directory, directory, true)).collect()
 }
 
-/// Who a container is, and what it may do.
+/// The user and the capabilities of a container.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Privileges<'a> {
     /// `UID:GID`.
@@ -130,7 +130,7 @@ static PROGRAMS: RwLock<()> = RwLock::new(());
 pub(crate) fn without_containers() -> RwLockWriteGuard<'static, ()> {
     let deadline = Instant::now() + 9 * PATIENCE;
     loop {
-        // Who waits in line would keep those from a second container who have one.
+        // A test that waits in line would keep the second container from a test that has one.
         match PROGRAMS.try_write() {
             Ok(alone) => return alone,
             Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
@@ -140,11 +140,17 @@ pub(crate) fn without_containers() -> RwLockWriteGuard<'static, ()> {
     }
 }
 
+/// A mark by which `.ci/test` removes the containers of a run that was interrupted.
+fn label() -> String {
+    format!("--label=reload-gate-test={}", std::env::temp_dir().display())
+}
+
 impl Container {
     /// Starts one with these arguments of `podman run`.
     #[track_caller]
     pub(crate) fn run<S: AsRef<str>>(arguments: &[S]) -> Self {
-        let mut words = vec!["run", "--detach", "--stop-timeout=0"];
+        let label = label();
+        let mut words = vec!["run", "--detach", "--stop-timeout=0", &label];
         words.extend(arguments.iter().map(AsRef::as_ref));
         let program = PROGRAMS.read().unwrap_or_else(PoisonError::into_inner);
         Self { id: podman_says(&words), _program: program }
@@ -207,6 +213,6 @@ pub(crate) fn mount(from: impl Into<PathBuf>, to: &str, read_only: bool) -> Stri
 /// The gate's image, running: its events are read as those of a gate on this machine are.
 pub(crate) fn gate_container<S: AsRef<str>>(image: &str, podman_arguments: &[S], arguments: &[&str]) -> Gate {
     let mut run = podman();
-    run.args(["run", "--rm"]).args(podman_arguments.iter().map(AsRef::as_ref)).arg(image).args(arguments);
+    run.args(["run", "--rm", &label()]).args(podman_arguments.iter().map(AsRef::as_ref)).arg(image).args(arguments);
     Gate::start(run)
 }

@@ -45,7 +45,7 @@ impl Listening {
     }
 }
 
-/// Replaces the file at once, so that nobody reads half of it.
+/// Replaces the file in one step, so that a reader never sees half of it.
 fn write(watch: &Path, content: &str) {
     std::fs::create_dir_all(watch).expect("there is room");
     let new = watch.with_extension("new");

@@ -62,7 +62,7 @@ pub(crate) fn free_port() -> u16 {
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("there is a free port")
 }
 
-/// What an HTTP server on this port answers; `None` if nobody does.
+/// The answer of an HTTP server on this port; `None` without one.
 pub(crate) fn get(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
@@ -217,7 +217,7 @@ impl Haproxy {
         )
     }
 
-    /// Changes the ConfigMap; `more` stands on line 2.
+    /// Changes the ConfigMap; `more` is on line 2.
     pub(crate) fn write(&mut self, body: &str, more: &str) {
         self.volume.write(&[("haproxy.cfg", &Self::text(self.port, body, more))]);
     }
@@ -319,7 +319,7 @@ impl Cage {
         "user nobody nogroup;\n".to_owned() + &Nginx::text(Path::new("/tmp"), port, body, more).replacen('\n', " ", 1)
     }
 
-    /// Changes the ConfigMap; `more` stands on line 6.
+    /// Changes the ConfigMap; `more` is on line 6.
     pub(crate) fn write(&mut self, body: &str, more: &str) {
         self.volume.write(&[("nginx.conf", &Self::text(self.port, body, more))]);
     }

@@ -1,4 +1,4 @@
-//! A server that is told things, in good and in bad health.
+//! A server that receives alerts, healthy or failing.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,7 +20,7 @@ pub(crate) enum Health {
     Drops,
 }
 
-/// What it was told.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) line: String,
@@ -35,7 +35,7 @@ impl Told {
     }
 }
 
-/// The server. What is told of it while it is ill is remembered as well.
+/// The server. It keeps the requests that it refuses as well.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     health: Arc<Mutex<Health>>,
@@ -69,13 +69,13 @@ impl Receiver {
         *self.health.lock().expect("nobody panicked") = health;
     }
 
-    /// The next thing that it was told, and how it answered.
+    /// The next request, and the answer to it.
     #[track_caller]
     pub(crate) fn next(&self) -> (Told, Health) {
         self.told.recv_timeout(PATIENCE).expect("it is told something")
     }
 
-    /// The next thing that it was told and took.
+    /// The next request that the server took.
     #[track_caller]
     pub(crate) fn taken(&self) -> Told {
         loop {
@@ -86,7 +86,7 @@ impl Receiver {
         }
     }
 
-    /// What it was told and nobody has asked about.
+    /// The requests that no test has asked for.
     pub(crate) fn rest(&self) -> Vec<Told> {
         self.told.try_iter().map(|(told, _)| told).collect()
     }

@@ -1,18 +1,19 @@
-//! Kubernetes manifests: which files a container will see, and where each of them is written. Pure: text in, values out.
+//! Kubernetes manifests: the files that a container will see, and their places in the text. Pure: text in, values out.
 //!
-//! A stream is split into documents, a document holds objects, and of these two kinds matter here: those that hold
-//! configuration (ConfigMap, Secret) and those that have a pod template, from whose volumes and mounts the files of each
-//! container are put together.
+//! A stream is split into documents, and a document holds objects. Two kinds of them matter here: objects with configuration
+//! (ConfigMap, Secret), and objects with a pod template. Its volumes and mounts give the files of each container.
 
+mod copies;
 mod mounted;
 mod object;
 mod pod;
 mod stream;
 
-pub use mounted::{Mounted, Point};
-pub use object::{Annotated, Config, Object, is_manifest, objects};
-pub use pod::{Container, EnvValue, Pod, Projection};
-pub use stream::{Document, Documents, Unreadable};
+pub use copies::{Filled, fill};
+pub use mounted::{Mounted, Point, RenderMode, Rendering};
+pub use object::{Annotated, ConfigObject, ConfigValue, Id, Object, RulesObject, ValuePosition, is_manifest, objects};
+pub use pod::{Container, EnvValue, Pod, PodVolume, Projection};
+pub use stream::{ManifestDocument, ManifestDocuments, Unreadable, readable};
 
 #[cfg(test)]
 mod tests;

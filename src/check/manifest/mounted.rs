@@ -1,66 +1,100 @@
-//! The files that a container sees of its mounts.
+//! Files that a container sees in its mounts.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::pod::{Container, Mount, Pod, Projection};
+use super::copies::Filled;
+use super::pod::{Container, Pod, Projection, VolumeMount};
 
-/// What is given: the entries of a ConfigMap or Secret by kind and name; `None` if that is not given.
+/// Lookup of the entries of a ConfigMap or Secret by kind and name; `None` if it is not among the inputs.
 pub type Given<'g, K> = dyn Fn(&str, &str) -> Option<BTreeMap<String, K>> + 'g;
 
-/// What a container sees: `K` is what names an entry of a ConfigMap or Secret.
+/// Files that a container sees. `K` identifies an entry of a ConfigMap or Secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mounted<K> {
-    /// The files, by the paths under which the container sees them.
+    /// Files, by their paths in the container.
     pub files: BTreeMap<PathBuf, K>,
-    /// Its mount points, in the order in which they lie over each other.
+    /// Mount points, each after those that it covers.
     pub points: Vec<Point>,
+    /// Files that a container renders from their entries with `envsubst`.
+    pub rendered: BTreeMap<PathBuf, Rendering>,
+}
+
+/// Rendering of a file by a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rendering {
+    /// Name of the container, with the variables of which the file is rendered.
+    pub container: String,
+    /// Variables that are replaced.
+    pub mode: RenderMode,
+}
+
+/// Variables that `envsubst` replaces.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RenderMode {
+    /// All; a variable that is not set becomes empty.
+    All,
+    /// Variables of the environment; other references stay.
+    Defined,
+    /// These; other references stay.
+    Listed(Vec<String>),
 }
 
 impl<K> Default for Mounted<K> {
     fn default() -> Self {
-        Self { files: BTreeMap::new(), points: Vec::new() }
+        Self { files: BTreeMap::new(), points: Vec::new(), rendered: BTreeMap::new() }
     }
 }
 
-/// A mount point.
+/// Mount point.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Whether all that is there is known: what is not among the files then does not exist.
+    /// Whether all of its files are known: any other file does not exist.
     pub known: bool,
 }
 
 impl<K: Clone> Mounted<K> {
-    /// What `container` of `pod` sees.
-    pub fn of(pod: &Pod, container: &Container, entries: &Given<'_, K>) -> Self {
-        let mut mounts: Vec<&Mount> = container.mounts.iter().filter(|mount| is_whole(&mount.path)).collect();
-        // A mount lies over those which it is in, whatever their order (runc sorts by the depth of the destination).
+    /// Returns the files that `container` of `pod` sees, with those that other containers have copied into its volumes.
+    pub fn of(pod: &Pod, container: &Container, entries: &Given<'_, K>, filled: &Filled<K>) -> Self {
+        let mut mounts: Vec<&VolumeMount> = container.mounts.iter().filter(|mount| is_whole(&mount.path)).collect();
+        // A mount covers those which contain it, whatever their order (runc sorts by the depth of the destination).
         mounts.sort_by_key(|mount| Path::new(&mount.path).components().count());
         let mut mounted = Self::default();
         for mount in mounts {
             let volume = pod.volumes.iter().find(|volume| volume.name == mount.volume);
             let projections = volume.and_then(|volume| volume.projections.as_deref());
-            let (files, known) = projections.map_or((BTreeMap::new(), false), |all| project(all, entries));
-            mounted.lay(mount, files, known);
+            let (mut files, known) = projections.map_or((BTreeMap::new(), false), |all| project(all, entries));
+            let copied = filled.get(&mount.volume).into_iter().flatten();
+            let rendered: BTreeMap<_, _> =
+                copied.clone().filter_map(|(path, (_, rendering))| Some((path.clone(), rendering.clone()?))).collect();
+            files.extend(copied.map(|(path, (key, _))| (path.clone(), key.clone())));
+            mounted.lay(mount, files, known, rendered);
         }
         mounted
     }
 
-    fn lay(&mut self, mount: &Mount, files: BTreeMap<PathBuf, K>, known: bool) {
+    fn lay(
+        &mut self,
+        mount: &VolumeMount,
+        files: BTreeMap<PathBuf, K>,
+        known: bool,
+        rendered: BTreeMap<PathBuf, Rendering>,
+    ) {
         let at: PathBuf = Path::new(&mount.path).components().collect();
         let whole = PathBuf::from(&mount.sub_path);
-        let mut inside: Vec<(PathBuf, K)> = Vec::new();
-        for (name, key) in files {
-            let Ok(rest) = name.strip_prefix(&whole) else { continue };
-            inside.push((if rest.as_os_str().is_empty() { at.clone() } else { at.join(rest) }, key));
-        }
+        let path = |name: &Path| {
+            let rest = name.strip_prefix(&whole).ok()?;
+            Some(if rest.as_os_str().is_empty() { at.clone() } else { at.join(rest) })
+        };
+        let inside: BTreeMap<_, _> = files.into_iter().filter_map(|(name, key)| Some((path(&name)?, key))).collect();
+        let rendered = rendered.into_iter().filter_map(|(name, it)| Some((path(&name)?, it))).collect();
         let known = known && (mount.sub_path.is_empty() || !inside.is_empty());
-        self.lay_over(Self { files: inside.into_iter().collect(), points: vec![Point { path: at, known }] });
+        self.lay_over(Self { files: inside, points: vec![Point { path: at.clone(), known }], rendered });
     }
 
-    /// What is at `path` and below it, as if that were at `mount`.
+    /// Returns the files at `path` and below it, moved to `mount`.
     #[must_use]
     pub fn at(&self, path: &Path, mount: &Path) -> Self {
         let moved = |other: &Path| {
@@ -68,25 +102,28 @@ impl<K: Clone> Mounted<K> {
             Some(if rest.as_os_str().is_empty() { mount.to_owned() } else { mount.join(rest) })
         };
         let files = self.files.iter().filter_map(|(name, key)| Some((moved(name)?, key.clone()))).collect();
+        let rendered = self.rendered.iter().filter_map(|(name, it)| Some((moved(name)?, it.clone()))).collect();
         let points = self.points.iter().filter_map(|point| Some(Point { path: moved(&point.path)?, ..*point }));
         let mut points: Vec<_> = points.collect();
         // The path may lie inside of a volume.
         if points.iter().all(|point| point.path != mount) {
             points.insert(0, Point { path: mount.to_owned(), known: self.knows(path) });
         }
-        Self { files, points }
+        Self { files, points, rendered }
     }
 
-    /// Lays another tree over this one: what was there before is hidden, as by mounts.
+    /// Lays another tree over this one: its mount points hide the files below them.
     pub fn lay_over(&mut self, other: Self) {
         let hidden = |path: &Path| other.points.iter().any(|point| path.starts_with(&point.path));
         self.files.retain(|path, _| !hidden(path));
         self.points.retain(|point| !hidden(&point.path));
+        self.rendered.retain(|path, _| !hidden(path));
+        self.rendered.extend(other.rendered);
         self.files.extend(other.files);
         self.points.extend(other.points);
     }
 
-    /// Whether what is at `path` would be among the files if it existed.
+    /// Returns true if a file at `path` would be known.
     #[must_use]
     pub fn knows(&self, path: &Path) -> bool {
         let over = self.points.iter().filter(|point| path.starts_with(&point.path));
@@ -94,7 +131,7 @@ impl<K: Clone> Mounted<K> {
     }
 }
 
-/// The files of a volume, and whether these are all.
+/// Returns the files of a volume, and whether these are all.
 fn project<K: Clone>(projections: &[Projection], entries: &Given<'_, K>) -> (BTreeMap<PathBuf, K>, bool) {
     let (mut files, mut known) = (BTreeMap::new(), true);
     for projection in projections {
@@ -115,12 +152,12 @@ fn project<K: Clone>(projections: &[Projection], entries: &Given<'_, K>) -> (BTr
     (files, known)
 }
 
-/// Whether a path begins at the root, and leads where it says.
+/// Returns true if a path is absolute and has no `..`.
 fn is_whole(path: &str) -> bool {
     path.starts_with('/') && !Path::new(path).components().any(|step| step == Component::ParentDir)
 }
 
-/// Whether a path stays in its volume, as an API server demands it.
+/// Returns true if a path stays in its volume, as the API server requires.
 fn is_inside(path: &str) -> bool {
     !path.is_empty()
         && Path::new(path).components().all(|step| matches!(step, Component::Normal(_) | Component::CurDir))

@@ -1,6 +1,7 @@
-//! Objects: what kind each is, and what a ConfigMap or Secret holds.
+//! Objects: their kinds, and the contents of ConfigMaps and Secrets.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use reload_gate_contract::{Code, Finding, Place};
@@ -11,17 +12,17 @@ use super::Pod;
 const NOT_TEXT: Code = Code::new("value-not-text");
 const NOT_BASE64: Code = Code::new("not-base64");
 
-/// The annotation which says who judges an object, and `none` for nobody.
+/// Annotation that names the validator of an object; `none` turns validation off.
 const VALIDATOR: &str = "reload-gate.dev/validator";
 
-/// What an object is called.
+/// Name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
-    /// Such as `ConfigMap`.
+    /// Kind, such as `ConfigMap`.
     pub kind: String,
-    /// Rendered charts often leave it open.
+    /// Namespace; rendered charts often have none.
     pub namespace: Option<String>,
-    /// Its name; empty where a name is generated.
+    /// Name; empty where it is generated.
     pub name: String,
 }
 
@@ -34,99 +35,151 @@ impl fmt::Display for Id {
     }
 }
 
-/// What an annotation says, and where.
+/// Value and place of an annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotated {
-    /// The value.
+    /// Value.
     pub value: String,
-    /// Its place in the document, whose file is empty.
+    /// Place in the document, with an empty file.
     pub place: Place,
 }
 
-/// A ConfigMap or Secret, without its contents.
+/// ConfigMap or Secret, without its contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// What it is called.
+pub struct ConfigObject {
+    /// Its name.
     pub id: Id,
-    /// Whether its contents must not be shown.
+    /// Whether it is a Secret, so that its contents are not shown.
     pub secret: bool,
-    /// Who judges it, by its annotation.
+    /// Annotation that names its validator.
     pub validator: Option<Annotated>,
-    /// The names of its entries, sorted.
+    /// Keys of its entries, sorted.
     pub keys: Vec<String>,
-    /// The line of the document at which it begins.
+    /// Line of the document at which it begins.
     pub line: u32,
 }
 
-/// An object, as far as it is of interest.
+/// PrometheusRule, with the lines of its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesObject {
+    /// Its name.
+    pub id: Id,
+    /// Line of the document at which it begins.
+    pub line: u32,
+    /// First line of its `spec`, which has the form of a rule file.
+    pub first_line: u32,
+    /// Last line of its `spec`.
+    pub last_line: u32,
+    /// Number of columns in front of the keys of its `spec`.
+    pub indent: usize,
+}
+
+/// Object of a manifest.
 #[derive(Clone, Debug)]
 pub enum Object {
-    /// It holds configuration.
-    Config(Config),
-    /// It has a pod template, or is a pod.
+    /// ConfigMap or Secret.
+    Config(ConfigObject),
+    /// Pod, or an object with a pod template.
     Pod(Box<Pod>),
-    /// Neither.
+    /// PrometheusRule of the Prometheus Operator.
+    Rules(RulesObject),
+    /// Any other object.
     Other,
 }
 
 impl Object {
-    /// Reads the object at `node`.
+    /// Reads the object at `node` of a document with this text.
     #[must_use]
-    pub fn read(node: &Node) -> Self {
+    pub fn read(node: &Node, text: &str) -> Self {
         let Some(id) = id(node) else { return Self::Other };
         if matches!(id.kind.as_str(), "ConfigMap" | "Secret") {
             return Self::Config(config(id, node));
+        }
+        if id.kind == "PrometheusRule" {
+            return rules(id, node, text).map_or(Self::Other, Self::Rules);
         }
         Pod::read(id, node, annotation(node)).map_or(Self::Other, |pod| Self::Pod(Box::new(pod)))
     }
 }
 
-/// One entry of a ConfigMap or Secret.
+/// Position of a value in its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValuePosition {
+    /// Key of the map that it is in.
+    map: &'static str,
+    encoded: bool,
+    index: usize,
+}
+
+/// Value of one entry of a ConfigMap or Secret.
 #[derive(Debug)]
-pub struct Value<'n> {
+pub struct ConfigValue<'n> {
     node: &'n Node,
     encoded: bool,
-    /// What a mounted file would contain.
+    /// Content of the mounted file.
     pub content: Cow<'n, [u8]>,
 }
 
-impl Value<'_> {
-    /// The byte of the document's `text` at which byte `offset` of the content is written; `None` where the whole value is meant.
+impl ConfigValue<'_> {
+    /// Returns the offset in the document's `text` of byte `offset` of the content; `None` if it is unknown.
     #[must_use]
     pub fn locate(&self, text: &str, offset: usize) -> Option<usize> {
         if self.encoded { self.node.locate_base64(text, offset) } else { self.node.locate(text, offset) }
     }
 
-    /// The whole value, where it is written.
+    /// Returns the node of the whole value.
     #[must_use]
     pub fn node(&self) -> &Node {
         self.node
     }
 }
 
-impl Config {
-    /// The value of `key` of the object at `node`; `None` if there is none.
+impl ConfigObject {
+    /// Returns the positions of all values of the object at `node`, by key.
+    #[must_use]
+    pub fn positions(node: &Node) -> HashMap<String, ValuePosition> {
+        // `stringData` takes precedence over `data` (Kubernetes' API reference of Secret); the last of these wins.
+        let maps: [(&str, bool); 2] = match id(node) {
+            Some(id) if id.kind == "Secret" => [("data", true), ("stringData", false)],
+            _ => [("binaryData", true), ("data", false)],
+        };
+        let mut positions = HashMap::new();
+        for (map, encoded) in maps {
+            for (index, (key, _)) in node.get(map).map_or(&[][..], Node::entries).iter().enumerate() {
+                let position = ValuePosition { map, encoded, index };
+                key.as_str().and_then(|key| positions.insert(key.to_owned(), position));
+            }
+        }
+        positions
+    }
+
+    /// Returns the text of a scalar, as it is written.
+    #[must_use]
+    pub fn text_at(node: &Node, position: ValuePosition) -> Option<&str> {
+        node.get(position.map)?.entries().get(position.index)?.1.as_str()
+    }
+
+    /// Returns the value of `key` of the object at `node`.
     ///
     /// # Errors
-    /// What is wrong with it, at its place in the document.
-    pub fn value<'n>(node: &'n Node, key: &str) -> Option<Result<Value<'n>, Box<Finding>>> {
-        let secret = id(node)?.kind == "Secret";
-        // What is written in clear goes over what is encoded (`stringData` in Kubernetes' API reference of Secret).
-        let maps: [(&str, bool); 2] =
-            if secret { [("stringData", false), ("data", true)] } else { [("data", false), ("binaryData", true)] };
-        let find = |(map, encoded): (&str, bool)| Some((node.get(map)?.get(key)?, encoded));
-        let (value, encoded) = maps.into_iter().find_map(find)?;
-        Some(content(value, key, encoded).map(|content| Value { node: value, encoded, content }))
+    /// Error of the value, at its place in the document.
+    pub fn value_at<'n>(
+        node: &'n Node,
+        key: &str,
+        ValuePosition { map, encoded, index }: ValuePosition,
+    ) -> Result<ConfigValue<'n>, Box<Finding>> {
+        let (_, value) = &node.get(map).map_or(&[][..], Node::entries)[index];
+        content(value, key, encoded).map(|content| ConfigValue { node: value, encoded, content })
     }
 }
 
-/// Whether a document is a manifest: every object of Kubernetes' API has these two.
+/// Returns true if a document is a manifest: every object of Kubernetes' API has these two keys.
 #[must_use]
 pub fn is_manifest(root: &Node) -> bool {
     ["apiVersion", "kind"].iter().all(|key| root.get(key).and_then(Node::as_str).is_some())
 }
 
-/// The objects of a document, with those of a `List` (of lists).
+/// Returns the objects of a document, with those of a `List` (of lists).
 #[must_use]
 pub fn objects(root: Node) -> Vec<Node> {
     let is_list = root.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
@@ -144,7 +197,7 @@ pub fn objects(root: Node) -> Vec<Node> {
     }
 }
 
-/// The kind of the items of a list of one kind: an API server leaves it out of them, as in a `ConfigMapList`.
+/// Returns the kind of the items of a list of one kind: the API server omits it in the items, as in a `ConfigMapList`.
 fn kind_of_items(kind: Node) -> Option<(Node, Node)> {
     let (key, mut value) = (kind.clone(), kind);
     let Yaml::Scalar(scalar) = &mut value.value else { return None };
@@ -170,17 +223,33 @@ fn id(node: &Node) -> Option<Id> {
     Some(Id { kind: text(node, "kind")?, namespace: of("namespace"), name })
 }
 
-fn config(id: Id, node: &Node) -> Config {
+fn config(id: Id, node: &Node) -> ConfigObject {
     let secret = id.kind == "Secret";
     let maps = if secret { ["data", "stringData"] } else { ["data", "binaryData"] };
     let entries = maps.iter().filter_map(|map| node.get(map)).flat_map(Node::entries);
     let mut keys: Vec<String> = entries.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     keys.sort();
     keys.dedup();
-    Config { id, secret, validator: annotation(node), keys, line: node.line }
+    ConfigObject { id, secret, validator: annotation(node), keys, line: node.line }
 }
 
-/// What the annotation of an object, or of a pod template, says.
+/// Returns the lines of the `spec` of a PrometheusRule, if it is a block of its own lines.
+fn rules(id: Id, node: &Node, text: &str) -> Option<RulesObject> {
+    let spec = node.get("spec")?;
+    let (first, _) = spec.entries().first()?;
+    let indent = usize::try_from(first.column).ok()?.checked_sub(1)?;
+    let is_of_spec = |line: &str| {
+        let depth = line.len() - line.trim_start_matches(' ').len();
+        line.trim().is_empty() || line.trim_start().starts_with('#') || depth >= indent
+    };
+    let lines: Vec<&str> = text.lines().skip(usize::try_from(first.line).ok()? - 1).collect();
+    let is_block = indent > 0 && lines.first()?[..indent].trim().is_empty();
+    let count = lines.iter().take_while(|line| is_of_spec(line)).count();
+    let last_line = first.line + u32::try_from(count).ok()?.saturating_sub(1);
+    is_block.then_some(RulesObject { id, line: node.line, first_line: first.line, last_line, indent })
+}
+
+/// Returns the annotation of an object or of a pod template.
 pub(super) fn annotation(node: &Node) -> Option<Annotated> {
     let value = node.get("metadata")?.get("annotations")?.get(VALIDATOR)?;
     Some(Annotated { value: value.as_str()?.to_owned(), place: place(value) })
@@ -193,7 +262,7 @@ fn place(node: &Node) -> Place {
 fn content<'n>(value: &'n Node, key: &str, encoded: bool) -> Result<Cow<'n, [u8]>, Box<Finding>> {
     let wrong = |code, message: String, help: &str| Box::new(Finding::error(code, message).at(place(value)).help(help));
     let is_text = match &value.value {
-        // What a plain scalar means is for its reader to say, and to an API server `80` and `yes` are no texts.
+        // To the API server plain scalars such as `80` and `yes` are no strings.
         Yaml::Scalar(scalar) => scalar.style != Style::Plain || encoded || !is_typed(&scalar.text),
         _ => false,
     };
@@ -201,8 +270,8 @@ fn content<'n>(value: &'n Node, key: &str, encoded: bool) -> Result<Cow<'n, [u8]
         if matches!(value.value, Yaml::Null) {
             return Ok(Cow::Borrowed(b""));
         }
-        let help = "quote it, or begin a text of several lines with `|`; Kubernetes takes nothing but texts there";
-        return Err(wrong(NOT_TEXT, format!("the value of `{key}` is no text"), help));
+        let help = "quote it, or begin a string of several lines with `|`; Kubernetes accepts only strings there";
+        return Err(wrong(NOT_TEXT, format!("the value of `{key}` is no string"), help));
     };
     if !encoded {
         return Ok(Cow::Borrowed(text.as_bytes()));
@@ -213,7 +282,7 @@ fn content<'n>(value: &'n Node, key: &str, encoded: bool) -> Result<Cow<'n, [u8]
     })
 }
 
-/// Whether a plain scalar is a number, a truth value or null to the YAML reader of Kubernetes, which is one of YAML 1.1
+/// Returns true if a plain scalar is a number, a boolean or null to the YAML reader of Kubernetes, which is one of YAML 1.1
 /// (`sigs.k8s.io/yaml`).
 fn is_typed(text: &str) -> bool {
     const WORDS: [&str; 12] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", ".inf", ".nan"];
@@ -222,12 +291,25 @@ fn is_typed(text: &str) -> bool {
         number
             .strip_prefix(prefix)
             .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+            // A larger one is a string to go-yaml, which reads integers of 64 bits (`resolve()` in its `resolve.go`).
+            && fits_64_bits(&number)
     });
-    let decimal = number.starts_with(|c: char| c.is_ascii_digit() || c == '.') && number.parse::<f64>().is_ok();
+    let decimal =
+        number.starts_with(|c: char| c.is_ascii_digit() || c == '.') && number.parse::<f64>().is_ok_and(f64::is_finite);
     radix || decimal || WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
-/// Standard base64 with padding (RFC 4648, section 4), in which line breaks are passed over, as Go's decoder does.
+/// Returns true if an integer with a radix fits into 64 bits.
+fn fits_64_bits(number: &str) -> bool {
+    let radix = match number.get(..2) {
+        Some("0x") => 16,
+        Some("0o") => 8,
+        _ => 2,
+    };
+    u64::from_str_radix(&number[2..], radix).is_ok()
+}
+
+/// Decodes standard base64 with padding (RFC 4648, section 4). Line breaks are ignored, as by Go's decoder.
 fn base64(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
     let joined: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();

@@ -1,134 +1,167 @@
-//! Pod templates: which volumes a pod has, and where its containers mount them.
+//! Pod templates: volumes, containers and their mounts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use reload_gate_structured::yaml::Node;
 
 use super::mounted::Given;
 use super::object::{Annotated, Id, annotation};
 
-/// A pod, or what pods are made from.
+/// Pod, or template of pods.
 #[derive(Clone, Debug)]
 pub struct Pod {
-    /// The object it belongs to.
+    /// Object that it belongs to.
     pub id: Id,
-    /// Who judges its configuration, by the annotation of the object or of the template.
+    /// Annotation of the object or of the template that names a validator.
     pub validator: Option<Annotated>,
-    /// Its volumes.
-    pub volumes: Vec<Volume>,
-    /// Its containers, those of its initialisation first.
+    /// Volumes.
+    pub volumes: Vec<PodVolume>,
+    /// Containers, init containers first.
     pub containers: Vec<Container>,
-    /// The line of the document at which the object begins.
+    /// Line of the document at which the object begins.
     pub line: u32,
 }
 
-/// A volume, by what is known of it.
+/// Volume of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume {
-    /// What mounts call it.
+pub struct PodVolume {
+    /// Its name.
     pub name: String,
-    /// What is put together in it; `None` if it is something else than configuration.
+    /// ConfigMaps and Secrets in it; `None` for any other kind of volume.
     pub projections: Option<Vec<Projection>>,
+    /// Whether it is an empty directory at first, which containers fill.
+    pub is_empty_dir: bool,
 }
 
-/// A ConfigMap or Secret in a volume; in a projected volume there may be several.
+/// ConfigMap or Secret in a volume; a projected volume may have several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projection {
-    /// `ConfigMap` or `Secret`; another word for what has no manifest, such as a token.
+    /// `ConfigMap` or `Secret`; another word for a source without a manifest, such as a token.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// The keys that are wanted with their paths; all of them under their own names if this is absent.
+    /// Selected keys with their paths; if absent, all keys under their own names.
     pub items: Option<Vec<(String, String)>>,
     /// Whether a pod starts without it, or without one of those keys.
     pub optional: bool,
 }
 
-/// A container.
+/// Container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// Its image.
+    /// Image.
     pub image: String,
-    /// What it executes, in place of the image's entry point.
+    /// Command in place of the image's entry point.
     pub command: Vec<String>,
-    /// The arguments.
+    /// Arguments.
     pub args: Vec<String>,
-    /// Its own variables.
+    /// Variables.
     pub env: Vec<(String, EnvValue)>,
-    /// Objects all of whose entries are variables.
+    /// Objects that give all of their entries as variables.
     pub env_from: Vec<EnvFrom>,
-    /// Its mounts.
-    pub mounts: Vec<Mount>,
+    /// Mounts.
+    pub mounts: Vec<VolumeMount>,
+    /// Whether it ends before the other containers start.
+    pub is_init: bool,
 }
 
-/// What a variable is set to.
+/// Value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvValue {
-    /// This text.
+    /// Literal text.
     Text(String),
-    /// The entry `key` of the ConfigMap or Secret of that kind and name.
+    /// Entry `key` of the ConfigMap or Secret of that kind and name.
     Key {
         /// `ConfigMap` or `Secret`.
         kind: &'static str,
         /// Its name.
         name: String,
-        /// The entry.
+        /// Key of the entry.
         key: String,
     },
-    /// Something that only the cluster knows.
+    /// Field of the pod, such as `metadata.name`, or a resource of a container.
+    Field(String),
+    /// Value that is known in the cluster alone.
     Unknown,
 }
 
-/// All entries of an object, as variables.
+/// All entries of an object as variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFrom {
     /// `ConfigMap` or `Secret`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,
-    /// What the variables begin with.
+    /// Prefix of the variables.
     pub prefix: String,
 }
 
-/// A volume in the file system of a container.
+/// Mount of a volume in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Which.
+pub struct VolumeMount {
+    /// Name of the volume.
     pub volume: String,
-    /// Where.
+    /// Mount path.
     pub path: String,
-    /// What of it; all of it if this is empty.
+    /// Path inside of the volume; all of it if this is empty.
     pub sub_path: String,
+    /// Whether that path is an expression of variables.
+    pub is_expression: bool,
 }
 
 impl Pod {
-    /// What is wanted by its volumes and does not exist, so that the pod will not start: the volume, and the key of which object.
-    pub fn lacks<K>(&self, entries: &Given<'_, K>) -> Vec<(&Volume, &Projection, &str)> {
+    /// Returns the keys that its volumes select and that do not exist, so that the pod will not start.
+    pub fn lacks<K>(&self, entries: &Given<'_, K>) -> Vec<(&PodVolume, &Projection, &str)> {
         let mut lacking = Vec::new();
         for volume in &self.volumes {
             for projection in volume.projections.iter().flatten().filter(|projection| !projection.optional) {
                 let Some(found) = entries(&projection.kind, &projection.name) else { continue };
                 let keys = projection.items.iter().flatten().map(|(key, _)| key.as_str());
                 lacking.extend(keys.filter(|key| !found.contains_key(*key)).map(|key| (volume, projection, key)));
+                lacking.extend(self.missing_sub_paths(volume, projection, &found));
             }
         }
         lacking
+    }
+
+    /// Returns the sub-paths of mounts that a volume of one object does not have: the kubelet cannot make them in it.
+    fn missing_sub_paths<'p, K>(
+        &'p self,
+        volume: &'p PodVolume,
+        projection: &'p Projection,
+        found: &BTreeMap<String, K>,
+    ) -> Vec<(&'p PodVolume, &'p Projection, &'p str)> {
+        let is_only = volume.projections.as_ref().is_some_and(|all| all.len() == 1);
+        let exists = |path: &Path| match &projection.items {
+            None => found.contains_key(&*path.to_string_lossy()),
+            Some(items) => items.iter().any(|(_, item)| Path::new(item).starts_with(path)),
+        };
+        let mounts = self.containers.iter().flat_map(|container| &container.mounts);
+        let of_volume = mounts.filter(|mount| is_only && mount.volume == volume.name && !mount.is_expression);
+        let paths = of_volume.map(|mount| mount.sub_path.as_str()).filter(|path| !path.is_empty());
+        paths.filter(|path| !exists(Path::new(path))).map(|path| (volume, projection, path)).collect()
     }
 
     /// Reads the pod template of an object; `None` if it has none.
     pub(super) fn read(id: Id, node: &Node, validator: Option<Annotated>) -> Option<Self> {
         let template = template(node)?;
         let spec = template.get("spec")?;
-        let lists = ["initContainers", "containers"].iter().filter_map(|list| spec.get(list));
-        let containers: Vec<_> = lists.flat_map(Node::items).map(container).collect();
+        let list = |name: &str| spec.get(name).map_or(&[][..], Node::items).iter();
+        // An init container that restarts is a sidecar ("Sidecar Containers" in Kubernetes' documentation).
+        let ends = |node: &Node| node.get("restartPolicy").and_then(Node::as_str) != Some("Always");
+        let init = list("initContainers").map(|node| Container { is_init: ends(node), ..container(node) });
+        let containers: Vec<_> = init.chain(list("containers").map(container)).collect();
         let volumes = spec.get("volumes").map_or(&[][..], Node::items).iter().map(volume).collect();
         let validator = validator.or_else(|| annotation(template));
         (!containers.is_empty()).then_some(Self { id, validator, volumes, containers, line: node.line })
     }
 }
 
-/// Where the pod's own metadata and spec stand: in the object itself, in its template, or (CronJob) in that of its template. Whatever
-/// kind has such a template is taken for one that makes pods: there are more than those of Kubernetes itself.
+/// Returns the node with the pod's metadata and spec: the object itself, its template, or (CronJob) the template of its template. Every
+/// kind with such a template counts, since there are more than those of Kubernetes itself.
 fn template(node: &Node) -> Option<&Node> {
     let spec = node.get("spec")?;
     let is_pod = |node: &&Node| node.get("spec").is_some_and(|spec| spec.get("containers").is_some());
@@ -145,7 +178,7 @@ fn texts(node: &Node, key: &str) -> Vec<String> {
     items.iter().filter_map(Node::as_str).map(str::to_owned).collect()
 }
 
-fn volume(node: &Node) -> Volume {
+fn volume(node: &Node) -> PodVolume {
     let projections = if let Some(source) = node.get("configMap") {
         Some(vec![projection("ConfigMap", text(source, "name"), source)])
     } else if let Some(source) = node.get("secret") {
@@ -156,7 +189,7 @@ fn volume(node: &Node) -> Volume {
         };
         node.get("projected").map(sources)
     };
-    Volume { name: text(node, "name"), projections }
+    PodVolume { name: text(node, "name"), projections, is_empty_dir: node.get("emptyDir").is_some() }
 }
 
 fn projected_source(source: &Node) -> Projection {
@@ -186,6 +219,7 @@ fn container(node: &Node) -> Container {
         env: list("env").iter().map(variable).collect(),
         env_from: list("envFrom").iter().filter_map(variables).collect(),
         mounts: list("volumeMounts").iter().map(mount).collect(),
+        is_init: false,
     }
 }
 
@@ -198,7 +232,11 @@ fn variable(node: &Node) -> (String, EnvValue) {
                 Some(EnvValue::Key { kind, name: text(from, "name"), key: text(from, "key") })
             };
             let fields = [("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")];
-            fields.into_iter().find_map(of).unwrap_or(EnvValue::Unknown)
+            let field = || {
+                let path = from.get("fieldRef").map(|field| text(field, "fieldPath"));
+                path.or_else(|| from.get("resourceFieldRef").map(|field| text(field, "resource"))).map(EnvValue::Field)
+            };
+            fields.into_iter().find_map(of).or_else(field).unwrap_or(EnvValue::Unknown)
         }
     };
     (text(node, "name"), value)
@@ -210,11 +248,12 @@ fn variables(node: &Node) -> Option<EnvFrom> {
     Some(EnvFrom { kind, name, prefix: text(node, "prefix") })
 }
 
-fn mount(node: &Node) -> Mount {
-    // An expression of variables is not known before there is a pod, and names no file here.
+fn mount(node: &Node) -> VolumeMount {
+    // The value of an expression is known in the cluster alone, so it names no file here.
     let sub_path = match text(node, "subPathExpr") {
         expression if expression.is_empty() => text(node, "subPath"),
         expression => expression,
     };
-    Mount { volume: text(node, "name"), path: text(node, "mountPath"), sub_path }
+    let is_expression = node.get("subPathExpr").is_some();
+    VolumeMount { volume: text(node, "name"), path: text(node, "mountPath"), sub_path, is_expression }
 }

@@ -1,56 +1,59 @@
-//! A stream of documents, one at a time: however many there are, no more than one is held.
+//! Stream of documents, read one at a time, so that no more than one is in memory.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read as _};
+use std::sync::LazyLock;
 
+use regex::Regex;
 use reload_gate_contract::{Code, Finding, Place};
 
 const NOT_UTF8: Code = Code::new("not-utf8");
 const TOO_LARGE: Code = Code::new("document-too-large");
 
-/// A document of more bytes is not read: an API server takes objects of 1.5 MiB, and this leaves room for a long `List`.
+/// Largest document in bytes. The API server accepts objects of 1.5 MiB; this leaves room for a long `List`.
 const LARGEST: usize = 256 << 20;
 
-/// One document of a stream, and where it begins there.
+/// One document of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
-    /// The text, with its marker `---`.
+pub struct ManifestDocument {
+    /// Text, with its marker `---`.
     pub text: String,
-    /// How many lines come before it.
+    /// Number of lines before it.
     pub lines: u32,
-    /// How many bytes come before it.
+    /// Number of bytes before it.
     pub offset: u64,
 }
 
-/// Why there are no more documents.
+/// Error of a stream.
 #[derive(Debug)]
 pub enum Unreadable {
     /// The stream cannot be read.
     Io(io::Error),
-    /// It says what cannot be understood, at a place whose file is empty.
+    /// The text is invalid, at a place with an empty file.
     Text(Box<Finding>),
 }
 
-/// The documents of a stream of YAML or JSON.
+/// Iterator over the documents of a stream of YAML or JSON.
 ///
-/// A line that begins with `---` or `...` ends a document wherever it stands (`c-forbidden`, YAML 1.2.2, rule 206), so a stream can be
+/// A line that begins with `---` or `...` ends a document, also in a block scalar (`c-forbidden`, YAML 1.2.2, rule 206), so a stream can be
 /// split without being understood.
 #[derive(Debug)]
-pub struct Documents<R> {
+pub struct ManifestDocuments<R> {
     reader: R,
     lines: u32,
     offset: u64,
-    /// The beginning of the next document, which told that the last one was over.
+    /// Beginning of the next document, which ended the last one.
     begun: Vec<u8>,
     ended: bool,
 }
 
-impl<R: BufRead> Documents<R> {
-    /// The documents that `reader` gives.
+impl<R: BufRead> ManifestDocuments<R> {
+    /// Returns the documents of `reader`.
     pub fn new(reader: R) -> Self {
         Self { reader, lines: 0, offset: 0, begun: Vec::new(), ended: false }
     }
 
-    /// The bytes of the next document; empty at the end of the stream.
+    /// Reads the next document; empty at the end of the stream.
     fn read(&mut self) -> Result<Vec<u8>, Unreadable> {
         let mut bytes = std::mem::take(&mut self.begun);
         let mut has_content = says_something(after_marker(&bytes));
@@ -86,8 +89,8 @@ impl<R: BufRead> Documents<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Documents<R> {
-    type Item = Result<Document, Unreadable>;
+impl<R: BufRead> Iterator for ManifestDocuments<R> {
+    type Item = Result<ManifestDocument, Unreadable>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -107,7 +110,7 @@ impl<R: BufRead> Iterator for Documents<R> {
                 continue;
             }
             return Some(match String::from_utf8(bytes) {
-                Ok(text) => Ok(Document { text, lines, offset }),
+                Ok(text) => Ok(ManifestDocument { text: readable(text), lines, offset }),
                 Err(error) => {
                     let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
                     let place = Place::span("", bytes, reload_gate_contract::Span { start: at, end: at + 1 });
@@ -120,17 +123,32 @@ impl<R: BufRead> Iterator for Documents<R> {
     }
 }
 
-/// Whether a line is this marker: it is alone there, or followed by a blank.
+/// Alias as a key without a blank in front of the colon.
+static ALIAS_AS_KEY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^([ \t-]*)\*([A-Za-z0-9_-]+):([ \t\r]|$)").ok());
+
+/// Returns a document as go-yaml reads it, with the same length: in an alias it ends the name at a colon, which belongs to the name in
+/// YAML 1.2 (`yaml_parser_scan_anchor()` in its `scannerc.go`). The key gets a name of its own.
+#[must_use]
+pub fn readable(text: String) -> String {
+    let aliases = ALIAS_AS_KEY.as_ref().filter(|_| text.contains('*'));
+    match aliases.map(|pattern| pattern.replace_all(&text, "${1}_${2}:${3}")) {
+        Some(Cow::Owned(replaced)) => replaced,
+        _ => text,
+    }
+}
+
+/// Returns true if a line is this marker, alone or followed by a blank.
 fn is_marker(line: &[u8], marker: &[u8]) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
 }
 
-/// What stands behind the marker of a line that begins with one.
+/// Returns the rest of a line behind its marker.
 fn after_marker(line: &[u8]) -> &[u8] {
     if is_marker(line, b"---") { &line[3..] } else { line }
 }
 
-/// Whether a line is more than blanks, a comment or a directive.
+/// Returns true if a line is more than blanks, a comment or a directive.
 fn says_something(line: &[u8]) -> bool {
     let text = line.trim_ascii_start();
     !text.is_empty() && !text.starts_with(b"#") && !line.starts_with(b"%") && text != "\u{feff}".as_bytes()

@@ -5,23 +5,23 @@ use reload_gate_structured::yaml;
 
 use super::*;
 
-fn documents(text: &str) -> Vec<Document> {
-    Documents::new(text.as_bytes()).map(|document| document.expect("it can be read")).collect()
+fn documents(text: &str) -> Vec<ManifestDocument> {
+    ManifestDocuments::new(text.as_bytes()).map(|document| document.expect("it can be read")).collect()
 }
 
 #[track_caller]
 fn object(text: &str) -> Object {
-    Object::read(&yaml::parse(text).expect("it is YAML").expect("it is not empty"))
+    Object::read(&yaml::parse(text).expect("it is YAML").expect("it is not empty"), text)
 }
 
-fn config(text: &str) -> Config {
+fn config(text: &str) -> ConfigObject {
     match object(text) {
         Object::Config(config) => config,
         other => panic!("{other:?}"),
     }
 }
 
-/// What the containers of a pod see; `a` and `b` are ConfigMaps with two keys each, `s` is a Secret, and others are not known.
+/// Files of the container of a pod. `a` and `b` are ConfigMaps with two keys each, `s` is a Secret, and others are unknown.
 #[track_caller]
 fn mounted(mounts: &str, volumes: &str) -> Mounted<String> {
     let text =
@@ -31,7 +31,11 @@ fn mounted(mounts: &str, volumes: &str) -> Mounted<String> {
         let known = matches!((kind, name), ("ConfigMap", "a" | "b") | ("Secret", "s"));
         known.then(|| ["one", "two"].map(|key| (key.to_owned(), format!("{name}.{key}"))).into())
     };
-    Mounted::of(&pod, &pod.containers[0], &entries)
+    Mounted::of(&pod, &pod.containers[0], &entries, &Filled::new())
+}
+
+fn value<'n>(root: &'n yaml::Node, key: &str) -> Option<Result<ConfigValue<'n>, Box<reload_gate_contract::Finding>>> {
+    ConfigObject::positions(root).get(key).map(|position| ConfigObject::value_at(root, key, *position))
 }
 
 fn files(mounted: &Mounted<String>) -> BTreeMap<&str, &str> {
@@ -54,7 +58,7 @@ fn a_stream_is_split_at_its_markers_and_nowhere_else() {
             (14, "--- {d: 1}\n----\n"),
         ]
     );
-    for Document { text: document, offset, .. } in found {
+    for ManifestDocument { text: document, offset, .. } in found {
         assert_eq!(&text[usize::try_from(offset).expect("it is small")..][..document.len()], document);
     }
     assert_eq!(documents("# nothing\n---\n"), []);
@@ -62,8 +66,8 @@ fn a_stream_is_split_at_its_markers_and_nowhere_else() {
 }
 
 #[test]
-fn what_is_no_utf8_says_where_and_the_rest_is_read() {
-    let mut found = Documents::new(&b"a: 1\n---\nb:\n  c: x\xff\n---\nd: 1\n"[..]);
+fn a_document_that_is_no_utf8_has_a_place_and_the_others_are_read() {
+    let mut found = ManifestDocuments::new(&b"a: 1\n---\nb:\n  c: x\xff\n---\nd: 1\n"[..]);
     assert!(found.next().expect("there is one").is_ok());
     let Some(Err(Unreadable::Text(finding))) = found.next() else { panic!("it is no UTF-8") };
     assert_eq!(finding.place.expect("it has one").to_string(), ":4:7");
@@ -95,26 +99,26 @@ fn a_value_is_what_a_file_would_contain() {
     let text = "kind: Secret\ndata: {plain: aGVsbG8=, wrapped: \"aGVs\\nbG8=\", both: eA==}\nstringData: {both: clear, empty: }\n";
     let root = yaml::parse(text).expect("it is YAML").expect("it is not empty");
     for (key, expected) in [("plain", "hello"), ("wrapped", "hello"), ("both", "clear"), ("empty", "")] {
-        let value = Config::value(&root, key).expect("it is there").expect("it is right");
-        assert_eq!(value.content, expected.as_bytes(), "{key}");
+        let found = value(&root, key).expect("it is there").expect("it is right");
+        assert_eq!(found.content, expected.as_bytes(), "{key}");
     }
-    assert!(Config::value(&root, "none").is_none());
-    let value = Config::value(&root, "plain").expect("it is there").expect("it is right");
-    let at = value.locate(text, 3).expect("it is written somewhere");
+    assert!(value(&root, "none").is_none());
+    let plain = value(&root, "plain").expect("it is there").expect("it is right");
+    let at = plain.locate(text, 3).expect("it is written somewhere");
     assert_eq!(&text[at..at + 4], "bG8=", "the fourth byte begins in the fifth character");
 }
 
 #[test]
-fn a_value_that_an_api_server_would_refuse_says_where() {
+fn a_value_that_the_api_server_rejects_has_a_place() {
     let text = "kind: ConfigMap\ndata:\n  number: 80\n  truth: yes\n  map: {a: b}\n  word: eighty\n  quoted: '80'\nbinaryData:\n  broken: '%'\n";
     let root = yaml::parse(text).expect("it is YAML").expect("it is not empty");
     for (key, place) in [("number", ":3:11"), ("truth", ":4:10"), ("map", ":5:8"), ("broken", ":9:11")] {
-        let finding = Config::value(&root, key).expect("it is there").expect_err("it is wrong");
+        let finding = value(&root, key).expect("it is there").expect_err("it is wrong");
         assert_eq!(finding.place.as_ref().expect("it has one").to_string(), place, "{finding:?}");
         assert!(finding.help.is_some());
     }
     for key in ["word", "quoted"] {
-        assert!(Config::value(&root, key).expect("it is there").is_ok(), "{key}");
+        assert!(value(&root, key).expect("it is there").is_ok(), "{key}");
     }
 }
 
@@ -158,7 +162,7 @@ fn items_and_sub_paths_choose_what_is_seen() {
 }
 
 #[test]
-fn what_is_not_given_is_not_known() {
+fn files_of_other_volumes_are_unknown() {
     let projected =
         "{name: a, projected: {sources: [{configMap: {name: a}}, {secret: {name: s, items: [{key: one, path: k}]}}]}}";
     let seen = mounted("{name: a, mountPath: /m}", projected);
@@ -181,4 +185,12 @@ fn a_part_of_what_is_seen_lies_elsewhere_too() {
     assert!(there.files.contains_key(Path::new("/etc/app/sub/one")) && there.knows(Path::new("/etc/app/x")));
     let inside = seen.at(Path::new("/config/one"), Path::new("/etc/one"));
     assert_eq!(inside.files.keys().collect::<Vec<_>>(), [&PathBuf::from("/etc/one")]);
+}
+
+#[test]
+fn an_alias_as_a_key_ends_at_the_colon() {
+    let text = "a: &app web\nb:\n  *app:\n    c: *app\n";
+    let found = documents(text);
+    assert_eq!(found[0].text.len(), text.len());
+    assert!(yaml::parse(&found[0].text).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Workflow commands of GitHub Actions, which become annotations at the lines of a change; and a line for the log.
+//! Workflow commands of GitHub Actions, which become annotations at the lines of a change; and a summary for the log.
 //!
 //! The format and its escapes are those of "Workflow commands for GitHub Actions" in GitHub's documentation and of its toolkit
 //! (`actions/toolkit`, `packages/core/src/command.ts`).
@@ -7,29 +7,29 @@ use std::fmt::Write as _;
 
 use reload_gate_contract::{Place, Severity};
 
-use super::{Located, Report, Subject, part};
+use super::{CheckReport, CheckSubject, Located, part};
 use crate::report::log::visible;
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &CheckReport) -> String {
     let mut text = String::new();
     for checked in &report.checked {
         text.extend(checked.findings.iter().map(|located| command(&checked.subject, located)));
     }
     let counts = report.counts();
-    let _ = writeln!(text, "reload-gate: {counts}; {} not judged", counts.unchecked);
+    let _ = writeln!(text, "reload-gate: {counts}; {} not checked", counts.unchecked);
     text
 }
 
-fn command(subject: &Subject, located: &Located) -> String {
+fn command(subject: &CheckSubject, located: &Located) -> String {
     let finding = &located.finding;
-    // An obstacle fails the step too, so it is no less red; its title says that it is none of the configuration's errors.
+    // An obstacle fails the step too, so it is an error; its title says that it is none of the configuration.
     let name = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "notice",
     };
     let place = located.place(subject);
-    // Standard input is no file of the repository, at whose lines something could stand.
+    // Standard input is no file of the repository, so an annotation has no line there.
     let stdin = place.file == "-";
     let mut properties = if stdin { Vec::new() } else { position(&place, located) };
     properties.push(("title", format!("{}: {}", located.kind(), finding.code)));
@@ -41,7 +41,7 @@ fn command(subject: &Subject, located: &Located) -> String {
     format!("::{name} {}::{}\n", properties.join(","), data(&lines.join("\n")))
 }
 
-/// Where the annotation is to stand.
+/// Returns the properties for the position of an annotation.
 fn position(place: &Place, located: &Located) -> Vec<(&'static str, String)> {
     let mut position = vec![("file", place.file.trim_start_matches("./").to_owned())];
     let Some(line) = place.line else { return position };

@@ -1,4 +1,4 @@
-//! For people: each finding as `rustc` shows them, with the lines of the input; a line for each judgement; and the sum of it.
+//! Report for people: each finding with its lines of the input, as `rustc` shows them; a line for each validation; and a summary.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use annotate_snippets::renderer::{AnsiColor, Style as Paint};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use reload_gate_contract::{Place, Severity, Verdict};
 
-use super::{Checked, Excerpt, Located, Report, Style, Subject, part};
+use super::{CheckReport, CheckSubject, Checked, InputExcerpt, Located, ReportStyle, Unchecked, part};
 use crate::report::log::visible;
 
-const UNJUDGED: &str = "not judged";
+const NOT_CHECKED: &str = "not checked";
 
-pub(super) fn render(report: &Report, style: &Style) -> String {
+pub(super) fn render(report: &CheckReport, style: &ReportStyle) -> String {
     let renderer = if style.color { Renderer::styled() } else { Renderer::plain() }.term_width(style.width);
     let mut text = String::new();
     for checked in report.checked.iter().filter(|checked| shown(checked, style)) {
@@ -21,18 +21,18 @@ pub(super) fn render(report: &Report, style: &Style) -> String {
             text += "\n\n";
         }
     }
-    text + &judgements(report, style) + &summary(report, style)
+    text + &validations(report, style) + &summary(report, style)
 }
 
-/// With `quiet`, only what a person must do something about.
-fn shown(checked: &Checked, style: &Style) -> bool {
+/// Returns true if a validation is shown; with `quiet` only if it is not accepted.
+fn shown(checked: &Checked, style: &ReportStyle) -> bool {
     !style.quiet || checked.verdict() != Verdict::Accepted
 }
 
-fn group<'a>(subject: &Subject, located: &'a Located) -> Group<'a> {
+fn group<'a>(subject: &CheckSubject, located: &'a Located) -> Group<'a> {
     let finding = &located.finding;
     let level = match finding.severity {
-        // In another color too: nobody should look for an error in a configuration that may have none.
+        // Another color as well, since the configuration may have no error.
         Severity::Error if located.is_obstacle() => Level::WARNING.with_name("obstacle"),
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -53,7 +53,7 @@ fn group<'a>(subject: &Subject, located: &'a Located) -> Group<'a> {
     group
 }
 
-fn snippet(place: &Place, excerpt: &Excerpt) -> Snippet<'static, Annotation<'static>> {
+fn snippet(place: &Place, excerpt: &InputExcerpt) -> Snippet<'static, Annotation<'static>> {
     let (text, mark) = harmless(excerpt);
     let start = usize::try_from(excerpt.first_line).unwrap_or(usize::MAX);
     let snippet = Snippet::source(text).line_start(start).path(visible(&place.file).into_owned()).fold(false);
@@ -71,9 +71,8 @@ fn origin(place: &Place) -> Origin<'static> {
     origin
 }
 
-/// The text with a visible character in place of each which would command a terminal, so that columns stay what they are; and the mark
-/// in it, on whole characters.
-fn harmless(excerpt: &Excerpt) -> (String, Range<usize>) {
+/// Replaces each control character by a visible one, so that columns stay the same; and moves the mark to whole characters.
+fn harmless(excerpt: &InputExcerpt) -> (String, Range<usize>) {
     let mut text = String::with_capacity(excerpt.text.len());
     let Range { start, end } = &excerpt.mark;
     let (mut from, mut to) = (None, None);
@@ -85,7 +84,7 @@ fn harmless(excerpt: &Excerpt) -> (String, Range<usize>) {
             to = Some(text.len());
         }
         match c {
-            // The ends of lines, and what the renderer makes spaces or pictures of.
+            // Ends of lines, and characters that the renderer replaces itself.
             '\0'..='\u{1f}' | '\u{7f}' => text.push(c),
             _ if c.is_control() => text.push(char::REPLACEMENT_CHARACTER),
             _ => text.push(c),
@@ -96,12 +95,13 @@ fn harmless(excerpt: &Excerpt) -> (String, Range<usize>) {
     (text, from..to)
 }
 
-/// What was judged by whom, and why by whom; with `verbose` also what by nobody.
-fn judgements(report: &Report, style: &Style) -> String {
+/// Returns a line for each validation; with `verbose` also for each part without a validation.
+fn validations(report: &CheckReport, style: &ReportStyle) -> String {
     let checked: Vec<_> = report.checked.iter().filter(|checked| shown(checked, style)).collect();
-    let unchecked = if style.verbose && !style.quiet { report.unchecked.as_slice() } else { &[] };
+    let is_shown = |unchecked: &&Unchecked| !style.quiet && (style.verbose || unchecked.help.is_some());
+    let unchecked: Vec<_> = report.unchecked.iter().filter(is_shown).collect();
     let labels = checked.iter().map(|checked| checked.verdict().as_str());
-    let width = labels.chain(unchecked.iter().map(|_| UNJUDGED)).map(str::len).max().unwrap_or_default();
+    let width = labels.chain(unchecked.iter().map(|_| NOT_CHECKED)).map(str::len).max().unwrap_or_default();
     let mut lines = String::new();
     for checked in checked {
         let verdict = paint(checked.verdict(), &format!("{:width$}", checked.verdict().as_str()), style);
@@ -113,12 +113,13 @@ fn judgements(report: &Report, style: &Style) -> String {
         lines += "\n";
     }
     for unchecked in unchecked {
-        lines += &format!("{UNJUDGED:width$}  {} ({})\n", unchecked.subject, visible(&unchecked.why));
+        let help = unchecked.help.as_ref().map_or_else(String::new, |help| format!("; {}", visible(help)));
+        lines += &format!("{NOT_CHECKED:width$}  {} ({}{help})\n", unchecked.subject, visible(&unchecked.why));
     }
     lines
 }
 
-fn paint(verdict: Verdict, text: &str, style: &Style) -> String {
+fn paint(verdict: Verdict, text: &str, style: &ReportStyle) -> String {
     let color = match verdict {
         Verdict::Accepted => AnsiColor::Green,
         Verdict::Inconclusive => AnsiColor::Yellow,
@@ -128,8 +129,8 @@ fn paint(verdict: Verdict, text: &str, style: &Style) -> String {
     format!("{paint}{text}{paint:#}")
 }
 
-/// The last line; with `quiet` only where there is nothing else that could be said.
-fn summary(report: &Report, style: &Style) -> String {
+/// Returns the last line; with `quiet` only if there is no other.
+fn summary(report: &CheckReport, style: &ReportStyle) -> String {
     let counts = report.counts();
     if style.quiet && report.verdict().is_some() {
         return String::new();
@@ -137,6 +138,6 @@ fn summary(report: &Report, style: &Style) -> String {
     let hint = if style.verbose { "" } else { " (`--verbose` lists them)" };
     match counts.unchecked {
         0 => format!("{counts}\n"),
-        1.. => format!("{counts}; {} not judged{hint}\n", counts.unchecked),
+        1.. => format!("{counts}; {} not checked{hint}\n", counts.unchecked),
     }
 }

@@ -1,21 +1,21 @@
-//! One JSON object on one line, in the shape of `docs/stability.md`.
+//! One JSON object on one line, as described in `docs/stability.md`.
 
 use serde::Serialize;
 
-use super::{Checked, Located, Report, Subject, Unchecked};
+use super::{CheckReport, CheckSubject, Checked, Located, Unchecked};
 use crate::report::found::Found;
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct JsonReport<'a> {
     version: u32,
     verdict: &'static str,
-    inputs: Vec<Input<'a>>,
+    inputs: Vec<JsonInput<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    unjudged: Vec<Skipped<'a>>,
+    unjudged: Vec<JsonUnchecked<'a>>,
 }
 
 #[derive(Serialize)]
-struct Input<'a> {
+struct JsonInput<'a> {
     input: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: &'a Option<String>,
@@ -26,12 +26,12 @@ struct Input<'a> {
     validator: &'a str,
     reason: &'a str,
     verdict: &'static str,
-    findings: Vec<Entry<'a>>,
+    findings: Vec<JsonFinding<'a>>,
 }
 
-/// A finding as everywhere, and what only `check` knows of it: object and key where they are not the input's.
+/// Finding with the keys that only `check` has: its end, and object and key where they differ from those of the input.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct JsonFinding<'a> {
     #[serde(flatten)]
     found: Found<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ struct Entry<'a> {
 }
 
 #[derive(Serialize)]
-struct Skipped<'a> {
+struct JsonUnchecked<'a> {
     input: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: &'a Option<String>,
@@ -54,9 +54,11 @@ struct Skipped<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
     why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: &'a Option<String>,
 }
 
-impl<'a> From<&'a Checked> for Input<'a> {
+impl<'a> From<&'a Checked> for JsonInput<'a> {
     fn from(checked: &'a Checked) -> Self {
         let subject = &checked.subject;
         Self {
@@ -67,13 +69,13 @@ impl<'a> From<&'a Checked> for Input<'a> {
             validator: &checked.validator,
             reason: &checked.reason,
             verdict: checked.verdict().as_str(),
-            findings: checked.findings.iter().map(|located| Entry::new(subject, located)).collect(),
+            findings: checked.findings.iter().map(|located| JsonFinding::new(subject, located)).collect(),
         }
     }
 }
 
-impl<'a> Entry<'a> {
-    fn new(subject: &Subject, located: &'a Located) -> Self {
+impl<'a> JsonFinding<'a> {
+    fn new(subject: &CheckSubject, located: &'a Located) -> Self {
         let end = located.end();
         let own = (&located.object, &located.key) != (&subject.object, &subject.key);
         Self {
@@ -86,7 +88,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl<'a> From<&'a Unchecked> for Skipped<'a> {
+impl<'a> From<&'a Unchecked> for JsonUnchecked<'a> {
     fn from(unchecked: &'a Unchecked) -> Self {
         let subject = &unchecked.subject;
         Self {
@@ -95,17 +97,18 @@ impl<'a> From<&'a Unchecked> for Skipped<'a> {
             key: &subject.key,
             line: subject.line,
             why: &unchecked.why,
+            help: &unchecked.help,
         }
     }
 }
 
-pub(super) fn render(report: &Report) -> String {
-    let document = Document {
+pub(super) fn render(report: &CheckReport) -> String {
+    let document = JsonReport {
         version: 1,
         verdict: report.verdict().map_or("nothing", |verdict| verdict.as_str()),
-        inputs: report.checked.iter().map(Input::from).collect(),
-        unjudged: report.unchecked.iter().map(Skipped::from).collect(),
+        inputs: report.checked.iter().map(JsonInput::from).collect(),
+        unjudged: report.unchecked.iter().map(JsonUnchecked::from).collect(),
     };
-    // No value in it can fail to be written: there are no maps with keys that are no strings.
+    // Serialization cannot fail: all keys of maps are strings.
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }

@@ -1,5 +1,5 @@
-//! JUnit's XML: a suite for each input, a case for each judgement. What is wrong has *failed*, what could not be judged is in
-//! *error*, what nobody judged was *skipped*.
+//! JUnit's XML: a suite for each input, a case for each validation. Rejected is a *failure*, inconclusive an *error*, and a part without
+//! a validation is *skipped*.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use reload_gate_contract::Verdict;
 
-use super::{Checked, Report, Subject, Unchecked};
+use super::{CheckReport, CheckSubject, Checked, Unchecked};
 use crate::report::log::visible;
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &CheckReport) -> String {
     let checked = report.checked.iter().map(|checked| (&checked.subject, case(checked), checked.duration));
     let unchecked = report.unchecked.iter().map(|unchecked| (&unchecked.subject, skipped(unchecked), Duration::ZERO));
     let mut suites: Vec<(TestSuite, Duration)> = Vec::new();
@@ -56,7 +56,7 @@ fn case(checked: &Checked) -> TestCase {
     case
 }
 
-/// With the finding that made the verdict as its message, and all of them as its text.
+/// Returns a status with the first finding of that verdict as its message, and all findings as its text.
 fn failed(checked: &Checked, kind: NonSuccessKind, listed: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     let verdict = checked.verdict();
@@ -74,8 +74,8 @@ fn skipped(unchecked: &Unchecked) -> TestCase {
     named(&unchecked.subject, "", status)
 }
 
-/// A case named by the part of the input, or by the input where there are no parts. Two validators of one subject are two cases.
-fn named(subject: &Subject, by: &str, status: TestCaseStatus) -> TestCase {
+/// Returns a case with the name of the part of the input, or of the input. Two validators of one part are two cases.
+fn named(subject: &CheckSubject, by: &str, status: TestCaseStatus) -> TestCase {
     let input = visible(&subject.input);
     let name = subject.part().unwrap_or_else(|| input.clone().into_owned());
     let mut case = TestCase::new(legal(&format!("{name}{by}")), status);
@@ -83,7 +83,7 @@ fn named(subject: &Subject, by: &str, status: TestCaseStatus) -> TestCase {
     case
 }
 
-/// A text without the two characters which XML 1.0 (section 2.2) forbids and which are no control characters.
+/// Replaces the two characters that XML 1.0 (section 2.2) forbids and that are no control characters.
 fn legal(text: &str) -> String {
     text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

@@ -1,4 +1,4 @@
-//! What `check` found, as bytes: for people, and in the formats that their tools read. Pure: a report goes in, a text comes out.
+//! Report of `check` as text: for people, and in formats for tools. Pure: a report goes in, a text comes out.
 
 mod github;
 mod human;
@@ -18,130 +18,138 @@ use reload_gate_contract::{Cause, Finding, Place, Severity, Verdict};
 
 use crate::report::log::visible;
 
-/// All that one `check` has to say, in the order in which it is said.
+/// Result of one `check`, in the order of the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// What was judged.
+pub struct CheckReport {
+    /// Validations.
     pub checked: Vec<Checked>,
-    /// What was among the inputs and nobody judged.
+    /// Parts of the inputs without a validation.
     pub unchecked: Vec<Unchecked>,
 }
 
-/// One judgement: a validator over one file, or over one mounted tree.
+/// One validation: of one file, or of one mounted tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// What was judged.
-    pub subject: Subject,
-    /// Who judged, such as `nginx -t` or `builtin nginx`.
+    /// Part of the inputs that it is about.
+    pub subject: CheckSubject,
+    /// Validator, such as `nginx -t` or `builtin nginx`.
     pub validator: String,
-    /// Why this validator, such as ``named `nginx.conf` `` or `the sidecar's settings`.
+    /// Reason for this validator, such as ``named `nginx.conf` `` or `the sidecar's settings`.
     pub reason: String,
-    /// What was found, in the order of the inputs.
+    /// Findings, in the order of the inputs.
     pub findings: Vec<Located>,
-    /// How long it took.
+    /// Duration.
     pub duration: Duration,
 }
 
-/// What was judged: where in the inputs it stands.
+/// Part of the inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// The path as it was given; `-` is standard input.
+pub struct CheckSubject {
+    /// Path as it was given; `-` is standard input.
     pub input: String,
-    /// The object of a manifest, such as `ConfigMap web/nginx`.
+    /// Object of a manifest, such as `ConfigMap web/nginx`.
     pub object: Option<String>,
-    /// The key of that object, such as `nginx.conf`.
+    /// Key of that object, such as `nginx.conf`.
     pub key: Option<String>,
-    /// The line of the input at which it begins, counted from 1.
+    /// Line of the input at which it begins, counted from 1.
     pub line: Option<u32>,
 }
 
-/// A finding whose place is a position in the *input*, whatever the validator was given.
+/// Finding with a place in the *input*, whatever the validator was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
-    /// What was found; the file of its place is an input, and line, column and span are that file's.
+    /// Finding; file, line and column of its place are those of an input.
     pub finding: Finding,
-    /// The object in which it is, such as `ConfigMap web/nginx`: of a mounted tree not always the one that is judged.
+    /// Object in which it is, such as `ConfigMap web/nginx`; in a mounted tree not always that of the subject.
     pub object: Option<String>,
-    /// The key of that object.
+    /// Key of that object.
     pub key: Option<String>,
-    /// The lines around it; `None` for the values of Secrets, and where nothing can be shown.
-    pub excerpt: Option<Excerpt>,
+    /// Lines around it; `None` for the values of Secrets, and for an unknown place.
+    pub excerpt: Option<InputExcerpt>,
 }
 
 /// Lines of an input around a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excerpt {
-    /// The number of the first of them, counted from 1.
+pub struct InputExcerpt {
+    /// Number of the first of them, counted from 1.
     pub first_line: u32,
-    /// The lines, whole.
+    /// Whole lines.
     pub text: String,
-    /// The bytes of `text` that the finding is about.
+    /// Bytes of `text` that the finding is about.
     pub mark: Range<usize>,
 }
 
-/// Something that nobody judged.
+/// Part of the inputs without a validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unchecked {
-    /// What it is.
-    pub subject: Subject,
-    /// Why nobody did.
+    /// The part.
+    pub subject: CheckSubject,
+    /// Reason.
     pub why: String,
+    /// Remedy, if there is one; such a part is listed in every report.
+    pub help: Option<String>,
 }
 
 impl Checked {
-    /// What its findings amount to.
+    /// Returns the verdict of its findings.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         Verdict::of(self.findings.iter().map(|located| &located.finding))
     }
 }
 
-impl Subject {
-    /// Its name for people, without the path: the object and the key, where it is part of a manifest.
+impl CheckSubject {
+    /// Returns all of an input.
+    #[must_use]
+    pub fn input(name: &str) -> Self {
+        Self { input: name.to_owned(), object: None, key: None, line: None }
+    }
+
+    /// Returns its name without the path: the object and the key of a manifest.
     fn part(&self) -> Option<String> {
         part((self.object.as_deref(), self.key.as_deref()))
     }
 }
 
-/// The path, and the part of it.
-impl fmt::Display for Subject {
+/// Shows the path, and the part of it.
+impl fmt::Display for CheckSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&visible(&self.input))?;
         self.part().map_or(Ok(()), |part| write!(f, ": {part}"))
     }
 }
 
-/// An object and its key for people; `None` where there is neither.
+/// Joins an object and its key; `None` where there is neither.
 fn part((object, key): (Option<&str>, Option<&str>)) -> Option<String> {
     let parts: Vec<_> = [object, key].into_iter().flatten().map(visible).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 impl Located {
-    /// Whether it kept the validator from judging. That is no error of the configuration, and is not called one.
+    /// Returns true if it prevented the validation, which is no error of the configuration.
     fn is_obstacle(&self) -> bool {
         self.finding.severity == Severity::Error && self.finding.cause == Cause::Environment
     }
 
-    /// What kind of finding it is, in a word.
+    /// Returns the kind of the finding in a word.
     fn kind(&self) -> &'static str {
         if self.is_obstacle() { "obstacle" } else { self.finding.severity.as_str() }
     }
 
-    /// Where it is; where that is not known, where what was judged is.
-    fn place(&self, subject: &Subject) -> Place {
+    /// Returns its place; if that is unknown, the place of the subject.
+    fn place(&self, subject: &CheckSubject) -> Place {
         let whole = || Place { line: subject.line, ..Place::file(&subject.input) };
         self.finding.place.clone().unwrap_or_else(whole)
     }
 
-    /// The object and the key in which it is, likewise.
-    fn part<'a>(&'a self, subject: &'a Subject) -> (Option<&'a str>, Option<&'a str>) {
+    /// Returns its object and key; if there are none, those of the subject.
+    fn part<'a>(&'a self, subject: &'a CheckSubject) -> (Option<&'a str>, Option<&'a str>) {
         let own = (self.object.as_deref(), self.key.as_deref());
         if own == (None, None) { (subject.object.as_deref(), subject.key.as_deref()) } else { own }
     }
 
-    /// Line and column of the character behind the last that it is about, both counted from 1; known where there is an
-    /// excerpt. The end of a line does not count as a character.
+    /// Returns line and column behind its last character, both counted from 1; known where there is an excerpt. The end of a line does
+    /// not count as a character.
     fn end(&self) -> Option<(u32, u32)> {
         let place = self.finding.place.as_ref()?;
         let excerpt = self.excerpt.as_ref()?;
@@ -153,7 +161,7 @@ impl Located {
     }
 }
 
-/// One line: where, what kind, what.
+/// Shows one line: place, kind, code and message.
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let finding = &self.finding;
@@ -164,31 +172,31 @@ impl fmt::Display for Located {
     }
 }
 
-/// How many of a report's subjects came out how.
+/// Number of validations by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Found to be right.
+pub struct VerdictCounts {
+    /// Accepted.
     pub accepted: usize,
-    /// Found to be wrong.
+    /// Rejected.
     pub rejected: usize,
-    /// Not to be judged here and now.
+    /// Inconclusive.
     pub inconclusive: usize,
-    /// Nobody's to judge.
+    /// Without a validation.
     pub unchecked: usize,
 }
 
-impl Report {
-    /// The worst verdict, in the order rejected, inconclusive, accepted; `None` where nothing was judged.
+impl CheckReport {
+    /// Returns the worst verdict, in the order rejected, inconclusive, accepted; `None` without a validation.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         self.checked.iter().map(Checked::verdict).max()
     }
 
-    /// How many subjects came out how.
+    /// Returns the number of validations by verdict.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> VerdictCounts {
         let of = |verdict| self.checked.iter().filter(|checked| checked.verdict() == verdict).count();
-        Counts {
+        VerdictCounts {
             accepted: of(Verdict::Accepted),
             rejected: of(Verdict::Rejected),
             inconclusive: of(Verdict::Inconclusive),
@@ -197,25 +205,25 @@ impl Report {
     }
 }
 
-/// In words, as in `3 checked: 1 accepted, 2 rejected`.
-impl fmt::Display for Counts {
+/// Shows the numbers, as in `3 checked: 1 accepted, 2 rejected`.
+impl fmt::Display for VerdictCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let checked = self.accepted + self.rejected + self.inconclusive;
         let each = [(self.accepted, "accepted"), (self.rejected, "rejected"), (self.inconclusive, "inconclusive")];
         let each: Vec<_> =
             each.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         if checked == 0 {
-            f.write_str("nothing was judged")
+            f.write_str("nothing was checked")
         } else {
-            write!(f, "{checked} judged: {}", each.join(", "))
+            write!(f, "{checked} checked: {}", each.join(", "))
         }
     }
 }
 
-/// How a report is written. The machine formats are described in `docs/stability.md`.
+/// Format of a report. The machine formats are described in `docs/stability.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
+pub enum ReportFormat {
+    /// Text for people.
     Human,
     /// One JSON object.
     Json,
@@ -227,27 +235,27 @@ pub enum Format {
     Github,
 }
 
-/// What a report for people looks like; the machine formats do not ask.
+/// Appearance of a report for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
+pub struct ReportStyle {
     /// Escape sequences for a terminal.
     pub color: bool,
-    /// With everything that was not judged, and how long each judgement took.
+    /// Whether to list parts without a validation, and the duration of each validation.
     pub verbose: bool,
-    /// Only what is wrong, and what could not be judged.
+    /// Whether to show only what is rejected or inconclusive.
     pub quiet: bool,
-    /// How many columns there are.
+    /// Number of columns.
     pub width: usize,
 }
 
 /// Writes `report`. The machine formats are the same whatever the `style`.
 #[must_use]
-pub fn render(report: &Report, format: Format, style: &Style) -> String {
+pub fn render(report: &CheckReport, format: ReportFormat, style: &ReportStyle) -> String {
     match format {
-        Format::Human => human::render(report, style),
-        Format::Json => json::render(report),
-        Format::Sarif => sarif::render(report),
-        Format::Junit => junit::render(report),
-        Format::Github => github::render(report),
+        ReportFormat::Human => human::render(report, style),
+        ReportFormat::Json => json::render(report),
+        ReportFormat::Sarif => sarif::render(report),
+        ReportFormat::Junit => junit::render(report),
+        ReportFormat::Github => github::render(report),
     }
 }

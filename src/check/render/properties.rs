@@ -1,4 +1,4 @@
-//! What holds of every report, whatever stands in the inputs.
+//! Properties of every report, for any input.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::tests::{PLAIN, codes, elements, report};
 use super::*;
 
-/// Texts as people write them, and as nobody should.
+/// Ordinary and hostile texts.
 fn text() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         "[a-z ]{0,12}",
@@ -51,8 +51,8 @@ fn maybe<T: fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Strategy<Val
     prop::option::of(strategy)
 }
 
-fn subject() -> impl Strategy<Value = Subject> {
-    (text(), maybe(text()), maybe(text()), maybe(any::<u32>())).prop_map(|(input, object, key, line)| Subject {
+fn subject() -> impl Strategy<Value = CheckSubject> {
+    (text(), maybe(text()), maybe(text()), maybe(any::<u32>())).prop_map(|(input, object, key, line)| CheckSubject {
         input,
         object,
         key,
@@ -78,17 +78,17 @@ fn finding() -> impl Strategy<Value = Finding> {
     )
 }
 
-/// An excerpt with any mark, even one that is none.
-fn excerpt() -> impl Strategy<Value = Excerpt> {
+/// Excerpt with any mark, also an invalid one.
+fn excerpt() -> impl Strategy<Value = InputExcerpt> {
     let lines = prop_oneof![4 => text(), 1 => "[a-z\t日]{0,400}"];
-    (1..100_000_u32, lines, 0..60_usize, 0..60_usize).prop_map(|(first_line, text, start, length)| Excerpt {
+    (1..100_000_u32, lines, 0..60_usize, 0..60_usize).prop_map(|(first_line, text, start, length)| InputExcerpt {
         first_line,
         text,
         mark: start..start + length,
     })
 }
 
-fn any_report() -> impl Strategy<Value = Report> {
+fn any_report() -> impl Strategy<Value = CheckReport> {
     let located = (finding(), maybe(text()), maybe(text()), maybe(excerpt()))
         .prop_map(|(finding, object, key, excerpt)| Located { finding, object, key, excerpt });
     let checked = (subject(), text(), text(), prop::collection::vec(located, 0..4), any::<u32>()).prop_map(
@@ -97,13 +97,14 @@ fn any_report() -> impl Strategy<Value = Report> {
             Checked { subject, validator, reason, findings, duration }
         },
     );
-    let unchecked = (subject(), text()).prop_map(|(subject, why)| Unchecked { subject, why });
+    let unchecked =
+        (subject(), text(), maybe(text())).prop_map(|(subject, why, help)| Unchecked { subject, why, help });
     (prop::collection::vec(checked, 0..4), prop::collection::vec(unchecked, 0..3))
-        .prop_map(|(checked, unchecked)| Report { checked, unchecked })
+        .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked })
 }
 
-fn style() -> impl Strategy<Value = Style> {
-    (any::<bool>(), any::<bool>(), 20..200_usize).prop_map(|(verbose, quiet, width)| Style {
+fn style() -> impl Strategy<Value = ReportStyle> {
+    (any::<bool>(), any::<bool>(), 20..200_usize).prop_map(|(verbose, quiet, width)| ReportStyle {
         color: false,
         verbose,
         quiet,
@@ -111,7 +112,7 @@ fn style() -> impl Strategy<Value = Style> {
     })
 }
 
-fn parsed(report: &Report, format: Format) -> serde_json::Value {
+fn parsed(report: &CheckReport, format: ReportFormat) -> serde_json::Value {
     let text = render(report, format, &PLAIN);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
@@ -132,8 +133,8 @@ fn assert_sarif(sarif: &serde_json::Value) {
 }
 
 #[test]
-fn the_schema_refuses_what_is_not_sarif() {
-    let mut sarif = parsed(&report(), Format::Sarif);
+fn the_schema_rejects_an_unknown_level() {
+    let mut sarif = parsed(&report(), ReportFormat::Sarif);
     assert_sarif(&sarif);
     sarif["runs"][0]["results"][0]["level"] = "fatal".into();
     assert!(!schema().is_valid(&sarif));
@@ -141,8 +142,8 @@ fn the_schema_refuses_what_is_not_sarif() {
 
 proptest! {
     #[test]
-    fn json_tells_all_of_it(report in any_report()) {
-        let json = parsed(&report, Format::Json);
+    fn json_has_all_findings(report in any_report()) {
+        let json = parsed(&report, ReportFormat::Json);
         let inputs = json["inputs"].as_array().expect("it is a list");
         prop_assert_eq!(inputs.len(), report.checked.len());
         for (input, checked) in inputs.iter().zip(&report.checked) {
@@ -150,14 +151,14 @@ proptest! {
             prop_assert_eq!(&input["verdict"], checked.verdict().as_str());
             let findings = input["findings"].as_array().expect("it is a list");
             let messages: Vec<_> = findings.iter().map(|finding| finding["message"].as_str().expect("it is text")).collect();
-            let meant: Vec<_> = checked.findings.iter().map(|located| located.finding.message.as_str()).collect();
-            prop_assert_eq!(messages, meant);
+            let expected: Vec<_> = checked.findings.iter().map(|located| located.finding.message.as_str()).collect();
+            prop_assert_eq!(messages, expected);
         }
     }
 
     #[test]
     fn sarif_is_valid_and_its_regions_do_not_end_before_they_begin(report in any_report()) {
-        let sarif = parsed(&report, Format::Sarif);
+        let sarif = parsed(&report, ReportFormat::Sarif);
         assert_sarif(&sarif);
         for result in sarif["runs"][0]["results"].as_array().expect("it is a list") {
             let region = &result["locations"][0]["physicalLocation"]["region"];
@@ -170,7 +171,7 @@ proptest! {
 
     #[test]
     fn junit_is_well_formed_and_legal(report in any_report()) {
-        let xml = render(&report, Format::Junit, &PLAIN);
+        let xml = render(&report, ReportFormat::Junit, &PLAIN);
         let cases = elements(&xml, "name").into_iter().filter(|(tag, _)| tag == "testcase").count();
         prop_assert_eq!(cases, report.checked.len() + report.unchecked.len());
         let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
@@ -179,7 +180,7 @@ proptest! {
 
     #[test]
     fn github_has_a_line_for_each_command(report in any_report()) {
-        let text = render(&report, Format::Github, &PLAIN);
+        let text = render(&report, ReportFormat::Github, &PLAIN);
         let found: usize = report.checked.iter().map(|checked| checked.findings.len()).sum();
         prop_assert_eq!(text.lines().count(), found + 1);
         let (commands, summary) = text.trim_end_matches('\n').rsplit_once('\n').unwrap_or(("", &text));
@@ -188,16 +189,16 @@ proptest! {
     }
 
     #[test]
-    fn people_s_terminals_are_commanded_nothing(report in any_report(), style in style()) {
-        let text = render(&report, Format::Human, &style);
+    fn no_control_character_reaches_a_terminal(report in any_report(), style in style()) {
+        let text = render(&report, ReportFormat::Human, &style);
         let command = text.chars().find(|c| c.is_control() && *c != '\n');
         prop_assert_eq!(command, None, "{}", text);
     }
 
     #[test]
-    fn colors_are_all_that_colors_add(report in any_report(), style in style()) {
-        let plain = render(&report, Format::Human, &style);
-        let colored = render(&report, Format::Human, &Style { color: true, ..style });
+    fn colors_change_no_text(report in any_report(), style in style()) {
+        let plain = render(&report, ReportFormat::Human, &style);
+        let colored = render(&report, ReportFormat::Human, &ReportStyle { color: true, ..style });
         let mut stripped = String::new();
         for (index, part) in colored.split("\u{1b}[").enumerate() {
             stripped += if index == 0 { part } else { part.split_once('m').expect("a color ends").1 };

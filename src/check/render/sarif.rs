@@ -1,8 +1,8 @@
 //! SARIF 2.1.0 (OASIS Standard, with Errata 01), for code scanning.
 //!
-//! What is right is no result here: `kind` would say so, but GitHub's code scanning reads every result as an alert. Of an obstacle
-//! the standard's own place are the notifications of the run, and it stands there; but code scanning shows those to nobody, so it is
-//! a result as well, whose level is a warning: an alert of level "error" would say that the configuration is wrong.
+//! An accepted validation gives no result, though the standard has a `kind` for it: GitHub's code scanning shows every result as an
+//! alert. An obstacle is a notification of the run, as in the standard. It is a result of level "warning" as well, since code scanning
+//! does not show notifications, and an alert of level "error" would mean that the configuration is wrong.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Checked, Located, Report, part};
+use super::{CheckReport, Checked, Located, part};
 use crate::report::log::visible;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -29,7 +29,7 @@ struct Region {
     end_column: Option<u32>,
 }
 
-pub(super) fn render(report: &Report) -> String {
+pub(super) fn render(report: &CheckReport) -> String {
     let found =
         || report.checked.iter().flat_map(|checked| checked.findings.iter().map(move |located| (checked, located)));
     let mut rules = BTreeMap::new();
@@ -68,10 +68,10 @@ pub(super) fn render(report: &Report) -> String {
     format!("{log}\n")
 }
 
-/// What a code is. Its description is its name: what it means is written on one page only, which has a heading for each code of a
+/// Returns the rule of a code. Its description is its name: the meaning is on one page only, which has a heading for each code of a
 /// bundled validator and a table for the others.
 fn rule(code: &str, checked: &Checked, located: &Located) -> Value {
-    // What nobody but `check` itself found has no source.
+    // A finding of `check` itself has no source.
     let by = checked.validator.strip_prefix("builtin ").filter(|_| located.finding.source.is_some());
     let page = match by {
         Some("nginx") => format!("findings.md#{code}"),
@@ -115,12 +115,12 @@ fn notification(checked: &Checked, located: &Located) -> Value {
 
 fn message(located: &Located) -> String {
     let finding = &located.finding;
-    let checked = if located.is_obstacle() { "this could not be judged: " } else { "" };
+    let checked = if located.is_obstacle() { "this could not be validated: " } else { "" };
     let help = finding.help.as_ref().map_or_else(String::new, |help| format!("\nhelp: {}", visible(help)));
     format!("{checked}{}{help}", visible(&finding.message))
 }
 
-/// Where the finding is, or what was judged where that is not known: an alert without a place is not shown.
+/// Returns the place of a finding, or of its subject: an alert without a place is not shown.
 fn location(checked: &Checked, located: &Located) -> Value {
     let place = located.place(&checked.subject);
     let end = located.end();
@@ -171,8 +171,8 @@ fn encoded(path: &str) -> String {
     encoded
 }
 
-/// What stays the same of a finding while lines above it come and go, so that an alert is known again. What nobody may see has no
-/// excerpt, and so is not in it.
+/// Returns a hash of a finding that stays the same while lines above it come and go. Values of Secrets have no excerpt, and so are not
+/// in it.
 fn fingerprint(checked: &Checked, located: &Located) -> String {
     let place = located.place(&checked.subject);
     let line = located.excerpt.as_ref().and_then(|excerpt| {

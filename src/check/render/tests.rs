@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::*;
 
-pub(super) const PLAIN: Style = Style { color: false, verbose: false, quiet: false, width: 80 };
+pub(super) const PLAIN: ReportStyle = ReportStyle { color: false, verbose: false, quiet: false, width: 80 };
 
 const MANIFESTS: &str = "apiVersion: v1
 kind: ConfigMap
@@ -29,7 +29,7 @@ pub(super) const fn codes() -> [Code; 2] {
 }
 
 /// The excerpt of `text` around `what`, and its place in `file`.
-fn place(file: &str, text: &str, what: &str) -> (Place, Excerpt) {
+fn place(file: &str, text: &str, what: &str) -> (Place, InputExcerpt) {
     let start = text.find(what).expect("it is in there");
     let place = Place::span(file, text.as_bytes(), Span { start, end: start + what.len() });
     let line = text[..start].rfind('\n').map_or(0, |at| at + 1);
@@ -37,15 +37,15 @@ fn place(file: &str, text: &str, what: &str) -> (Place, Excerpt) {
     let end = text[start..].find('\n').map_or(text.len(), |at| start + at + 1);
     let first_line = u32::try_from(text[..first].matches('\n').count() + 1).expect("it is short");
     let mark = start - first..start - first + what.len();
-    (place, Excerpt { first_line, text: text[first..end].to_owned(), mark })
+    (place, InputExcerpt { first_line, text: text[first..end].to_owned(), mark })
 }
 
-fn located(finding: Finding, (place, excerpt): (Place, Excerpt)) -> Located {
+fn located(finding: Finding, (place, excerpt): (Place, InputExcerpt)) -> Located {
     Located { finding: finding.at(place), object: None, key: None, excerpt: Some(excerpt) }
 }
 
-fn subject(input: &str, object: Option<&str>, key: Option<&str>, line: u32) -> Subject {
-    Subject {
+fn subject(input: &str, object: Option<&str>, key: Option<&str>, line: u32) -> CheckSubject {
+    CheckSubject {
         input: input.to_owned(),
         object: object.map(str::to_owned),
         key: key.map(str::to_owned),
@@ -53,7 +53,7 @@ fn subject(input: &str, object: Option<&str>, key: Option<&str>, line: u32) -> S
     }
 }
 
-fn checked(subject: Subject, validator: &str, reason: &str, findings: Vec<Located>) -> Checked {
+fn checked(subject: CheckSubject, validator: &str, reason: &str, findings: Vec<Located>) -> Checked {
     let duration = Duration::from_micros(1250);
     let source = Some(validator.to_owned()).filter(|validator| validator.starts_with("builtin"));
     let sourced =
@@ -91,9 +91,9 @@ fn rejected() -> Checked {
     checked(subject, "builtin nginx", "the sidecar's settings", findings)
 }
 
-pub(super) fn report() -> Report {
+pub(super) fn report() -> CheckReport {
     let missing = Finding::environment(Code::new("checker-missing"), "`haproxy` is not installed")
-        .help("install the package haproxy, or judge by the bundled checker: `--fallback builtin`");
+        .help("install the package haproxy, or use the bundled checker: `--fallback builtin`");
     let missing = Located { finding: missing, object: None, key: None, excerpt: None };
     let expired = Finding::error(Code::new("certificate-expired"), "the certificate expired on 2026-01-01");
     let secret = Located {
@@ -103,7 +103,7 @@ pub(super) fn report() -> Report {
         excerpt: None,
     };
     let manifests = "deploy/my manifests.yaml";
-    Report {
+    CheckReport {
         checked: vec![
             checked(subject("app.json", None, None, 1), "builtin json", "named `*.json`", vec![]),
             rejected(),
@@ -123,6 +123,7 @@ pub(super) fn report() -> Report {
         unchecked: vec![Unchecked {
             subject: subject(manifests, Some("ConfigMap web/notes"), Some("notes.txt"), 40),
             why: "no validator for `notes.txt`".to_owned(),
+            help: None,
         }],
     }
 }
@@ -133,84 +134,85 @@ fn pretty(json: &str) -> String {
 }
 
 #[test]
-fn people_see_the_lines_and_who_judged_what() {
-    insta::assert_snapshot!(render(&report(), Format::Human, &PLAIN));
+fn people_see_the_lines_and_the_validators() {
+    insta::assert_snapshot!(render(&report(), ReportFormat::Human, &PLAIN));
 }
 
 #[test]
 fn a_terminal_has_colors() {
-    let style = Style { color: true, ..PLAIN };
-    insta::assert_snapshot!(render(&report(), Format::Human, &style).replace('\u{1b}', "ESC"));
+    let style = ReportStyle { color: true, ..PLAIN };
+    insta::assert_snapshot!(render(&report(), ReportFormat::Human, &style).replace('\u{1b}', "ESC"));
 }
 
 #[test]
-fn verbose_says_who_was_not_judged_and_how_long_it_took() {
-    let text = render(&report(), Format::Human, &Style { verbose: true, ..PLAIN });
+fn verbose_lists_parts_without_a_validation_and_durations() {
+    let text = render(&report(), ReportFormat::Human, &ReportStyle { verbose: true, ..PLAIN });
     let lines: Vec<_> = text.lines().rev().take(6).collect();
     insta::assert_snapshot!(lines.into_iter().rev().collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
-fn quiet_says_what_must_be_done_and_nothing_else() {
-    let style = Style { quiet: true, ..PLAIN };
-    let text = render(&report(), Format::Human, &style);
-    assert!(!text.contains("warning") && !text.contains("accepted") && !text.contains("not judged"), "{text}");
+fn quiet_shows_rejected_and_inconclusive_validations_alone() {
+    let style = ReportStyle { quiet: true, ..PLAIN };
+    let text = render(&report(), ReportFormat::Human, &style);
+    assert!(!text.contains("warning") && !text.contains("accepted") && !text.contains("not checked"), "{text}");
     assert!(text.contains("error[unknown-directive]") && text.contains("obstacle[checker-missing]"), "{text}");
-    let good = Report { checked: report().checked.into_iter().take(1).collect(), ..Report::default() };
-    assert_eq!(render(&good, Format::Human, &style), "");
-    assert_eq!(render(&Report::default(), Format::Human, &style), "nothing was judged\n");
+    let good = CheckReport { checked: report().checked.into_iter().take(1).collect(), ..CheckReport::default() };
+    assert_eq!(render(&good, ReportFormat::Human, &style), "");
+    assert_eq!(render(&CheckReport::default(), ReportFormat::Human, &style), "nothing was checked\n");
 }
 
 #[test]
 fn json_is_as_documented() {
-    let text = render(&report(), Format::Json, &PLAIN);
+    let text = render(&report(), ReportFormat::Json, &PLAIN);
     assert_eq!(text.lines().count(), 1, "{text}");
     insta::assert_snapshot!(pretty(&text));
-    insta::assert_snapshot!(render(&Report::default(), Format::Json, &PLAIN), @r#"{"version":1,"verdict":"nothing","inputs":[]}"#);
+    insta::assert_snapshot!(render(&CheckReport::default(), ReportFormat::Json, &PLAIN), @r#"{"version":1,"verdict":"nothing","inputs":[]}"#);
 }
 
 #[test]
 fn sarif_is_as_documented() {
-    insta::assert_snapshot!(pretty(&render(&report(), Format::Sarif, &PLAIN)));
+    insta::assert_snapshot!(pretty(&render(&report(), ReportFormat::Sarif, &PLAIN)));
 }
 
 #[test]
 fn junit_is_as_documented() {
-    insta::assert_snapshot!(render(&report(), Format::Junit, &PLAIN));
+    insta::assert_snapshot!(render(&report(), ReportFormat::Junit, &PLAIN));
 }
 
 #[test]
 fn github_is_as_documented() {
-    insta::assert_snapshot!(render(&report(), Format::Github, &PLAIN));
+    insta::assert_snapshot!(render(&report(), ReportFormat::Github, &PLAIN));
 }
 
 #[test]
 fn the_worst_verdict_is_the_report_s() {
     let of = |indexes: &[usize]| {
         let all = report().checked;
-        Report { checked: indexes.iter().map(|index| all[*index].clone()).collect(), ..Report::default() }.verdict()
+        CheckReport { checked: indexes.iter().map(|index| all[*index].clone()).collect(), ..CheckReport::default() }
+            .verdict()
     };
     assert_eq!(of(&[]), None);
     assert_eq!(of(&[0]), Some(Verdict::Accepted));
     assert_eq!(of(&[2, 0]), Some(Verdict::Inconclusive));
     assert_eq!(of(&[0, 1, 2]), Some(Verdict::Rejected));
-    assert_eq!(report().counts(), Counts { accepted: 1, rejected: 2, inconclusive: 1, unchecked: 1 });
+    assert_eq!(report().counts(), VerdictCounts { accepted: 1, rejected: 2, inconclusive: 1, unchecked: 1 });
 }
 
 #[test]
-fn the_caret_stands_beneath_the_character_after_tabs_and_wide_characters() {
+fn the_caret_is_beneath_the_character_after_tabs_and_wide_characters() {
     for line in ["\t\tx: bad", "日本🚀: bad", "a\u{300}\u{9b}\r: bad", "\u{1b}[31m: bad"] {
         let finding = Finding::error(Code::new("a-code"), "m");
-        let report = Report {
+        let report = CheckReport {
             checked: vec![checked(
                 subject("f", None, None, 1),
                 "v",
                 "r",
                 vec![located(finding, place("f", line, "bad"))],
             )],
-            ..Report::default()
+            ..CheckReport::default()
         };
-        let text = render(&report, Format::Human, &PLAIN);
+        let text = render(&report, ReportFormat::Human, &PLAIN);
         let shown = text.lines().find(|shown| shown.contains("bad")).expect("the line is shown");
         let caret = text.lines().find(|shown| shown.contains("^^^")).expect("it is marked");
         let column = |line: &str, what: &str| line.split(what).next().map(UnicodeWidthStr::width);
@@ -222,9 +224,11 @@ fn the_caret_stands_beneath_the_character_after_tabs_and_wide_characters() {
 fn standard_input_is_no_file_of_the_repository() {
     let finding = Finding::error(Code::new("a-code"), "m").at(Place::line("-", 3));
     let located = Located { finding, object: None, key: None, excerpt: None };
-    let report =
-        Report { checked: vec![checked(subject("-", None, None, 1), "v", "r", vec![located])], ..Report::default() };
-    let text = render(&report, Format::Github, &PLAIN);
+    let report = CheckReport {
+        checked: vec![checked(subject("-", None, None, 1), "v", "r", vec![located])],
+        ..CheckReport::default()
+    };
+    let text = render(&report, ReportFormat::Github, &PLAIN);
     assert_eq!(text.lines().next(), Some("::error title=error%3A a-code::-:3: m"));
 }
 
@@ -233,12 +237,12 @@ fn paths_become_uris() {
     let uri = |path: &str| {
         let finding = Finding::error(Code::new("a-code"), "m").at(Place::line(path, 3));
         let located = Located { finding, object: None, key: None, excerpt: None };
-        let report = Report {
+        let report = CheckReport {
             checked: vec![checked(subject(path, None, None, 1), "v", "r", vec![located])],
-            ..Report::default()
+            ..CheckReport::default()
         };
         let sarif: serde_json::Value =
-            serde_json::from_str(&render(&report, Format::Sarif, &PLAIN)).expect("it is JSON");
+            serde_json::from_str(&render(&report, ReportFormat::Sarif, &PLAIN)).expect("it is JSON");
         let artifact = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"];
         (artifact["uri"].as_str().map(str::to_owned), artifact["uriBaseId"].as_str().is_some())
     };
@@ -251,16 +255,18 @@ fn paths_become_uris() {
 }
 
 #[test]
-fn an_alert_is_known_again_when_lines_move_and_two_are_told_apart() {
+fn a_fingerprint_survives_moved_lines_and_is_unique() {
     let prints = |text: &str| {
         let finding = || Finding::error(Code::new("a-code"), "m");
         let same = located(finding(), place("f", text, "bad"));
         let other = located(finding(), place("f", text, "worse"));
         let findings = vec![same.clone(), same, other];
-        let report =
-            Report { checked: vec![checked(subject("f", None, None, 1), "v", "r", findings)], ..Report::default() };
+        let report = CheckReport {
+            checked: vec![checked(subject("f", None, None, 1), "v", "r", findings)],
+            ..CheckReport::default()
+        };
         let sarif: serde_json::Value =
-            serde_json::from_str(&render(&report, Format::Sarif, &PLAIN)).expect("it is JSON");
+            serde_json::from_str(&render(&report, ReportFormat::Sarif, &PLAIN)).expect("it is JSON");
         let results = sarif["runs"][0]["results"].as_array().expect("there are some").clone();
         let print = |result: &serde_json::Value| result["partialFingerprints"]["reloadGate/v1"].to_string();
         results.iter().map(print).collect::<Vec<_>>()
@@ -291,7 +297,7 @@ pub(super) fn elements(xml: &str, attribute: &str) -> Vec<(String, Option<String
 
 #[test]
 fn junit_counts_as_its_readers_do() {
-    let xml = render(&report(), Format::Junit, &PLAIN);
+    let xml = render(&report(), ReportFormat::Junit, &PLAIN);
     let named = |name: &str, attribute: &str| -> Vec<_> {
         elements(&xml, attribute).into_iter().filter(|(tag, _)| tag == name).filter_map(|(_, value)| value).collect()
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::layer::{Given, Layers};
+use crate::config::layer::{GivenValue, Layers};
 use crate::config::settings::{
     ALERT_AFTER, ALERT_ALERTMANAGER, ALERT_ALERTMANAGER_BASIC_FILE, ALERT_ALERTMANAGER_BEARER_FILE, ALERT_CA_FILE,
     ALERT_COMMAND, ALERT_LABEL, ALERT_REPEAT, ALERT_SLACK_FILE, ALERT_WEBHOOK, ALERT_WEBHOOK_BASIC_FILE,
@@ -85,7 +85,7 @@ fn labels(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Vec<(Strin
     let of_pod = POD.iter().filter_map(|(name, label)| Some(((*label).to_owned(), variable(variables, name)?)));
     let mut labels: Vec<(String, String)> = of_pod.collect();
     let mut seen = BTreeSet::new();
-    for Given { value: (name, value), origin } in layers.get(ALERT_LABEL) {
+    for GivenValue { value: (name, value), origin } in layers.get(ALERT_LABEL) {
         if !seen.insert(name.clone()) {
             let message = format!("the label `{name}` is given twice");
             layers.fail(ConfigError::new(origin, message).help("give it once"));
@@ -142,16 +142,19 @@ fn endpoints(layers: &Layers<'_>, sink: &HttpSink) -> Vec<Endpoint> {
     let headers = sink.headers.map_or_else(Vec::new, |headers| self::headers(layers, sink, headers));
     check_repeats(layers, sink.urls);
     let urls = layers.get(sink.urls);
-    let host =
-        |url: &Given<String>| url.value.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()));
+    let host = |url: &GivenValue<String>| {
+        url.value.parse::<ureq::http::Uri>().ok().and_then(|uri| Some(uri.authority()?.clone()))
+    };
     let other = urls.iter().find(|url| host(url) != urls.first().and_then(host));
-    if let Some(other) = other.filter(|_| credentials.is_some() || !headers.is_empty()) {
+    if let Some(other) = other
+        && (credentials.is_some() || !headers.is_empty())
+    {
         let name = sink.urls.spec.name;
         let message = format!("the headers and credentials of `{name}` would go to more than one host");
         let help = format!("give one host as `--{name}`; alert the others by another kind of sink");
         layers.fail(ConfigError::new(other.origin.clone(), message).help(help));
     }
-    let endpoint = |url: Given<String>| Endpoint {
+    let endpoint = |url: GivenValue<String>| Endpoint {
         url: Url::Said(url.value),
         headers: headers.clone(),
         credentials: credentials.clone(),
@@ -176,7 +179,7 @@ fn credentials(layers: &Layers<'_>, sink: &HttpSink) -> Option<Credentials> {
 fn headers(layers: &Layers<'_>, sink: &HttpSink, setting: List<(String, String)>) -> Vec<(String, String)> {
     let authorized = [sink.bearer.spec, sink.basic.spec].into_iter().find(|setting| layers.origin(setting).is_some());
     let mut headers = Vec::new();
-    for Given { value: (name, value), origin } in layers.get(setting) {
+    for GivenValue { value: (name, value), origin } in layers.get(setting) {
         match authorized {
             Some(file) if name.eq_ignore_ascii_case("authorization") => {
                 let message = format!("`{}` sets the header `{name}` already", file.name);

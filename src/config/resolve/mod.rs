@@ -5,16 +5,18 @@ mod sources;
 mod target;
 mod validation;
 
-use super::layer::{Given, Layers};
+use std::path::Path;
+
+use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
-    APP, DIFF, FAIL_ON_EMPTY, GRACE, LISTEN, LOG_FORMAT, MAX_BYTES, MAX_FILES, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL,
-    NAME, OBSERVE, ONCE, POLL, PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT,
+    APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL, NAME, OBSERVE, ONCE, POLL,
+    PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT,
 };
 use super::{Assignment, ConfigError, GateConfig, Origin};
 use crate::flow::reload::ReloadMethod;
-use crate::flow::snapshot::Limits;
-use crate::flow::validate::{Confinement, RootChoice, ValidationPlan};
+use crate::flow::validate::{ConfigLookup, Confinement, RootChoice, ValidationPlan};
+use crate::flow::verify::Verification;
 use crate::gate::Policy;
 use crate::report::log;
 use crate::sys::suggest::suggestion;
@@ -22,22 +24,27 @@ use crate::sys::suggest::suggestion;
 pub(super) use alerts::{alerts, cluster};
 
 /// Resolves the gate that `layers` describe; returns `None` after an error.
-pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
+pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) -> Option<GateConfig> {
     let before = layers.errors.len();
     let (layers, preset) = with_preset(layers);
     let (layers, preset) = (&layers, preset.as_ref());
     let once = layers.get(ONCE);
     let observe = layers.get(OBSERVE) || once;
 
-    let sources = sources::sources(layers);
+    let usual = preset.and_then(|preset| preset.directory.as_deref()).map(Path::new).filter(|path| is_directory(path));
+    let sources = sources::sources(layers, usual);
     let publication = sources::volumes(layers, PUBLISH, &sources);
     let stage = sources::volumes(layers, STAGE, &sources);
     sources::check_distinct_volumes(layers);
     // A gate that only observes writes nothing that other programs read.
-    let publication = publication.filter(|_| !layers.get(OBSERVE));
+    let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
     let reload = target::reload(layers, &selector, observe);
-    let verification = target::verification(layers, &selector);
+    // No worker ever proves a signal after which none is started.
+    let verification = match reload.without_effect(selector.process.as_deref()) {
+        Some(_) => Verification::Nothing,
+        None => target::verification(layers, &selector),
+    };
     let plan = ValidationPlan {
         // An application that starts only after the first publication cannot be waited for before it.
         without_target: once || publication.is_some(),
@@ -47,7 +54,9 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
     let root = if stage.is_some() && plan.root == RootChoice::Auto { RootChoice::Local } else { plan.root };
     let fixed = sources::fixed(layers, &sources);
     let confinement = plan.confinement.map(|confinement| Confinement { fixed, ..confinement });
-    let plan = ValidationPlan { root, confinement, ..plan };
+    let lookup = preset.map(|preset| preset.lookup.clone()).filter(|lookup| *lookup != ConfigLookup::default());
+    let plan = ValidationPlan { root, confinement, lookup, ..plan };
+    validation::check_once(layers, &plan, publication.is_some());
     let policy = Policy {
         publish: publication.is_some(),
         fail_on_empty: layers.get(FAIL_ON_EMPTY),
@@ -64,7 +73,7 @@ pub(super) fn gate(layers: &Layers<'_>) -> Option<GateConfig> {
     let gate = GateConfig {
         name: name(layers, preset),
         sources,
-        limits: Limits { bytes: layers.get(MAX_BYTES), files: layers.get(MAX_FILES) },
+        reading: sources::reading(layers),
         publication,
         stage,
         plan,
@@ -121,7 +130,7 @@ fn name(layers: &Layers<'_>, preset: Option<&Preset>) -> String {
 }
 
 /// Reports gates of one name: their events would look the same.
-pub(super) fn check_distinct_names(gates: &[Given<GateConfig>], layers: &Layers<'_>) {
+pub(super) fn check_distinct_names(gates: &[GivenValue<GateConfig>], layers: &Layers<'_>) {
     for (index, gate) in gates.iter().enumerate() {
         if gates[..index].iter().any(|other| other.value.name == gate.value.name) {
             let message = format!("another gate has the name `{}` too", gate.value.name);
@@ -137,8 +146,4 @@ pub(super) fn place_of_name(layers: &Layers<'_>) -> Origin {
 
 pub(super) fn log_format(layers: &Layers<'_>, terminal: bool) -> log::LogFormat {
     layers.get(LOG_FORMAT).unwrap_or(if terminal { log::LogFormat::Text } else { log::LogFormat::Json })
-}
-
-pub(super) fn listen(layers: &Layers<'_>) -> Option<core::net::SocketAddr> {
-    layers.get(LISTEN)
 }

@@ -1,15 +1,24 @@
 //! Sources of the configuration, and the volumes that the gate writes. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
-use crate::config::layer::{Given, Layers};
-use crate::config::settings::{List, MOUNT, PUBLISH, STAGE, WATCH};
+use crate::config::layer::{GivenValue, Layers};
+use crate::config::settings::{
+    EXCLUDE, INCLUDE, LINKS, List, MAX_BYTES, MAX_FILES, MOUNT, PUBLISH, SETTLE, STAGE, WATCH,
+};
 use crate::flow::publish::{Publication, Volume};
-use crate::flow::snapshot::Source;
+use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
 
-pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
+/// The watched paths; without one, `usual`: the directory in which the program's configuration usually is.
+pub(super) fn sources(layers: &Layers<'_>, usual: Option<&Path>) -> Vec<Source> {
     let (watched, mounts, published) = (layers.get(WATCH), layers.get(MOUNT), layers.get(PUBLISH));
+    let own = [WATCH.spec, MOUNT.spec, PUBLISH.spec, STAGE.spec];
+    if let Some(usual) = usual
+        && layers.highest(&own).is_none()
+    {
+        return vec![Source { path: usual.into(), mount: usual.into(), whole_volume: false }];
+    }
     let whole_volume = layers.highest(&[WATCH.spec]).is_some_and(|layer| layer.whole_volume);
     if watched.is_empty() {
         let help = "add `--watch PATH`, where PATH is the directory in which the ConfigMap is mounted";
@@ -20,11 +29,22 @@ pub(super) fn sources(layers: &Layers<'_>) -> Vec<Source> {
         let help = "give at most one `--mount` for each `--watch`, in the same order";
         layers.fail(ConfigError::new(mounts[watched.len()].origin.clone(), message).help(help));
     }
-    let source = |(index, watch): (usize, &Given<PathBuf>)| {
+    let source = |(index, watch): (usize, &GivenValue<PathBuf>)| {
         let mount = mounts.get(index).or(published.get(index)).unwrap_or(watch);
         Source { path: watch.value.clone(), mount: mount.value.clone(), whole_volume }
     };
     watched.iter().enumerate().map(source).collect()
+}
+
+/// Settings of the scans.
+pub(super) fn reading(layers: &Layers<'_>) -> ReadOptions {
+    let patterns = |setting: List<FilePattern>| layers.get(setting).into_iter().map(|pattern| pattern.value);
+    ReadOptions {
+        limits: Limits { bytes: layers.get(MAX_BYTES), files: layers.get(MAX_FILES) },
+        links: layers.get(LINKS),
+        selection: Selection::new(patterns(INCLUDE), patterns(EXCLUDE)),
+        quiet: layers.get(SETTLE),
+    }
 }
 
 /// The volumes that a setting gives to the sources, one for each.
@@ -36,7 +56,7 @@ pub(super) fn volumes(layers: &Layers<'_>, setting: List<PathBuf>, sources: &[So
         let help = format!("give one `--{}` for each `--watch`, in the same order", setting.spec.name);
         layers.fail(ConfigError::new(first.origin.clone(), message).help(help));
     }
-    for Given { value: path, origin } in &given {
+    for GivenValue { value: path, origin } in &given {
         if sources.iter().any(|source| path.starts_with(&source.path) || source.path.starts_with(path)) {
             let message = format!("`{}` is watched, so the gate cannot write to it", path.display());
             let help = "give it a volume of its own, an `emptyDir`, beside the ConfigMap's";
@@ -55,7 +75,7 @@ pub(super) fn check_distinct_volumes(layers: &Layers<'_>) {
     let volumes: Vec<_> = [PUBLISH, STAGE].into_iter().flat_map(|setting| layers.get(setting)).collect();
     for (index, volume) in volumes.iter().enumerate() {
         let path = &volume.value;
-        let nested = |other: &Given<PathBuf>| path.starts_with(&other.value) || other.value.starts_with(path);
+        let nested = |other: &GivenValue<PathBuf>| path.starts_with(&other.value) || other.value.starts_with(path);
         if volumes[..index].iter().any(nested) {
             let message = format!("`{}` is, or is in, another volume that the gate writes", path.display());
             let help = "give each `--publish` and each `--stage` a volume of its own";

@@ -20,7 +20,7 @@ pub(super) fn selector(layers: &Layers<'_>, preset: Option<&Preset>) -> Selector
         cmdline: layers.get(CMDLINE),
         exe: layers.get(EXE),
         pid_file: layers.get(PID_FILE),
-        master: preset.filter(|_| !own).and_then(|preset| preset.master.clone()),
+        master: if own { None } else { preset.and_then(|preset| preset.master.clone()) },
         check_word: preset.and_then(check_word),
     }
 }

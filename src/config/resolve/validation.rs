@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::config::ConfigError;
 use crate::config::layer::Layers;
-use crate::config::preset::Preset;
-use crate::config::settings::{BUILTIN, MAIN, PASS_ENV, REQUIRE, ROOT, SANDBOX, Sandbox, TIMEOUT, VALIDATE};
+use crate::config::preset::{Preset, presets};
+use crate::config::settings::{BUILTIN, MAIN, ONCE, PASS_ENV, REQUIRE, ROOT, SANDBOX, Sandbox, TIMEOUT, VALIDATE};
 use crate::config::validators::BuiltinSettings;
 use crate::flow::snapshot::Source;
 use crate::flow::validate::{Confinement, Main, ValidationPlan, Validator};
@@ -16,10 +17,12 @@ pub(super) fn plan(layers: &Layers<'_>, main: Main) -> ValidationPlan {
         required: layers.get(REQUIRE).into_iter().map(|file| file.value).collect(),
         timeout: layers.get(TIMEOUT),
         main,
+        lookup: None,
         without_target: false,
         fallback: false,
         confinement: confinement(layers),
         pass_env: layers.get(PASS_ENV).into_iter().map(|name| name.value).collect(),
+        env: Vec::new(),
     }
 }
 
@@ -29,8 +32,27 @@ pub(super) fn main(layers: &Layers<'_>, preset: Option<&Preset>, sources: &[Sour
         return Main::Given(main);
     }
     let legacy = sources.first().filter(|source| source.whole_volume).and_then(|source| source.path.file_name());
-    let usual = legacy.map(PathBuf::from).or_else(|| Some(preset?.files.first()?.into()));
+    let usual = legacy.map(PathBuf::from).or_else(|| {
+        let preset = preset.or_else(|| preset_of_builtin(layers))?;
+        Some(preset.files.first()?.into())
+    });
     usual.map_or(Main::Only, Main::Usual)
+}
+
+/// The preset with the name of a built-in validator that is given: its program has the same main file.
+fn preset_of_builtin(layers: &Layers<'_>) -> Option<&'static Preset> {
+    let names = layers.get(BUILTIN);
+    presets().iter().find(|preset| names.iter().any(|name| name.value == preset.name))
+}
+
+/// Reports `--once` without a validator: it would accept anything.
+pub(super) fn check_once(layers: &Layers<'_>, plan: &ValidationPlan, publishes: bool) {
+    let validates = layers.highest(&[BUILTIN.spec, VALIDATE.spec]).is_some() || !plan.required.is_empty();
+    let Some(origin) = layers.origin(ONCE.spec) else { return };
+    if layers.get(ONCE) && !validates && !publishes {
+        let help = "add `--app NAME`, `--builtin NAME` or `--validate CMD`";
+        layers.fail(ConfigError::new(origin.clone(), "there is no validator, so nothing can be validated").help(help));
+    }
 }
 
 fn validators(layers: &Layers<'_>) -> Vec<Validator> {

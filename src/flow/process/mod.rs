@@ -117,6 +117,8 @@ pub struct Target {
 pub enum Root {
     /// The gate's own.
     Same,
+    /// A root directory of the same number, with other mounts (systemd's `PrivateTmp=` and the like).
+    OtherMounts,
     /// Another one.
     Other,
     /// Unknown: the gate has no permission to look.
@@ -312,8 +314,9 @@ impl Target {
     pub fn root(&self) -> Root {
         let key = |path: String| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
         match (key("/".into()), key(format!("/proc/{}/root/.", self.pid()))) {
-            (Ok(ours), Ok(theirs)) if ours == theirs => Root::Same,
-            (Ok(_), Ok(_)) => Root::Other,
+            (Ok(ours), Ok(theirs)) if ours != theirs => Root::Other,
+            (Ok(_), Ok(_)) if proc::shares_namespace(self.pid(), "mnt") == Some(false) => Root::OtherMounts,
+            (Ok(_), Ok(_)) => Root::Same,
             (Err(error), _) | (_, Err(error)) => Root::Hidden(error),
         }
     }

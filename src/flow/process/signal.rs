@@ -25,6 +25,12 @@ impl Signal {
         self.0 as i32
     }
 
+    /// Its name, such as `SIGHUP`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.as_str()
+    }
+
     /// Returns `true` if a program takes the signal as the order to end, so that a reload by it is a restart.
     #[must_use]
     pub fn ends_process(self) -> bool {

@@ -183,7 +183,8 @@ impl Publication {
         for (volume, prefix) in self.volumes.iter().zip(&self.prefixes) {
             let Some((generation, tree)) = volume.good()? else { return Ok(None) };
             live &= volume.live()?.is_some_and(|(live, _)| live == generation);
-            whole.extend(tree.into_iter().map(|(name, content)| (prefix.join(name), content)));
+            whole.extend(tree.iter().map(|(name, content)| (prefix.join(name), content.clone())));
+            tree.links().iter().for_each(|(name, target)| whole.link(prefix.join(name), target.clone()));
             generations.push(generation);
         }
         Ok(Some(Good { revision: Revision::of(&whole), generations, live }))
@@ -193,15 +194,26 @@ impl Publication {
     fn split(&self, tree: &Tree) -> Result<Vec<Tree>, PublishError> {
         let mut parts = vec![Tree::new(); self.volumes.len()];
         for (name, content) in tree {
-            let fits = self.prefixes.iter().enumerate().filter(|(_, prefix)| name.starts_with(prefix));
-            let Some((index, prefix)) = fits.max_by_key(|(_, prefix)| prefix.components().count()) else { continue };
-            let rest = name.strip_prefix(prefix).unwrap_or(name);
-            if rest.as_os_str().is_empty() {
-                return Err(PublishError::File(name.clone()));
+            if let Some((index, rest)) = self.part(name)? {
+                parts[index].insert(rest.into(), content.clone());
             }
-            parts[index].insert(rest.into(), content.clone());
+        }
+        for (name, target) in tree.links() {
+            if let Some((index, rest)) = self.part(name)? {
+                parts[index].link(rest.into(), target.clone());
+            }
         }
         Ok(parts)
+    }
+
+    /// Returns the volume of `name`, and its name there.
+    fn part<'a>(&self, name: &'a Path) -> Result<Option<(usize, &'a Path)>, PublishError> {
+        let fits = self.prefixes.iter().enumerate().filter(|(_, prefix)| name.starts_with(prefix));
+        let Some((index, prefix)) = fits.max_by_key(|(_, prefix)| prefix.components().count()) else { return Ok(None) };
+        match name.strip_prefix(prefix).unwrap_or(name) {
+            rest if rest.as_os_str().is_empty() => Err(PublishError::File(name.into())),
+            rest => Ok(Some((index, rest))),
+        }
     }
 }
 
@@ -336,7 +348,7 @@ impl Volume {
 impl Volume {
     fn plan_stage<'a>(&self, tree: &'a Tree) -> Result<(Generation, Vec<VolumeStep<'a>>), PublishError> {
         let reserved = |name: &&PathBuf| name.as_os_str().as_encoded_bytes().starts_with(b"..");
-        if let Some(name) = tree.keys().find(reserved) {
+        if let Some(name) = tree.keys().chain(tree.links().keys()).find(reserved) {
             return Err(PublishError::Reserved(name.clone()));
         }
         let revision = Revision::of(tree);
@@ -355,11 +367,14 @@ impl Volume {
         let free = (0..).map(|number| Generation(name(number))).find(|generation| !present.contains(generation));
         let generation = free.unwrap_or_else(|| Generation(name(0)));
         steps.push(VolumeStep::Directory(STAGING.into()));
-        let directories: BTreeSet<&Path> = tree.keys().flat_map(|name| name.ancestors().skip(1)).collect();
+        let names = tree.keys().chain(tree.links().keys());
+        let directories: BTreeSet<&Path> = names.flat_map(|name| name.ancestors().skip(1)).collect();
         let inside = |path: &Path| Path::new(STAGING).join(path);
         let named = directories.into_iter().filter(|directory| !directory.as_os_str().is_empty());
         steps.extend(named.map(|directory| VolumeStep::Directory(inside(directory))));
         steps.extend(tree.iter().map(|(name, content)| VolumeStep::File(inside(name), content)));
+        let link = |(name, target): (&PathBuf, &PathBuf)| VolumeStep::Link { name: inside(name), to: target.clone() };
+        steps.extend(tree.links().iter().map(link));
         steps.push(VolumeStep::Sync);
         steps.push(VolumeStep::Rename(STAGING.into(), generation.0.clone().into()));
         Ok((generation, steps))
@@ -469,6 +484,8 @@ impl Volume {
                     directories.push(name);
                 } else if kind.is_file() {
                     tree.insert(name, std::fs::read(entry.path()).ok()?);
+                } else if kind.is_symlink() {
+                    tree.link(name, entry.path().read_link().ok()?);
                 } else {
                     return None;
                 }

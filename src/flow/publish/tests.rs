@@ -56,6 +56,26 @@ fn a_published_tree_is_the_one_that_is_read() {
 }
 
 #[test]
+fn a_link_that_is_only_a_name_is_published_as_that_link() {
+    let (_directory, volume) = volume();
+    let mut one = tree(&[("nginx.conf", "load_module modules/x.so;")]);
+    one.link("modules".into(), "/usr/lib/nginx/modules".into());
+    one.link("conf.d/logs".into(), "/var/log/nginx".into());
+    let generation = publish(&volume, &one);
+    for (name, target) in one.links() {
+        let found = volume.path().join("..data").join(name).read_link().expect("it is a link");
+        assert_eq!(&found, target, "{name:?}");
+    }
+    let (live, tree) = volume.live().expect("it can be read").expect("there is one");
+    assert_eq!((live, tree), (generation.clone(), one.clone()));
+    assert_eq!(volume.stage(&one).expect("there is room"), generation, "it is recognised as whole");
+    // A link that another program changed makes it torn.
+    let path = volume.path_of(&generation).join("modules");
+    std::fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink("/elsewhere", path)).expect("there is room");
+    assert_eq!(volume.live().expect("it can be read"), None);
+}
+
+#[test]
 fn only_the_live_and_the_good_generation_stay() {
     let (_directory, volume) = volume();
     for number in 0..5 {
@@ -164,7 +184,9 @@ fn a_torn_generation_is_never_used() {
 
 fn trees() -> impl Strategy<Value = Tree> {
     let name = prop_oneof![Just("a"), Just("b"), Just("d/a"), Just("d/b"), Just("e/f/g")];
-    prop::collection::btree_map(name.prop_map(PathBuf::from), prop::collection::vec(any::<u8>(), 0..3), 1..5)
+    let files =
+        prop::collection::btree_map(name.prop_map(PathBuf::from), prop::collection::vec(any::<u8>(), 0..3), 1..5);
+    files.prop_map(|files| files.into_iter().collect())
 }
 
 proptest! {

@@ -1,11 +1,15 @@
 //! Reload requests: by signal, HTTP or command. IO.
 
+mod without_effect;
+
 use std::time::{Duration, Instant};
 
 use crate::flow::process::{Disposition, Selector, Signal, Target, TargetError};
 use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
 use crate::sys::http::{self, HttpResponse};
+
+pub use without_effect::{WithoutEffect, without_effect};
 
 /// The way in which a reload is requested.
 #[derive(Clone, Debug)]
@@ -96,6 +100,13 @@ impl ReloadMethod {
                 self.request(circumstances.timeout).await.map(|message| (requested(message), baseline))
             }
         }
+    }
+
+    /// The reason why it does not make the program `process` read its configuration, if that is known.
+    #[must_use]
+    pub fn without_effect(&self, process: Option<&str>) -> Option<WithoutEffect> {
+        let Self::Signal { signal, .. } = self else { return None };
+        without_effect(process?, *signal)
     }
 
     async fn request(&self, timeout: Duration) -> Result<String, TargetError> {

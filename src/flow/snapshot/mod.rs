@@ -2,20 +2,35 @@
 //!
 //! The tree is one generation: a ConfigMap or Secret volume is read through its pinned timestamped directory (`..data` is
 //! resolved once), and a file that vanishes while it is read restarts the whole read. Entries that are no configuration are
-//! refused without being opened: FIFOs, devices, sockets, and links that leave the sources.
+//! refused without being opened: FIFOs, devices and sockets.
+//!
+//! A link that leaves the sources is followed to a file, as in the trees that packages ship; a directory to which it leads, such as
+//! `modules` or `logs`, counts by its name. In a volume that a kubelet writes, and with `--links refuse`, no link leads out.
 
+mod beneath;
+mod incomplete;
+mod litter;
+mod outside;
 mod reader;
 mod secret;
+mod selection;
+mod writers;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::{Code, Finding};
 
+use incomplete::LastWhole;
+pub use selection::{FilePattern, Selection};
+
 use crate::flow::tree::{Revision, Tree};
 use crate::flow::watch::WatchPoint;
+
+/// Time for which a volume is given to agree with itself: its visible names with `..data`, its owner with the reader.
+const AGREEMENT: Duration = Duration::from_secs(1);
 
 /// Number of reads that may meet a vanishing file before the sources count as moving.
 const ATTEMPTS: usize = 5;
@@ -46,6 +61,29 @@ impl Default for Limits {
     }
 }
 
+/// Treatment of links that leave the sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkPolicy {
+    /// A file that they lead to is read; of a directory the name counts.
+    #[default]
+    Follow,
+    /// They are an error.
+    Refuse,
+}
+
+/// Settings of a scan.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// The largest tree that is read.
+    pub limits: Limits,
+    /// Treatment of links that leave the sources.
+    pub links: LinkPolicy,
+    /// The files that belong to the configuration.
+    pub selection: Selection,
+    /// The quiet period of directories without a commit point.
+    pub quiet: Duration,
+}
+
 /// A tree that was read.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -60,6 +98,10 @@ pub struct Snapshot {
     /// Set if the visible names agree with those that were committed. A kubelet makes the links of new keys and removes those of
     /// deleted ones after the swap of `..data`, so for an instant it does not.
     pub settled: bool,
+    /// Time for which it may be waited until the sources are at rest, if they are not.
+    pub patience: Duration,
+    /// Warnings about the state in which the sources were found, such as a file that may be half-written.
+    pub notes: Vec<Finding>,
 }
 
 /// Reason why there is no tree.
@@ -69,6 +111,8 @@ pub struct SnapshotError {
     pub findings: Vec<Finding>,
     /// Set if the sources were seen at rest; otherwise the reasons may be gone in an instant.
     pub settled: bool,
+    /// Time for which it may be waited until they are.
+    pub patience: Duration,
 }
 
 /// The outcome of one scan.
@@ -80,16 +124,52 @@ pub struct Scan {
     pub result: Result<Snapshot, SnapshotError>,
 }
 
-/// Reads `sources`.
+/// Reads sources again and again, and remembers what was whole. It can be moved to a thread of its own.
+#[derive(Debug)]
+pub struct Scanner {
+    sources: Vec<Source>,
+    options: ReadOptions,
+    last: LastWhole,
+}
+
+impl Scanner {
+    /// Creates a scanner of these sources.
+    #[must_use]
+    pub fn new(sources: Vec<Source>, options: ReadOptions) -> Self {
+        Self { sources, options, last: LastWhole::default() }
+    }
+
+    /// Reads the sources.
+    pub fn scan(&mut self) -> Scan {
+        let (mut scan, plain) = read(&self.sources, &self.options);
+        if let Ok(snapshot) = &mut scan.result
+            && snapshot.settled
+        {
+            let (content, quiet) = ((&snapshot.revision, &*snapshot.tree), self.options.quiet);
+            let incomplete = self.last.compare(content, &plain, (Instant::now(), quiet), writers::open_for_writing);
+            snapshot.settled = incomplete.patience.is_none();
+            // The scanner ends the waiting itself; the margin is for the scan that does so.
+            snapshot.patience = incomplete.patience.map_or(AGREEMENT, |patience| patience + AGREEMENT);
+            snapshot.notes = incomplete.notes;
+        }
+        scan
+    }
+}
+
+/// Reads `sources` once, without a memory of what was there before.
 #[must_use]
-pub fn scan(sources: &[Source], limits: Limits) -> Scan {
+pub fn scan(sources: &[Source], options: &ReadOptions) -> Scan {
+    read(sources, options).0
+}
+
+fn read(sources: &[Source], options: &ReadOptions) -> (Scan, incomplete::PlainFiles) {
     let mut attempt = 1;
     loop {
-        let mut reader = reader::SourceReader::new(sources, limits);
+        let mut reader = reader::SourceReader::new(sources, options);
         match reader.read() {
             Ok(()) => return reader.finish(),
             Err(_) if attempt < ATTEMPTS => attempt += 1,
-            Err(vanished) => return reader.give_up(&vanished),
+            Err(vanished) => return (reader.give_up(&vanished), incomplete::PlainFiles::new()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,10 +15,13 @@ use reload_gate_contract::{Code, Finding, Place};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::incomplete::{PlainFile, PlainFiles};
+use super::outside::Target;
 use super::secret::is_in_memory;
-use super::{Limits, Scan, Snapshot, SnapshotError, Source};
+use super::{AGREEMENT, LinkPolicy, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter, outside};
 use crate::flow::tree::{Revision, Tree};
 use crate::flow::watch::WatchPoints;
+use crate::sys::suggest::nearest;
 
 /// The name of the link that a kubelet swaps (`pkg/volume/util/atomic_writer.go` in kubernetes).
 pub(super) const DATA: &str = "..data";
@@ -40,24 +44,38 @@ pub(super) struct Vanished(PathBuf);
 type ReadResult<T = ()> = Result<T, Vanished>;
 
 /// A directory that is being read, through a handle of its own.
+#[derive(Clone)]
 struct Dir {
-    fd: OwnedFd,
+    fd: Rc<OwnedFd>,
     /// Its path in the gate's file system.
     path: PathBuf,
     /// Its name in the tree.
     name: PathBuf,
+    /// Its path inside the source.
+    inside: PathBuf,
     depth: usize,
     /// Set if a change inside causes an event of the directory itself. A volume's timestamped directory never changes.
     watched: bool,
+    /// Set in a volume that a kubelet writes: no link leads out of the sources.
+    strict: bool,
+}
+
+impl Dir {
+    /// Returns the directory `entry` in this one.
+    fn child(&self, fd: OwnedFd, entry: &OsStr, name: &Path) -> Self {
+        let (path, inside) = (self.path.join(entry), self.inside.join(entry));
+        Self { fd: Rc::new(fd), path, name: name.into(), inside, depth: self.depth + 1, ..self.clone() }
+    }
 }
 
 /// One pass over the sources.
 pub(super) struct SourceReader<'a> {
     sources: &'a [Source],
-    limits: Limits,
+    options: &'a ReadOptions,
     /// The real paths of the sources: links may lead into these.
-    roots: Vec<PathBuf>,
+    roots: Vec<Root>,
     tree: Tree,
+    plain: PlainFiles,
     in_memory: BTreeSet<PathBuf>,
     bytes: u64,
     findings: Vec<Finding>,
@@ -66,17 +84,26 @@ pub(super) struct SourceReader<'a> {
     settled: bool,
     /// Each volume's link, and its target when it was met.
     generations: Vec<(PathBuf, PathBuf)>,
+    /// Files that are named like copies: the configuration itself shows if they are read.
+    copies: Vec<(Dir, OsString, litter::Class)>,
     /// Links that lead in circles make an endless number of paths: the first that is too deep is the last.
     too_deep: bool,
 }
 
+/// The real path of a source, and a handle of it if it is a directory.
+struct Root {
+    path: PathBuf,
+    fd: Option<Rc<OwnedFd>>,
+}
+
 impl<'a> SourceReader<'a> {
-    pub(super) fn new(sources: &'a [Source], limits: Limits) -> Self {
+    pub(super) fn new(sources: &'a [Source], options: &'a ReadOptions) -> Self {
         Self {
             sources,
-            limits,
-            roots: sources.iter().filter_map(|source| source.path.canonicalize().ok()).collect(),
+            options,
+            roots: sources.iter().filter_map(root).collect(),
             tree: Tree::new(),
+            plain: PlainFiles::new(),
             in_memory: BTreeSet::new(),
             bytes: 0,
             findings: Vec::new(),
@@ -84,6 +111,7 @@ impl<'a> SourceReader<'a> {
             delivered: SystemTime::UNIX_EPOCH,
             settled: true,
             generations: Vec::new(),
+            copies: Vec::new(),
             too_deep: false,
         }
     }
@@ -99,6 +127,7 @@ impl<'a> SourceReader<'a> {
             self.watch_points.anchor(&source.path);
             self.source(source)?;
         }
+        self.copies()?;
         self.is_one_generation()?;
         if self.tree.is_empty() && self.findings.is_empty() {
             let path = &self.sources[0].path;
@@ -115,21 +144,23 @@ impl<'a> SourceReader<'a> {
         self.generations.iter().find(moved).map_or(Ok(()), |(link, _)| Err(Vanished(link.clone())))
     }
 
-    pub(super) fn finish(self) -> Scan {
-        let settled = self.settled;
+    pub(super) fn finish(self) -> (Scan, PlainFiles) {
+        let (settled, patience) = (self.settled, AGREEMENT);
         let result = if self.findings.is_empty() {
             let (revision, in_memory) = (Arc::new(Revision::of(&self.tree)), Arc::new(self.in_memory));
-            Ok(Snapshot { revision, tree: Arc::new(self.tree), in_memory, delivered: self.delivered, settled })
+            let (tree, delivered, notes) = (Arc::new(self.tree), self.delivered, Vec::new());
+            Ok(Snapshot { revision, tree, in_memory, delivered, settled, patience, notes })
         } else {
-            Err(SnapshotError { findings: self.findings, settled })
+            Err(SnapshotError { findings: self.findings, settled, patience })
         };
-        Scan { watch_points: self.watch_points.into(), result }
+        (Scan { watch_points: self.watch_points.into(), result }, self.plain)
     }
 
     pub(super) fn give_up(self, vanished: &Vanished) -> Scan {
         let message = format!("`{}` keeps vanishing while it is read", vanished.0.display());
         let findings = vec![Finding::environment(MOVING, message)];
-        Scan { watch_points: self.watch_points.into(), result: Err(SnapshotError { findings, settled: false }) }
+        let error = SnapshotError { findings, settled: false, patience: AGREEMENT };
+        Scan { watch_points: self.watch_points.into(), result: Err(error) }
     }
 
     fn source(&mut self, source: &Source) -> ReadResult {
@@ -137,10 +168,10 @@ impl<'a> SourceReader<'a> {
         match std::fs::metadata(&source.path) {
             Ok(metadata) if metadata.is_dir() => {
                 let path = real(&source.path)?;
-                let Some(fd) = self.open_dir(rustix::fs::CWD, path.as_os_str(), OFlags::empty(), &path)? else {
+                let Some(fd) = self.open_dir(rustix::fs::CWD, path.as_os_str(), OFlags::empty(), &path, false)? else {
                     return Ok(());
                 };
-                self.dir(&Dir { fd, path: path.clone(), name: name.into(), depth: 0, watched: true })?;
+                self.dir(&Dir { name: name.into(), ..top(fd, path.clone()) })?;
                 // A link that changed meanwhile may have led to files that were removed in part before they were read.
                 if real(&source.path)? == path { Ok(()) } else { Err(Vanished(path)) }
             }
@@ -150,7 +181,7 @@ impl<'a> SourceReader<'a> {
                 Ok(())
             }
             Err(error) => {
-                self.unreadable(&source.path, &error);
+                self.unreadable(&source.path, &error, false);
                 Ok(())
             }
         }
@@ -160,11 +191,11 @@ impl<'a> SourceReader<'a> {
     fn single(&mut self, source: &Source, name: &Path) -> ReadResult {
         let (Some(parent), Some(file)) = (source.path.parent(), source.path.file_name()) else { return Ok(()) };
         let parent = real(parent)?;
-        let Some(fd) = self.open_dir(rustix::fs::CWD, parent.as_os_str(), OFlags::empty(), &parent)? else {
+        let Some(fd) = self.open_dir(rustix::fs::CWD, parent.as_os_str(), OFlags::empty(), &parent, false)? else {
             return Ok(());
         };
         let name = if name.as_os_str().is_empty() { PathBuf::from(file) } else { name.to_path_buf() };
-        let dir = Dir { fd, path: parent, name: PathBuf::new(), depth: 0, watched: true };
+        let dir = top(fd, parent);
         if leads_to_data(&dir.fd, file) {
             if source.whole_volume {
                 return self.dir(&dir);
@@ -174,20 +205,25 @@ impl<'a> SourceReader<'a> {
                 return self.entry_as(&data, file, &name);
             }
         }
+        self.watch_points.file(&dir.path, file);
         self.entry_as(&dir, file, &name)
     }
 
     /// Reports a source that does not exist; in the middle of a volume's update it may appear in an instant.
     fn missing(&mut self, source: &Source) {
-        if let (Some(parent), Some(file)) = (source.path.parent(), source.path.file_name())
-            && parent.join(DATA).is_symlink()
-        {
-            self.watch_points.volume(parent);
-            self.settled &= !(source.path.is_symlink() || parent.join(DATA).join(file).exists());
+        let (parent, file) = (source.path.parent(), source.path.file_name());
+        let mut help = "check `--watch` against the volume mounts of this container; the gate waits for it".to_owned();
+        if let (Some(parent), Some(file)) = (parent, file) {
+            if parent.join(DATA).is_symlink() {
+                self.watch_points.volume(parent);
+                self.settled &= !(source.path.is_symlink() || parent.join(DATA).join(file).exists());
+            }
+            if let Some(there) = names_in(parent) {
+                help = format!("{}; the gate waits for it", beside(file, &there));
+            }
         }
         let finding = Finding::environment(MISSING_SOURCE, format!("`{}` does not exist", source.path.display()));
-        self.findings
-            .push(finding.help("check `--watch` against the volume mounts of this container; the gate waits for it"));
+        self.findings.push(finding.help(help));
     }
 
     fn dir(&mut self, dir: &Dir) -> ReadResult {
@@ -209,12 +245,42 @@ impl<'a> SourceReader<'a> {
             self.watch_points.plain(&dir.path);
             self.delivered_at(&rustix::fs::fstat(&dir.fd));
         }
-        entries.iter().filter(|entry| !is_litter(entry)).try_for_each(|entry| self.entry(dir, entry))
+        let names: BTreeSet<&OsStr> = entries.iter().map(OsString::as_os_str).collect();
+        for entry in &entries {
+            let class = entry.to_str().map_or(litter::Class::Content, |name| {
+                litter::classify(name, |sibling| names.contains(OsStr::new(sibling)))
+            });
+            match class {
+                litter::Class::Content => self.entry(dir, entry)?,
+                _ if self.options.selection.includes(&dir.inside.join(entry)) => self.entry(dir, entry)?,
+                litter::Class::Tool => {}
+                class => self.copies.push((dir.clone(), entry.clone(), class)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads those files that are named like copies, and that the configuration reads all the same.
+    fn copies(&mut self) -> ReadResult {
+        let copies = std::mem::take(&mut self.copies);
+        if copies.is_empty() {
+            return Ok(());
+        }
+        let names = copies.iter().filter_map(|(_, entry, _)| entry.to_str().map(str::to_owned)).collect();
+        let reads = litter::Reads::of(&self.tree, &names);
+        for (dir, entry, class) in copies {
+            let path = dir.path.join(&entry);
+            if reads.match_of(&path) || (class == litter::Class::Copy && !reads.reads_directory_of(&path)) {
+                self.entry(&dir, &entry)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads a directory that a kubelet writes: only the target of `..data` counts.
     fn volume(&mut self, dir: &Dir, entries: &[OsString]) -> ReadResult {
         self.watch_points.volume(&dir.path);
+        let dir = &Dir { strict: true, ..dir.clone() };
         let Some(data) = self.pin(dir)? else { return Ok(()) };
         let committed = self.list(&data)?;
         for entry in &committed {
@@ -238,20 +304,21 @@ impl<'a> SourceReader<'a> {
             Ok(target) => PathBuf::from(OsStr::from_bytes(target.as_bytes())),
             Err(Errno::NOENT) => return Err(Vanished(link)),
             Err(errno) => {
-                self.unreadable(&link, &errno.into());
+                self.unreadable(&link, &errno.into(), true);
                 return Ok(None);
             }
         };
         self.generations.push((link.clone(), target.clone()));
         let mut components = target.components();
         let (Some(Component::Normal(generation)), None) = (components.next(), components.next()) else {
-            self.escaping(&link, &target);
+            self.escaping(&link, &target, "let it lead to a directory beside it, as a kubelet does");
             return Ok(None);
         };
         self.delivered_at(&rustix::fs::statat(&dir.fd, DATA, AtFlags::SYMLINK_NOFOLLOW));
         let path = dir.path.join(generation);
-        let fd = self.open_dir(&dir.fd, generation, OFlags::NOFOLLOW, &path)?;
-        Ok(fd.map(|fd| Dir { fd, path, name: dir.name.clone(), depth: dir.depth + 1, watched: false }))
+        let fd = self.open_dir(&dir.fd, generation, OFlags::NOFOLLOW, &path, true)?;
+        let inside = dir.inside.clone();
+        Ok(fd.map(|fd| Dir { inside, watched: false, strict: true, ..dir.child(fd, generation, &dir.name) }))
     }
 
     fn entry(&mut self, dir: &Dir, entry: &OsStr) -> ReadResult {
@@ -259,104 +326,213 @@ impl<'a> SourceReader<'a> {
     }
 
     fn entry_as(&mut self, dir: &Dir, entry: &OsStr, name: &Path) -> ReadResult {
-        let path = dir.path.join(entry);
+        let (path, inside) = (dir.path.join(entry), dir.inside.join(entry));
+        if self.options.selection.excludes(&inside) {
+            return Ok(());
+        }
         let stat = match rustix::fs::statat(&dir.fd, entry, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Err(Vanished(path)),
             Err(errno) => {
-                self.unreadable(&path, &errno.into());
+                self.unreadable(&path, &errno.into(), dir.strict);
                 return Ok(());
             }
         };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.file(&dir.fd, entry, &path, name, dir.watched),
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let is_left_out =
+            |reader: &Self| reader.options.selection.is_limited() && !reader.options.selection.includes(&inside);
+        match kind {
             FileType::Directory => {
-                let Some(fd) = self.open_dir(&dir.fd, entry, OFlags::NOFOLLOW, &path)? else { return Ok(()) };
-                self.dir(&Dir { fd, path, name: name.into(), depth: dir.depth + 1, watched: dir.watched })
+                let Some(fd) = self.open_dir(&dir.fd, entry, OFlags::NOFOLLOW, &path, dir.strict)? else {
+                    return Ok(());
+                };
+                self.dir(&dir.child(fd, entry, name))
             }
-            FileType::Symlink => self.link(&path, name, dir),
+            FileType::Symlink => self.link(&path, entry, name, (dir, stat.st_uid)),
+            _ if is_left_out(self) => Ok(()),
+            FileType::RegularFile => self.file(dir, entry, &path, name),
             other => {
                 let message = format!("{} is no configuration; it was not opened", describe(other));
                 self.findings.push(
-                    Finding::error(SPECIAL_FILE, message)
-                        .at(Place::file(path.display().to_string()))
-                        .help("remove it, or watch a directory that holds nothing but configuration"),
+                    Finding::error(SPECIAL_FILE, message).at(Place::file(path.display().to_string())).help(
+                        "remove it, leave it out by `--exclude`, or watch a directory that holds only configuration",
+                    ),
                 );
                 Ok(())
             }
         }
     }
 
-    fn file(&mut self, dir: impl AsFd, entry: &OsStr, path: &Path, name: &Path, watched: bool) -> ReadResult {
+    fn file(&mut self, dir: &Dir, entry: &OsStr, path: &Path, name: &Path) -> ReadResult {
         // NONBLOCK: if the file was swapped for a FIFO since its kind was checked, opening it must not hang.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(dir, entry, flags, Mode::empty()) {
+        let file = match rustix::fs::openat(&dir.fd, entry, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(Errno::NOENT | Errno::LOOP) => return Err(Vanished(path.into())),
             Err(errno) => {
-                self.unreadable(path, &errno.into());
+                self.unreadable(path, &errno.into(), dir.strict);
                 return Ok(());
             }
         };
-        let stat = rustix::fs::fstat(&file);
-        if !stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file()) {
+        let stat = rustix::fs::fstat(&file).map_err(|_| Vanished(path.into()))?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(Vanished(path.into()));
         }
-        if watched {
-            self.delivered_at(&stat);
+        if dir.watched {
+            self.delivered_at(&Ok(stat));
         }
+        self.content(file, &stat, path, name, dir.strict)
+    }
+
+    /// Reads an open file.
+    fn content(&mut self, file: File, stat: &Stat, path: &Path, name: &Path, strict: bool) -> ReadResult {
         if is_in_memory(&file) {
             self.in_memory.insert(name.into());
         }
-        let room = self.limits.bytes - self.bytes;
-        if self.tree.len() >= self.limits.files {
-            self.too_large(path, &format!("more than {} files", self.limits.files), "files");
+        let room = self.options.limits.bytes - self.bytes;
+        if self.tree.len() >= self.options.limits.files {
+            self.too_large(path, &format!("more than {} files", self.options.limits.files), "files");
             return Ok(());
         }
         let mut content = Vec::new();
         if let Err(error) = file.take(room.saturating_add(1)).read_to_end(&mut content) {
-            self.unreadable(path, &error);
+            self.unreadable(path, &error, strict);
             return Ok(());
         }
         if content.len() as u64 > room {
-            self.too_large(path, &format!("more than {} bytes in all", self.limits.bytes), "bytes");
+            self.too_large(path, &format!("more than {} bytes in all", self.options.limits.bytes), "bytes");
+            return Ok(());
+        }
+        if strict && is_service_account_token(&content) && !self.options.selection.includes(name) {
             return Ok(());
         }
         self.bytes += content.len() as u64;
+        if !strict {
+            let length = content.len() as u64;
+            self.plain.insert(name.into(), PlainFile { inode: (stat.st_dev, stat.st_ino), length });
+        }
         self.tree.insert(name.into(), content);
         Ok(())
     }
 
-    /// Reads the target of a link, which may lie anywhere inside the sources, and nowhere else.
-    fn link(&mut self, path: &Path, name: &Path, from: &Dir) -> ReadResult {
+    /// Reads the target of a link: anywhere inside the sources, and outside of them if the link does not lie in a volume.
+    fn link(&mut self, path: &Path, entry: &OsStr, name: &Path, (from, owner): (&Dir, u32)) -> ReadResult {
+        let leaves_freely = !from.strict && self.options.links == LinkPolicy::Follow;
         let real = match path.canonicalize() {
             Ok(real) => real,
-            // Editors leave links that lead nowhere as locks.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            // Editors leave links that lead nowhere as locks; one that leads out may lead somewhere for the application.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if leaves_freely {
+                    self.name_only(path, name, from);
+                }
+                return Ok(());
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && leaves_freely => {
+                self.name_only(path, name, from);
+                return Ok(());
+            }
             Err(error) => {
-                self.unreadable(path, &error);
+                self.unreadable(path, &error, from.strict);
                 return Ok(());
             }
         };
-        if !self.roots.iter().any(|root| real.starts_with(root)) {
-            self.escaping(path, &real);
+        if let Some(index) = self.roots.iter().position(|root| real.starts_with(&root.path)) {
+            return self.inside(index, &real, name, from);
+        }
+        if !leaves_freely {
+            self.escaping(
+                path,
+                &real,
+                "copy its target into the source, or name that directory in a further `--watch`",
+            );
             return Ok(());
         }
-        let (Some(parent), Some(entry)) = (real.parent(), real.file_name()) else { return Ok(()) };
-        let Some(fd) = self.open_dir(rustix::fs::CWD, parent.as_os_str(), OFlags::empty(), parent)? else {
+        if self.options.selection.is_limited() && !self.options.selection.includes(&from.inside.join(entry)) {
             return Ok(());
-        };
-        let dir = Dir { fd, path: parent.into(), name: PathBuf::new(), depth: from.depth + 1, watched: from.watched };
-        self.entry_as(&dir, entry, name)
+        }
+        self.outside(path, &real, name, (from, owner))
     }
 
-    fn open_dir(&mut self, at: impl AsFd, entry: &OsStr, flags: OFlags, path: &Path) -> ReadResult<Option<OwnedFd>> {
+    /// Reads a file or directory of the sources to which a link leads, by its path without links.
+    fn inside(&mut self, root: usize, real: &Path, name: &Path, from: &Dir) -> ReadResult {
+        let root = &self.roots[root];
+        let lookup = |relative: &Path| match &root.fd {
+            Some(fd) => beneath::open(fd, relative, OFlags::RDONLY | OFlags::DIRECTORY),
+            None => Err(Errno::NOTDIR),
+        };
+        let relative = real.strip_prefix(&root.path).unwrap_or(Path::new(""));
+        let (fd, is_root) = match (relative.parent(), &root.fd) {
+            (Some(parent), Some(_)) => (lookup(parent), false),
+            (None, Some(_)) => (lookup(Path::new("")), true),
+            // A source that is a file.
+            (_, None) => (open_real(real.parent().unwrap_or(real)), false),
+        };
+        let fd = fd.map_err(|_| Vanished(real.into()))?;
+        let parent = if is_root { real } else { real.parent().unwrap_or(real) };
+        let inside = relative.parent().map(Path::to_path_buf).unwrap_or_default();
+        let dir =
+            Dir { inside, depth: from.depth + 1, watched: from.watched, strict: from.strict, ..top(fd, parent.into()) };
+        match real.file_name() {
+            Some(entry) if !is_root => self.entry_as(&dir, entry, name),
+            _ => self.dir(&Dir { name: name.into(), ..dir }),
+        }
+    }
+
+    /// Reads a file outside of the sources to which a link leads, or notes the name of the link.
+    fn outside(&mut self, path: &Path, real: &Path, name: &Path, (from, owner): (&Dir, u32)) -> ReadResult {
+        match outside::open(real, owner) {
+            Ok(Target::File(file, stat)) if stat.st_size.cast_unsigned() <= self.options.limits.bytes => {
+                self.watch_target(path, real, from);
+                self.delivered_at(&Ok(stat));
+                self.content(file, &stat, path, name, false)?;
+            }
+            Ok(Target::Empty) => {
+                self.tree.insert(name.into(), Vec::new());
+            }
+            Ok(Target::File(..) | Target::Name) => self.name_only(path, name, from),
+            Ok(Target::Denied) => {
+                let help =
+                    format!("the link belongs to uid {owner}, which may not read its target; let root own the link");
+                self.escaping(path, real, &help);
+            }
+            Err(_) => return Err(Vanished(path.into())),
+        }
+        Ok(())
+    }
+
+    /// Watches the target of a link that leaves the sources, and the way to it.
+    fn watch_target(&mut self, path: &Path, real: &Path, from: &Dir) {
+        if let (Some(parent), Some(file)) = (real.parent(), real.file_name()) {
+            self.watch_points.file(parent, file);
+        }
+        if let Ok(target) = path.read_link() {
+            self.watch_points.anchor(&from.path.join(target));
+        }
+    }
+
+    /// Notes a link of which only the name counts, if it leads out of the sources.
+    fn name_only(&mut self, path: &Path, name: &Path, from: &Dir) {
+        let Ok(target) = path.read_link() else { return };
+        let target = without_dots(&from.path.join(target));
+        if !self.roots.iter().any(|root| target.starts_with(&root.path)) {
+            self.tree.link(name.into(), target);
+        }
+    }
+
+    fn open_dir(
+        &mut self,
+        at: impl AsFd,
+        entry: &OsStr,
+        flags: OFlags,
+        path: &Path,
+        strict: bool,
+    ) -> ReadResult<Option<OwnedFd>> {
         let flags = flags | OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat(at, entry, flags, Mode::empty()) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Vanished(path.into())),
             Err(errno) => {
-                self.unreadable(path, &errno.into());
+                self.unreadable(path, &errno.into(), strict);
                 Ok(None)
             }
         }
@@ -377,7 +553,7 @@ impl<'a> SourceReader<'a> {
             }
             Err(Errno::NOENT) => Err(Vanished(dir.path.clone())),
             Err(errno) => {
-                self.unreadable(&dir.path, &errno.into());
+                self.unreadable(&dir.path, &errno.into(), dir.strict);
                 Ok(Vec::new())
             }
         }
@@ -393,19 +569,25 @@ impl<'a> SourceReader<'a> {
         }
     }
 
-    fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
+    /// Reports a file or directory that cannot be read. A kubelet with `fsGroup` may set owners and modes after the swap, so in a volume
+    /// that may be over in an instant.
+    fn unreadable(&mut self, path: &Path, error: &std::io::Error, in_volume: bool) {
         let finding = Finding::environment(UNREADABLE, format!("cannot read `{}`: {error}", path.display()));
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        self.settled &= !(is_denied && in_volume);
         let uid = rustix::process::geteuid().as_raw();
-        self.findings.push(if error.kind() == std::io::ErrorKind::PermissionDenied {
-            finding.help(format!("the gate runs as uid {uid}; give that user read access, or run it as the owner"))
-        } else {
-            finding
-        });
+        let help = match (is_denied, in_volume) {
+            (true, true) => format!(
+                "the gate runs as uid {uid}; set `fsGroup`, or a `defaultMode` of the volume with which that user may read"
+            ),
+            (true, false) => format!("the gate runs as uid {uid}; give that user read access, or run it as the owner"),
+            (false, _) => "check the file and its file system, or leave it out by `--exclude`".to_owned(),
+        };
+        self.findings.push(finding.help(help));
     }
 
-    fn escaping(&mut self, path: &Path, target: &Path) {
+    fn escaping(&mut self, path: &Path, target: &Path, help: &str) {
         let message = format!("a link that leaves the watched sources, to `{}`, was not followed", target.display());
-        let help = "copy what it leads to into the source, or name that directory in a further `--watch`";
         self.findings
             .push(Finding::error(ESCAPING_LINK, message).at(Place::file(path.display().to_string())).help(help));
     }
@@ -431,12 +613,78 @@ fn leads_to_data(dir: impl AsFd, entry: &OsStr) -> bool {
     target.is_ok_and(|target| target.as_bytes().starts_with(b"..data/"))
 }
 
-/// Returns true for files that editors leave beside an open file (vim, Emacs, and the backup copies of both), and for the
-/// directory in which Python keeps compiled modules.
+/// Returns true for names that no volume's key has: those of tools.
 fn is_litter(entry: &OsStr) -> bool {
-    let name = entry.as_bytes();
-    let swap = name.starts_with(b".") && [".swp", ".swo", ".swx"].iter().any(|end| name.ends_with(end.as_bytes()));
-    swap || name.ends_with(b"~") || name.starts_with(b".#") || name == b"__pycache__"
+    entry.to_str().is_some_and(|name| litter::classify(name, |_| false) == litter::Class::Tool)
+}
+
+/// Returns true for the token of a service account, which a kubelet renews by itself and no program reads as configuration: a JWT
+/// (RFC 7519) with a claim of Kubernetes.
+fn is_service_account_token(content: &[u8]) -> bool {
+    use base64::Engine as _;
+    let mut parts = content.trim_ascii().split(|byte| *byte == b'.');
+    let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
+    header.starts_with(b"eyJ") && String::from_utf8_lossy(&claims).contains("\"kubernetes.io")
+}
+
+/// Returns a directory at the top of a source.
+fn top(fd: OwnedFd, path: PathBuf) -> Dir {
+    let (name, inside) = (PathBuf::new(), PathBuf::new());
+    Dir { fd: Rc::new(fd), path, name, inside, depth: 0, watched: true, strict: false }
+}
+
+fn root(source: &Source) -> Option<Root> {
+    let path = source.path.canonicalize().ok()?;
+    let fd = open_real(&path).ok().map(Rc::new);
+    Some(Root { path, fd })
+}
+
+/// Opens the directory at a path that has no links.
+fn open_real(path: &Path) -> Result<OwnedFd, Errno> {
+    let slash = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    beneath::open(&slash, path.strip_prefix("/").unwrap_or(path), OFlags::RDONLY | OFlags::DIRECTORY)
+}
+
+/// Returns a path without `.` and `..`, as its text says.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// Returns the names of the visible files in a directory, if there is one.
+fn names_in(directory: &Path) -> Option<Vec<String>> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    Some(names.filter(|name| !name.starts_with("..")).collect())
+}
+
+/// Returns a remedy for a file that is missing among others.
+fn beside(file: &OsStr, there: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match nearest(&file.to_string_lossy(), there.iter().map(String::as_str)) {
+        Some(name) => format!("did you mean `{name}`, which is there?"),
+        None if there.is_empty() => "check the volume's source: the directory is there, and is empty".into(),
+        None => {
+            let mut names: Vec<_> = there.iter().map(|name| format!("`{name}`")).collect();
+            names.sort();
+            let more = names.len().saturating_sub(SHOWN);
+            names.truncate(SHOWN);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            format!("check the name and the volume's keys: {}{more} are there", names.join(", "))
+        }
+    }
 }
 
 fn describe(kind: FileType) -> &'static str {

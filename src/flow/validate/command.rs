@@ -1,21 +1,24 @@
 //! A validator that is a command: how it is called, and what its output means.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use regex::{Captures, Regex};
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
 use super::place::ExecutionPlace;
-use super::{Builtin, RootChoice, ValidationContext, compare};
+use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
 use crate::sys::exec::{self, Command, End, Finished, NotStarted};
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
 const CHECKER_WARNING: Code = Code::new("checker-warning");
 const CHECKER_OBSTACLE: Code = Code::new("checker-obstacle");
-const CHECKER_MISSING: Code = Code::new("checker-missing");
+pub(super) const CHECKER_MISSING: Code = Code::new("checker-missing");
 const CHECKER_KILLED: Code = Code::new("checker-killed");
-const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
+pub(super) const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
 pub(super) const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
+/// Code of the note that a command cannot validate parts of a configuration.
+const ONLY_PARTS: Code = Code::new("only-parts");
 const NOT_CONFINED: Code = Code::new("not-confined");
 /// Code of the finding that a command cannot see the configuration at the application's paths.
 pub const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
@@ -72,10 +75,8 @@ pub struct Patterns {
 }
 
 impl CommandValidator {
-    pub(super) async fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
-        // Which of them a program reads is unknown.
-        context.read.borrow_mut().extend(context.tree.keys().cloned());
-        let mut findings = match context.path_map.leads_to_live(context.tree) {
+    pub(super) async fn run(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
+        let mut findings = match self.hindrance(context) {
             Some(finding) if self.otherwise.is_some() => vec![finding],
             // There is no other validator; what it leads to may well be the same as in the candidate.
             Some(finding) => {
@@ -93,24 +94,33 @@ impl CommandValidator {
                 finding.severity = Severity::Note;
                 finding.message = format!("validated by {}, since {}", otherwise.name(), finding.message);
             }
-            findings.extend(otherwise.run(context));
+            findings.extend(otherwise.validate(context).await);
         }
         findings
     }
 
-    async fn ask(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
-        if let Some(finding) = compare::obstacle(context).await {
-            return vec![finding];
+    /// Returns the finding that the command would validate something else than the application will read.
+    fn hindrance(&self, context: &ValidationContext) -> Option<Finding> {
+        let names_main = context.place.target.is_none() || context.path_map.is_beside();
+        if names_main && matches!(self.otherwise, Some(Builtin::Nginx(_))) && builtin::nginx::is_part(context) {
+            let message = "the files are parts of a configuration, which the command would take for the whole";
+            return Some(Finding::environment(ONLY_PARTS, message));
         }
+        context.path_map.leads_to_live(&context.tree)
+    }
+
+    async fn ask(&self, context: &ValidationContext) -> Vec<Finding> {
+        // Which of them a program reads is unknown.
+        context.note_read(context.tree.keys());
         let words = match self.words(context) {
             Ok(words) => words,
             Err(finding) => return vec![*finding],
         };
         let plain = Command::here(words, context.timeout);
-        let (run_as, confinement) = (context.place.run_as, context.confinement.cloned());
-        let view = context.place.view.then(|| context.path_map.view(context.tree));
-        let pass_env = context.pass_env.to_vec();
-        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, ..plain };
+        let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
+        let view = context.place.view.then(|| context.path_map.view(&context.tree));
+        let (pass_env, env) = (context.pass_env.clone(), context.env.clone());
+        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, env, ..plain };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, context),
             Err(error) => vec![not_started(&error, self.package.as_deref())],
@@ -118,22 +128,25 @@ impl CommandValidator {
     }
 
     /// The words of the command in this place.
-    fn words(&self, context: &ValidationContext<'_>) -> Result<Vec<OsString>, Box<Finding>> {
+    fn words(&self, context: &ValidationContext) -> Result<Vec<OsString>, Box<Finding>> {
         let own = context.place.cmdline();
         let (cwd, elsewhere) = (context.place.cwd(), context.place.is_elsewhere());
-        let redirect = |word: &String| OsString::from(context.path_map.redirect(word, &cwd, context.tree, elsewhere));
+        let redirect = |word: &String| OsString::from(context.path_map.redirect(word, &cwd, &context.tree, elsewhere));
         let running = self.running.as_ref().filter(|_| context.place.target.is_some());
         let beside = self.beside.iter().filter(|_| running.is_some() && context.path_map.is_beside());
         let mut words = Vec::new();
         for word in running.unwrap_or(&self.command).iter().chain(beside) {
             match word.as_str() {
                 "{argv}" => match context.place.title() {
-                    Some(title) => return Err(Box::new(titled(context.place, &title))),
+                    Some(title) => return Err(Box::new(titled(&context.place, &title))),
                     None => words.extend(own.iter().map(redirect)),
                 },
-                "{options}" => words.extend(options(&own, &self.options).iter().map(redirect)),
+                "{options}" => match reading::lost_options(&context.place) {
+                    Some(finding) => return Err(Box::new(finding)),
+                    None => words.extend(options(&own, &self.options).iter().map(redirect)),
+                },
                 "{exe}" => {
-                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(context.place)))?.into_os_string());
+                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(&context.place)))?.into_os_string());
                 }
                 word => words.push(fill(word, context)?),
             }
@@ -142,7 +155,7 @@ impl CommandValidator {
     }
 
     /// Returns the findings of a finished command.
-    fn read(&self, finished: &Finished, context: &ValidationContext<'_>) -> Vec<Finding> {
+    fn read(&self, finished: &Finished, context: &ValidationContext) -> Vec<Finding> {
         let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
         let patterns = if context.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
         let mut findings = patterns.findings(&finished.output, main.as_deref());
@@ -239,7 +252,7 @@ impl Patterns {
     }
 }
 
-fn fill(word: &str, context: &ValidationContext<'_>) -> Result<OsString, Box<Finding>> {
+fn fill(word: &str, context: &ValidationContext) -> Result<OsString, Box<Finding>> {
     let word = word.replace("{dir}", &context.directory().to_string_lossy());
     Ok(if word.contains("{config}") { word.replace("{config}", &context.main()?.to_string_lossy()) } else { word }
         .into())
@@ -290,9 +303,9 @@ fn titled(place: &ExecutionPlace, title: &str) -> Finding {
 
 /// Returns true if a command could not run for want of the target's privileges, or for want of a target that has the program in
 /// its root.
-pub(super) fn is_kept_out(findings: &[Finding], context: &ValidationContext<'_>) -> bool {
+pub(super) fn is_kept_out(findings: &[Finding], context: &ValidationContext) -> bool {
     let no_target = context.fallback || (context.root == RootChoice::Auto && context.place.target.is_none());
-    let elsewhere = |code| code == ROOT_NOT_ENTERED || code == super::path_map::LEADS_TO_LIVE;
+    let elsewhere = |code| [ROOT_NOT_ENTERED, ONLY_PARTS, super::path_map::LEADS_TO_LIVE].contains(&code);
     findings.iter().any(|finding| elsewhere(finding.code) || (no_target && finding.code == CHECKER_MISSING))
 }
 

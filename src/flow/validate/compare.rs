@@ -18,7 +18,7 @@ const LOOKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns a finding if the target sees something else than the tree.
-pub(super) async fn obstacle(context: &ValidationContext<'_>) -> Option<Finding> {
+pub(super) async fn obstacle(context: &ValidationContext) -> Option<Finding> {
     let mut found = differing(context);
     for _ in 1..LOOKS {
         found.as_ref()?;
@@ -32,11 +32,11 @@ pub(super) async fn obstacle(context: &ValidationContext<'_>) -> Option<Finding>
 ///
 /// A file that is not there at all may be none of the application's, which can mount some keys of a ConfigMap; unless it is the
 /// one to begin with, or there is none of them.
-fn differing(context: &ValidationContext<'_>) -> Option<(PathBuf, Sight)> {
-    let target = context.place.target.as_ref().filter(|_| context.place.run_as.is_some_and(|run_as| run_as.root))?;
+fn differing(context: &ValidationContext) -> Option<(PathBuf, Sight)> {
+    let target = context.place.target.as_ref().filter(|_| context.place.other_files)?;
     let main = context.main.as_ref().ok();
     let (mut missing, mut same) = (None, false);
-    for (name, content) in context.tree {
+    for (name, content) in &*context.tree {
         let path = context.path_map.path_of(name, true);
         match target.sees(&path, content) {
             Sight::Same => same = true,
@@ -54,7 +54,7 @@ fn is_still(path: &Path, content: &[u8]) -> bool {
     fs::read(path).is_ok_and(|found| found == content)
 }
 
-fn finding(context: &ValidationContext<'_>, path: &Path, sight: Sight) -> Finding {
+fn finding(context: &ValidationContext, path: &Path, sight: Sight) -> Finding {
     let (pid, shown) = (context.place.pid(), path.display());
     let message = match sight {
         Sight::Nothing => format!("pid {pid} sees nothing at `{shown}`"),

@@ -8,10 +8,11 @@ mod command;
 mod compare;
 mod path_map;
 mod place;
+mod reading;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
@@ -20,15 +21,24 @@ pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, TextFormat, Tls};
 pub use command::{CommandValidator, Patterns, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
+pub use reading::ConfigLookup;
+
+use place::ExecutionPlace;
 
 pub use crate::sys::exec::Confinement;
 
 use crate::flow::process::{Selector, TargetError};
 use crate::flow::tree::Tree;
+use crate::sys::worker;
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
 const MISSING_REQUIRED: Code = Code::of_absence("missing-required-file");
 const MISSING_MAIN_FILE: Code = Code::of_absence("missing-main-file");
+
+/// Number of searches for a missing target, and the pause between them, until a validator does without: a program that starts just
+/// now tells more, and its own checker is the better one.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Place where a content was validated; the nearer to the program that will read it, the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +94,8 @@ pub struct ValidationPlan {
     pub timeout: Duration,
     /// The file to begin with.
     pub main: Main,
+    /// The rules by which the target finds its configuration, if they are known.
+    pub lookup: Option<ConfigLookup>,
     /// Validate here when there is no target; if false, wait for the target.
     pub without_target: bool,
     /// Use a bundled validator in place of a program that is not installed.
@@ -92,6 +104,8 @@ pub struct ValidationPlan {
     pub confinement: Option<Confinement>,
     /// The variables of the gate's own environment that commands see which run here: names, or what they begin with and a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables of commands that run here, with their values.
+    pub env: Vec<(String, String)>,
 }
 
 /// One validator.
@@ -129,6 +143,12 @@ impl Validator {
             Self::Builtin(builtin) => builtin.title(),
             Self::Command(check) => check.name.clone(),
         }
+    }
+
+    /// Returns true for a command that has the running nginx's own configuration validated by nginx.
+    fn asks_nginx(&self) -> bool {
+        let is_nginx = |builtin: &Builtin| matches!(builtin, Builtin::Nginx(_));
+        matches!(self, Self::Command(check) if check.running.is_some() && check.otherwise.as_ref().is_some_and(is_nginx))
     }
 
     /// Returns a short name without a command's arguments.
@@ -207,11 +227,13 @@ impl ValidationPlan {
 
     /// Validates `tree`, laid out by `path_map`, for the program that `selector` finds.
     ///
+    /// Without the target a rejection still counts, as it may be the reason why there is no target.
+    ///
     /// # Errors
     /// When validation needs the target and it is missing.
     pub async fn validate(
         &self,
-        tree: &Tree,
+        tree: &Arc<Tree>,
         path_map: &PathMap,
         selector: &Selector,
     ) -> Result<Validation, TargetError> {
@@ -222,38 +244,96 @@ impl ValidationPlan {
         let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
         validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
         if validation.verdict() == Verdict::Accepted && !self.validators.is_empty() {
-            let place = place::find(self.root, selector, self.without_target)?;
-            let (root, timeout, fallback) = (self.root, self.timeout, self.fallback);
-            let (confinement, pass_env) = (self.confinement.as_ref(), self.pass_env.as_slice());
-            let main_is_given = matches!(self.main, Main::Given(_));
-            let (place, main, read) = (&place, &main, &RefCell::default());
-            let context = ValidationContext {
-                tree,
-                path_map,
-                place,
-                root,
-                main,
-                main_is_given,
-                timeout,
-                fallback,
-                confinement,
-                pass_env,
-                read,
-            };
-            validation.by = Some(self.ask(&context, &mut validation).await);
-            validation.read = read.take();
+            let (place, absent) = self.place(selector).await?;
+            let context = Arc::new(self.context(tree, path_map, place, main));
+            match self.obstacle(&context).await {
+                Some(finding) => validation.findings.push(finding),
+                None => validation.by = Some(self.ask(&context, &mut validation).await),
+            }
+            validation.read = context.read();
+            if let Some(absent) = absent.filter(|_| validation.verdict() != Verdict::Rejected) {
+                return Err(absent);
+            }
         }
         validation.duration = started.elapsed();
         Ok(validation)
     }
 
+    /// Finds the place for validation. Where the target is missing and a validator does without, the place is here, and the error
+    /// comes with it.
+    async fn place(&self, selector: &Selector) -> Result<(ExecutionPlace, Option<TargetError>), TargetError> {
+        let mut missing = None;
+        for attempt in 0..ATTEMPTS {
+            match place::find(self.root, selector, self.without_target) {
+                Err(error @ TargetError::Missing { .. }) if self.can_validate_without_target() => missing = Some(error),
+                place => return place.map(|place| (place, None)),
+            }
+            if attempt + 1 < ATTEMPTS {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok((ExecutionPlace::here(), missing))
+    }
+
+    /// Returns true if the first validator has an opinion without the target: one that is bundled, or can be replaced by such a
+    /// one, or one that a preset knows how to call.
+    fn can_validate_without_target(&self) -> bool {
+        match self.validators.first() {
+            Some(Validator::Builtin(_)) => true,
+            Some(Validator::Command(check)) => {
+                self.root == RootChoice::Auto && (check.otherwise.is_some() || check.running.is_some())
+            }
+            None => false,
+        }
+    }
+
+    /// Returns the finding that the target does not read what would be validated.
+    async fn obstacle(&self, context: &Arc<ValidationContext>) -> Option<Finding> {
+        let differs = compare::obstacle(context).await;
+        if differs.is_some() || context.place.target.is_none() {
+            return differs;
+        }
+        let (lookup, input) = (self.lookup.clone(), context.clone());
+        let asks_nginx = self.validators.iter().any(Validator::asks_nginx);
+        let search = move || match lookup {
+            Some(lookup) => reading::obstacle(&lookup, &input),
+            None if asks_nginx => builtin::nginx::obstacle(&input),
+            None => None,
+        };
+        // A search that does not end says nothing.
+        worker::run(self.timeout, search).await.ok().flatten()
+    }
+
+    fn context(
+        &self,
+        tree: &Arc<Tree>,
+        path_map: &PathMap,
+        place: ExecutionPlace,
+        main: Result<PathBuf, Box<Finding>>,
+    ) -> ValidationContext {
+        ValidationContext {
+            tree: tree.clone(),
+            path_map: path_map.clone(),
+            place,
+            root: self.root,
+            main,
+            main_is_given: matches!(self.main, Main::Given(_)),
+            timeout: self.timeout,
+            fallback: self.fallback,
+            confinement: self.confinement.clone(),
+            pass_env: self.pass_env.clone(),
+            env: self.env.clone(),
+            files_read: Mutex::default(),
+        }
+    }
+
     /// Runs the validators, and returns their names and their place in words.
-    async fn ask(&self, context: &ValidationContext<'_>, validation: &mut Validation) -> String {
+    async fn ask(&self, context: &Arc<ValidationContext>, validation: &mut Validation) -> String {
         let (mut names, mut place) = (Vec::new(), None);
         for validator in &self.validators {
             let started = Instant::now();
             let found = match validator {
-                Validator::Builtin(builtin) => builtin.run(context),
+                Validator::Builtin(builtin) => builtin.validate(context).await,
                 Validator::Command(check) => check.run(context).await,
             };
             validation.took.push((validator.label(), started.elapsed()));
@@ -307,26 +387,27 @@ fn missing(file: &Path, tree: &Tree) -> Option<Finding> {
 }
 
 /// Input of a validator.
-struct ValidationContext<'a> {
-    tree: &'a Tree,
-    path_map: &'a PathMap,
-    place: &'a place::ExecutionPlace,
+struct ValidationContext {
+    tree: Arc<Tree>,
+    path_map: PathMap,
+    place: ExecutionPlace,
     /// Place where commands run, by the user's choice.
     root: RootChoice,
     /// The file to begin with, by its name in the tree.
-    main: &'a Result<PathBuf, Box<Finding>>,
+    main: Result<PathBuf, Box<Finding>>,
     /// The user named that file, so no other is meant.
     main_is_given: bool,
     timeout: Duration,
     /// Use a bundled validator in place of a program that is not installed.
     fallback: bool,
     /// Files that were read so far.
-    read: &'a RefCell<BTreeSet<PathBuf>>,
-    confinement: Option<&'a Confinement>,
-    pass_env: &'a [String],
+    files_read: Mutex<BTreeSet<PathBuf>>,
+    confinement: Option<Confinement>,
+    pass_env: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
-impl ValidationContext<'_> {
+impl ValidationContext {
     /// The path of the file to begin with, for a command in this place.
     fn main(&self) -> Result<PathBuf, Box<Finding>> {
         self.main.as_ref().map(|name| self.path_map.path_of(name, self.place.is_elsewhere())).map_err(Clone::clone)
@@ -335,6 +416,16 @@ impl ValidationContext<'_> {
     /// The directory of the configuration, for a command in this place.
     fn directory(&self) -> PathBuf {
         self.path_map.directory(self.place.is_elsewhere())
+    }
+
+    /// Remembers that these files of the tree were read.
+    fn note_read<'a>(&self, names: impl IntoIterator<Item = &'a PathBuf>) {
+        self.files_read.lock().unwrap_or_else(PoisonError::into_inner).extend(names.into_iter().cloned());
+    }
+
+    /// Returns the files of the tree that were read so far.
+    fn read(&self) -> BTreeSet<PathBuf> {
+        self.files_read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

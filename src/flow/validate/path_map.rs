@@ -115,7 +115,7 @@ impl PathMap {
                 );
             }
         }
-        FileSystemView { mounts, network: false }
+        FileSystemView { mounts }
     }
 
     /// The name in `tree` of the file that a finding calls `path`: as the application knows it, as the gate does, or by a part of that.

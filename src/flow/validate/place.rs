@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rustix::thread::CapabilitySet;
+
 use super::Location;
 use crate::flow::process::{Root, Selector, Target, TargetError};
 use crate::sys::exec::RunAs;
@@ -28,6 +30,8 @@ pub(super) struct ExecutionPlace {
     pub(super) run_as: Option<RunAs>,
     /// Commands see the configuration at the application's paths, though nothing lies there.
     pub(super) view: bool,
+    /// The target may see other files than the gate at a path.
+    pub(super) other_files: bool,
 }
 
 /// Finds the place for validation.
@@ -36,7 +40,7 @@ pub(super) fn find(
     selector: &Selector,
     without_target: bool,
 ) -> Result<ExecutionPlace, TargetError> {
-    let here = ExecutionPlace { target: None, run_as: None, view: choice == RootChoice::View };
+    let here = ExecutionPlace { view: choice == RootChoice::View, ..ExecutionPlace::here() };
     if selector.is_empty() || here.view {
         return Ok(here);
     }
@@ -46,17 +50,26 @@ pub(super) fn find(
         (RootChoice::Auto, Err(TargetError::Missing { .. })) if without_target => return Ok(here),
         (_, Err(target_error)) => return Err(target_error),
     };
-    let other = !matches!(target.root(), Root::Same);
-    let run_as = RunAs { process: target.identity(), root: other };
+    let root = target.root();
+    let other = !matches!(root, Root::Same);
+    // With the same root directory a gate that may not change its root is where the target is, apart from mounts.
+    let enters = other && (!matches!(root, Root::OtherMounts) || may_change_root());
+    let run_as = RunAs { process: target.identity(), root: enters };
     Ok(match choice {
         // The command line of a process in another root does not fit this one.
         RootChoice::Local | RootChoice::View => {
-            ExecutionPlace { target: Some(target).filter(|_| !other), run_as: None, view: false }
+            let same_root = matches!(root, Root::Same | Root::OtherMounts);
+            ExecutionPlace { target: Some(target).filter(|_| same_root), other_files: other && same_root, ..here }
         }
         RootChoice::Auto | RootChoice::Target => {
-            ExecutionPlace { target: Some(target), run_as: Some(run_as), view: false }
+            ExecutionPlace { target: Some(target), run_as: Some(run_as), view: false, other_files: other }
         }
     })
+}
+
+fn may_change_root() -> bool {
+    let own = rustix::thread::capabilities(None);
+    own.is_ok_and(|own| own.effective.contains(CapabilitySet::SYS_CHROOT))
 }
 
 impl RootChoice {
@@ -73,6 +86,11 @@ impl RootChoice {
 }
 
 impl ExecutionPlace {
+    /// The gate's own root, without a target.
+    pub(super) fn here() -> Self {
+        Self { target: None, run_as: None, view: false, other_files: false }
+    }
+
     /// Returns true if commands see the files at the application's paths, and not at the gate's.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.view || self.run_as.is_some_and(|run_as| run_as.root)

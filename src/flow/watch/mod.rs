@@ -3,18 +3,30 @@
 //! An event is a hint and never a fact: a lost event, an overflowing queue and a vanished watch all end in another scan.
 //! Directories are watched, never files: a kubelet replaces the file behind a name, and a watch on it dies with the first
 //! swap.
+//!
+//! The directories on the way to a source are watched for their names alone, by an inotify instance of its own: writes beside a source
+//! cost nothing. A file counts as changed when its writer closes it (IN_CLOSE_WRITE), and not at each write.
+
+mod hub;
+mod points;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use notify::event::{Flag, ModifyKind, RemoveKind, RenameMode};
-use notify::{EventKind, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::EventKind;
+use notify::event::{ModifyKind, RemoveKind, RenameMode};
 
-/// Number of links that may lead from a source's path to its directory (`MAXSYMLINKS` of the kernel, path_resolution(7)).
-const MAX_LINKS: usize = 40;
+use hub::{Hub, Identity, Instance};
+use points::Interest;
+pub use points::{WatchPoint, WatchPoints};
+
+/// Time after which inotify is tried again where it was unavailable.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,102 +37,6 @@ pub enum Hint {
     Touch,
     /// Something that is complete: a volume's `..data` was swapped.
     Commit,
-}
-
-/// The names in a directory whose changes count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Interest {
-    /// Any name.
-    Plain,
-    /// A ConfigMap or Secret volume: the swap of `..data`, and what follows it.
-    Volume,
-    /// These names only: the directory is on the way to a source.
-    Names(BTreeSet<OsString>),
-}
-
-/// A directory to watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchPoint {
-    path: PathBuf,
-    interest: Interest,
-}
-
-/// Directories to watch, while they are being collected.
-#[derive(Debug, Default)]
-pub struct WatchPoints(BTreeMap<PathBuf, Interest>);
-
-impl WatchPoints {
-    /// Any change in `dir` counts.
-    pub fn plain(&mut self, dir: &Path) {
-        self.0.insert(dir.into(), Interest::Plain);
-    }
-
-    /// `dir` is a volume that a kubelet writes.
-    pub fn volume(&mut self, dir: &Path) {
-        self.0.insert(dir.into(), Interest::Volume);
-    }
-
-    /// Adds the places where `path` itself can appear, vanish or be led elsewhere: its parent, the parent of each link on the way,
-    /// and of the first component that is missing.
-    pub fn anchor(&mut self, path: &Path) {
-        let mut links = 0;
-        let mut here = PathBuf::from("/");
-        let mut ahead: Vec<OsString> = components(path);
-        while let Some(component) = ahead.pop() {
-            let next = here.join(&component);
-            let kind = next.symlink_metadata().map(|metadata| metadata.file_type());
-            let is_link = kind.as_ref().is_ok_and(std::fs::FileType::is_symlink);
-            if is_link || kind.is_err() || ahead.is_empty() {
-                self.name(&here, component);
-            }
-            if kind.is_err() || links > MAX_LINKS {
-                return;
-            }
-            let Some(target) = is_link.then(|| next.read_link().ok()).flatten() else {
-                here = next;
-                continue;
-            };
-            links += 1;
-            if target.is_absolute() {
-                here = PathBuf::from("/");
-            }
-            for component in components(&target) {
-                ahead.push(component);
-            }
-        }
-    }
-
-    fn name(&mut self, dir: &Path, name: OsString) {
-        let dir = dir.components().fold(PathBuf::new(), |mut path, component| {
-            if component == Component::ParentDir {
-                path.pop()
-            } else {
-                path.push(component);
-                true
-            };
-            path
-        });
-        match self.0.entry(dir).or_insert_with(|| Interest::Names(BTreeSet::new())) {
-            Interest::Names(names) => {
-                names.insert(name);
-            }
-            Interest::Plain | Interest::Volume => {}
-        }
-    }
-}
-
-/// The components of a path, the last first.
-fn components(path: &Path) -> Vec<OsString> {
-    let relevant = path.components().filter(|component| !matches!(component, Component::RootDir | Component::CurDir));
-    let mut components: Vec<_> = relevant.map(|component| component.as_os_str().to_owned()).collect();
-    components.reverse();
-    components
-}
-
-impl From<WatchPoints> for Vec<WatchPoint> {
-    fn from(watch_points: WatchPoints) -> Self {
-        watch_points.0.into_iter().map(|(path, interest)| WatchPoint { path, interest }).collect()
-    }
 }
 
 /// Means by which changes are noticed.
@@ -150,27 +66,24 @@ struct Pending {
     overflowed: bool,
 }
 
+/// The part of a watch that the watcher's thread knows.
 #[derive(Debug, Default)]
 struct Shared {
-    /// The watched directories; one that went away is taken out by its own last event.
-    watch_points: Mutex<BTreeMap<PathBuf, Watched>>,
+    /// The interest in each watched directory; one that went away is taken out by its own last event.
+    interests: Mutex<BTreeMap<PathBuf, Interest>>,
     pending: Mutex<Pending>,
     event: tokio::sync::Notify,
-}
-
-#[derive(Debug)]
-struct Watched {
-    interest: Interest,
-    /// Device and inode, to see that another directory has taken the place of the watched one.
-    identity: (u64, u64),
 }
 
 /// The watch over the directories of one gate.
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
-    inotify: Option<RecommendedWatcher>,
+    hub: Rc<Hub>,
+    /// The directories that the hub watches for this gate.
+    held: BTreeMap<(Instance, PathBuf), Identity>,
     mode: Mode,
+    retry_at: Option<Instant>,
 }
 
 /// The outcome of [`Watch::cover`].
@@ -182,13 +95,19 @@ pub enum Coverage {
     Extended,
     /// A directory is not watched, for this reason.
     Degraded(String),
+    /// Everything is watched again, after a time of polling.
+    Restored,
 }
 
 impl Watch {
-    /// Creates a watch over nothing. It never fails: the first [`Watch::cover`] reports that inotify is unavailable.
+    /// Creates a watch over nothing. It never fails: the first [`Watch::cover`] reports that inotify is unavailable. The watches of a
+    /// thread share their inotify instances, of which a user has few.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Arc::default(), inotify: None, mode: Mode::Inotify }
+        let shared = Arc::default();
+        let hub = Hub::of_this_thread();
+        hub.join(&shared);
+        Self { shared, hub, held: BTreeMap::new(), mode: Mode::Inotify, retry_at: None }
     }
 
     /// Returns the means by which changes are noticed.
@@ -199,66 +118,69 @@ impl Watch {
 
     /// Watches `watch_points`, and nothing else.
     pub fn cover(&mut self, watch_points: Vec<WatchPoint>) -> Coverage {
-        if self.mode == Mode::Poll {
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return Coverage::Unchanged;
         }
-        let wanted: BTreeMap<_, _> =
-            watch_points.into_iter().map(|watch_point| (watch_point.path, watch_point.interest)).collect();
-        let mut extended = false;
-        match self.adjust(wanted, &mut extended) {
-            Ok(()) if extended => Coverage::Extended,
-            Ok(()) => Coverage::Unchanged,
+        let was_polling = self.retry_at.is_some();
+        match self.adjust(watch_points) {
+            Ok(_) if was_polling => {
+                (self.mode, self.retry_at) = (Mode::Inotify, None);
+                Coverage::Restored
+            }
+            Ok(true) => Coverage::Extended,
+            Ok(false) => Coverage::Unchanged,
             Err(error) => {
-                self.mode = Mode::Poll;
-                self.inotify = None;
-                Coverage::Degraded(explain(&error))
+                (self.mode, self.retry_at) = (Mode::Poll, Some(Instant::now() + RETRY));
+                self.release();
+                if was_polling { Coverage::Unchanged } else { Coverage::Degraded(explain(&error)) }
             }
         }
     }
 
-    fn adjust(&mut self, wanted: BTreeMap<PathBuf, Interest>, extended: &mut bool) -> notify::Result<()> {
-        let before: BTreeMap<_, _> =
-            lock(&self.shared.watch_points).iter().map(|(path, watched)| (path.clone(), watched.identity)).collect();
-        for path in before.keys().filter(|path| !wanted.contains_key(*path)) {
-            self.forget(path);
+    /// Adjusts the hub to `wanted`, and returns true if a directory is watched that was not before.
+    fn adjust(&mut self, wanted: Vec<WatchPoint>) -> notify::Result<bool> {
+        let mut extended = false;
+        let key = |point: &WatchPoint| (Instance::of(&point.interest), point.path.clone());
+        let kept: BTreeSet<_> = wanted.iter().map(key).collect();
+        let ended: Vec<_> = {
+            let interests = lock(&self.shared.interests);
+            self.held.keys().filter(|key| !kept.contains(*key) || !interests.contains_key(&key.1)).cloned().collect()
+        };
+        for key in ended {
+            self.forget(&key);
         }
-        for (path, interest) in wanted {
+        for point in wanted {
             // A missing directory causes an event in its parent when it appears.
-            let Ok(metadata) = path.metadata() else { continue };
-            let identity = (metadata.dev(), metadata.ino());
-            if before.get(&path) != Some(&identity) {
-                *extended = true;
-                self.forget(&path);
-                if let Err(error) = self.inotify()?.watch(&path, RecursiveMode::NonRecursive) {
+            let Ok(metadata) = point.path.metadata() else { continue };
+            let (identity, key) = ((metadata.dev(), metadata.ino()), key(&point));
+            if self.held.get(&key) != Some(&identity) {
+                extended = true;
+                self.forget(&key);
+                if let Err(error) = self.hub.watch(&key, identity) {
                     // The poll can do without events on the way to a source, and not without those of the source itself.
-                    if !matches!(interest, Interest::Names(_)) && path.is_dir() {
+                    if !matches!(point.interest, Interest::Way(_)) && point.path.is_dir() {
                         return Err(error);
                     }
                     continue;
                 }
+                self.held.insert(key, identity);
             }
-            lock(&self.shared.watch_points).insert(path, Watched { interest, identity });
+            lock(&self.shared.interests).insert(point.path, point.interest);
         }
-        Ok(())
+        Ok(extended)
     }
 
-    fn forget(&mut self, path: &Path) {
-        lock(&self.shared.watch_points).remove(path);
-        if let Some(inotify) = &mut self.inotify {
-            // It fails if the kernel has dropped the watch already.
-            let _ = inotify.unwatch(path);
+    fn forget(&mut self, key: &(Instance, PathBuf)) {
+        if self.held.remove(key).is_some() {
+            lock(&self.shared.interests).remove(&key.1);
+            self.hub.unwatch(key);
         }
     }
 
-    fn inotify(&mut self) -> notify::Result<&mut RecommendedWatcher> {
-        if self.inotify.is_none() {
-            let shared = self.shared.clone();
-            let handler = move |event: notify::Result<notify::Event>| shared.take_in(&event);
-            // Without access events: reading what is watched must not look like a change of it.
-            let config = notify::Config::default().with_event_kinds(EventKindMask::CORE);
-            self.inotify = Some(RecommendedWatcher::new(handler, config)?);
+    fn release(&mut self) {
+        for key in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.forget(&key);
         }
-        self.inotify.as_mut().ok_or_else(|| notify::Error::generic("inotify is gone"))
     }
 
     /// Waits for a change, and returns the strongest hint since the last call. Cancelling loses nothing.
@@ -273,6 +195,12 @@ impl Watch {
             }
             self.shared.event.notified().await;
         }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -292,41 +220,36 @@ pub enum WatchEvent {
 }
 
 impl Shared {
-    /// Runs on the watcher's own thread, once for each event.
-    fn take_in(&self, event: &notify::Result<notify::Event>) {
-        let (hint, overflowed) = match event {
-            // The watcher failed to read or to follow: the next scan finds the reason.
-            Err(_) => (Some(Hint::Touch), false),
-            Ok(event) if event.flag() == Some(Flag::Rescan) => (None, true),
-            Ok(event) => (self.classify(event), false),
-        };
-        if hint.is_none() && !overflowed {
-            return;
+    /// Takes in an event at these paths, which are names of one file. Runs on the watcher's own thread.
+    fn take_in(&self, kind: EventKind, paths: &[PathBuf]) {
+        let mut interests = lock(&self.interests);
+        let hint = paths.iter().filter_map(|path| hint(&mut interests, kind, path)).max();
+        drop(interests);
+        if hint.is_some() {
+            self.mark(hint, false);
         }
+    }
+
+    fn mark(&self, hint: Option<Hint>, overflowed: bool) {
         let mut pending = lock(&self.pending);
         pending.hint = pending.hint.max(hint);
         pending.overflowed |= overflowed;
         drop(pending);
         self.event.notify_one();
     }
-
-    fn classify(&self, event: &notify::Event) -> Option<Hint> {
-        let mut watch_points = lock(&self.watch_points);
-        event.paths.iter().filter_map(|path| hint(&mut watch_points, event.kind, path)).max()
-    }
 }
 
-fn hint(watch_points: &mut BTreeMap<PathBuf, Watched>, kind: EventKind, path: &Path) -> Option<Hint> {
-    if watch_points.contains_key(path) && is_end(kind) {
+fn hint(interests: &mut BTreeMap<PathBuf, Interest>, kind: EventKind, path: &Path) -> Option<Hint> {
+    if interests.contains_key(path) && is_end(kind) {
         // The watched directory itself went away; another one may take its place.
-        watch_points.remove(path);
+        interests.remove(path);
         return Some(Hint::Touch);
     }
-    let watched = watch_points.get(path.parent()?)?;
+    let interest = interests.get(path.parent()?)?;
     let name = path.file_name()?;
-    match &watched.interest {
+    match interest {
         Interest::Plain => Some(Hint::Touch),
-        Interest::Names(names) => names.contains(name).then_some(Hint::Touch),
+        Interest::Way(names) | Interest::Files(names) => names.contains(name).then_some(Hint::Touch),
         Interest::Volume => in_volume(kind, name),
     }
 }

@@ -133,7 +133,7 @@ fn reading_a_watched_directory_causes_no_hint() {
     watched.is_quiet("reading");
     let source =
         crate::flow::snapshot::Source { path: here.path().into(), mount: here.path().into(), whole_volume: false };
-    crate::flow::snapshot::scan(&[source], crate::flow::snapshot::Limits::default()).result.expect("it is read");
+    crate::flow::snapshot::scan(&[source], &crate::flow::snapshot::ReadOptions::default()).result.expect("it is read");
     watched.is_quiet("a look");
 }
 
@@ -158,8 +158,7 @@ fn the_swap_of_a_volume_is_a_commit() {
 /// Returns the hint that an event in a place causes.
 #[track_caller]
 fn hint_of(interest: &Interest, kind: EventKind, path: &str) -> Option<Hint> {
-    let watched = super::Watched { interest: interest.clone(), identity: (0, 0) };
-    let mut watch_points = BTreeMap::from([(PathBuf::from("/volume"), watched)]);
+    let mut watch_points = BTreeMap::from([(PathBuf::from("/volume"), interest.clone())]);
     let hint = hint(&mut watch_points, kind, Path::new(path));
     let is_gone = watch_points.is_empty();
     assert_eq!(is_gone, path == "/volume" && hint.is_some(), "only its own end takes a place out");
@@ -174,7 +173,7 @@ fn every_event_of_an_update_is_known() {
     let attributes = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
     let removed = EventKind::Remove(RemoveKind::Any);
     let volume = Interest::Volume;
-    let names = Interest::Names(BTreeSet::from(["source".into()]));
+    let names = Interest::Way(BTreeSet::from(["source".into()]));
     let cases = [
         // The order in which a kubelet does it.
         (&volume, made, "/volume/..2026_11_23", None),
@@ -281,28 +280,39 @@ fn the_way_to_a_source_is_every_place_where_it_can_be_led_elsewhere() {
     symlink(root.join("a"), root.join("absolute")).expect("there is room");
     symlink("circle", root.join("circle")).expect("there is room");
     let cases = [
-        ("a/b", vec!["a/b"]),
-        ("a/none/deeper", vec!["a/none"]),
-        ("absolute/b", vec!["absolute", "a/b"]),
-        ("a/up/b", vec!["a/b", "a/up"]),
-        ("a/up/none", vec!["a/none", "a/up"]),
+        ("a/b", vec!["a", "a/b"]),
+        ("a/none/deeper", vec!["a", "a/none"]),
+        ("absolute/b", vec!["a", "absolute", "a/b"]),
+        ("a/up/b", vec!["a", "a/b", "a/up"]),
+        ("a/up/none", vec!["a", "a/none", "a/up"]),
         ("circle", vec!["circle"]),
     ];
     for (path, expected) in cases {
         let mut watch_points = WatchPoints::default();
         watch_points.anchor(&root.join(path));
-        let names = |(dir, interest): (PathBuf, Interest)| match interest {
-            Interest::Names(names) => names.into_iter().map(move |name| dir.join(name)),
+        let names = |point: WatchPoint| match point.interest {
+            Interest::Way(names) => names.into_iter().map(move |name| point.path.join(name)),
             other => panic!("{other:?}"),
         };
-        let found: Vec<PathBuf> = watch_points.0.into_iter().flat_map(names).collect();
-        assert_eq!(found, expected.iter().map(|path| root.join(path)).collect::<Vec<_>>(), "{path}");
+        let found: Vec<PathBuf> = Vec::from(watch_points).into_iter().flat_map(names).collect();
+        let (above, below): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| root.starts_with(path));
+        assert_eq!(below, expected.iter().map(|path| root.join(path)).collect::<Vec<_>>(), "{path}");
+        let every: Vec<_> = root.ancestors().filter(|path| path.parent().is_some()).collect();
+        assert_eq!(above.iter().rev().map(PathBuf::as_path).collect::<Vec<_>>(), every, "every level above");
     }
     // A directory of which everything counts is not reduced to names.
     let mut watch_points = WatchPoints::default();
     watch_points.plain(&root);
     watch_points.anchor(&root.join("a"));
-    assert_eq!(Vec::<WatchPoint>::from(watch_points), [WatchPoint { path: root, interest: Interest::Plain }]);
+    let points = Vec::<WatchPoint>::from(watch_points);
+    assert!(points.contains(&WatchPoint { path: root.clone(), interest: Interest::Plain }), "{points:?}");
+    // Nor is one of which some files count.
+    let mut watch_points = WatchPoints::default();
+    watch_points.file(&root, OsStr::new("file"));
+    watch_points.anchor(&root.join("a"));
+    let points = Vec::<WatchPoint>::from(watch_points);
+    let both = Interest::Files(BTreeSet::from(["a".into(), "file".into()]));
+    assert!(points.contains(&WatchPoint { path: root, interest: both }), "{points:?}");
 }
 
 #[test]
@@ -318,6 +328,129 @@ fn a_directory_that_is_not_covered_any_more_causes_no_hint() {
 }
 
 #[test]
+fn a_rename_at_any_level_above_a_source_causes_a_hint() {
+    let here = directory();
+    let source = here.path().join("one/two/three/source");
+    fs::create_dir_all(&source).expect("there is room");
+    let mut watched = Watched::new();
+    let cover = |watch_points: &mut WatchPoints| {
+        watch_points.anchor(&source);
+        watch_points.plain(&source);
+    };
+    for level in ["one", "one/two", "one/two/three"] {
+        watched.cover(cover);
+        let (path, away) = (here.path().join(level), here.path().join("away"));
+        fs::rename(&path, &away).expect("ours");
+        watched.changes(&format!("`{level}` is moved away"), Hint::Touch);
+        watched.cover(|watch_points| watch_points.anchor(&source));
+        fs::rename(&away, &path).expect("ours");
+        watched.changes(&format!("`{level}` is moved back"), Hint::Touch);
+    }
+    watched.cover(cover);
+    write(&source, "a");
+    watched.changes("the source is watched again", Hint::Touch);
+}
+
+#[test]
+fn writes_beside_a_source_wake_no_watcher() {
+    let here = directory();
+    let source = here.path().join("source");
+    fs::create_dir(&source).expect("there is room");
+    let mut log = fs::File::create(here.path().join("log")).expect("there is room");
+    let mut watched = Watched::new();
+    // While the log is written without a pause, the watch can be begun.
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                std::io::Write::write_all(&mut log, b"x").expect("there is room");
+            }
+        });
+        watched.cover(|watch_points| {
+            watch_points.anchor(&source);
+            watch_points.plain(&source);
+        });
+        watched.is_quiet("a log beside the source");
+        write(&source, "a");
+        watched.changes("a file in the source", Hint::Touch);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_file_that_is_being_written_causes_a_hint_when_it_is_closed() {
+    let here = directory();
+    write(here.path(), "a");
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.plain(here.path()));
+    let mut file = fs::File::create(here.path().join("a")).expect("ours");
+    std::io::Write::write_all(&mut file, b"half").expect("there is room");
+    watched.is_quiet("a file that is open");
+    drop(file);
+    watched.changes("it is closed", Hint::Touch);
+}
+
+#[test]
+fn one_file_outside_of_the_sources_is_watched_alone() {
+    let here = directory();
+    let mut watched = Watched::new();
+    watched.cover(|watch_points| watch_points.file(here.path(), OsStr::new("a")));
+    write(here.path(), "b");
+    watched.is_quiet("another file");
+    write(here.path(), "a");
+    watched.changes("the file", Hint::Touch);
+}
+
+#[test]
+fn gates_share_their_watches_and_do_not_end_those_of_others() {
+    let here = directory();
+    let (mut one, mut two) = (Watched::new(), Watched::new());
+    let cover = |watch_points: &mut WatchPoints| watch_points.plain(here.path());
+    assert_eq!(one.cover(cover), Coverage::Extended);
+    assert_eq!(two.cover(cover), Coverage::Extended);
+    write(here.path(), "a");
+    one.changes("the first gate", Hint::Touch);
+    two.changes("the second gate", Hint::Touch);
+    drop(one);
+    write(here.path(), "b");
+    two.changes("the gate that is left", Hint::Touch);
+    // A directory that is replaced is watched anew by both.
+    let mut one = Watched::new();
+    let source = here.path().join("source");
+    fs::create_dir(&source).expect("there is room");
+    let cover = |watch_points: &mut WatchPoints| {
+        watch_points.anchor(&source);
+        watch_points.plain(&source);
+    };
+    one.cover(cover);
+    two.cover(cover);
+    fs::remove_dir(&source).and_then(|()| fs::create_dir(&source)).expect("ours");
+    one.changes("it is replaced", Hint::Touch);
+    two.changes("it is replaced", Hint::Touch);
+    assert_eq!(one.cover(cover), Coverage::Extended);
+    assert_eq!(two.cover(cover), Coverage::Extended);
+    write(&source, "a");
+    one.changes("the first gate, in the new directory", Hint::Touch);
+    two.changes("the second gate, in the new directory", Hint::Touch);
+}
+
+#[test]
+fn inotify_is_used_again_when_it_is_available_again() {
+    let here = directory();
+    write(here.path(), "no directory");
+    let mut watched = Watched::new();
+    watched.watch.mode = Mode::Poll;
+    watched.watch.retry_at = Some(Instant::now() + PATIENCE);
+    let cover = |watch_points: &mut WatchPoints| watch_points.plain(here.path());
+    assert_eq!(watched.cover(cover), Coverage::Unchanged, "it is not tried all the time");
+    watched.watch.retry_at = Some(Instant::now());
+    assert_eq!(watched.cover(cover), Coverage::Restored);
+    assert_eq!(watched.watch.mode(), Mode::Inotify);
+    write(here.path(), "a");
+    watched.changes("a file is written", Hint::Touch);
+}
+
+#[test]
 fn an_overflowing_queue_asks_for_a_scan() {
     let here = directory();
     let mut watched = Watched::new();
@@ -326,7 +459,7 @@ fn an_overflowing_queue_asks_for_a_scan() {
     let limit: usize = limit.trim().parse().expect("a number");
     {
         // The watcher's thread waits for this lock while the kernel's queue fills; making and removing are two events.
-        let _held = lock(&watched.watch.shared.watch_points);
+        let _held = lock(&watched.watch.shared.interests);
         for _ in 0..=limit / 2 + 1_000 {
             write(here.path(), "a");
             fs::remove_file(here.path().join("a")).expect("ours");
@@ -345,10 +478,10 @@ fn a_hint_outlives_a_wait_that_is_given_up() {
     let mut watched = Watched::new();
     watched.cover(|watch_points| watch_points.plain(here.path()));
     write(here.path(), "a");
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     let given_up = async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await };
     let mut given_up = watched.runtime.block_on(given_up);
-    while given_up.is_err() && std::time::Instant::now() < deadline {
+    while given_up.is_err() && Instant::now() < deadline {
         given_up =
             watched.runtime.block_on(async { tokio::time::timeout(Duration::ZERO, watched.watch.event()).await });
     }

@@ -1,4 +1,4 @@
-//! Tells the API server of Kubernetes, as the pod's service account.
+//! Sends Events to the API server of Kubernetes as the pod's service account. IO: through `http`; reads credentials.
 
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -12,31 +12,31 @@ use super::{
 use crate::notify::sinks::read;
 use crate::notify::worker::{Boards, PATIENCE, Reported, until};
 use crate::redact::Redactor;
-use crate::report::status::DeliveryStatus;
+use crate::report::status::{DeliveryState, DeliveryStatus};
 use crate::report::{Event, Kind};
 use crate::sys::http::{self, HttpRequest, HttpResponse, Method};
 
-/// What people call it.
+/// The name of this sink.
 const NAME: &str = "kubernetes";
 
-/// Where the API server is, and as whom to speak to it.
+/// The API server and the identity of the pod.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Its URL.
+    /// The URL of the API server.
     pub server: String,
-    /// The directory with `token`, `ca.crt` and `namespace`; they are read each time, since they change.
+    /// The directory with `token`, `ca.crt` and `namespace`. The files are read for each request, since they change.
     pub service_account: PathBuf,
-    /// Where the pod is, if not in the namespace of the service account.
+    /// The namespace of the pod, if it is not that of the service account.
     pub namespace: Option<String>,
     /// The name of the pod.
     pub pod: String,
     /// Its UID.
     pub uid: Option<String>,
-    /// The ConfigMap that is told of as well.
+    /// The ConfigMap that gets Events as well.
     pub configmap: Option<String>,
 }
 
-/// Announces what is reported until there is nobody left who reports, and what is still to be told then.
+/// Sends Events until no gate is left, and then what is still pending.
 pub async fn announce(
     cluster: Cluster,
     boards: Boards,
@@ -44,7 +44,7 @@ pub async fn announce(
     report: impl Fn(usize, &Event),
 ) {
     boards.metrics.begin_alerts(NAME);
-    show(&boards, "idle", None);
+    show(&boards, DeliveryState::Idle, None);
     let regarding = [Some(Regarding::Pod), cluster.configmap.as_ref().map(|_| Regarding::ConfigMap)];
     let mut announcer = Announcer::new(regarding.into_iter().flatten().collect(), Instant::now());
     let mut in_flight = None;
@@ -66,7 +66,7 @@ pub async fn announce(
                 let taken = matches!(outcome, ApiOutcome::Taken | ApiOutcome::Gone);
                 boards.metrics.alerted(NAME, taken);
                 if taken {
-                    show(&boards, "delivered", None);
+                    show(&boards, DeliveryState::Delivered, None);
                 }
                 KubernetesInput::Done(outcome)
             }
@@ -88,7 +88,7 @@ pub async fn announce(
                 }
                 KubernetesEffect::Failing(error) => {
                     report(newest, &failing(&cluster.server, &error));
-                    show(&boards, "failing", Some(error));
+                    show(&boards, DeliveryState::Failing, Some(error));
                 }
                 KubernetesEffect::Works => {
                     let message = "Kubernetes takes Events again; `alert_failed` is over";
@@ -99,26 +99,27 @@ pub async fn announce(
     }
 }
 
-/// Shows how Events fare, which are not of one gate.
-fn show(boards: &Boards, state: &str, error: Option<String>) {
-    let at = (state == "delivered").then(|| humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
-    let (sink, state) = (NAME.to_owned(), state.to_owned());
+/// Shows the state of the Events, which is the same for all gates.
+fn show(boards: &Boards, state: DeliveryState, error: Option<String>) {
+    let at =
+        (state == DeliveryState::Delivered).then(|| humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+    let sink = NAME.to_owned();
     let alert = DeliveryStatus { sink, state, about: None, at, wanted: None, error };
     boards.boards.iter().for_each(|board| board.show_alert(alert.clone()));
 }
 
-/// Waits for the request in flight; for ever if there is none.
+/// Waits for the request in flight; without one, without end.
 async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<ApiOutcome>>) -> ApiOutcome {
     match in_flight {
-        // It ends by itself otherwise only by a panic.
+        // A request ends by itself otherwise only by a panic.
         Some(request) => request.await.unwrap_or_else(|error| ApiOutcome::Never(error.to_string())),
         None => std::future::pending().await,
     }
 }
 
 fn failing(server: &str, error: &str) -> Event {
-    let help = "the gate goes on with its work; it is tried again, after 1 s at first and every 60 s at last";
-    // Whatever else is wrong, a Role does not mend it.
+    let help = "the gate continues, and tries again with backoff from 1 s to 60 s";
+    // A Role does not help against other errors.
     let role = if error.starts_with("it answered 403") {
         ". A Role must allow `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)"
     } else {
@@ -130,10 +131,10 @@ fn failing(server: &str, error: &str) -> Event {
 }
 
 impl Cluster {
-    /// Asks whether an Event would be taken: the API server does all that it does to a request, and keeps nothing (`dryRun`).
+    /// Asks the API server whether it would take an Event, without storing it (`dryRun`).
     ///
     /// # Errors
-    /// When it would not, what would be reported of it.
+    /// The event that would be reported, when it would not.
     pub async fn try_out(&self) -> Result<(), Box<Event>> {
         let now = SystemTime::now();
         let announcement = Announcement {
@@ -154,7 +155,7 @@ impl Cluster {
         }
     }
 
-    /// Sends a request about Events and says what came of it.
+    /// Sends a request about Events.
     async fn ask(&self, method: Method, what: impl FnOnce(&PodIdentity) -> (String, Value)) -> ApiOutcome {
         match self.request(method, what) {
             Ok((request, token)) => {
@@ -166,7 +167,7 @@ impl Cluster {
         }
     }
 
-    /// The request, and the token that is in it.
+    /// The request, and the token in it.
     fn request(
         &self,
         method: Method,
@@ -196,7 +197,7 @@ impl Cluster {
 fn outcome(method: Method, answer: Result<HttpResponse, String>, redactor: &Redactor) -> ApiOutcome {
     match answer {
         Ok(HttpResponse { status: 200..300, .. }) => ApiOutcome::Taken,
-        // It was made by an earlier try whose answer was lost.
+        // An earlier try created it, and its answer was lost.
         Ok(HttpResponse { status: 409, .. }) if method == Method::Post => ApiOutcome::Taken,
         Ok(HttpResponse { status: 404, .. }) if method == Method::Patch => ApiOutcome::Gone,
         Ok(HttpResponse { status, remark }) => {

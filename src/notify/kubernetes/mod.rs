@@ -1,7 +1,7 @@
-//! What Kubernetes is told as Events of a pod or a ConfigMap, in which order and how often. Pure: it does no IO and reads no clock.
+//! Events of Kubernetes about a pod or a ConfigMap: their order and rate. Pure: it does no IO and reads no clock.
 //!
-//! The same thing said again is one Event that is counted (a series), not another. There are at most so many requests in a time, one at
-//! a time, and what is not told yet is counted together meanwhile.
+//! A repeated report is one Event with a count (a series). The number of requests in a time is limited, one request is in flight, and
+//! reports that wait are counted together.
 
 pub mod client;
 mod object;
@@ -14,20 +14,21 @@ use std::time::{Duration, Instant, SystemTime};
 pub use object::{PodIdentity, object, series};
 
 use crate::report::{Event, Kind, Level, headline};
+use crate::sys::backoff::Backoff;
 
-/// How long a series goes on without anything new (`finishTime` of client-go's event broadcaster).
+/// The time after which a series ends without a new report (`finishTime` of client-go's event broadcaster).
 const SERIES_ENDS: Duration = Duration::from_secs(6 * 60);
-/// How many series are remembered.
+/// The number of series that are remembered.
 const SERIES: usize = 64;
-/// How many requests may come at once, and how soon there may be another one then.
+/// The burst of requests, and the interval between requests after it.
 const BURST: u32 = 25;
 const REFILL: Duration = Duration::from_secs(10);
-/// How soon to try again, at first and at last.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// How long a note may be, in bytes (events.k8s.io/v1).
+/// Backoff of requests.
+const RETRY: Backoff = Backoff::SECONDS;
+/// The length of a note in bytes (events.k8s.io/v1).
 const NOTE: usize = 1000;
 
-/// What an Event is about.
+/// The object that an Event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Regarding {
     /// The pod in which the gate runs.
@@ -36,95 +37,95 @@ pub enum Regarding {
     ConfigMap,
 }
 
-/// One Event as it is to be at the API server.
+/// One Event as the API server should have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// What the gate is called.
+    /// The name of the gate.
     pub gate: String,
-    /// What it is about.
+    /// The object.
     pub regarding: Regarding,
-    /// Why, in one word.
+    /// The reason, in one word.
     pub reason: &'static str,
-    /// What was done, in one word.
+    /// The action, in one word.
     pub action: &'static str,
-    /// Whether somebody should look at it.
+    /// True for the type `Warning`.
     pub warns: bool,
-    /// The same in words.
+    /// The note.
     pub note: String,
-    /// When it happened first and last.
+    /// The time of the first report.
     pub first: SystemTime,
-    /// See above.
+    /// The time of the last report.
     pub last: SystemTime,
-    /// How often.
+    /// The number of reports.
     pub count: u32,
-    /// What makes its name another one than that of any other.
+    /// The suffix of the object's name, unique among the Events.
     pub suffix: String,
 }
 
-/// What happened.
+/// An input of the announcer.
 #[derive(Debug)]
 pub enum KubernetesInput {
-    /// A gate reported this.
+    /// A gate reported an event.
     Reported {
-        /// What the gate is called.
+        /// The name of the gate.
         gate: String,
-        /// What it said.
+        /// The event.
         event: Box<Event>,
-        /// When.
+        /// The time of the report.
         at: SystemTime,
     },
     /// The effect in flight is done.
     Done(ApiOutcome),
     /// The deadline has come.
     Tick,
-    /// The process ends: what was not tried yet is, and nothing again.
+    /// The process ends: pending requests are tried once, and none is tried again.
     Stop,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiOutcome {
-    /// It was taken.
+    /// The API server took it.
     Taken,
-    /// What was to be changed is not there any more: Events are forgotten after an hour.
+    /// The object of the change is gone: Events are kept for an hour.
     Gone,
-    /// It will never be taken, for this reason.
+    /// The API server will never take it, for this reason.
     Never(String),
-    /// It may be taken later.
+    /// The API server may take it later.
     Later(String),
 }
 
-/// What to do.
+/// An effect that the announcer asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KubernetesEffect {
-    /// Make a new Event; answered by [`KubernetesInput::Done`].
+    /// Create an Event; answered by [`KubernetesInput::Done`].
     Create(Announcement),
-    /// Say how often it happened by now; likewise.
+    /// Update the count of an Event; answered in the same way.
     Count(Announcement),
-    /// Say that the API server cannot be told, for the first time since it could.
+    /// Report that the API server fails, for the first time since it worked.
     Failing(String),
-    /// Say that it can be told again.
+    /// Report that the API server works again.
     Works,
 }
 
 #[derive(Debug)]
 struct Series {
     announcement: Announcement,
-    /// How often of it the API server was told.
+    /// The count that the API server has.
     notified: u32,
-    observe: Instant,
+    reported: Instant,
 }
 
-/// What is told, and what is still to be told.
+/// The Events that are sent and those that wait.
 #[derive(Debug)]
 pub struct Announcer {
     regarding: Vec<Regarding>,
     series: Vec<Series>,
-    /// How many series there were.
+    /// The number of series so far.
     begun: u64,
-    /// What is being told, as it is known by its suffix.
+    /// The suffix of the series whose request is in flight.
     in_flight: Option<Announcement>,
-    /// How many requests may be made at once, as of when.
+    /// The number of requests that may start at once, and the time of that number.
     allowance: (u32, Instant),
     failures: u32,
     retry: Option<Instant>,
@@ -133,7 +134,7 @@ pub struct Announcer {
     given_up: bool,
 }
 
-/// The reason, the action and whether it warns; `None` for what is not worth an Event.
+/// The reason, the action and the type; `None` for an event that makes no Event.
 fn meaning(event: &Event) -> Option<(&'static str, &'static str)> {
     Some(match event.kind {
         Kind::Rejected => ("ConfigRejected", "Validate"),
@@ -167,7 +168,7 @@ fn note(gate: &str, event: &Event) -> String {
 }
 
 impl Announcer {
-    /// Nothing was said yet.
+    /// Starts without any Event.
     #[must_use]
     pub fn new(regarding: Vec<Regarding>, now: Instant) -> Self {
         Self {
@@ -184,7 +185,7 @@ impl Announcer {
         }
     }
 
-    /// When to call [`Announcer::step`] with [`KubernetesInput::Tick`] unless something happens before.
+    /// Returns the time at which to call [`Announcer::step`] with [`KubernetesInput::Tick`] if nothing happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let waits = self.in_flight.is_none() && !self.given_up && self.next().is_some();
@@ -192,13 +193,13 @@ impl Announcer {
         waits.then(|| [self.retry, allowed].into_iter().flatten().max()).flatten()
     }
 
-    /// Whether nothing is under way and nothing will be, after [`KubernetesInput::Stop`].
+    /// Returns true if no request is or will be in flight after [`KubernetesInput::Stop`].
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.stopping && self.in_flight.is_none()
     }
 
-    /// Takes in what happened at `now` and gives what to do about it, in order.
+    /// Takes an input at `now`, and returns the effects in order.
     pub fn step(&mut self, now: Instant, input: KubernetesInput) -> Vec<KubernetesEffect> {
         let mut effects = Vec::new();
         match input {
@@ -219,10 +220,10 @@ impl Announcer {
                 let known = &other.announcement;
                 (known.gate.as_str(), known.regarding, known.reason) == (gate, regarding, reason)
                     && known.note == note
-                    && now < other.observe + SERIES_ENDS
+                    && now < other.reported + SERIES_ENDS
             };
             if let Some(series) = self.series.iter_mut().find(is_same) {
-                (series.announcement.last, series.observe) = (at, now);
+                (series.announcement.last, series.reported) = (at, now);
                 series.announcement.count = series.announcement.count.saturating_add(1);
                 continue;
             }
@@ -240,18 +241,18 @@ impl Announcer {
                 suffix,
             };
             self.forget();
-            self.series.push(Series { announcement, notified: 0, observe: now });
+            self.series.push(Series { announcement, notified: 0, reported: now });
         }
     }
 
-    /// A suffix that no other Event of this object has: no two processes begin one in the same nanosecond.
+    /// Returns a suffix that no other Event of this object has: no two processes create one in the same nanosecond.
     fn suffix(&mut self, at: SystemTime) -> String {
         self.begun += 1;
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         format!("{:x}{:x}", since_epoch.as_nanos(), self.begun)
     }
 
-    /// Makes room for another series: of those that are told, if there are any, the oldest goes.
+    /// Makes room for another series. The oldest goes, first of those that are sent.
     fn forget(&mut self) {
         if self.series.len() >= SERIES {
             let notified = self.series.iter().position(|series| series.notified == series.announcement.count);
@@ -259,7 +260,7 @@ impl Announcer {
         }
     }
 
-    /// The first series of which something is to be told.
+    /// Returns the first series with a pending request.
     fn next(&self) -> Option<&Series> {
         self.series.iter().find(|series| series.notified < series.announcement.count)
     }
@@ -306,7 +307,7 @@ impl Announcer {
                 }
             }
             ApiOutcome::Never(error) | ApiOutcome::Later(error) => {
-                let wait = (RETRY[0] * 2_u32.saturating_pow(self.failures.min(16))).min(RETRY[1]);
+                let wait = RETRY.wait(self.failures);
                 self.failures = self.failures.saturating_add(1);
                 (self.retry, self.given_up) = (Some(now + wait), self.stopping);
                 if !std::mem::replace(&mut self.failing, true) {

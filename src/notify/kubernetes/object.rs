@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 
 use super::{Announcement, Regarding};
 
-/// Who reports.
+/// The reporting controller.
 const CONTROLLER: &str = "reload-gate.dev/reload-gate";
-/// How long the name of an object may be, less what is added to it (RFC 1123).
+/// The length of an object's name without its suffix (RFC 1123).
 const NAME: usize = 200;
-/// How long the name of who reports may be.
+/// The length of the name of the reporting instance.
 const INSTANCE: usize = 128;
 
-/// Which pod this is, and which ConfigMap holds its configuration.
+/// The pod, and the ConfigMap of its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodIdentity {
-    /// Where both are.
+    /// The namespace of both.
     pub namespace: String,
     /// The name of the pod.
     pub pod: String,
-    /// Its UID, without which `kubectl describe` does not find its Events.
+    /// Its UID, without which `kubectl describe` does not show its Events.
     pub uid: Option<String>,
     /// The name of the ConfigMap.
     pub configmap: Option<String>,
@@ -48,7 +48,7 @@ impl PodIdentity {
         reference
     }
 
-    /// The name of the object for `announcement`.
+    /// Returns the name of the object for `announcement`.
     #[must_use]
     pub fn object_name(&self, announcement: &Announcement) -> String {
         let name = self.name(announcement.regarding);
@@ -57,7 +57,7 @@ impl PodIdentity {
     }
 }
 
-/// The whole object.
+/// Returns the whole object.
 #[must_use]
 pub fn object(identity: &PodIdentity, announcement: &Announcement) -> Value {
     let mut object = json!({
@@ -82,7 +82,7 @@ pub fn object(identity: &PodIdentity, announcement: &Announcement) -> Value {
     object
 }
 
-/// What changes in the object when the same thing has happened again: the API server takes no other change.
+/// Returns the patch for a repeated report; the API server takes no other change.
 #[must_use]
 pub fn series(announcement: &Announcement) -> Value {
     json!({ "series": { "count": announcement.count, "lastObservedTime": time(announcement.last) } })

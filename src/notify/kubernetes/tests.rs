@@ -56,7 +56,7 @@ fn who_may_not_says_so_once_and_tries_again_later() {
         assert_eq!(names(&announcer.step(now, KubernetesInput::Tick)), ["create ConfigRejected of Pod: 1"]);
         assert_eq!(names(&announcer.step(now, failed("403"))), [""; 0]);
     }
-    now += RETRY[1];
+    now += RETRY.longest;
     announcer.step(now, KubernetesInput::Tick);
     assert_eq!(names(&announcer.step(now, KubernetesInput::Done(ApiOutcome::Taken))), ["works"]);
     assert_eq!(announcer.deadline(), None);
@@ -69,7 +69,7 @@ fn what_is_never_taken_is_not_in_the_way_of_others() {
     announcer.step(now, reported(Kind::Rejected, 0));
     announcer.step(now, reported(Kind::Verified, 0));
     announcer.step(now, KubernetesInput::Done(ApiOutcome::Never("422".into())));
-    let next = announcer.step(now + RETRY[0], KubernetesInput::Tick);
+    let next = announcer.step(now + RETRY.first, KubernetesInput::Tick);
     assert_eq!(names(&next), ["create ConfigReloaded of Pod: 1"]);
 }
 
@@ -95,7 +95,7 @@ fn a_note_is_no_longer_than_it_may_be() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// However much is said: one request at a time, not too many, bounded memory, and in the end everything that is remembered is told.
+    /// However many reports come, one request is in flight, the rate and the memory are bounded, and in the end every remembered report is sent.
     #[test]
     fn no_storm_and_nothing_lost(steps in prop::collection::vec((0..3_u8, 0..100_u8, 0..30_u64), 0..300)) {
         let start = Instant::now();

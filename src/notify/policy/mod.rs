@@ -1,12 +1,13 @@
-//! What should be known elsewhere of each gate, who has been told, and when to try again. Pure: it does no IO and reads no clock.
+//! The policy of alerts: the alert that each sink should have, and the time of each delivery. Pure: it does no IO and reads no clock.
 //!
-//! Of each gate there is one state that matters, the newest, and never a queue: who could not be told of what is over is not told of
-//! it any more. Each sink has one delivery in flight, and all of them are told by themselves, so that none waits for another.
+//! Each gate has one state, the newest, and no queue: a sink that missed an incident which is over does not hear of it any more.
+//! Each sink has one delivery in flight, so that no sink waits for another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::report::{Event, Kind, Level};
+use crate::sys::backoff::Backoff;
 
 #[cfg(test)]
 mod properties;
@@ -15,51 +16,51 @@ mod tests;
 
 pub use super::wording::Subject;
 
-/// How soon a sink that failed is tried again, at first and at last; each time between half of it and all of it.
-const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// Backoff of a sink that failed; each wait is jittered between half of it and all of it.
+const RETRY: Backoff = Backoff::SECONDS;
 
-/// What is to be known of one gate.
+/// The newest incident of one gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// The trouble, also where it is over.
+    /// The kind of the incident, also after its end.
     pub incident: Kind,
-    /// Whether it is over.
+    /// True if the incident is over.
     pub over: bool,
-    /// What was reported last: the trouble, or its end.
+    /// The last report: of the incident, or of its end.
     pub event: Event,
-    /// When that was reported.
+    /// The time of that report.
     pub at: SystemTime,
-    /// When the trouble began.
+    /// The begin of the incident.
     pub since: SystemTime,
 }
 
 impl Alert {
-    /// Whether who knows of the one knows all that matters of the other.
+    /// Returns true if the two alerts differ in nothing that a sink needs.
     fn is_like(&self, other: &Self) -> bool {
         let matter = |alert: &Self| (alert.incident, alert.over, alert.event.digest, alert.event.previous);
         matter(self) == matter(other)
     }
 
-    /// Whether this trouble stands.
+    /// Returns true if an incident of this kind is open.
     fn is_open(&self, incident: Kind) -> bool {
         !self.over && self.incident == incident
     }
 }
 
-/// One notice, to be brought to one sink.
+/// One alert on its way to one sink.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Which gate it is about.
+    /// The index of the gate.
     pub gate: usize,
-    /// What is to be known.
+    /// The alert.
     pub alert: Arc<Alert>,
-    /// The troubles of that gate which the sink may still take for standing, and which are over; and since when each stood.
+    /// The incidents of that gate which the sink may still consider open although they are over, with their begins.
     pub stale: Vec<(Kind, SystemTime)>,
 }
 
 impl Delivery {
-    /// The same as notices, in order: for a sink that is told of one alert at a time, the ends of those that `notice` takes the place
-    /// of, and then `notice`.
+    /// Returns the same as alerts, in order, for a sink that takes one alert at a time: first the ends of the incidents that `alert`
+    /// replaces, then `alert`.
     #[must_use]
     pub fn alerts(&self) -> Vec<Alert> {
         let others = self.stale.iter().filter(|(incident, _)| *incident != self.alert.incident);
@@ -68,75 +69,75 @@ impl Delivery {
     }
 }
 
-/// What happened.
+/// An input of the policy.
 #[derive(Debug)]
 pub enum AlertInput {
-    /// A gate reported this.
+    /// A gate reported an event.
     Reported {
-        /// Which gate.
+        /// The index of the gate.
         gate: usize,
-        /// What it said.
+        /// The event.
         event: Event,
-        /// When.
+        /// The time of the report.
         at: SystemTime,
     },
     /// [`AlertEffect::Deliver`] is done.
     Done {
-        /// To which sink.
+        /// The index of the sink.
         sink: usize,
-        /// Why it failed, if it did, in words that may be shown.
+        /// The error, without credentials.
         result: Result<(), String>,
-        /// When, by the clock of the wall.
+        /// The time, by the wall clock.
         at: SystemTime,
-        /// Something between 0 and 1 by chance, so that many gates do not try again at the same moment.
+        /// A random number between 0 and 1 for the jitter, so that many gates do not try again at the same moment.
         chance: f64,
     },
     /// The deadline has come.
     Tick,
-    /// The process ends: what was not tried yet is, and nothing again.
+    /// The process ends: pending deliveries are tried once, and none is tried again.
     Stop,
 }
 
-/// What to do.
+/// An effect that the policy asks for.
 #[derive(Debug)]
 pub enum AlertEffect {
-    /// Bring a notice to a sink; answered by [`AlertInput::Done`].
+    /// Deliver an alert; answered by [`AlertInput::Done`].
     Deliver {
-        /// To which.
+        /// The index of the sink.
         sink: usize,
-        /// What.
+        /// The alert.
         delivery: Delivery,
     },
-    /// Say that a sink cannot be told, for the first time since it could.
+    /// Report that a sink fails, for the first time since it worked.
     Failing {
-        /// Which sink.
+        /// The index of the sink.
         sink: usize,
-        /// Of which gate it was to be told.
+        /// The index of the gate whose alert failed.
         gate: usize,
-        /// Why, in words.
+        /// The error.
         error: String,
     },
-    /// Say that it can be told again.
+    /// Report that a sink works again.
     Works {
-        /// Which sink.
+        /// The index of the sink.
         sink: usize,
-        /// Of which gate it was told.
+        /// The index of the gate whose alert was delivered.
         gate: usize,
     },
 }
 
-/// What a sink knows of a gate, for whoever asks.
+/// The state of one sink for one gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knowledge {
-    /// What it is to be told and was not yet.
+    /// The event that is not delivered yet.
     pub wanted: Option<Kind>,
-    /// What it was told last, and when.
+    /// The event that was delivered last, and the time.
     pub notified: Option<(Kind, SystemTime)>,
-    /// Why it cannot be told, if it could not the last time.
+    /// The error of the last delivery, if it failed.
     pub error: Option<String>,
 }
 
-/// Who should know what.
+/// The alerts of all gates and sinks.
 #[derive(Debug)]
 pub struct Alerts {
     after: Duration,
@@ -147,49 +148,49 @@ pub struct Alerts {
 
 #[derive(Debug, Default)]
 struct GateAlerts {
-    /// Trouble that may pass by itself, and since when it stands.
+    /// An incident that may pass by itself, and the time since which it has lasted.
     pending: Option<(Instant, Alert)>,
-    /// What everybody should know.
+    /// The alert that every sink should have.
     current: Option<Arc<Alert>>,
 }
 
 #[derive(Debug, Default)]
 struct SinkQueue {
-    /// How often it must be told again of what stands, if it forgets otherwise.
+    /// The interval for repeating an open alert, for a sink that forgets it otherwise.
     repeat: Option<Duration>,
     in_flight: Option<Delivery>,
-    /// How often it failed since it worked.
+    /// The number of failures since the last success.
     failures: u32,
     retry: Option<Instant>,
-    /// Why it failed, if it did the last time.
+    /// The error of the last delivery, if it failed.
     error: Option<String>,
-    /// Whether it failed when the process was about to end.
+    /// True if a delivery failed while the process was ending.
     given_up: bool,
     notified: Vec<SinkState>,
-    /// The gate of which it was told last: the others come first.
+    /// The gate of the last delivery: the other gates come first.
     last: usize,
 }
 
 #[derive(Clone, Debug, Default)]
 struct SinkState {
-    /// What it said it took, and when, by both clocks.
+    /// The last alert that the sink took, and the time by both clocks.
     alert: Option<(Arc<Alert>, Instant, SystemTime)>,
-    /// Whether something failed since: it may have arrived all the same.
+    /// True if a delivery failed since: the alert may have arrived all the same.
     delivery_unproven: bool,
-    /// The troubles of which it may have heard, and not of their end, and since when each stood.
+    /// The incidents that the sink may consider open, with their begins.
     believed: Vec<(Kind, SystemTime)>,
 }
 
-/// When a sink is to be told of a gate.
+/// The time at which a sink needs a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    /// It does not know the newest state.
+    /// The sink lacks the newest state.
     Now,
-    /// It forgets then.
+    /// The sink forgets the alert at this time.
     At(Instant),
 }
 
-/// The kinds that are trouble.
+/// The kinds of events that are incidents.
 pub const INCIDENTS: [Kind; 7] = [
     Kind::Rejected,
     Kind::Inconclusive,
@@ -200,21 +201,21 @@ pub const INCIDENTS: [Kind; 7] = [
     Kind::Deferred,
 ];
 
-/// Whether trouble of this kind may well pass by itself, so that nobody is told before it has stood for a while.
+/// Returns true if an incident of this kind often passes by itself, so that alerts wait for `--alert-after`.
 fn may_pass(kind: Kind) -> bool {
     matches!(kind, Kind::Inconclusive | Kind::TargetMissing | Kind::TargetRefused | Kind::Deferred)
 }
 
 impl GateAlerts {
-    /// The trouble that should be known.
+    /// Returns the open incident.
     fn open_incident(&self) -> Option<&Alert> {
         self.current.as_deref().filter(|alert| !alert.over)
     }
 
-    /// What should be known after `event`, if that is something new.
+    /// Takes an event, and returns the alert that follows from it if that is a new one.
     fn observe(&mut self, now: Instant, event: Event, at: SystemTime) -> Option<Alert> {
         let kind = event.kind;
-        // That no proof was asked for is no trouble.
+        // Without verification, `unverified` is no incident.
         let is_trouble = INCIDENTS.contains(&kind) && event.level > Level::Info;
         if !is_trouble {
             return self.ended(event, at);
@@ -224,7 +225,7 @@ impl GateAlerts {
             .filter(|open_incident| open_incident.incident == kind)
             .map_or(at, |open_incident| open_incident.since);
         let alert = Alert { incident: kind, over: false, event, at, since };
-        // Whoever knows of trouble that did not pass may know at once what has become of it.
+        // A sink that has an incident which did not pass gets its successor at once.
         if may_pass(kind) && !open_incident.is_some_and(|open_incident| may_pass(open_incident.incident)) {
             let (began, since) = self.pending.as_ref().map_or((now, at), |(began, alert)| (*began, alert.since));
             self.pending = Some((began, Alert { since, ..alert }));
@@ -238,7 +239,7 @@ impl GateAlerts {
     fn ended(&mut self, event: Event, at: SystemTime) -> Option<Alert> {
         let recovered = event.kind == Kind::Recovered;
         self.pending.take_if(|_| recovered);
-        // What an earlier gate left torn was restored at the start, and that alone never recovers.
+        // A revision that an earlier gate left torn was restored at the start, and no `recovered` follows.
         let is_proof = matches!(event.kind, Kind::Verified | Kind::Unverified | Kind::Unchanged);
         let alone =
             |open_incident: &&Alert| open_incident.incident == Kind::Restored && open_incident.event.previous.is_none();
@@ -249,8 +250,8 @@ impl GateAlerts {
 }
 
 impl Alerts {
-    /// Nobody knows anything. `after`: how long trouble that may pass must stand; `repeats`: one for each sink, how often it must be
-    /// told again of what stands.
+    /// Starts without any incident. `after` is the time for incidents that may pass by themselves; `repeats` has for each sink the interval
+    /// for repeating an open alert.
     #[must_use]
     pub fn new(gates: usize, repeats: impl IntoIterator<Item = Option<Duration>>, after: Duration) -> Self {
         let sink = |repeat| SinkQueue { repeat, notified: vec![SinkState::default(); gates], ..SinkQueue::default() };
@@ -259,7 +260,7 @@ impl Alerts {
         Self { after, gates, sinks, stopping: false }
     }
 
-    /// When to call [`Alerts::step`] with [`AlertInput::Tick`] unless something happens before.
+    /// Returns the time at which to call [`Alerts::step`] with [`AlertInput::Tick`] if nothing happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let pending = self.gates.iter().filter_map(|gate| Some(gate.pending.as_ref()?.0 + self.after));
@@ -271,13 +272,13 @@ impl Alerts {
         pending.filter(|_| !self.stopping).chain(sinks).min()
     }
 
-    /// Whether nothing is under way, after [`AlertInput::Stop`].
+    /// Returns true if no delivery is in flight after [`AlertInput::Stop`].
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.stopping && self.sinks.iter().all(|sink| sink.in_flight.is_none())
     }
 
-    /// What each sink knows of this gate.
+    /// Returns the state of each sink for this gate.
     pub fn knowledge(&self, gate: usize) -> impl Iterator<Item = Knowledge> + '_ {
         self.sinks.iter().map(move |sink| Knowledge {
             wanted: self.gates[gate]
@@ -290,14 +291,14 @@ impl Alerts {
         })
     }
 
-    /// Takes in what happened at `now` and gives what to do about it, in order.
+    /// Takes an input at `now`, and returns the effects in order.
     pub fn step(&mut self, now: Instant, input: AlertInput) -> Vec<AlertEffect> {
         let mut effects = Vec::new();
         match input {
             AlertInput::Tick => {}
             AlertInput::Stop => {
                 self.stopping = true;
-                // Who waits to be tried again is tried once more.
+                // Waiting retries are tried once more.
                 self.sinks.iter_mut().for_each(|sink| sink.retry = None);
             }
             AlertInput::Reported { gate, event, at } => {
@@ -317,7 +318,7 @@ impl Alerts {
         }
     }
 
-    /// Trouble that did not pass should be known.
+    /// Lets incidents become alerts that lasted for `after`.
     fn ripen(&mut self, now: Instant) {
         for gate in 0..self.gates.len() {
             let ripe = self.gates[gate].pending.take_if(|(began, _)| *began + self.after <= now);
@@ -325,13 +326,13 @@ impl Alerts {
         }
     }
 
-    /// When a sink is to be told of a gate; `None` if it knows, and does not forget.
+    /// Returns the time at which a sink needs a delivery; `None` if it has the newest state and does not forget.
     fn due(&self, sink: &SinkQueue, gate: usize) -> Option<Due> {
         let alert = self.gates[gate].current.as_ref()?;
         let notified = &sink.notified[gate];
         let knows = |known: &&(Arc<Alert>, Instant, SystemTime)| known.0.is_like(alert) && !notified.delivery_unproven;
         match notified.alert.as_ref().filter(knows) {
-            // The end of what it never heard of is nothing to it.
+            // A sink that never had an incident does not need its end.
             None => (!alert.over || !notified.believed.is_empty()).then_some(Due::Now),
             Some((_, at, _)) => {
                 sink.repeat.filter(|_| !alert.over && !self.stopping).map(|repeat| Due::At(*at + repeat))
@@ -339,14 +340,14 @@ impl Alerts {
         }
     }
 
-    /// What a sink is to be told first: of the gates in turn.
+    /// Returns the most urgent delivery of a sink, with the gates in turn.
     fn next(&self, sink: &SinkQueue) -> Option<(Due, usize)> {
         let count = self.gates.len();
         let gates = (1..=count).map(|step| (sink.last + step) % count);
         gates.filter_map(|gate| Some((self.due(sink, gate)?, gate))).min_by_key(|(due, _)| *due)
     }
 
-    /// Tells whoever is to be told now, and is not being told anything.
+    /// Starts the deliveries that are due.
     fn advance(&mut self, now: Instant, effects: &mut Vec<AlertEffect>) {
         for index in 0..self.sinks.len() {
             let sink = &self.sinks[index];
@@ -391,7 +392,7 @@ impl Alerts {
                 }
             }
             Err(error) => {
-                let longest = (RETRY[0] * 2_u32.saturating_pow(sink.failures.min(16))).min(RETRY[1]);
+                let longest = RETRY.wait(sink.failures);
                 sink.notified[gate].delivery_unproven = true;
                 sink.retry = Some(now + longest.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0));
                 sink.failures = sink.failures.saturating_add(1);

@@ -1,4 +1,4 @@
-//! What must hold however gates report and sinks fail, in a simulated world with a virtual clock.
+//! Properties that hold however gates report and sinks fail, in a simulated world with a virtual clock.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ const REPEAT: Duration = Duration::from_secs(45);
 const GATES: usize = 2;
 const SINKS: usize = 2;
 
-/// How a sink behaves.
+/// Behaviour of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
     /// It takes what it is brought, after this many milliseconds.
@@ -35,9 +35,9 @@ struct World {
     now: Instant,
     health: [Health; SINKS],
     in_flight: [Option<(Instant, Delivery, Health)>; SINKS],
-    /// What each sink was last brought of each gate.
+    /// The last alert that each sink received, by gate.
     has: [[Option<Arc<Alert>>; GATES]; SINKS],
-    /// What each sink said that it had taken of each gate.
+    /// The last alert that each sink took, by gate.
     said: [[Option<Arc<Alert>>; GATES]; SINKS],
     /// When a sink was tried in vain last.
     failed: [Option<Instant>; SINKS],
@@ -134,7 +134,7 @@ impl World {
             let AlertEffect::Deliver { sink, delivery } = effect else { continue };
             self.expect(self.in_flight[sink].is_none(), "one delivery is in flight");
             let pause = self.failed[sink].map(|failed| self.now - failed);
-            self.expect(pause.is_none_or(|pause| pause >= RETRY[0] / 2), "who failed is left alone for a while");
+            self.expect(pause.is_none_or(|pause| pause >= RETRY.first / 2), "who failed is left alone for a while");
             let current = self.alerts.gates[delivery.gate].current.clone();
             self.expect(current.as_ref() == Some(&delivery.alert), "the newest state is told");
             let young = self.incident[delivery.gate].is_some_and(|since| self.now - since < AFTER);
@@ -153,7 +153,7 @@ impl World {
     /// Every sink is well for long: what does each believe, and what should it?
     fn settle(&mut self) {
         self.health = [Health::Well(1); SINKS];
-        self.pass(AFTER + RETRY[1] * 4);
+        self.pass(AFTER + RETRY.longest * 4);
         for sink in 0..SINKS {
             for gate in 0..GATES {
                 let current = self.alerts.gates[gate].current.clone();

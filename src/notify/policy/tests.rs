@@ -3,7 +3,7 @@ use crate::flow::tree::Digest;
 
 const AFTER: Duration = Duration::from_secs(60);
 
-/// One gate and one sink, told by hand.
+/// One gate and one sink, driven by hand.
 struct Table {
     alerts: Alerts,
     now: Instant,
@@ -116,11 +116,11 @@ fn of_many_states_the_newest_is_told() {
     table.report(Kind::Restored);
     assert_eq!(table.done(Err("down")), ["failing: down"]);
     let wait = table.alerts.deadline().expect("it is tried again") - table.now;
-    assert_eq!(wait, RETRY[0]);
+    assert_eq!(wait, RETRY.first);
     assert_eq!(table.pass(wait), ["restored, not rejected"], "what failed may have arrived");
     assert_eq!(table.done(Err("down still")), [""; 0], "once is enough");
     assert_eq!(table.report(Kind::Recovered), [""; 0]);
-    assert_eq!(table.pass(RETRY[0] * 2), ["end of restored, not rejected, not restored"]);
+    assert_eq!(table.pass(RETRY.first * 2), ["end of restored, not rejected, not restored"]);
     assert_eq!(table.done(Ok(())), ["works"]);
     assert_eq!(table.pass(AFTER), [""; 0]);
 }
@@ -144,7 +144,7 @@ fn who_forgets_is_told_again_while_it_stands() {
     table.done(Ok(()));
     assert_eq!(table.pass(repeat), ["rejected"]);
     table.done(Err("down"));
-    assert_eq!(table.pass(RETRY[0]), ["rejected"]);
+    assert_eq!(table.pass(RETRY.first), ["rejected"]);
     table.done(Ok(()));
     assert_eq!(table.pass(repeat - Duration::from_secs(1)), [""; 0]);
     table.report(Kind::Recovered);
@@ -160,7 +160,7 @@ fn what_was_restored_at_the_start_is_over_when_all_is_seen_to_be_well() {
         table.done(Ok(()));
         assert_eq!(table.report(end), ["end of restored, not restored"], "{end:?}");
     }
-    // In place of a content that was not proven it stands until that is over.
+    // The report that replaces an unverified revision is open until that is over.
     let mut table = Table::new(None);
     table.event(Event { previous: Some(Digest::of(b"")), ..Event::new(Kind::Restored) });
     table.done(Ok(()));

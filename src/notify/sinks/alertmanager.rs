@@ -1,4 +1,4 @@
-//! A notice for Alertmanager: what its API takes by `POST /api/v2/alerts`
+//! An alert for Alertmanager, for `POST /api/v2/alerts`
 //! (<https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>).
 
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,10 @@ use crate::notify::policy::{Alert, Delivery};
 use crate::notify::wording::{self, Subject};
 use crate::report::Kind;
 
-/// What is not repeated for so many intervals is over: the gate or its pod is gone. As Prometheus has it.
+/// Alertmanager ends an alert that is not repeated for so many intervals: the gate or its pod is gone. Prometheus uses the same number.
 const INTERVALS: u32 = 4;
 
-/// The alerts: the one that stands, and those that do not any more.
+/// The open alert, and those that are over.
 #[must_use]
 pub fn body(subject: Subject<'_>, delivery: &Delivery, now: SystemTime, repeat: Duration) -> Value {
     let alert = &*delivery.alert;
@@ -23,7 +23,7 @@ pub fn body(subject: Subject<'_>, delivery: &Delivery, now: SystemTime, repeat: 
 }
 
 fn labelled(subject: Subject<'_>, alert: &Alert, (incident, since): (Kind, SystemTime), ends: SystemTime) -> Value {
-    // Alerts are the same alert if their labels are: so there is nothing in them that changes with the content.
+    // Alertmanager identifies an alert by its labels, so no label depends on the revision.
     let mut labels = Map::new();
     for (name, value) in subject.labels {
         labels.insert(name.clone(), value.clone().into());

@@ -1,4 +1,4 @@
-//! How one sink is told.
+//! The kinds of sinks, and a delivery to each. IO: through `http` and `exec`.
 
 pub mod alertmanager;
 #[cfg(test)]
@@ -19,7 +19,7 @@ use crate::redact::Redactor;
 use crate::sys::exec::{self, Command, End, NotStarted};
 use crate::sys::http::{self, HttpRequest, Method};
 
-/// How a sink is told.
+/// The kind of a sink.
 #[derive(Clone, Debug)]
 pub enum SinkKind {
     /// The documented JSON by POST.
@@ -32,29 +32,29 @@ pub enum SinkKind {
     Command(Vec<String>),
 }
 
-/// Where to send something, and as whom.
+/// An address with headers and credentials.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Where.
+    /// The address.
     pub url: Url,
     /// Names and values of headers.
     pub headers: Vec<(String, String)>,
-    /// As whom.
+    /// The credentials.
     pub credentials: Option<Credentials>,
-    /// A file with the certificates (PEM) of the authorities that may vouch for the server.
+    /// A file with the certificates (PEM) of the authorities for the server's certificate.
     pub authorities: Option<PathBuf>,
 }
 
 /// An address that may be secret.
 #[derive(Clone, Debug)]
 pub enum Url {
-    /// It was said.
+    /// From a setting.
     Said(String),
-    /// It stands in this file.
+    /// From a file.
     File(PathBuf),
 }
 
-/// What stands in a file that is read each time, since it changes.
+/// Credentials in a file, which is read for each delivery since it may change.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// A token (RFC 6750).
@@ -64,13 +64,13 @@ pub enum Credentials {
 }
 
 impl SinkKind {
-    /// Whether the sink forgets what it is not told again.
+    /// Returns true if the sink forgets an alert that is not repeated.
     #[must_use]
     pub fn forgets(&self) -> bool {
         matches!(self, Self::Alertmanager(_))
     }
 
-    /// Where it is, without what may be secret in the address.
+    /// The address without its secret parts.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -78,15 +78,15 @@ impl SinkKind {
                 Url::Said(url) => format!("`{}`", origin(url)),
                 Url::File(path) => format!("the URL in `{}`", path.display()),
             },
-            // Its arguments may hold what nobody should read.
+            // The arguments may hold secrets.
             Self::Command(words) => format!("`{}`", words.first().map_or("", String::as_str)),
         }
     }
 
-    /// Whether what telling it takes is here: files that hold what they must, a program that can be started.
+    /// Checks that a delivery is possible: the files have the right content, and the program can be started.
     ///
     /// # Errors
-    /// What is not, in words that hold no credentials.
+    /// The first thing that is missing, without credentials.
     pub fn ready(&self) -> Result<(), String> {
         match self {
             Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Alertmanager(endpoint) => {
@@ -100,10 +100,10 @@ impl SinkKind {
         }
     }
 
-    /// Connects to the server of the sink, if it has one, and tells it nothing.
+    /// Connects to the server of the sink, if it has one, and sends nothing.
     ///
     /// # Errors
-    /// When nobody answers there within `timeout`.
+    /// When nothing answers within `timeout`.
     pub async fn connect(&self, timeout: Duration) -> Result<(), String> {
         match self {
             Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Alertmanager(endpoint) => {
@@ -113,10 +113,10 @@ impl SinkKind {
         }
     }
 
-    /// Tells the sink.
+    /// Delivers an alert.
     ///
     /// # Errors
-    /// When it did not take it within `timeout`; in words that hold no credentials.
+    /// When the sink did not take it within `timeout`; without credentials.
     pub(super) async fn deliver(
         &self,
         subject: Subject<'_>,
@@ -160,7 +160,7 @@ async fn run(words: &[String], body: &Value, timeout: Duration) -> Result<(), St
 }
 
 impl Endpoint {
-    /// Where it is. Nothing that is no URL is shown of the file: it may be the secret, with a mistake in it.
+    /// The address. A file without a URL is not shown: it may hold the secret with a typing error.
     fn url(&self) -> Result<String, String> {
         match &self.url {
             Url::Said(url) => Ok(url.clone()),
@@ -170,7 +170,7 @@ impl Endpoint {
         }
     }
 
-    /// A request with all that is read from files, and what of it must not be shown.
+    /// Builds a request from the files, and the list of secrets in it.
     fn request(&self, content: String, timeout: Duration) -> Result<(HttpRequest, Vec<String>), String> {
         let url = self.url()?;
         let authorization = self.credentials.as_ref().map(Credentials::header).transpose()?;
@@ -185,7 +185,7 @@ impl Endpoint {
         Ok((request, secrets))
     }
 
-    /// Sends `body`. What the answer, or an error, repeats of the address and the credentials is not shown.
+    /// Sends `body`. Secrets that the answer or an error repeats are redacted.
     async fn post(&self, path: &str, body: &Value, timeout: Duration) -> Result<(), String> {
         let (mut request, secrets) = self.request(body.to_string(), timeout)?;
         if !path.is_empty() {
@@ -223,14 +223,14 @@ impl Credentials {
     }
 }
 
-/// The certificates in a file.
+/// Reads the certificates of a file.
 fn authorities(file: &Path) -> Result<Vec<u8>, String> {
     let text = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
     let held = http::has_certificate(&text).then_some(text);
     held.ok_or_else(|| format!("`{}` holds no certificate (PEM) of an authority", file.display()))
 }
 
-/// What stands in a file, without the end of its line.
+/// Reads a file without its line end.
 pub(super) fn read(file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
     let text = text.trim();
@@ -241,14 +241,14 @@ fn unreadable(file: &Path, error: &std::io::Error) -> String {
     format!("cannot read `{}`: {error}", file.display())
 }
 
-/// Scheme, host and port of a URL; the rest may be secret.
+/// Returns scheme, host and port of a URL; the rest may be secret.
 fn origin(url: &str) -> String {
     let url = http::shown(url);
     let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
     format!("{scheme}://{}", rest.split(['/', '?', '#']).next().unwrap_or_default())
 }
 
-/// What [`origin`] does not show of a URL.
+/// Returns the parts of a URL that [`origin`] leaves out.
 fn secret_part(url: &str) -> String {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

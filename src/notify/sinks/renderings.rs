@@ -37,7 +37,7 @@ fn pretty(body: &Value) -> String {
     serde_json::to_string_pretty(body).expect("it is JSON")
 }
 
-/// The bodies for a trouble and for its end, as text.
+/// The bodies for an incident and for its end, as text.
 fn both(render: impl Fn(Subject<'_>, &Delivery) -> Value) -> String {
     let (gate, labels) = subject();
     let bodies = [(rejected(), vec![Kind::Inconclusive]), (recovered(), vec![Kind::Rejected])].map(|(alert, stale)| {

@@ -1,4 +1,4 @@
-//! A notice for a chat: what an incoming webhook of Slack takes, and of those that are compatible (Mattermost, Rocket.Chat, Discord with
+//! An alert for a chat: the format of Slack's incoming webhooks, which other chats understand as well (Mattermost, Rocket.Chat, Discord with
 //! `/slack`). <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
 
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::notify::policy::Alert;
 use crate::notify::wording::{self, Subject};
 use crate::report::Kind;
 
-/// The message: plain text in the format that all of them have in common.
+/// The message as plain text, in the common subset of these formats.
 #[must_use]
 pub fn body(subject: Subject<'_>, alert: &Alert) -> Value {
     let sign = if alert.over { ":white_check_mark:" } else { ":rotating_light:" };
@@ -20,14 +20,14 @@ pub fn body(subject: Subject<'_>, alert: &Alert) -> Value {
         text += &live.unwrap_or_default();
     }
     if !alert.over {
-        // A fence within would end the block.
+        // A fence inside would end the block.
         let description = wording::description(alert).replace("```", "'''");
         text += &format!("\n```\n{}\n```\n<{}|what to do>", escaped(&description), wording::runbook(alert.incident));
     }
     json!({ "text": text })
 }
 
-/// The three characters that mean something to Slack
+/// The three characters with a meaning in Slack
 /// (<https://docs.slack.dev/messaging/formatting-message-text#escaping>).
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")

@@ -1,4 +1,4 @@
-//! A notice for any program: what `--alert-webhook` is sent and `--alert-command` reads (`docs/alerts.md`).
+//! An alert as JSON, for `--alert-webhook` and `--alert-command` (`docs/alerts.md`).
 
 use serde_json::{Map, Value, json};
 

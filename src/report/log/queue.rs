@@ -1,7 +1,7 @@
 //! The bounded queue between those who report and the thread that writes standard error. IO: writes there.
 //!
-//! `tracing-appender` has the same shape, but prints to standard output where its queue is full at the end, and so waits for ever
-//! where both outputs are one pipe that nobody reads.
+//! `tracing-appender` has the same shape, but prints to standard output where its queue is full at the end, and so hangs
+//! where both outputs are one pipe without a reader.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! How all gates are, as a page for people: one document without scripts or anything to load. Pure.
+//! The status page: one document without scripts and without anything to load. Pure.
 //!
-//! All that comes from outside (names, messages, lines of a configuration) is escaped by the templates.
+//! The templates escape all names, messages and lines of a configuration.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -13,15 +13,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::excerpt::Excerpt;
 use super::log::is_control;
-use super::status::{Decision, DeliveryStatus, GateStatus, RevisionStatus, Status, short};
+use super::status::{Decision, DeliveryState, DeliveryStatus, GateStatus, RevisionStatus, Status, short};
+use super::{Kind, Level};
 
 const STYLE: &str = include_str!("page.css");
-/// How often a browser loads it anew, in seconds.
+/// The interval at which a browser loads the page again, in seconds.
 const REFRESH: u32 = 5;
-/// How many findings are shown.
+/// The number of findings on the page.
 const FINDINGS: usize = 20;
 
-/// What the page may do (Content Security Policy Level 3): be looked at. Nothing but its own style is believed, whatever stands in it.
+/// The page's rights (Content Security Policy Level 3): none but its own style.
 #[must_use]
 pub fn policy() -> String {
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
@@ -30,7 +31,7 @@ pub fn policy() -> String {
     )
 }
 
-/// The page, as it is at `now`.
+/// Returns the page as of `now`.
 #[must_use]
 pub fn html(status: &Status, now: SystemTime) -> String {
     let waiting = status.gates.iter().filter(|gate| !gate.live).count();
@@ -69,7 +70,7 @@ pub fn html(status: &Status, now: SystemTime) -> String {
     legible(&page.into_string())
 }
 
-/// A text in which control characters are written out, wherever they come from; but for those that a page is laid out with.
+/// Writes out control characters, except those that lay out a page.
 fn legible(page: &str) -> String {
     let laid_out = |c: char| !is_control(c) || matches!(c, '\n' | '\t');
     let mut legible = String::with_capacity(page.len());
@@ -79,7 +80,7 @@ fn legible(page: &str) -> String {
     legible
 }
 
-/// How a gate is, in a word, a sign and a sentence.
+/// The state of a gate as a word, a sign and a sentence.
 struct State {
     class: &'static str,
     sign: &'static str,
@@ -92,29 +93,32 @@ impl State {
         let state = |class, sign, word, sentence| Self { class, sign, word, sentence };
         match gate.reported() {
             _ if gate.live => state("good", "✓", "Live", "The newest configuration is live."),
-            "rejected" => state("bad", "✕", "Rejected", "The newest configuration is wrong, and was not let through."),
-            "unverified" => {
-                state("bad", "✕", "Unverified", "There is no proof that the newest configuration took effect.")
-            }
+            "rejected" => state(
+                "bad",
+                "✕",
+                "Rejected",
+                "The newest configuration is wrong; the application keeps the running one.",
+            ),
+            "unverified" => state("bad", "✕", "Unverified", "The reload of the newest configuration is not verified."),
             "restored" => state(
                 "bad",
                 "✕",
                 "Restored",
-                "The newest configuration was not proven, and the last known good is live again.",
+                "The newest configuration was not verified; the last-known-good configuration is live again.",
             ),
             "target_refused" => {
-                state("bad", "✕", "Target refused", "The application was found, but must not or may not be told.")
+                state("bad", "✕", "Target refused", "The gate found the application, and cannot reload it.")
             }
             "target_missing" => {
-                state("pending", "…", "Target missing", "The application is not there; it is waited for.")
+                state("pending", "…", "Target missing", "The application does not run; the gate waits for it.")
             }
             "inconclusive" => state(
                 "pending",
                 "?",
                 "Inconclusive",
-                "The newest configuration could not be judged; it is tried again.",
+                "The newest configuration could not be validated; the gate tries again.",
             ),
-            _ => state("pending", "…", "On the way", "The newest configuration is not known to be live yet."),
+            _ => state("pending", "…", "Pending", "The newest configuration is not known to be live yet."),
         }
     }
 
@@ -123,7 +127,7 @@ impl State {
     }
 }
 
-/// With several gates: all of them at a glance.
+/// The overview of several gates.
 fn overview(status: &Status) -> Markup {
     html! {
         nav aria-label="Gates" {
@@ -192,23 +196,24 @@ fn contents(gate: &GateStatus, now: SystemTime) -> Markup {
     }
 }
 
-/// Why the newest content is not live.
+/// The open incident.
 fn standing(event: &Value, now: SystemTime) -> Markup {
     let part = |key: &str| event[key].as_str();
     let findings = event["findings"].as_array().map_or(&[][..], Vec::as_slice);
     let excerpts: Vec<Excerpt> = serde_json::from_value(event["excerpts"].clone()).unwrap_or_default();
-    let unsaid = event["findings_left_out"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
-    let left_out = findings.len().saturating_sub(FINDINGS).saturating_add(unsaid);
+    let unlisted =
+        event["findings_left_out"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+    let left_out = findings.len().saturating_sub(FINDINGS).saturating_add(unlisted);
     html! {
-        section class="standing" aria-label="What stands" {
-            h3 { "What stands " @if let Some(at) = part("timestamp") { span class="since" { "since " (time(at, now)) } } }
+        section class="standing" aria-label="Incident" {
+            h3 { "Incident " @if let Some(at) = part("timestamp") { span class="since" { "since " (time(at, now)) } } }
             @if findings.is_empty() && let Some(message) = part("message") { p class="message" { (prose(message)) } }
             @if !findings.is_empty() {
                 ol class="findings" { @for found in findings.iter().take(FINDINGS) { li { (finding(found, &excerpts)) } } }
             }
             @if left_out > 0 { p { "and " (left_out) " more: " a href="/status" { "JSON" } } }
             @if let Some(help) = part("help") { p class="help" { (prose(help)) } }
-            @if let Some(diff) = part("diff") { h4 { "What it changes against what runs" } (changes(diff)) }
+            @if let Some(diff) = part("diff") { h4 { "Changes against the running configuration" } (changes(diff)) }
         }
     }
 }
@@ -217,7 +222,7 @@ fn finding(finding: &Value, excerpts: &[Excerpt]) -> Markup {
     let part = |key: &str| finding[key].as_str();
     let number = |key: &str| finding[key].as_u64();
     let position = [number("line"), number("column")].into_iter().flatten().fold(String::new(), |mut text, number| {
-        // A String takes whatever is written to it.
+        // A String takes every write.
         let _ = write!(text, ":{number}");
         text
     });
@@ -233,11 +238,11 @@ fn finding(finding: &Value, excerpts: &[Excerpt]) -> Markup {
         @if let Some(file) = part("file") { p class="place" { code { (file) (position) } } }
         @if let Some(excerpt) = excerpts.iter().find(about) { (lines(excerpt)) }
         @if let Some(help) = part("help") { p class="help" { (prose(help)) } }
-        @if let Some(source) = part("source") { p class="source" { "said by " (prose(source)) } }
+        @if let Some(source) = part("source") { p class="source" { "reported by " (prose(source)) } }
     }
 }
 
-/// A few lines with their numbers; the one that is meant stands out.
+/// Some lines with their numbers, with the line of the finding marked.
 fn lines(excerpt: &Excerpt) -> Markup {
     html! {
         pre tabindex="0" aria-label={ "lines of " (excerpt.file) } {
@@ -253,7 +258,7 @@ fn lines(excerpt: &Excerpt) -> Markup {
     }
 }
 
-/// A line, in which the word at `column` is marked.
+/// A line with the word at `column` marked.
 fn marked(text: &str, column: Option<u32>) -> Markup {
     let Some((begin, first)) =
         column.and_then(|column| text.char_indices().nth(usize::try_from(column).ok()?.checked_sub(1)?))
@@ -294,13 +299,13 @@ fn alerts(alerts: &[DeliveryStatus], now: SystemTime) -> Markup {
             ul class="alerts" {
                 @for alert in alerts {
                     li {
-                        span class={ "badge small " (class(&alert.state)) } { (alert.state) } " "
+                        span class={ "badge small " (class(alert.state.as_str())) } { (alert.state.as_str()) } " "
                         b { bdi { (alert.sink) } }
                         @if let Some(wanted) = &alert.wanted {
-                            " " span class="about" { (if alert.state == "failing" { "cannot be told of " } else { "is told of " }) (words(wanted)) }
-                            @if alert.about.is_some() { "; last told:" }
+                            " " span class="about" { (if alert.state == DeliveryState::Failing { "cannot deliver " } else { "delivering " }) (words(wanted.as_str())) }
+                            @if alert.about.is_some() { "; last delivered:" }
                         }
-                        @if let Some(about) = &alert.about { " " span class="about" { (words(about)) } }
+                        @if let Some(about) = &alert.about { " " span class="about" { (words(about.as_str())) } }
                         @if let Some(at) = &alert.at { " " span class="since" { (time(at, now)) } }
                         @if let Some(error) = &alert.error { p class="message" { (prose(error)) } }
                     }
@@ -319,7 +324,7 @@ fn timeline(recent: &[Decision], now: SystemTime) -> Markup {
                 @for decision in recent.iter().rev() {
                     li class=(color(decision)) {
                         div class="what" {
-                            b { (words(&decision.event)) }
+                            b { (words(decision.event.as_str())) }
                             @if let Some(content) = &decision.digest { " " (digest(content)) }
                             @if let Some(took) = decision.duration_ms { " " span class="took" { "took " (milliseconds(took)) } }
                         }
@@ -332,12 +337,12 @@ fn timeline(recent: &[Decision], now: SystemTime) -> Markup {
     }
 }
 
-/// By what color it is told: only what the style knows.
+/// The colour class of a level: only classes of the style.
 fn color(decision: &Decision) -> &'static str {
-    match (decision.level.as_str(), decision.event.as_str()) {
-        ("error", _) => "error",
-        ("warn", _) => "warn",
-        (_, "verified" | "recovered") => "good",
+    match (decision.level, decision.event) {
+        (Level::Error, _) => "error",
+        (Level::Warn, _) => "warn",
+        (_, Kind::Verified | Kind::Recovered) => "good",
         _ => "info",
     }
 }
@@ -347,9 +352,9 @@ fn words(event: &str) -> String {
     event.replace('_', " ")
 }
 
-/// A text in which what stands in backticks is code, as it is in all messages.
+/// Text with code in backticks, as in all messages.
 fn prose(text: &str) -> Markup {
-    // An odd number of them quotes nothing.
+    // With an odd number of backticks nothing is code.
     let quoted = text.matches('`').count().is_multiple_of(2);
     html! {
         @if quoted {
@@ -364,7 +369,7 @@ fn digest(digest: &str) -> Markup {
     html! { code class="digest" title=(digest) { (short(digest)) } }
 }
 
-/// A time as it was sent: as it is if it cannot be read.
+/// A time as it was sent, if it cannot be parsed.
 fn time(text: &str, now: SystemTime) -> Markup {
     match humantime::parse_rfc3339(text) {
         Ok(at) => instant(at, now),
@@ -386,7 +391,7 @@ fn instant(at: SystemTime, now: SystemTime) -> Markup {
     }
 }
 
-/// A time span as people say it, in its two largest units.
+/// A duration in its two largest units.
 fn lasting(span: Duration) -> String {
     let seconds = span.as_secs();
     match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {

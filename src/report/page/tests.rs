@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::flow::tree;
-use crate::report::{Event, Kind, Shown, log};
+use crate::report::{Event, Shown, log};
 
 const NOW: &str = "2026-11-23T11:22:19Z";
 
@@ -78,7 +78,7 @@ fn elements(page: &str) -> Vec<(String, Vec<String>)> {
     elements
 }
 
-/// What a person reads, without what is around it.
+/// The text that a person reads, without the markup.
 fn text(page: &str) -> String {
     let body = page.split_once("<body>").expect("there is one").1;
     body.split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect()
@@ -111,13 +111,13 @@ fn a_rejection_says_what_where_and_what_to_do() {
 fn every_state_has_a_word() {
     for (live, event, word) in [
         (true, None, "Live"),
-        (false, None, "On the way"),
+        (false, None, "Pending"),
         (false, Some("rejected"), "Rejected"),
         (false, Some("inconclusive"), "Inconclusive"),
         (false, Some("unverified"), "Unverified"),
         (false, Some("target_missing"), "Target missing"),
         (false, Some("target_refused"), "Target refused"),
-        (false, Some("some_day"), "On the way"),
+        (false, Some("some_day"), "Pending"),
     ] {
         let page = page(vec![gate(live, event.map(|event| json!({ "event": event })))]);
         assert!(text(&page).contains(&format!(" {word}")), "{word}");
@@ -148,16 +148,16 @@ fn nothing_that_is_shown_becomes_part_of_the_page() {
         diverged_seconds: f64::NAN,
         alerts: vec![DeliveryStatus {
             sink: text(),
-            state: text(),
-            about: Some(text()),
+            state: DeliveryState::Failing,
+            about: Some(Kind::Rejected),
             at: Some(text()),
-            wanted: Some(text()),
+            wanted: Some(Kind::Rejected),
             error: Some(text()),
         }],
         recent: vec![Decision {
             timestamp: text(),
-            level: text(),
-            event: text(),
+            level: Level::Error,
+            event: Kind::Rejected,
             digest: Some(text()),
             message: Some(text()),
             duration_ms: Some(f64::INFINITY),
@@ -204,29 +204,29 @@ fn its_own_style_is_the_only_thing_that_may_be_loaded() {
 }
 
 #[test]
-fn alerts_and_decisions_are_told() {
-    let alert = |state: &str, error: Option<&str>| DeliveryStatus {
+fn alerts_and_decisions_are_shown() {
+    let alert = |state: DeliveryState, error: Option<&str>| DeliveryStatus {
         sink: "slack".into(),
-        state: state.into(),
-        about: Some("target_missing".into()),
+        state,
+        about: Some(Kind::TargetMissing),
         at: Some("2026-11-22T23:59:59Z".into()),
-        wanted: (state == "failing").then(|| "rejected".into()),
+        wanted: (state == DeliveryState::Failing).then_some(Kind::Rejected),
         error: error.map(str::to_owned),
     };
     let event = Event {
         duration: Some(Duration::from_micros(4_567)),
-        ..Event::new(Kind::Accepted).message("judged by `nginx -t`")
+        ..Event::new(Kind::Accepted).message("validated by `nginx -t`")
     };
     let recent = vec![
         Decision::new(&Event::new(Kind::Started), now() - Duration::from_hours(30)),
         Decision::new(&event.about(tree::Digest::of(b"new")), now() - Duration::from_mins(90)),
     ];
-    let alerts = vec![alert("delivered", None), alert("failing", Some("connection refused"))];
+    let alerts = vec![alert(DeliveryState::Delivered, None), alert(DeliveryState::Failing, Some("connection refused"))];
     let page = page(vec![GateStatus { alerts, recent, ..gate(true, None) }]);
     let text = text(&page);
     for said in [
         "delivered slack target missing 2026-11-22 23:59:59Z (11h 22m ago)",
-        "failing slack cannot be told of rejected; last told: target missing 2026-11-22 23:59:59Z",
+        "failing slack cannot deliver rejected; last delivered: target missing 2026-11-22 23:59:59Z",
         "connection refused",
         "took 4.6 ms",
         "09:52:19Z (1h 30m ago)",

@@ -7,11 +7,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
 
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Command, End, Finished, NotStarted};
+use super::{Command, End, Finished, NotStarted, filter};
 
 /// Exit codes as env(1), chroot(1) and nohup(1) use them.
 const NOT_READY: i32 = 125;
@@ -40,60 +45,139 @@ pub(super) fn words(
 
 /// The arguments that say which variables of the gate's environment the command sees.
 pub(super) fn pass(command: &Command) -> impl Iterator<Item = OsString> {
-    command.pass_env.iter().map(|name| format!("--pass={name}").into())
+    let given = command.env.iter().map(|(name, _)| name);
+    command.pass_env.iter().chain(given).map(|name| format!("--pass={name}").into())
 }
 
-/// Beginning of the subcommand's own messages.
-fn prefix(subcommand: &str) -> String {
-    format!("reload-gate {subcommand}: ")
+/// The channel on which the binary reports why it could not become the command. It is the standard input of the binary, which
+/// closes it before the command begins: so nothing that the command prints can be taken for a report.
+pub(super) struct Report {
+    pub(super) reader: OwnedFd,
+    pub(super) not_ready: fn(String) -> NotStarted,
 }
 
-/// Tells what the subcommand said from what the command said.
-pub(super) fn outcome(
-    subcommand: &str,
-    not_ready: fn(String) -> NotStarted,
-    command: &Command,
-    finished: Finished,
-) -> Result<Finished, NotStarted> {
-    let End::Exited(code) = finished.end else { return Ok(finished) };
-    let message = finished.output.strip_prefix(&prefix(subcommand)).map(|message| message.trim_end().to_owned());
-    let Some(message) = message else { return Ok(finished) };
-    let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
-    match code {
-        NOT_FOUND => Err(NotStarted::Missing(program)),
-        NOT_EXECUTABLE => Err(NotStarted::Program { program, error: io::Error::other(message) }),
-        NOT_READY => Err(not_ready(message)),
-        _ => Ok(finished),
+impl Report {
+    /// Makes the channel, and gives the end for the binary's standard input.
+    pub(super) fn channel(not_ready: fn(String) -> NotStarted) -> io::Result<(Self, Stdio)> {
+        let (reader, writer) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&reader, true)?;
+        Ok((Self { reader: reader.into(), not_ready }, writer.into()))
+    }
+
+    /// Returns the failure that the binary has reported, or the end of the command.
+    pub(super) fn outcome(self, finished: Finished, program: String) -> Result<Finished, NotStarted> {
+        let mut report = [0; 4096];
+        let length = rustix::io::read(&self.reader, &mut report).unwrap_or_default();
+        let report = String::from_utf8_lossy(&report[..length]);
+        let Some((code, message)) = report.split_once(' ') else { return Ok(finished) };
+        let message = message.to_owned();
+        if let Some(signal) = message.strip_prefix(KILLED).and_then(|signal| signal.parse().ok()) {
+            return Ok(Finished { end: End::Killed(signal), ..finished });
+        }
+        match code.parse() {
+            Ok(NOT_FOUND) => Err(NotStarted::Missing(program)),
+            Ok(NOT_EXECUTABLE) => Err(NotStarted::Program { program, error: io::Error::other(message) }),
+            Ok(_) => Err((self.not_ready)(message)),
+            Err(_) => Ok(finished),
+        }
     }
 }
 
-/// The end of a subcommand: executes the command in the environment that was made ready. It returns only if something failed,
-/// with the message and the exit code.
-pub(super) fn execute(
-    subcommand: &str,
-    ready: SetupStep<Vec<(OsString, OsString)>>,
-    words: &[OsString],
-) -> (String, u8) {
-    let (message, code) = match ready {
-        Err((step, error)) => (format!("cannot {step}: {error}"), NOT_READY),
-        Ok(environment) => become_command(&environment, words),
-    };
-    (format!("{}{message}", prefix(subcommand)), u8::try_from(code).unwrap_or(1))
+/// Beginning of the report that the command was killed by a signal, where the binary waits for it.
+const KILLED: &str = "killed by signal ";
+
+/// The binary's end of the channel.
+pub(super) struct Reporter(Option<OwnedFd>);
+
+impl Reporter {
+    /// Takes the channel from the standard input, which is empty then. Started by hand the binary has none. To be called first: there
+    /// may be no `/dev/null` in another root.
+    pub(super) fn take() -> Self {
+        let stdin = rustix::stdio::stdin();
+        let is_pipe =
+            rustix::fs::fstat(stdin).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        let is_written = rustix::fs::fcntl_getfl(stdin).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::WRONLY);
+        let channel = if is_pipe && is_written { rustix::io::fcntl_dupfd_cloexec(stdin, 3).ok() } else { None };
+        if channel.is_some() && empty_stdin().is_err() {
+            // The command would have the channel.
+            let _ = nix::unistd::close(0);
+        }
+        Self(channel)
+    }
+
+    /// The end of a subcommand: executes the command in the environment that was made ready. It returns only if something failed,
+    /// with the message and the exit code.
+    pub(super) fn execute(
+        self,
+        subcommand: &str,
+        ready: SetupStep<Vec<(OsString, OsString)>>,
+        words: &[OsString],
+    ) -> (String, u8) {
+        match ready {
+            Err((step, error)) => self.failed(subcommand, &format!("cannot {step}: {error}"), NOT_READY),
+            Ok(environment) => {
+                let error = become_command(&environment, words);
+                self.not_started(subcommand, &error, words)
+            }
+        }
+    }
+
+    /// Reports that the command could not be executed.
+    pub(super) fn not_started(self, subcommand: &str, error: &io::Error, words: &[OsString]) -> (String, u8) {
+        let program = words.first().map(OsString::as_os_str).unwrap_or_default();
+        let code = if super::is_missing(error, program, &super::search_path()) { NOT_FOUND } else { NOT_EXECUTABLE };
+        self.failed(subcommand, &format!("{}: {error}", program.display()), code)
+    }
+
+    /// Reports the signal that killed the command.
+    pub(super) fn killed(self, signal: Option<i32>) {
+        if let (Some(signal), Some(channel)) = (signal, self.0) {
+            let _ = rustix::io::write(channel, format!("0 {KILLED}{signal}").as_bytes());
+        }
+    }
+
+    fn failed(self, subcommand: &str, message: &str, code: i32) -> (String, u8) {
+        if let Some(channel) = self.0 {
+            let _ = rustix::io::write(channel, format!("{code} {message}").as_bytes());
+        }
+        (format!("reload-gate {subcommand}: {message}"), u8::try_from(code).unwrap_or(1))
+    }
+
+    /// The channel as the standard input of a child that will report on it.
+    pub(super) fn to_stdin(&self) -> io::Result<Option<Stdio>> {
+        self.0.as_ref().map(|channel| Ok(channel.try_clone()?.into())).transpose()
+    }
 }
 
-fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> (String, i32) {
-    let Some((program, arguments)) = words.split_first() else {
-        return ("the command is empty".into(), NOT_FOUND);
+fn empty_stdin() -> io::Result<()> {
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let nothing = match nothing {
+        Ok(nothing) => nothing,
+        Err(_) => io::pipe()?.0.into(),
     };
-    #[expect(clippy::disallowed_methods, reason = "this starts no child: it becomes the command")]
+    Ok(rustix::stdio::dup2_stdin(&nothing)?)
+}
+
+fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Error {
+    command(environment, words).map_or_else(|error| error, |mut command| command.exec())
+}
+
+/// Starts the command as a child of this process.
+pub(super) fn spawn(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<std::process::Child> {
+    command(environment, words)?.spawn()
+}
+
+fn command(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<std::process::Command> {
+    let Some((program, arguments)) = words.split_first() else { return Err(io::ErrorKind::NotFound.into()) };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command was started already: this process becomes it, or waits for it"
+    )]
     let mut command = std::process::Command::new(program);
     command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
     let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-    let path = path.unwrap_or(OsStr::new(super::DEFAULT_PATH));
-    command.env("PATH", path);
-    let error = command.exec();
-    let code = if super::is_missing(&error, program, path) { NOT_FOUND } else { NOT_EXECUTABLE };
-    (format!("{}: {error}", program.display()), code)
+    command.env("PATH", path.unwrap_or(OsStr::new(super::DEFAULT_PATH)));
+    Ok(command)
 }
 
 /// Keeps of this process's capabilities no more than these (capabilities(7)). Those that are `ambient` are kept by a user who
@@ -113,11 +197,36 @@ pub(super) fn keep_capabilities(
     })
 }
 
+/// Lowers a resource limit of this process; a lower limit that it has already stays (getrlimit(2)).
+pub(super) fn lower_limit(resource: Resource, to: Rlimit) -> SetupStep {
+    let lower = |now: Option<u64>, to: Option<u64>| match (now, to) {
+        (Some(now), Some(to)) => Some(now.min(to)),
+        (now, to) => now.or(to),
+    };
+    let now = rustix::process::getrlimit(resource);
+    let maximum = lower(now.maximum, to.maximum);
+    let limit = Rlimit { current: lower(lower(now.current, to.current), maximum), maximum };
+    step(rustix::process::setrlimit(resource, limit), || "limit the resources of the command".into())
+}
+
+/// Drops all capabilities from the bounding set of this process, except these; that takes the capability SETPCAP.
+pub(super) fn drop_from_bounding_set(kept: CapabilitySet) -> rustix::io::Result<()> {
+    for capability in CapabilitySet::all().difference(kept).iter() {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // This kernel does not know it.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
 /// Gives up every way to get more privileges, and every way out of the time limit.
 pub(super) fn give_up() -> SetupStep {
     step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
     // What leaves its parents and its session stays a descendant of the command, which keeps this across execve(2): so nothing of
     // it outlives the time limit (PR_SET_CHILD_SUBREAPER(2const)).
     let own = Some(rustix::process::getpid());
-    step(rustix::process::set_child_subreaper(own), || "keep what the command starts".into())
+    step(rustix::process::set_child_subreaper(own), || "keep what the command starts".into())?;
+    filter::apply()
 }

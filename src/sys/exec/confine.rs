@@ -17,7 +17,7 @@ use landlock::{
 };
 use rustix::process::{Resource, Rlimit};
 
-use super::again::{self, SetupStep, step};
+use super::again::{self, Reporter, SetupStep, step};
 use super::{Command, environment};
 
 /// The hidden subcommand.
@@ -89,22 +89,17 @@ pub(super) fn words(confinement: &Confinement, command: &Command) -> io::Result<
 /// code.
 #[must_use]
 pub fn main(confinement: &Confinement, pass: &[String], words: &[OsString]) -> (String, u8) {
+    let reporter = Reporter::take();
     let ready = confine(confinement).map(|()| environment(pass));
-    again::execute(SUBCOMMAND, ready, words)
+    reporter.execute(SUBCOMMAND, ready, words)
 }
 
 fn confine(confinement: &Confinement) -> SetupStep {
-    limit(Resource::Core, 0)?;
-    limit(Resource::Fsize, FILE_SIZE)?;
+    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE)] {
+        again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    }
     again::give_up()?;
     step(restrict(confinement).map_err(io::Error::other), || "confine the command".into())
-}
-
-fn limit(resource: Resource, most: u64) -> SetupStep {
-    let lower = |now: Option<u64>| Some(now.map_or(most, |now| now.min(most)));
-    let now = rustix::process::getrlimit(resource);
-    let limit = Rlimit { current: lower(now.current), maximum: lower(now.maximum) };
-    step(rustix::process::setrlimit(resource, limit), || "limit what the command may use".into())
 }
 
 /// Restricts the calling process. Without Landlock in the kernel nothing is restricted, which the event `started` reports.
@@ -126,7 +121,7 @@ fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
     let rules = |paths: &BTreeSet<PathBuf>, access: BitFlags<AccessFs>| path_beneath_rules(paths.clone(), access);
     Ruleset::default()
         .handle_access(all)?
-        .scope(Scope::Signal)?
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)?
         .create()?
         .add_rules(rules(&readable.whole, AccessFs::from_read(VERSION)))?
         .add_rules(rules(&readable.parted, AccessFs::ReadDir.into()))?

@@ -9,11 +9,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use procfs::process::{Process, Status};
-use rustix::process::{Gid, Uid};
+use procfs::process::{Limit, LimitValue, Process, Status};
+use rustix::fs::Mode;
+use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::CapabilitySet;
 
-use super::again::{self, SetupStep, step};
+use super::again::{self, Reporter, SetupStep, step};
 use super::{Command, RunAs};
 use crate::sys::proc::{self, Identity};
 
@@ -33,11 +34,12 @@ pub(super) fn words(run_as: RunAs, command: &Command) -> io::Result<Vec<OsString
 /// message and the exit code.
 #[must_use]
 pub fn main(run_as: RunAs, unset: &[String], words: &[OsString]) -> (String, u8) {
+    let reporter = Reporter::take();
     let environment = become_like(run_as).map(|mut likeness| {
         likeness.environment.retain(|(name, _)| !unset.iter().any(|unset| name == unset.as_str()));
         likeness.environment
     });
-    again::execute(SUBCOMMAND, environment, words)
+    reporter.execute(SUBCOMMAND, environment, words)
 }
 
 /// Attributes of a process that a command takes.
@@ -48,6 +50,37 @@ struct Likeness {
     /// Its working directory, as named in its own root.
     directory: Option<PathBuf>,
     root: OwnedFd,
+    /// Its capabilities, as far as they count here.
+    capabilities: Capabilities,
+    /// Its resource limits.
+    limits: Vec<(Resource, Rlimit)>,
+}
+
+/// The capability sets of a process (capabilities(7)). The inheritable set is left out: a command has no more of it than is ambient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Capabilities {
+    permitted: CapabilitySet,
+    effective: CapabilitySet,
+    ambient: CapabilitySet,
+    bounding: CapabilitySet,
+}
+
+impl Capabilities {
+    /// Returns the capabilities of a process in the user namespace of this one. Those that it has in another user namespace are
+    /// rights to the resources of that namespace, and none here (user_namespaces(7)).
+    fn of(status: &Status, same_user_namespace: bool) -> Self {
+        if !same_user_namespace {
+            let none = CapabilitySet::empty();
+            return Self { permitted: none, effective: none, ambient: none, bounding: none };
+        }
+        let set = CapabilitySet::from_bits_truncate;
+        Self {
+            permitted: set(status.capprm),
+            effective: set(status.capeff),
+            ambient: set(status.capamb.unwrap_or_default()),
+            bounding: set(status.capbnd.unwrap_or(status.capprm)),
+        }
+    }
 }
 
 /// Reads what a process is like. `/proc/PID/root` and `/proc/PID/environ` ask for the access of ptrace(2), which is the same
@@ -56,8 +89,14 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
     let fail = |error: procfs::ProcError| io::Error::other(error);
     let process = Process::new(identity.pid).map_err(fail)?;
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-    let root = rustix::fs::open(format!("/proc/{}/root", identity.pid), flags, rustix::fs::Mode::empty())?;
+    let root = rustix::fs::open(format!("/proc/{}/root", identity.pid), flags, Mode::empty())?;
     let likeness = Likeness {
+        capabilities: Capabilities::of(
+            &process.status().map_err(fail)?,
+            // Without the permission to look it may well be another one.
+            proc::shares_namespace(identity.pid, "user") == Some(true),
+        ),
+        limits: limits(&process),
         status: process.status().map_err(fail)?,
         environment: process.environ().map_err(fail)?.into_iter().collect(),
         directory: process.cwd().ok().map(|directory| proc::in_own_root(&process, directory)),
@@ -69,6 +108,27 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
     } else {
         Err(io::Error::new(io::ErrorKind::NotFound, "it has ended"))
     }
+}
+
+/// The resource limits of a process that a command takes from it: they decide on what a program can do, or protect other programs.
+fn limits(process: &Process) -> Vec<(Resource, Rlimit)> {
+    let Ok(limits) = process.limits() else { return Vec::new() };
+    let resources = [
+        (Resource::As, limits.max_address_space),
+        (Resource::Cpu, limits.max_cpu_time),
+        (Resource::Data, limits.max_data_size),
+        (Resource::Fsize, limits.max_file_size),
+        (Resource::Memlock, limits.max_locked_memory),
+        (Resource::Nofile, limits.max_open_files),
+        (Resource::Nproc, limits.max_processes),
+        (Resource::Stack, limits.max_stack_size),
+    ];
+    let value = |limit| match limit {
+        LimitValue::Unlimited => None,
+        LimitValue::Value(value) => Some(value),
+    };
+    let limit = |limit: Limit| Rlimit { current: value(limit.soft_limit), maximum: value(limit.hard_limit) };
+    resources.map(|(resource, own)| (resource, limit(own))).into()
 }
 
 /// Takes the root, working directory, groups, user and capabilities of a process, in the order that keeps the right to do
@@ -83,6 +143,13 @@ fn become_like(run_as: RunAs) -> SetupStep<Likeness> {
     let directory = likeness.directory.clone().unwrap_or_else(|| PathBuf::from("/"));
     if rustix::process::chdir(&directory).is_err() {
         step(rustix::process::chdir("/"), || "change to the root directory".into())?;
+    }
+    for (resource, limit) in &likeness.limits {
+        again::lower_limit(*resource, *limit)?;
+    }
+    again::lower_limit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    if let Some(umask) = likeness.status.umask {
+        rustix::process::umask(Mode::from_raw_mode(umask));
     }
     take_user(&likeness)?;
     again::give_up()?;
@@ -101,6 +168,8 @@ fn take_user(likeness: &Likeness) -> SetupStep {
     if rustix::process::getegid() != gid {
         step(rustix::thread::set_thread_res_gid(gid, gid, gid), || format!("become gid {}", status.egid))?;
     }
+    // A process without the right to do that gains nothing by what it cannot drop: it gives up new privileges.
+    let _ = again::drop_from_bounding_set(likeness.capabilities.bounding);
     if rustix::process::geteuid() != uid {
         step(rustix::thread::set_keep_capabilities(true), || "keep capabilities".into())?;
         step(rustix::thread::set_thread_res_uid(uid, uid, uid), || format!("become uid {}", status.euid))?;
@@ -110,11 +179,9 @@ fn take_user(likeness: &Likeness) -> SetupStep {
 
 /// Keeps of the gate's capabilities those that the process has too (capabilities(7)).
 fn limit_capabilities(likeness: &Likeness) -> SetupStep {
-    let status = &likeness.status;
     let own = rustix::thread::capabilities(None).map_err(|errno| ("read capabilities".into(), errno.into()))?;
-    let permitted = own.permitted & CapabilitySet::from_bits_truncate(status.capprm);
-    let effective = permitted & CapabilitySet::from_bits_truncate(status.capeff);
-    // Only what is ambient outlives the execve of a user who is not root.
-    let ambient = permitted & CapabilitySet::from_bits_truncate(status.capamb.unwrap_or_default());
-    again::keep_capabilities(permitted, effective, ambient)
+    let theirs = likeness.capabilities;
+    let permitted = own.permitted & theirs.permitted;
+    // Only the ambient set outlives the execve of a user who is not root.
+    again::keep_capabilities(permitted, permitted & theirs.effective, permitted & theirs.ambient)
 }

@@ -6,6 +6,7 @@
 mod again;
 pub mod confine;
 pub mod enter;
+mod filter;
 pub mod view;
 
 use std::collections::VecDeque;
@@ -13,16 +14,19 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::SignalKind;
 
 use crate::sys::proc::{self, Identity};
+
+use again::Report;
 
 pub use confine::Confinement;
 pub use view::{FileSystemView, ViewMount};
@@ -58,6 +62,8 @@ pub struct Command {
     pub unset: Vec<String>,
     /// Variables of the gate's own environment that it sees where it runs as the gate itself: names, or prefixes with a `*`.
     pub pass_env: Vec<String>,
+    /// Further variables that it sees where it runs as the gate itself, with their values.
+    pub env: Vec<(String, String)>,
     /// Time limit, after which it is killed with all its descendants.
     pub timeout: Duration,
 }
@@ -66,8 +72,8 @@ impl Command {
     /// A command that runs as the gate itself, and sees what the gate sees.
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
-        let (unset, pass_env) = (Vec::new(), Vec::new());
-        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, timeout }
+        let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
+        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout }
     }
 }
 
@@ -149,7 +155,8 @@ pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
     feed(command, &[]).await
 }
 
-/// Runs a command to its end, with `input` to read on its standard input.
+/// Runs a command to its end, with `input` to read on its standard input; a command that takes a view, a confinement or another
+/// process's place has no input.
 ///
 /// Dropping the future kills it with its process group.
 ///
@@ -167,7 +174,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let mut output = Output::new(reader.into()).map_err(failed)?;
-    let child = readable(input).and_then(|input| start(command, input, writer)).map_err(failed)?;
+    let (report, child) = start(command, input, writer).map_err(failed)?;
     let mut group = Group::of(child).map_err(failed)?;
 
     let timed_out = {
@@ -192,18 +199,9 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     let _ = tokio::time::timeout(LAST_WORDS, output.collect()).await;
     let end = group.reap(timed_out).map_err(failed)?;
     let finished = Finished { end, output: output.text(), duration: started.elapsed() };
-    outcome(command, finished)
-}
-
-/// Separates a failure of the gate's own binary, which was started before the command, from a failure of the command.
-fn outcome(command: &Command, finished: Finished) -> Result<Finished, NotStarted> {
-    match (command.run_as, &command.view) {
-        (Some(_), _) => again::outcome(enter::SUBCOMMAND, NotStarted::NotEntered, command, finished),
-        (None, Some(_)) => again::outcome(view::SUBCOMMAND, NotStarted::NotShown, command, finished),
-        (None, None) if command.confinement.is_some() => {
-            again::outcome(confine::SUBCOMMAND, NotStarted::NotConfined, command, finished)
-        }
-        (None, None) => Ok(finished),
+    match report.filter(|_| !timed_out) {
+        Some(report) => report.outcome(finished, program),
+        None => Ok(finished),
     }
 }
 
@@ -218,31 +216,43 @@ fn readable(input: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn start(command: &Command, input: File, output: io::PipeWriter) -> io::Result<duct::Handle> {
-    let words = match (command.run_as, &command.view) {
-        (Some(run_as), _) => enter::words(run_as, command)?,
-        (None, Some(view)) => view::words(view, command)?,
+/// Starts a command in a session of its own: so one signal reaches what it starts as well, and it has no controlling terminal.
+fn start(
+    command: &Command,
+    input: &[u8],
+    output: io::PipeWriter,
+) -> io::Result<(Option<Report>, Box<dyn ChildWrapper>)> {
+    let (words, failure): (_, Option<fn(String) -> NotStarted>) = match (command.run_as, &command.view) {
+        (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
+        (None, Some(view)) => (view::words(view, command)?, Some(NotStarted::NotShown)),
         (None, None) => match &command.confinement {
-            Some(confinement) => confine::words(confinement, command)?,
-            None => command.words.clone(),
+            Some(confinement) => (confine::words(confinement, command)?, Some(NotStarted::NotConfined)),
+            None => (command.words.clone(), None),
         },
+    };
+    let (report, stdin) = match failure {
+        Some(failure) => {
+            let (report, stdin) = Report::channel(failure)?;
+            (Some(report), stdin)
+        }
+        None => (None, readable(input)?.into()),
     };
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
     };
-    duct::cmd(program, arguments)
-        .stdin_file(input)
-        .stderr_to_stdout()
-        .stdout_file(output)
-        .full_env(environment(&command.pass_env))
-        .dir("/")
-        .unchecked()
-        // A group of its own, so that one signal reaches what it starts as well.
-        .before_spawn(|command| {
-            command.process_group(0);
-            Ok(())
-        })
-        .start()
+    let errors = output.try_clone()?;
+    let mut command = CommandWrap::with_new(program, |child| {
+        child.args(arguments).env_clear().envs(environment(&command.pass_env)).envs(given(command)).current_dir("/");
+        child.stdin(stdin).stdout(output).stderr(errors);
+    });
+    Ok((report, command.wrap(ProcessSession).spawn()?))
+}
+
+/// Returns the further variables of a command, without those that the gate sets itself.
+fn given(command: &Command) -> impl Iterator<Item = (OsString, OsString)> {
+    let is_own = |name: &str| name == "PATH" || name == "LC_ALL";
+    let given = command.env.iter().filter(move |(name, _)| !is_own(name));
+    given.map(|(name, value)| (name.into(), value.into()))
 }
 
 /// Returns the environment of a command.
@@ -289,15 +299,15 @@ fn is_there(program: &OsStr, path: &OsStr) -> bool {
 
 /// A running child and all that it starts; killed when dropped.
 struct Group {
-    child: duct::Handle,
+    child: Box<dyn ChildWrapper>,
     leader: Pid,
     reaped: bool,
     _mark: proc::OwnCommand,
 }
 
 impl Group {
-    fn of(child: duct::Handle) -> io::Result<Self> {
-        let leader = child.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+    fn of(child: Box<dyn ChildWrapper>) -> io::Result<Self> {
+        let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let leader = leader.ok_or(io::ErrorKind::NotFound)?;
         Ok(Self { child, leader, reaped: false, _mark: proc::OwnCommand::mark(leader.as_raw_pid()) })
     }
@@ -327,7 +337,7 @@ impl Group {
 
     fn reap(&mut self, timed_out: bool) -> io::Result<End> {
         self.reaped = true;
-        let status = self.child.wait()?.status;
+        let status = self.child.wait()?;
         Ok(match (timed_out, status.code(), status.signal()) {
             (true, ..) => End::TimedOut,
             (false, Some(code), _) => End::Exited(code),

@@ -30,13 +30,23 @@ impl Findings {
         }
     }
 
-    /// True if a finding of that kind would be left out; it is counted.
-    ///
-    /// A validator that asks first saves the work of describing it.
+    /// True if further findings of that kind are left out.
+    #[must_use]
+    pub const fn is_full(&self, severity: Severity, cause: Cause) -> bool {
+        self.counts[Self::kind(severity, cause)] >= self.limit
+    }
+
+    /// True if a finding of that kind is left out; it is counted. So a validator saves the work of describing it.
     pub const fn omits(&mut self, severity: Severity, cause: Cause) -> bool {
-        let omits = self.counts[Self::kind(severity, cause)] >= self.limit;
+        let omits = self.is_full(severity, cause);
         self.omitted += omits as usize;
         omits
+    }
+
+    /// True if there is no finding.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.kept.is_empty()
     }
 
     /// Adds a finding, or counts it if there are enough.

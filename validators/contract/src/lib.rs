@@ -11,8 +11,10 @@ mod files;
 mod finding;
 mod findings;
 mod lines;
+mod text;
 
 pub use files::{Absent, Files, MemoryFiles};
 pub use finding::{Cause, Code, Finding, Place, Severity, Span, Verdict};
 pub use findings::Findings;
 pub use lines::LineIndex;
+pub use text::visible;

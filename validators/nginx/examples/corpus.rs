@@ -12,7 +12,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use reload_gate_contract::{Absent, Cause, Files, Finding, MemoryFiles, Severity};
+use reload_gate_contract::{Absent, Cause, Files, Finding, MemoryFiles, Severity, visible};
 use reload_gate_nginx::{Build, Options, check};
 
 const PREFIX: &str = "/prefix";
@@ -122,7 +122,8 @@ impl Count {
         };
         self.rejections += 1;
         let same_line = case.line.is_none() || line == case.line;
-        let same_message = case.message.starts_with(&ours.message);
+        // Invisible characters are escaped in findings.
+        let same_message = visible(&case.message).starts_with(&ours.message);
         self.same_line += usize::from(same_line);
         self.same_message += usize::from(same_message);
         if same_line { (!same_message).then_some("message") } else { Some("line") }

@@ -37,8 +37,9 @@ mod values;
 
 use reload_gate_contract::{Files, Finding};
 
-pub use directives::{Build, Version};
+pub use directives::{Build, ParseBuildError, Version};
 pub use findings::codes;
+pub use model::context::{Context, ParseContextError};
 pub use syntax::{parser, tree};
 
 /// Options of [`check`].
@@ -59,13 +60,23 @@ pub struct Options {
     /// Further directives, of modules that the tables do not have. They are accepted with any arguments in any block, and
     /// their own blocks are not judged.
     pub allowed_directives: Vec<String>,
+    /// The blocks around the main file, if it is a snippet that another file includes. Then definitions elsewhere are
+    /// unknown, and nothing is reported as undefined; relative paths begin in `prefix`, or else in the directory of the main
+    /// file, or above one such as `conf.d`.
+    pub context: Context,
 }
 
-/// Judges a configuration, beginning with the file at the absolute path `main`. The findings come in the order in which
+/// Judges a configuration, beginning with the file at the absolute path `main`; with a context, `main` may be a pattern
+/// such as `/etc/nginx/conf.d/*.conf`. The findings come in the order in which
 /// they were found.
 #[must_use]
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
     let sources = model::sources::Sources::load(main, options, files);
     let subsystems = checker::Subsystems { setter: setters::named, finish: core::main_conf::finish };
     checker::Checker::new(options, &sources, files, subsystems).run(main)
+}
+
+/// Reads the files of a configuration as [`check`] does, and nothing more: `files` is asked for each that is included.
+pub fn follow(main: &str, files: &dyn Files, options: &Options) {
+    let _ = model::sources::Sources::load(main, options, files);
 }

@@ -195,6 +195,7 @@ const STREAM_AND_MAIL: &[Named] = &[
     ("ngx_stream_return", stream::return_),
     ("ngx_stream_pass", stream::pass),
     ("ngx_stream_set", stream::set),
+    ("ngx_stream_proxy_ssl_alpn_set_slot", ssl::proxy_alpn),
     ("ngx_stream_ssl_alpn", ssl::alpn),
     ("ngx_stream_ssl_session_cache", ssl::session_cache),
     ("ngx_mail_ssl_session_cache", ssl::session_cache),
@@ -261,7 +262,6 @@ mod tests {
         "ngx_stream_geoip_city",
         "ngx_stream_geoip_country",
         "ngx_stream_geoip_org",
-        "ngx_stream_proxy_ssl_alpn_set_slot",
     ];
 
     /// A typo in the name of a setter would mean that any arguments will do.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use reload_gate_contract::{Cause, Finding, MemoryFiles, Severity};
+use reload_gate_contract::{Cause, Finding, MemoryFiles, Severity, visible};
 use reload_gate_nginx::parser::parse;
 use reload_gate_nginx::tree::TokenKind;
 use reload_gate_nginx::{Build, Options, Version, check};
@@ -199,7 +199,7 @@ fn compare(nginx: &Nginx, text: &[u8], count: &mut Count) {
             count.verdicts += 1;
             count.rejections += 1;
             count.lines += usize::from(at.is_none() || *at == line);
-            count.messages += usize::from(message.starts_with(&finding.message));
+            count.messages += usize::from(visible(message).starts_with(&finding.message));
             at.is_none() || *at == line
         }
         (Verdict::Accepted, None) => {

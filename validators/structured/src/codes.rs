@@ -52,6 +52,8 @@ pub const TOML_DUPLICATE_KEY: Code = Code::new("toml-duplicate-key");
 pub const TOML_SYNTAX: Code = Code::new("toml-syntax");
 /// More values, or deeper ones, than anything here reads.
 pub const TOO_LARGE: Code = Code::new("too-large");
+/// More findings than are reported.
+pub const TOO_MANY_FINDINGS: Code = Code::new("too-many-findings");
 /// An alias without an anchor.
 pub const YAML_ALIAS: Code = Code::new("yaml-alias");
 /// Something in YAML at the wrong place.
@@ -86,6 +88,7 @@ pub const ALL: &[Code] = &[
     TOML_DUPLICATE_KEY,
     TOML_SYNTAX,
     TOO_LARGE,
+    TOO_MANY_FINDINGS,
     YAML_ALIAS,
     YAML_SYNTAX,
     YAML_TAB,

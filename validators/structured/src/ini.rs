@@ -12,16 +12,13 @@
 
 use std::collections::HashMap;
 
-use reload_gate_contract::{Finding, Place, Span};
+use reload_gate_contract::{Finding, Span};
 
 use crate::codes::{
     BYTE_ORDER_MARK, INI_CONTINUATION, INI_DUPLICATE_KEY, INI_DUPLICATE_SECTION, INI_NO_SECTION, INI_QUOTE,
     INI_SECTION, INI_SYNTAX,
 };
-use crate::text::decode;
-
-/// Limit of findings in one file.
-const MOST_FINDINGS: usize = 100;
+use crate::text::{Report, decode};
 
 /// Everything that is wrong with an INI file, from its top to its end.
 #[must_use]
@@ -30,7 +27,14 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Ok(text) => text,
         Err(finding) => return vec![*finding],
     };
-    let mut reader = IniReader { path, text, ..IniReader::default() };
+    let mut reader = IniReader {
+        report: Report::new(path, text),
+        number: 0,
+        section: None,
+        sections: HashMap::new(),
+        keys: HashMap::new(),
+        setting: None,
+    };
     let mut start = 0;
     if text.starts_with('\u{feff}') {
         start = '\u{feff}'.len_utf8();
@@ -38,21 +42,15 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         reader.find(Finding::warning(BYTE_ORDER_MARK, message).help("save it as UTF-8 without a mark"), 0, start);
     }
     for line in text[start..].split_inclusive('\n') {
-        if reader.findings.len() >= MOST_FINDINGS {
-            break;
-        }
         reader.number += 1;
         reader.line(start, line.trim_end());
         start += line.len();
     }
-    reader.findings
+    reader.report.finish()
 }
 
-#[derive(Default)]
 struct IniReader<'t> {
-    path: &'t str,
-    text: &'t str,
-    findings: Vec<Finding>,
+    report: Report<'t>,
     /// The line that is read.
     number: u32,
     /// The section that is open.
@@ -67,8 +65,7 @@ struct IniReader<'t> {
 
 impl<'t> IniReader<'t> {
     fn find(&mut self, finding: Finding, start: usize, end: usize) {
-        let place = Place::span(self.path, self.text.as_bytes(), Span { start, end });
-        self.findings.push(finding.at(place));
+        self.report.add(finding, Span { start, end });
     }
 
     fn line(&mut self, start: usize, line: &'t str) {

@@ -2,17 +2,17 @@
 //!
 //! Schemas are whole: what they refer to outside of themselves is not fetched, from nowhere.
 
+use std::collections::HashMap;
+
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
 use jsonschema::{ValidationError, Validator};
-use reload_gate_contract::{Code, Finding, Place};
+use reload_gate_contract::{Code, Finding, Findings};
 use serde_json::{Map, Number, Value as Json};
 
-use crate::yaml::{Node, Style, Value, documents, parse};
+use crate::text::{MOST_FINDINGS, Report, excerpt};
+use crate::yaml::{LONGEST_KEY, Node, Style, Value, documents, parse};
 use crate::{codes, json, toml, yaml};
-
-/// Limit of findings in one file.
-const MOST_FINDINGS: usize = 100;
 
 /// A schema, ready to be asked.
 #[derive(Debug)]
@@ -82,17 +82,20 @@ impl Schema {
             }
         };
         let broken = roots.iter().flat_map(|root| self.check_tree(path, text, root));
-        syntax.into_iter().chain(broken).take(MOST_FINDINGS).collect()
+        let mut findings = Findings::new(MOST_FINDINGS);
+        findings.extend(syntax.into_iter().chain(broken));
+        findings.finish(codes::TOO_MANY_FINDINGS)
     }
 
     /// Validates a tree with places in `text`.
     #[must_use]
     pub fn check_tree(&self, path: &str, text: &str, root: &Node) -> Vec<Finding> {
         let instance = meaning(root);
-        let errors = self.validator.iter_errors(&instance).take(MOST_FINDINGS);
-        let mut findings: Vec<_> = errors.flat_map(|error| found(path, text, root, &error)).collect();
-        findings.sort_by_key(|finding| finding.place.as_ref().and_then(|place| place.span));
-        findings
+        let mut report = Report::new(path, text);
+        for error in self.validator.iter_errors(&instance) {
+            found(&mut report, root, &error);
+        }
+        report.finish()
     }
 }
 
@@ -143,28 +146,28 @@ fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n (Node, Node)> {
     node.entries().iter().rev().find(|(candidate, _)| name(candidate) == key)
 }
 
-fn found(path: &str, text: &str, root: &Node, error: &ValidationError<'_>) -> Vec<Finding> {
+fn found(report: &mut Report<'_>, root: &Node, error: &ValidationError<'_>) {
     let (value, key) = at(root, error);
-    let place = |node: &Node| Place::span(path, text.as_bytes(), node.span);
     let location = error.instance_path().as_str();
     let location = if location.is_empty() { "the whole".to_owned() } else { format!("`{location}`") };
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let finding = |key: &String| {
-                let node = entry(value, key).map_or(value, |(key, _)| key);
-                Finding::error(codes::SCHEMA_UNKNOWN, format!("{location} may not have the key `{key}`"))
-                    .at(place(node))
-            };
-            unexpected.iter().map(finding).collect()
+            // Of equal keys the last one counts.
+            let keys: HashMap<_, _> = value.entries().iter().map(|(key, _)| (name(key), key)).collect();
+            for key in unexpected {
+                let span = keys.get(key).map_or(value.span, |key| key.span);
+                let message = format!("{location} may not have the key `{}`", excerpt(key, LONGEST_KEY));
+                report.add(Finding::error(codes::SCHEMA_UNKNOWN, message), span);
+            }
         }
         ValidationErrorKind::Required { property } => {
             let key = property.as_str().unwrap_or_default();
-            vec![Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`")).at(place(value))]
+            report.add(Finding::error(codes::SCHEMA_MISSING, format!("{location} lacks the key `{key}`")), value.span);
         }
         kind => {
             let node = if matches!(kind, ValidationErrorKind::FalseSchema) { key.unwrap_or(value) } else { value };
-            vec![Finding::error(code(kind), format!("{location}: {}", words(error))).at(place(node))]
+            report.add(Finding::error(code(kind), format!("{location}: {}", words(error))), node.span);
         }
     }
 }

@@ -1,15 +1,12 @@
 //! TOML, as version 1.1 has it (<https://toml.io/en/v1.1.0>): a text of version 1.0 means the same in it.
 
-use reload_gate_contract::{Finding, Place, Span};
+use reload_gate_contract::{Finding, LineIndex, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use crate::codes::{TOML_DUPLICATE_KEY, TOML_SYNTAX};
-use crate::text::decode;
+use crate::text::{Report, decode};
 use crate::yaml::{Node, Scalar, Style, Value};
-
-/// Limit of findings in one file.
-const MOST_FINDINGS: usize = 100;
 
 /// Everything that is wrong with a file of TOML, from its top to its end.
 #[must_use]
@@ -20,12 +17,17 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
     };
     let (_, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|error| error.span().map(|span| span.start));
-    errors.iter().take(MOST_FINDINGS).map(|error| finding(path, text, error)).collect()
+    let mut report = Report::new(path, text);
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        report.add(finding(error), Span { start: span.start, end: span.end });
+    }
+    report.finish()
 }
 
-fn finding(path: &str, text: &str, error: &Error) -> Finding {
+fn finding(error: &Error) -> Finding {
     let message = error.message().trim().replace('\n', "; ");
-    let finding = match message.as_str() {
+    match message.as_str() {
         "duplicate key" => Finding::error(TOML_DUPLICATE_KEY, "the key is there twice")
             .help("remove one of the two: a key is set once, and a table is opened once"),
         // A bare word is taken for the beginning of one of these (`info` for `inf`).
@@ -33,24 +35,20 @@ fn finding(path: &str, text: &str, error: &Error) -> Finding {
             Finding::error(TOML_SYNTAX, word).help("put a string in quotes; write booleans as `true` and `false`")
         }
         _ => Finding::error(TOML_SYNTAX, message),
-    };
-    let span = error.span().unwrap_or(0..0);
-    finding.at(Place::span(path, text.as_bytes(), Span { start: span.start, end: span.end }))
+    }
 }
 
 /// The tree of a file of TOML, in which every node has its place; `None` if it is broken. Numbers and booleans are
 /// plain scalars, as YAML has them; strings, dates and times are quoted ones.
 pub(crate) fn tree(text: &str) -> Option<Node> {
     let table = DeTable::parse(text).ok()?;
-    let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-    let tree = TomlTree { text, lines };
+    let tree = TomlTree { text, lines: LineIndex::new(text.as_bytes()) };
     Some(tree.node(&table, tree.map(table.get_ref())))
 }
 
 struct TomlTree<'t> {
     text: &'t str,
-    /// Starts of lines.
-    lines: Vec<usize>,
+    lines: LineIndex,
 }
 
 impl TomlTree<'_> {
@@ -78,10 +76,8 @@ impl TomlTree<'_> {
 
     fn node<T>(&self, spanned: &Spanned<T>, value: Value) -> Node {
         let span = Span { start: spanned.span().start, end: spanned.span().end };
-        let line = self.lines.partition_point(|begins| *begins <= span.start);
-        let column = self.text[self.lines[line - 1]..span.start].chars().count() + 1;
-        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        Node { span, line: number(line), column: number(column), value }
+        let (line, column) = (self.lines.line(span.start), self.lines.column(self.text.as_bytes(), span.start));
+        Node { span, line, column, value }
     }
 }
 
@@ -109,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_told_at_its_place() {
+    fn each_mistake_is_found_at_its_place() {
         for (text, expected) in [
             (
                 "a = \"x
@@ -169,7 +165,7 @@ b = [1
                 .as_bytes()
             )
             .len(),
-            MOST_FINDINGS
+            crate::text::MOST_FINDINGS + 1
         );
     }
 }

@@ -7,7 +7,7 @@ use reload_gate_structured::{codes, ini, json, toml, yaml};
 const PAGE: &str = include_str!("../../../docs/findings-structured.md");
 
 /// Codes with examples too long for a page, or not readable there: their tests are below.
-const WITHOUT_EXAMPLE: [&str; 2] = ["not-utf8", "too-large"];
+const WITHOUT_EXAMPLE: [&str; 3] = ["not-utf8", "too-large", "too-many-findings"];
 
 /// The text between a fence of that language and its end, and the text after it.
 fn fenced<'t>(text: &'t str, language: &str) -> Option<(&'t str, &'t str)> {

@@ -3,7 +3,9 @@
 
 use proptest::prelude::*;
 use reload_gate_contract::Cause;
+use reload_gate_structured::json_schema::{Format, Schema};
 use reload_gate_structured::yaml::{Broken, Node, Value, documents, parse};
+use reload_gate_structured::{codes, ini, json, yaml};
 
 const MIB: usize = 1 << 20;
 
@@ -93,6 +95,31 @@ fn a_scalar_may_be_huge() {
         assert!(node.span.start <= at && at <= node.span.end);
     }
     assert!(peak() < 1_024 * MIB, "{} MiB", peak() / MIB);
+}
+
+/// Each of these took time with the square of its length once.
+#[test]
+fn many_faults_are_counted_and_cost_no_more_than_reading_them() {
+    const COUNT: usize = 100_000;
+    let long = "k".repeat(1_000);
+    let keys: String = (0..COUNT).map(|i| format!("\"k{i}\": 1, ")).collect();
+    let schema = Schema::parse("{properties: {listen: {}}, additionalProperties: false}").expect("it is a schema");
+    let cases = [
+        json::check("f", format!("{{{}\"a\": 1}}", "\"a\": 1, ".repeat(COUNT)).as_bytes()),
+        json::check("f", format!("[{}1]", "\"\\ud83d\", ".repeat(COUNT)).as_bytes()),
+        yaml::check("f", "a: 1\n".repeat(COUNT + 1).as_bytes()),
+        yaml::check("f", format!("{{{}a: 1}}", "a: 1, ".repeat(COUNT)).as_bytes()),
+        ini::check("f", format!("[s]\na = 1\n{}", "a = 1\n".repeat(COUNT)).as_bytes()),
+        schema.check("f", format!("{{{}}}", keys.trim_end_matches(", ")).as_bytes(), Format::Json),
+    ];
+    for findings in cases {
+        assert_eq!(findings.len(), 101, "{:?}", findings[0]);
+        assert_eq!(findings.last().map(|finding| &*finding.message), Some("99900 more findings are left out"));
+    }
+    let found = json::check("f", format!("{{\"{long}\": 1, \"{long}\": 2}}").as_bytes());
+    assert!(found[0].message.len() < 200, "{}", found[0].message);
+    let line = format!("a = [{}1]\n", "1, ".repeat(COUNT));
+    assert_eq!(schema.check("f", line.as_bytes(), Format::Toml)[0].code, codes::SCHEMA_UNKNOWN);
 }
 
 #[test]

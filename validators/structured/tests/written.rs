@@ -6,7 +6,7 @@ mod writer;
 use std::cell::Cell;
 
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use reload_gate_contract::Place;
 use reload_gate_structured::yaml::{Node, parse};
 use writer::{Document, Step, WAYS, Way, can, json, yaml};
@@ -109,7 +109,13 @@ fn cases() -> u32 {
 
 fn run<S: Strategy>(strategy: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
-    match TestRunner::new(config).run(strategy, test) {
+    // The same cases each time, unless their number is given.
+    let mut runner = if std::env::var_os("PROPTEST_CASES").is_some() {
+        TestRunner::new(config)
+    } else {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    };
+    match runner.run(strategy, test) {
         Ok(()) => {}
         Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
         Err(error) => panic!("{error}"),
@@ -150,7 +156,8 @@ fn each_character_is_located_where_it_was_written() {
     });
     let each: Vec<_> = WAYS.iter().zip(&scalars).map(|(way, count)| format!("{} {way:?}", count.get())).collect();
     println!("{} characters, none of them without its place, in scalars: {}", characters.get(), each.join(", "));
-    assert!(scalars.iter().all(|count| count.get() * 20 > cases()), "{each:?}");
+    // One of 18 is plain, and the cases are drawn anew each time: a 40th is out of reach of chance.
+    assert!(scalars.iter().all(|count| count.get() * 40 > cases()), "{each:?}");
 }
 
 /// RFC 4648, section 4, with a line break behind so many characters.

@@ -37,6 +37,7 @@ codes! {
     NOT_PEM = "not-pem", "A file holds no PEM at all.";
     NOT_YET_VALID = "not-yet-valid", "A certificate is not valid yet.";
     TEXT_OUTSIDE_BLOCKS = "text-outside-blocks", "There is text around the blocks.";
+    TOO_MANY_FINDINGS = "too-many-findings", "More findings than are reported.";
     UNFINISHED_BLOCK = "unfinished-block", "A block has no end.";
     WEAK_KEY = "weak-key", "An RSA key is shorter than 2048 bits.";
     WEAK_SIGNATURE = "weak-signature", "A certificate is signed with MD5 or SHA-1.";

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reload_gate_contract::{Finding, Place, Severity, Span};
+use reload_gate_contract::{Finding, Findings, Place, Severity, Span};
 
 use crate::File;
-use crate::codes::{BROKEN_BASE64, BROKEN_BOUNDARY, NOT_PEM, TEXT_OUTSIDE_BLOCKS, UNFINISHED_BLOCK};
+use crate::codes::{BROKEN_BASE64, BROKEN_BOUNDARY, NOT_PEM, TEXT_OUTSIDE_BLOCKS, TOO_MANY_FINDINGS, UNFINISHED_BLOCK};
 
 /// Limit of findings in one file.
 const MOST_FINDINGS: usize = 100;
@@ -46,13 +46,16 @@ struct Open {
 
 /// The blocks of a file that are whole, in their order, and what is wrong with it. A block with an error is left out.
 pub(crate) fn read(file: File<'_>) -> (Vec<PemBlock>, Vec<Finding>) {
-    let mut reader =
-        PemReader { file, blocks: Vec::new(), findings: Vec::new(), number: 0, open: None, text_outside: None };
+    let mut reader = PemReader {
+        file,
+        blocks: Vec::new(),
+        findings: Findings::new(MOST_FINDINGS),
+        number: 0,
+        open: None,
+        text_outside: None,
+    };
     let mut start = 0;
     for line in file.text.split_inclusive(|byte| *byte == b'\n') {
-        if reader.findings.len() >= MOST_FINDINGS {
-            break;
-        }
         reader.number += 1;
         reader.line(start, line);
         start += line.len();
@@ -63,7 +66,7 @@ pub(crate) fn read(file: File<'_>) -> (Vec<PemBlock>, Vec<Finding>) {
 struct PemReader<'a> {
     file: File<'a>,
     blocks: Vec<PemBlock>,
-    findings: Vec<Finding>,
+    findings: Findings,
     /// The line that is read.
     number: u32,
     open: Option<Open>,
@@ -184,7 +187,7 @@ impl PemReader<'_> {
             let finding = Finding::warning(TEXT_OUTSIDE_BLOCKS, message).at(place);
             self.findings.push(Finding { severity: Severity::Note, ..finding });
         }
-        (self.blocks, self.findings)
+        (self.blocks, self.findings.finish(TOO_MANY_FINDINGS))
     }
 }
 

@@ -40,7 +40,7 @@ fn source(path: &Path) -> Source {
 }
 
 fn at(path: &Path) -> Scan {
-    scan(&[source(path)], Limits::default())
+    scan(&[source(path)], &ReadOptions::default())
 }
 
 #[track_caller]
@@ -178,7 +178,7 @@ fn several_sources_make_one_tree_by_the_paths_that_the_application_sees() {
     let mounted = |path: &Path, mount: &str| Source { mount: mount.into(), ..source(path) };
     let sources =
         [mounted(one.path(), "/etc/app"), mounted(&two.path().join("tls.key"), "/etc/tls/key"), source(two.path())];
-    let names: Vec<_> = read(scan(&sources, Limits::default())).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = read(scan(&sources, &ReadOptions::default())).into_iter().map(|(name, _)| name).collect();
     let inside = |name: &str| two.path().join(name).display().to_string();
     let mut expected = vec!["/etc/app/a".into(), "/etc/tls/key".into(), inside("tls.crt"), inside("tls.key")];
     expected.sort();
@@ -199,7 +199,7 @@ fn a_missing_or_empty_source_is_nothing_to_validate() {
     // One of several that is missing makes the whole incomplete.
     write(here.path(), "there/a", "1");
     let both = [source(&here.path().join("there")), source(&here.path().join("not/yet"))];
-    assert!(refused(scan(&both, Limits::default())).starts_with("missing-source: "));
+    assert!(refused(scan(&both, &ReadOptions::default())).starts_with("missing-source: "));
 }
 
 /// Returns the scan of `path`, which must come to an end.
@@ -253,29 +253,250 @@ fn special_files_are_refused_without_being_opened() {
     }
 }
 
+fn with(path: &Path, options: &ReadOptions) -> Scan {
+    scan(&[source(path)], options)
+}
+
+fn strict() -> ReadOptions {
+    ReadOptions { links: LinkPolicy::Refuse, ..ReadOptions::default() }
+}
+
 #[test]
-fn links_stay_inside_the_sources() {
+fn links_inside_the_sources_are_read_and_others_refused_if_asked_for() {
     let outside = plain(&[("secret", "s")]);
     let here = plain(&[("a", "1"), ("d/b", "2")]);
     symlink("../a", here.path().join("d/up")).expect("there is room");
     symlink(here.path().join("d"), here.path().join("e")).expect("there is room");
-    let names: Vec<_> = read(at(here.path())).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = read(with(here.path(), &strict())).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a", "d/b", "d/up", "e/b", "e/up"]);
     for target in [outside.path().join("secret"), outside.path().into(), "/dev/zero".into()] {
         let link = here.path().join("out");
         symlink(&target, &link).expect("there is room");
         let expected = format!(
-            "escaping-link: {}: a link that leaves the watched sources, to `{}`, was not followed; copy what it leads to",
+            "escaping-link: {}: a link that leaves the watched sources, to `{}`, was not followed; copy its target",
             link.display(),
             target.display()
         );
-        let said = refused(at(here.path()));
+        let said = refused(with(here.path(), &strict()));
         assert!(said.starts_with(&expected), "{said}");
         fs::remove_file(link).expect("ours");
     }
-    // What a further source holds is inside.
+    // A further source is inside.
     symlink(outside.path().join("secret"), here.path().join("out")).expect("there is room");
-    assert_eq!(read(scan(&[source(here.path()), source(outside.path())], Limits::default())).len(), 7);
+    assert_eq!(read(scan(&[source(here.path()), source(outside.path())], &strict())).len(), 7);
+}
+
+#[test]
+fn a_link_that_leaves_is_its_file_or_its_name() {
+    let outside = plain(&[("mod.conf", "load"), ("modules/x.so", "x")]);
+    let here = plain(&[("nginx.conf", "include modules-enabled/*.conf;")]);
+    let link = |target: &Path, name: &str| {
+        let path = here.path().join(name);
+        fs::create_dir_all(path.parent().expect("it has one"))
+            .and_then(|()| symlink(target, path))
+            .expect("there is room");
+    };
+    link(&outside.path().join("mod.conf"), "modules-enabled/50-mod.conf");
+    link(&outside.path().join("modules"), "modules");
+    link(Path::new("/dev/null"), "masked.conf");
+    link(Path::new("/dev/zero"), "zero");
+    link(Path::new("/proc/self/status"), "status");
+    link(Path::new("/usr/lib/none/modules"), "dangling");
+    link(Path::new("nowhere"), ".#lock");
+    let snapshot = snapshot(at(here.path()));
+    let files: Vec<_> = snapshot.tree.iter().map(|(name, text)| (name.display().to_string(), text.len())).collect();
+    let expected = [("masked.conf", 0), ("modules-enabled/50-mod.conf", 4), ("nginx.conf", 31)];
+    assert_eq!(files, expected.map(|(name, length)| (name.to_owned(), length)));
+    let links: Vec<_> = snapshot.tree.links().keys().map(|name| name.display().to_string()).collect();
+    assert_eq!(links, ["dangling", "modules", "status", "zero"]);
+    assert_eq!(snapshot.tree.links()[Path::new("modules")], outside.path().join("modules"));
+
+    let before = snapshot.revision.digest();
+    write(outside.path(), "modules/y.so", "y");
+    assert_eq!(digest(here.path()), before, "a directory of modules counts by its name");
+    write(outside.path(), "mod.conf", "other");
+    assert_ne!(digest(here.path()), before, "a file counts by its content");
+}
+
+#[test]
+fn a_link_of_another_user_reads_no_more_than_that_user_could() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let outside = plain(&[("token", "private"), ("public", "for all")]);
+    fs::set_permissions(outside.path(), Permissions::from_mode(0o755)).expect("ours");
+    fs::set_permissions(outside.path().join("token"), Permissions::from_mode(0o600)).expect("ours");
+    let here = plain(&[]);
+    let link = here.path().join("link");
+    symlink(outside.path().join("public"), &link).expect("there is room");
+    std::os::unix::fs::lchown(&link, Some(65532), Some(65532)).expect("root may");
+    assert_eq!(read(at(here.path())).len(), 1);
+    fs::set_permissions(outside.path(), Permissions::from_mode(0o700)).expect("ours");
+    let said = refused(at(here.path()));
+    assert!(said.starts_with("escaping-link: ") && said.contains("uid 65532, which may not read"), "{said}");
+    fs::set_permissions(outside.path(), Permissions::from_mode(0o755)).expect("ours");
+    fs::remove_file(&link).and_then(|()| symlink(outside.path().join("token"), &link)).expect("ours");
+    assert_eq!(read(at(here.path())).len(), 1, "a link of root may lead anywhere");
+    std::os::unix::fs::lchown(&link, Some(65532), Some(65532)).expect("root may");
+    assert!(refused(at(here.path())).contains("uid 65532, which may not read"));
+}
+
+/// A directory that is swapped for a link to another one, again and again, while it is read.
+#[test]
+fn no_race_leads_out_of_the_sources() {
+    let outside = plain(&[("token", "outside")]);
+    let here = plain(&[("d/token", "inside")]);
+    symlink("d/token", here.path().join("app.conf")).expect("there is room");
+    let (directory, evil) = (here.path().join("d"), here.path().parent().expect("it has one").join("evil-link"));
+    let evil = evil.with_extension(std::process::id().to_string());
+    symlink(outside.path(), &evil).expect("there is room");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let cwd = rustix::fs::CWD;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(cwd, &directory, cwd, &evil, exchange).expect("both are ours");
+            }
+        });
+        for _ in 0..2_000 {
+            let Ok(snapshot) = with(here.path(), &strict()).result else { continue };
+            let leaked = snapshot.tree.values().any(|content| content == b"outside");
+            done.fetch_or(leaked, std::sync::atomic::Ordering::Relaxed);
+            assert!(!leaked, "{:?}", snapshot.tree);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    fs::remove_file(&evil).or_else(|_| fs::remove_dir_all(&evil)).expect("ours");
+}
+
+#[test]
+fn a_volume_of_a_kubelet_lets_no_link_lead_out() {
+    let outside = plain(&[("secret", "s")]);
+    let here = plain(&[("..2026_1/app.conf", "1")]);
+    symlink("..2026_1", here.path().join("..data")).expect("there is room");
+    symlink("..data/app.conf", here.path().join("app.conf")).expect("there is room");
+    assert_eq!(read(at(here.path())).len(), 1);
+    for name in ["..2026_1/out", "out"] {
+        symlink(outside.path().join("secret"), here.path().join(name)).expect("there is room");
+        let said = refused(at(here.path()));
+        assert!(said.starts_with("escaping-link: "), "{said}");
+        fs::remove_file(here.path().join(name)).expect("ours");
+    }
+}
+
+#[test]
+fn a_backup_is_read_if_the_configuration_reads_it() {
+    let main = "http { include conf.d/*.conf; include sites-enabled/*; }";
+    let here = plain(&[("nginx.conf", main), ("sites-enabled/site", "1"), ("conf.d/a.conf", "1")]);
+    let before = digest(here.path());
+    for name in [
+        "conf.d/a.conf~",
+        "conf.d/a.conf.bak",
+        "conf.d/.a.conf.swp",
+        ".git/index",
+        "sites-enabled/.site.swp",
+        "lost+found/x",
+    ] {
+        write(here.path(), name, "left behind");
+        assert_eq!(digest(here.path()), before, "{name}");
+    }
+    for name in ["sites-enabled/site~", "sites-enabled/#site#", "sites-enabled/site.bak", "conf.d/README"] {
+        write(here.path(), name, "read");
+        assert_ne!(digest(here.path()), before, "{name}");
+        fs::remove_file(here.path().join(name)).expect("ours");
+    }
+}
+
+#[test]
+fn patterns_select_what_is_read() {
+    let here = plain(&[("app.conf", "1"), ("app.conf~", "2"), ("cache/a.conf", "3"), ("logs/error.log", "4")]);
+    let options = |include: &[&str], exclude: &[&str]| {
+        let parse = |pattern: &&str| pattern.parse::<FilePattern>().expect("it is well-formed");
+        let selection = Selection::new(include.iter().map(parse), exclude.iter().map(parse));
+        ReadOptions { selection, ..ReadOptions::default() }
+    };
+    let names = |options: &ReadOptions| {
+        read(with(here.path(), options)).into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&options(&[], &[])), "app.conf cache/a.conf logs/error.log");
+    assert_eq!(names(&options(&[], &["cache", "*.log"])), "app.conf");
+    assert_eq!(names(&options(&["*.conf"], &["cache/*"])), "app.conf");
+    assert_eq!(names(&options(&["**"], &["logs"])), "app.conf app.conf~ cache/a.conf");
+    // A special file that is left out does not matter.
+    rustix::fs::mknodat(rustix::fs::CWD, here.path().join("fifo"), FileType::Fifo, Mode::RUSR, 0)
+        .expect("there is room");
+    assert_eq!(names(&options(&[], &["cache", "logs", "fifo"])), "app.conf");
+    assert_eq!(names(&options(&["*.conf"], &["cache"])), "app.conf");
+}
+
+#[test]
+fn a_token_of_a_service_account_is_no_configuration() {
+    // {"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"x"}
+    let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlcm5ldGVzL3NlcnZpY2VhY2NvdW50Iiwia3ViZXJuZXRlcy5pby9zZXJ2aWNlYWNjb3VudC9uYW1lc3BhY2UiOiJ4In0.c2ln";
+    let other = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJteSBhcHBsaWNhdGlvbiJ9.c2ln";
+    let here = plain(&[("..1/token", token), ("..1/license", other), ("..1/ca.crt", "ca")]);
+    symlink("..1", here.path().join("..data")).expect("there is room");
+    for key in ["token", "license", "ca.crt"] {
+        symlink(Path::new("..data").join(key), here.path().join(key)).expect("there is room");
+    }
+    let names: Vec<_> = read(at(here.path())).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["ca.crt", "license"]);
+}
+
+#[test]
+fn a_missing_file_is_reported_with_its_neighbours() {
+    let here = plain(&[("nginx.conf", "1"), ("mime.types", "2")]);
+    for (name, help) in [
+        ("ngnix.conf", "did you mean `nginx.conf`, which is there?; the gate waits for it"),
+        (
+            "haproxy.cfg",
+            "check the name and the volume's keys: `mime.types`, `nginx.conf` are there; the gate waits for it",
+        ),
+        ("not/yet", "check `--watch` against the volume mounts of this container; the gate waits for it"),
+    ] {
+        let path = here.path().join(name);
+        assert_eq!(refused(at(&path)), format!("missing-source: `{}` does not exist; {help}", path.display()));
+    }
+}
+
+#[test]
+fn a_volume_that_may_not_be_read_is_not_at_rest() {
+    obey_permissions();
+    let here = plain(&[("..1/app.conf", "1"), ("plain/app.conf", "1")]);
+    symlink("..1", here.path().join("..data")).expect("there is room");
+    symlink("..data/app.conf", here.path().join("app.conf")).expect("there is room");
+    for name in ["..1/app.conf", "..1"] {
+        let path = here.path().join(name);
+        fs::set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
+        let error = at(here.path()).result.expect_err("it may not be read");
+        assert!(!error.settled && error.patience > Duration::ZERO, "{name}: {error:?}");
+        assert!(error.findings[0].help.as_ref().is_some_and(|help| help.contains("fsGroup")), "{error:?}");
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("ours");
+    }
+    let path = here.path().join("plain/app.conf");
+    fs::set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
+    assert!(at(&here.path().join("plain")).result.expect_err("it may not be read").settled);
+}
+
+#[test]
+fn a_file_that_is_half_written_is_waited_for() {
+    use std::io::Write as _;
+    let here = plain(&[("app.conf", "one and more")]);
+    let options = ReadOptions { quiet: Duration::from_millis(100), ..ReadOptions::default() };
+    let mut scanner = Scanner::new(vec![source(here.path())], options);
+    assert!(snapshot(scanner.scan()).settled);
+    let mut file = fs::File::create(here.path().join("app.conf")).expect("ours");
+    let half = snapshot(scanner.scan());
+    assert!(!half.settled && half.patience > Duration::from_secs(10), "{:?}", half.patience);
+    assert_eq!(half.notes[0].code.as_str(), "half-written");
+    file.write_all(b"two").expect("there is room");
+    assert!(!snapshot(scanner.scan()).settled, "a program has it open");
+    drop(file);
+    let whole = snapshot(scanner.scan());
+    assert!(whole.settled && whole.notes.is_empty());
+    fs::write(here.path().join("app.conf"), "").expect("ours");
+    assert_eq!(snapshot(scanner.scan()).patience, Duration::from_secs(3));
 }
 
 #[test]
@@ -294,7 +515,10 @@ fn links_in_a_circle_come_to_an_end() {
 #[test]
 fn limits_name_the_file_and_the_flag() {
     let here = plain(&[("a", "12345"), ("b", "12345"), ("c", "1")]);
-    let with = |bytes, files| scan(&[source(here.path())], Limits { bytes, files });
+    let with = |bytes, files| {
+        let limits = Limits { bytes, files };
+        scan(&[source(here.path())], &ReadOptions { limits, ..ReadOptions::default() })
+    };
     assert_eq!(read(with(11, 3)).len(), 3, "a limit may be reached");
     let beyond = |limits: Scan, file: &str, what: &str, flag: &str| {
         let expected = format!(

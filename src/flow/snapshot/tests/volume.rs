@@ -174,7 +174,7 @@ fn a_key_alone_is_followed_through_every_state() {
             assert_eq!(files(&alone), [("app.conf".to_owned(), content.to_owned())].into());
             // A key that is named by the sidecar's variable `FILE` means the whole volume.
             let whole = Source { whole_volume: true, ..source(&volume.path().join("app.conf")) };
-            let whole = snapshot(scan(&[whole], Limits::default()));
+            let whole = snapshot(scan(&[whole], &ReadOptions::default()));
             assert_eq!(&files(&whole), if swapped { &new } else { &old });
         }
     }
@@ -244,7 +244,7 @@ fn race(keys: &[String], sources: impl Fn(&Path) -> Vec<Source>, all: usize, eno
         let (mut read, mut newest) = (0, 0);
         while read < enough && Instant::now() < deadline {
             // A reader that is outrun reports sources that are not at rest.
-            let looked = scan(&sources, Limits::default()).result;
+            let looked = scan(&sources, &ReadOptions::default()).result;
             let Ok(snapshot) = looked.map_err(|error| assert!(!error.settled, "{error:?}")) else { continue };
             let files = files(&snapshot);
             let contents: BTreeSet<u32> = files.values().map(|content| content.parse().expect("a number")).collect();

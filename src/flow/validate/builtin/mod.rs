@@ -1,11 +1,13 @@
 //! The validators that are built in: they need no program and no privilege.
 
 mod about;
-mod nginx;
+pub(super) mod nginx;
 mod schema;
 mod structured;
 mod tls;
 mod view;
+
+use std::sync::Arc;
 
 use reload_gate_contract::Finding;
 use reload_gate_nginx::Version;
@@ -15,7 +17,9 @@ pub use schema::JsonSchema;
 pub use structured::TextFormat;
 pub use tls::Tls;
 
+use super::command::{CHECKER_MISSING, CHECKER_TIMEOUT};
 use super::{PlanScope, ValidationContext};
+use crate::sys::worker::{self, WorkError};
 
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +77,27 @@ impl Builtin {
         }
     }
 
-    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
+    /// Validates beside the event loop, within the time limit.
+    pub(super) async fn validate(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
+        let (builtin, input) = (self.clone(), context.clone());
+        let limit = context.timeout;
+        match worker::run(limit, move || builtin.run(&input)).await {
+            Ok(findings) => findings,
+            Err(WorkError::TimedOut) => {
+                let limit = humantime::format_duration(limit);
+                let message = format!("{} did not end within {limit}", self.name());
+                let help = "raise `--timeout`, or the CPU limit of this container; or make the configuration smaller";
+                vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
+            }
+            Err(error) => {
+                let message = format!("{} could not run: {error}", self.name());
+                let help = "raise the limit of processes of this pod or service: threads count in it";
+                vec![Finding::environment(CHECKER_MISSING, message).help(help)]
+            }
+        }
+    }
+
+    fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         match self {
             Self::Nginx(version) => nginx::run(*version, context),
             Self::Structured(format) => structured::run(*format, context),

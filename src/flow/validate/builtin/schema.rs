@@ -28,7 +28,7 @@ impl JsonSchema {
         Ok(Self { schema: Arc::new(Schema::parse(text)?), text: text.to_owned() })
     }
 
-    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
+    pub(super) fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         // Nearly all JSON is YAML, so a file without an ending is read as that.
         let format = |path: &str| Format::of(path).unwrap_or(Format::Yaml);
         match files(context, &ENDS) {

@@ -61,7 +61,7 @@ impl TextFormat {
 /// A file of a tree: its path for the application, and its content.
 pub(super) type Named<'a> = (String, &'a [u8]);
 
-pub(super) fn run(format: TextFormat, context: &ValidationContext<'_>) -> Vec<Finding> {
+pub(super) fn run(format: TextFormat, context: &ValidationContext) -> Vec<Finding> {
     match files(context, format.ends()) {
         Ok(files) => files.iter().flat_map(|(path, text)| format.check(path, text)).collect(),
         Err(finding) => vec![*finding],
@@ -69,7 +69,7 @@ pub(super) fn run(format: TextFormat, context: &ValidationContext<'_>) -> Vec<Fi
 }
 
 /// Returns the files for a validator: the one of `--main`; or all with such an ending; or the only one there is.
-pub(super) fn files<'a>(context: &ValidationContext<'a>, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
+pub(super) fn files<'a>(context: &'a ValidationContext, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
     let main = context.main.as_ref().ok();
     let fits = |name: &&PathBuf| ends.iter().any(|end| name.to_string_lossy().ends_with(end));
     let fit: Vec<_> = context.tree.keys().filter(fits).collect();
@@ -84,7 +84,7 @@ pub(super) fn files<'a>(context: &ValidationContext<'a>, ends: &[&str]) -> Resul
             return Err(Box::new(finding.help("name the file with `--main FILE`")));
         }
     };
-    context.read.borrow_mut().extend(chosen.iter().copied().cloned());
+    context.note_read(chosen.iter().copied());
     let named = |name: &PathBuf| {
         Some((context.path_map.shown(name).to_string_lossy().into_owned(), context.tree.get(name)?.as_slice()))
     };

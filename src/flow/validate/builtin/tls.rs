@@ -24,7 +24,7 @@ impl Default for Tls {
 }
 
 impl Tls {
-    pub(super) fn run(&self, context: &ValidationContext<'_>) -> Vec<Finding> {
+    pub(super) fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         let shown = |name: &Path| context.path_map.shown(name).to_string_lossy().into_owned();
         let named: Vec<_> = context.tree.iter().map(|(name, content)| (shown(name), content.as_slice())).collect();
         let files: Vec<_> = named.iter().map(|(path, text)| File { path, text }).collect();
@@ -43,7 +43,8 @@ impl Tls {
             return vec![Finding::environment(NO_MAIN_FILE, message).help(help)];
         }
         let files = pairs.iter().flat_map(|pair| [Some(pair.certificate), pair.key].into_iter().flatten());
-        context.read.borrow_mut().extend(files.filter_map(|file| context.path_map.name_of(Path::new(file.path))));
+        let names: Vec<_> = files.filter_map(|file| context.path_map.name_of(Path::new(file.path))).collect();
+        context.note_read(&names);
         findings.extend(reload_gate_tls::check(&pairs, &self.options()));
         findings
     }

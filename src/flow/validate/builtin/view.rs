@@ -1,24 +1,25 @@
 //! The files as an application will see them. IO: reads what is there beside the tree.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use reload_gate_contract::{Absent, Files};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::super::{PathMap, RootChoice, ValidationContext};
-use crate::flow::tree::Tree;
+use super::super::{RootChoice, ValidationContext};
 
-/// Largest size of a file beside the tree.
-pub(super) const LARGEST: u64 = 16 << 20;
+/// Largest size of a file beside the tree, and of all of them.
+const LARGEST: u64 = 16 << 20;
+const TOTAL: u64 = 64 << 20;
 
 /// Opens the root for files beside the tree; `None` if it is unknown.
-fn root(context: &ValidationContext<'_>) -> Option<OwnedFd> {
+fn root(context: &ValidationContext) -> Option<OwnedFd> {
     let path = match (&context.place.target, context.root) {
         (Some(target), _) => format!("/proc/{}/root", target.pid()),
         (None, RootChoice::Local) => "/".into(),
@@ -29,26 +30,68 @@ fn root(context: &ValidationContext<'_>) -> Option<OwnedFd> {
 
 /// The files as the application will see them: the candidate in its place, and around it what is there already.
 pub(super) struct CandidateFiles<'a> {
-    tree: &'a Tree,
-    path_map: &'a PathMap,
+    context: &'a ValidationContext,
     beyond: Option<OwnedFd>,
-    /// Files of the tree that were read.
-    read: &'a RefCell<BTreeSet<PathBuf>>,
+    /// Files of the machine that the candidate will replace, by file system and number: links give them other names.
+    replaced: BTreeMap<(u64, u64), PathBuf>,
+    /// A file that hides any other at its path.
+    over: Option<(String, Vec<u8>)>,
+    /// Bytes that may still be read beside the tree.
+    budget: Cell<u64>,
 }
 
 impl<'a> CandidateFiles<'a> {
-    pub(super) fn of(context: &ValidationContext<'a>) -> Self {
-        Self { tree: context.tree, path_map: context.path_map, beyond: root(context), read: context.read }
+    pub(super) fn of(context: &'a ValidationContext) -> Self {
+        let beyond = root(context);
+        let identity = |path: &Path| {
+            let root = beyond.as_ref()?;
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            let file = rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
+            let stat = rustix::fs::fstat(file).ok()?;
+            Some((stat.st_dev, stat.st_ino))
+        };
+        let names = context.tree.keys();
+        let replaced =
+            names.filter_map(|name| Some((identity(&context.path_map.shown(name))?, name.clone()))).collect();
+        Self { context, beyond, replaced, over: None, budget: Cell::new(TOTAL) }
     }
 
-    /// Returns true if a file of the tree was asked for since the last [`Self::forget`].
+    /// Lays a text over any file at `path`.
+    pub(super) fn lay_over(&mut self, path: String, text: String) {
+        self.over = Some((path, text.into_bytes()));
+    }
+
+    /// Returns true if a file of the tree was read since the last [`Self::forget`].
     pub(super) fn was_read(&self) -> bool {
-        !self.read.borrow().is_empty()
+        self.context.read().iter().any(|name| self.context.tree.contains_key(name))
     }
 
     /// Forgets which files were read.
     pub(super) fn forget(&self) {
-        self.read.borrow_mut().clear();
+        self.context.files_read.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn read_beyond(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
+        let file = self.open(path, OFlags::RDONLY)?;
+        let stat = rustix::fs::fstat(&file).map_err(|_| Absent::Unknown)?;
+        if let Some(name) = self.replaced.get(&(stat.st_dev, stat.st_ino))
+            && let Some(content) = self.context.tree.get(name)
+        {
+            self.context.note_read([name]);
+            return Ok(Cow::Borrowed(content.as_slice()));
+        }
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Err(Absent::Directory),
+            FileType::RegularFile => {
+                let limit = LARGEST.min(self.budget.get());
+                let mut content = Vec::new();
+                let read = std::fs::File::from(file).take(limit + 1).read_to_end(&mut content);
+                let length = read.map_err(|_| Absent::Unknown)? as u64;
+                self.budget.set(self.budget.get().saturating_sub(length));
+                if length > limit { Err(Absent::Unknown) } else { Ok(Cow::Owned(content)) }
+            }
+            _ => Err(Absent::Unknown),
+        }
     }
 
     fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Absent> {
@@ -65,37 +108,32 @@ impl<'a> CandidateFiles<'a> {
 
 impl Files for CandidateFiles<'_> {
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
-        if let Some(name) = self.path_map.name_of(Path::new(path)) {
-            self.read.borrow_mut().insert(name.clone());
-            if let Some(content) = self.tree.get(&name) {
+        if let Some((_, text)) = self.over.as_ref().filter(|(over, _)| over == path) {
+            return Ok(Cow::Borrowed(text));
+        }
+        let (tree, path_map) = (&self.context.tree, &self.context.path_map);
+        if let Some(name) = path_map.name_of(Path::new(path)) {
+            self.context.note_read([&name]);
+            if let Some(content) = tree.get(&name) {
                 return Ok(Cow::Borrowed(content.as_slice()));
             }
-            if self.tree.range(name.clone()..).next().is_some_and(|(other, _)| other.starts_with(&name)) {
+            if tree.range(name.clone()..).next().is_some_and(|(other, _)| other.starts_with(&name)) {
                 return Err(Absent::Directory);
             }
-            if self.path_map.is_whole(Path::new(path)) {
+            if path_map.is_whole(Path::new(path)) {
                 return Err(Absent::Missing);
             }
         }
-        let file = self.open(path, OFlags::RDONLY)?;
-        let stat = rustix::fs::fstat(&file).map_err(|_| Absent::Unknown)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Err(Absent::Directory),
-            FileType::RegularFile => {
-                let mut content = Vec::new();
-                let read = std::fs::File::from(file).take(LARGEST).read_to_end(&mut content);
-                read.map(|_| Cow::Owned(content)).map_err(|_| Absent::Unknown)
-            }
-            _ => Err(Absent::Unknown),
-        }
+        self.read_beyond(path)
     }
 
     fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
-        if let Some(name) = self.path_map.name_of(Path::new(directory)) {
-            let files = self.tree.keys().filter(|file| file.parent() == Some(&name));
-            let paths = files.map(|file| Cow::Owned(self.path_map.shown(file).to_string_lossy().into_owned()));
+        let (tree, path_map) = (&self.context.tree, &self.context.path_map);
+        if let Some(name) = path_map.name_of(Path::new(directory)) {
+            let files = tree.keys().filter(|file| file.parent() == Some(&name));
+            let paths = files.map(|file| Cow::Owned(path_map.shown(file).to_string_lossy().into_owned()));
             let paths: Vec<_> = paths.collect();
-            if !paths.is_empty() || self.path_map.is_whole(Path::new(directory)) {
+            if !paths.is_empty() || path_map.is_whole(Path::new(directory)) {
                 return Ok(paths);
             }
         }
@@ -114,7 +152,10 @@ impl Files for CandidateFiles<'_> {
 mod tests {
     use std::fs;
 
-    use super::super::super::Mapping;
+    use super::super::super::tests::context;
+    use super::super::super::{Mapping, PathMap};
+    use crate::flow::tree::Tree;
+
     use super::*;
 
     #[test]
@@ -130,9 +171,9 @@ mod tests {
         let there = PathBuf::from("/etc/nginx");
         let path_map =
             PathMap(vec![Mapping { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
+        let context = context(tree, path_map);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
-        let read = RefCell::default();
-        let view = CandidateFiles { tree: &tree, path_map: &path_map, beyond: Some(beyond), read: &read };
+        let view = CandidateFiles { beyond: Some(beyond), ..CandidateFiles::of(&context) };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
         assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
         assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));
@@ -140,7 +181,8 @@ mod tests {
         assert_eq!(view.read("/usr/share/link").as_deref(), Ok(b"types".as_slice()), "a link of that root");
         assert_eq!(view.list("/usr/share").map(|names| names.len()), Ok(2));
         assert_eq!(view.read("/usr/gone"), Err(Absent::Missing));
-        assert!(read.borrow().contains(Path::new("nginx.conf")) && !read.borrow().contains(Path::new("conf.d/a.conf")));
+        let read = context.read();
+        assert!(read.contains(Path::new("nginx.conf")) && !read.contains(Path::new("conf.d/a.conf")));
         let blind = CandidateFiles { beyond: None, ..view };
         assert_eq!(blind.read("/usr/share/link"), Err(Absent::Unknown));
     }

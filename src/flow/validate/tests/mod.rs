@@ -20,6 +20,11 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
+/// Input of a validator without a target.
+pub(super) fn context(tree: Tree, path_map: PathMap) -> ValidationContext {
+    plan(Vec::new()).context(&Arc::new(tree), &path_map, ExecutionPlace::here(), Main::Only.find(&Tree::new()))
+}
+
 fn tree(names: &[&str]) -> Tree {
     names.iter().map(|name| (name.into(), Vec::new())).collect()
 }
@@ -57,17 +62,19 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
         root: RootChoice::Auto,
         timeout,
         main: Main::Only,
+        lookup: None,
         without_target: true,
         fallback: false,
         confinement: None,
         pass_env: Vec::new(),
+        env: Vec::new(),
     }
 }
 
 #[track_caller]
 fn validate(plan: &ValidationPlan, tree: &Tree, sources: &[Source]) -> Validation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    let result = runtime.block_on(plan.validate(tree, &PathMap::of(sources), &Selector::default()));
+    let result = runtime.block_on(plan.validate(&Arc::new(tree.clone()), &PathMap::of(sources), &Selector::default()));
     result.unwrap_or_else(|target_error| panic!("{target_error:?}"))
 }
 

@@ -14,6 +14,7 @@ fn of(app: &str) -> CommandValidator {
         variables: Vec::new(),
         read: &|_| unreachable!("no file is named"),
         directory: "/".into(),
+        is_directory: &|_| false,
         terminal: false,
     };
     match config::load(&input).expect("it is valid").gates.remove(0).plan.validators.remove(0) {

@@ -6,6 +6,7 @@
 //! changes for other processes, and nothing that the command writes stays: its mounts are in a namespace that ends with its last
 //! process (mount_namespaces(7)).
 
+pub mod init;
 mod network;
 mod root;
 
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use rustix::thread::CapabilitySet;
 
-use super::again::{self, SetupStep, step};
-use super::{Command, environment};
+use super::Command;
+use super::again::{self, Reporter, SetupStep, step};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "view";
@@ -27,9 +28,6 @@ pub const SUBCOMMAND: &str = "view";
 pub struct FileSystemView {
     /// Files and directories laid over the machine's, in this order: later ones lie over earlier ones.
     pub mounts: Vec<ViewMount>,
-    /// It sees the machine's network. If false it has a network of its own with nothing except a loopback address, on which every
-    /// port is free: a name that is in no file does not resolve there.
-    pub network: bool,
 }
 
 /// One thing laid over the file system, read-only.
@@ -44,54 +42,39 @@ pub struct ViewMount {
 /// The user nobody, by convention.
 const NOBODY: u32 = 65534;
 
-/// Capabilities of root in a view: those of container runtimes by default, without the ones that lead out (`MKNOD`, `SYS_CHROOT`).
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID);
-
 /// The words that run a command in a view.
 pub(super) fn words(view: &FileSystemView, command: &Command) -> io::Result<Vec<OsString>> {
-    let network = view.network.then(|| OsString::from("--network"));
     let mounts = view.mounts.iter().flat_map(|ViewMount { at, from }| ["--mount".into(), at.into(), from.into()]);
-    again::words(SUBCOMMAND, network.into_iter().chain(mounts).chain(again::pass(command)), command)
+    again::words(SUBCOMMAND, mounts.chain(again::pass(command)), command)
 }
 
-/// The subcommand itself: lays out the view, enters it and executes the command. It returns only if that failed, with the
-/// message and the exit code.
+/// The subcommand itself: lays out the view, enters it and waits for the command. It gives the message, if that failed, and the exit
+/// code.
 #[must_use]
 pub fn main(view: &FileSystemView, pass: &[String], words: &[OsString]) -> (String, u8) {
-    let ready = enter(view).map(|()| environment(pass));
-    again::execute(SUBCOMMAND, ready, words)
+    let reporter = Reporter::take();
+    match enter(view) {
+        Ok(()) => init::start(reporter, pass, words),
+        Err(failed) => reporter.execute(SUBCOMMAND, Err(failed), words),
+    }
 }
 
 fn enter(view: &FileSystemView) -> SetupStep {
     let own = step(rustix::thread::capabilities(None), || "read capabilities".into())?;
     // With the right to mount no user namespace is needed, in which most users and groups do not exist.
     let may_mount = own.effective.contains(CapabilitySet::SYS_ADMIN);
-    separate(may_mount, view.network)?;
-    root::lay_out(&view.mounts, may_mount)?;
-    let bind = CapabilitySet::NET_BIND_SERVICE;
-    if may_mount {
-        again::keep_capabilities(own.permitted & KEPT, own.effective & KEPT, CapabilitySet::empty())?;
-    } else if view.network {
-        again::keep_capabilities(CapabilitySet::empty(), CapabilitySet::empty(), CapabilitySet::empty())?;
-    } else {
-        again::keep_capabilities(bind, bind, bind)?;
-    }
-    again::give_up()
+    separate(may_mount)?;
+    root::lay_out(&view.mounts, may_mount)
 }
 
-/// Takes namespaces of its own.
-fn separate(may_mount: bool, network: bool) -> SetupStep {
+/// Takes namespaces of its own. The network has nothing except a loopback address, on which every port is free: a name that is in no
+/// file does not resolve there. The next child is the first process of a process namespace, and with it all others end
+/// (pid_namespaces(7)).
+fn separate(may_mount: bool) -> SetupStep {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let mut namespaces = CloneFlags::CLONE_NEWNS;
+    let mut namespaces =
+        CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC;
     namespaces.set(CloneFlags::CLONE_NEWUSER, !may_mount);
-    namespaces.set(CloneFlags::CLONE_NEWNET, !network);
     step(nix::sched::unshare(namespaces), || "have namespaces of its own".into())?;
     if !may_mount {
         // A root that is alone in its namespace cannot give away files (chown(2): EINVAL), as programs do that root starts. So it
@@ -104,5 +87,5 @@ fn separate(may_mount: bool, network: bool) -> SetupStep {
         map("uid_map", format!("{} {uid} 1", inside(uid)))?;
         map("gid_map", format!("{} {gid} 1", inside(gid)))?;
     }
-    if network { Ok(()) } else { step(network::raise_loopback(), || "raise the loopback interface".into()) }
+    step(network::raise_loopback(), || "raise the loopback interface".into())
 }

@@ -46,7 +46,8 @@ const SECRETS: &str = "/run/secrets";
 const SMALL: u64 = 64 << 10;
 /// Largest number of entries of a directory that are copied, owned, or shown one by one.
 const ENTRIES: usize = 4096;
-/// Mounts below more directories than this are those of containers and the like.
+/// Depth of directories that are made anew for the mounts below them. A deeper one is shown read-only with its mounts, which may be
+/// those of many containers.
 const DEPTH: usize = 5;
 
 /// Lays out the root of a view, and enters it.
@@ -120,7 +121,7 @@ impl<'a> ViewLayer<'a> {
 fn mounted() -> procfs::ProcResult<Vec<PathBuf>> {
     let mounts = procfs::process::Process::myself()?.mountinfo()?;
     let paths = mounts.into_iter().map(|mount| mount.mount_point);
-    Ok(paths.filter(|path| path.components().count() <= DEPTH).collect())
+    Ok(paths.collect())
 }
 
 /// Makes a file system in memory the root, with the machine's root at [`OLD`] and an empty one at [`NEW`].
@@ -193,6 +194,9 @@ impl Scene {
         if is(path, &COPIED) || is(path, &EMPTIED) {
             let largest = if is(path, &COPIED) { Some(SMALL) } else { None };
             return Copying { largest, left: ENTRIES, strict: false }.copy(old, new);
+        }
+        if below(&self.mounted) && !below(&self.targets) && path.components().count() > DEPTH {
+            return show_read_only(old, new);
         }
         if below(&self.mounted) || below(&special.iter().map(PathBuf::from).collect::<Vec<_>>()) {
             return self.show_entries(path, old);

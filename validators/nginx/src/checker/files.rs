@@ -8,10 +8,10 @@ use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::values::glob;
+use crate::values::{glob, numbers};
 
 /// Limit of included files, each time counted: it ends files that include each other ever more often.
-const INCLUDES: usize = 50_000;
+const INCLUDES: usize = 400_000;
 
 /// Limit of included bytes, each time counted.
 const INCLUDED: usize = 512 << 20;
@@ -19,7 +19,7 @@ const INCLUDED: usize = 512 << 20;
 impl<'s> Checker<'s> {
     /// The directive `include`: `ngx_conf_include()`.
     pub(super) fn include(&mut self, directive: &Directive<'s>, reading: &mut Reading<'_, 's>) -> Checked {
-        let pattern = self.sources.full_name(&directive.text(1));
+        let pattern = self.sources.full_name(&String::from_utf8_lossy(numbers::c_string(directive.word(1))));
         if !glob::is_pattern(&pattern) {
             return self.include_file(directive, &pattern, reading);
         }
@@ -63,7 +63,8 @@ impl<'s> Checker<'s> {
         self.included += self.sources.file(file).tree.text().len();
         if self.includes > INCLUDES || self.included > INCLUDED || self.reading.len() >= DEPTH {
             self.includes = INCLUDES;
-            return directive.refuse(1, codes::INCLUDE_CYCLE, "too many files are included, or too often");
+            let message = "too many files are included, or too often, so that they were not all judged";
+            return Err(Box::new(Problem::environment(codes::INCLUDE_CYCLE, message, directive.spot(1))));
         }
         self.file(file, reading);
         Ok(())
@@ -77,8 +78,10 @@ impl<'s> Checker<'s> {
         message: String,
         absent: Absent,
     ) -> Box<Problem> {
-        self.incomplete = true;
-        if matches!(reading, Reading::Directives(block) if self.blocks[*block].context == Contexts::MAIN) {
+        let at_the_top = matches!(reading, Reading::Directives(block) if self.blocks[*block].context == Contexts::MAIN);
+        // Such files load modules and define nothing else.
+        self.incomplete |= !(at_the_top && loads_modules(directive.word(1)));
+        if at_the_top {
             self.main.expect_any_module();
             self.forget_rows();
         }
@@ -96,6 +99,7 @@ impl<'s> Checker<'s> {
 
     /// Reports a file that nginx opens while it reads the configuration, if it is missing.
     pub(crate) fn needs_file(&mut self, directive: &Directive<'s>, at: usize, path: &str, what: &str) {
+        let path = path.split('\0').next().unwrap_or_default();
         let full = crate::model::sources::normalize(&self.sources.full_name(path));
         if let Err(absent) = self.files.read(&full) {
             let message = match reason(absent) {
@@ -106,6 +110,12 @@ impl<'s> Checker<'s> {
             self.report(Problem::absent(code, message, directive.spot(at), absent));
         }
     }
+}
+
+/// True for the patterns by which distributions load the modules of their packages: `modules-enabled/*.conf` of Debian,
+/// `/usr/share/nginx/modules/*.conf` of Fedora, `/etc/nginx/modules/*.conf` of Alpine.
+fn loads_modules(pattern: &[u8]) -> bool {
+    [&b"modules-enabled/*.conf"[..], b"modules/*.conf"].iter().any(|known| pattern.ends_with(known))
 }
 
 /// The system's words for a file that cannot be opened; `None` where nginx may well open it.

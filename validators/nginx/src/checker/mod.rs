@@ -5,6 +5,7 @@
 //! same order is kept here, so that the first error found is the one at which nginx stops.
 
 mod files;
+mod hints;
 mod report;
 pub(crate) mod script;
 mod settings;
@@ -15,7 +16,7 @@ use std::rc::Rc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
-use reload_gate_contract::{Files, Finding, Place};
+use reload_gate_contract::{Files, Finding, Findings, Place};
 
 use crate::Options;
 use crate::directives::{self, Contexts};
@@ -44,7 +45,7 @@ pub(crate) struct Subsystems {
     /// The function for a setter; `None` where any arguments will do.
     pub(crate) setter: fn(&str) -> Option<Setter>,
     /// The checks that come when everything is read.
-    pub(crate) finish: for<'c, 's> fn(&'c Checker<'s>) -> Checked,
+    pub(crate) finish: for<'c, 's> fn(&'c mut Checker<'s>) -> Checked,
 }
 
 /// Reading of the nodes of a block.
@@ -73,11 +74,13 @@ pub(crate) struct Checker<'s> {
     /// Something is unknown that may define what else is used: a file or a module.
     pub(crate) incomplete: bool,
     pub(crate) errors: usize,
-    /// Errors of the configuration, and obstacles outside it.
-    failures: usize,
     /// The values of directives that may be repeated with others, each with its block.
     values: HashSet<(BlockId, &'static str, Vec<u8>)>,
-    findings: Vec<Finding>,
+    findings: Findings,
+    /// Unknown directives that are reported.
+    unknown: HashSet<&'s [u8]>,
+    /// Modules that are absent, and reported.
+    absent: HashSet<&'static str>,
     subsystems: Subsystems,
     rows: HashMap<&'s [u8], Rows>,
     reading: Vec<usize>,
@@ -118,9 +121,10 @@ impl<'s> Checker<'s> {
             regexes: Regexes::default(),
             incomplete: false,
             errors: 0,
-            failures: 0,
             values: HashSet::new(),
-            findings: vec![],
+            findings: Findings::new(report::FINDINGS),
+            unknown: HashSet::new(),
+            absent: HashSet::new(),
             subsystems,
             rows: HashMap::new(),
             reading: vec![],
@@ -132,14 +136,19 @@ impl<'s> Checker<'s> {
 
     /// Judges everything, beginning with the main file.
     pub(crate) fn run(mut self, main: &str) -> Vec<Finding> {
-        match self.sources.at(main) {
+        if !self.options.context.is_empty() {
+            // The files around the snippet may define anything, and load modules.
+            self.incomplete = true;
+            self.main.expect_any_module();
+        }
+        match self.sources.first(main) {
             Ok(file) => {
                 if let Some(global) = self.sources.global() {
                     self.file(global, &mut Reading::Directives(0));
                 }
                 self.file(file, &mut Reading::Directives(0));
-                if self.errors == 0 && !self.full() {
-                    let outcome = (self.subsystems.finish)(&self);
+                if self.errors == 0 {
+                    let outcome = (self.subsystems.finish)(&mut self);
                     self.take(outcome);
                 }
             }
@@ -149,7 +158,7 @@ impl<'s> Checker<'s> {
                 self.findings.push(Finding::environment(codes::MISSING_FILE, message).at(Place::file(main)));
             }
         }
-        self.findings
+        self.findings.finish(codes::TOO_MANY_FINDINGS)
     }
 
     fn file(&mut self, file: usize, reading: &mut Reading<'_, 's>) {
@@ -162,7 +171,7 @@ impl<'s> Checker<'s> {
     fn nodes(&mut self, file: usize, from: usize, to: usize, reading: &mut Reading<'_, 's>) {
         let tree = &self.sources.file(file).tree;
         let mut at = from;
-        while at < to && !self.full() {
+        while at < to {
             let node = &tree.nodes()[at];
             match node.kind {
                 NodeKind::Error(error) => self.syntax_error(file, at, error),
@@ -170,8 +179,9 @@ impl<'s> Checker<'s> {
                 NodeKind::Simple if node.terminator(tree).start == tree.text().len() => {}
                 _ => {
                     if let Some(directive) = Directive::new(file, tree, at) {
+                        let swallowed = self.swallowed(&directive, reading);
                         let outcome = self.one(directive, reading);
-                        self.take(outcome);
+                        self.take_with_hint(outcome, &directive, swallowed);
                     }
                 }
             }
@@ -216,9 +226,8 @@ impl<'s> Checker<'s> {
     fn inside(&mut self, directive: &Directive<'s>, reading: &mut Reading<'_, 's>) -> bool {
         let before = self.errors;
         if self.depth == DEPTH {
-            let problem =
-                directive.problem(0, codes::NESTING_TOO_DEEP, format!("blocks are nested deeper than {DEPTH}"));
-            self.report(*problem);
+            let message = format!("blocks are nested deeper than {DEPTH}, so that they were not all judged");
+            self.report(Problem::environment(codes::NESTING_TOO_DEEP, message, directive.spot(0)));
             return false;
         }
         self.depth += 1;
@@ -233,7 +242,8 @@ impl<'s> Checker<'s> {
             return Rc::clone(rows);
         }
         let text = std::str::from_utf8(name).unwrap_or_default();
-        let all = directives::lookup(text, self.options.version).filter(|entry| self.main.has_module(entry.module));
+        let all = directives::lookup_in(text, self.options.version, self.options.build)
+            .filter(|entry| self.main.has_module(entry.module));
         let setter = |entry: &directives::Definition| entry.value.setter().and_then(self.subsystems.setter);
         let rows: Rows =
             all.map(|entry| Row { entry, setter: setter(entry), family: families::family(entry.name) }).collect();

@@ -1,11 +1,12 @@
 //! Problems to findings.
 
-use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
+use std::borrow::Cow;
+
+use reload_gate_contract::{Cause, Code, Finding, Place, Severity, visible};
 
 use super::Checker;
 use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem, SourceSpan};
-use crate::syntax::tree::SyntaxError;
 
 /// The codes of what is missing: a file that is not known may have it.
 const ABSENCES: [Code; 18] = [
@@ -29,8 +30,11 @@ const ABSENCES: [Code; 18] = [
     codes::ZERO_SIZE_ZONE,
 ];
 
-/// Limit of findings.
-const FINDINGS: usize = 1_000;
+/// Limit of findings of each kind.
+pub(super) const FINDINGS: usize = 1_000;
+
+/// Limit of the bytes of a message: nginx cuts its own there (`NGX_MAX_CONF_ERRSTR` in `src/core/ngx_conf_file.h`).
+const LONGEST: usize = 1_024;
 
 impl<'s> Checker<'s> {
     /// Reports a problem, unless a file that could not be read may hold the missing part.
@@ -38,48 +42,35 @@ impl<'s> Checker<'s> {
         if self.incomplete && ABSENCES.contains(&problem.code) {
             return;
         }
-        if self.full() {
-            return;
-        }
         if problem.severity == Severity::Error {
-            self.failures += 1;
             self.errors += usize::from(problem.cause == Cause::Config);
-        } else if self.findings.len() >= FINDINGS {
-            // There may still be an error to be found, so that reading goes on.
+        }
+        if self.findings.omits(problem.severity, problem.cause) {
             return;
         }
-        let source = self.sources.file(problem.spot.file);
-        let span = problem.spot.span;
-        let place = Place {
-            file: source.path.clone(),
-            line: Some(source.tree.line(span.start)),
-            column: Some(source.tree.column(span.start)),
-            span: Some(span),
+        let invisible = (invisible(&problem.message), problem.help);
+        let help = match invisible {
+            (Some(help), None) => Some(help.to_owned()),
+            (_, help) => help,
         };
-        self.findings.push(Finding {
-            code: problem.code,
-            severity: problem.severity,
-            cause: problem.cause,
-            message: problem.message,
-            help: problem.help,
-            place: Some(place),
-            source: None,
-        });
-        if self.full() {
-            self.note("the rest was not looked at");
-        } else if self.findings.len() == FINDINGS && self.failures < FINDINGS {
-            self.note("further warnings are left out");
+        let message = bounded(visible(&problem.message));
+        let place = Some(self.place(problem.spot));
+        let (code, severity, cause) = (problem.code, problem.severity, problem.cause);
+        let help = help.map(|help| bounded(visible(&help)));
+        self.findings.push(Finding { code, severity, cause, message, help, place, source: None });
+    }
+
+    fn place(&self, spot: SourceSpan) -> Place {
+        let source = self.sources.file(spot.file);
+        if self.sources.is_surrounding(spot.file) {
+            return Place::file(source.path.clone());
         }
+        source.tree.place(source.path.clone(), spot.span)
     }
 
-    fn note(&mut self, consequence: &str) {
-        let message = format!("{FINDINGS} findings are enough: {consequence}");
-        self.findings.push(Finding { severity: Severity::Note, ..Finding::error(codes::TOO_MANY_FINDINGS, message) });
-    }
-
-    /// True if the limit of errors is reached, so that reading stops.
-    pub(super) fn full(&self) -> bool {
-        self.failures >= FINDINGS
+    /// True if further errors are left out, so that a remedy need not be looked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.findings.is_full(Severity::Error, Cause::Config)
     }
 
     /// Reports a problem, if there is one.
@@ -101,33 +92,20 @@ impl<'s> Checker<'s> {
     pub(crate) fn warn(&mut self, problem: Problem) {
         self.report(Problem { severity: Severity::Warning, ..problem });
     }
+}
 
-    pub(super) fn syntax_error(&mut self, file: usize, node: usize, error: SyntaxError) {
-        let tree = &self.sources.file(file).tree;
-        let spot = SourceSpan { file, span: tree.nodes()[node].terminator(tree) };
-        let (code, message) = match error {
-            SyntaxError::Unexpected(byte) => {
-                (codes::UNEXPECTED_TOKEN, format!("unexpected \"{}\"", String::from_utf8_lossy(&[byte])))
-            }
-            SyntaxError::UnfinishedDirective if self.sources.global() == Some(file) => {
-                (codes::UNEXPECTED_END, "unexpected end of parameter, expecting \";\"".to_owned())
-            }
-            SyntaxError::UnfinishedDirective => {
-                (codes::UNEXPECTED_END, "unexpected end of file, expecting \";\" or \"}\"".to_owned())
-            }
-            SyntaxError::UnfinishedBlock => {
-                (codes::UNEXPECTED_END, "unexpected end of file, expecting \"}\"".to_owned())
-            }
-            SyntaxError::TooLong(None) => {
-                let start = String::from_utf8_lossy(&tree.text()[spot.span.start..spot.span.end]);
-                (codes::PARAMETER_TOO_LONG, format!("too long parameter \"{start}...\" started"))
-            }
-            SyntaxError::TooLong(Some(quote)) => {
-                let quote = char::from(quote);
-                let message = format!("too long parameter, probably missing terminating \"{quote}\" character");
-                (codes::PARAMETER_TOO_LONG, message)
-            }
-        };
-        self.report(Problem::error(code, message, spot));
+/// The remedy for an invisible character in a message.
+fn invisible(message: &str) -> Option<&'static str> {
+    if message.contains('\u{feff}') {
+        return Some("save the file as UTF-8 without a byte order mark (U+FEFF)");
     }
+    message.contains('\r').then_some("save the file with the line ends of Unix (LF), not with carriage returns")
+}
+
+/// The beginning of a text that may be long.
+fn bounded(text: Cow<'_, str>) -> String {
+    let mut text = text.into_owned();
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    text.truncate(end);
+    text
 }

@@ -127,6 +127,16 @@ impl<'s> Checker<'s> {
         })
     }
 
+    /// Defines all variables that are whole words of a third-party directive: it may set any of them.
+    pub(crate) fn define_any(&mut self, directive: &Directive<'s>, block: BlockId) {
+        for (_, word) in directive.arguments() {
+            if let Some(name) = word.strip_prefix(b"$") {
+                // What nginx itself has stays as it is.
+                let _ = self.variables(block).define(name);
+            }
+        }
+    }
+
     /// Records the use of a variable.
     pub(crate) fn use_variable(
         &mut self,
@@ -166,6 +176,11 @@ impl<'s> Checker<'s> {
         caseless: bool,
     ) -> Checked<Rc<Regex>> {
         let compiled = self.regexes.compile(pattern, caseless, self.options.version);
-        compiled.map_err(|message| directive.problem(at, codes::INVALID_REGEX, message))
+        let regex = compiled.map_err(|message| directive.problem(at, codes::INVALID_REGEX, message))?;
+        if let Some(message) = &regex.doubt {
+            let problem = directive.problem(at, codes::INVALID_REGEX, message.clone());
+            self.warn(problem.help("write it so that PCRE2 before and after 10.43 takes it: only some versions do"));
+        }
+        Ok(regex)
     }
 }

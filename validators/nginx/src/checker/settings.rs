@@ -3,10 +3,12 @@
 use super::Checker;
 use crate::directives::Contexts;
 use crate::findings::codes;
-use crate::findings::problem::Checked;
+use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::{Block, BlockId};
 use crate::model::directive::Directive;
 use crate::model::variables::Variables;
+use crate::values::hash_keys::HashSizes;
+use crate::values::numbers;
 
 impl<'s> Checker<'s> {
     /// The variables of the protocol that a block belongs to.
@@ -72,6 +74,26 @@ impl<'s> Checker<'s> {
             next = self.blocks[at].parent;
         }
         None
+    }
+
+    /// The number that a directive sets in a block, if one does.
+    pub(crate) fn effective_number(&self, block: BlockId, name: &str) -> Option<i64> {
+        self.effective(block, name).and_then(|set| numbers::number(set.word(1)))
+    }
+
+    /// The sizes of a hash in a block, as `NAME_max_size` and `NAME_bucket_size` set them.
+    pub(crate) fn hash_sizes(&self, block: BlockId, name: &'static str) -> HashSizes {
+        let number = |size| self.effective_number(block, &format!("{name}_{size}"));
+        HashSizes::new(name, number("max_size"), number("bucket_size"))
+    }
+
+    /// Refuses the sizes of a hash with which it cannot be built, or a key that does not fit.
+    pub(crate) fn check_hash(&self, sizes: &HashSizes, keys: &[&[u8]], spot: SourceSpan) -> Checked {
+        let key = || keys.iter().find_map(|key| sizes.complaint_about(key));
+        match sizes.complaint(self.options.version).or_else(key) {
+            Some(complaint) => Err(Box::new(Problem::error(codes::HASH_BUCKET_SIZE, complaint, spot))),
+            None => Ok(()),
+        }
     }
 
     /// Opens a block within another.

@@ -19,6 +19,8 @@ pub(crate) fn apply<'s>(
         ArgumentType::Custom(_) => {
             if let Some(setter) = setter {
                 setter(checker, directive, block)?;
+            } else if !row.module.is_own() {
+                checker.define_any(directive, block);
             }
         }
         ArgumentType::Flag => flag(checker, directive, block)?,

@@ -23,27 +23,51 @@ impl<'s> Checker<'s> {
                 directive.problem(0, codes::NOT_ALLOWED_HERE, format!("\"{name}\" directive is not allowed here"));
             return Err(Box::new(problem.help(format!("move it to one of: {allowed}"))));
         }
-        if self.main.unknown_module {
+        // Any directive of an unknown module is unlike those of the others, so that a misspelt one is still found.
+        let help = if self.is_full() { None } else { self.suggestion(&name, context) };
+        let is_known = directives::history(&name).next().is_some() || help.is_some();
+        if self.main.unknown_module && !is_known {
             self.incomplete = true;
+            if !self.unknown.insert(directive.word(0)) {
+                return Ok(());
+            }
             let message = format!("unknown directive \"{name}\", which an unknown module may know");
             let problem = Problem::absent(codes::UNKNOWN_MODULE, message, directive.spot(0), Absent::Unknown);
-            return Err(Box::new(problem));
+            return Err(Box::new(problem.help("allow the directive by name if a module of yours has it")));
         }
         self.incomplete |= directive.is_block();
+        if let Some(module) = self.absent_module(&name)
+            && !self.absent.insert(module)
+        {
+            // One finding for each module will do.
+            self.errors += 1;
+            return Ok(());
+        }
         let problem = directive.problem(0, codes::UNKNOWN_DIRECTIVE, format!("unknown directive \"{name}\""));
-        Err(match self.suggestion(&name, context) {
+        Err(match help {
             Some(help) => Box::new(problem.help(help)),
             None => problem,
         })
     }
 
+    /// The module of a directive that this build does not have, or that is not loaded.
+    fn absent_module(&self, name: &str) -> Option<&'static str> {
+        directives::lookup_in(name, self.options.version, self.options.build).next().map(|row| row.module.name)
+    }
+
     /// A remedy for an unknown directive.
     pub(super) fn suggestion(&self, name: &str, context: Contexts) -> Option<String> {
         let version = self.options.version;
-        if let Some(row) = directives::lookup(name, version).next() {
-            return Some(match row.module.presence(self.options.build) {
-                Presence::Dynamic(object) => format!("it needs `load_module modules/{object}.so;`"),
-                _ => format!("it belongs to {}, which this build of nginx does not have", row.module.name),
+        let build = self.options.build;
+        if let Some(row) = directives::lookup_in(name, version, build).next() {
+            return Some(match row.module.presence(build) {
+                Presence::Dynamic(object) => {
+                    format!("load its module before `events`: `load_module modules/{object}.so;`")
+                }
+                _ if row.module.is_of_plus() => {
+                    "use NGINX Plus, or remove it: it is a directive of NGINX Plus".to_owned()
+                }
+                _ => format!("use a build of nginx with {}, or remove it: this one does not have it", row.module.name),
             });
         }
         if let Some(row) = directives::history(name).next() {
@@ -54,7 +78,10 @@ impl<'s> Checker<'s> {
                 None => format!("nginx {version} does not have it"),
             });
         }
-        let fits = |name: &str| directives::lookup(name, version).any(|row| row.contexts.intersects(context));
+        let is_possible = |row: &directives::Definition| {
+            row.contexts.intersects(context) && row.module.presence(build) != Presence::Absent
+        };
+        let fits = |name: &str| directives::lookup_in(name, version, build).any(is_possible);
         let best = nearest(name, directives::every_name(), fits)?;
         Some(format!("did you mean `{best}`?"))
     }

@@ -8,6 +8,9 @@ use crate::model::directive::Directive;
 use crate::values::numbers;
 use crate::values::url::{self, HostUrl, Rules};
 
+/// The first release with `listen … multipath`.
+pub(crate) const MULTIPATH: Version = Version::new(1, 29, 7);
+
 /// Reads the address to listen on.
 pub(crate) fn address<'d>(
     checker: &Checker<'_>,

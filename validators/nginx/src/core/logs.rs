@@ -50,7 +50,7 @@ const SEVERITIES: [&[u8]; 8] = [b"emerg", b"alert", b"crit", b"error", b"warn", 
 pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
     let target = numbers::c_string(directive.word(1));
     if let Some(size) = target.strip_prefix(b"memory:") {
-        if checker.options.build == Build::NginxOrg {
+        if checker.options.build != Build::Debian {
             return directive.refuse(1, codes::UNSUPPORTED, "nginx was built without debug support");
         }
         // Size of the first line of the buffer, with the path of the file in it.

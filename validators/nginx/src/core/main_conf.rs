@@ -7,7 +7,7 @@ use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::model::main_conf::{OWN_OBJECTS, ThreadPool, is_known_object};
+use crate::model::main_conf::{ThreadPool, brings_variables, is_known_object};
 use crate::values::numbers;
 use crate::values::url::{self, Cidr};
 
@@ -20,7 +20,7 @@ pub(crate) fn load_module<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     if checker.main.loaded.contains(object) {
         return directive.refuse(1, codes::DUPLICATE_MODULE, format!("module \"{object}\" is already loaded"));
     }
-    checker.main.foreign_module |= !OWN_OBJECTS.contains(&object);
+    checker.main.foreign_module |= brings_variables(object);
     if !is_known_object(object) {
         checker.main.unknown_module = true;
     }
@@ -44,13 +44,14 @@ pub(crate) fn worker_processes<'s>(checker: &mut Checker<'s>, directive: &Direct
 pub(crate) fn worker_priority<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let given = directive.word(1);
     let digits = given.strip_prefix(b"-").or_else(|| given.strip_prefix(b"+")).unwrap_or(given);
-    // A priority of 0 is as good as none, and may be set again.
-    if checker.blocks[block].has(directive.known) || numbers::number(digits) != Some(0) {
+    // nginx keeps it in 32 bits, in which -1 is an error, and 0 is as good as none, so that it may be set again.
+    let priority = numbers::number(digits).map(|number| number & 0xffff_ffff);
+    if checker.blocks[block].has(directive.known) || priority != Some(0) {
         checker.once(directive, block)?;
     }
-    match numbers::number(digits) {
-        Some(_) => Ok(()),
-        None => directive.refuse_directive(1, codes::INVALID_NUMBER, "invalid number"),
+    match priority {
+        Some(priority) if priority != 0xffff_ffff => Ok(()),
+        _ => directive.refuse_directive(1, codes::INVALID_NUMBER, "invalid number"),
     }
 }
 
@@ -74,7 +75,26 @@ pub(crate) fn worker_cpu_affinity<'s>(checker: &mut Checker<'s>, directive: &Dir
             return directive.refuse(at, codes::INVALID_VALUE, message);
         }
     }
+    if !auto {
+        checker.main.affinity = Some(*directive);
+    }
     Ok(())
+}
+
+/// nginx's warning about a number of masks that does not fit the number of processes: `ngx_core_module_init_conf()`.
+fn affinity_masks(checker: &mut Checker<'_>) {
+    let Some(affinity) = checker.main.affinity else { return };
+    let masks = affinity.count();
+    let processes = match checker.blocks[0].get("worker_processes") {
+        None => Some(1),
+        // `auto` is the number of CPUs, which is unknown here.
+        Some(set) => numbers::number(set.word(1)),
+    };
+    if masks != 1 && processes.is_some_and(|processes| i64::try_from(masks) != Ok(processes)) {
+        let message = "the number of \"worker_processes\" is not equal to the number of \"worker_cpu_affinity\" masks, using last \
+                       mask for remaining worker processes";
+        checker.warn(*affinity.problem(0, codes::AFFINITY_MASKS, message));
+    }
 }
 
 pub(crate) fn thread_pool<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
@@ -119,6 +139,10 @@ pub(crate) fn include<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
 
 pub(crate) fn ssl_engine<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
+    // OpenSSL has these engines built in.
+    if [&b"dynamic"[..], b"rdrand"].contains(&directive.word(1)) {
+        return Ok(());
+    }
     let message = format!("ENGINE_by_id(\"{}\") failed", directive.text(1));
     Err(Box::new(Problem::environment(codes::MISSING_ENGINE, message, directive.spot(1))))
 }
@@ -165,7 +189,7 @@ pub(crate) fn event_use<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 }
 
 pub(crate) fn debug_connection<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, _: BlockId) -> Checked {
-    if checker.options.build == Build::NginxOrg {
+    if checker.options.build != Build::Debian {
         let message =
             "\"debug_connection\" is ignored, you need to rebuild nginx using --with-debug option to enable it";
         checker.warn(*directive.problem(0, codes::UNSUPPORTED, message));
@@ -201,7 +225,8 @@ pub(crate) fn low_bits<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 }
 
 /// The checks which nginx makes when all is read, in its order.
-pub(crate) fn finish(checker: &Checker<'_>) -> Checked {
+pub(crate) fn finish(checker: &mut Checker<'_>) -> Checked {
+    affinity_masks(checker);
     init_events(checker)?;
     init_thread_pools(checker)?;
     init_zones(checker)

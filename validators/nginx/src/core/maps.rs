@@ -2,15 +2,16 @@
 //! (`src/http/modules/ngx_http_map_module.c`, `ngx_http_geo_module.c`, `ngx_http_split_clients_module.c`).
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::checker::Checker;
 use crate::core::main_conf;
-use crate::directives::Version;
+use crate::directives::{Contexts, Version};
 use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::values::hash_keys::{Bucket, HashKeys, Refused};
+use crate::values::hash_keys::{HashKeys, Refused};
 use crate::values::numbers;
 use crate::values::url::{self, Cidr, Network};
 
@@ -36,20 +37,20 @@ pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
             checker.blocks[block].set(&default);
         }
     }
-    let size = checker.effective(block, "map_hash_bucket_size").and_then(|set| numbers::number(set.word(1)));
-    let bucket = Bucket::new("map_hash", size);
+    let sizes = checker.hash_sizes(block, "map_hash");
     let clean = checker.entries(directive, true, |checker, entry| {
         map_entry(checker, entry, &mut map, block)?;
         if map.too_long.is_none() && !is_special(entry) {
-            let complaint = bucket.complaint(entry.word(0));
+            let complaint = sizes.complaint_about(entry.word(0));
             map.too_long = complaint.map(|text| Problem::error(codes::HASH_BUCKET_SIZE, text, entry.exact(0)));
         }
         Ok(())
     });
-    match map.too_long {
-        Some(problem) if clean => Err(Box::new(problem)),
-        _ => Ok(()),
+    if !clean || map.keys.is_empty() {
+        return Ok(());
     }
+    checker.check_hash(&sizes, &[], directive.closing())?;
+    map.too_long.map_or(Ok(()), |problem| Err(Box::new(problem)))
 }
 
 /// True if a line has no key that is kept in the hash: a default, a regular expression, a wildcard.
@@ -107,9 +108,10 @@ const GEO_VOLATILE: Version = Version::new(1, 29, 3);
 
 #[derive(Default)]
 struct Geo {
+    stream: bool,
     ranges: bool,
     networks: bool,
-    default: bool,
+    default: Option<Vec<u8>>,
     known: std::collections::HashMap<Network, Vec<u8>>,
     spans: std::collections::BTreeMap<u32, u32>,
 }
@@ -124,7 +126,7 @@ pub(crate) fn geo<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
         checker.use_variable(directive, 1, name, block)?;
     }
     checker.define(directive, last, block)?;
-    let mut geo = Geo::default();
+    let mut geo = Geo { stream: checker.blocks[block].context == Contexts::STREAM, ..Geo::default() };
     checker.entries(directive, true, |checker, entry| geo_entry(checker, entry, &mut geo));
     Ok(())
 }
@@ -139,9 +141,9 @@ fn geo_entry<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo
             geo.ranges = true;
             Ok(())
         }
-        (0, b"proxy_recursive") => Ok(()),
+        (0, b"proxy_recursive") if !geo.stream => Ok(()),
         (0, b"volatile") if checker.options.version >= GEO_VOLATILE => Ok(()),
-        (1, b"proxy") => network(checker, entry, 1).map(|_| ()),
+        (1, b"proxy") if !geo.stream => network(checker, entry, 1).map(|_| ()),
         (1, _) if geo.ranges => range(checker, entry, geo),
         (1, _) => {
             geo.networks = true;
@@ -167,6 +169,10 @@ fn network<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, at: usize) -> C
 
 fn cidr<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Checked {
     if entry.word(0) == b"default" {
+        // It is the network of all addresses, of IPv4 and of IPv6.
+        for all in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            add_network(checker, entry, geo, (all, 0));
+        }
         return Ok(());
     }
     let delete = entry.word(0) == b"delete";
@@ -176,18 +182,25 @@ fn cidr<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> 
             let message = format!("no network \"{}\" to delete", entry.text(1));
             checker.warn(*entry.problem(1, codes::DUPLICATE_VALUE, message));
         }
-    } else if let Some(old) = geo.known.insert(network, entry.word(1).to_vec()) {
-        let (net, value, old) = (entry.text(0), entry.text(1), String::from_utf8_lossy(&old));
-        let message = format!("duplicate network \"{net}\", value: \"{value}\", old value: \"{old}\"");
-        checker.warn(*entry.problem(0, codes::DUPLICATE_VALUE, message));
+    } else {
+        add_network(checker, entry, geo, network);
     }
     Ok(())
 }
 
+fn add_network<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo, network: Network) {
+    if let Some(old) = geo.known.insert(network, entry.word(1).to_vec()) {
+        let (net, value, old) = (entry.text(0), entry.text(1), String::from_utf8_lossy(&old));
+        let message = format!("duplicate network \"{net}\", value: \"{value}\", old value: \"{old}\"");
+        checker.warn(*entry.problem(0, codes::DUPLICATE_VALUE, message));
+    }
+}
+
 fn range<'s>(checker: &mut Checker<'s>, entry: &Directive<'s>, geo: &mut Geo) -> Checked {
     if entry.word(0) == b"default" {
-        if std::mem::replace(&mut geo.default, true) {
-            let message = format!("duplicate default geo range value: \"{}\"", entry.text(1));
+        if let Some(old) = geo.default.replace(entry.word(1).to_vec()) {
+            let (value, old) = (entry.text(1), String::from_utf8_lossy(&old));
+            let message = format!("duplicate default geo range value: \"{value}\", old value: \"{old}\"");
             checker.warn(*entry.problem(0, codes::DUPLICATE_VALUE, message));
         }
         return Ok(());
@@ -222,7 +235,7 @@ fn add_range(entry: &Directive<'_>, geo: &mut Geo, start: u32, end: u32) -> Chec
         !apart && !within
     };
     if let Some((from, to)) = before.filter(overlaps).or(after.filter(overlaps)) {
-        let (from, to) = (std::net::Ipv4Addr::from_bits(from), std::net::Ipv4Addr::from_bits(to));
+        let (from, to) = (Ipv4Addr::from_bits(from), Ipv4Addr::from_bits(to));
         let message = format!("range \"{}\" overlaps \"{from}-{to}\"", entry.text(0));
         return entry.refuse(0, codes::OVERLAPPING_RANGE, message);
     }

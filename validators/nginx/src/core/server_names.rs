@@ -8,16 +8,16 @@ use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::ports::Ports;
 use crate::model::server_names::ServerName;
-use crate::values::hash_keys::{Bucket, HashKeys, Refused, lower};
-use crate::values::numbers;
+use crate::values::hash_keys::{HashKeys, Refused, lower};
 
 /// Limit of compared names, each counted at every address of its server.
 const MOST: usize = 5_000_000;
 
-/// The addresses which several servers share, each with the names of these servers, of which there are [`MOST`] in all.
-pub(crate) fn shared<'a, 's: 'a>(
+/// The addresses whose servers are found by name, each with the names of these servers, of which there are [`MOST`] in all.
+pub(crate) fn named<'a, 's: 'a>(
     ports: &Ports,
     names_of: impl Fn(usize) -> &'a Vec<ServerName<'s>>,
+    captures: impl Fn(usize) -> bool,
 ) -> Vec<(String, Vec<ServerName<'s>>)> {
     let names = |servers: &[usize]| servers.iter().flat_map(|server| names_of(*server).clone()).collect();
     let mut left = MOST;
@@ -25,17 +25,21 @@ pub(crate) fn shared<'a, 's: 'a>(
         left = left.saturating_sub(names.len());
         left > 0
     };
-    ports.shared().map(|(address, servers)| (address, names(servers))).take_while(within).collect()
+    ports.named(captures).map(|(address, servers)| (address, names(servers))).take_while(within).collect()
+}
+
+/// The names of a directive `server_name`.
+pub(crate) struct Names<'s> {
+    /// Those that are no regular expressions.
+    pub(crate) plain: Vec<ServerName<'s>>,
+    /// True if the last regular expression has groups; `None` without one.
+    pub(crate) captures: Option<bool>,
 }
 
 /// Reads the directive `server_name`.
-pub(crate) fn read<'s>(
-    checker: &mut Checker<'s>,
-    directive: &Directive<'s>,
-    block: BlockId,
-) -> Checked<Vec<ServerName<'s>>> {
+pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked<Names<'s>> {
     checker.blocks[block].add(directive);
-    let mut names = vec![];
+    let mut names = Names { plain: vec![], captures: None };
     for at in 1..=directive.count() {
         let name = directive.word(at);
         let text = || directive.text(at);
@@ -48,7 +52,7 @@ pub(crate) fn read<'s>(
             checker.warn(*directive.problem(at, codes::SUSPICIOUS_SERVER_NAME, message));
         }
         let Some(pattern) = name.strip_prefix(b"~") else {
-            names.push((lower(name), directive.exact(at)));
+            names.plain.push((lower(name), directive.exact(at)));
             continue;
         };
         if pattern.is_empty() {
@@ -56,7 +60,7 @@ pub(crate) fn read<'s>(
             return directive.refuse(at, codes::INVALID_SERVER_NAME, message);
         }
         let caseless = pattern.iter().any(u8::is_ascii_uppercase);
-        checker.regex(directive, at, pattern, caseless, block)?;
+        names.captures = Some(checker.regex(directive, at, pattern, caseless, block)?.captures > 0);
     }
     Ok(names)
 }
@@ -68,8 +72,7 @@ pub(crate) fn conflicts(
     names: &[ServerName<'_>],
     server: BlockId,
 ) -> Checked {
-    let size = checker.effective(server, "server_names_hash_bucket_size").and_then(|set| numbers::number(set.word(1)));
-    let bucket = Bucket::new("server_names_hash", size);
+    let sizes = checker.hash_sizes(server, "server_names_hash");
     let mut keys = HashKeys::default();
     for (name, spot) in names {
         let text = || String::from_utf8_lossy(name);
@@ -85,9 +88,12 @@ pub(crate) fn conflicts(
             }
         }
     }
+    if let (false, Some((_, spot))) = (keys.is_empty(), names.first()) {
+        checker.check_hash(&sizes, &[], *spot)?;
+    }
     let plain = |name: &[u8]| !name.starts_with(b".") && !name.contains(&b'*');
     for (name, spot) in names.iter().filter(|(name, _)| plain(name)) {
-        if let Some(complaint) = bucket.complaint(name) {
+        if let Some(complaint) = sizes.complaint_about(name) {
             return Err(Box::new(Problem::error(codes::HASH_BUCKET_SIZE, complaint, *spot)));
         }
     }

@@ -6,7 +6,6 @@ use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::variables::Variables;
-use crate::values::numbers;
 
 /// The variables which the modules of this build bring along.
 pub(crate) fn built_in(checker: &Checker<'_>, family: &str) -> Variables {
@@ -17,14 +16,11 @@ pub(crate) fn built_in(checker: &Checker<'_>, family: &str) -> Variables {
     Variables::of(family, version, |module| !lacks(module))
 }
 
-/// Variables are kept in a hash of at most this size: `ngx_hash_init()`.
-pub(crate) fn variables_hash(checker: &Checker<'_>, block: BlockId, end: SourceSpan) -> Checked {
-    let size = checker.effective(block, "variables_hash_max_size").and_then(|set| numbers::number(set.word(1)));
-    if size != Some(0) {
-        return Ok(());
-    }
-    let message = "could not build variables_hash, you should increase variables_hash_max_size: 0";
-    Err(Box::new(Problem::error(codes::HASH_BUCKET_SIZE, message, end)))
+/// Builds the hash of all variables, whose names must fit its buckets: `ngx_http_variables_init_vars()`.
+pub(crate) fn variables_hash(checker: &mut Checker<'_>, block: BlockId, end: SourceSpan) -> Checked {
+    let sizes = checker.hash_sizes(block, "variables_hash");
+    let longest = checker.variables(block).longest().map(<[u8]>::to_vec);
+    checker.check_hash(&sizes, &longest.iter().map(Vec::as_slice).collect::<Vec<_>>(), end)
 }
 
 /// The first variable that is used but not defined; any other is reported besides.
@@ -32,11 +28,10 @@ pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Ch
     if checker.incomplete || checker.main.foreign_module {
         return Ok(());
     }
-    /// Limits of reported variables, and of those that are compared with all others.
-    const REPORTED: usize = 100;
+    /// Limit of the variables that are compared with all others.
     const COMPARED: usize = 20;
     let variables = checker.variables(block);
-    let unknown = variables.unknown().take(REPORTED).enumerate().map(|(at, (name, spot))| {
+    let unknown = variables.unknown().enumerate().map(|(at, (name, spot))| {
         let near = if at < COMPARED { variables.nearest(name) } else { None };
         (near, name.clone(), *spot)
     });

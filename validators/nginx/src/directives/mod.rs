@@ -4,7 +4,7 @@
 //! directive is allowed, how many arguments it takes and which function reads them (`ngx_conf_handler` in
 //! `src/core/ngx_conf_file.c`). `directives/nginx.tsv` holds these entries for every release since 1.0.0;
 //! `tools/directives.py` writes it. `third-party.tsv`, which `tools/third_party.py` writes, holds those of well-known
-//! modules that come from elsewhere, as of one commit each (`third-party-modules.tsv` names it).
+//! modules that come from elsewhere, as of one commit each (`third-party-modules.tsv` names it). `plus.tsv` holds those of NGINX Plus, from its documentation.
 
 mod arity;
 mod context;
@@ -17,7 +17,7 @@ mod version;
 
 pub use arity::Arity;
 pub use context::Contexts;
-pub use module::{Build, Module, Presence, shared_object};
+pub use module::{Build, Module, ParseBuildError, Presence, shared_object};
 pub use value::{ArgumentType, Bounds};
 pub use version::{ParseVersionError, Version};
 
@@ -71,6 +71,17 @@ impl Definition {
 /// A build has only some of these modules: see [`Module::presence`].
 pub fn lookup(name: &str, version: Version) -> impl Iterator<Item = &'static Definition> {
     history(name).filter(move |directive| directive.holds_in(version))
+}
+
+/// Directives that a distribution has brought to a release before the one that introduced them, each with that release:
+/// Debian's security updates of 1.22.1.
+const BACKPORTED: [(&str, Version); 1] = [("max_headers", Version::new(1, 22, 1))];
+
+/// Every entry of that name that holds in that version of a build, in the order in which nginx asks its modules.
+pub fn lookup_in(name: &str, version: Version, build: Build) -> impl Iterator<Item = &'static Definition> {
+    let since = |(known, since): &(&str, Version)| *known == name && *since <= version;
+    let backported = build == Build::Debian && BACKPORTED.iter().any(since);
+    history(name).filter(move |directive| directive.holds_in(version) || backported)
 }
 
 /// Every entry of that name that ever held, by module, the oldest first.

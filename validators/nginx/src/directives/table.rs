@@ -10,7 +10,7 @@ use super::{ArgumentType, Arity, Contexts, Definition, version};
 /// Each name with its entries. A configuration uses a few of the names, so that only theirs are read.
 static TABLE: LazyLock<HashMap<&'static str, Entries>> = LazyLock::new(|| {
     let mut table = HashMap::<_, Entries>::with_capacity(2048);
-    for text in [include_str!("nginx.tsv"), include_str!("third-party.tsv")] {
+    for text in [include_str!("nginx.tsv"), include_str!("third-party.tsv"), include_str!("plus.tsv")] {
         for line in text.lines().skip(1) {
             let name = line.split_once('\t').map_or(line, |(name, _)| name);
             table.entry(name).or_default().lines.push(line);

@@ -4,6 +4,8 @@ use reload_gate_contract::Code;
 
 /// An absolute name in `index` that is not the last.
 pub const ABSOLUTE_INDEX: Code = Code::new("absolute-index");
+/// The number of CPU masks is not that of the processes.
+pub const AFFINITY_MASKS: Code = Code::new("affinity-masks");
 /// A directive has too many or too few arguments.
 pub const ARGUMENT_COUNT: Code = Code::new("argument-count");
 /// The sizes of buffers do not fit together.
@@ -128,6 +130,8 @@ pub const MISSING_FILE: Code = Code::of_absence("missing-file");
 pub const MISSING_INCLUDE: Code = Code::of_absence("missing-include");
 /// A parameter that the directive needs.
 pub const MISSING_PARAMETER: Code = Code::new("missing-parameter");
+/// A `;` is missing at the end of a line.
+pub const MISSING_SEMICOLON: Code = Code::new("missing-semicolon");
 /// Blocks within blocks, deeper than this checker goes.
 pub const NESTING_TOO_DEEP: Code = Code::new("nesting-too-deep");
 /// A mail server without `auth_http`.
@@ -208,6 +212,7 @@ pub const ZONE_TOO_SMALL: Code = Code::new("zone-too-small");
 /// All of them, sorted.
 pub const ALL: &[Code] = &[
     ABSOLUTE_INDEX,
+    AFFINITY_MASKS,
     ARGUMENT_COUNT,
     BUFFER_SIZES,
     CERTIFICATE_WITHOUT_KEY,
@@ -270,6 +275,7 @@ pub const ALL: &[Code] = &[
     MISSING_FILE,
     MISSING_INCLUDE,
     MISSING_PARAMETER,
+    MISSING_SEMICOLON,
     NESTING_TOO_DEEP,
     NO_AUTH_HTTP,
     NO_CACHE_KEY,

@@ -175,11 +175,17 @@ pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
     Ok(())
 }
 
+/// The first release that refuses to store files at an empty path.
+const NEEDS_PATH: Version = Version::new(1, 27, 3);
+
 /// `proxy_store` and the like.
 pub(crate) fn store<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     if directive.word(1) == b"off" {
         return Ok(());
+    }
+    if directive.word(1).is_empty() && checker.options.version >= NEEDS_PATH {
+        return directive.refuse(1, codes::INVALID_VALUE, "empty path");
     }
     let cache = format!("{}_cache", module(directive.known));
     if checker.blocks[block].get(&cache).is_some_and(|cache| cache.word(1) != b"off") {

@@ -1,6 +1,7 @@
 //! Character sets (`src/http/modules/ngx_http_charset_filter_module.c`).
 
 use crate::checker::Checker;
+use crate::directives::Version;
 use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
@@ -32,7 +33,11 @@ pub(crate) fn charset_map<'s>(checker: &mut Checker<'s>, directive: &Directive<'
         let message = format!("\"charset_map\" between the same charsets \"{one}\" and \"{two}\"");
         return directive.refuse(2, codes::INVALID_CHARSET, message);
     }
-    let utf8 = to == b"utf-8";
+    if from == b"utf-8" && checker.options.version >= UTF8_SECOND {
+        let message = "\"charset_map\" with \"utf-8\" charset should be given in the second column";
+        return directive.refuse(1, codes::INVALID_CHARSET, message);
+    }
+    let utf8 = (to == b"utf-8").then_some(checker.options.version);
     if !checker.http.charsets.tables.insert(pair(from, to)) {
         let message = format!("duplicate \"charset_map\" between \"{one}\" and \"{two}\"");
         return directive.refuse(2, codes::INVALID_CHARSET, message);
@@ -41,7 +46,11 @@ pub(crate) fn charset_map<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     Ok(())
 }
 
-fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Checked {
+/// The first release that refuses UTF-8 in the first column.
+const UTF8_SECOND: Version = Version::new(1, 31, 3);
+
+/// Judges a line of `charset_map`: `ngx_http_charset_map()`. The version is given where the target is UTF-8.
+fn entry_of_map(entry: &Directive<'_>, utf8: Option<Version>) -> Checked {
     if entry.count() != 1 {
         return entry.refuse(0, codes::ENTRY_PARAMETERS, "invalid parameters number");
     }
@@ -51,8 +60,37 @@ fn entry_of_map(entry: &Directive<'_>, utf8: bool) -> Checked {
         return invalid(0);
     }
     let target = entry.word(1);
-    let valid = if utf8 { target.len().is_multiple_of(2) && target.chunks(2).all(byte) } else { byte(target) };
+    let valid = utf8.map_or_else(|| byte(target), |version| is_utf8(target, version));
     if valid { Ok(()) } else { invalid(1) }
+}
+
+/// True if hexadecimal digits are the bytes of a character that nginx decodes (`ngx_utf8_decode()` in
+/// `src/core/ngx_string.c`) and that has at most 16 bits.
+fn is_utf8(digits: &[u8], version: Version) -> bool {
+    /// The first release that refuses more than three bytes.
+    const BOUNDED: Version = Version::new(1, 27, 5);
+    /// Bytes that nginx keeps of a character.
+    const LONGEST: usize = 3;
+    let bytes: Option<Vec<u8>> =
+        digits.chunks(2).map(|pair| numbers::hexadecimal(pair).and_then(|byte| u8::try_from(byte).ok())).collect();
+    let Some(bytes) = bytes.filter(|_| digits.len().is_multiple_of(2)) else { return false };
+    if version >= BOUNDED && bytes.len() > LONGEST {
+        return false;
+    }
+    let Some((first, rest)) = bytes.split_first() else { return false };
+    let (length, least, bits) = match first {
+        0xf8.. => return false,
+        0xf0.. => (3, 0xffff, first & 0x07),
+        0xe0.. => (2, 0x7ff, first & 0x0f),
+        0xc2.. => (1, 0x7f, first & 0x1f),
+        // A byte of ASCII, or one that begins no character.
+        _ => return false,
+    };
+    let decoded = rest.get(..length).and_then(|rest| {
+        rest.iter()
+            .try_fold(u32::from(bits), |value, byte| (*byte >= 0x80).then(|| value << 6 | u32::from(byte & 0x3f)))
+    });
+    decoded.is_some_and(|value| value > least && value <= 0xffff)
 }
 
 /// Records the recoding of a block.

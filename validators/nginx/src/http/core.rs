@@ -41,7 +41,7 @@ pub(crate) fn aio<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     checker.once(directive, block)?;
     match directive.word(1) {
         b"off" => Ok(()),
-        b"on" if checker.options.build == Build::NginxOrg => Ok(()),
+        b"on" if checker.options.build != Build::Debian => Ok(()),
         b"on" => {
             let problem = directive.problem(1, codes::UNSUPPORTED, "\"aio on\" is unsupported on this platform");
             Err(Box::new(problem.help("this build of nginx has no `--with-file-aio`; `aio threads` works everywhere")))

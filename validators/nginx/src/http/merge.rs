@@ -13,7 +13,7 @@ use crate::model::families::{FAMILIES, Family};
 use crate::model::zones;
 use crate::ssl;
 use crate::upstream;
-use crate::values::hash_keys::Bucket;
+use crate::values::hash_keys::HashSizes;
 use crate::values::numbers;
 
 /// All merge steps of `http`. Faults are reported at its `}`, as nginx does.
@@ -25,6 +25,14 @@ pub(crate) fn merge<'s>(checker: &mut Checker<'s>, http: &Directive<'s>, block: 
         checker.unless_unseen(judged)?;
     }
     checker.unless_unseen(upstream::finish(checker, &checker.http.upstreams))?;
+    // nginx has types of its own, and headers that it hides, where none are set.
+    for (hash, key) in [("types_hash", &b"html"[..]), ("proxy_headers_hash", b"Date")] {
+        if checker.uses(|name| name.starts_with(hash.as_bytes())) {
+            servers
+                .iter()
+                .try_for_each(|server| checker.check_hash(&checker.hash_sizes(*server, hash), &[key], end))?;
+        }
+    }
     // In nginx's order: each server, and then the locations in it, at any depth.
     let merged = |at: &BlockId| checker.blocks[*at].context.intersects(MERGED);
     let blocks: Vec<BlockId> = (0..checker.blocks.len()).filter(merged).collect();
@@ -201,8 +209,11 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
         }
     }
     for (owner, block) in owners {
-        let size = checker.effective(block, "proxy_headers_hash_bucket_size").filter(|_| family.module == "proxy");
-        let bucket = Bucket::new(family.hash, size.and_then(|set| numbers::number(set.word(1))));
+        let sizes = if family.module == "proxy" {
+            checker.hash_sizes(block, "proxy_headers_hash")
+        } else {
+            HashSizes::new(family.hash, None, None)
+        };
         let lines = checker.blocks[owner].all(family.list).map_or(0, <[_]>::len);
         for at in 0..lines {
             let line = checker.blocks[owner].all(family.list).map(|lines| lines[at]);
@@ -214,7 +225,7 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
                 } else {
                     Some(line.word(1))
                 };
-                if let Some(complaint) = key.and_then(|key| bucket.complaint(key)) {
+                if let Some(complaint) = key.and_then(|key| sizes.complaint_about(key)) {
                     return line.refuse(1, codes::HASH_BUCKET_SIZE, complaint);
                 }
             }

@@ -47,6 +47,7 @@ fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockI
 fn compare_names(checker: &mut Checker<'_>) -> Checked {
     let servers = &checker.http.servers;
     let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
-    let shared = server_names::shared(&checker.http.ports, |server| &servers[server].names);
+    let shared =
+        server_names::named(&checker.http.ports, |server| &servers[server].names, |server| servers[server].captures);
     shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }

@@ -17,7 +17,7 @@ use crate::values::url::Socket;
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = checker.open(Contexts::SERVER, block);
     let index = checker.http.servers.len();
-    checker.http.servers.push(HttpServer { block: inner, directive: *directive, names: vec![] });
+    checker.http.servers.push(HttpServer { block: inner, directive: *directive, names: vec![], captures: false });
     let clean = checker.body(directive, inner);
     if clean && checker.blocks[inner].all("listen").is_none() {
         let socket = Socket::Ip((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
@@ -63,14 +63,31 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         parameter(checker, directive, at, &mut options)?;
     }
     if options.quic {
-        let incompatible = [(options.ssl, "ssl"), (options.http2, "http2"), (options.proxy_protocol, "proxy_protocol")];
-        if let Some((_, name)) = incompatible.iter().find(|(given, _)| *given) {
-            let complaint = format!("\"{name}\" parameter is incompatible with \"quic\"");
-            return directive.refuse_directive(0, codes::INCOMPATIBLE_PARAMETERS, &complaint);
-        }
+        incompatible_with_quic(checker, directive)?;
     }
     let server = current(checker);
     add(checker, directive, server, &url.sockets(), &options, directive.spot(1))
+}
+
+/// Refuses parameters that `quic` cannot be combined with, in nginx's order.
+fn incompatible_with_quic(checker: &Checker<'_>, directive: &Directive<'_>) -> Checked {
+    /// The first release that looks for the options of TCP.
+    const TCP: Version = Version::new(1, 25, 4);
+    let given = |name: &str| {
+        let named =
+            |word: &[u8]| word.starts_with(name.as_bytes()) && (name.ends_with('=') || word.len() == name.len());
+        directive.arguments().skip(1).any(|(_, word)| named(word))
+    };
+    let names = ["fastopen=", "backlog=", "deferred", "multipath", "ssl", "http2", "so_keepalive=", "proxy_protocol"];
+    let tcp = ["fastopen=", "backlog=", "deferred", "multipath", "so_keepalive="];
+    let looked_for = |name: &&str| checker.options.version >= TCP || !tcp.contains(name);
+    match names.into_iter().filter(looked_for).find(|name| given(name)) {
+        Some(name) => {
+            let complaint = format!("\"{}\" parameter is incompatible with \"quic\"", name.trim_end_matches('='));
+            directive.refuse_directive(0, codes::INCOMPATIBLE_PARAMETERS, &complaint)
+        }
+        None => Ok(()),
+    }
 }
 
 fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, options: &mut ListenOptions) -> Checked {
@@ -98,6 +115,7 @@ fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, op
         b"quic" if version >= QUIC => options.quic = true,
         b"proxy_protocol" => options.proxy_protocol = true,
         b"deferred" => (options.set, options.bind) = (true, true),
+        b"multipath" if version >= listen::MULTIPATH => (options.set, options.bind) = (true, true),
         word if word.starts_with(b"accept_filter=") => {}
         _ => {
             if !listen::socket_option(directive, at)? {
@@ -113,6 +131,8 @@ fn parameter(checker: &mut Checker<'_>, directive: &Directive<'_>, at: usize, op
 pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let names = server_names::read(checker, directive, block)?;
     let server = current(checker);
-    checker.http.servers[server].names.extend(names);
+    let server = &mut checker.http.servers[server];
+    server.names.extend(names.plain);
+    server.captures = names.captures.unwrap_or(server.captures);
     Ok(())
 }

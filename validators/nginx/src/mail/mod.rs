@@ -26,7 +26,7 @@ fn finish(checker: &mut Checker<'_>) -> Checked {
         Err(Box::new(Problem::error(code, message, spot)))
     };
     for at in servers.clone() {
-        if !checker.mail.servers[at].has_protocol {
+        if !checker.mail.servers[at].has_protocol && !checker.incomplete {
             return missing(at, codes::UNKNOWN_PROTOCOL, "unknown mail protocol for server", checker);
         }
     }
@@ -87,7 +87,7 @@ pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         match directive.word(at) {
             b"ssl" => current(checker).listens_with_ssl = Some(directive.terminator()),
             b"proxy_protocol" if checker.options.version >= Version::new(1, 19, 8) => {}
-            b"multipath" if checker.options.version >= Version::new(1, 29, 7) => bind = true,
+            b"multipath" if checker.options.version >= listen::MULTIPATH => bind = true,
             word if word != b"reuseport"
                 && !word.starts_with(b"fastopen=")
                 && listen::socket_option(directive, at)? =>

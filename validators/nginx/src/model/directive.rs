@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use reload_gate_contract::Code;
+use reload_gate_contract::{Code, Span};
 
 use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::syntax::tree::{SyntaxNode, SyntaxTree, Word};
@@ -65,6 +65,24 @@ impl<'s> Directive<'s> {
     /// The span of a word itself.
     pub(crate) fn exact(&self, at: usize) -> SourceSpan {
         SourceSpan { file: self.file, span: self.at(at).span }
+    }
+
+    /// True if the directive has more than one line.
+    pub(crate) fn has_lines(&self) -> bool {
+        let (first, end) = (self.at(0).span.end, self.syntax().terminator(self.tree).start);
+        self.tree.text()[first..end.max(first)].contains(&b'\n')
+    }
+
+    /// True if a word without quotes is the first of its line.
+    pub(crate) fn begins_line(&self, at: usize) -> bool {
+        let start = self.at(at).span.start;
+        !matches!(self.tree.text()[start], b'"' | b'\'') && self.tree.indentation(start).is_some()
+    }
+
+    /// The span behind a word.
+    pub(crate) fn end_of(&self, at: usize) -> SourceSpan {
+        let end = self.at(at).span.end;
+        SourceSpan { file: self.file, span: Span { start: end, end } }
     }
 
     /// The span of the directive's `;` or `{`, whose line nginx names when it reports the directive.

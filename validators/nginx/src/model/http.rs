@@ -37,6 +37,8 @@ pub(crate) struct HttpServer<'s> {
     pub(crate) directive: Directive<'s>,
     /// Its names that are no regular expressions.
     pub(crate) names: Vec<ServerName<'s>>,
+    /// The last of its names that is a regular expression has groups.
+    pub(crate) captures: bool,
 }
 
 /// The tables between character sets, and which of them are needed.

@@ -16,6 +16,8 @@ pub(crate) struct MainConf<'s> {
     pub(crate) thread_pools: ThreadPools,
     /// `worker_connections`, and where it is set.
     pub(crate) connections: Option<(i64, Directive<'s>)>,
+    /// `worker_cpu_affinity` with masks.
+    pub(crate) affinity: Option<Directive<'s>>,
     pub(crate) loaded: HashSet<String>,
     any_module: bool,
     pub(crate) has_events: bool,
@@ -43,9 +45,11 @@ impl MainConf<'_> {
         Self {
             unknown_module: false,
             any_module: false,
-            foreign_module: options.modules.iter().any(|module| !OWN_OBJECTS.contains(&shared_object(module))),
+            foreign_module: options.build.has_foreign_modules()
+                || options.modules.iter().any(|module| brings_variables(shared_object(module))),
             thread_pools: ThreadPools::default(),
             connections: None,
+            affinity: None,
             loaded: options.modules.iter().map(|module| shared_object(module).to_owned()).collect(),
             has_events: false,
             modules_used: false,
@@ -65,13 +69,13 @@ impl MainConf<'_> {
     /// Expects any module from now on, because a file that could not be read may load them.
     pub(crate) fn expect_any_module(&mut self) {
         self.any_module = true;
-        self.unknown_module = true;
         self.foreign_module = true;
+        self.unknown_module = true;
     }
 }
 
 /// The shared objects of nginx itself.
-pub(crate) const OWN_OBJECTS: [&str; 7] = [
+const OWN_OBJECTS: [&str; 7] = [
     "ngx_http_geoip_module",
     "ngx_http_image_filter_module",
     "ngx_http_perl_module",
@@ -80,6 +84,23 @@ pub(crate) const OWN_OBJECTS: [&str; 7] = [
     "ngx_stream_geoip_module",
     "ngx_stream_module",
 ];
+
+/// The shared objects of third-party modules that bring along no variables but those which their directives define.
+const WITHOUT_VARIABLES: [&str; 8] = [
+    "ndk_http_module",
+    "ngx_http_dav_ext_module",
+    "ngx_http_fancyindex_module",
+    "ngx_http_headers_more_filter_module",
+    "ngx_http_lua_module",
+    "ngx_http_set_misc_module",
+    "ngx_http_subs_filter_module",
+    "ngx_stream_lua_module",
+];
+
+/// True if a shared object may bring along variables that are not known here.
+pub(crate) fn brings_variables(object: &str) -> bool {
+    !OWN_OBJECTS.contains(&object) && !WITHOUT_VARIABLES.contains(&object)
+}
 
 /// True if the modules of a shared object are known.
 pub(crate) fn is_known_object(object: &str) -> bool {

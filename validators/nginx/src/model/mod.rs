@@ -1,6 +1,7 @@
 //! The configuration as far as it has been read: its files, directives and blocks, and the state of each protocol.
 
 pub(crate) mod block;
+pub(crate) mod context;
 pub(crate) mod directive;
 pub(crate) mod families;
 pub(crate) mod http;

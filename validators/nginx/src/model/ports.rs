@@ -18,6 +18,13 @@ pub(crate) struct ListenOptions {
     pub(crate) bind: bool,
 }
 
+impl ListenOptions {
+    /// The protocols as bits.
+    fn protocols(&self) -> u8 {
+        u8::from(self.proxy_protocol) | u8::from(self.ssl) << 1 | u8::from(self.http2) << 2
+    }
+}
+
 /// An address that http listens on.
 #[derive(Debug)]
 struct Address {
@@ -26,6 +33,33 @@ struct Address {
     options: ListenOptions,
     servers: Vec<usize>,
     default_server: usize,
+    protocols: Protocols,
+}
+
+/// The protocols of an address as its servers set them one after another.
+#[derive(Debug, Default)]
+struct Protocols {
+    /// Those that the servers before had in common.
+    common: Option<u8>,
+    changed: bool,
+}
+
+impl Protocols {
+    /// Adds the protocols of one more server to those of the servers before. True if nginx warns: `ngx_http_add_addresses()`.
+    fn add(&mut self, before: u8, added: &ListenOptions, set_before: bool) -> bool {
+        let own = added.protocols();
+        let differs = self.common.is_some_and(|common| common != own);
+        let warns = if own | before != before {
+            (set_before && !added.set) || self.changed || own | before != own
+        } else if before | own != own {
+            added.set || differs
+        } else {
+            (added.set && self.changed) || differs
+        };
+        self.changed |= own != before;
+        self.common = Some(if own | before == before { own } else { before });
+        warns
+    }
 }
 
 /// All addresses that http listens on.
@@ -56,6 +90,7 @@ impl Ports {
                 options: options.clone(),
                 servers: vec![server],
                 default_server: server,
+                protocols: Protocols::default(),
             });
             return Ok(None);
         };
@@ -83,15 +118,16 @@ impl Ports {
         merged.ssl = old.ssl || options.ssl;
         merged.http2 = old.http2 || options.http2;
         merged.proxy_protocol = old.proxy_protocol || options.proxy_protocol;
-        let differs = (old.ssl, old.http2, old.proxy_protocol) != (options.ssl, options.http2, options.proxy_protocol);
-        let warning = format!("protocol options redefined for {}", address.text);
-        Ok((warn_protocols && differs).then_some(warning))
+        let set_before = address.options.set;
+        let warns = address.protocols.add(old.protocols(), options, set_before);
+        Ok((warn_protocols && warns).then(|| format!("protocol options redefined for {}", address.text)))
     }
 
-    /// The addresses which more than one server shares, with these servers.
-    pub(crate) fn shared(&self) -> impl Iterator<Item = (String, &[usize])> {
-        let shared = self.addresses.iter().filter(|address| address.servers.len() > 1);
-        shared.map(|address| (address.text.clone(), &*address.servers))
+    /// The addresses whose servers are found by name, with these servers: several share one, or the name of its default
+    /// server has groups.
+    pub(crate) fn named(&self, captures: impl Fn(usize) -> bool) -> impl Iterator<Item = (String, &[usize])> {
+        let by_name = move |address: &&Address| address.servers.len() > 1 || captures(address.default_server);
+        self.addresses.iter().filter(by_name).map(|address| (address.text.clone(), &*address.servers))
     }
 
     /// The addresses with `ssl` or `quic`: which of these, the default server, and all servers of that address.

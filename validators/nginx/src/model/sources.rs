@@ -7,7 +7,7 @@ use reload_gate_contract::{Absent, Files};
 use crate::Options;
 use crate::syntax::parser;
 use crate::syntax::tree::SyntaxTree;
-use crate::values::glob;
+use crate::values::{glob, numbers};
 
 /// A file of the configuration.
 #[derive(Debug)]
@@ -24,12 +24,16 @@ pub(crate) struct Sources<'f> {
     directory: String,
     prefix: String,
     global: Option<usize>,
+    /// The snippet that is judged, in a file that only has the blocks around it.
+    snippet: Option<String>,
 }
 
 impl<'f> Sources<'f> {
     /// Reads the file `main`, the directives before it, and every file that an `include` may mean.
     pub(crate) fn load(main: &str, options: &Options, files: &'f dyn Files) -> Self {
-        let directory = main.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
+        let own = main.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let is_snippet = !options.context.is_empty();
+        let directory = if is_snippet { directory_of_main(own, options.prefix.as_deref()) } else { own }.to_owned();
         let prefix = options.prefix.as_deref().map_or(&*directory, |prefix| prefix.trim_end_matches('/')).to_owned();
         let mut sources = Self {
             files: vec![],
@@ -38,8 +42,14 @@ impl<'f> Sources<'f> {
             directory,
             prefix,
             global: None,
+            snippet: is_snippet.then(|| main.to_owned()),
         };
-        sources.read(&normalize(main), files);
+        if is_snippet {
+            let tree = parser::parse(options.context.around(main).into_bytes());
+            sources.files.push(SourceFile { path: main.to_owned(), tree });
+        } else {
+            sources.read(&normalize(main), files);
+        }
         if !options.global.is_empty() {
             sources.global = Some(sources.files.len());
             let tree = parser::parse(options.global.clone().into_bytes());
@@ -63,6 +73,20 @@ impl<'f> Sources<'f> {
     /// The directives that come before the main file, if there are any.
     pub(crate) fn global(&self) -> Option<usize> {
         self.global
+    }
+
+    /// The file to begin with.
+    pub(crate) fn first(&self, main: &str) -> Result<usize, Absent> {
+        if self.snippet.is_none() {
+            return self.at(main);
+        }
+        // A pattern may match nothing.
+        if glob::is_pattern(main) { Ok(0) } else { self.at(main).map(|_| 0) }
+    }
+
+    /// True for the file that only has the blocks around a snippet.
+    pub(crate) fn is_surrounding(&self, file: usize) -> bool {
+        self.snippet.is_some() && file == 0
     }
 
     /// The file at a path.
@@ -117,13 +141,33 @@ impl<'f> Sources<'f> {
     }
 }
 
+/// The directory of the main file that includes a snippet.
+fn directory_of_main<'p>(own: &'p str, prefix: Option<&'p str>) -> &'p str {
+    /// Directories of snippets below that of the main file, in the packages of nginx.org and of distributions.
+    const BELOW: [&str; 8] = [
+        "conf.d",
+        "default.d",
+        "http.d",
+        "modules-enabled",
+        "sites-available",
+        "sites-enabled",
+        "snippets",
+        "stream.d",
+    ];
+    if let Some(prefix) = prefix {
+        return prefix.trim_end_matches('/');
+    }
+    own.rsplit_once('/').filter(|(_, name)| BELOW.contains(name)).map_or(own, |(above, _)| above)
+}
+
 /// Patterns of all `include` directives of a file, in any block.
 fn included(tree: &SyntaxTree<'_>) -> Vec<String> {
     let nodes = 0..tree.nodes().len();
     let includes = nodes.filter_map(|node| {
         let include = tree.word(node, 0).is_some_and(|name| name.value == b"include");
         let path = tree.word(node, 1).filter(|_| include)?;
-        Some(String::from_utf8_lossy(path.value).into_owned())
+        // nginx opens a C string.
+        Some(String::from_utf8_lossy(numbers::c_string(path.value)).into_owned())
     });
     includes.collect()
 }

@@ -34,6 +34,8 @@ pub(crate) struct StreamServer<'s> {
     pub(crate) directive: Directive<'s>,
     /// Its names that are no regular expressions.
     pub(crate) names: Vec<ServerName<'s>>,
+    /// The last of its names that is a regular expression has groups.
+    pub(crate) captures: bool,
     /// Its last `listen … ssl`.
     pub(crate) listens_with_ssl: Option<SourceSpan>,
 }

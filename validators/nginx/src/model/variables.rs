@@ -99,6 +99,11 @@ impl Variables {
         self.used.iter().filter(move |(name, _)| !self.defined.contains_key(name) && !prefixed(name))
     }
 
+    /// The longest name that is defined.
+    pub(crate) fn longest(&self) -> Option<&[u8]> {
+        self.defined.keys().map(Vec::as_slice).max_by_key(|name| name.len())
+    }
+
     /// The known name nearest to another.
     pub(crate) fn nearest(&self, name: &[u8]) -> Option<String> {
         let known = self.defined.keys().filter_map(|known| std::str::from_utf8(known).ok());

@@ -115,6 +115,17 @@ pub(crate) fn password_file<'s>(checker: &mut Checker<'s>, directive: &Directive
     Ok(())
 }
 
+/// `proxy_ssl_alpn` of stream, whose protocols may have variables.
+pub(crate) fn proxy_alpn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
+    checker.once(directive, block)?;
+    for (at, protocol) in directive.arguments() {
+        if !checker.compile(directive, at, block)? && protocol.len() > 255 {
+            return directive.refuse_directive(at, codes::INVALID_VALUE, "protocol too long");
+        }
+    }
+    Ok(())
+}
+
 /// `ssl_alpn` of stream.
 pub(crate) fn alpn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;

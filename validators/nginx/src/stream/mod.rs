@@ -64,7 +64,8 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId, end: SourceSpan) -> Checke
 fn compare_names(checker: &mut Checker<'_>) -> Checked {
     let servers = &checker.stream.servers;
     let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
-    let shared = server_names::shared(&checker.stream.ports, |server| &servers[server].names);
+    let shared =
+        server_names::named(&checker.stream.ports, |server| &servers[server].names, |server| servers[server].captures);
     shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
 }
 
@@ -74,6 +75,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         block: inner,
         directive: *directive,
         names: vec![],
+        captures: false,
         listens_with_ssl: None,
     });
     if checker.body(directive, inner) && checker.blocks[inner].all("listen").is_none() {
@@ -140,7 +142,7 @@ fn parameter(
         b"ssl" => options.ssl = true,
         b"proxy_protocol" => options.proxy_protocol = true,
         b"deferred" if version >= NAMES => (options.set, options.bind) = (true, true),
-        b"multipath" if version >= Version::new(1, 29, 7) => (options.set, options.bind) = (true, true),
+        b"multipath" if version >= listen::MULTIPATH => (options.set, options.bind) = (true, true),
         word if word.starts_with(b"accept_filter=") => return Ok(version >= NAMES),
         word if word.starts_with(b"fastopen=") && version < Version::new(1, 21, 0) => return Ok(false),
         _ if listen::socket_option(directive, at)? => (options.set, options.bind) = (true, true),
@@ -152,7 +154,8 @@ fn parameter(
 pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let names = server_names::read(checker, directive, block)?;
     if let Some(server) = checker.stream.servers.last_mut() {
-        server.names.extend(names);
+        server.names.extend(names.plain);
+        server.captures = names.captures.unwrap_or(server.captures);
     }
     Ok(())
 }

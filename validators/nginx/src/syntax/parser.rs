@@ -19,7 +19,8 @@ pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> SyntaxTree<'t> {
     if u32::try_from(text.len()).is_err() {
         text = Cow::Owned(text[..u32::MAX as usize].to_vec());
     }
-    let mut parser = Parser { text: &text, at: 0, start: 0, filled: 0, tree: Builder::with_room(text.len()) };
+    let mut parser =
+        Parser { text: &text, at: 0, start: 0, filled: 0, too_long: false, tree: Builder::with_room(text.len()) };
     while parser.directive() {}
     let built = parser.tree;
     SyntaxTree::new(text, built)
@@ -32,6 +33,8 @@ struct Parser<'t> {
     start: usize,
     /// End of nginx's buffer.
     filled: usize,
+    /// The word is reported as too long.
+    too_long: bool,
     tree: Builder,
 }
 
@@ -44,8 +47,11 @@ impl Parser<'_> {
     fn read(&mut self, at: usize, quote: Option<u8>) {
         while at >= self.filled && self.filled < self.text.len() {
             if self.filled - self.start == BUFFER {
-                let (start, end) = (self.start, (self.start + 10).min(self.text.len()));
-                self.tree.error(SyntaxError::TooLong(quote), start, end);
+                // nginx stops here, so that one error for each word will do.
+                if !std::mem::replace(&mut self.too_long, true) {
+                    let (start, end) = (self.start, (self.start + 10).min(self.text.len()));
+                    self.tree.error(SyntaxError::TooLong(quote), start, end);
+                }
                 self.start = self.filled;
             }
             self.filled = (self.start + BUFFER).min(self.text.len());
@@ -62,6 +68,7 @@ impl Parser<'_> {
             let Some(byte) = self.peek() else { return self.end_of_file(first) };
             self.read(self.at, None);
             self.start = self.at;
+            self.too_long = false;
             after_word = !matches!(byte, b'#');
             match byte {
                 b'#' => self.comment(),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use reload_gate_contract::Span;
+use reload_gate_contract::{LineIndex, Place, Span};
 
 /// TokenKind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,18 @@ impl SyntaxNode {
         self.end as usize
     }
 
+    /// True if a `;` or `{` ends the directive.
+    #[must_use]
+    pub fn is_terminated(&self) -> bool {
+        self.terminated
+    }
+
+    /// True if a `}` closes the block.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed != u32::MAX
+    }
+
     /// The bytes of the token which ended the directive (`;` or `{`), or the place of a syntax error.
     #[must_use]
     pub fn terminator(&self, tree: &SyntaxTree<'_>) -> Span {
@@ -128,8 +140,8 @@ pub struct SyntaxTree<'t> {
     nodes: Vec<SyntaxNode>,
     /// The values of the words with escapes in them, by the index of their tokens.
     unescaped: Vec<(u32, Box<[u8]>)>,
-    /// Starts of lines, computed on first use.
-    lines: OnceLock<Vec<u32>>,
+    /// Index of lines, computed on first use.
+    lines: OnceLock<LineIndex>,
 }
 
 impl<'t> SyntaxTree<'t> {
@@ -212,22 +224,30 @@ impl<'t> SyntaxTree<'t> {
     /// The line of a byte, counted from 1.
     #[must_use]
     pub fn line(&self, byte: usize) -> u32 {
-        offset(self.lines().partition_point(|start| *start as usize <= byte))
+        self.lines().line(byte)
     }
 
     /// The column of a byte in characters, counted from 1.
     #[must_use]
     pub fn column(&self, byte: usize) -> u32 {
-        let start = self.lines()[self.line(byte) as usize - 1] as usize;
-        let before = &self.text[start..byte.min(self.text.len())];
-        offset(String::from_utf8_lossy(before).chars().count() + 1)
+        self.lines().column(&self.text, byte)
     }
 
-    fn lines(&self) -> &[u32] {
-        self.lines.get_or_init(|| {
-            let ends = self.text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-            std::iter::once(0).chain(ends.map(|(at, _)| offset(at + 1))).collect()
-        })
+    /// A range of bytes as a place in a file of that name.
+    #[must_use]
+    pub fn place(&self, file: impl Into<String>, span: Span) -> Place {
+        self.lines().place(file, &self.text, span)
+    }
+
+    /// The width of the white space before a byte, if there is nothing else before it on its line.
+    pub(crate) fn indentation(&self, byte: usize) -> Option<usize> {
+        let before = &self.text[..byte];
+        let width = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        matches!(before.iter().nth_back(width), None | Some(b'\n')).then_some(width)
+    }
+
+    fn lines(&self) -> &LineIndex {
+        self.lines.get_or_init(|| LineIndex::new(&self.text))
     }
 
     fn end_of_text(&self) -> Span {

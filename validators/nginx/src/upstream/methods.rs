@@ -84,10 +84,12 @@ pub(crate) fn keepalive<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
         let message = format!("invalid parameter \"{}\"", directive.text(2));
         return directive.refuse(2, codes::INVALID_PARAMETER, message);
     }
-    let upstreams = upstreams(checker, block);
-    let open = upstreams.open;
-    // It wraps itself around the method chosen so far; to choose another afterwards is to lose it.
-    upstreams.all[open].method = true;
+    if !takes_zero {
+        // It wraps itself around the method chosen so far; to choose another afterwards is to lose it.
+        let upstreams = upstreams(checker, block);
+        let open = upstreams.open;
+        upstreams.all[open].method = true;
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{is_stream, upstreams};
 use crate::checker::Checker;
-use crate::directives::Version;
+use crate::directives::{Build, Version};
 use crate::findings::codes;
 use crate::findings::problem::Checked;
 use crate::model::block::BlockId;
@@ -20,12 +20,14 @@ const RESOLVE: Version = Version::new(1, 27, 3);
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let stream = is_stream(checker, block);
     let version = checker.options.version;
+    let plus = checker.options.build == Build::Plus;
     let upstreams = upstreams(checker, block);
     let open = upstreams.open;
     let group = &mut upstreams.all[open];
     group.servers += 1;
+    group.backups += usize::from(directive.arguments().skip(1).any(|(_, word)| word == b"backup"));
     for at in 2..=directive.count() {
-        if !parameter(directive, at, group, version, stream)? {
+        if !parameter(directive, at, group, version, stream, plus)? {
             let message = format!("invalid parameter \"{}\"", directive.text(at));
             return directive.refuse(at, codes::INVALID_PARAMETER, message);
         }
@@ -62,10 +64,16 @@ fn parameter(
     group: &mut Upstream<'_>,
     version: Version,
     stream: bool,
+    plus: bool,
 ) -> Checked<bool> {
     /// The longest route that nginx can keep.
     const ROUTE: usize = 32;
     let word = directive.word(at);
+    if plus && word.strip_prefix(b"slow_start=").is_some_and(|time| numbers::seconds(time).is_some()) {
+        return Ok(true);
+    }
+    // NGINX Plus had them before nginx.
+    let version = if plus { version.max(STICKY) } else { version };
     let number = |prefix: &[u8]| word.strip_prefix(prefix).map(numbers::number);
     if let Some(weight) = number(b"weight=") {
         return Ok(weight.is_some_and(|weight| weight != 0));
@@ -82,11 +90,7 @@ fn parameter(
             let message = "balancing method does not support parameter \"backup\"";
             directive.refuse(at, codes::INVALID_PARAMETER, message)
         }
-        b"backup" => {
-            group.backups += 1;
-            Ok(true)
-        }
-        b"down" => Ok(true),
+        b"backup" | b"down" => Ok(true),
         b"resolve" => Ok(version >= RESOLVE),
         b"service=" if version >= RESOLVE => empty("service"),
         b"drain" => Ok(version >= STICKY && !stream),

@@ -22,17 +22,13 @@ pub(crate) fn matching(pattern: &str, files: &dyn Files) -> Result<Vec<String>, 
         }
         let mut next = vec![];
         for directory in &found {
-            if last {
-                let listed = match files.list(directory) {
-                    // Nothing can be in a directory that is known not to be there.
-                    Err(Absent::Unknown) if files.read(directory) == Err(Absent::Missing) => vec![],
-                    listed => listed?,
-                };
-                next.extend(listed.iter().filter(|path| matches_in(directory, path, part)).map(ToString::to_string));
-            } else {
-                // Only files can be listed, so a pattern among the directories cannot be followed.
-                return Err(Absent::Unknown);
-            }
+            let listed = if last { files.list(directory) } else { files.directories(directory) };
+            let listed = match listed {
+                // Nothing can be in a directory that is known not to be there.
+                Err(Absent::Unknown) if files.read(directory) == Err(Absent::Missing) => vec![],
+                listed => listed?,
+            };
+            next.extend(listed.iter().filter(|path| matches_in(directory, path, part)).map(ToString::to_string));
         }
         found = next;
     }

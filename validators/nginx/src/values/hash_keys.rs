@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use foldhash::HashSet;
 
+use crate::directives::Version;
+
 /// Reason why a key is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -13,27 +15,45 @@ pub(crate) enum Refused {
     Busy,
 }
 
-/// The longest key that fits into a bucket of this hash, with the pointers around it: `ngx_hash_init()`.
-pub(crate) struct Bucket {
+/// The sizes of a hash: `ngx_hash_init()`.
+pub(crate) struct HashSizes {
     name: &'static str,
-    size: i64,
+    maximum: i64,
+    bucket: i64,
 }
 
-impl Bucket {
-    /// The buckets of a hash such as `map_hash`, of a size which nginx rounds up to whole lines of the CPU's cache.
-    pub(crate) fn new(name: &'static str, size: Option<i64>) -> Self {
-        const LINE: i64 = 64;
-        let size = size.unwrap_or(LINE);
-        Self { name, size: size.checked_add(LINE - 1).map_or(size, |size| size / LINE * LINE) }
+/// The line of a CPU's cache, to which nginx rounds the sizes of buckets up.
+const LINE: i64 = 64;
+
+impl HashSizes {
+    /// The sizes of a hash such as `map_hash`; nginx has defaults for those that are not set.
+    pub(crate) fn new(name: &'static str, maximum: Option<i64>, bucket: Option<i64>) -> Self {
+        let bucket = bucket.unwrap_or(LINE);
+        let bucket = bucket.checked_add(LINE - 1).map_or(bucket, |size| size / LINE * LINE);
+        Self { name, maximum: maximum.unwrap_or(i64::MAX), bucket }
     }
 
-    /// nginx's message about a key that is too long.
-    pub(crate) fn complaint(&self, key: &[u8]) -> Option<String> {
+    /// nginx's message about sizes with which no hash can be built.
+    pub(crate) fn complaint(&self, version: Version) -> Option<String> {
+        /// The first release with a limit of the bucket's size.
+        const LIMITED: Version = Version::new(1, 17, 2);
+        /// The sizes of buckets are kept in 16 bits.
+        const LARGEST: i64 = 65_536 - LINE;
+        let Self { name, maximum, bucket } = self;
+        if *maximum == 0 {
+            return Some(format!("could not build {name}, you should increase {name}_max_size: 0"));
+        }
+        let too_large = *bucket > LARGEST && version >= LIMITED;
+        too_large.then(|| format!("could not build {name}, too large {name}_bucket_size: {bucket}"))
+    }
+
+    /// nginx's message about a key that does not fit into a bucket, with the pointers around it.
+    pub(crate) fn complaint_about(&self, key: &[u8]) -> Option<String> {
         const POINTER: usize = 8;
         let needed = 2 * POINTER + (key.len() + 2).next_multiple_of(POINTER);
-        let Self { name, size } = self;
-        let fits = i64::try_from(needed).is_ok_and(|needed| needed <= *size);
-        (!fits).then(|| format!("could not build {name}, you should increase {name}_bucket_size: {size}"))
+        let Self { name, bucket, .. } = self;
+        let fits = i64::try_from(needed).is_ok_and(|needed| needed <= *bucket);
+        (!fits).then(|| format!("could not build {name}, you should increase {name}_bucket_size: {bucket}"))
     }
 }
 
@@ -51,6 +71,11 @@ pub(crate) fn lower(key: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl<'k> HashKeys<'k> {
+    /// True if there is no key, exact or with a wildcard.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.heads.is_empty() && self.tails.is_empty()
+    }
+
     /// Adds a key.
     ///
     /// # Errors

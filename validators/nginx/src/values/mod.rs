@@ -2,6 +2,7 @@
 
 pub(crate) mod glob;
 pub(crate) mod hash_keys;
+pub(crate) mod library;
 pub(crate) mod nearest;
 pub(crate) mod numbers;
 pub(crate) mod regex;

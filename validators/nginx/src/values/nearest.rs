@@ -6,7 +6,12 @@ pub(crate) fn nearest<'n>(
     known: impl Iterator<Item = &'n str>,
     fits: impl Fn(&str) -> bool,
 ) -> Option<&'n str> {
-    let allowed = 1 + name.len() / 5;
+    // A short name is near to many others.
+    let allowed = match name.len() {
+        0..=7 => 1,
+        8..=15 => 2,
+        _ => 3,
+    };
     // A distance is dear, so that lengths and letters are compared first, and whether a name fits is asked last.
     let letters = |name: &str| name.bytes().fold(0_u64, |set, byte| set | 1 << (byte & 63));
     let wanted = letters(name);

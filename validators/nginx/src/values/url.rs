@@ -167,7 +167,9 @@ fn inet(text: &[u8], rules: Rules) -> Result<HostUrl<'_>, &'static str> {
         _ if rules.listen && host == b"*" => Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         // 255.255.255.255 is INADDR_NONE, which nginx takes for "not an address"; the resolver knows better.
         Some(ip) => Host::Ip(IpAddr::V4(ip)),
-        None if rules.no_resolve || plausible(host) => Host::Name,
+        None if rules.no_resolve => Host::Name,
+        None if let Some(ip) = numeric(host) => Host::Ip(IpAddr::V4(ip)),
+        None if plausible(host) => Host::Name,
         None => return Err("host not found"),
     };
     Ok(HostUrl { kind, host, port, last_port, no_port, uri: uri_text })
@@ -210,6 +212,26 @@ pub(crate) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
         }
     }
     parts.next().is_none().then(|| Ipv4Addr::from(octets))
+}
+
+/// An address of IPv4 as a resolver reads it, such as `127.1` or `0x7f000001`: `inet_aton(3)`.
+fn numeric(text: &[u8]) -> Option<Ipv4Addr> {
+    let number = |part: &[u8]| {
+        let text =
+            std::str::from_utf8(part).ok().filter(|text| text.starts_with(|first: char| first.is_ascii_digit()))?;
+        match (text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")), text.strip_prefix('0')) {
+            (Some(digits), _) => u32::from_str_radix(digits, 16).ok(),
+            (None, Some(digits)) if !digits.is_empty() => u32::from_str_radix(digits, 8).ok(),
+            _ => text.parse().ok(),
+        }
+    };
+    let numbers: Option<Vec<u32>> = text.split(|byte| *byte == b'.').map(number).collect();
+    let numbers = numbers.filter(|numbers| numbers.len() <= 4)?;
+    let (last, octets) = numbers.split_last()?;
+    let left = 8 * (4 - u32::try_from(octets.len()).ok()?);
+    let fits = octets.iter().all(|octet| *octet <= 255) && u64::from(*last) < 1 << left;
+    let high = octets.iter().fold(0_u64, |value, octet| value << 8 | u64::from(*octet)) << left;
+    u32::try_from(high | u64::from(*last)).ok().filter(|_| fits).map(Ipv4Addr::from_bits)
 }
 
 /// An IPv6 address without brackets.

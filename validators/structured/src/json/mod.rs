@@ -3,12 +3,12 @@
 mod reader;
 mod string;
 
-use reload_gate_contract::{Finding, Place, Span};
+use reload_gate_contract::Finding;
 
 use crate::codes;
-use crate::text::decode;
-use crate::yaml::{Broken, Document};
-use reader::{JsonFault, JsonReader};
+use crate::text::{Report, decode, excerpt};
+use crate::yaml::{Broken, Document, LONGEST_KEY};
+use reader::JsonReader;
 
 /// Judges a file of JSON: one value, as RFC 8259 has it. Nothing after a syntax error is judged; a duplicate key is a
 /// warning, since most programs take the last.
@@ -18,28 +18,27 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Ok(text) => text,
         Err(finding) => return vec![*finding],
     };
-    let at = |finding: Finding, span: Span| finding.at(Place::span(path, text.as_bytes(), span));
-    let of = |problem: JsonFault| {
-        let finding = Finding { cause: problem.cause, ..Finding::error(problem.code, problem.message) };
-        at(Finding { help: problem.help.map(str::to_owned), ..finding }, problem.span)
-    };
+    let mut report = Report::new(path, text);
     let mut reader = JsonReader::new(text);
-    let mark = reader.skip_mark().map(|span| {
+    if let Some(span) = reader.skip_mark() {
         let finding = Finding::error(codes::BYTE_ORDER_MARK, "JSON begins with no byte order mark (U+FEFF)");
-        at(finding.help("save it as UTF-8 without it: many programs refuse it"), span)
-    });
-    let outcome = reader.value().and_then(|_| reader.ends());
-    let repeated = reader.repeated.iter().map(|key| {
-        let message = format!("duplicate key `{}`: most programs take the last", key.as_str().unwrap_or_default());
-        at(Finding::warning(codes::DUPLICATE_KEY, message).help("remove one of the two"), key.span)
-    });
-    let halves = reader.halves.iter().map(|span| {
+        report.add(finding.help("save it as UTF-8 without it: many programs refuse it"), span);
+    }
+    if let Err(fault) = reader.value().and_then(|_| reader.ends()) {
+        let finding = Finding { cause: fault.cause, ..Finding::error(fault.code, fault.message) };
+        report.add(Finding { help: fault.help.map(str::to_owned), ..finding }, fault.span);
+    }
+    for key in &reader.repeated {
+        let name = excerpt(key.as_str().unwrap_or_default(), LONGEST_KEY);
+        let finding =
+            Finding::warning(codes::DUPLICATE_KEY, format!("duplicate key `{name}`: most programs take the last"));
+        report.add(finding.help("remove one of the two"), key.span);
+    }
+    for span in &reader.halves {
         let message = format!("`{}` is half of a pair of surrogates", &text[span.start..span.end]);
-        at(Finding::warning(codes::JSON_SURROGATE, message).help("write both halves, or none"), *span)
-    });
-    let mut findings: Vec<_> = mark.into_iter().chain(outcome.err().map(of)).chain(repeated).chain(halves).collect();
-    findings.sort_by_key(|finding| finding.place.as_ref().and_then(|place| place.span));
-    findings
+        report.add(Finding::warning(codes::JSON_SURROGATE, message).help("write both halves, or none"), *span);
+    }
+    report.finish()
 }
 
 /// The values of a text that holds one after another, each read when it is asked for; it ends after a broken one.

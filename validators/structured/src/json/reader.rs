@@ -4,6 +4,7 @@ use reload_gate_contract::{Cause, Code, Span};
 
 use super::string;
 use crate::codes;
+use crate::text::excerpt;
 use crate::yaml::{MAX_DEPTH, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
 /// A fault that keeps a text from being JSON.
@@ -204,7 +205,7 @@ impl<'t> JsonReader<'t> {
             return Ok(Value::Scalar(Scalar { text: written.into(), style: Style::Plain }));
         };
         let span = Span { start, end: self.at };
-        Err(JsonFault::new(codes::JSON_NUMBER, span, format!("`{}` is no number", excerpt(written))).help(help))
+        Err(JsonFault::new(codes::JSON_NUMBER, span, format!("`{}` is no number", excerpt(written, 40))).help(help))
     }
 
     fn word(&mut self) -> Result<Value, JsonFault> {
@@ -218,7 +219,7 @@ impl<'t> JsonReader<'t> {
             "true" | "false" => Value::Scalar(Scalar { text: word.into(), style: Style::Plain }),
             _ => {
                 let span = Span { start, end: start + length };
-                let problem = JsonFault::new(codes::JSON_WORD, span, format!("`{}` is no value", excerpt(word)));
+                let problem = JsonFault::new(codes::JSON_WORD, span, format!("`{}` is no value", excerpt(word, 40)));
                 return Err(problem.help(word_remedy(word)));
             }
         };
@@ -274,9 +275,4 @@ fn word_remedy(word: &str) -> &'static str {
 /// A character as people can see it.
 pub(super) fn visible(character: char) -> String {
     if character == '"' { character.into() } else { character.escape_debug().to_string() }
-}
-
-/// The beginning of something that may be long.
-fn excerpt(text: &str) -> &str {
-    text.char_indices().nth(40).map_or(text, |(end, _)| &text[..end])
 }

@@ -1,13 +1,10 @@
 //! Judges a file of YAML.
 
-use reload_gate_contract::{Finding, Place};
+use reload_gate_contract::Finding;
 
 use super::{Broken, documents, twice};
 use crate::codes;
-use crate::text::decode;
-
-/// Limit of findings in one file.
-const MOST_FINDINGS: usize = 100;
+use crate::text::{Report, decode};
 
 /// Judges all documents of a file of YAML 1.2: the first syntax error of each, and all duplicate keys.
 #[must_use]
@@ -16,18 +13,18 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Ok(text) => text,
         Err(finding) => return vec![*finding],
     };
-    let of = |broken: Broken| {
+    let mut report = Report::new(path, text);
+    let mut add = |broken: Broken| {
         let finding = Finding { cause: broken.cause, ..Finding::error(broken.code, broken.message) };
-        let finding = finding.at(Place::span(path, text.as_bytes(), broken.span));
-        Finding { help: remedy(&finding).map(str::to_owned), ..finding }
+        report.add(Finding { help: remedy(&finding).map(str::to_owned), ..finding }, broken.span);
     };
-    let broken = documents(text).flat_map(|document| match document {
-        Ok(document) => document.repeated.iter().map(twice).collect(),
-        Err(broken) => vec![broken],
-    });
-    let mut findings: Vec<_> = broken.take(MOST_FINDINGS).map(of).collect();
-    findings.sort_by_key(|finding| finding.place.as_ref().and_then(|place| place.span));
-    findings
+    for document in documents(text) {
+        match document {
+            Ok(document) => document.repeated.iter().map(twice).for_each(&mut add),
+            Err(broken) => add(broken),
+        }
+    }
+    report.finish()
 }
 
 fn remedy(finding: &Finding) -> Option<&'static str> {

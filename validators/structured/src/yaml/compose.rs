@@ -6,8 +6,9 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, 
 use reload_gate_contract::{Cause, Place, Span};
 
 use crate::codes;
+use crate::text::excerpt;
 
-use super::{Broken, Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
+use super::{Broken, Document, LONGEST_KEY, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
 /// An event, and its bytes.
 type Spanned<'t> = (Event<'t>, granit_parser::Span);
@@ -228,6 +229,7 @@ impl<'t> Composer<'t> {
             ErrorKind::RecursionLimitExceeded => (codes::TOO_LARGE, Cause::Environment, TOO_DEEP.to_owned()),
             ErrorKind::UnknownAnchor => {
                 let alias = rest.split([' ', '\t', '\r', '\n', ',', ']', '}']).next().unwrap_or_default();
+                let alias = excerpt(alias, LONGEST_KEY);
                 let message = format!("unknown alias `{alias}`: there is no such anchor before it");
                 (codes::YAML_ALIAS, Cause::Config, message)
             }

@@ -12,6 +12,7 @@ mod tests;
 
 use reload_gate_contract::{Cause, Code, Span};
 
+use crate::text::excerpt;
 use crate::{codes, json};
 pub use check::check;
 use compose::Composer;
@@ -24,6 +25,9 @@ pub const MAX_NODES: usize = 1_000_000;
 
 /// Limit of the bytes of text of a document's aliases.
 pub const MAX_EXPANDED: usize = 16 << 20;
+
+/// Limit of the characters of a key in a message.
+pub(crate) const LONGEST_KEY: usize = 100;
 
 /// A piece of YAML, and its place. The node of an alias keeps the place of its anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,7 +206,7 @@ pub(crate) fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = &Node> 
 /// The fault of a duplicate key.
 #[must_use]
 pub fn twice(key: &Node) -> Broken {
-    let message = format!("duplicate key `{}`", key.as_str().unwrap_or("null"));
+    let message = format!("duplicate key `{}`", excerpt(key.as_str().unwrap_or("null"), LONGEST_KEY));
     Broken {
         line: key.line,
         column: key.column,

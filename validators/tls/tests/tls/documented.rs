@@ -6,7 +6,10 @@ use crate::authority::{find, line, pem};
 
 const PAGE: &str = include_str!("../../../../docs/findings-tls.md");
 
-/// What the page says of a code: the files, the names, and the finding.
+/// The code without an example, which would be too long: `robustness.rs` has one.
+const WITHOUT_EXAMPLE: &str = "too-many-findings";
+
+/// Section of a code: the files, the names, and the finding.
 struct Section {
     code: &'static str,
     files: Vec<(&'static str, String)>,
@@ -29,12 +32,14 @@ fn sections() -> Vec<Section> {
             expected,
         }
     };
-    PAGE.split("\n## ").skip(1).map(section).collect()
+    let has_example = |text: &&str| !text.starts_with(WITHOUT_EXAMPLE);
+    PAGE.split("\n## ").skip(1).filter(has_example).map(section).collect()
 }
 
 #[test]
 fn every_code_has_its_section() {
-    let described: Vec<_> = sections().iter().map(|section| section.code).collect();
+    let headings = PAGE.lines().filter_map(|line| line.strip_prefix("## "));
+    let described: Vec<_> = headings.collect();
     let all: Vec<_> = codes::ALL.iter().map(|code| code.as_str()).collect();
     assert!(all.is_sorted(), "the codes are not sorted");
     assert_eq!(described, all);

@@ -1,0 +1,155 @@
+//! Recognition of files by their content. Pure.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use reload_gate_structured::yaml::{self, Node};
+
+use crate::config::Preset;
+
+/// Top-level keys of which a configuration in YAML or JSON has at least one, by preset.
+const KEYS: [(&str, &[&str]); 6] = [
+    (
+        "prometheus",
+        &[
+            "global",
+            "scrape_configs",
+            "scrape_config_files",
+            "rule_files",
+            "alerting",
+            "remote_write",
+            "remote_read",
+            "storage",
+            "tracing",
+        ],
+    ),
+    ("alertmanager", &["route", "receivers"]),
+    ("blackbox-exporter", &["modules"]),
+    ("envoy", &["static_resources", "dynamic_resources", "admin", "node", "layered_runtime", "bootstrap_extensions"]),
+    ("vector", &["sources", "sinks", "transforms", "data_dir"]),
+    ("fluent-bit", &["service", "pipeline", "parsers", "includes", "env"]),
+];
+
+/// Blocks of nginx that are parts of `http`.
+static PART_OF_NGINX: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*(?:server|upstream|map|geo|split_clients|types)\b[^;{}]*\{").ok());
+
+/// Interpreters of shell scripts.
+static SHEBANG: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\A#![ \t]*(?:/usr)?/(?:local/)?bin/(?:env[ \t]+)?(?:ba|da|a)?sh\b").ok());
+
+/// Names of files in JSON with comments and trailing commas, which their programs accept.
+const WITH_COMMENTS: [&str; 9] =
+    ["tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", ".swcrc", "api-extractor", "launch", "settings"];
+
+/// Returns true if `text` may be the main file of a preset's program: it is not, if it has nothing of such a file. A text that cannot
+/// be parsed may be one.
+pub(super) fn may_be_main(preset: &Preset, text: &str) -> bool {
+    if text.trim().is_empty() {
+        return true;
+    }
+    if let Some(whole) = &preset.whole {
+        return whole.is_match(text);
+    }
+    let keys = KEYS.iter().find(|(name, _)| *name == preset.name).map(|(_, keys)| keys);
+    match (keys, yaml::parse(text)) {
+        (Some(keys), Ok(Some(root))) if !root.entries().is_empty() => keys.iter().any(|key| root.get(key).is_some()),
+        _ => true,
+    }
+}
+
+/// Returns true if `text` looks like a part of nginx's `http`.
+pub(super) fn is_part_of_nginx(text: &str) -> bool {
+    PART_OF_NGINX.as_ref().is_some_and(|pattern| pattern.is_match(text))
+}
+
+/// Returns the format of a text without an extension: `json`, `yaml` or `shell`.
+pub(super) fn format(text: &str) -> Option<&'static str> {
+    if SHEBANG.as_ref().is_some_and(|pattern| pattern.is_match(text)) {
+        return Some("shell");
+    }
+    let trimmed = text.trim_start();
+    let second = trimmed.get(1..).map(str::trim_start).and_then(|rest| rest.chars().next());
+    match (trimmed.chars().next(), second) {
+        (Some('{'), Some('"' | '}')) | (Some('['), Some('{')) => return Some("json"),
+        _ => {}
+    }
+    let is_map = |root: &Node| {
+        root.entries().len() > 1 || root.entries().first().is_some_and(|(_, value)| !value.entries().is_empty())
+    };
+    let begins_as_yaml = text.starts_with("---\n");
+    (begins_as_yaml || matches!(yaml::parse(text), Ok(Some(root)) if is_map(&root))).then_some("yaml")
+}
+
+/// Returns true if a text has the form of a rule file of Prometheus. Rules of Loki have the same form with other expressions.
+pub(super) fn is_rule_file(text: &str) -> bool {
+    if !text.contains("groups:") || !text.contains("rules:") || text.contains("|=") || text.contains("|~") {
+        return false;
+    }
+    let Ok(Some(root)) = yaml::parse(text) else { return false };
+    let groups = root.get("groups").map_or(&[][..], Node::items);
+    let mut rules = groups.iter().filter_map(|group| group.get("rules")).flat_map(Node::items);
+    let is_rule =
+        |rule: &Node| rule.get("expr").is_some() && (rule.get("alert").is_some() || rule.get("record").is_some());
+    // A selector of logs begins the expression, one of metrics mostly has a name in front.
+    let is_of_logs = |rule: &Node| {
+        rule.get("expr").and_then(Node::as_str).is_some_and(|expr| expr.contains("} | ") || expr.contains("| json"))
+    };
+    rules.next().is_some_and(|rule| is_rule(rule) && !is_of_logs(rule))
+}
+
+/// Returns true if a file of this name is JSON with comments.
+pub(super) fn has_comments(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".json") else {
+        return name.ends_with(".jsonc") || name.ends_with(".code-workspace");
+    };
+    WITH_COMMENTS
+        .iter()
+        .any(|known| stem == *known || stem.strip_prefix(known).is_some_and(|rest| rest.starts_with('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::presets;
+
+    #[test]
+    fn main_files_are_known_by_their_content() {
+        let may_be = |name: &str, text: &str| {
+            let preset = presets().iter().find(|preset| preset.name == name).expect("there is such a preset");
+            may_be_main(preset, text)
+        };
+        assert!(may_be("prometheus", "scrape_configs: []\n"));
+        assert!(may_be("prometheus", "scrape_configs: [\n"), "a broken one may be one");
+        assert!(!may_be("prometheus", "alertmanager: {enabled: false}\n"));
+        assert!(may_be("nginx", "events {}\n"));
+        assert!(!may_be("nginx", "server { listen 80; }\n"));
+    }
+
+    #[test]
+    fn formats_are_known_by_the_content() {
+        for (text, expected) in [
+            ("#!/usr/bin/env bash\necho\n", Some("shell")),
+            ("#!/bin/sh -e\n", Some("shell")),
+            ("#!/usr/bin/python3\n", None),
+            ("{\"a\": 1}", Some("json")),
+            ("{ }", Some("json")),
+            ("{ admin off }", None),
+            ("[section]\na = b\n", None),
+            ("a: 1\nb: 2\n", Some("yaml")),
+            ("error: it failed", None),
+            ("---\na: [\n", Some("yaml")),
+        ] {
+            assert_eq!(format(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn rule_files_are_those_of_prometheus() {
+        assert!(is_rule_file("groups:\n- name: a\n  rules:\n  - {alert: A, expr: up == 0}\n"));
+        assert!(!is_rule_file(
+            "groups:\n- name: a\n  rules:\n  - alert: A\n    expr: sum(rate({job=\"a\"} |= \"x\" [5m]))\n"
+        ));
+        assert!(!is_rule_file("groups: []\nrules: []\n"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Rules for findings that need the text that they are about: several lines in one message, formats that other programs read, and
+//! placeholders. Pure.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use reload_gate_contract::{Code, Finding, Place, Severity, Verdict};
+use reload_gate_structured::yaml::{self, Node, Value};
+
+use super::placeholder;
+
+const MORE_FINDINGS: Code = Code::new("more-findings");
+
+/// Largest number of findings of one validation in a report.
+const MOST: usize = 100;
+
+/// Presets of programs with `{{` in their own language.
+const WITH_TEMPLATES: [&str; 5] = ["prometheus", "alertmanager", "vector", "fluent-bit", "caddy"];
+
+/// Line of a message that begins with a place of its own, as in errors of go-yaml.
+static LINE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^\s*line (?P<line>[0-9]+): (?P<message>.+)$").ok());
+
+/// Access to the texts of a validation.
+pub(super) struct Reading<'r> {
+    /// Name of the preset, if there is one.
+    pub(super) preset: Option<&'r str>,
+    /// Returns the text of a file.
+    pub(super) contents: &'r dyn Fn(&str) -> Option<&'r [u8]>,
+}
+
+/// Splits a finding with several lines in its message, each of which has its own place.
+pub(super) fn one_by_line(finding: Finding) -> Vec<Finding> {
+    let mut lines = finding.message.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    let mut findings = vec![Finding { message: first, ..finding.clone() }];
+    for line in lines {
+        let found = LINE.as_ref().and_then(|pattern| pattern.captures(line));
+        let place = finding.place.as_ref().map(|place| Place { column: None, span: None, ..place.clone() });
+        match (found, place) {
+            (Some(found), Some(place)) => {
+                let place = Place { line: found["line"].parse().ok(), ..place };
+                findings.push(Finding { message: found["message"].to_owned(), ..finding.clone() }.at(place));
+            }
+            _ => {
+                if let Some(last) = findings.last_mut() {
+                    last.message = format!("{}; {}", last.message, line.trim());
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// Returns the first findings, with a closing one if there are more. A finding that makes the verdict is among them.
+pub(super) fn capped(mut findings: Vec<Finding>) -> Vec<Finding> {
+    if findings.len() <= MOST {
+        return findings;
+    }
+    let verdict = Verdict::of(&findings);
+    if Verdict::of(&findings[..MOST]) != verdict
+        && let Some(cause) = findings.iter().position(|finding| Verdict::of([finding]) == verdict)
+    {
+        findings.swap(MOST - 1, cause);
+    }
+    let message = format!("{} more findings are not listed", findings.len() - MOST);
+    findings.truncate(MOST);
+    let closing = Finding { severity: Severity::Note, ..Finding::warning(MORE_FINDINGS, message) };
+    findings.push(closing.help("correct the first ones, and check again"));
+    findings
+}
+
+impl Reading<'_> {
+    /// Returns the finding of a format as it counts for texts that are of another format to their programs.
+    pub(super) fn weigh_format(&self, finding: Finding) -> Finding {
+        if finding.code.as_str() != "json-trailing-text" {
+            return finding;
+        }
+        let text = finding.place.as_ref().and_then(|place| (self.contents)(&place.file));
+        let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) else { return finding };
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        let is_json = |line: &str| serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok();
+        let help = if lines.all(is_json) {
+            "each line is JSON of its own, which programs for JSON Lines read"
+        } else if matches!(yaml::parse(text), Ok(Some(root)) if !root.entries().is_empty()) {
+            "it is YAML, which some programs read from files of this name"
+        } else {
+            return finding;
+        };
+        Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding }
+    }
+
+    /// Returns the reason if findings reject a text for placeholders that another tool replaces.
+    pub(super) fn placeholders(&self, findings: &[Finding]) -> Option<String> {
+        let has_templates = self.preset.is_some_and(|preset| WITH_TEMPLATES.contains(&preset));
+        let mut rejecting = findings.iter().filter(|finding| Verdict::of([*finding]) == Verdict::Rejected).peekable();
+        rejecting.peek()?;
+        let is_of_placeholder = |finding: &Finding| {
+            let text = finding.place.as_ref().and_then(|place| Some((place, (self.contents)(&place.file)?)));
+            text.is_some_and(|(place, text)| {
+                let line = place.line.and_then(|line| text.split(|byte| *byte == b'\n').nth(line as usize - 1));
+                let before = line.is_none_or(|line| placeholder::has_placeholder(line, has_templates));
+                before && placeholder::has_placeholder(text, has_templates)
+            })
+        };
+        rejecting.all(is_of_placeholder).then(|| placeholder::WHY.to_owned())
+    }
+}
+
+/// Returns true if a word is a key of a YAML or JSON text, and in none of its values.
+pub(super) fn is_only_a_key(text: &[u8], word: &str) -> bool {
+    let is_identifier = word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let root = std::str::from_utf8(text).ok().filter(|_| is_identifier).map(yaml::parse);
+    let Some(Ok(Some(root))) = root else { return false };
+    let (mut is_key, mut is_value) = (false, false);
+    visit(&root, &mut |text, key| {
+        is_key |= key && text == word;
+        is_value |= !key && text.contains(word);
+    });
+    is_key && !is_value
+}
+
+fn visit(node: &Node, scalar: &mut dyn FnMut(&str, bool)) {
+    match &node.value {
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                key.as_str().into_iter().for_each(|key| scalar(key, true));
+                visit(value, scalar);
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| visit(item, scalar)),
+        _ => node.as_str().into_iter().for_each(|text| scalar(text, false)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: Code = Code::new("a-code");
+
+    #[test]
+    fn each_line_of_a_message_has_its_place() {
+        let finding = Finding::error(CODE, "field a not found\n  line 6: field b not found").at(Place::line("f", 4));
+        let found: Vec<_> = one_by_line(finding)
+            .into_iter()
+            .map(|finding| format!("{}: {}", finding.place.expect("it has one"), finding.message))
+            .collect();
+        assert_eq!(found, ["f:4: field a not found", "f:6: field b not found"]);
+        let plain = one_by_line(Finding::error(CODE, "a\n  b"));
+        assert_eq!(plain.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>(), ["a; b"]);
+    }
+
+    #[test]
+    fn many_findings_end_with_their_number() {
+        let mut findings = vec![Finding::warning(CODE, "w"); 150];
+        findings.push(Finding::error(CODE, "e"));
+        let found = capped(findings);
+        assert_eq!(found.len(), MOST + 1);
+        assert_eq!(Verdict::of(&found), Verdict::Rejected);
+        assert_eq!(found[MOST].message, "51 more findings are not listed");
+    }
+
+    #[test]
+    fn a_key_is_no_value() {
+        let text = b"globall: {}\nroute: {receiver: secret}\n";
+        assert!(is_only_a_key(text, "globall"));
+        assert!(!is_only_a_key(text, "secret"));
+        assert!(!is_only_a_key(b"secret: secret\n", "secret"));
+        assert!(!is_only_a_key(b"not yaml: [", "yaml"));
+    }
+
+    #[test]
+    fn json_lines_and_yaml_are_no_errors() {
+        let weighed = |text: &'static str| {
+            let reading = Reading { preset: None, contents: &|_| Some(text.as_bytes()) };
+            let finding = Finding::error(Code::new("json-trailing-text"), "m").at(Place::line("f", 2));
+            reading.weigh_format(finding).severity
+        };
+        assert_eq!(weighed("{\"a\": 1}\n{\"a\": 2}\n"), Severity::Warning);
+        assert_eq!(weighed("\"a\": {\"b\": 1}\n"), Severity::Warning);
+        assert_eq!(weighed("{\"a\": 1}\n{\"a\": \n"), Severity::Error);
+    }
+}

@@ -1,0 +1,152 @@
+//! Selection of the files that a configuration names, so that no other file is read or copied. Pure but for the reader.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+/// Longest word that may be a path (`PATH_MAX` of Linux).
+const LONGEST: usize = 4096;
+
+/// Extensions that names in a configuration may leave out, as in an `import` of Python.
+const OMITTED: [&str; 2] = ["py", "lua"];
+
+/// Returns the files of `files` that are reached from `start`: those that its text names, and those that their texts name. `read` gives
+/// the text of a file.
+pub(super) fn reachable(
+    files: &BTreeSet<PathBuf>,
+    start: &[PathBuf],
+    texts: &[(PathBuf, Vec<u8>)],
+    read: &mut dyn FnMut(&Path) -> Option<Vec<u8>>,
+) -> BTreeSet<PathBuf> {
+    let home = start.first().and_then(|main| main.parent()).unwrap_or(Path::new("/"));
+    let mut reach = Reach { files, home, found: BTreeSet::new(), queue: Vec::new() };
+    start.iter().for_each(|path| reach.below(path));
+    for (path, text) in texts {
+        reach.words(path, text);
+    }
+    while let Some(path) = reach.queue.pop() {
+        if reach.found.len() == files.len() {
+            break;
+        }
+        if let Some(text) = read(&path) {
+            reach.words(&path, &text);
+        }
+    }
+    reach.found
+}
+
+struct Reach<'f> {
+    files: &'f BTreeSet<PathBuf>,
+    /// Directory of the main file.
+    home: &'f Path,
+    found: BTreeSet<PathBuf>,
+    queue: Vec<PathBuf>,
+}
+
+impl Reach<'_> {
+    /// Follows the words of a text.
+    fn words(&mut self, path: &Path, text: &[u8]) {
+        let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`;{}()[]<>,=:|\0".contains(byte);
+        let mut seen = BTreeSet::new();
+        // A bracket may be of a glob as well, so a word is looked up without it.
+        for word in text.split(is_between) {
+            let is_path = !word.is_empty() && word.len() <= LONGEST && seen.insert(word);
+            let Some(word) = std::str::from_utf8(word).ok().filter(|_| is_path) else { continue };
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            for base in BTreeSet::from([directory, self.home]) {
+                self.word(&normal(&base.join(word)), word);
+            }
+            if self.found.len() == self.files.len() {
+                return;
+            }
+        }
+    }
+
+    fn word(&mut self, path: &Path, word: &str) {
+        if let Some(at) = path.to_str().and_then(|text| text.find(['*', '?'])) {
+            // A star alone stands for many things that are no files.
+            if word.len() > 1 {
+                self.matching(path, at);
+            }
+        } else if self.files.contains(path) {
+            self.add(path.to_owned());
+        } else {
+            if word.contains('/') && !self.home.starts_with(path) {
+                self.below(path);
+            }
+            for extension in OMITTED {
+                let path = path.with_extension(extension);
+                if self.files.contains(&path) {
+                    self.add(path);
+                }
+            }
+        }
+    }
+
+    /// Adds the files that fit a pattern with its first wildcard at `at`, or that may fit it.
+    fn matching(&mut self, pattern: &Path, at: usize) {
+        let pattern = pattern.to_string_lossy().into_owned();
+        let directory = PathBuf::from(&pattern[..pattern[..at].rfind('/').map_or(0, |slash| slash + 1)]);
+        let is_deep = pattern[at..].contains('/');
+        let ending = pattern.rsplit(['*', '?']).next().unwrap_or_default().to_owned();
+        let fits = |path: &&PathBuf| {
+            (is_deep || path.parent() == Some(&directory)) && path.to_string_lossy().ends_with(&ending)
+        };
+        let range = self.files.range(directory.clone()..).take_while(|path| path.starts_with(&directory));
+        let fitting: Vec<PathBuf> = range.filter(fits).cloned().collect();
+        fitting.into_iter().for_each(|path| self.add(path));
+    }
+
+    /// Adds a file, or all files of a directory.
+    fn below(&mut self, path: &Path) {
+        let range = self.files.range(path.to_owned()..).take_while(|file| file.starts_with(path));
+        let below: Vec<PathBuf> = range.cloned().collect();
+        below.into_iter().for_each(|path| self.add(path));
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        if self.found.insert(path.clone()) {
+            self.queue.push(path);
+        }
+    }
+}
+
+/// Resolves `.` and `..` in a path, as long as there is a directory to leave.
+fn normal(path: &Path) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(resolved.pop()),
+            Component::CurDir => {}
+            other => resolved.push(other),
+        }
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn assert_reached(text: &str, expected: &[&str]) {
+        let names =
+            ["/e/main.conf", "/e/conf.d/a.conf", "/e/conf.d/b.txt", "/e/deep/x/c.conf", "/e/settings.py", "/o/big.bin"];
+        let files = names.iter().map(PathBuf::from).collect();
+        let mut read =
+            |path: &Path| Some(if path.ends_with("main.conf") { text.as_bytes().to_vec() } else { Vec::new() });
+        let found = reachable(&files, &["/e/main.conf".into()], &[], &mut read);
+        let found: Vec<_> =
+            found.iter().filter(|path| !path.ends_with("main.conf")).filter_map(|path| path.to_str()).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn named_files_are_reached_and_no_others() {
+        assert_reached("include conf.d/*.conf;", &["/e/conf.d/a.conf"]);
+        assert_reached("include \"/e/conf.d/b.txt\"", &["/e/conf.d/b.txt"]);
+        assert_reached("templates: [./deep/*/c.conf]", &["/e/deep/x/c.conf"]);
+        assert_reached("-f ../e/conf.d/", &["/e/conf.d/a.conf", "/e/conf.d/b.txt"]);
+        assert_reached("import settings", &["/e/settings.py"]);
+        assert_reached("root /; allow *; a: / b", &[]);
+    }
+}

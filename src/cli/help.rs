@@ -1,0 +1,232 @@
+//! Texts of the help and the manual that clap does not make of the arguments: descriptions, examples, exit codes. Pure.
+
+use clap::Command;
+use clap::builder::Styles;
+
+use crate::exit::Exit;
+
+/// Texts of one command.
+pub(super) struct Page {
+    /// Name of the command, or of the program itself.
+    command: &'static str,
+    /// Description in the manual, by paragraphs.
+    pub(super) description: &'static [&'static str],
+    /// Command lines, and what each does.
+    pub(super) examples: &'static [(&'static str, &'static str)],
+    pub(super) exit_codes: &'static [(Exit, &'static str)],
+    /// Variables besides those of the flags.
+    pub(super) environment: &'static [(&'static str, &'static str)],
+    pub(super) files: &'static [(&'static str, &'static str)],
+}
+
+const SETTING_VARIABLES: (&str, &str) = (
+    "RELOAD_GATE_*",
+    "Each flag has a variable: `--some-thing` is RELOAD_GATE_SOME_THING. Several values are written one a line. A flag takes \
+     precedence over the variable, the variable over the configuration file, the file over the preset.",
+);
+const LEGACY_VARIABLES: (&str, &str) = (
+    "FILE, PROCESS, SIGNAL",
+    "The variables of the well-known shell sidecar work as --watch, --process and --signal, unless there is a configuration file.",
+);
+const COLOR_VARIABLES: (&str, &str) = (
+    "NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE",
+    "The first turns colors off, the others turn them on where the output is no terminal.",
+);
+const CONFIG_FILE: (&str, &str) = (
+    "gates.yaml",
+    "The file of --config, under any name: a list `gates` of mappings with the flags as keys, and for `check` a list `rules`.",
+);
+
+const PAGES: [Page; 9] = [
+    Page {
+        command: "reload-gate",
+        description: &[
+            "reload-gate watches a configuration, validates each change, makes the application reload it, and waits for proof that \
+             the reload took effect. A rejected change never reaches the application, and is reported once, with its place.",
+        ],
+        examples: &[
+            ("reload-gate run --app nginx --watch /etc/nginx", "Guard the configuration of a running nginx"),
+            ("helm template . | reload-gate check -", "Validate the configurations of a chart in CI"),
+            ("reload-gate doctor --app nginx --watch /etc/nginx", "Try out whether such a gate will work here"),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "accepted, or a clean stop"),
+            (Exit::Rejected, "rejected"),
+            (Exit::Usage, "wrong usage or configuration"),
+            (Exit::Inconclusive, "inconclusive: the validation has no result"),
+            (Exit::Nothing, "nothing to validate"),
+            (Exit::Bug, "a bug in reload-gate"),
+        ],
+        environment: &[SETTING_VARIABLES, LEGACY_VARIABLES, COLOR_VARIABLES],
+        files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "run",
+        description: &[
+            "Runs one or several gates until SIGTERM or SIGINT. A gate watches its configuration, validates each change, \
+             reloads the application if the change is accepted, and verifies the reload. With --publish the application reads a \
+             volume in which only accepted configurations appear.",
+            "A preset (--app) knows the validator, the process, the reload method and the proof of a program. One gate is \
+             described by flags or variables, several by a configuration file (--config).",
+        ],
+        examples: &[
+            ("reload-gate run --app nginx --watch /etc/nginx", "Guard the configuration of a running nginx"),
+            (
+                "reload-gate run --app nginx --watch /config --publish /etc/nginx",
+                "Let only accepted configurations appear in /etc/nginx",
+            ),
+            (
+                "reload-gate run --watch /etc/app --validate 'app --check {config}' --process app --signal HUP",
+                "Guard a program that has no preset",
+            ),
+            ("reload-gate run --once --app nginx --watch /etc/nginx", "Validate once, as in an init container"),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "a clean stop; with --once, accepted"),
+            (Exit::Rejected, "with --once, rejected; with --on-empty fail, the first configuration is rejected"),
+            (Exit::Usage, "wrong usage or configuration"),
+            (Exit::Inconclusive, "with --once, the validation has no result"),
+            (Exit::Nothing, "with --once, there is nothing to validate"),
+            (Exit::Bug, "a bug in reload-gate"),
+        ],
+        environment: &[SETTING_VARIABLES, LEGACY_VARIABLES],
+        files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "check",
+        description: &[
+            "Validates configurations before they are deployed, as the sidecar would: files, directories, or Kubernetes \
+             manifests with ConfigMaps and Secrets. The validator of a file follows from the flags, the settings of a \
+             sidecar in the manifest, the rules of a configuration file, an annotation, or the name of the file.",
+        ],
+        examples: &[
+            ("reload-gate check nginx.conf", "Validate a file by its name"),
+            ("reload-gate check --app nginx site.conf", "Validate a file of any name as nginx configuration"),
+            ("helm template . | reload-gate check -", "Validate the configurations of a chart"),
+            ("reload-gate check --format sarif --output report.sarif deploy/", "Write a report for code scanning"),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "accepted"),
+            (Exit::Rejected, "rejected"),
+            (Exit::Usage, "wrong usage or configuration"),
+            (Exit::Inconclusive, "inconclusive: the validation of an input has no result"),
+            (Exit::Nothing, "nothing to validate"),
+            (Exit::Bug, "a bug in reload-gate; of several inputs the worst code, in the order 70, 2, 1, 3, 4, 0"),
+        ],
+        environment: &[("RELOAD_GATE_CONFIG", "The configuration file, as --config."), COLOR_VARIABLES],
+        files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "doctor",
+        description: &[
+            "Tries out each step of a gate in this place: reading and watching the configuration, finding and signalling the \
+             process, running the validators, verifying a reload, delivering alerts. It sends no signal, publishes nothing and \
+             delivers no alert. Each failure names its remedy, such as the lines that the pod's specification lacks.",
+            "It takes the flags, the variables and the configuration file of `run`. Flags of `run` on which its result does \
+             not depend are accepted and not listed here.",
+        ],
+        examples: &[
+            ("reload-gate doctor --app nginx --watch /etc/nginx", "Try out a gate before it is deployed"),
+            (
+                "kubectl exec deploy/web -c gate -- reload-gate doctor",
+                "Try out the gate of a pod, with its own variables",
+            ),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "every configured step works"),
+            (Exit::Rejected, "a configured step does not work"),
+            (Exit::Usage, "wrong usage or configuration"),
+            (Exit::Bug, "a bug in reload-gate"),
+        ],
+        environment: &[SETTING_VARIABLES, LEGACY_VARIABLES],
+        files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "status",
+        description: &[
+            "Asks a running gate for its state and prints it. In the gate's own container, and as its user or root, no flag is needed: \
+             a running gate has a status socket. From elsewhere, the gate has to listen (--listen of `run`).",
+        ],
+        examples: &[
+            ("kubectl exec deploy/web -c gate -- reload-gate status", "Print the state of the gate of a pod"),
+            ("reload-gate status --listen :9464", "Print the state of a gate that listens on this port"),
+            ("reload-gate status --wait 60s", "Wait until the newest configuration is live, as in a deployment script"),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "the newest configuration is live in every gate; with --ready, any accepted one is"),
+            (Exit::Rejected, "the newest configuration of a gate is rejected"),
+            (Exit::Usage, "wrong usage or configuration"),
+            (Exit::Inconclusive, "the newest configuration is not live for another reason, or there is no answer"),
+        ],
+        environment: &[(
+            "RELOAD_GATE_LISTEN",
+            "The address of the gate, as --listen, for example in the container of the gate.",
+        )],
+        files: &[],
+    },
+    Page {
+        command: "validators",
+        description: &["Lists the presets (--app) and the built-in validators (--builtin), or prints one in full."],
+        examples: &[
+            ("reload-gate validators", "List all"),
+            ("reload-gate validators nginx", "Print the preset and the built-in validator of nginx"),
+        ],
+        exit_codes: &[(Exit::Accepted, "printed"), (Exit::Usage, "no preset or validator has the name")],
+        environment: &[],
+        files: &[],
+    },
+    Page {
+        command: "install",
+        description: &[
+            "Copies the running binary into a directory, as an init container does for a volume that the container of the \
+             gate mounts. The gate then runs in the application's own image, in which the checker is installed.",
+        ],
+        examples: &[("reload-gate install /gate", "Create or replace /gate/reload-gate")],
+        exit_codes: &[(Exit::Accepted, "installed, or installed already"), (Exit::Usage, "not installed")],
+        environment: &[],
+        files: &[],
+    },
+    Page {
+        command: "completions",
+        description: &["Prints a script that makes a shell complete the commands and flags of reload-gate."],
+        examples: &[
+            ("source <(reload-gate completions bash)", "Complete in this bash"),
+            ("reload-gate completions zsh > \"${fpath[1]}/_reload-gate\"", "Complete in every new zsh"),
+        ],
+        exit_codes: &[],
+        environment: &[],
+        files: &[],
+    },
+    Page {
+        command: "man",
+        description: &["Prints the manual page of reload-gate or of one of its commands, in the format of man(7)."],
+        examples: &[("reload-gate man run | man -l -", "Read the manual of `run`")],
+        exit_codes: &[(Exit::Accepted, "printed"), (Exit::Usage, "there is no such command")],
+        environment: &[],
+        files: &[],
+    },
+];
+
+/// Returns the texts of a command.
+pub(super) fn page(command: &str) -> Option<&'static Page> {
+    PAGES.iter().find(|page| page.command == command)
+}
+
+/// Adds examples, exit codes and variables behind the arguments of a command.
+pub(super) fn with_texts(command: Command, styles: &Styles) -> Command {
+    let Some(page) = page(command.get_name()) else { return command };
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let section = |heading: &str, lines: Vec<String>| {
+        let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+        if lines.is_empty() { None } else { Some(format!("{header}{heading}:{header:#}\n{lines}")) }
+    };
+    let below = |(name, meaning): &(&str, &str)| format!("{literal}{name}{literal:#}\n      {meaning}");
+    let code = |(code, meaning): &(Exit, &str)| format!("{literal}{:>2}{literal:#}  {meaning}", *code as u8);
+    let sections = [
+        section("Examples", page.examples.iter().map(below).collect()),
+        section("Exit codes", page.exit_codes.iter().map(code).collect()),
+        section("Environment", page.environment.iter().map(below).collect()),
+    ];
+    let text: Vec<String> = sections.into_iter().flatten().collect();
+    command.after_help(text.join("\n").trim_end().to_owned())
+}

@@ -1,0 +1,121 @@
+//! Presets, built-in validators and commands.
+
+use super::*;
+use crate::flow::validate::{Builtin, TextFormat, Tls, Validator};
+
+#[test]
+fn built_in_validators_get_their_settings() {
+    let gate = of_flags(&[
+        ("watch", "/a"),
+        ("observe", "true"),
+        ("builtin", "tls"),
+        ("builtin", "ini"),
+        ("tls-name", "*.example.org"),
+        ("tls-name", "2001:db8::1"),
+        ("tls-warn", "3d"),
+    ]);
+    let bundled = gate.plan.validators.into_iter().map(|validator| match validator {
+        Validator::Builtin(builtin) => builtin,
+        Validator::Command(check) => panic!("{check:?}"),
+    });
+    let names = vec!["*.example.org".to_owned(), "2001:db8::1".to_owned()];
+    let tls = Tls { names, warn_before: Duration::from_secs(3 * 24 * 60 * 60) };
+    assert_eq!(bundled.collect::<Vec<_>>(), [Builtin::Tls(tls), Builtin::Structured(TextFormat::Ini)]);
+    let wrong =
+        wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "tls"), ("tls-name", "example.org:443")]);
+    assert!(wrong.contains("`example.org:443` is no host name"), "{wrong}");
+}
+
+#[test]
+fn a_schema_is_read_at_the_start() {
+    let flags =
+        |schema: &'static str| [("watch", "/a"), ("observe", "true"), ("builtin", "json-schema"), ("schema", schema)];
+    let gate = of_flags(&flags("schema.json"));
+    assert!(matches!(gate.plan.validators[..], [Validator::Builtin(Builtin::JsonSchema(_))]), "{gate:?}");
+    let wrong = wrong_flags(&flags("gone.json"));
+    assert!(wrong.contains("`--schema`: cannot read `gone.json`"), "{wrong}");
+    let wrong = wrong_flags(&flags("wrong.json"));
+    assert!(wrong.contains("`--schema`: the file is no JSON Schema: wrong.json:2:11: "), "{wrong}");
+    let wrong = wrong_flags(&flags("schema.json")[..3]);
+    assert!(wrong.contains("`--builtin`: `json-schema` needs a schema"), "{wrong}");
+    let wrong = wrong_flags(&[("watch", "/a"), ("observe", "true"), ("builtin", "json"), ("schema", "schema.json")]);
+    assert!(wrong.contains("`--schema`: no validator uses the schema"), "{wrong}");
+}
+
+#[test]
+fn every_preset_describes_a_whole_gate() {
+    for preset in presets() {
+        let gate = of_flags(&[("app", preset.name), ("watch", "/a"), ("name", "web")]);
+        assert!(!gate.selector.is_empty() && !gate.plan.validators.is_empty(), "{gate:?}");
+        // A preset without a reload method has the signal `none`.
+        let silent = preset.given_text(settings::SIGNAL.spec).is_some_and(|signal| signal == "none");
+        assert_eq!(gate.policy.reload, !silent, "{}", preset.name);
+        assert_eq!(gate.plan.main, Main::Usual(preset.files[0].clone().into()));
+        assert!(!preset.about.is_empty() && preset.text.contains(&preset.about));
+        let Some(process) = preset.given_text(settings::PROCESS.spec) else { continue };
+        let implied = of_flags(&[("process", process), ("watch", "/a"), ("name", "web")]);
+        assert_eq!(format!("{gate:?}"), format!("{implied:?}"), "its process implies it");
+        let none = of_flags(&[("app", "none"), ("process", process), ("watch", "/a"), ("signal", "HUP")]);
+        assert!(none.plan.validators.is_empty(), "`none` turns that off");
+    }
+}
+
+#[test]
+fn no_two_presets_are_of_one_process_or_file() {
+    let all = presets();
+    let mut seen = BTreeSet::new();
+    for preset in all {
+        for file in &preset.files {
+            assert!(seen.insert(file.clone()), "{file} is of two programs");
+        }
+        let process = preset.given_text(settings::PROCESS.spec);
+        assert!(process.is_none_or(|process| seen.insert(format!("{process} (process)"))), "{}", preset.name);
+    }
+}
+
+#[test]
+fn a_description_of_the_process_replaces_the_presets_knowledge_of_it() {
+    let master = |flags: &[(&'static str, &str)]| {
+        of_flags(&[&[("app", "nginx"), ("watch", "/a")], flags].concat()).selector.master.is_some()
+    };
+    assert!(master(&[]) && master(&[("process", "mynginx")]));
+    for own in [("cmdline", "x"), ("exe", "/x"), ("pid-file", "/x")] {
+        assert!(!master(&[own]), "{own:?}");
+    }
+}
+
+#[test]
+fn pass_env_takes_names_of_variables() {
+    let pass = |name: &'static str| [("validate", "true"), ("watch", "/c"), ("observe", "true"), ("pass-env", name)];
+    assert_eq!(of_flags(&pass("APP_*")).plan.pass_env, ["APP_*"]);
+    for name in ["PORT=80", "*", "1ST", "A*B", "$PORT", ""] {
+        let said = wrong_flags(&pass(name));
+        assert!(said.contains("--pass-env") && said.contains("help: "), "{said}");
+    }
+}
+
+#[test]
+fn a_presets_program_keeps_its_patterns_with_other_arguments() {
+    let check = |flags: &[(&'static str, &str)]| {
+        let Some(Validator::Command(check)) = of_flags(flags).plan.validators.pop() else { panic!("it is a command") };
+        check
+    };
+    let own = check(&[("app", "gunicorn"), ("watch", "/c")]);
+    let known = |check: &crate::flow::validate::CommandValidator| {
+        let patterns = [&check.patterns.findings, &check.patterns.transient, &check.patterns.away];
+        patterns.map(|patterns| patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect::<Vec<_>>())
+    };
+    assert!(known(&own).iter().all(|patterns| !patterns.is_empty()));
+    for (command, same) in [
+        ("gunicorn --check-config -c {config} --chdir /srv application:app", true),
+        ("/opt/venv/bin/gunicorn --check-config -c {config} application:app", true),
+        ("python3 -m py_compile {config}", false),
+    ] {
+        let said = check(&[("app", "gunicorn"), ("watch", "/c"), ("validate", command)]);
+        let expected = if same { known(&own) } else { Default::default() };
+        assert_eq!((known(&said), said.name.as_str()), (expected, command));
+        assert_eq!(said.package, own.package.clone().filter(|_| same));
+        // How it is called is the user's own.
+        assert!(said.running.is_none() && said.otherwise.is_none(), "{command}");
+    }
+}

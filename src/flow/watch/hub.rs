@@ -1,0 +1,166 @@
+//! The inotify instances that the gates of a thread share. IO: inotify(7), through the crate `notify`.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak as RcWeak};
+use std::sync::{Arc, Mutex, Weak};
+
+use notify::event::Flag;
+use notify::{Config, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use super::points::Interest;
+use super::{Hint, Shared, is_end, lock};
+
+/// Device and inode of a directory.
+pub(super) type Identity = (u64, u64);
+
+/// One of the two inotify instances: a mask belongs to an instance, in this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Instance {
+    /// Watches sources.
+    Sources,
+    /// Watches the way to them.
+    Way,
+}
+
+impl Instance {
+    pub(super) fn of(interest: &Interest) -> Self {
+        match interest {
+            Interest::Plain | Interest::Volume | Interest::Files(_) => Self::Sources,
+            Interest::Way(_) => Self::Way,
+        }
+    }
+
+    /// Returns the events that the kernel reports. Reading is none of them: a gate that reads a watched directory must not wake itself.
+    /// Nor is writing: a stream of writes would keep the watcher's thread busy, and the end of the writing is an event.
+    fn mask(self) -> EventKindMask {
+        let names = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
+        match self {
+            Self::Sources => names | EventKindMask::MODIFY_META | EventKindMask::ACCESS_CLOSE,
+            Self::Way => names,
+        }
+    }
+}
+
+type Key = (Instance, PathBuf);
+
+/// The inotify instances, and the gates that they serve.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    watchers: RefCell<BTreeMap<Instance, RecommendedWatcher>>,
+    /// Number of gates that watch a directory.
+    users: RefCell<BTreeMap<Key, usize>>,
+    audience: Arc<Audience>,
+}
+
+/// The part of the hub that the watchers' threads know. No lock is held while a watcher is called, since its thread may wait for it.
+#[derive(Debug, Default)]
+struct Audience {
+    gates: Mutex<Vec<Weak<Shared>>>,
+    places: Mutex<BTreeMap<Key, Identity>>,
+}
+
+thread_local! {
+    static HUB: RefCell<RcWeak<Hub>> = const { RefCell::new(RcWeak::new()) };
+}
+
+impl Hub {
+    /// Returns the hub of this thread, which lives as long as one of its gates.
+    pub(super) fn of_this_thread() -> Rc<Self> {
+        HUB.with_borrow_mut(|hub| {
+            hub.upgrade().unwrap_or_else(|| {
+                let new = Rc::<Self>::default();
+                *hub = Rc::downgrade(&new);
+                new
+            })
+        })
+    }
+
+    /// Lets `gate` have the events of what it watches.
+    pub(super) fn join(&self, gate: &Arc<Shared>) {
+        let mut gates = lock(&self.audience.gates);
+        gates.retain(|gate| gate.strong_count() > 0);
+        gates.push(Arc::downgrade(gate));
+    }
+
+    /// Watches a directory for one more gate.
+    pub(super) fn watch(&self, key: &Key, identity: Identity) -> notify::Result<()> {
+        let known = lock(&self.audience.places).get(key).copied();
+        if known != Some(identity) {
+            let mut watchers = self.watchers.borrow_mut();
+            if !watchers.contains_key(&key.0) {
+                watchers.insert(key.0, self.watcher(key.0)?);
+            }
+            if let Some(watcher) = watchers.get_mut(&key.0) {
+                // A watch that is left follows a directory which is elsewhere now.
+                let _ = watcher.unwatch(&key.1);
+                watcher.watch(&key.1, RecursiveMode::NonRecursive)?;
+            }
+            lock(&self.audience.places).insert(key.clone(), identity);
+        }
+        *self.users.borrow_mut().entry(key.clone()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Ends the watching of a directory for one gate.
+    pub(super) fn unwatch(&self, key: &Key) {
+        let mut users = self.users.borrow_mut();
+        let Some(count) = users.get_mut(key) else { return };
+        *count -= 1;
+        if *count == 0 {
+            users.remove(key);
+            lock(&self.audience.places).remove(key);
+            if let Some(watcher) = self.watchers.borrow_mut().get_mut(&key.0) {
+                // It fails if the kernel has dropped the watch already.
+                let _ = watcher.unwatch(&key.1);
+            }
+        }
+    }
+
+    fn watcher(&self, instance: Instance) -> notify::Result<RecommendedWatcher> {
+        let audience = self.audience.clone();
+        let handler = move |event: notify::Result<Event>| audience.take_in(instance, event);
+        RecommendedWatcher::new(handler, Config::default().with_event_kinds(instance.mask()))
+    }
+}
+
+impl Audience {
+    /// Passes an event on to the gates. Runs on the watcher's own thread.
+    fn take_in(&self, instance: Instance, event: notify::Result<Event>) {
+        let gates: Vec<_> = lock(&self.gates).iter().filter_map(Weak::upgrade).collect();
+        match event {
+            // The watcher failed to read or to follow: the next scan finds the reason.
+            Err(_) => gates.iter().for_each(|gate| gate.mark(Some(Hint::Touch), false)),
+            Ok(event) if event.flag() == Some(Flag::Rescan) => gates.iter().for_each(|gate| gate.mark(None, true)),
+            Ok(event) => {
+                for path in &event.paths {
+                    let paths = self.names_of(instance, path);
+                    gates.iter().for_each(|gate| gate.take_in(event.kind, &paths));
+                    if is_end(event.kind) {
+                        let mut places = lock(&self.places);
+                        for path in paths {
+                            places.remove(&(instance, path));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns all names under which the file at `path` is watched: inotify knows inodes, and a bind mount shows one at two places.
+    fn names_of(&self, instance: Instance, path: &Path) -> Vec<PathBuf> {
+        let places = lock(&self.places);
+        let identity_of = |path: &Path| places.get(&(instance, path.to_path_buf())).copied();
+        let same = |identity| {
+            let is_same = move |(key, other): &(&Key, &Identity)| key.0 == instance && **other == identity;
+            places.iter().filter(is_same).map(|(key, _)| key.1.clone())
+        };
+        let mut names = BTreeSet::from([path.to_path_buf()]);
+        names.extend(identity_of(path).into_iter().flat_map(same));
+        if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+            names.extend(identity_of(parent).into_iter().flat_map(same).map(|parent| parent.join(name)));
+        }
+        names.into_iter().collect()
+    }
+}

@@ -1,0 +1,83 @@
+//! Walls that hold for every checker, whatever its user: it leaves other processes alone. IO: restricts the calling process, for
+//! good.
+//!
+//! A checker that runs as root, or as the gate's user, could otherwise trace the gate, signal it, change its limits and priority, read
+//! its keys, or type into a terminal that it shares. Nothing of this is needed to read a configuration.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use landlock::{AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Comparison, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+use super::again::{SetupStep, step};
+use super::confine::Confinement;
+
+/// System calls for other processes' memory, descriptors and execution, and for the kernel's keys (keyrings(7)).
+const FORBIDDEN: [libc::c_long; 9] = [
+    libc::SYS_add_key,
+    libc::SYS_kcmp,
+    libc::SYS_keyctl,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_process_madvise,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_ptrace,
+    libc::SYS_request_key,
+];
+
+/// System calls about a process, with the position of the argument that names it; 0 is the calling process.
+const ABOUT_ITSELF: [(libc::c_long, u8); 9] = [
+    (libc::SYS_ioprio_set, 1),
+    (libc::SYS_migrate_pages, 0),
+    (libc::SYS_move_pages, 0),
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_setpriority, 1),
+];
+
+/// Requests of ioctl(2) that put characters into the input of a terminal (TIOCSTI and TIOCLINUX, ioctl_tty(2) and ioctl_console(2)).
+const TERMINAL_INPUT: [u64; 2] = [0x5412, 0x541C];
+
+/// Raises the walls. The process must have given up new privileges.
+pub(super) fn apply() -> SetupStep {
+    step(separate().map_err(io::Error::other), || "separate the command from other processes".into())?;
+    step(filter().map_err(io::Error::other), || "filter the system calls of the command".into())
+}
+
+/// Enters a domain of Landlock, which cannot trace processes outside of it, nor from Linux 6.12 on signal them, nor connect to
+/// abstract sockets outside of it (the kernel's Documentation/userspace-api/landlock.rst). It leaves files alone; before 6.12 a
+/// domain needs some rule about files, and that no devices can be made does no harm.
+fn separate() -> Result<(), landlock::RulesetError> {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+    let rules = if Confinement::version() >= Some(6) {
+        rules.scope(Scope::Signal | Scope::AbstractUnixSocket)?
+    } else {
+        rules.handle_access(AccessFs::MakeChar | AccessFs::MakeBlock)?
+    };
+    rules.create()?.restrict_self()?;
+    Ok(())
+}
+
+fn filter() -> Result<(), seccompiler::Error> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };
+    let condition = |argument, length, comparison, value| {
+        SeccompRule::new(vec![SeccompCondition::new(argument, length, comparison, value)?])
+    };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
+    for (call, argument) in ABOUT_ITSELF {
+        rules.insert(call, vec![condition(argument, Length::Dword, Comparison::Ne, 0)?]);
+    }
+    let requests = TERMINAL_INPUT.map(|request| condition(1, Length::Dword, Comparison::Eq, request));
+    rules.insert(libc::SYS_ioctl, requests.into_iter().collect::<Result<_, _>>()?);
+    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let program: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into()?;
+    seccompiler::apply_filter(&program)
+}
