@@ -14,7 +14,7 @@ use super::{command_line, content};
 use crate::check::manifest::{Annotated, Mounted};
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
-use crate::flow::validate::{CommandValidator, Main, Patterns, PlanScope, ValidationPlan, Validator};
+use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
@@ -436,7 +436,7 @@ fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
         r"(?m)^(?P<file>/[^\n:]+): (?P<line>[0-9]+):(?P<column>[0-9]+): (?P<message>[^\n]+)$",
     ];
     let findings = patterns.iter().filter_map(|pattern| regex::Regex::new(pattern).ok()).collect();
-    let patterns = Patterns { findings, ..Patterns::default() };
+    let patterns = FindingPatterns { findings, ..FindingPatterns::default() };
     Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, patterns, ..command }))
 }
 
@@ -445,7 +445,7 @@ fn shell_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
     let any = assignments.assignment_named("prometheus").ok()?;
     let command = any.plan.validators.iter().find_map(command_of)?.clone();
     let findings = regex::Regex::new(r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$").ok()?;
-    let patterns = Patterns { findings: vec![findings], ..Patterns::default() };
+    let patterns = FindingPatterns { findings: vec![findings], ..FindingPatterns::default() };
     let words = ["bash", "-n", "{config}"].map(str::to_owned).to_vec();
     let (name, package) = ("bash -n".to_owned(), Some("bash".to_owned()));
     Some(with_command(&any, CommandValidator { name, command: words, running: None, package, patterns, ..command }))

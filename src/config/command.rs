@@ -8,7 +8,7 @@ use super::file::FileReader;
 use super::layer::{GivenValue, Layers};
 use super::parse;
 use super::validators::BuiltinSettings;
-use crate::flow::validate::{CommandValidator, Patterns};
+use crate::flow::validate::{CommandValidator, FindingPatterns};
 use crate::sys::suggest::{nearest, suggestion};
 
 /// Words of a command: one line that is split as a shell splits words, or a list.
@@ -181,7 +181,7 @@ impl CommandEntry {
             prelude: self.prelude.as_ref().map(|prelude| prelude.value.clone()),
             options: values(&self.options),
             unset: values(&self.unset),
-            patterns: Patterns {
+            patterns: FindingPatterns {
                 findings: patterns(&self.findings),
                 transient: patterns(&self.transient),
                 away: patterns(&self.away),

@@ -16,7 +16,7 @@ use crate::report;
 use crate::run;
 
 /// Result of a trial.
-struct Trial {
+struct ValidationTrial {
     location: Location,
     /// `None` without a validation, because the target is missing.
     verdict: Option<Verdict>,
@@ -24,7 +24,7 @@ struct Trial {
     help: Option<String>,
 }
 
-impl Trial {
+impl ValidationTrial {
     fn works(&self) -> bool {
         self.verdict.is_some_and(|verdict| verdict != Verdict::Inconclusive)
     }
@@ -168,22 +168,22 @@ async fn alone(
     root: RootChoice,
     tree: &Arc<Tree>,
     target: Option<&Target>,
-) -> Trial {
+) -> ValidationTrial {
     let plan = ValidationPlan { root, validators: commands.to_vec(), ..gate.plan.clone() };
     validated(&GateConfig { plan, ..gate.clone() }, tree.clone(), target).await
 }
 
-async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> Trial {
+async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> ValidationTrial {
     match run::validate(gate, tree).await {
         Ok(validation) => trial_of(&validation, target),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
-            Trial { location: Location::Nowhere, verdict: None, message, help: Some(help) }
+            ValidationTrial { location: Location::Nowhere, verdict: None, message, help: Some(help) }
         }
     }
 }
 
-fn trial_of(validation: &Validation, target: Option<&Target>) -> Trial {
+fn trial_of(validation: &Validation, target: Option<&Target>) -> ValidationTrial {
     let verdict = validation.verdict();
     let reason = report::headline(&validation.findings).unwrap_or_else(|| "the validator gave no reason".into());
     let by = validation.by.clone().unwrap_or_else(|| "validated".into());
@@ -203,7 +203,7 @@ fn trial_of(validation: &Validation, target: Option<&Target>) -> Trial {
         _ if verdict == Verdict::Accepted && kept_out.is_none() => None,
         _ => own_help(),
     };
-    Trial { location: validation.location, verdict: Some(verdict), message, help }
+    ValidationTrial { location: validation.location, verdict: Some(verdict), message, help }
 }
 
 fn remedy_to_enter(target: &Target) -> Option<String> {

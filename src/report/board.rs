@@ -61,7 +61,7 @@ impl OpenIncident {
 }
 
 #[derive(Debug)]
-struct State {
+struct BoardState {
     desired: Since,
     validated: Since,
     running: Since,
@@ -78,7 +78,7 @@ struct State {
     recent: VecDeque<Decision>,
 }
 
-impl State {
+impl BoardState {
     /// After a roll-back, or a failed one, this is the report of the incident.
     fn become_of(&mut self, event: &Event, at: SystemTime) {
         let is_sequel = matches!(event.kind, Kind::Restored | Kind::Unverified);
@@ -96,7 +96,7 @@ impl State {
 pub struct StatusBoard {
     gate: String,
     metrics: Rc<Metrics>,
-    state: RefCell<State>,
+    state: RefCell<BoardState>,
     alerts: RefCell<Vec<DeliveryStatus>>,
 }
 
@@ -105,7 +105,7 @@ impl StatusBoard {
     #[must_use]
     pub fn new(gate: &str, metrics: Rc<Metrics>) -> Self {
         metrics.begin(gate);
-        let state = State {
+        let state = BoardState {
             desired: None,
             validated: None,
             running: None,

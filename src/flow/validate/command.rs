@@ -86,12 +86,12 @@ pub struct CommandValidator {
     /// A program of Python that runs the target's own script; `{argv}` begins with it where the target is a script of Python.
     pub prelude: Option<String>,
     /// Patterns of its output.
-    pub patterns: Patterns,
+    pub patterns: FindingPatterns,
 }
 
 /// Patterns of a command's output.
 #[derive(Clone, Debug, Default)]
-pub struct Patterns {
+pub struct FindingPatterns {
     /// Each match is a finding, by its named groups `message`, `file`, `line`, `column` and `severity`. A line without a file is of
     /// the file to begin with: a checker that is given but one need not name it.
     pub findings: Vec<Regex>,
@@ -236,7 +236,7 @@ impl CommandValidator {
     }
 }
 
-impl Patterns {
+impl FindingPatterns {
     /// The same patterns where the program is asked away from where it runs.
     fn elsewhere(&self) -> Self {
         Self { transient: self.transient.iter().chain(&self.away).cloned().collect(), ..self.clone() }

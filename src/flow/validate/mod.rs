@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
 pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, TextFormat, Tls};
-pub use command::{CommandValidator, Patterns, VIEW_NOT_POSSIBLE};
+pub use command::{CommandValidator, FindingPatterns, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
 pub use reading::ConfigLookup;

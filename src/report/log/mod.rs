@@ -21,7 +21,7 @@ use super::{Event, Kind, Level};
 
 use layer::{DebugLayer, EventLayer, WriteLine};
 use line::Line;
-use queue::Queue;
+use queue::LogQueue;
 
 pub(crate) use line::milliseconds;
 pub use queue::Dropped;
@@ -41,7 +41,7 @@ pub enum LogFormat {
 
 /// The log of the process. Dropping it writes what waits, for at most a second.
 pub struct Log {
-    queue: Queue,
+    queue: LogQueue,
 }
 
 impl Log {
@@ -52,7 +52,7 @@ impl Log {
     /// When the thread that writes cannot be made.
     pub fn start(format: LogFormat, filter: EnvFilter, gate: &str) -> io::Result<Self> {
         let gate = gate.to_owned();
-        let queue = Queue::start(move |count| {
+        let queue = LogQueue::start(move |count| {
             let event = missing(count);
             let line = Line::of(&gate, &event).at(SystemTime::now());
             match format {

@@ -36,12 +36,12 @@ impl Dropped {
 
 /// The end of the queue that takes lines.
 #[derive(Clone)]
-pub(super) struct Queue {
+pub(super) struct LogQueue {
     sender: SyncSender<Message>,
     dropped: Dropped,
 }
 
-impl Queue {
+impl LogQueue {
     /// Starts the thread. `missing` renders the line that counts dropped lines.
     ///
     /// # Errors

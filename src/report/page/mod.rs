@@ -38,7 +38,7 @@ pub fn html(status: &Status, now: SystemTime) -> String {
     let summary = match (waiting, status.gates.as_slice()) {
         (0, [_]) => "live".to_owned(),
         (0, gates) => format!("all {} gates live", gates.len()),
-        (_, [gate]) => State::of(gate).word.to_lowercase(),
+        (_, [gate]) => StateBadge::of(gate).word.to_lowercase(),
         (waiting, gates) => format!("{waiting} of {} gates not live", gates.len()),
     };
     let page = html! {
@@ -81,14 +81,14 @@ fn legible(page: &str) -> String {
 }
 
 /// The state of a gate as a word, a sign and a sentence.
-struct State {
+struct StateBadge {
     class: &'static str,
     sign: &'static str,
     word: &'static str,
     sentence: &'static str,
 }
 
-impl State {
+impl StateBadge {
     fn of(gate: &GateStatus) -> Self {
         let state = |class, sign, word, sentence| Self { class, sign, word, sentence };
         match gate.reported() {
@@ -133,7 +133,7 @@ fn overview(status: &Status) -> Markup {
         nav aria-label="Gates" {
             ul {
                 @for (index, gate) in status.gates.iter().enumerate() {
-                    li { a href={ "#gate-" (index) } { (State::of(gate).badge()) " " bdi { (gate.gate) } } }
+                    li { a href={ "#gate-" (index) } { (StateBadge::of(gate).badge()) " " bdi { (gate.gate) } } }
                 }
             }
         }
@@ -141,7 +141,7 @@ fn overview(status: &Status) -> Markup {
 }
 
 fn section(gate: &GateStatus, index: usize, now: SystemTime) -> Markup {
-    let (state, id) = (State::of(gate), format!("gate-{index}"));
+    let (state, id) = (StateBadge::of(gate), format!("gate-{index}"));
     html! {
         article id=(id) class=(state.class) aria-labelledby={ (id) "-name" } {
             div class="head" { h2 id={ (id) "-name" } { bdi { (gate.gate) } } (state.badge()) }

@@ -73,12 +73,12 @@ pub(super) fn pass(command: &Command) -> impl Iterator<Item = OsString> {
 
 /// The channel on which the binary reports why it could not become the command. It is the standard input of the binary, which
 /// closes it before the command begins: so nothing that the command prints can be taken for a report.
-pub(super) struct Report {
+pub(super) struct FailureReport {
     pub(super) reader: OwnedFd,
     pub(super) not_ready: fn(String) -> NotStarted,
 }
 
-impl Report {
+impl FailureReport {
     /// Makes the channel, and gives the end for the binary's standard input.
     pub(super) fn channel(not_ready: fn(String) -> NotStarted) -> io::Result<(Self, Stdio)> {
         let (reader, writer) = io::pipe()?;

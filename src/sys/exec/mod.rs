@@ -27,7 +27,7 @@ use tokio::signal::unix::SignalKind;
 
 use crate::sys::proc::{self, Identity};
 
-use again::Report;
+use again::FailureReport;
 
 pub use confine::Confinement;
 pub use view::{FileSystemView, ViewMount};
@@ -222,7 +222,7 @@ fn start(
     command: &Command,
     input: &[u8],
     output: io::PipeWriter,
-) -> io::Result<(Option<Report>, Box<dyn ChildWrapper>)> {
+) -> io::Result<(Option<FailureReport>, Box<dyn ChildWrapper>)> {
     let (words, failure): (_, Option<fn(String) -> NotStarted>) = match (command.run_as, &command.view) {
         (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
         (None, Some(view)) => (view::words(view, command)?, Some(NotStarted::NotShown)),
@@ -233,7 +233,7 @@ fn start(
     };
     let (report, stdin) = match failure {
         Some(failure) => {
-            let (report, stdin) = Report::channel(failure)?;
+            let (report, stdin) = FailureReport::channel(failure)?;
             (Some(report), stdin)
         }
         None => (None, readable(input)?.into()),

@@ -237,12 +237,12 @@ fn a_command_like_a_process_is_our_own_binary_again() {
 
 /// Returns the result of a command whose binary has reported this.
 fn reported(report: &str, output: &str) -> Result<String, String> {
-    let (channel, _) = Report::channel(NotStarted::NotEntered).expect("there is room");
+    let (channel, _) = FailureReport::channel(NotStarted::NotEntered).expect("there is room");
     let (reader, mut writer) = io::pipe().expect("there is room");
     writer.write_all(report.as_bytes()).expect("there is room");
     drop(writer);
     let finished = Finished { end: End::Exited(125), output: output.into(), duration: Duration::ZERO };
-    let result = Report { reader: reader.into(), ..channel }.outcome(finished, "nginx".to_owned());
+    let result = FailureReport { reader: reader.into(), ..channel }.outcome(finished, "nginx".to_owned());
     result.map(|finished| finished.output).map_err(|error| error.to_string())
 }
 

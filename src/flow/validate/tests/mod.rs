@@ -47,7 +47,7 @@ fn check(words: &[&str]) -> CommandValidator {
         unset: Vec::new(),
         package: None,
         prelude: None,
-        patterns: Patterns::default(),
+        patterns: FindingPatterns::default(),
     }
 }
 
@@ -172,7 +172,7 @@ fn a_checker_that_cannot_be_started_is_no_verdict_and_says_what_to_do() {
 
 #[test]
 fn named_groups_make_findings() {
-    let patterns = Patterns {
+    let patterns = FindingPatterns {
         findings: regexes(&[
             r"(?m)^(?:(?P<severity>\w+) )?(?P<file>/[^:]+):(?P<line>\d+):(?P<column>\d*): (?P<message>.*)$",
         ]),
@@ -201,7 +201,7 @@ fn named_groups_make_findings() {
         assert_eq!(lines(&said(check)), expected, "{output:?}");
     }
     // Without a group called message, the whole match is it.
-    let whole = Patterns { findings: regexes(&["(?m)^E: .*$"]), ..Patterns::default() };
+    let whole = FindingPatterns { findings: regexes(&["(?m)^E: .*$"]), ..FindingPatterns::default() };
     assert_eq!(lines(&said(CommandValidator { patterns: whole, ..printing("x\nE: bad\ny\n", 1) })), ["wrong E: bad"]);
 }
 
@@ -380,7 +380,7 @@ fn a_checker_that_gets_no_memory_is_no_verdict() {
 
 #[test]
 fn a_port_that_may_not_be_bound_names_the_capability() {
-    let patterns = Patterns { findings: regexes(&["(?m)^(?P<message>bind.*)$"]), ..Patterns::default() };
+    let patterns = FindingPatterns { findings: regexes(&["(?m)^(?P<message>bind.*)$"]), ..FindingPatterns::default() };
     let bound =
         said(CommandValidator { patterns, ..printing("bind() to 0.0.0.0:80 failed (13: Permission denied)\n", 1) });
     assert!(bound.findings[0].help.as_ref().is_some_and(|help| help.contains("NET_BIND_SERVICE")), "{bound:?}");
