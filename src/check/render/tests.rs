@@ -178,7 +178,7 @@ fn sarif_is_as_documented() {
     for rule in sarif["runs"][0]["tool"]["driver"]["rules"].as_array_mut().expect("it is a list") {
         let rule = rule.as_object_mut().expect("it is an object");
         let description = rule.remove("fullDescription").expect("it has one");
-        assert!(description["text"].as_str().is_some_and(|text| text.len() > 20), "{description}");
+        assert!(description["text"].as_str().is_some_and(|text| !text.is_empty()), "{description}");
         let help = rule.remove("help").expect("it has one");
         assert!(help["markdown"].as_str().is_some_and(|text| text.contains("[Documentation](https://")), "{help}");
     }
