@@ -63,8 +63,11 @@ impl Nginx {
 
     pub(crate) fn text(directory: &Path, port: u16, body: &str, more: &str) -> String {
         let directory = directory.display();
+        // The compiled-in paths belong to root, and are created by the first nginx that root starts.
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary: String = kinds.map(|kind| format!(" {kind}_temp_path {directory}/{kind};")).concat();
         format!(
-            "pid {directory}/pid;\nerror_log {directory}/error.log notice;\nevents {{}}\nhttp {{\n    access_log off;\n    \
+            "pid {directory}/pid;\nerror_log {directory}/error.log notice;\nevents {{}}\nhttp {{\n    access_log off;{temporary}\n    \
              {more}\n    server {{\n        listen 127.0.0.1:{port};\n        return 200 '{body}';\n    }}\n}}\n"
         )
     }
