@@ -17,6 +17,8 @@ pub(super) enum Class {
     Content,
     /// State of a tool that no program reads as configuration: swap and lock files, repositories, file systems' own names.
     Tool,
+    /// A probe of vim, which is empty; a file of that name with a content is none.
+    Probe,
     /// A backup copy or a temporary file, by a name that directories of configuration skip: left out unless a pattern of the
     /// configuration matches it.
     Backup,
@@ -87,10 +89,11 @@ pub(super) fn classify(name: &str, siblings: impl Fn(&str) -> bool) -> Class {
     let is_tool = TOOLS.contains(&name)
         || TOOL_BEGINNINGS.iter().any(|begins| name.starts_with(begins))
         || hidden.is_some_and(|rest| is_swap(rest) || HIDDEN_ENDS.iter().any(|end| rest.ends_with(end)))
-        || hidden.is_some_and(|rest| is_in_transfer(rest, &siblings))
-        || is_probe(name);
+        || hidden.is_some_and(|rest| is_in_transfer(rest, &siblings));
     if is_tool {
         Class::Tool
+    } else if is_probe(name) {
+        Class::Probe
     } else if BACKUP_ENDS.iter().any(|end| name.len() > end.len() && name.ends_with(end))
         || (name.len() > 2 && name.starts_with('#') && name.ends_with('#'))
         || is_seds(name)
@@ -220,11 +223,15 @@ mod tests {
             ".fuse_hidden0000",
             ".app.conf.kate-swp",
             ".app.conf.Xy12Zz",
-            "4913",
-            "5036",
-            "5159",
         ] {
             assert_eq!(class(name), Class::Tool, "{name}");
+        }
+    }
+
+    #[test]
+    fn probes_of_vim_are_known() {
+        for name in ["4913", "5036", "5159"] {
+            assert_eq!(class(name), Class::Probe, "{name}");
         }
     }
 

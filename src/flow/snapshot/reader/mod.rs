@@ -238,6 +238,8 @@ impl<'a> SourceReader<'a> {
                 litter::Class::Content => self.entry(dir, entry)?,
                 _ if self.options.selection.includes(&dir.inside.join(entry)) => self.entry(dir, entry)?,
                 litter::Class::Tool => {}
+                litter::Class::Probe if is_empty(dir, entry) => {}
+                litter::Class::Probe => self.entry(dir, entry)?,
                 class => self.copies.push((dir.clone(), entry.clone(), class)),
             }
         }
@@ -491,6 +493,11 @@ fn real(path: &Path) -> ReadResult<PathBuf> {
 fn leads_to_data(dir: impl AsFd, entry: &OsStr) -> bool {
     let target = rustix::fs::readlinkat(dir, entry, Vec::new());
     target.is_ok_and(|target| target.as_bytes().starts_with(b"..data/"))
+}
+
+/// Returns true if there is an empty file of that name.
+fn is_empty(dir: &Dir, entry: &OsStr) -> bool {
+    rustix::fs::statat(&dir.fd, entry, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_size == 0)
 }
 
 /// Returns true for names that no volume's key has: those of tools.
