@@ -100,7 +100,8 @@ fn the_architecture_page_has_the_table_of_the_state_machine() {
 }
 
 /// The flags of other programs, which the pages speak of.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
+    "--preload",
     "--check",
     "--check-config",
     "--config-envsubst-file",

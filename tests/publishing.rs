@@ -559,6 +559,11 @@ fn once_obeys_the_limits_of_run_and_reports_what_it_publishes() {
     let (code, said) = once(&arguments);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("\"event\":\"published\""), "{said}");
+    // A gate that runs finds it good.
+    let mut gate = Gate::run(&arguments);
+    gate.wait_for("accepted");
+    eventually("it is kept", || publish.join("..good").exists());
+    gate.stop();
     for name in ["a", "b", "c"] {
         std::fs::remove_file(watch.join(name)).expect("it is there");
     }

@@ -35,6 +35,9 @@ pub(super) struct CommandEntry {
     away: Vec<GivenValue<String>>,
 }
 
+/// The options with which programs only check a configuration. Of several in a command the first counts.
+const CHECK_OPTIONS: [&str; 5] = ["-c", "-t", "--check-config", "--check", "--test"];
+
 /// The keys of a command validator.
 const KEYS: [&str; 12] = [
     "command",
@@ -77,11 +80,16 @@ impl CommandWords {
 }
 
 impl CommandEntry {
-    /// The word after the program, if it is an option: a process with it on its command line only checks a configuration.
+    /// The program and the option with which it only checks a configuration.
     pub(super) fn check_word(&self) -> Option<(String, String)> {
         let CommandWords::Split(words) = &self.command else { return None };
-        let option = &words.get(1)?.value;
-        option.starts_with('-').then(|| Some((self.command.program()?, option.clone())))?
+        // `-c FILE` names the configuration, in bird for instance, and checks nothing.
+        let names_file = |next: Option<&GivenValue<String>>| next.is_some_and(|next| next.value.starts_with('{'));
+        let is_check = |(place, word): &(usize, &GivenValue<String>)| {
+            CHECK_OPTIONS.contains(&word.value.as_str()) && !names_file(words.get(place + 1))
+        };
+        let (_, option) = words.iter().enumerate().find(is_check)?;
+        Some((self.command.program()?, option.value.clone()))
     }
 
     pub(super) fn of_line(line: GivenValue<String>) -> Self {

@@ -133,6 +133,8 @@ pub struct Gate {
     reload_unproven: bool,
     /// The application may have read a content that was not accepted: it changed while the application read it.
     read_unvalidated: bool,
+    /// The content that was proven, and its proof, where the concluding scan found another content.
+    unconcluded: Option<(Arc<Revision>, Event)>,
     /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
     /// The published content is being verified for a new target process, although it is not the newest.
@@ -178,6 +180,7 @@ impl Gate {
             known_good: None,
             reload_unproven: false,
             read_unvalidated: false,
+            unconcluded: None,
             restoring: None,
             reaffirming: false,
             target: TargetState::default(),

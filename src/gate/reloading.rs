@@ -30,6 +30,7 @@ impl Gate {
 
     fn request(&mut self, now: Instant, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
+        self.unconcluded = None;
         let deferred_since = self.deferred.filter(|(deferred, _)| *deferred == digest).map_or(now, |(_, since)| since);
         let limit_lingering = self.restoring.is_none() && now < deferred_since + LONGEST_LINGERING;
         let request = ReloadRequest { digest, since: self.seen_since(digest), limit_lingering };
@@ -127,7 +128,7 @@ impl Gate {
                 self.reaffirming = false;
                 let previous = self.incident.map(|incident| incident.about);
                 let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
-                effects.push(Effect::Report(Event { previous, ..event }));
+                effects.push(Effect::Report(Event { previous, level: Level::Warn, ..event }));
                 self.restore(digest, effects);
             }
             Proof::Missing { message, help } | Proof::Ineffective { message, help } if self.restoring.is_some() => {
@@ -208,11 +209,12 @@ impl Gate {
         let digest = candidate.digest();
         self.known_good = Some(candidate);
         (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
+        if self.policy.once {
+            // No application has read it yet, so it is not known to be good.
+            return self.finish(effects);
+        }
         if self.policy.publish {
             effects.push(Effect::Keep(digest));
-        }
-        if self.policy.once {
-            return self.finish(effects);
         }
         self.resolve(digest, effects);
     }

@@ -73,7 +73,10 @@ impl Gate {
     pub(super) fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
         let activity = std::mem::replace(&mut self.activity, Activity::Idle);
         self.observe(now, &scan);
-        if matches!(activity, Activity::Concluding(..)) && !self.concludes(&activity, &scan) {
+        if let Activity::Concluding(candidate, proof) = &activity
+            && !self.concludes(&activity, &scan)
+        {
+            self.unconcluded = Some((candidate.clone(), proof.clone()));
             // Something else lay there when the application read its configuration.
             (self.reload_unproven, self.read_unvalidated) = (true, true);
         }
@@ -214,7 +217,10 @@ impl Gate {
                 return true;
             }
             TrialOutcome::Caused if self.running() == Some(&**candidate) => {}
-            TrialOutcome::Caused => self.raise_motion(now, candidate.digest(), effects),
+            TrialOutcome::Caused => {
+                self.conclude_late(candidate, effects);
+                self.raise_motion(now, candidate.digest(), effects);
+            }
             TrialOutcome::Interrupting(files) => {
                 let message = format!("{} changes faster than it can be validated", names(&files));
                 let help = "write it less often, or leave it out with `--exclude`; the newest content is reloaded when it rests";
@@ -224,6 +230,17 @@ impl Gate {
             }
         }
         false
+    }
+
+    /// Concludes the last reload after all, if only files that move because of the gate kept it from that.
+    fn conclude_late(&mut self, candidate: &Revision, effects: &mut Vec<Effect>) {
+        let is_same = |proven: &Revision| self.motion.same_in_flight(proven, candidate, self.main.as_deref());
+        if self.unconcluded.as_ref().is_some_and(|(proven, _)| is_same(proven))
+            && let Some((proven, proof)) = self.unconcluded.take()
+        {
+            effects.push(Effect::Report(proof));
+            self.live(proven, effects);
+        }
     }
 
     /// Takes in a new content; returns `true` if it follows the gate's own actions so often that a trial begins.

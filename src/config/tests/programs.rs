@@ -119,3 +119,17 @@ fn a_presets_program_keeps_its_patterns_with_other_arguments() {
         assert!(said.running.is_none() && said.otherwise.is_none(), "{command}");
     }
 }
+
+#[test]
+fn a_process_that_only_checks_is_known_by_the_presets_option() {
+    for (app, expected) in [
+        ("nginx", Some("-t")),
+        ("haproxy", Some("-c")),
+        ("gunicorn", Some("--check-config")),
+        // Its `-c` names the configuration.
+        ("bird", None),
+    ] {
+        let gate = of_flags(&[("app", app), ("watch", "/a")]);
+        assert_eq!(gate.selector.check_word.as_deref(), expected, "{app}");
+    }
+}
