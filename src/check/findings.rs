@@ -30,7 +30,7 @@ pub(super) struct Reading<'r> {
 }
 
 /// Splits a finding with several lines in its message, each of which has its own place.
-pub(super) fn one_by_line(finding: Finding) -> Vec<Finding> {
+pub(super) fn one_by_line(finding: &Finding) -> Vec<Finding> {
     let mut lines = finding.message.lines();
     let first = lines.next().unwrap_or_default().to_owned();
     let mut findings = vec![Finding { message: first, ..finding.clone() }];
@@ -144,12 +144,12 @@ mod tests {
     #[test]
     fn each_line_of_a_message_has_its_place() {
         let finding = Finding::error(CODE, "field a not found\n  line 6: field b not found").at(Place::line("f", 4));
-        let found: Vec<_> = one_by_line(finding)
+        let found: Vec<_> = one_by_line(&finding)
             .into_iter()
             .map(|finding| format!("{}: {}", finding.place.expect("it has one"), finding.message))
             .collect();
         assert_eq!(found, ["f:4: field a not found", "f:6: field b not found"]);
-        let plain = one_by_line(Finding::error(CODE, "a\n  b"));
+        let plain = one_by_line(&Finding::error(CODE, "a\n  b"));
         assert_eq!(plain.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>(), ["a; b"]);
     }
 

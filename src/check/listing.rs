@@ -127,7 +127,7 @@ impl Listing {
                 // A link that leads nowhere, or in a circle, is no file.
                 Err(error) if is_broken_link(&error) => {}
                 Err(error) => {
-                    self.unreadable(&error_path(&error).unwrap_or_else(|| root.to_owned()), &error.to_string())
+                    self.unreadable(&error_path(&error).unwrap_or_else(|| root.to_owned()), &error.to_string());
                 }
             }
         }
@@ -401,10 +401,10 @@ fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> 
     let place = Place { line, column: Some(broken.column), span: Some(span), ..Place::file(name) };
     let finding = Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place);
     // The message may quote the text, and the text may be of a Secret.
-    let finding = if document.text.contains("Secret") {
+    
+    if document.text.contains("Secret") {
         Redactor::new([document.text.as_bytes()]).redact(finding)
     } else {
         finding
-    };
-    finding
+    }
 }

@@ -91,13 +91,13 @@ pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<HttpRe
 /// # Errors
 /// As [`self::request`]; also when the authorities are no certificates.
 pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
-    match tokio::task::spawn_blocking(move || call(request)).await {
+    match tokio::task::spawn_blocking(move || call(&request)).await {
         Ok(answer) => answer,
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn call(request: HttpRequest) -> Result<HttpResponse, String> {
+fn call(request: &HttpRequest) -> Result<HttpResponse, String> {
     // The settings name the server: a proxy of the environment is for other programs, and knows nothing of this cluster.
     let config = ureq::Agent::config_builder().timeout_global(Some(request.timeout)).proxy(None);
     let mut config = config.http_status_as_error(false).max_redirects(0).max_redirects_will_error(false);

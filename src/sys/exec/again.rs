@@ -80,7 +80,7 @@ pub(super) struct FailureReport {
 
 impl FailureReport {
     /// Makes the channel, and gives the end for the binary's standard input.
-    pub(super) fn channel(not_ready: fn(String) -> NotStarted) -> io::Result<(Self, Stdio)> {
+    pub(super) fn channel(not_ready: fn(String) -> NotStarted) -> io::Result<(Self, OwnedFd)> {
         let (reader, writer) = io::pipe()?;
         rustix::io::ioctl_fionbio(&reader, true)?;
         Ok((Self { reader: reader.into(), not_ready }, writer.into()))
@@ -115,6 +115,8 @@ impl Reporter {
     /// Takes the channel from the standard input, which is empty then. Started by hand the binary has none. To be called first: there
     /// may be no `/dev/null` in another root.
     pub(super) fn take() -> Self {
+        // A session of its own has no controlling terminal. Started by hand the binary may lead a group already.
+        let _ = rustix::process::setsid();
         let stdin = rustix::stdio::stdin();
         let is_pipe =
             rustix::fs::fstat(stdin).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);

@@ -15,11 +15,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe::Receiver;
@@ -217,13 +216,17 @@ fn readable(input: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Starts a command in a session of its own: so one signal reaches what it starts as well, and it has no controlling terminal.
+/// Constructor of the error for a binary that could not become the command.
+type NotReady = fn(String) -> NotStarted;
+
+/// Starts a command in a process group of its own, so that one signal reaches everything that it starts. Through the binary it has
+/// a session of its own as well, and so no controlling terminal.
 fn start(
     command: &Command,
     input: &[u8],
     output: io::PipeWriter,
-) -> io::Result<(Option<FailureReport>, Box<dyn ChildWrapper>)> {
-    let (words, failure): (_, Option<fn(String) -> NotStarted>) = match (command.run_as, &command.view) {
+) -> io::Result<(Option<FailureReport>, duct::Handle)> {
+    let (words, failure): (_, Option<NotReady>) = match (command.run_as, &command.view) {
         (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
         (None, Some(view)) => (view::words(view, command)?, Some(NotStarted::NotShown)),
         (None, None) => match &command.confinement {
@@ -241,12 +244,23 @@ fn start(
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
     };
-    let errors = output.try_clone()?;
-    let mut command = CommandWrap::with_new(program, |child| {
-        child.args(arguments).env_clear().envs(environment(&command.pass_env)).envs(given(command)).current_dir("/");
-        child.stdin(stdin).stdout(output).stderr(errors);
-    });
-    Ok((report, command.wrap(ProcessSession).spawn()?))
+    // The leader of a group cannot make a session (setsid(2)), which the binary does.
+    let is_direct = report.is_none();
+    let handle = duct::cmd(program, arguments)
+        .stdin_file(File::from(stdin))
+        .stderr_to_stdout()
+        .stdout_file(output)
+        .full_env(environment(&command.pass_env).into_iter().chain(given(command)))
+        .dir("/")
+        .unchecked()
+        .before_spawn(move |command| {
+            if is_direct {
+                command.process_group(0);
+            }
+            Ok(())
+        })
+        .start()?;
+    Ok((report, handle))
 }
 
 /// Returns the further variables of a command, without those that the gate sets itself.
@@ -312,15 +326,15 @@ fn is_there(program: &OsStr, path: &OsStr) -> bool {
 
 /// A running child and all that it starts; killed when dropped.
 struct Group {
-    child: Box<dyn ChildWrapper>,
+    child: duct::Handle,
     leader: Pid,
     reaped: bool,
     _mark: proc::OwnCommand,
 }
 
 impl Group {
-    fn of(child: Box<dyn ChildWrapper>) -> io::Result<Self> {
-        let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    fn of(child: duct::Handle) -> io::Result<Self> {
+        let leader = child.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
         let leader = leader.ok_or(io::ErrorKind::NotFound)?;
         Ok(Self { child, leader, reaped: false, _mark: proc::OwnCommand::mark(leader.as_raw_pid()) })
     }
@@ -336,8 +350,9 @@ impl Group {
         Ok(())
     }
 
-    /// Kills the group.
+    /// Kills the group, and its leader, which may not have made the group yet.
     fn kill(&self) {
+        let _ = rustix::process::kill_process(self.leader, Signal::KILL);
         let _ = rustix::process::kill_process_group(self.leader, Signal::KILL);
     }
 
@@ -350,7 +365,7 @@ impl Group {
 
     fn reap(&mut self, timed_out: bool) -> io::Result<End> {
         self.reaped = true;
-        let status = self.child.wait()?;
+        let status = self.child.wait()?.status;
         Ok(match (timed_out, status.code(), status.signal()) {
             (true, ..) => End::TimedOut,
             (false, Some(code), _) => End::Exited(code),

@@ -197,7 +197,7 @@ mod tests {
         let there = PathBuf::from("/etc/nginx");
         let path_map =
             PathMap(vec![Mapping { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
-        let context = context(tree, path_map);
+        let context = context(tree, &path_map);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
         let view = CandidateFiles { beyond: Some(beyond), ..CandidateFiles::of(&context) };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));

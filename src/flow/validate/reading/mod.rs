@@ -126,7 +126,7 @@ fn reaches(tree: &AppTree<'_>, begins: &[PathBuf]) -> bool {
 
 /// The words of a text that may be paths.
 fn names(text: &str) -> impl Iterator<Item = &str> {
-    let lines = text.lines().map(|line| line.trim_start()).filter(|line| !line.starts_with(['#', ';']));
+    let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with(['#', ';']));
     let ends =
         |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | ',' | '=' | '(' | ')' | '[' | ']' | '<' | '>');
     lines.flat_map(move |line| line.split(ends)).filter(|word| word.len() > 1 && word.contains(['/', '.', '*']))

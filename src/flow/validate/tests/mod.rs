@@ -23,8 +23,8 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
 }
 
 /// Input of a validator without a target.
-pub(super) fn context(tree: Tree, path_map: PathMap) -> ValidationContext {
-    plan(Vec::new()).context(&Arc::new(tree), &path_map, ExecutionPlace::here(), Main::Only.find(&Tree::new()))
+pub(super) fn context(tree: Tree, path_map: &PathMap) -> ValidationContext {
+    plan(Vec::new()).context(&Arc::new(tree), path_map, ExecutionPlace::here(), Main::Only.find(&Tree::new()))
 }
 
 fn tree(names: &[&str]) -> Tree {
