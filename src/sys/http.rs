@@ -109,7 +109,7 @@ fn call(request: &HttpRequest) -> Result<HttpResponse, String> {
     let deadline = Instant::now() + request.timeout;
     let mut url = request.url.clone();
     for _ in 0..REDIRECTS {
-        let answer = send_once(&agent, &request, &url)?;
+        let answer = send_once(&agent, request, &url)?;
         match redirect(&url, &answer).filter(|_| request.method == Method::Get && Instant::now() < deadline) {
             Some(next) => url = next,
             None => {
