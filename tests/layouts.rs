@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{Gate, command, gate_command, needs, skip};
+use crate::support::{Gate, command, gate_command, needs, skip, unique};
 
 /// A tree: files by name, and links by name, which lead to a path.
 fn tree(files: &[(&str, &str)], links: &[(&str, &str)]) -> TempDir {
@@ -68,7 +68,8 @@ fn the_tree_of_nginx_org_is_accepted_as_it_is() {
     let files =
         [("nginx.conf", NGINX_ORG), ("mime.types", TYPES), ("conf.d/default.conf", SERVER), ("fastcgi_params", "")];
     let nginx = tree(&files, &[("modules", "/usr/lib/nginx/modules")]);
-    let arguments = ["--app", "nginx", "--builtin", "nginx", "--mount", "/etc/nginx"];
+    let none = unique("none");
+    let arguments = ["--app", "nginx", "--builtin", "nginx", "--mount", "/etc/nginx", "--process", &none];
     is_accepted(nginx.path(), &arguments);
     let (code, events) = once(nginx.path(), &[&arguments[..], &["--links", "refuse"]].concat());
     // Where the directory of modules exists the link leads out; otherwise it leads nowhere.
@@ -130,7 +131,7 @@ fn trees_of_packages_with_links_are_accepted_as_they_are() {
 #[test]
 fn debians_own_nginx_tree_is_accepted_as_it_is() {
     needs!("nginx");
-    is_accepted(Path::new("/etc/nginx"), &["--app", "nginx", "--builtin", "nginx"]);
+    is_accepted(Path::new("/etc/nginx"), &["--app", "nginx", "--builtin", "nginx", "--process", &unique("none")]);
 }
 
 fn gate(watched: &[&Path], more: &[&str]) -> Gate {
