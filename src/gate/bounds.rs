@@ -193,6 +193,10 @@ impl Motion {
             self.trial = Some(trial);
             return TrialOutcome::Pending(until);
         }
+        if changed.iter().any(|file| !trial.files.contains(file)) {
+            // A change of something else; the suspects stay under suspicion.
+            return TrialOutcome::None;
+        }
         if !is_same {
             self.suspects.clear();
             if trial.during_validation && self.restarts < RESTARTS {
@@ -343,6 +347,18 @@ mod tests {
         assert!(interrupt(&mut motion, 2));
         let interrupting = TrialOutcome::Interrupting(vec!["log".into()]);
         assert_eq!(motion.try_out(now, &contents[4], None), interrupting);
+    }
+
+    #[test]
+    fn a_change_of_another_file_in_a_pause_acquits_no_suspect() {
+        let (now, mut motion, contents) = (Instant::now(), Motion::default(), logs());
+        round(&mut motion, now, &contents, 0);
+        round(&mut motion, now, &contents, 1).expect("a pause begins");
+        let other = |log: &str| revision(&[("app.conf", "b"), ("log", log)]);
+        assert_eq!(motion.try_out(now, &other("2"), None), TrialOutcome::None);
+        motion.acted(now, &other("2"));
+        let until = motion.arrived(now, &other("3")).expect("the last pause begins");
+        assert_eq!(motion.try_out(until, &other("3"), None), TrialOutcome::Caused);
     }
 
     #[test]

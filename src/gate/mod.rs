@@ -100,6 +100,15 @@ enum Activity {
     Finished,
 }
 
+/// A proof that the concluding scan did not confirm.
+#[derive(Debug)]
+struct Unconcluded {
+    candidate: Arc<Revision>,
+    proof: Event,
+    /// The content that the concluding scan found.
+    found: Arc<Revision>,
+}
+
 /// The state machine of one gate.
 #[derive(Debug)]
 pub struct Gate {
@@ -133,8 +142,8 @@ pub struct Gate {
     reload_unproven: bool,
     /// The application may have read a content that was not accepted: it changed while the application read it.
     read_unvalidated: bool,
-    /// The content that was proven, and its proof, where the concluding scan found another content.
-    unconcluded: Option<(Arc<Revision>, Event)>,
+    /// The content that was proven, where the concluding scan found another one.
+    unconcluded: Option<Unconcluded>,
     /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
     /// The published content is being verified for a new target process, although it is not the newest.
