@@ -56,7 +56,7 @@ pub use bounds::Budget;
 pub use incident::Incident;
 pub use protocol::{Effect, Input, Loss, Policy, ReloadRequest};
 
-use bounds::{Bounds, Motion};
+use bounds::{Motion, ReloadBounds};
 use scanning::Seen;
 use target::TargetState;
 
@@ -149,7 +149,7 @@ pub struct Gate {
     /// The published content is being verified for a new target process, although it is not the newest.
     reaffirming: bool,
     target: TargetState,
-    bounds: Bounds,
+    bounds: ReloadBounds,
     motion: Motion,
     /// The main file of the desired content.
     main: Option<PathBuf>,
@@ -193,7 +193,7 @@ impl Gate {
             restoring: None,
             reaffirming: false,
             target: TargetState::default(),
-            bounds: Bounds::default(),
+            bounds: ReloadBounds::default(),
             motion: Motion::default(),
             main: None,
             deferred: None,
