@@ -401,10 +401,6 @@ fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> 
     let place = Place { line, column: Some(broken.column), span: Some(span), ..Place::file(name) };
     let finding = Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place);
     // The message may quote the text, and the text may be of a Secret.
-    
-    if document.text.contains("Secret") {
-        Redactor::new([document.text.as_bytes()]).redact(finding)
-    } else {
-        finding
-    }
+
+    if document.text.contains("Secret") { Redactor::new([document.text.as_bytes()]).redact(finding) } else { finding }
 }

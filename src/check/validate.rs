@@ -368,7 +368,10 @@ impl<'s> TaskFiles<'s> {
         versions: &VersionCache,
     ) -> Vec<Finding> {
         let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
-        let found = found.into_iter().flat_map(|finding| findings::one_by_line(&finding)).filter_map(|finding| options.weigh(finding));
+        let found = found
+            .into_iter()
+            .flat_map(|finding| findings::one_by_line(&finding))
+            .filter_map(|finding| options.weigh(finding));
         let reading = Reading { preset, contents: &|path| self.text(path) };
         let found = found.map(|finding| reading.weigh_format(finding));
         let found = found.map(|finding| weigh_nginx(finding, task)).collect();

@@ -19,11 +19,11 @@ pub struct Budget {
 
 /// The times of the last reloads.
 #[derive(Debug, Default)]
-pub(super) struct Bounds {
+pub(super) struct ReloadBounds {
     reloads: VecDeque<Instant>,
 }
 
-impl Bounds {
+impl ReloadBounds {
     /// Records a reload.
     pub(super) fn note(&mut self, now: Instant, policy: &Policy) {
         self.reloads.push_back(now);
@@ -32,7 +32,7 @@ impl Bounds {
         }
     }
 
-    /// The time at which the next reload is permitted, and the bound that says so; `None` if that is now.
+    /// The time at which the next reload is permitted, and the bound that determines it; `None` if that is now.
     pub(super) fn wait(&self, now: Instant, policy: &Policy) -> Option<(Instant, String)> {
         let last = *self.reloads.back()?;
         let by_interval = last + policy.min_interval;
@@ -74,7 +74,7 @@ const NEXT_TRIAL: Duration = Duration::from_secs(10);
 
 /// A pause without any action: the content either changes meanwhile, or only because of the gate.
 #[derive(Debug)]
-struct Trial {
+struct MotionTrial {
     revision: Arc<Revision>,
     files: Vec<PathBuf>,
     until: Instant,
@@ -108,7 +108,7 @@ pub(super) struct Motion {
     suspects: BTreeMap<PathBuf, u32>,
     /// The number of times in a row that a validation was started over.
     restarts: u32,
-    trial: Option<Trial>,
+    trial: Option<MotionTrial>,
     no_trial_before: Option<Instant>,
     /// The files that move because of the gate, and the time until which their changes are ignored.
     moving: BTreeMap<PathBuf, Instant>,
@@ -176,7 +176,7 @@ impl Motion {
         let pause = validation.unwrap_or_default().clamp(shortest, LONGEST_TRIAL);
         let until = now + pause;
         let revision = revision.clone();
-        self.trial = Some(Trial { revision, files, until, pause, aftermath, is_last, during_validation });
+        self.trial = Some(MotionTrial { revision, files, until, pause, aftermath, is_last, during_validation });
         Some(until)
     }
 
@@ -192,6 +192,10 @@ impl Motion {
             let until = trial.until;
             self.trial = Some(trial);
             return TrialOutcome::Pending(until);
+        }
+        if changed.iter().any(|file| !trial.files.contains(file)) {
+            // A change of something else; the suspects stay under suspicion.
+            return TrialOutcome::None;
         }
         if !is_same {
             self.suspects.clear();
@@ -267,13 +271,13 @@ mod tests {
         Policy { min_interval: Duration::from_secs(min_interval), budget, ..super::super::world::policy(false) }
     }
 
-    fn waits(bounds: &Bounds, now: Instant, policy: &Policy) -> Option<u64> {
+    fn waits(bounds: &ReloadBounds, now: Instant, policy: &Policy) -> Option<u64> {
         bounds.wait(now, policy).map(|(at, _)| (at - now).as_secs())
     }
 
     #[test]
     fn reloads_keep_their_interval() {
-        let (policy, start, mut bounds) = (policy(10, None), Instant::now(), Bounds::default());
+        let (policy, start, mut bounds) = (policy(10, None), Instant::now(), ReloadBounds::default());
         assert_eq!(waits(&bounds, start, &policy), None);
         bounds.note(start, &policy);
         assert_eq!(waits(&bounds, start + Duration::from_secs(3), &policy), Some(7));
@@ -282,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_spent_and_comes_back() {
-        let (policy, start, mut bounds) = (policy(0, Some((2, 60))), Instant::now(), Bounds::default());
+        let (policy, start, mut bounds) = (policy(0, Some((2, 60))), Instant::now(), ReloadBounds::default());
         bounds.note(start, &policy);
         assert_eq!(waits(&bounds, start + Duration::from_secs(10), &policy), None);
         bounds.note(start + Duration::from_secs(10), &policy);
@@ -343,6 +347,18 @@ mod tests {
         assert!(interrupt(&mut motion, 2));
         let interrupting = TrialOutcome::Interrupting(vec!["log".into()]);
         assert_eq!(motion.try_out(now, &contents[4], None), interrupting);
+    }
+
+    #[test]
+    fn a_change_of_another_file_in_a_pause_acquits_no_suspect() {
+        let (now, mut motion, contents) = (Instant::now(), Motion::default(), logs());
+        round(&mut motion, now, &contents, 0);
+        round(&mut motion, now, &contents, 1).expect("a pause begins");
+        let other = |log: &str| revision(&[("app.conf", "b"), ("log", log)]);
+        assert_eq!(motion.try_out(now, &other("2"), None), TrialOutcome::None);
+        motion.acted(now, &other("2"));
+        let until = motion.arrived(now, &other("3")).expect("the last pause begins");
+        assert_eq!(motion.try_out(until, &other("3"), None), TrialOutcome::Caused);
     }
 
     #[test]

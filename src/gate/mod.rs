@@ -56,7 +56,7 @@ pub use bounds::Budget;
 pub use incident::Incident;
 pub use protocol::{Effect, Input, Loss, Policy, ReloadRequest};
 
-use bounds::{Bounds, Motion};
+use bounds::{Motion, ReloadBounds};
 use scanning::Seen;
 use target::TargetState;
 
@@ -100,6 +100,15 @@ enum Activity {
     Finished,
 }
 
+/// A proof that the concluding scan did not confirm.
+#[derive(Debug)]
+struct Unconcluded {
+    candidate: Arc<Revision>,
+    proof: Event,
+    /// The content that the concluding scan found.
+    found: Arc<Revision>,
+}
+
 /// The state machine of one gate.
 #[derive(Debug)]
 pub struct Gate {
@@ -133,14 +142,14 @@ pub struct Gate {
     reload_unproven: bool,
     /// The application may have read a content that was not accepted: it changed while the application read it.
     read_unvalidated: bool,
-    /// The content that was proven, and its proof, where the concluding scan found another content.
-    unconcluded: Option<(Arc<Revision>, Event)>,
+    /// The content that was proven, where the concluding scan found another one.
+    unconcluded: Option<Unconcluded>,
     /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
     /// The published content is being verified for a new target process, although it is not the newest.
     reaffirming: bool,
     target: TargetState,
-    bounds: Bounds,
+    bounds: ReloadBounds,
     motion: Motion,
     /// The main file of the desired content.
     main: Option<PathBuf>,
@@ -184,7 +193,7 @@ impl Gate {
             restoring: None,
             reaffirming: false,
             target: TargetState::default(),
-            bounds: Bounds::default(),
+            bounds: ReloadBounds::default(),
             motion: Motion::default(),
             main: None,
             deferred: None,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reload_gate_contract::Finding;
 
 use super::bounds::TrialOutcome;
-use super::{Activity, Effect, Gate, Reason};
+use super::{Activity, Effect, Gate, Reason, Unconcluded};
 use crate::flow::snapshot::{Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision};
 use crate::flow::validate::Validation;
@@ -76,7 +76,11 @@ impl Gate {
         if let Activity::Concluding(candidate, proof) = &activity
             && !self.concludes(&activity, &scan)
         {
-            self.unconcluded = Some((candidate.clone(), proof.clone()));
+            self.unconcluded = scan.as_ref().ok().map(|snapshot| Unconcluded {
+                candidate: candidate.clone(),
+                proof: proof.clone(),
+                found: snapshot.revision.clone(),
+            });
             // Something else lay there when the application read its configuration.
             (self.reload_unproven, self.read_unvalidated) = (true, true);
         }
@@ -234,12 +238,12 @@ impl Gate {
 
     /// Concludes the last reload after all, if only files that move because of the gate kept it from that.
     fn conclude_late(&mut self, candidate: &Revision, effects: &mut Vec<Effect>) {
-        let is_same = |proven: &Revision| self.motion.same_in_flight(proven, candidate, self.main.as_deref());
-        if self.unconcluded.as_ref().is_some_and(|(proven, _)| is_same(proven))
-            && let Some((proven, proof)) = self.unconcluded.take()
-        {
-            effects.push(Effect::Report(proof));
-            self.live(proven, effects);
+        let Some(unconcluded) = self.unconcluded.take() else { return };
+        let is_same =
+            |other: &Revision| self.motion.same_in_flight(&unconcluded.candidate, other, self.main.as_deref());
+        if is_same(&unconcluded.found) && is_same(candidate) {
+            effects.push(Effect::Report(unconcluded.proof));
+            self.live(unconcluded.candidate, effects);
         }
     }
 
@@ -317,6 +321,9 @@ impl Gate {
     /// Reports, once, the files that move because of the gate.
     pub(super) fn raise_motion(&mut self, now: Instant, digest: Digest, effects: &mut Vec<Effect>) {
         let files: Vec<PathBuf> = self.motion.moving().cloned().collect();
+        if files.is_empty() {
+            return;
+        }
         let message =
             format!("{} changes whenever the gate validates or reloads, so its changes are ignored", names(&files));
         let help = "the application or the checker writes it: leave it out with `--exclude`, or write it elsewhere";

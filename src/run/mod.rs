@@ -171,7 +171,8 @@ impl Runner {
                 *in_flight = in_span(self.publish(digest), debug_span!("publish", gate, digest = %digest.short()));
             }
             Effect::Keep(digest) => {
-                debug_span!("keep", gate, digest = %digest.short()).in_scope(|| staging::keep(&self.config, &self.sink));
+                debug_span!("keep", gate, digest = %digest.short())
+                    .in_scope(|| staging::keep(&self.config, &self.sink));
             }
             Effect::Count(verdict) => self.board.count_verdict(verdict),
             Effect::Reload(request) => {

@@ -221,11 +221,7 @@ type NotReady = fn(String) -> NotStarted;
 
 /// Starts a command in a process group of its own, so that one signal reaches everything that it starts. Through the binary it has
 /// a session of its own as well, and so no controlling terminal.
-fn start(
-    command: &Command,
-    input: &[u8],
-    output: io::PipeWriter,
-) -> io::Result<(Option<FailureReport>, duct::Handle)> {
+fn start(command: &Command, input: &[u8], output: io::PipeWriter) -> io::Result<(Option<FailureReport>, duct::Handle)> {
     let (words, failure): (_, Option<NotReady>) = match (command.run_as, &command.view) {
         (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
         (None, Some(view)) => (view::words(view, command)?, Some(NotStarted::NotShown)),
