@@ -19,6 +19,8 @@ mod builtins;
 mod bundled;
 /// The same judgement in CI.
 mod check;
+/// `check` on inputs as they are in the field.
+mod check_field;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The image, in real containers.

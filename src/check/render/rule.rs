@@ -74,6 +74,9 @@ mod tests {
             assert!(section(page, code).is_some_and(|text| text.contains("```") || text.len() > 20), "{code}");
         }
         assert_eq!(section(&NGINX, "no-such-code"), None);
-        assert_eq!(meaning("checker-timeout"), Some("the checker, or the bundled validator, took longer than `--timeout`"));
+        assert_eq!(
+            meaning("checker-timeout"),
+            Some("the checker, or the bundled validator, took longer than `--timeout`")
+        );
     }
 }

@@ -77,7 +77,7 @@ fn ready() -> SetupStep {
     again::give_up()
 }
 
-/// Shows the processes of the namespace alone; to root read-only, who could change the kernel there.
+/// Shows the processes of the namespace alone; read-only to root, which could change the kernel there.
 fn mount_processes(read_only: bool) -> rustix::io::Result<()> {
     let mut flags = MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
     flags.set(MountFlags::RDONLY, read_only);

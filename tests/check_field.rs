@@ -1,0 +1,376 @@
+//! `check` on inputs as they are in the field: large, encrypted, unrendered, or hostile.
+
+use crate::support::{gate_command, needs};
+use std::process::Stdio;
+
+use crate::check::{CHART, check, checked, config_map, file, findings, report};
+
+#[test]
+fn lines_of_a_secret_are_shown_beside_nothing() {
+    let secret = "SuperS3cretPassw0rd";
+    let map = "\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},\"data\":{\"nginx.conf\":\"events {\"}";
+    let hidden = format!(
+        "\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"b\"}},\"stringData\":{{\"a\":\"{secret}\"}}"
+    );
+    let inputs = [
+        format!("{{{map}}}\n{{{hidden}}}\n"),
+        format!("{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{{{map}}},{{{hidden}}}]}}\n"),
+        format!("apiVersion: v1\nkind: List\nitems:\n- {{{map}}}\n- {{{hidden}}}\n"),
+        // A broken text may be anything.
+        format!("{{{map}}}\n{{{}\n", &hidden[..hidden.len() - 3]),
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: x}}\nstringData:\n  a: *{secret}\n"),
+        format!("{{{}", &hidden[..hidden.len() - 4]),
+    ];
+    for input in inputs {
+        for format in ["human", "json", "sarif", "junit", "github"] {
+            let output = check(&["--format", format, "--verbose", "-"], &input);
+            assert_eq!(output.code, 1, "{input}\n{}", output.out);
+            assert!(!output.out.contains(&secret[..12]), "{format} of {input}\n{}", output.out);
+        }
+    }
+}
+
+#[test]
+fn wrong_flags_are_reported_for_every_validator() {
+    for arguments in [
+        ["--timeout", "5"],
+        ["--nginx-version", "foo"],
+        ["--tls-warn", "abc"],
+        ["--sandbox", "abc"],
+        ["--root", "target"],
+        ["--missing", "x"],
+    ] {
+        let output = check(&[arguments[0], arguments[1], "-"], CHART);
+        assert!(output.code == 2 && output.err.contains(arguments[0]), "{arguments:?} {} {}", output.code, output.err);
+    }
+}
+
+#[test]
+fn a_gate_checks_the_files_that_it_would_validate() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for (name, content) in [("my.settings", "{}"), ("nginx.conf", "events {}"), ("a.json", "{}")] {
+        file(directory.path(), name, content);
+    }
+    let root = directory.path().to_str().expect("it is UTF-8");
+    let checked = |arguments: &[&str]| {
+        let output = check(&[arguments, &[root]].concat(), "");
+        assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+        output.out
+    };
+    assert!(checked(&["--builtin", "json", "--main", "my.settings"]).contains("my.settings (builtin json"));
+    assert!(checked(&["--builtin", "json"]).contains("a.json (builtin json"));
+    let gates = tempfile::NamedTempFile::new().expect("there is room");
+    std::fs::write(gates.path(), "gates: [{watch: /srv, builtin: json}]\n").expect("there is room");
+    checked(&["--config", gates.path().to_str().expect("it is UTF-8")]);
+}
+
+#[test]
+fn a_preset_without_a_validator_checks_nothing() {
+    let map = config_map("a.json", "'{]'");
+    assert_eq!(report(&["--app", "none"], &map, 0)["verdict"], "nothing");
+    let gate = "        - name: gate\n          image: reload-gate\n          args: [run, --watch, /etc/nginx, --signal, none]\n          \
+                env: [{name: RELOAD_GATE_APP, valueFrom: {configMapKeyRef: {name: elsewhere, key: app}}}]\n          volumeMounts: \
+                [{name: main, mountPath: /etc/nginx}]\n      volumes:\n";
+    let output = check(&["-"], &CHART.replace("      volumes:\n", gate));
+    assert!(
+        output.code == 3 && output.out.contains("`app` of ConfigMap `elsewhere`"),
+        "{} {}",
+        output.code,
+        output.out
+    );
+}
+
+#[test]
+fn an_unreadable_input_is_reported_and_does_not_block() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let fifo = directory.path().join("a.json");
+    assert!(crate::support::command("mkfifo").arg(&fifo).status().expect("it is installed").success());
+    let output = check(&[fifo.to_str().expect("it is UTF-8")], "");
+    assert!(output.code == 3 && output.out.contains("it is a FIFO"), "{} {}", output.code, output.out);
+    std::os::unix::fs::symlink("nowhere", directory.path().join("b.json")).expect("there is room");
+    assert_eq!(check(&[directory.path().to_str().expect("it is UTF-8")], "").code, 4, "a link to nowhere is no file");
+    let broken = check(
+        &["-"],
+        &CHART[..CHART.find("  name: web-tls").expect("it is there") - 9].replace("kind: Secret", "kind: [Secret"),
+    );
+    assert!(broken.code == 1 && broken.out.contains("broken-manifest"), "{} {}", broken.code, broken.out);
+    let missing = check(&["--format", "json", "/nowhere"], "");
+    assert!(
+        missing.code == 2 && missing.out.contains("\"verdict\":\"inconclusive\""),
+        "{} {}",
+        missing.code,
+        missing.out
+    );
+}
+
+#[test]
+fn a_list_of_one_kind_leaves_it_out_of_its_items() {
+    let list = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n  data: {nginx.conf: 'events {'}\n";
+    assert_eq!(checked(&report(&[], list, 1)), ["rejected ConfigMap a nginx.conf builtin nginx"]);
+}
+
+#[test]
+fn a_missing_key_of_a_volume_is_reported() {
+    let chart = CHART.replace(
+        "configMap: { name: web-sites }",
+        "configMap: { name: web-sites, items: [{key: gone, path: a.conf}] }",
+    );
+    let found = report(&["--verbose"], &chart, 1);
+    assert!(findings(&found)[0].starts_with("error missing-key "), "{found:#}");
+    assert!(found["unjudged"].to_string().contains("api.conf"), "keys without a mount are listed: {found:#}");
+    let optional = chart.replace("path: a.conf}]", "path: a.conf}], optional: true");
+    assert!(!report(&[], &optional, 0).to_string().contains("missing-key"));
+}
+
+#[test]
+fn a_quotation_of_a_config_map_stays_readable() {
+    let key = "  tls.key: |\n    -----BEGIN PRIVATE KEY-----\n    c3NsX2NlcnRpZmljYXRlX2tleQ==\n    -----END PRIVATE KEY-----\n  ssl: ssl_certificate_keyy\n";
+    let chart = CHART.replace("stringData:\n", &format!("stringData:\n{key}"));
+    let chart = chart.replace("        listen 18080;\n", "        ssl_certificate_keyy x;\n");
+    let found = findings(&report(&[], &chart, 1));
+    assert!(found[0].ends_with("unknown directive \"ssl_certificate_keyy\""), "{found:?}");
+}
+
+#[test]
+fn a_key_that_is_no_name_of_a_file_is_written_nowhere() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let outside = directory.path().join("outside");
+    let map = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n  '../../../../../..{}': evil\n  app.conf: good\n",
+        outside.display()
+    );
+    let found = report(&["--validate", "grep -q good {config}"], &map, 1);
+    assert!(findings(&found)[0].starts_with("error invalid-key "), "{found:#}");
+    assert!(checked(&found).iter().any(|one| one.starts_with("accepted ConfigMap x app.conf")), "{found:#}");
+    assert!(!outside.exists());
+}
+
+#[test]
+fn lines_that_are_no_utf8_are_shown() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let main = directory.path().join("nginx.conf");
+    for before in [&b""[..], b"\xe9", b"\xe9\xe9", b"\xe9\xe9\xe9", "\u{1f600}\u{e9}".as_bytes(), b"\xf0\x9f"] {
+        std::fs::write(&main, [b"events {}\n# ", before, b"\nlisen 80;\n"].concat()).expect("there is room");
+        for format in ["human", "json", "sarif", "junit", "github"] {
+            let output = check(&["--format", format, "--color", "never", main.to_str().expect("it is UTF-8")], "");
+            assert_eq!(output.code, 1, "{format} {before:?}: {}{}", output.out, output.err);
+            assert!(format != "human" || output.out.contains("3 | lisen 80;\n  | ^^^^^"), "{before:?}: {}", output.out);
+        }
+    }
+}
+
+/// A pod of this image with the ConfigMap `x` at `/etc/app`.
+fn pod(image: &str, more: &str) -> String {
+    format!(
+        r"---
+apiVersion: v1
+kind: Pod
+metadata: {{name: p}}
+spec:
+  containers:
+    - name: app
+      image: {image}
+      {more}
+      volumeMounts: [{{name: v, mountPath: /etc/app}}]
+  volumes: [{{name: v, configMap: {{name: x}}}}]
+"
+    )
+}
+
+#[test]
+fn a_certificate_beside_a_password_hides_nothing_of_it() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  nginx.conf: |\n    events {}\n    hunter2 \
+                  correct-horse;\n    # -----BEGIN CERTIFICATE-----\n    -----BEGIN CERTIFICATE-----\n    -----END CERTIFICATE-----\n";
+    for format in ["human", "json", "sarif", "junit", "github"] {
+        let output = check(&["--format", format, "--verbose", "-"], secret);
+        assert_eq!(output.code, 1, "{}", output.out);
+        assert!(!output.out.contains("hunter2") && !output.out.contains("correct-horse"), "{format}: {}", output.out);
+    }
+}
+
+#[test]
+fn a_command_of_the_inputs_runs_only_if_it_is_allowed() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let marker = directory.path().join("marker");
+    let sidecar = format!("args: [run, --watch, /etc/app, --signal, none, --validate, 'touch {}']", marker.display());
+    let input = config_map("app.conf", "good") + &pod("reload-gate", &sidecar);
+    let found = findings(&report(&[], &input, 3));
+    assert!(found[0].contains("command-not-allowed") && found[0].contains("was not executed"), "{found:?}");
+    let allowed = report(&["--allow-commands"], &input, 0);
+    assert!(checked(&allowed)[0].starts_with("accepted ConfigMap x app.conf touch"), "{allowed:#}");
+    assert!(!marker.exists(), "nothing that it writes stays");
+}
+
+#[test]
+fn a_configuration_that_is_a_program_is_not_executed() {
+    let map = config_map("gunicorn.conf.py", "'raise SystemExit(1)'");
+    let report = report(&[], &map, 0);
+    assert_eq!(report["verdict"], "nothing");
+    let skipped = &report["unjudged"][0];
+    assert!(skipped["why"].to_string().contains("is a program"), "{report:#}");
+    assert!(skipped["help"].to_string().contains("--allow-commands"), "{report:#}");
+}
+
+#[test]
+fn excluded_and_ignored_files_are_not_read() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let root = directory.path().to_str().expect("it is UTF-8");
+    for name in ["build/a.json", "vendor/b.json", "c.json"] {
+        file(directory.path(), name, "{\"a\": 1,}\n");
+    }
+    file(directory.path(), ".gitignore", "/build\n");
+    let places = |arguments: &[&str]| {
+        let output = check(&[&["--format", "github"], arguments, &[root]].concat(), "");
+        let lines: Vec<_> = output.out.lines().filter(|line| line.starts_with("::error")).map(str::to_owned).collect();
+        lines.len()
+    };
+    assert_eq!(places(&[]), 2, "`build` is in `.gitignore`");
+    assert_eq!(places(&["--exclude", "vendor/"]), 1);
+    assert_eq!(places(&["--exclude", "*.json"]), 0);
+    let wrong = check(&["--exclude", "a[z-b]", root], "");
+    assert_eq!(wrong.code, 2, "{}", wrong.err);
+    assert!(wrong.err.contains("--exclude"), "{}", wrong.err);
+}
+
+#[test]
+fn encrypted_and_unrendered_texts_are_not_rejected() {
+    let encrypted = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  nginx.conf: ENC[AES256_GCM,data:x,type:str]\n\
+                     sops: {mac: x, version: 3.9.0}\n";
+    let why = |input: &str| report(&["--verbose"], input, 0)["unjudged"].to_string();
+    assert!(why(encrypted).contains("encrypted with SOPS"), "{}", why(encrypted));
+    let reference = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {token: 'op://vault/item/field'}\n";
+    assert!(why(reference).contains("placeholders"), "{}", why(reference));
+    let unrendered = config_map("app.json", "'{\"port\": {{ port }}}'");
+    assert!(why(&unrendered).contains("placeholders"), "{}", why(&unrendered));
+    report(&[], &config_map("app.json", "'{\"port\": }'"), 1);
+}
+
+#[test]
+fn few_descriptors_are_enough_for_many_files() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for index in 0..300 {
+        file(directory.path(), &format!("{index}.yaml"), &config_map("nginx.conf", "'events {}'"));
+    }
+    let gate = gate_command();
+    let script = format!("ulimit -n 64; exec '{}' check .", gate.get_program().to_string_lossy());
+    let mut shell = crate::support::command("sh");
+    let output = shell.args(["-c", &script]).current_dir(directory.path()).output().expect("it starts");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert!(report.contains("300 checked: 300 accepted"), "{report}");
+}
+
+#[test]
+fn a_signal_ends_the_program_and_removes_its_files() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (inputs, temporary) = (directory.path().join("in"), directory.path().join("tmp"));
+    file(&inputs, "app.conf", "x\n");
+    std::fs::create_dir(&temporary).expect("there is room");
+    let mut check = gate_command();
+    check.env("TMPDIR", &temporary).args(["check", "--validate", "sleep 60"]).arg(&inputs);
+    let mut child = check.stdout(Stdio::null()).spawn().expect("it starts");
+    let left = || std::fs::read_dir(&temporary).expect("it is there").flatten().collect::<Vec<_>>();
+    crate::support::eventually("the files are laid out", || !left().is_empty());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&left()[0].metadata().expect("it is there").permissions());
+    assert_eq!(mode & 0o777, 0o700, "others may not read them");
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("it is a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+    assert!(left().is_empty(), "{:?}", left());
+}
+
+#[test]
+fn an_unknown_field_rejects_only_if_the_checker_is_that_of_the_image() {
+    needs!("promtool");
+    let config = "|\n    scrape_configs:\n    - job_name: a\n      some_new_field: 1\n    - job_name: b\n      other_new_field: 2";
+    let map = config_map("prometheus.yml", config);
+    let open = report(&[], &(map.clone() + &pod("prom/prometheus:v9.9.9", "")), 3);
+    let found = findings(&open);
+    assert!(found[0].contains(" 8:7: field some_new_field not found"), "{open:#}");
+    assert!(found[1].contains(" 10:7: field other_new_field not found"), "each line has its own finding: {open:#}");
+    assert!(open.to_string().contains("is not known to be the build in `prom/prometheus:v9.9.9`"), "{open:#}");
+    let typo = report(&[], &map.replace("some_new_field", "scrape_intervall"), 1);
+    assert!(typo.to_string().contains("did you mean `scrape_interval`?"), "{typo:#}");
+}
+
+#[test]
+fn rules_of_the_operator_are_checked_by_promtool() {
+    let rules = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: r}\nspec:\n  groups:\n  - name: a\n    rules:\n    \
+                 - alert: A\n      expr: sum(\n";
+    if crate::support::installed("promtool") {
+        let rejected = report(&[], rules, 1);
+        let found = findings(&rejected);
+        assert!(found[0].contains(" 9:") && found[0].contains("unclosed left parenthesis"), "{rejected:#}");
+        report(&[], &rules.replace("sum(", "sum(up)"), 0);
+    } else {
+        let skipped = report(&[], rules, 0);
+        assert!(skipped["unjudged"].to_string().contains("promtool"), "{skipped:#}");
+    }
+}
+
+#[test]
+fn shell_scripts_are_known_by_their_first_line() {
+    needs!("bash");
+    let script = |body: &str| config_map("entrypoint", &format!("|\n    #!/bin/sh\n    {body}"));
+    let found = report(&[], &script("if true; then echo"), 1);
+    assert!(findings(&found)[0].contains("syntax error"), "{found:#}");
+    report(&[], &script("echo \"$${HOME}\""), 0);
+    report(&[], &config_map("entrypoint", "'if true; then'"), 0);
+}
+
+#[test]
+fn hosts_of_the_cluster_are_no_errors() {
+    needs!("haproxy");
+    let text = "|\n    defaults\n      mode http\n      timeout connect 1s\n      timeout client 1s\n      timeout server 1s\n    resolvers k\n      \
+                nameserver dns1 kube-dns:53\n    backend b\n      server s api.svc:80\n    frontend f\n      bind :8080\n      default_backend b";
+    report(&[], &config_map("haproxy.cfg", text), 0);
+}
+
+#[test]
+fn a_sub_path_that_names_no_key_is_reported() {
+    let pod = pod("app", "").replace("mountPath: /etc/app}", "mountPath: /etc/app/a.json, subPath: gone.json}");
+    let found = findings(&report(&[], &(config_map("a.json", "'{}'") + &pod), 1));
+    assert!(found[0].contains("missing-key") && found[0].contains("`gone.json`"), "{found:?}");
+}
+
+#[test]
+fn many_findings_and_long_lines_are_cut() {
+    let line = "x ".repeat(50_000) + "1;";
+    let map = config_map("nginx.conf", &format!("|\n    events {{}}\n    {line}\n{}", "    lisen 80;\n".repeat(500)));
+    let report = report(&[], &map, 1);
+    assert!(findings(&report).len() <= 101, "{}", findings(&report).len());
+    let output = check(&["--color", "never", "-"], &map);
+    assert!(output.out.len() < 200_000, "{}", output.out.len());
+}
+
+#[test]
+fn an_empty_directory_is_known_to_be_empty() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(
+        directory.path(),
+        "nginx.conf",
+        "events {}\nhttp {\n  include conf.d/*.conf;\n  include /etc/nginx/conf.d/*.conf;\n}\n",
+    );
+    std::fs::create_dir(directory.path().join("conf.d")).expect("there is room");
+    let output = check(&["--color", "never", directory.path().to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 0, "{}", output.out);
+    assert!(!output.out.contains("warning"), "{}", output.out);
+}
+
+#[test]
+fn the_project_s_own_deployments_are_accepted() {
+    needs!("haproxy");
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    let output = check(&["--color", "never", deploy], "");
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+}
+
+#[test]
+fn a_file_without_a_known_name_gets_an_advice() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "bad.conf", "x\n");
+    let path = directory.path().join("bad.conf");
+    let output = check(&[path.to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 4, "{}", output.out);
+    assert!(output.out.contains("`--app nginx`"), "{}", output.out);
+}
