@@ -41,7 +41,7 @@ fn a_thousand_changes_leave_no_trace_and_rest_is_rest() {
     let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
     let (port, scrapes) = (free_port(), std::cell::Cell::new(0));
     let listen = format!("127.0.0.1:{port}");
-    let means = ["--validate", "true", "--reload-command", "true", "--listen", &listen];
+    let means = ["--validate", "true", "--reload-command", "true", "--reload-budget", "10000/10m", "--listen", &listen];
     let mut gate = Gate::run(&[&["--watch", &watch][..], &means].concat());
     gate.wait_for("reloaded");
     let mut change = |gate: &mut Gate, content: usize| {

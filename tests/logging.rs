@@ -33,6 +33,7 @@ impl Stalled {
         rustix::pipe::fcntl_setpipe_size(&output, 4096).expect("the size can be set");
         let mut command = gate_command();
         command.args(["run", "--watch", &watch, "--validate", "true", "--reload-command", &reload]);
+        command.args(["--reload-budget", "10000/10m"]);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         command.stdout(writer.try_clone().expect("it can be cloned")).stderr(writer);
         let child = command.spawn().expect("the gate starts");

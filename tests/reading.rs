@@ -182,8 +182,10 @@ fn parts_are_validated(nginx: &mut Including, mut gate: Gate, by: &str) {
     let wrong =
         rejected["findings"].as_array().expect("there are some").iter().find(|finding| finding["severity"] == "error");
     let wrong = wrong.unwrap_or_else(|| panic!("{rejected}"));
-    let file = nginx.published.join("site.conf");
-    assert_eq!((&wrong["file"], &wrong["line"]), (&text(&file).into(), &4.into()), "{rejected}");
+    let (file, line) = (wrong["file"].as_str().unwrap_or_default(), &wrong["line"]);
+    // With `--publish` the finding names the file of the source.
+    assert!(file.ends_with("conf.d/site.conf"), "{rejected}");
+    assert_eq!(line, 4, "{rejected}");
     assert!(served(nginx.port, "one"), "{}", gate.story());
     nginx.write("two");
     gate.wait_for("recovered");

@@ -149,7 +149,7 @@ impl Gate {
 
     /// Starts over with another content, or with the same that was rewritten during its validation.
     fn start_over(&mut self, now: Instant, candidate: &Revision, validation: &Validation, snapshot: &Snapshot) {
-        let trial = if *snapshot.revision == *candidate {
+        let trial = if *snapshot.revision == *candidate || snapshot.committed {
             None
         } else {
             self.motion.restarted(now, candidate, &snapshot.revision, validation.duration)
@@ -196,7 +196,8 @@ impl Gate {
             return;
         }
         self.main = self.policy.main.find(&snapshot.tree).ok();
-        if self.waits_for_trial(now, &candidate, effects) || (new && self.begins_trial(now, &candidate)) {
+        let may_follow = new && !snapshot.committed;
+        if self.waits_for_trial(now, &candidate, effects) || (may_follow && self.begins_trial(now, &candidate)) {
             return;
         }
         if (new || reason == Reason::Retry)

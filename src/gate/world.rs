@@ -368,6 +368,7 @@ impl SimulatedWorld {
             in_memory: Arc::default(),
             delivered,
             settled: true,
+            committed: false,
             patience: Duration::ZERO,
             notes: Vec::new(),
         })

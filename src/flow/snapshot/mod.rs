@@ -98,6 +98,8 @@ pub struct Snapshot {
     /// Set if the visible names agree with those that were committed. A kubelet makes the links of new keys and removes those of
     /// deleted ones after the swap of `..data`, so for an instant it does not.
     pub settled: bool,
+    /// True if every source is a volume that only a kubelet writes: neither the application nor a checker can change it.
+    pub committed: bool,
     /// Time for which it may be waited until the sources are at rest, if they are not.
     pub patience: Duration,
     /// Warnings about the state in which the sources were found, such as a file that may be half-written.

@@ -97,6 +97,12 @@ struct SourceRoot {
     fd: Option<Rc<OwnedFd>>,
 }
 
+/// Returns the path that the link of a volume with a source has, if that source is in one.
+fn data_link(source: &Source) -> PathBuf {
+    let volume = if source.path.is_dir() { Some(&*source.path) } else { source.path.parent() };
+    volume.map(|volume| volume.join(DATA)).unwrap_or_default()
+}
+
 impl<'a> SourceReader<'a> {
     pub(super) fn new(sources: &'a [Source], options: &'a ReadOptions) -> Self {
         Self {
@@ -120,8 +126,7 @@ impl<'a> SourceReader<'a> {
     pub(super) fn read(&mut self) -> ReadResult {
         for source in self.sources {
             // Links of one source may lead into another that is read later.
-            let volume = if source.path.is_dir() { Some(&*source.path) } else { source.path.parent() };
-            let link = volume.map(|volume| volume.join(DATA)).unwrap_or_default();
+            let link = data_link(source);
             self.generations.extend(link.read_link().ok().map(|target| (link, target)));
         }
         for source in self.sources {
@@ -150,7 +155,10 @@ impl<'a> SourceReader<'a> {
         let result = if self.findings.is_empty() {
             let (revision, in_memory) = (Arc::new(Revision::of(&self.tree)), Arc::new(self.in_memory));
             let (tree, delivered, notes) = (Arc::new(self.tree), self.delivered, Vec::new());
-            Ok(Snapshot { revision, tree, in_memory, delivered, settled, patience, notes })
+            // Only a kubelet writes a volume with a commit point.
+            let is_volume = |source: &Source| self.generations.iter().any(|(link, _)| *link == data_link(source));
+            let committed = self.sources.iter().all(is_volume);
+            Ok(Snapshot { revision, tree, in_memory, delivered, settled, committed, patience, notes })
         } else {
             Err(SnapshotError { findings: self.findings, settled, patience })
         };
