@@ -1,5 +1,6 @@
 //! The loop of one gate: it performs the effects that the state machine requests and feeds back their outcomes. IO.
 
+mod decisions;
 mod excerpts;
 mod redaction;
 mod signals;
@@ -118,7 +119,9 @@ impl Runner {
         let mut inputs = VecDeque::from([Input::Tick]);
         loop {
             while let Some(input) = inputs.pop_front() {
+                let cause = decisions::input(&input);
                 let effects = gate.step(Instant::now(), input);
+                decisions::log(&self.config.name, cause, &gate, &effects);
                 self.contents.follow(&self.config, &gate, self.snapshot.as_ref());
                 for effect in effects {
                     if matches!(effect, Effect::Finish) {
