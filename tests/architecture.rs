@@ -217,7 +217,7 @@ fn is_test(path: &Path) -> bool {
         || path.parent().is_some_and(|dir| dir.ends_with("tests"))
 }
 
-/// Whether `path` is `module` or below it.
+/// Returns true if `path` is `module` or below it.
 fn is_in(path: &str, module: &str) -> bool {
     path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

@@ -14,7 +14,7 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
 }
 
-/// Where a program is installed.
+/// Directory in which a program is installed.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     path.split(':').map(|directory| Path::new(directory).join(program)).find(|path| path.is_file())

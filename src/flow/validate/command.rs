@@ -34,7 +34,7 @@ const LAST_LINES: usize = 5;
 const EXECUTABLE: &str = "the user that runs it must be allowed to execute it (`chmod +x`, a volume that is not mounted `noexec`), \
                           and its interpreter or loader must be there";
 
-/// What programs and their runtimes print when they get no memory: strerror(3) of ENOMEM, C++, Go, Java, Python, Rust.
+/// Messages of programs and their runtimes that get no memory: strerror(3) of ENOMEM, C++, Go, Java, Python, Rust.
 const OUT_OF_MEMORY: [&str; 7] = [
     "Cannot allocate memory",
     "std::bad_alloc",

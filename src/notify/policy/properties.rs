@@ -136,7 +136,7 @@ impl World {
             let pause = self.failed[sink].map(|failed| self.now - failed);
             self.expect(pause.is_none_or(|pause| pause >= RETRY.first / 2), "who failed is left alone for a while");
             let current = self.alerts.gates[delivery.gate].current.clone();
-            self.expect(current.as_ref() == Some(&delivery.alert), "the newest state is told");
+            self.expect(current.as_ref() == Some(&delivery.alert), "the newest state is delivered");
             let young = self.incident[delivery.gate].is_some_and(|since| self.now - since < AFTER);
             let early = may_pass(delivery.alert.incident) && !delivery.alert.over && young;
             self.expect(!early, "what may pass is given time");
