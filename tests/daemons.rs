@@ -31,13 +31,15 @@ fn is_gated(daemon: &Daemon, proven: bool) {
     let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
     let mut gate = Gate::run(&["--app", daemon.app, "--process", &name, "--watch", &watch]);
     gate.wait_for("target_missing");
-    // The gate saw the configuration before the program started, so the program has read it.
     let mut program = command(copy(daemon.app, here, &name));
     program.args(daemon.arguments).arg(volume.file(daemon.file)).stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = Background::start(&mut program);
     eventually("it answers", || (daemon.answers)(port, "192.0.2.1"));
     gate.wait_for_any(&["verified", "unverified"]);
-    assert_eq!(gate.count("reloaded"), 0, "it has read its configuration at its start: {}", gate.story());
+    // The start of a process is known to a hundredth of a second (`proc_pid_stat(5)`). A program that starts within that time after
+    // the gate saw the configuration may have read an older one, and is reloaded.
+    let at_start = gate.count("reloaded");
+    assert!(at_start <= 1, "it has read its configuration at its start: {}", gate.story());
     let bad = config("192.0.2.2") + daemon.wrong + "\n";
     volume.write(&[(daemon.file, &bad)]);
     let rejected = gate.wait_for("rejected");
@@ -52,7 +54,7 @@ fn is_gated(daemon: &Daemon, proven: bool) {
     gate.wait_for(if proven { "verified" } else { "unverified" });
     eventually("it answers anew", || (daemon.answers)(port, "192.0.2.3"));
     assert!(process.is_alive());
-    assert_eq!(gate.count("reloaded"), 1, "{}", gate.story());
+    assert_eq!(gate.count("reloaded"), at_start + 1, "{}", gate.story());
 }
 
 /// True if the program is installed; reported if not, and a failure in `make test-presets`, which installs it.
