@@ -214,6 +214,15 @@ fn no_link_between_the_pages_is_broken() {
 }
 
 #[test]
+fn the_table_of_contents_lists_every_page() {
+    let contents = read("docs/README.md");
+    for page in files("docs", ".md") {
+        let page = page.strip_prefix(root().join("docs")).expect("it is below").display().to_string();
+        assert!(page == "README.md" || contents.contains(&format!("({page})")), "docs/README.md does not list {page}");
+    }
+}
+
+#[test]
 fn every_path_in_the_recipes_exists() {
     let page = read("CONTRIBUTING.md");
     let is_path = |word: &&str| word.contains(['/', '.']) && !word.contains([' ', '*', ':']) && !word.contains("NAME");
