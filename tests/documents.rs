@@ -184,7 +184,7 @@ fn every_setting_is_documented_as_it_is() {
 
 /// What is said by the program alone: a fragment of a message between two values.
 #[test]
-fn what_the_page_on_trouble_quotes_is_what_the_program_says() {
+fn the_troubleshooting_page_quotes_real_messages() {
     let sources = files("src", ".rs").into_iter().filter(|path| !is_test(path)).map(read);
     // A literal goes on behind a backslash at the end of its line.
     let sources: String = sources.map(|text| text.split("\\\n").map(str::trim_start).collect::<String>()).collect();

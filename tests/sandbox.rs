@@ -73,7 +73,7 @@ fn nginx_opens_no_log_wherever_a_configuration_says() {
 }
 
 #[test]
-fn what_is_watched_is_not_changed_by_being_judged() {
+fn validation_does_not_change_the_watched_files() {
     let place = Place::new("app.conf", "one");
     let checker = "sh -c 'echo two > {config}; test -w /dev/null && echo x > /dev/null && cat {config}'";
     let (said, code) = place.judge(&["--validate", checker]);

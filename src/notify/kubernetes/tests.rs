@@ -44,7 +44,7 @@ fn the_same_thing_again_is_counted_and_another_is_another() {
 }
 
 #[test]
-fn who_may_not_says_so_once_and_tries_again_later() {
+fn a_refusal_is_reported_once_and_retried() {
     let mut now = Instant::now();
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
@@ -63,7 +63,7 @@ fn who_may_not_says_so_once_and_tries_again_later() {
 }
 
 #[test]
-fn what_is_never_taken_is_not_in_the_way_of_others() {
+fn a_refused_event_does_not_block_others() {
     let now = Instant::now();
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
