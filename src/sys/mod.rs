@@ -4,5 +4,7 @@ pub mod backoff;
 pub mod exec;
 pub mod http;
 pub mod proc;
+#[cfg(test)]
+pub mod skipped;
 pub mod suggest;
 pub mod worker;
