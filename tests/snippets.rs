@@ -45,6 +45,42 @@ fn a_snippet_includes_the_files_beside_it() {
 }
 
 #[test]
+fn an_empty_directory_hides_no_unknown_name() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let text = "include modules-enabled/*.conf;\nevents {}\nhttp {\n  include conf.d/*.conf;\n  access_log /a nosuch;\n  \
+                server { frobn; return 200 $nosuch; }\n}\n";
+    file(directory.path(), "nginx.conf", text);
+    file(directory.path(), "conf.d/.gitkeep", "");
+    fs::create_dir(directory.path().join("modules-enabled")).expect("there is room");
+    let all = [
+        "error unknown-log-format 5:17: unknown log format \"nosuch\"",
+        "error unknown-directive 6:12: unknown directive \"frobn\"",
+        "error unknown-variable 6:30: unknown \"nosuch\" variable",
+    ];
+    let report = |path: &str| {
+        let output = check(&["--format", "json", path], "");
+        findings(&serde_json::from_str(&output.out).expect("it is JSON"))
+    };
+    let main = directory.path().join("nginx.conf");
+    for path in [directory.path(), main.as_path()].map(|path| path.to_str().expect("it is UTF-8")) {
+        assert_eq!(report(path), all, "{path}");
+        let watched = gate_command()
+            .args(["run", "--once", "--builtin", "nginx", "--main", "nginx.conf", "--watch"])
+            .arg(directory.path())
+            .output();
+        let said = String::from_utf8(watched.expect("it starts").stderr).expect("it is UTF-8");
+        assert!(said.contains("unknown log format") && said.contains("unknown directive"), "{said}");
+    }
+    // Files that are not read because of a `.gitignore` may be deployed all the same.
+    file(directory.path(), "conf.d/local.conf", "log_format nosuch a;\n");
+    file(directory.path(), ".gitignore", "local.conf\n");
+    for path in [directory.path(), main.as_path()].map(|path| path.to_str().expect("it is UTF-8")) {
+        let found = report(path);
+        assert!(!found.iter().any(|finding| finding.contains("unknown-log-format")), "{found:?}");
+    }
+}
+
+#[test]
 fn an_unknown_block_or_build_names_the_nearest() {
     for (arguments, expected) in [
         (
