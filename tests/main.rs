@@ -78,6 +78,8 @@ mod sandbox;
 mod secrets;
 /// What takes the binary to where it runs; completions and manual pages.
 mod shipping;
+/// Snippets, builds and further modules of nginx.
+mod snippets;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.

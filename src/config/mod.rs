@@ -234,6 +234,7 @@ fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -
     layers.layers.push(validators::with_schema(gate, input, command.errors));
     let gate = resolve::gate(&layers, input.is_directory)?;
     validators::check_schema_use(&layers, &gate);
+    validators::check_context_use(&layers, &gate.plan);
     Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
 }
 

@@ -44,7 +44,9 @@ Findings: docs/findings-structured.md
         about: "nginx configuration as `nginx -t` would, without nginx",
         text: "\
 Validates the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
-Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]
+With `--context http,server` each file is a snippet that another file includes within these blocks.
+Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]; `--nginx-build` is nginx.org,
+debian, openresty or plus, which differ in their modules; `--nginx-allow` names a directive of another module
 Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
 ",
     },
