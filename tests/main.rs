@@ -54,6 +54,8 @@ mod manifest_cases;
 mod monitoring;
 /// The flow on a real nginx.
 mod nginx;
+/// One reload on request: systemd, certbot, Ansible, deployments.
+mod on_request;
 /// Reload and proof by other means than signals.
 mod other_means;
 /// The demo, the pre-commit hook and the action, as their users start them.

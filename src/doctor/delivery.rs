@@ -82,7 +82,7 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             let patience = Patience::Limited(gate.verify_timeout.min(SERVER_TIMEOUT));
             let baseline = Baseline::now(None, &gate.verification);
             match gate.verification.prove(&baseline, &gate.selector, patience).await.0 {
-                Proof::Missing { message, help } | Proof::Ineffective { message, help } => {
+                Proof::Missing { message, help, .. } | Proof::Ineffective { message, help } => {
                     checks.add("proof", CheckStatus::Fail, message, Some(help));
                 }
                 Proof::Proven { message, .. } => checks.ok("proof", message),

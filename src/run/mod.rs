@@ -4,11 +4,13 @@ mod decisions;
 mod excerpts;
 mod redaction;
 mod signals;
+mod single;
 mod staging;
 mod startup;
 pub mod supervise;
 mod target;
 
+pub use single::{once, reload};
 pub use startup::confined;
 
 use std::collections::VecDeque;
@@ -29,9 +31,9 @@ use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Loaded, Patience, Proof, Verification};
 use crate::flow::watch::{Coverage, Watch, WatchEvent};
-use crate::gate::{Effect, Gate, Input, Loss, Policy, ReloadRequest};
+use crate::gate::{Effect, Gate, Input, Loss, ReloadRequest};
 use crate::report::board::{BoardView, StatusBoard};
-use crate::report::metrics::{Metrics, ReloadOutcome};
+use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind};
 use crate::sys::proc::{self, Identity};
 
@@ -72,6 +74,8 @@ struct Runner {
     reload_requested: bool,
     /// The verdict that was reported last, and whether there was nothing to validate.
     verdict: Option<(Verdict, bool)>,
+    /// The last verification found that the reload did not take effect, rather than no proof of it.
+    refused: bool,
 }
 
 /// Runs one gate until `stop` is true, or until it gives up because nothing can be published; returns the verdict in that case.
@@ -89,24 +93,6 @@ pub async fn run(
     let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
     let mut runner = Runner::new(config, sink, board);
     runner.drive(gate, stop).await.then_some(Verdict::Rejected)
-}
-
-/// Validates, and publishes, what is there now, reports it and returns the verdict; `None` if there was nothing to validate.
-pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>) -> Option<Verdict> {
-    for event in startup::at_start(config, warnings) {
-        sink(&event);
-    }
-    let policy = Policy { once: true, reload: false, ..config.policy.clone() };
-    let gate = staging::resume(config, Gate::new(policy, Instant::now()), sink);
-    let board = Rc::new(StatusBoard::new(&config.name, Rc::new(Metrics::new())));
-    let mut runner = Runner::new(Rc::new(config.clone()), sink.clone(), board);
-    let (_going_on, stop) = channel::channel(false);
-    runner.drive(gate, stop).await;
-    match runner.verdict {
-        Some((verdict, false)) => Some(verdict),
-        Some((_, true)) => None,
-        None => Some(Verdict::Inconclusive),
-    }
 }
 
 impl Runner {
@@ -269,6 +255,7 @@ impl Runner {
             verified_reload: None,
             reload_requested: false,
             verdict: None,
+            refused: false,
         }
     }
 
@@ -386,6 +373,7 @@ impl Runner {
             Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
             Input::Verified(proof) => {
                 self.target.settle();
+                self.refused = matches!(proof, Proof::Missing { refused: true, .. } | Proof::Ineffective { .. });
                 let proven = matches!(proof, Proof::Proven { .. });
                 if proven {
                     self.verified_reload = self.baseline.as_ref().map(|baseline| baseline.at());

@@ -130,6 +130,8 @@ pub enum Proof {
         message: String,
         /// The remedy.
         help: String,
+        /// The application refused the reload or ended, so the proof cannot come later.
+        refused: bool,
     },
     /// The reload happened, and cannot have taken effect for what changed.
     Ineffective {
@@ -155,7 +157,7 @@ impl Verification {
         }
         let successor = match successor(baseline, selector, patience).await {
             Ok(target) => Baseline::newborn(target, self),
-            Err(message) => return (missing(message, baseline), None),
+            Err(message) => return (missing(message, baseline, false), None),
         };
         let (pid, before) = (successor.target().map(Target::pid), baseline.target().map_or(0, Target::pid));
         let took_place = format!("pid {} took the place of pid {before}", pid.unwrap_or_default());
@@ -180,13 +182,13 @@ impl Verification {
             let over = clock.is_over(baseline);
             match probed {
                 Ok((pid, message)) => return Proof::Proven { pid, message, after: since.elapsed() },
-                Err(Not::Ever(message)) => return missing(message, baseline),
+                Err(Not::Ever(message)) => return missing(message, baseline, true),
                 // An earlier complete probe says more than one that was cut short.
                 Err(Not::Cut(message)) => before = before.or(Some(message)),
                 Err(Not::Yet(message)) => before = Some(message),
             }
             if let Some(message) = before.as_ref().filter(|_| over) {
-                return missing(format!("{message} within {}", clock.waited()), baseline);
+                return missing(format!("{message} within {}", clock.waited()), baseline, false);
             }
             clock.pause(self.longest_pause()).await;
         }
@@ -386,7 +388,7 @@ fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> S
     format!("pid {} is a new worker of pid {}, started {age} after the reload", worker.pid, master.pid)
 }
 
-fn missing(message: String, baseline: &Baseline) -> Proof {
+fn missing(message: String, baseline: &Baseline, refused: bool) -> Proof {
     let help = "the application refused the reload or is slow; see its own error log, and give it more time with \
                 `--verify-timeout`; it may still run the configuration that it had before";
     let lines = baseline.logs.errors();
@@ -395,7 +397,7 @@ fn missing(message: String, baseline: &Baseline) -> Proof {
     } else {
         format!("; its error log: {}", lines.join("; "))
     };
-    Proof::Missing { message: message + &said, help: help.into() }
+    Proof::Missing { message: message + &said, help: help.into(), refused }
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn plainly(verification: &Verification, timeout: Duration) -> Proof {
 #[track_caller]
 fn not_proven(proof: Proof) -> String {
     match proof {
-        Proof::Missing { message, help } => {
+        Proof::Missing { message, help, .. } => {
             assert!(help.contains("--verify-timeout"), "{help}");
             message
         }
