@@ -36,6 +36,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::exec", &["sys::proc"]),
     ("sys::http", &[]),
     ("sys::proc", &[]),
+    ("sys::service_manager", &[]),
     ("sys::suggest", &[]),
     ("sys::backoff", &[]),
     ("sys::worker", &[]),

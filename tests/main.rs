@@ -78,6 +78,8 @@ mod reading;
 mod sandbox;
 /// Of a Secret nothing is shown.
 mod secrets;
+/// Under a service manager: its protocol, and the unit.
+mod service;
 /// What takes the binary to where it runs; completions and manual pages.
 mod shipping;
 /// The right process, or none.

@@ -169,7 +169,7 @@ fn the_commands_of_the_drop_ins_are_right() {
         .flat_map(|text| {
             text.lines().filter_map(|line| Some(line.strip_prefix("ExecReload=")?.to_owned())).collect::<Vec<_>>()
         })
-        .filter(|line| line.starts_with('/'))
+        .filter(|line| line.starts_with("/usr"))
         .collect();
     assert!(commands.len() >= 3, "{commands:?}");
     for line in commands {

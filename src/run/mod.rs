@@ -3,6 +3,7 @@
 mod decisions;
 mod excerpts;
 mod redaction;
+mod service;
 mod signals;
 mod single;
 mod staging;
@@ -39,7 +40,6 @@ use crate::sys::proc::{self, Identity};
 
 use excerpts::Contents;
 use redaction::FormerSecrets;
-use signals::Signals;
 use target::TargetWatch;
 
 /// A receiver of events.
@@ -78,28 +78,46 @@ struct Runner {
     refused: bool,
 }
 
-/// Runs one gate until `stop` is true, or until it gives up because nothing can be published; returns the verdict in that case.
+/// Requests of the process to its gates.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// True when they have to end.
+    pub stop: channel::Receiver<bool>,
+    /// Changes when they have to scan again.
+    pub rescan: channel::Receiver<u32>,
+}
+
+impl Requests {
+    /// Waits for the next request of a scan.
+    async fn rescan(&mut self) {
+        if self.rescan.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Runs one gate until `requests` end it, or until it gives up because nothing can be published; returns the verdict in that case.
 /// `board` shows its state. `warnings` are about its configuration.
 pub async fn run(
     config: Rc<GateConfig>,
     sink: EventSink,
     board: Rc<StatusBoard>,
     warnings: Vec<Finding>,
-    stop: channel::Receiver<bool>,
+    requests: Requests,
 ) -> Option<Verdict> {
     for event in startup::at_start(&config, warnings) {
         sink(&event);
     }
     let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
     let mut runner = Runner::new(config, sink, board);
-    runner.drive(gate, stop).await.then_some(Verdict::Rejected)
+    runner.drive(gate, requests).await.then_some(Verdict::Rejected)
 }
 
 impl Runner {
     /// Runs `gate` to its end; returns `true` if it was not stopped.
-    async fn drive(&mut self, mut gate: Gate, mut stop: channel::Receiver<bool>) -> bool {
+    async fn drive(&mut self, mut gate: Gate, requests: Requests) -> bool {
+        let (mut stop, mut requests) = (requests.stop.clone(), requests);
         self.show(&gate);
-        let mut signals = Signals::new();
         let mut in_flight = None;
         let mut stopping = false;
         let mut inputs = VecDeque::from([Input::Tick]);
@@ -139,7 +157,7 @@ impl Runner {
                     WatchEvent::Hint(hint) => Input::WatchEvent(hint),
                     WatchEvent::Overflowed => overflowed(),
                 },
-                () = signals.hangup() => Input::Rescan,
+                () = requests.rescan() => Input::Rescan,
                 () = until(gate.deadline()) => Input::Tick,
             };
             inputs.push_back(input);

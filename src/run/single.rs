@@ -7,7 +7,8 @@ use std::time::Instant;
 use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
 
-use super::{EventSink, Runner, staging, startup};
+use super::signals::Signals;
+use super::{EventSink, Requests, Runner, staging, startup};
 use crate::config::GateConfig;
 use crate::exit::Exit;
 use crate::flow::reload::ReloadMethod;
@@ -65,8 +66,11 @@ async fn decide(config: &GateConfig, sink: &EventSink, board: Rc<StatusBoard>, w
     }
     let gate = staging::resume(config, Gate::new(config.policy.clone(), Instant::now()), sink);
     let mut runner = Runner::new(Rc::new(config.clone()), sink.clone(), board);
+    // Their default action, which is death, stays off.
+    let _signals = Signals::new();
     let (_going_on, stop) = channel::channel(false);
-    runner.drive(gate, stop).await;
+    let (_unasked, rescan) = channel::channel(0);
+    runner.drive(gate, Requests { stop, rescan }).await;
     runner
 }
 

@@ -1,5 +1,6 @@
 //! Starts and stops the gates of the process. IO: takes the process's signals.
 
+use core::net::SocketAddr;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,9 @@ use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::socket;
 use crate::report::{Event, Level};
-use crate::run::{self, EventSink as Sink};
+use crate::run::service::Service;
+use crate::run::signals::Signals;
+use crate::run::{self, EventSink as Sink, Requests};
 use crate::sys;
 
 /// The time for the last deliveries after all gates have ended.
@@ -88,31 +91,44 @@ fn unready(alerts: &worker::AlertSettings) -> impl Iterator<Item = Finding> {
 async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new();
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (rescan, rescans) = tokio::sync::watch::channel(0_u32);
     let mut gates = tokio::task::JoinSet::new();
-    let mut exit = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let bus = EventBus::new(&names, log, config.alerts, config.cluster);
+    let mut bus = EventBus::new(&names, log, config.alerts, config.cluster);
+    bus.service = Service::start(&bus.boards);
     for (index, gate) in config.gates.into_iter().enumerate() {
         let (sink, board) = (bus.of_gate(index), bus.boards[index].clone());
-        gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), stopped.clone()));
+        let requests = Requests { stop: stopped.clone(), rescan: rescans.clone() };
+        gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), requests));
     }
     tokio::task::spawn_local(socket::serve(bus.boards.clone()));
     if let Some(address) = config.listen {
-        let (boards, metrics) = (bus.boards.clone(), bus.metrics.clone());
-        // The same error concerns all gates.
-        let sinks: Vec<_> = bus.boards.iter().map(|board| local_sink(board)).collect();
-        let report = move |event: &Event| sinks.iter().for_each(|sink| sink(event));
-        tokio::task::spawn_local(serve::serve(address, Served { metrics, boards }, report));
+        bus.listen(address);
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        ended = gates.join_next() => match ended {
-            Some(Ok(Some(Verdict::Rejected))) => exit = Exit::Rejected,
-            // A gate ends by itself otherwise only by a panic.
-            _ => return Ok(Exit::Bug),
-        },
+    if let Some(service) = &bus.service {
+        tokio::task::spawn_local(service.clone().run());
+    }
+    let exit = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Exit::Accepted,
+            _ = interrupt.recv() => break Exit::Accepted,
+            () = signals.hangup() => {
+                if let Some(service) = &bus.service {
+                    service.reloading().await;
+                }
+                rescan.send_modify(|count| *count = count.wrapping_add(1));
+            }
+            ended = gates.join_next() => match ended {
+                Some(Ok(Some(Verdict::Rejected))) => break Exit::Rejected,
+                // A gate ends by itself otherwise only by a panic.
+                _ => return Ok(Exit::Bug),
+            },
+        }
+    };
+    if let Some(service) = &bus.service {
+        service.stopping().await;
     }
     stop.send_replace(true);
     while gates.join_next().await.is_some() {}
@@ -147,6 +163,8 @@ fn gravest(exits: Vec<Exit>) -> Exit {
 struct EventBus {
     boards: Vec<Rc<StatusBoard>>,
     metrics: Rc<Metrics>,
+    /// The service manager, if there is one.
+    service: Option<Rc<Service>>,
     /// Events of the level info are not logged.
     quiet: bool,
     /// The workers that deliver elsewhere, each a task of its own.
@@ -173,24 +191,37 @@ impl EventBus {
             let worker = kubernetes::announce(cluster, shown, reports, report);
             workers.push((sender, tokio::task::spawn_local(worker)));
         }
-        Self { boards, metrics, quiet: false, workers }
+        Self { boards, metrics, service: None, quiet: false, workers }
     }
 
     /// The sink that a gate reports to.
     fn of_gate(&self, index: usize) -> Sink {
         let (local, board, quiet) = (local_sink(&self.boards[index]), self.boards[index].clone(), self.quiet);
         let workers: Vec<_> = self.workers.iter().map(|(sender, _)| sender.clone()).collect();
+        let service = self.service.clone();
         Rc::new(move |event| {
             if quiet && event.level == Level::Info {
                 board.report(event);
             } else {
                 local(event);
             }
+            if let Some(service) = &service {
+                service.take(index, event);
+            }
             for worker in &workers {
                 // A worker that has ended has delivered everything.
                 let _ = worker.send((index, event.clone(), SystemTime::now()));
             }
         })
+    }
+
+    /// Serves metrics, health and status on `address`.
+    fn listen(&self, address: SocketAddr) {
+        let (boards, metrics) = (self.boards.clone(), self.metrics.clone());
+        // The same error concerns all gates.
+        let sinks: Vec<_> = self.boards.iter().map(|board| local_sink(board)).collect();
+        let report = move |event: &Event| sinks.iter().for_each(|sink| sink(event));
+        tokio::task::spawn_local(serve::serve(address, Served { metrics, boards }, report));
     }
 
     /// Lets the workers deliver what they have, within a bounded time.

@@ -4,5 +4,6 @@ pub mod backoff;
 pub mod exec;
 pub mod http;
 pub mod proc;
+pub mod service_manager;
 pub mod suggest;
 pub mod worker;
