@@ -94,20 +94,20 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
 
 /// Checks that the cluster accepts Events.
 pub(super) async fn check_events(cluster: &Cluster, checks: &mut Checks<'_>) {
-    let Err(event) = cluster.try_out().await else {
+    let Err(error) = cluster.try_out().await else {
         return checks.ok("events", format!("Kubernetes (`{}`) accepts Events", cluster.server));
     };
-    let message = event.message.unwrap_or_default();
+    let event = cluster.failing(&error);
     let help = if !cluster.service_account.join("token").exists() {
         Some(format!(
             "mount a token in `{}`: set `automountServiceAccountToken: true`, and use a service account with a Role that allows Events",
             cluster.service_account.display()
         ))
-    } else if message.contains("it answered ") {
+    } else if error.status.is_some() {
         // The answer of the server names its reason.
         event.help
     } else {
         Some("let the pod reach the server of the API: a NetworkPolicy may forbid it".into())
     };
-    checks.add("events", CheckStatus::Fail, message, help);
+    checks.add("events", CheckStatus::Fail, event.message.unwrap_or_default(), help);
 }

@@ -5,5 +5,7 @@ pub mod exec;
 pub mod http;
 pub mod proc;
 pub mod service_manager;
+#[cfg(test)]
+pub mod skipped;
 pub mod suggest;
 pub mod worker;
