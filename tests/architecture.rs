@@ -34,6 +34,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("flow::tree", &[]),
     ("flow", &[]),
     ("sys::exec", &["sys::proc"]),
+    ("sys::server", &["sys::http", "sys::worker"]),
     ("sys::http", &[]),
     ("sys::proc", &[]),
     ("sys::service_manager", &[]),

@@ -27,6 +27,8 @@ mod cli;
 mod containers;
 /// What is shown of contents, and what never is.
 mod contents;
+/// Credentials and TLS of the reload and verify URLs, on a real server.
+mod credentials;
 /// Programs of the presets as they run.
 mod daemons;
 /// The manifests in `deploy/`.

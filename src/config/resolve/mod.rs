@@ -1,5 +1,6 @@
 //! Resolution: layers of settings become valid gates, or errors. Pure.
 
+mod access;
 mod alerts;
 mod sources;
 mod target;
@@ -42,6 +43,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
     let reload = target::reload(layers, &selector, observe);
+    access::check(layers);
     // No worker ever proves a signal after which none is started.
     let verification = match reload.without_effect(selector.process.as_deref()) {
         Some(_) => Verification::Nothing,
