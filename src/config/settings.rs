@@ -318,6 +318,27 @@ settings! {
     RELOAD_COMMAND: Optional<Vec<String>> = parse::command_line,
         one("reload-command", "CMD", RELOAD, "Run this command without a shell instead of sending a signal");
 
+    RELOAD_BEARER_FILE: Optional<PathBuf> = parse::path,
+        one("reload-bearer-file", "FILE", RELOAD, "File that holds the bearer token for `--reload-url` and `--verify-url`")
+            .private();
+    RELOAD_BASIC_FILE: Optional<PathBuf> = parse::path,
+        one("reload-basic-file", "FILE", RELOAD, "File that holds the `USER:PASSWORD` for `--reload-url` and `--verify-url`")
+            .private();
+    RELOAD_HEADER: List<(String, String)> = parse::header,
+        many("reload-header", "HEADER", RELOAD, "Header of these requests, as `X-Scope-OrgID: web`");
+    RELOAD_CA_FILE: Optional<PathBuf> = parse::path,
+        one("reload-ca-file", "FILE", RELOAD, "Certificate authorities (PEM) of these servers, instead of the usual ones")
+            .private();
+    RELOAD_CERT_FILE: Optional<PathBuf> = parse::path,
+        one("reload-cert-file", "FILE", RELOAD, "Client certificate (PEM) for these servers, with its chain")
+            .private();
+    RELOAD_KEY_FILE: Optional<PathBuf> = parse::path,
+        one("reload-key-file", "FILE", RELOAD, "Private key (PEM) of the client certificate")
+            .or_depends("the file of the certificate").private();
+    RELOAD_SERVER_NAME: Optional<String> = parse::host_name,
+        one("reload-server-name", "NAME", RELOAD, "Name in the certificate of these servers")
+            .or_depends("the host of the URL");
+
     MIN_INTERVAL: Setting<Duration> = parse::duration,
         one("min-interval", "DURATION", RELOAD, "Shortest time between two reloads; the newest configuration waits for its end")
             .or("0s").not_in_doctor();

@@ -66,8 +66,8 @@ pub(super) async fn of_target_error(
 
 /// Redacts a proof that is missing.
 pub(super) async fn of_proof(config: &GateConfig, tree: &Arc<Tree>, former: &FormerSecrets, proof: Proof) -> Proof {
-    let Proof::Missing { message, help } = proof else { return proof };
-    Proof::Missing { message: redacted(config, (tree, former), message, text).await, help }
+    let Proof::Missing { message, help, refused } = proof else { return proof };
+    Proof::Missing { message: redacted(config, (tree, former), message, text).await, help, refused }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it takes the place of what it is given")]

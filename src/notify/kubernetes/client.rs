@@ -10,12 +10,12 @@ use super::{
     Announcement, Announcer, ApiError, ApiOutcome, KubernetesEffect, KubernetesInput, PodIdentity, Regarding, object,
     series,
 };
-use crate::notify::sinks::read;
 use crate::notify::worker::{Boards, PATIENCE, Reported, until};
 use crate::redact::Redactor;
 use crate::report::status::{DeliveryState, DeliveryStatus};
 use crate::report::{Event, Kind};
 use crate::sys::http::{self, HttpRequest, HttpResponse, Method};
+use crate::sys::server::read;
 
 /// The name of this sink.
 const NAME: &str = "kubernetes";
