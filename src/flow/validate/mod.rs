@@ -106,6 +106,8 @@ pub struct ValidationPlan {
     pub pass_env: Vec<String>,
     /// Further variables of commands that run here, with their values.
     pub env: Vec<(String, String)>,
+    /// Everything that a command starts ends with it.
+    pub kept: bool,
 }
 
 /// One validator.
@@ -325,6 +327,7 @@ impl ValidationPlan {
             confinement: self.confinement.clone(),
             pass_env: self.pass_env.clone(),
             env: self.env.clone(),
+            kept: self.kept,
             files_read: Mutex::default(),
         }
     }
@@ -407,6 +410,7 @@ struct ValidationContext {
     confinement: Option<Confinement>,
     pass_env: Vec<String>,
     env: Vec<(String, String)>,
+    kept: bool,
 }
 
 impl ValidationContext {

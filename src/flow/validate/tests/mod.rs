@@ -71,6 +71,8 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
         confinement: None,
         pass_env: Vec::new(),
         env: Vec::new(),
+        // The binary of the tests is not the gate's.
+        kept: false,
     }
 }
 
