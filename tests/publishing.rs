@@ -157,7 +157,7 @@ fn a_gate_that_starts_first_publishes_what_the_application_then_starts_with() {
     let accepted = gate.wait_for("accepted");
     let note = accepted["findings"][0]["message"].as_str().expect("it says who judges");
     assert!(
-        note.starts_with("validated by the bundled nginx checker, since `nginx` is not installed here"),
+        note.starts_with("validated by the bundled nginx checker: `nginx` is not installed here"),
         "{accepted}"
     );
     gate.wait_for("published");
