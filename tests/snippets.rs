@@ -186,3 +186,74 @@ fn a_gate_validates_snippets() {
         assert!(said.contains("unknown directive \\\"proxy_pas\\\""), "{said}");
     }
 }
+
+/// Objects of nginx's controllers; `SNIPPET` is replaced.
+const INGRESS: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  annotations:
+    nginx.ingress.kubernetes.io/configuration-snippet: |
+      more_set_headers "X-A: b";
+      SNIPPET
+    nginx.ingress.kubernetes.io/server-snippet: "location /x { return 204; }"
+---
+apiVersion: k8s.nginx.org/v1
+kind: VirtualServer
+metadata: {name: shop}
+spec:
+  http-snippets: |
+    limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s;
+  routes:
+  - path: /
+    location-snippets: |
+      limit_req zone=elsewhere;
+      SNIPPET
+---
+apiVersion: gateway.nginx.org/v1alpha1
+kind: SnippetsFilter
+metadata: {name: filter}
+spec:
+  snippets:
+  - context: http.server.location
+    value: SNIPPET
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: controller}
+data:
+  location-snippet: |
+    SNIPPET
+"#;
+
+#[test]
+fn snippets_of_controllers_are_validated_at_their_places() {
+    let accepted = report(&[], &INGRESS.replace("SNIPPET", "proxy_buffering off;"), 0);
+    assert_eq!(
+        checked(&accepted),
+        [
+            "accepted ConfigMap controller location-snippet builtin nginx",
+            "accepted Ingress web nginx.ingress.kubernetes.io/configuration-snippet builtin nginx",
+            "accepted Ingress web nginx.ingress.kubernetes.io/server-snippet builtin nginx",
+            "accepted VirtualServer shop spec.http-snippets builtin nginx",
+            "accepted VirtualServer shop spec.routes[0].location-snippets builtin nginx",
+            "accepted SnippetsFilter filter spec.snippets[0].value builtin nginx",
+        ]
+    );
+    let rejected = report(&[], &INGRESS.replace("SNIPPET", "proxy_bufering off;"), 1);
+    let errors: Vec<String> = findings(&rejected).into_iter().filter(|finding| finding.starts_with("error")).collect();
+    let error = |place: &str| format!("error unknown-directive {place}: unknown directive \"proxy_bufering\"");
+    assert_eq!(errors, [error("37:5"), error("9:7"), error("22:7"), error("30:12")]);
+}
+
+#[test]
+fn a_directive_of_another_nginx_rejects_no_snippet() {
+    // It came with nginx 1.31.3, and the version of the controller is unknown.
+    let new = INGRESS.replace("SNIPPET", "proxy_socket_rcvbuf 4k;");
+    assert!(findings(&report(&[], &new, 0)).iter().any(|finding| finding.starts_with("warning unknown-directive")));
+    report(&["--nginx-version", "1.30.4"], &new, 1);
+    report(&["--nginx-version", "1.31.3"], &new, 0);
+    let excluded = new.replace("  annotations:\n", "  annotations:\n    reload-gate.dev/validator: none\n");
+    assert!(!checked(&report(&[], &excluded, 0)).iter().any(|line| line.contains("Ingress")));
+}

@@ -10,7 +10,7 @@ use reload_gate_structured::yaml::{self, Broken, Node};
 
 use super::input::{InputStream, STDIN};
 use super::placeholder;
-use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Unreadable};
+use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
 use crate::check::render::{CheckSubject, Unchecked};
 use crate::redact::Redactor;
 
@@ -63,6 +63,8 @@ pub struct Listing {
     pub(super) pods: Vec<(Pod, At)>,
     /// PrometheusRules.
     pub(super) rules: Vec<(RulesObject, At)>,
+    /// Snippets of nginx configuration in objects of its controllers.
+    pub(super) snippets: Vec<(Snippet, At)>,
     /// Files that are no manifests, by the directories that they belong to.
     pub(super) directories: BTreeMap<PathBuf, Directory>,
     /// Inputs that are no manifests and have no name: standard input, a pipe.
@@ -238,6 +240,9 @@ impl Listing {
                     Object::Config(config) => self.config(name, config, &node, at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
                     Object::Rules(rules) => self.rules.push((rules, at)),
+                    Object::Snippets(snippets) => {
+                        self.snippets.extend(snippets.into_iter().map(|snippet| (snippet, at)));
+                    }
                     Object::Other => {}
                 }
                 at.object += 1;

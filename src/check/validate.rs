@@ -21,7 +21,8 @@ use crate::check::render::{Checked, Located};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
-    Builtin, Main, Mapping, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
+    Builtin, Main, Mapping, NginxSettings, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation,
+    ValidationPlan, Validator,
 };
 use crate::redact::Redactor;
 
@@ -449,16 +450,19 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
     const OF_MODULES: [&str; 3] = ["unknown-directive", "unknown-variable", "unknown-module"];
     /// Codes for names that the main file defines.
     const OF_MAIN: [&str; 4] = ["unknown-log-format", "unknown-zone", "unknown-variable", "unknown-thread-pool"];
-    let image = &task.container.image;
+    let (image, plan) = (&task.container.image, &task.assignment.plan);
     let is_error = finding.severity == Severity::Error;
     let code = finding.code.as_str();
     let is_near = finding.help.as_deref().is_some_and(|help| help.starts_with("did you mean"));
-    let is_foreign =
-        *image != ImageReference::default() && !image.is_stock_nginx() && !names_build(&task.assignment.plan);
+    let is_foreign = *image != ImageReference::default() && !image.is_stock_nginx() && !names_build(plan);
     if is_error && is_foreign && OF_MODULES.contains(&code) && !is_near {
         let help =
             format!("`{}` may have a module that knows it; check with the nginx of that image to be sure", image.text);
         return Finding { severity: Severity::Warning, help: Some(help), ..finding };
+    }
+    if is_error && task.is_of_controller && OF_MODULES.contains(&code) && !is_near && !names_version(plan) {
+        let help = "the nginx of the controller may know it; name its version with `--nginx-version` to be sure";
+        return Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding };
     }
     let is_open = task.around.as_ref().is_some_and(|around| !around.is_known);
     if is_error && is_open && OF_MAIN.contains(&code) {
@@ -470,12 +474,23 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
 
 /// Returns true if the user has named the build of nginx.
 fn names_build(plan: &ValidationPlan) -> bool {
-    plan.validators.iter().any(|validator| match validator {
-        Validator::Builtin(Builtin::Nginx(settings)) => settings.build.is_some(),
-        Validator::Command(command) => {
-            matches!(&command.otherwise, Some(Builtin::Nginx(settings)) if settings.build.is_some())
-        }
-        Validator::Builtin(_) => false,
+    nginx_settings(plan).is_some_and(|settings| settings.build.is_some())
+}
+
+/// Returns true if the user has named the version of nginx.
+fn names_version(plan: &ValidationPlan) -> bool {
+    nginx_settings(plan).is_some_and(|settings| settings.version.is_some())
+}
+
+/// Returns the settings of the bundled nginx validator.
+fn nginx_settings(plan: &ValidationPlan) -> Option<&NginxSettings> {
+    plan.validators.iter().find_map(|validator| match validator {
+        Validator::Builtin(Builtin::Nginx(settings)) => Some(&**settings),
+        Validator::Command(command) => match &command.otherwise {
+            Some(Builtin::Nginx(settings)) => Some(&**settings),
+            _ => None,
+        },
+        Validator::Builtin(_) => None,
     })
 }
 
