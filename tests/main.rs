@@ -19,6 +19,7 @@ mod builtins;
 mod bundled;
 /// The same judgement in CI.
 mod check;
+mod check_baseline;
 /// `check` on inputs as they are in the field.
 mod check_field;
 /// Arguments, exit codes and every error message.

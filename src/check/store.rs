@@ -191,6 +191,13 @@ impl<'l> Store<'l> {
         Some((annotated, place))
     }
 
+    /// Returns the annotation of the object of an entry that ignores findings, with its place in the input.
+    pub(super) fn ignore(&self, entry: &Entry) -> Option<(&Annotated, Place)> {
+        let (config, at) = &self.listing.configs[entry.config()?];
+        let annotated = config.ignore.as_ref()?;
+        Some((annotated, in_input(&annotated.place, &self.listing.inputs[at.input].name, at)))
+    }
+
     /// Reads the content of an entry.
     ///
     /// # Errors
@@ -286,7 +293,7 @@ fn of_node(node: &Node, locate: &dyn Fn(usize) -> Option<usize>, span: Option<Sp
 }
 
 /// Returns a place in a document as one of its input.
-fn in_input(place: &Place, name: &str, at: &At) -> Place {
+pub(super) fn in_input(place: &Place, name: &str, at: &At) -> Place {
     let line = place.line.map(|line| line.saturating_add(at.lines));
     Place { file: name.to_owned(), line, column: place.column, span: None }
 }
