@@ -28,6 +28,8 @@ pub enum Builtin {
     Nginx(Option<Version>),
     /// Validates files of a format, each by itself.
     Structured(TextFormat),
+    /// Validates each file by the ending of its name, and no other.
+    ByName,
     /// Validates such files against a schema, each by itself.
     JsonSchema(JsonSchema),
     /// Validates certificates and their keys.
@@ -44,6 +46,7 @@ impl Builtin {
         match self {
             Self::Nginx(_) => "nginx",
             Self::Structured(format) => format.word(),
+            Self::ByName => "by-name",
             Self::JsonSchema(_) => "json-schema",
             Self::Tls(_) => "tls",
         }
@@ -56,6 +59,7 @@ impl Builtin {
             Self::Nginx(_) => "the bundled nginx checker",
             Self::Structured(TextFormat::Json) => "the bundled JSON checker",
             Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
+            Self::ByName => "the bundled checkers of JSON, YAML and TOML",
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
             Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
             Self::Structured(TextFormat::Ini) => "the bundled INI checker",
@@ -72,7 +76,7 @@ impl Builtin {
     pub(super) fn scope(&self) -> PlanScope {
         match self {
             Self::Nginx(_) => PlanScope::Program("nginx"),
-            Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Structured(_) | Self::ByName | Self::JsonSchema(_) => PlanScope::Each(self.word()),
             Self::Tls(_) => PlanScope::These,
         }
     }
@@ -101,6 +105,7 @@ impl Builtin {
         match self {
             Self::Nginx(version) => nginx::run(*version, context),
             Self::Structured(format) => structured::run(*format, context),
+            Self::ByName => structured::by_name(context),
             Self::JsonSchema(schema) => schema.run(context),
             Self::Tls(tls) => tls.run(context),
         }
