@@ -163,7 +163,7 @@ fn validators_are_listed_and_shown() {
     for name in ["gunicorn", "haproxy", "nginx"] {
         assert!(list.lines().any(|line| line.starts_with(name)), "{list}");
     }
-    for name in ["ini", "json", "json-schema", "nginx", "tls", "toml", "yaml"] {
+    for name in ["by-name", "ini", "json", "json-schema", "nginx", "tls", "toml", "yaml"] {
         let (_, bundled) = list.split_once("Built-in").expect("they have a part of their own");
         assert!(bundled.lines().any(|line| line.starts_with(&format!("{name} "))), "{list}");
         let output = gate_command().args(["validators", name]).output().expect("it starts");

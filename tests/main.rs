@@ -38,6 +38,8 @@ mod deploy;
 mod doctor;
 /// The pages agree with the program.
 mod documents;
+/// The command lines and variables of other reloaders.
+mod drop_in;
 /// A thousand changes, and none.
 mod endurance;
 /// A bad configuration never reaches gunicorn.

@@ -26,7 +26,8 @@ const SETTING_VARIABLES: (&str, &str) = (
 );
 const LEGACY_VARIABLES: (&str, &str) = (
     "FILE, PROCESS, SIGNAL",
-    "The variables of the well-known shell sidecar work as --watch, --process and --signal, unless there is a configuration file.",
+    "The variables of the well-known shell sidecar work as --watch, --process and --signal, unless there is a configuration file; so do \
+     CONFIG_DIR, PROCESS_NAME and RELOAD_SIGNAL of config-reloader-sidecar.",
 );
 const COLOR_VARIABLES: (&str, &str) = (
     "NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE",

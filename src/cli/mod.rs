@@ -15,6 +15,7 @@ use crate::sys::suggest::suggestion;
 
 mod check;
 mod doctor;
+mod drop_in;
 mod help;
 mod hidden;
 mod install;
@@ -67,6 +68,9 @@ fn manual_command() -> Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> Exit {
+    if let Some(exit) = drop_in::run() {
+        return exit;
+    }
     let matches = command().subcommands(hidden::commands()).get_matches();
     // An input of `check` may be an inherited descriptor: `<(helm template …)`.
     if matches.subcommand_name() != Some("check") {

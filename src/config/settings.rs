@@ -239,6 +239,11 @@ settings! {
     STAGE: List<PathBuf> = parse::path,
         many("stage", "DIR", PUBLISHING,
             "Volume of the gate for candidates during validation, mounted at the path that the configuration refers to");
+    EXPAND: Setting<bool> = parse::switch,
+        switch("expand", PUBLISHING,
+            "Unpack gzip, and replace `$(NAME)` by the gate's variables, in the published files");
+    PUBLISH_AS: Optional<PathBuf> = parse::relative,
+        one("publish-as", "FILE", PUBLISHING, "Name of the published file, if one file is watched");
     FAIL_ON_EMPTY: Setting<bool> = |text, _| parse::choice(text, &[("fail", true), ("wait", false)]),
         one("on-empty", "ACTION", PUBLISHING,
             "Action if the first configuration is rejected and nothing is published yet: fail or wait")
@@ -256,7 +261,7 @@ settings! {
             .in_check();
     BUILTIN: List<&'static str> = builtin,
         many("builtin", "NAME", VALIDATION,
-            "Validate with a built-in validator: nginx, json, yaml, toml, ini, json-schema or tls")
+            "Validate with a built-in validator: nginx, json, yaml, toml, ini, by-name, json-schema or tls")
             .in_check();
     NGINX_VERSION: Optional<Version> = parse::nginx_version,
         one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")

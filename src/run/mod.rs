@@ -305,6 +305,9 @@ impl Runner {
             }
             scan = self.scanner.scan();
         }
+        if let Some(rendering) = &self.config.rendering {
+            scan.result = scan.result.and_then(|snapshot| rendering.render(snapshot));
+        }
         if let (Some(old), Ok(new)) = (&self.snapshot, &scan.result) {
             self.former.remember(&self.config, &old.tree, &new.tree);
         }

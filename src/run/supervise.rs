@@ -98,6 +98,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
     let mut bus = EventBus::new(&names, log, config.alerts, config.cluster);
     bus.service = Service::start(&bus.boards);
+    bus.metrics.speak(config.dialect);
     for (index, gate) in config.gates.into_iter().enumerate() {
         let (sink, board) = (bus.of_gate(index), bus.boards[index].clone());
         let requests = Requests { stop: stopped.clone(), rescan: rescans.clone() };

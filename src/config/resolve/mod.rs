@@ -39,6 +39,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let publication = sources::volumes(layers, PUBLISH, &sources);
     let stage = sources::volumes(layers, STAGE, &sources);
     sources::check_distinct_volumes(layers);
+    let rendering = sources::rendering(layers);
     // A gate that only observes writes nothing that other programs read.
     let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
@@ -78,6 +79,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         name: name(layers, preset),
         sources,
         reading: sources::reading(layers),
+        rendering,
         publication,
         stage,
         plan,

@@ -25,7 +25,15 @@ macro_rules! of_files {
 }
 
 /// All bundled validators, sorted by name.
-pub const BUNDLED: [Bundled; 7] = [
+pub const BUNDLED: [Bundled; 8] = [
+    Bundled {
+        name: "by-name",
+        about: "JSON, YAML and TOML files, each by the ending of its name",
+        text: "\
+Validates each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; other files are accepted as they are.
+Findings: docs/findings-structured.md
+",
+    },
     Bundled {
         name: "ini",
         about: "INI as most programs read it: sections, settings, comments, duplicates",
