@@ -34,7 +34,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("flow::tree", &[]),
     ("flow", &[]),
     ("sys::exec", &["sys::proc"]),
-    ("sys::http", &[]),
+    ("sys::http", &["sys::worker"]),
     ("sys::proc", &[]),
     ("sys::suggest", &[]),
     ("sys::backoff", &[]),

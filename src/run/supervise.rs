@@ -19,11 +19,15 @@ use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::socket;
+use crate::run::steps::MeasuredSteps;
 use crate::run::{self, EventSink as Sink};
 use crate::sys;
 
 /// The time for the last deliveries after all gates have ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
+
+/// The time for the last report of a gate after its grace period.
+const LAST_STEP: Duration = Duration::from_secs(1);
 
 const UNREADY_ALERT: Code = Code::new("unready-alert");
 const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
@@ -38,11 +42,12 @@ pub fn run(config: Config) -> io::Result<Exit> {
     sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = LocalSet::new().block_on(&runtime, async {
+    let tasks = LocalSet::new();
+    let exit = runtime.block_on(MeasuredSteps::of(tasks.run_until(async {
         let warn = |message: &String| Finding::warning(UNKNOWN_VARIABLE, message.clone());
         let warnings: Vec<Finding> = config.warnings.iter().map(warn).chain(unready(&config.alerts)).collect();
         if config.once { Ok(once(config, &warnings, &log).await) } else { until_stopped(config, &warnings, &log).await }
-    });
+    })));
     // Work beside the loop that still waits for an answer or a disk does not delay the end.
     runtime.shutdown_background();
     exit
@@ -65,6 +70,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
     let mut gates = tokio::task::JoinSet::new();
     let mut exit = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
+    let grace = config.gates.iter().map(|gate| gate.policy.grace).max().unwrap_or_default();
     let bus = EventBus::new(&names, log, config.alerts, config.cluster);
     for (index, gate) in config.gates.into_iter().enumerate() {
         let (sink, board) = (bus.of_gate(index), bus.boards[index].clone());
@@ -88,7 +94,9 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
         },
     }
     stop.send_replace(true);
-    while gates.join_next().await.is_some() {}
+    let ended = async { while gates.join_next().await.is_some() {} };
+    // A gate that waits for a volume of its own which does not answer cannot end by itself.
+    let _ = tokio::time::timeout(grace + LAST_STEP, ended).await;
     bus.close().await;
     Ok(exit)
 }

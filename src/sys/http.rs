@@ -4,6 +4,11 @@ use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use ureq::tls::{self, Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration::NotHappening;
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use crate::sys::worker::{self, WorkError, WorkKind};
 
 /// Request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,8 @@ const REDIRECTS: u32 = 5;
 const REMARK: usize = 200;
 /// So much of its content is read.
 const READ: u64 = 4096;
+/// Time after the limit of a request in which its own report of that may come.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// Sends a request and gives the status code of the answer.
 ///
@@ -91,9 +98,27 @@ pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<HttpRe
 /// # Errors
 /// As [`self::request`]; also when the authorities are no certificates.
 pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
-    match tokio::task::spawn_blocking(move || call(&request)).await {
+    let timeout = request.timeout;
+    // The request has a limit of its own, except for the look-up of the server's name.
+    match worker::run(WorkKind::Requests, timeout + MARGIN, move || call(&request)).await {
         Ok(answer) => answer,
+        Err(WorkError::TimedOut) => Err(HttpFailure::timed_out(timeout).to_string()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Looks up names on the thread of the request. That of the library makes a thread for each, which may not be possible.
+#[derive(Debug, Default)]
+struct SameThreadResolver(DefaultResolver);
+
+impl Resolver for SameThreadResolver {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, NextTimeout { after: NotHappening, ..timeout })
     }
 }
 
@@ -105,7 +130,7 @@ fn call(request: &HttpRequest) -> Result<HttpResponse, String> {
         let roots = request.authorities.as_deref().map_or_else(|| Ok(trusted()), vouching)?;
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
-    let agent = config.build().new_agent();
+    let agent = ureq::Agent::with_parts(config.build(), DefaultConnector::default(), SameThreadResolver::default());
     let deadline = Instant::now() + request.timeout;
     let mut url = request.url.clone();
     for _ in 0..REDIRECTS {
@@ -179,14 +204,16 @@ enum HttpFailure {
 impl HttpFailure {
     fn of(error: &ureq::Error, timeout: Duration) -> Self {
         match error {
-            ureq::Error::Timeout(_) => {
-                Self::TimedOut(humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)))
-            }
+            ureq::Error::Timeout(_) => Self::timed_out(timeout),
             ureq::Error::HostNotFound => Self::Unresolved,
             ureq::Error::Rustls(error) => Self::of_tls(error),
             ureq::Error::Io(error) => Self::of_io(error),
             error => Self::Other(error.to_string()),
         }
+    }
+
+    fn timed_out(timeout: Duration) -> Self {
+        Self::TimedOut(humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)))
     }
 
     fn of_io(error: &std::io::Error) -> Self {
