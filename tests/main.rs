@@ -42,6 +42,10 @@ mod documents;
 mod drop_in;
 /// A thousand changes, and none.
 mod endurance;
+/// Processes, memory, descriptors and disks that others use up.
+mod exhaustion;
+/// File systems that do not answer, and inputs that take long.
+mod freezing;
 /// A bad configuration never reaches gunicorn.
 mod gunicorn;
 /// A bad configuration never reaches HAProxy.

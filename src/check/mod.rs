@@ -306,7 +306,8 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> (Vec<
     };
     std::thread::scope(|scope| {
         for _ in 1..workers {
-            scope.spawn(work);
+            // Where the system has no thread left, this one does all.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });
