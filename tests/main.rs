@@ -19,6 +19,7 @@ mod builtins;
 mod bundled;
 /// The same judgement in CI.
 mod check;
+mod check_baseline;
 /// `check` on inputs as they are in the field.
 mod check_field;
 /// Arguments, exit codes and every error message.
@@ -88,6 +89,8 @@ mod secrets;
 mod service;
 /// What takes the binary to where it runs; completions and manual pages.
 mod shipping;
+/// Snippets, builds and further modules of nginx.
+mod snippets;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::config::{ConfigError, Flags, UserInput};
 use crate::exit::Exit;
-use crate::sys::exec::{self, confine, enter, view};
+use crate::sys::exec::{self, confine, enter, keep, view};
 use crate::sys::suggest::suggestion;
 
 mod check;
@@ -91,6 +91,7 @@ pub fn main() -> Exit {
         Some((view::SUBCOMMAND, matches)) => hidden::view(matches),
         Some((view::init::SUBCOMMAND, matches)) => hidden::view_init(matches),
         Some((confine::SUBCOMMAND, matches)) => hidden::confine(matches),
+        Some((keep::SUBCOMMAND, matches)) => hidden::keep(matches),
         _ => Exit::Usage,
     }
 }

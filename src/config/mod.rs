@@ -270,6 +270,7 @@ fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -
         rendering.variables = input.variables.iter().filter_map(text).collect();
     }
     validators::check_schema_use(&layers, &gate);
+    validators::check_context_use(&layers, &gate.plan);
     Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
 }
 

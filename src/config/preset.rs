@@ -13,7 +13,7 @@ use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::ConfigLookup;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
-const TEXTS: [(&str, &str); 28] = [
+const TEXTS: [(&str, &str); 32] = [
     ("alertmanager", include_str!("../../validators/presets/alertmanager.yaml")),
     ("apache2", include_str!("../../validators/presets/apache2.yaml")),
     ("bird", include_str!("../../validators/presets/bird.yaml")),
@@ -29,17 +29,21 @@ const TEXTS: [(&str, &str); 28] = [
     ("keepalived", include_str!("../../validators/presets/keepalived.yaml")),
     ("knot", include_str!("../../validators/presets/knot.yaml")),
     ("lighttpd", include_str!("../../validators/presets/lighttpd.yaml")),
+    ("mariadb", include_str!("../../validators/presets/mariadb.yaml")),
     ("named", include_str!("../../validators/presets/named.yaml")),
     ("nats-server", include_str!("../../validators/presets/nats-server.yaml")),
     ("nginx", include_str!("../../validators/presets/nginx.yaml")),
     ("nsd", include_str!("../../validators/presets/nsd.yaml")),
     ("php-fpm", include_str!("../../validators/presets/php-fpm.yaml")),
     ("postfix", include_str!("../../validators/presets/postfix.yaml")),
+    ("postgresql", include_str!("../../validators/presets/postgresql.yaml")),
     ("prometheus", include_str!("../../validators/presets/prometheus.yaml")),
+    ("puma", include_str!("../../validators/presets/puma.yaml")),
     ("rsyslog", include_str!("../../validators/presets/rsyslog.yaml")),
     ("squid", include_str!("../../validators/presets/squid.yaml")),
     ("sshd", include_str!("../../validators/presets/sshd.yaml")),
     ("unbound", include_str!("../../validators/presets/unbound.yaml")),
+    ("unicorn", include_str!("../../validators/presets/unicorn.yaml")),
     ("varnish", include_str!("../../validators/presets/varnish.yaml")),
     ("vector", include_str!("../../validators/presets/vector.yaml")),
 ];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::Regex;
-use reload_gate_nginx::Version;
+use reload_gate_nginx::{Build, Context, Version};
 use tracing_subscriber::filter::EnvFilter;
 
 use super::parse::{self, Invalid, Parse};
@@ -269,6 +269,18 @@ settings! {
     NGINX_VERSION: Optional<Version> = parse::nginx_version,
         one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")
             .or_depends("the running one's, or the newest stable").in_check();
+    NGINX_BUILD: Optional<Build> = parse::nginx_build,
+        one("nginx-build", "BUILD", VALIDATION,
+            "Build of nginx, which has its own modules: nginx.org, debian, openresty or plus (built-in validator nginx)")
+            .or_depends("the running one's, or nginx.org").in_check();
+    NGINX_ALLOW: List<String> = parse::nginx_directive,
+        many("nginx-allow", "NAME", VALIDATION,
+            "Accept this directive, which a module of your own has, with any arguments (built-in validator nginx)")
+            .in_check();
+    CONTEXT: Optional<Context> = parse::nginx_context,
+        one("context", "BLOCKS", VALIDATION,
+            "Validate each file as an nginx snippet within these blocks, as `http,server,location` (built-in validator nginx)")
+            .in_check();
     SCHEMA: Optional<String> = parse::text,
         one("schema", "FILE", VALIDATION, "JSON Schema of the files (built-in validator json-schema)")
             .in_check();

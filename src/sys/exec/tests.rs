@@ -64,8 +64,13 @@ fn a_program_that_cannot_be_started_is_no_end() {
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("text"), "no program").expect("there is room");
     fs::write(path("script"), "#!/no/such/interpreter\n").expect("there is room");
-    fs::set_permissions(path("script"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    // A shell would read it (execvp(3)).
+    fs::write(path("words"), "exit 0\n").expect("there is room");
+    for name in ["script", "words"] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
     let cases = [
+        (path("words"), format!("cannot execute `{}`: Exec format error (os error 8)", path("words"))),
         (path("script"), format!("cannot execute `{}`: No such file or directory (os error 2)", path("script"))),
         ("no-such-program".to_owned(), "`no-such-program` is not installed here, or not on the PATH".to_owned()),
         (path("none"), format!("`{}` is not installed here, or not on the PATH", path("none"))),

@@ -71,6 +71,8 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
         confinement: None,
         pass_env: Vec::new(),
         env: Vec::new(),
+        // The binary of the tests is not the gate's.
+        kept: false,
     }
 }
 
@@ -346,7 +348,8 @@ fn a_large_configuration_does_not_hold_up_the_event_loop() {
     assert!(text.len() > 13 << 20);
     let tree: Arc<Tree> = Arc::new([("nginx.conf".into(), text.into_bytes())].into());
     let path_map = PathMap::of(&[source(Path::new("/etc/nginx"))]);
-    let plan = ValidationPlan { validators: vec![Validator::Builtin(Builtin::Nginx(None))], ..plan(Vec::new()) };
+    let plan =
+        ValidationPlan { validators: vec![Validator::Builtin(Builtin::Nginx(Box::default()))], ..plan(Vec::new()) };
     let longest = std::cell::Cell::new(Duration::ZERO);
     let other_work = async {
         loop {
