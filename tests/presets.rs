@@ -200,7 +200,8 @@ fn try_out(case: &Case, preset: &Preset, path: &str) -> Row {
 fn page() -> (PathBuf, String, BTreeMap<String, Row>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/presets.md");
     let text = fs::read_to_string(&path).expect("the page is there");
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let table = text.lines().skip_while(|line| !line.starts_with("| preset |")).take_while(|line| !line.is_empty());
+    let rows = table.filter(|line| line.starts_with("| `"));
     let cells = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
     let rows = rows.map(|line| Row(cells(line)));
     let rows = rows.map(|row| (row.0[0].trim_matches('`').to_owned(), row)).collect();
