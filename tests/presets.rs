@@ -60,12 +60,12 @@ const CASES: &[Case] = &[
     case("postfix", &["postconf", "mail_version"], "missing '=' after attribute name: \"nonsense\"", 4),
     case("postgresql", &["postgres", "--version"], "unrecognized configuration parameter \"nonsense\"", 4),
     case("prometheus", &["promtool", "--version"], "field nonsense not found", 5),
-    case("puma", &["ruby", "--version"], "syntax error, unexpected `end'", 3),
+    case("puma", &["puma", "--version"], "syntax error, unexpected `end'", 3),
     case("rsyslog", &["rsyslogd", "-v"], "parameter 'nonsense' not known", 4),
     case("squid", &["squid", "-v"], "ACL not found: nonsense", 7),
     case("sshd", &["sshd", "-V"], "Bad configuration option: Nonsense", 4),
     case("unbound", &["unbound", "-V"], "unknown keyword 'nonsense'", 7),
-    case("unicorn", &["ruby", "--version"], "unterminated string meets end of file", 3),
+    case("unicorn", &["unicorn", "--version"], "unterminated string meets end of file", 3),
     case("varnish", &["varnishd", "-V"], "Symbol not found: 'nonsense'", 9).column(5),
 ];
 
