@@ -67,6 +67,8 @@ mod nginx;
 mod on_request;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// Presets from files of the user, and their test kit.
+mod own_presets;
 /// The demo, the pre-commit hook and the action, as their users start them.
 mod packaging;
 /// The page, as a browser shows it.

@@ -204,6 +204,9 @@ settings! {
     APP: Optional<String> = parse::text,
         one("app", "NAME", CONFIGURATION, "Use a preset's settings as defaults (`none`: use no preset)")
             .in_check();
+    PRESET: Optional<PathBuf> = parse::relative,
+        one("preset", "FILE", CONFIGURATION, "Use a preset of your own, in the format of the bundled ones, instead of `--app`")
+            .in_check();
     WATCH: List<PathBuf> = parse::path,
         many("watch", "PATH", CONFIGURATION, "Directory or file that holds the configuration");
     MAIN: Optional<PathBuf> = parse::relative,

@@ -1,6 +1,7 @@
 //! Starts and stops the gates of the process. IO: takes the process's signals.
 
 use core::net::SocketAddr;
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,7 @@ use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::socket;
-use crate::report::{Event, Level};
+use crate::report::{Event, Kind, Level};
 use crate::run::service::Service;
 use crate::run::signals::Signals;
 use crate::run::steps::MeasuredSteps;
@@ -62,6 +63,35 @@ pub fn reload(config: Config) -> io::Result<(Vec<String>, Exit)> {
         }
         bus.close().await;
         (lines, gravest(exits))
+    })
+}
+
+/// The verdict of a validation, and its findings.
+#[derive(Debug)]
+pub struct Judged {
+    /// `None` if there was nothing to validate.
+    pub verdict: Option<Verdict>,
+    /// The findings of the last report.
+    pub findings: Vec<Finding>,
+}
+
+/// Validates the configuration of the first gate once, and logs nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn judge(config: Config) -> io::Result<Judged> {
+    in_loop(config, async |config: Config, warnings, _: &Log| {
+        let findings = Rc::new(RefCell::new(Vec::new()));
+        let last = findings.clone();
+        let sink: Sink = Rc::new(move |event| {
+            if matches!(event.kind, Kind::Accepted | Kind::Rejected | Kind::Inconclusive) {
+                last.borrow_mut().clone_from(&event.findings);
+            }
+        });
+        let Some(gate) = config.gates.first() else { return Judged { verdict: None, findings: Vec::new() } };
+        let board = Rc::new(StatusBoard::new(&gate.name, Rc::new(Metrics::new())));
+        let verdict = run::once(gate, &sink, board, warnings).await;
+        Judged { verdict, findings: findings.take() }
     })
 }
 
