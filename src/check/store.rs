@@ -6,13 +6,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use reload_gate_contract::{Code, Finding, Place, Span};
+use reload_gate_contract::{Code, Finding, LineIndex, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
 use super::envsubst::{self, Rendered, Substitution};
-use super::lines::LineIndex;
 use super::listing::{At, Listing};
-use crate::check::manifest::{self, Annotated, ConfigObject};
+use crate::check::manifest::{self, Annotated, ConfigObject, Snippet};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
@@ -21,7 +20,7 @@ const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 const KEPT: usize = 16;
 
 /// Number of lines that are shown on each side of a finding.
-const AROUND: usize = 1;
+const AROUND: u32 = 1;
 
 /// Longest excerpt in bytes. A longer line has no other lines in it to show, and would be repeated for each finding.
 const LONGEST_EXCERPT: usize = 4 << 10;
@@ -33,6 +32,8 @@ pub(super) enum Entry {
     Key { config: usize, key: String },
     /// The rules of a PrometheusRule, by its index in the listing.
     Rules(usize),
+    /// A snippet of nginx configuration in an object of a controller, by its index in the listing.
+    Snippet(usize),
     /// A file.
     File(PathBuf),
     /// All of an input, by its index.
@@ -44,7 +45,7 @@ impl Entry {
     pub(super) fn config(&self) -> Option<usize> {
         match self {
             Self::Key { config, .. } => Some(*config),
-            Self::Rules(_) | Self::File(_) | Self::Input(_) => None,
+            Self::Rules(_) | Self::Snippet(_) | Self::File(_) | Self::Input(_) => None,
         }
     }
 }
@@ -63,6 +64,8 @@ enum Written {
     Key { document: Arc<Parsed>, at: At, key: String, secret: bool },
     /// As whole lines of a document, with their first offset there and their indentation.
     Lines { document: Arc<Parsed>, at: At, start: usize, indent: usize },
+    /// As a value in an object of a document.
+    Value { document: Arc<Parsed>, at: At, snippet: Box<Snippet> },
     /// Verbatim, in a file or stream of this name.
     Plain(String),
 }
@@ -82,8 +85,8 @@ impl Parsed {
     /// these may be Secrets.
     fn own_lines(&self, object: usize) -> Option<Range<usize>> {
         let span = self.objects.get(object)?.span;
-        let start = self.lines.range(self.lines.line_of(span.start)).start;
-        let end = self.lines.range(self.lines.line_of(span.end)).end;
+        let start = self.lines.range(self.lines.line(span.start)).start;
+        let end = self.lines.range(self.lines.line(span.end)).end;
         let is_frame = |text: &str| text.chars().all(|c| c.is_whitespace() || "-,[]".contains(c));
         let alone = is_frame(&self.text[start..span.start]) && is_frame(&self.text[span.end..end]);
         alone.then_some(start..end)
@@ -163,6 +166,10 @@ impl<'l> Store<'l> {
                 let (rules, at) = &self.listing.rules[*index];
                 of_object(&rules.id, at, rules.line, None)
             }
+            Entry::Snippet(index) => {
+                let (snippet, at) = &self.listing.snippets[*index];
+                of_object(&snippet.id, at, snippet.line, Some(&snippet.key))
+            }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
                 of_object(&config.id, at, config.line, Some(key))
@@ -182,6 +189,13 @@ impl<'l> Store<'l> {
         let annotated = config.validator.clone()?;
         let place = in_input(&annotated.place, &self.listing.inputs[at.input].name, at);
         Some((annotated, place))
+    }
+
+    /// Returns the annotation of the object of an entry that ignores findings, with its place in the input.
+    pub(super) fn ignore(&self, entry: &Entry) -> Option<(&Annotated, Place)> {
+        let (config, at) = &self.listing.configs[entry.config()?];
+        let annotated = config.ignore.as_ref()?;
+        Some((annotated, in_input(&annotated.place, &self.listing.inputs[at.input].name, at)))
     }
 
     /// Reads the content of an entry.
@@ -211,13 +225,22 @@ impl<'l> Store<'l> {
                 let (rules, at) = &self.listing.rules[*index];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
-                let start = document.lines.range(rules.first_line.saturating_sub(1) as usize).start;
-                let end = document.lines.range(rules.last_line.saturating_sub(1) as usize).end;
+                let start = document.lines.range(rules.first_line).start;
+                let end = document.lines.range(rules.last_line).end;
                 let text = document.text.get(start..end).ok_or_else(|| changed(name))?;
                 let lines = text.split_inclusive('\n').map(|line| line.get(rules.indent..).unwrap_or("\n"));
                 let bytes = lines.collect::<String>().into_bytes();
                 let (at, indent) = (*at, rules.indent);
                 Ok(content(bytes, Written::Lines { document, at, start, indent }))
+            }
+            Entry::Snippet(index) => {
+                let (snippet, at) = &self.listing.snippets[*index];
+                let name = &self.listing.inputs[at.input].name;
+                let document = self.document(at).map_err(|error| unreadable(name, &error))?;
+                let root = document.objects.get(at.object).ok_or_else(|| changed(name))?;
+                let text = snippet.node(root).and_then(Node::as_str).ok_or_else(|| changed(name))?;
+                let bytes = text.as_bytes().to_vec();
+                Ok(content(bytes, Written::Value { document, at: *at, snippet: Box::new(snippet.clone()) }))
             }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
@@ -257,8 +280,20 @@ impl<'l> Store<'l> {
     }
 }
 
+/// Returns the span in the document of a span of the text of a node; that of the whole node where there is no such span.
+fn of_node(node: &Node, locate: &dyn Fn(usize) -> Option<usize>, span: Option<Span>) -> Span {
+    let exact = |span: Span| {
+        let start = locate(span.start)?;
+        // The end is where the last of them ends; a span that is empty stays so.
+        let last = span.end.saturating_sub(1).max(span.start);
+        let end = locate(last).map_or(start, |last| last + 1);
+        Some(Span { start, end: if span.end > span.start { end.max(start) } else { start } })
+    };
+    span.and_then(exact).unwrap_or(node.span)
+}
+
 /// Returns a place in a document as one of its input.
-fn in_input(place: &Place, name: &str, at: &At) -> Place {
+pub(super) fn in_input(place: &Place, name: &str, at: &At) -> Place {
     let line = place.line.map(|line| line.saturating_add(at.lines));
     Place { file: name.to_owned(), line, column: place.column, span: None }
 }
@@ -288,11 +323,18 @@ impl EntryContent {
                 let Some(span) = span else { return (Place::file(name), None) };
                 let own = LineIndex::new(&self.bytes);
                 let moved = |offset: usize| {
-                    let line = own.line_of(offset);
-                    let begins = document.lines.range(document.lines.line_of(*start) + line).start;
+                    let line = own.line(offset);
+                    let begins = document.lines.range(document.lines.line(*start) + line - 1).start;
                     begins + indent + offset.saturating_sub(own.range(line).start)
                 };
                 let span = Span { start: moved(span.start), end: moved(span.end.max(1) - 1) + 1 };
+                document.locate(name, at, span, true)
+            }
+            Written::Value { document, at, snippet } => {
+                let name = &store.listing.inputs[at.input].name;
+                let node = document.objects.get(at.object).and_then(|root| snippet.node(root));
+                let Some(node) = node else { return (Place::file(name), None) };
+                let span = of_node(node, &|offset| node.locate(&document.text, offset), span);
                 document.locate(name, at, span, true)
             }
             Written::Key { document, at, key, secret } => {
@@ -314,14 +356,7 @@ impl EntryContent {
     /// Returns the span in the document of a span of a value; that of the whole value where there is no such span.
     fn of_key(document: &Parsed, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
         let value = document.value(at.object, key)?.ok()?;
-        let exact = |span: Span| {
-            let start = value.locate(&document.text, span.start)?;
-            // The end is where the last of them ends; a span that is empty stays so.
-            let last = span.end.saturating_sub(1).max(span.start);
-            let end = value.locate(&document.text, last).map_or(start, |last| last + 1);
-            Some(Span { start, end: if span.end > span.start { end.max(start) } else { start } })
-        };
-        Some(span.and_then(exact).unwrap_or(value.node().span))
+        Some(of_node(value.node(), &|offset| value.locate(&document.text, offset), span))
     }
 
     /// Returns the span of a place in this content; for a line, all of it without the blanks around.
@@ -373,16 +408,16 @@ impl Parsed {
 
 /// Returns the lines around a span of `text` within `shown`; `before` is the number of lines before the text.
 fn excerpt(text: &[u8], lines: &LineIndex, shown: Range<usize>, before: u32, span: Span) -> Option<InputExcerpt> {
-    let line = lines.line_of(span.start.min(text.len()));
+    let line = lines.line(span.start.min(text.len()));
     // A whole value may be long; its first line is enough.
-    let range = |line: usize| {
+    let range = |line: u32| {
         let range = lines.range(line);
         range.start.max(shown.start)..range.end.min(shown.end)
     };
     let marked = range(line);
-    let is_shown = |line: &usize| range(*line).start < range(*line).end;
-    let first = (line.saturating_sub(AROUND)..line).find(is_shown).unwrap_or(line);
-    let last = (line + 1..lines.count().min(line + 1 + AROUND)).rfind(is_shown).unwrap_or(line);
+    let is_shown = |line: &u32| range(*line).start < range(*line).end;
+    let first = (line.saturating_sub(AROUND).max(1)..line).find(is_shown).unwrap_or(line);
+    let last = (line + 1..=lines.count().min(line + AROUND)).rfind(is_shown).unwrap_or(line);
     let whole = range(first).start..range(last).end.max(marked.end);
     if whole.len() > LONGEST_EXCERPT || whole.start > whole.end {
         return None;
@@ -393,7 +428,7 @@ fn excerpt(text: &[u8], lines: &LineIndex, shown: Range<usize>, before: u32, spa
     let start = span.start.clamp(whole.start, stop);
     let end = span.end.clamp(start, stop);
     let mark = lossy(whole.start..start).len()..lossy(whole.start..end).len();
-    let first_line = u32::try_from(first).ok()?.checked_add(before)?.checked_add(1)?;
+    let first_line = first.checked_add(before)?;
     let mut shown = lossy(whole);
     // The last line has no end of line of its own, as in the text without it.
     shown.truncate(shown.trim_end_matches('\n').len());

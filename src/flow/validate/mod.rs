@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
-pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, TextFormat, Tls};
+pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, NginxSettings, TextFormat, Tls};
 pub use command::{CommandValidator, FindingPatterns, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
@@ -175,6 +175,8 @@ pub enum PlanScope {
     Each(&'static str),
     /// Each file, with what lies beside it.
     Main,
+    /// Each file as a part of a configuration of nginx, with what lies beside it.
+    Snippets,
     /// All files.
     Together,
     /// All files that are meant, and no others.

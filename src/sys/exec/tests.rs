@@ -143,7 +143,7 @@ fn a_command_that_takes_too_long_is_killed_with_all_that_it_started() {
 }
 
 #[test]
-fn what_a_command_leaves_in_its_group_dies_with_it() {
+fn processes_of_the_group_end_with_the_command() {
     let nap = nap();
     let finished = shell(&format!("sleep {nap} & echo left"));
     assert_eq!((finished.end, finished.output.as_str()), (End::Exited(0), "left\n"));
@@ -281,7 +281,7 @@ fn a_missing_process_cannot_be_entered() {
 }
 
 #[test]
-fn what_it_is_given_is_on_standard_input_whether_it_reads_it_or_not() {
+fn standard_input_is_offered_and_need_not_be_read() {
     let input = "x".repeat(300_000);
     let fed = |script| block_on(feed(&command(&["sh", "-c", script]), input.as_bytes())).expect("it starts");
     assert_eq!(fed("wc -c").output.trim(), "300000");
