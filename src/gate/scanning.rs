@@ -234,7 +234,7 @@ impl Gate {
             self.motion.begin();
             self.desired = Some(candidate.clone());
         }
-        self.decide(now, candidate, reason, effects);
+        self.decide(candidate, reason, effects);
     }
 
     /// Returns `true` if `snapshot` differs from the desired content only because of the gate.
@@ -326,7 +326,7 @@ impl Gate {
     }
 
     /// Decides what follows from the newest content.
-    fn decide(&mut self, now: Instant, candidate: Arc<Revision>, reason: Reason, effects: &mut Vec<Effect>) {
+    fn decide(&mut self, candidate: Arc<Revision>, reason: Reason, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
         let unchanged = |effects: &mut Vec<Effect>| {
             if reason == Reason::Event {
