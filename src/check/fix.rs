@@ -167,17 +167,18 @@ fn is_equal(one: &Node, two: &Node) -> bool {
 /// Returns true if a file that had errors has fewer of them, or as many that begin further below or lack fewer `;`; and the other inputs
 /// have no more than before.
 fn is_better(name: &str, before: &CheckReport, after: &CheckReport) -> bool {
-    let errors = |report: &CheckReport| -> (usize, u32, usize) {
+    let errors = |report: &CheckReport| -> (usize, (u32, u32), usize) {
         let files = by_file(report);
         let all = files.get(name).map_or(&[][..], Vec::as_slice);
         let errors = all.iter().filter(|located| located.finding.severity == Severity::Error);
-        let lines = errors.clone().filter_map(|located| located.finding.place.as_ref()?.line);
+        let places = errors.clone().filter_map(|located| located.finding.place.as_ref());
+        let places = places.filter_map(|place| Some((place.line?, place.column.unwrap_or(0))));
         let semicolons = all.iter().filter(|located| located.finding.code.as_str() == "missing-semicolon");
-        (errors.count(), lines.min().unwrap_or(u32::MAX), semicolons.count())
+        (errors.count(), places.min().unwrap_or((u32::MAX, 0)), semicolons.count())
     };
-    let (before_count, before_line, before_lacking) = errors(before);
-    let (after_count, after_line, after_lacking) = errors(after);
-    let is_further = after_line > before_line || after_lacking < before_lacking;
+    let (before_count, before_place, before_lacking) = errors(before);
+    let (after_count, after_place, after_lacking) = errors(after);
+    let is_further = after_place > before_place || after_lacking < before_lacking;
     let elsewhere = |report: &CheckReport| {
         let all = report.checked.iter().flat_map(|checked| &checked.findings);
         all.filter(|located| located.finding.severity == Severity::Error).count()
