@@ -23,6 +23,7 @@ mod program;
 mod reach;
 pub mod render;
 mod sidecar;
+mod snippets;
 mod store;
 mod trees;
 mod validate;

@@ -22,7 +22,8 @@ use crate::check::render::{Checked, Located, Suppressed, Suppression};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
-    Builtin, Main, Mapping, PathMap, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
+    Builtin, Main, Mapping, NginxSettings, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation,
+    ValidationPlan, Validator,
 };
 use crate::redact::Redactor;
 
@@ -355,11 +356,14 @@ impl<'s> TaskFiles<'s> {
             Validator::Builtin(_) => false,
         });
         let Some(main) = main.filter(|_| !is_small && !reads_all) else { return files };
+        // A snippet lies in a directory of that of its main file.
+        let is_snippet = plan.scope() == PlanScope::Snippets;
+        let above = main.parent().and_then(Path::parent).filter(|_| is_snippet).map(Path::to_owned);
         let start: Vec<PathBuf> = std::iter::once(main).chain(&task.operands).cloned().collect();
         let texts: Vec<_> =
             task.around.iter().map(|around| (around.path.clone(), around.text.clone().into_bytes())).collect();
         let mut read = |path: &Path| store.content(task.tree.files.get(path)?).ok().map(|content| content.bytes);
-        reach::reachable(&files, &start, &texts, &mut read)
+        reach::reachable(&files, &start, &texts, above.as_deref(), &mut read)
     }
 
     /// Returns the variables of the container that the files name, for the validators.
@@ -510,15 +514,19 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
     const OF_MODULES: [&str; 3] = ["unknown-directive", "unknown-variable", "unknown-module"];
     /// Codes for names that the main file defines.
     const OF_MAIN: [&str; 4] = ["unknown-log-format", "unknown-zone", "unknown-variable", "unknown-thread-pool"];
-    let image = &task.container.image;
+    let (image, plan) = (&task.container.image, &task.assignment.plan);
     let is_error = finding.severity == Severity::Error;
     let code = finding.code.as_str();
     let is_near = finding.help.as_deref().is_some_and(|help| help.starts_with("did you mean"));
-    let is_foreign = *image != ImageReference::default() && !image.is_stock_nginx();
+    let is_foreign = *image != ImageReference::default() && !image.is_stock_nginx() && !names_build(plan);
     if is_error && is_foreign && OF_MODULES.contains(&code) && !is_near {
         let help =
             format!("`{}` may have a module that knows it; check with the nginx of that image to be sure", image.text);
         return Finding { severity: Severity::Warning, help: Some(help), ..finding };
+    }
+    if is_error && task.is_of_controller && OF_MODULES.contains(&code) && !is_near && !names_version(plan) {
+        let help = "the nginx of the controller may know it; name its version with `--nginx-version` to be sure";
+        return Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding };
     }
     let is_open = task.around.as_ref().is_some_and(|around| !around.is_known);
     if is_error && is_open && OF_MAIN.contains(&code) {
@@ -526,6 +534,28 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
         return Finding { severity: Severity::Warning, help: Some(help), ..finding };
     }
     finding
+}
+
+/// Returns true if the user has named the build of nginx.
+fn names_build(plan: &ValidationPlan) -> bool {
+    nginx_settings(plan).is_some_and(|settings| settings.build.is_some())
+}
+
+/// Returns true if the user has named the version of nginx.
+fn names_version(plan: &ValidationPlan) -> bool {
+    nginx_settings(plan).is_some_and(|settings| settings.version.is_some())
+}
+
+/// Returns the settings of the bundled nginx validator.
+fn nginx_settings(plan: &ValidationPlan) -> Option<&NginxSettings> {
+    plan.validators.iter().find_map(|validator| match validator {
+        Validator::Builtin(Builtin::Nginx(settings)) => Some(&**settings),
+        Validator::Command(command) => match &command.otherwise {
+            Some(Builtin::Nginx(settings)) => Some(&**settings),
+            _ => None,
+        },
+        Validator::Builtin(_) => None,
+    })
 }
 
 /// Moves the place of a finding into its message, since it is no place in an input.
@@ -539,10 +569,13 @@ impl CheckOptions {
     fn plan(&self, task: &Task) -> ValidationPlan {
         let plan = task.assignment.plan.clone();
         let mut plan = if self.local { plan } else { plan.bundled() };
-        let version = task.container.image.nginx_version();
+        let image = &task.container.image;
         for validator in &mut plan.validators {
             match validator {
-                Validator::Builtin(Builtin::Nginx(known @ None)) => *known = version,
+                Validator::Builtin(Builtin::Nginx(settings)) => {
+                    settings.version = settings.version.or_else(|| image.nginx_version());
+                    settings.build = settings.build.or_else(|| image.nginx_build());
+                }
                 Validator::Builtin(_) => {}
                 Validator::Command(command) => command.command = with_operands(&command.command, &task.operands),
             }

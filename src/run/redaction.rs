@@ -66,8 +66,8 @@ pub(super) async fn of_target_error(
 
 /// Redacts a proof that is missing.
 pub(super) async fn of_proof(config: &GateConfig, tree: &Arc<Tree>, former: &FormerSecrets, proof: Proof) -> Proof {
-    let Proof::Missing { message, help } = proof else { return proof };
-    Proof::Missing { message: redacted(config, (tree, former), message, text).await, help }
+    let Proof::Missing { message, help, refused } = proof else { return proof };
+    Proof::Missing { message: redacted(config, (tree, former), message, text).await, help, refused }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it takes the place of what it is given")]
@@ -114,5 +114,7 @@ fn secret_files(config: &GateConfig, tree: &Tree) -> Vec<PathBuf> {
         RedactionScope::Nothing => false,
     });
     let sources: Vec<_> = sources.collect();
-    tree.keys().filter(|name| sources.iter().any(|source| source.holds(name))).cloned().collect()
+    // A rendered file has another name than its source.
+    let is_renamed = config.rendering.is_some();
+    tree.keys().filter(|name| sources.iter().any(|source| is_renamed || source.holds(name))).cloned().collect()
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use reload_gate_contract::{Code, Finding, Place};
 use reload_gate_structured::yaml::{Node, Scalar, Style, Value as Yaml};
 
-use super::Pod;
+use super::{Pod, Snippet};
 
 const NOT_TEXT: Code = Code::new("value-not-text");
 const NOT_BASE64: Code = Code::new("not-base64");
@@ -88,6 +88,8 @@ pub enum Object {
     Pod(Box<Pod>),
     /// PrometheusRule of the Prometheus Operator.
     Rules(RulesObject),
+    /// Object with snippets of nginx configuration.
+    Snippets(Vec<Snippet>),
     /// Any other object.
     Other,
 }
@@ -102,6 +104,10 @@ impl Object {
         }
         if id.kind == "PrometheusRule" {
             return rules(id, node, text).map_or(Self::Other, Self::Rules);
+        }
+        let snippets = Snippet::all(&id, node);
+        if !snippets.is_empty() {
+            return Self::Snippets(snippets);
         }
         Pod::read(id, node, annotation(node)).map_or(Self::Other, |pod| Self::Pod(Box::new(pod)))
     }

@@ -25,7 +25,15 @@ macro_rules! of_files {
 }
 
 /// All bundled validators, sorted by name.
-pub const BUNDLED: [Bundled; 8] = [
+pub const BUNDLED: [Bundled; 9] = [
+    Bundled {
+        name: "by-name",
+        about: "JSON, YAML and TOML files, each by the ending of its name",
+        text: "\
+Validates each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; other files are accepted as they are.
+Findings: docs/findings-structured.md
+",
+    },
     Bundled {
         name: "ini",
         about: "INI as most programs read it: sections, settings, comments, duplicates",
@@ -52,7 +60,9 @@ pub const BUNDLED: [Bundled; 8] = [
         about: "nginx configuration as `nginx -t` would, without nginx",
         text: "\
 Validates the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
-Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]
+With `--context http,server` each file is a snippet that another file includes within these blocks.
+Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]; `--nginx-build` is nginx.org,
+debian, openresty or plus, which differ in their modules; `--nginx-allow` names a directive of another module
 Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
 ",
     },

@@ -10,9 +10,9 @@ mod view;
 use std::sync::Arc;
 
 use reload_gate_contract::Finding;
-use reload_gate_nginx::Version;
 
 pub use about::{BUNDLED, Bundled};
+pub use nginx::NginxSettings;
 pub use schema::JsonSchema;
 pub use structured::TextFormat;
 pub use tls::Tls;
@@ -24,10 +24,12 @@ use crate::sys::worker::{self, WorkError};
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin {
-    /// Validates as `nginx -t` of that version; of the running version, or the newest stable, if none is given.
-    Nginx(Option<Version>),
+    /// Validates as `nginx -t` would.
+    Nginx(Box<NginxSettings>),
     /// Validates files of a format, each by itself.
     Structured(TextFormat),
+    /// Validates each file by the ending of its name, and no other.
+    ByName,
     /// Validates such files against a schema, each by itself.
     JsonSchema(JsonSchema),
     /// Validates certificates and their keys.
@@ -44,6 +46,7 @@ impl Builtin {
         match self {
             Self::Nginx(_) => "nginx",
             Self::Structured(format) => format.word(),
+            Self::ByName => "by-name",
             Self::JsonSchema(_) => "json-schema",
             Self::Tls(_) => "tls",
         }
@@ -56,6 +59,7 @@ impl Builtin {
             Self::Nginx(_) => "the bundled nginx checker",
             Self::Structured(TextFormat::Json) => "the bundled JSON checker",
             Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
+            Self::ByName => "the bundled checkers of JSON, YAML and TOML",
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
             Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
             Self::Structured(TextFormat::Ini) => "the bundled INI checker",
@@ -72,8 +76,9 @@ impl Builtin {
     /// Returns which files it validates together.
     pub(super) fn scope(&self) -> PlanScope {
         match self {
+            Self::Nginx(settings) if !settings.context.is_empty() => PlanScope::Snippets,
             Self::Nginx(_) => PlanScope::Program("nginx"),
-            Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Structured(_) | Self::ByName | Self::JsonSchema(_) => PlanScope::Each(self.word()),
             Self::Tls(_) => PlanScope::These,
         }
     }
@@ -100,8 +105,9 @@ impl Builtin {
 
     fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         match self {
-            Self::Nginx(version) => nginx::run(*version, context),
+            Self::Nginx(settings) => nginx::run(settings, context),
             Self::Structured(format) => structured::run(*format, context),
+            Self::ByName => structured::by_name(context),
             Self::JsonSchema(schema) => schema.run(context),
             Self::Tls(tls) => tls.run(context),
         }
