@@ -22,6 +22,7 @@ mod check;
 mod check_baseline;
 /// `check` on inputs as they are in the field.
 mod check_field;
+mod check_fix;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The image, in real containers.

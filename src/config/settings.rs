@@ -264,7 +264,7 @@ settings! {
             .in_check();
     BUILTIN: List<&'static str> = builtin,
         many("builtin", "NAME", VALIDATION,
-            "Validate with a built-in validator: nginx, json, yaml, toml, ini, by-name, json-schema or tls")
+            "Validate with a built-in validator: nginx, json, yaml, toml, ini, xml, by-name, json-schema or tls")
             .in_check();
     NGINX_VERSION: Optional<Version> = parse::nginx_version,
         one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")

@@ -25,7 +25,7 @@ macro_rules! of_files {
 }
 
 /// All bundled validators, sorted by name.
-pub const BUNDLED: [Bundled; 8] = [
+pub const BUNDLED: [Bundled; 9] = [
     Bundled {
         name: "by-name",
         about: "JSON, YAML and TOML files, each by the ending of its name",
@@ -81,6 +81,11 @@ Findings: docs/findings-tls.md
         name: "toml",
         about: "TOML 1.1",
         text: of_files!("`.toml`", ""),
+    },
+    Bundled {
+        name: "xml",
+        about: "XML 1.0: well-formed or not",
+        text: of_files!("`.xml`", "No schema is applied, and nothing is fetched.\n"),
     },
     Bundled {
         name: "yaml",

@@ -63,6 +63,7 @@ impl Builtin {
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
             Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
             Self::Structured(TextFormat::Ini) => "the bundled INI checker",
+            Self::Structured(TextFormat::Xml) => "the bundled XML checker",
             Self::Tls(_) => "the bundled TLS checker",
         }
     }
