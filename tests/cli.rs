@@ -163,7 +163,7 @@ fn validators_are_listed_and_shown() {
     for name in ["gunicorn", "haproxy", "nginx"] {
         assert!(list.lines().any(|line| line.starts_with(name)), "{list}");
     }
-    for name in ["ini", "json", "json-schema", "nginx", "tls", "toml", "yaml"] {
+    for name in ["by-name", "ini", "json", "json-schema", "nginx", "tls", "toml", "yaml"] {
         let (_, bundled) = list.split_once("Built-in").expect("they have a part of their own");
         assert!(bundled.lines().any(|line| line.starts_with(&format!("{name} "))), "{list}");
         let output = gate_command().args(["validators", name]).output().expect("it starts");
@@ -184,7 +184,8 @@ fn output(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).expect("it is UTF-8")
 }
 
-const COMMANDS: [&str; 8] = ["run", "check", "doctor", "status", "validators", "install", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["run", "reload", "check", "doctor", "status", "validators", "install", "completions", "man"];
 
 #[test]
 fn every_command_has_examples_in_its_help() {
@@ -195,7 +196,7 @@ fn every_command_has_examples_in_its_help() {
         assert!(help.contains("\nExamples:\n  "), "{help}");
         assert!(help.contains("reload-gate ") && !help.contains("Judge"), "{help}");
     }
-    for command in ["run", "check", "doctor", "status", "validators", "install", "man"] {
+    for command in ["run", "reload", "check", "doctor", "status", "validators", "install", "man"] {
         let help = output(&[command, "--help"], &[]);
         assert!(help.contains("\nExit codes:\n   0  "), "{help}");
     }

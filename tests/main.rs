@@ -19,6 +19,7 @@ mod builtins;
 mod bundled;
 /// The same judgement in CI.
 mod check;
+mod check_baseline;
 /// `check` on inputs as they are in the field.
 mod check_field;
 /// Arguments, exit codes and every error message.
@@ -27,6 +28,8 @@ mod cli;
 mod containers;
 /// What is shown of contents, and what never is.
 mod contents;
+/// Credentials and TLS of the reload and verify URLs, on a real server.
+mod credentials;
 /// Programs of the presets as they run.
 mod daemons;
 /// The manifests in `deploy/`.
@@ -35,8 +38,14 @@ mod deploy;
 mod doctor;
 /// The pages agree with the program.
 mod documents;
+/// The command lines and variables of other reloaders.
+mod drop_in;
 /// A thousand changes, and none.
 mod endurance;
+/// Processes, memory, descriptors and disks that others use up.
+mod exhaustion;
+/// File systems that do not answer, and inputs that take long.
+mod freezing;
 /// A bad configuration never reaches gunicorn.
 mod gunicorn;
 /// A bad configuration never reaches HAProxy.
@@ -54,6 +63,8 @@ mod manifest_cases;
 mod monitoring;
 /// The flow on a real nginx.
 mod nginx;
+/// One reload on request: systemd, certbot, Ansible, deployments.
+mod on_request;
 /// Reload and proof by other means than signals.
 mod other_means;
 /// The demo, the pre-commit hook and the action, as their users start them.
@@ -76,6 +87,8 @@ mod reading;
 mod sandbox;
 /// Of a Secret nothing is shown.
 mod secrets;
+/// Under a service manager: its protocol, and the unit.
+mod service;
 /// What takes the binary to where it runs; completions and manual pages.
 mod shipping;
 /// Snippets, builds and further modules of nginx.

@@ -8,6 +8,7 @@ use ignore::{DirEntry, WalkBuilder};
 use reload_gate_contract::{Code, Finding, Place, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
+use super::ignores::{self, IgnoreComment};
 use super::input::{InputStream, STDIN};
 use super::placeholder;
 use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
@@ -71,6 +72,8 @@ pub struct Listing {
     pub(super) nameless: Vec<usize>,
     /// Errors of the inputs themselves, by the name of the input.
     pub(super) broken: Vec<(String, Finding)>,
+    /// Comments in manifests that ignore findings, by the index of the input.
+    pub(super) ignores: Vec<(usize, IgnoreComment)>,
     /// Parts that are not read, with the reason.
     pub(super) skipped: Vec<Unchecked>,
     /// Paths that do not exist.
@@ -111,6 +114,17 @@ impl Listing {
         }
         listing.skipped.extend(std::mem::take(&mut listing.charts).iter().map(|chart| unrendered_chart(chart)));
         Ok(listing)
+    }
+
+    /// Returns true if a file is among the inputs, by its path without a leading `./`.
+    #[must_use]
+    pub fn has(&self, file: &str) -> bool {
+        let own = |name: &str| name.trim_start_matches("./") == file;
+        let is_below = |(root, directory): (&PathBuf, &Directory)| {
+            let root = root.strip_prefix(".").unwrap_or(root);
+            Path::new(file).strip_prefix(root).is_ok_and(|inside| directory.files.contains(inside))
+        };
+        self.inputs.iter().any(|input| own(&input.name)) || self.directories.iter().any(is_below)
     }
 
     fn walk(&mut self, root: &str, exclude: &Gitignore) {
@@ -218,6 +232,12 @@ impl Listing {
 
     fn document(&mut self, input: usize, name: &str, document: &ManifestDocument) {
         let ManifestDocument { text, offset, lines } = document;
+        let below = |line: u32| line.saturating_add(*lines);
+        self.ignores.extend(
+            ignores::comments(Path::new("manifest.yaml"), None, text.as_bytes())
+                .into_iter()
+                .map(|one| (input, IgnoreComment { line: below(one.line), below: one.below.map(below), ..one })),
+        );
         let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0 };
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {

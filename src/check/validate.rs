@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
+use reload_gate_contract::{Cause, Code, Finding, Place, Severity, Verdict};
 
 use super::assign::Task;
 use super::findings::{self, Reading};
+use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::images::ImageReference;
 use super::names::{self, VersionCache};
 use super::reach;
 use super::store::{Entry, EntryContent, Store};
 use super::{CheckOptions, Missing};
-use crate::check::render::{Checked, Located};
+use crate::check::render::{Checked, Located, Suppressed, Suppression};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
@@ -41,7 +42,19 @@ pub(super) struct Outcome {
     pub(super) skipped: Option<(String, Option<String>)>,
     /// Entries that were read.
     pub(super) read: BTreeSet<Entry>,
+    /// Comments and annotations that ignore findings.
+    pub(super) ignores: Vec<SeenIgnore>,
 }
+
+impl Outcome {
+    /// Returns the result of a task without a validation.
+    const fn skipped(why: String, read: BTreeSet<Entry>) -> Self {
+        Self { checked: None, skipped: Some((why, None)), read, ignores: Vec::new() }
+    }
+}
+
+/// Findings that count, those that do not, and the comments and annotations.
+type IgnoredFindings = (Vec<Finding>, Vec<(Finding, Suppression)>, Vec<SeenIgnore>);
 
 /// Files of one validation.
 struct TaskFiles<'s> {
@@ -63,11 +76,11 @@ pub(super) async fn validate(
     let plan = options.plan(&task);
     let all: BTreeSet<Entry> = task.tree.files.values().cloned().collect();
     if task.must_not_run {
-        return Outcome { checked: Some(not_allowed(&plan, task)), skipped: None, read: all };
+        return Outcome { checked: Some(not_allowed(&plan, task)), skipped: None, read: all, ignores: Vec::new() };
     }
     let (files, broken) = match TaskFiles::read(&task, &plan, store) {
         Ok(read) => read,
-        Err(why) => return Outcome { checked: None, skipped: Some((why, None)), read: BTreeSet::new() },
+        Err(why) => return Outcome::skipped(why, BTreeSet::new()),
     };
     let mut tree: Tree =
         files.contents.iter().map(|(path, (_, content))| (path.clone(), content.bytes.clone())).collect();
@@ -84,11 +97,11 @@ pub(super) async fn validate(
         (first(&plan), Validation::default())
     } else {
         // The listing has reported the error of the value.
-        return Outcome { checked: None, skipped: None, read: all };
+        return Outcome { checked: None, skipped: None, read: all, ignores: Vec::new() };
     };
     if task.is_optional && validation.findings.iter().any(|finding| finding.code == CHECKER_MISSING) {
         let why = validation.findings.into_iter().map(|finding| finding.message).next().unwrap_or_default();
-        return Outcome { checked: None, skipped: Some((why, None)), read: BTreeSet::new() };
+        return Outcome::skipped(why, BTreeSet::new());
     }
     let mut read: BTreeSet<Entry> =
         validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()).collect();
@@ -102,14 +115,17 @@ pub(super) async fn validate(
         contents: &|path| files.text(path),
     };
     if let Some(why) = reading.placeholders(&found) {
-        return Outcome { checked: None, skipped: Some((why, None)), read };
+        return Outcome::skipped(why, read);
     }
+    let (found, ignored, ignores) = files.ignored(&task, &read, found);
+    let suppressed = ignored.into_iter().map(|(finding, by)| Suppressed { located: files.locate(&task, finding), by });
+    let suppressed = suppressed.collect();
     let unreadable = broken.into_iter().filter(is_unreadable);
     let found = findings::capped(found).into_iter().map(|finding| files.locate(&task, finding));
     let findings = unreadable.chain(found).collect();
     let Task { subject, reason, .. } = task;
-    let checked = Checked { subject, validator, reason, findings, duration: started.elapsed() };
-    Outcome { checked: Some(checked), skipped: None, read }
+    let checked = Checked { subject, validator, reason, findings, suppressed, duration: started.elapsed() };
+    Outcome { checked: Some(checked), skipped: None, read, ignores }
 }
 
 /// Returns the result for a command of the inputs that may not run.
@@ -121,7 +137,14 @@ fn not_allowed(plan: &ValidationPlan, task: Task) -> Checked {
     let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
     let located = Located { finding, object: None, key: None, excerpt: None };
     let Task { subject, reason, .. } = task;
-    Checked { subject, validator: first(plan), reason, findings: vec![located], duration: std::time::Duration::ZERO }
+    Checked {
+        subject,
+        validator: first(plan),
+        reason,
+        findings: vec![located],
+        suppressed: Vec::new(),
+        duration: std::time::Duration::ZERO,
+    }
 }
 
 /// Returns true if a content is certificates and nothing else, which every client of a server receives.
@@ -384,6 +407,47 @@ impl<'s> TaskFiles<'s> {
             // A checker of the user's choice is the right one.
             None => found,
         }
+    }
+
+    /// Splits off the findings that a comment or an annotation ignores, and returns these comments and annotations as well.
+    fn ignored(&self, task: &Task, read: &BTreeSet<Entry>, found: Vec<Finding>) -> IgnoredFindings {
+        let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
+        let effect = match Verdict::of(&found) {
+            Verdict::Inconclusive => IgnoreEffect::Unknown,
+            Verdict::Accepted | Verdict::Rejected => IgnoreEffect::None,
+        };
+        let (mut scopes, mut seen) = (Vec::new(), Vec::new());
+        for (path, (entry, content)) in self.contents.iter().filter(|(_, (entry, _))| read.contains(entry)) {
+            let Located { object, key, .. } = self.store.located(entry, Finding::error(NOT_LAID_OUT, ""));
+            for IgnoreComment { line, below, rule } in ignores::comments(path, preset, &content.bytes) {
+                let (place, _) = content.locate(self.store, &Place::line(path.to_string_lossy(), line));
+                scopes.push((path, Some([Some(line), below])));
+                seen.push(SeenIgnore { rule, place, object: object.clone(), key: key.clone(), effect });
+            }
+            let annotation = self.store.ignore(entry);
+            for (annotated, place) in annotation.iter() {
+                for rule in IgnoreRule::of_annotation(&annotated.value) {
+                    scopes.push((path, None));
+                    seen.push(SeenIgnore { rule, place: place.clone(), object: object.clone(), key: None, effect });
+                }
+            }
+        }
+        let (mut kept, mut ignored) = (Vec::new(), Vec::new());
+        for finding in found {
+            let is_in = |(path, lines): &(&PathBuf, Option<[Option<u32>; 2]>)| {
+                let place = finding.place.as_ref().filter(|place| Path::new(&place.file) == path.as_path());
+                place.is_some_and(|place| lines.is_none_or(|lines| place.line.is_some() && lines.contains(&place.line)))
+            };
+            let mut ignores = scopes.iter().zip(&mut seen);
+            match ignores.find(|(scope, seen)| is_in(scope) && seen.rule.covers(&finding)) {
+                Some((_, seen)) => {
+                    seen.effect = IgnoreEffect::Some;
+                    ignored.push((finding, ignores::suppression(&seen.rule)));
+                }
+                None => kept.push(finding),
+            }
+        }
+        (kept, ignored, seen)
     }
 
     /// Returns a finding at its place in the input.

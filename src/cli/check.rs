@@ -11,7 +11,7 @@ use reload_gate_contract::Verdict;
 
 use super::{is_colored, refuse, say, user_input};
 use crate::check::render::{self, CheckReport, ReportFormat, ReportStyle};
-use crate::check::{self, CheckOptions, CheckOutcome, CheckRequest, Listing, Missing};
+use crate::check::{self, Baseline, CheckOptions, CheckOutcome, CheckRequest, Listing, Missing, Warnings};
 use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
 use crate::sys::exec;
@@ -51,7 +51,19 @@ fn validation_flags() -> Vec<Arg> {
     flags.push(allow.help("Execute commands that the inputs name, such as `--validate` of a sidecar"));
     let exclude = Arg::new("exclude").long("exclude").value_name("GLOB").action(ArgAction::Append);
     flags.push(exclude.help("Paths that are not read, as in a `.gitignore`, which is respected as well; repeatable"));
+    let warnings = one_of("warnings", "ACTION", &["reject", "show", "hide"]).default_value("show");
+    flags.push(warnings.help("Treatment of warnings: reject, show or hide"));
+    flags.extend(baseline_flags());
     flags
+}
+
+fn baseline_flags() -> [Arg; 2] {
+    let file =
+        |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(clap::value_parser!(PathBuf));
+    [
+        file("baseline").help("Reject only for findings that are not in this file"),
+        file("write-baseline").help("Write all present findings to this file, and reject for none of them"),
+    ]
 }
 
 /// The flag of a setting of `run`, with its meaning in `check`.
@@ -92,6 +104,13 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
     let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
     let options = options(matches);
+    let known = match baseline(matches) {
+        Ok(known) => known,
+        Err(message) => {
+            say(&message);
+            return Exit::Usage;
+        }
+    };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
     let exclude: Vec<String> = matches.get_many("exclude").into_iter().flatten().cloned().collect();
@@ -111,12 +130,57 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         // As a shell reports it (POSIX, XCU 2.8.2).
         std::process::exit(128 + signal);
     }
+    let Some(report) = counted(report, known, &listing, matches) else { return Exit::Usage };
     let written =
         write(&render::render(&report, format(matches), &style(matches)), matches.get_one::<PathBuf>("output"));
     for path in &missing {
         say(&format!("error: `{path}` does not exist"));
     }
     if written && missing.is_empty() { exit(&report, is_empty) } else { Exit::Usage }
+}
+
+/// Reads the baseline.
+fn baseline(matches: &ArgMatches) -> Result<Option<Baseline>, String> {
+    let Some(path) = matches.get_one::<PathBuf>("baseline") else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let help = "write it with `--write-baseline`";
+        format!("error: `--baseline`: cannot read `{}`: {error}\n  help: {help}", path.display())
+    })?;
+    let parsed = Baseline::parse(&text);
+    parsed.map(Some).map_err(|error| format!("error: `--baseline`: `{}` is no baseline: {error}", path.display()))
+}
+
+/// Applies the baseline, which is written first if the user asks for it, and the treatment of warnings. `None` if writing failed.
+fn counted(
+    report: CheckReport,
+    known: Option<Baseline>,
+    listing: &Listing,
+    matches: &ArgMatches,
+) -> Option<CheckReport> {
+    let known = match matches.get_one::<PathBuf>("write-baseline") {
+        None => known,
+        Some(path) => {
+            let present = Baseline::of(&report);
+            if let Err(error) = std::fs::write(path, present.to_text()) {
+                say(&format!("error: `--write-baseline`: cannot write `{}`: {error}", path.display()));
+                return None;
+            }
+            say(&format!("wrote {} findings to `{}`", present.count(), path.display()));
+            Some(present)
+        }
+    };
+    // A file that was not among the inputs may have its findings still.
+    let may_have = |file: &str| !listing.has(file) && Path::new(file).exists();
+    let report = match known {
+        Some(known) => known.apply(report, &may_have),
+        None => report,
+    };
+    let warnings = match word(matches, "warnings") {
+        Some("reject") => Warnings::Reject,
+        Some("hide") => Warnings::Hide,
+        _ => Warnings::Show,
+    };
+    Some(warnings.apply(report))
 }
 
 /// The word of a flag that has one.

@@ -10,15 +10,17 @@ use clap_complete::Shell;
 
 use crate::config::{ConfigError, Flags, UserInput};
 use crate::exit::Exit;
-use crate::sys::exec::{self, confine, enter, view};
+use crate::sys::exec::{self, confine, enter, keep, view};
 use crate::sys::suggest::suggestion;
 
 mod check;
 mod doctor;
+mod drop_in;
 mod help;
 mod hidden;
 mod install;
 mod manual;
+mod reload;
 mod run;
 mod status;
 mod validators;
@@ -33,6 +35,7 @@ const STYLES: Styles = Styles::styled()
 pub fn command() -> Command {
     let commands = [
         run::command(),
+        reload::command(),
         check::command(),
         doctor::command(),
         status::command(),
@@ -65,6 +68,9 @@ fn manual_command() -> Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> Exit {
+    if let Some(exit) = drop_in::run() {
+        return exit;
+    }
     let matches = command().subcommands(hidden::commands()).get_matches();
     // An input of `check` may be an inherited descriptor: `<(helm template …)`.
     if matches.subcommand_name() != Some("check") {
@@ -72,6 +78,7 @@ pub fn main() -> Exit {
     }
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches),
+        Some(("reload", matches)) => reload::reload(matches),
         Some(("check", matches)) => check::check(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
@@ -83,6 +90,7 @@ pub fn main() -> Exit {
         Some((view::SUBCOMMAND, matches)) => hidden::view(matches),
         Some((view::init::SUBCOMMAND, matches)) => hidden::view_init(matches),
         Some((confine::SUBCOMMAND, matches)) => hidden::confine(matches),
+        Some((keep::SUBCOMMAND, matches)) => hidden::keep(matches),
         _ => Exit::Usage,
     }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod command;
+mod drop_in;
 mod file;
 mod flags;
 mod layer;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::EnvFilter;
 
 pub use check::{Assignment, Assignments, assignments};
+pub use drop_in::{DropIn, FILE as DROP_IN_FILE, translate};
 #[cfg(test)]
 pub use flags::COMMANDS;
 pub use flags::{Flags, flag, given_flags, run_command, run_flags};
@@ -32,6 +34,7 @@ pub use settings::{SETTINGS, SettingSpec, Takes};
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
+use crate::flow::rendering::Rendering;
 use crate::flow::snapshot::{ReadOptions, Source};
 use crate::flow::validate::ValidationPlan;
 use crate::flow::verify::Verification;
@@ -39,9 +42,10 @@ use crate::gate;
 use crate::notify::{kubernetes, worker};
 use crate::redact;
 use crate::report::log;
+use crate::report::metrics::Dialect;
 use file::ConfigFile;
 use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use settings::{CONFIG, LISTEN, LOG_LEVEL, ONCE};
+use settings::{CONFIG, LISTEN, LOG_FORMAT, LOG_LEVEL, ONCE};
 
 /// Settings of one gate.
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub struct GateConfig {
     pub sources: Vec<Source>,
     /// Limits of its size, its links, and the files that belong to it.
     pub reading: ReadOptions,
+    /// The way in which the published files differ from the watched ones.
+    pub rendering: Option<Rendering>,
     /// Volumes that the application reads, if it does not read the sources themselves.
     pub publication: Option<Publication>,
     /// Volumes of the gate for candidates during validation.
@@ -72,6 +78,8 @@ pub struct GateConfig {
     pub redact: redact::RedactionScope,
     /// True if a rejection shows the differences from the running configuration.
     pub diff: bool,
+    /// True if the user wants no proof (`--verify none`), as opposed to a preset that has none.
+    pub waives_proof: bool,
     /// Settings of the state machine.
     pub policy: gate::Policy,
 }
@@ -85,10 +93,14 @@ pub struct Config {
     pub once: bool,
     /// Format of events.
     pub log_format: log::LogFormat,
+    /// True if the user chose the format of events.
+    pub log_format_given: bool,
     /// Selection of spans and decisions in the log.
     pub log_filter: EnvFilter,
     /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
+    /// The names under which another reloader has its metrics.
+    pub dialect: Dialect,
     /// Sinks of alerts.
     pub alerts: worker::AlertSettings,
     /// Cluster in which Events are created.
@@ -184,8 +196,10 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
         gates,
         once: command.get(ONCE),
         log_format: resolve::log_format(&command, input.terminal),
+        log_format_given: command.origin(LOG_FORMAT.spec).is_some(),
         log_filter: command.get(LOG_LEVEL),
         listen: command.get(LISTEN),
+        dialect: Dialect::default(),
         alerts: resolve::alerts(&command, &input.variables),
         cluster: resolve::cluster(&command, &input.variables),
         warnings,
@@ -198,6 +212,24 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
         ConfigError::new(origin, "the value is empty").help(help)
     }));
     if errors.is_empty() { Ok(config) } else { Err(in_order(errors)) }
+}
+
+/// Resolves the settings of the command `reload`: those of `run`, and each gate reloads its application.
+///
+/// # Errors
+/// All errors at once.
+pub fn load_for_reload(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
+    let config = load(input)?;
+    let idle = config.gates.iter().filter(|gate| config.once || !gate.policy.reload);
+    let errors: Vec<_> = idle
+        .map(|gate| {
+            let message =
+                format!("the gate `{}` reloads nothing (`--signal none`, `--observe` or `--once`)", gate.name);
+            let help = "name a way to reload the application, or use `reload-gate run --once` to validate alone";
+            ConfigError::new(SettingOrigin::Nowhere, message).help(help)
+        })
+        .collect();
+    if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
 /// The gates of the configuration file; without one, a gate of which the file says nothing.
@@ -232,7 +264,11 @@ fn check_gate_settings(command: &Layers<'_>, gates: usize) {
 fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
     let mut layers = command.clone();
     layers.layers.push(validators::with_schema(gate, input, command.errors));
-    let gate = resolve::gate(&layers, input.is_directory)?;
+    let mut gate = resolve::gate(&layers, input.is_directory)?;
+    if let Some(rendering) = &mut gate.rendering {
+        let text = |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        rendering.variables = input.variables.iter().filter_map(text).collect();
+    }
     validators::check_schema_use(&layers, &gate);
     validators::check_context_use(&layers, &gate.plan);
     Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })

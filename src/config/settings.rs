@@ -239,6 +239,11 @@ settings! {
     STAGE: List<PathBuf> = parse::path,
         many("stage", "DIR", PUBLISHING,
             "Volume of the gate for candidates during validation, mounted at the path that the configuration refers to");
+    EXPAND: Setting<bool> = parse::switch,
+        switch("expand", PUBLISHING,
+            "Unpack gzip, and replace `$(NAME)` by the gate's variables, in the published files");
+    PUBLISH_AS: Optional<PathBuf> = parse::relative,
+        one("publish-as", "FILE", PUBLISHING, "Name of the published file, if one file is watched");
     FAIL_ON_EMPTY: Setting<bool> = |text, _| parse::choice(text, &[("fail", true), ("wait", false)]),
         one("on-empty", "ACTION", PUBLISHING,
             "Action if the first configuration is rejected and nothing is published yet: fail or wait")
@@ -256,7 +261,7 @@ settings! {
             .in_check();
     BUILTIN: List<&'static str> = builtin,
         many("builtin", "NAME", VALIDATION,
-            "Validate with a built-in validator: nginx, json, yaml, toml, ini, json-schema or tls")
+            "Validate with a built-in validator: nginx, json, yaml, toml, ini, by-name, json-schema or tls")
             .in_check();
     NGINX_VERSION: Optional<Version> = parse::nginx_version,
         one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")
@@ -321,6 +326,27 @@ settings! {
         one("reload-url", "URL", RELOAD, "POST to this URL instead of sending a signal");
     RELOAD_COMMAND: Optional<Vec<String>> = parse::command_line,
         one("reload-command", "CMD", RELOAD, "Run this command without a shell instead of sending a signal");
+
+    RELOAD_BEARER_FILE: Optional<PathBuf> = parse::path,
+        one("reload-bearer-file", "FILE", RELOAD, "File that holds the bearer token for `--reload-url` and `--verify-url`")
+            .private();
+    RELOAD_BASIC_FILE: Optional<PathBuf> = parse::path,
+        one("reload-basic-file", "FILE", RELOAD, "File that holds the `USER:PASSWORD` for `--reload-url` and `--verify-url`")
+            .private();
+    RELOAD_HEADER: List<(String, String)> = parse::header,
+        many("reload-header", "HEADER", RELOAD, "Header of these requests, as `X-Scope-OrgID: web`");
+    RELOAD_CA_FILE: Optional<PathBuf> = parse::path,
+        one("reload-ca-file", "FILE", RELOAD, "Certificate authorities (PEM) of these servers, instead of the usual ones")
+            .private();
+    RELOAD_CERT_FILE: Optional<PathBuf> = parse::path,
+        one("reload-cert-file", "FILE", RELOAD, "Client certificate (PEM) for these servers, with its chain")
+            .private();
+    RELOAD_KEY_FILE: Optional<PathBuf> = parse::path,
+        one("reload-key-file", "FILE", RELOAD, "Private key (PEM) of the client certificate")
+            .or_depends("the file of the certificate").private();
+    RELOAD_SERVER_NAME: Optional<String> = parse::host_name,
+        one("reload-server-name", "NAME", RELOAD, "Name in the certificate of these servers")
+            .or_depends("the host of the URL");
 
     MIN_INTERVAL: Setting<Duration> = parse::duration,
         one("min-interval", "DURATION", RELOAD, "Shortest time between two reloads; the newest configuration waits for its end")

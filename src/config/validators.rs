@@ -45,6 +45,7 @@ impl BuiltinSettings {
                 None
             }
             "json-schema" => self.schema.clone().map(Builtin::JsonSchema),
+            "by-name" => Some(Builtin::ByName),
             "tls" => Some(Builtin::Tls(self.tls.clone())),
             _ => Some(Builtin::Nginx(Box::new(self.nginx.clone()))),
         })

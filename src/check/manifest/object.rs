@@ -15,6 +15,9 @@ const NOT_BASE64: Code = Code::new("not-base64");
 /// Annotation that names the validator of an object; `none` turns validation off.
 const VALIDATOR: &str = "reload-gate.dev/validator";
 
+/// Annotation that ignores findings of an object.
+const IGNORE: &str = "reload-gate.dev/ignore";
+
 /// Name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
@@ -53,6 +56,8 @@ pub struct ConfigObject {
     pub secret: bool,
     /// Annotation that names its validator.
     pub validator: Option<Annotated>,
+    /// Annotation that ignores findings.
+    pub ignore: Option<Annotated>,
     /// Keys of its entries, sorted.
     pub keys: Vec<String>,
     /// Line of the document at which it begins.
@@ -236,7 +241,7 @@ fn config(id: Id, node: &Node) -> ConfigObject {
     let mut keys: Vec<String> = entries.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     keys.sort();
     keys.dedup();
-    ConfigObject { id, secret, validator: annotation(node), keys, line: node.line }
+    ConfigObject { id, secret, validator: annotation(node), ignore: ignore(node), keys, line: node.line }
 }
 
 /// Returns the lines of the `spec` of a PrometheusRule, if it is a block of its own lines.
@@ -255,9 +260,18 @@ fn rules(id: Id, node: &Node, text: &str) -> Option<RulesObject> {
     is_block.then_some(RulesObject { id, line: node.line, first_line: first.line, last_line, indent })
 }
 
-/// Returns the annotation of an object or of a pod template.
+/// Returns the annotation of an object or of a pod template that names a validator.
 pub(super) fn annotation(node: &Node) -> Option<Annotated> {
-    let value = node.get("metadata")?.get("annotations")?.get(VALIDATOR)?;
+    annotated(node, VALIDATOR)
+}
+
+/// Returns the annotation of an object that ignores findings.
+pub(super) fn ignore(node: &Node) -> Option<Annotated> {
+    annotated(node, IGNORE)
+}
+
+fn annotated(node: &Node, name: &str) -> Option<Annotated> {
+    let value = node.get("metadata")?.get("annotations")?.get(name)?;
     Some(Annotated { value: value.as_str()?.to_owned(), place: place(value) })
 }
 

@@ -94,13 +94,13 @@ fn any_report() -> impl Strategy<Value = CheckReport> {
     let checked = (subject(), text(), text(), prop::collection::vec(located, 0..4), any::<u32>()).prop_map(
         |(subject, validator, reason, findings, micros)| {
             let duration = Duration::from_micros(micros.into());
-            Checked { subject, validator, reason, findings, duration }
+            Checked { subject, validator, reason, findings, suppressed: Vec::new(), duration }
         },
     );
     let unchecked =
         (subject(), text(), maybe(text())).prop_map(|(subject, why, help)| Unchecked { subject, why, help });
     (prop::collection::vec(checked, 0..4), prop::collection::vec(unchecked, 0..3))
-        .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked })
+        .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked, gone: None })
 }
 
 fn style() -> impl Strategy<Value = ReportStyle> {

@@ -119,7 +119,7 @@ impl CommandValidator {
             for finding in &mut findings {
                 // With another validator it is only worth knowing.
                 finding.severity = Severity::Note;
-                finding.message = format!("validated by {}, since {}", otherwise.name(), finding.message);
+                finding.message = format!("validated by {}: {}", otherwise.name(), finding.message);
             }
             findings.extend(otherwise.validate(context).await);
         }
@@ -153,7 +153,16 @@ impl CommandValidator {
         let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
         let view = context.place.view.then(|| context.path_map.view(&context.tree));
         let (pass_env, env) = (context.pass_env.clone(), context.env.clone());
-        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, env, ..plain };
+        let command = Command {
+            run_as,
+            view,
+            confinement,
+            unset: self.unset.clone(),
+            pass_env,
+            env,
+            kept: context.kept,
+            ..plain
+        };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, context),
             Err(error) => vec![not_started(&error, self.package.as_deref())],

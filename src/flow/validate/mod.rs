@@ -29,7 +29,7 @@ pub use crate::sys::exec::Confinement;
 
 use crate::flow::process::{Selector, TargetError};
 use crate::flow::tree::Tree;
-use crate::sys::worker;
+use crate::sys::worker::{self, WorkKind};
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
 const MISSING_REQUIRED: Code = Code::of_absence("missing-required-file");
@@ -106,6 +106,8 @@ pub struct ValidationPlan {
     pub pass_env: Vec<String>,
     /// Further variables of commands that run here, with their values.
     pub env: Vec<(String, String)>,
+    /// Everything that a command starts ends with it.
+    pub kept: bool,
 }
 
 /// One validator.
@@ -266,7 +268,7 @@ impl ValidationPlan {
     async fn place(&self, selector: &Selector) -> Result<(ExecutionPlace, Option<TargetError>), TargetError> {
         let mut missing = None;
         for attempt in 0..ATTEMPTS {
-            match place::find(self.root, selector, self.without_target) {
+            match place::find(self.root, selector, self.without_target).await {
                 Err(error @ TargetError::Missing { .. }) if self.can_validate_without_target() => missing = Some(error),
                 place => return place.map(|place| (place, None)),
             }
@@ -303,7 +305,7 @@ impl ValidationPlan {
             None => None,
         };
         // A search that does not end says nothing.
-        worker::run(self.timeout, search).await.ok().flatten()
+        worker::run(WorkKind::Files, self.timeout, search).await.ok().flatten()
     }
 
     fn context(
@@ -325,6 +327,7 @@ impl ValidationPlan {
             confinement: self.confinement.clone(),
             pass_env: self.pass_env.clone(),
             env: self.env.clone(),
+            kept: self.kept,
             files_read: Mutex::default(),
         }
     }
@@ -407,6 +410,7 @@ struct ValidationContext {
     confinement: Option<Confinement>,
     pass_env: Vec<String>,
     env: Vec<(String, String)>,
+    kept: bool,
 }
 
 impl ValidationContext {

@@ -19,7 +19,7 @@ pub use tls::Tls;
 
 use super::command::{CHECKER_MISSING, CHECKER_TIMEOUT};
 use super::{PlanScope, ValidationContext};
-use crate::sys::worker::{self, WorkError};
+use crate::sys::worker::{self, WorkError, WorkKind};
 
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Builtin {
     Nginx(Box<NginxSettings>),
     /// Validates files of a format, each by itself.
     Structured(TextFormat),
+    /// Validates each file by the ending of its name, and no other.
+    ByName,
     /// Validates such files against a schema, each by itself.
     JsonSchema(JsonSchema),
     /// Validates certificates and their keys.
@@ -44,6 +46,7 @@ impl Builtin {
         match self {
             Self::Nginx(_) => "nginx",
             Self::Structured(format) => format.word(),
+            Self::ByName => "by-name",
             Self::JsonSchema(_) => "json-schema",
             Self::Tls(_) => "tls",
         }
@@ -56,6 +59,7 @@ impl Builtin {
             Self::Nginx(_) => "the bundled nginx checker",
             Self::Structured(TextFormat::Json) => "the bundled JSON checker",
             Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
+            Self::ByName => "the bundled checkers of JSON, YAML and TOML",
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
             Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
             Self::Structured(TextFormat::Ini) => "the bundled INI checker",
@@ -73,7 +77,7 @@ impl Builtin {
         match self {
             Self::Nginx(settings) if !settings.context.is_empty() => PlanScope::Snippets,
             Self::Nginx(_) => PlanScope::Program("nginx"),
-            Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Structured(_) | Self::ByName | Self::JsonSchema(_) => PlanScope::Each(self.word()),
             Self::Tls(_) => PlanScope::These,
         }
     }
@@ -82,7 +86,7 @@ impl Builtin {
     pub(super) async fn validate(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
         let (builtin, input) = (self.clone(), context.clone());
         let limit = context.timeout;
-        match worker::run(limit, move || builtin.run(&input)).await {
+        match worker::run(WorkKind::Compute, limit, move || builtin.run(&input)).await {
             Ok(findings) => findings,
             Err(WorkError::TimedOut) => {
                 let limit = humantime::format_duration(limit);
@@ -102,6 +106,7 @@ impl Builtin {
         match self {
             Self::Nginx(settings) => nginx::run(settings, context),
             Self::Structured(format) => structured::run(*format, context),
+            Self::ByName => structured::by_name(context),
             Self::JsonSchema(schema) => schema.run(context),
             Self::Tls(tls) => tls.run(context),
         }

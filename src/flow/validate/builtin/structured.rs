@@ -68,6 +68,19 @@ pub(super) fn run(format: TextFormat, context: &ValidationContext) -> Vec<Findin
     }
 }
 
+/// Validates the files whose names say their format, and no other.
+pub(super) fn by_name(context: &ValidationContext) -> Vec<Finding> {
+    context.note_read(context.tree.keys());
+    let formats = [TextFormat::Json, TextFormat::Yaml, TextFormat::Toml];
+    let format = |name: &PathBuf| {
+        let name = name.to_string_lossy();
+        formats.into_iter().find(|format| format.ends().iter().any(|end| name.ends_with(end)))
+    };
+    let files = context.tree.iter().filter_map(|(name, text)| Some((format(name)?, name, text)));
+    let shown = |name: &PathBuf| context.path_map.shown(name).to_string_lossy().into_owned();
+    files.flat_map(|(format, name, text)| format.check(&shown(name), text)).collect()
+}
+
 /// Returns the files for a validator: the one of `--main`; or all with such an ending; or the only one there is.
 pub(super) fn files<'a>(context: &'a ValidationContext, ends: &[&str]) -> Result<Vec<Named<'a>>, Box<Finding>> {
     let main = context.main.as_ref().ok();
