@@ -62,8 +62,9 @@ Findings: docs/findings-structured.md
 Validates the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
 With `--context http,server` each file is a snippet that another file includes within these blocks.
 Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]; `--nginx-build` is nginx.org,
-debian, openresty or plus, which differ in their modules; `--nginx-allow` names a directive of another module
-Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
+debian, openresty or plus, which differ in their modules; `--nginx-allow` names a directive of another module; `--nginx-hygiene` warns
+of insecure or fragile configuration [default: on in `check`, off in `run`]
+Findings: docs/findings.md, docs/findings-nginx-hygiene.md; where it differs from nginx: docs/nginx-agreement.md
 ",
     },
     Bundled {
