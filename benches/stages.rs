@@ -9,8 +9,10 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reload_gate::Selector;
-use reload_gate::{ReadOptions, Source, scan};
+use reload_gate::{Log, LogFormat, ReadOptions, Selector, Source, log_filter, scan};
+
+/// So many spans are entered in one measurement, since one is below the resolution of the clock.
+const SPANS: u32 = 1_000;
 
 /// The median and the 95th percentile of `times` runs.
 fn measure(times: usize, mut run: impl FnMut()) -> (Duration, Duration) {
@@ -57,4 +59,10 @@ fn main() {
     let processes = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).count();
     let found = measure(500, || drop(black_box(selector.find())));
     report(&format!("target: a search among {processes} processes"), found);
+    let filter = log_filter("").expect("it is one");
+    let _log = Log::start(LogFormat::Json, filter, "bench").expect("it starts");
+    let spans = measure(500, || {
+        (0..SPANS).for_each(|number| tracing::debug_span!("scan", number).in_scope(|| _ = black_box(number)));
+    });
+    report(&format!("log: {SPANS} spans that are off"), spans);
 }

@@ -32,3 +32,4 @@ pub(crate) mod sys;
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;
 pub use flow::snapshot::{ReadOptions, Source, scan};
+pub use report::log::{Log, LogFormat, filter as log_filter};

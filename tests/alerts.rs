@@ -122,7 +122,7 @@ fn a_webhook_is_told_of_a_rejection_and_of_its_end() {
 }
 
 #[test]
-fn what_another_alert_takes_the_place_of_is_resolved() {
+fn a_replaced_alert_is_resolved() {
     let receiver = Receiver::start();
     let directory = tempfile::tempdir().expect("there is room");
     let heard = directory.path().join("heard");
@@ -246,7 +246,7 @@ fn a_command_reads_it_on_standard_input() {
 }
 
 #[test]
-fn what_may_pass_is_told_when_it_has_not_passed() {
+fn a_lasting_obstacle_is_alerted() {
     let receiver = Receiver::start();
     let url = receiver.url("/");
     let mut alerting = Alerting::start(&["--alert-webhook", &url, "--alert-after", "300ms"]);
@@ -266,7 +266,7 @@ fn what_may_pass_is_told_when_it_has_not_passed() {
 }
 
 #[test]
-fn who_judges_once_tells_of_it_before_the_end() {
+fn run_once_delivers_its_alert_before_it_ends() {
     let receiver = Receiver::start();
     let directory = tempfile::tempdir().expect("there is room");
     write(directory.path(), "bad");
@@ -377,7 +377,7 @@ fn a_rejection_stands_in_alertmanager_as_long_as_it_stands() {
 }
 
 #[test]
-fn what_is_not_ready_is_said_at_the_start_and_by_the_doctor() {
+fn an_unready_sink_is_reported_at_the_start_and_by_the_doctor() {
     let directory = tempfile::tempdir().expect("there is room");
     let url = file(directory.path(), "url", "hooks.slack.com/hunter2");
     let (receiver, port) = (Receiver::start(), free_port());

@@ -172,7 +172,7 @@ fn a_renewed_certificate_goes_through_with_its_key_alone() {
 }
 
 #[test]
-fn what_is_no_validator_names_the_nearest() {
+fn an_unknown_validator_gets_the_nearest_name() {
     let refuses = |arguments: &[&str], expected: &str| {
         let output =
             gate_command().args(["run", "--once", "--watch", "/x"]).args(arguments).output().expect("it starts");

@@ -61,7 +61,7 @@ fn without_any_nginx_it_judges_what_nginx_will_read() {
 }
 
 #[test]
-fn what_the_main_file_does_not_include_is_not_accepted_unread() {
+fn a_file_that_is_not_included_is_not_accepted_unread() {
     // Its package brings the `/etc/nginx/nginx.conf` that is begun with, which knows nothing of the watched directory.
     needs!("nginx");
     let directory = tempfile::tempdir().expect("there is room");
@@ -88,7 +88,7 @@ fn what_the_main_file_does_not_include_is_not_accepted_unread() {
 }
 
 #[test]
-fn where_nginx_may_not_be_asked_the_bundled_checker_judges_and_says_so() {
+fn the_bundled_checker_validates_where_nginx_may_not_run() {
     needs!("nginx", "setpriv");
     if !rustix::process::geteuid().is_root() {
         return skip("only root has privileges that could be missing");

@@ -55,20 +55,22 @@ fn the_image_stands_between_a_volume_and_an_nginx_in_another_container_of_the_po
     let accepted = gate.wait_for("accepted");
     assert!(accepted.to_string().contains("validated by `nginx -t`, in the root of pid"), "{accepted}");
     gate.wait_for("verified");
+    let signals = || nginx.log().matches("signal 1 (SIGHUP) received").count();
+    // nginx started before the gate saw its configuration, so the gate reloads it once.
+    assert_eq!(signals(), 1);
 
     volume.write(&[("nginx.conf", &config("two", ""))]);
     gate.wait_for("verified");
     eventually("the good change is served", || served(port, "two"));
     volume.write(&[("nginx.conf", &config("two", ""))]);
     gate.wait_for("unchanged");
-    let signals = || nginx.log().matches("signal 1 (SIGHUP) received").count();
-    assert_eq!(signals(), 1);
+    assert_eq!(signals(), 2);
     volume.write(&[("nginx.conf", &config("three", "lisen 80;"))]);
     let finding = gate.wait_for("rejected")["findings"][0].clone();
     assert_eq!((&finding["file"], &finding["line"]), (&"/etc/nginx/nginx.conf".into(), &6.into()), "{finding}");
     volume.write(&[("nginx.conf", &config("two", ""))]);
     gate.wait_for("recovered");
-    assert_eq!(signals(), 1, "{}", nginx.log());
+    assert_eq!(signals(), 2, "{}", nginx.log());
     assert!(served(port, "two"));
 
     let pid = podman_says(&["inspect", "--format={{.State.Pid}}", &name]);
@@ -109,7 +111,7 @@ fn every_command_works_as_it_is_shipped() {
     let here = mount(directory.path(), "/etc/nginx", true);
     let says =
         |arguments: &[&str]| podman_says(&[&["run", "--rm", "--network=none", &here, ROOT_IMAGE], arguments].concat());
-    assert!(says(&["check", "/etc/nginx"]).contains("1 judged: 1 accepted"));
+    assert!(says(&["check", "/etc/nginx"]).contains("1 checked: 1 accepted"));
     assert!(says(&["validators"]).contains("haproxy"));
     assert!(says(&["completions", "bash"]).contains("reload-gate"));
     assert!(says(&["man"]).starts_with(".ie"));
@@ -188,7 +190,7 @@ fn in_the_empty_image_names_resolve_and_certificates_are_checked() {
         let mut gate = gate_container(NOBODY_IMAGE, &world, &flags);
         let refused = gate.wait_for_any(&["unverified", "reloaded"]);
         assert!(
-            refused.to_string().contains("no authority that is known here vouches for its certificate"),
+            refused.to_string().contains("no authority that is known here has signed its certificate"),
             "{refused}"
         );
     }

@@ -104,7 +104,7 @@ fn nothing_of_a_file_in_memory_is_shown_anywhere() {
 }
 
 #[test]
-fn who_wants_nothing_shown_is_shown_nothing() {
+fn nothing_is_shown_with_redact_always() {
     let directory = tempfile::tempdir().expect("there is room");
     let file = directory.path().join("nginx.conf");
     write(&file, CONFIG);

@@ -142,7 +142,7 @@ fn a_gate_that_validates_here_gets_no_advice_about_another_tier() {
 }
 
 #[test]
-fn where_the_built_in_validator_works_no_help_asks_for_another() {
+fn no_help_asks_for_more_than_the_bundled_validator() {
     needs_root!();
     needs!("nginx", "setpriv");
     let (place, cage) = (Place::new(), Cage::with_nginx());

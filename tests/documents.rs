@@ -184,7 +184,7 @@ fn every_setting_is_documented_as_it_is() {
 
 /// What is said by the program alone: a fragment of a message between two values.
 #[test]
-fn what_the_page_on_trouble_quotes_is_what_the_program_says() {
+fn the_troubleshooting_page_quotes_real_messages() {
     let sources = files("src", ".rs").into_iter().filter(|path| !is_test(path)).map(read);
     // A literal goes on behind a backslash at the end of its line.
     let sources: String = sources.map(|text| text.split("\\\n").map(str::trim_start).collect::<String>()).collect();
@@ -211,6 +211,15 @@ fn no_link_between_the_pages_is_broken() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_table_of_contents_lists_every_page() {
+    let contents = read("docs/README.md");
+    for page in files("docs", ".md") {
+        let page = page.strip_prefix(root().join("docs")).expect("it is below").display().to_string();
+        assert!(page == "README.md" || contents.contains(&format!("({page})")), "docs/README.md does not list {page}");
+    }
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_validator_runs_as_the_target_does() {
 }
 
 #[test]
-fn a_validator_that_runs_as_the_target_leaves_no_daemon_behind_at_the_timeout() {
+fn a_validator_that_runs_as_the_target_leaves_no_daemon_behind() {
     needs!("python3", "setsid");
     let directory = tempfile::tempdir().expect("there is room");
     let (name, ready) = (unique("dmn"), directory.path().join("ready"));
@@ -148,6 +148,15 @@ fn a_validator_that_runs_as_the_target_leaves_no_daemon_behind_at_the_timeout() 
     eventually("the daemon runs", || asleep(&naps[0]) && asleep(&naps[1]));
     assert_eq!(gate.wait_for("inconclusive")["findings"][0]["code"], "checker-timeout");
     eventually("nothing is left of it", || !naps.iter().any(|nap| asleep(nap)));
+    drop(gate);
+    // Neither is anything left of a checker that ends by itself.
+    let begun = directory.path().join("begun");
+    let daemon = format!("setsid sh -c \": > {0}; exec sleep {1}\" &", begun.display(), naps[0]);
+    let check = format!("sh -c '({daemon}); while ! test -e {}; do :; done'", begun.display());
+    let mut gate = self::gate(directory.path(), &check, &["--app", "none", "--process", &name, "--observe"]);
+    gate.wait_for("accepted");
+    assert!(begun.exists(), "the daemon never began");
+    assert!(!asleep(&naps[0]), "{}", gate.story());
 }
 
 /// A gunicorn that is started in `directory` by these words, with `config` as its configuration.

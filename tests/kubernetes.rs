@@ -143,7 +143,7 @@ fn faults(schema: &Value, kind: &str, value: &Value, place: &str) -> Vec<String>
 }
 
 #[test]
-fn what_happens_is_an_event_of_the_pod_and_of_the_configmap() {
+fn reports_are_events_of_the_pod_and_of_the_configmap() {
     needs!("openssl", "python3");
     let mut pod = Pod::start(true, None, &["--kubernetes-configmap", "web-config"]);
     pod.write("bad");
@@ -203,7 +203,7 @@ fn no_event_shows_anything_of_a_secret() {
 }
 
 #[test]
-fn who_may_not_says_so_once_and_works_on() {
+fn a_gate_without_the_right_reports_once_and_continues() {
     needs!("openssl", "python3");
     let mut pod = Pod::start(true, Some("403"), &[]);
     let failed = pod.gate.wait_for("alert_failed");
@@ -302,7 +302,7 @@ fn without_a_service_account_it_is_said_what_is_missing() {
 }
 
 #[test]
-fn nobody_is_told_of_a_pod_without_a_name() {
+fn a_pod_without_a_name_gets_no_events() {
     let mut gate = gate_command();
     gate.args(["run", "--watch", "/a", "--signal", "none", "--kubernetes-events"]);
     let said = gate.output().expect("it starts");

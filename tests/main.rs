@@ -27,6 +27,8 @@ mod cli;
 mod containers;
 /// What is shown of contents, and what never is.
 mod contents;
+/// Credentials and TLS of the reload and verify URLs, on a real server.
+mod credentials;
 /// Programs of the presets as they run.
 mod daemons;
 /// The manifests in `deploy/`.
@@ -58,6 +60,8 @@ mod manifest_cases;
 mod monitoring;
 /// The flow on a real nginx.
 mod nginx;
+/// One reload on request: systemd, certbot, Ansible, deployments.
+mod on_request;
 /// Reload and proof by other means than signals.
 mod other_means;
 /// The demo, the pre-commit hook and the action, as their users start them.
@@ -80,8 +84,12 @@ mod reading;
 mod sandbox;
 /// Of a Secret nothing is shown.
 mod secrets;
+/// Under a service manager: its protocol, and the unit.
+mod service;
 /// What takes the binary to where it runs; completions and manual pages.
 mod shipping;
+/// Snippets, builds and further modules of nginx.
+mod snippets;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.

@@ -66,7 +66,7 @@ fn ready_is_what_has_something_accepted_whatever_comes_later() {
 }
 
 #[test]
-fn what_was_decided_is_remembered_and_no_more_of_it_than_is_read() {
+fn recent_decisions_are_kept_and_bounded() {
     let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
     let accepted = listening.gate.wait_for("accepted");
     listening.write("good");
@@ -173,7 +173,7 @@ fn metrics_count_what_was_done() {
 }
 
 #[test]
-fn what_the_gate_rejects_is_counted_as_rejected_whatever_the_validators_say() {
+fn a_rejection_by_the_gate_counts_as_rejected() {
     let mut listening = Listening::start(Some("good"), &["--name", "web", "--signal", "none", "--max-shrink", "50%"]);
     let accepted = listening.gate.wait_for("accepted");
     std::fs::rename(listening.watch.join("app.conf"), listening.watch.join("other.conf")).expect("it can be renamed");
@@ -190,7 +190,7 @@ fn what_the_gate_rejects_is_counted_as_rejected_whatever_the_validators_say() {
 }
 
 #[test]
-fn what_is_published_is_ready_before_anybody_reads_it() {
+fn a_publication_is_ready_before_the_application_reads_it() {
     let published = tempfile::tempdir().expect("there is room");
     let publish = published.path().to_str().expect("it is UTF-8");
     let name = crate::support::unique("later");
@@ -403,7 +403,7 @@ fn a_header_without_end_is_cut_off() {
 }
 
 #[test]
-fn who_never_reads_keeps_nothing_but_his_connection() {
+fn a_client_that_never_reads_keeps_only_its_connection() {
     let mut listening = Listening::start(Some("good"), &["--signal", "none"]);
     listening.gate.wait_for("accepted");
     let mut streams: Vec<_> = (0..60).map(|_| connect(listening.port)).collect();

@@ -86,7 +86,7 @@ fn a_good_one_after_a_bad_one_is_reloaded() {
 }
 
 #[test]
-fn what_changes_nothing_is_not_signalled() {
+fn a_change_without_effect_is_not_signalled() {
     needs!("nginx");
     let mut nginx = Nginx::start();
     let mut gate = gate(&nginx);

@@ -75,7 +75,8 @@ fn a_reload_without_the_credentials_that_it_needs_asks_for_them() {
         let mut gate = gate(directory.path(), &["--reload-url", &url]);
         let unverified = gate.wait_for("unverified");
         assert!(unverified["message"].as_str().expect("it has one").ends_with(status), "{unverified}");
-        assert!(unverified["help"].as_str().expect("it has one").contains("credentials"), "{unverified}");
+        let help = unverified["help"].as_str().expect("it has one");
+        assert!(help.contains("credentials") && help.contains("--reload-bearer-file"), "{unverified}");
     }
 }
 

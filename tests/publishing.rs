@@ -117,7 +117,7 @@ fn a_bad_configuration_is_not_met_by_a_restart() {
 }
 
 #[test]
-fn what_the_command_line_of_haproxy_names_is_judged_as_it_will_be() {
+fn files_of_the_command_line_of_haproxy_are_validated_as_published() {
     needs!("haproxy");
     let directory = tempfile::tempdir().expect("there is room");
     let (watch, publish) = (directory.path().join("watch"), directory.path().join("published"));
@@ -248,7 +248,7 @@ fn a_reload_that_fails_is_taken_back() {
 }
 
 #[test]
-fn what_is_included_by_its_whole_path_is_judged_as_it_will_be() {
+fn includes_by_absolute_path_are_validated_as_published() {
     needs!("nginx");
     let mut pod = Pod::new();
     let include = format!("include {}/extra.inc;", pod.published().display());
@@ -398,7 +398,7 @@ fn pair(directory: &Path, name: &str) -> [String; 2] {
 }
 
 #[test]
-fn what_cannot_be_published_says_so_and_leaves_what_is_live() {
+fn a_failed_publication_is_reported_and_changes_nothing() {
     let directory = tempfile::tempdir().expect("there is room");
     let (watch, publish) = (directory.path().join("watch"), directory.path().join("published"));
     std::fs::create_dir(&watch).expect("there is room");
@@ -424,7 +424,7 @@ fn what_cannot_be_published_says_so_and_leaves_what_is_live() {
 }
 
 #[test]
-fn what_lost_its_files_is_held_back() {
+fn a_source_that_lost_its_files_is_held_back() {
     let directory = tempfile::tempdir().expect("there is room");
     let (watch, publish) = (directory.path().join("watch"), directory.path().join("published"));
     std::fs::create_dir_all(&watch).and_then(|()| std::fs::create_dir(&publish)).expect("there is room");

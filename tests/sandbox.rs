@@ -60,10 +60,10 @@ fn a_python_configuration_writes_nothing_where_the_application_reads() {
 #[test]
 fn nginx_opens_no_log_wherever_a_configuration_says() {
     needs!("nginx");
-    let place = Place::new("nginx.conf", "pid /tmp/PID;\nerror_log PLACE/evil.log;\nevents {}\n");
-    let config = place.path("config/nginx.conf");
-    let text = std::fs::read_to_string(&config).expect("it is there").replace("PID", &unique("pid"));
-    std::fs::write(config, text).expect("there is room");
+    // A checker may write below `/tmp`.
+    let pid_file = tempfile::NamedTempFile::new_in("/tmp").expect("there is room").into_temp_path();
+    let config = format!("pid {};\nerror_log PLACE/evil.log;\nevents {{}}\n", pid_file.display());
+    let place = Place::new("nginx.conf", &config);
     let judge = |sandbox| place.judge(&["--validate", "nginx -t -q -c {config}", "--sandbox", sandbox]);
     let (said, code) = judge("auto");
     assert!(code != 0 && said.contains("evil.log") && said.contains("Permission denied"), "{said}");
@@ -73,7 +73,7 @@ fn nginx_opens_no_log_wherever_a_configuration_says() {
 }
 
 #[test]
-fn what_is_watched_is_not_changed_by_being_judged() {
+fn validation_does_not_change_the_watched_files() {
     let place = Place::new("app.conf", "one");
     let checker = "sh -c 'echo two > {config}; test -w /dev/null && echo x > /dev/null && cat {config}'";
     let (said, code) = place.judge(&["--validate", checker]);
@@ -127,23 +127,81 @@ fn a_checker_that_judges_here_cannot_signal_others_and_gains_nothing() {
     assert_eq!(code, 0, "{said}");
 }
 
+/// A duration that no other process sleeps for.
+fn nap(number: u32) -> String {
+    format!("{}.{number}", 4_000_000 + std::process::id())
+}
+
+/// Returns true if a process sleeps for this duration.
+fn sleeps(nap: &str) -> bool {
+    let line = format!("sleep\0{nap}\0").into_bytes();
+    let pids = std::fs::read_dir("/proc").expect("it is there").flatten();
+    pids.into_iter().any(|pid| std::fs::read(pid.path().join("cmdline")).is_ok_and(|own| own == line))
+}
+
 #[test]
 fn a_daemon_of_a_checker_that_judges_here_does_not_outlive_the_timeout() {
     needs!("setsid");
     let place = Place::new("app.conf", "one");
-    let nap = format!("1000.{}", std::process::id());
-    let checker = format!("sh -c '(setsid sh -c \"sleep {nap} & exit\" &); sleep 1000'");
-    let (said, code) = place.judge(&["--validate", &checker, "--timeout", "300ms"]);
-    assert!(code == 3 && said.contains("did not end within 300ms"), "{said}");
-    eventually("the daemon is dead", || {
-        let pids = std::fs::read_dir("/proc").expect("it is there").flatten();
-        !pids.into_iter().any(|pid| std::fs::read(pid.path().join("cmdline")).is_ok_and(|line| line == nap_line(&nap)))
-    });
+    for (number, sandbox) in (0..).zip(["auto", "off"]) {
+        let nap = nap(number);
+        let checker = format!("sh -c '(setsid sh -c \"sleep {nap} & exit\" &); sleep 1000'");
+        let (said, code) = place.judge(&["--validate", &checker, "--timeout", "300ms", "--sandbox", sandbox]);
+        assert!(code == 3 && said.contains("did not end within 300ms"), "{said}");
+        eventually("the daemon is dead", || !sleeps(&nap));
+    }
 }
 
-/// The command line of sleep(1), as the kernel shows it.
-fn nap_line(nap: &str) -> Vec<u8> {
-    format!("sleep\0{nap}\0").into_bytes()
+#[test]
+fn a_daemon_of_a_checker_that_ends_by_itself_ends_with_it() {
+    needs!("setsid");
+    let place = Place::new("app.conf", "one");
+    let ends = [("exit 0", 0), ("exit 1", 1), ("kill -9 $$", 3)];
+    for (number, (sandbox, (end, expected))) in
+        (10..).zip(["auto", "off"].into_iter().flat_map(|sandbox| ends.map(|end| (sandbox, end))))
+    {
+        let (nap, begun) = (nap(number), format!("/tmp/{}", unique("begun")));
+        // Neither its parent, nor its group, nor its session leads to it; and it has begun when the checker ends.
+        let daemon = format!("setsid sh -c \"(: > {begun}; exec sleep {nap}) & exit\" &");
+        let checker = format!("sh -c '({daemon}); while ! test -e {begun}; do :; done; {end}'");
+        let (said, code) = place.judge(&["--validate", &checker, "--sandbox", sandbox]);
+        assert_eq!(code, expected, "{sandbox} {end}: {said}");
+        assert!(Path::new(&begun).exists(), "it never began: {said}");
+        // The gate has ended after it: there is nothing to wait for.
+        assert!(!sleeps(&nap), "{sandbox} {end}: {said}");
+        std::fs::remove_file(begun).expect("it is ours");
+    }
+}
+
+#[test]
+fn a_checker_that_runs_when_the_gate_is_killed_ends_with_it() {
+    needs!("setsid");
+    let place = Place::new("app.conf", "one");
+    let naps = [nap(20), nap(21)];
+    let checker = format!("sh -c 'setsid sleep {} & sleep {}'", naps[0], naps[1]);
+    let mut gate = gate_command();
+    gate.args(["run", "--once", "--watch"]).arg(place.path("config")).args(["--validate", &checker]);
+    let mut gate = gate.stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    eventually("the checker runs", || naps.iter().all(|nap| sleeps(nap)));
+    gate.kill().expect("it runs");
+    gate.wait().expect("it was killed");
+    eventually("nothing of the checker is left", || !naps.iter().any(|nap| sleeps(nap)));
+}
+
+#[test]
+fn no_shell_reads_a_checker_that_is_no_program() {
+    let place = Place::new("app.conf", "one");
+    let program = place.path("checker");
+    // A text that may be executed, and names no interpreter: execve(2) fails with ENOEXEC, and execvp(3) would call a shell.
+    std::fs::write(&program, "touch PLACE/evil\n".replace("PLACE", &place.0.path().display().to_string()))
+        .expect("there is room");
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it is ours");
+    for sandbox in ["auto", "off"] {
+        let (said, code) = place.judge(&["--validate", program.to_str().expect("UTF-8"), "--sandbox", sandbox]);
+        assert_eq!(code, 3, "{said}");
+        assert!(said.contains("Exec format error") && said.contains("checker-missing"), "{said}");
+        assert!(!place.path("evil").exists(), "a shell has read it: {said}");
+    }
 }
 
 #[test]

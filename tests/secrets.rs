@@ -50,7 +50,7 @@ fn nginx_itself_does_not_give_it_away() {
 }
 
 #[test]
-fn what_is_no_secret_is_shown_unless_it_must_not_be() {
+fn contents_without_secrets_are_shown_unless_forbidden() {
     let directory = tempfile::tempdir().expect("there is room");
     std::fs::write(directory.path().join("nginx.conf"), format!("{PASSWORD} on;\n")).expect("there is room");
     let watch = directory.path().to_str().expect("it is UTF-8");

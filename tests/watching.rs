@@ -94,7 +94,7 @@ fn several_volumes_make_one_tree() {
 }
 
 #[test]
-fn what_changes_nothing_is_unchanged() {
+fn a_change_without_effect_is_unchanged() {
     let directory = tempfile::tempdir().expect("there is room");
     let mut volume = Volume::new(directory.path().join("volume"), Kubelet::New, &[("app.conf", "1")]);
     let plain = directory.path().join("plain");

@@ -334,6 +334,7 @@ impl Checkers<'_> {
         }
         let chosen = by != By::Name;
         let beginnings = match (&assignment.preset, assignment.plan.scope()) {
+            (_, PlanScope::Snippets) => program::snippets(&assignment.plan.main, tree, entries),
             (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen),
             (None, PlanScope::Program(app)) => {
                 let preset = presets().iter().find(|preset| preset.name == app);

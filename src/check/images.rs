@@ -1,6 +1,6 @@
 //! Images of containers: name and tag, and the layout of public nginx images. Pure.
 
-use reload_gate_nginx::Version;
+use reload_gate_nginx::{Build, Version};
 
 /// Reference of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +173,17 @@ impl ImageReference {
         self.nginx_layout().is_some()
     }
 
+    /// Returns the build of nginx in an image that names it.
+    pub(super) fn nginx_build(&self) -> Option<Build> {
+        match self.repository.as_str() {
+            "openresty/openresty" => Some(Build::OpenResty),
+            // <https://docs.nginx.com/nginx/admin-guide/installing-nginx/installing-nginx-docker/>
+            "nginx-plus/base" | "nginx-plus/rootless-base" | "nginx-plus/agent" => Some(Build::Plus),
+            "ubuntu/nginx" | "ubuntu-nginx/nginx" => Some(Build::Debian),
+            _ => None,
+        }
+    }
+
     /// Returns the version of nginx in an official image.
     pub(super) fn nginx_version(&self) -> Option<Version> {
         self.version().filter(|_| self.is_stock_nginx())?.parse().ok()
@@ -209,6 +220,15 @@ mod tests {
             assert_eq!(image.name(), name, "{text}");
             assert_eq!(image.version(), version, "{text}");
         }
+    }
+
+    #[test]
+    fn a_build_is_known_by_the_repository() {
+        let build = |text: &str| ImageReference::parse(text).nginx_build();
+        assert_eq!(build("docker.io/openresty/openresty:1.25.3.1-alpine"), Some(Build::OpenResty));
+        assert_eq!(build("private-registry.nginx.com/nginx-plus/base:r33"), Some(Build::Plus));
+        assert_eq!(build("ubuntu/nginx"), Some(Build::Debian));
+        assert_eq!(build("nginx:1.29"), None);
     }
 
     #[test]

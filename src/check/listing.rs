@@ -132,7 +132,7 @@ impl Listing {
             }
         }
         if let Some(directory) = self.directories.get_mut(Path::new(root)) {
-            let inside = empty.iter().filter_map(|path| path.strip_prefix(root).ok());
+            let inside = empty.iter().filter(|path| is_empty(path)).filter_map(|path| path.strip_prefix(root).ok());
             directory.empty = inside.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect();
         }
     }
@@ -325,21 +325,34 @@ fn is_key(key: &str) -> bool {
 
 impl Directory {
     fn list_beside(&mut self, root: &Path) {
-        let mut beside = BTreeSet::new();
+        let (mut beside, mut empty) = (BTreeSet::new(), BTreeSet::new());
         let everything = Gitignore::empty();
-        let files = visible(root, &everything).filter_map(Result::ok);
-        for entry in files.filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
-            if beside.len() >= BESIDE {
+        let below = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+        for entry in visible(root, &everything).filter_map(Result::ok).filter(|entry| entry.depth() > 0) {
+            if beside.len() + empty.len() >= BESIDE {
                 return;
             }
-            let below = if root.as_os_str().is_empty() { Path::new(".") } else { root };
             let inside = entry.path().strip_prefix(below).unwrap_or(entry.path()).to_owned();
-            if !self.files.contains(&inside) && entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST) {
+            let is = |kind: fn(&std::fs::FileType) -> bool| entry.file_type().as_ref().is_some_and(kind);
+            if is(std::fs::FileType::is_dir) && is_empty(entry.path()) {
+                empty.insert(inside);
+            } else if is(std::fs::FileType::is_file)
+                && !self.files.contains(&inside)
+                && entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST)
+            {
                 beside.insert(inside);
             }
         }
         self.beside = beside;
+        self.empty.extend(empty);
     }
+}
+
+/// Returns true for a directory without files, apart from hidden ones such as `.gitkeep`: no pattern of a program matches these. What
+/// is not read because of a `.gitignore` counts.
+fn is_empty(directory: &Path) -> bool {
+    let is_hidden = |entry: &std::fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    std::fs::read_dir(directory).is_ok_and(|entries| entries.flatten().all(|entry| is_hidden(&entry)))
 }
 
 /// Returns true if a path names a descriptor of this process: `/dev/stdin`, and `/dev/fd/63` as shells make it of `<(helm template …)`.

@@ -12,7 +12,6 @@ mod envsubst;
 mod findings;
 mod images;
 mod input;
-mod lines;
 mod listing;
 pub mod manifest;
 mod names;

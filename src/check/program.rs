@@ -324,6 +324,16 @@ pub(super) fn beside(tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginnin
     files.map(begin).collect()
 }
 
+/// Returns one validation for each file as a part of a configuration, with the files beside it; of the main file alone, if one is
+/// named.
+pub(super) fn snippets(main: &Main, tree: &FileTree, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
+    let is_meant = |beginning: &Beginning| match main {
+        Main::Given(main) => beginning.main.as_ref().is_some_and(|path| path.ends_with(main)),
+        Main::Usual(_) | Main::Only => true,
+    };
+    beside(tree, entries).into_iter().filter(is_meant).collect()
+}
+
 /// Returns one validation of the whole tree. The plan finds the main file.
 pub(super) fn together(mounted: &Arc<Mounted<Entry>>, entries: &BTreeSet<Entry>) -> Vec<Beginning> {
     let begin = |subject: &Entry| {

@@ -10,15 +10,16 @@ const LONGEST: usize = 4096;
 const OMITTED: [&str; 2] = ["py", "lua"];
 
 /// Returns the files of `files` that are reached from `start`: those that its text names, and those that their texts name. `read` gives
-/// the text of a file.
+/// the text of a file. Names are relative to the directory of the file they are in, to that of the first file, or to `above`.
 pub(super) fn reachable(
     files: &BTreeSet<PathBuf>,
     start: &[PathBuf],
     texts: &[(PathBuf, Vec<u8>)],
+    above: Option<&Path>,
     read: &mut dyn FnMut(&Path) -> Option<Vec<u8>>,
 ) -> BTreeSet<PathBuf> {
     let home = start.first().and_then(|main| main.parent()).unwrap_or(Path::new("/"));
-    let mut reach = Reach { files, home, found: BTreeSet::new(), queue: Vec::new() };
+    let mut reach = Reach { files, home, above: above.unwrap_or(home), found: BTreeSet::new(), queue: Vec::new() };
     start.iter().for_each(|path| reach.below(path));
     for (path, text) in texts {
         reach.words(path, text);
@@ -38,6 +39,8 @@ struct Reach<'f> {
     files: &'f BTreeSet<PathBuf>,
     /// Directory of the main file.
     home: &'f Path,
+    /// Directory of the main file that includes the first one.
+    above: &'f Path,
     found: BTreeSet<PathBuf>,
     queue: Vec<PathBuf>,
 }
@@ -52,7 +55,7 @@ impl Reach<'_> {
             let is_path = !word.is_empty() && word.len() <= LONGEST && seen.insert(word);
             let Some(word) = std::str::from_utf8(word).ok().filter(|_| is_path) else { continue };
             let directory = path.parent().unwrap_or(Path::new("/"));
-            for base in BTreeSet::from([directory, self.home]) {
+            for base in BTreeSet::from([directory, self.home, self.above]) {
                 self.word(&normal(&base.join(word)), word);
             }
             if self.found.len() == self.files.len() {
@@ -134,7 +137,7 @@ mod tests {
         let files = names.iter().map(PathBuf::from).collect();
         let mut read =
             |path: &Path| Some(if path.ends_with("main.conf") { text.as_bytes().to_vec() } else { Vec::new() });
-        let found = reachable(&files, &["/e/main.conf".into()], &[], &mut read);
+        let found = reachable(&files, &["/e/main.conf".into()], &[], None, &mut read);
         let found: Vec<_> =
             found.iter().filter(|path| !path.ends_with("main.conf")).filter_map(|path| path.to_str()).collect();
         assert_eq!(found, expected, "{text}");

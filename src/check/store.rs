@@ -6,11 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use reload_gate_contract::{Code, Finding, Place, Span};
+use reload_gate_contract::{Code, Finding, LineIndex, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
 use super::envsubst::{self, Rendered, Substitution};
-use super::lines::LineIndex;
 use super::listing::{At, Listing};
 use crate::check::manifest::{self, Annotated, ConfigObject};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
@@ -21,7 +20,7 @@ const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 const KEPT: usize = 16;
 
 /// Number of lines that are shown on each side of a finding.
-const AROUND: usize = 1;
+const AROUND: u32 = 1;
 
 /// Longest excerpt in bytes. A longer line has no other lines in it to show, and would be repeated for each finding.
 const LONGEST_EXCERPT: usize = 4 << 10;
@@ -82,8 +81,8 @@ impl Parsed {
     /// these may be Secrets.
     fn own_lines(&self, object: usize) -> Option<Range<usize>> {
         let span = self.objects.get(object)?.span;
-        let start = self.lines.range(self.lines.line_of(span.start)).start;
-        let end = self.lines.range(self.lines.line_of(span.end)).end;
+        let start = self.lines.range(self.lines.line(span.start)).start;
+        let end = self.lines.range(self.lines.line(span.end)).end;
         let is_frame = |text: &str| text.chars().all(|c| c.is_whitespace() || "-,[]".contains(c));
         let alone = is_frame(&self.text[start..span.start]) && is_frame(&self.text[span.end..end]);
         alone.then_some(start..end)
@@ -211,8 +210,8 @@ impl<'l> Store<'l> {
                 let (rules, at) = &self.listing.rules[*index];
                 let name = &self.listing.inputs[at.input].name;
                 let document = self.document(at).map_err(|error| unreadable(name, &error))?;
-                let start = document.lines.range(rules.first_line.saturating_sub(1) as usize).start;
-                let end = document.lines.range(rules.last_line.saturating_sub(1) as usize).end;
+                let start = document.lines.range(rules.first_line).start;
+                let end = document.lines.range(rules.last_line).end;
                 let text = document.text.get(start..end).ok_or_else(|| changed(name))?;
                 let lines = text.split_inclusive('\n').map(|line| line.get(rules.indent..).unwrap_or("\n"));
                 let bytes = lines.collect::<String>().into_bytes();
@@ -288,8 +287,8 @@ impl EntryContent {
                 let Some(span) = span else { return (Place::file(name), None) };
                 let own = LineIndex::new(&self.bytes);
                 let moved = |offset: usize| {
-                    let line = own.line_of(offset);
-                    let begins = document.lines.range(document.lines.line_of(*start) + line).start;
+                    let line = own.line(offset);
+                    let begins = document.lines.range(document.lines.line(*start) + line - 1).start;
                     begins + indent + offset.saturating_sub(own.range(line).start)
                 };
                 let span = Span { start: moved(span.start), end: moved(span.end.max(1) - 1) + 1 };
@@ -373,16 +372,16 @@ impl Parsed {
 
 /// Returns the lines around a span of `text` within `shown`; `before` is the number of lines before the text.
 fn excerpt(text: &[u8], lines: &LineIndex, shown: Range<usize>, before: u32, span: Span) -> Option<InputExcerpt> {
-    let line = lines.line_of(span.start.min(text.len()));
+    let line = lines.line(span.start.min(text.len()));
     // A whole value may be long; its first line is enough.
-    let range = |line: usize| {
+    let range = |line: u32| {
         let range = lines.range(line);
         range.start.max(shown.start)..range.end.min(shown.end)
     };
     let marked = range(line);
-    let is_shown = |line: &usize| range(*line).start < range(*line).end;
-    let first = (line.saturating_sub(AROUND)..line).find(is_shown).unwrap_or(line);
-    let last = (line + 1..lines.count().min(line + 1 + AROUND)).rfind(is_shown).unwrap_or(line);
+    let is_shown = |line: &u32| range(*line).start < range(*line).end;
+    let first = (line.saturating_sub(AROUND).max(1)..line).find(is_shown).unwrap_or(line);
+    let last = (line + 1..=lines.count().min(line + AROUND)).rfind(is_shown).unwrap_or(line);
     let whole = range(first).start..range(last).end.max(marked.end);
     if whole.len() > LONGEST_EXCERPT || whole.start > whole.end {
         return None;
@@ -393,7 +392,7 @@ fn excerpt(text: &[u8], lines: &LineIndex, shown: Range<usize>, before: u32, spa
     let start = span.start.clamp(whole.start, stop);
     let end = span.end.clamp(start, stop);
     let mark = lossy(whole.start..start).len()..lossy(whole.start..end).len();
-    let first_line = u32::try_from(first).ok()?.checked_add(before)?.checked_add(1)?;
+    let first_line = first.checked_add(before)?;
     let mut shown = lossy(whole);
     // The last line has no end of line of its own, as in the text without it.
     shown.truncate(shown.trim_end_matches('\n').len());

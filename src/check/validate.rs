@@ -21,7 +21,7 @@ use crate::check::render::{Checked, Located};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
-    Builtin, Main, Mapping, PathMap, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
+    Builtin, Main, Mapping, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
 };
 use crate::redact::Redactor;
 
@@ -332,11 +332,14 @@ impl<'s> TaskFiles<'s> {
             Validator::Builtin(_) => false,
         });
         let Some(main) = main.filter(|_| !is_small && !reads_all) else { return files };
+        // A snippet lies in a directory of that of its main file.
+        let is_snippet = plan.scope() == PlanScope::Snippets;
+        let above = main.parent().and_then(Path::parent).filter(|_| is_snippet).map(Path::to_owned);
         let start: Vec<PathBuf> = std::iter::once(main).chain(&task.operands).cloned().collect();
         let texts: Vec<_> =
             task.around.iter().map(|around| (around.path.clone(), around.text.clone().into_bytes())).collect();
         let mut read = |path: &Path| store.content(task.tree.files.get(path)?).ok().map(|content| content.bytes);
-        reach::reachable(&files, &start, &texts, &mut read)
+        reach::reachable(&files, &start, &texts, above.as_deref(), &mut read)
     }
 
     /// Returns the variables of the container that the files name, for the validators.
@@ -450,7 +453,8 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
     let is_error = finding.severity == Severity::Error;
     let code = finding.code.as_str();
     let is_near = finding.help.as_deref().is_some_and(|help| help.starts_with("did you mean"));
-    let is_foreign = *image != ImageReference::default() && !image.is_stock_nginx();
+    let is_foreign =
+        *image != ImageReference::default() && !image.is_stock_nginx() && !names_build(&task.assignment.plan);
     if is_error && is_foreign && OF_MODULES.contains(&code) && !is_near {
         let help =
             format!("`{}` may have a module that knows it; check with the nginx of that image to be sure", image.text);
@@ -464,6 +468,17 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
     finding
 }
 
+/// Returns true if the user has named the build of nginx.
+fn names_build(plan: &ValidationPlan) -> bool {
+    plan.validators.iter().any(|validator| match validator {
+        Validator::Builtin(Builtin::Nginx(settings)) => settings.build.is_some(),
+        Validator::Command(command) => {
+            matches!(&command.otherwise, Some(Builtin::Nginx(settings)) if settings.build.is_some())
+        }
+        Validator::Builtin(_) => false,
+    })
+}
+
 /// Moves the place of a finding into its message, since it is no place in an input.
 fn beside(finding: Finding) -> Finding {
     let place = finding.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
@@ -475,10 +490,13 @@ impl CheckOptions {
     fn plan(&self, task: &Task) -> ValidationPlan {
         let plan = task.assignment.plan.clone();
         let mut plan = if self.local { plan } else { plan.bundled() };
-        let version = task.container.image.nginx_version();
+        let image = &task.container.image;
         for validator in &mut plan.validators {
             match validator {
-                Validator::Builtin(Builtin::Nginx(known @ None)) => *known = version,
+                Validator::Builtin(Builtin::Nginx(settings)) => {
+                    settings.version = settings.version.or_else(|| image.nginx_version());
+                    settings.build = settings.build.or_else(|| image.nginx_build());
+                }
                 Validator::Builtin(_) => {}
                 Validator::Command(command) => command.command = with_operands(&command.command, &task.operands),
             }

@@ -37,7 +37,7 @@ const CONFIG_FILE: (&str, &str) = (
     "The file of --config, under any name: a list `gates` of mappings with the flags as keys, and for `check` a list `rules`.",
 );
 
-const PAGES: [Page; 9] = [
+const PAGES: [Page; 10] = [
     Page {
         command: "reload-gate",
         description: &[
@@ -87,6 +87,38 @@ const PAGES: [Page; 9] = [
             (Exit::Usage, "wrong usage or configuration"),
             (Exit::Inconclusive, "with --once, the validation has no result"),
             (Exit::Nothing, "with --once, there is nothing to validate"),
+            (Exit::Bug, "a bug in reload-gate"),
+        ],
+        environment: &[SETTING_VARIABLES, LEGACY_VARIABLES],
+        files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "reload",
+        description: &[
+            "Validates the configuration that is there, reloads the application, waits for the proof, prints the outcome in one line \
+             and exits. It is for ExecReload= of systemd, handlers of Ansible, deploy hooks of certbot, and deployment scripts. An \
+             application that runs the configuration already is reloaded too, since what it names may have changed: a certificate, a \
+             program, a host name.",
+            "It takes the flags, the variables and the configuration file of `run`; flags on which it does not depend are accepted and \
+             not listed here. Standard output has the outcome, standard error the events of the level warning and above, or all events \
+             if --log-format is given.",
+        ],
+        examples: &[
+            ("reload-gate reload --app nginx", "Reload nginx with what is in /etc/nginx, if that is valid"),
+            (
+                "reload-gate reload --app haproxy --pid-file /run/haproxy.pid",
+                "Reload the haproxy of this file, as in ExecReload=",
+            ),
+            ("kubectl exec deploy/web -c gate -- reload-gate reload", "Reload with the variables of the gate of a pod"),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "reloaded and proven; with --verify none, reloaded"),
+            (
+                Exit::Rejected,
+                "rejected, or the application did not take it; of several gates the worst, in the order 1, 3, 0",
+            ),
+            (Exit::Usage, "wrong usage or configuration"),
+            (Exit::Inconclusive, "the validation has no result, or there is no proof"),
             (Exit::Bug, "a bug in reload-gate"),
         ],
         environment: &[SETTING_VARIABLES, LEGACY_VARIABLES],

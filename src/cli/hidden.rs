@@ -7,10 +7,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::say;
 use crate::exit::Exit;
-use crate::sys::exec::{Confinement, FileSystemView, RunAs, ViewMount, confine, enter, view};
+use crate::sys::exec::{Confinement, FileSystemView, RunAs, ViewMount, confine, enter, keep, view};
 use crate::sys::proc::Identity;
 
-pub(super) fn commands() -> [Command; 4] {
+pub(super) fn commands() -> [Command; 5] {
     let words =
         || Arg::new("command").required(true).num_args(1..).last(true).value_parser(clap::value_parser!(OsString));
     let paths = |name: &'static str| {
@@ -30,7 +30,11 @@ pub(super) fn commands() -> [Command; 4] {
         .args([paths("hide"), paths("fix"), pass(), words()]);
     let view = Command::new(view::SUBCOMMAND).hide(true).args([paths("mount").num_args(2), pass(), words()]);
     let init = Command::new(view::init::SUBCOMMAND).hide(true).args([pass(), words()]);
-    [enter, view, init, confine]
+    let keep = Command::new(keep::SUBCOMMAND)
+        .hide(true)
+        .arg(Arg::new("reports").long("reports").action(ArgAction::SetTrue))
+        .arg(words());
+    [enter, view, init, confine, keep]
 }
 
 pub(super) fn enter(matches: &ArgMatches) -> Exit {
@@ -57,6 +61,10 @@ pub(super) fn confine(matches: &ArgMatches) -> Exit {
     let (hidden, fixed) = (all(matches, "hide"), all(matches, "fix"));
     let confinement = Confinement { strict: matches.get_flag("strict"), hidden, fixed };
     end(confine::main(&confinement, &all::<String>(matches, "pass"), &all(matches, "command")))
+}
+
+pub(super) fn keep(matches: &ArgMatches) -> Exit {
+    end(keep::main(matches.get_flag("reports"), &all(matches, "command")))
 }
 
 /// All values of an argument.

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::config::{ConfigError, Flags, UserInput};
 use crate::exit::Exit;
-use crate::sys::exec::{self, confine, enter, view};
+use crate::sys::exec::{self, confine, enter, keep, view};
 use crate::sys::suggest::suggestion;
 
 mod check;
@@ -19,6 +19,7 @@ mod help;
 mod hidden;
 mod install;
 mod manual;
+mod reload;
 mod run;
 mod status;
 mod validators;
@@ -33,6 +34,7 @@ const STYLES: Styles = Styles::styled()
 pub fn command() -> Command {
     let commands = [
         run::command(),
+        reload::command(),
         check::command(),
         doctor::command(),
         status::command(),
@@ -72,6 +74,7 @@ pub fn main() -> Exit {
     }
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches),
+        Some(("reload", matches)) => reload::reload(matches),
         Some(("check", matches)) => check::check(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
@@ -83,6 +86,7 @@ pub fn main() -> Exit {
         Some((view::SUBCOMMAND, matches)) => hidden::view(matches),
         Some((view::init::SUBCOMMAND, matches)) => hidden::view_init(matches),
         Some((confine::SUBCOMMAND, matches)) => hidden::confine(matches),
+        Some((keep::SUBCOMMAND, matches)) => hidden::keep(matches),
         _ => Exit::Usage,
     }
 }

@@ -7,8 +7,8 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::file::ConfigFile;
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use super::settings::{APP, BUILTIN, CONFIG, MAIN, OBSERVE, SettingSpec, VALIDATE};
-use super::validators::with_schema;
+use super::settings::{APP, BUILTIN, CONFIG, CONTEXT, MAIN, OBSERVE, SettingSpec, VALIDATE};
+use super::validators::{check_context_use, with_schema};
 use super::{ConfigError, GateConfig, Preset, SettingOrigin, UserInput, flags, in_order, presets, read_file, resolve};
 use crate::flow::validate::{Builtin, ValidationPlan};
 use crate::sys::suggest::suggestion;
@@ -56,9 +56,15 @@ const CHOICES: [&SettingSpec; 3] = [APP.spec, BUILTIN.spec, VALIDATE.spec];
 pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError>> {
     let errors = ErrorList::default();
     let layers = |layers: Vec<SettingsLayer>| Layers { layers, directory: &input.directory, errors: &errors };
-    let flags = with_schema(flags::layer(&input.flags), input, &errors);
+    let mut flags = with_schema(flags::layer(&input.flags), input, &errors);
+    if flags.has(CONTEXT.spec) && !CHOICES.iter().any(|setting| flags.has(setting)) {
+        // Only nginx has such snippets.
+        flags.add(BUILTIN.spec, "nginx".to_owned(), SettingOrigin::Flag(CONTEXT.spec.name));
+    }
     let file = config_file(input, &flags, &errors);
-    let of_choice = |setting: &SettingSpec| CHOICES.iter().chain([&MAIN.spec]).any(|other| other.name == setting.name);
+    let of_choice = |setting: &SettingSpec| {
+        CHOICES.iter().chain(&[MAIN.spec, CONTEXT.spec]).any(|other| other.name == setting.name)
+    };
     let others: Vec<_> = input.flags.iter().filter(|(setting, _)| !of_choice(setting)).cloned().collect();
     let others = with_schema(flags::layer(&others), input, &errors);
     // These flags are checked even if no input needs such a validator.
@@ -66,7 +72,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
         let _ = named(name, &layers(vec![others.clone()]));
     }
     let given = CHOICES.iter().any(|setting| flags.has(setting));
-    let given = given.then(|| resolve::assignment(&layers(vec![flags.clone()]))).flatten().map(Arc::new);
+    let given = given.then(|| chosen(&layers(vec![flags.clone()]))).flatten().map(Arc::new);
     // Nothing is reloaded here. Flags such as `--timeout` apply to all gates and rules.
     let observe = flags::layer(&[(OBSERVE.spec, "true".to_owned())]);
     let gates = file.gates.into_iter().filter_map(|gate| {
@@ -133,7 +139,14 @@ fn assignment_of_rule(layers: &Layers<'_>) -> Option<Assignment> {
         layers.fail(ConfigError::new(layers.place(), "this rule names no validator").help(help));
         return None;
     }
-    resolve::assignment(layers)
+    chosen(layers)
+}
+
+/// Resolves the validators that the user has chosen.
+fn chosen(layers: &Layers<'_>) -> Option<Assignment> {
+    let assignment = resolve::assignment(layers)?;
+    check_context_use(layers, &assignment.plan);
+    Some(assignment)
 }
 
 fn glob(given: &GivenValue<String>, errors: &ErrorList) -> Option<GlobMatcher> {

@@ -41,7 +41,7 @@ use crate::redact;
 use crate::report::log;
 use file::ConfigFile;
 use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use settings::{CONFIG, LISTEN, LOG_LEVEL, ONCE};
+use settings::{CONFIG, LISTEN, LOG_FORMAT, LOG_LEVEL, ONCE};
 
 /// Settings of one gate.
 #[derive(Clone, Debug)]
@@ -72,6 +72,8 @@ pub struct GateConfig {
     pub redact: redact::RedactionScope,
     /// True if a rejection shows the differences from the running configuration.
     pub diff: bool,
+    /// True if the user wants no proof (`--verify none`), as opposed to a preset that has none.
+    pub waives_proof: bool,
     /// Settings of the state machine.
     pub policy: gate::Policy,
 }
@@ -85,6 +87,8 @@ pub struct Config {
     pub once: bool,
     /// Format of events.
     pub log_format: log::LogFormat,
+    /// True if the user chose the format of events.
+    pub log_format_given: bool,
     /// Selection of spans and decisions in the log.
     pub log_filter: EnvFilter,
     /// Address of metrics, health and status, if they are served.
@@ -184,6 +188,7 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
         gates,
         once: command.get(ONCE),
         log_format: resolve::log_format(&command, input.terminal),
+        log_format_given: command.origin(LOG_FORMAT.spec).is_some(),
         log_filter: command.get(LOG_LEVEL),
         listen: command.get(LISTEN),
         alerts: resolve::alerts(&command, &input.variables),
@@ -198,6 +203,24 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
         ConfigError::new(origin, "the value is empty").help(help)
     }));
     if errors.is_empty() { Ok(config) } else { Err(in_order(errors)) }
+}
+
+/// Resolves the settings of the command `reload`: those of `run`, and each gate reloads its application.
+///
+/// # Errors
+/// All errors at once.
+pub fn load_for_reload(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
+    let config = load(input)?;
+    let idle = config.gates.iter().filter(|gate| config.once || !gate.policy.reload);
+    let errors: Vec<_> = idle
+        .map(|gate| {
+            let message =
+                format!("the gate `{}` reloads nothing (`--signal none`, `--observe` or `--once`)", gate.name);
+            let help = "name a way to reload the application, or use `reload-gate run --once` to validate alone";
+            ConfigError::new(SettingOrigin::Nowhere, message).help(help)
+        })
+        .collect();
+    if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
 /// The gates of the configuration file; without one, a gate of which the file says nothing.
@@ -234,6 +257,7 @@ fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -
     layers.layers.push(validators::with_schema(gate, input, command.errors));
     let gate = resolve::gate(&layers, input.is_directory)?;
     validators::check_schema_use(&layers, &gate);
+    validators::check_context_use(&layers, &gate.plan);
     Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
 }
 

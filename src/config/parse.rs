@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use regex::Regex;
-use reload_gate_nginx::Version;
+use reload_gate_nginx::{Build, Context, Version};
 
 use crate::flow::process::Signal;
 use crate::flow::snapshot::FilePattern;
@@ -183,6 +183,29 @@ pub(super) fn signal(text: &str, _: &Path) -> Result<Option<Signal>, Invalid> {
 
 pub(super) fn nginx_version(text: &str, _: &Path) -> Result<Version, Invalid> {
     text.parse::<Version>().map_err(|error| Invalid::new(error.to_string()))
+}
+
+pub(super) fn nginx_build(text: &str, _: &Path) -> Result<Build, Invalid> {
+    choice(text, &Build::ALL.map(|build| (build.as_str(), build)))
+}
+
+/// The name of a directive: one word of a configuration.
+pub(super) fn nginx_directive(text: &str, _: &Path) -> Result<String, Invalid> {
+    let is_of_word = |c: char| !c.is_whitespace() && !";{}\"'#$".contains(c);
+    if text.chars().all(is_of_word) {
+        return Ok(text.to_owned());
+    }
+    Err(Invalid::new(format!("`{text}` is no name of a directive"))
+        .help("give the name alone, as `vhost_traffic_status`"))
+}
+
+/// The blocks around a snippet, as `http,server`.
+pub(super) fn nginx_context(text: &str, _: &Path) -> Result<Context, Invalid> {
+    text.parse::<Context>().map_err(|error| {
+        let unknown = text.split(',').map(str::trim).find(|name| Context::names().all(|known| known != *name));
+        let meant = unknown.map(|name| suggestion(name, Context::names())).unwrap_or_default();
+        Invalid::new(format!("{error}{meant}")).help("name the blocks from the outside in, as `http,server,location`")
+    })
 }
 
 /// A host name (RFC 1123, section 2.1, and with a `_`, as some use it), a pattern of such, or an address.

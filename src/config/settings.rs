@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::Regex;
-use reload_gate_nginx::Version;
+use reload_gate_nginx::{Build, Context, Version};
 use tracing_subscriber::filter::EnvFilter;
 
 use super::parse::{self, Invalid, Parse};
@@ -261,6 +261,18 @@ settings! {
     NGINX_VERSION: Optional<Version> = parse::nginx_version,
         one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")
             .or_depends("the running one's, or the newest stable").in_check();
+    NGINX_BUILD: Optional<Build> = parse::nginx_build,
+        one("nginx-build", "BUILD", VALIDATION,
+            "Build of nginx, which has its own modules: nginx.org, debian, openresty or plus (built-in validator nginx)")
+            .or_depends("the running one's, or nginx.org").in_check();
+    NGINX_ALLOW: List<String> = parse::nginx_directive,
+        many("nginx-allow", "NAME", VALIDATION,
+            "Accept this directive, which a module of your own has, with any arguments (built-in validator nginx)")
+            .in_check();
+    CONTEXT: Optional<Context> = parse::nginx_context,
+        one("context", "BLOCKS", VALIDATION,
+            "Validate each file as an nginx snippet within these blocks, as `http,server,location` (built-in validator nginx)")
+            .in_check();
     SCHEMA: Optional<String> = parse::text,
         one("schema", "FILE", VALIDATION, "JSON Schema of the files (built-in validator json-schema)")
             .in_check();
@@ -305,6 +317,27 @@ settings! {
         one("reload-url", "URL", RELOAD, "POST to this URL instead of sending a signal");
     RELOAD_COMMAND: Optional<Vec<String>> = parse::command_line,
         one("reload-command", "CMD", RELOAD, "Run this command without a shell instead of sending a signal");
+
+    RELOAD_BEARER_FILE: Optional<PathBuf> = parse::path,
+        one("reload-bearer-file", "FILE", RELOAD, "File that holds the bearer token for `--reload-url` and `--verify-url`")
+            .private();
+    RELOAD_BASIC_FILE: Optional<PathBuf> = parse::path,
+        one("reload-basic-file", "FILE", RELOAD, "File that holds the `USER:PASSWORD` for `--reload-url` and `--verify-url`")
+            .private();
+    RELOAD_HEADER: List<(String, String)> = parse::header,
+        many("reload-header", "HEADER", RELOAD, "Header of these requests, as `X-Scope-OrgID: web`");
+    RELOAD_CA_FILE: Optional<PathBuf> = parse::path,
+        one("reload-ca-file", "FILE", RELOAD, "Certificate authorities (PEM) of these servers, instead of the usual ones")
+            .private();
+    RELOAD_CERT_FILE: Optional<PathBuf> = parse::path,
+        one("reload-cert-file", "FILE", RELOAD, "Client certificate (PEM) for these servers, with its chain")
+            .private();
+    RELOAD_KEY_FILE: Optional<PathBuf> = parse::path,
+        one("reload-key-file", "FILE", RELOAD, "Private key (PEM) of the client certificate")
+            .or_depends("the file of the certificate").private();
+    RELOAD_SERVER_NAME: Optional<String> = parse::host_name,
+        one("reload-server-name", "NAME", RELOAD, "Name in the certificate of these servers")
+            .or_depends("the host of the URL");
 
     MIN_INTERVAL: Setting<Duration> = parse::duration,
         one("min-interval", "DURATION", RELOAD, "Shortest time between two reloads; the newest configuration waits for its end")

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use reload_gate_nginx::Version;
-
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use super::settings::{NGINX_VERSION, SCHEMA, TLS_NAME, TLS_WARN, builtin};
+use super::settings::{CONTEXT, NGINX_ALLOW, NGINX_BUILD, NGINX_VERSION, SCHEMA, TLS_NAME, TLS_WARN, builtin};
 use super::{ConfigError, GateConfig, UserInput};
-use crate::flow::validate::{Builtin, JsonSchema, TextFormat, Tls, Validator};
+use crate::flow::validate::{Builtin, JsonSchema, NginxSettings, TextFormat, Tls, ValidationPlan, Validator};
 
 /// Settings of the built-in validators.
 pub(super) struct BuiltinSettings {
-    version: Option<Version>,
+    nginx: NginxSettings,
     tls: Tls,
     schema: Option<JsonSchema>,
 }
@@ -21,7 +19,13 @@ impl BuiltinSettings {
         let names = layers.get(TLS_NAME).into_iter().map(|name| name.value).collect();
         let tls = Tls { names, warn_before: layers.get(TLS_WARN) };
         let schema = layers.highest(&[SCHEMA.spec]).and_then(|layer| layer.schema.clone());
-        Self { version: layers.get(NGINX_VERSION), tls, schema }
+        let nginx = NginxSettings {
+            version: layers.get(NGINX_VERSION),
+            build: layers.get(NGINX_BUILD),
+            allowed: layers.get(NGINX_ALLOW).into_iter().map(|name| name.value).collect(),
+            context: layers.get(CONTEXT).unwrap_or_default(),
+        };
+        Self { nginx, tls, schema }
     }
 
     /// Returns the validator of that name.
@@ -39,7 +43,7 @@ impl BuiltinSettings {
             }
             "json-schema" => self.schema.clone().map(Builtin::JsonSchema),
             "tls" => Some(Builtin::Tls(self.tls.clone())),
-            _ => Some(Builtin::Nginx(self.version)),
+            _ => Some(Builtin::Nginx(Box::new(self.nginx.clone()))),
         })
     }
 }
@@ -64,6 +68,19 @@ pub(super) fn with_schema(mut layer: SettingsLayer, input: &UserInput<'_>, error
         Err((message, help)) => errors.push(ConfigError::new(given.origin, message).help(help)),
     }
     layer
+}
+
+/// Reports blocks around snippets that no validator uses.
+pub(super) fn check_context_use(layers: &Layers<'_>, plan: &ValidationPlan) {
+    let Some(origin) = layers.origin(CONTEXT.spec) else { return };
+    let uses = |validator: &Validator| match validator {
+        Validator::Builtin(builtin) => matches!(builtin, Builtin::Nginx(_)),
+        Validator::Command(command) => matches!(command.otherwise, Some(Builtin::Nginx(_))),
+    };
+    if !plan.validators.iter().any(uses) {
+        let error = ConfigError::new(origin.clone(), "no validator uses the context");
+        layers.fail(error.help("add `--app nginx` or `--builtin nginx`"));
+    }
 }
 
 /// Reports a schema that no validator uses.

@@ -26,10 +26,10 @@ pub(super) async fn examine(gate: &GateConfig, target: Option<&Target>, checks: 
         ReloadMethod::Signal { signal, allow_uncaught } => {
             target.iter().for_each(|target| check_signal(target, *signal, *allow_uncaught, checks));
         }
-        ReloadMethod::Url(url) => match http::connect(url, SERVER_TIMEOUT).await {
-            Ok(()) => checks.ok("reload", format!("the server of {} can be reached", http::shown(url))),
+        ReloadMethod::Url(server) => match http::connect(&server.url, SERVER_TIMEOUT).await {
+            Ok(()) => checks.ok("reload", format!("the server of {} can be reached", server.shown())),
             Err(error) => {
-                let message = format!("the server of {} cannot be reached: {error}", http::shown(url));
+                let message = format!("the server of {} cannot be reached: {error}", server.shown());
                 let help = "give the port on which the application listens; the containers of a pod share `localhost`";
                 checks.add("reload", CheckStatus::Fail, message, Some(help.into()));
             }
@@ -82,7 +82,7 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             let patience = Patience::Limited(gate.verify_timeout.min(SERVER_TIMEOUT));
             let baseline = Baseline::now(None, &gate.verification);
             match gate.verification.prove(&baseline, &gate.selector, patience).await.0 {
-                Proof::Missing { message, help } | Proof::Ineffective { message, help } => {
+                Proof::Missing { message, help, .. } | Proof::Ineffective { message, help } => {
                     checks.add("proof", CheckStatus::Fail, message, Some(help));
                 }
                 Proof::Proven { message, .. } => checks.ok("proof", message),
@@ -94,20 +94,20 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
 
 /// Checks that the cluster accepts Events.
 pub(super) async fn check_events(cluster: &Cluster, checks: &mut Checks<'_>) {
-    let Err(event) = cluster.try_out().await else {
+    let Err(error) = cluster.try_out().await else {
         return checks.ok("events", format!("Kubernetes (`{}`) accepts Events", cluster.server));
     };
-    let message = event.message.unwrap_or_default();
+    let event = cluster.failing(&error);
     let help = if !cluster.service_account.join("token").exists() {
         Some(format!(
             "mount a token in `{}`: set `automountServiceAccountToken: true`, and use a service account with a Role that allows Events",
             cluster.service_account.display()
         ))
-    } else if message.contains("it answered ") {
+    } else if error.status.is_some() {
         // The answer of the server names its reason.
         event.help
     } else {
         Some("let the pod reach the server of the API: a NetworkPolicy may forbid it".into())
     };
-    checks.add("events", CheckStatus::Fail, message, help);
+    checks.add("events", CheckStatus::Fail, event.message.unwrap_or_default(), help);
 }

@@ -34,8 +34,9 @@ impl Gate {
         };
         self.incident = Some(Incident { about, kind, attempt });
         self.retry = backoff(kind, attempt).map(|wait| now + wait);
-        if self.policy.once {
-            self.finish(effects);
+        // With publishing, the last-known-good revision follows one that was not verified.
+        if !(kind == Kind::Unverified && self.policy.publish) {
+            self.end_once(effects);
         }
     }
 

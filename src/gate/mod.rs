@@ -366,6 +366,13 @@ impl Gate {
         }
     }
 
+    /// Ends a gate that decides once.
+    fn end_once(&mut self, effects: &mut Vec<Effect>) {
+        if self.policy.once && !matches!(self.activity, Activity::Finished) {
+            self.finish(effects);
+        }
+    }
+
     /// Ends the gate.
     fn finish(&mut self, effects: &mut Vec<Effect>) {
         effects.push(Effect::Finish);

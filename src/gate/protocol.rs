@@ -119,7 +119,7 @@ pub struct Policy {
     /// The application reads what the gate publishes, and not the sources themselves. The gate then validates a copy, which
     /// cannot change meanwhile.
     pub publish: bool,
-    /// End after the first decision.
+    /// End after the first decision: with `reload`, after the reload of the content, which is requested even if it is live.
     pub once: bool,
     /// End if the first content is rejected, so that nothing could be published.
     pub fail_on_empty: bool,

@@ -37,10 +37,9 @@ impl Gate {
     /// Rolls back from `about` to the last-known-good revision, so that a restart of the application reads nothing worse.
     pub(super) fn restore(&mut self, about: Digest, effects: &mut Vec<Effect>) {
         let known_good = self.known_good.clone().filter(|known_good| known_good.digest() != about);
-        if let Some(known_good) = known_good.filter(|_| self.policy.publish) {
-            self.restoring = Some(about);
-            self.begin(Effect::Publish(known_good.digest()), Activity::Publishing(known_good), effects);
-        }
+        let Some(known_good) = known_good.filter(|_| self.policy.publish) else { return self.end_once(effects) };
+        self.restoring = Some(about);
+        self.begin(Effect::Publish(known_good.digest()), Activity::Publishing(known_good), effects);
     }
 
     /// Reports that the last-known-good revision is published but not verified: the application reads it at its next start.
@@ -53,6 +52,7 @@ impl Gate {
         let previous = self.restoring.take();
         let event = Event::new(Kind::Unverified).about(known_good.digest()).message(message).help(Some(help));
         effects.push(Effect::Report(Event { previous, pid, ..event }));
+        self.end_once(effects);
     }
 
     /// Takes in that the application runs `candidate`, or that no verification is configured; `proof` is the event for it.
@@ -77,7 +77,7 @@ impl Gate {
             let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };
             effects.push(Effect::Report(event.message(message).help(Some(help.into()))));
             self.reload_unproven = false;
-            return;
+            return self.end_once(effects);
         }
         effects.push(Effect::Report(proof));
         self.live(candidate, effects);

@@ -124,22 +124,23 @@ impl Gate {
                 self.proven(now, candidate, Event { level: Level::Info, ..event.about(digest) }, effects);
             }
             Proof::Missing { .. } | Proof::Ineffective { .. } if late => self.target.proves_late(false),
-            Proof::Missing { message, help } | Proof::Ineffective { message, help } if self.reaffirming => {
+            Proof::Missing { message, help, .. } | Proof::Ineffective { message, help } if self.reaffirming => {
                 self.reaffirming = false;
                 let previous = self.incident.map(|incident| incident.about);
                 let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
                 effects.push(Effect::Report(Event { previous, level: Level::Warn, ..event }));
                 self.restore(digest, effects);
             }
-            Proof::Missing { message, help } | Proof::Ineffective { message, help } if self.restoring.is_some() => {
+            Proof::Missing { message, help, .. } | Proof::Ineffective { message, help } if self.restoring.is_some() => {
                 self.not_restored(&candidate, (message, help, None), effects);
             }
             Proof::Ineffective { message, help } => {
                 self.raise_unverified(now, digest, (message, help), effects);
                 // Another reload would have no effect either.
                 self.retry = None;
+                self.end_once(effects);
             }
-            Proof::Missing { message, help } => {
+            Proof::Missing { message, help, .. } => {
                 self.raise_unverified(now, digest, (message, help), effects);
                 self.restore(digest, effects);
                 if !self.policy.publish && !self.target.is_sought() {
@@ -209,13 +210,13 @@ impl Gate {
         let digest = candidate.digest();
         self.known_good = Some(candidate);
         (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
-        if self.policy.once {
-            // No application has read it yet, so it is not known to be good.
-            return self.finish(effects);
-        }
-        if self.policy.publish {
+        // Without a reload no application has read it yet, so it is not known to be good.
+        if self.policy.publish && (self.policy.reload || !self.policy.once) {
             effects.push(Effect::Keep(digest));
         }
-        self.resolve(digest, effects);
+        if !self.policy.once {
+            self.resolve(digest, effects);
+        }
+        self.end_once(effects);
     }
 }

@@ -432,7 +432,7 @@ impl SimulatedWorld {
     fn verify(&mut self) -> Proof {
         // The application reads what is there when it gets to it, which may be newer than the content of the reload.
         if !self.target || matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
-            return Proof::Missing { message: "no new worker".into(), help: "see the log".into() };
+            return Proof::Missing { message: "no new worker".into(), help: "see the log".into(), refused: false };
         }
         Proof::Proven { pid: Some(8), message: "pid 8 is new".into(), after: Duration::from_millis(3) }
     }

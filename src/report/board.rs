@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_taken_back_is_told_as_such_until_something_else_stands() {
+    fn a_rolled_back_revision_is_shown_until_another_incident() {
         let [good, tried] = [b"good", b"newr"].map(|content| Digest::of(content));
         let board = StatusBoard::new("web", Rc::new(Metrics::new()));
         let show = |incident| {

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_large_or_no_text_is_named_only() {
+    fn hidden_large_and_binary_files_are_only_named() {
         let large = "a\n".repeat(COMPARED);
         let hidden = Change { hidden: true, ..change("tls.key", Some("old password"), Some("new password")) };
         let shown =

@@ -4,13 +4,16 @@ mod decisions;
 mod excerpts;
 mod redaction;
 mod scans;
+mod service;
 mod signals;
+mod single;
 mod staging;
 mod startup;
 mod steps;
 pub mod supervise;
 mod target;
 
+pub use single::{once, reload};
 pub use startup::confined;
 
 use std::collections::VecDeque;
@@ -32,16 +35,15 @@ use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Loaded, Patience, Proof, Verification};
 use crate::flow::watch::{Mode, WatchEvent};
-use crate::gate::{Effect, Gate, Input, Loss, Policy, ReloadRequest};
+use crate::gate::{Effect, Gate, Input, Loss, ReloadRequest};
 use crate::report::board::{BoardView, StatusBoard};
-use crate::report::metrics::{Metrics, ReloadOutcome};
+use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind};
 use crate::sys::proc::{self, Identity};
 
 use excerpts::Contents;
 use redaction::FormerSecrets;
 use scans::{ScanOutcome, Sources};
-use signals::Signals;
 use target::TargetWatch;
 
 /// A receiver of events.
@@ -84,48 +86,50 @@ struct Runner {
     reload_requested: bool,
     /// The verdict that was reported last, and whether there was nothing to validate.
     verdict: Option<(Verdict, bool)>,
+    /// The last verification found that the reload did not take effect, rather than no proof of it.
+    refused: bool,
 }
 
-/// Runs one gate until `stop` is true, or until it gives up because nothing can be published; returns the verdict in that case.
+/// Requests of the process to its gates.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// True when they have to end.
+    pub stop: channel::Receiver<bool>,
+    /// Changes when they have to scan again.
+    pub rescan: channel::Receiver<u32>,
+}
+
+impl Requests {
+    /// Waits for the next request of a scan.
+    async fn rescan(&mut self) {
+        if self.rescan.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Runs one gate until `requests` end it, or until it gives up because nothing can be published; returns the verdict in that case.
 /// `board` shows its state. `warnings` are about its configuration.
 pub async fn run(
     config: Rc<GateConfig>,
     sink: EventSink,
     board: Rc<StatusBoard>,
     warnings: Vec<Finding>,
-    stop: channel::Receiver<bool>,
+    requests: Requests,
 ) -> Option<Verdict> {
     for event in startup::at_start(&config, warnings) {
         sink(&event);
     }
     let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink).await;
     let mut runner = Runner::new(config, sink, board);
-    runner.drive(gate, stop).await.then_some(Verdict::Rejected)
-}
-
-/// Validates, and publishes, what is there now, reports it and returns the verdict; `None` if there was nothing to validate.
-pub async fn once(config: &GateConfig, sink: &EventSink, warnings: Vec<Finding>) -> Option<Verdict> {
-    for event in startup::at_start(config, warnings) {
-        sink(&event);
-    }
-    let policy = Policy { once: true, reload: false, ..config.policy.clone() };
-    let gate = staging::resume(config, Gate::new(policy, Instant::now()), sink).await;
-    let board = Rc::new(StatusBoard::new(&config.name, Rc::new(Metrics::new())));
-    let mut runner = Runner::new(Rc::new(config.clone()), sink.clone(), board);
-    let (_going_on, stop) = channel::channel(false);
-    runner.drive(gate, stop).await;
-    match runner.verdict {
-        Some((verdict, false)) => Some(verdict),
-        Some((_, true)) => None,
-        None => Some(Verdict::Inconclusive),
-    }
+    runner.drive(gate, requests).await.then_some(Verdict::Rejected)
 }
 
 impl Runner {
     /// Runs `gate` to its end; returns `true` if it was not stopped.
-    async fn drive(&mut self, mut gate: Gate, mut stop: channel::Receiver<bool>) -> bool {
+    async fn drive(&mut self, mut gate: Gate, requests: Requests) -> bool {
+        let (mut stop, mut requests) = (requests.stop.clone(), requests);
         self.show(&gate);
-        let mut signals = Signals::new();
         let mut in_flight = None;
         let mut stopping = false;
         let mut inputs = VecDeque::from([Input::Tick]);
@@ -164,7 +168,7 @@ impl Runner {
                     WatchEvent::Hint(hint) => Input::WatchEvent(hint),
                     WatchEvent::Overflowed => overflowed(),
                 },
-                () = signals.hangup() => Input::Rescan,
+                () = requests.rescan() => Input::Rescan,
                 () = until(gate.deadline()) => Input::Tick,
             };
             inputs.push_back(input);
@@ -288,6 +292,7 @@ impl Runner {
             verified_reload: None,
             reload_requested: false,
             verdict: None,
+            refused: false,
         }
     }
 
@@ -431,6 +436,7 @@ impl Runner {
             Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
             Input::Verified(proof) => {
                 self.target.settle();
+                self.refused = matches!(proof, Proof::Missing { refused: true, .. } | Proof::Ineffective { .. });
                 let proven = matches!(proof, Proof::Proven { .. });
                 if proven {
                     self.verified_reload = self.baseline.as_ref().map(|baseline| baseline.at());

@@ -1,5 +1,6 @@
 //! Starts and stops the gates of the process. IO: takes the process's signals.
 
+use core::net::SocketAddr;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -13,14 +14,16 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::notify::kubernetes::client as kubernetes;
 use crate::notify::worker::{self, Boards, Reported};
-use crate::report::Event;
 use crate::report::board::StatusBoard;
 use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::socket;
+use crate::report::{Event, Level};
+use crate::run::service::Service;
+use crate::run::signals::Signals;
 use crate::run::steps::MeasuredSteps;
-use crate::run::{self, EventSink as Sink};
+use crate::run::{self, EventSink as Sink, Requests};
 use crate::sys;
 
 /// The time for the last deliveries after all gates have ended.
@@ -37,20 +40,47 @@ const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
 /// # Errors
 /// When the process cannot get what every gate needs: an event loop and its own signals.
 pub fn run(config: Config) -> io::Result<Exit> {
+    in_loop(config, async |config: Config, warnings, log: &Log| {
+        if config.once { Ok(once(config, &warnings, log).await) } else { until_stopped(config, &warnings, log).await }
+    })?
+}
+
+/// Reloads the applications of all gates once; returns the outcome of each in words, and the gravest exit code.
+///
+/// # Errors
+/// As [`run`].
+pub fn reload(config: Config) -> io::Result<(Vec<String>, Exit)> {
+    in_loop(config, async |config: Config, warnings, log: &Log| {
+        let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
+        let mut bus = EventBus::new(&names, log, config.alerts, None);
+        bus.quiet = !config.log_format_given;
+        let (mut lines, mut exits) = (Vec::new(), Vec::new());
+        for (index, gate) in config.gates.iter().enumerate() {
+            let outcome = run::reload(gate, &bus.of_gate(index), bus.boards[index].clone(), warnings.clone()).await;
+            lines.push(outcome.line);
+            exits.push(outcome.exit);
+        }
+        bus.close().await;
+        (lines, gravest(exits))
+    })
+}
+
+/// Runs `work` on the one event loop, with the log and the warnings about the configuration.
+fn in_loop<T>(config: Config, work: impl AsyncFnOnce(Config, Vec<Finding>, &Log) -> T) -> io::Result<T> {
     let name = config.gates.first().map(|gate| gate.name.clone()).unwrap_or_default();
     let log = Log::start(config.log_format, config.log_filter.clone(), &name)?;
     sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = LocalSet::new();
-    let exit = runtime.block_on(MeasuredSteps::of(tasks.run_until(async {
+    let done = runtime.block_on(MeasuredSteps::of(tasks.run_until(async {
         let warn = |message: &String| Finding::warning(UNKNOWN_VARIABLE, message.clone());
         let warnings: Vec<Finding> = config.warnings.iter().map(warn).chain(unready(&config.alerts)).collect();
-        if config.once { Ok(once(config, &warnings, &log).await) } else { until_stopped(config, &warnings, &log).await }
+        work(config, warnings, &log).await
     })));
     // Work beside the loop that still waits for an answer or a disk does not delay the end.
     runtime.shutdown_background();
-    exit
+    Ok(done)
 }
 
 /// Warnings about sinks that cannot deliver as things are now. Their files may come later, so these are warnings only.
@@ -66,32 +96,45 @@ fn unready(alerts: &worker::AlertSettings) -> impl Iterator<Item = Finding> {
 async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new();
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (rescan, rescans) = tokio::sync::watch::channel(0_u32);
     let mut gates = tokio::task::JoinSet::new();
-    let mut exit = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
     let grace = config.gates.iter().map(|gate| gate.policy.grace).max().unwrap_or_default();
-    let bus = EventBus::new(&names, log, config.alerts, config.cluster);
+    let mut bus = EventBus::new(&names, log, config.alerts, config.cluster);
+    bus.service = Service::start(&bus.boards);
     for (index, gate) in config.gates.into_iter().enumerate() {
         let (sink, board) = (bus.of_gate(index), bus.boards[index].clone());
-        gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), stopped.clone()));
+        let requests = Requests { stop: stopped.clone(), rescan: rescans.clone() };
+        gates.spawn_local(run::run(Rc::new(gate), sink, board, warnings.to_vec(), requests));
     }
     tokio::task::spawn_local(socket::serve(bus.boards.clone()));
     if let Some(address) = config.listen {
-        let (boards, metrics) = (bus.boards.clone(), bus.metrics.clone());
-        // The same error concerns all gates.
-        let sinks: Vec<_> = bus.boards.iter().map(|board| local_sink(board)).collect();
-        let report = move |event: &Event| sinks.iter().for_each(|sink| sink(event));
-        tokio::task::spawn_local(serve::serve(address, Served { metrics, boards }, report));
+        bus.listen(address);
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        ended = gates.join_next() => match ended {
-            Some(Ok(Some(Verdict::Rejected))) => exit = Exit::Rejected,
-            // A gate ends by itself otherwise only by a panic.
-            _ => return Ok(Exit::Bug),
-        },
+    if let Some(service) = &bus.service {
+        tokio::task::spawn_local(service.clone().run());
+    }
+    let exit = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Exit::Accepted,
+            _ = interrupt.recv() => break Exit::Accepted,
+            () = signals.hangup() => {
+                if let Some(service) = &bus.service {
+                    service.reloading().await;
+                }
+                rescan.send_modify(|count| *count = count.wrapping_add(1));
+            }
+            ended = gates.join_next() => match ended {
+                Some(Ok(Some(Verdict::Rejected))) => break Exit::Rejected,
+                // A gate ends by itself otherwise only by a panic.
+                _ => return Ok(Exit::Bug),
+            },
+        }
+    };
+    if let Some(service) = &bus.service {
+        service.stopping().await;
     }
     stop.send_replace(true);
     let ended = async { while gates.join_next().await.is_some() {} };
@@ -103,29 +146,35 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
 
 /// Validates once and returns the gravest exit code of all gates.
 async fn once(config: Config, warnings: &[Finding], log: &Log) -> Exit {
-    let mut worst = Exit::Accepted;
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
     let bus = EventBus::new(&names, log, config.alerts, config.cluster);
-    for (index, gate) in config.gates.into_iter().enumerate() {
-        let exit = match run::once(&gate, &bus.of_gate(index), warnings.to_vec()).await {
+    let mut exits = Vec::new();
+    for (index, gate) in config.gates.iter().enumerate() {
+        exits.push(match run::once(gate, &bus.of_gate(index), bus.boards[index].clone(), warnings.to_vec()).await {
             Some(Verdict::Accepted) => Exit::Accepted,
             Some(Verdict::Rejected) => Exit::Rejected,
             Some(Verdict::Inconclusive) => Exit::Inconclusive,
             None => Exit::Nothing,
-        };
-        let weight = |exit| [Exit::Rejected, Exit::Inconclusive, Exit::Nothing].iter().position(|other| *other == exit);
-        if weight(exit).is_some_and(|weight_of| weight(worst).is_none_or(|weight| weight_of < weight)) {
-            worst = exit;
-        }
+        });
     }
     bus.close().await;
-    worst
+    gravest(exits)
+}
+
+fn gravest(exits: Vec<Exit>) -> Exit {
+    let weight =
+        |exit: &Exit| [Exit::Nothing, Exit::Inconclusive, Exit::Rejected].iter().position(|other| other == exit);
+    exits.into_iter().max_by_key(weight).unwrap_or(Exit::Accepted)
 }
 
 /// The consumers of the gates' events: the log, the status boards, and the sinks of alerts and Kubernetes Events.
 struct EventBus {
     boards: Vec<Rc<StatusBoard>>,
     metrics: Rc<Metrics>,
+    /// The service manager, if there is one.
+    service: Option<Rc<Service>>,
+    /// Events of the level info are not logged.
+    quiet: bool,
     /// The workers that deliver elsewhere, each a task of its own.
     workers: Vec<(mpsc::UnboundedSender<Reported>, JoinHandle<()>)>,
 }
@@ -150,20 +199,37 @@ impl EventBus {
             let worker = kubernetes::announce(cluster, shown, reports, report);
             workers.push((sender, tokio::task::spawn_local(worker)));
         }
-        Self { boards, metrics, workers }
+        Self { boards, metrics, service: None, quiet: false, workers }
     }
 
     /// The sink that a gate reports to.
     fn of_gate(&self, index: usize) -> Sink {
-        let local = local_sink(&self.boards[index]);
+        let (local, board, quiet) = (local_sink(&self.boards[index]), self.boards[index].clone(), self.quiet);
         let workers: Vec<_> = self.workers.iter().map(|(sender, _)| sender.clone()).collect();
+        let service = self.service.clone();
         Rc::new(move |event| {
-            local(event);
+            if quiet && event.level == Level::Info {
+                board.report(event);
+            } else {
+                local(event);
+            }
+            if let Some(service) = &service {
+                service.take(index, event);
+            }
             for worker in &workers {
                 // A worker that has ended has delivered everything.
                 let _ = worker.send((index, event.clone(), SystemTime::now()));
             }
         })
+    }
+
+    /// Serves metrics, health and status on `address`.
+    fn listen(&self, address: SocketAddr) {
+        let (boards, metrics) = (self.boards.clone(), self.metrics.clone());
+        // The same error concerns all gates.
+        let sinks: Vec<_> = self.boards.iter().map(|board| local_sink(board)).collect();
+        let report = move |event: &Event| sinks.iter().for_each(|sink| sink(event));
+        tokio::task::spawn_local(serve::serve(address, Served { metrics, boards }, report));
     }
 
     /// Lets the workers deliver what they have, within a bounded time.

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use ureq::tls::{self, Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::tls::{self, Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::Duration::NotHappening;
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -44,6 +44,10 @@ pub struct HttpRequest {
     pub content: Vec<u8>,
     /// The certificates (PEM) of the authorities that may vouch for a server, in place of the usual ones.
     pub authorities: Option<Vec<u8>>,
+    /// A client certificate with its chain, and its private key (PEM).
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// The name that the server's certificate must have, in place of the host of the URL.
+    pub server_name: Option<String>,
     /// Time limit of the whole exchange.
     pub timeout: Duration,
 }
@@ -52,7 +56,16 @@ impl HttpRequest {
     /// A request without headers and content.
     #[must_use]
     pub fn new(method: Method, url: impl Into<String>, timeout: Duration) -> Self {
-        Self { method, url: url.into(), headers: Vec::new(), content: Vec::new(), authorities: None, timeout }
+        Self {
+            method,
+            url: url.into(),
+            headers: Vec::new(),
+            content: Vec::new(),
+            authorities: None,
+            identity: None,
+            server_name: None,
+            timeout,
+        }
     }
 }
 
@@ -76,27 +89,12 @@ const READ: u64 = 4096;
 /// Time after the limit of a request in which its own report of that may come.
 const MARGIN: Duration = Duration::from_millis(200);
 
-/// Sends a request and gives the status code of the answer.
-///
-/// # Errors
-/// When there is no answer within `timeout`, in words without the credentials that the URL may hold.
-pub async fn request(method: Method, url: &str, timeout: Duration) -> Result<u16, String> {
-    send(method, url, timeout).await.map(|answer| answer.status)
-}
-
-/// Sends a request and gives the answer.
-///
-/// # Errors
-/// As [`request`].
-pub async fn send(method: Method, url: &str, timeout: Duration) -> Result<HttpResponse, String> {
-    exchange(HttpRequest::new(method, url, timeout)).await
-}
-
 /// Sends a request and gives the answer. A GET follows redirects to the same server alone: another one was not chosen by the user, and may
 /// be out of the sender's reach. Any other request follows none: it would become a GET (RFC 9110, section 15.4.3), and of a login page.
 ///
 /// # Errors
-/// As [`self::request`]; also when the authorities are no certificates.
+/// When there is no answer within the time, in words without the credentials that the URL may hold; and when the authorities are no
+/// certificates.
 pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
     let timeout = request.timeout;
     // The request has a limit of its own, except for the look-up of the server's name.
@@ -109,7 +107,10 @@ pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
 
 /// Looks up names on the thread of the request. That of the library makes a thread for each, which may not be possible.
 #[derive(Debug, Default)]
-struct SameThreadResolver(DefaultResolver);
+struct SameThreadResolver {
+    /// The host with the address for every name; that of the request if absent.
+    host: Option<ureq::http::Uri>,
+}
 
 impl Resolver for SameThreadResolver {
     fn resolve(
@@ -118,7 +119,8 @@ impl Resolver for SameThreadResolver {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0.resolve(uri, config, NextTimeout { after: NotHappening, ..timeout })
+        let host = self.host.as_ref().unwrap_or(uri);
+        DefaultResolver::default().resolve(host, config, NextTimeout { after: NotHappening, ..timeout })
     }
 }
 
@@ -128,13 +130,47 @@ fn call(request: &HttpRequest) -> Result<HttpResponse, String> {
     let mut config = config.http_status_as_error(false).max_redirects(0).max_redirects_will_error(false);
     if request.url.starts_with("https:") {
         let roots = request.authorities.as_deref().map_or_else(|| Ok(trusted()), vouching)?;
-        config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        let identity = request.identity.as_ref().map(client_certificate).transpose()?;
+        config = config.tls_config(TlsConfig::builder().root_certs(roots).client_cert(identity).build());
     }
-    let agent = ureq::Agent::with_parts(config.build(), DefaultConnector::default(), SameThreadResolver::default());
+    if let Some(named) = named(request)? {
+        return follow(&agent(config.build(), named.resolver), &named.request);
+    }
+    follow(&agent(config.build(), SameThreadResolver::default()), request)
+}
+
+fn agent(config: ureq::config::Config, resolver: SameThreadResolver) -> ureq::Agent {
+    ureq::Agent::with_parts(config, DefaultConnector::default(), resolver)
+}
+
+/// A request in which the host is the name of the certificate.
+struct NamedRequest {
+    request: HttpRequest,
+    resolver: SameThreadResolver,
+}
+
+/// Puts the name of the certificate in the place of the host. The header `Host` stays that of the URL.
+fn named(request: &HttpRequest) -> Result<Option<NamedRequest>, String> {
+    let Some(name) = request.server_name.as_ref().filter(|_| request.url.starts_with("https:")) else {
+        return Ok(None);
+    };
+    let uri: ureq::http::Uri = request.url.parse().map_err(|_| "it is no URL".to_owned())?;
+    let authority = uri.authority().ok_or("it is no URL")?;
+    let port = authority.port_u16().unwrap_or(443);
+    let user = authority.as_str().rsplit_once('@').map_or_else(String::new, |(user, _)| format!("{user}@"));
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = authority.as_str().rsplit('@').next().unwrap_or_default().to_owned();
+    let mut request = HttpRequest { url: format!("https://{user}{name}:{port}{path}"), ..request.clone() };
+    request.headers.push(("Host".to_owned(), host));
+    Ok(Some(NamedRequest { request, resolver: SameThreadResolver { host: Some(uri) } }))
+}
+
+/// Sends the request and follows the redirects of a GET.
+fn follow(agent: &ureq::Agent, request: &HttpRequest) -> Result<HttpResponse, String> {
     let deadline = Instant::now() + request.timeout;
     let mut url = request.url.clone();
     for _ in 0..REDIRECTS {
-        let answer = send_once(&agent, request, &url)?;
+        let answer = send_once(agent, request, &url)?;
         match redirect(&url, &answer).filter(|_| request.method == Method::Get && Instant::now() < deadline) {
             Some(next) => url = next,
             None => {
@@ -190,7 +226,8 @@ enum HttpFailure {
     #[error("it closed the connection without an answer ({0})")]
     Closed(String),
     #[error(
-        "no authority that is known here has signed its certificate; name its own by a file (alerts: `--alert-ca-file`)"
+        "no authority that is known here has signed its certificate; name its own by a file (`--reload-ca-file`, alerts: \
+         `--alert-ca-file`)"
     )]
     UnknownAuthority,
     #[error("its certificate is not valid for it: {0}")]
@@ -259,6 +296,21 @@ pub fn has_certificate(text: &[u8]) -> bool {
     !certificates(text).is_empty()
 }
 
+/// Returns true if there is a private key (PEM) in a text.
+#[must_use]
+pub fn has_key(text: &[u8]) -> bool {
+    private_key(text).is_some()
+}
+
+fn private_key(text: &[u8]) -> Option<PrivateKey<'static>> {
+    tls::parse_pem(text).find_map(|item| if let Ok(PemItem::PrivateKey(key)) = item { Some(key) } else { None })
+}
+
+fn client_certificate((chain, key): &(Vec<u8>, Vec<u8>)) -> Result<ClientCert, String> {
+    let key = private_key(key).ok_or("there is no private key (PEM)")?;
+    Ok(ClientCert::new_with_certs(&certificates(chain), key))
+}
+
 /// These authorities, and no others.
 fn vouching(authorities: &[u8]) -> Result<RootCerts, String> {
     let certificates = certificates(authorities);
@@ -324,7 +376,8 @@ fn printable(text: &str) -> String {
 /// When there is no such answer, or none of status 200 to 299, within `timeout`; in words.
 pub fn read(url: &str, timeout: Duration) -> Result<String, String> {
     let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).proxy(None);
-    let mut answer = config.build().new_agent().get(url).call().map_err(|error| error.to_string())?;
+    let mut answer =
+        agent(config.build(), SameThreadResolver::default()).get(url).call().map_err(|error| error.to_string())?;
     answer.body_mut().read_to_string().map_err(|error| error.to_string())
 }
 
@@ -348,7 +401,7 @@ mod tests {
 
     fn ask(method: Method, url: &str, timeout: Duration) -> Result<u16, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-        runtime.block_on(request(method, url, timeout))
+        runtime.block_on(exchange(HttpRequest::new(method, url, timeout))).map(|answer| answer.status)
     }
 
     #[test]
@@ -419,7 +472,7 @@ mod tests {
                 assert_ne!(stream.read(&mut [0; 4096]).expect("it asks"), 0);
                 stream.write_all(answer.as_bytes()).expect("it listens");
             });
-            let answer = runtime.block_on(send(Method::Post, &url, Duration::from_secs(20)));
+            let answer = runtime.block_on(exchange(HttpRequest::new(Method::Post, &url, Duration::from_secs(20))));
             server.join().expect("it answered");
             let answer = answer.unwrap_or_else(|error| panic!("{head}: {error}"));
             assert_eq!((Some(answer.status), answer.remark.as_deref()), (status, remark), "{head}");

@@ -4,5 +4,9 @@ pub mod backoff;
 pub mod exec;
 pub mod http;
 pub mod proc;
+pub mod server;
+pub mod service_manager;
+#[cfg(test)]
+pub mod skipped;
 pub mod suggest;
 pub mod worker;

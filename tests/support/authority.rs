@@ -7,12 +7,17 @@ use super::{Background, command, eventually};
 
 /// Makes `ca.pem`, and `server.pem` with `server.key` for this machine, in `directory`.
 pub(crate) fn authority(directory: &Path) -> PathBuf {
+    authority_for(directory, "IP:127.0.0.1")
+}
+
+/// The same for a server of another name, such as `DNS:app.internal`.
+pub(crate) fn authority_for(directory: &Path, name: &str) -> PathBuf {
     let openssl = |arguments: &str| {
         let mut openssl = command("openssl");
         openssl.args(arguments.split(' ')).current_dir(directory).stderr(Stdio::null());
         assert!(openssl.status().expect("it is installed").success(), "{arguments}");
     };
-    std::fs::write(directory.join("san"), "subjectAltName=IP:127.0.0.1\n").expect("there is room");
+    std::fs::write(directory.join("san"), format!("subjectAltName={name}\n")).expect("there is room");
     openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2");
     openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=server");
     openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -out server.pem -days 2 -extfile san");

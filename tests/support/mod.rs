@@ -10,7 +10,7 @@ mod programs;
 mod receiver;
 mod volume;
 
-pub(crate) use authority::{authority, tls_server};
+pub(crate) use authority::{authority, authority_for, tls_server};
 pub(crate) use containers::{
     Container, DEFAULT_CAPABILITIES, NOBODY_IMAGE, Privileges, ROOT_IMAGE, application_image, gate_container, mount,
     needs_containers, no_containers, podman, podman_says, programs, without_containers,

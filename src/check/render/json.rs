@@ -15,7 +15,7 @@ struct JsonReport<'a> {
 }
 
 #[derive(Serialize)]
-struct JsonInput<'a> {
+struct JsonSubject<'a> {
     input: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: &'a Option<String>,
@@ -23,6 +23,12 @@ struct JsonInput<'a> {
     key: &'a Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct JsonInput<'a> {
+    #[serde(flatten)]
+    subject: JsonSubject<'a>,
     validator: &'a str,
     reason: &'a str,
     verdict: &'static str,
@@ -46,26 +52,24 @@ struct JsonFinding<'a> {
 
 #[derive(Serialize)]
 struct JsonUnchecked<'a> {
-    input: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    object: &'a Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: &'a Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u32>,
+    #[serde(flatten)]
+    subject: JsonSubject<'a>,
     why: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: &'a Option<String>,
+}
+
+impl<'a> From<&'a CheckSubject> for JsonSubject<'a> {
+    fn from(subject: &'a CheckSubject) -> Self {
+        Self { input: &subject.input, object: &subject.object, key: &subject.key, line: subject.line }
+    }
 }
 
 impl<'a> From<&'a Checked> for JsonInput<'a> {
     fn from(checked: &'a Checked) -> Self {
         let subject = &checked.subject;
         Self {
-            input: &subject.input,
-            object: &subject.object,
-            key: &subject.key,
-            line: subject.line,
+            subject: subject.into(),
             validator: &checked.validator,
             reason: &checked.reason,
             verdict: checked.verdict().as_str(),
@@ -90,15 +94,7 @@ impl<'a> JsonFinding<'a> {
 
 impl<'a> From<&'a Unchecked> for JsonUnchecked<'a> {
     fn from(unchecked: &'a Unchecked) -> Self {
-        let subject = &unchecked.subject;
-        Self {
-            input: &subject.input,
-            object: &subject.object,
-            key: &subject.key,
-            line: subject.line,
-            why: &unchecked.why,
-            help: &unchecked.help,
-        }
+        Self { subject: (&unchecked.subject).into(), why: &unchecked.why, help: &unchecked.help }
     }
 }
 

@@ -13,8 +13,9 @@ use crate::config::settings::{
 };
 use crate::config::{ConfigError, SettingOrigin};
 use crate::notify::kubernetes::client::Cluster;
-use crate::notify::sinks::{Credentials, Endpoint, SinkKind, Url};
+use crate::notify::sinks::{Endpoint, SinkKind, Url};
 use crate::notify::worker::{AlertSettings, SinkConfig};
+use crate::sys::server::Credentials;
 
 /// The variables of a pod's own fields (the "downward API"), and the labels that are made of them.
 const POD: [(&str, &str); 3] = [("POD_NAMESPACE", "namespace"), ("POD_NAME", "pod"), ("NODE_NAME", "node")];

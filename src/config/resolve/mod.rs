@@ -1,5 +1,6 @@
 //! Resolution: layers of settings become valid gates, or errors. Pure.
 
+mod access;
 mod alerts;
 mod sources;
 mod target;
@@ -11,7 +12,7 @@ use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
     APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL, NAME, OBSERVE, ONCE, POLL,
-    PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT,
+    PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT, VERIFY_WORKERS,
 };
 use super::{Assignment, ConfigError, GateConfig, SettingOrigin};
 use crate::flow::publish::Publication;
@@ -27,6 +28,7 @@ pub(super) use alerts::{alerts, cluster};
 /// Resolves the gate that `layers` describe; returns `None` after an error.
 pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) -> Option<GateConfig> {
     let before = layers.errors.len();
+    let waives_proof = layers.get(VERIFY_WORKERS) == Some(false);
     let (layers, preset) = with_preset(layers);
     let (layers, preset) = (&layers, preset.as_ref());
     let once = layers.get(ONCE);
@@ -41,6 +43,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
     let reload = target::reload(layers, &selector, observe);
+    access::check(layers);
     // No worker ever proves a signal after which none is started.
     let verification = match reload.without_effect(selector.process.as_deref()) {
         Some(_) => Verification::Nothing,
@@ -85,6 +88,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         max_lingering: layers.get(MAX_LINGERING),
         redact: layers.get(REDACT),
         diff: layers.get(DIFF),
+        waives_proof,
         policy,
     };
     (layers.errors.len() == before).then_some(gate)

@@ -11,6 +11,9 @@ use crate::config::{ConfigError, SettingOrigin};
 use crate::flow::process::Selector;
 use crate::flow::reload::ReloadMethod;
 use crate::flow::verify::Verification;
+use crate::sys::server::Server;
+
+use super::access;
 
 pub(super) fn selector(layers: &Layers<'_>, preset: Option<&Preset>) -> Selector {
     // The user's own description of the process replaces the preset's knowledge of it.
@@ -54,7 +57,7 @@ pub(super) fn reload(layers: &Layers<'_>, selector: &Selector, observe: bool) ->
     if let Some(Some(signal)) = signal {
         ReloadMethod::Signal { signal, allow_uncaught }
     } else if let Some(url) = chosen.get(RELOAD_URL) {
-        ReloadMethod::Url(url)
+        ReloadMethod::Url(Server { url, access: access::access(layers) })
     } else if let Some(command) = chosen.get(RELOAD_COMMAND) {
         ReloadMethod::Command(command)
     } else {
@@ -73,7 +76,7 @@ pub(super) fn verification(layers: &Layers<'_>, selector: &Selector) -> Verifica
         }
         Verification::Workers
     } else if let Some(url) = chosen.get(VERIFY_URL) {
-        Verification::Url(url)
+        Verification::Url(Server { url, access: access::access(layers) })
     } else if let Some(command) = chosen.get(VERIFY_COMMAND) {
         Verification::Command(command)
     } else {

@@ -23,6 +23,7 @@ pub(super) fn plan(layers: &Layers<'_>, main: Main) -> ValidationPlan {
         confinement: confinement(layers),
         pass_env: layers.get(PASS_ENV).into_iter().map(|name| name.value).collect(),
         env: Vec::new(),
+        kept: true,
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::flow::process::{Disposition, Selector, Signal, Target, TargetError};
 use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
-use crate::sys::http::{self, HttpResponse};
+use crate::sys::http::{HttpResponse, Method};
+use crate::sys::server::Server;
 
 pub use without_effect::{WithoutEffect, without_effect};
 
@@ -24,7 +25,7 @@ pub enum ReloadMethod {
         allow_uncaught: bool,
     },
     /// By a POST to this URL.
-    Url(String),
+    Url(Server),
     /// By a command, here.
     Command(Vec<String>),
 }
@@ -111,7 +112,7 @@ impl ReloadMethod {
 
     async fn request(&self, timeout: Duration) -> Result<String, TargetError> {
         match self {
-            Self::Url(url) => post(url, timeout).await,
+            Self::Url(server) => post(server, timeout).await,
             Self::Command(words) => run(words, timeout).await,
             Self::Nothing | Self::Signal { .. } => Ok(self.describe()),
         }
@@ -123,7 +124,7 @@ impl ReloadMethod {
         match self {
             Self::Nothing => "no reload".into(),
             Self::Signal { signal, .. } => signal.to_string(),
-            Self::Url(url) => format!("POST {}", http::shown(url)),
+            Self::Url(server) => format!("POST {}", server.shown()),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
         }
     }
@@ -201,10 +202,10 @@ fn send(target: Target, signal: Signal, verification: &Verification) -> Result<(
     Ok((Sent::Requested { pid: Some(pid), signal: Some(signal.to_string()), message, restarts }, baseline))
 }
 
-async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {
-    let (mut attempt, shown) = (1, http::shown(url));
+async fn post(server: &Server, timeout: Duration) -> Result<String, TargetError> {
+    let (mut attempt, shown) = (1, server.shown());
     loop {
-        let (message, status) = match http::send(http::Method::Post, url, timeout).await {
+        let (message, status) = match server.ask(Method::Post, timeout).await {
             Ok(HttpResponse { status, .. }) if (200..300).contains(&status) => {
                 return Ok(format!("POST {shown} answered {status}"));
             }
@@ -214,10 +215,8 @@ async fn post(url: &str, timeout: Duration) -> Result<String, TargetError> {
             }
             Err(error) => (format!("POST {shown}: {error}"), None),
         };
-        if matches!(status, Some(401 | 403)) {
-            let help = "give the credentials that the application expects, in the URL (`https://USER:PASSWORD@HOST/`) or by a \
-                        `--reload-command` that sends them";
-            return Err(TargetError::Failed { message, help: help.into() });
+        if let Some(help) = status.and_then(|status| server.help(status)) {
+            return Err(TargetError::Failed { message, help });
         }
         // The application has refused the request, or is elsewhere: a repetition does not change that.
         if status.is_some_and(|status| status < 500) || attempt == ATTEMPTS {

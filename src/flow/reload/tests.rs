@@ -187,7 +187,7 @@ fn posted(codes: &'static [u16]) -> (Result<String, String>, usize) {
         }
         asked
     });
-    let requested = outcome_of(&ReloadMethod::Url(format!("http://me:secret@{address}/")));
+    let requested = outcome_of(&ReloadMethod::Url(format!("http://me:secret@{address}/").into()));
     let shown = |text: String| text.replace(&address.to_string(), "here");
     (requested.map(shown).map_err(shown), server.join().expect("it answered"))
 }
@@ -211,7 +211,7 @@ fn a_method_is_described_without_credentials() {
     let cases = [
         (ReloadMethod::Nothing, "no reload"),
         (signal("USR2", false), "SIGUSR2"),
-        (ReloadMethod::Url("http://me:secret@host/-/reload".into()), "POST http://host/-/reload"),
+        (ReloadMethod::Url("http://me:secret@host/-/reload".to_owned().into()), "POST http://host/-/reload"),
         (command(&["reload", "a b"]), "`reload 'a b'`"),
     ];
     for (method, expected) in cases {

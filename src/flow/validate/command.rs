@@ -129,7 +129,13 @@ impl CommandValidator {
     /// Returns the finding that the command would validate something else than the application will read.
     fn hindrance(&self, context: &ValidationContext) -> Option<Finding> {
         let names_main = context.place.target.is_none() || context.path_map.is_beside();
-        if names_main && matches!(self.otherwise, Some(Builtin::Nginx(_))) && builtin::nginx::is_part(context) {
+        let has_parts = match &self.otherwise {
+            Some(Builtin::Nginx(settings)) => {
+                !settings.context.is_empty() || (names_main && builtin::nginx::is_part(context))
+            }
+            _ => false,
+        };
+        if has_parts {
             let message = "the files are parts of a configuration, which the command would take for the whole";
             return Some(Finding::environment(ONLY_PARTS, message));
         }
@@ -147,7 +153,16 @@ impl CommandValidator {
         let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
         let view = context.place.view.then(|| context.path_map.view(&context.tree));
         let (pass_env, env) = (context.pass_env.clone(), context.env.clone());
-        let command = Command { run_as, view, confinement, unset: self.unset.clone(), pass_env, env, ..plain };
+        let command = Command {
+            run_as,
+            view,
+            confinement,
+            unset: self.unset.clone(),
+            pass_env,
+            env,
+            kept: context.kept,
+            ..plain
+        };
         match exec::run(&command).await {
             Ok(finished) => self.read(&finished, context),
             Err(error) => vec![not_started(&error, self.package.as_deref())],

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
-pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, TextFormat, Tls};
+pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, NginxSettings, TextFormat, Tls};
 pub use command::{CommandValidator, FindingPatterns, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
@@ -106,6 +106,8 @@ pub struct ValidationPlan {
     pub pass_env: Vec<String>,
     /// Further variables of commands that run here, with their values.
     pub env: Vec<(String, String)>,
+    /// Everything that a command starts ends with it.
+    pub kept: bool,
 }
 
 /// One validator.
@@ -173,6 +175,8 @@ pub enum PlanScope {
     Each(&'static str),
     /// Each file, with what lies beside it.
     Main,
+    /// Each file as a part of a configuration of nginx, with what lies beside it.
+    Snippets,
     /// All files.
     Together,
     /// All files that are meant, and no others.
@@ -323,6 +327,7 @@ impl ValidationPlan {
             confinement: self.confinement.clone(),
             pass_env: self.pass_env.clone(),
             env: self.env.clone(),
+            kept: self.kept,
             files_read: Mutex::default(),
         }
     }
@@ -405,6 +410,7 @@ struct ValidationContext {
     confinement: Option<Confinement>,
     pass_env: Vec<String>,
     env: Vec<(String, String)>,
+    kept: bool,
 }
 
 impl ValidationContext {

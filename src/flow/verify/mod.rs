@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::flow::process::{Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
-use crate::sys::http;
+use crate::sys::http::Method;
 use crate::sys::proc::Identity;
+use crate::sys::server::Server;
 
 pub use effect::Loaded;
 use logs::ErrorLogs;
@@ -41,7 +42,7 @@ pub enum Verification {
     /// A new generation of the target's children: one that is younger than the reload.
     Workers,
     /// A GET of this URL is answered with a status of 200 to 299.
-    Url(String),
+    Url(Server),
     /// This command exits with 0.
     Command(Vec<String>),
 }
@@ -130,6 +131,8 @@ pub enum Proof {
         message: String,
         /// The remedy.
         help: String,
+        /// The application refused the reload or ended, so the proof cannot come later.
+        refused: bool,
     },
     /// The reload happened, and cannot have taken effect for what changed.
     Ineffective {
@@ -155,7 +158,7 @@ impl Verification {
         }
         let successor = match successor(baseline, selector, patience).await {
             Ok(target) => Baseline::newborn(target, self),
-            Err(message) => return (missing(message, baseline), None),
+            Err(message) => return (missing(message, baseline, false), None),
         };
         let (pid, before) = (successor.target().map(Target::pid), baseline.target().map_or(0, Target::pid));
         let took_place = format!("pid {} took the place of pid {before}", pid.unwrap_or_default());
@@ -174,19 +177,24 @@ impl Verification {
             return Proof::NotAsked;
         }
         let mut clock = Clock::start(patience);
-        let mut before = None;
+        let (mut before, mut remedy) = (None, None);
         loop {
             let probed = self.probe(baseline, clock.probe_deadline()).await;
             let over = clock.is_over(baseline);
             match probed {
                 Ok((pid, message)) => return Proof::Proven { pid, message, after: since.elapsed() },
-                Err(Not::Ever(message)) => return missing(message, baseline),
+                Err(Not::Ever(message)) => return missing(message, baseline, true),
                 // An earlier complete probe says more than one that was cut short.
                 Err(Not::Cut(message)) => before = before.or(Some(message)),
-                Err(Not::Yet(message)) => before = Some(message),
+                Err(Not::Yet(message)) => (before, remedy) = (Some(message), None),
+                Err(Not::Permitted(message, help)) => (before, remedy) = (Some(message), Some(help)),
             }
             if let Some(message) = before.as_ref().filter(|_| over) {
-                return missing(format!("{message} within {}", clock.waited()), baseline);
+                let message = format!("{message} within {}", clock.waited());
+                return match (missing(message, baseline, false), remedy) {
+                    (Proof::Missing { message, refused, .. }, Some(help)) => Proof::Missing { message, help, refused },
+                    (proof, _) => proof,
+                };
             }
             clock.pause(self.longest_pause()).await;
         }
@@ -202,7 +210,7 @@ impl Verification {
         match self {
             Self::Nothing => "nothing".into(),
             Self::Workers => "a new generation of workers".into(),
-            Self::Url(url) => format!("GET {}", http::shown(url)),
+            Self::Url(server) => format!("GET {}", server.shown()),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
         }
     }
@@ -212,16 +220,7 @@ impl Verification {
         match self {
             Self::Nothing => Ok((None, String::new())),
             Self::Workers => new_worker(baseline).await,
-            Self::Url(url) => match http::request(http::Method::Get, url, rest).await {
-                Ok(status) if (200..300).contains(&status) => {
-                    Ok((None, format!("{} answered {status}", self.describe())))
-                }
-                Ok(status) => Err(Not::Yet(format!("{} answered {status}, and nothing better", self.describe()))),
-                Err(error) => {
-                    let message = format!("{} was not answered ({error})", self.describe());
-                    Err(if Instant::now() < deadline { Not::Yet(message) } else { Not::Cut(message) })
-                }
-            },
+            Self::Url(server) => self.get(server, rest, deadline).await,
             Self::Command(words) => {
                 let name = shell_words::join(words);
                 let command = Command::here(words.iter().map(Into::into).collect(), rest);
@@ -241,10 +240,28 @@ impl Verification {
     }
 }
 
+impl Verification {
+    async fn get(&self, server: &Server, rest: Duration, deadline: Instant) -> Result<(Option<i32>, String), Not> {
+        match server.ask(Method::Get, rest).await.map(|answer| answer.status) {
+            Ok(status) if (200..300).contains(&status) => Ok((None, format!("{} answered {status}", self.describe()))),
+            Ok(status) => {
+                let message = format!("{} answered {status}, and nothing better", self.describe());
+                Err(server.help(status).map_or(Not::Yet(message.clone()), |help| Not::Permitted(message, help)))
+            }
+            Err(error) => {
+                let message = format!("{} was not answered ({error})", self.describe());
+                Err(if Instant::now() < deadline { Not::Yet(message) } else { Not::Cut(message) })
+            }
+        }
+    }
+}
+
 /// The reason why a probe found no proof.
 enum Not {
     /// There may be one in a moment.
     Yet(String),
+    /// The application wants other credentials, with the remedy.
+    Permitted(String, String),
     /// The probe was cut short at the end of the time.
     Cut(String),
     /// There will be none.
@@ -386,7 +403,7 @@ fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> S
     format!("pid {} is a new worker of pid {}, started {age} after the reload", worker.pid, master.pid)
 }
 
-fn missing(message: String, baseline: &Baseline) -> Proof {
+fn missing(message: String, baseline: &Baseline, refused: bool) -> Proof {
     let help = "the application refused the reload or is slow; see its own error log, and give it more time with \
                 `--verify-timeout`; it may still run the configuration that it had before";
     let lines = baseline.logs.errors();
@@ -395,7 +412,7 @@ fn missing(message: String, baseline: &Baseline) -> Proof {
     } else {
         format!("; its error log: {}", lines.join("; "))
     };
-    Proof::Missing { message: message + &said, help: help.into() }
+    Proof::Missing { message: message + &said, help: help.into(), refused }
 }
 
 #[cfg(test)]

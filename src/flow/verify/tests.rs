@@ -62,7 +62,7 @@ fn plainly(verification: &Verification, timeout: Duration) -> Proof {
 #[track_caller]
 fn not_proven(proof: Proof) -> String {
     match proof {
-        Proof::Missing { message, help } => {
+        Proof::Missing { message, help, .. } => {
             assert!(help.contains("--verify-timeout"), "{help}");
             message
         }
@@ -112,7 +112,7 @@ fn a_proof_that_comes_late_is_one() {
 fn the_last_answer_is_reported_rather_than_a_probe_that_was_cut_short() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
-    let verification = Verification::Url(format!("http://me:secret@{address}/ready"));
+    let verification = Verification::Url(format!("http://me:secret@{address}/ready").into());
     // Only the first request is answered.
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("somebody asks");

@@ -7,14 +7,15 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    Announcement, Announcer, ApiOutcome, KubernetesEffect, KubernetesInput, PodIdentity, Regarding, object, series,
+    Announcement, Announcer, ApiError, ApiOutcome, KubernetesEffect, KubernetesInput, PodIdentity, Regarding, object,
+    series,
 };
-use crate::notify::sinks::read;
 use crate::notify::worker::{Boards, PATIENCE, Reported, until};
 use crate::redact::Redactor;
 use crate::report::status::{DeliveryState, DeliveryStatus};
 use crate::report::{Event, Kind};
 use crate::sys::http::{self, HttpRequest, HttpResponse, Method};
+use crate::sys::server::read;
 
 /// The name of this sink.
 const NAME: &str = "kubernetes";
@@ -87,8 +88,8 @@ pub async fn announce(
                     }));
                 }
                 KubernetesEffect::Failing(error) => {
-                    report(newest, &failing(&cluster.server, &error));
-                    show(&boards, DeliveryState::Failing, Some(error));
+                    report(newest, &cluster.failing(&error));
+                    show(&boards, DeliveryState::Failing, Some(error.message));
                 }
                 KubernetesEffect::Works => {
                     let message = "Kubernetes takes Events again; `alert_failed` is over";
@@ -112,30 +113,31 @@ fn show(boards: &Boards, state: DeliveryState, error: Option<String>) {
 async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<ApiOutcome>>) -> ApiOutcome {
     match in_flight {
         // A request ends by itself otherwise only by a panic.
-        Some(request) => request.await.unwrap_or_else(|error| ApiOutcome::Never(error.to_string())),
+        Some(request) => request.await.unwrap_or_else(|error| ApiOutcome::Never(error.to_string().into())),
         None => std::future::pending().await,
     }
 }
 
-fn failing(server: &str, error: &str) -> Event {
-    let help = "the gate continues, and tries again with backoff from 1 s to 60 s";
-    // A Role does not help against other errors.
-    let role = if error.starts_with("it answered 403") {
-        ". A Role must allow `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)"
-    } else {
-        ""
-    };
-    let help = format!("{help}{role}");
-    let message = format!("Kubernetes (`{server}`) does not take Events: {error}");
-    Event::new(Kind::AlertFailed).message(message).help(Some(help))
-}
-
 impl Cluster {
+    /// The event that reports an API server which does not take Events.
+    #[must_use]
+    pub fn failing(&self, error: &ApiError) -> Event {
+        let help = "the gate continues, and tries again with backoff from 1 s to 60 s";
+        // A Role does not help against other errors.
+        let role = if error.status == Some(403) {
+            ". A Role must allow `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)"
+        } else {
+            ""
+        };
+        let message = format!("Kubernetes (`{}`) does not take Events: {}", self.server, error.message);
+        Event::new(Kind::AlertFailed).message(message).help(Some(format!("{help}{role}")))
+    }
+
     /// Asks the API server whether it would take an Event, without storing it (`dryRun`).
     ///
     /// # Errors
-    /// The event that would be reported, when it would not.
-    pub async fn try_out(&self) -> Result<(), Box<Event>> {
+    /// The reason, when it would not.
+    pub async fn try_out(&self) -> Result<(), ApiError> {
         let now = SystemTime::now();
         let announcement = Announcement {
             gate: "doctor".to_owned(),
@@ -151,7 +153,7 @@ impl Cluster {
         };
         match self.ask(Method::Post, |identity| ("?dryRun=All".to_owned(), object(identity, &announcement))).await {
             ApiOutcome::Taken | ApiOutcome::Gone => Ok(()),
-            ApiOutcome::Never(error) | ApiOutcome::Later(error) => Err(Box::new(failing(&self.server, &error))),
+            ApiOutcome::Never(error) | ApiOutcome::Later(error) => Err(error),
         }
     }
 
@@ -163,7 +165,7 @@ impl Cluster {
                 let redactor = Redactor::new([token.as_bytes()]);
                 outcome(method, answer.map_err(|error| redactor.text(&error)), &redactor)
             }
-            Err(error) => ApiOutcome::Later(error),
+            Err(error) => ApiOutcome::Later(error.into()),
         }
     }
 
@@ -202,10 +204,10 @@ fn outcome(method: Method, answer: Result<HttpResponse, String>, redactor: &Reda
         Ok(HttpResponse { status: 404, .. }) if method == Method::Patch => ApiOutcome::Gone,
         Ok(HttpResponse { status, remark }) => {
             let remark = remark.map_or_else(String::new, |remark| format!(": {}", redactor.text(&remark)));
-            let error = format!("it answered {status}{remark}");
+            let error = ApiError { status: Some(status), message: format!("it answered {status}{remark}") };
             if matches!(status, 400 | 413 | 422) { ApiOutcome::Never(error) } else { ApiOutcome::Later(error) }
         }
-        Err(error) => ApiOutcome::Later(error),
+        Err(error) => ApiOutcome::Later(error.into()),
     }
 }
 
@@ -214,11 +216,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_the_remedy_for_what_is_forbidden_and_for_nothing_else() {
-        let help = |error: &str| failing("https://kubernetes", error).help.expect("there is one");
-        assert!(help("it answered 403: events is forbidden").contains("A Role must allow"));
-        for error in ["it answered 401: Unauthorized", "no answer within 10s", "cannot read `/token`: not found"] {
-            assert!(!help(error).contains("Role"), "{error}");
+    fn a_role_is_the_remedy_for_403_and_for_nothing_else() {
+        let cluster = Cluster {
+            server: "https://kubernetes".to_owned(),
+            service_account: PathBuf::from("/token"),
+            namespace: None,
+            pod: "web".to_owned(),
+            uid: None,
+            configmap: None,
+        };
+        for (status, has_role) in [(Some(403), true), (Some(401), false), (None, false)] {
+            let error = ApiError { status, message: "403 Forbidden".to_owned() };
+            let help = cluster.failing(&error).help.expect("there is one");
+            assert_eq!(help.contains("A Role must allow"), has_role, "{status:?}: {help}");
         }
     }
 }

@@ -90,9 +90,25 @@ pub enum ApiOutcome {
     /// The object of the change is gone: Events are kept for an hour.
     Gone,
     /// The API server will never take it, for this reason.
-    Never(String),
+    Never(ApiError),
     /// The API server may take it later.
-    Later(String),
+    Later(ApiError),
+}
+
+/// The reason why the API server did not take an Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// The status code, if the API server answered.
+    pub status: Option<u16>,
+    /// A message without credentials.
+    pub message: String,
+}
+
+impl From<String> for ApiError {
+    /// An error without an answer of the API server.
+    fn from(message: String) -> Self {
+        Self { status: None, message }
+    }
 }
 
 /// An effect that the announcer asks for.
@@ -103,7 +119,7 @@ pub enum KubernetesEffect {
     /// Update the count of an Event; answered in the same way.
     Count(Announcement),
     /// Report that the API server fails, for the first time since it worked.
-    Failing(String),
+    Failing(ApiError),
     /// Report that the API server works again.
     Works,
 }

@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn who_forgets_is_told_in_time(seconds in 1..500_u64) {
+    fn a_sink_that_forgets_is_reminded_in_time(seconds in 1..500_u64) {
         let mut world = World::new();
         world.happen(Happening::Report(0, Kind::Rejected, 0));
         let (mut notified, mut last) = (0_u64, world.now);

@@ -62,7 +62,7 @@ fn a_rejection_is_told_at_once_and_once_and_so_is_its_end() {
 }
 
 #[test]
-fn what_may_pass_is_told_when_it_did_not() {
+fn a_passing_incident_is_alerted_only_if_it_lasts() {
     for kind in [Kind::Inconclusive, Kind::TargetMissing, Kind::TargetRefused] {
         let mut table = Table::new(None);
         assert_eq!(table.report(kind), [""; 0]);
@@ -81,7 +81,7 @@ fn what_may_pass_is_told_when_it_did_not() {
 }
 
 #[test]
-fn what_was_told_stands_until_its_successor_is_worth_telling() {
+fn an_alert_stays_open_until_its_successor_is_alerted() {
     let mut table = Table::new(None);
     table.report(Kind::Rejected);
     table.done(Ok(()));
@@ -90,7 +90,7 @@ fn what_was_told_stands_until_its_successor_is_worth_telling() {
 }
 
 #[test]
-fn who_knows_one_alert_at_a_time_is_told_of_the_end_of_what_was_replaced() {
+fn a_sink_with_one_alert_at_a_time_gets_the_end_of_a_replaced_alert() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let alert = |incident, over| Alert { incident, over, event: Event::new(incident), at: at(9), since: at(5) };
     let notified = |alert, stale: &[Kind]| {
@@ -126,7 +126,7 @@ fn of_many_states_the_newest_is_told() {
 }
 
 #[test]
-fn who_was_never_reached_is_not_told_of_an_end() {
+fn a_sink_that_was_never_reached_gets_no_end() {
     let mut table = Table::new(None);
     // Another gate's notice is in flight all the while.
     table.alerts = Alerts::new(2, [None], AFTER);
@@ -137,7 +137,7 @@ fn who_was_never_reached_is_not_told_of_an_end() {
 }
 
 #[test]
-fn who_forgets_is_told_again_while_it_stands() {
+fn a_sink_that_forgets_gets_open_alerts_again() {
     let repeat = Duration::from_secs(30);
     let mut table = Table::new(Some(repeat));
     table.report(Kind::Rejected);
@@ -153,7 +153,7 @@ fn who_forgets_is_told_again_while_it_stands() {
 }
 
 #[test]
-fn what_was_restored_at_the_start_is_over_when_all_is_seen_to_be_well() {
+fn a_restored_alert_ends_when_the_gate_is_live() {
     for end in [Kind::Verified, Kind::Unchanged, Kind::Recovered] {
         let mut table = Table::new(None);
         assert_eq!(table.event(Event::new(Kind::Restored)), ["restored"]);

@@ -7,17 +7,16 @@ pub mod slack;
 pub mod webhook;
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::notify::policy::{Delivery, Subject};
 use crate::redact::Redactor;
 use crate::sys::exec::{self, Command, End, NotStarted};
 use crate::sys::http::{self, HttpRequest, Method};
+use crate::sys::server::{Credentials, authorities, read};
 
 /// The kind of a sink.
 #[derive(Clone, Debug)]
@@ -52,15 +51,6 @@ pub enum Url {
     Said(String),
     /// From a file.
     File(PathBuf),
-}
-
-/// Credentials in a file, which is read for each delivery since it may change.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    /// A token (RFC 6750).
-    Bearer(PathBuf),
-    /// `USER:PASSWORD` (RFC 7617).
-    Basic(PathBuf),
 }
 
 impl SinkKind {
@@ -201,44 +191,6 @@ impl Endpoint {
         };
         Err(Redactor::new(secrets.iter().map(String::as_bytes)).text(&failure))
     }
-}
-
-impl Credentials {
-    fn header(&self) -> Result<(String, String), String> {
-        let value = match self {
-            Self::Bearer(file) => {
-                let token = Some(read(file)?).filter(|token| http::is_value(token));
-                let token =
-                    token.ok_or_else(|| format!("`{}` holds no token: it has several lines", file.display()))?;
-                format!("Bearer {token}")
-            }
-            Self::Basic(file) => {
-                let pair = Some(read(file)?).filter(|pair| pair.contains(':'));
-                let pair =
-                    pair.ok_or_else(|| format!("`{}` holds no `USER:PASSWORD`: it has no `:`", file.display()))?;
-                format!("Basic {}", STANDARD.encode(pair))
-            }
-        };
-        Ok(("Authorization".to_owned(), value))
-    }
-}
-
-/// Reads the certificates of a file.
-fn authorities(file: &Path) -> Result<Vec<u8>, String> {
-    let text = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
-    let held = http::has_certificate(&text).then_some(text);
-    held.ok_or_else(|| format!("`{}` holds no certificate (PEM) of an authority", file.display()))
-}
-
-/// Reads a file without its line end.
-pub(super) fn read(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
-    let text = text.trim();
-    if text.is_empty() { Err(format!("`{}` is empty", file.display())) } else { Ok(text.to_owned()) }
-}
-
-fn unreadable(file: &Path, error: &std::io::Error) -> String {
-    format!("cannot read `{}`: {error}", file.display())
 }
 
 /// Returns scheme, host and port of a URL; the rest may be secret.

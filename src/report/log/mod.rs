@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
@@ -93,7 +93,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 fn subscriber(format: LogFormat, filter: EnvFilter, output: WriteLine) -> impl tracing::Subscriber + Send + Sync {
     let events = EventLayer { format, output: output.clone() }.with_filter(filter_fn(|of| of.target() == EVENTS));
     let others = filter_fn(|of| of.target() != EVENTS);
-    let debug = DebugLayer { format, output }.with_filter(filter).with_filter(others);
+    let debug = DebugLayer { format, output }.with_filter(filter.and(others));
     Registry::default().with(events).with(debug)
 }
 

@@ -144,6 +144,19 @@ fn spans_and_decisions_are_written_on_request() {
 }
 
 #[test]
+fn a_span_that_is_off_evaluates_nothing() {
+    let evaluated = std::cell::Cell::new(0);
+    let spans = || {
+        let count = || evaluated.replace(evaluated.get() + 1);
+        tracing::debug_span!("scan", number = count()).in_scope(|| tracing::debug!(number = count(), "decided"));
+    };
+    assert_eq!(written(LogFormat::Text, "", spans), "");
+    assert_eq!(evaluated.get(), 0);
+    written(LogFormat::Text, "debug", spans);
+    assert_eq!(evaluated.get(), 2);
+}
+
+#[test]
 fn debug_lines_are_json_without_an_event() {
     let shown = written(LogFormat::Json, "debug", validate_in_a_span);
     let objects: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

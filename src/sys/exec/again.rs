@@ -5,15 +5,15 @@
 //! change its own root. So the binary is started again with a hidden subcommand, which has one thread, changes itself, and
 //! executes the command.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::process::Stdio;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{Command, End, Finished, NotStarted, filter, memory};
@@ -169,7 +169,12 @@ impl Reporter {
 
     /// The channel as the standard input of a child that will report on it.
     pub(super) fn to_stdin(&self) -> io::Result<Option<Stdio>> {
-        self.0.as_ref().map(|channel| Ok(channel.try_clone()?.into())).transpose()
+        Ok(self.channel()?.map(Stdio::from))
+    }
+
+    /// Another descriptor of the channel.
+    pub(super) fn channel(&self) -> io::Result<Option<OwnedFd>> {
+        self.0.as_ref().map(OwnedFd::try_clone).transpose()
     }
 }
 
@@ -182,26 +187,50 @@ fn empty_stdin() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(&nothing)?)
 }
 
+/// Becomes the command, by execve(2) itself: execvp(3) of the GNU C library has a shell read a file that is no program.
 fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Error {
-    command(environment, words).map_or_else(|error| error, |mut command| command.exec())
+    match image(environment, words) {
+        Ok((program, arguments, variables)) => match nix::unistd::execve(&program, &arguments, &variables) {
+            Err(errno) => errno.into(),
+        },
+        Err(error) => error,
+    }
 }
 
-/// Starts the command as a child of this process.
-pub(super) fn spawn(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<std::process::Child> {
-    command(environment, words)?.spawn()
+/// The arguments of execve(2).
+type Image = (CString, Vec<CString>, Vec<CString>);
+
+fn image(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<Image> {
+    let Some(program) = words.first() else { return Err(io::ErrorKind::NotFound.into()) };
+    let program = super::located(program, &path_of(environment)).into_os_string();
+    let owned = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
+    let arguments = words.iter().map(|word| owned(word.as_bytes().to_vec())).collect::<Result<_, _>>()?;
+    let variable = |(name, value): &(OsString, OsString)| owned([name.as_bytes(), b"=", value.as_bytes()].concat());
+    let mut variables = environment.iter().map(variable).collect::<Result<Vec<_>, _>>()?;
+    if environment.iter().all(|(name, _)| name != "PATH") {
+        variables.push(owned([b"PATH=", path_of(environment).as_bytes()].concat())?);
+    }
+    Ok((owned(program.into_vec())?, arguments, variables))
 }
 
-fn command(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<std::process::Command> {
+/// The search path in an environment.
+fn path_of(environment: &[(OsString, OsString)]) -> OsString {
+    let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+    path.unwrap_or_else(|| super::DEFAULT_PATH.into())
+}
+
+/// Starts the command as a child of this process, with nothing or a channel as its standard input.
+pub(super) fn spawn(
+    environment: &[(OsString, OsString)],
+    words: &[OsString],
+    channel: Option<Stdio>,
+) -> io::Result<std::process::Child> {
     let Some((program, arguments)) = words.split_first() else { return Err(io::ErrorKind::NotFound.into()) };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command was started already: this process becomes it, or waits for it"
-    )]
-    let mut command = std::process::Command::new(program);
+    let path = path_of(environment);
+    #[expect(clippy::disallowed_methods, reason = "the command was started already: this process waits for it")]
+    let mut command = std::process::Command::new(super::located(program, &path));
     command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-    let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-    command.env("PATH", path.unwrap_or(OsStr::new(super::DEFAULT_PATH)));
-    Ok(command)
+    command.env("PATH", path).stdin(channel.unwrap_or_else(Stdio::null)).spawn()
 }
 
 /// Keeps of this process's capabilities no more than these (capabilities(7)). Those that are `ambient` are kept by a user who
@@ -245,15 +274,13 @@ pub(super) fn drop_from_bounding_set(kept: CapabilitySet) -> rustix::io::Result<
     Ok(())
 }
 
-/// Gives up every way to get more privileges, and every way out of the time limit.
+/// Gives up every way to get more privileges, and to outlive its parent.
 pub(super) fn give_up() -> SetupStep {
     if let Some(most) = memory::of_command() {
         lower_limit(Resource::Data, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     step(rustix::thread::set_no_new_privs(true), || "give up new privileges".into())?;
-    // What leaves its parents and its session stays a descendant of the command, which keeps this across execve(2): so nothing of
-    // it outlives the time limit (PR_SET_CHILD_SUBREAPER(2const)).
-    let own = Some(rustix::process::getpid());
-    step(rustix::process::set_child_subreaper(own), || "keep what the command starts".into())?;
+    // Whatever kills its parent, which keeps what it starts, ends the command as well.
+    step(rustix::process::set_parent_process_death_signal(Some(Signal::KILL)), || "end with its parent".into())?;
     filter::apply()
 }

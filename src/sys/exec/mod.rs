@@ -7,6 +7,7 @@ mod again;
 pub mod confine;
 pub mod enter;
 mod filter;
+pub mod keep;
 mod memory;
 pub mod view;
 
@@ -35,6 +36,8 @@ pub use view::{FileSystemView, ViewMount};
 const KEPT: usize = 32 << 10;
 /// Time after its end in which a command's output may still arrive.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// The number of looks for descendants of a command that are to be killed: they may fork meanwhile.
+const PASSES: u32 = 8;
 /// Search path when the gate itself was given no `PATH` (execvp(3) has a default as well).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -66,6 +69,8 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     /// Time limit, after which it is killed with all its descendants.
     pub timeout: Duration,
+    /// Everything that it starts ends with it, daemons included.
+    pub kept: bool,
 }
 
 impl Command {
@@ -73,7 +78,7 @@ impl Command {
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
         let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
-        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout }
+        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout, kept: false }
     }
 }
 
@@ -219,8 +224,8 @@ fn readable(input: &[u8]) -> io::Result<File> {
 /// Constructor of the error for a binary that could not become the command.
 type NotReady = fn(String) -> NotStarted;
 
-/// Starts a command in a process group of its own, so that one signal reaches everything that it starts. Through the binary it has
-/// a session of its own as well, and so no controlling terminal.
+/// Starts a command in a process group of its own. Through the binary it has a session of its own as well, and so no controlling
+/// terminal.
 fn start(command: &Command, input: &[u8], output: io::PipeWriter) -> io::Result<(Option<FailureReport>, duct::Handle)> {
     let (words, failure): (_, Option<NotReady>) = match (command.run_as, &command.view) {
         (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
@@ -229,6 +234,11 @@ fn start(command: &Command, input: &[u8], output: io::PipeWriter) -> io::Result<
             Some(confinement) => (confine::words(confinement, command)?, Some(NotStarted::NotConfined)),
             None => (command.words.clone(), None),
         },
+    };
+    let (words, failure) = if command.kept {
+        (keep::words(words, failure.is_some())?, Some(failure.unwrap_or(NotStarted::NotConfined)))
+    } else {
+        (words, failure)
     };
     let (report, stdin) = match failure {
         Some(failure) => {
@@ -242,7 +252,8 @@ fn start(command: &Command, input: &[u8], output: io::PipeWriter) -> io::Result<
     };
     // The leader of a group cannot make a session (setsid(2)), which the binary does.
     let is_direct = report.is_none();
-    let handle = duct::cmd(program, arguments)
+    // With a path posix_spawn(3) starts it, and not execvp(3), with which a shell would read a file that is no program.
+    let handle = duct::cmd(located(program, &search_path()), arguments)
         .stdin_file(File::from(stdin))
         .stderr_to_stdout()
         .stdout_file(output)
@@ -311,13 +322,25 @@ fn is_missing(error: &io::Error, program: &OsStr, path: &OsStr) -> bool {
 }
 
 fn is_there(program: &OsStr, path: &OsStr) -> bool {
-    match Path::new(program).components().count() {
-        0 => false,
-        1 if !program.as_encoded_bytes().contains(&b'/') => {
-            std::env::split_paths(path).any(|dir| dir.join(program).exists())
-        }
-        _ => Path::new(program).exists(),
-    }
+    !program.is_empty() && candidates(program, path).any(|file| file.exists())
+}
+
+/// The files that a program's name may mean: itself if it is a path, else a file in a directory of the search path.
+fn candidates<'a>(program: &'a OsStr, path: &'a OsStr) -> impl Iterator<Item = PathBuf> {
+    let is_path = program.as_encoded_bytes().contains(&b'/');
+    let itself = is_path.then(|| PathBuf::from(program));
+    let directories = std::env::split_paths(path).filter(move |_| !is_path);
+    itself.into_iter().chain(directories.map(move |directory| directory.join(program)))
+}
+
+/// The first file of that name that may be executed, or is there, as execvp(3) finds it; of a name without one, a path at which nothing
+/// is.
+fn located(program: &OsStr, path: &OsStr) -> PathBuf {
+    let may_execute = |file: &PathBuf| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
+    let found = candidates(program, path).find(may_execute);
+    found
+        .or_else(|| candidates(program, path).find(|file| file.exists()))
+        .unwrap_or_else(|| Path::new("/").join(program))
 }
 
 /// A running child and all that it starts; killed when dropped.
@@ -354,8 +377,14 @@ impl Group {
 
     /// Kills what has left the group but still descends from the leader, as long as that is alive to descend from.
     fn kill_strays(&self) {
-        for stray in proc::descendants(self.leader.as_raw_pid()).into_iter().filter_map(Pid::from_raw) {
-            let _ = rustix::process::kill_process(stray, Signal::KILL);
+        for _ in 0..PASSES {
+            let strays = proc::descendants(self.leader.as_raw_pid());
+            for stray in strays.iter().copied().filter_map(Pid::from_raw) {
+                let _ = rustix::process::kill_process(stray, Signal::KILL);
+            }
+            if strays.is_empty() {
+                return;
+            }
         }
     }
 

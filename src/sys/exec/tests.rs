@@ -64,8 +64,13 @@ fn a_program_that_cannot_be_started_is_no_end() {
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("text"), "no program").expect("there is room");
     fs::write(path("script"), "#!/no/such/interpreter\n").expect("there is room");
-    fs::set_permissions(path("script"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    // A shell would read it (execvp(3)).
+    fs::write(path("words"), "exit 0\n").expect("there is room");
+    for name in ["script", "words"] {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
     let cases = [
+        (path("words"), format!("cannot execute `{}`: Exec format error (os error 8)", path("words"))),
         (path("script"), format!("cannot execute `{}`: No such file or directory (os error 2)", path("script"))),
         ("no-such-program".to_owned(), "`no-such-program` is not installed here, or not on the PATH".to_owned()),
         (path("none"), format!("`{}` is not installed here, or not on the PATH", path("none"))),
@@ -138,7 +143,7 @@ fn a_command_that_takes_too_long_is_killed_with_all_that_it_started() {
 }
 
 #[test]
-fn what_a_command_leaves_in_its_group_dies_with_it() {
+fn processes_of_the_group_end_with_the_command() {
     let nap = nap();
     let finished = shell(&format!("sleep {nap} & echo left"));
     assert_eq!((finished.end, finished.output.as_str()), (End::Exited(0), "left\n"));
@@ -276,7 +281,7 @@ fn a_missing_process_cannot_be_entered() {
 }
 
 #[test]
-fn what_it_is_given_is_on_standard_input_whether_it_reads_it_or_not() {
+fn standard_input_is_offered_and_need_not_be_read() {
     let input = "x".repeat(300_000);
     let fed = |script| block_on(feed(&command(&["sh", "-c", script]), input.as_bytes())).expect("it starts");
     assert_eq!(fed("wc -c").output.trim(), "300000");

@@ -1,5 +1,6 @@
 //! Lines and columns of a text, computed once for many places.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::{Place, Span};
@@ -14,6 +15,8 @@ const STRIDE: usize = 1024;
 pub struct LineIndex {
     /// Starts of lines.
     starts: Vec<usize>,
+    /// Length of the text in bytes.
+    length: usize,
     /// Bytes at which a character begins, each with the number of characters before it; computed on first use.
     characters: OnceLock<Vec<(usize, usize)>>,
 }
@@ -24,13 +27,27 @@ impl LineIndex {
     pub fn new(text: &[u8]) -> Self {
         let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
-        Self { starts, characters: OnceLock::new() }
+        Self { starts, length: text.len(), characters: OnceLock::new() }
     }
 
     /// The line of a byte, counted from 1.
     #[must_use]
     pub fn line(&self, byte: usize) -> u32 {
         number(self.starts.partition_point(|start| *start <= byte))
+    }
+
+    /// The number of lines, of which the last may be empty.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        number(self.starts.len())
+    }
+
+    /// The bytes of a line, counted from 1, with its end of line; the empty end of the text for a line behind the last.
+    #[must_use]
+    pub fn range(&self, line: u32) -> Range<usize> {
+        let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+        let start = |index: usize| self.starts.get(index).copied().unwrap_or(self.length);
+        start(index)..start(index.saturating_add(1))
     }
 
     /// The column of a byte in characters, counted from 1.
@@ -112,5 +129,14 @@ mod tests {
                 assert_eq!(index.place("f", &text, span), Place::span("f", &text, span), "at {start}");
             }
         }
+    }
+    #[test]
+    fn a_line_is_its_bytes_with_the_end_of_line() {
+        let text = "a\nb\u{fc} c\n\nlast".as_bytes();
+        let index = LineIndex::new(text);
+        assert_eq!(index.count(), 4);
+        assert_eq!((1..=5).map(|line| &text[index.range(line)]).collect::<Vec<_>>().concat(), text);
+        assert_eq!(&text[index.range(2)], "b\u{fc} c\n".as_bytes());
+        assert_eq!(index.range(9), text.len()..text.len());
     }
 }

@@ -28,7 +28,7 @@ fn heading(finding: &Finding) -> String {
 }
 
 #[test]
-fn what_lies_outside_is_no_error_of_the_configuration() {
+fn files_outside_are_no_errors_of_the_configuration() {
     let text = "ssl_engine qat;\nevents {}\nhttp {\n    include missing.conf;\n    server {\n        listen 18443 ssl;\n        \
                 ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n        ssl_crl crl.pem;\n    }\n}\n";
     let findings = judge(text, &options());
@@ -67,7 +67,7 @@ http {
 
 /// What is not among the files may be where nginx runs: judging goes on, and nothing is rejected because of it.
 #[test]
-fn what_is_not_among_the_files_is_only_warned_of() {
+fn missing_files_are_warnings() {
     let text = r#"
 include /usr/share/nginx/modules/*.conf;
 stream {
@@ -314,7 +314,7 @@ fn a_directive_and_the_one_it_replaced_are_the_same() {
 }
 
 #[test]
-fn what_came_and_went_is_judged_as_it_was() {
+fn directives_are_validated_by_the_version_that_had_them() {
     let first = |line: &str, version| {
         let text = format!("events {{}}\nhttp {{\n    server {{\n        listen 18080;\n        {line}\n    }}\n}}\n");
         judge(&text, &Options { version, ..options() }).first().map(heading)

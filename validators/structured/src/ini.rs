@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_accepted() {
+    fn correct_input_is_accepted() {
         check("", &[]);
         check(
             "; a\n# b\n\n[s]\nkey = value\nother: value\nempty =\nurl = http://a/?b=c\n[t] ; comment\nkey = 'a' ; b\n",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nothing_is_an_error() {
+    fn lines_without_meaning_are_errors() {
         check("[s]\nkey\n", &["error ini-syntax at 2:1"]);
         check("[s]\n= 1\n", &["error ini-syntax at 2:1"]);
         check("[s\na = 1\n", &["error ini-section at 1:1", "warning ini-no-section at 2:1"]);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_in_different_ways_is_a_warning() {
+    fn ambiguous_lines_are_warnings() {
         check("a = 1\nb = 2\n", &["warning ini-no-section at 1:1"]);
         check("[s]\na = 1\nA = 2\n[S]\na = 1\n", &["warning ini-duplicate-key at 3:1"]);
         check(
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_found() {
+    fn bytes_that_are_not_text_are_found() {
         let found = super::check("f", b"[s]\na = \xff\n");
         assert_eq!(found[0].place.as_ref().map(ToString::to_string).as_deref(), Some("f:2:5"));
         assert_eq!(found[0].code, crate::codes::NOT_UTF8);

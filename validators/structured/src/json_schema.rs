@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_accepted() {
+    fn a_fitting_document_is_accepted() {
         assert_eq!(found("{\"listen\": 80, \"a/b~c\": [\"x\"], \"either\": null}", Format::Json), [""; 0]);
         assert_eq!(
             found("listen: 0x50\nlevel: info\neither: True\nversion: '1.0'\n---\nlisten: 1\n", Format::Yaml),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schema_says_why() {
+    fn an_invalid_schema_is_explained() {
         let why = |text: &str| Schema::parse(text).expect_err("it is none");
         assert_eq!(
             why("{\"type\": \"strin\"}"),

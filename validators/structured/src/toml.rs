@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_accepted() {
+    fn correct_input_is_accepted() {
         let all = "title = \"x\"\nday = 1979-05-27T07:32:00Z\n[a.b]\nlist = [1, 2.5, 0xff, inf,\n  # more\n]\ninline = { x = 1 }\n[[t]]\n'k' = '''\n'''\n";
         assert_eq!(found(all), [""; 0]);
         assert_eq!(found(""), [""; 0]);
@@ -154,7 +154,7 @@ b = [1
     }
 
     #[test]
-    fn what_is_deep_or_long_has_an_end() {
+    fn deep_and_long_input_is_bounded() {
         assert!(!check("f", format!("a = {}", "[".repeat(100_000)).as_bytes()).is_empty());
         assert_eq!(
             check(

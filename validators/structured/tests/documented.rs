@@ -73,7 +73,7 @@ fn every_example_has_its_finding() {
 }
 
 #[test]
-fn what_is_too_large_or_not_utf8_is_told_by_both() {
+fn large_and_non_utf8_input_is_reported_by_both() {
     let too_deep = "[".repeat(200);
     for (text, expected) in [
         (too_deep.as_bytes(), "obstacle at 1:129: `nested too deep`"),

@@ -24,7 +24,7 @@ fn peak() -> usize {
 }
 
 #[test]
-fn what_is_too_deep_is_refused_where_it_gets_too_deep() {
+fn too_deep_input_is_refused_at_its_place() {
     for (text, line, column) in [
         ("[".repeat(100_000), 1, 129),
         ("{".repeat(100_000), 1, 129),
@@ -42,7 +42,7 @@ fn what_is_too_deep_is_refused_where_it_gets_too_deep() {
 }
 
 #[test]
-fn what_aliases_stand_for_is_bounded() {
+fn the_expansion_of_aliases_is_bounded() {
     let laughs: String =
         (1..12).map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "))).collect();
     let laughs = format!("a0: &a0 ha\n{laughs}");
@@ -123,7 +123,7 @@ fn many_faults_are_counted_and_cost_no_more_than_reading_them() {
 }
 
 #[test]
-fn what_is_broken_names_its_place() {
+fn broken_input_names_its_place() {
     let unclosed = format!("a: 1\nb: \"{}", "x\n ".repeat(MIB / 4));
     for (text, place, message) in [
         ("a:\n\tb: 1\n", (2, 1), "tabs disallowed within this context (block indentation)"),

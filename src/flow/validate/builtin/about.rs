@@ -11,40 +11,50 @@ pub struct Bundled {
     pub text: &'static str,
 }
 
+/// Text of a validator of single files: the ends of their names, its own rules, and the page of its findings.
+macro_rules! of_files {
+    ($ends:literal, $own:literal) => {
+        concat!(
+            "Validates each file whose name ends in ",
+            $ends,
+            "; or the only file there is, or that of `--main`, whatever its name.\n",
+            $own,
+            "Findings: docs/findings-structured.md\n"
+        )
+    };
+}
+
 /// All bundled validators, sorted by name.
 pub const BUNDLED: [Bundled; 7] = [
     Bundled {
         name: "ini",
         about: "INI as most programs read it: sections, settings, comments, duplicates",
-        text: "\
-Validates each file whose name ends in `.ini`; or the only file there is, or that of `--main`, whatever its name.
-The rules are those of Python's configparser. What other programs read in another way is a warning.
-Findings: docs/findings-structured.md
-",
+        text: of_files!(
+            "`.ini`",
+            "The rules are those of Python's configparser. What other programs read in another way is a warning.\n"
+        ),
     },
     Bundled {
         name: "json",
         about: "JSON, strictly as RFC 8259 has it",
-        text: "\
-Validates each file whose name ends in `.json`; or the only file there is, or that of `--main`, whatever its name.
-Findings: docs/findings-structured.md
-",
+        text: of_files!("`.json`", ""),
     },
     Bundled {
         name: "json-schema",
         about: "JSON, YAML or TOML against a JSON Schema, drafts 4 to 2020-12",
-        text: "\
-Validates each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; or the only file there is, or that of `--main`, whatever its name.
-Settings: `--schema` is the file of the schema, JSON or YAML, which is read at the start; what it refers to outside of itself is not fetched
-Findings: docs/findings-structured.md
-",
+        text: of_files!(
+            "`.json`, `.yaml`, `.yml` or `.toml`",
+            "Settings: `--schema` is the file of the schema, JSON or YAML, which is read at the start; what it refers to outside of itself is not fetched\n"
+        ),
     },
     Bundled {
         name: "nginx",
         about: "nginx configuration as `nginx -t` would, without nginx",
         text: "\
 Validates the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
-Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]
+With `--context http,server` each file is a snippet that another file includes within these blocks.
+Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]; `--nginx-build` is nginx.org,
+debian, openresty or plus, which differ in their modules; `--nginx-allow` names a directive of another module
 Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
 ",
     },
@@ -62,18 +72,12 @@ Findings: docs/findings-tls.md
     Bundled {
         name: "toml",
         about: "TOML 1.1",
-        text: "\
-Validates each file whose name ends in `.toml`; or the only file there is, or that of `--main`, whatever its name.
-Findings: docs/findings-structured.md
-",
+        text: of_files!("`.toml`", ""),
     },
     Bundled {
         name: "yaml",
         about: "YAML 1.2, each document of a stream",
-        text: "\
-Validates each file whose name ends in `.yaml` or `.yml`; or the only file there is, or that of `--main`, whatever its name.
-Findings: docs/findings-structured.md
-",
+        text: of_files!("`.yaml` or `.yml`", ""),
     },
 ];
 

@@ -10,9 +10,9 @@ mod view;
 use std::sync::Arc;
 
 use reload_gate_contract::Finding;
-use reload_gate_nginx::Version;
 
 pub use about::{BUNDLED, Bundled};
+pub use nginx::NginxSettings;
 pub use schema::JsonSchema;
 pub use structured::TextFormat;
 pub use tls::Tls;
@@ -24,8 +24,8 @@ use crate::sys::worker::{self, WorkError, WorkKind};
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin {
-    /// Validates as `nginx -t` of that version; of the running version, or the newest stable, if none is given.
-    Nginx(Option<Version>),
+    /// Validates as `nginx -t` would.
+    Nginx(Box<NginxSettings>),
     /// Validates files of a format, each by itself.
     Structured(TextFormat),
     /// Validates such files against a schema, each by itself.
@@ -71,6 +71,7 @@ impl Builtin {
     /// Returns which files it validates together.
     pub(super) fn scope(&self) -> PlanScope {
         match self {
+            Self::Nginx(settings) if !settings.context.is_empty() => PlanScope::Snippets,
             Self::Nginx(_) => PlanScope::Program("nginx"),
             Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
             Self::Tls(_) => PlanScope::These,
@@ -99,7 +100,7 @@ impl Builtin {
 
     fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         match self {
-            Self::Nginx(version) => nginx::run(*version, context),
+            Self::Nginx(settings) => nginx::run(settings, context),
             Self::Structured(format) => structured::run(*format, context),
             Self::JsonSchema(schema) => schema.run(context),
             Self::Tls(tls) => tls.run(context),

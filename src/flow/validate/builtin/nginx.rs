@@ -1,10 +1,10 @@
 //! The bundled nginx checker: its main file, and the version of its rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Absent, Code, Files as _, Finding, Place, Severity};
-use reload_gate_nginx::{Options, Version};
+use reload_gate_nginx::{Build, Context, Options, Version};
 
 use super::super::reading::nginx::RunningNginx;
 use super::super::reading::not_read;
@@ -31,6 +31,35 @@ const PARTS: [(&str, &str); 2] = [("conf.d", "*.conf"), ("sites-enabled", "*")];
 /// A file that is in no configuration: for the checker anything may be defined in it.
 const UNSEEN: &str = "/the main file of nginx";
 
+/// Settings of the nginx checker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NginxSettings {
+    /// The version of nginx; by default that of the running one, or the newest stable.
+    pub version: Option<Version>,
+    /// The build of nginx; by default that of the running one, or nginx.org's.
+    pub build: Option<Build>,
+    /// Directives of modules that the checker does not know.
+    pub allowed: Vec<String>,
+    /// The blocks around each file, if the files are snippets.
+    pub context: Context,
+}
+
+impl NginxSettings {
+    /// Returns the options of the checker for a running nginx.
+    fn options(&self, running: &RunningNginx) -> Options {
+        let known = running.version;
+        Options {
+            version: self.version.or(known.map(|(version, _)| version)).unwrap_or_default(),
+            build: self.build.or(known.map(|(_, build)| build)).unwrap_or_default(),
+            prefix: running.prefix.clone(),
+            global: running.global.clone(),
+            allowed_directives: self.allowed.clone(),
+            context: self.context.clone(),
+            ..Options::default()
+        }
+    }
+}
+
 /// The file with which nginx begins.
 enum MainFile {
     /// One that is in the tree or beside it.
@@ -43,8 +72,11 @@ enum MainFile {
     },
 }
 
-/// Validates as `nginx -t` of that version; of the running version, or the newest stable, if none is given.
-pub(super) fn run(version: Option<Version>, context: &ValidationContext) -> Vec<Finding> {
+/// Validates as `nginx -t` would with these settings.
+pub(super) fn run(settings: &NginxSettings, context: &ValidationContext) -> Vec<Finding> {
+    if !settings.context.is_empty() {
+        return snippets(settings, context);
+    }
     let mut files = CandidateFiles::of(context);
     let begun = RunningNginx::of(&context.place).and_then(|running| {
         let main = main_file(&running, context, &files)?;
@@ -62,15 +94,7 @@ pub(super) fn run(version: Option<Version>, context: &ValidationContext) -> Vec<
             (path, true, note)
         }
     };
-    let running_version = running.version;
-    let options = Options {
-        version: version.or(running_version.map(|(version, _)| version)).unwrap_or_default(),
-        build: running_version.map(|(_, build)| build).unwrap_or_default(),
-        prefix: running.prefix,
-        global: running.global,
-        ..Options::default()
-    };
-    let mut findings = reload_gate_nginx::check(&main, &files, &options);
+    let mut findings = reload_gate_nginx::check(&main, &files, &settings.options(&running));
     if !files.was_read() {
         return vec![not_read(format!("`{main}` includes nothing of the configuration")).at(Place::file(main))];
     }
@@ -80,6 +104,57 @@ pub(super) fn run(version: Option<Version>, context: &ValidationContext) -> Vec<
     }
     findings.extend(note);
     findings
+}
+
+/// Validates each file of the tree that no other one includes, or that of `--main`, within the blocks around it.
+fn snippets(settings: &NginxSettings, context: &ValidationContext) -> Vec<Finding> {
+    let running = match RunningNginx::of(&context.place) {
+        Ok(running) => running,
+        Err(finding) => return vec![*finding],
+    };
+    let files = CandidateFiles::of(context);
+    // The directives of the command line belong to the whole configuration.
+    let options = Options { global: String::new(), ..settings.options(&running) };
+    let main = context.main.as_ref().ok().filter(|_| context.main_is_given);
+    let mut first: Vec<PathBuf> =
+        main.map_or_else(|| context.tree.keys().cloned().collect(), |main| vec![main.clone()]);
+    if first.len() > 1 {
+        let included = included_by_others(&first, context, &files, &options);
+        // Of files that include each other all are first.
+        if included.len() < first.len() {
+            first.retain(|name| !included.contains(name));
+        }
+    }
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
+    for name in first {
+        let found = reload_gate_nginx::check(&shown(&name, context), &files, &options);
+        // A file that several snippets include is validated within each of them.
+        findings.extend(found.into_iter().filter(|finding| known.insert(format!("{finding:?}"))));
+    }
+    findings
+}
+
+/// Returns the files that another one includes.
+fn included_by_others(
+    names: &[PathBuf],
+    context: &ValidationContext,
+    files: &CandidateFiles<'_>,
+    options: &Options,
+) -> BTreeSet<PathBuf> {
+    let mut included = BTreeSet::new();
+    for name in names {
+        files.forget();
+        reload_gate_nginx::follow(&shown(name, context), files, options);
+        included.extend(context.read().into_iter().filter(|read| read != name));
+    }
+    files.forget();
+    included
+}
+
+/// Returns the path of a file of the tree for the application.
+fn shown(name: &Path, context: &ValidationContext) -> String {
+    context.path_map.shown(name).to_string_lossy().into_owned()
 }
 
 /// Returns the finding that the running nginx reads nothing of the tree, if that is certain; for a command that validates what the

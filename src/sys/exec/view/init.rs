@@ -4,7 +4,6 @@
 //! there, so nothing that the command starts outlives it, however often it forks (pid_namespaces(7)).
 
 use std::ffi::OsString;
-use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
@@ -14,6 +13,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::sys::exec::again::{self, Reporter, SetupStep, step};
 use crate::sys::exec::environment;
+use crate::sys::exec::keep::{code, wait_for};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "view-init";
@@ -44,11 +44,6 @@ fn run(reporter: &Reporter, pass: &[String], words: &[OsString]) -> SetupStep<Ex
     step(init.status(), || "start the first process of the view".into())
 }
 
-fn code(status: ExitStatus) -> u8 {
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    u8::try_from(code).unwrap_or(u8::MAX)
-}
-
 /// The subcommand itself: gives up what it had to lay out the view, and waits for the command. It gives the message, if that failed,
 /// and the exit code.
 #[must_use]
@@ -57,7 +52,7 @@ pub fn main(pass: &[String], words: &[OsString]) -> (String, u8) {
     if let Err(failed) = ready() {
         return reporter.execute(super::SUBCOMMAND, Err(failed), words);
     }
-    match again::spawn(&environment(pass), words).and_then(|mut command| wait_for(&mut command)) {
+    match again::spawn(&environment(pass), words, None).and_then(|command| wait_for(command.id())) {
         Ok(status) => {
             reporter.killed(status.signal());
             (String::new(), code(status))
@@ -82,19 +77,4 @@ fn mount_processes(read_only: bool) -> rustix::io::Result<()> {
     let mut flags = MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
     flags.set(MountFlags::RDONLY, read_only);
     rustix::mount::mount("proc", "/proc", "proc", flags, None)
-}
-
-/// Waits for the command, and for what was left to this process in the meantime.
-fn wait_for(command: &mut std::process::Child) -> io::Result<ExitStatus> {
-    use rustix::process::{WaitOptions, wait};
-    let leader = command.id();
-    loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if u32::try_from(pid.as_raw_pid()) == Ok(leader) => {
-                return Ok(ExitStatus::from_raw(status.as_raw()));
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }

@@ -53,7 +53,7 @@ impl FromStr for Context {
         let mut blocks: Vec<&'static str> = vec![];
         for name in text.split(',').map(str::trim) {
             let Some(known) = surrounding(name) else {
-                let names: Vec<_> = SURROUNDINGS.iter().map(|known| known.name).collect();
+                let names: Vec<_> = Self::names().collect();
                 return Err(ParseContextError(format!("`{name}` is no block; it is one of: {}", names.join(", "))));
             };
             if blocks.is_empty() {
@@ -88,6 +88,11 @@ impl fmt::Display for Context {
 }
 
 impl Context {
+    /// The names of all blocks.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SURROUNDINGS.iter().map(|known| known.name)
+    }
+
     /// True if nothing is around: a whole configuration.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_accepted() {
+    fn correct_input_is_accepted() {
         for text in [
             "{}",
             " [] ",

@@ -79,7 +79,7 @@ fn json_is_yaml_with_pairs_of_surrogates() {
 }
 
 #[test]
-fn what_is_broken_says_where() {
+fn broken_input_is_located() {
     let cases = [
         ("a: 1\nb: [2\n", (2, 4), "unclosed bracket '['"),
         ("a: 1\nb: 2\na: 3\n", (3, 1), "duplicate key `a`"),

@@ -13,7 +13,7 @@ fn check(certificates: &str, key: &str, names: &[&str], expected: &[&str]) {
 }
 
 #[test]
-fn what_is_right_is_accepted() {
+fn correct_input_is_accepted() {
     let names = ["www.example.org", "WWW.Example.ORG.", "v1.api.example.org", "192.0.2.1"];
     check("server, intermediate", "server key", &names, &[]);
     check("server, intermediate, root", "server key", &[], &[]);

@@ -114,7 +114,7 @@ fn keys_that_only_their_owner_reads() {
 }
 
 #[test]
-fn what_openssl_prints_around_a_certificate_is_only_noted() {
+fn text_around_a_certificate_is_a_note() {
     if !is_installed() {
         return;
     }
