@@ -1,18 +1,23 @@
 //! Rules for findings that need the text that they are about: several lines in one message, formats that other programs read, and
 //! placeholders. Pure.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use reload_gate_contract::{Code, Finding, Place, Severity, Verdict};
+use reload_gate_contract::{Code, Finding, LineIndex, Place, Severity, Verdict};
 use reload_gate_structured::yaml::{self, Node, Value};
 
 use super::placeholder;
+use crate::redact;
 
 const MORE_FINDINGS: Code = Code::new("more-findings");
 
 /// Largest number of findings of one validation in a report.
 const MOST: usize = 100;
+
+/// Largest number of findings of one validation that are processed.
+pub(super) const PROCESSED: usize = 1_000;
 
 /// Presets of programs with `{{` in their own language.
 const WITH_TEMPLATES: [&str; 5] = ["prometheus", "alertmanager", "vector", "fluent-bit", "caddy"];
@@ -52,21 +57,36 @@ pub(super) fn one_by_line(finding: &Finding) -> Vec<Finding> {
     findings
 }
 
-/// Returns the first findings, with a closing one if there are more. A finding that makes the verdict is among them.
-pub(super) fn capped(mut findings: Vec<Finding>) -> Vec<Finding> {
-    if findings.len() <= MOST {
-        return findings;
+/// Returns the first findings, with shortened messages, and the number of the others. A finding that makes the verdict is among them.
+pub(super) fn cut(mut findings: Vec<Finding>, most: usize) -> (Vec<Finding>, usize) {
+    let others = findings.len().saturating_sub(most);
+    if others > 0 {
+        let verdict = Verdict::of(&findings);
+        if Verdict::of(&findings[..most]) != verdict
+            && let Some(cause) = findings.iter().position(|finding| Verdict::of([finding]) == verdict)
+        {
+            findings.swap(most - 1, cause);
+        }
+        findings.truncate(most);
     }
-    let verdict = Verdict::of(&findings);
-    if Verdict::of(&findings[..MOST]) != verdict
-        && let Some(cause) = findings.iter().position(|finding| Verdict::of([finding]) == verdict)
-    {
-        findings.swap(MOST - 1, cause);
+    for finding in &mut findings {
+        let shown = redact::truncated(&finding.message).len();
+        if shown < finding.message.len() {
+            finding.message.truncate(shown);
+            finding.message += " …";
+        }
     }
-    let message = format!("{} more findings are not listed", findings.len() - MOST);
-    findings.truncate(MOST);
-    let closing = Finding { severity: Severity::Note, ..Finding::warning(MORE_FINDINGS, message) };
-    findings.push(closing.help("correct the first ones, and check again"));
+    (findings, others)
+}
+
+/// Returns the first findings, with a closing one if there are more; `before` were left out already.
+pub(super) fn capped(findings: Vec<Finding>, before: usize) -> Vec<Finding> {
+    let (mut findings, others) = cut(findings, MOST);
+    if others + before > 0 {
+        let message = format!("{} more findings are not listed", others + before);
+        let closing = Finding { severity: Severity::Note, ..Finding::warning(MORE_FINDINGS, message) };
+        findings.push(closing.help("correct the first ones, and check again"));
+    }
     findings
 }
 
@@ -97,15 +117,19 @@ impl Reading<'_> {
         let has_templates = self.preset.is_some_and(|preset| WITH_TEMPLATES.contains(&preset));
         let mut rejecting = findings.iter().filter(|finding| Verdict::of([*finding]) == Verdict::Rejected).peekable();
         rejecting.peek()?;
-        let is_of_placeholder = |finding: &Finding| {
+        // Each file is read once, however many findings there are.
+        let mut files = BTreeMap::new();
+        let mut is_of_placeholder = |finding: &Finding| {
             let text = finding.place.as_ref().and_then(|place| Some((place, (self.contents)(&place.file)?)));
             text.is_some_and(|(place, text)| {
-                let line = place.line.and_then(|line| text.split(|byte| *byte == b'\n').nth(line as usize - 1));
-                let before = line.is_none_or(|line| placeholder::has_placeholder(line, has_templates));
-                before && placeholder::has_placeholder(text, has_templates)
+                let (lines, has) = files
+                    .entry(place.file.clone())
+                    .or_insert_with(|| (LineIndex::new(text), placeholder::has_placeholder(text, has_templates)));
+                let line = place.line.map(|line| &text[lines.range(line)]);
+                *has && line.is_none_or(|line| placeholder::has_placeholder(line, has_templates))
             })
         };
-        rejecting.all(is_of_placeholder).then(|| placeholder::WHY.to_owned())
+        rejecting.all(&mut is_of_placeholder).then(|| placeholder::WHY.to_owned())
     }
 }
 
@@ -157,7 +181,7 @@ mod tests {
     fn many_findings_end_with_their_number() {
         let mut findings = vec![Finding::warning(CODE, "w"); 150];
         findings.push(Finding::error(CODE, "e"));
-        let found = capped(findings);
+        let found = capped(findings, 0);
         assert_eq!(found.len(), MOST + 1);
         assert_eq!(Verdict::of(&found), Verdict::Rejected);
         assert_eq!(found[MOST].message, "51 more findings are not listed");

@@ -21,6 +21,7 @@ mod names;
 mod placeholder;
 mod program;
 mod reach;
+mod redaction;
 pub mod render;
 mod sidecar;
 mod snippets;
@@ -239,7 +240,7 @@ fn of_inputs(listing: &Listing) -> Vec<Checked> {
     let mut checked: Vec<Checked> = Vec::new();
     for group in listing.broken.chunk_by(|(one, _), (other, _)| one == other) {
         let findings = group.iter().map(|(_, finding)| finding.clone()).collect();
-        for finding in findings::capped(findings) {
+        for finding in findings::capped(findings, 0) {
             let (input, _) = &group[0];
             let line = finding.place.as_ref().and_then(|place| place.line);
             let subject = CheckSubject { line, ..CheckSubject::input(input) };

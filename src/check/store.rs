@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use reload_gate_contract::{Code, Finding, LineIndex, Place, Span};
@@ -24,6 +25,13 @@ const AROUND: u32 = 1;
 
 /// Longest excerpt in bytes. A longer line has no other lines in it to show, and would be repeated for each finding.
 const LONGEST_EXCERPT: usize = 4 << 10;
+
+/// Number of bytes of one content after which findings are placed at the whole value. A value of the largest ConfigMap, 1 MiB, has an exact
+/// place for each of the findings that are shown.
+const DECODED: usize = 128 << 20;
+
+/// Columns behind this one count as the first of the line: programs that report a column have read the line as text.
+const LAST_COLUMN: u32 = 1 << 16;
 
 /// Source of a file in the inputs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +65,10 @@ pub(super) struct EntryContent {
     rendered: Option<(Vec<u8>, Rendered)>,
     written: Written,
     lines: OnceLock<LineIndex>,
+    /// Lines of the bytes themselves.
+    own_lines: OnceLock<LineIndex>,
+    /// Number of bytes that were decoded for the places of findings.
+    decoded: AtomicUsize,
 }
 
 enum Written {
@@ -208,7 +220,14 @@ impl<'l> Store<'l> {
                 Finding::environment(UNREADABLE_INPUT, format!("it cannot be read: {error}")).at(Place::file(name)),
             )
         };
-        let content = |bytes, written| EntryContent { bytes, rendered: None, written, lines: OnceLock::new() };
+        let content = |bytes, written| EntryContent {
+            bytes,
+            rendered: None,
+            written,
+            lines: OnceLock::new(),
+            own_lines: OnceLock::new(),
+            decoded: AtomicUsize::new(0),
+        };
         let changed = |name: &str| unreadable(name, &io::Error::other("it changed while it was read"));
         match entry {
             Entry::File(path) => {
@@ -342,6 +361,9 @@ impl EntryContent {
             }
             Written::Key { document, at, key, secret } => {
                 let name = &store.listing.inputs[at.input].name;
+                // The scalar is decoded from its beginning for each place.
+                let decoded = self.decoded.fetch_add(self.bytes.len(), Ordering::Relaxed);
+                let span = span.filter(|_| decoded <= DECODED);
                 let Some(span) = Self::of_key(document, at, key, span) else { return (Place::file(name), None) };
                 document.locate(name, at, span, !secret)
             }
@@ -367,23 +389,21 @@ impl EntryContent {
         if place.span.is_some() {
             return place.span;
         }
-        let wanted = place.line?.checked_sub(1)?;
-        let mut start = 0;
-        for (index, line) in self.bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            if index as u64 == u64::from(wanted) {
-                let text = String::from_utf8_lossy(line);
-                let blank = line.len() - line.trim_ascii_start().len();
-                let before = |column: u32| text.chars().take(column as usize - 1).map(char::len_utf8).sum::<usize>();
-                let column = place.column.filter(|column| *column > 0).map(before);
-                return Some(match column {
-                    Some(column) if column < line.len() => Span { start: start + column, end: start + column + 1 },
-                    _ => Span { start: start + blank, end: start + blank + line.trim_ascii().len() },
-                });
-            }
-            start += line.len();
+        let number = place.line.filter(|line| *line > 0)?;
+        let lines = self.own_lines.get_or_init(|| LineIndex::new(&self.bytes));
+        let Range { start, end } = lines.range(number);
+        let line = &self.bytes[start..end];
+        if line.is_empty() {
+            // Checkers often report an error at the end on the line after the last.
+            return (start > 0 && number > 1).then_some(Span { start: start - 1, end: start });
         }
-        // Checkers often report an error at the end on the line after the last.
-        (start > 0 && wanted > 0).then_some(Span { start: start - 1, end: start })
+        let before = |column: u32| before(line, column as usize - 1);
+        let column = place.column.filter(|column| (1..=LAST_COLUMN).contains(column)).map(before);
+        let blank = line.len() - line.trim_ascii_start().len();
+        Some(match column {
+            Some(column) if column < line.len() => Span { start: start + column, end: start + column + 1 },
+            _ => Span { start: start + blank, end: start + blank + line.trim_ascii().len() },
+        })
     }
 
     /// Returns true if it is the value of a Secret.
@@ -407,6 +427,12 @@ impl Parsed {
         });
         (place, shown)
     }
+}
+
+/// Returns the number of bytes of the first characters of a line.
+fn before(line: &[u8], characters: usize) -> usize {
+    let longest = characters.saturating_mul(4).min(line.len());
+    String::from_utf8_lossy(&line[..longest]).chars().take(characters).map(char::len_utf8).sum()
 }
 
 /// Returns the lines around a span of `text` within `shown`; `before` is the number of lines before the text.

@@ -1,7 +1,6 @@
 //! One validation: reads the files, runs the validators, and maps findings back to their places in the inputs. IO: reads inputs, writes
 //! files for programs into a temporary directory.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,7 @@ use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::images::ImageReference;
 use super::names::{self, VersionCache};
 use super::reach;
+use super::redaction::Contents;
 use super::store::{Entry, EntryContent, Store};
 use super::{CheckOptions, Missing};
 use crate::check::render::{Checked, Located, Suppressed, Suppression};
@@ -25,7 +25,6 @@ use crate::flow::validate::{
     Builtin, Main, Mapping, NginxSettings, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation,
     ValidationPlan, Validator,
 };
-use crate::redact::Redactor;
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 const COMMAND_NOT_ALLOWED: Code = Code::new("command-not-allowed");
@@ -62,7 +61,6 @@ struct TaskFiles<'s> {
     contents: BTreeMap<PathBuf, (Entry, EntryContent)>,
     /// Values of variables that come from Secrets.
     secrets: Vec<String>,
-    redactor: OnceCell<Redactor>,
 }
 
 /// Runs a task.
@@ -109,7 +107,9 @@ pub(super) async fn validate(
         // The validation ended before the first file was read.
         read = all;
     }
-    let found = files.weighed(validation.findings, &plan, &task, options, versions).await;
+    // What is not shown is not processed.
+    let (found, cut) = findings::cut(validation.findings, findings::PROCESSED);
+    let found = files.weighed(found, &plan, &task, options, versions).await;
     let reading = Reading {
         preset: task.assignment.preset.as_ref().map(|preset| preset.name),
         contents: &|path| files.text(path),
@@ -121,8 +121,8 @@ pub(super) async fn validate(
     let suppressed = ignored.into_iter().map(|(finding, by)| Suppressed { located: files.locate(&task, finding), by });
     let suppressed = suppressed.collect();
     let unreadable = broken.into_iter().filter(is_unreadable);
-    let found = findings::capped(found).into_iter().map(|finding| files.locate(&task, finding));
-    let findings = unreadable.chain(found).collect();
+    let found = files.redacted(findings::capped(found, cut)).into_iter();
+    let findings = unreadable.chain(found.map(|finding| files.locate(&task, finding))).collect();
     let Task { subject, reason, .. } = task;
     let checked = Checked { subject, validator, reason, findings, suppressed, duration: started.elapsed() };
     Outcome { checked: Some(checked), skipped: None, read, ignores }
@@ -339,7 +339,7 @@ impl<'s> TaskFiles<'s> {
             return Err(format!("its template has the variable `{name}`, which is set {from}"));
         }
         let secrets = task.container.environment.secrets.clone();
-        Ok((Self { store, contents, secrets, redactor: OnceCell::new() }, broken))
+        Ok((Self { store, contents, secrets }, broken))
     }
 
     /// Returns the files that the validators may read: all of ConfigMaps and Secrets, which are small, and of directories those that the
@@ -452,11 +452,6 @@ impl<'s> TaskFiles<'s> {
 
     /// Returns a finding at its place in the input.
     fn locate(&self, task: &Task, finding: Finding) -> Located {
-        let at = finding.place.as_ref().and_then(|place| self.contents.get(Path::new(&place.file)));
-        let finding = match at.filter(|(_, content)| !content.is_secret()) {
-            Some((_, content)) => self.redact_all_but(&String::from_utf8_lossy(&content.bytes), finding),
-            None => self.redact(finding),
-        };
         let of = finding.place.as_ref().and_then(|place| Some((place, self.contents.get(Path::new(&place.file))?)));
         let Some((place, (entry, content))) = of else {
             // The file is not among the inputs, such as one of the image: the finding is about the whole.
@@ -470,41 +465,18 @@ impl<'s> TaskFiles<'s> {
         Located { excerpt, ..self.store.located(entry, finding.at(place)) }
     }
 
-    fn redactor(&self) -> &Redactor {
-        self.redactor.get_or_init(|| {
-            let secrets =
-                self.contents.values().filter(|(_, content)| content.is_secret() && !is_public(&content.bytes));
-            let secrets = secrets.map(|(_, content)| content.bytes.as_slice());
-            Redactor::new(secrets.chain(self.secrets.iter().map(String::as_bytes)))
-        })
-    }
-
-    /// Redacts a finding. The name of an unknown key is no value, so it stays.
-    fn redact(&self, finding: Finding) -> Finding {
-        let name = names::unknown_name(&finding.message).flatten();
-        let is_key = |name: &String| {
-            let mut secrets = self.contents.values().filter(|(_, content)| content.is_secret());
-            secrets.any(|(_, content)| findings::is_only_a_key(&content.bytes, name))
+    /// Returns the findings without quotations of Secrets.
+    fn redacted(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        let secrets = self.contents.values().filter(|(_, content)| content.is_secret());
+        let keyed: Vec<&[u8]> = secrets.map(|(_, content)| content.bytes.as_slice()).collect();
+        let secrets = keyed.iter().copied().filter(|content| !is_public(content));
+        let secrets = secrets.chain(self.secrets.iter().map(String::as_bytes)).collect();
+        let is_readable = |content: &&EntryContent| !content.is_secret();
+        let public = |file: &str| {
+            let content = self.contents.get(Path::new(file)).map(|(_, content)| content).filter(is_readable)?;
+            Some(std::str::from_utf8(&content.bytes).unwrap_or_default())
         };
-        let Some(name) = name.filter(is_key) else { return self.redactor().redact(finding) };
-        let parts = finding.message.split(&name).map(|part| self.redactor().text(part)).collect::<Vec<_>>();
-        let help = finding.help.map(|help| self.redactor().text(&help));
-        Finding { message: parts.join(&name), help, ..finding }
-    }
-
-    /// Redacts a finding about a text that is no Secret: its quotations of that text stay, also if a Secret has the same words.
-    fn redact_all_but(&self, text: &str, finding: Finding) -> Finding {
-        const QUOTES: [char; 3] = ['"', '\'', '`'];
-        let parts: Vec<&str> = finding.message.split(QUOTES).collect();
-        let quotes = finding.message.matches(QUOTES);
-        let own = |part: &&str| !part.is_empty() && text.contains(*part);
-        let parts = parts.iter().enumerate();
-        // Every other part is in quotes.
-        let parts = parts
-            .map(|(at, part)| if at % 2 == 1 && own(part) { (*part).to_owned() } else { self.redactor().text(part) });
-        let quotes = quotes.map(str::to_owned).chain([String::new()]);
-        let message = parts.zip(quotes).flat_map(|(part, quote)| [part, quote]).collect();
-        Finding { message, help: finding.help.map(|help| self.redactor().text(&help)), ..finding }
+        Contents { secrets, public: &public, keyed }.redact(findings)
     }
 }
 

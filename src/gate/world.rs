@@ -147,6 +147,9 @@ pub(super) fn digest(content: SimulatedContent) -> Digest {
     Revision::of(&tree(content)).digest()
 }
 
+/// More steps than any gate takes in the longest time that is let pass.
+const MOST_STEPS: u32 = 20_000;
+
 impl SimulatedWorld {
     pub(super) fn new(content: SimulatedContent, latencies: Vec<Duration>) -> Self {
         Self::of(policy(false), content, latencies)
@@ -232,7 +235,11 @@ impl SimulatedWorld {
     /// Lets time pass.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        loop {
+        for step in 0.. {
+            if step > MOST_STEPS {
+                self.expect(false, "the gate comes to rest");
+                break;
+            }
             let done = self.in_flight.as_ref().map(|(at, _)| *at);
             let next = [done, self.gate.deadline()].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { break };

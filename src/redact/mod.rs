@@ -120,6 +120,12 @@ impl Redactor {
         Finding { message: self.text(&finding.message), help, ..finding }
     }
 
+    /// Returns true if it knows no content, so that each text is shown as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.readings.iter().all(Vec::is_empty)
+    }
+
     /// Returns the text without quotations.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
@@ -127,7 +133,8 @@ impl Redactor {
     }
 
     /// Returns the texts without quotations. Together they cost one pass over the contents.
-    fn texts<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Vec<String> {
+    #[must_use]
+    pub fn texts<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Vec<String> {
         let mut room = LONGEST_TEXTS;
         let fits = |text: &'t str| {
             let text = truncated(text);
@@ -206,7 +213,8 @@ impl Redactor {
 }
 
 /// Returns a text up to the greatest length that is shown. It ends between two words: a part of one could not be recognised.
-fn truncated(text: &str) -> &str {
+#[must_use]
+pub fn truncated(text: &str) -> &str {
     if text.len() <= LONGEST_TEXT {
         return text;
     }

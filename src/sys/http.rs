@@ -107,7 +107,10 @@ pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
 
 /// Looks up names on the thread of the request. That of the library makes a thread for each, which may not be possible.
 #[derive(Debug, Default)]
-struct SameThreadResolver(DefaultResolver);
+struct SameThreadResolver {
+    /// The host with the address for every name; that of the request if absent.
+    host: Option<ureq::http::Uri>,
+}
 
 impl Resolver for SameThreadResolver {
     fn resolve(
@@ -116,7 +119,8 @@ impl Resolver for SameThreadResolver {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0.resolve(uri, config, NextTimeout { after: NotHappening, ..timeout })
+        let host = self.host.as_ref().unwrap_or(uri);
+        DefaultResolver::default().resolve(host, config, NextTimeout { after: NotHappening, ..timeout })
     }
 }
 
@@ -130,32 +134,19 @@ fn call(request: &HttpRequest) -> Result<HttpResponse, String> {
         config = config.tls_config(TlsConfig::builder().root_certs(roots).client_cert(identity).build());
     }
     if let Some(named) = named(request)? {
-        let agent = ureq::Agent::with_parts(config.build(), DefaultConnector::default(), named.resolver);
-        return follow(&agent, &named.request);
+        return follow(&agent(config.build(), named.resolver), &named.request);
     }
-    let agent = ureq::Agent::with_parts(config.build(), DefaultConnector::default(), SameThreadResolver::default());
-    follow(&agent, request)
+    follow(&agent(config.build(), SameThreadResolver::default()), request)
 }
 
-/// Resolver that gives the address of one host for every name.
-#[derive(Debug)]
-struct AddressOf(ureq::http::Uri);
-
-impl Resolver for AddressOf {
-    fn resolve(
-        &self,
-        _: &ureq::http::Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        SameThreadResolver::default().resolve(&self.0, config, timeout)
-    }
+fn agent(config: ureq::config::Config, resolver: SameThreadResolver) -> ureq::Agent {
+    ureq::Agent::with_parts(config, DefaultConnector::default(), resolver)
 }
 
 /// A request in which the host is the name of the certificate.
 struct NamedRequest {
     request: HttpRequest,
-    resolver: AddressOf,
+    resolver: SameThreadResolver,
 }
 
 /// Puts the name of the certificate in the place of the host. The header `Host` stays that of the URL.
@@ -171,7 +162,7 @@ fn named(request: &HttpRequest) -> Result<Option<NamedRequest>, String> {
     let host = authority.as_str().rsplit('@').next().unwrap_or_default().to_owned();
     let mut request = HttpRequest { url: format!("https://{user}{name}:{port}{path}"), ..request.clone() };
     request.headers.push(("Host".to_owned(), host));
-    Ok(Some(NamedRequest { request, resolver: AddressOf(uri) }))
+    Ok(Some(NamedRequest { request, resolver: SameThreadResolver { host: Some(uri) } }))
 }
 
 /// Sends the request and follows the redirects of a GET.
@@ -385,7 +376,8 @@ fn printable(text: &str) -> String {
 /// When there is no such answer, or none of status 200 to 299, within `timeout`; in words.
 pub fn read(url: &str, timeout: Duration) -> Result<String, String> {
     let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).proxy(None);
-    let mut answer = config.build().new_agent().get(url).call().map_err(|error| error.to_string())?;
+    let mut answer =
+        agent(config.build(), SameThreadResolver::default()).get(url).call().map_err(|error| error.to_string())?;
     answer.body_mut().read_to_string().map_err(|error| error.to_string())
 }
 
