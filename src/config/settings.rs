@@ -264,7 +264,7 @@ settings! {
             .in_check();
     BUILTIN: List<&'static str> = builtin,
         many("builtin", "NAME", VALIDATION,
-            "Validate with a built-in validator: nginx, json, yaml, toml, ini, by-name, json-schema or tls")
+            "Validate with a built-in validator: nginx, json, yaml, toml, ini, xml, by-name, json-schema or tls")
             .in_check();
     NGINX_VERSION: Optional<Version> = parse::nginx_version,
         one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")
@@ -277,6 +277,10 @@ settings! {
         many("nginx-allow", "NAME", VALIDATION,
             "Accept this directive, which a module of your own has, with any arguments (built-in validator nginx)")
             .in_check();
+    NGINX_HYGIENE: Optional<bool> = |text, _| parse::choice(text, &[("on", true), ("off", false)]),
+        one("nginx-hygiene", "on|off", VALIDATION,
+            "Warn of insecure or fragile nginx configuration, and of known vulnerabilities (built-in validator nginx)")
+            .or_depends("on in `check`, off in `run`").in_check();
     CONTEXT: Optional<Context> = parse::nginx_context,
         one("context", "BLOCKS", VALIDATION,
             "Validate each file as an nginx snippet within these blocks, as `http,server,location` (built-in validator nginx)")

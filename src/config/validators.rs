@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use super::preset::{self, Preset};
-use super::settings::{CONTEXT, NGINX_ALLOW, NGINX_BUILD, NGINX_VERSION, PRESET, SCHEMA, TLS_NAME, TLS_WARN, builtin};
+use super::settings::{
+    CONTEXT, NGINX_ALLOW, NGINX_BUILD, NGINX_HYGIENE, NGINX_VERSION, PRESET, SCHEMA, TLS_NAME, TLS_WARN, builtin,
+};
 use super::{ConfigError, GateConfig, UserInput};
 use crate::flow::validate::{Builtin, JsonSchema, NginxSettings, TextFormat, Tls, ValidationPlan, Validator};
 
@@ -25,6 +27,7 @@ impl BuiltinSettings {
             build: layers.get(NGINX_BUILD),
             allowed: layers.get(NGINX_ALLOW).into_iter().map(|name| name.value).collect(),
             context: layers.get(CONTEXT).unwrap_or_default(),
+            hygiene: layers.get(NGINX_HYGIENE),
         };
         Self { nginx, tls, schema }
     }

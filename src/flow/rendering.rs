@@ -57,7 +57,12 @@ impl Rendering {
             tree.insert(name, content);
         }
         if !findings.is_empty() {
-            return Err(SnapshotError { findings, settled: snapshot.settled, patience: snapshot.patience });
+            return Err(SnapshotError {
+                findings,
+                settled: snapshot.settled,
+                patience: snapshot.patience,
+                short: false,
+            });
         }
         let revision = Arc::new(Revision::of(&tree));
         Ok(Snapshot { revision, tree: Arc::new(tree), in_memory: Arc::new(in_memory), ..snapshot })

@@ -23,11 +23,15 @@ use crate::report::socket;
 use crate::report::{Event, Kind, Level};
 use crate::run::service::Service;
 use crate::run::signals::Signals;
+use crate::run::steps::MeasuredSteps;
 use crate::run::{self, EventSink as Sink, Requests};
 use crate::sys;
 
 /// The time for the last deliveries after all gates have ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
+
+/// The time for the last report of a gate after its grace period.
+const LAST_STEP: Duration = Duration::from_secs(1);
 
 const UNREADY_ALERT: Code = Code::new("unready-alert");
 const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
@@ -98,11 +102,12 @@ fn in_loop<T>(config: Config, work: impl AsyncFnOnce(Config, Vec<Finding>, &Log)
     sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = LocalSet::new().block_on(&runtime, async {
+    let tasks = LocalSet::new();
+    let done = runtime.block_on(MeasuredSteps::of(tasks.run_until(async {
         let warn = |message: &String| Finding::warning(UNKNOWN_VARIABLE, message.clone());
         let warnings: Vec<Finding> = config.warnings.iter().map(warn).chain(unready(&config.alerts)).collect();
         work(config, warnings, &log).await
-    });
+    })));
     // Work beside the loop that still waits for an answer or a disk does not delay the end.
     runtime.shutdown_background();
     Ok(done)
@@ -126,6 +131,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
     let (rescan, rescans) = tokio::sync::watch::channel(0_u32);
     let mut gates = tokio::task::JoinSet::new();
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
+    let grace = config.gates.iter().map(|gate| gate.policy.grace).max().unwrap_or_default();
     let mut bus = EventBus::new(&names, log, config.alerts, config.cluster);
     bus.service = Service::start(&bus.boards);
     bus.metrics.speak(config.dialect);
@@ -162,7 +168,9 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
         service.stopping().await;
     }
     stop.send_replace(true);
-    while gates.join_next().await.is_some() {}
+    let ended = async { while gates.join_next().await.is_some() {} };
+    // A gate that waits for a volume of its own which does not answer cannot end by itself.
+    let _ = tokio::time::timeout(grace + LAST_STEP, ended).await;
     bus.close().await;
     Ok(exit)
 }

@@ -59,7 +59,9 @@ impl TargetWatch {
     }
 
     /// Compares the process with its recorded state, and with the process that the selector finds now.
-    pub(super) fn check(&mut self, selector: &Selector) -> Option<Input> {
+    pub(super) async fn check(&mut self, selector: &Selector) -> Option<Input> {
+        self.0.as_ref()?;
+        let found = selector.search().await;
         let watched = self.0.as_mut()?;
         let pid = watched.identity.pid;
         if !watched.identity.is_alive() {
@@ -71,13 +73,13 @@ impl TargetWatch {
             watched.incarnation = now;
             return Some(Input::TargetLost { pid, loss: Loss::Executed });
         }
-        let found = selector.find().ok()?;
+        let found = found.ok()?;
         (found.identity() != watched.identity).then_some(Input::TargetLost { pid, loss: Loss::Superseded })
     }
 
     /// Finds the process that is the target now, and watches it.
-    pub(super) fn find(&mut self, selector: &Selector) -> Result<i32, TargetError> {
-        let target = selector.find()?;
+    pub(super) async fn find(&mut self, selector: &Selector) -> Result<i32, TargetError> {
+        let target = selector.search().await?;
         self.follow(&target);
         Ok(target.pid())
     }

@@ -352,7 +352,7 @@ async fn successor(baseline: &Baseline, selector: &Selector, patience: Patience)
     let mut clock = Clock::start(patience);
     loop {
         let is_alive = before.is_some_and(Identity::is_alive);
-        let found = if is_alive { None } else { selector.find().ok() };
+        let found = if is_alive { None } else { selector.search().await.ok() };
         if let Some(target) = found.filter(|target| Some(target.identity()) != before) {
             return Ok(target);
         }
