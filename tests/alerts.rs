@@ -238,7 +238,7 @@ fn microsoft_teams_get_a_card() {
     alerting.gate.wait_for("rejected");
     let taken = receiver.taken();
     assert_eq!(taken.line, "POST /workflows/hunter2/triggers/manual HTTP/1.1");
-    let card = |body: &serde_json::Value| body["attachments"][0]["content"].clone();
+    let card = |body: &Value| body["attachments"][0]["content"].clone();
     assert_eq!(card(&taken.body)["type"], "AdaptiveCard");
     assert_eq!(card(&taken.body)["body"][0]["text"], "web: a new configuration was rejected");
     assert!(

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use procfs::WithCurrentSystemInfo as _;
 use procfs::process::{LimitValue, Process};
 
-type Value = Gauge<f64, AtomicU64>;
+type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// The metrics at this moment; what cannot be read is left out.
 pub(super) fn registry() -> Registry {
@@ -18,7 +18,7 @@ pub(super) fn registry() -> Registry {
     let Ok(process) = Process::myself() else { return registry };
     let mut add = |name: &'static str, help: &'static str, value: Option<f64>| {
         if let Some(value) = value {
-            let gauge = Value::default();
+            let gauge = FloatGauge::default();
             gauge.set(value);
             registry.register(name, help, gauge);
         }
