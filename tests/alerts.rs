@@ -229,6 +229,30 @@ fn a_chat_is_told_in_text() {
 }
 
 #[test]
+fn microsoft_teams_get_a_card() {
+    let receiver = Receiver::start();
+    let secrets = tempfile::tempdir().expect("there is room");
+    let url = file(secrets.path(), "url", &receiver.url("/workflows/hunter2/triggers/manual"));
+    let mut alerting = Alerting::start(&["--alert-teams-file", url.to_str().expect("it is UTF-8")]);
+    alerting.write("bad");
+    alerting.gate.wait_for("rejected");
+    let taken = receiver.taken();
+    assert_eq!(taken.line, "POST /workflows/hunter2/triggers/manual HTTP/1.1");
+    let card = |body: &Value| body["attachments"][0]["content"].clone();
+    assert_eq!(card(&taken.body)["type"], "AdaptiveCard");
+    assert_eq!(card(&taken.body)["body"][0]["text"], "web: a new configuration was rejected");
+    assert!(
+        card(&taken.body)["actions"][0]["url"].as_str().is_some_and(|url| url.ends_with("/reload-gate-rejected.md"))
+    );
+    alerting.write("good");
+    let text = card(&receiver.taken().body)["body"][0]["text"].clone();
+    assert!(text.as_str().is_some_and(|text| text.contains("is over")), "{text}");
+    // It is counted when the answer has arrived.
+    eventually("both are counted", || alerting.counted("teams", "delivered") == Some(2.0));
+    assert!(!alerting.gate.story().contains("hunter2"));
+}
+
+#[test]
 fn a_command_reads_it_on_standard_input() {
     let directory = tempfile::tempdir().expect("there is room");
     let heard = directory.path().join("heard");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use reload_gate::{SETTINGS, Takes};
+use reload_gate::{SETTINGS, SettingSpec, Takes};
 
 use crate::support::gate_command;
 
@@ -154,6 +154,103 @@ fn every_flag_in_the_pages_exists() {
         }
     }
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// A JSON Schema of a value with any of these types.
+fn value_of(types: &[&str], description: &str) -> serde_json::Value {
+    serde_json::json!({"type": types, "description": description})
+}
+
+/// The property of a setting.
+fn property(setting: &SettingSpec) -> serde_json::Value {
+    let default = setting.shown_default().map_or_else(String::new, |default| format!(" (default: {default})"));
+    let description = format!("{}{default}", setting.help);
+    let scalars = ["string", "number", "boolean"];
+    match setting.takes {
+        _ if setting.name == "validate" => serde_json::json!({
+            "description": description,
+            "anyOf": [
+                {"type": "string"},
+                {"$ref": "#/$defs/validator"},
+                {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/validator"}]}},
+            ],
+        }),
+        Takes::Switch => value_of(&["boolean", "string"], &description),
+        Takes::One(_) => value_of(&scalars, &description),
+        Takes::Many(_) => serde_json::json!({
+            "description": description,
+            "type": [scalars[0], scalars[1], scalars[2], "array"],
+            "items": {"type": scalars},
+        }),
+    }
+}
+
+#[test]
+fn the_schema_of_the_configuration_file_is_that_of_the_settings() {
+    let of_gate = SETTINGS.iter().filter(|setting| setting.of_gate);
+    let properties: serde_json::Map<_, _> =
+        of_gate.map(|setting| (setting.name.to_owned(), property(setting))).collect();
+    let text = serde_json::json!({"type": "string"});
+    let texts = serde_json::json!({"anyOf": [text, {"type": "array", "items": text}]});
+    let words = ["command", "running", "beside", "options", "unset", "findings", "transient", "away"];
+    let lines = ["name", "otherwise", "package", "prelude"];
+    let keys = words.iter().map(|key| (*key, &texts)).chain(lines.iter().map(|key| (*key, &text)));
+    let keys: serde_json::Map<_, _> = keys.map(|(key, schema)| (key.to_owned(), schema.clone())).collect();
+    let mut rule = properties.clone();
+    rule.insert("files".to_owned(), texts.clone());
+    let object = |properties: &serde_json::Map<String, serde_json::Value>, required: &[&str]| serde_json::json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
+    let schema = serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration file of reload-gate",
+        "type": "object",
+        "properties": {
+            "gates": {"type": "array", "items": object(&properties, &[])},
+            "rules": {"type": "array", "items": object(&rule, &["files"])},
+        },
+        "additionalProperties": false,
+        "$defs": {"validator": object(&keys, &["command"])},
+    });
+    page_is("docs/gates.schema.json", &format!("{}\n", serde_json::to_string_pretty(&schema).expect("it is JSON")));
+
+    // The gate's own reader and the schema agree on what is a configuration file.
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("gates.yaml");
+    let validator = jsonschema::validator_for(&schema).expect("it is a schema");
+    for (text, expected) in [
+        ("gates:\n- {app: nginx, watch: [/a, /b], poll: 30s, max-shrink: 50, observe: true}\n", true),
+        ("gates:\n- {watch: /a, signal: none, validate: [{command: [a, '{config}'], findings: x}, b]}\n", true),
+        ("gates:\n- {watch: /a, signal: none, wach: /b}\n", false),
+        ("gates:\n- {watch: /a, signal: none, validate: {findings: x}}\n", false),
+        ("gates:\n- {watch: /a, signal: none, observe: [true]}\n", false),
+        ("gate: []\n", false),
+    ] {
+        std::fs::write(&path, text).expect("there is room");
+        let mut gate = gate_command();
+        let output = gate.args(["doctor", "--config"]).arg(&path).output().expect("it starts");
+        assert_eq!(output.status.code() != Some(2), expected, "{text}: {output:?}");
+        let value = serde_json::to_value(yaml_value(text)).expect("it is a value");
+        assert_eq!(validator.is_valid(&value), expected, "{text}: {:?}", validator.iter_errors(&value).next());
+    }
+}
+
+/// A YAML text as a JSON value.
+fn yaml_value(text: &str) -> serde_json::Value {
+    use reload_gate_structured::yaml::{self, Node, Value};
+    fn value(node: &Node) -> serde_json::Value {
+        match &node.value {
+            Value::Map(entries) => {
+                let entry = |(key, item): &(Node, Node)| (key.as_str().unwrap_or_default().to_owned(), value(item));
+                serde_json::Value::Object(entries.iter().map(entry).collect())
+            }
+            Value::List(items) => items.iter().map(value).collect(),
+            Value::Scalar(scalar) => match scalar.text.parse::<f64>() {
+                Ok(number) => number.into(),
+                Err(_) => scalar.text.parse::<bool>().map_or_else(|_| scalar.text.clone().into(), Into::into),
+            },
+            _ => serde_json::Value::Null,
+        }
+    }
+    value(&yaml::documents(text).next().expect("there is one").expect("it is YAML").root)
 }
 
 /// Compares a page with what it should be, or writes it where `UPDATE_DOCS` is set.

@@ -57,6 +57,8 @@ mod judging;
 mod kubernetes;
 /// Trees as packages and deployment tools lay them out.
 mod layouts;
+/// Rotated logs of an application.
+mod log_rotation;
 /// A reader of the log that stalls; spans and decisions on request.
 mod logging;
 mod manifest_cases;

@@ -126,6 +126,28 @@ fn the_hook_fails_for_a_file_that_nothing_validates() {
 }
 
 #[test]
+fn the_hooks_without_rust_are_those_with_it_and_take_the_wheel_of_this_version() {
+    let document = document(".pre-commit-hooks.yaml");
+    let hooks = document.items();
+    let by_id = |id: &str| hooks.iter().find(|hook| text(get(hook, "id")) == id).unwrap_or_else(|| panic!("no {id}"));
+    for (with, without, keys) in [
+        ("reload-gate", "reload-gate-wheel", &["entry", "args", "files", "exclude", "name"][..]),
+        ("reload-gate-all", "reload-gate-all-wheel", &["entry", "args", "name"]),
+    ] {
+        assert_eq!([with, without].map(|id| text(get(by_id(id), "language"))), ["rust", "python"]);
+        for key in keys {
+            let value = |id: &str| format!("{:?}", get(by_id(id), key).as_str());
+            assert_eq!(value(with), value(without), "{key}");
+        }
+    }
+    let project = include_str!("../pyproject.toml");
+    let version = env!("CARGO_PKG_VERSION");
+    for line in [format!("version = \"{version}\""), format!("dependencies = [\"reload-gate=={version}\"]")] {
+        assert!(project.lines().any(|other| other == line), "{line}");
+    }
+}
+
+#[test]
 fn the_hook_is_given_the_files_of_each_preset() {
     let repository = Repository::new(&[]);
     let files = Regex::new(text(get(&repository.hook, "files"))).expect("Python and Rust read it alike");

@@ -223,12 +223,12 @@ fn prometheus(
         let name = if gates.is_empty() { "config" } else { "watched" };
         gates.push(reload(arguments, GateText::new(name).list("watch", &watched)));
     }
-    let mut flags = vec![flag(&settings::CONFIG.spec, FILE)];
-    flags.extend(arguments.last("listen-address").map(|address| flag(&settings::LISTEN.spec, address)));
+    let mut flags = vec![flag(settings::CONFIG.spec, FILE)];
+    flags.extend(arguments.last("listen-address").map(|address| flag(settings::LISTEN.spec, address)));
     let format = if arguments.last("log-format") == Some("json") { "json" } else { "text" };
-    flags.push(flag(&settings::LOG_FORMAT.spec, format));
+    flags.push(flag(settings::LOG_FORMAT.spec, format));
     if matches!(arguments.last("watch-interval"), Some("0" | "0s")) {
-        flags.push(flag(&settings::ONCE.spec, "true"));
+        flags.push(flag(settings::ONCE.spec, "true"));
     }
     Ok(DropIn { file: file(&gates), flags, variables: ordinal(arguments, variable), dialect: Dialect::Reloader })
 }
@@ -309,9 +309,9 @@ fn configmap(arguments: &Arguments) -> Result<DropIn, ConfigError> {
     let labels = urls.iter().enumerate().map(|(index, url)| (name(index), crate::sys::http::shown(url))).collect();
     let listen = arguments.last("web.listen-address").unwrap_or(":9533");
     let flags = vec![
-        flag(&settings::CONFIG.spec, FILE),
-        flag(&settings::LISTEN.spec, listen),
-        flag(&settings::LOG_FORMAT.spec, "text"),
+        flag(settings::CONFIG.spec, FILE),
+        flag(settings::LISTEN.spec, listen),
+        flag(settings::LOG_FORMAT.spec, "text"),
     ];
     Ok(DropIn { file: file(&gates), flags, variables: Vec::new(), dialect: Dialect::ConfigmapReload(labels) })
 }

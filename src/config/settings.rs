@@ -389,6 +389,9 @@ settings! {
         many("alert-slack-file", "FILE", ALERTS,
             "Alert a chat: file that holds the URL of an incoming webhook (Slack, Mattermost, Rocket.Chat)")
             .of_process().private();
+    ALERT_TEAMS_FILE: List<PathBuf> = parse::secret_file,
+        many("alert-teams-file", "FILE", ALERTS, "Alert Microsoft Teams: file that holds the URL of a workflow for webhook requests")
+            .of_process().private();
     ALERT_ALERTMANAGER: List<String> = parse::url,
         many("alert-alertmanager", "URL", ALERTS, "Send alerts to this Alertmanager, as `http://alertmanager:9093`")
             .of_process();

@@ -139,6 +139,7 @@ mod tests {
             revision: Arc::new(Revision::of(&tree)),
             tree: Arc::new(tree),
             in_memory: Arc::default(),
+            held: Arc::default(),
             delivered: std::time::SystemTime::UNIX_EPOCH,
             settled: true,
             committed: true,

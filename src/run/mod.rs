@@ -328,7 +328,7 @@ impl Runner {
             }
             Err(finding) => {
                 let error =
-                    SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO, short: false };
+                    SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO, short: true };
                 (Vec::new(), Err(error), Vec::new())
             }
         };

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use crate::config::layer::{GivenValue, Layers};
 use crate::config::settings::{
     ALERT_AFTER, ALERT_ALERTMANAGER, ALERT_ALERTMANAGER_BASIC_FILE, ALERT_ALERTMANAGER_BEARER_FILE, ALERT_CA_FILE,
-    ALERT_COMMAND, ALERT_LABEL, ALERT_REPEAT, ALERT_SLACK_FILE, ALERT_WEBHOOK, ALERT_WEBHOOK_BASIC_FILE,
-    ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, KUBERNETES_CONFIGMAP, KUBERNETES_EVENTS,
-    KUBERNETES_SERVICE_ACCOUNT, List, Optional,
+    ALERT_COMMAND, ALERT_LABEL, ALERT_REPEAT, ALERT_SLACK_FILE, ALERT_TEAMS_FILE, ALERT_WEBHOOK,
+    ALERT_WEBHOOK_BASIC_FILE, ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, KUBERNETES_CONFIGMAP,
+    KUBERNETES_EVENTS, KUBERNETES_SERVICE_ACCOUNT, List, Optional,
 };
 use crate::config::{ConfigError, SettingOrigin};
 use crate::notify::kubernetes::client::Cluster;
@@ -48,17 +48,14 @@ const ALERTMANAGER: HttpSink = HttpSink {
 /// Resolves the sinks of alerts, and their timing and labels.
 pub(in crate::config) fn alerts(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> AlertSettings {
     let webhooks = endpoints(layers, &WEBHOOK).into_iter().map(SinkKind::Webhook);
-    check_repeats(layers, ALERT_SLACK_FILE);
-    let chats = layers.get(ALERT_SLACK_FILE).into_iter().map(|file| {
-        let url = Url::File(file.value);
-        let authorities = layers.get(ALERT_CA_FILE);
-        SinkKind::Slack(Endpoint { url, headers: Vec::new(), credentials: None, authorities })
-    });
+    let chats = secret_urls(layers, ALERT_SLACK_FILE).map(SinkKind::Slack);
+    let teams = secret_urls(layers, ALERT_TEAMS_FILE).map(SinkKind::Teams);
     let alertmanagers = endpoints(layers, &ALERTMANAGER).into_iter().map(SinkKind::Alertmanager);
     check_api_path(layers);
     let commands = layers.get(ALERT_COMMAND).into_iter().map(|command| SinkKind::Command(command.value));
     let sinks = named("webhook", webhooks)
         .chain(named("slack", chats))
+        .chain(named("teams", teams))
         .chain(named("alertmanager", alertmanagers))
         .chain(named("command", commands));
     let settings = AlertSettings {
@@ -67,7 +64,8 @@ pub(in crate::config) fn alerts(layers: &Layers<'_>, variables: &[(OsString, OsS
         repeat: layers.get(ALERT_REPEAT),
         labels: labels(layers, variables),
     };
-    let sinks = [ALERT_WEBHOOK.spec, ALERT_SLACK_FILE.spec, ALERT_ALERTMANAGER.spec, ALERT_COMMAND.spec];
+    let sinks =
+        [ALERT_WEBHOOK.spec, ALERT_SLACK_FILE.spec, ALERT_TEAMS_FILE.spec, ALERT_ALERTMANAGER.spec, ALERT_COMMAND.spec];
     if layers.highest(&sinks).is_none() {
         check_sinks(layers);
     }
@@ -134,6 +132,18 @@ pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, Os
         pod: pod?,
         uid: variable(variables, "POD_UID"),
         configmap: layers.get(KUBERNETES_CONFIGMAP),
+    })
+}
+
+/// The endpoints with URLs that are secrets, in files.
+fn secret_urls(layers: &Layers<'_>, setting: List<PathBuf>) -> impl Iterator<Item = Endpoint> {
+    check_repeats(layers, setting);
+    let authorities = layers.get(ALERT_CA_FILE);
+    layers.get(setting).into_iter().map(move |file| Endpoint {
+        url: Url::File(file.value),
+        headers: Vec::new(),
+        credentials: None,
+        authorities: authorities.clone(),
     })
 }
 
@@ -218,7 +228,7 @@ fn check_api_path(layers: &Layers<'_>) {
 fn check_sinks(layers: &Layers<'_>) {
     for (setting, given) in layers.all_given().filter(|(setting, _)| setting.heading == ALERTS) {
         let origin = given.first().map_or(SettingOrigin::Nowhere, |given| given.origin.clone());
-        let help = "add a sink: `--alert-webhook`, `--alert-slack-file`, `--alert-alertmanager` or `--alert-command`";
+        let help = "add a sink: `--alert-webhook`, `--alert-slack-file`, `--alert-teams-file`, `--alert-alertmanager` or `--alert-command`";
         let message = format!("`{}` has no effect without a sink", setting.name);
         layers.fail(ConfigError::new(origin, message).help(help));
     }

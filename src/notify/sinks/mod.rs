@@ -4,6 +4,7 @@ pub mod alertmanager;
 #[cfg(test)]
 mod renderings;
 pub mod slack;
+pub mod teams;
 pub mod webhook;
 
 use std::ffi::OsStr;
@@ -25,6 +26,8 @@ pub enum SinkKind {
     Webhook(Endpoint),
     /// A message for a chat by POST.
     Slack(Endpoint),
+    /// A card for Microsoft Teams by POST.
+    Teams(Endpoint),
     /// Alerts by the API of Alertmanager, version 2.
     Alertmanager(Endpoint),
     /// The documented JSON on the standard input of a command.
@@ -64,10 +67,12 @@ impl SinkKind {
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
-            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Alertmanager(endpoint) => match &endpoint.url {
-                Url::Said(url) => format!("`{}`", origin(url)),
-                Url::File(path) => format!("the URL in `{}`", path.display()),
-            },
+            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Teams(endpoint) | Self::Alertmanager(endpoint) => {
+                match &endpoint.url {
+                    Url::Said(url) => format!("`{}`", origin(url)),
+                    Url::File(path) => format!("the URL in `{}`", path.display()),
+                }
+            }
             // The arguments may hold secrets.
             Self::Command(words) => format!("`{}`", words.first().map_or("", String::as_str)),
         }
@@ -79,7 +84,7 @@ impl SinkKind {
     /// The first thing that is missing, without credentials.
     pub fn ready(&self) -> Result<(), String> {
         match self {
-            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Alertmanager(endpoint) => {
+            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Teams(endpoint) | Self::Alertmanager(endpoint) => {
                 endpoint.request(String::new(), Duration::ZERO).map(|_| ())
             }
             Self::Command(words) => {
@@ -96,7 +101,7 @@ impl SinkKind {
     /// When nothing answers within `timeout`.
     pub async fn connect(&self, timeout: Duration) -> Result<(), String> {
         match self {
-            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Alertmanager(endpoint) => {
+            Self::Webhook(endpoint) | Self::Slack(endpoint) | Self::Teams(endpoint) | Self::Alertmanager(endpoint) => {
                 http::connect(&endpoint.url()?, timeout).await
             }
             Self::Command(_) => Ok(()),
@@ -122,6 +127,7 @@ impl SinkKind {
                 Ok(())
             }
             Self::Slack(endpoint) => endpoint.post("", &slack::body(subject, &delivery.alert), timeout).await,
+            Self::Teams(endpoint) => endpoint.post("", &teams::body(subject, &delivery.alert), timeout).await,
             Self::Alertmanager(endpoint) => {
                 let body = alertmanager::body(subject, delivery, SystemTime::now(), repeat);
                 endpoint.post("/api/v2/alerts", &body, timeout).await

@@ -59,6 +59,11 @@ fn a_chat_is_sent_text_in_which_nothing_is_markup_that_is_not_ours() {
 }
 
 #[test]
+fn teams_are_sent_a_card_in_which_nothing_is_markup() {
+    insta::assert_snapshot!(both(|subject, delivery| teams::body(subject, &delivery.alert)));
+}
+
+#[test]
 fn alertmanager_is_sent_what_stands_and_what_does_not() {
     let now = UNIX_EPOCH + Duration::from_secs(120);
     insta::assert_snapshot!(both(|subject, delivery| {

@@ -2,6 +2,7 @@
 //! clock.
 
 mod dialect;
+mod process;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -214,9 +215,10 @@ impl Metrics {
         let mut written = String::new();
         // A String takes every write.
         let _ = text::encode(&mut written, &self.registry);
-        if let Some(others) = self.dialect.get().and_then(|dialect| dialect::registry(dialect, self, boards)) {
+        let others = self.dialect.get().and_then(|dialect| dialect::registry(dialect, self, boards));
+        for registry in others.iter().chain([&process::registry()]) {
             written.truncate(written.trim_end_matches("# EOF\n").len());
-            let _ = text::encode(&mut written, &others);
+            let _ = text::encode(&mut written, registry);
         }
         match exposition {
             Exposition::OpenMetrics => written,
@@ -362,6 +364,7 @@ mod tests {
             assert!(page.lines().any(|other| other == line), "{line}:\n{page}");
         }
         assert!(page.ends_with("# EOF\n"));
-        assert!(page.lines().all(|line| line.starts_with("# ") || line.starts_with("reload_gate_")), "{page}");
+        let begins = |line: &str| ["# ", "reload_gate_", "process_"].iter().any(|word| line.starts_with(word));
+        assert!(page.lines().all(begins), "{page}");
     }
 }
