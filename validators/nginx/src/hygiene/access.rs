@@ -78,6 +78,8 @@ fn origin(hygiene: &mut Hygiene<'_>, scope: usize) {
         "it may begin anywhere"
     } else if parsed.alternatives.iter().any(|parts| leaves_host(parts, &mut 0)) {
         "a repetition in the host fits a slash"
+    } else if parsed.alternatives.iter().any(|parts| runs_into_domain(parts)) {
+        "a repetition runs into the domain"
     } else if !parsed.ends_with(b"/:?") {
         "it does not end with the host"
     } else {
@@ -107,7 +109,12 @@ fn loose_dot(parts: &[Repeated]) -> bool {
         let Piece::Set(set) = &part.piece else { return false };
         (part.least, part.most) == (1, Some(1)) && set.has(0) && set.has(b'a') && set.has(b'/') && set.has(b'.')
     };
-    let own = parts.windows(3).any(|parts| is_letter(&parts[0]) && is_dot(&parts[1]) && is_letter(&parts[2]));
+    // In front of two more labels it only lets in hosts of the same domain.
+    let labels = |at: usize| parts[at..].iter().filter(|part| is_only(part, b'.')).count();
+    let own = parts
+        .windows(3)
+        .enumerate()
+        .any(|(at, parts)| is_letter(&parts[0]) && is_dot(&parts[1]) && is_letter(&parts[2]) && labels(at + 2) < 2);
     own || parts.iter().any(|part| match &part.piece {
         Piece::Group(group) => group.alternatives.iter().any(|parts| loose_dot(parts)),
         _ => false,
@@ -126,6 +133,32 @@ fn leaves_host(parts: &[Repeated], slashes: &mut usize) -> bool {
         Piece::Group(group) => group.alternatives.iter().any(|parts| leaves_host(parts, &mut slashes.clone())),
         _ => false,
     })
+}
+
+/// True if a repetition of what a host is made of touches a label: `[^/]+example` fits `badexample`, and `com[^/]*` fits `com.bad`.
+fn runs_into_domain(parts: &[Repeated]) -> bool {
+    let mut flat: Vec<&Repeated> = vec![];
+    flatten(parts, &mut flat);
+    let is_letter = |part: Option<&&Repeated>| {
+        part.is_some_and(|part| (b'a'..=b'z').any(|letter| is_only(part, letter)) && part.most == Some(1))
+    };
+    flat.iter().enumerate().any(|(at, part)| {
+        let is_host =
+            part.most.is_none() && part.bytes().has(b'.') && part.bytes().has(b'a') && !part.bytes().has(b'/');
+        let before = at.checked_sub(1).and_then(|at| flat.get(at));
+        let is_last = flat[at + 1..].iter().all(|part| matches!(part.piece, Piece::End));
+        is_host && (is_letter(flat.get(at + 1)) || (is_last && is_letter(before)))
+    })
+}
+
+/// The pieces in order, groups with one alternative replaced by what is in them.
+fn flatten<'p>(parts: &'p [Repeated], flat: &mut Vec<&'p Repeated>) {
+    for part in parts {
+        match &part.piece {
+            Piece::Group(group) if group.alternatives.len() == 1 => flatten(&group.alternatives[0], flat),
+            _ => flat.push(part),
+        }
+    }
 }
 
 /// True for a piece that fits this byte alone, or a group with such a piece.

@@ -3,7 +3,7 @@
 use crate::model::directive::Directive;
 
 use super::inherited::SECURITY_HEADERS;
-use super::variables::{self, ValuePart};
+use super::variables::{self, ValuePart, is_of_request};
 use super::{Hygiene, codes};
 
 /// Rules for all headers of a block.
@@ -17,7 +17,8 @@ fn lost(hygiene: &mut Hygiene<'_>, scope: usize) {
     let facts = hygiene.facts.scopes[scope];
     let Some(parent) = hygiene.scopes.all[scope].parent else { return };
     let lost = hygiene.facts.scopes[parent].headers & !facts.headers;
-    if lost == 0 || facts.own_headers.is_none() || hygiene.scopes.all[scope].incomplete {
+    let is_meant = hygiene.scopes.all[scope].get(b"add_header_inherit").is_some();
+    if lost == 0 || is_meant || facts.own_headers.is_none() || hygiene.scopes.all[scope].incomplete {
         return;
     }
     let Some(first) = hygiene.scopes.all[scope].get(b"add_header") else { return };
@@ -61,7 +62,7 @@ pub(super) fn values<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Di
         "the variable \"${name}\" is decoded and may hold a line feed, which splits the header or request line of \"{}\"",
         directive.name()
     );
-    let help = if matches!(&*name, "uri" | "document_uri") {
+    let help = if ["uri", "document_uri"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
         "use `$request_uri`, which is as the client sent it"
     } else {
         "exclude line feeds from the group, as by `[^/\\n]` or `.`"
@@ -97,7 +98,7 @@ fn host_spoofing<'s>(hygiene: &mut Hygiene<'s>, directive: &Directive<'s>) {
         return;
     }
     let is_raw = |part: &ValuePart<'_>| match part {
-        ValuePart::Variable(name) => *name == b"http_host" || name.starts_with(b"arg_"),
+        ValuePart::Variable(name) => is_of_request(name),
         ValuePart::Text(_) => false,
     };
     if let Some(ValuePart::Variable(name)) = variables::parts(directive.word(2)).into_iter().find(is_raw) {

@@ -4,6 +4,7 @@ use crate::model::directive::Directive;
 
 use super::bytes::ByteSet;
 use super::pattern::{self, Piece};
+use super::variables::{self, ValuePart};
 use super::{Hygiene, access, codes};
 
 pub(super) fn check(hygiene: &mut Hygiene<'_>, scope: usize) {
@@ -21,6 +22,7 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
     let path = match location.count() {
         1 if !location.word(1).starts_with(b"~") && !location.word(1).starts_with(b"=") => location.word(1),
         2 if location.word(1) == b"^~" => location.word(2),
+        2 if location.word(1).starts_with(b"~") => return alias_of_group(hygiene, scope, &location),
         _ => return,
     };
     if path.ends_with(b"/") || path.starts_with(b"@") {
@@ -40,6 +42,38 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
             format!("\"{path}../\" leads out of the directory of \"alias\", since the location ends without a slash");
         let help = format!("write `location {path}/`");
         hygiene.warn(codes::ALIAS_TRAVERSAL, alias, 1, &message, &help);
+    }
+}
+
+/// `location ~ /img(.*) { alias /data/img/$1; }` maps `/img../x` to the same place. Behind a slash nginx has resolved the dots.
+fn alias_of_group<'s>(hygiene: &mut Hygiene<'s>, scope: usize, location: &Directive<'s>) {
+    let alias = hygiene.scopes.all[scope].get(b"alias").filter(|alias| alias.count() == 1);
+    let Some((alias, parsed)) = alias.zip(pattern::parse(location.word(2))) else { return };
+    let parts = variables::parts(alias.word(1));
+    let pairs = parts.windows(2).filter_map(|pair| match pair {
+        [ValuePart::Text(text), ValuePart::Variable(name)] if text.ends_with(b"/") => Some(*name),
+        _ => None,
+    });
+    let escapes = |name: &[u8]| {
+        let number = std::str::from_utf8(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+        let is_meant = |part: &pattern::Repeated| match &part.piece {
+            Piece::Group(group) => group.number == Some(number) || group.name.as_deref() == Some(name),
+            _ => false,
+        };
+        parsed.alternatives.iter().any(|parts| {
+            let at = parts.iter().position(is_meant);
+            at.is_some_and(|at| {
+                let before = at.checked_sub(1).map(|at| parts[at].bytes());
+                let own = parts[at].bytes();
+                let follows_slash = before.is_none_or(|before| before.is_within(slash()));
+                !follows_slash && own.has(b'.') && own.has(b'/') && parts[at].first().has(b'.')
+            })
+        })
+    };
+    if pairs.clone().any(escapes) {
+        let message =
+            "a path with `../` leads out of the directory of \"alias\", since no slash is in front of the group";
+        hygiene.warn(codes::ALIAS_TRAVERSAL, &alias, 1, message, "put a slash in front of the group: `/(.*)`");
     }
 }
 

@@ -435,7 +435,7 @@ impl Repeated {
             }
     }
 
-    fn first(&self) -> ByteSet {
+    pub(super) fn first(&self) -> ByteSet {
         match &self.piece {
             Piece::Group(group) => group.first(),
             _ => self.bytes(),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::model::directive::Directive;
 
 use super::inherited;
-use super::variables::{ScopedPart, ValuePart, host_breakers};
+use super::variables::{ScopedPart, ValuePart, host_breakers, is_of_request};
 use super::{Hygiene, codes, locations};
 
 /// The parts of a host, each with the block that its variables are looked up in.
@@ -86,11 +86,6 @@ fn scheme_by_client<'s>(hygiene: &Hygiene<'s>, parts: &HostParts<'s>) -> Option<
     (text.starts_with(b"://") && is_free).then_some(*name)
 }
 
-/// True for a variable that holds what the client sends, as it sends it.
-fn is_of_request(name: &[u8]) -> bool {
-    [&b"arg_"[..], b"cookie_", b"http_"].iter().any(|prefix| name.starts_with(prefix))
-}
-
 /// The variable by which a client chooses the host, if it does.
 fn chosen_by_client<'s>(hygiene: &Hygiene<'s>, host: &HostParts<'s>) -> Option<&'s [u8]> {
     for (at, (scope, part)) in host.iter().enumerate() {
@@ -100,7 +95,8 @@ fn chosen_by_client<'s>(hygiene: &Hygiene<'s>, host: &HostParts<'s>) -> Option<&
             b"args" | b"query_string" | b"host" | b"http_host" => return Some(name),
             _ if is_of_request(name) => return Some(name),
             _ => {
-                let Some(group) = hygiene.origins.group(&hygiene.scopes, *scope, name) else { continue };
+                // An unknown value may end the host.
+                let group = hygiene.origins.group(&hygiene.scopes, *scope, name)?;
                 let is_alone = host.len() == 1;
                 let begins_path = group.first().is_within(locations::slash());
                 if begins_path && at > 0 {

@@ -4,11 +4,11 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::bytes::ByteSet;
 use super::pattern::{self, PatternGroup};
-use super::scopes::Scopes;
+use super::scopes::{HygieneScope, Scopes};
 
 /// Limits of the variables that are followed for one value, and of the values of one variable.
 const FOLLOWED: usize = 64;
-const VALUES: usize = 4;
+const VALUES: usize = 16;
 
 /// A part of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,7 @@ impl<'s> VariableOrigins<'s> {
             if let Some(pattern) = scope.directive.and_then(|directive| pattern_of_uri(&directive)) {
                 origins.patterns.extend(pattern::parse(pattern).map(|pattern| (at, pattern)));
             }
+            origins.table(at, scope);
             for directive in scope.all(b"set").filter(|directive| directive.count() == 2) {
                 let Some(name) = directive.word(1).strip_prefix(b"$") else { continue };
                 let outer = scope.parent.filter(|_| scope.name() == b"if");
@@ -84,6 +85,20 @@ impl<'s> VariableOrigins<'s> {
             }
         }
         origins
+    }
+
+    /// Adds the values of a `map` or `geo`.
+    fn table(&mut self, at: usize, scope: &HygieneScope<'s>) {
+        let Some(block) = scope.directive.filter(|block| matches!(block.word(0), b"map" | b"geo")) else { return };
+        let name = block.word(block.count()).strip_prefix(b"$");
+        let Some((name, outer)) = name.zip(scope.parent) else { return };
+        let is_parameter = |word: &[u8]| block.word(0) == b"geo" && matches!(word, b"delete" | b"proxy");
+        let entries = scope.directives.iter().map(|(entry, _)| entry);
+        let entries = entries.filter(|entry| entry.count() == 1 && !is_parameter(entry.word(0)));
+        let values = entries.map(|entry| (at, entry.word(1))).take(VALUES);
+        // Without a default the variable may be empty.
+        let empty = scope.get(b"default").is_none().then_some((at, &b""[..]));
+        self.sets.entry((outer, name)).or_default().extend(empty.into_iter().chain(values));
     }
 
     /// The values that a variable is set to in a block or around it, each with the block of the `set`.
@@ -117,7 +132,7 @@ impl<'s> VariableOrigins<'s> {
                 if followed > FOLLOWED {
                     return None;
                 }
-                if matches!(name, b"uri" | b"document_uri") {
+                if is_uri(name) {
                     return Some(name);
                 }
                 let values = self.values(scopes, scope, name);
@@ -160,6 +175,17 @@ impl<'s> VariableOrigins<'s> {
         }
         all
     }
+}
+
+/// True for the decoded URI. The case of a variable makes no difference (`ngx_http_get_variable_index()`).
+pub(super) fn is_uri(name: &[u8]) -> bool {
+    [&b"uri"[..], b"document_uri"].iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// True for a variable that holds what the client sends, as it sends it.
+pub(super) fn is_of_request(name: &[u8]) -> bool {
+    let begins = |prefix: &&[u8]| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    [&b"arg_"[..], b"cookie_", b"http_"].iter().any(begins)
 }
 
 /// The bytes with which a client leaves the host of a URL, or names another one.
