@@ -528,6 +528,12 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
         let help = "the nginx of the controller may know it; name its version with `--nginx-version` to be sure";
         return Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding };
     }
+    let is_of_known_module = finding.help.as_deref().is_some_and(|help| help.starts_with("load its module"));
+    let is_nowhere = *image == ImageReference::default() && !names_build(plan);
+    if is_error && is_nowhere && OF_MODULES.contains(&code) && is_of_known_module {
+        let help = "a build such as OpenResty has this module; name yours with `--nginx-build` to be sure".to_owned();
+        return Finding { severity: Severity::Warning, help: Some(help), ..finding };
+    }
     let is_open = task.around.as_ref().is_some_and(|around| !around.is_known);
     if is_error && is_open && OF_MAIN.contains(&code) {
         let help = "the main file is not among the inputs, and may define it".to_owned();
