@@ -89,7 +89,9 @@ fn is_certificate(text: &str) -> bool {
 }
 
 /// Reasons why files of these names have no validator; a name with `*` in front is an ending.
-const REASONS: [(&[&str], &str); 9] = [
+const REASONS: [(&[&str], &str); 11] = [
+    (&["*.ini"], "INI has no standard: name `--builtin ini`, or the program"),
+    (&["ssh_known_hosts", "known_hosts", "id_rsa"], "OpenSSH checks it only as it connects"),
     (
         &[
             "redis.conf",
@@ -143,8 +145,10 @@ pub(super) fn format(text: &str) -> Option<&'static str> {
         (Some('{'), Some('"' | '}')) | (Some('['), Some('{')) => return Some("json"),
         _ => {}
     }
+    let is_nested = |value: &Node| !value.entries().is_empty() || !value.items().is_empty();
     let is_map = |root: &Node| {
-        root.entries().len() > 1 || root.entries().first().is_some_and(|(_, value)| !value.entries().is_empty())
+        let of_maps = root.items().first().is_some_and(|item| !item.entries().is_empty());
+        of_maps || root.entries().len() > 1 || root.entries().first().is_some_and(|(_, value)| is_nested(value))
     };
     let begins_as_yaml = text.starts_with("---\n");
     (begins_as_yaml || matches!(yaml::parse(text), Ok(Some(root)) if is_map(&root))).then_some("yaml")
@@ -208,6 +212,9 @@ mod tests {
             ("[section]\na = b\n", None),
             ("a: 1\nb: 2\n", Some("yaml")),
             ("error: it failed", None),
+            ("jsonPointers:\n- /status\n", Some("yaml")),
+            ("- kinds: [Event]\n", Some("yaml")),
+            ("- a\n- b\n", None),
             ("---\na: [\n", Some("yaml")),
         ] {
             assert_eq!(format(text), expected, "{text}");
