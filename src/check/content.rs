@@ -121,7 +121,7 @@ const REASONS: [(&[&str], &str); 11] = [
 /// Returns the reason why no validator is known for a file, by its name and, if it is an entry of an object, its text.
 pub(super) fn unknown(name: &str, text: Option<&str>) -> &'static str {
     let fits = |pattern: &&str| pattern.strip_prefix('*').map_or(name == *pattern, |end| name.ends_with(end));
-    if let Some((_, reason)) = REASONS.iter().find(|(patterns, _)| patterns.iter().any(|pattern| fits(pattern))) {
+    if let Some((_, reason)) = REASONS.iter().find(|(patterns, _)| patterns.iter().any(fits)) {
         return reason;
     }
     match text {

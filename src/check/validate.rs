@@ -424,8 +424,8 @@ impl<'s> TaskFiles<'s> {
                 scopes.push((path, Some([Some(line), below])));
                 seen.push(SeenIgnore { rule, place, object: object.clone(), key: key.clone(), effect });
             }
-            let annotation = self.store.ignore(entry);
-            for (annotated, place) in annotation.iter() {
+            let annotation = self.store.ignore(entry).into_iter();
+            for (annotated, place) in annotation {
                 for rule in IgnoreRule::of_annotation(&annotated.value) {
                     scopes.push((path, None));
                     seen.push(SeenIgnore { rule, place: place.clone(), object: object.clone(), key: None, effect });
