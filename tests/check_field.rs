@@ -374,5 +374,76 @@ fn a_file_without_a_known_name_gets_an_advice() {
     assert_eq!(output.code, 3, "{}", output.out);
     assert!(output.out.contains("obstacle[no-validator]") && output.out.contains("`--app nginx`"), "{}", output.out);
     // A directory may hold anything.
-    assert_eq!(check(&[directory.path().to_str().expect("it is UTF-8")], "").code, 4);
+    assert_eq!(check(&[directory.path().to_str().expect("it is UTF-8")], "").code, 0);
+}
+
+#[test]
+fn a_directive_of_a_known_module_is_a_warning_where_the_build_is_unknown() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "nginx.conf", "events {}\nhttp { init_by_lua_block { x = 1 } }\n");
+    let path = directory.path().to_str().expect("it is UTF-8");
+    let code = |arguments: &[&str]| check(&[arguments, &[path]].concat(), "").code;
+    assert_eq!(code(&[]), 0);
+    assert_eq!(code(&["--nginx-build", "nginx.org"]), 1);
+    assert_eq!(code(&["--nginx-build", "openresty"]), 0);
+}
+
+#[test]
+fn formats_and_reasons_are_known_by_name_and_content() {
+    let manifest = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: x}
+data:
+  good.xml: <a><b/></a>
+  bad.xml: <a><b></a>
+  redis.conf: |
+    maxmemory 1gb
+    save 60 1
+  app: {{ .Name }}
+";
+    let report = report(&[], manifest, 1);
+    assert_eq!(
+        checked(&report),
+        ["rejected ConfigMap x bad.xml builtin xml", "accepted ConfigMap x good.xml builtin xml"]
+    );
+    let reasons: Vec<_> =
+        report["unjudged"].as_array().expect("there are some").iter().map(|one| &one["why"]).collect();
+    assert_eq!(
+        reasons,
+        ["it has placeholders that another tool replaces", "Redis and Valkey check it only as they start"]
+    );
+}
+
+#[test]
+fn a_duplicate_key_outside_of_the_entries_is_a_warning() {
+    let labels = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels:\n    a: b\n    a: c\ndata: {x: z}\n";
+    assert!(findings(&report(&[], labels, 0))[0].starts_with("warning broken-manifest 6:5"));
+    let data = "apiVersion: v1\nkind: ConfigMap\ndata:\n  a.json: '{}'\n  a.json: '[]'\n";
+    assert!(findings(&report(&[], data, 1))[0].starts_with("error broken-manifest 5:3"));
+}
+
+#[test]
+fn a_pod_in_which_a_gate_cannot_work_is_reported() {
+    let manifest = "apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  volumes: [{name: v, configMap: {name: c}}]
+  containers:
+  - {name: web, image: nginx, securityContext: {runAsUser: 101}, volumeMounts: [{name: v, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}]}
+  - {name: gate, image: reload-gate, securityContext: {runAsUser: 65532}, args: [run, --app, nginx, --watch, /etc/nginx], volumeMounts: [{name: v, mountPath: /etc/nginx}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {nginx.conf: 'events {}'}
+";
+    let codes = |manifest: &str| {
+        let found = findings(&report(&[], manifest, 0));
+        found.iter().map(|one| one.split(' ').nth(1).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(manifest), ["unshared-processes", "other-user", "never-updated"]);
+    let works = manifest.replace("spec:\n", "spec:\n  shareProcessNamespace: true\n").replace("65532", "101");
+    let works = works.replace("/nginx.conf, subPath: nginx.conf", "");
+    assert!(codes(&works).is_empty(), "{:?}", codes(&works));
 }

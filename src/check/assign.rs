@@ -21,6 +21,9 @@ const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 /// Value of the annotation that turns validation off.
 const NONE: &str = "none";
 
+/// Reason for the validator of a format. It is all that is known of such a file.
+const SYNTAX_ALONE: &str = "known by its name; the syntax alone, since its program is unknown";
+
 const COMMAND_LINE: &str = "named on the command line";
 
 /// One validation that is due.
@@ -228,7 +231,8 @@ impl Checkers<'_> {
         self.skip_json_with_comments(tree, open);
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
-                self.take(tree, &assignment, "known by its name", (&entries, By::Word), open);
+                let reason = if name == "tls" { "known by its name" } else { SYNTAX_ALONE };
+                self.take(tree, &assignment, reason, (&entries, By::Word), open);
             }
         }
     }
@@ -477,6 +481,7 @@ fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
     let patterns = [
         r"(?m)^(?P<file>/[^\n:]+): yaml: (?:unmarshal errors:\n +)?line (?P<line>[0-9]+): (?P<message>[^\n]+(?:\n  line [^\n]+)*)$",
         r"(?m)^(?P<file>/[^\n:]+): (?P<line>[0-9]+):(?P<column>[0-9]+): (?P<message>[^\n]+)$",
+        r"(?m)^(?P<file>/[^\n:]+): (?P<message>group [^\n]+)$",
     ];
     let findings = patterns.iter().filter_map(|pattern| regex::Regex::new(pattern).ok()).collect();
     let patterns = FindingPatterns { findings, ..FindingPatterns::default() };

@@ -49,13 +49,19 @@ pub(super) fn may_be_main(preset: &Preset, text: &str) -> bool {
         return true;
     }
     if let Some(whole) = &preset.whole {
-        return whole.is_match(text);
+        return whole.is_match(text) && !has_sections(text);
     }
     let keys = KEYS.iter().find(|(name, _)| *name == preset.name).map(|(_, keys)| keys);
     match (keys, yaml::parse(text)) {
         (Some(keys), Ok(Some(root))) if !root.entries().is_empty() => keys.iter().any(|key| root.get(key).is_some()),
         _ => true,
     }
+}
+
+/// Returns true if a text begins with the name of a section in brackets, as a drop-in of systemd does, named `nginx.conf` for its unit.
+pub(super) fn has_sections(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    lines.next().is_some_and(|line| line.starts_with('[') && line.ends_with(']'))
 }
 
 /// Returns true if `text` looks like a part of nginx's `http`.
@@ -66,9 +72,12 @@ pub(super) fn is_part_of_nginx(text: &str) -> bool {
 /// Returns the format of a file with an extension, or without one: `json`, `yaml`, `shell`, or `tls` for certificates without a key. A
 /// name with any other extension has another format, unless its first line names a shell.
 pub(super) fn format_of(end: Option<&str>, text: &str) -> Option<&'static str> {
-    match (end, format(text)) {
+    // `resource.exclusions` is the name of a setting.
+    let is_end = |end: &&str| end.len() <= 5 && end.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    match (end.filter(is_end), format(text)) {
         (_, Some("shell")) => Some("shell"),
-        (Some("sh"), _) if !text.starts_with("#!") => Some("shell"),
+        // Bats has tests in blocks of its own.
+        (Some("sh"), _) if !text.starts_with("#!") && !text.contains("@test ") => Some("shell"),
         (Some("crt" | "pem" | "cer"), _) if is_certificate(text) => Some("tls"),
         (None, format) => format,
         (Some(_), _) => None,
@@ -80,7 +89,9 @@ fn is_certificate(text: &str) -> bool {
 }
 
 /// Reasons why files of these names have no validator; a name with `*` in front is an ending.
-const REASONS: [(&[&str], &str); 9] = [
+const REASONS: [(&[&str], &str); 11] = [
+    (&["*.ini"], "INI has no standard: name `--builtin ini`, or the program"),
+    (&["ssh_known_hosts", "known_hosts", "id_rsa"], "OpenSSH checks it only as it connects"),
     (
         &[
             "redis.conf",
@@ -110,7 +121,7 @@ const REASONS: [(&[&str], &str); 9] = [
 /// Returns the reason why no validator is known for a file, by its name and, if it is an entry of an object, its text.
 pub(super) fn unknown(name: &str, text: Option<&str>) -> &'static str {
     let fits = |pattern: &&str| pattern.strip_prefix('*').map_or(name == *pattern, |end| name.ends_with(end));
-    if let Some((_, reason)) = REASONS.iter().find(|(patterns, _)| patterns.iter().any(|pattern| fits(pattern))) {
+    if let Some((_, reason)) = REASONS.iter().find(|(patterns, _)| patterns.iter().any(fits)) {
         return reason;
     }
     match text {
@@ -134,8 +145,10 @@ pub(super) fn format(text: &str) -> Option<&'static str> {
         (Some('{'), Some('"' | '}')) | (Some('['), Some('{')) => return Some("json"),
         _ => {}
     }
+    let is_nested = |value: &Node| !value.entries().is_empty() || !value.items().is_empty();
     let is_map = |root: &Node| {
-        root.entries().len() > 1 || root.entries().first().is_some_and(|(_, value)| !value.entries().is_empty())
+        let of_maps = root.items().first().is_some_and(|item| !item.entries().is_empty());
+        of_maps || root.entries().len() > 1 || root.entries().first().is_some_and(|(_, value)| is_nested(value))
     };
     let begins_as_yaml = text.starts_with("---\n");
     (begins_as_yaml || matches!(yaml::parse(text), Ok(Some(root)) if is_map(&root))).then_some("yaml")
@@ -184,6 +197,7 @@ mod tests {
         assert!(!may_be("prometheus", "alertmanager: {enabled: false}\n"));
         assert!(may_be("nginx", "events {}\n"));
         assert!(!may_be("nginx", "server { listen 80; }\n"));
+        assert!(has_sections("# a\n[Service]\nExecReload=\n") && !has_sections("events {}\n"));
     }
 
     #[test]
@@ -198,6 +212,9 @@ mod tests {
             ("[section]\na = b\n", None),
             ("a: 1\nb: 2\n", Some("yaml")),
             ("error: it failed", None),
+            ("jsonPointers:\n- /status\n", Some("yaml")),
+            ("- kinds: [Event]\n", Some("yaml")),
+            ("- a\n- b\n", None),
             ("---\na: [\n", Some("yaml")),
         ] {
             assert_eq!(format(text), expected, "{text}");

@@ -166,7 +166,10 @@ mod tests {
 
     const CODE: Code = Code::new("a-code");
 
-    fn all(path: &str, text: &str) -> Vec<(u32, Option<u32>, Vec<String>, Option<String>)> {
+    /// Line, line below, codes and reason.
+    type Found = (u32, Option<u32>, Vec<String>, Option<String>);
+
+    fn all(path: &str, text: &str) -> Vec<Found> {
         let found = comments(Path::new(path), None, text.as_bytes());
         found.into_iter().map(|one| (one.line, one.below, one.rule.codes, one.rule.reason)).collect()
     }

@@ -280,7 +280,7 @@ impl Listing {
             for node in manifest::objects(root) {
                 match Object::read(&node, text) {
                     Object::Config(config) if is_encrypted(&node) => self.encrypted(name, &config, at),
-                    Object::Config(config) => self.config(name, config, &node, at),
+                    Object::Config(config) => self.config(name, config, (&node, text), at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
                     Object::Rules(rules) => self.rules.push((rules, at)),
                     Object::Snippets(snippets) => {
@@ -322,7 +322,7 @@ impl Listing {
     }
 
     /// Adds a ConfigMap or Secret, without keys that would be no files of its own directory.
-    fn config(&mut self, name: &str, mut config: ConfigObject, node: &Node, at: At) {
+    fn config(&mut self, name: &str, mut config: ConfigObject, (node, text): (&Node, &str), at: At) {
         let line = config.line.saturating_add(at.lines);
         let (keys, others) = std::mem::take(&mut config.keys).into_iter().partition(|key| is_key(key));
         config.keys = keys;
@@ -336,7 +336,10 @@ impl Listing {
             let Some(Err(finding)) = positions.get(key).map(|at| ConfigObject::value_at(node, key, *at)) else {
                 continue;
             };
-            if ConfigObject::text_at(node, positions[key]).is_some_and(placeholder::is_placeholder) {
+            let written = finding.place.as_ref().and_then(|place| place.span).and_then(|span| text.get(span.start..));
+            // To YAML `{{ .Name }}` is a mapping.
+            let is_action = written.is_some_and(|written| written.starts_with("{{"));
+            if is_action || ConfigObject::text_at(node, positions[key]).is_some_and(placeholder::is_placeholder) {
                 let (object, key) = (Some(config.id.to_string()), Some(key.clone()));
                 let subject = CheckSubject { object, key, line: Some(line), ..CheckSubject::input(name) };
                 self.skipped.push(Unchecked { subject, why: placeholder::WHY.to_owned(), help: None });

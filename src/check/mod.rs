@@ -19,6 +19,7 @@ mod listing;
 pub mod manifest;
 mod names;
 mod placeholder;
+mod pods;
 mod program;
 mod reach;
 mod redaction;
@@ -99,7 +100,7 @@ pub struct CheckOutcome {
     pub report: CheckReport,
     /// Paths that do not exist.
     pub missing: Vec<String>,
-    /// True if there was nothing but files that no validator is known for.
+    /// True if there was no manifest and no file.
     pub is_empty: bool,
     /// Signal that ended it early.
     pub interrupted: Option<i32>,
@@ -118,7 +119,7 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
         let located = Located { finding, object: None, key: None, excerpt: None };
         match checked.last_mut() {
             Some(last) if last.subject == subject => last.findings.push(located),
-            _ => checked.push(finding_about(subject, "reload-gate", "it names a validator", located)),
+            _ => checked.push(finding_about(subject, "reload-gate", "it is a pod, or names a validator", located)),
         }
     }
     let given: BTreeSet<Entry> = tasks.iter().flat_map(|task| task.tree.files.values().cloned()).collect();
@@ -135,7 +136,8 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
         outcome.ignores.into_iter().for_each(|ignore| seen.add(ignore));
     }
     seen.warnings().into_iter().for_each(|warning| add_warning(&mut checked, warning));
-    let is_empty = checked.is_empty() && unchecked.is_empty() && !listing.has_manifests;
+    let came = open.iter().any(|entry| !matches!(entry, Entry::Input(_))) || listing.has_manifests;
+    let is_empty = checked.is_empty() && unchecked.is_empty() && !came;
     let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();
     let open: Vec<Unchecked> = open
         .difference(&read)

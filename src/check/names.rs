@@ -27,6 +27,8 @@ static UNKNOWN: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r#"(?i)\b(?:unknown|unrecogni[sz]ed|has unknown)\s+(?:field|fields|keyword|option|directive|parameter|key|fetch|section|command|module|type|name)"#,
         r#"(?i)\b(?:is|was) not (?:recogni[sz]ed|known|supported|compiled in|built in)\b"#,
         r#"(?i)\bno such (?:directive|option|keyword|module)\b"#,
+        // Prometheus 3 accepts names in UTF-8, which older versions reject.
+        r#"\binvalid (?:recording rule|label|annotation|metric) name\b"#,
     ];
     patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect()
 });
@@ -205,6 +207,7 @@ mod tests {
             ("variable reference for 'SERVER_NAME' on line 1 can not be found", Some("SERVER_NAME")),
             ("unknown keyword 'foo' in 'frontend' section", Some("foo")),
             ("unknown directive \"brotli\"", Some("brotli")),
+            ("group \"g\", rule 1, \"a-b\": invalid recording rule name: a-b", None),
         ] {
             assert_eq!(unknown_name(message), Some(name.map(str::to_owned)), "{message}");
         }

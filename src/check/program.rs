@@ -43,8 +43,8 @@ pub(super) struct MainOfImage {
 /// Extensions of files, and the validators for them.
 ///
 /// INI is not among them: there is no standard, and what one program takes for a mistake another one means (`skip-networking` of MySQL).
-const ENDINGS: [(&str, &str); 5] =
-    [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml"), ("xml", "xml")];
+const ENDINGS: [(&str, &str); 6] =
+    [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml"), ("xml", "xml"), ("svg", "xml")];
 /// A certificate and its key, as Kubernetes names them (`TLSCertKey` and `TLSPrivateKeyKey` of its core API).
 const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
 
@@ -143,7 +143,10 @@ fn named(
         let is_customary = in_container && main_paths(preset, tree).iter().any(|main| main == path);
         if is_customary || text(entry, store).is_none_or(|text| content::may_be_main(preset, &text)) {
             kept.push(path.clone());
-        } else if preset.around.is_some() && !in_container {
+        } else if preset.around.is_some()
+            && !in_container
+            && !text(entry, store).is_some_and(|text| content::has_sections(&text))
+        {
             parts.insert(entry.clone());
         }
     }

@@ -8,6 +8,7 @@ use reload_gate_contract::{Code, Finding, Place};
 
 use super::container::{ContainerContext, Environment};
 use super::listing::{At, Directory};
+use super::pods;
 use super::sidecar;
 use super::store::{Entry, Store};
 use crate::check::manifest::{
@@ -156,6 +157,9 @@ impl FileTrees {
             let tree = FileTree::of(pod, container, mounted, ContainerContext::default());
             match found {
                 Ok(gates) => {
+                    let about = pods::findings(pod, container, &gates).into_iter();
+                    let placed = |finding: Finding| (subject(pod, input, line), finding.at(Place::line(input, line)));
+                    self.errors.extend(about.map(placed));
                     for gate in gates {
                         let tree = tree.gated(&gate, programs);
                         gated.extend(tree.wanted.iter().cloned());

@@ -424,8 +424,8 @@ impl<'s> TaskFiles<'s> {
                 scopes.push((path, Some([Some(line), below])));
                 seen.push(SeenIgnore { rule, place, object: object.clone(), key: key.clone(), effect });
             }
-            let annotation = self.store.ignore(entry);
-            for (annotated, place) in annotation.iter() {
+            let annotation = self.store.ignore(entry).into_iter();
+            for (annotated, place) in annotation {
                 for rule in IgnoreRule::of_annotation(&annotated.value) {
                     scopes.push((path, None));
                     seen.push(SeenIgnore { rule, place: place.clone(), object: object.clone(), key: None, effect });
@@ -499,6 +499,12 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
     if is_error && task.is_of_controller && OF_MODULES.contains(&code) && !is_near && !names_version(plan) {
         let help = "the nginx of the controller may know it; name its version with `--nginx-version` to be sure";
         return Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding };
+    }
+    let is_of_known_module = finding.help.as_deref().is_some_and(|help| help.starts_with("load its module"));
+    let is_nowhere = *image == ImageReference::default() && !names_build(plan);
+    if is_error && is_nowhere && OF_MODULES.contains(&code) && is_of_known_module {
+        let help = "a build such as OpenResty has this module; name yours with `--nginx-build` to be sure".to_owned();
+        return Finding { severity: Severity::Warning, help: Some(help), ..finding };
     }
     let is_open = task.around.as_ref().is_some_and(|around| !around.is_known);
     if is_error && is_open && OF_MAIN.contains(&code) {

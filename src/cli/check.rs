@@ -254,7 +254,7 @@ fn format(matches: &ArgMatches) -> ReportFormat {
     }
 }
 
-/// The exit code of a report that was written. `is_empty` means that the inputs have neither manifests nor files with a validator.
+/// The exit code of a report that was written. `is_empty` means that there was no manifest and no file.
 fn exit(report: &CheckReport, is_empty: bool) -> Exit {
     match report.verdict() {
         Some(Verdict::Rejected) => Exit::Rejected,

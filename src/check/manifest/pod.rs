@@ -21,6 +21,8 @@ pub struct Pod {
     pub volumes: Vec<PodVolume>,
     /// Containers, init containers first.
     pub containers: Vec<Container>,
+    /// True if each container sees the processes of the others.
+    pub shares_processes: bool,
     /// Line of the document at which the object begins.
     pub line: u32,
 }
@@ -68,6 +70,10 @@ pub struct Container {
     pub mounts: Vec<VolumeMount>,
     /// True if it ends before the other containers start.
     pub is_init: bool,
+    /// User that it runs as, if the manifest names one.
+    pub user: Option<String>,
+    /// True if it has the capability to signal processes of other users.
+    pub may_kill: bool,
 }
 
 /// Value of a variable.
@@ -159,7 +165,21 @@ impl Pod {
         let volumes = spec.get("volumes").map_or(&[][..], Node::items).iter().map(volume).collect();
         let validator = validator.or_else(|| annotation(template));
         let ignore = ignore(node);
-        (!containers.is_empty()).then_some(Self { id, validator, ignore, volumes, containers, line: node.line })
+        let is_set = |key: &str| spec.get(key).and_then(Node::as_str) == Some("true");
+        let shares_processes = is_set("shareProcessNamespace") || is_set("hostPID");
+        let user = spec.get("securityContext").and_then(|context| context.get("runAsUser")?.as_str());
+        let with_user =
+            |container: Container| Container { user: container.user.or(user.map(str::to_owned)), ..container };
+        let containers: Vec<_> = containers.into_iter().map(with_user).collect();
+        (!containers.is_empty()).then_some(Self {
+            id,
+            validator,
+            ignore,
+            volumes,
+            containers,
+            shares_processes,
+            line: node.line,
+        })
     }
 }
 
@@ -214,6 +234,9 @@ fn projection(kind: &str, name: String, source: &Node) -> Projection {
 
 fn container(node: &Node) -> Container {
     let list = |key: &str| node.get(key).map_or(&[][..], Node::items);
+    let context = node.get("securityContext");
+    let added = context.and_then(|context| context.get("capabilities")?.get("add")).map_or(&[][..], Node::items);
+    let added = added.iter().filter_map(Node::as_str);
     Container {
         name: text(node, "name"),
         image: text(node, "image"),
@@ -223,6 +246,8 @@ fn container(node: &Node) -> Container {
         env_from: list("envFrom").iter().filter_map(variables).collect(),
         mounts: list("volumeMounts").iter().map(mount).collect(),
         is_init: false,
+        user: context.and_then(|context| context.get("runAsUser")?.as_str()).map(str::to_owned),
+        may_kill: added.into_iter().any(|name| matches!(name, "KILL" | "CAP_KILL" | "ALL")),
     }
 }
 
