@@ -1,6 +1,8 @@
 //! The watch on the target process: its pidfd is in the event loop, so that its end is an event. IO.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -8,6 +10,11 @@ use tokio::io::unix::AsyncFd;
 use crate::flow::process::{Selector, Target, TargetError};
 use crate::gate::{Input, Loss};
 use crate::sys::proc::{self, Identity, Incarnation};
+
+/// Beginning of the title of nginx's workers, and the name of HAProxy's: those change by a reload or a crash alone. Other programs
+/// renew theirs at all times.
+const NGINX_WORKER: &str = "nginx: worker process";
+const HAPROXY: &[u8] = b"haproxy";
 
 /// The process that was reloaded or verified last.
 #[derive(Debug, Default)]
@@ -19,6 +26,8 @@ struct WatchedProcess {
     /// Readable when it has ended; absent where no descriptor could be had, and then only a check finds out.
     end: Option<AsyncFd<OwnedFd>>,
     incarnation: Option<Incarnation>,
+    /// Its children at the end of the last verification, where they tell of reloads.
+    workers: BTreeSet<Identity>,
 }
 
 #[expect(deprecated, reason = "what replaces it is unsafe; the descriptor is owned here, so nothing else can close it")]
@@ -35,14 +44,30 @@ impl TargetWatch {
             return;
         }
         let end = target.end().ok().and_then(readable);
-        self.0 = Some(WatchedProcess { identity, end, incarnation: proc::incarnation(identity.pid) });
+        self.0 = Some(WatchedProcess {
+            identity,
+            end,
+            incarnation: proc::incarnation(identity.pid),
+            workers: BTreeSet::new(),
+        });
     }
 
     /// Records the state of the process after a reload: a master that executes itself has done so by now.
-    pub(super) fn settle(&mut self) {
-        if let Some(watched) = &mut self.0 {
-            watched.incarnation = proc::incarnation(watched.identity.pid);
-        }
+    pub(super) fn settle(&mut self, by_workers: bool) {
+        let Some(watched) = &mut self.0 else { return };
+        let pid = watched.identity.pid;
+        watched.incarnation = proc::incarnation(pid);
+        let is_steady =
+            |worker: &Identity| proc::comm(pid) == HAPROXY || proc::title(worker.pid).starts_with(NGINX_WORKER);
+        let workers = if by_workers { proc::children(pid) } else { BTreeSet::new() };
+        watched.workers = workers.into_iter().filter(is_steady).collect();
+    }
+
+    /// The number of workers of the process that are left of reloads before `last_reload`.
+    pub(super) fn lingering(&self, selector: &Selector, last_reload: Option<Instant>) -> usize {
+        let watched = self.0.as_ref().map(|watched| watched.identity);
+        let target = selector.find().ok().filter(|target| Some(target.identity()) == watched);
+        target.map_or(0, |target| target.lingering(last_reload))
     }
 
     /// Waits until the process has ended; endless if there is none.
@@ -70,6 +95,13 @@ impl TargetWatch {
         if now != watched.incarnation {
             watched.incarnation = now;
             return Some(Input::TargetLost { pid, loss: Loss::Executed });
+        }
+        if !watched.workers.is_empty() {
+            let workers = proc::children(pid);
+            if !workers.is_empty() && workers.is_disjoint(&watched.workers) {
+                watched.workers = workers;
+                return Some(Input::TargetLost { pid, loss: Loss::Renewed });
+            }
         }
         let found = selector.find().ok()?;
         (found.identity() != watched.identity).then_some(Input::TargetLost { pid, loss: Loss::Superseded })

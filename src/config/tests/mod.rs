@@ -225,7 +225,15 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
         ("grace", "14s"),
     ]
     .into();
-    let others = ["schema", "reload-url", "reload-command", "verify-url", "verify-command"];
+    let others = [
+        "schema",
+        "reload-url",
+        "reload-command",
+        "verify-url",
+        "verify-command",
+        "verify-metric",
+        "verify-metric-url",
+    ];
     let credentials = ["bearer-file", "basic-file", "header", "ca-file", "cert-file", "key-file", "server-name"];
     let others: Vec<_> =
         others.into_iter().map(str::to_owned).chain(credentials.map(|name| format!("reload-{name}"))).collect();
