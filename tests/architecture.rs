@@ -36,7 +36,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("flow", &[]),
     ("sys::exec", &["sys::proc"]),
     ("sys::server", &["sys::http", "sys::worker"]),
-    ("sys::http", &[]),
+    ("sys::http", &["sys::worker"]),
     ("sys::proc", &[]),
     ("sys::service_manager", &[]),
     ("sys::suggest", &[]),

@@ -308,6 +308,8 @@ fn check_names_the_flags_that_choose_a_validator() {
     let directory = config("anything");
     let path = directory.path().join("app.conf");
     let (text, code) = said(&["check", path.to_str().expect("it is UTF-8")], &[]);
+    assert_eq!(code, 3, "{text}");
+    let (text, code) = said(&["check", directory.path().to_str().expect("it is UTF-8")], &[]);
     assert_eq!(code, 4, "{text}");
     assert!(text.contains("warning: no validator applies to any input\n  help: name one: `--app NAME`"), "{text}");
 }

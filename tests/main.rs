@@ -22,6 +22,7 @@ mod check;
 mod check_baseline;
 /// `check` on inputs as they are in the field.
 mod check_field;
+mod check_fix;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The image, in real containers.
@@ -42,6 +43,10 @@ mod documents;
 mod drop_in;
 /// A thousand changes, and none.
 mod endurance;
+/// Processes, memory, descriptors and disks that others use up.
+mod exhaustion;
+/// File systems that do not answer, and inputs that take long.
+mod freezing;
 /// A bad configuration never reaches gunicorn.
 mod gunicorn;
 /// A bad configuration never reaches HAProxy.
@@ -63,6 +68,8 @@ mod nginx;
 mod on_request;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// Presets from files of the user, and their test kit.
+mod own_presets;
 /// The demo, the pre-commit hook and the action, as their users start them.
 mod packaging;
 /// The page, as a browser shows it.

@@ -300,7 +300,9 @@ fn a_port_that_is_in_use_is_taken_when_it_is_free() {
     let watch = directory.path().to_str().expect("it is UTF-8");
     let mut gate =
         Gate::run(&["--watch", watch, "--settle", "20ms", "--signal", "none", "--listen", &address.to_string()]);
-    let failed = gate.wait_for("alert_failed");
+    // The listener and the gate start side by side.
+    let first = [gate.wait_for_any(&["alert_failed", "accepted"]), gate.wait_for_any(&["alert_failed", "accepted"])];
+    let failed = first.iter().find(|event| event["event"] == "alert_failed").expect("it is reported");
     assert_eq!(failed["level"], "warn");
     let message = failed["message"].as_str().expect("there is one");
     assert!(message.contains(&format!("cannot listen on `{address}`")), "{failed}");

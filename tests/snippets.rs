@@ -257,3 +257,43 @@ fn a_directive_of_another_nginx_rejects_no_snippet() {
     let excluded = new.replace("  annotations:\n", "  annotations:\n    reload-gate.dev/validator: none\n");
     assert!(!checked(&report(&[], &excluded, 0)).iter().any(|line| line.contains("Ingress")));
 }
+
+#[test]
+fn hygiene_is_on_in_check_and_off_in_run() {
+    let text = "events {}\nhttp { server { location /a { alias /b/; } } }\n";
+    let warning =
+        ["warning alias-traversal 2:37: \"/a../\" leads out of the directory of \"alias\", since the location ends \
+                    without a slash"];
+    let files = [("nginx.conf", text)];
+    assert_eq!(findings(&of_files(&files, &[], 0)), warning);
+    assert_eq!(findings(&of_files(&files, &["--nginx-hygiene", "off"], 0)), [""; 0]);
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "conf/nginx.conf", text);
+    file(directory.path(), "gate.yaml", "gates: [{builtin: nginx, observe: true, watch: conf, nginx-hygiene: off}]\n");
+    let config = directory.path().join("gate.yaml").to_str().expect("it is UTF-8").to_owned();
+    let path = directory.path().join("conf").to_str().expect("it is UTF-8").to_owned();
+    let output = check(&["--format", "json", "--config", &config, &path], "");
+    assert_eq!((output.code, output.out.contains("alias-traversal")), (0, false), "{}{}", output.out, output.err);
+    for (arguments, is_on) in [(&[][..], false), (&["--nginx-hygiene", "on"][..], true)] {
+        let mut gate = gate_command();
+        gate.args(["run", "--once", "--log-format", "json", "--builtin", "nginx", "--watch", &path]).args(arguments);
+        let output = gate.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.contains("alias-traversal")), (Some(0), is_on), "{said}");
+    }
+}
+
+#[test]
+fn a_vulnerability_is_of_the_version_of_the_image() {
+    let pod = |image: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: web}}\ndata:\n  nginx.conf: 'events {{}} http {{ resolver 127.0.0.1; }}'\n\
+             ---\napiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n  - name: web\n    image: {image}\n    \
+             volumeMounts: [{{name: c, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}}]\n  \
+             volumes: [{{name: c, configMap: {{name: web}}}}]\n"
+        )
+    };
+    let found = findings(&report(&[], &pod("nginx:1.20.0"), 0));
+    assert!(found.iter().any(|finding| finding.contains("CVE-2021-23017")), "{found:?}");
+    assert_eq!(findings(&report(&[], &pod("nginx:1.20.1"), 0)), [""; 0]);
+}

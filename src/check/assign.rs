@@ -253,10 +253,9 @@ impl Checkers<'_> {
         let known: Vec<_> = files
             .filter_map(|(path, entry)| {
                 let text = String::from_utf8(self.store.content(entry).ok()?.bytes).ok()?;
-                // A name with an extension has another format.
-                let format = content::format(&text)?;
-                let is_named = path.extension().is_some_and(|end| format != "shell" || end != "sh");
-                (!is_named || format == "shell").then(|| (format, path.clone(), entry.clone()))
+                let end = path.extension().map(|end| end.to_string_lossy().into_owned());
+                let format = content::format_of(end.as_deref(), &text)?;
+                Some((format, path.clone(), entry.clone()))
             })
             .collect();
         for (format, path, entry) in known {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
-use reload_gate_contract::{Code, Finding, Place, Span};
+use reload_gate_contract::{Code, Finding, Place, Severity, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
+use super::fix::Overlay;
 use super::ignores::{self, IgnoreComment};
 use super::input::{InputStream, STDIN};
 use super::placeholder;
@@ -80,6 +81,8 @@ pub struct Listing {
     pub(super) missing: Vec<String>,
     /// True if there is any manifest.
     pub(super) has_manifests: bool,
+    /// Texts in place of those of files.
+    pub(super) texts: Overlay,
     /// Charts with templates that are not read.
     charts: BTreeSet<PathBuf>,
 }
@@ -90,8 +93,13 @@ impl Listing {
     /// # Errors
     /// The first invalid pattern, with the reason.
     pub fn of(paths: &[String], exclude: &[String]) -> Result<Self, (String, String)> {
+        Self::with_texts(paths, exclude, Overlay::new())
+    }
+
+    /// Lists the same with texts in place of those of some files.
+    pub(super) fn with_texts(paths: &[String], exclude: &[String], texts: Overlay) -> Result<Self, (String, String)> {
         let exclude = exclusion(exclude)?;
-        let mut listing = Self { paths: paths.to_vec(), ..Self::default() };
+        let mut listing = Self { paths: paths.to_vec(), texts, ..Self::default() };
         for name in paths {
             let path = Path::new(name);
             if name == STDIN || is_descriptor(path) {
@@ -172,7 +180,11 @@ impl Listing {
         let is_structured =
             path.extension().is_some_and(|end| ["json", "yaml", "yml"].iter().any(|known| end == *known));
         if is_structured {
-            match InputStream::open(name) {
+            let opened = match self.texts.get(name) {
+                Some(text) => Ok(InputStream::of_text(name, text.clone())),
+                None => InputStream::open(name),
+            };
+            match opened {
                 Ok(input) if input.is_manifests() => return self.manifests(input),
                 Ok(_) => {}
                 Err(error) => return self.unreadable(name, &error.to_string()),
@@ -251,8 +263,19 @@ impl Listing {
                     continue;
                 }
             };
-            // An API server rejects them, and nothing says which of the two is meant.
-            let twice = repeated.iter().map(|key| broken_manifest(name, document, &yaml::twice(key)));
+            let is_data = |key: &Node| {
+                let maps = ["data", "stringData", "binaryData"].iter().filter_map(|map| root.get(map));
+                maps.map(|map| map.span).any(|span| span.start <= key.span.start && key.span.end <= span.end)
+            };
+            let twice = repeated.iter().map(|key| {
+                let finding = broken_manifest(name, document, &yaml::twice(key));
+                // Helm and kubectl take the last one, and which value an application gets is the question.
+                let severity = if is_data(key) { Severity::Error } else { Severity::Warning };
+                Finding {
+                    severity,
+                    ..finding.help("remove one of the two: kubectl and Helm take the last, Kustomize and Flux fail")
+                }
+            });
             self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
             for node in manifest::objects(root) {
                 match Object::read(&node, text) {

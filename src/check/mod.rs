@@ -11,6 +11,7 @@ mod container;
 mod content;
 mod envsubst;
 mod findings;
+mod fix;
 mod ignores;
 mod images;
 mod input;
@@ -33,7 +34,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reload_gate_contract::{Place, Severity};
+use reload_gate_contract::{Code, Finding, Place, Severity};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::check::render::{CheckReport, CheckSubject, Checked, Located, Suppressed, Unchecked};
@@ -43,6 +44,7 @@ use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
 pub use baseline::Baseline;
+pub use fix::{Corrected, ListArguments, correct};
 use ignores::{IgnoreEffect, IgnoreRule, SeenIgnore, SeenIgnores};
 pub use listing::Listing;
 use names::VersionCache;
@@ -50,6 +52,8 @@ use store::{Entry, Store};
 use trees::FileTrees;
 use validate::Outcome;
 pub use warnings::Warnings;
+
+const NO_VALIDATOR: Code = Code::new("no-validator");
 
 /// Treatment of files, certificates and host names that are not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +138,12 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
     let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();
     let open: Vec<Unchecked> = open
         .difference(&read)
-        .map(|entry| (store.subject(entry), given.contains(entry)))
+        .map(|entry| (store.subject(entry), entry))
         .filter(|(subject, _)| !listed.contains(subject))
-        .map(|(subject, is_given)| unassigned(subject, is_given, &listing.paths))
+        .map(|(subject, entry)| unassigned(subject, entry, given.contains(entry), &store))
         .collect();
+    let (named, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|unchecked| unchecked.help.is_some());
+    checked.extend(named.into_iter().map(without_validator));
     unchecked.extend(open);
     let report = CheckReport { checked, unchecked, gone: None };
     CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
@@ -200,11 +206,31 @@ fn add_warning(checked: &mut Vec<Checked>, warning: Located) {
 }
 
 /// Returns the entry of a part that no validator is known for, or that nothing includes.
-fn unassigned(subject: CheckSubject, is_given: bool, paths: &[String]) -> Unchecked {
-    let why = if is_given { "no validated file includes it" } else { "no validator is known for it" };
-    let is_named = subject.object.is_none() && !is_given && paths.contains(&subject.input);
-    let help = is_named.then(|| "name its validator, such as `--app nginx`".to_owned());
+///
+/// It has a remedy if it is a file that the user named.
+fn unassigned(subject: CheckSubject, entry: &Entry, is_given: bool, store: &Store<'_>) -> Unchecked {
+    let name = subject.key.as_deref().unwrap_or_else(|| subject.input.rsplit('/').next().unwrap_or_default());
+    let is_file = matches!(entry, Entry::File(_));
+    let text = || String::from_utf8(store.content(entry).ok()?.bytes).ok();
+    let why = match (is_given, is_file) {
+        (true, _) => "no validated file includes it",
+        (false, true) => content::unknown(name, None),
+        (false, false) => content::unknown(name, text().as_deref()),
+    };
+    let is_named = subject.object.is_none() && !is_given && store.listing.paths.contains(&subject.input);
+    // Empty standard input is no input, as after a `helm template` that failed.
+    let is_named = is_named && (is_file || text().is_none_or(|text| !text.trim().is_empty()));
+    let help =
+        is_named.then(|| "name its validator, such as `--app nginx`, or leave it out with `--exclude`".to_owned());
     Unchecked { subject, why: why.to_owned(), help }
+}
+
+/// Returns the obstacle that a file has no validator, though the user named the file.
+fn without_validator(Unchecked { subject, why, help }: Unchecked) -> Checked {
+    let finding = Finding::environment(NO_VALIDATOR, why).at(Place::file(&subject.input));
+    let finding = Finding { help, ..finding };
+    let located = Located { finding, object: None, key: None, excerpt: None };
+    finding_about(subject, "reload-gate", "it is an input", located)
 }
 
 /// Returns the errors of the inputs themselves.
@@ -306,7 +332,8 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> (Vec<
     };
     std::thread::scope(|scope| {
         for _ in 1..workers {
-            scope.spawn(work);
+            // Where the system has no thread left, this one does all.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

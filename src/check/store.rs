@@ -213,7 +213,10 @@ impl<'l> Store<'l> {
         match entry {
             Entry::File(path) => {
                 let name = path.to_string_lossy().into_owned();
-                let bytes = std::fs::read(path).map_err(|error| unreadable(&name, &error))?;
+                let bytes = match self.listing.texts.get(&name) {
+                    Some(text) => text.clone(),
+                    None => std::fs::read(path).map_err(|error| unreadable(&name, &error))?,
+                };
                 Ok(content(bytes, Written::Plain(name)))
             }
             Entry::Input(index) => {

@@ -575,6 +575,7 @@ impl CheckOptions {
                 Validator::Builtin(Builtin::Nginx(settings)) => {
                     settings.version = settings.version.or_else(|| image.nginx_version());
                     settings.build = settings.build.or_else(|| image.nginx_build());
+                    settings.hygiene = settings.hygiene.or(Some(true));
                 }
                 Validator::Builtin(_) => {}
                 Validator::Command(command) => command.command = with_operands(&command.command, &task.operands),

@@ -20,6 +20,7 @@ mod help;
 mod hidden;
 mod install;
 mod manual;
+mod preset_test;
 mod reload;
 mod run;
 mod status;
@@ -82,7 +83,7 @@ pub fn main() -> Exit {
         Some(("check", matches)) => check::check(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
-        Some(("validators", matches)) => validators::validators(matches.get_one::<String>("name").map(String::as_str)),
+        Some(("validators", matches)) => validators::validators(matches),
         Some(("install", matches)) => install::run(matches),
         Some(("completions", matches)) => completions(matches),
         Some(("man", matches)) => manual(matches.get_one::<String>("command").map(String::as_str)),

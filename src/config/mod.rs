@@ -183,7 +183,7 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
     let mut warnings = Vec::new();
     let flags = flags::layer(&input.flags);
     let variables = flags::variables_layer(&input.variables, flags.has(CONFIG.spec), &mut warnings, &errors);
-    let command = [flags, variables].map(|layer| validators::with_schema(layer, input, &errors));
+    let command = [flags, variables].map(|layer| validators::with_files(layer, input, &errors));
     let command = Layers { layers: command.into(), directory: &input.directory, errors: &errors };
     let gates = gate_layers(&command, input);
     check_gate_settings(&command, gates.len());
@@ -263,7 +263,7 @@ fn check_gate_settings(command: &Layers<'_>, gates: usize) {
 /// Resolves a gate; its place is that of its name.
 fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
     let mut layers = command.clone();
-    layers.layers.push(validators::with_schema(gate, input, command.errors));
+    layers.layers.push(validators::with_files(gate, input, command.errors));
     let mut gate = resolve::gate(&layers, input.is_directory)?;
     if let Some(rendering) = &mut gate.rendering {
         let text = |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));

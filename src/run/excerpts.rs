@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reload_gate_contract::Finding;
 
@@ -13,14 +14,17 @@ use crate::gate::Gate;
 use crate::report::diff::{self, Change};
 use crate::report::excerpt::Excerpt;
 use crate::report::{Event, Kind, Shown};
+use crate::sys::worker::{self, WorkKind};
 
 use super::{redaction, staging};
 
 /// The number of findings that are shown with their lines.
 const EXCERPTS: usize = 10;
+/// Time limit of the excerpts of one event, which the event waits for.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// The contents that are kept beside the newest.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     /// The content that is known to run, where a diff may be asked for.
     running: Option<Snapshot>,
@@ -36,17 +40,24 @@ impl Contents {
         }
     }
 
-    /// Returns `event` with the permitted excerpts of its content, if that is `snapshot`.
-    pub(super) fn show(&self, config: &GateConfig, event: Event, snapshot: Option<&Snapshot>) -> Event {
+    /// Returns `event` with the permitted excerpts of its content, if that is `snapshot`. Large files take time, so they are read beside
+    /// the event loop; after the limit there is none.
+    pub(super) async fn show(&self, config: &GateConfig, event: Event, snapshot: Option<&Snapshot>) -> Event {
         let refused = matches!(event.kind, Kind::Rejected | Kind::Inconclusive);
         let Some(snapshot) = snapshot.filter(|snapshot| refused && event.digest == Some(snapshot.revision.digest()))
         else {
             return event;
         };
+        let (contents, config, snapshot, about) = (self.clone(), config.clone(), snapshot.clone(), event.clone());
+        let read = move || contents.shown(&config, &about, &snapshot);
+        let shown = worker::run(WorkKind::Compute, LIMIT, read).await.unwrap_or_default();
+        Event { shown: (shown != Shown::default()).then(|| Box::new(shown)), ..event }
+    }
+
+    fn shown(&self, config: &GateConfig, event: &Event, snapshot: &Snapshot) -> Shown {
         let hidden = redaction::hidden(config, snapshot);
         let excerpts = excerpts(config, &event.findings, snapshot, &hidden);
-        let shown = Shown { excerpts, diff: self.diff(config, &event, snapshot, &hidden) };
-        Event { shown: (shown != Shown::default()).then(|| Box::new(shown)), ..event }
+        Shown { excerpts, diff: self.diff(config, event, snapshot, &hidden) }
     }
 
     fn diff(

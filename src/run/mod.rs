@@ -3,11 +3,13 @@
 mod decisions;
 mod excerpts;
 mod redaction;
+mod scans;
 mod service;
 mod signals;
 mod single;
 mod staging;
 mod startup;
+mod steps;
 pub mod supervise;
 mod target;
 
@@ -15,10 +17,11 @@ pub use single::{once, reload};
 pub use startup::confined;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
@@ -27,11 +30,11 @@ use tracing::{Instrument as _, debug_span};
 use crate::config::GateConfig;
 use crate::flow::process::{Target, TargetError};
 use crate::flow::reload::{Circumstances, Sent};
-use crate::flow::snapshot::{self, Scanner, Snapshot};
+use crate::flow::snapshot::{self, Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Loaded, NOT_CONFIGURED, Patience, Proof, Verification};
-use crate::flow::watch::{Coverage, Watch, WatchEvent};
+use crate::flow::watch::{Mode, WatchEvent};
 use crate::gate::{Effect, Gate, Input, Loss, ReloadRequest};
 use crate::report::board::{BoardView, StatusBoard};
 use crate::report::metrics::ReloadOutcome;
@@ -40,26 +43,35 @@ use crate::sys::proc::{self, Identity};
 
 use excerpts::Contents;
 use redaction::FormerSecrets;
+use scans::{ScanOutcome, Sources};
 use target::TargetWatch;
 
 /// A receiver of events.
 pub type EventSink = Rc<dyn Fn(&Event)>;
 
-/// An effect in flight, which ends in an input. It comes with the baseline that later effects need.
-type InFlight = Pin<Box<dyn Future<Output = (Input, Option<Baseline>)>>>;
+/// An effect in flight.
+type InFlight = Pin<Box<dyn Future<Output = Outcome>>>;
 
-/// The number of scans in a row while each finds more directories to watch.
-const SCANS: usize = 3;
+/// The outcome of an effect.
+enum Outcome {
+    /// The sources come back from a scan.
+    Scanned(Sources, Result<ScanOutcome, Finding>),
+    /// An input, with the baseline that later effects need.
+    Done(Input, Option<Baseline>),
+}
 
 /// The performer of one gate's effects.
 struct Runner {
     config: Rc<GateConfig>,
-    watch: Watch,
-    scanner: Scanner,
+    /// Absent during a scan.
+    sources: Option<Sources>,
+    mode: Mode,
     sink: EventSink,
     board: Rc<StatusBoard>,
     /// The last snapshot.
     snapshot: Option<Snapshot>,
+    /// The files of it that may be those of Secrets.
+    secret: Vec<PathBuf>,
     /// Secrets before they were rotated.
     former: FormerSecrets,
     contents: Contents,
@@ -108,7 +120,7 @@ pub async fn run(
     for event in startup::at_start(&config, warnings) {
         sink(&event);
     }
-    let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink);
+    let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink).await;
     let mut runner = Runner::new(config, sink, board);
     runner.drive(gate, requests).await.then_some(Verdict::Rejected)
 }
@@ -131,18 +143,17 @@ impl Runner {
                     if matches!(effect, Effect::Finish) {
                         return !stopping;
                     }
-                    self.perform(effect, &mut in_flight, &mut inputs);
+                    self.perform(effect, &mut in_flight, &mut inputs).await;
                 }
                 self.show(&gate);
             }
             let input = tokio::select! {
                 // A finished effect comes first: only then may another one begin.
                 biased;
-                (input, baseline) = finish(&mut in_flight) => {
+                outcome = finish(&mut in_flight) => {
                     in_flight = None;
-                    self.keep(baseline);
-                    self.take_in(&input);
-                    input
+                    inputs.extend(self.take_in(outcome));
+                    continue;
                 }
                 _ = stop.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
@@ -153,7 +164,7 @@ impl Runner {
                     self.board.target_lost();
                     Input::TargetLost { pid, loss: Loss::Ended }
                 }
-                event = self.watch.event() => match event {
+                event = event(self.sources.as_ref()) => match event {
                     WatchEvent::Hint(hint) => Input::WatchEvent(hint),
                     WatchEvent::Overflowed => overflowed(),
                 },
@@ -165,12 +176,12 @@ impl Runner {
     }
 
     /// Performs one effect; what takes time becomes `in_flight`, and the outcome of the rest an input.
-    fn perform(&mut self, effect: Effect, in_flight: &mut Option<InFlight>, inputs: &mut VecDeque<Input>) {
+    async fn perform(&mut self, effect: Effect, in_flight: &mut Option<InFlight>, inputs: &mut VecDeque<Input>) {
         let name = self.config.name.clone();
         let gate = name.as_str();
         match effect {
-            Effect::Report(event) => self.report(event),
-            Effect::Scan => inputs.extend(debug_span!("scan", gate).in_scope(|| self.scan())),
+            Effect::Report(event) => self.report(event).await,
+            Effect::Scan => *in_flight = in_span(self.scan(), debug_span!("scan", gate)),
             Effect::Validate(digest) => {
                 *in_flight = in_span(self.validate(), debug_span!("validate", gate, digest = %digest.short()));
             }
@@ -178,8 +189,8 @@ impl Runner {
                 *in_flight = in_span(self.publish(digest), debug_span!("publish", gate, digest = %digest.short()));
             }
             Effect::Keep(digest) => {
-                debug_span!("keep", gate, digest = %digest.short())
-                    .in_scope(|| staging::keep(&self.config, &self.sink));
+                let span = debug_span!("keep", gate, digest = %digest.short());
+                staging::keep(&self.config, &self.sink).instrument(span).await;
             }
             Effect::Count(verdict) => self.board.count_verdict(verdict),
             Effect::Reload(request) => {
@@ -189,13 +200,13 @@ impl Runner {
             Effect::Verify { late } => *in_flight = in_span(self.verify(late), debug_span!("verify", gate, late)),
             Effect::Abandon => *in_flight = None,
             Effect::CheckTarget => {
-                let lost = self.target.check(&self.config.selector);
+                let lost = self.target.check(&self.config.selector).await;
                 let is_other = |lost: &&Input| !matches!(lost, Input::TargetLost { loss: Loss::Renewed, .. });
                 lost.iter().filter(is_other).for_each(|_| self.board.target_lost());
                 inputs.extend(lost);
                 self.count_lingering();
             }
-            Effect::FindTarget => inputs.push_back(Input::TargetFound(self.target.find(&self.config.selector))),
+            Effect::FindTarget => inputs.push_back(Input::TargetFound(self.target.find(&self.config.selector).await)),
             Effect::Finish => {}
         }
     }
@@ -237,9 +248,17 @@ fn in_span(effect: Option<InFlight>, span: tracing::Span) -> Option<InFlight> {
 }
 
 /// Waits for the effect in flight; endless if there is none.
-async fn finish(in_flight: &mut Option<InFlight>) -> (Input, Option<Baseline>) {
+async fn finish(in_flight: &mut Option<InFlight>) -> Outcome {
     match in_flight {
         Some(effect) => effect.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a change under the sources; endless during a scan.
+async fn event(sources: Option<&Sources>) -> WatchEvent {
+    match sources {
+        Some(sources) => sources.event().await,
         None => std::future::pending().await,
     }
 }
@@ -259,14 +278,14 @@ fn overflowed() -> Input {
 
 impl Runner {
     fn new(config: Rc<GateConfig>, sink: EventSink, board: Rc<StatusBoard>) -> Self {
-        let scanner = Scanner::new(config.sources.clone(), config.reading.clone());
         Self {
+            sources: Some(Sources::new(&config)),
             config,
-            watch: Watch::new(),
-            scanner,
+            mode: Mode::Inotify,
             sink,
             board,
             snapshot: None,
+            secret: Vec::new(),
             former: FormerSecrets::default(),
             contents: Contents::default(),
             baseline: None,
@@ -279,7 +298,7 @@ impl Runner {
         }
     }
 
-    fn report(&mut self, event: Event) {
+    async fn report(&mut self, event: Event) {
         let is_nothing = |event: &Event| {
             !event.findings.is_empty() && event.findings.iter().all(|finding| snapshot::is_nothing_there(finding.code))
         };
@@ -290,31 +309,37 @@ impl Runner {
             Kind::TargetMissing | Kind::TargetRefused => Some((Verdict::Inconclusive, false)),
             _ => self.verdict,
         };
-        (self.sink)(&self.contents.show(&self.config, event, self.snapshot.as_ref()));
+        (self.sink)(&self.contents.show(&self.config, event, self.snapshot.as_ref()).await);
     }
 
-    /// Reads the sources, and watches every directory in which a later change would show.
-    fn scan(&mut self) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        let mut scan = self.scanner.scan();
-        for _ in 1..SCANS {
-            match self.watch.cover(std::mem::take(&mut scan.watch_points)) {
-                Coverage::Unchanged => break,
-                Coverage::Degraded(message) => inputs.push(Input::Degraded { message, polling: true }),
-                Coverage::Restored => inputs.push(Input::WatchRestored),
-                // What changed between the scan and the beginning of the watch was missed.
-                Coverage::Extended => {}
+    /// Reads the sources.
+    fn scan(&mut self) -> Option<InFlight> {
+        let (sources, limit) = (self.sources.take()?, self.config.plan.timeout);
+        Some(Box::pin(async move {
+            let (sources, result) = sources.scan(limit).await;
+            Outcome::Scanned(sources, result)
+        }))
+    }
+
+    /// Takes in the outcome of a scan.
+    fn scanned(&mut self, result: Result<ScanOutcome, Finding>) -> Vec<Input> {
+        let (mut inputs, result, secret) = match result {
+            Ok(outcome) => {
+                self.mode = outcome.mode;
+                (outcome.inputs, outcome.result, outcome.secret)
             }
-            scan = self.scanner.scan();
+            Err(finding) => {
+                let error =
+                    SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO, short: true };
+                (Vec::new(), Err(error), Vec::new())
+            }
+        };
+        if let (Some(old), Ok(new)) = (&self.snapshot, &result) {
+            self.former.remember(&self.secret, &old.tree, &new.tree);
         }
-        if let Some(rendering) = &self.config.rendering {
-            scan.result = scan.result.and_then(|snapshot| rendering.render(snapshot));
-        }
-        if let (Some(old), Ok(new)) = (&self.snapshot, &scan.result) {
-            self.former.remember(&self.config, &old.tree, &new.tree);
-        }
-        self.snapshot = scan.result.as_ref().ok().cloned();
-        inputs.push(Input::Scanned(scan.result));
+        self.secret = secret;
+        self.snapshot = result.as_ref().ok().cloned();
+        inputs.push(Input::Scanned(result));
         inputs
     }
 
@@ -325,13 +350,15 @@ impl Runner {
             if let Ok(validation) = &mut validated {
                 validation.findings.extend(snapshot.notes);
             }
-            (Input::Validated(validated), None)
+            Outcome::Done(Input::Validated(validated), None)
         }))
     }
 
     fn publish(&self, digest: Digest) -> Option<InFlight> {
         let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
-        Some(Box::pin(async move { (Input::Published(staging::publish(&config, snapshot, digest).await), None) }))
+        Some(Box::pin(async move {
+            Outcome::Done(Input::Published(staging::publish(&config, snapshot, digest).await), None)
+        }))
     }
 
     fn reload(&self, request: ReloadRequest) -> Option<InFlight> {
@@ -346,10 +373,10 @@ impl Runner {
         Some(Box::pin(async move {
             let requested = config.reload.request_reload(&config.selector, &config.verification, circumstances).await;
             match requested {
-                Ok((sent, baseline)) => (Input::Reloaded(Ok(sent)), Some(baseline)),
+                Ok((sent, baseline)) => Outcome::Done(Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {
                     let target_error = redaction::of_target_error(&config, &snapshot.tree, &former, target_error).await;
-                    (Input::Reloaded(Err(target_error)), None)
+                    Outcome::Done(Input::Reloaded(Err(target_error)), None)
                 }
             }
         }))
@@ -371,7 +398,8 @@ impl Runner {
                 (Proof::Proven { .. } | Proof::NotAsked { .. }, Some(limit)) if successor.is_none() => limit,
                 (proof, _) => proof,
             };
-            (Input::Verified(redaction::of_proof(&config, &snapshot.tree, &former, proof).await), successor)
+            let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
+            Outcome::Done(Input::Verified(proof), successor)
         }))
     }
 
@@ -384,12 +412,27 @@ impl Runner {
             ready: gate.is_ready(),
             live: gate.is_live(),
             incident: gate.incident().map(|incident| (incident.kind, incident.about)),
-            mode: self.watch.mode(),
+            mode: self.mode,
         });
     }
 
-    /// Takes in the outcome of an effect. More is counted than reported, since the same incident is reported once.
-    fn take_in(&mut self, input: &Input) {
+    /// Takes in the outcome of an effect, and returns the inputs that follow from it.
+    fn take_in(&mut self, outcome: Outcome) -> Vec<Input> {
+        match outcome {
+            Outcome::Scanned(sources, result) => {
+                self.sources = Some(sources);
+                self.scanned(result)
+            }
+            Outcome::Done(input, baseline) => {
+                self.keep(baseline);
+                self.count(&input);
+                vec![input]
+            }
+        }
+    }
+
+    /// Counts the outcome of an effect. More is counted than reported, since the same incident is reported once.
+    fn count(&mut self, input: &Input) {
         match input {
             Input::Validated(Ok(validation)) => self.board.took(&validation.took),
             Input::Reloaded(Ok(Sent::Requested { .. })) => self.reload_requested = true,
@@ -415,7 +458,9 @@ impl Runner {
     /// Shows the number of old workers, where new ones are the proof.
     fn count_lingering(&self) {
         if matches!(self.config.verification, Verification::Workers) {
-            self.board.lingering(self.target.lingering(&self.config.selector, self.verified_reload));
+            let target = self.baseline.as_ref().and_then(|baseline| baseline.target());
+            let target = target.filter(|target| target.identity().is_alive());
+            self.board.lingering(target.map_or(0, |target| target.lingering(self.verified_reload)));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reload_gate_contract::Finding;
 
@@ -12,20 +13,25 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::Tree;
 use crate::flow::validate::Validation;
 use crate::flow::verify::Proof;
-use crate::redact::{RedactionScope, Redactor};
+use crate::redact::{REDACTED, RedactionScope, Redactor};
+use crate::sys::worker::{self, WorkKind};
 
 /// Size in bytes of the former Secrets that are remembered.
 const FORMER: usize = 2 << 20;
+
+/// Time limit of one redaction: it is far more than the largest Secrets take.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Contents of Secrets before they were rotated. The application, and a command that it runs, may quote them for a while.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FormerSecrets(Arc<Vec<Vec<u8>>>);
 
 impl FormerSecrets {
-    /// Remembers the Secrets of `old` that are not the same in `new`, and forgets the oldest if they become too large.
-    pub(super) fn remember(&mut self, config: &GateConfig, old: &Tree, new: &Tree) {
+    /// Remembers the Secrets of `old`, which are in `secret`, that are not the same in `new`, and forgets the oldest if they become too
+    /// large.
+    pub(super) fn remember(&mut self, secret: &[PathBuf], old: &Tree, new: &Tree) {
         let rotated = |name: &PathBuf| old.get(name).filter(|content| new.get(name) != Some(content)).cloned();
-        let rotated: Vec<_> = secret_files(config, old).iter().filter_map(rotated).collect();
+        let rotated: Vec<_> = secret.iter().filter_map(rotated).collect();
         if rotated.is_empty() {
             return;
         }
@@ -49,8 +55,9 @@ pub(super) async fn of_validation(
         return validation;
     }
     let findings = validation.findings;
+    let withheld = findings.iter().cloned().map(withheld).collect();
     let redact = |redactor: &Redactor, findings: Vec<Finding>| redactor.redact_all(findings);
-    Validation { findings: redacted(config, (tree, former), findings, redact).await, ..validation }
+    Validation { findings: redacted(config, (tree, former), (findings, withheld), redact).await, ..validation }
 }
 
 /// Redacts a target error: the output of a reload command, or a server's answer, may quote the configuration.
@@ -61,13 +68,13 @@ pub(super) async fn of_target_error(
     target_error: TargetError,
 ) -> TargetError {
     let TargetError::Failed { message, help } = target_error else { return target_error };
-    TargetError::Failed { message: redacted(config, (tree, former), message, text).await, help }
+    TargetError::Failed { message: redacted(config, (tree, former), (message, REDACTED.into()), text).await, help }
 }
 
 /// Redacts a proof that is missing.
 pub(super) async fn of_proof(config: &GateConfig, tree: &Arc<Tree>, former: &FormerSecrets, proof: Proof) -> Proof {
     let Proof::Missing { message, help, refused } = proof else { return proof };
-    Proof::Missing { message: redacted(config, (tree, former), message, text).await, help, refused }
+    Proof::Missing { message: redacted(config, (tree, former), (message, REDACTED.into()), text).await, help, refused }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it takes the place of what it is given")]
@@ -75,26 +82,33 @@ fn text(redactor: &Redactor, text: String) -> String {
     redactor.text(&text)
 }
 
-/// Applies `redact` to `value` if `tree` holds a Secret. A large one takes time, so it is done on a thread of its own.
+/// The finding without its texts.
+fn withheld(finding: Finding) -> Finding {
+    Finding { message: REDACTED.into(), help: None, ..finding }
+}
+
+/// Applies `redact` to a value if `tree` holds a Secret. A large one takes time, so it is done beside the event loop; after the limit the
+/// second value takes the place of the first.
 async fn redacted<T: Send + 'static>(
     config: &GateConfig,
     (tree, former): (&Arc<Tree>, &FormerSecrets),
-    value: T,
+    (value, withheld): (T, T),
     redact: impl FnOnce(&Redactor, T) -> T + Send + 'static,
 ) -> T {
-    let secret = secret_files(config, tree);
-    if secret.is_empty() && former.0.is_empty() {
+    if config.redact == RedactionScope::Nothing {
         return value;
     }
-    let (tree, former) = (tree.clone(), former.clone());
+    let (config, tree, former) = (config.clone(), tree.clone(), former.clone());
     let work = move || {
+        let secret = secret_files(&config, &tree);
+        if secret.is_empty() && former.0.is_empty() {
+            return value;
+        }
         let present = secret.iter().filter_map(|name| tree.get(name));
         let redactor = Redactor::new(present.chain(&*former.0).map(Vec::as_slice));
         redact(&redactor, value)
     };
-    // It only fails by a bug, and a bug must not end in showing anything.
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    worker::run(WorkKind::Compute, LIMIT, work).await.unwrap_or(withheld)
 }
 
 /// The names of the files of which no line may be shown. A file that lies in memory counts as one.
@@ -106,8 +120,9 @@ pub(super) fn hidden(config: &GateConfig, snapshot: &Snapshot) -> BTreeSet<PathB
     hidden
 }
 
-/// The names of the files of which nothing may be quoted in a message.
-fn secret_files(config: &GateConfig, tree: &Tree) -> Vec<PathBuf> {
+/// The names of the files of which nothing may be quoted in a message. It looks at their file system, so it belongs beside the event
+/// loop.
+pub(super) fn secret_files(config: &GateConfig, tree: &Tree) -> Vec<PathBuf> {
     let sources = config.sources.iter().filter(|source| match config.redact {
         RedactionScope::Secrets => source.is_secret(),
         RedactionScope::All => true,

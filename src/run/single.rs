@@ -64,7 +64,7 @@ async fn decide(config: &GateConfig, sink: &EventSink, board: Rc<StatusBoard>, w
     for event in startup::at_start(config, warnings) {
         sink(&event);
     }
-    let gate = staging::resume(config, Gate::new(config.policy.clone(), Instant::now()), sink);
+    let gate = staging::resume(config, Gate::new(config.policy.clone(), Instant::now()), sink).await;
     let mut runner = Runner::new(Rc::new(config.clone()), sink.clone(), board);
     // Their default action, which is death, stays off.
     let _signals = Signals::new();

@@ -2,43 +2,55 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
 use crate::flow::publish::{Generation, Publication, PublishError, Volume};
 use crate::flow::snapshot::Snapshot;
-use crate::flow::tree::{Digest, Tree};
+use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::{Mapping, PathMap};
 use crate::gate::Gate;
 use crate::report::{Event, Kind};
+use crate::sys::worker::{self, WorkKind};
 
 use super::EventSink;
 
-/// Repairs a torn or damaged publication and reports it; returns `true` if it had to.
-fn repair(config: &GateConfig, sink: &EventSink) -> bool {
-    match config.publication.as_ref().map(Publication::repair) {
-        Some(Ok(true)) => {
-            let message = "the publication was damaged or incomplete; the last-known-good revision is live again";
-            sink(&Event::new(Kind::Restored).message(message));
-            return true;
-        }
-        Some(Err(error)) => sink(&failed(error)),
-        _ => {}
-    }
-    false
+/// A publication that an earlier gate left.
+struct Former {
+    /// It was torn or damaged, and was repaired.
+    repaired: bool,
+    is_live: bool,
+    /// The last-known-good revision, and whether that is live.
+    good: Option<(Revision, bool)>,
+}
+
+/// Repairs a torn or damaged publication, and reads it.
+fn former(publication: &Publication) -> (Former, Option<PublishError>) {
+    let (repaired, error) = match publication.repair() {
+        Ok(repaired) => (repaired, None),
+        Err(error) => (false, Some(error)),
+    };
+    // The next write there reports the reason for an error.
+    let good = publication.good().ok().flatten().map(|good| (good.revision, good.live));
+    (Former { repaired, is_live: publication.is_live(), good }, error)
 }
 
 /// Lets `gate` go on from what an earlier one published.
-pub(super) fn resume(config: &GateConfig, gate: Gate, sink: &EventSink) -> Gate {
+pub(super) async fn resume(config: &GateConfig, gate: Gate, sink: &EventSink) -> Gate {
     let Some(publication) = &config.publication else { return gate };
-    let repaired = repair(config, sink);
-    let gate = if publication.is_live() { gate.published_before() } else { gate };
-    match publication.good() {
+    let Ok((former, error)) = beside(publication, former).await else { return gate };
+    error.into_iter().for_each(|error| sink(&failed(error.into())));
+    if former.repaired {
+        let message = "the publication was damaged or incomplete; the last-known-good revision is live again";
+        sink(&Event::new(Kind::Restored).message(message));
+    }
+    let gate = if former.is_live { gate.published_before() } else { gate };
+    match former.good {
         // The application may have read what was damaged.
-        Ok(Some(good)) => gate.resume(Arc::new(good.revision), good.live && !repaired),
-        // The next write there reports the reason.
-        Ok(None) | Err(_) => gate,
+        Some((revision, live)) => gate.resume(Arc::new(revision), live && !former.repaired),
+        None => gate,
     }
 }
 
@@ -107,23 +119,32 @@ pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Dig
 }
 
 /// Keeps what is live as the last-known-good revision.
-pub(super) fn keep(config: &GateConfig, sink: &EventSink) {
-    if let Some(Err(error)) = config.publication.as_ref().map(Publication::keep) {
-        sink(&failed(error));
+pub(super) async fn keep(config: &GateConfig, sink: &EventSink) {
+    let Some(publication) = &config.publication else { return };
+    if let Err(finding) = blocking(publication, Publication::keep).await {
+        sink(&failed(finding));
     }
 }
 
-fn failed(error: PublishError) -> Event {
-    let finding = Finding::from(error);
+fn failed(finding: Finding) -> Event {
     Event { message: Some(finding.message.clone()), findings: vec![finding], ..Event::new(Kind::Inconclusive) }
 }
 
-/// Runs slow work, such as waiting for a disk, on a thread of its own.
+/// Does slow work, such as waiting for a disk, beside the event loop. It has no limit: a publication that went on after its limit would
+/// meet the next one.
 async fn blocking<T: Send + 'static>(
     publication: &Publication,
     work: impl FnOnce(&Publication) -> Result<T, PublishError> + Send + 'static,
 ) -> Result<T, Finding> {
+    beside(publication, work).await?.map_err(Finding::from)
+}
+
+async fn beside<T: Send + 'static>(
+    publication: &Publication,
+    work: impl FnOnce(&Publication) -> T + Send + 'static,
+) -> Result<T, Finding> {
     let publication = publication.clone();
-    let done = tokio::task::spawn_blocking(move || work(&publication)).await;
-    done.unwrap_or(Err(PublishError::Lost)).map_err(Finding::from)
+    let done = worker::run(WorkKind::Files, Duration::MAX, move || work(&publication)).await;
+    // It only fails by a bug.
+    done.map_err(|_| Finding::from(PublishError::Lost))
 }

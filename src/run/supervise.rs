@@ -1,6 +1,7 @@
 //! Starts and stops the gates of the process. IO: takes the process's signals.
 
 use core::net::SocketAddr;
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -19,14 +20,18 @@ use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::socket;
-use crate::report::{Event, Level};
+use crate::report::{Event, Kind, Level};
 use crate::run::service::Service;
 use crate::run::signals::Signals;
+use crate::run::steps::MeasuredSteps;
 use crate::run::{self, EventSink as Sink, Requests};
 use crate::sys;
 
 /// The time for the last deliveries after all gates have ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
+
+/// The time for the last report of a gate after its grace period.
+const LAST_STEP: Duration = Duration::from_secs(1);
 
 const UNREADY_ALERT: Code = Code::new("unready-alert");
 const UNKNOWN_VARIABLE: Code = Code::new("unknown-variable");
@@ -61,6 +66,35 @@ pub fn reload(config: Config) -> io::Result<(Vec<String>, Exit)> {
     })
 }
 
+/// The verdict of a validation, and its findings.
+#[derive(Debug)]
+pub struct Judged {
+    /// `None` if there was nothing to validate.
+    pub verdict: Option<Verdict>,
+    /// The findings of the last report.
+    pub findings: Vec<Finding>,
+}
+
+/// Validates the configuration of the first gate once, and logs nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn judge(config: Config) -> io::Result<Judged> {
+    in_loop(config, async |config: Config, warnings, _: &Log| {
+        let findings = Rc::new(RefCell::new(Vec::new()));
+        let last = findings.clone();
+        let sink: Sink = Rc::new(move |event| {
+            if matches!(event.kind, Kind::Accepted | Kind::Rejected | Kind::Inconclusive) {
+                last.borrow_mut().clone_from(&event.findings);
+            }
+        });
+        let Some(gate) = config.gates.first() else { return Judged { verdict: None, findings: Vec::new() } };
+        let board = Rc::new(StatusBoard::new(&gate.name, Rc::new(Metrics::new())));
+        let verdict = run::once(gate, &sink, board, warnings).await;
+        Judged { verdict, findings: findings.take() }
+    })
+}
+
 /// Runs `work` on the one event loop, with the log and the warnings about the configuration.
 fn in_loop<T>(config: Config, work: impl AsyncFnOnce(Config, Vec<Finding>, &Log) -> T) -> io::Result<T> {
     let name = config.gates.first().map(|gate| gate.name.clone()).unwrap_or_default();
@@ -68,11 +102,12 @@ fn in_loop<T>(config: Config, work: impl AsyncFnOnce(Config, Vec<Finding>, &Log)
     sys::worker::start()?;
     // One thread: the work is waiting.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = LocalSet::new().block_on(&runtime, async {
+    let tasks = LocalSet::new();
+    let done = runtime.block_on(MeasuredSteps::of(tasks.run_until(async {
         let warn = |message: &String| Finding::warning(UNKNOWN_VARIABLE, message.clone());
         let warnings: Vec<Finding> = config.warnings.iter().map(warn).chain(unready(&config.alerts)).collect();
         work(config, warnings, &log).await
-    });
+    })));
     // Work beside the loop that still waits for an answer or a disk does not delay the end.
     runtime.shutdown_background();
     Ok(done)
@@ -96,6 +131,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
     let (rescan, rescans) = tokio::sync::watch::channel(0_u32);
     let mut gates = tokio::task::JoinSet::new();
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
+    let grace = config.gates.iter().map(|gate| gate.policy.grace).max().unwrap_or_default();
     let mut bus = EventBus::new(&names, log, config.alerts, config.cluster);
     bus.service = Service::start(&bus.boards);
     bus.metrics.speak(config.dialect);
@@ -132,7 +168,9 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
         service.stopping().await;
     }
     stop.send_replace(true);
-    while gates.join_next().await.is_some() {}
+    let ended = async { while gates.join_next().await.is_some() {} };
+    // A gate that waits for a volume of its own which does not answer cannot end by itself.
+    let _ = tokio::time::timeout(grace + LAST_STEP, ended).await;
     bus.close().await;
     Ok(exit)
 }

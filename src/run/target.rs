@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -63,13 +62,6 @@ impl TargetWatch {
         watched.workers = workers.into_iter().filter(is_steady).collect();
     }
 
-    /// The number of workers of the process that are left of reloads before `last_reload`.
-    pub(super) fn lingering(&self, selector: &Selector, last_reload: Option<Instant>) -> usize {
-        let watched = self.0.as_ref().map(|watched| watched.identity);
-        let target = selector.find().ok().filter(|target| Some(target.identity()) == watched);
-        target.map_or(0, |target| target.lingering(last_reload))
-    }
-
     /// Waits until the process has ended; endless if there is none.
     pub(super) async fn ended(&self) -> i32 {
         match &self.0 {
@@ -84,7 +76,9 @@ impl TargetWatch {
     }
 
     /// Compares the process with its recorded state, and with the process that the selector finds now.
-    pub(super) fn check(&mut self, selector: &Selector) -> Option<Input> {
+    pub(super) async fn check(&mut self, selector: &Selector) -> Option<Input> {
+        self.0.as_ref()?;
+        let found = selector.search().await;
         let watched = self.0.as_mut()?;
         let pid = watched.identity.pid;
         if !watched.identity.is_alive() {
@@ -103,13 +97,13 @@ impl TargetWatch {
                 return Some(Input::TargetLost { pid, loss: Loss::Renewed });
             }
         }
-        let found = selector.find().ok()?;
+        let found = found.ok()?;
         (found.identity() != watched.identity).then_some(Input::TargetLost { pid, loss: Loss::Superseded })
     }
 
     /// Finds the process that is the target now, and watches it.
-    pub(super) fn find(&mut self, selector: &Selector) -> Result<i32, TargetError> {
-        let target = selector.find()?;
+    pub(super) async fn find(&mut self, selector: &Selector) -> Result<i32, TargetError> {
+        let target = selector.search().await?;
         self.follow(&target);
         Ok(target.pid())
     }

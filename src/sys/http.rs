@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use ureq::tls::{self, Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration::NotHappening;
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use crate::sys::worker::{self, WorkError, WorkKind};
 
 /// Request method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,8 @@ const REDIRECTS: u32 = 5;
 const REMARK: usize = 200;
 /// So much of its content is read.
 const READ: u64 = 4096;
+/// Time after the limit of a request in which its own report of that may come.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// Sends a request and gives the answer. A GET follows redirects to the same server alone: another one was not chosen by the user, and may
 /// be out of the sender's reach. Any other request follows none: it would become a GET (RFC 9110, section 15.4.3), and of a login page.
@@ -96,9 +101,27 @@ const READ: u64 = 4096;
 /// When there is no answer within the time, in words without the credentials that the URL may hold; and when the authorities are no
 /// certificates.
 pub async fn exchange(request: HttpRequest) -> Result<HttpResponse, String> {
-    match tokio::task::spawn_blocking(move || call(&request)).await {
+    let timeout = request.timeout;
+    // The request has a limit of its own, except for the look-up of the server's name.
+    match worker::run(WorkKind::Requests, timeout + MARGIN, move || call(&request)).await {
         Ok(answer) => answer,
+        Err(WorkError::TimedOut) => Err(HttpFailure::timed_out(timeout).to_string()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Looks up names on the thread of the request. That of the library makes a thread for each, which may not be possible.
+#[derive(Debug, Default)]
+struct SameThreadResolver(DefaultResolver);
+
+impl Resolver for SameThreadResolver {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, NextTimeout { after: NotHappening, ..timeout })
     }
 }
 
@@ -115,7 +138,8 @@ fn call(request: &HttpRequest) -> Result<HttpResponse, String> {
         let agent = ureq::Agent::with_parts(config.build(), DefaultConnector::default(), named.resolver);
         return follow(&agent, &named.request);
     }
-    follow(&config.build().new_agent(), request)
+    let agent = ureq::Agent::with_parts(config.build(), DefaultConnector::default(), SameThreadResolver::default());
+    follow(&agent, request)
 }
 
 /// Resolver that gives the address of one host for every name.
@@ -129,7 +153,7 @@ impl Resolver for AddressOf {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        DefaultResolver::default().resolve(&self.0, config, timeout)
+        SameThreadResolver::default().resolve(&self.0, config, timeout)
     }
 }
 
@@ -235,14 +259,16 @@ enum HttpFailure {
 impl HttpFailure {
     fn of(error: &ureq::Error, timeout: Duration) -> Self {
         match error {
-            ureq::Error::Timeout(_) => {
-                Self::TimedOut(humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)))
-            }
+            ureq::Error::Timeout(_) => Self::timed_out(timeout),
             ureq::Error::HostNotFound => Self::Unresolved,
             ureq::Error::Rustls(error) => Self::of_tls(error),
             ureq::Error::Io(error) => Self::of_io(error),
             error => Self::Other(error.to_string()),
         }
+    }
+
+    fn timed_out(timeout: Duration) -> Self {
+        Self::TimedOut(humantime::format_duration(Duration::from_millis(timeout.as_millis() as u64)))
     }
 
     fn of_io(error: &std::io::Error) -> Self {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::http::{self, HttpRequest, HttpResponse, Method};
-use super::worker;
+use super::worker::{self, WorkKind};
 
 /// The number of characters of a secret in a row that are shown of it at most.
 const QUOTATION: usize = 6;
@@ -134,7 +134,7 @@ impl Server {
 
     async fn exchange(&self, method: Method, most: Option<u64>, timeout: Duration) -> Result<HttpResponse, String> {
         let (access, url) = (self.access.clone(), self.url.clone());
-        let read = worker::run(timeout, move || access.request(method, url, timeout)).await;
+        let read = worker::run(WorkKind::Files, timeout, move || access.request(method, url, timeout)).await;
         let (request, secrets) = read.map_err(|error| format!("reading the credentials: {error}"))??;
         let hide = |text: String| if quotes(&text, &secrets) { "(it quotes a credential)".to_owned() } else { text };
         match http::exchange(HttpRequest { most_content: most, ..request }).await {

@@ -11,7 +11,7 @@ pub(crate) struct Listening {
     pub(crate) gate: Gate,
     pub(crate) port: u16,
     pub(crate) watch: PathBuf,
-    _directory: tempfile::TempDir,
+    pub(crate) _directory: tempfile::TempDir,
 }
 
 impl Listening {

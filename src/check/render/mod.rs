@@ -1,10 +1,12 @@
 //! Report of `check` as text: for people, and in formats for tools. Pure: a report goes in, a text comes out.
 
 mod fingerprint;
+mod fix;
 mod github;
 mod human;
 mod json;
 mod junit;
+mod markdown;
 #[cfg(test)]
 mod properties;
 mod rule;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use reload_gate_contract::{Cause, Finding, Place, Severity, Verdict};
 
 pub(crate) use self::fingerprint::fingerprint;
+pub(crate) use self::fix::TextFix;
 use crate::report::log::visible;
 
 /// Result of one `check`, in the order of the report.
@@ -306,6 +309,8 @@ pub enum ReportFormat {
     Junit,
     /// Workflow commands of GitHub Actions: annotations at the changed lines.
     Github,
+    /// Markdown, for a comment on a pull request.
+    Markdown,
 }
 
 /// Appearance of a report for people.
@@ -330,5 +335,6 @@ pub fn render(report: &CheckReport, format: ReportFormat, style: &ReportStyle) -
         ReportFormat::Sarif => sarif::render(report),
         ReportFormat::Junit => junit::render(report),
         ReportFormat::Github => github::render(report),
+        ReportFormat::Markdown => markdown::render(report),
     }
 }

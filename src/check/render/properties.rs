@@ -189,6 +189,16 @@ proptest! {
     }
 
     #[test]
+    fn markdown_fits_into_a_comment_and_ends_each_block(report in any_report()) {
+        let text = render(&report, ReportFormat::Markdown, &PLAIN);
+        prop_assert!(text.chars().count() <= 65_536);
+        prop_assert!(text.chars().all(|c| !c.is_control() || c == '\n'), "{}", text);
+        let fences = text.lines().filter(|line| line.starts_with("```") && line.trim_start_matches('`').trim() == "text").count();
+        let shown = report.checked.iter().flat_map(|checked| &checked.findings);
+        prop_assert!(fences <= shown.count());
+    }
+
+    #[test]
     fn no_control_character_reaches_a_terminal(report in any_report(), style in style()) {
         let text = render(&report, ReportFormat::Human, &style);
         let command = text.chars().find(|c| c.is_control() && *c != '\n');

@@ -10,6 +10,7 @@ use reload_gate_contract::{Severity, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::fix::TextFix;
 use super::rule::{self, Description};
 use super::{CheckReport, Checked, Located, Suppression, fingerprint, part};
 use crate::report::log::visible;
@@ -108,7 +109,7 @@ fn rule(code: &str, checked: &Checked, located: &Located) -> Value {
 fn result(checked: &Checked, located: &Located, rule: usize, fingerprint: &str) -> Value {
     let finding = &located.finding;
     let level = if located.is_obstacle() { Severity::Warning } else { finding.severity };
-    json!({
+    let mut result = json!({
         "ruleId": finding.code.as_str(),
         "ruleIndex": rule,
         "level": level.as_str(),
@@ -116,7 +117,20 @@ fn result(checked: &Checked, located: &Located, rule: usize, fingerprint: &str) 
         "locations": [location(checked, located)],
         "partialFingerprints": { "reloadGate/v1": fingerprint },
         "properties": { "validator": checked.validator },
-    })
+    });
+    if let Some(fix) = located.fix() {
+        result["fixes"] = json!([proposal(&located.place(&checked.subject).file, fix)]);
+    }
+    result
+}
+
+/// Returns a correction as the standard has it (3.55).
+fn proposal(file: &str, TextFix { start, end, new, .. }: TextFix) -> Value {
+    let region =
+        Region { start_line: start.0, start_column: Some(start.1), end_line: Some(end.0), end_column: Some(end.1) };
+    let replacement = json!({ "deletedRegion": region, "insertedContent": { "text": new } });
+    let change = json!({ "artifactLocation": artifact(file), "replacements": [replacement] });
+    json!({ "description": { "text": "correct it" }, "artifactChanges": [change] })
 }
 
 fn notification(checked: &Checked, located: &Located) -> Value {

@@ -136,6 +136,21 @@ pub(super) fn report() -> CheckReport {
     }
 }
 
+#[test]
+fn a_comment_has_the_lines_and_no_markup_of_the_inputs() {
+    insta::assert_snapshot!(render(&report(), ReportFormat::Markdown, &PLAIN));
+}
+
+#[test]
+fn a_comment_is_cut_at_its_limit() {
+    let finding = Finding::error(Code::new("a-code"), "m".repeat(300));
+    let many = vec![located(finding, place("f", "bad", "bad")); 500];
+    let report =
+        CheckReport { checked: vec![checked(subject("f", None, None, 1), "v", "r", many)], ..CheckReport::default() };
+    let text = render(&report, ReportFormat::Markdown, &PLAIN);
+    assert!(text.chars().count() <= 65_536 && text.ends_with("more findings are not listed.\n"), "{}", text.len());
+}
+
 fn pretty(json: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(json).expect("it is JSON");
     serde_json::to_string_pretty(&value).expect("it is JSON")

@@ -226,6 +226,9 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
     ]
     .into();
     let others = [
+        "preset",
+        "expand",
+        "publish-as",
         "schema",
         "reload-url",
         "reload-command",

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::sys::proc::{self, Identity};
+use crate::sys::worker::{self, WorkKind};
 
 mod compare;
 mod family;
@@ -19,6 +20,9 @@ mod signal;
 
 pub use compare::Sight;
 pub use signal::Signal;
+
+/// Time limit of a search.
+const SEARCH: Duration = Duration::from_secs(10);
 
 /// The criteria for the target process. All that are given must hold.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +159,20 @@ impl Selector {
             None => family::only_root(self)?,
         };
         Target::open(root)
+    }
+
+    /// Finds the process as [`Selector::find`] does, beside the event loop: there may be thousands of processes, and a file of a process id
+    /// may lie anywhere.
+    ///
+    /// # Errors
+    /// As [`Selector::find`], and when the search does not end in time.
+    pub async fn search(&self) -> Result<Target, TargetError> {
+        let selector = self.clone();
+        let found = worker::run(WorkKind::Files, SEARCH, move || selector.find()).await;
+        found.unwrap_or_else(|error| {
+            let message = format!("the search for {} has no result: {error}", self.describe());
+            Err(TargetError::Failed { message, help: "see whether `ps` ends in this container".into() })
+        })
     }
 }
 

@@ -95,7 +95,7 @@ impl ReloadMethod {
         match self {
             Self::Nothing => Ok((requested("no reload is configured".into()), Baseline::now(None, verification))),
             Self::Signal { signal, allow_uncaught } => {
-                let target = selector.find()?;
+                let target = selector.search().await?;
                 if let Some(read) = has_read(&target, circumstances.since) {
                     return Ok((read, Baseline::newborn(target, verification)));
                 }
@@ -104,7 +104,7 @@ impl ReloadMethod {
                 send(target, *signal, verification)
             }
             Self::Url(_) | Self::Command(_) => {
-                let target = if selector.is_empty() { None } else { selector.find().ok() };
+                let target = if selector.is_empty() { None } else { selector.search().await.ok() };
                 if let Some(target) = &target {
                     lingering(target, circumstances)?;
                 }

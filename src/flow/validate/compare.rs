@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reload_gate_contract::{Code, Finding};
 
 use super::ValidationContext;
 use crate::flow::process::Sight;
+use crate::sys::worker::{self, WorkKind};
 
 const NOT_WHAT_THE_TARGET_SEES: Code = Code::new("not-what-the-target-sees");
 
@@ -18,14 +20,20 @@ const LOOKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns a finding if the target sees something else than the tree.
-pub(super) async fn obstacle(context: &ValidationContext) -> Option<Finding> {
-    let mut found = differing(context);
+pub(super) async fn obstacle(context: &Arc<ValidationContext>) -> Option<Finding> {
+    let mut found = compared(context).await;
     for _ in 1..LOOKS {
         found.as_ref()?;
         tokio::time::sleep(PAUSE).await;
-        found = differing(context);
+        found = compared(context).await;
     }
     found.map(|(path, sight)| finding(context, &path, sight))
+}
+
+/// Compares beside the event loop: the files may lie on a server that does not answer. A comparison that does not end says nothing.
+async fn compared(context: &Arc<ValidationContext>) -> Option<(PathBuf, Sight)> {
+    let (limit, context) = (context.timeout, context.clone());
+    worker::run(WorkKind::Files, limit, move || differing(&context)).await.ok().flatten()
 }
 
 /// A path at which the target sees something else than the file of the tree, and what.

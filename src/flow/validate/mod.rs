@@ -29,7 +29,7 @@ pub use crate::sys::exec::Confinement;
 
 use crate::flow::process::{Selector, TargetError};
 use crate::flow::tree::Tree;
-use crate::sys::worker;
+use crate::sys::worker::{self, WorkKind};
 
 const NO_MAIN_FILE: Code = Code::new("no-main-file");
 const MISSING_REQUIRED: Code = Code::of_absence("missing-required-file");
@@ -268,7 +268,7 @@ impl ValidationPlan {
     async fn place(&self, selector: &Selector) -> Result<(ExecutionPlace, Option<TargetError>), TargetError> {
         let mut missing = None;
         for attempt in 0..ATTEMPTS {
-            match place::find(self.root, selector, self.without_target) {
+            match place::find(self.root, selector, self.without_target).await {
                 Err(error @ TargetError::Missing { .. }) if self.can_validate_without_target() => missing = Some(error),
                 place => return place.map(|place| (place, None)),
             }
@@ -305,7 +305,7 @@ impl ValidationPlan {
             None => None,
         };
         // A search that does not end says nothing.
-        worker::run(self.timeout, search).await.ok().flatten()
+        worker::run(WorkKind::Files, self.timeout, search).await.ok().flatten()
     }
 
     fn context(

@@ -35,7 +35,7 @@ pub(super) struct ExecutionPlace {
 }
 
 /// Finds the place for validation.
-pub(super) fn find(
+pub(super) async fn find(
     choice: RootChoice,
     selector: &Selector,
     without_target: bool,
@@ -44,7 +44,7 @@ pub(super) fn find(
     if selector.is_empty() || here.view {
         return Ok(here);
     }
-    let target = match (choice, selector.find()) {
+    let target = match (choice, selector.search().await) {
         (_, Ok(target)) => target,
         (RootChoice::Local, Err(_)) => return Ok(here),
         (RootChoice::Auto, Err(TargetError::Missing { .. })) if without_target => return Ok(here),

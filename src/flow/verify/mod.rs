@@ -202,7 +202,7 @@ impl Verification {
     }
 
     async fn scrape(&self, proof: &MetricProof, selector: &Selector) -> Result<Scrape, String> {
-        let cmdline = selector.find().map(|target| proc::cmdline(target.pid())).unwrap_or_default();
+        let cmdline = selector.search().await.map(|target| proc::cmdline(target.pid())).unwrap_or_default();
         let scrape = proof.scrape(&cmdline, METRICS_TIMEOUT).await?;
         if proof.is_shown(&scrape) { Ok(scrape) } else { Err(format!("there is no {}", proof.describe())) }
     }
@@ -435,7 +435,7 @@ async fn successor(baseline: &Baseline, selector: &Selector, patience: Patience)
     let mut clock = Clock::start(patience);
     loop {
         let is_alive = before.is_some_and(Identity::is_alive);
-        let found = if is_alive { None } else { selector.find().ok() };
+        let found = if is_alive { None } else { selector.search().await.ok() };
         if let Some(target) = found.filter(|target| Some(target.identity()) != before) {
             return Ok(target);
         }

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::rc::{Rc, Weak as RcWeak};
 use std::sync::{Arc, Mutex, Weak};
 
 use notify::event::Flag;
@@ -51,13 +50,13 @@ type WatchKey = (Instance, PathBuf);
 /// The inotify instances, and the gates that they serve.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
-    watchers: RefCell<BTreeMap<Instance, RecommendedWatcher>>,
+    watchers: Mutex<BTreeMap<Instance, RecommendedWatcher>>,
     /// Number of gates that watch a directory.
-    users: RefCell<BTreeMap<WatchKey, usize>>,
+    users: Mutex<BTreeMap<WatchKey, usize>>,
     audience: Arc<Audience>,
 }
 
-/// The part of the hub that the watchers' threads know. No lock is held while a watcher is called, since its thread may wait for it.
+/// The part of the hub that the watchers' threads know. No lock of it is held while a watcher is called, since its thread may wait for it.
 #[derive(Debug, Default)]
 struct Audience {
     gates: Mutex<Vec<Weak<Shared>>>,
@@ -65,16 +64,16 @@ struct Audience {
 }
 
 thread_local! {
-    static HUB: RefCell<RcWeak<Hub>> = const { RefCell::new(RcWeak::new()) };
+    static HUB: RefCell<Weak<Hub>> = const { RefCell::new(Weak::new()) };
 }
 
 impl Hub {
     /// Returns the hub of this thread, which lives as long as one of its gates.
-    pub(super) fn of_this_thread() -> Rc<Self> {
+    pub(super) fn of_this_thread() -> Arc<Self> {
         HUB.with_borrow_mut(|hub| {
             hub.upgrade().unwrap_or_else(|| {
-                let new = Rc::<Self>::default();
-                *hub = Rc::downgrade(&new);
+                let new = Arc::<Self>::default();
+                *hub = Arc::downgrade(&new);
                 new
             })
         })
@@ -89,9 +88,10 @@ impl Hub {
 
     /// Watches a directory for one more gate.
     pub(super) fn watch(&self, key: &WatchKey, identity: DirectoryId) -> notify::Result<()> {
+        let mut users = lock(&self.users);
         let known = lock(&self.audience.places).get(key).copied();
         if known != Some(identity) {
-            let mut watchers = self.watchers.borrow_mut();
+            let mut watchers = lock(&self.watchers);
             let watcher = match watchers.entry(key.0) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(self.watcher(key.0)?),
@@ -101,19 +101,19 @@ impl Hub {
             watcher.watch(&key.1, RecursiveMode::NonRecursive)?;
             lock(&self.audience.places).insert(key.clone(), identity);
         }
-        *self.users.borrow_mut().entry(key.clone()).or_default() += 1;
+        *users.entry(key.clone()).or_default() += 1;
         Ok(())
     }
 
     /// Ends the watching of a directory for one gate.
     pub(super) fn unwatch(&self, key: &WatchKey) {
-        let mut users = self.users.borrow_mut();
+        let mut users = lock(&self.users);
         let Some(count) = users.get_mut(key) else { return };
         *count -= 1;
         if *count == 0 {
             users.remove(key);
             lock(&self.audience.places).remove(key);
-            if let Some(watcher) = self.watchers.borrow_mut().get_mut(&key.0) {
+            if let Some(watcher) = lock(&self.watchers).get_mut(&key.0) {
                 // It fails if the kernel has dropped the watch already.
                 let _ = watcher.unwatch(&key.1);
             }

@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,7 +81,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
-    hub: Rc<Hub>,
+    hub: Arc<Hub>,
     /// The directories that the hub watches for this gate.
     held: BTreeMap<(Instance, PathBuf), DirectoryId>,
     mode: Mode,
@@ -108,8 +107,8 @@ pub enum Coverage {
 }
 
 impl Watch {
-    /// Creates a watch over nothing. It never fails: the first [`Watch::cover`] reports that inotify is unavailable. The watches of a
-    /// thread share their inotify instances, of which a user has few.
+    /// Creates a watch over nothing. It never fails: the first [`Watch::cover`] reports that inotify is unavailable. The watches that a
+    /// thread creates share their inotify instances, of which a user has few.
     #[must_use]
     pub fn new() -> Self {
         let shared = Arc::default();

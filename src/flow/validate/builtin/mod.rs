@@ -19,7 +19,7 @@ pub use tls::Tls;
 
 use super::command::{CHECKER_MISSING, CHECKER_TIMEOUT};
 use super::{PlanScope, ValidationContext};
-use crate::sys::worker::{self, WorkError};
+use crate::sys::worker::{self, WorkError, WorkKind};
 
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ impl Builtin {
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
             Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
             Self::Structured(TextFormat::Ini) => "the bundled INI checker",
+            Self::Structured(TextFormat::Xml) => "the bundled XML checker",
             Self::Tls(_) => "the bundled TLS checker",
         }
     }
@@ -86,7 +87,7 @@ impl Builtin {
     pub(super) async fn validate(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
         let (builtin, input) = (self.clone(), context.clone());
         let limit = context.timeout;
-        match worker::run(limit, move || builtin.run(&input)).await {
+        match worker::run(WorkKind::Compute, limit, move || builtin.run(&input)).await {
             Ok(findings) => findings,
             Err(WorkError::TimedOut) => {
                 let limit = humantime::format_duration(limit);

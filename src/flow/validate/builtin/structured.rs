@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use reload_gate_contract::Finding;
-use reload_gate_structured::{ini, json, toml, yaml};
+use reload_gate_structured::{ini, json, toml, xml, yaml};
 
 use super::super::{NO_MAIN_FILE, ValidationContext};
 
@@ -18,11 +18,13 @@ pub enum TextFormat {
     Toml,
     /// INI, as most readers agree on it.
     Ini,
+    /// XML 1.0.
+    Xml,
 }
 
 impl TextFormat {
     /// All formats.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Yaml, Self::Toml, Self::Ini];
+    pub const ALL: [Self; 5] = [Self::Json, Self::Yaml, Self::Toml, Self::Ini, Self::Xml];
 
     /// Returns the name for `--builtin`.
     #[must_use]
@@ -32,6 +34,7 @@ impl TextFormat {
             Self::Yaml => "yaml",
             Self::Toml => "toml",
             Self::Ini => "ini",
+            Self::Xml => "xml",
         }
     }
 
@@ -43,6 +46,7 @@ impl TextFormat {
             Self::Yaml => &[".yaml", ".yml"],
             Self::Toml => &[".toml"],
             Self::Ini => &[".ini"],
+            Self::Xml => &[".xml"],
         }
     }
 
@@ -54,6 +58,7 @@ impl TextFormat {
             Self::Yaml => yaml::check(path, text),
             Self::Toml => toml::check(path, text),
             Self::Ini => ini::check(path, text),
+            Self::Xml => xml::check(path, text),
         }
     }
 }

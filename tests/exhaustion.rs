@@ -1,0 +1,207 @@
+//! Processes, memory, descriptors and disks that others use up: the gate lives, reports it once, and recovers.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::support::{Gate, Listening, Receiver, command, eventually, gate_command, needs, skip, unique};
+
+/// A control group of a test's own; removed when dropped.
+struct ControlGroup(PathBuf);
+
+impl ControlGroup {
+    /// Creates a group of a controller, which has one of these files: those of the first and of the second version.
+    fn new(controller: &str, files: &[&str]) -> Option<Self> {
+        let roots = [Path::new("/sys/fs/cgroup").join(controller), "/sys/fs/cgroup".into()];
+        let mut groups = roots.iter().map(|root| root.join(unique(controller)));
+        let has_file = |group: &PathBuf| files.iter().any(|file| group.join(file).exists());
+        groups.find(|group| std::fs::create_dir(group).is_ok() && has_file(group)).map(Self)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.0.join(file), text).expect("it is ours");
+    }
+
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.0.join(file)).expect("it is there")
+    }
+
+    /// The gate in this group.
+    fn gate(&self) -> Command {
+        let mut shell = command("sh");
+        shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        shell.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]).arg(&self.0);
+        shell.arg(env!("CARGO_BIN_EXE_reload-gate"));
+        shell
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        eventually("the control group is empty", || std::fs::remove_dir(&self.0).is_ok() || !self.0.exists());
+    }
+}
+
+/// Two sources, and a place for what one of the gates publishes.
+fn places() -> (tempfile::TempDir, [PathBuf; 3]) {
+    let directory = tempfile::tempdir().expect("there is room");
+    let places = ["one", "two", "published"].map(|name| directory.path().join(name));
+    for place in &places {
+        std::fs::create_dir(place).expect("there is room");
+    }
+    (directory, places)
+}
+
+fn replace(directory: &Path, content: &str) {
+    let new = directory.with_extension("new");
+    std::fs::write(&new, content)
+        .and_then(|()| std::fs::rename(new, directory.join("app.json")))
+        .expect("there is room");
+}
+
+#[test]
+fn a_gate_lives_while_no_process_or_thread_can_be_made() {
+    let Some(group) = ControlGroup::new("pids", &["pids.max"]) else {
+        return skip("no control group of processes can be made");
+    };
+    let (directory, [one, two, published]) = places();
+    let receiver = Receiver::start();
+    let settings = directory.path().join("gates.yaml");
+    let text = format!(
+        "gates:\n  - name: command\n    watch: [{}]\n    signal: none\n    validate: [\"true\"]\n  \
+         - name: bundled\n    watch: [{}]\n    signal: none\n    builtin: json\n    publish: [{}]\n",
+        one.display(),
+        two.display(),
+        published.display()
+    );
+    std::fs::write(&settings, text).expect("there is room");
+    replace(&one, "{}");
+    replace(&two, "{}");
+    let mut gate = group.gate();
+    gate.args(["run", "--log-format", "json", "--alert-after", "0s", "--alert-webhook", &receiver.url("/alert")]);
+    gate.arg("--config").arg(&settings);
+    let mut gate = Gate::start(gate);
+    for _ in 0..2 {
+        gate.wait_for("accepted");
+    }
+    eventually("further threads have ended, and no command runs", || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", gate.pid())).expect("it is alive").count();
+        group.read("pids.current").trim() == threads.to_string() && threads <= 8
+    });
+    group.write("pids.max", group.read("pids.current").trim());
+
+    // A bundled validator, a publication and an alert take no new thread; a command cannot be started, which is reported once.
+    replace(&two, "[1]");
+    let accepted = gate.wait_for("accepted");
+    assert_eq!(accepted["gate"], "bundled");
+    eventually("it is published", || {
+        std::fs::read_to_string(published.join("app.json")).is_ok_and(|text| text == "[1]")
+    });
+    replace(&one, "[2]");
+    let obstacle = gate.wait_for("inconclusive");
+    assert!(obstacle.to_string().contains("Resource temporarily unavailable"), "{obstacle}");
+    assert!(obstacle.to_string().contains("raise the limit of processes"), "{obstacle}");
+    assert_eq!(receiver.taken().body["event"]["event"], "inconclusive");
+    gate.listen(Duration::from_secs(3));
+    assert_eq!(gate.count("inconclusive"), 1, "{}", gate.story());
+
+    group.write("pids.max", "max");
+    assert_eq!(gate.wait_for("accepted")["gate"], "command");
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn a_gate_lives_while_others_use_up_the_memory() {
+    needs!("python3");
+    let limits = ["memory.limit_in_bytes", "memory.max"];
+    let Some(group) = ControlGroup::new("memory", &limits) else {
+        return skip("no control group of memory can be made");
+    };
+    let limit = limits.into_iter().find(|file| group.0.join(file).exists()).expect("it has one");
+    group.write(limit, &(96 << 20).to_string());
+    let (_directory, [one, ..]) = places();
+    replace(&one, "{}");
+    let mut gate = group.gate();
+    gate.args(["run", "--log-format", "json", "--builtin", "json", "--signal", "none", "--watch"]).arg(&one);
+    let mut gate = Gate::start(gate);
+    gate.wait_for("accepted");
+    for round in 0..3 {
+        // The kernel kills the one that takes everything.
+        let hog = "import os\nb = []\nprint('begun', flush=True)\nwhile True: b.append(os.urandom(1 << 20))";
+        let mut shell = command("sh");
+        shell.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec python3 -c \"$1\""]).arg(&group.0).arg(hog);
+        let mut hog = shell.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let begun = BufReader::new(hog.stdout.take().expect("it is piped")).lines().next();
+        assert!(begun.is_some_and(|line| line.is_ok()));
+        replace(&one, &format!("[{round}]"));
+        gate.wait_for("accepted");
+        assert!(!hog.wait().expect("it ends").success());
+        assert!(gate.is_alive());
+    }
+    replace(&one, "[");
+    gate.wait_for("rejected");
+    assert_eq!(gate.stop(), 0);
+}
+
+#[test]
+fn a_gate_lives_while_clients_use_up_its_descriptors() {
+    let listening = Listening::start(Some("good"), &["--signal", "none"]);
+    let Listening { mut gate, port, watch, _directory } = listening;
+    gate.wait_for("accepted");
+    let own = std::fs::read_dir(format!("/proc/{}/fd", gate.pid())).expect("it is alive").count() as u64;
+    let pid = rustix::process::Pid::from_raw(gate.pid() as i32);
+    let limit = |current| rustix::process::Rlimit { current: Some(current), maximum: Some(1024) };
+    let set =
+        |current| rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit(current)).expect("it is ours");
+    set(own + 1);
+    let clients: Vec<_> = (0..40).filter_map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).ok()).collect();
+    gate.wait_for_any(&["alert_failed", "inconclusive"]);
+    replace_at(&watch, "good again");
+    gate.listen(Duration::from_secs(2));
+    assert!(gate.is_alive());
+    for event in ["alert_failed", "inconclusive"] {
+        assert!(gate.count(event) <= 1, "{}", gate.story());
+    }
+    drop(clients);
+    set(1024);
+    replace_at(&watch, "good at last");
+    gate.wait_for("accepted");
+    eventually("it listens", || crate::support::ask(port, "GET", "/livez").is_some_and(|answer| answer.code == 200));
+    assert_eq!(gate.stop(), 0);
+}
+
+fn replace_at(watch: &Path, content: &str) {
+    let new = watch.with_extension("new");
+    std::fs::write(&new, content).and_then(|()| std::fs::rename(new, watch.join("app.conf"))).expect("there is room");
+}
+
+#[test]
+fn a_gate_publishes_when_a_full_disk_has_room_again() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can mount a small disk");
+    }
+    let (_directory, [one, _, published]) = places();
+    let mounted = command("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&published).status();
+    assert!(mounted.expect("it starts").success());
+    replace(&one, "{}");
+    let mut gate = gate_command();
+    gate.args(["run", "--log-format", "json", "--builtin", "json", "--signal", "none"]);
+    gate.arg("--watch").arg(&one).arg("--publish").arg(&published);
+    let mut gate = Gate::start(gate);
+    gate.wait_for("accepted");
+    // Another program fills the disk.
+    let other = published.join("..other");
+    let _ = std::fs::write(&other, vec![0; 1 << 20]);
+    replace(&one, "[1]");
+    let obstacle = gate.wait_for("inconclusive");
+    assert!(obstacle.to_string().contains("No space left on device"), "{obstacle}");
+    gate.listen(Duration::from_secs(3));
+    assert_eq!(gate.count("inconclusive"), 1, "{}", gate.story());
+    assert_eq!(std::fs::read_to_string(published.join("app.json")).expect("it is live"), "{}");
+    std::fs::remove_file(&other).expect("it is ours");
+    gate.wait_for("recovered");
+    assert_eq!(std::fs::read_to_string(published.join("app.json")).expect("it is live"), "[1]");
+    assert_eq!(gate.stop(), 0);
+    assert!(command("umount").arg(&published).status().expect("it starts").success());
+}
