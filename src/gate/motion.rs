@@ -155,7 +155,7 @@ impl Motion {
         }
     }
 
-    /// The time at which the experiment is to be repeated.
+    /// The time at which the experiment must be repeated.
     pub(super) fn repetition(&self) -> Option<Instant> {
         let is_caused = self.moving.values().any(|evidence| *evidence == Evidence::Caused);
         let (at, done) = self.repetition.filter(|_| is_caused)?;
