@@ -463,3 +463,35 @@ fn a_log_below_the_watched_directory_is_no_endless_reload() {
     gate.listen(Duration::from_secs(3));
     assert_eq!(signals() - before, 1, "one change is one reload: {}", gate.story());
 }
+
+#[test]
+fn a_signal_by_another_program_is_noticed() {
+    needs!("nginx");
+    let nginx = Nginx::start();
+    let watch = nginx.directory().join("plain");
+    std::fs::create_dir(&watch).expect("there is room");
+    let write = |body: &str| {
+        std::fs::write(watch.join("part.conf"), format!("add_header X-Body {body};\n")).expect("there is room");
+        body.to_owned()
+    };
+    write("good");
+    // nginx takes it, and the policy of this checker does not.
+    let refuse = ["--validate", "sh -c '! grep -q forbidden {config}'", "--root", "local"];
+    let target =
+        ["--process", &nginx.name, "--app", "none", "--signal", "HUP", "--verify", "workers", "--poll", "500ms"];
+    let place = ["--watch", watch.to_str().expect("it is UTF-8"), "--settle", "20ms"];
+    let mut gate = Gate::run(&[&refuse[..], &target, &place].concat());
+    gate.wait_for("verified");
+    write("forbidden");
+    gate.wait_for("rejected");
+    let signals = nginx.signals();
+    let master = i32::try_from(nginx.process.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("it runs");
+    rustix::process::kill_process(master, rustix::process::Signal::HUP).expect("it runs");
+    let replaced = gate.wait_for("target_replaced");
+    assert!(replaced["message"].as_str().is_some_and(|said| said.contains("the gate did not cause")), "{replaced}");
+    // The revert is no mere recovery: the rejected content may run.
+    write("good");
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+    eventually("nginx was signalled by both", || nginx.signals() == signals + 2);
+}

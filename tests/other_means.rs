@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Gate, eventually};
+use crate::support::{Background, Gate, command, eventually, free_port, needs};
 
 /// An HTTP server that keeps the requests, and answers with these status codes in turn, the last without end.
 fn server(codes: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -135,4 +135,105 @@ fn a_proof_by_url_is_an_answer() {
     let mut gate = gate(directory.path(), &["--reload-command", "true", "--verify-url", &url]);
     gate.wait_for("verified");
     eventually("it was asked until it answered well", || asked.lock().expect("nobody panics").len() == 3);
+}
+
+/// An HTTP server that answers with these contents in turn, the last without end.
+fn pages(pages: Vec<String>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let url = format!("http://{}/metrics", listener.local_addr().expect("it is bound"));
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            let mut reader = BufReader::new(&stream);
+            let mut header = String::new();
+            while reader.read_line(&mut header).is_ok_and(|read| read > 2) {
+                header.clear();
+            }
+            let page = &pages[number.min(pages.len() - 1)];
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());
+            let _ = (&stream).write_all(&[head.as_bytes(), page.as_bytes()].concat());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_metric_of_the_application_is_a_proof() {
+    let page = |value: &str, time: u32| {
+        format!(
+            "# TYPE app_config_last_reload_successful gauge\napp_config_last_reload_successful{{pod=\"a\"}} {value}\n\
+             app_config_last_reload_success_timestamp_seconds{{pod=\"a\"}} {time}\n"
+        )
+    };
+    let reload = ["--reload-command", "true", "--verify-timeout", "1s"];
+    for (contents, expected, message) in [
+        (vec![page("1", 5), page("1", 5), page("1", 6)], "verified", "is of this reload"),
+        (vec![page("1", 5)], "unverified", "is still that of an earlier reload"),
+        (vec![page("1", 5), page("0", 5)], "unverified", "is 0"),
+        (vec![page("NaN", 5)], "unverified", "is NaN"),
+        (vec!["other 1\n".to_owned()], "unverified", "there is no metric `app_config_last_reload_successful`"),
+        (vec!["app_config_last_reload_successful one\n".to_owned()], "unverified", "a line is no sample"),
+        (vec!["x".repeat(17 << 20)], "unverified", "the answer is longer than 16 MiB"),
+    ] {
+        let directory = tempfile::tempdir().expect("there is room");
+        let url = pages(contents);
+        let metric = ["--verify-metric", "app_config_last_reload_successful=1", "--verify-metric-url", &url];
+        let mut gate = gate(directory.path(), &[&reload[..], &metric].concat());
+        let event = gate.wait_for_any(&["verified", "unverified"]);
+        assert_eq!(event["event"], expected, "{event}");
+        assert!(event["message"].as_str().is_some_and(|said| said.contains(message)), "{event}");
+    }
+}
+
+#[test]
+fn a_count_that_increases_is_a_proof() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let count = |count: u32| format!("{{\"hot_reload_count\":{count},\"status\":\"ok\"}}");
+    let url = pages(vec![count(0), count(0), count(1)]);
+    let metric = ["--verify-metric", "hot_reload_count=increased", "--verify-url", &url];
+    let mut gate = gate(directory.path(), &[&["--reload-command", "true"][..], &metric].concat());
+    let verified = gate.wait_for("verified");
+    assert_eq!(verified["message"], "`hot_reload_count` was 0 and is 1");
+}
+
+/// A program of Prometheus with its configuration in `directory`, and the gate of it.
+fn exporter(directory: &Path, (app, program): (&str, &str), file: &str, options: &[String]) -> (Background, Gate) {
+    let port = free_port();
+    let mut process = command(program);
+    process.arg(format!("--config.file={}", directory.join("config").join(file).display()));
+    process.arg(format!("--web.listen-address=127.0.0.1:{port}")).args(options);
+    let process = Background::start(process.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()));
+    eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let pid_file = directory.join("pid");
+    std::fs::write(&pid_file, process.pid().to_string()).expect("there is room");
+    let (watch, pid_file) = (directory.join("config").display().to_string(), pid_file.display().to_string());
+    let gate = Gate::run(&["--app", app, "--process", program, "--pid-file", &pid_file, "--watch", &watch]);
+    (process, gate)
+}
+
+#[test]
+fn prometheus_and_alertmanager_prove_their_reloads() {
+    needs!("prometheus", "promtool", "prometheus-alertmanager", "amtool");
+    for (program, file, text, option) in [
+        (("prometheus", "prometheus"), "prometheus.yml", "global:\n  scrape_interval: 30s\n", "storage.tsdb.path"),
+        (
+            ("alertmanager", "prometheus-alertmanager"),
+            "alertmanager.yml",
+            "route:\n  receiver: a\nreceivers:\n- name: a\n",
+            "storage.path",
+        ),
+    ] {
+        let directory = tempfile::tempdir().expect("there is room");
+        let here = directory.path();
+        std::fs::create_dir(here.join("config")).expect("there is room");
+        std::fs::write(here.join("config").join(file), text).expect("there is room");
+        let mut options = vec![format!("--{option}={}", here.join("data").display())];
+        options.extend((program.0 == "alertmanager").then(|| "--cluster.listen-address=".to_owned()));
+        let (_process, mut gate) = exporter(here, program, file, &options);
+        gate.wait_for("verified");
+        std::fs::write(here.join("config").join(file), format!("{text}# changed\n")).expect("there is room");
+        gate.wait_for("reloaded");
+        let verified = gate.wait_for("verified");
+        let evidence = format!("`{}_config_last_reload_success_timestamp_seconds` is of this reload", program.0);
+        assert!(verified["message"].as_str().is_some_and(|said| said.contains(&evidence)), "{verified}");
+    }
 }

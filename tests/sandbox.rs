@@ -189,6 +189,15 @@ fn a_checker_that_runs_when_the_gate_is_killed_ends_with_it() {
 }
 
 #[test]
+fn a_program_that_is_killed_below_a_shell_gives_no_verdict() {
+    let place = Place::new("app.conf", "one");
+    for signal in ["KILL", "SEGV", "TERM", "ABRT"] {
+        let (said, code) = place.judge(&["--validate", &format!("sh -c 'sh -c \"kill -{signal} \\$\\$\"'")]);
+        assert!(code == 3 && said.contains("was killed by signal"), "{signal}: {said}");
+    }
+}
+
+#[test]
 fn no_shell_reads_a_checker_that_is_no_program() {
     let place = Place::new("app.conf", "one");
     let program = place.path("checker");

@@ -308,3 +308,18 @@ fn nothing_of_a_view_outlives_it_however_it_forks() {
         assert!(code == 0 && said.trim().parse::<usize>().is_ok_and(|processes| processes < 6), "{user:?} {said}");
     }
 }
+
+#[test]
+fn a_file_more_than_five_mounts_deep_is_seen() {
+    needs_users!();
+    needs!("unshare", "mount");
+    let place = Place::new(&[("file", "deep")]);
+    let script = "mount -t tmpfs none /srv && d=/srv; for name in a b c d e f g; do d=$d/$name; mkdir $d && mount -t tmpfs none $d || exit 1; \
+                  done; cp \"$0\" $d/file && chmod -R a+rX /srv && exec setpriv \"$@\" view -- cat $d/file";
+    for user in USERS {
+        let mut unshare = command("unshare");
+        unshare.args(["--mount", "sh", "-c", script]).arg(place.path("file")).args(user);
+        let output = unshare.arg(place.path("reload-gate")).output().expect("it starts");
+        assert_eq!(said(&output), ("deep".to_owned(), 0), "{user:?}");
+    }
+}

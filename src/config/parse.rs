@@ -12,6 +12,7 @@ use reload_gate_nginx::{Build, Context, Version};
 
 use crate::flow::process::Signal;
 use crate::flow::snapshot::FilePattern;
+use crate::flow::verify::ExpectedMetric;
 use crate::gate::Budget;
 use crate::sys::suggest::suggestion;
 
@@ -171,6 +172,10 @@ fn without_credentials(url: &str) -> String {
 }
 
 /// A signal, or `none`.
+pub(super) fn metric(text: &str, _: &Path) -> Result<ExpectedMetric, Invalid> {
+    text.parse().map_err(|form: &str| Invalid::new("is no metric with a value").help(form))
+}
+
 pub(super) fn signal(text: &str, _: &Path) -> Result<Option<Signal>, Invalid> {
     if text.eq_ignore_ascii_case("none") {
         return Ok(None);

@@ -71,6 +71,8 @@ pub struct Preset {
     pub(super) master: Option<Regex>,
     /// The rules by which the program finds its configuration.
     pub(super) lookup: ConfigLookup,
+    /// Option of the program's command line that names the address of its metrics.
+    pub(super) listen_option: Option<String>,
     pub(super) layer: SettingsLayer,
 }
 
@@ -130,6 +132,7 @@ fn read_at(
         text,
         master: None,
         lookup: ConfigLookup::default(),
+        listen_option: None,
         layer: SettingsLayer::default(),
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
@@ -165,6 +168,7 @@ impl Preset {
             "around" => self.around = Some(text()),
             "whole" => self.whole = pattern(),
             "master" => self.master = pattern(),
+            "listen-option" => self.listen_option = Some(text()),
             "config-options" => self.lookup.options = texts(),
             "config-title" => self.lookup.title = pattern().map(|_| text()),
             "config-defaults" => {

@@ -15,6 +15,7 @@ use super::parse::{self, Invalid, Parse};
 use crate::flow::process::Signal;
 use crate::flow::snapshot::{FilePattern, LinkPolicy};
 use crate::flow::validate::{Builtin, RootChoice};
+use crate::flow::verify::ExpectedMetric;
 use crate::gate::Budget;
 use crate::redact::RedactionScope;
 use crate::report::log;
@@ -366,6 +367,12 @@ settings! {
         one("verify", "METHOD", VERIFICATION, "Proof that a reload took effect: workers (new worker processes) or none");
     VERIFY_URL: Optional<String> = parse::url,
         one("verify-url", "URL", VERIFICATION, "Proof: a GET of this URL gets a status of 200 to 299");
+    VERIFY_METRIC: List<ExpectedMetric> = parse::metric,
+        many("verify-metric", "NAME=VALUE", VERIFICATION,
+            "Proof: a metric of the application has this value, or is `increased`, as `prometheus_config_last_reload_successful=1`");
+    VERIFY_METRIC_URL: Optional<String> = parse::url,
+        one("verify-metric-url", "URL", VERIFICATION,
+            "Where the application shows its metrics: text of Prometheus or a JSON object (default: `--verify-url`)");
     VERIFY_COMMAND: Optional<Vec<String>> = parse::command_line,
         one("verify-command", "CMD", VERIFICATION, "Proof: this command, run without a shell, succeeds");
     VERIFY_TIMEOUT: Setting<Duration> = parse::positive_duration,

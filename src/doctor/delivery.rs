@@ -78,6 +78,14 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             let help = "choose another proof if the program has no workers: `--verify-url URL`, or `--verify none`";
             checks.add("proof", CheckStatus::Fail, message, Some(help.into()));
         }
+        Verification::Metrics(proof) => match gate.verification.metrics_problem(&gate.selector).await {
+            None => checks.ok("proof", format!("the application shows {}", proof.describe())),
+            Some(problem) => {
+                let status = if proof.is_guess { CheckStatus::Warn } else { CheckStatus::Fail };
+                let help = "name the address of the application's metrics: `--verify-metric-url URL`";
+                checks.add("proof", status, problem, Some(help.into()));
+            }
+        },
         Verification::Url(_) | Verification::Command(_) => {
             let patience = Patience::Limited(gate.verify_timeout.min(SERVER_TIMEOUT));
             let baseline = Baseline::now(None, &gate.verification);
@@ -86,7 +94,7 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
                     checks.add("proof", CheckStatus::Fail, message, Some(help));
                 }
                 Proof::Proven { message, .. } => checks.ok("proof", message),
-                Proof::NotAsked => {}
+                Proof::NotAsked { .. } => {}
             }
         }
     }

@@ -141,6 +141,10 @@ impl Motion {
     /// Records that a content was validated without being disturbed.
     pub(super) fn decided(&mut self, now: Instant, lag: Duration) {
         self.restarts = 0;
+        // Nothing changed in the validation that was the test.
+        if self.test.take_if(|test| test.during_validation).is_some() {
+            self.suspects.clear();
+        }
         self.window_end = Some(now + CONSEQUENCE + lag);
     }
 
@@ -151,7 +155,7 @@ impl Motion {
         }
     }
 
-    /// The time at which the experiment is to be repeated.
+    /// The time at which the experiment must be repeated.
     pub(super) fn repetition(&self) -> Option<Instant> {
         let is_caused = self.moving.values().any(|evidence| *evidence == Evidence::Caused);
         let (at, done) = self.repetition.filter(|_| is_caused)?;
@@ -523,6 +527,20 @@ mod tests {
         motion.repeat(&contents[4]);
         motion.acquit();
         assert_eq!((motion.moving().count(), motion.repetition()), (0, None));
+    }
+
+    #[test]
+    fn a_validation_without_a_change_acquits_and_is_no_test_of_the_reload() {
+        let (now, mut motion, contents) = (Instant::now(), Motion::default(), logs());
+        let duration = Duration::from_secs(1);
+        motion.restarted(now, &contents[0], &contents[1], duration);
+        motion.restarted(now, &contents[1], &contents[2], duration);
+        let later = after(now, 1_000);
+        assert_eq!(motion.try_out(later, &contents[2]), TrialOutcome::None);
+        motion.decided(later, LAG);
+        motion.acted(later, &contents[2], LAG);
+        assert_eq!(motion.arrived(after(later, 500), &contents[3], &NONE), Consequence::None);
+        assert!(!motion.explains(after(later, 500), &contents[2], &contents[3], &NONE));
     }
 
     #[test]

@@ -122,10 +122,10 @@ impl Gate {
                 let event = Event::new(Kind::Verified).about(digest).message(message);
                 self.proven(now, candidate, Event { pid, duration: Some(after), ..event }, effects);
             }
-            Proof::NotAsked => {
+            Proof::NotAsked { message } => {
                 let event = match read_at_start {
                     Some(evidence) => Event::new(Kind::Verified).message(evidence),
-                    None => Event::new(Kind::Unverified).message("no verification is configured"),
+                    None => Event::new(Kind::Unverified).message(message),
                 };
                 self.proven(now, candidate, Event { level: Level::Info, ..event.about(digest) }, effects);
             }

@@ -71,7 +71,11 @@ impl Gate {
     pub(super) fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
         let activity = std::mem::replace(&mut self.activity, Activity::Idle);
         self.observe(now, &scan);
-        let is_lost = self.withheld.is_some() && scan.is_err();
+        let is_lost = self.withheld.is_some() && scan.is_err() && !self.policy.publish;
+        if let Some(withheld) = self.withheld.as_ref().filter(|_| scan.is_err() && !is_lost) {
+            // The application reads what was published, whatever becomes of the source.
+            self.settle.at(withheld.until.max(now + self.policy.quiet));
+        }
         if matches!(activity, Activity::Concluding(..)) && !self.concludes(&activity, &scan) || is_lost {
             self.not_concluded();
         }
@@ -79,7 +83,7 @@ impl Gate {
             return;
         }
         match (activity, scan) {
-            (Activity::Scanning(reason), Ok(snapshot)) => self.compare(now, snapshot, reason, effects),
+            (Activity::Scanning(reason), Ok(snapshot)) => self.compare(now, &snapshot, reason, effects),
             (Activity::Scanning(_), Err(error)) => self.unreadable(now, error, effects),
             (Activity::Confirming(candidate, validation), Ok(snapshot)) if self.stayed(&candidate, &snapshot) => {
                 self.motion.decided(now, self.lag());
@@ -200,12 +204,12 @@ impl Gate {
         self.retry = None;
     }
 
-    fn compare(&mut self, now: Instant, snapshot: Snapshot, reason: Reason, effects: &mut Vec<Effect>) {
+    fn compare(&mut self, now: Instant, snapshot: &Snapshot, reason: Reason, effects: &mut Vec<Effect>) {
         let candidate = snapshot.revision.clone();
         self.unreadable = false;
         self.motion.expire(now);
         let new = self.desired.as_deref() != Some(&*candidate);
-        let explained = new && self.explains(now, &snapshot);
+        let explained = new && self.explains(now, snapshot);
         if new && !explained && reason != Reason::Event {
             // No event announced it, so it may be half-written: it must be the same after the quiet period.
             self.retry = None;
@@ -213,10 +217,10 @@ impl Gate {
             return;
         }
         self.main = self.policy.main.find(&snapshot.tree).ok();
-        if self.waits_for_trial(now, &candidate, effects) || self.ends_test(now, &snapshot, effects) {
+        if self.waits_for_trial(now, &candidate, effects) || self.ends_test(now, snapshot, effects) {
             return;
         }
-        if new && !explained && self.begins_trial(now, &snapshot) {
+        if new && !explained && self.begins_trial(now, snapshot) {
             return;
         }
         if explained && reason != Reason::Retry && self.is_decided(&candidate) {
@@ -292,6 +296,9 @@ impl Gate {
         let consequence = if is_same {
             self.motion.acquit();
             Consequence::None
+        } else if self.has_other_main(&snapshot.revision) {
+            self.motion.cancel();
+            Consequence::None
         } else {
             self.motion.arrived(now, &snapshot.revision, &snapshot.held)
         };
@@ -313,9 +320,20 @@ impl Gate {
         true
     }
 
+    /// Returns `true` if the main file differs from the desired one: programs do not write the file that configures them, and a person may
+    /// change it as soon as a reload is done.
+    fn has_other_main(&self, revision: &Revision) -> bool {
+        let (Some(main), Some(desired)) = (self.main.as_ref(), self.desired()) else { return false };
+        revision.changed_since(desired).contains(main)
+    }
+
     /// Takes in a new content; returns `true` if it follows the gate's own actions so often that a trial begins.
     fn begins_trial(&mut self, now: Instant, snapshot: &Snapshot) -> bool {
         if snapshot.committed {
+            return false;
+        }
+        if self.has_other_main(&snapshot.revision) {
+            self.motion.cancel();
             return false;
         }
         let consequence = self.motion.arrived(now, &snapshot.revision, &snapshot.held);

@@ -190,6 +190,10 @@ fn replaced(lost: Lost, pid: i32, now: Instant) -> Event {
         Loss::Executed => {
             format!("pid {} executed a program anew, so it may have read another configuration", lost.pid)
         }
+        Loss::Renewed => format!(
+            "pid {} has new workers that the gate did not cause: another program signalled it, and it may have read another configuration",
+            lost.pid
+        ),
         Loss::Superseded => format!("pid {pid} takes over from pid {}, which started it", lost.pid),
     };
     Event { pid: Some(pid), ..Event::new(Kind::TargetReplaced).message(message) }

@@ -167,6 +167,11 @@ impl StatusBoard {
         self.metrics.target_lost(&self.gate);
     }
 
+    /// Shows the number of workers that are left of earlier reloads.
+    pub fn lingering(&self, workers: usize) {
+        self.metrics.lingering(&self.gate, workers);
+    }
+
     /// Shows the state of the gate. Called after each step and after the reports of that step.
     pub fn show(&self, view: BoardView) {
         let mut state = self.state.borrow_mut();

@@ -33,7 +33,7 @@ use crate::flow::reload::{Circumstances, Sent};
 use crate::flow::snapshot::{self, Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
-use crate::flow::verify::{Baseline, Loaded, Patience, Proof, Verification};
+use crate::flow::verify::{Baseline, Loaded, NOT_CONFIGURED, Patience, Proof, Verification};
 use crate::flow::watch::{Mode, WatchEvent};
 use crate::gate::{Effect, Gate, Input, Loss, ReloadRequest};
 use crate::report::board::{BoardView, StatusBoard};
@@ -201,8 +201,10 @@ impl Runner {
             Effect::Abandon => *in_flight = None,
             Effect::CheckTarget => {
                 let lost = self.target.check(&self.config.selector).await;
-                lost.iter().for_each(|_| self.board.target_lost());
+                let is_other = |lost: &&Input| !matches!(lost, Input::TargetLost { loss: Loss::Renewed, .. });
+                lost.iter().filter(is_other).for_each(|_| self.board.target_lost());
                 inputs.extend(lost);
+                self.count_lingering();
             }
             Effect::FindTarget => inputs.push_back(Input::TargetFound(self.target.find(&self.config.selector).await)),
             Effect::Finish => {}
@@ -390,10 +392,10 @@ impl Runner {
         Some(Box::pin(async move {
             let (proof, successor) = match baseline {
                 Some(baseline) => config.verification.prove(&baseline, &config.selector, patience).await,
-                None => (Proof::NotAsked, None),
+                None => (Proof::NotAsked { message: NOT_CONFIGURED.into() }, None),
             };
             let proof = match (proof, limit) {
-                (Proof::Proven { .. } | Proof::NotAsked, Some(limit)) if successor.is_none() => limit,
+                (Proof::Proven { .. } | Proof::NotAsked { .. }, Some(limit)) if successor.is_none() => limit,
                 (proof, _) => proof,
             };
             let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
@@ -436,18 +438,29 @@ impl Runner {
             Input::Reloaded(Ok(Sent::Requested { .. })) => self.reload_requested = true,
             Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
             Input::Verified(proof) => {
-                self.target.settle();
+                let is_direct = self.config.publication.is_none();
+                self.target.settle(is_direct && matches!(self.config.verification, Verification::Workers));
                 self.refused = matches!(proof, Proof::Missing { refused: true, .. } | Proof::Ineffective { .. });
                 let proven = matches!(proof, Proof::Proven { .. });
                 if proven {
                     self.verified_reload = self.baseline.as_ref().map(|baseline| baseline.at());
                 }
+                self.count_lingering();
                 // A late verification is not another reload.
                 if std::mem::take(&mut self.reload_requested) {
                     self.board.reloaded(if proven { ReloadOutcome::Verified } else { ReloadOutcome::Unverified });
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Shows the number of old workers, where new ones are the proof.
+    fn count_lingering(&self) {
+        if matches!(self.config.verification, Verification::Workers) {
+            let target = self.baseline.as_ref().and_then(|baseline| baseline.target());
+            let target = target.filter(|target| target.identity().is_alive());
+            self.board.lingering(target.map_or(0, |target| target.lingering(self.verified_reload)));
         }
     }
 

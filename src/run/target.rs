@@ -1,5 +1,6 @@
 //! The watch on the target process: its pidfd is in the event loop, so that its end is an event. IO.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
 use tokio::io::Interest;
@@ -8,6 +9,11 @@ use tokio::io::unix::AsyncFd;
 use crate::flow::process::{Selector, Target, TargetError};
 use crate::gate::{Input, Loss};
 use crate::sys::proc::{self, Identity, Incarnation};
+
+/// Beginning of the title of nginx's workers, and the name of HAProxy's: those change by a reload or a crash alone. Other programs
+/// renew theirs at all times.
+const NGINX_WORKER: &str = "nginx: worker process";
+const HAPROXY: &[u8] = b"haproxy";
 
 /// The process that was reloaded or verified last.
 #[derive(Debug, Default)]
@@ -19,6 +25,8 @@ struct WatchedProcess {
     /// Readable when it has ended; absent where no descriptor could be had, and then only a check finds out.
     end: Option<AsyncFd<OwnedFd>>,
     incarnation: Option<Incarnation>,
+    /// Its children at the end of the last verification, where they tell of reloads.
+    workers: BTreeSet<Identity>,
 }
 
 #[expect(deprecated, reason = "what replaces it is unsafe; the descriptor is owned here, so nothing else can close it")]
@@ -35,14 +43,23 @@ impl TargetWatch {
             return;
         }
         let end = target.end().ok().and_then(readable);
-        self.0 = Some(WatchedProcess { identity, end, incarnation: proc::incarnation(identity.pid) });
+        self.0 = Some(WatchedProcess {
+            identity,
+            end,
+            incarnation: proc::incarnation(identity.pid),
+            workers: BTreeSet::new(),
+        });
     }
 
     /// Records the state of the process after a reload: a master that executes itself has done so by now.
-    pub(super) fn settle(&mut self) {
-        if let Some(watched) = &mut self.0 {
-            watched.incarnation = proc::incarnation(watched.identity.pid);
-        }
+    pub(super) fn settle(&mut self, by_workers: bool) {
+        let Some(watched) = &mut self.0 else { return };
+        let pid = watched.identity.pid;
+        watched.incarnation = proc::incarnation(pid);
+        let is_steady =
+            |worker: &Identity| proc::comm(pid) == HAPROXY || proc::title(worker.pid).starts_with(NGINX_WORKER);
+        let workers = if by_workers { proc::children(pid) } else { BTreeSet::new() };
+        watched.workers = workers.into_iter().filter(is_steady).collect();
     }
 
     /// Waits until the process has ended; endless if there is none.
@@ -72,6 +89,13 @@ impl TargetWatch {
         if now != watched.incarnation {
             watched.incarnation = now;
             return Some(Input::TargetLost { pid, loss: Loss::Executed });
+        }
+        if !watched.workers.is_empty() {
+            let workers = proc::children(pid);
+            if !workers.is_empty() && workers.is_disjoint(&watched.workers) {
+                watched.workers = workers;
+                return Some(Input::TargetLost { pid, loss: Loss::Renewed });
+            }
         }
         let found = found.ok()?;
         (found.identity() != watched.identity).then_some(Input::TargetLost { pid, loss: Loss::Superseded })

@@ -50,6 +50,8 @@ pub struct HttpRequest {
     pub server_name: Option<String>,
     /// Time limit of the whole exchange.
     pub timeout: Duration,
+    /// The largest content of a success that is read; none is read without it.
+    pub most_content: Option<u64>,
 }
 
 impl HttpRequest {
@@ -65,6 +67,7 @@ impl HttpRequest {
             identity: None,
             server_name: None,
             timeout,
+            most_content: None,
         }
     }
 }
@@ -76,6 +79,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// Text beside the code, if that is no success: the target of a redirect, or the first line of the content.
     pub remark: Option<String>,
+    /// The content of a success, if it was asked for.
+    pub content: Vec<u8>,
 }
 
 type Response = ureq::http::Response<ureq::Body>;
@@ -175,8 +180,12 @@ fn follow(agent: &ureq::Agent, request: &HttpRequest) -> Result<HttpResponse, St
             Some(next) => url = next,
             None => {
                 let status = answer.status();
-                let remark = if status.is_success() { None } else { remark(answer) };
-                return Ok(HttpResponse { status: status.as_u16(), remark });
+                let (remark, content) = match request.most_content {
+                    Some(most) if status.is_success() => (None, content(answer, most)?),
+                    _ if status.is_success() => (None, Vec::new()),
+                    _ => (remark(answer), Vec::new()),
+                };
+                return Ok(HttpResponse { status: status.as_u16(), remark, content });
             }
         }
     }
@@ -352,6 +361,17 @@ fn trusted() -> RootCerts {
     if certificates.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&certificates) }
 }
 
+/// The content of an answer, which must not be longer than `most`.
+fn content(answer: Response, most: u64) -> Result<Vec<u8>, String> {
+    let mut content = Vec::new();
+    let read = answer.into_body().into_reader().take(most + 1).read_to_end(&mut content);
+    read.map_err(|error| format!("the answer broke off: {error}"))?;
+    if content.len() as u64 > most {
+        return Err(format!("the answer is longer than {} MiB", most >> 20));
+    }
+    Ok(content)
+}
+
 fn remark(answer: Response) -> Option<String> {
     let location = answer.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
     let redirect = location.map(|to| format!("it redirects to `{}`", printable(&shown(&to))));
@@ -365,7 +385,8 @@ fn remark(answer: Response) -> Option<String> {
 }
 
 /// The beginning of a foreign text, whose control characters could do something to a terminal.
-fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().take(REMARK).map(escape).collect()
 }

@@ -117,11 +117,27 @@ impl Server {
     /// # Errors
     /// When a file cannot be read, or there is no answer within `timeout`; without credentials.
     pub async fn ask(&self, method: Method, timeout: Duration) -> Result<HttpResponse, String> {
+        self.exchange(method, None, timeout).await
+    }
+
+    /// Reads what is at the URL, of this size at most.
+    ///
+    /// # Errors
+    /// As [`Server::ask`]; also when the answer is no success, is too long or no text.
+    pub async fn read(&self, most: u64, timeout: Duration) -> Result<String, String> {
+        let answer = self.exchange(Method::Get, Some(most), timeout).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(format!("it answered {}", answer.status));
+        }
+        String::from_utf8(answer.content).map_err(|_| "the answer is no text".to_owned())
+    }
+
+    async fn exchange(&self, method: Method, most: Option<u64>, timeout: Duration) -> Result<HttpResponse, String> {
         let (access, url) = (self.access.clone(), self.url.clone());
         let read = worker::run(WorkKind::Files, timeout, move || access.request(method, url, timeout)).await;
         let (request, secrets) = read.map_err(|error| format!("reading the credentials: {error}"))??;
         let hide = |text: String| if quotes(&text, &secrets) { "(it quotes a credential)".to_owned() } else { text };
-        match http::exchange(request).await {
+        match http::exchange(HttpRequest { most_content: most, ..request }).await {
             Ok(answer) => Ok(HttpResponse { remark: answer.remark.map(hide), ..answer }),
             Err(error) => Err(hide(error)),
         }

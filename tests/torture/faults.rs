@@ -14,6 +14,8 @@ use crate::run::Run;
 const UPDATES: u64 = 6;
 /// The time in which a checker is looked for.
 const CHECKER: Duration = Duration::from_secs(1);
+/// A process was forked and has executed nothing since (`PF_FORKNOEXEC` in `include/linux/sched.h`).
+const FORKED_WITHOUT_EXEC: u64 = 0x40;
 /// The range of clock jumps, in seconds.
 const JUMP: u64 = 7200;
 
@@ -179,7 +181,7 @@ impl Run<'_> {
         let gate = self.gate.pid();
         let mut victim = None;
         Self::within(CHECKER, || {
-            victim = descendants(gate).last().copied();
+            victim = descendants(gate).into_iter().rev().find(|pid| !is_mere_fork(*pid));
             victim.is_some()
         });
         if let Some(victim) = victim.and_then(pid) {
@@ -218,4 +220,12 @@ impl Run<'_> {
         }
         self.updates_meanwhile(UPDATES);
     }
+}
+
+/// Returns true for a process between fork(2) and execve(2): the gate waits for it, and a stop of it is a stop of the gate.
+fn is_mere_fork(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in parentheses may hold spaces; the flags are the seventh field behind it (proc_pid_stat(5)).
+    let flags = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6)?.parse::<u64>().ok());
+    flags.is_none_or(|flags| flags & FORKED_WITHOUT_EXEC != 0)
 }

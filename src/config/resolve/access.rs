@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::layer::Layers;
 use crate::config::settings::{
     RELOAD_BASIC_FILE, RELOAD_BEARER_FILE, RELOAD_CA_FILE, RELOAD_CERT_FILE, RELOAD_HEADER, RELOAD_KEY_FILE,
-    RELOAD_SERVER_NAME, RELOAD_URL, SettingSpec, VERIFY_URL,
+    RELOAD_SERVER_NAME, RELOAD_URL, SettingSpec, VERIFY_METRIC_URL, VERIFY_URL,
 };
 use crate::config::{ConfigError, SettingOrigin};
 use crate::sys::server::{Access, Credentials};
@@ -46,15 +46,17 @@ pub(super) fn check(layers: &Layers<'_>) {
     let fail = |origin: &SettingOrigin, message: String, help: &str| {
         layers.fail(ConfigError::new(origin.clone(), message).help(help));
     };
-    let urls: Vec<_> = [RELOAD_URL, VERIFY_URL].into_iter().filter_map(|setting| layers.given(setting)).collect();
+    let urls: Vec<_> =
+        [RELOAD_URL, VERIFY_URL, VERIFY_METRIC_URL].into_iter().filter_map(|setting| layers.given(setting)).collect();
+    let urls: Vec<_> = urls.into_iter().filter(|url| !matches!(url.origin, SettingOrigin::Preset(_))).collect();
     for (setting, origin) in given.iter().filter(|_| urls.is_empty()) {
         let message = format!("`{}` has no effect without a URL", setting.name);
         fail(origin, message, "add `--reload-url` or `--verify-url`");
     }
     exclude(layers);
-    if let [reload, verify] = urls.as_slice()
+    if let [reload, others @ ..] = urls.as_slice()
         && !given.is_empty()
-        && host(&reload.value) != host(&verify.value)
+        && let Some(verify) = others.iter().find(|verify| host(&reload.value) != host(&verify.value))
     {
         let message = "the credentials of `reload-url` would go to another host".to_owned();
         fail(&verify.origin, message, "give URLs of one host; prove the reload by `--verify-command` otherwise");

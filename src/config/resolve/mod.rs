@@ -48,7 +48,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     // No worker ever proves a signal after which none is started.
     let verification = match reload.without_effect(selector.process.as_deref()) {
         Some(_) => Verification::Nothing,
-        None => target::verification(layers, &selector),
+        None => target::verification(layers, &selector, preset),
     };
     let plan = ValidationPlan {
         // An application that starts only after the first publication cannot be waited for before it.

@@ -4,14 +4,14 @@ use crate::config::command::CommandEntry;
 use crate::config::layer::Layers;
 use crate::config::preset::Preset;
 use crate::config::settings::{
-    ALLOW_UNCAUGHT, CMDLINE, EXE, PID_FILE, PROCESS, RELOAD_COMMAND, RELOAD_URL, SIGNAL, VERIFY_COMMAND, VERIFY_URL,
-    VERIFY_WORKERS,
+    ALLOW_UNCAUGHT, CMDLINE, EXE, PID_FILE, PROCESS, RELOAD_COMMAND, RELOAD_URL, SIGNAL, VERIFY_COMMAND, VERIFY_METRIC,
+    VERIFY_METRIC_URL, VERIFY_URL, VERIFY_WORKERS,
 };
 use crate::config::{ConfigError, SettingOrigin};
 use crate::flow::process::Selector;
 use crate::flow::reload::ReloadMethod;
-use crate::flow::verify::Verification;
-use crate::sys::server::Server;
+use crate::flow::verify::{MetricProof, Verification};
+use crate::sys::server::{Access, Server};
 
 use super::access;
 
@@ -65,9 +65,12 @@ pub(super) fn reload(layers: &Layers<'_>, selector: &Selector, observe: bool) ->
     }
 }
 
-pub(super) fn verification(layers: &Layers<'_>, selector: &Selector) -> Verification {
-    let settings = [VERIFY_WORKERS.spec, VERIFY_URL.spec, VERIFY_COMMAND.spec];
-    let Some(chosen) = layers.exclusive(&settings) else { return Verification::Nothing };
+pub(super) fn verification(layers: &Layers<'_>, selector: &Selector, preset: Option<&Preset>) -> Verification {
+    let all = [VERIFY_WORKERS.spec, VERIFY_METRIC.spec, VERIFY_COMMAND.spec, VERIFY_URL.spec];
+    // With a metric the URL is where it is shown.
+    let has_metric = layers.highest(&all).is_some_and(|layer| layer.has(VERIFY_METRIC.spec));
+    let settings = if has_metric { &all[..3] } else { &all };
+    let Some(chosen) = layers.exclusive(settings) else { return Verification::Nothing };
     if chosen.get(VERIFY_WORKERS) == Some(true) {
         if selector.is_empty() {
             let origin = chosen.origin(VERIFY_WORKERS.spec).cloned().unwrap_or(SettingOrigin::Nowhere);
@@ -75,6 +78,8 @@ pub(super) fn verification(layers: &Layers<'_>, selector: &Selector) -> Verifica
             layers.fail(ConfigError::new(origin, "proof by new workers needs a target process").help(help));
         }
         Verification::Workers
+    } else if has_metric {
+        metrics(&chosen, layers, preset)
     } else if let Some(url) = chosen.get(VERIFY_URL) {
         Verification::Url(Server { url, access: access::access(layers) })
     } else if let Some(command) = chosen.get(VERIFY_COMMAND) {
@@ -82,4 +87,22 @@ pub(super) fn verification(layers: &Layers<'_>, selector: &Selector) -> Verifica
     } else {
         Verification::Nothing
     }
+}
+
+/// The proof by metrics of the application.
+fn metrics(chosen: &Layers<'_>, layers: &Layers<'_>, preset: Option<&Preset>) -> Verification {
+    let expected = chosen.get(VERIFY_METRIC).into_iter().map(|metric| metric.value).collect();
+    let given = layers.given(VERIFY_METRIC_URL).or_else(|| chosen.given(VERIFY_URL));
+    let Some(given) = given else {
+        let origin = chosen.origin(VERIFY_METRIC.spec).cloned().unwrap_or(SettingOrigin::Nowhere);
+        let error = ConfigError::new(origin, "nothing says where the application shows its metrics");
+        layers.fail(error.help("add `--verify-metric-url URL`, such as `http://127.0.0.1:9090/metrics`"));
+        return Verification::Nothing;
+    };
+    let is_guess = matches!(given.origin, SettingOrigin::Preset(_));
+    let listen_option = preset.filter(|_| is_guess).and_then(|preset| preset.listen_option.clone());
+    // Credentials are for an address that a user has given.
+    let access = if is_guess { Access::default() } else { access::access(layers) };
+    let server = Server { url: given.value, access };
+    Verification::Metrics(Box::new(MetricProof { server, expected, listen_option, is_guess }))
 }

@@ -235,6 +235,8 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
         "reload-command",
         "verify-url",
         "verify-command",
+        "verify-metric",
+        "verify-metric-url",
     ];
     let credentials = ["bearer-file", "basic-file", "header", "ca-file", "cert-file", "key-file", "server-name"];
     let others: Vec<_> =

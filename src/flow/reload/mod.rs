@@ -81,6 +81,17 @@ impl ReloadMethod {
         verification: &Verification,
         circumstances: Circumstances,
     ) -> Result<(Sent, Baseline), TargetError> {
+        let before = verification.metrics_before(selector).await;
+        let (sent, baseline) = self.request_with(selector, verification, circumstances).await?;
+        Ok((sent, baseline.with_metrics(before)))
+    }
+
+    async fn request_with(
+        &self,
+        selector: &Selector,
+        verification: &Verification,
+        circumstances: Circumstances,
+    ) -> Result<(Sent, Baseline), TargetError> {
         match self {
             Self::Nothing => Ok((requested("no reload is configured".into()), Baseline::now(None, verification))),
             Self::Signal { signal, allow_uncaught } => {
@@ -209,7 +220,7 @@ async fn post(server: &Server, timeout: Duration) -> Result<String, TargetError>
             Ok(HttpResponse { status, .. }) if (200..300).contains(&status) => {
                 return Ok(format!("POST {shown} answered {status}"));
             }
-            Ok(HttpResponse { status, remark }) => {
+            Ok(HttpResponse { status, remark, .. }) => {
                 let remark = remark.map_or_else(String::new, |remark| format!(": {remark}"));
                 (format!("POST {shown} answered {status}{remark}"), Some(status))
             }

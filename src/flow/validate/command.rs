@@ -27,6 +27,9 @@ pub const VIEW_NOT_POSSIBLE: Code = Code::new("view-not-possible");
 
 /// sh(1) ends with 126 and 127 for a command that it could not execute or find; BSD's sysexits.h has 75 for a failure that may pass.
 const COULD_NOT_VALIDATE: [i32; 3] = [126, 127, 75];
+/// A shell exits with 128 and the number of the signal that killed its command (POSIX, XCU 2.8.2): ABRT, BUS, KILL, SEGV and TERM are no
+/// answers of a checker.
+const KILLED_IN_SHELL: [i32; 5] = [134, 135, 137, 139, 143];
 /// So much of an output that no pattern fits is shown as the message.
 const LAST_LINES: usize = 5;
 
@@ -213,7 +216,11 @@ impl CommandValidator {
         let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
         let patterns = if context.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
         let mut findings = patterns.findings(&finished.output, main.as_deref());
-        match finished.end {
+        let end = match finished.end {
+            End::Exited(code) if KILLED_IN_SHELL.contains(&code) => End::Killed(code - 128),
+            end => end,
+        };
+        match end {
             End::TimedOut => {
                 let limit = humantime::format_duration(context.timeout);
                 let message = format!("`{}` did not end within {limit}; it was killed", self.name);

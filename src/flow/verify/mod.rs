@@ -2,18 +2,21 @@
 
 mod effect;
 mod logs;
+mod metrics;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::flow::process::{Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http::Method;
-use crate::sys::proc::Identity;
+use crate::sys::proc::{self, Identity};
 use crate::sys::server::Server;
 
 pub use effect::Loaded;
 use logs::ErrorLogs;
+use metrics::{Before, Scrape};
+pub use metrics::{ExpectedMetric, MetricProof};
 
 /// The first and the longest pause between two probes; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -34,6 +37,11 @@ const EXTENSION: u32 = 6;
 const PROGRESS_WINDOW: Duration = Duration::from_secs(5);
 const PROGRESS_TICKS: u64 = 2;
 
+/// The time for reading the metrics before a reload, which waits for it.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
+/// The reason why there is no proof where none is configured.
+pub const NOT_CONFIGURED: &str = "no verification is configured";
+
 /// The proof that is required after a reload.
 #[derive(Clone, Debug)]
 pub enum Verification {
@@ -45,6 +53,8 @@ pub enum Verification {
     Url(Server),
     /// This command exits with 0.
     Command(Vec<String>),
+    /// Metrics of the application have these values.
+    Metrics(Box<MetricProof>),
 }
 
 /// The time that a verification may take.
@@ -66,6 +76,11 @@ pub struct Baseline {
     /// The process has just started, so all of its workers are new.
     is_newborn: bool,
     at: Instant,
+    /// The same by the wall clock.
+    requested: SystemTime,
+    metrics: Before,
+    /// The reason why the metrics that a preset names are no proof here.
+    without_metrics: Option<String>,
 }
 
 impl Baseline {
@@ -75,19 +90,30 @@ impl Baseline {
         let asked = target.as_ref().filter(|_| matches!(verification, Verification::Workers));
         let children = asked.map(Target::children).unwrap_or_default();
         let logs = target.as_ref().map(|target| ErrorLogs::of(target.pid())).unwrap_or_default();
-        Self { target, children, logs, signal: None, is_newborn: false, at: Instant::now() }
+        let (at, requested) = (Instant::now(), SystemTime::now());
+        let (metrics, without_metrics) = (Before::Unknown, None);
+        Self { target, children, logs, signal: None, is_newborn: false, at, requested, metrics, without_metrics }
     }
 
     /// Records a process that has just started: all of its workers are new.
     #[must_use]
     pub fn newborn(target: Target, verification: &Verification) -> Self {
-        Self { children: BTreeSet::new(), is_newborn: true, ..Self::now(Some(target), verification) }
+        let metrics = Before::Newborn;
+        Self { children: BTreeSet::new(), is_newborn: true, metrics, ..Self::now(Some(target), verification) }
     }
 
     /// Records the signal that follows.
     #[must_use]
     pub fn signalled(self, signal: Signal) -> Self {
-        Self { signal: Some(signal), at: Instant::now(), ..self }
+        Self { signal: Some(signal), at: Instant::now(), requested: SystemTime::now(), ..self }
+    }
+
+    /// Adds the metrics as they were before the reload.
+    #[must_use]
+    pub fn with_metrics(self, before: MetricsBefore) -> Self {
+        let MetricsBefore { metrics, without } = before;
+        let metrics = if self.is_newborn { Before::Newborn } else { metrics };
+        Self { metrics, without_metrics: without, ..self }
     }
 
     /// The process.
@@ -111,6 +137,14 @@ impl Baseline {
     fn refusal(&self) -> Option<String> {
         self.logs.refusal(self.target.as_ref()?.pid())
     }
+}
+
+/// The metrics of the application before a reload.
+#[derive(Debug, Default)]
+pub struct MetricsBefore {
+    metrics: Before,
+    /// The reason why the metrics that a preset names are no proof here.
+    without: Option<String>,
 }
 
 /// The outcome of a verification.
@@ -141,11 +175,38 @@ pub enum Proof {
         /// The remedy.
         help: String,
     },
-    /// No verification is configured.
-    NotAsked,
+    /// No verification is configured, or it is not possible.
+    NotAsked {
+        /// The reason.
+        message: String,
+    },
 }
 
 impl Verification {
+    /// Reads the metrics of the application just before a reload, if they are the proof.
+    pub async fn metrics_before(&self, selector: &Selector) -> MetricsBefore {
+        let Self::Metrics(proof) = self else { return MetricsBefore::default() };
+        match self.scrape(proof, selector).await {
+            Ok(scrape) => MetricsBefore { metrics: Before::Scraped(scrape), without: None },
+            Err(reason) => {
+                let without = format!("there is no verification: {reason}; see `--verify-metric-url`");
+                MetricsBefore { metrics: Before::Unknown, without: proof.is_guess.then_some(without) }
+            }
+        }
+    }
+
+    /// The reason why the metrics that are the proof cannot be read, if there is one.
+    pub async fn metrics_problem(&self, selector: &Selector) -> Option<String> {
+        let Self::Metrics(proof) = self else { return None };
+        self.scrape(proof, selector).await.err()
+    }
+
+    async fn scrape(&self, proof: &MetricProof, selector: &Selector) -> Result<Scrape, String> {
+        let cmdline = selector.search().await.map(|target| proc::cmdline(target.pid())).unwrap_or_default();
+        let scrape = proof.scrape(&cmdline, METRICS_TIMEOUT).await?;
+        if proof.is_shown(&scrape) { Ok(scrape) } else { Err(format!("there is no {}", proof.describe())) }
+    }
+
     /// Probes until there is a proof or the time has passed. Returns the successor of the process too, if the process had to end.
     pub async fn prove(
         &self,
@@ -163,7 +224,7 @@ impl Verification {
         let (pid, before) = (successor.target().map(Target::pid), baseline.target().map_or(0, Target::pid));
         let took_place = format!("pid {} took the place of pid {before}", pid.unwrap_or_default());
         let proof = match self.wait(&successor, patience, baseline.at).await {
-            Proof::NotAsked => Proof::Proven { pid, message: took_place, after: baseline.at.elapsed() },
+            Proof::NotAsked { .. } => Proof::Proven { pid, message: took_place, after: baseline.at.elapsed() },
             Proof::Proven { pid, message, after } => {
                 Proof::Proven { pid, message: format!("{took_place}; {message}"), after }
             }
@@ -174,7 +235,10 @@ impl Verification {
 
     async fn wait(&self, baseline: &Baseline, patience: Patience, since: Instant) -> Proof {
         if matches!(self, Self::Nothing) {
-            return Proof::NotAsked;
+            return Proof::NotAsked { message: NOT_CONFIGURED.into() };
+        }
+        if let Some(message) = baseline.without_metrics.clone() {
+            return Proof::NotAsked { message };
         }
         let mut clock = Clock::start(patience);
         let (mut before, mut remedy) = (None, None);
@@ -212,6 +276,7 @@ impl Verification {
             Self::Workers => "a new generation of workers".into(),
             Self::Url(server) => format!("GET {}", server.shown()),
             Self::Command(words) => format!("`{}`", shell_words::join(words)),
+            Self::Metrics(proof) => proof.describe(),
         }
     }
 
@@ -221,6 +286,7 @@ impl Verification {
             Self::Nothing => Ok((None, String::new())),
             Self::Workers => new_worker(baseline).await,
             Self::Url(server) => self.get(server, rest, deadline).await,
+            Self::Metrics(proof) => metric(proof, baseline, rest, deadline).await,
             Self::Command(words) => {
                 let name = shell_words::join(words);
                 let command = Command::here(words.iter().map(Into::into).collect(), rest);
@@ -253,6 +319,23 @@ impl Verification {
                 Err(if Instant::now() < deadline { Not::Yet(message) } else { Not::Cut(message) })
             }
         }
+    }
+}
+
+/// Compares the metrics of the application with those before the reload.
+async fn metric(
+    proof: &MetricProof,
+    baseline: &Baseline,
+    rest: Duration,
+    deadline: Instant,
+) -> Result<(Option<i32>, String), Not> {
+    let cmdline = baseline.target().map(|target| proc::cmdline(target.pid())).unwrap_or_default();
+    match proof.scrape(&cmdline, rest).await {
+        Ok(now) => proof
+            .evidence(&now, &baseline.metrics, baseline.requested)
+            .map(|evidence| (None, evidence))
+            .map_err(Not::Yet),
+        Err(error) => Err(if Instant::now() < deadline { Not::Yet(error) } else { Not::Cut(error) }),
     }
 }
 

@@ -40,7 +40,7 @@ impl Master {
 
 impl Drop for Master {
     fn drop(&mut self) {
-        for child in crate::sys::proc::descendants(i32::try_from(self.child.id()).expect("it fits")) {
+        for child in proc::descendants(i32::try_from(self.child.id()).expect("it fits")) {
             let child = rustix::process::Pid::from_raw(child).expect("it is one");
             let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
         }
@@ -76,7 +76,7 @@ fn command(words: &[&str]) -> Verification {
 
 #[test]
 fn without_a_verification_there_is_no_proof() {
-    assert_eq!(plainly(&Verification::Nothing, PATIENCE), Proof::NotAsked);
+    assert_eq!(plainly(&Verification::Nothing, PATIENCE), Proof::NotAsked { message: NOT_CONFIGURED.into() });
 }
 
 #[test]

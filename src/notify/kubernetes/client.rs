@@ -202,7 +202,7 @@ fn outcome(method: Method, answer: Result<HttpResponse, String>, redactor: &Reda
         // An earlier try created it, and its answer was lost.
         Ok(HttpResponse { status: 409, .. }) if method == Method::Post => ApiOutcome::Taken,
         Ok(HttpResponse { status: 404, .. }) if method == Method::Patch => ApiOutcome::Gone,
-        Ok(HttpResponse { status, remark }) => {
+        Ok(HttpResponse { status, remark, .. }) => {
             let remark = remark.map_or_else(String::new, |remark| format!(": {}", redactor.text(&remark)));
             let error = ApiError { status: Some(status), message: format!("it answered {status}{remark}") };
             if matches!(status, 400 | 413 | 422) { ApiOutcome::Never(error) } else { ApiOutcome::Later(error) }

@@ -98,6 +98,7 @@ pub struct Metrics {
     unchanged: Family<Labels, Counter>,
     reloads: Family<Labels, Counter>,
     restarts: Family<Labels, Counter>,
+    lingering: Info,
     alerts: Family<Labels, Counter>,
     dropped: Counter,
     /// The counter that `dropped` follows.
@@ -131,6 +132,7 @@ impl Metrics {
             unchanged: add(&mut registry, UNCHANGED, Family::default()),
             reloads: add(&mut registry, RELOADS, Family::default()),
             restarts: add(&mut registry, RESTARTS, Family::default()),
+            lingering: add(&mut registry, LINGERING, Family::default()),
             alerts: add(&mut registry, ALERTS, Family::default()),
             dropped: add(&mut registry, DROPPED, Counter::default()),
             log: OnceCell::new(),
@@ -177,6 +179,10 @@ impl Metrics {
 
     pub(super) fn target_lost(&self, gate: &str) {
         self.restarts.get_or_create(&of(gate)).inc();
+    }
+
+    pub(super) fn lingering(&self, gate: &str, workers: usize) {
+        self.lingering.get_or_create(&of(gate)).set(i64::try_from(workers).unwrap_or(i64::MAX));
     }
 
     /// Starts the counters of `sink` at zero.
@@ -270,6 +276,8 @@ const DURATIONS: Described = ("validation_duration_seconds", "Duration of a vali
 const UNCHANGED: Described = ("unchanged", "Number of wake-ups with an unchanged configuration");
 const RELOADS: Described = ("reloads", "Number of reloads, by outcome");
 const RESTARTS: Described = ("target_restarts", "Number of times that the target process ended or was replaced");
+const LINGERING: Described =
+    ("lingering_workers", "Number of workers that are left of earlier reloads, at the last look");
 const ALERTS: Described = ("alerts", "Number of deliveries to a sink of alerts, by outcome");
 const DROPPED: Described =
     ("log_lines_dropped", "Number of log lines that were dropped because standard error was not read");

@@ -101,7 +101,7 @@ pub(super) fn wait_for(command: u32) -> io::Result<ExitStatus> {
     }
 }
 
-/// The exit code that stands for a status, as shells have it.
+/// The exit code that represents a status, as shells have it.
 pub(super) fn code(status: ExitStatus) -> u8 {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
     u8::try_from(code).unwrap_or(u8::MAX)

@@ -36,7 +36,7 @@ pub use view::{FileSystemView, ViewMount};
 const KEPT: usize = 32 << 10;
 /// Time after its end in which a command's output may still arrive.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// The number of looks for descendants of a command that are to be killed: they may fork meanwhile.
+/// The number of looks for descendants of a command that must be killed: they may fork meanwhile.
 const PASSES: u32 = 8;
 /// Search path when the gate itself was given no `PATH` (execvp(3) has a default as well).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
