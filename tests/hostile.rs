@@ -281,7 +281,7 @@ fn the_executable_of_another_users_process_runs_with_that_users_rights() {
     let (marker, config) = (place.path("marker"), place.path("config"));
     std::fs::create_dir(&config).expect("there is room");
     std::fs::write(config.join("nginx.conf"), "events {}\n").expect("there is room");
-    // A process of nobody that passes for a master of nginx. What it executes is a shell, which executes the file that its variable
+    // A process of another user that passes for a master of nginx. What it executes is a shell, which executes the file that its variable
     // for a start names (`BASH_ENV`), and is asked to validate a configuration.
     let shell = copy("bash", place.0.path(), "nginx");
     let start = place.write("start", &format!("id -u > {}\n", marker.display()));
