@@ -23,7 +23,10 @@ RUN set -eu; \
     cargo build --profile dist --locked --target "$target"; \
     install -D "target/$target/dist/reload-gate" /out/reload-gate; \
     install -D -m 644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt; \
-    find /out -exec touch --date "@$SOURCE_DATE_EPOCH" {} +; \
+    mkdir /out/bin; \
+    ln -s ../reload-gate /out/bin/prometheus-config-reloader; \
+    ln -s reload-gate /out/configmap-reload; \
+    find /out -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} +; \
     rm -rf target
 
 FROM scratch AS root

@@ -23,6 +23,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
+    ("flow::rendering", &["flow::snapshot", "flow::tree"]),
     ("flow::validate", &["flow::process", "flow::snapshot", "flow::tree", "sys"]),
     ("flow::snapshot", &["flow::tree", "flow::watch", "sys"]),
     ("flow::publish", &["flow::tree"]),
@@ -51,6 +52,7 @@ const PURE: &[&str] = &[
     "config",
     "redact",
     "flow::settle",
+    "flow::rendering",
     "flow::tree",
     "check::manifest",
     "check::render",

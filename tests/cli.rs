@@ -163,7 +163,7 @@ fn validators_are_listed_and_shown() {
     for name in ["gunicorn", "haproxy", "nginx"] {
         assert!(list.lines().any(|line| line.starts_with(name)), "{list}");
     }
-    for name in ["ini", "json", "json-schema", "nginx", "tls", "toml", "yaml"] {
+    for name in ["by-name", "ini", "json", "json-schema", "nginx", "tls", "toml", "yaml"] {
         let (_, bundled) = list.split_once("Built-in").expect("they have a part of their own");
         assert!(bundled.lines().any(|line| line.starts_with(&format!("{name} "))), "{list}");
         let output = gate_command().args(["validators", name]).output().expect("it starts");
@@ -308,6 +308,8 @@ fn check_names_the_flags_that_choose_a_validator() {
     let directory = config("anything");
     let path = directory.path().join("app.conf");
     let (text, code) = said(&["check", path.to_str().expect("it is UTF-8")], &[]);
+    assert_eq!(code, 3, "{text}");
+    let (text, code) = said(&["check", directory.path().to_str().expect("it is UTF-8")], &[]);
     assert_eq!(code, 4, "{text}");
     assert!(text.contains("warning: no validator applies to any input\n  help: name one: `--app NAME`"), "{text}");
 }

@@ -100,22 +100,32 @@ fn the_architecture_page_has_the_table_of_the_state_machine() {
 }
 
 /// The flags of other programs, which the pages speak of.
-const OTHERS: [&str; 15] = [
-    "--preload",
+const OTHERS: [&str; 25] = [
+    "--auto-gomemlimit-ratio",
     "--check",
     "--check-config",
     "--config-envsubst-file",
     "--config-file",
     "--delay-interval",
     "--listen-address",
+    "--preload",
     "--process-executable-name",
     "--reload-method",
     "--reload-timeout",
     "--retry-interval",
     "--runtimeinfo-url",
     "--some-thing",
+    "--statefulset-ordinal-from-envvar",
+    "--volume-dir",
+    "--volume-dir-archive",
     "--watch-interval",
     "--watched-dir",
+    "--web",
+    "--web-config-file",
+    "--webhook-method",
+    "--webhook-retries",
+    "--webhook-status-code",
+    "--webhook-url",
 ];
 
 #[test]

@@ -19,8 +19,10 @@ mod builtins;
 mod bundled;
 /// The same judgement in CI.
 mod check;
+mod check_baseline;
 /// `check` on inputs as they are in the field.
 mod check_field;
+mod check_fix;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The image, in real containers.
@@ -37,6 +39,8 @@ mod deploy;
 mod doctor;
 /// The pages agree with the program.
 mod documents;
+/// The command lines and variables of other reloaders.
+mod drop_in;
 /// A thousand changes, and none.
 mod endurance;
 /// Processes, memory, descriptors and disks that others use up.
@@ -66,6 +70,8 @@ mod nginx;
 mod on_request;
 /// Reload and proof by other means than signals.
 mod other_means;
+/// Presets from files of the user, and their test kit.
+mod own_presets;
 /// The demo, the pre-commit hook and the action, as their users start them.
 mod packaging;
 /// The page, as a browser shows it.

@@ -120,9 +120,9 @@ fn the_hook_checks_a_part_of_an_nginx_configuration_by_its_main_file() {
 fn the_hook_fails_for_a_file_that_nothing_validates() {
     let repository = Repository::new(&[("good.json", "{}"), ("sites-available/a", "server {}\n")]);
     let (report, code) = repository.commit(None, &["good.json", "sites-available/a"]);
-    assert_eq!(code, Some(4), "{report}");
-    assert!(report.contains("not checked: sites-available/a"), "{report}");
-    assert!(!report.contains("not checked: good.json"), "{report}");
+    assert_eq!(code, Some(3), "{report}");
+    assert!(report.contains("obstacle[no-validator]") && report.contains("--> sites-available/a"), "{report}");
+    assert!(!report.contains("--> good.json"), "{report}");
 }
 
 #[test]

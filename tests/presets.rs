@@ -51,26 +51,34 @@ const CASES: &[Case] = &[
     case("keepalived", &["keepalived", "--version"], "Unknown keyword 'nonsense'", 6),
     case("knot", &["knotc", "-V"], "item 'nonsense', value '3' (invalid item)", 4),
     case("lighttpd", &["lighttpd", "-v"], "invalid character in variable name", 3).column(22),
+    case("mariadb", &["mariadbd", "--version"], "Found option without preceding group", 2),
     case("named", &["named-checkconf", "-v"], "unknown option 'nonsense'", 4),
     case("nats-server", &["nats-server", "-v"], "unknown field \"nonsense\"", 5).column(3),
     case("nginx", &["nginx", "-v"], "unknown directive \"nonsense\"", 8),
     case("nsd", &["nsd", "-v"], "syntax error", 5),
     case("php-fpm", &["php-fpm", "-v"], "unknown entry 'nonsense'", 9),
     case("postfix", &["postconf", "mail_version"], "missing '=' after attribute name: \"nonsense\"", 4),
+    case("postgresql", &["postgres", "--version"], "unrecognized configuration parameter \"nonsense\"", 4),
     case("prometheus", &["promtool", "--version"], "field nonsense not found", 5),
+    case("puma", &["puma", "--version"], "syntax error, unexpected `end'", 3),
     case("rsyslog", &["rsyslogd", "-v"], "parameter 'nonsense' not known", 4),
     case("squid", &["squid", "-v"], "ACL not found: nonsense", 7),
     case("sshd", &["sshd", "-V"], "Bad configuration option: Nonsense", 4),
     case("unbound", &["unbound", "-V"], "unknown keyword 'nonsense'", 7),
+    case("unicorn", &["unicorn", "--version"], "unterminated string meets end of file", 3),
     case("varnish", &["varnishd", "-V"], "Symbol not found: 'nonsense'", 9).column(5),
 ];
 
-/// Search path for the programs: the usual one, those that `make test-presets` brought, and php-fpm by its proper name.
+/// Search path for the programs: the usual one, those that `make test-presets` brought, php-fpm by its proper name, and the newest postgres.
 fn path(links: &Path) -> String {
     let versions = fs::read_dir("/usr/sbin").into_iter().flatten().flatten().map(|entry| entry.path());
     let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("php-fpm"));
     if let Some(php) = versions.filter(named).max() {
         symlink(php, links.join("php-fpm")).expect("there is room");
+    }
+    let servers = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    if let Some(newest) = servers.map(|entry| entry.path().join("bin/postgres")).filter(|path| path.is_file()).max() {
+        symlink(newest, links.join("postgres")).expect("there is room");
     }
     let usual = std::env::var("PATH").unwrap_or_default();
     let brought = std::env::var("PRESET_PROGRAMS").unwrap_or_default();
@@ -192,7 +200,8 @@ fn try_out(case: &Case, preset: &Preset, path: &str) -> Row {
 fn page() -> (PathBuf, String, BTreeMap<String, Row>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/presets.md");
     let text = fs::read_to_string(&path).expect("the page is there");
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let table = text.lines().skip_while(|line| !line.starts_with("| preset |")).take_while(|line| !line.is_empty());
+    let rows = table.filter(|line| line.starts_with("| `"));
     let cells = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
     let rows = rows.map(|line| Row(cells(line)));
     let rows = rows.map(|row| (row.0[0].trim_matches('`').to_owned(), row)).collect();

@@ -186,3 +186,114 @@ fn a_gate_validates_snippets() {
         assert!(said.contains("unknown directive \\\"proxy_pas\\\""), "{said}");
     }
 }
+
+/// Objects of nginx's controllers; `SNIPPET` is replaced.
+const INGRESS: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  annotations:
+    nginx.ingress.kubernetes.io/configuration-snippet: |
+      more_set_headers "X-A: b";
+      SNIPPET
+    nginx.ingress.kubernetes.io/server-snippet: "location /x { return 204; }"
+---
+apiVersion: k8s.nginx.org/v1
+kind: VirtualServer
+metadata: {name: shop}
+spec:
+  http-snippets: |
+    limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s;
+  routes:
+  - path: /
+    location-snippets: |
+      limit_req zone=elsewhere;
+      SNIPPET
+---
+apiVersion: gateway.nginx.org/v1alpha1
+kind: SnippetsFilter
+metadata: {name: filter}
+spec:
+  snippets:
+  - context: http.server.location
+    value: SNIPPET
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: controller}
+data:
+  location-snippet: |
+    SNIPPET
+"#;
+
+#[test]
+fn snippets_of_controllers_are_validated_at_their_places() {
+    let accepted = report(&[], &INGRESS.replace("SNIPPET", "proxy_buffering off;"), 0);
+    assert_eq!(
+        checked(&accepted),
+        [
+            "accepted ConfigMap controller location-snippet builtin nginx",
+            "accepted Ingress web nginx.ingress.kubernetes.io/configuration-snippet builtin nginx",
+            "accepted Ingress web nginx.ingress.kubernetes.io/server-snippet builtin nginx",
+            "accepted VirtualServer shop spec.http-snippets builtin nginx",
+            "accepted VirtualServer shop spec.routes[0].location-snippets builtin nginx",
+            "accepted SnippetsFilter filter spec.snippets[0].value builtin nginx",
+        ]
+    );
+    let rejected = report(&[], &INGRESS.replace("SNIPPET", "proxy_bufering off;"), 1);
+    let errors: Vec<String> = findings(&rejected).into_iter().filter(|finding| finding.starts_with("error")).collect();
+    let error = |place: &str| format!("error unknown-directive {place}: unknown directive \"proxy_bufering\"");
+    assert_eq!(errors, [error("37:5"), error("9:7"), error("22:7"), error("30:12")]);
+}
+
+#[test]
+fn a_directive_of_another_nginx_rejects_no_snippet() {
+    // It came with nginx 1.31.3, and the version of the controller is unknown.
+    let new = INGRESS.replace("SNIPPET", "proxy_socket_rcvbuf 4k;");
+    assert!(findings(&report(&[], &new, 0)).iter().any(|finding| finding.starts_with("warning unknown-directive")));
+    report(&["--nginx-version", "1.30.4"], &new, 1);
+    report(&["--nginx-version", "1.31.3"], &new, 0);
+    let excluded = new.replace("  annotations:\n", "  annotations:\n    reload-gate.dev/validator: none\n");
+    assert!(!checked(&report(&[], &excluded, 0)).iter().any(|line| line.contains("Ingress")));
+}
+
+#[test]
+fn hygiene_is_on_in_check_and_off_in_run() {
+    let text = "events {}\nhttp { server { location /a { alias /b/; } } }\n";
+    let warning =
+        ["warning alias-traversal 2:37: \"/a../\" leads out of the directory of \"alias\", since the location ends \
+                    without a slash"];
+    let files = [("nginx.conf", text)];
+    assert_eq!(findings(&of_files(&files, &[], 0)), warning);
+    assert_eq!(findings(&of_files(&files, &["--nginx-hygiene", "off"], 0)), [""; 0]);
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "conf/nginx.conf", text);
+    file(directory.path(), "gate.yaml", "gates: [{builtin: nginx, observe: true, watch: conf, nginx-hygiene: off}]\n");
+    let config = directory.path().join("gate.yaml").to_str().expect("it is UTF-8").to_owned();
+    let path = directory.path().join("conf").to_str().expect("it is UTF-8").to_owned();
+    let output = check(&["--format", "json", "--config", &config, &path], "");
+    assert_eq!((output.code, output.out.contains("alias-traversal")), (0, false), "{}{}", output.out, output.err);
+    for (arguments, is_on) in [(&[][..], false), (&["--nginx-hygiene", "on"][..], true)] {
+        let mut gate = gate_command();
+        gate.args(["run", "--once", "--log-format", "json", "--builtin", "nginx", "--watch", &path]).args(arguments);
+        let output = gate.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.contains("alias-traversal")), (Some(0), is_on), "{said}");
+    }
+}
+
+#[test]
+fn a_vulnerability_is_of_the_version_of_the_image() {
+    let pod = |image: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: web}}\ndata:\n  nginx.conf: 'events {{}} http {{ resolver 127.0.0.1; }}'\n\
+             ---\napiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n  - name: web\n    image: {image}\n    \
+             volumeMounts: [{{name: c, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}}]\n  \
+             volumes: [{{name: c, configMap: {{name: web}}}}]\n"
+        )
+    };
+    let found = findings(&report(&[], &pod("nginx:1.20.0"), 0));
+    assert!(found.iter().any(|finding| finding.contains("CVE-2021-23017")), "{found:?}");
+    assert_eq!(findings(&report(&[], &pod("nginx:1.20.1"), 0)), [""; 0]);
+}

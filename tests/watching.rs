@@ -27,6 +27,29 @@ fn a_source_that_does_not_exist_yet_is_waited_for() {
 }
 
 #[test]
+fn a_change_that_met_no_free_descriptor_is_read_soon_after() {
+    let directory = tempfile::tempdir().expect("there is room");
+    std::fs::write(directory.path().join("app.conf"), "one").expect("there is room");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&[&["--watch", watch, "--poll", "10m"][..], &JUDGE_ONLY].concat());
+    gate.wait_for("accepted");
+    let pid = i32::try_from(gate.pid()).ok().and_then(rustix::process::Pid::from_raw);
+    let limit = |current| {
+        let limits = rustix::process::Rlimit { current: Some(current), maximum: Some(1024) };
+        rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limits).expect("it is ours")
+    };
+    let before = limit(3);
+    std::fs::write(directory.path().join("app.conf"), "two").expect("there is room");
+    let report = gate.wait_for("inconclusive");
+    assert!(report["message"].as_str().is_some_and(|message| message.contains("Too many open files")), "{report}");
+    // No event and no poll comes after this.
+    limit(before.current.unwrap_or(1024).min(1024));
+    gate.wait_for("accepted");
+    gate.wait_for("recovered");
+    assert_eq!(gate.events.iter().filter(|event| event["event"] == "inconclusive").count(), 1, "{}", gate.story());
+}
+
+#[test]
 fn a_directory_that_is_replaced_is_watched_on() {
     let directory = tempfile::tempdir().expect("there is room");
     let source = directory.path().join("config");

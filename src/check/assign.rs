@@ -10,8 +10,8 @@ use super::container::ContainerContext;
 use super::program::{self, Beginning, MainOfImage};
 use super::store::{Entry, Store};
 use super::trees::{FileTree, FileTrees, TreeKind};
-use super::{command_line, content};
-use crate::check::manifest::{Annotated, Mounted};
+use super::{command_line, content, snippets};
+use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
 use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
@@ -47,6 +47,8 @@ pub(super) struct Task {
     pub(super) is_of_inputs: bool,
     /// True if it may not run for that.
     pub(super) must_not_run: bool,
+    /// True for a snippet of a Kubernetes controller, the nginx of which is unknown.
+    pub(super) is_of_controller: bool,
     /// Preset whose program validates, if it was not the user who named the command.
     pub(super) program: Option<&'static str>,
 }
@@ -88,6 +90,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
         checkers.tree(tree);
     }
     checkers.rules();
+    checkers.snippets();
     checkers.assigned
 }
 
@@ -102,6 +105,8 @@ enum By {
     Annotation,
     /// Content of the files.
     Content,
+    /// Kind of an object with snippets.
+    Snippet,
     /// Gate, which selects by itself among the files that it watches.
     Gate,
     /// Gate of a sidecar, with its settings in the inputs.
@@ -132,6 +137,7 @@ impl Checkers<'_> {
             self.by_rules(tree, &mut open);
             self.by_annotation(tree, &mut open);
             self.by_command_line(tree, &mut open);
+            self.snippet_keys(tree, &mut open);
             self.by_name(tree, &mut open);
             self.by_content(tree, &mut open);
         }
@@ -157,7 +163,7 @@ impl Checkers<'_> {
             let fitting = select(tree, open, |path, entry| match entry {
                 Entry::Key { key, .. } => fits(Path::new(key)) || fits(path),
                 Entry::File(file) => fits(file),
-                Entry::Input(_) | Entry::Rules(_) => false,
+                Entry::Input(_) | Entry::Rules(_) | Entry::Snippet(_) => false,
             });
             let reason = format!("rule {} of the configuration file", index + 1);
             self.take(tree, &rule.assignment, &reason, (&fitting, By::Word), open);
@@ -247,10 +253,9 @@ impl Checkers<'_> {
         let known: Vec<_> = files
             .filter_map(|(path, entry)| {
                 let text = String::from_utf8(self.store.content(entry).ok()?.bytes).ok()?;
-                // A name with an extension has another format.
-                let format = content::format(&text)?;
-                let is_named = path.extension().is_some_and(|end| format != "shell" || end != "sh");
-                (!is_named || format == "shell").then(|| (format, path.clone(), entry.clone()))
+                let end = path.extension().map(|end| end.to_string_lossy().into_owned());
+                let format = content::format_of(end.as_deref(), &text)?;
+                Some((format, path.clone(), entry.clone()))
             })
             .collect();
         for (format, path, entry) in known {
@@ -295,6 +300,42 @@ impl Checkers<'_> {
             let Some(beginning) = program::alone(Path::new("rules.yaml"), &entry) else { continue };
             self.assigned.open.insert(entry);
             self.add(&FileTree::default(), &assignment, "it is a PrometheusRule", beginning, By::Content);
+        }
+    }
+
+    /// Assigns the snippets in objects of nginx's Kubernetes controllers.
+    fn snippets(&mut self) {
+        if self.assignments.given.is_some() {
+            return;
+        }
+        for (index, (snippet, _)) in self.store.listing.snippets.iter().enumerate() {
+            let is_excluded = snippet.validator.as_ref().is_some_and(|annotated| annotated.value == NONE);
+            if !is_excluded {
+                self.snippet(&Entry::Snippet(index), snippet.context);
+            }
+        }
+    }
+
+    /// Assigns the snippets in the ConfigMap of a controller, which no pod mounts.
+    fn snippet_keys(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        if tree.kind != TreeKind::Object {
+            return;
+        }
+        for entry in open.clone() {
+            let Entry::Key { key, .. } = &entry else { continue };
+            if let Some(context) = manifest::context_of_key(key) {
+                open.remove(&entry);
+                self.snippet(&entry, context);
+            }
+        }
+    }
+
+    fn snippet(&mut self, entry: &Entry, context: &str) {
+        let assignment = snippets::assignment(self.assignments, context);
+        let beginning = program::alone(Path::new("snippet.conf"), entry);
+        if let Some((assignment, beginning)) = assignment.zip(beginning) {
+            self.assigned.open.insert(entry.clone());
+            self.add(&FileTree::default(), &assignment, &snippets::reason(context), beginning, By::Snippet);
         }
     }
 
@@ -367,7 +408,7 @@ impl Checkers<'_> {
             return;
         }
         let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
-        let is_optional = by == By::Content;
+        let (is_optional, is_of_controller) = (by == By::Content, by == By::Snippet);
         let is_of_inputs = by == By::Sidecar && self.runs_inputs(assignment);
         let must_not_run = is_of_inputs && !self.allow_commands;
         let program = self.program_of(assignment).or_else(|| is_optional.then_some("prometheus"));
@@ -387,6 +428,7 @@ impl Checkers<'_> {
             is_optional,
             is_of_inputs,
             must_not_run,
+            is_of_controller,
             program,
         };
         self.assigned.tasks.push(task);

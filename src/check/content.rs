@@ -63,6 +63,66 @@ pub(super) fn is_part_of_nginx(text: &str) -> bool {
     PART_OF_NGINX.as_ref().is_some_and(|pattern| pattern.is_match(text))
 }
 
+/// Returns the format of a file with an extension, or without one: `json`, `yaml`, `shell`, or `tls` for certificates without a key. A
+/// name with any other extension has another format, unless its first line names a shell.
+pub(super) fn format_of(end: Option<&str>, text: &str) -> Option<&'static str> {
+    match (end, format(text)) {
+        (_, Some("shell")) => Some("shell"),
+        (Some("sh"), _) if !text.starts_with("#!") => Some("shell"),
+        (Some("crt" | "pem" | "cer"), _) if is_certificate(text) => Some("tls"),
+        (None, format) => format,
+        (Some(_), _) => None,
+    }
+}
+
+fn is_certificate(text: &str) -> bool {
+    text.contains("-----BEGIN CERTIFICATE-----") && !text.contains("PRIVATE KEY")
+}
+
+/// Reasons why files of these names have no validator; a name with `*` in front is an ending.
+const REASONS: [(&[&str], &str); 9] = [
+    (
+        &[
+            "redis.conf",
+            "master.conf",
+            "replica.conf",
+            "sentinel.conf",
+            "valkey.conf",
+            "primary.conf",
+            "keydb.conf",
+            "users.acl",
+        ],
+        "Redis and Valkey check it only as they start",
+    ),
+    (&["*.cnf"], "MySQL and MariaDB check it only as they start"),
+    (&["pg_hba.conf", "postgresql.conf", "*pgbouncer.ini"], "PostgreSQL checks it only as it starts"),
+    (&["Corefile"], "CoreDNS has no option that checks a Corefile"),
+    (&["*.properties"], "its format has no errors but of its program"),
+    (
+        &["*.sql", "*.cql", "*.py", "*.js", "*.lua", "*.groovy", "*.rb", "*.php", "*.pl", "*.sh", "*.go", "*.java"],
+        "it is a program, and no configuration",
+    ),
+    (&["*.txt", "*.md", "*.html", "*.css", "*.csv"], "it is a text, and no configuration"),
+    (&["*.key", "*.pem", "*.crt", "*.p12", "*.jks"], "a key without its certificate cannot be checked"),
+    (&["*.tpl", "*.tmpl", "*.template", "*.j2", "*.gotmpl"], "it is a template, which its program renders"),
+];
+
+/// Returns the reason why no validator is known for a file, by its name and, if it is an entry of an object, its text.
+pub(super) fn unknown(name: &str, text: Option<&str>) -> &'static str {
+    let fits = |pattern: &&str| pattern.strip_prefix('*').map_or(name == *pattern, |end| name.ends_with(end));
+    if let Some((_, reason)) = REASONS.iter().find(|(patterns, _)| patterns.iter().any(|pattern| fits(pattern))) {
+        return reason;
+    }
+    match text {
+        Some(text) if text.contains("<source>") || text.contains("<match") => "Fluentd checks it only with its plugins",
+        // Arguments, names and passwords are values of variables.
+        Some(text) if text.trim_end().lines().count() <= 1 => {
+            "it is a value of one line, and no file of a known format"
+        }
+        _ => "no validator is known for it",
+    }
+}
+
 /// Returns the format of a text without an extension: `json`, `yaml` or `shell`.
 pub(super) fn format(text: &str) -> Option<&'static str> {
     if SHEBANG.as_ref().is_some_and(|pattern| pattern.is_match(text)) {
@@ -142,6 +202,28 @@ mod tests {
         ] {
             assert_eq!(format(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_without_a_validator_has_its_reason() {
+        assert_eq!(
+            unknown("redis.conf", Some("maxmemory 1\nsave 1\n")),
+            "Redis and Valkey check it only as they start"
+        );
+        assert_eq!(unknown("LOG_LEVEL", Some("info")), "it is a value of one line, and no file of a known format");
+        assert_eq!(unknown("app.cfg", Some("a\nb\n")), "no validator is known for it");
+        assert_eq!(unknown("app.cfg", None), "no validator is known for it");
+    }
+
+    #[test]
+    fn extensions_and_contents_give_the_format() {
+        let certificate = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+        assert_eq!(format_of(Some("sh"), "echo\n"), Some("shell"));
+        assert_eq!(format_of(Some("sh"), "#!/usr/bin/python3\n"), None);
+        assert_eq!(format_of(Some("crt"), certificate), Some("tls"));
+        assert_eq!(format_of(Some("pem"), &format!("{certificate}-----BEGIN PRIVATE KEY-----\n")), None);
+        assert_eq!(format_of(Some("conf"), "a: 1\nb: 2\n"), None);
+        assert_eq!(format_of(None, "a: 1\nb: 2\n"), Some("yaml"));
     }
 
     #[test]

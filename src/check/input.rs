@@ -42,6 +42,11 @@ impl InputStream {
         Ok(Self { name: name.to_owned(), bytes })
     }
 
+    /// Returns a stream of a text in memory.
+    pub(super) fn of_text(name: &str, text: Vec<u8>) -> Self {
+        Self { name: name.to_owned(), bytes: Bytes::Memory(text) }
+    }
+
     /// Reads `length` bytes from `offset` on.
     pub(super) fn part(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut part = vec![0; length];

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
-use reload_gate_contract::{Code, Finding, Place, Span};
+use reload_gate_contract::{Code, Finding, Place, Severity, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
+use super::fix::Overlay;
+use super::ignores::{self, IgnoreComment};
 use super::input::{InputStream, STDIN};
 use super::placeholder;
-use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Unreadable};
+use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
 use crate::check::render::{CheckSubject, Unchecked};
 use crate::redact::Redactor;
 
@@ -63,18 +65,24 @@ pub struct Listing {
     pub(super) pods: Vec<(Pod, At)>,
     /// PrometheusRules.
     pub(super) rules: Vec<(RulesObject, At)>,
+    /// Snippets of nginx configuration in objects of its controllers.
+    pub(super) snippets: Vec<(Snippet, At)>,
     /// Files that are no manifests, by the directories that they belong to.
     pub(super) directories: BTreeMap<PathBuf, Directory>,
     /// Inputs that are no manifests and have no name: standard input, a pipe.
     pub(super) nameless: Vec<usize>,
     /// Errors of the inputs themselves, by the name of the input.
     pub(super) broken: Vec<(String, Finding)>,
+    /// Comments in manifests that ignore findings, by the index of the input.
+    pub(super) ignores: Vec<(usize, IgnoreComment)>,
     /// Parts that are not read, with the reason.
     pub(super) skipped: Vec<Unchecked>,
     /// Paths that do not exist.
     pub(super) missing: Vec<String>,
     /// True if there is any manifest.
     pub(super) has_manifests: bool,
+    /// Texts in place of those of files.
+    pub(super) texts: Overlay,
     /// Charts with templates that are not read.
     charts: BTreeSet<PathBuf>,
 }
@@ -85,8 +93,13 @@ impl Listing {
     /// # Errors
     /// The first invalid pattern, with the reason.
     pub fn of(paths: &[String], exclude: &[String]) -> Result<Self, (String, String)> {
+        Self::with_texts(paths, exclude, Overlay::new())
+    }
+
+    /// Lists the same with texts in place of those of some files.
+    pub(super) fn with_texts(paths: &[String], exclude: &[String], texts: Overlay) -> Result<Self, (String, String)> {
         let exclude = exclusion(exclude)?;
-        let mut listing = Self { paths: paths.to_vec(), ..Self::default() };
+        let mut listing = Self { paths: paths.to_vec(), texts, ..Self::default() };
         for name in paths {
             let path = Path::new(name);
             if name == STDIN || is_descriptor(path) {
@@ -109,6 +122,17 @@ impl Listing {
         }
         listing.skipped.extend(std::mem::take(&mut listing.charts).iter().map(|chart| unrendered_chart(chart)));
         Ok(listing)
+    }
+
+    /// Returns true if a file is among the inputs, by its path without a leading `./`.
+    #[must_use]
+    pub fn has(&self, file: &str) -> bool {
+        let own = |name: &str| name.trim_start_matches("./") == file;
+        let is_below = |(root, directory): (&PathBuf, &Directory)| {
+            let root = root.strip_prefix(".").unwrap_or(root);
+            Path::new(file).strip_prefix(root).is_ok_and(|inside| directory.files.contains(inside))
+        };
+        self.inputs.iter().any(|input| own(&input.name)) || self.directories.iter().any(is_below)
     }
 
     fn walk(&mut self, root: &str, exclude: &Gitignore) {
@@ -156,7 +180,11 @@ impl Listing {
         let is_structured =
             path.extension().is_some_and(|end| ["json", "yaml", "yml"].iter().any(|known| end == *known));
         if is_structured {
-            match InputStream::open(name) {
+            let opened = match self.texts.get(name) {
+                Some(text) => Ok(InputStream::of_text(name, text.clone())),
+                None => InputStream::open(name),
+            };
+            match opened {
                 Ok(input) if input.is_manifests() => return self.manifests(input),
                 Ok(_) => {}
                 Err(error) => return self.unreadable(name, &error.to_string()),
@@ -216,6 +244,12 @@ impl Listing {
 
     fn document(&mut self, input: usize, name: &str, document: &ManifestDocument) {
         let ManifestDocument { text, offset, lines } = document;
+        let below = |line: u32| line.saturating_add(*lines);
+        self.ignores.extend(
+            ignores::comments(Path::new("manifest.yaml"), None, text.as_bytes())
+                .into_iter()
+                .map(|one| (input, IgnoreComment { line: below(one.line), below: one.below.map(below), ..one })),
+        );
         let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0 };
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {
@@ -229,8 +263,19 @@ impl Listing {
                     continue;
                 }
             };
-            // An API server rejects them, and nothing says which of the two is meant.
-            let twice = repeated.iter().map(|key| broken_manifest(name, document, &yaml::twice(key)));
+            let is_data = |key: &Node| {
+                let maps = ["data", "stringData", "binaryData"].iter().filter_map(|map| root.get(map));
+                maps.map(|map| map.span).any(|span| span.start <= key.span.start && key.span.end <= span.end)
+            };
+            let twice = repeated.iter().map(|key| {
+                let finding = broken_manifest(name, document, &yaml::twice(key));
+                // Helm and kubectl take the last one, and which value an application gets is the question.
+                let severity = if is_data(key) { Severity::Error } else { Severity::Warning };
+                Finding {
+                    severity,
+                    ..finding.help("remove one of the two: kubectl and Helm take the last, Kustomize and Flux fail")
+                }
+            });
             self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
             for node in manifest::objects(root) {
                 match Object::read(&node, text) {
@@ -238,6 +283,9 @@ impl Listing {
                     Object::Config(config) => self.config(name, config, &node, at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
                     Object::Rules(rules) => self.rules.push((rules, at)),
+                    Object::Snippets(snippets) => {
+                        self.snippets.extend(snippets.into_iter().map(|snippet| (snippet, at)));
+                    }
                     Object::Other => {}
                 }
                 at.object += 1;

@@ -5,11 +5,14 @@
 //! list is held in memory.
 
 mod assign;
+mod baseline;
 mod command_line;
 mod container;
 mod content;
 mod envsubst;
 mod findings;
+mod fix;
+mod ignores;
 mod images;
 mod input;
 mod listing;
@@ -21,29 +24,37 @@ mod reach;
 mod redaction;
 pub mod render;
 mod sidecar;
+mod snippets;
 mod store;
 mod trees;
 mod validate;
+mod warnings;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reload_gate_contract::Severity;
+use reload_gate_contract::{Code, Finding, Place, Severity};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::check::render::{CheckReport, CheckSubject, Checked, Located, Unchecked};
+use crate::check::render::{CheckReport, CheckSubject, Checked, Located, Suppressed, Unchecked};
 use crate::config::Assignments;
 use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
+pub use baseline::Baseline;
+pub use fix::{Corrected, ListArguments, correct};
+use ignores::{IgnoreEffect, IgnoreRule, SeenIgnore, SeenIgnores};
 pub use listing::Listing;
 use names::VersionCache;
 use store::{Entry, Store};
 use trees::FileTrees;
 use validate::Outcome;
+pub use warnings::Warnings;
+
+const NO_VALIDATOR: Code = Code::new("no-validator");
 
 /// Treatment of files, certificates and host names that are not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,32 +125,113 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
     let mut read: BTreeSet<Entry> = skipped.keys().cloned().collect();
     let unchecked =
         skipped.into_iter().map(|(entry, (why, help))| Unchecked { subject: store.subject(&entry), why, help });
+    let mut seen = of_manifests(&mut checked, listing);
     let mut unchecked: Vec<Unchecked> = listing.skipped.iter().cloned().chain(unchecked).collect();
     let (outcomes, interrupted) = all(distinct(tasks), &store, request);
     for (subject, outcome) in outcomes {
         checked.extend(outcome.checked);
         unchecked.extend(outcome.skipped.map(|(why, help)| Unchecked { subject, why, help }));
         read.extend(outcome.read);
+        outcome.ignores.into_iter().for_each(|ignore| seen.add(ignore));
     }
+    seen.warnings().into_iter().for_each(|warning| add_warning(&mut checked, warning));
     let is_empty = checked.is_empty() && unchecked.is_empty() && !listing.has_manifests;
     let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();
     let open: Vec<Unchecked> = open
         .difference(&read)
-        .map(|entry| (store.subject(entry), given.contains(entry)))
+        .map(|entry| (store.subject(entry), entry))
         .filter(|(subject, _)| !listed.contains(subject))
-        .map(|(subject, is_given)| unassigned(subject, is_given, &listing.paths))
+        .map(|(subject, entry)| unassigned(subject, entry, given.contains(entry), &store))
         .collect();
+    let (named, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|unchecked| unchecked.help.is_some());
+    checked.extend(named.into_iter().map(without_validator));
     unchecked.extend(open);
-    let report = CheckReport { checked, unchecked };
+    let report = CheckReport { checked, unchecked, gone: None };
     CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
 }
 
+/// Suppresses the findings about manifests themselves that a comment in the manifest or an annotation of the pod ignores, and returns
+/// all comments in manifests.
+fn of_manifests(checked: &mut [Checked], listing: &Listing) -> SeenIgnores {
+    let mut seen = SeenIgnores::default();
+    let name = |input: usize| listing.inputs[input].name.as_str();
+    let comments = listing.ignores.iter().map(|(input, comment)| {
+        let lines = Some([Some(comment.line), comment.below]);
+        (lines, None, comment.rule.clone(), Place::line(name(*input), comment.line))
+    });
+    let annotations = listing.pods.iter().flat_map(|(pod, at)| {
+        let annotation = pod.ignore.as_ref().map(|annotated| (annotated, at, pod.id.to_string()));
+        annotation.into_iter().flat_map(|(annotated, at, object)| {
+            let place = store::in_input(&annotated.place, name(at.input), at);
+            let rules = IgnoreRule::of_annotation(&annotated.value);
+            rules.into_iter().map(move |rule| (None, Some(object.clone()), rule, place.clone()))
+        })
+    });
+    for (lines, owner, rule, place) in comments.chain(annotations) {
+        let mut effect = IgnoreEffect::None;
+        for one in checked.iter_mut() {
+            let of_owner = owner.is_some() && one.subject.object == owner && one.subject.input == place.file;
+            let (covered, kept) = std::mem::take(&mut one.findings).into_iter().partition(|located| {
+                let at = located.finding.place.as_ref().filter(|at| at.file == place.file);
+                let is_at = lines.zip(at).is_some_and(|(lines, at)| at.line.is_some() && lines.contains(&at.line));
+                (of_owner || is_at) && rule.covers(&located.finding)
+            });
+            one.findings = kept;
+            effect = if Vec::<Located>::is_empty(&covered) { effect } else { IgnoreEffect::Some };
+            let by = ignores::suppression(&rule);
+            one.suppressed.extend(covered.into_iter().map(|located| Suppressed { located, by: by.clone() }));
+        }
+        seen.add(SeenIgnore { rule, place, object: owner, key: None, effect });
+    }
+    seen
+}
+
+/// Adds a warning about a comment or an annotation to the validation of its place, if there is one.
+fn add_warning(checked: &mut Vec<Checked>, warning: Located) {
+    let Some(file) = warning.finding.place.as_ref().map(|place| place.file.clone()) else { return };
+    let of_input = |checked: &&mut Checked| checked.subject.input == file;
+    let is_same = |checked: &&mut Checked| {
+        of_input(checked) && checked.subject.object == warning.object && checked.subject.key == warning.key
+    };
+    let at = checked.iter_mut().find(is_same);
+    match at {
+        Some(checked) => checked.findings.push(warning),
+        None => match checked.iter_mut().find(of_input) {
+            Some(checked) => checked.findings.push(warning),
+            None => {
+                let subject = CheckSubject::input(&file);
+                checked.push(finding_about(subject, "reload-gate", "it ignores findings", warning));
+            }
+        },
+    }
+}
+
 /// Returns the entry of a part that no validator is known for, or that nothing includes.
-fn unassigned(subject: CheckSubject, is_given: bool, paths: &[String]) -> Unchecked {
-    let why = if is_given { "no validated file includes it" } else { "no validator is known for it" };
-    let is_named = subject.object.is_none() && !is_given && paths.contains(&subject.input);
-    let help = is_named.then(|| "name its validator, such as `--app nginx`".to_owned());
+///
+/// It has a remedy if it is a file that the user named.
+fn unassigned(subject: CheckSubject, entry: &Entry, is_given: bool, store: &Store<'_>) -> Unchecked {
+    let name = subject.key.as_deref().unwrap_or_else(|| subject.input.rsplit('/').next().unwrap_or_default());
+    let is_file = matches!(entry, Entry::File(_));
+    let text = || String::from_utf8(store.content(entry).ok()?.bytes).ok();
+    let why = match (is_given, is_file) {
+        (true, _) => "no validated file includes it",
+        (false, true) => content::unknown(name, None),
+        (false, false) => content::unknown(name, text().as_deref()),
+    };
+    let is_named = subject.object.is_none() && !is_given && store.listing.paths.contains(&subject.input);
+    // Empty standard input is no input, as after a `helm template` that failed.
+    let is_named = is_named && (is_file || text().is_none_or(|text| !text.trim().is_empty()));
+    let help =
+        is_named.then(|| "name its validator, such as `--app nginx`, or leave it out with `--exclude`".to_owned());
     Unchecked { subject, why: why.to_owned(), help }
+}
+
+/// Returns the obstacle that a file has no validator, though the user named the file.
+fn without_validator(Unchecked { subject, why, help }: Unchecked) -> Checked {
+    let finding = Finding::environment(NO_VALIDATOR, why).at(Place::file(&subject.input));
+    let finding = Finding { help, ..finding };
+    let located = Located { finding, object: None, key: None, excerpt: None };
+    finding_about(subject, "reload-gate", "it is an input", located)
 }
 
 /// Returns the errors of the inputs themselves.
@@ -163,7 +255,7 @@ fn of_inputs(listing: &Listing) -> Vec<Checked> {
 
 fn finding_about(subject: CheckSubject, validator: &str, reason: &str, located: Located) -> Checked {
     let (validator, reason) = (validator.to_owned(), reason.to_owned());
-    Checked { subject, validator, reason, findings: vec![located], duration: Duration::ZERO }
+    Checked { subject, validator, reason, findings: vec![located], suppressed: Vec::new(), duration: Duration::ZERO }
 }
 
 /// Removes repeated tasks: the same keys in the same places, mounted by several containers.

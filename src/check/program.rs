@@ -43,7 +43,8 @@ pub(super) struct MainOfImage {
 /// Extensions of files, and the validators for them.
 ///
 /// INI is not among them: there is no standard, and what one program takes for a mistake another one means (`skip-networking` of MySQL).
-const ENDINGS: [(&str, &str); 4] = [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml")];
+const ENDINGS: [(&str, &str); 5] =
+    [("json", "json"), ("yaml", "yaml"), ("yml", "yaml"), ("toml", "toml"), ("xml", "xml")];
 /// A certificate and its key, as Kubernetes names them (`TLSCertKey` and `TLSPrivateKeyKey` of its core API).
 const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
 

@@ -67,7 +67,7 @@ impl Contents<'_> {
     }
 }
 
-/// QuotationSearch for the parts of messages that may stay.
+/// Search for the parts of messages that may stay.
 struct QuotationSearch<'s, 'c> {
     contents: &'s Contents<'c>,
     /// Quotations of a file, and whether it has them.
@@ -170,7 +170,8 @@ mod tests {
         let text = "x".repeat(1 << 20);
         let public = |_: &str| Some(text.as_str());
         let contents = Contents { secrets: vec![b"hunter2"], public: &public, keyed: Vec::new() };
-        let mut search = QuotationSearch { contents: &contents, found: BTreeMap::new(), keys: BTreeMap::new(), searched: 0 };
+        let mut search =
+            QuotationSearch { contents: &contents, found: BTreeMap::new(), keys: BTreeMap::new(), searched: 0 };
         let finding = |number| Finding::error(CODE, format!("\"{number}\" \"{number}y\"")).at(Place::line("f", 1));
         let findings: Vec<_> = (0..1_000).map(finding).collect();
         for finding in &findings {

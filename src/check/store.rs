@@ -12,7 +12,7 @@ use reload_gate_structured::yaml::{self, Node};
 
 use super::envsubst::{self, Rendered, Substitution};
 use super::listing::{At, Listing};
-use crate::check::manifest::{self, Annotated, ConfigObject};
+use crate::check::manifest::{self, Annotated, ConfigObject, Snippet};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
@@ -40,6 +40,8 @@ pub(super) enum Entry {
     Key { config: usize, key: String },
     /// The rules of a PrometheusRule, by its index in the listing.
     Rules(usize),
+    /// A snippet of nginx configuration in an object of a controller, by its index in the listing.
+    Snippet(usize),
     /// A file.
     File(PathBuf),
     /// All of an input, by its index.
@@ -51,7 +53,7 @@ impl Entry {
     pub(super) fn config(&self) -> Option<usize> {
         match self {
             Self::Key { config, .. } => Some(*config),
-            Self::Rules(_) | Self::File(_) | Self::Input(_) => None,
+            Self::Rules(_) | Self::Snippet(_) | Self::File(_) | Self::Input(_) => None,
         }
     }
 }
@@ -74,6 +76,8 @@ enum Written {
     Key { document: Arc<Parsed>, at: At, key: String, secret: bool },
     /// As whole lines of a document, with their first offset there and their indentation.
     Lines { document: Arc<Parsed>, at: At, start: usize, indent: usize },
+    /// As a value in an object of a document.
+    Value { document: Arc<Parsed>, at: At, snippet: Box<Snippet> },
     /// Verbatim, in a file or stream of this name.
     Plain(String),
 }
@@ -174,6 +178,10 @@ impl<'l> Store<'l> {
                 let (rules, at) = &self.listing.rules[*index];
                 of_object(&rules.id, at, rules.line, None)
             }
+            Entry::Snippet(index) => {
+                let (snippet, at) = &self.listing.snippets[*index];
+                of_object(&snippet.id, at, snippet.line, Some(&snippet.key))
+            }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
                 of_object(&config.id, at, config.line, Some(key))
@@ -193,6 +201,13 @@ impl<'l> Store<'l> {
         let annotated = config.validator.clone()?;
         let place = in_input(&annotated.place, &self.listing.inputs[at.input].name, at);
         Some((annotated, place))
+    }
+
+    /// Returns the annotation of the object of an entry that ignores findings, with its place in the input.
+    pub(super) fn ignore(&self, entry: &Entry) -> Option<(&Annotated, Place)> {
+        let (config, at) = &self.listing.configs[entry.config()?];
+        let annotated = config.ignore.as_ref()?;
+        Some((annotated, in_input(&annotated.place, &self.listing.inputs[at.input].name, at)))
     }
 
     /// Reads the content of an entry.
@@ -217,7 +232,10 @@ impl<'l> Store<'l> {
         match entry {
             Entry::File(path) => {
                 let name = path.to_string_lossy().into_owned();
-                let bytes = std::fs::read(path).map_err(|error| unreadable(&name, &error))?;
+                let bytes = match self.listing.texts.get(&name) {
+                    Some(text) => text.clone(),
+                    None => std::fs::read(path).map_err(|error| unreadable(&name, &error))?,
+                };
                 Ok(content(bytes, Written::Plain(name)))
             }
             Entry::Input(index) => {
@@ -236,6 +254,15 @@ impl<'l> Store<'l> {
                 let bytes = lines.collect::<String>().into_bytes();
                 let (at, indent) = (*at, rules.indent);
                 Ok(content(bytes, Written::Lines { document, at, start, indent }))
+            }
+            Entry::Snippet(index) => {
+                let (snippet, at) = &self.listing.snippets[*index];
+                let name = &self.listing.inputs[at.input].name;
+                let document = self.document(at).map_err(|error| unreadable(name, &error))?;
+                let root = document.objects.get(at.object).ok_or_else(|| changed(name))?;
+                let text = snippet.node(root).and_then(Node::as_str).ok_or_else(|| changed(name))?;
+                let bytes = text.as_bytes().to_vec();
+                Ok(content(bytes, Written::Value { document, at: *at, snippet: Box::new(snippet.clone()) }))
             }
             Entry::Key { config, key } => {
                 let (config, at) = &self.listing.configs[*config];
@@ -275,8 +302,20 @@ impl<'l> Store<'l> {
     }
 }
 
+/// Returns the span in the document of a span of the text of a node; that of the whole node where there is no such span.
+fn of_node(node: &Node, locate: &dyn Fn(usize) -> Option<usize>, span: Option<Span>) -> Span {
+    let exact = |span: Span| {
+        let start = locate(span.start)?;
+        // The end is where the last of them ends; a span that is empty stays so.
+        let last = span.end.saturating_sub(1).max(span.start);
+        let end = locate(last).map_or(start, |last| last + 1);
+        Some(Span { start, end: if span.end > span.start { end.max(start) } else { start } })
+    };
+    span.and_then(exact).unwrap_or(node.span)
+}
+
 /// Returns a place in a document as one of its input.
-fn in_input(place: &Place, name: &str, at: &At) -> Place {
+pub(super) fn in_input(place: &Place, name: &str, at: &At) -> Place {
     let line = place.line.map(|line| line.saturating_add(at.lines));
     Place { file: name.to_owned(), line, column: place.column, span: None }
 }
@@ -313,6 +352,13 @@ impl EntryContent {
                 let span = Span { start: moved(span.start), end: moved(span.end.max(1) - 1) + 1 };
                 document.locate(name, at, span, true)
             }
+            Written::Value { document, at, snippet } => {
+                let name = &store.listing.inputs[at.input].name;
+                let node = document.objects.get(at.object).and_then(|root| snippet.node(root));
+                let Some(node) = node else { return (Place::file(name), None) };
+                let span = of_node(node, &|offset| node.locate(&document.text, offset), span);
+                document.locate(name, at, span, true)
+            }
             Written::Key { document, at, key, secret } => {
                 let name = &store.listing.inputs[at.input].name;
                 // The scalar is decoded from its beginning for each place.
@@ -335,14 +381,7 @@ impl EntryContent {
     /// Returns the span in the document of a span of a value; that of the whole value where there is no such span.
     fn of_key(document: &Parsed, at: &At, key: &str, span: Option<Span>) -> Option<Span> {
         let value = document.value(at.object, key)?.ok()?;
-        let exact = |span: Span| {
-            let start = value.locate(&document.text, span.start)?;
-            // The end is where the last of them ends; a span that is empty stays so.
-            let last = span.end.saturating_sub(1).max(span.start);
-            let end = value.locate(&document.text, last).map_or(start, |last| last + 1);
-            Some(Span { start, end: if span.end > span.start { end.max(start) } else { start } })
-        };
-        Some(span.and_then(exact).unwrap_or(value.node().span))
+        Some(of_node(value.node(), &|offset| value.locate(&document.text, offset), span))
     }
 
     /// Returns the span of a place in this content; for a line, all of it without the blanks around.

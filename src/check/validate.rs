@@ -7,21 +7,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use reload_gate_contract::{Cause, Code, Finding, Place, Severity};
+use reload_gate_contract::{Cause, Code, Finding, Place, Severity, Verdict};
 
 use super::assign::Task;
 use super::findings::{self, Reading};
+use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::images::ImageReference;
 use super::names::{self, VersionCache};
 use super::reach;
 use super::redaction::Contents;
 use super::store::{Entry, EntryContent, Store};
 use super::{CheckOptions, Missing};
-use crate::check::render::{Checked, Located};
+use crate::check::render::{Checked, Located, Suppressed, Suppression};
 use crate::flow::process::Selector;
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
-    Builtin, Main, Mapping, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
+    Builtin, Main, Mapping, NginxSettings, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation,
+    ValidationPlan, Validator,
 };
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
@@ -39,7 +41,19 @@ pub(super) struct Outcome {
     pub(super) skipped: Option<(String, Option<String>)>,
     /// Entries that were read.
     pub(super) read: BTreeSet<Entry>,
+    /// Comments and annotations that ignore findings.
+    pub(super) ignores: Vec<SeenIgnore>,
 }
+
+impl Outcome {
+    /// Returns the result of a task without a validation.
+    const fn skipped(why: String, read: BTreeSet<Entry>) -> Self {
+        Self { checked: None, skipped: Some((why, None)), read, ignores: Vec::new() }
+    }
+}
+
+/// Findings that count, those that do not, and the comments and annotations.
+type IgnoredFindings = (Vec<Finding>, Vec<(Finding, Suppression)>, Vec<SeenIgnore>);
 
 /// Files of one validation.
 struct TaskFiles<'s> {
@@ -60,11 +74,11 @@ pub(super) async fn validate(
     let plan = options.plan(&task);
     let all: BTreeSet<Entry> = task.tree.files.values().cloned().collect();
     if task.must_not_run {
-        return Outcome { checked: Some(not_allowed(&plan, task)), skipped: None, read: all };
+        return Outcome { checked: Some(not_allowed(&plan, task)), skipped: None, read: all, ignores: Vec::new() };
     }
     let (files, broken) = match TaskFiles::read(&task, &plan, store) {
         Ok(read) => read,
-        Err(why) => return Outcome { checked: None, skipped: Some((why, None)), read: BTreeSet::new() },
+        Err(why) => return Outcome::skipped(why, BTreeSet::new()),
     };
     let mut tree: Tree =
         files.contents.iter().map(|(path, (_, content))| (path.clone(), content.bytes.clone())).collect();
@@ -81,11 +95,11 @@ pub(super) async fn validate(
         (first(&plan), Validation::default())
     } else {
         // The listing has reported the error of the value.
-        return Outcome { checked: None, skipped: None, read: all };
+        return Outcome { checked: None, skipped: None, read: all, ignores: Vec::new() };
     };
     if task.is_optional && validation.findings.iter().any(|finding| finding.code == CHECKER_MISSING) {
         let why = validation.findings.into_iter().map(|finding| finding.message).next().unwrap_or_default();
-        return Outcome { checked: None, skipped: Some((why, None)), read: BTreeSet::new() };
+        return Outcome::skipped(why, BTreeSet::new());
     }
     let mut read: BTreeSet<Entry> =
         validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()).collect();
@@ -101,14 +115,17 @@ pub(super) async fn validate(
         contents: &|path| files.text(path),
     };
     if let Some(why) = reading.placeholders(&found) {
-        return Outcome { checked: None, skipped: Some((why, None)), read };
+        return Outcome::skipped(why, read);
     }
+    let (found, ignored, ignores) = files.ignored(&task, &read, found);
+    let suppressed = ignored.into_iter().map(|(finding, by)| Suppressed { located: files.locate(&task, finding), by });
+    let suppressed = suppressed.collect();
     let unreadable = broken.into_iter().filter(is_unreadable);
     let found = files.redacted(findings::capped(found, cut)).into_iter();
     let findings = unreadable.chain(found.map(|finding| files.locate(&task, finding))).collect();
     let Task { subject, reason, .. } = task;
-    let checked = Checked { subject, validator, reason, findings, duration: started.elapsed() };
-    Outcome { checked: Some(checked), skipped: None, read }
+    let checked = Checked { subject, validator, reason, findings, suppressed, duration: started.elapsed() };
+    Outcome { checked: Some(checked), skipped: None, read, ignores }
 }
 
 /// Returns the result for a command of the inputs that may not run.
@@ -120,7 +137,14 @@ fn not_allowed(plan: &ValidationPlan, task: Task) -> Checked {
     let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
     let located = Located { finding, object: None, key: None, excerpt: None };
     let Task { subject, reason, .. } = task;
-    Checked { subject, validator: first(plan), reason, findings: vec![located], duration: std::time::Duration::ZERO }
+    Checked {
+        subject,
+        validator: first(plan),
+        reason,
+        findings: vec![located],
+        suppressed: Vec::new(),
+        duration: std::time::Duration::ZERO,
+    }
 }
 
 /// Returns true if a content is certificates and nothing else, which every client of a server receives.
@@ -388,6 +412,47 @@ impl<'s> TaskFiles<'s> {
         }
     }
 
+    /// Splits off the findings that a comment or an annotation ignores, and returns these comments and annotations as well.
+    fn ignored(&self, task: &Task, read: &BTreeSet<Entry>, found: Vec<Finding>) -> IgnoredFindings {
+        let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
+        let effect = match Verdict::of(&found) {
+            Verdict::Inconclusive => IgnoreEffect::Unknown,
+            Verdict::Accepted | Verdict::Rejected => IgnoreEffect::None,
+        };
+        let (mut scopes, mut seen) = (Vec::new(), Vec::new());
+        for (path, (entry, content)) in self.contents.iter().filter(|(_, (entry, _))| read.contains(entry)) {
+            let Located { object, key, .. } = self.store.located(entry, Finding::error(NOT_LAID_OUT, ""));
+            for IgnoreComment { line, below, rule } in ignores::comments(path, preset, &content.bytes) {
+                let (place, _) = content.locate(self.store, &Place::line(path.to_string_lossy(), line));
+                scopes.push((path, Some([Some(line), below])));
+                seen.push(SeenIgnore { rule, place, object: object.clone(), key: key.clone(), effect });
+            }
+            let annotation = self.store.ignore(entry);
+            for (annotated, place) in annotation.iter() {
+                for rule in IgnoreRule::of_annotation(&annotated.value) {
+                    scopes.push((path, None));
+                    seen.push(SeenIgnore { rule, place: place.clone(), object: object.clone(), key: None, effect });
+                }
+            }
+        }
+        let (mut kept, mut ignored) = (Vec::new(), Vec::new());
+        for finding in found {
+            let is_in = |(path, lines): &(&PathBuf, Option<[Option<u32>; 2]>)| {
+                let place = finding.place.as_ref().filter(|place| Path::new(&place.file) == path.as_path());
+                place.is_some_and(|place| lines.is_none_or(|lines| place.line.is_some() && lines.contains(&place.line)))
+            };
+            let mut ignores = scopes.iter().zip(&mut seen);
+            match ignores.find(|(scope, seen)| is_in(scope) && seen.rule.covers(&finding)) {
+                Some((_, seen)) => {
+                    seen.effect = IgnoreEffect::Some;
+                    ignored.push((finding, ignores::suppression(&seen.rule)));
+                }
+                None => kept.push(finding),
+            }
+        }
+        (kept, ignored, seen)
+    }
+
     /// Returns a finding at its place in the input.
     fn locate(&self, task: &Task, finding: Finding) -> Located {
         let of = finding.place.as_ref().and_then(|place| Some((place, self.contents.get(Path::new(&place.file))?)));
@@ -424,16 +489,19 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
     const OF_MODULES: [&str; 3] = ["unknown-directive", "unknown-variable", "unknown-module"];
     /// Codes for names that the main file defines.
     const OF_MAIN: [&str; 4] = ["unknown-log-format", "unknown-zone", "unknown-variable", "unknown-thread-pool"];
-    let image = &task.container.image;
+    let (image, plan) = (&task.container.image, &task.assignment.plan);
     let is_error = finding.severity == Severity::Error;
     let code = finding.code.as_str();
     let is_near = finding.help.as_deref().is_some_and(|help| help.starts_with("did you mean"));
-    let is_foreign =
-        *image != ImageReference::default() && !image.is_stock_nginx() && !names_build(&task.assignment.plan);
+    let is_foreign = *image != ImageReference::default() && !image.is_stock_nginx() && !names_build(plan);
     if is_error && is_foreign && OF_MODULES.contains(&code) && !is_near {
         let help =
             format!("`{}` may have a module that knows it; check with the nginx of that image to be sure", image.text);
         return Finding { severity: Severity::Warning, help: Some(help), ..finding };
+    }
+    if is_error && task.is_of_controller && OF_MODULES.contains(&code) && !is_near && !names_version(plan) {
+        let help = "the nginx of the controller may know it; name its version with `--nginx-version` to be sure";
+        return Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding };
     }
     let is_open = task.around.as_ref().is_some_and(|around| !around.is_known);
     if is_error && is_open && OF_MAIN.contains(&code) {
@@ -445,12 +513,23 @@ fn weigh_nginx(finding: Finding, task: &Task) -> Finding {
 
 /// Returns true if the user has named the build of nginx.
 fn names_build(plan: &ValidationPlan) -> bool {
-    plan.validators.iter().any(|validator| match validator {
-        Validator::Builtin(Builtin::Nginx(settings)) => settings.build.is_some(),
-        Validator::Command(command) => {
-            matches!(&command.otherwise, Some(Builtin::Nginx(settings)) if settings.build.is_some())
-        }
-        Validator::Builtin(_) => false,
+    nginx_settings(plan).is_some_and(|settings| settings.build.is_some())
+}
+
+/// Returns true if the user has named the version of nginx.
+fn names_version(plan: &ValidationPlan) -> bool {
+    nginx_settings(plan).is_some_and(|settings| settings.version.is_some())
+}
+
+/// Returns the settings of the bundled nginx validator.
+fn nginx_settings(plan: &ValidationPlan) -> Option<&NginxSettings> {
+    plan.validators.iter().find_map(|validator| match validator {
+        Validator::Builtin(Builtin::Nginx(settings)) => Some(&**settings),
+        Validator::Command(command) => match &command.otherwise {
+            Some(Builtin::Nginx(settings)) => Some(&**settings),
+            _ => None,
+        },
+        Validator::Builtin(_) => None,
     })
 }
 
@@ -471,6 +550,7 @@ impl CheckOptions {
                 Validator::Builtin(Builtin::Nginx(settings)) => {
                     settings.version = settings.version.or_else(|| image.nginx_version());
                     settings.build = settings.build.or_else(|| image.nginx_build());
+                    settings.hygiene = settings.hygiene.or(Some(true));
                 }
                 Validator::Builtin(_) => {}
                 Validator::Command(command) => command.command = with_operands(&command.command, &task.operands),

@@ -11,7 +11,9 @@ use reload_gate_contract::Verdict;
 
 use super::{is_colored, refuse, say, user_input};
 use crate::check::render::{self, CheckReport, ReportFormat, ReportStyle};
-use crate::check::{self, CheckOptions, CheckOutcome, CheckRequest, Listing, Missing};
+use crate::check::{
+    self, Baseline, CheckOptions, CheckOutcome, CheckRequest, Corrected, ListArguments, Listing, Missing, Warnings,
+};
 use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
 use crate::sys::exec;
@@ -51,7 +53,30 @@ fn validation_flags() -> Vec<Arg> {
     flags.push(allow.help("Execute commands that the inputs name, such as `--validate` of a sidecar"));
     let exclude = Arg::new("exclude").long("exclude").value_name("GLOB").action(ArgAction::Append);
     flags.push(exclude.help("Paths that are not read, as in a `.gitignore`, which is respected as well; repeatable"));
+    let warnings = one_of("warnings", "ACTION", &["reject", "show", "hide"]).default_value("show");
+    flags.push(warnings.help("Treatment of warnings: reject, show or hide"));
+    flags.extend(baseline_flags());
+    flags.extend(fix_flags());
     flags
+}
+
+fn baseline_flags() -> [Arg; 2] {
+    let file =
+        |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(clap::value_parser!(PathBuf));
+    [
+        file("baseline").help("Reject only for findings that are not in this file"),
+        file("write-baseline").help("Write all present findings to this file, and reject for none of them"),
+    ]
+}
+
+fn fix_flags() -> [Arg; 2] {
+    let switch = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    [
+        switch("fix").help("Correct in the files what is certain, and where the result has fewer errors"),
+        switch("diff")
+            .conflicts_with("fix")
+            .help("Print these corrections, and change no file; exit with 1 if there are any"),
+    ]
 }
 
 /// The flag of a setting of `run`, with its meaning in `check`.
@@ -71,9 +96,9 @@ fn report_flags() -> [Arg; 5] {
     let switch = |name: &'static str, short: char| Arg::new(name).long(name).short(short).action(ArgAction::SetTrue);
     let output = Arg::new("output").long("output").short('o').value_name("FILE");
     [
-        one_of("format", "FORMAT", &["human", "json", "sarif", "junit", "github"])
+        one_of("format", "FORMAT", &["human", "json", "sarif", "junit", "github", "markdown"])
             .default_value("human")
-            .help("Format of the report: human, json, sarif, junit or github"),
+            .help("Format of the report: human, json, sarif, junit, github or markdown"),
         output.value_parser(clap::value_parser!(PathBuf)).help("Write the report to this file; `-` is standard output"),
         one_of("color", "WHEN", &["auto", "always", "never"])
             .default_value("auto")
@@ -91,7 +116,18 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     };
     let paths: Vec<String> = matches.get_many("path").into_iter().flatten().cloned().collect();
     let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths };
+    if (matches.get_flag("fix") || matches.get_flag("diff")) && paths.iter().any(|path| path == STDIO) {
+        say("error: `--fix` and `--diff` need files: standard input can be read only once");
+        return Exit::Usage;
+    }
     let options = options(matches);
+    let known = match baseline(matches) {
+        Ok(known) => known,
+        Err(message) => {
+            say(&message);
+            return Exit::Usage;
+        }
+    };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
     let exclude: Vec<String> = matches.get_many("exclude").into_iter().flatten().cloned().collect();
@@ -105,11 +141,25 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     // The inputs are open now; some may be inherited descriptors, as of `<(helm template …)`.
     exec::close_inherited();
     let request = CheckRequest { listing: &listing, assignments: &assignments, options, progress: &progress };
-    let CheckOutcome { report, missing, is_empty, interrupted } = check::check(&request);
+    let outcome = check::check(&request);
+    let (outcome, corrected) = if matches.get_flag("fix") || matches.get_flag("diff") {
+        check::correct(outcome, &request, ListArguments { paths: &paths, exclude: &exclude })
+    } else {
+        (outcome, Vec::new())
+    };
+    let CheckOutcome { report, missing, is_empty, interrupted } = outcome;
     bar.0.finish_and_clear();
     if let Some(signal) = interrupted {
         // As a shell reports it (POSIX, XCU 2.8.2).
         std::process::exit(128 + signal);
+    }
+    let Some(report) = counted(report, known, &listing, matches) else { return Exit::Usage };
+    if matches.get_flag("diff") && !corrected.is_empty() {
+        let diff: String = corrected.iter().map(Corrected::diff).collect();
+        return if write(&diff, matches.get_one::<PathBuf>("output")) { Exit::Rejected } else { Exit::Usage };
+    }
+    if !replaced(&corrected) {
+        return Exit::Usage;
     }
     let written =
         write(&render::render(&report, format(matches), &style(matches)), matches.get_one::<PathBuf>("output"));
@@ -117,6 +167,62 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         say(&format!("error: `{path}` does not exist"));
     }
     if written && missing.is_empty() { exit(&report, is_empty) } else { Exit::Usage }
+}
+
+/// Replaces the corrected files, and returns false if one cannot be replaced.
+fn replaced(corrected: &[Corrected]) -> bool {
+    for file in corrected {
+        if let Err(error) = file.write() {
+            say(&format!("error: `--fix`: cannot replace `{}`: {error}", file.name));
+            return false;
+        }
+        say(&format!("corrected `{}`", file.name));
+    }
+    true
+}
+
+/// Reads the baseline.
+fn baseline(matches: &ArgMatches) -> Result<Option<Baseline>, String> {
+    let Some(path) = matches.get_one::<PathBuf>("baseline") else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let help = "write it with `--write-baseline`";
+        format!("error: `--baseline`: cannot read `{}`: {error}\n  help: {help}", path.display())
+    })?;
+    let parsed = Baseline::parse(&text);
+    parsed.map(Some).map_err(|error| format!("error: `--baseline`: `{}` is no baseline: {error}", path.display()))
+}
+
+/// Applies the baseline, which is written first if the user asks for it, and the treatment of warnings. `None` if writing failed.
+fn counted(
+    report: CheckReport,
+    known: Option<Baseline>,
+    listing: &Listing,
+    matches: &ArgMatches,
+) -> Option<CheckReport> {
+    let known = match matches.get_one::<PathBuf>("write-baseline") {
+        None => known,
+        Some(path) => {
+            let present = Baseline::of(&report);
+            if let Err(error) = std::fs::write(path, present.to_text()) {
+                say(&format!("error: `--write-baseline`: cannot write `{}`: {error}", path.display()));
+                return None;
+            }
+            say(&format!("wrote {} findings to `{}`", present.count(), path.display()));
+            Some(present)
+        }
+    };
+    // A file that was not among the inputs may have its findings still.
+    let may_have = |file: &str| !listing.has(file) && Path::new(file).exists();
+    let report = match known {
+        Some(known) => known.apply(report, &may_have),
+        None => report,
+    };
+    let warnings = match word(matches, "warnings") {
+        Some("reject") => Warnings::Reject,
+        Some("hide") => Warnings::Hide,
+        _ => Warnings::Show,
+    };
+    Some(warnings.apply(report))
 }
 
 /// The word of a flag that has one.
@@ -143,6 +249,7 @@ fn format(matches: &ArgMatches) -> ReportFormat {
         Some("sarif") => ReportFormat::Sarif,
         Some("junit") => ReportFormat::Junit,
         Some("github") => ReportFormat::Github,
+        Some("markdown") => ReportFormat::Markdown,
         _ => ReportFormat::Human,
     }
 }

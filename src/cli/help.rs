@@ -26,7 +26,8 @@ const SETTING_VARIABLES: (&str, &str) = (
 );
 const LEGACY_VARIABLES: (&str, &str) = (
     "FILE, PROCESS, SIGNAL",
-    "The variables of the well-known shell sidecar work as --watch, --process and --signal, unless there is a configuration file.",
+    "The variables of the well-known shell sidecar work as --watch, --process and --signal, unless there is a configuration file; so do \
+     CONFIG_DIR, PROCESS_NAME and RELOAD_SIGNAL of config-reloader-sidecar.",
 );
 const COLOR_VARIABLES: (&str, &str) = (
     "NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE",
@@ -198,12 +199,21 @@ const PAGES: [Page; 10] = [
     },
     Page {
         command: "validators",
-        description: &["Lists the presets (--app) and the built-in validators (--builtin), or prints one in full."],
+        description: &[
+            "Lists the presets (--app) and the built-in validators (--builtin), or prints one in full.",
+            "`validators test FILE` tries a preset of one's own (--preset): it must accept the configurations in `good` beside the file, and \
+             reject those in `bad`, each with a line.",
+        ],
         examples: &[
+            ("reload-gate validators test app.yaml", "Try the preset of a program of one's own"),
             ("reload-gate validators", "List all"),
             ("reload-gate validators nginx", "Print the preset and the built-in validator of nginx"),
         ],
-        exit_codes: &[(Exit::Accepted, "printed"), (Exit::Usage, "no preset or validator has the name")],
+        exit_codes: &[
+            (Exit::Accepted, "printed; test: every verdict is as expected"),
+            (Exit::Rejected, "test: a verdict is another one, or has no line"),
+            (Exit::Usage, "no preset or validator has the name; test: the preset is wrong"),
+        ],
         environment: &[],
         files: &[],
     },

@@ -15,10 +15,12 @@ use crate::sys::suggest::suggestion;
 
 mod check;
 mod doctor;
+mod drop_in;
 mod help;
 mod hidden;
 mod install;
 mod manual;
+mod preset_test;
 mod reload;
 mod run;
 mod status;
@@ -67,6 +69,9 @@ fn manual_command() -> Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> Exit {
+    if let Some(exit) = drop_in::run() {
+        return exit;
+    }
     let matches = command().subcommands(hidden::commands()).get_matches();
     // An input of `check` may be an inherited descriptor: `<(helm template …)`.
     if matches.subcommand_name() != Some("check") {
@@ -78,7 +83,7 @@ pub fn main() -> Exit {
         Some(("check", matches)) => check::check(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
-        Some(("validators", matches)) => validators::validators(matches.get_one::<String>("name").map(String::as_str)),
+        Some(("validators", matches)) => validators::validators(matches),
         Some(("install", matches)) => install::run(matches),
         Some(("completions", matches)) => completions(matches),
         Some(("man", matches)) => manual(matches.get_one::<String>("command").map(String::as_str)),

@@ -1,8 +1,8 @@
 //! The command `validators`.
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgMatches, Command};
 
-use super::{print, say};
+use super::{preset_test, print, say};
 use crate::config::{self, Preset};
 use crate::exit::Exit;
 use crate::flow::validate::{BUNDLED, Bundled};
@@ -11,10 +11,19 @@ use crate::sys::suggest::suggestion;
 pub(super) fn command() -> Command {
     Command::new("validators")
         .about("List presets and built-in validators, or print one in full")
+        .args_conflicts_with_subcommands(true)
         .arg(Arg::new("name").value_name("NAME").help("The preset or validator to print"))
+        .subcommand(preset_test::command())
 }
 
-pub(super) fn validators(name: Option<&str>) -> Exit {
+pub(super) fn validators(matches: &ArgMatches) -> Exit {
+    match matches.subcommand() {
+        Some((_, matches)) => preset_test::test(matches),
+        None => list(matches.get_one::<String>("name").map(String::as_str)),
+    }
+}
+
+fn list(name: Option<&str>) -> Exit {
     let presets = config::presets();
     let preset = |preset: &Preset| (preset.name, preset.about.clone());
     let bundled = |bundled: &Bundled| (bundled.name, bundled.about.to_owned());

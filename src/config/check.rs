@@ -7,8 +7,8 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::file::ConfigFile;
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use super::settings::{APP, BUILTIN, CONFIG, CONTEXT, MAIN, OBSERVE, SettingSpec, VALIDATE};
-use super::validators::{check_context_use, with_schema};
+use super::settings::{APP, BUILTIN, CONFIG, CONTEXT, MAIN, OBSERVE, PRESET, SettingSpec, VALIDATE};
+use super::validators::{check_context_use, with_files};
 use super::{ConfigError, GateConfig, Preset, SettingOrigin, UserInput, flags, in_order, presets, read_file, resolve};
 use crate::flow::validate::{Builtin, ValidationPlan};
 use crate::sys::suggest::suggestion;
@@ -46,7 +46,7 @@ pub struct Assignments {
 }
 
 /// The settings that name validators.
-const CHOICES: [&SettingSpec; 3] = [APP.spec, BUILTIN.spec, VALIDATE.spec];
+const CHOICES: [&SettingSpec; 4] = [APP.spec, PRESET.spec, BUILTIN.spec, VALIDATE.spec];
 
 /// Resolves the assignments that the user gives. Of the variables only that of the configuration file applies, since the others are
 /// those of a sidecar.
@@ -56,7 +56,7 @@ const CHOICES: [&SettingSpec; 3] = [APP.spec, BUILTIN.spec, VALIDATE.spec];
 pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError>> {
     let errors = ErrorList::default();
     let layers = |layers: Vec<SettingsLayer>| Layers { layers, directory: &input.directory, errors: &errors };
-    let mut flags = with_schema(flags::layer(&input.flags), input, &errors);
+    let mut flags = with_files(flags::layer(&input.flags), input, &errors);
     if flags.has(CONTEXT.spec) && !CHOICES.iter().any(|setting| flags.has(setting)) {
         // Only nginx has such snippets.
         flags.add(BUILTIN.spec, "nginx".to_owned(), SettingOrigin::Flag(CONTEXT.spec.name));
@@ -66,7 +66,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
         CHOICES.iter().chain(&[MAIN.spec, CONTEXT.spec]).any(|other| other.name == setting.name)
     };
     let others: Vec<_> = input.flags.iter().filter(|(setting, _)| !of_choice(setting)).cloned().collect();
-    let others = with_schema(flags::layer(&others), input, &errors);
+    let others = with_files(flags::layer(&others), input, &errors);
     // These flags are checked even if no input needs such a validator.
     for name in ["nginx", "tls"] {
         let _ = named(name, &layers(vec![others.clone()]));
@@ -76,14 +76,14 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     // Nothing is reloaded here. Flags such as `--timeout` apply to all gates and rules.
     let observe = flags::layer(&[(OBSERVE.spec, "true".to_owned())]);
     let gates = file.gates.into_iter().filter_map(|gate| {
-        let gate = with_schema(gate, input, &errors);
+        let gate = with_files(gate, input, &errors);
         // The usual directory of a preset is in the container, not here.
         resolve::gate(&layers(vec![observe.clone(), flags.clone(), gate]), &|_| true)
     });
     let gates = gates.collect();
     let rules = file.rules.into_iter().filter_map(|rule| {
         let files = rule.files.iter().filter_map(|pattern| glob(pattern, &errors)).collect();
-        let settings = with_schema(rule.settings, input, &errors);
+        let settings = with_files(rule.settings, input, &errors);
         Some(Rule { files, assignment: Arc::new(assignment_of_rule(&layers(vec![flags.clone(), settings]))?) })
     });
     let rules = rules.collect();
@@ -135,7 +135,7 @@ fn named(name: &str, layers: &Layers<'_>) -> Option<Assignment> {
 
 fn assignment_of_rule(layers: &Layers<'_>) -> Option<Assignment> {
     if layers.highest(&CHOICES).is_none() {
-        let help = "add `app: NAME`, `builtin: NAME` or `validate: CMD` to the rule";
+        let help = "add `app: NAME`, `preset: FILE`, `builtin: NAME` or `validate: CMD` to the rule";
         layers.fail(ConfigError::new(layers.place(), "this rule names no validator").help(help));
         return None;
     }

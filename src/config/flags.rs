@@ -135,11 +135,32 @@ fn unknown_variable(name: &str) -> String {
     format!("variable `{name}` is not known and was ignored{meant}")
 }
 
+/// The variables of config-reloader-sidecar (Pluies), and their settings.
+const SIDECAR: [(&str, &SettingSpec); 3] =
+    [("CONFIG_DIR", WATCH.spec), ("PROCESS_NAME", PROCESS.spec), ("RELOAD_SIGNAL", SIGNAL.spec)];
+
 fn add_legacy(variables: &[(OsString, OsString)], layer: &mut SettingsLayer) {
-    for (legacy, setting) in LEGACY {
+    let is_set = |name: &str| variables.iter().any(|(variable, value)| variable == name && !value.is_empty());
+    // Images use names as common as these for something else: only both of them together are of a reloader.
+    if is_set("CONFIG_DIR") && is_set("PROCESS_NAME") && ![WATCH.spec, PROCESS.spec].iter().any(|spec| layer.has(spec))
+    {
+        add_variables(&SIDECAR, variables, layer);
+        if !layer.has(SIGNAL.spec) {
+            layer.add(SIGNAL.spec, "HUP".to_owned(), SettingOrigin::Variable("RELOAD_SIGNAL".to_owned()));
+        }
+    }
+    add_variables(&LEGACY, variables, layer);
+}
+
+fn add_variables(
+    known: &[(&str, &'static SettingSpec)],
+    variables: &[(OsString, OsString)],
+    layer: &mut SettingsLayer,
+) {
+    for &(legacy, setting) in known {
         let value = variables.iter().find(|(variable, _)| variable == legacy).and_then(|(_, value)| value.to_str());
         if let Some(value) = value.filter(|value| !value.is_empty() && !layer.has(setting)) {
-            layer.whole_volume |= setting.name == WATCH.spec.name;
+            layer.whole_volume |= legacy == "FILE";
             layer.add(setting, value.to_owned(), SettingOrigin::Variable(legacy.to_owned()));
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::command::CommandEntry;
 use super::parse::{Invalid, Parse};
+use super::preset::Preset;
 use super::settings::{List, Optional, Setting, SettingSpec, VALIDATE};
 use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::JsonSchema;
@@ -48,6 +49,8 @@ pub(super) struct SettingsLayer {
     pub(super) commands: Option<Vec<CommandEntry>>,
     /// True if `watch` comes from a variable that means the volume around a file as well.
     pub(super) whole_volume: bool,
+    /// The preset whose file is named here.
+    pub(super) preset: Option<Box<Preset>>,
     /// The schema that is named here.
     pub(super) schema: Option<JsonSchema>,
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod command;
+mod drop_in;
 mod file;
 mod flags;
 mod layer;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::EnvFilter;
 
 pub use check::{Assignment, Assignments, assignments};
+pub use drop_in::{DropIn, FILE as DROP_IN_FILE, translate};
 #[cfg(test)]
 pub use flags::COMMANDS;
 pub use flags::{Flags, flag, given_flags, run_command, run_flags};
@@ -32,6 +34,7 @@ pub use settings::{SETTINGS, SettingSpec, Takes};
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
+use crate::flow::rendering::Rendering;
 use crate::flow::snapshot::{ReadOptions, Source};
 use crate::flow::validate::ValidationPlan;
 use crate::flow::verify::Verification;
@@ -39,6 +42,7 @@ use crate::gate;
 use crate::notify::{kubernetes, worker};
 use crate::redact;
 use crate::report::log;
+use crate::report::metrics::Dialect;
 use file::ConfigFile;
 use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use settings::{CONFIG, LISTEN, LOG_FORMAT, LOG_LEVEL, ONCE};
@@ -52,6 +56,8 @@ pub struct GateConfig {
     pub sources: Vec<Source>,
     /// Limits of its size, its links, and the files that belong to it.
     pub reading: ReadOptions,
+    /// The way in which the published files differ from the watched ones.
+    pub rendering: Option<Rendering>,
     /// Volumes that the application reads, if it does not read the sources themselves.
     pub publication: Option<Publication>,
     /// Volumes of the gate for candidates during validation.
@@ -93,6 +99,8 @@ pub struct Config {
     pub log_filter: EnvFilter,
     /// Address of metrics, health and status, if they are served.
     pub listen: Option<SocketAddr>,
+    /// The names under which another reloader has its metrics.
+    pub dialect: Dialect,
     /// Sinks of alerts.
     pub alerts: worker::AlertSettings,
     /// Cluster in which Events are created.
@@ -175,7 +183,7 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
     let mut warnings = Vec::new();
     let flags = flags::layer(&input.flags);
     let variables = flags::variables_layer(&input.variables, flags.has(CONFIG.spec), &mut warnings, &errors);
-    let command = [flags, variables].map(|layer| validators::with_schema(layer, input, &errors));
+    let command = [flags, variables].map(|layer| validators::with_files(layer, input, &errors));
     let command = Layers { layers: command.into(), directory: &input.directory, errors: &errors };
     let gates = gate_layers(&command, input);
     check_gate_settings(&command, gates.len());
@@ -191,6 +199,7 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
         log_format_given: command.origin(LOG_FORMAT.spec).is_some(),
         log_filter: command.get(LOG_LEVEL),
         listen: command.get(LISTEN),
+        dialect: Dialect::default(),
         alerts: resolve::alerts(&command, &input.variables),
         cluster: resolve::cluster(&command, &input.variables),
         warnings,
@@ -254,8 +263,12 @@ fn check_gate_settings(command: &Layers<'_>, gates: usize) {
 /// Resolves a gate; its place is that of its name.
 fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -> Option<GivenValue<GateConfig>> {
     let mut layers = command.clone();
-    layers.layers.push(validators::with_schema(gate, input, command.errors));
-    let gate = resolve::gate(&layers, input.is_directory)?;
+    layers.layers.push(validators::with_files(gate, input, command.errors));
+    let mut gate = resolve::gate(&layers, input.is_directory)?;
+    if let Some(rendering) = &mut gate.rendering {
+        let text = |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        rendering.variables = input.variables.iter().filter_map(text).collect();
+    }
     validators::check_schema_use(&layers, &gate);
     validators::check_context_use(&layers, &gate.plan);
     Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })

@@ -1,5 +1,6 @@
 //! Bundled profiles of programs: validation, target process, reload and verification of each. Pure.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -7,12 +8,12 @@ use reload_gate_structured::yaml::{self, Node};
 
 use super::file::FileReader;
 use super::layer::{ErrorList, SettingsLayer};
-use super::settings::SettingSpec;
+use super::settings::{BUILTIN, SettingSpec};
 use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::ConfigLookup;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
-const TEXTS: [(&str, &str); 28] = [
+const TEXTS: [(&str, &str); 32] = [
     ("alertmanager", include_str!("../../validators/presets/alertmanager.yaml")),
     ("apache2", include_str!("../../validators/presets/apache2.yaml")),
     ("bird", include_str!("../../validators/presets/bird.yaml")),
@@ -28,17 +29,21 @@ const TEXTS: [(&str, &str); 28] = [
     ("keepalived", include_str!("../../validators/presets/keepalived.yaml")),
     ("knot", include_str!("../../validators/presets/knot.yaml")),
     ("lighttpd", include_str!("../../validators/presets/lighttpd.yaml")),
+    ("mariadb", include_str!("../../validators/presets/mariadb.yaml")),
     ("named", include_str!("../../validators/presets/named.yaml")),
     ("nats-server", include_str!("../../validators/presets/nats-server.yaml")),
     ("nginx", include_str!("../../validators/presets/nginx.yaml")),
     ("nsd", include_str!("../../validators/presets/nsd.yaml")),
     ("php-fpm", include_str!("../../validators/presets/php-fpm.yaml")),
     ("postfix", include_str!("../../validators/presets/postfix.yaml")),
+    ("postgresql", include_str!("../../validators/presets/postgresql.yaml")),
     ("prometheus", include_str!("../../validators/presets/prometheus.yaml")),
+    ("puma", include_str!("../../validators/presets/puma.yaml")),
     ("rsyslog", include_str!("../../validators/presets/rsyslog.yaml")),
     ("squid", include_str!("../../validators/presets/squid.yaml")),
     ("sshd", include_str!("../../validators/presets/sshd.yaml")),
     ("unbound", include_str!("../../validators/presets/unbound.yaml")),
+    ("unicorn", include_str!("../../validators/presets/unicorn.yaml")),
     ("varnish", include_str!("../../validators/presets/varnish.yaml")),
     ("vector", include_str!("../../validators/presets/vector.yaml")),
 ];
@@ -83,11 +88,36 @@ pub fn presets() -> &'static [Preset] {
 }
 
 fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigError>> {
-    let error = |message: String| ConfigError::new(SettingOrigin::Preset(name), message);
+    read_at(name, text, &|_, _| SettingOrigin::Preset(name))
+}
+
+/// Reads a preset of the user's own; its name is that of the file.
+///
+/// # Errors
+/// All errors at once, with their lines.
+pub(super) fn of_file(path: &Path, text: &str) -> Result<Preset, Vec<ConfigError>> {
+    let name = path.file_stem().map_or_else(|| "preset".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    // Bundled presets are constants. One of the user's own is read once, at the start, and lives as long as the process.
+    let (name, text): (&'static str, &'static str) = (name.leak(), text.to_owned().leak());
+    let place = |line, column| SettingOrigin::File(path.to_path_buf(), line, column);
+    let preset = read_at(name, text, &place)?;
+    if preset.layer.commands.is_none() && !preset.layer.has(BUILTIN.spec) {
+        let error = ConfigError::new(place(1, 1), "the preset has no validator");
+        return Err(vec![error.help("add `validate` with a command, or `builtin`")]);
+    }
+    Ok(preset)
+}
+
+fn read_at(
+    name: &'static str,
+    text: &'static str,
+    place: &dyn Fn(u32, u32) -> SettingOrigin,
+) -> Result<Preset, Vec<ConfigError>> {
+    let error = |at: (u32, u32), message: String| ConfigError::new(place(at.0, at.1), message);
     let node = match yaml::documents(text).next().transpose() {
         Ok(Some(document)) => document.root,
-        Ok(None) => return Err(vec![error("it is empty".to_owned())]),
-        Err(broken) => return Err(vec![error(broken.message)]),
+        Ok(None) => return Err(vec![error((1, 1), "it is empty".to_owned())]),
+        Err(broken) => return Err(vec![error((broken.line, broken.column), broken.message)]),
     };
     let mut preset = Preset {
         name,
@@ -103,10 +133,15 @@ fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigErro
         layer: SettingsLayer::default(),
     };
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
-    let mut own = |(key, value): &(Node, Node)| preset.take(key.as_str().unwrap_or_default(), value, &mut wrong);
-    let place = |_, _| SettingOrigin::Preset(name);
-    let layer = FileReader { place: &place, errors: &errors }.layer(node, &mut own);
-    errors.extend(wrong.into_iter().map(|wrong: regex::Error| error(wrong.to_string())));
+    let mut own = |(key, value): &(Node, Node)| {
+        let mut found = Vec::new();
+        let is_own = preset.take(key.as_str().unwrap_or_default(), value, &mut found);
+        let at = (value.line, value.column);
+        wrong.extend(found.into_iter().map(|reason: regex::Error| error(at, reason.to_string())));
+        is_own
+    };
+    let layer = FileReader { place, errors: &errors }.layer(node, &mut own);
+    errors.extend(wrong);
     let errors = errors.into_errors();
     if errors.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(errors) }
 }

@@ -204,6 +204,9 @@ settings! {
     APP: Optional<String> = parse::text,
         one("app", "NAME", CONFIGURATION, "Use a preset's settings as defaults (`none`: use no preset)")
             .in_check();
+    PRESET: Optional<PathBuf> = parse::relative,
+        one("preset", "FILE", CONFIGURATION, "Use a preset of your own, in the format of the bundled ones, instead of `--app`")
+            .in_check();
     WATCH: List<PathBuf> = parse::path,
         many("watch", "PATH", CONFIGURATION, "Directory or file that holds the configuration");
     MAIN: Optional<PathBuf> = parse::relative,
@@ -239,6 +242,11 @@ settings! {
     STAGE: List<PathBuf> = parse::path,
         many("stage", "DIR", PUBLISHING,
             "Volume of the gate for candidates during validation, mounted at the path that the configuration refers to");
+    EXPAND: Setting<bool> = parse::switch,
+        switch("expand", PUBLISHING,
+            "Unpack gzip, and replace `$(NAME)` by the gate's variables, in the published files");
+    PUBLISH_AS: Optional<PathBuf> = parse::relative,
+        one("publish-as", "FILE", PUBLISHING, "Name of the published file, if one file is watched");
     FAIL_ON_EMPTY: Setting<bool> = |text, _| parse::choice(text, &[("fail", true), ("wait", false)]),
         one("on-empty", "ACTION", PUBLISHING,
             "Action if the first configuration is rejected and nothing is published yet: fail or wait")
@@ -256,7 +264,7 @@ settings! {
             .in_check();
     BUILTIN: List<&'static str> = builtin,
         many("builtin", "NAME", VALIDATION,
-            "Validate with a built-in validator: nginx, json, yaml, toml, ini, json-schema or tls")
+            "Validate with a built-in validator: nginx, json, yaml, toml, ini, xml, by-name, json-schema or tls")
             .in_check();
     NGINX_VERSION: Optional<Version> = parse::nginx_version,
         one("nginx-version", "VERSION", VALIDATION, "Version of nginx whose rules the built-in nginx validator applies")
@@ -269,6 +277,10 @@ settings! {
         many("nginx-allow", "NAME", VALIDATION,
             "Accept this directive, which a module of your own has, with any arguments (built-in validator nginx)")
             .in_check();
+    NGINX_HYGIENE: Optional<bool> = |text, _| parse::choice(text, &[("on", true), ("off", false)]),
+        one("nginx-hygiene", "on|off", VALIDATION,
+            "Warn of insecure or fragile nginx configuration, and of known vulnerabilities (built-in validator nginx)")
+            .or_depends("on in `check`, off in `run`").in_check();
     CONTEXT: Optional<Context> = parse::nginx_context,
         one("context", "BLOCKS", VALIDATION,
             "Validate each file as an nginx snippet within these blocks, as `http,server,location` (built-in validator nginx)")

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use super::settings::{CONTEXT, NGINX_ALLOW, NGINX_BUILD, NGINX_VERSION, SCHEMA, TLS_NAME, TLS_WARN, builtin};
+use super::preset::{self, Preset};
+use super::settings::{
+    CONTEXT, NGINX_ALLOW, NGINX_BUILD, NGINX_HYGIENE, NGINX_VERSION, PRESET, SCHEMA, TLS_NAME, TLS_WARN, builtin,
+};
 use super::{ConfigError, GateConfig, UserInput};
 use crate::flow::validate::{Builtin, JsonSchema, NginxSettings, TextFormat, Tls, ValidationPlan, Validator};
 
@@ -24,6 +27,7 @@ impl BuiltinSettings {
             build: layers.get(NGINX_BUILD),
             allowed: layers.get(NGINX_ALLOW).into_iter().map(|name| name.value).collect(),
             context: layers.get(CONTEXT).unwrap_or_default(),
+            hygiene: layers.get(NGINX_HYGIENE),
         };
         Self { nginx, tls, schema }
     }
@@ -42,14 +46,18 @@ impl BuiltinSettings {
                 None
             }
             "json-schema" => self.schema.clone().map(Builtin::JsonSchema),
+            "by-name" => Some(Builtin::ByName),
             "tls" => Some(Builtin::Tls(self.tls.clone())),
             _ => Some(Builtin::Nginx(Box::new(self.nginx.clone()))),
         })
     }
 }
 
-/// Reads the schema that the layer names.
-pub(super) fn with_schema(mut layer: SettingsLayer, input: &UserInput<'_>, errors: &ErrorList) -> SettingsLayer {
+/// Reads the schema and the preset that the layer names.
+pub(super) fn with_files(mut layer: SettingsLayer, input: &UserInput<'_>, errors: &ErrorList) -> SettingsLayer {
+    if let Some(given) = layer.text(PRESET.spec).cloned() {
+        layer.preset = read_preset(&given, input, errors).map(Box::new);
+    }
     let Some(given) = layer.text(SCHEMA.spec).cloned() else { return layer };
     let schema = match (input.read)(&input.directory.join(Path::new(&given.value))) {
         Err(error) => Err((
@@ -68,6 +76,19 @@ pub(super) fn with_schema(mut layer: SettingsLayer, input: &UserInput<'_>, error
         Err((message, help)) => errors.push(ConfigError::new(given.origin, message).help(help)),
     }
     layer
+}
+
+fn read_preset(given: &GivenValue<String>, input: &UserInput<'_>, errors: &ErrorList) -> Option<Preset> {
+    let path = Path::new(&given.value);
+    match (input.read)(&input.directory.join(path)) {
+        Ok(text) => preset::of_file(path, &text).map_err(|wrong| errors.extend(wrong)).ok(),
+        Err(error) => {
+            let message = format!("cannot read `{}`: {error}", given.value);
+            let help = "make the file readable for the gate's user; it is read once, at the start";
+            errors.push(ConfigError::new(given.origin.clone(), message).help(help));
+            None
+        }
+    }
 }
 
 /// Reports blocks around snippets that no validator uses.

@@ -14,5 +14,6 @@ pub mod publish;
 
 pub mod process;
 pub mod reload;
+pub mod rendering;
 
 pub mod verify;

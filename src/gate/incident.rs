@@ -53,8 +53,9 @@ impl Gate {
     /// Closes the open incident, if there is one, since `digest` is live. Files that move because of the gate stay reported.
     pub(super) fn resolve(&mut self, digest: Digest, effects: &mut Vec<Effect>) -> bool {
         (self.retry, self.deferred) = (None, None);
-        let is_about_main = self.motion.forget(self.main.as_deref());
-        if !is_about_main && self.incident.is_some_and(|incident| self.is_about_motion(incident)) {
+        let is_motion = self.incident.is_some_and(|incident| self.is_about_motion(incident));
+        if is_motion && self.motion.moving().next().is_some() {
+            self.retry = self.motion.repetition();
             return false;
         }
         let Some(incident) = self.incident.take() else { return false };
@@ -67,9 +68,7 @@ impl Gate {
 
     /// Returns `true` if `incident` is about files that move because of the gate.
     pub(super) fn is_about_motion(&self, incident: Incident) -> bool {
-        incident.kind == Kind::Deferred
-            && self.motion.moving().next().is_some()
-            && incident.about == self.about_motion()
+        incident.kind == Kind::Deferred && self.motion_report == Some(incident.about)
     }
 
     /// An event about `candidate` and its differences from the revision that was live before.

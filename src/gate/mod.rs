@@ -45,6 +45,7 @@ use crate::report::{Event, Kind};
 
 mod bounds;
 mod incident;
+mod motion;
 mod protocol;
 mod publishing;
 mod reloading;
@@ -56,7 +57,8 @@ pub use bounds::Budget;
 pub use incident::Incident;
 pub use protocol::{Effect, Input, Loss, Policy, ReloadRequest};
 
-use bounds::{Motion, ReloadBounds};
+use bounds::ReloadBounds;
+use motion::Motion;
 use scanning::Seen;
 use target::TargetState;
 
@@ -100,13 +102,12 @@ enum Activity {
     Finished,
 }
 
-/// A proof that the concluding scan did not confirm.
+/// A proof that is reported when it is known whether the reload has changed files.
 #[derive(Debug)]
-struct Unconcluded {
+struct Withheld {
     candidate: Arc<Revision>,
     proof: Event,
-    /// The content that the concluding scan found.
-    found: Arc<Revision>,
+    until: Instant,
 }
 
 /// The state machine of one gate.
@@ -142,8 +143,7 @@ pub struct Gate {
     reload_unproven: bool,
     /// The application may have read a content that was not accepted: it changed while the application read it.
     read_unvalidated: bool,
-    /// The content that was proven, where the concluding scan found another one.
-    unconcluded: Option<Unconcluded>,
+    withheld: Option<Withheld>,
     /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
     /// The published content is being verified for a new target process, although it is not the newest.
@@ -151,6 +151,8 @@ pub struct Gate {
     target: TargetState,
     bounds: ReloadBounds,
     motion: Motion,
+    /// The subject of the incident about files that change because of the gate.
+    motion_report: Option<Digest>,
     /// The main file of the desired content.
     main: Option<PathBuf>,
     /// The content with a deferred reload, and the time since when.
@@ -189,12 +191,13 @@ impl Gate {
             known_good: None,
             reload_unproven: false,
             read_unvalidated: false,
-            unconcluded: None,
+            withheld: None,
             restoring: None,
             reaffirming: false,
             target: TargetState::default(),
             bounds: ReloadBounds::default(),
             motion: Motion::default(),
+            motion_report: None,
             main: None,
             deferred: None,
             incident: None,
@@ -248,7 +251,7 @@ impl Gate {
     pub fn is_live(&self) -> bool {
         let (Some(running), Some(desired)) = (self.running(), self.desired()) else { return false };
         let is_explained = self.incident.is_none_or(|incident| self.is_about_motion(incident));
-        !self.unreadable && is_explained && (running == desired || self.motion.same(running, desired))
+        !self.unreadable && is_explained && running == desired
     }
 
     /// Returns `true` if anything that was accepted is live: the application runs it, or reads it at its next start.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::Input;
 use super::scanning::REPETITIONS;
-use super::world::{Fault, SimulatedContent, SimulatedWorld, What, digest};
+use super::world::{Fault, Noise, SimulatedContent, SimulatedWorld, What, digest};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::{Kind, Level};
 
@@ -208,5 +208,69 @@ proptest! {
         prop_assert_eq!(begun, 0, "{}", world.story());
         prop_assert_eq!(rest.iter().filter(|did| matches!(did.what, What::Finish)).count(), 1, "{}", world.story());
         prop_assert!(world.gate.deadline().is_none());
+    }
+}
+
+fn quick_gaps() -> impl Strategy<Value = Duration> {
+    prop_oneof![(0..300_u64), (300..2_500_u64)].prop_map(Duration::from_millis)
+}
+
+fn noises() -> impl Strategy<Value = Noise> {
+    prop_oneof![Just(Noise::Reload), Just(Noise::Validation)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Three quick changes by a person are all taken as one, and the last one wins: it is live within seconds, and nothing is reported.
+    #[test]
+    fn three_quick_changes_are_taken(gaps in prop::collection::vec(quick_gaps(), 3), latencies in latencies()) {
+        let mut world = SimulatedWorld::new(SimulatedContent::Good(0), latencies);
+        world.pass(Duration::from_secs(10));
+        for (number, gap) in (1..).zip(gaps) {
+            world.happen(Fault::Write(SimulatedContent::Good(number)));
+            world.pass(gap);
+        }
+        world.pass(Duration::from_secs(10));
+        prop_assert_eq!(world.live, Some(SimulatedContent::Good(3)), "{}", world.story());
+        prop_assert!(world.gate.is_live(), "{}", world.story());
+        prop_assert_eq!(world.count(Kind::Deferred), 0, "{}", world.story());
+        nothing_is_broken(&world)?;
+    }
+
+    /// Any number of quick changes: the last one is live when the experiment has been repeated, at the latest.
+    #[test]
+    fn the_last_of_many_quick_changes_wins(gaps in prop::collection::vec(quick_gaps(), 4..24), latencies in latencies()) {
+        let mut world = SimulatedWorld::new(SimulatedContent::Good(0), latencies);
+        world.pass(Duration::from_secs(10));
+        let mut last = SimulatedContent::Good(0);
+        for (number, gap) in (1..).zip(gaps) {
+            last = SimulatedContent::Good(number);
+            world.happen(Fault::Write(last));
+            world.pass(gap);
+        }
+        world.pass(Duration::from_secs(70));
+        prop_assert_eq!(world.live, Some(last), "{}", world.story());
+        prop_assert!(world.gate.is_live() && world.gate.incident().is_none(), "{}", world.story());
+        nothing_is_broken(&world)?;
+    }
+
+    /// A file that changes because of the gate ends in one report, and a change of the configuration is still taken.
+    #[test]
+    fn a_storm_ends_in_a_report(noise in noises(), latencies in latencies()) {
+        let mut world = SimulatedWorld::new(SimulatedContent::Good(0), latencies);
+        world.noise = noise;
+        world.pass(Duration::from_secs(40));
+        prop_assert!(world.count(Kind::Reloaded) <= 3, "{}", world.story());
+        prop_assert_eq!(world.count(Kind::Deferred), 1, "{}", world.story());
+        let before = world.count(Kind::Reloaded);
+        world.happen(Fault::Write(SimulatedContent::Good(1)));
+        world.pass(Duration::from_secs(15));
+        prop_assert_eq!(world.live, Some(SimulatedContent::Good(1)), "{}", world.story());
+        prop_assert_eq!(world.count(Kind::Reloaded), before + 1, "{}", world.story());
+        // It stops: the experiment is repeated three times, and no more.
+        world.pass(Duration::from_secs(2 * 3600));
+        prop_assert!(world.count(Kind::Reloaded) <= before + 4, "{}", world.story());
+        nothing_is_broken(&world)?;
     }
 }

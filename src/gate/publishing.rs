@@ -57,11 +57,14 @@ impl Gate {
 
     /// Takes in that the application runs `candidate`, or that no verification is configured; `proof` is the event for it.
     pub(super) fn proven(&mut self, now: Instant, candidate: Arc<Revision>, proof: Event, effects: &mut Vec<Effect>) {
-        self.motion.acted_again(now);
+        self.motion.acted_again(now, self.lag());
         if std::mem::take(&mut self.reaffirming) {
             (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
             effects.extend([Effect::Report(proof), Effect::Keep(candidate.digest())]);
             self.known_good = Some(candidate);
+            return;
+        }
+        if self.restoring.is_none() && self.withholds(now, &candidate, &proof) {
             return;
         }
         if !self.policy.publish {

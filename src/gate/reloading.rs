@@ -30,7 +30,7 @@ impl Gate {
 
     fn request(&mut self, now: Instant, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
-        self.unconcluded = None;
+        self.withheld = None;
         let deferred_since = self.deferred.filter(|(deferred, _)| *deferred == digest).map_or(now, |(_, since)| since);
         let limit_lingering = self.restoring.is_none() && now < deferred_since + LONGEST_LINGERING;
         let request = ReloadRequest { digest, since: self.seen_since(digest), limit_lingering };
@@ -83,12 +83,18 @@ impl Gate {
                 // Until there is proof, the known good or the newer content may run.
                 self.reload_unproven = true;
                 self.bounds.note(now, &self.policy);
-                self.motion.acted(now, &candidate);
+                self.motion.acted(now, &candidate, self.lag());
                 let event = self.change(Kind::Reloaded, &candidate).message(message);
                 effects.push(Effect::Report(Event { pid, signal, ..event }));
                 self.verify(candidate, None, restarts, effects);
             }
         }
+    }
+
+    /// The time after which a change is seen at the latest.
+    pub(super) fn lag(&self) -> Duration {
+        let poll = if self.without_events { self.poll() } else { Duration::ZERO };
+        self.policy.quiet * 2 + poll
     }
 
     fn verify(

@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use reload_gate_contract::Finding;
-
-use super::bounds::TrialOutcome;
-use super::{Activity, Effect, Gate, Reason, Unconcluded};
+use super::motion::{Consequence, TrialOutcome};
+use super::{Activity, Effect, Gate, Reason, Withheld};
 use crate::flow::snapshot::{Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision};
 use crate::flow::validate::Validation;
@@ -73,29 +71,22 @@ impl Gate {
     pub(super) fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
         let activity = std::mem::replace(&mut self.activity, Activity::Idle);
         self.observe(now, &scan);
-        if let Activity::Concluding(candidate, proof) = &activity
-            && !self.concludes(&activity, &scan)
-        {
-            self.unconcluded = scan.as_ref().ok().map(|snapshot| Unconcluded {
-                candidate: candidate.clone(),
-                proof: proof.clone(),
-                found: snapshot.revision.clone(),
-            });
-            // Something else lay there when the application read its configuration.
-            (self.reload_unproven, self.read_unvalidated) = (true, true);
+        let is_lost = self.withheld.is_some() && scan.is_err();
+        if matches!(activity, Activity::Concluding(..)) && !self.concludes(&activity, &scan) || is_lost {
+            self.not_concluded();
         }
         if self.still_moving(now, &scan) {
             return;
         }
         match (activity, scan) {
             (Activity::Scanning(reason), Ok(snapshot)) => self.compare(now, snapshot, reason, effects),
-            (Activity::Scanning(_), Err(error)) => self.unreadable(now, error.findings, effects),
+            (Activity::Scanning(_), Err(error)) => self.unreadable(now, error, effects),
             (Activity::Confirming(candidate, validation), Ok(snapshot)) if self.stayed(&candidate, &snapshot) => {
-                self.motion.decided();
+                self.motion.decided(now, self.lag());
                 self.apply_verdict(now, candidate, validation, effects);
             }
             (Activity::Confirming(candidate, validation), Ok(snapshot)) => {
-                self.start_over(now, &candidate, &validation, &snapshot);
+                self.start_over(now, &candidate, &validation, &snapshot, effects);
             }
             (Activity::Concluding(candidate, proof), Ok(snapshot)) if self.stayed(&candidate, &snapshot) => {
                 effects.push(Effect::Report(proof));
@@ -131,16 +122,25 @@ impl Gate {
     }
 
     /// Returns `true` if the concluding scan found the content that was proven.
-    fn concludes(&self, activity: &Activity, scan: &Result<Snapshot, SnapshotError>) -> bool {
+    fn concludes(&mut self, activity: &Activity, scan: &Result<Snapshot, SnapshotError>) -> bool {
         let (Activity::Concluding(candidate, _), Ok(snapshot)) = (activity, scan) else { return false };
-        self.motion.same_in_flight(candidate, &snapshot.revision, self.main.as_deref())
+        self.motion.stays(candidate, &snapshot.revision, self.main.as_deref(), &snapshot.held)
+    }
+
+    /// Something else lay there when the application read its configuration.
+    fn not_concluded(&mut self) {
+        self.withheld = None;
+        self.motion.cancel();
+        if !self.policy.publish {
+            (self.reload_unproven, self.read_unvalidated) = (true, true);
+        }
     }
 
     /// Returns `true` if `snapshot` is `candidate`, untouched since the first scan. Bytes that were rewritten may have been others in
     /// between.
     fn stayed(&mut self, candidate: &Arc<Revision>, snapshot: &Snapshot) -> bool {
         if snapshot.revision != *candidate {
-            return self.motion.same_in_flight(candidate, &snapshot.revision, self.main.as_deref());
+            return self.motion.stays(candidate, &snapshot.revision, self.main.as_deref(), &snapshot.held);
         }
         let untouched = snapshot.delivered == self.delivered || self.repeated >= REPETITIONS;
         self.repeated += u32::from(!untouched);
@@ -148,16 +148,25 @@ impl Gate {
     }
 
     /// Starts over with another content, or with the same that was rewritten during its validation.
-    fn start_over(&mut self, now: Instant, candidate: &Revision, validation: &Validation, snapshot: &Snapshot) {
-        let trial = if *snapshot.revision == *candidate || snapshot.committed {
-            None
+    fn start_over(
+        &mut self,
+        now: Instant,
+        candidate: &Revision,
+        validation: &Validation,
+        snapshot: &Snapshot,
+        effects: &mut Vec<Effect>,
+    ) {
+        let consequence = if *snapshot.revision == *candidate || snapshot.committed {
+            Consequence::None
         } else {
             self.motion.restarted(now, candidate, &snapshot.revision, validation.duration)
         };
-        match trial {
-            Some(until) => self.settle.at(until),
-            None => self.settle.event(now),
+        match consequence {
+            Consequence::Trial(until) => return self.settle.at(until),
+            Consequence::Caused => self.raise_motion(now, snapshot.revision.digest(), effects),
+            Consequence::None => {}
         }
+        self.settle.event(now);
     }
 
     /// Returns `true` if the scan met an update in the middle; then another scan is due, within limits.
@@ -178,55 +187,81 @@ impl Gate {
     }
 
     /// Nothing can be validated.
-    fn unreadable(&mut self, now: Instant, findings: Vec<Finding>, effects: &mut Vec<Effect>) {
+    fn unreadable(&mut self, now: Instant, error: SnapshotError, effects: &mut Vec<Effect>) {
         self.unreadable = true;
-        let about = Digest::of(format!("{findings:?}").as_bytes());
-        self.report_verdict(now, about, findings, None, effects);
+        self.motion.begin();
+        if error.short {
+            // It shows at one path now and at another one next time, and nothing announces its end.
+            return self.report_verdict(now, Digest::of(b"short"), error.findings, None, effects);
+        }
+        let about = Digest::of(format!("{:?}", error.findings).as_bytes());
+        self.report_verdict(now, about, error.findings, None, effects);
         // The next event or poll scans again anyway; a retry would only scan earlier something that announces its change.
         self.retry = None;
     }
 
     fn compare(&mut self, now: Instant, snapshot: Snapshot, reason: Reason, effects: &mut Vec<Effect>) {
-        let candidate = snapshot.revision;
+        let candidate = snapshot.revision.clone();
         self.unreadable = false;
+        self.motion.expire(now);
         let new = self.desired.as_deref() != Some(&*candidate);
-        if new && reason == Reason::Poll {
+        let explained = new && self.explains(now, &snapshot);
+        if new && !explained && reason != Reason::Event {
             // No event announced it, so it may be half-written: it must be the same after the quiet period.
+            self.retry = None;
             self.settle.event(now);
             return;
         }
         self.main = self.policy.main.find(&snapshot.tree).ok();
-        let may_follow = new && !snapshot.committed;
-        if self.waits_for_trial(now, &candidate, effects) || (may_follow && self.begins_trial(now, &candidate)) {
+        if self.waits_for_trial(now, &candidate, effects) || self.ends_test(now, &snapshot, effects) {
             return;
         }
-        if (new || reason == Reason::Retry)
-            && let Some(known_good) = &self.known_good
-        {
-            self.motion.reprieve(now, &candidate, known_good);
+        if new && !explained && self.begins_trial(now, &snapshot) {
+            return;
+        }
+        if explained && reason != Reason::Retry && self.is_decided(&candidate) {
+            if self.running() == self.desired() {
+                self.resolve(self.desired().map_or(candidate.digest(), Revision::digest), effects);
+            }
+            return self.raise_motion(now, candidate.digest(), effects);
+        }
+        if explained && reason == Reason::Retry {
+            self.motion.repeat(&candidate);
         }
         self.delivered = snapshot.delivered;
         if new {
             (self.announced, self.repeated) = (false, 0);
+            self.motion.begin();
             self.desired = Some(candidate.clone());
         }
-        self.decide(now, candidate, reason, effects);
+        self.decide(candidate, reason, effects);
+    }
+
+    /// Returns `true` if `snapshot` differs from the desired content only because of the gate.
+    fn explains(&mut self, now: Instant, snapshot: &Snapshot) -> bool {
+        let Some(desired) = self.desired.clone().filter(|_| !snapshot.committed) else { return false };
+        self.motion.explains(now, &desired, &snapshot.revision, &snapshot.held)
+    }
+
+    /// Returns `true` if nothing is left to do about the desired content for now, although `candidate` lies in the sources. Another
+    /// main file may end a rejection.
+    fn is_decided(&self, candidate: &Revision) -> bool {
+        let Some(desired) = self.desired() else { return false };
+        let is_main = |file: &PathBuf| Some(file) == self.main.as_ref();
+        let waits = || self.waits(desired.digest()) && !candidate.changed_since(desired).iter().any(is_main);
+        self.running() == Some(desired) || waits()
     }
 
     /// Takes the scan in for a trial that is under way; returns `true` if it goes on.
     fn waits_for_trial(&mut self, now: Instant, candidate: &Arc<Revision>, effects: &mut Vec<Effect>) -> bool {
-        match self.motion.try_out(now, candidate, self.main.as_deref()) {
+        match self.motion.try_out(now, candidate) {
             TrialOutcome::None => {}
             TrialOutcome::Pending(until) => {
                 self.settle.at(until);
                 return true;
             }
-            TrialOutcome::Caused if self.running() == Some(&**candidate) => {}
-            TrialOutcome::Caused => {
-                self.conclude_late(candidate, effects);
-                self.raise_motion(now, candidate.digest(), effects);
-            }
             TrialOutcome::Interrupting(files) => {
+                let files: Vec<_> = files.into_iter().collect();
                 let message = format!("{} changes faster than it can be validated", names(&files));
                 let help = "write it less often, or leave it out with `--exclude`; the newest content is reloaded when it rests";
                 let event = Event::new(Kind::Deferred).about(candidate.digest()).message(message);
@@ -237,28 +272,61 @@ impl Gate {
         false
     }
 
-    /// Concludes the last reload after all, if only files that move because of the gate kept it from that.
-    fn conclude_late(&mut self, candidate: &Revision, effects: &mut Vec<Effect>) {
-        let Some(unconcluded) = self.unconcluded.take() else { return };
-        let is_same =
-            |other: &Revision| self.motion.same_in_flight(&unconcluded.candidate, other, self.main.as_deref());
-        if is_same(&unconcluded.found) && is_same(candidate) {
-            effects.push(Effect::Report(unconcluded.proof));
-            self.live(unconcluded.candidate, effects);
+    /// Withholds the proof of a reload that is the test of an experiment; returns `true` if it is one.
+    pub(super) fn withholds(&mut self, now: Instant, candidate: &Arc<Revision>, proof: &Event) -> bool {
+        let Some(until) = self.motion.tests(now, candidate).filter(|_| self.stop_by.is_none()) else { return false };
+        self.settle.at(until);
+        self.withheld = Some(Withheld { candidate: candidate.clone(), proof: proof.clone(), until });
+        true
+    }
+
+    /// Takes the scan in for a proof that is withheld; returns `true` if there is nothing else to do about the scan.
+    fn ends_test(&mut self, now: Instant, snapshot: &Snapshot, effects: &mut Vec<Effect>) -> bool {
+        let Some(withheld) = self.withheld.take() else { return false };
+        let is_same = *snapshot.revision == *withheld.candidate;
+        if is_same && now < withheld.until {
+            self.settle.at(withheld.until);
+            self.withheld = Some(withheld);
+            return true;
         }
+        let consequence = if is_same {
+            self.motion.acquit();
+            Consequence::None
+        } else {
+            self.motion.arrived(now, &snapshot.revision, &snapshot.held)
+        };
+        let Withheld { candidate, proof, .. } = withheld;
+        let is_read = self.policy.publish || self.stayed(&candidate, snapshot);
+        if is_read {
+            effects.push(Effect::Report(proof));
+            self.live(candidate, effects);
+        } else {
+            self.not_concluded();
+        }
+        match consequence {
+            Consequence::Caused => self.raise_motion(now, snapshot.revision.digest(), effects),
+            Consequence::Trial(until) => self.settle.at(until),
+            // Bytes that were written again may have been others in between.
+            Consequence::None if is_same && !is_read => self.settle.event(now),
+            Consequence::None => return is_same,
+        }
+        true
     }
 
     /// Takes in a new content; returns `true` if it follows the gate's own actions so often that a trial begins.
-    fn begins_trial(&mut self, now: Instant, candidate: &Arc<Revision>) -> bool {
-        let trial = self.motion.arrived(now, candidate);
-        if let Some(until) = trial {
+    fn begins_trial(&mut self, now: Instant, snapshot: &Snapshot) -> bool {
+        if snapshot.committed {
+            return false;
+        }
+        let consequence = self.motion.arrived(now, &snapshot.revision, &snapshot.held);
+        if let Consequence::Trial(until) = consequence {
             self.settle.at(until);
         }
-        trial.is_some()
+        matches!(consequence, Consequence::Trial(_))
     }
 
     /// Decides what follows from the newest content.
-    fn decide(&mut self, now: Instant, candidate: Arc<Revision>, reason: Reason, effects: &mut Vec<Effect>) {
+    fn decide(&mut self, candidate: Arc<Revision>, reason: Reason, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
         let unchanged = |effects: &mut Vec<Effect>| {
             if reason == Reason::Event {
@@ -272,8 +340,6 @@ impl Gate {
             if !self.resolve(digest, effects) {
                 unchanged(effects);
             }
-        } else if running.is_some_and(|running| self.motion.same(running, &candidate)) {
-            self.raise_motion(now, digest, effects);
         } else if reason != Reason::Retry && self.waits(digest) {
             if self.goes_on_verifying(digest) {
                 let late = Activity::Verifying { candidate, late: true, read_at_start: None, restarts: false };
@@ -306,6 +372,7 @@ impl Gate {
 
     fn validate(&mut self, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         self.retry = None;
+        self.motion.begins();
         self.begin(Effect::Validate(candidate.digest()), Activity::Validating(candidate), effects);
     }
 }
@@ -319,24 +386,27 @@ pub(super) fn names<T: AsRef<Path>>(files: &[T]) -> String {
 }
 
 impl Gate {
-    /// Reports, once, the files that move because of the gate.
+    /// Reports, once, the files that change because of the gate, unless another report is open.
     pub(super) fn raise_motion(&mut self, now: Instant, digest: Digest, effects: &mut Vec<Effect>) {
         let files: Vec<PathBuf> = self.motion.moving().cloned().collect();
-        if files.is_empty() {
+        let about = Digest::of(format!("{files:?}").as_bytes());
+        let is_open = self.incident.is_some_and(|incident| incident.about == about);
+        if files.is_empty() || self.incident.is_some_and(|incident| !self.is_about_motion(incident)) {
             return;
         }
-        let message =
-            format!("{} changes whenever the gate validates or reloads, so its changes are ignored", names(&files));
+        if is_open {
+            self.retry = self.motion.repetition();
+            return;
+        }
+        let message = if self.motion.is_output() {
+            format!("a program keeps {} open and writes it, so its changes are ignored", names(&files))
+        } else {
+            format!("{} changes whenever the gate validates or reloads, so these changes are ignored", names(&files))
+        };
         let help = "the application or the checker writes it: leave it out with `--exclude`, or write it elsewhere";
         let event = Event::new(Kind::Deferred).about(digest).message(message).help(Some(help.into()));
-        self.raise(now, self.about_motion(), event, effects);
-        // A main file that moves is not left alone for long.
-        self.retry = self.motion.main_until(self.main.as_deref());
-    }
-
-    /// The subject of the incident about files that move because of the gate.
-    pub(super) fn about_motion(&self) -> Digest {
-        let files: Vec<_> = self.motion.moving().collect();
-        Digest::of(format!("{files:?}").as_bytes())
+        self.motion_report = Some(about);
+        self.raise(now, about, event, effects);
+        self.retry = self.motion.repetition();
     }
 }

@@ -86,7 +86,7 @@ impl Gate {
     /// The process of which everything was known is gone: the running content is unknown until its successor is verified.
     pub(super) fn target_lost(&mut self, now: Instant, pid: i32, loss: Loss) {
         self.reload_unproven = true;
-        self.unconcluded = None;
+        self.withheld = None;
         if loss == Loss::Ended {
             self.target.ends.push_back(now);
         }

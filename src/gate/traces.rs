@@ -95,6 +95,19 @@ fn stop_lets_what_is_in_flight_finish_and_starts_nothing() {
 }
 
 #[test]
+fn a_scan_for_which_there_is_no_descriptor_is_tried_again_soon() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.shortage = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(2));
+    world.shortage = false;
+    world.pass(Duration::from_secs(3));
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.count(Kind::Inconclusive), 1, "one report, wherever it shows");
+    assert_eq!(world.live, Some(SimulatedContent::Good(1)));
+}
+
+#[test]
 fn a_restart_during_a_rejection_is_a_new_question() {
     let mut world = world(SimulatedContent::Good(0));
     world.happen(Fault::Write(SimulatedContent::Bad(0)));
@@ -131,13 +144,17 @@ fn a_crash_loop_is_reported_once() {
 fn a_file_that_moves_with_each_reload_ends_in_a_report() {
     let mut world = SimulatedWorld::new(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
     world.noise = Noise::Reload;
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_secs(40));
     let signals = world.count(Kind::Reloaded);
     insta::assert_snapshot!(world.story());
     assert_eq!(signals, 3, "{}", world.story());
     world.happen(Fault::Write(SimulatedContent::Good(1)));
     world.pass(Duration::from_secs(60));
-    assert_eq!(world.count(Kind::Reloaded), signals + 1, "one change is one reload: {}", world.story());
+    assert_eq!(world.count(Kind::Reloaded), signals + 2, "the change, and a repetition: {}", world.story());
+    assert_eq!(world.count(Kind::Deferred), 1);
+    assert!(world.gate.is_live());
+    world.pass(Duration::from_secs(24 * 3600));
+    assert_eq!(world.count(Kind::Reloaded), signals + 4, "the experiment is repeated three times: {}", world.story());
     assert_eq!(world.count(Kind::Deferred), 1);
     assert!(world.gate.is_live());
 }
@@ -146,7 +163,7 @@ fn a_file_that_moves_with_each_reload_ends_in_a_report() {
 fn a_file_that_moves_with_each_validation_ends_in_a_report_and_a_reload() {
     let mut world = SimulatedWorld::new(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
     world.noise = Noise::Validation;
-    world.pass(Duration::from_secs(60));
+    world.pass(Duration::from_secs(40));
     insta::assert_snapshot!(world.story());
     assert_eq!((world.count(Kind::Reloaded), world.count(Kind::Deferred)), (1, 1));
     assert!(world.gate.is_live());

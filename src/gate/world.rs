@@ -91,6 +91,8 @@ pub(super) struct SimulatedWorld {
     /// A file that moves because of the gate.
     pub(super) noise: Noise,
     noises: u32,
+    /// The gate has no descriptor left.
+    pub(super) shortage: bool,
     /// An event of the noise is on its way.
     stir: bool,
     /// The number of times that the content was written.
@@ -168,6 +170,7 @@ impl SimulatedWorld {
             watched: None,
             noise: Noise::None,
             noises: 0,
+            shortage: false,
             stir: false,
             writes: 0,
             latencies,
@@ -348,7 +351,24 @@ impl SimulatedWorld {
         if self.content == SimulatedContent::Absent {
             self.scanned = None;
             let finding = Finding::environment(Code::new("missing-source"), "it does not exist");
-            return Err(SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO });
+            return Err(SnapshotError {
+                findings: vec![finding],
+                settled: true,
+                patience: Duration::ZERO,
+                short: false,
+            });
+        }
+        if self.shortage {
+            self.scanned = None;
+            // It shows at another path each time.
+            let message = format!("cannot read `{}`: Too many open files", self.effects);
+            let finding = Finding::environment(Code::new("unreadable-file"), message);
+            return Err(SnapshotError {
+                findings: vec![finding],
+                settled: true,
+                patience: Duration::ZERO,
+                short: true,
+            });
         }
         let mut tree = tree(self.content);
         if self.noises > 0 {
@@ -371,6 +391,7 @@ impl SimulatedWorld {
             committed: false,
             patience: Duration::ZERO,
             notes: Vec::new(),
+            held: Arc::default(),
         })
     }
 

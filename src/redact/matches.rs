@@ -209,7 +209,7 @@ impl<'t> Matches<'t> {
             let (above, above_words) = (self.state(link).found, self.state(link).found_words);
             let state = &mut self.states[index as usize];
             state.found = if found > 0 { found } else { above };
-            state.found_words = if found_words > 0 { found_words } else { above_words };
+            state.found_words = found_words.max(above_words);
         }
     }
 }
@@ -266,6 +266,16 @@ mod tests {
             })
         };
         (1..=text.len()).map(starts).collect()
+    }
+
+    /// The text ends with a longer part of the content, `dc..`, of which only `..` is whole words there.
+    #[test]
+    fn a_short_quotation_is_found_within_a_longer_match() {
+        let (text, content) = (b"c..adc..bdc..", b"c..adc..");
+        let mut matches = Matches::new(text);
+        matches.find_in(content);
+        assert_eq!(matches.quotations()[12], Some(10));
+        assert_eq!(matches.quotations(), naive(text, content));
     }
 
     proptest! {

@@ -157,6 +157,8 @@ fn answer(request: &Request<Incoming>, served: &Served) -> Response<String> {
     let status = || Status::of(served.boards.iter().map(|board| board.status()).collect());
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, TEXT, "ok\n"),
+        // As prometheus-config-reloader answers it.
+        "/healthz" => text(StatusCode::OK, JSON, "{\"status\":\"up\"}"),
         "/readyz" => readiness(&status()),
         "/metrics" => {
             let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -327,7 +327,8 @@ impl Runner {
                 (outcome.inputs, outcome.result, outcome.secret)
             }
             Err(finding) => {
-                let error = SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO };
+                let error =
+                    SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO, short: true };
                 (Vec::new(), Err(error), Vec::new())
             }
         };

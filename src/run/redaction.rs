@@ -130,5 +130,7 @@ pub(super) fn secret_files(config: &GateConfig, tree: &Tree) -> Vec<PathBuf> {
         RedactionScope::Nothing => false,
     });
     let sources: Vec<_> = sources.collect();
-    tree.keys().filter(|name| sources.iter().any(|source| source.holds(name))).cloned().collect()
+    // A rendered file has another name than its source.
+    let is_renamed = config.rendering.is_some();
+    tree.keys().filter(|name| sources.iter().any(|source| is_renamed || source.holds(name))).cloned().collect()
 }

@@ -91,7 +91,11 @@ impl WatchedSources {
             }
             scan = self.scanner.scan();
         }
-        let result = scan.result;
+        let render = |snapshot| match &self.config.rendering {
+            Some(rendering) => rendering.render(snapshot),
+            None => Ok(snapshot),
+        };
+        let result = scan.result.and_then(render);
         let secret = result.as_ref().map(|snapshot| redaction::secret_files(&self.config, &snapshot.tree));
         let outcome = ScanOutcome { inputs, secret: secret.unwrap_or_default(), mode: self.watch.mode(), result };
         (self, outcome)

@@ -1,6 +1,7 @@
 //! Starts and stops the gates of the process. IO: takes the process's signals.
 
 use core::net::SocketAddr;
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,7 @@ use crate::report::log::{self, Log};
 use crate::report::metrics::Metrics;
 use crate::report::serve::{self, Served};
 use crate::report::socket;
-use crate::report::{Event, Level};
+use crate::report::{Event, Kind, Level};
 use crate::run::service::Service;
 use crate::run::signals::Signals;
 use crate::run::steps::MeasuredSteps;
@@ -65,6 +66,35 @@ pub fn reload(config: Config) -> io::Result<(Vec<String>, Exit)> {
     })
 }
 
+/// The verdict of a validation, and its findings.
+#[derive(Debug)]
+pub struct Judged {
+    /// `None` if there was nothing to validate.
+    pub verdict: Option<Verdict>,
+    /// The findings of the last report.
+    pub findings: Vec<Finding>,
+}
+
+/// Validates the configuration of the first gate once, and logs nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn judge(config: Config) -> io::Result<Judged> {
+    in_loop(config, async |config: Config, warnings, _: &Log| {
+        let findings = Rc::new(RefCell::new(Vec::new()));
+        let last = findings.clone();
+        let sink: Sink = Rc::new(move |event| {
+            if matches!(event.kind, Kind::Accepted | Kind::Rejected | Kind::Inconclusive) {
+                last.borrow_mut().clone_from(&event.findings);
+            }
+        });
+        let Some(gate) = config.gates.first() else { return Judged { verdict: None, findings: Vec::new() } };
+        let board = Rc::new(StatusBoard::new(&gate.name, Rc::new(Metrics::new())));
+        let verdict = run::once(gate, &sink, board, warnings).await;
+        Judged { verdict, findings: findings.take() }
+    })
+}
+
 /// Runs `work` on the one event loop, with the log and the warnings about the configuration.
 fn in_loop<T>(config: Config, work: impl AsyncFnOnce(Config, Vec<Finding>, &Log) -> T) -> io::Result<T> {
     let name = config.gates.first().map(|gate| gate.name.clone()).unwrap_or_default();
@@ -104,6 +134,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
     let grace = config.gates.iter().map(|gate| gate.policy.grace).max().unwrap_or_default();
     let mut bus = EventBus::new(&names, log, config.alerts, config.cluster);
     bus.service = Service::start(&bus.boards);
+    bus.metrics.speak(config.dialect);
     for (index, gate) in config.gates.into_iter().enumerate() {
         let (sink, board) = (bus.of_gate(index), bus.boards[index].clone());
         let requests = Requests { stop: stopped.clone(), rescan: rescans.clone() };

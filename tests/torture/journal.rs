@@ -9,7 +9,7 @@ const LAST: usize = 25;
 /// The characters of each.
 const LENGTH: usize = 400;
 /// The events that open an incident.
-const INCIDENTS: [&str; 5] = ["rejected", "inconclusive", "unverified", "target_missing", "target_refused"];
+const INCIDENTS: [&str; 6] = ["rejected", "inconclusive", "unverified", "target_missing", "target_refused", "deferred"];
 
 /// An open incident.
 #[derive(Debug)]

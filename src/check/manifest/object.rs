@@ -7,13 +7,16 @@ use std::fmt;
 use reload_gate_contract::{Code, Finding, Place};
 use reload_gate_structured::yaml::{Node, Scalar, Style, Value as Yaml};
 
-use super::Pod;
+use super::{Pod, Snippet};
 
 const NOT_TEXT: Code = Code::new("value-not-text");
 const NOT_BASE64: Code = Code::new("not-base64");
 
 /// Annotation that names the validator of an object; `none` turns validation off.
 const VALIDATOR: &str = "reload-gate.dev/validator";
+
+/// Annotation that ignores findings of an object.
+const IGNORE: &str = "reload-gate.dev/ignore";
 
 /// Name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +56,8 @@ pub struct ConfigObject {
     pub secret: bool,
     /// Annotation that names its validator.
     pub validator: Option<Annotated>,
+    /// Annotation that ignores findings.
+    pub ignore: Option<Annotated>,
     /// Keys of its entries, sorted.
     pub keys: Vec<String>,
     /// Line of the document at which it begins.
@@ -83,6 +88,8 @@ pub enum Object {
     Pod(Box<Pod>),
     /// PrometheusRule of the Prometheus Operator.
     Rules(RulesObject),
+    /// Object with snippets of nginx configuration.
+    Snippets(Vec<Snippet>),
     /// Any other object.
     Other,
 }
@@ -97,6 +104,10 @@ impl Object {
         }
         if id.kind == "PrometheusRule" {
             return rules(id, node, text).map_or(Self::Other, Self::Rules);
+        }
+        let snippets = Snippet::all(&id, node);
+        if !snippets.is_empty() {
+            return Self::Snippets(snippets);
         }
         Pod::read(id, node, annotation(node)).map_or(Self::Other, |pod| Self::Pod(Box::new(pod)))
     }
@@ -230,7 +241,7 @@ fn config(id: Id, node: &Node) -> ConfigObject {
     let mut keys: Vec<String> = entries.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     keys.sort();
     keys.dedup();
-    ConfigObject { id, secret, validator: annotation(node), keys, line: node.line }
+    ConfigObject { id, secret, validator: annotation(node), ignore: ignore(node), keys, line: node.line }
 }
 
 /// Returns the lines of the `spec` of a PrometheusRule, if it is a block of its own lines.
@@ -249,9 +260,18 @@ fn rules(id: Id, node: &Node, text: &str) -> Option<RulesObject> {
     is_block.then_some(RulesObject { id, line: node.line, first_line: first.line, last_line, indent })
 }
 
-/// Returns the annotation of an object or of a pod template.
+/// Returns the annotation of an object or of a pod template that names a validator.
 pub(super) fn annotation(node: &Node) -> Option<Annotated> {
-    let value = node.get("metadata")?.get("annotations")?.get(VALIDATOR)?;
+    annotated(node, VALIDATOR)
+}
+
+/// Returns the annotation of an object that ignores findings.
+pub(super) fn ignore(node: &Node) -> Option<Annotated> {
+    annotated(node, IGNORE)
+}
+
+fn annotated(node: &Node, name: &str) -> Option<Annotated> {
+    let value = node.get("metadata")?.get("annotations")?.get(name)?;
     Some(Annotated { value: value.as_str()?.to_owned(), place: place(value) })
 }
 

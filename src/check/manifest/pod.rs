@@ -6,7 +6,7 @@ use std::path::Path;
 use reload_gate_structured::yaml::Node;
 
 use super::mounted::Given;
-use super::object::{Annotated, Id, annotation};
+use super::object::{Annotated, Id, annotation, ignore};
 
 /// Pod, or template of pods.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Pod {
     pub id: Id,
     /// Annotation of the object or of the template that names a validator.
     pub validator: Option<Annotated>,
+    /// Annotation of the object that ignores findings.
+    pub ignore: Option<Annotated>,
     /// Volumes.
     pub volumes: Vec<PodVolume>,
     /// Containers, init containers first.
@@ -156,7 +158,8 @@ impl Pod {
         let containers: Vec<_> = init.chain(list("containers").map(container)).collect();
         let volumes = spec.get("volumes").map_or(&[][..], Node::items).iter().map(volume).collect();
         let validator = validator.or_else(|| annotation(template));
-        (!containers.is_empty()).then_some(Self { id, validator, volumes, containers, line: node.line })
+        let ignore = ignore(node);
+        (!containers.is_empty()).then_some(Self { id, validator, ignore, volumes, containers, line: node.line })
     }
 }
 

@@ -6,7 +6,9 @@ use annotate_snippets::renderer::{AnsiColor, Style as Paint};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use reload_gate_contract::{Place, Severity, Verdict};
 
-use super::{CheckReport, CheckSubject, Checked, InputExcerpt, Located, ReportStyle, Unchecked, part};
+use super::{
+    CheckReport, CheckSubject, Checked, InputExcerpt, Located, ReportStyle, Suppressed, Suppression, Unchecked, part,
+};
 use crate::report::log::visible;
 
 const NOT_CHECKED: &str = "not checked";
@@ -21,7 +23,39 @@ pub(super) fn render(report: &CheckReport, style: &ReportStyle) -> String {
             text += "\n\n";
         }
     }
-    text + &validations(report, style) + &summary(report, style)
+    text + &validations(report, style) + &suppressed(report, style) + &gone(report, style) + &summary(report, style)
+}
+
+/// Returns a line for each ignored error, which stays visible; with `verbose` also for each warning and each finding of the baseline.
+fn suppressed(report: &CheckReport, style: &ReportStyle) -> String {
+    let all = report.checked.iter().flat_map(|checked| &checked.suppressed);
+    let is_shown = |suppressed: &&Suppressed| {
+        let is_known = suppressed.by == Suppression::Baseline;
+        style.verbose || (!style.quiet && !is_known && suppressed.located.finding.severity == Severity::Error)
+    };
+    let line = |Suppressed { located, by }: &Suppressed| {
+        let (word, why) = match by {
+            Suppression::Baseline => ("known", String::new()),
+            Suppression::Ignored(_) => ("ignored", format!(" ({})", visible(&by.to_string()))),
+        };
+        format!("{word}  {located}{why}\n")
+    };
+    all.filter(is_shown).map(line).collect()
+}
+
+/// Returns the entries of the baseline that no longer occur, the first ones of many.
+fn gone(report: &CheckReport, style: &ReportStyle) -> String {
+    const MOST: usize = 10;
+    let gone = report.gone.as_deref().filter(|gone| !gone.is_empty() && !style.quiet).unwrap_or_default();
+    let mut lines: String = gone.iter().take(MOST).map(|entry| format!("gone  {entry}\n")).collect();
+    if gone.len() > MOST {
+        lines += &format!("gone  and {} more\n", gone.len() - MOST);
+    }
+    if gone.is_empty() {
+        lines
+    } else {
+        lines + "note: the baseline has findings that are gone; `--write-baseline` removes them\n"
+    }
 }
 
 /// Returns true if a validation is shown; with `quiet` only if it is not accepted.

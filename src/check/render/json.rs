@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CheckReport, CheckSubject, Checked, Located, Unchecked};
+use super::{CheckReport, CheckSubject, Checked, GoneEntry, Located, Suppressed, Suppression, Unchecked};
 use crate::report::found::Found;
 
 #[derive(Serialize)]
@@ -12,6 +12,26 @@ struct JsonReport<'a> {
     inputs: Vec<JsonInput<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unjudged: Vec<JsonUnchecked<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<JsonBaseline<'a>>,
+}
+
+/// Effect of a baseline.
+#[derive(Serialize)]
+struct JsonBaseline<'a> {
+    known: usize,
+    gone: Vec<JsonGone<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonGone<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: &'a Option<String>,
+    code: &'a str,
+    count: usize,
 }
 
 #[derive(Serialize)]
@@ -33,6 +53,18 @@ struct JsonInput<'a> {
     reason: &'a str,
     verdict: &'static str,
     findings: Vec<JsonFinding<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suppressed: Vec<JsonSuppressed<'a>>,
+}
+
+/// Finding that does not count, with the decision.
+#[derive(Serialize)]
+struct JsonSuppressed<'a> {
+    #[serde(flatten)]
+    finding: JsonFinding<'a>,
+    by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 /// Finding with the keys that only `check` has: its end, and object and key where they differ from those of the input.
@@ -74,7 +106,24 @@ impl<'a> From<&'a Checked> for JsonInput<'a> {
             reason: &checked.reason,
             verdict: checked.verdict().as_str(),
             findings: checked.findings.iter().map(|located| JsonFinding::new(subject, located)).collect(),
+            suppressed: checked.suppressed.iter().map(|suppressed| JsonSuppressed::new(subject, suppressed)).collect(),
         }
+    }
+}
+
+impl<'a> JsonSuppressed<'a> {
+    fn new(subject: &CheckSubject, Suppressed { located, by }: &'a Suppressed) -> Self {
+        let (by, reason) = match by {
+            Suppression::Baseline => ("baseline", None),
+            Suppression::Ignored(reason) => ("ignore", reason.as_deref()),
+        };
+        Self { finding: JsonFinding::new(subject, located), by, reason }
+    }
+}
+
+impl<'a> From<&'a GoneEntry> for JsonGone<'a> {
+    fn from(GoneEntry { file, object, key, code, count }: &'a GoneEntry) -> Self {
+        Self { file, object, key, code, count: *count }
     }
 }
 
@@ -104,6 +153,10 @@ pub(super) fn render(report: &CheckReport) -> String {
         verdict: report.verdict().map_or("nothing", |verdict| verdict.as_str()),
         inputs: report.checked.iter().map(JsonInput::from).collect(),
         unjudged: report.unchecked.iter().map(JsonUnchecked::from).collect(),
+        baseline: report
+            .gone
+            .as_ref()
+            .map(|gone| JsonBaseline { known: report.counts().known, gone: gone.iter().map(JsonGone::from).collect() }),
     };
     // Serialization cannot fail: all keys of maps are strings.
     serde_json::to_string(&document).unwrap_or_default() + "\n"

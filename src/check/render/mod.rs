@@ -1,9 +1,12 @@
 //! Report of `check` as text: for people, and in formats for tools. Pure: a report goes in, a text comes out.
 
+mod fingerprint;
+mod fix;
 mod github;
 mod human;
 mod json;
 mod junit;
+mod markdown;
 #[cfg(test)]
 mod properties;
 mod rule;
@@ -17,6 +20,8 @@ use std::time::Duration;
 
 use reload_gate_contract::{Cause, Finding, Place, Severity, Verdict};
 
+pub(crate) use self::fingerprint::fingerprint;
+pub(crate) use self::fix::TextFix;
 use crate::report::log::visible;
 
 /// Result of one `check`, in the order of the report.
@@ -26,6 +31,35 @@ pub struct CheckReport {
     pub checked: Vec<Checked>,
     /// Parts of the inputs without a validation.
     pub unchecked: Vec<Unchecked>,
+    /// Entries of the baseline that no longer occur; `None` without a baseline.
+    pub gone: Option<Vec<GoneEntry>>,
+}
+
+/// Entry of a baseline without a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneEntry {
+    /// File.
+    pub file: String,
+    /// Object of a manifest.
+    pub object: Option<String>,
+    /// Key of that object.
+    pub key: Option<String>,
+    /// Finding code.
+    pub code: String,
+    /// Number of occurrences that are gone.
+    pub count: usize,
+}
+
+/// Shows the place and the code.
+impl fmt::Display for GoneEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&visible(&self.file))?;
+        if let Some(part) = part((self.object.as_deref(), self.key.as_deref())) {
+            write!(f, ": {part}")?;
+        }
+        write!(f, ": {}", visible(&self.code))?;
+        if self.count > 1 { write!(f, " ({} times)", self.count) } else { Ok(()) }
+    }
 }
 
 /// One validation: of one file, or of one mounted tree.
@@ -39,6 +73,8 @@ pub struct Checked {
     pub reason: String,
     /// Findings, in the order of the inputs.
     pub findings: Vec<Located>,
+    /// Findings that do not count.
+    pub suppressed: Vec<Suppressed>,
     /// Duration.
     pub duration: Duration,
 }
@@ -67,6 +103,35 @@ pub struct Located {
     pub key: Option<String>,
     /// Lines around it; `None` for the values of Secrets, and for an unknown place.
     pub excerpt: Option<InputExcerpt>,
+}
+
+/// Finding that does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppressed {
+    /// The finding.
+    pub located: Located,
+    /// Origin of the decision.
+    pub by: Suppression,
+}
+
+/// Origin of the decision that a finding does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suppression {
+    /// Baseline.
+    Baseline,
+    /// Comment in the configuration, or annotation of the object, with its reason.
+    Ignored(Option<String>),
+}
+
+/// Shows the justification.
+impl fmt::Display for Suppression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Baseline => f.write_str("known by the baseline"),
+            Self::Ignored(Some(reason)) => f.write_str(reason),
+            Self::Ignored(None) => f.write_str("ignored without a reason"),
+        }
+    }
 }
 
 /// Lines of an input around a finding.
@@ -128,7 +193,7 @@ fn part((object, key): (Option<&str>, Option<&str>)) -> Option<String> {
 
 impl Located {
     /// Returns true if it prevented the validation, which is no error of the configuration.
-    fn is_obstacle(&self) -> bool {
+    pub(crate) fn is_obstacle(&self) -> bool {
         self.finding.severity == Severity::Error && self.finding.cause == Cause::Environment
     }
 
@@ -138,13 +203,13 @@ impl Located {
     }
 
     /// Returns its place; if that is unknown, the place of the subject.
-    fn place(&self, subject: &CheckSubject) -> Place {
+    pub(crate) fn place(&self, subject: &CheckSubject) -> Place {
         let whole = || Place { line: subject.line, ..Place::file(&subject.input) };
         self.finding.place.clone().unwrap_or_else(whole)
     }
 
     /// Returns its object and key; if there are none, those of the subject.
-    fn part<'a>(&'a self, subject: &'a CheckSubject) -> (Option<&'a str>, Option<&'a str>) {
+    pub(crate) fn part<'a>(&'a self, subject: &'a CheckSubject) -> (Option<&'a str>, Option<&'a str>) {
         let own = (self.object.as_deref(), self.key.as_deref());
         if own == (None, None) { (subject.object.as_deref(), subject.key.as_deref()) } else { own }
     }
@@ -184,6 +249,10 @@ pub struct VerdictCounts {
     pub inconclusive: usize,
     /// Without a validation.
     pub unchecked: usize,
+    /// Findings that the baseline knows.
+    pub known: usize,
+    /// Findings that a comment or an annotation ignores.
+    pub ignored: usize,
 }
 
 impl CheckReport {
@@ -197,7 +266,11 @@ impl CheckReport {
     #[must_use]
     pub fn counts(&self) -> VerdictCounts {
         let of = |verdict| self.checked.iter().filter(|checked| checked.verdict() == verdict).count();
+        let suppressed = self.checked.iter().flat_map(|checked| &checked.suppressed);
+        let (known, ignored): (Vec<_>, Vec<_>) = suppressed.partition(|one| one.by == Suppression::Baseline);
         VerdictCounts {
+            known: known.len(),
+            ignored: ignored.len(),
             accepted: of(Verdict::Accepted),
             rejected: of(Verdict::Rejected),
             inconclusive: of(Verdict::Inconclusive),
@@ -216,7 +289,9 @@ impl fmt::Display for VerdictCounts {
         if checked == 0 {
             f.write_str("nothing was checked")
         } else {
-            write!(f, "{checked} checked: {}", each.join(", "))
+            write!(f, "{checked} checked: {}", each.join(", "))?;
+            let each = [(self.known, "known by the baseline"), (self.ignored, "ignored")];
+            each.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, "; {count} {what}"))
         }
     }
 }
@@ -234,6 +309,8 @@ pub enum ReportFormat {
     Junit,
     /// Workflow commands of GitHub Actions: annotations at the changed lines.
     Github,
+    /// Markdown, for a comment on a pull request.
+    Markdown,
 }
 
 /// Appearance of a report for people.
@@ -258,5 +335,6 @@ pub fn render(report: &CheckReport, format: ReportFormat, style: &ReportStyle) -
         ReportFormat::Sarif => sarif::render(report),
         ReportFormat::Junit => junit::render(report),
         ReportFormat::Github => github::render(report),
+        ReportFormat::Markdown => markdown::render(report),
     }
 }

@@ -94,13 +94,13 @@ fn any_report() -> impl Strategy<Value = CheckReport> {
     let checked = (subject(), text(), text(), prop::collection::vec(located, 0..4), any::<u32>()).prop_map(
         |(subject, validator, reason, findings, micros)| {
             let duration = Duration::from_micros(micros.into());
-            Checked { subject, validator, reason, findings, duration }
+            Checked { subject, validator, reason, findings, suppressed: Vec::new(), duration }
         },
     );
     let unchecked =
         (subject(), text(), maybe(text())).prop_map(|(subject, why, help)| Unchecked { subject, why, help });
     (prop::collection::vec(checked, 0..4), prop::collection::vec(unchecked, 0..3))
-        .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked })
+        .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked, gone: None })
 }
 
 fn style() -> impl Strategy<Value = ReportStyle> {
@@ -186,6 +186,16 @@ proptest! {
         let (commands, summary) = text.trim_end_matches('\n').rsplit_once('\n').unwrap_or(("", &text));
         prop_assert!(commands.lines().all(|line| ["::error ", "::warning ", "::notice "].iter().any(|name| line.starts_with(name))));
         prop_assert!(summary.starts_with("reload-gate: ") && !text.contains('\r'));
+    }
+
+    #[test]
+    fn markdown_fits_into_a_comment_and_ends_each_block(report in any_report()) {
+        let text = render(&report, ReportFormat::Markdown, &PLAIN);
+        prop_assert!(text.chars().count() <= 65_536);
+        prop_assert!(text.chars().all(|c| !c.is_control() || c == '\n'), "{}", text);
+        let fences = text.lines().filter(|line| line.starts_with("```") && line.trim_start_matches('`').trim() == "text").count();
+        let shown = report.checked.iter().flat_map(|checked| &checked.findings);
+        prop_assert!(fences <= shown.count());
     }
 
     #[test]

@@ -9,6 +9,8 @@ struct CodePage {
 }
 
 const NGINX: CodePage = CodePage { name: "findings.md", text: include_str!("../../../docs/findings.md") };
+const HYGIENE: CodePage =
+    CodePage { name: "findings-nginx-hygiene.md", text: include_str!("../../../docs/findings-nginx-hygiene.md") };
 const TLS: CodePage = CodePage { name: "findings-tls.md", text: include_str!("../../../docs/findings-tls.md") };
 const STRUCTURED: CodePage =
     CodePage { name: "findings-structured.md", text: include_str!("../../../docs/findings-structured.md") };
@@ -32,11 +34,12 @@ pub(super) fn describe(checked: &Checked, located: &Located) -> Description {
     let source = located.finding.source.as_deref().unwrap_or_default();
     // A validation may have several validators, of which each names itself in its findings.
     let own = match source {
+        "the bundled nginx checker" if section(&HYGIENE, code).is_some() => Some(&HYGIENE),
         "the bundled nginx checker" => Some(&NGINX),
         "the bundled TLS checker" => Some(&TLS),
         _ if source.starts_with("the bundled ") => Some(&STRUCTURED),
         _ if source.is_empty() || !checked.validator.starts_with("builtin ") => None,
-        _ => [&NGINX, &TLS, &STRUCTURED].into_iter().find(|page| section(page, code).is_some()),
+        _ => [&NGINX, &HYGIENE, &TLS, &STRUCTURED].into_iter().find(|page| section(page, code).is_some()),
     };
     let found = own.and_then(|page| Some((page, section(page, code)?)));
     match found {
@@ -70,7 +73,12 @@ mod tests {
 
     #[test]
     fn each_page_has_its_codes() {
-        for (page, code) in [(&NGINX, "unknown-directive"), (&TLS, "broken-base64"), (&STRUCTURED, "json-comment")] {
+        for (page, code) in [
+            (&NGINX, "unknown-directive"),
+            (&HYGIENE, "open-proxy"),
+            (&TLS, "broken-base64"),
+            (&STRUCTURED, "json-comment"),
+        ] {
             assert!(section(page, code).is_some_and(|text| text.contains("```") || text.len() > 20), "{code}");
         }
         assert_eq!(section(&NGINX, "no-such-code"), None);

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use reload_gate_contract::{Severity, Verdict};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use super::fix::TextFix;
 use super::rule::{self, Description};
-use super::{CheckReport, Checked, Located, part};
+use super::{CheckReport, Checked, Located, Suppression, fingerprint, part};
 use crate::report::log::visible;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -31,24 +31,24 @@ struct Region {
 }
 
 pub(super) fn render(report: &CheckReport) -> String {
-    let found =
-        || report.checked.iter().flat_map(|checked| checked.findings.iter().map(move |located| (checked, located)));
+    let found = || report.checked.iter().flat_map(all_of);
     let mut rules = BTreeMap::new();
-    for (checked, located) in found() {
+    for (checked, located, _) in found() {
         let code = located.finding.code.as_str();
         rules.entry(code).or_insert_with(|| rule(code, checked, located));
     }
     let index: HashMap<_, _> = rules.keys().enumerate().map(|(index, code)| (*code, index)).collect();
     let mut seen = HashMap::new();
     let results: Vec<_> = found()
-        .map(|(checked, located)| {
-            let print = fingerprint(checked, located);
+        .map(|(checked, located, by)| {
+            let print = fingerprint(&checked.subject, located);
             let ordinal = seen.entry(print.clone()).and_modify(|times| *times += 1).or_insert(1);
-            result(checked, located, index[located.finding.code.as_str()], &format!("{print}:{ordinal}"))
+            let result = result(checked, located, index[located.finding.code.as_str()], &format!("{print}:{ordinal}"));
+            with_state(result, by, report.gone.is_some())
         })
         .collect();
-    let obstacles = found().filter(|(_, located)| located.is_obstacle());
-    let notifications: Vec<_> = obstacles.map(|(checked, located)| notification(checked, located)).collect();
+    let obstacles = found().filter(|(_, located, _)| located.is_obstacle());
+    let notifications: Vec<_> = obstacles.map(|(checked, located, _)| notification(checked, located)).collect();
     let driver = json!({
         "name": env!("CARGO_PKG_NAME"),
         "semanticVersion": env!("CARGO_PKG_VERSION"),
@@ -67,6 +67,27 @@ pub(super) fn render(report: &CheckReport) -> String {
     });
     let log = json!({ "$schema": SCHEMA, "version": "2.1.0", "runs": [run] });
     format!("{log}\n")
+}
+
+/// Returns all findings of a validation, with the suppression of those that have one.
+fn all_of(checked: &Checked) -> impl Iterator<Item = (&Checked, &Located, Option<&Suppression>)> {
+    let open = checked.findings.iter().map(move |located| (checked, located, None));
+    let suppressed = checked.suppressed.iter();
+    open.chain(suppressed.map(move |suppressed| (checked, &suppressed.located, Some(&suppressed.by))))
+}
+
+/// Adds the suppression to a result, and its state against the baseline, if there is one.
+fn with_state(mut result: Value, by: Option<&Suppression>, has_baseline: bool) -> Value {
+    if has_baseline {
+        let is_known = by == Some(&Suppression::Baseline);
+        result["baselineState"] = if is_known { "unchanged" } else { "new" }.into();
+    }
+    if let Some(by) = by {
+        let kind = if *by == Suppression::Baseline { "external" } else { "inSource" };
+        result["suppressions"] =
+            json!([{ "kind": kind, "status": "accepted", "justification": visible(&by.to_string()) }]);
+    }
+    result
 }
 
 /// Returns the rule of a code, with its description from the documentation.
@@ -88,7 +109,7 @@ fn rule(code: &str, checked: &Checked, located: &Located) -> Value {
 fn result(checked: &Checked, located: &Located, rule: usize, fingerprint: &str) -> Value {
     let finding = &located.finding;
     let level = if located.is_obstacle() { Severity::Warning } else { finding.severity };
-    json!({
+    let mut result = json!({
         "ruleId": finding.code.as_str(),
         "ruleIndex": rule,
         "level": level.as_str(),
@@ -96,7 +117,20 @@ fn result(checked: &Checked, located: &Located, rule: usize, fingerprint: &str) 
         "locations": [location(checked, located)],
         "partialFingerprints": { "reloadGate/v1": fingerprint },
         "properties": { "validator": checked.validator },
-    })
+    });
+    if let Some(fix) = located.fix() {
+        result["fixes"] = json!([proposal(&located.place(&checked.subject).file, fix)]);
+    }
+    result
+}
+
+/// Returns a correction as the standard has it (3.55).
+fn proposal(file: &str, TextFix { start, end, new, .. }: TextFix) -> Value {
+    let region =
+        Region { start_line: start.0, start_column: Some(start.1), end_line: Some(end.0), end_column: Some(end.1) };
+    let replacement = json!({ "deletedRegion": region, "insertedContent": { "text": new } });
+    let change = json!({ "artifactLocation": artifact(file), "replacements": [replacement] });
+    json!({ "description": { "text": "correct it" }, "artifactChanges": [change] })
 }
 
 fn notification(checked: &Checked, located: &Located) -> Value {
@@ -164,21 +198,4 @@ fn encoded(path: &str) -> String {
         }
     }
     encoded
-}
-
-/// Returns a hash of a finding that stays the same while lines above it come and go. Values of Secrets have no excerpt, and so are not
-/// in it.
-fn fingerprint(checked: &Checked, located: &Located) -> String {
-    let place = located.place(&checked.subject);
-    let line = located.excerpt.as_ref().and_then(|excerpt| {
-        let before = excerpt.text.get(..excerpt.mark.start)?.matches('\n').count();
-        excerpt.text.lines().nth(before)
-    });
-    let mut hash = Sha256::new();
-    let (object, key) = located.part(&checked.subject);
-    for part in [Some(located.finding.code.as_str()), Some(&place.file), object, key, line.map(str::trim)] {
-        hash.update(part.unwrap_or_default());
-        hash.update([0]);
-    }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

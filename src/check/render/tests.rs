@@ -59,7 +59,14 @@ fn checked(subject: CheckSubject, validator: &str, reason: &str, findings: Vec<L
     let sourced =
         |located: Located| Located { finding: Finding { source: source.clone(), ..located.finding }, ..located };
     let findings = findings.into_iter().map(sourced).collect();
-    Checked { subject, validator: validator.to_owned(), reason: reason.to_owned(), findings, duration }
+    Checked {
+        subject,
+        validator: validator.to_owned(),
+        reason: reason.to_owned(),
+        findings,
+        suppressed: Vec::new(),
+        duration,
+    }
 }
 
 /// Several findings of one tree, in two files, one of them in another object.
@@ -104,6 +111,7 @@ pub(super) fn report() -> CheckReport {
     };
     let manifests = "deploy/my manifests.yaml";
     CheckReport {
+        gone: None,
         checked: vec![
             checked(subject("app.json", None, None, 1), "builtin json", "named `*.json`", vec![]),
             rejected(),
@@ -126,6 +134,21 @@ pub(super) fn report() -> CheckReport {
             help: None,
         }],
     }
+}
+
+#[test]
+fn a_comment_has_the_lines_and_no_markup_of_the_inputs() {
+    insta::assert_snapshot!(render(&report(), ReportFormat::Markdown, &PLAIN));
+}
+
+#[test]
+fn a_comment_is_cut_at_its_limit() {
+    let finding = Finding::error(Code::new("a-code"), "m".repeat(300));
+    let many = vec![located(finding, place("f", "bad", "bad")); 500];
+    let report =
+        CheckReport { checked: vec![checked(subject("f", None, None, 1), "v", "r", many)], ..CheckReport::default() };
+    let text = render(&report, ReportFormat::Markdown, &PLAIN);
+    assert!(text.chars().count() <= 65_536 && text.ends_with("more findings are not listed.\n"), "{}", text.len());
 }
 
 fn pretty(json: &str) -> String {
@@ -206,7 +229,8 @@ fn the_worst_verdict_is_the_report_s() {
     assert_eq!(of(&[0]), Some(Verdict::Accepted));
     assert_eq!(of(&[2, 0]), Some(Verdict::Inconclusive));
     assert_eq!(of(&[0, 1, 2]), Some(Verdict::Rejected));
-    assert_eq!(report().counts(), VerdictCounts { accepted: 1, rejected: 2, inconclusive: 1, unchecked: 1 });
+    let counts = VerdictCounts { accepted: 1, rejected: 2, inconclusive: 1, unchecked: 1, ..VerdictCounts::default() };
+    assert_eq!(report().counts(), counts);
 }
 
 #[test]

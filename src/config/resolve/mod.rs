@@ -12,7 +12,7 @@ use super::layer::{GivenValue, Layers};
 use super::preset::{Preset, presets};
 use super::settings::{
     APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL, NAME, OBSERVE, ONCE, POLL,
-    PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT, VERIFY_WORKERS,
+    PRESET, PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT, VERIFY_WORKERS,
 };
 use super::{Assignment, ConfigError, GateConfig, SettingOrigin};
 use crate::flow::publish::Publication;
@@ -39,6 +39,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     let publication = sources::volumes(layers, PUBLISH, &sources);
     let stage = sources::volumes(layers, STAGE, &sources);
     sources::check_distinct_volumes(layers);
+    let rendering = sources::rendering(layers);
     // A gate that only observes writes nothing that other programs read.
     let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
@@ -78,6 +79,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         name: name(layers, preset),
         sources,
         reading: sources::reading(layers),
+        rendering,
         publication,
         stage,
         plan,
@@ -112,6 +114,13 @@ fn with_preset<'a>(layers: &Layers<'a>) -> (Layers<'a>, Option<Preset>) {
 
 fn preset(layers: &Layers<'_>) -> Option<Preset> {
     let all = presets();
+    if let Some(layer) = layers.highest(&[APP.spec, PRESET.spec]).filter(|layer| layer.has(PRESET.spec)) {
+        if let Some(app) = layer.text(APP.spec) {
+            let error = ConfigError::new(app.origin.clone(), "`app` and `preset` exclude each other");
+            layers.fail(error.help("give one of them"));
+        }
+        return layer.preset.as_deref().cloned();
+    }
     let Some(app) = layers.given(APP) else {
         // The process of a preset implies the preset: a gate that signals nginx has to validate for nginx.
         let process = layers.get(PROCESS)?;

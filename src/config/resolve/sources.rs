@@ -1,13 +1,15 @@
 //! Sources of the configuration, and the volumes that the gate writes. Pure.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
 use crate::config::layer::{GivenValue, Layers};
 use crate::config::settings::{
-    EXCLUDE, INCLUDE, LINKS, List, MAX_BYTES, MAX_FILES, MOUNT, PUBLISH, SETTLE, STAGE, WATCH,
+    EXCLUDE, EXPAND, INCLUDE, LINKS, List, MAX_BYTES, MAX_FILES, MOUNT, PUBLISH, PUBLISH_AS, SETTLE, STAGE, WATCH,
 };
 use crate::flow::publish::{Publication, Volume};
+use crate::flow::rendering::Rendering;
 use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
 
 /// The watched paths; without one, `usual`: the directory in which the program's configuration usually is.
@@ -45,6 +47,25 @@ pub(super) fn reading(layers: &Layers<'_>) -> ReadOptions {
         selection: Selection::new(patterns(INCLUDE), patterns(EXCLUDE)),
         quiet: layers.get(SETTLE),
     }
+}
+
+/// The way in which the published files differ from the watched ones, if they do. The variables follow.
+pub(super) fn rendering(layers: &Layers<'_>) -> Option<Rendering> {
+    let (expand, name) = (layers.get(EXPAND), layers.get(PUBLISH_AS));
+    for setting in [EXPAND.spec, PUBLISH_AS.spec] {
+        if let Some(origin) = layers.origin(setting).filter(|_| layers.get(PUBLISH).is_empty()) {
+            let message = format!("`{}` has no effect without a volume to publish in", setting.name);
+            layers.fail(ConfigError::new(origin.clone(), message).help("add `--publish DIR`"));
+        }
+    }
+    if let (Some(name), Some(origin)) = (&name, layers.origin(PUBLISH_AS.spec))
+        && name.file_name() != Some(name.as_os_str())
+    {
+        let error = ConfigError::new(origin.clone(), format!("`{}` is no name of a file", name.display()));
+        layers.fail(error.help("give a name without a directory; `--publish` is the directory"));
+    }
+    let rendering = Rendering { expand, name, variables: BTreeMap::new(), limit: layers.get(MAX_BYTES) };
+    (expand || rendering.name.is_some()).then_some(rendering)
 }
 
 /// The volumes that a setting gives to the sources, one for each.

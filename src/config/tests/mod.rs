@@ -225,7 +225,8 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
         ("grace", "14s"),
     ]
     .into();
-    let others = ["schema", "reload-url", "reload-command", "verify-url", "verify-command"];
+    let others =
+        ["preset", "expand", "publish-as", "schema", "reload-url", "reload-command", "verify-url", "verify-command"];
     let credentials = ["bearer-file", "basic-file", "header", "ca-file", "cert-file", "key-file", "server-name"];
     let others: Vec<_> =
         others.into_iter().map(str::to_owned).chain(credentials.map(|name| format!("reload-{name}"))).collect();

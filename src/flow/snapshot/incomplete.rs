@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use reload_gate_contract::{Code, Finding, Place};
 use reload_gate_tls as tls;
 
-use super::writers::Inode;
+use super::writers::{Inode, OpenFiles};
 use crate::flow::tree::{Revision, Tree};
 
 const HALF_WRITTEN: Code = Code::new("half-written");
@@ -45,6 +45,8 @@ pub(super) struct LastWhole {
     waiting: BTreeMap<PathBuf, Instant>,
     /// Files that were taken although a program had them open: it may keep them open.
     kept_open: BTreeSet<PathBuf>,
+    /// Files that a program keeps open to append.
+    logs: BTreeSet<PathBuf>,
 }
 
 /// The files that are not whole.
@@ -54,6 +56,8 @@ pub(super) struct Incomplete {
     pub(super) patience: Option<Duration>,
     /// Reasons, also of those that are not waited for any longer.
     pub(super) notes: Vec<Finding>,
+    /// Files that a program keeps open and writes.
+    pub(super) held: BTreeSet<PathBuf>,
 }
 
 /// A reason to wait for a file.
@@ -69,7 +73,7 @@ impl LastWhole {
         (revision, tree): (&Arc<Revision>, &Tree),
         plain: &PlainFiles,
         (now, quiet): (Instant, Duration),
-        writers: impl FnOnce(&BTreeSet<Inode>) -> BTreeSet<Inode>,
+        writers: impl FnOnce(&BTreeSet<Inode>) -> OpenFiles,
     ) -> Incomplete {
         let short = SHORT.max(quiet * QUIET_PERIODS);
         let mut doubts = self.half_written(revision, plain, short, writers);
@@ -86,6 +90,7 @@ impl LastWhole {
             incomplete.notes.push(doubt.note);
         }
         if incomplete.patience.is_none() {
+            incomplete.held = self.logs.union(&self.kept_open).cloned().collect();
             self.waiting.clear();
             self.revision = Some(revision.clone());
             self.lengths = plain.iter().map(|(name, file)| (name.clone(), file.length)).collect();
@@ -98,15 +103,18 @@ impl LastWhole {
         revision: &Revision,
         plain: &PlainFiles,
         short: Duration,
-        writers: impl FnOnce(&BTreeSet<Inode>) -> BTreeSet<Inode>,
+        writers: impl FnOnce(&BTreeSet<Inode>) -> OpenFiles,
     ) -> BTreeMap<PathBuf, Doubt> {
         let changed: BTreeMap<&PathBuf, &PlainFile> =
             plain.iter().filter(|(name, _)| self.differs(name, revision)).collect();
         let inodes: BTreeSet<Inode> = changed.values().map(|file| file.inode).collect();
-        let open = if inodes.is_empty() { BTreeSet::new() } else { writers(&inodes) };
-        self.kept_open.retain(|name| {
-            plain.get(name).is_some_and(|file| !inodes.contains(&file.inode) || open.contains(&file.inode))
-        });
+        let known = self.logs.iter().chain(&self.kept_open).filter_map(|name| Some(plain.get(name)?.inode));
+        let asked: BTreeSet<Inode> = inodes.iter().copied().chain(known).collect();
+        let OpenFiles { written: open, appended } =
+            if asked.is_empty() { OpenFiles::default() } else { writers(&asked) };
+        let logs = plain.iter().filter(|(_, file)| appended.contains(&file.inode) && !open.contains(&file.inode));
+        self.logs = logs.map(|(name, _)| name.clone()).collect();
+        self.kept_open.retain(|name| plain.get(name).is_some_and(|file| open.contains(&file.inode)));
         let doubt = |(name, file): (&PathBuf, &PlainFile)| {
             let before = self.lengths.get(name).copied().unwrap_or(0);
             let is_open = open.contains(&file.inode) && !self.kept_open.contains(name);
@@ -199,7 +207,10 @@ mod tests {
             let revision = Arc::new(Revision::of(&tree));
             let now = self.start + Duration::from_secs(seconds);
             let open: BTreeSet<Inode> = open.iter().map(|name| inode(name)).collect();
-            let found = self.last.compare((&revision, &tree), &plain, (now, QUIET), |asked| &open & asked);
+            let found = self.last.compare((&revision, &tree), &plain, (now, QUIET), |asked| OpenFiles {
+                written: &open & asked,
+                appended: BTreeSet::new(),
+            });
             (
                 found.patience.map(|patience| patience.as_secs()),
                 found.notes.into_iter().map(|note| note.message).collect(),

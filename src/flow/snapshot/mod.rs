@@ -104,6 +104,8 @@ pub struct Snapshot {
     pub patience: Duration,
     /// Warnings about the state in which the sources were found, such as a file that may be half-written.
     pub notes: Vec<Finding>,
+    /// Files that a program keeps open and writes: they are its output, and no configuration.
+    pub held: Arc<BTreeSet<PathBuf>>,
 }
 
 /// Reason why there is no tree.
@@ -115,6 +117,8 @@ pub struct SnapshotError {
     pub settled: bool,
     /// Time for which it may be waited until they are.
     pub patience: Duration,
+    /// The system was short of something, or the device failed: it may be over without any event.
+    pub short: bool,
 }
 
 /// The outcome of one scan.
@@ -153,6 +157,7 @@ impl Scanner {
             // The scanner ends the waiting itself; the margin is for the scan that does so.
             snapshot.patience = incomplete.patience.map_or(AGREEMENT, |patience| patience + AGREEMENT);
             snapshot.notes = incomplete.notes;
+            snapshot.held = Arc::new(incomplete.held);
         }
         scan
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::io::Errno;
 
 /// Device and inode of a file.
 pub(super) type Inode = (u64, u64);
@@ -12,29 +13,53 @@ pub(super) type Inode = (u64, u64);
 /// Time after which the search ends; it is a courtesy, and a host may have a million descriptors.
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// Returns those of `files` that a process has open for writing, as far as this process may look (proc_pid_fd(5)). A file that is
-/// open to append is a log, and is not among them.
-pub(super) fn open_for_writing(files: &BTreeSet<Inode>) -> BTreeSet<Inode> {
-    let mut found = BTreeSet::new();
+/// Files that processes have open.
+#[derive(Debug, Default)]
+pub(super) struct OpenFiles {
+    /// Open for writing.
+    pub(super) written: BTreeSet<Inode>,
+    /// Open to append, as logs are.
+    pub(super) appended: BTreeSet<Inode>,
+}
+
+/// Returns those of `files` that a process has open for writing, as far as this process may look (proc_pid_fd(5)).
+pub(super) fn open_for_writing(files: &BTreeSet<Inode>) -> OpenFiles {
+    let mut found = OpenFiles::default();
+    let unknown = || OpenFiles { written: files.clone(), appended: BTreeSet::new() };
     let start = Instant::now();
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = match std::fs::read_dir("/proc") {
+        // Without a descriptor nothing is known: the files may all be in the making.
+        Err(error) if is_short(&error) => return unknown(),
+        processes => processes.into_iter().flatten().flatten(),
+    };
     let is_process =
         |entry: &std::fs::DirEntry| entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit);
     for process in processes.filter(is_process) {
-        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let descriptors = match std::fs::read_dir(process.path().join("fd")) {
+            Ok(descriptors) => descriptors,
+            Err(error) if is_short(&error) => return unknown(),
+            Err(_) => continue,
+        };
         for descriptor in descriptors.flatten() {
-            if found.len() == files.len() || start.elapsed() > LONGEST {
+            if found.written.len() == files.len() || start.elapsed() > LONGEST {
                 return found;
             }
-            let inode = inode(&descriptor.path()).filter(|inode| files.contains(inode) && !found.contains(inode));
-            if let Some(inode) = inode
-                && is_written(&process.path().join("fdinfo").join(descriptor.file_name()))
-            {
-                found.insert(inode);
+            let inode = inode(&descriptor.path()).filter(|inode| files.contains(inode));
+            let Some(inode) = inode else { continue };
+            match flags(&process.path().join("fdinfo").join(descriptor.file_name())) {
+                flags if flags & ACCESS == 0 => {}
+                flags if flags & APPEND != 0 => drop(found.appended.insert(inode)),
+                _ => drop(found.written.insert(inode)),
             }
         }
     }
     found
+}
+
+/// Returns true if this process has no descriptor left.
+fn is_short(error: &std::io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 /// Returns the file to which a descriptor leads. A server that does not answer is not asked.
@@ -43,14 +68,15 @@ fn inode(descriptor: &Path) -> Option<Inode> {
     Some((rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino))
 }
 
-/// Returns true if the flags of a descriptor allow writing, and not only appending (proc_pid_fdinfo(5)).
-fn is_written(descriptor: &Path) -> bool {
-    const ACCESS: u32 = 0o3;
-    const APPEND: u32 = 0o2000;
+/// O_WRONLY and O_RDWR, and O_APPEND, of open(2).
+const ACCESS: u32 = 0o3;
+const APPEND: u32 = 0o2000;
+
+/// The flags of a descriptor (proc_pid_fdinfo(5)); none of one that is closed.
+fn flags(descriptor: &Path) -> u32 {
     let text = std::fs::read_to_string(descriptor).unwrap_or_default();
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
-    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).unwrap_or(0);
-    flags & ACCESS != 0 && flags & APPEND == 0
+    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -72,6 +98,8 @@ mod tests {
         let _log = OpenOptions::new().append(true).open(path("log")).expect("ours");
         let _read = std::fs::File::open(path("read")).expect("ours");
         let files = ["written", "log", "read", "closed"].map(inode).into();
-        assert_eq!(open_for_writing(&files), [inode("written")].into());
+        let found = open_for_writing(&files);
+        assert_eq!(found.written, [inode("written")].into());
+        assert_eq!(found.appended, [inode("log")].into());
     }
 }

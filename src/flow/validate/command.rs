@@ -119,7 +119,7 @@ impl CommandValidator {
             for finding in &mut findings {
                 // With another validator it is only worth knowing.
                 finding.severity = Severity::Note;
-                finding.message = format!("validated by {}, since {}", otherwise.name(), finding.message);
+                finding.message = format!("validated by {}: {}", otherwise.name(), finding.message);
             }
             findings.extend(otherwise.validate(context).await);
         }

@@ -26,6 +26,7 @@ mod checker;
 mod core;
 mod findings;
 mod http;
+mod hygiene;
 mod mail;
 mod model;
 mod setters;
@@ -35,10 +36,11 @@ mod syntax;
 mod upstream;
 mod values;
 
-use reload_gate_contract::{Files, Finding};
+use reload_gate_contract::{Files, Finding, Verdict};
 
 pub use directives::{Build, ParseBuildError, Version};
 pub use findings::codes;
+pub use hygiene::codes as hygiene_codes;
 pub use model::context::{Context, ParseContextError};
 pub use syntax::{parser, tree};
 
@@ -64,6 +66,8 @@ pub struct Options {
     /// unknown, and nothing is reported as undefined; relative paths begin in `prefix`, or else in the directory of the main
     /// file, or above one such as `conf.d`.
     pub context: Context,
+    /// Warns of insecure or fragile configuration as well, if there is no error. These are no findings of nginx.
+    pub hygiene: bool,
 }
 
 /// Judges a configuration, beginning with the file at the absolute path `main`; with a context, `main` may be a pattern
@@ -73,7 +77,11 @@ pub struct Options {
 pub fn check(main: &str, files: &dyn Files, options: &Options) -> Vec<Finding> {
     let sources = model::sources::Sources::load(main, options, files);
     let subsystems = checker::Subsystems { setter: setters::named, finish: core::main_conf::finish };
-    checker::Checker::new(options, &sources, files, subsystems).run(main)
+    let mut findings = checker::Checker::new(options, &sources, files, subsystems).run(main);
+    if options.hygiene && Verdict::of(&findings) != Verdict::Rejected {
+        findings.extend(hygiene::check(main, &sources, options));
+    }
+    findings
 }
 
 /// Reads the files of a configuration as [`check`] does, and nothing more: `files` is asked for each that is included.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each folder, after all those it may import.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "syntax",
     "directives",
     "values",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 13] = [
     "stream",
     "http",
     "setters",
+    "hygiene",
 ];
 
 fn files(directory: &Path) -> Vec<PathBuf> {

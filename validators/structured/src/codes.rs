@@ -54,6 +54,8 @@ pub const TOML_SYNTAX: Code = Code::new("toml-syntax");
 pub const TOO_LARGE: Code = Code::new("too-large");
 /// More findings than are reported.
 pub const TOO_MANY_FINDINGS: Code = Code::new("too-many-findings");
+/// XML that is not well-formed.
+pub const XML_SYNTAX: Code = Code::new("xml-syntax");
 /// An alias without an anchor.
 pub const YAML_ALIAS: Code = Code::new("yaml-alias");
 /// Something in YAML at the wrong place.
@@ -89,6 +91,7 @@ pub const ALL: &[Code] = &[
     TOML_SYNTAX,
     TOO_LARGE,
     TOO_MANY_FINDINGS,
+    XML_SYNTAX,
     YAML_ALIAS,
     YAML_SYNTAX,
     YAML_TAB,

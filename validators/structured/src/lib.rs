@@ -19,6 +19,7 @@ pub mod ini;
 pub mod json;
 pub mod json_schema;
 pub mod toml;
+pub mod xml;
 pub mod yaml;
 
 mod text;

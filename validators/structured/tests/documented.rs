@@ -2,7 +2,7 @@
 
 use reload_gate_contract::{Cause, Finding, Severity};
 use reload_gate_structured::json_schema::{Format, Schema};
-use reload_gate_structured::{codes, ini, json, toml, yaml};
+use reload_gate_structured::{codes, ini, json, toml, xml, yaml};
 
 const PAGE: &str = include_str!("../../../docs/findings-structured.md");
 
@@ -20,10 +20,11 @@ type Judge<'j> = (&'j str, &'j dyn Fn(&[u8]) -> Vec<Finding>);
 /// The findings of the example of a section, and those written beneath it.
 fn example(section: &str) -> Option<(Vec<Finding>, &str)> {
     let schema = || Schema::parse(fenced(PAGE, "schema").expect("the page has it").0).expect("it is a schema");
-    let judges: [Judge<'_>; 5] = [
+    let judges: [Judge<'_>; 6] = [
         ("ini", &|text| ini::check("f", text)),
         ("toml", &|text| toml::check("f", text)),
         ("json", &|text| json::check("f", text)),
+        ("xml", &|text| xml::check("f", text)),
         ("yaml", &|text| yaml::check("f", text)),
         ("yaml-schema", &|text| schema().check("f", text, Format::Yaml)),
     ];

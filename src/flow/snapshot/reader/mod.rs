@@ -87,6 +87,8 @@ pub(super) struct SourceReader<'a> {
     generations: Vec<(PathBuf, PathBuf)>,
     /// Files that are named like copies: the configuration itself shows if they are read.
     copies: Vec<(Dir, OsString, litter::Class)>,
+    /// See [`SnapshotError::short`].
+    short: bool,
     /// Links that lead in circles make an endless number of paths: the first that is too deep is the last.
     too_deep: bool,
 }
@@ -119,6 +121,7 @@ impl<'a> SourceReader<'a> {
             settled: true,
             generations: Vec::new(),
             copies: Vec::new(),
+            short: false,
             too_deep: false,
         }
     }
@@ -158,9 +161,10 @@ impl<'a> SourceReader<'a> {
             // Only a kubelet writes a volume with a commit point.
             let is_volume = |source: &Source| self.generations.iter().any(|(link, _)| *link == data_link(source));
             let committed = self.sources.iter().all(is_volume);
-            Ok(Snapshot { revision, tree, in_memory, delivered, settled, committed, patience, notes })
+            let held = Arc::default();
+            Ok(Snapshot { revision, tree, in_memory, delivered, settled, committed, patience, notes, held })
         } else {
-            Err(SnapshotError { findings: self.findings, settled, patience })
+            Err(SnapshotError { findings: self.findings, settled, patience, short: self.short })
         };
         (Scan { watch_points: self.watch_points.into(), result }, self.plain)
     }
@@ -168,7 +172,8 @@ impl<'a> SourceReader<'a> {
     pub(super) fn give_up(self, vanished: &Vanished) -> Scan {
         let message = format!("`{}` keeps vanishing while it is read", vanished.0.display());
         let findings = vec![Finding::environment(MOVING, message)];
-        let error = SnapshotError { findings, settled: false, patience: AGREEMENT };
+        // What could not be opened for want of a descriptor counts as vanished, too.
+        let error = SnapshotError { findings, settled: false, patience: AGREEMENT, short: true };
         Scan { watch_points: self.watch_points.into(), result: Err(error) }
     }
 
@@ -464,6 +469,7 @@ impl<'a> SourceReader<'a> {
     fn unreadable(&mut self, path: &Path, error: &std::io::Error, in_volume: bool) {
         let finding = Finding::environment(UNREADABLE, format!("cannot read `{}`: {error}", path.display()));
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        self.short |= is_shortage(error);
         self.settled &= !(is_denied && in_volume);
         let uid = rustix::process::geteuid().as_raw();
         let help = match (is_denied, in_volume) {
@@ -535,6 +541,21 @@ fn root(source: &Source) -> Option<SourceRoot> {
     let path = source.path.canonicalize().ok()?;
     let fd = open_real(&path).ok().map(Rc::new);
     Some(SourceRoot { path, fd })
+}
+
+/// Returns true for an error that may be over without any event of the file system.
+fn is_shortage(error: &std::io::Error) -> bool {
+    let shortages = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::IO,
+        Errno::STALE,
+        Errno::TIMEDOUT,
+        Errno::NOBUFS,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
 }
 
 /// Opens the directory at a path that has no links.

@@ -25,7 +25,15 @@ macro_rules! of_files {
 }
 
 /// All bundled validators, sorted by name.
-pub const BUNDLED: [Bundled; 7] = [
+pub const BUNDLED: [Bundled; 9] = [
+    Bundled {
+        name: "by-name",
+        about: "JSON, YAML and TOML files, each by the ending of its name",
+        text: "\
+Validates each file whose name ends in `.json`, `.yaml`, `.yml` or `.toml`; other files are accepted as they are.
+Findings: docs/findings-structured.md
+",
+    },
     Bundled {
         name: "ini",
         about: "INI as most programs read it: sections, settings, comments, duplicates",
@@ -54,8 +62,9 @@ pub const BUNDLED: [Bundled; 7] = [
 Validates the file of `--main`, or `nginx.conf`, or `/etc/nginx/nginx.conf` in the root of the target, and all that it includes.
 With `--context http,server` each file is a snippet that another file includes within these blocks.
 Settings: `--nginx-version` chooses the rules [default: the running version's, or the newest stable]; `--nginx-build` is nginx.org,
-debian, openresty or plus, which differ in their modules; `--nginx-allow` names a directive of another module
-Findings: docs/findings.md; where it differs from nginx: docs/nginx-agreement.md
+debian, openresty or plus, which differ in their modules; `--nginx-allow` names a directive of another module; `--nginx-hygiene` warns
+of insecure or fragile configuration [default: on in `check`, off in `run`]
+Findings: docs/findings.md, docs/findings-nginx-hygiene.md; where it differs from nginx: docs/nginx-agreement.md
 ",
     },
     Bundled {
@@ -73,6 +82,11 @@ Findings: docs/findings-tls.md
         name: "toml",
         about: "TOML 1.1",
         text: of_files!("`.toml`", ""),
+    },
+    Bundled {
+        name: "xml",
+        about: "XML 1.0: well-formed or not",
+        text: of_files!("`.xml`", "No schema is applied, and nothing is fetched.\n"),
     },
     Bundled {
         name: "yaml",

@@ -28,6 +28,8 @@ pub enum Builtin {
     Nginx(Box<NginxSettings>),
     /// Validates files of a format, each by itself.
     Structured(TextFormat),
+    /// Validates each file by the ending of its name, and no other.
+    ByName,
     /// Validates such files against a schema, each by itself.
     JsonSchema(JsonSchema),
     /// Validates certificates and their keys.
@@ -44,6 +46,7 @@ impl Builtin {
         match self {
             Self::Nginx(_) => "nginx",
             Self::Structured(format) => format.word(),
+            Self::ByName => "by-name",
             Self::JsonSchema(_) => "json-schema",
             Self::Tls(_) => "tls",
         }
@@ -56,9 +59,11 @@ impl Builtin {
             Self::Nginx(_) => "the bundled nginx checker",
             Self::Structured(TextFormat::Json) => "the bundled JSON checker",
             Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
+            Self::ByName => "the bundled checkers of JSON, YAML and TOML",
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
             Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
             Self::Structured(TextFormat::Ini) => "the bundled INI checker",
+            Self::Structured(TextFormat::Xml) => "the bundled XML checker",
             Self::Tls(_) => "the bundled TLS checker",
         }
     }
@@ -73,7 +78,7 @@ impl Builtin {
         match self {
             Self::Nginx(settings) if !settings.context.is_empty() => PlanScope::Snippets,
             Self::Nginx(_) => PlanScope::Program("nginx"),
-            Self::Structured(_) | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Structured(_) | Self::ByName | Self::JsonSchema(_) => PlanScope::Each(self.word()),
             Self::Tls(_) => PlanScope::These,
         }
     }
@@ -102,6 +107,7 @@ impl Builtin {
         match self {
             Self::Nginx(settings) => nginx::run(settings, context),
             Self::Structured(format) => structured::run(*format, context),
+            Self::ByName => structured::by_name(context),
             Self::JsonSchema(schema) => schema.run(context),
             Self::Tls(tls) => tls.run(context),
         }

@@ -42,6 +42,8 @@ pub struct NginxSettings {
     pub allowed: Vec<String>,
     /// The blocks around each file, if the files are snippets.
     pub context: Context,
+    /// Warnings of insecure or fragile configuration; by default none, since each reload would repeat them.
+    pub hygiene: Option<bool>,
 }
 
 impl NginxSettings {
@@ -55,6 +57,7 @@ impl NginxSettings {
             global: running.global.clone(),
             allowed_directives: self.allowed.clone(),
             context: self.context.clone(),
+            hygiene: self.hygiene.unwrap_or(false),
             ..Options::default()
         }
     }

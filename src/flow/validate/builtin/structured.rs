@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use reload_gate_contract::Finding;
-use reload_gate_structured::{ini, json, toml, yaml};
+use reload_gate_structured::{ini, json, toml, xml, yaml};
 
 use super::super::{NO_MAIN_FILE, ValidationContext};
 
@@ -18,11 +18,13 @@ pub enum TextFormat {
     Toml,
     /// INI, as most readers agree on it.
     Ini,
+    /// XML 1.0.
+    Xml,
 }
 
 impl TextFormat {
     /// All formats.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Yaml, Self::Toml, Self::Ini];
+    pub const ALL: [Self; 5] = [Self::Json, Self::Yaml, Self::Toml, Self::Ini, Self::Xml];
 
     /// Returns the name for `--builtin`.
     #[must_use]
@@ -32,6 +34,7 @@ impl TextFormat {
             Self::Yaml => "yaml",
             Self::Toml => "toml",
             Self::Ini => "ini",
+            Self::Xml => "xml",
         }
     }
 
@@ -43,6 +46,7 @@ impl TextFormat {
             Self::Yaml => &[".yaml", ".yml"],
             Self::Toml => &[".toml"],
             Self::Ini => &[".ini"],
+            Self::Xml => &[".xml"],
         }
     }
 
@@ -54,6 +58,7 @@ impl TextFormat {
             Self::Yaml => yaml::check(path, text),
             Self::Toml => toml::check(path, text),
             Self::Ini => ini::check(path, text),
+            Self::Xml => xml::check(path, text),
         }
     }
 }
@@ -66,6 +71,19 @@ pub(super) fn run(format: TextFormat, context: &ValidationContext) -> Vec<Findin
         Ok(files) => files.iter().flat_map(|(path, text)| format.check(path, text)).collect(),
         Err(finding) => vec![*finding],
     }
+}
+
+/// Validates the files whose names say their format, and no other.
+pub(super) fn by_name(context: &ValidationContext) -> Vec<Finding> {
+    context.note_read(context.tree.keys());
+    let formats = [TextFormat::Json, TextFormat::Yaml, TextFormat::Toml];
+    let format = |name: &PathBuf| {
+        let name = name.to_string_lossy();
+        formats.into_iter().find(|format| format.ends().iter().any(|end| name.ends_with(end)))
+    };
+    let files = context.tree.iter().filter_map(|(name, text)| Some((format(name)?, name, text)));
+    let shown = |name: &PathBuf| context.path_map.shown(name).to_string_lossy().into_owned();
+    files.flat_map(|(format, name, text)| format.check(&shown(name), text)).collect()
 }
 
 /// Returns the files for a validator: the one of `--main`; or all with such an ending; or the only one there is.

@@ -440,3 +440,41 @@ fn envoy_is_understood() {
         ],
     );
 }
+
+#[test]
+fn postgresql_is_understood() {
+    reads(
+        "postgresql",
+        &[
+            (
+                "2026-11-26 13:29:32.827 GMT [2928] LOG:  syntax error in file \"/p.conf\" line 4, near token \"4\"\n2026-11-26 13:29:32.827 GMT [2928] FATAL:  configuration file \"/p.conf\" contains errors\n",
+                &["wrong /p.conf:4: syntax error"],
+            ),
+            (
+                "2026-11-26 13:29:32.899 GMT [2932] LOG:  invalid value for parameter \"port\": \"abc\"\n2026-11-26 13:29:32.899 GMT [2932] FATAL:  configuration file \"/p.conf\" contains errors\n",
+                &["wrong invalid value for parameter \"port\": \"abc\""],
+            ),
+            (
+                "2026-11-26 13:29:32.926 GMT [2935] LOG:  could not open configuration file \"/none.conf\": No such file or directory\n",
+                &["obstacle could not open configuration file \"/none.conf\": No such file or directory"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn mariadb_is_understood() {
+    reads(
+        "mariadb",
+        &[
+            (
+                "error: Found option without preceding group in config file: /my.cnf at line: 1\nFatal error in defaults handling. Program aborted\n",
+                &["wrong /my.cnf:1: Found option without preceding group"],
+            ),
+            (
+                "2026-11-26 13:29:33 0 [Warning] Could not increase number of max_open_files to more than 20000 (request: 32184)\n2026-11-26 13:29:33 0 [ERROR] mariadbd: unknown variable 'nonsense=3'\n",
+                &["wrong unknown variable 'nonsense=3'"],
+            ),
+        ],
+    );
+}

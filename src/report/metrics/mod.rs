@@ -1,6 +1,8 @@
 //! The metrics of all gates: OpenMetrics 1.0, or the older text format of Prometheus. IO: reads the
 //! clock.
 
+mod dialect;
+
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
@@ -74,6 +76,18 @@ impl Exposition {
     }
 }
 
+/// Another reloader, under whose names the metrics are served as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// None.
+    #[default]
+    Own,
+    /// `reloader_…` of prometheus-config-reloader.
+    Reloader,
+    /// `configmap_reload_…`, with the URL of each gate.
+    ConfigmapReload(Vec<(String, String)>),
+}
+
 /// The metrics of all gates.
 #[derive(Debug)]
 pub struct Metrics {
@@ -87,6 +101,7 @@ pub struct Metrics {
     dropped: Counter,
     /// The counter that `dropped` follows.
     log: OnceCell<Dropped>,
+    dialect: OnceCell<Dialect>,
     // The values of the boards are set when they are read.
     successful: Info,
     succeeded: Seconds,
@@ -118,6 +133,7 @@ impl Metrics {
             alerts: add(&mut registry, ALERTS, Family::default()),
             dropped: add(&mut registry, DROPPED, Counter::default()),
             log: OnceCell::new(),
+            dialect: OnceCell::new(),
             contents: add(&mut registry, CONTENTS, Family::default()),
             diverged: add(&mut registry, DIVERGED, Family::default()),
             modes: add(&mut registry, MODES, Family::default()),
@@ -180,6 +196,12 @@ impl Metrics {
         let _ = self.log.set(log);
     }
 
+    /// Serves the metrics under the names of another reloader as well.
+    pub fn speak(&self, dialect: Dialect) {
+        // It is set once, at the start.
+        let _ = self.dialect.set(dialect);
+    }
+
     /// Returns all metrics as text, with the present values of `boards`.
     #[must_use]
     pub fn expose(&self, boards: &[Rc<StatusBoard>], exposition: Exposition) -> String {
@@ -192,6 +214,10 @@ impl Metrics {
         let mut written = String::new();
         // A String takes every write.
         let _ = text::encode(&mut written, &self.registry);
+        if let Some(others) = self.dialect.get().and_then(|dialect| dialect::registry(dialect, self, boards)) {
+            written.truncate(written.trim_end_matches("# EOF\n").len());
+            let _ = text::encode(&mut written, &others);
+        }
         match exposition {
             Exposition::OpenMetrics => written,
             Exposition::Prometheus => older(&written),

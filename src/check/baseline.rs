@@ -1,0 +1,211 @@
+//! Baseline: the findings that a repository had when it began to use `check`. Only others count. Pure.
+//!
+//! A finding is recognised by its file, object, key and code, and by a hash of its line, so it stays known when lines move. Nothing of a
+//! configuration is readable in a baseline.
+
+use std::collections::BTreeMap;
+
+use reload_gate_contract::Severity;
+use serde::{Deserialize, Serialize};
+
+use crate::check::render::{CheckReport, CheckSubject, GoneEntry, Located, Suppressed, Suppression, fingerprint};
+
+const VERSION: u32 = 1;
+
+/// Findings that are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Baseline(BTreeMap<Known, usize>);
+
+/// Finding, as a baseline knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Known {
+    file: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    code: String,
+    fingerprint: String,
+}
+
+/// Entry of the file: a finding, and the number of its occurrences.
+#[derive(Serialize, Deserialize)]
+struct BaselineEntry {
+    #[serde(flatten)]
+    known: Known,
+    #[serde(default = "once")]
+    count: usize,
+}
+
+#[derive(Deserialize)]
+struct BaselineFile {
+    version: u32,
+    findings: Vec<BaselineEntry>,
+}
+
+const fn once() -> usize {
+    1
+}
+
+impl Known {
+    fn of(subject: &CheckSubject, located: &Located) -> Self {
+        let (object, key) = located.part(subject);
+        Self {
+            file: own(&located.place(subject).file).to_owned(),
+            object: object.map(str::to_owned),
+            key: key.map(str::to_owned),
+            code: located.finding.code.to_string(),
+            fingerprint: fingerprint(subject, located),
+        }
+    }
+}
+
+/// Returns a path without a leading `./`, which depends on the argument of `check`.
+fn own(path: &str) -> &str {
+    path.trim_start_matches("./")
+}
+
+/// Returns true if a baseline may hold a finding: it is about the configuration. An obstacle means that nothing was validated.
+fn may_be_known(located: &Located) -> bool {
+    located.finding.severity != Severity::Note && !located.is_obstacle()
+}
+
+impl Baseline {
+    /// Reads a baseline.
+    ///
+    /// # Errors
+    /// The reason why the text is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: BaselineFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if file.version != VERSION {
+            return Err(format!("it has the version {}, and this reload-gate reads {VERSION}", file.version));
+        }
+        let mut known = BTreeMap::new();
+        for BaselineEntry { known: entry, count } in file.findings {
+            *known.entry(entry).or_default() += count;
+        }
+        Ok(Self(known))
+    }
+
+    /// Returns the baseline of a report, with the findings that a baseline already suppressed.
+    #[must_use]
+    pub fn of(report: &CheckReport) -> Self {
+        let mut known = BTreeMap::new();
+        for checked in &report.checked {
+            let suppressed = checked.suppressed.iter().filter(|suppressed| suppressed.by == Suppression::Baseline);
+            let all = checked.findings.iter().chain(suppressed.map(|suppressed| &suppressed.located));
+            for located in all.filter(|located| may_be_known(located)) {
+                *known.entry(Known::of(&checked.subject, located)).or_default() += 1;
+            }
+        }
+        Self(known)
+    }
+
+    /// Returns the number of findings in it.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// Moves the known findings of a report to those that are suppressed, and adds the entries that no longer occur. `may_have` returns
+    /// true for a file that exists and that this run did not read, so that nothing is known of it.
+    #[must_use]
+    pub fn apply(&self, mut report: CheckReport, may_have: &dyn Fn(&str) -> bool) -> CheckReport {
+        let mut left = self.0.clone();
+        for checked in &mut report.checked {
+            for located in std::mem::take(&mut checked.findings) {
+                let known = may_be_known(&located).then(|| left.get_mut(&Known::of(&checked.subject, &located)));
+                match known.flatten().filter(|count| **count > 0) {
+                    Some(count) => {
+                        *count -= 1;
+                        checked.suppressed.push(Suppressed { located, by: Suppression::Baseline });
+                    }
+                    None => checked.findings.push(located),
+                }
+            }
+        }
+        let gone = left.into_iter().filter(|(known, count)| *count > 0 && !may_have(&known.file));
+        let gone =
+            gone.map(|(Known { file, object, key, code, .. }, count)| GoneEntry { file, object, key, code, count });
+        report.gone = Some(gone.collect());
+        report
+    }
+
+    /// Returns the text of its file, with a line for each entry, so that changes of it are easy to review and to merge.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let entries = self.0.iter().map(|(known, count)| BaselineEntry { known: known.clone(), count: *count });
+        // Serialization cannot fail: all keys of maps are strings.
+        let lines: Vec<_> = entries.map(|entry| serde_json::to_string(&entry).unwrap_or_default()).collect();
+        let list = if lines.is_empty() { "[]".to_owned() } else { format!("[\n    {}\n  ]", lines.join(",\n    ")) };
+        format!("{{\n  \"version\": {VERSION},\n  \"findings\": {list}\n}}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reload_gate_contract::{Code, Finding, Place};
+
+    use super::*;
+    use crate::check::render::{Checked, InputExcerpt};
+
+    const CODE: Code = Code::new("a-code");
+
+    fn at(line: u32, text: &str) -> Located {
+        let finding = Finding::error(CODE, "m").at(Place { column: Some(1), ..Place::line("./a.conf", line) });
+        let excerpt = InputExcerpt { first_line: line, text: text.to_owned(), mark: 0..1 };
+        Located { finding, object: None, key: None, excerpt: Some(excerpt) }
+    }
+
+    fn report(findings: Vec<Located>) -> CheckReport {
+        let (validator, reason) = ("v".to_owned(), "r".to_owned());
+        let subject = CheckSubject::input("./a.conf");
+        let checked =
+            Checked { subject, validator, reason, findings, suppressed: Vec::new(), duration: Duration::ZERO };
+        CheckReport { checked: vec![checked], ..CheckReport::default() }
+    }
+
+    fn left(report: &CheckReport) -> Vec<&str> {
+        report.checked[0].findings.iter().map(|located| located.finding.code.as_str()).collect()
+    }
+
+    #[test]
+    fn moved_lines_stay_known_and_a_further_occurrence_is_new() {
+        let baseline = Baseline::of(&report(vec![at(3, "listen x;"), at(9, "listen x;"), at(12, "root;")]));
+        let baseline = Baseline::parse(&baseline.to_text()).expect("it is one");
+        assert_eq!(baseline.count(), 3);
+        let moved = report(vec![at(5, "  listen x;"), at(20, "listen x;"), at(1, "root;")]);
+        let known = baseline.apply(moved, &|_| false);
+        assert!(left(&known).is_empty());
+        assert_eq!(known.gone, Some(vec![]));
+        let more = report(vec![at(5, "listen x;"), at(6, "listen x;"), at(7, "listen x;"), at(8, "root y;")]);
+        let new = baseline.apply(more, &|_| false);
+        let lines: Vec<_> = new.checked[0].findings.iter().map(|one| one.finding.place.clone()?.line).collect();
+        assert_eq!(lines, [Some(7), Some(8)]);
+        assert_eq!(new.gone.map(|gone| gone.len()), Some(1));
+    }
+
+    #[test]
+    fn an_obstacle_is_never_known() {
+        let obstacle = Located { finding: Finding::environment(CODE, "m"), ..at(1, "x") };
+        assert_eq!(Baseline::of(&report(vec![obstacle.clone()])).count(), 0);
+        let same = Known::of(&CheckSubject::input("./a.conf"), &obstacle);
+        let baseline = Baseline([(same, 1)].into());
+        assert_eq!(left(&baseline.apply(report(vec![obstacle]), &|_| true)), ["a-code"]);
+    }
+
+    #[test]
+    fn only_entries_of_files_that_were_read_or_removed_are_gone() {
+        let baseline = Baseline::of(&report(vec![at(1, "x")]));
+        let gone = |may_have: bool| baseline.apply(CheckReport::default(), &|_| may_have).gone.map(|gone| gone.len());
+        assert_eq!((gone(true), gone(false)), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn another_version_is_no_baseline() {
+        assert!(Baseline::parse("{\"version\": 2, \"findings\": []}").is_err());
+        assert_eq!(Baseline::default().to_text(), "{\n  \"version\": 1,\n  \"findings\": []\n}\n");
+    }
+}

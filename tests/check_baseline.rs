@@ -1,0 +1,180 @@
+//! Findings that do not count: those of a baseline, ignored ones, and warnings.
+
+use serde_json::Value;
+
+use crate::check::{check, config_map, file, findings, report};
+
+/// Runs `check` on a directory, and returns its report.
+#[track_caller]
+fn checked(arguments: &[&str], directory: &std::path::Path, code: i32) -> Value {
+    let directory = directory.to_str().expect("it is UTF-8");
+    let output = check(&[&["--format", "json"], arguments, &[directory]].concat(), "");
+    assert_eq!(output.code, code, "{}{}", output.out, output.err);
+    serde_json::from_str(&output.out).expect("it is JSON")
+}
+
+#[test]
+fn only_findings_that_are_not_in_the_baseline_reject() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (root, baseline) = (directory.path().join("conf"), directory.path().join("baseline.json"));
+    let baseline = baseline.to_str().expect("it is UTF-8");
+    let site = "events {}\nhttp {\n  lisen 80;\n}\n";
+    file(&root, "nginx.conf", site);
+    file(&root, "a.json", "{\"a\": 1,}\n");
+    assert_eq!(findings(&checked(&[], &root, 1)).len(), 2);
+    let written = checked(&["--write-baseline", baseline], &root, 0);
+    assert_eq!((findings(&written).len(), &written["baseline"]["known"]), (0, &Value::from(2)));
+    file(&root, "nginx.conf", &site.replace("http {\n", "http {\n  # a line\n  server_tokens off;\n"));
+    checked(&["--baseline", baseline], &root, 0);
+    file(&root, "nginx.conf", &site.replace("lisen 80;", "lisen 80;\n  sendfil on;"));
+    let new = findings(&checked(&["--baseline", baseline], &root, 1));
+    assert_eq!(new.len(), 1, "{new:?}");
+    assert!(new[0].contains("sendfil"), "{new:?}");
+}
+
+#[test]
+fn a_finding_that_is_gone_is_a_hint() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (root, baseline) = (directory.path().join("conf"), directory.path().join("baseline.json"));
+    let baseline = baseline.to_str().expect("it is UTF-8");
+    file(&root, "a.json", "{\"a\": 1,}\n");
+    file(&root, "b.json", "{\"a\": 1,}\n");
+    checked(&["--write-baseline", baseline], &root, 0);
+    file(&root, "a.json", "{\"a\": 1}\n");
+    let gone = checked(&["--baseline", baseline], &root, 0);
+    let entries = gone["baseline"]["gone"].as_array().expect("it is a list");
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(entries[0]["code"], "json-trailing-comma");
+    let output = check(&["--baseline", baseline, root.to_str().expect("it is UTF-8")], "");
+    assert!(output.out.contains("the baseline has findings that are gone"), "{}", output.out);
+    // Of the other file alone nothing is known about this one.
+    let one = checked(&["--baseline", baseline], &root.join("b.json"), 0);
+    assert_eq!(one["baseline"]["gone"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_baseline_that_cannot_be_read_is_an_error_of_usage() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("none.json");
+    let path = path.to_str().expect("it is UTF-8");
+    let output = check(&["--baseline", path, "-"], "");
+    assert!(output.code == 2 && output.err.contains("--write-baseline"), "{}", output.err);
+    std::fs::write(path, "[]").expect("there is room");
+    assert_eq!(check(&["--baseline", path, "-"], "").code, 2);
+}
+
+#[test]
+fn a_baseline_has_nothing_of_a_secret() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("baseline.json");
+    let secret = config_map("app.json", "'{\"password\": hunter2hunter2}'").replace("ConfigMap", "Secret");
+    let secret = secret.replace("\ndata:", "\nstringData:");
+    let written = report(&["--write-baseline", path.to_str().expect("it is UTF-8")], &secret, 0);
+    assert_eq!(written["baseline"]["known"], 1);
+    let text = std::fs::read_to_string(path).expect("it is there");
+    assert!(text.contains("Secret x") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn sarif_marks_the_findings_of_the_baseline() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let baseline = directory.path().join("baseline.json");
+    let baseline = baseline.to_str().expect("it is UTF-8");
+    let old = config_map("a.json", "'{\"a\": 1,}'");
+    report(&["--write-baseline", baseline], &old, 0);
+    let both = format!("{old}  b.json: '[1,]'\n");
+    let output = check(&["--format", "sarif", "--baseline", baseline, "-"], &both);
+    assert_eq!(output.code, 1, "{}", output.err);
+    let sarif: Value = serde_json::from_str(&output.out).expect("it is JSON");
+    let results = sarif["runs"][0]["results"].as_array().expect("it is a list");
+    let state = |result: &Value| (result["baselineState"].to_string(), result["suppressions"][0]["kind"].to_string());
+    let states: Vec<_> = results.iter().map(state).collect();
+    let expected = [("\"unchanged\"", "\"external\""), ("\"new\"", "null")];
+    let sorted = |mut states: Vec<(String, String)>| {
+        states.sort();
+        states
+    };
+    assert_eq!(sorted(states), sorted(expected.map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec()));
+}
+
+#[test]
+fn warnings_reject_or_are_hidden() {
+    let manifest = config_map("nginx.conf", "|\n    events {}\n    http { include /etc/nginx/more.conf; }");
+    let of = |action: &str, code: i32| findings(&report(&["--warnings", action], &manifest, code));
+    let shown = of("show", 0);
+    assert!(!shown.is_empty() && shown.iter().all(|finding| finding.starts_with("warning")), "{shown:?}");
+    assert!(of("hide", 0).is_empty());
+    let rejected = of("reject", 1);
+    assert!(rejected.iter().all(|finding| finding.starts_with("error")), "{rejected:?}");
+    assert_eq!(rejected.len(), shown.len());
+}
+
+/// `code place (reason)` of every finding that does not count.
+fn suppressed(report: &Value) -> Vec<String> {
+    let inputs = report["inputs"].as_array().expect("there are inputs");
+    let all = inputs.iter().flat_map(|input| input["suppressed"].as_array().into_iter().flatten());
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    all.map(|one| format!("{} {} ({})", word(&one["code"]), one["line"], word(&one["reason"]))).collect()
+}
+
+#[test]
+fn a_comment_ignores_findings_of_its_line_and_the_next() {
+    let manifest = config_map(
+        "nginx.conf",
+        "|
+    events {}
+    http {
+      brotl on; # reload-gate: ignore unknown-directive our own module
+      # reload-gate: ignore unknown-directive another one
+      zstdd on;
+      lisen 80;
+    }
+",
+    );
+    let rejected = report(&[], &manifest, 1);
+    let expected = ["unknown-directive 8 (our own module)", "unknown-directive 10 (another one)"];
+    assert_eq!(suppressed(&rejected), expected);
+    assert_eq!(findings(&rejected).len(), 1, "{rejected}");
+    let manifest = manifest.replace("      lisen 80;\n", "");
+    let accepted = report(&[], &manifest, 0);
+    assert_eq!(suppressed(&accepted), expected);
+    let text = check(&["-"], &manifest).out;
+    assert!(text.contains("ignored  -:8:7: error[unknown-directive]") && text.contains("(our own module)"), "{text}");
+}
+
+#[test]
+fn an_annotation_ignores_findings_of_its_object() {
+    let manifest = config_map("nginx.conf", "|\n    events {}\n    http { lisen 80; }\n");
+    let annotations = "{reload-gate.dev/ignore: unknown-directive a module of ours}";
+    let manifest = manifest.replace("{name: x}", &format!("{{name: x, annotations: {annotations}}}"));
+    assert_eq!(suppressed(&report(&[], &manifest, 0)), ["unknown-directive 7 (a module of ours)"]);
+    let other = manifest.replace("unknown-directive a", "invalid-value a");
+    let codes = findings(&report(&[], &other, 1));
+    assert!(codes.iter().any(|finding| finding.starts_with("warning unused-ignore 3:")), "{codes:?}");
+}
+
+#[test]
+fn an_ignore_without_effect_or_reason_is_a_warning() {
+    let manifest = config_map("nginx.conf", "|\n    events {} # reload-gate: ignore invalid-value it was wrong once\n");
+    let found = findings(&report(&[], &manifest, 0));
+    assert!(found.iter().any(|finding| finding.starts_with("warning unused-ignore 6:")), "{found:?}");
+    let manifest =
+        config_map("nginx.conf", "|\n    events {}\n    lisen 80; # reload-gate: ignore unknown-directive\n");
+    let found = findings(&report(&[], &manifest, 0));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("warning ignore-without-reason 7:"), "{found:?}");
+}
+
+#[test]
+fn a_comment_in_a_manifest_ignores_findings_about_the_manifest() {
+    let manifest = config_map("PORT", "80 # reload-gate: ignore value-not-text the chart quotes it");
+    assert_eq!(suppressed(&report(&[], &manifest, 0)), ["value-not-text 5 (the chart quotes it)"]);
+}
+
+#[test]
+fn an_obstacle_is_not_ignored() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "a.conf", "x # reload-gate: ignore checker-missing we do not need it\n");
+    let arguments = ["--validate", "no-such-checker {config}"];
+    checked(&arguments, directory.path(), 3);
+}

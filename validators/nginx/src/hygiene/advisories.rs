@@ -1,0 +1,220 @@
+//! Published vulnerabilities of nginx in features that a configuration uses, for the version that runs.
+//!
+//! `advisories.tsv` has those of <https://nginx.org/en/security_advisories.html> (of 2026-07-22) that need a directive to be
+//! reached, with the day of the release that fixed each. Another build than that of nginx.org may have the fix in an older version.
+
+use foldhash::{HashMap, HashMapExt as _, HashSet};
+
+use crate::directives::{Build, Version};
+use crate::model::directive::Directive;
+
+use super::variables::{ValuePart, parts};
+use super::{Hygiene, codes};
+
+/// A vulnerability.
+struct Advisory {
+    cve: &'static str,
+    title: &'static str,
+    severity: &'static str,
+    trigger: &'static str,
+    vulnerable: Vec<(Version, Version)>,
+    fixed: Vec<Version>,
+}
+
+/// All vulnerabilities, the newest first.
+fn advisories() -> impl Iterator<Item = Advisory> {
+    let version = |text: &str| text.parse::<Version>().unwrap_or_else(|_| panic!("`{text}` is a version"));
+    include_str!("advisories.tsv").lines().skip(1).map(move |line| {
+        let fields: Vec<&'static str> = line.split('\t').collect();
+        let [cve, _, severity, vulnerable, fixed, trigger, title] = fields[..] else {
+            panic!("seven columns in {line}")
+        };
+        let range = |text: &str| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            (version(first), version(last))
+        };
+        let vulnerable = vulnerable.split(',').map(range).collect();
+        let fixed = fixed.split(',').map(version).collect();
+        Advisory { cve, title, severity, trigger, vulnerable, fixed }
+    })
+}
+
+impl Advisory {
+    /// True if a version has it: it is in a range, and not in a stable branch from the fix on.
+    fn affects(&self, version: Version) -> bool {
+        let in_range = self.vulnerable.iter().any(|(first, last)| (*first..=*last).contains(&version));
+        in_range && !self.fixed.iter().any(|fixed| fixed.minor() == version.minor() && version >= *fixed)
+    }
+}
+
+pub(super) fn check(hygiene: &mut Hygiene<'_>) {
+    let (version, build) = (hygiene.options.version, hygiene.options.build);
+    if build != Build::NginxOrg {
+        return;
+    }
+    let affecting: Vec<Advisory> = advisories().filter(|advisory| advisory.affects(version)).collect();
+    if affecting.is_empty() {
+        return;
+    }
+    let found = Triggers::of(hygiene);
+    let mut reported: Vec<&str> = vec![];
+    for Advisory { trigger, .. } in &affecting {
+        let Some((directive, word)) = found.get(trigger).copied().filter(|_| !reported.contains(trigger)) else {
+            continue;
+        };
+        reported.push(trigger);
+        let same = affecting.iter().filter(|other| other.trigger == *trigger);
+        let names: Vec<String> = same.clone().map(|it| format!("{} ({}, {})", it.cve, it.severity, it.title)).collect();
+        let fixed = same.flat_map(|advisory| advisory.fixed.first()).max().copied().unwrap_or_default();
+        let message = format!("nginx {version} has known vulnerabilities in what this uses: {}", names.join("; "));
+        hygiene.warn(
+            codes::KNOWN_VULNERABILITY,
+            &directive,
+            word,
+            &message,
+            &format!("update to nginx {fixed} or newer"),
+        );
+    }
+}
+
+/// The first directive of each trigger, with the word to show.
+type Found<'s> = HashMap<&'static str, (Directive<'s>, usize)>;
+
+struct Triggers<'h, 's> {
+    hygiene: &'h Hygiene<'s>,
+    /// Variables of a `map` with a pattern that has a group.
+    maps: HashSet<&'s [u8]>,
+    found: Found<'s>,
+}
+
+impl<'h, 's> Triggers<'h, 's> {
+    fn of(hygiene: &'h Hygiene<'s>) -> Found<'s> {
+        let is_pattern =
+            |directive: &Directive<'_>| directive.word(0).starts_with(b"~") && directive.word(0).contains(&b'(');
+        let maps = hygiene.scopes.all.iter().filter(|scope| scope.name() == b"map");
+        let maps = maps.filter(|scope| scope.directives.iter().any(|(directive, _)| is_pattern(directive)));
+        let maps = maps.filter_map(|scope| scope.directive.filter(|it| it.count() == 2)?.word(2).strip_prefix(b"$"));
+        let mut triggers = Self { hygiene, maps: maps.collect(), found: HashMap::new() };
+        for scope in 0..hygiene.scopes.all.len() {
+            triggers.scope(scope);
+            let mp4 = hygiene.scopes.all[scope].get(b"mp4");
+            mp4.into_iter().for_each(|directive| triggers.add("mp4", &directive, 0));
+            for (directive, _) in &hygiene.scopes.all[scope].directives {
+                if directive.count() > 0 {
+                    triggers.directive(scope, directive);
+                }
+            }
+        }
+        triggers.found
+    }
+
+    fn add(&mut self, trigger: &'static str, directive: &Directive<'s>, word: usize) {
+        self.found.entry(trigger).or_insert((*directive, word));
+    }
+
+    /// Triggers of several directives in a block.
+    fn scope(&mut self, scope: usize) {
+        let block = &self.hygiene.scopes.all[scope];
+        if self.hygiene.scopes.protocol(scope) != b"http" || block.name() == b"map" {
+            return;
+        }
+        let (mut rewrite, mut copies, mut slices, mut ssi, mut unbuffered, mut alias, mut dav) =
+            (None, None, false, None, false, false, None);
+        for (directive, _) in block.directives.iter().filter(|(directive, _)| directive.count() > 0) {
+            let value = directive.word(1);
+            let captures = || directive.arguments().find(|(_, word)| has_numbered_group(word));
+            copies = copies.or_else(|| captures().map(|(at, _)| (*directive, at)));
+            match directive.word(0) {
+                b"rewrite" | b"set" | b"if" if rewrite.is_some() => {
+                    rewrite.into_iter().for_each(|(first, at)| self.add("rewrite-question-mark", &first, at));
+                }
+                b"rewrite" if directive.count() >= 2 => {
+                    let replacement = directive.word(2);
+                    let fits = replacement.contains(&b'?') && has_numbered_group(replacement);
+                    rewrite = fits.then_some((*directive, 2));
+                }
+                b"slice" => slices = value != b"0",
+                b"ssi" if value == b"on" => ssi = Some(*directive),
+                b"proxy_buffering" => unbuffered = value == b"off",
+                b"alias" => alias = true,
+                b"dav_methods" if directive.arguments().any(|(_, word)| matches!(word, b"COPY" | b"MOVE")) => {
+                    dav = Some(*directive);
+                }
+                _ => {}
+            }
+        }
+        copies.filter(|_| slices).into_iter().for_each(|(directive, at)| self.add("slice-capture", &directive, at));
+        ssi.filter(|_| unbuffered).into_iter().for_each(|directive| self.add("ssi-unbuffered", &directive, 0));
+        dav.filter(|_| alias).into_iter().for_each(|directive| self.add("dav-alias", &directive, 0));
+    }
+
+    fn directive(&mut self, scope: usize, directive: &Directive<'s>) {
+        let protocol = self.hygiene.scopes.protocol(scope);
+        let value = directive.word(1);
+        let argument = |wanted: &[u8]| directive.arguments().find(|(_, word)| *word == wanted).map(|(at, _)| at);
+        let trigger = match (protocol, directive.word(0)) {
+            (_, b"resolver") if value != b"off" => Some("resolver"),
+            (b"http", b"listen") if argument(b"quic").is_some() => Some("http3"),
+            (b"http", b"listen") if argument(b"http2").is_some() => Some("http2"),
+            (b"http", b"http2") if value == b"on" => Some("http2"),
+            (b"http", b"grpc_pass") => Some("http2-upstream"),
+            (b"http", b"proxy_http_version") if value == b"2" => Some("proxy-http2"),
+            (b"http", b"source_charset" | b"charset_map") => Some("charset"),
+            (b"http", b"scgi_pass" | b"uwsgi_pass") => Some("scgi-uwsgi"),
+            (b"http", b"ssl_ocsp") if value != b"off" => Some("ocsp"),
+            (b"stream", b"ssl_ocsp") if value != b"off" => Some("stream-ocsp"),
+            (b"http", b"proxy_pass") if value.starts_with(b"https://") => Some("tls-upstream"),
+            (b"http", b"ssl_verify_client") if value != b"off" => Some("client-certificate"),
+            (b"mail", b"protocol") if value == b"smtp" => Some("mail-smtp"),
+            (b"mail", b"smtp_auth") if argument(b"none").is_some() => Some("smtp-auth-none"),
+            (b"mail", b"imap_auth" | b"pop3_auth" | b"smtp_auth")
+                if argument(b"cram-md5").or_else(|| argument(b"apop")).is_some() =>
+            {
+                Some("mail-challenge")
+            }
+            _ => None,
+        };
+        trigger.into_iter().for_each(|trigger| self.add(trigger, directive, 0));
+        if protocol == b"http" && !self.maps.is_empty() {
+            self.regex_map(directive);
+        }
+    }
+
+    /// A numbered group in front of the variable of a `map` that matches again.
+    fn regex_map(&mut self, directive: &Directive<'s>) {
+        for (at, word) in directive.arguments().filter(|(_, word)| word.contains(&b'$')) {
+            let mut has_group = false;
+            for part in parts(word) {
+                let ValuePart::Variable(name) = part else { continue };
+                has_group |= name.len() == 1 && name[0].is_ascii_digit();
+                if has_group && self.maps.contains(name) {
+                    self.add("regex-map", directive, at);
+                }
+            }
+        }
+    }
+}
+
+fn has_numbered_group(word: &[u8]) -> bool {
+    word.windows(2).any(|pair| pair[0] == b'$' && pair[1].is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stable_branches_are_fixed_from_their_own_release_on() {
+        let names = |version: &str, trigger: &str| -> Vec<&str> {
+            let version = version.parse().expect("a version");
+            let affecting = advisories().filter(|it| it.trigger == trigger && it.affects(version));
+            affecting.map(|it| it.cve).collect()
+        };
+        assert_eq!(names("1.20.0", "resolver"), ["CVE-2021-23017"]);
+        assert_eq!(names("1.20.1", "resolver"), [""; 0]);
+        assert_eq!(names("1.26.0", "http3").len(), 6 - 1);
+        assert_eq!(names("1.30.4", "http3"), [""; 0]);
+        assert_eq!(names("1.16.1", "http2"), [""; 0]);
+        assert_eq!(names("1.16.0", "http2").len(), 3);
+    }
+}

@@ -1,0 +1,172 @@
+//! The blocks of a configuration with the directives of each, includes replaced by what they include.
+
+use foldhash::{HashMap, HashMapExt as _};
+
+use crate::model::directive::Directive;
+use crate::model::sources::Sources;
+use crate::syntax::tree::NodeKind;
+use crate::values::{glob, numbers};
+
+/// Limits of nested blocks and files, and of directives: files that include each other often end there.
+const DEPTH: usize = 128;
+const MOST: usize = 1_000_000;
+
+/// A block.
+pub(super) struct HygieneScope<'s> {
+    /// Its own directive; `None` outside of all blocks.
+    pub(super) directive: Option<Directive<'s>>,
+    /// The block around it.
+    pub(super) parent: Option<usize>,
+    /// The directives in it, those with blocks included, each with its block.
+    pub(super) directives: Vec<(Directive<'s>, Option<usize>)>,
+    /// A file that may hold more of it is unknown.
+    pub(super) incomplete: bool,
+}
+
+impl<'s> HygieneScope<'s> {
+    /// The name of its directive.
+    pub(super) fn name(&self) -> &'s [u8] {
+        self.directive.map_or(b"", |directive| directive.word(0))
+    }
+
+    /// The first directive of that name in this very block.
+    pub(super) fn get(&self, name: &[u8]) -> Option<Directive<'s>> {
+        self.directives.iter().map(|(directive, _)| *directive).find(|directive| directive.word(0) == name)
+    }
+
+    pub(super) fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Directive<'s>> + 'a {
+        self.directives.iter().map(|(directive, _)| *directive).filter(move |directive| directive.word(0) == name)
+    }
+}
+
+/// All blocks, each after the one around it.
+pub(super) struct Scopes<'s> {
+    pub(super) all: Vec<HygieneScope<'s>>,
+    /// False if a file is unknown.
+    pub(super) complete: bool,
+    /// The protocol of each block: `http`, `stream` or `mail`.
+    protocols: Vec<&'static [u8]>,
+}
+
+impl<'s> Scopes<'s> {
+    pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> Self {
+        let root = HygieneScope { directive: None, parent: None, directives: vec![], incomplete: false };
+        let mut scopes = Self { all: vec![root], complete: true, protocols: vec![b""] };
+        if let Ok(file) = sources.first(main) {
+            let mut expansion =
+                Expansion { sources, scopes: &mut scopes, files: vec![], count: 0, patterns: HashMap::new() };
+            expansion.file(file, 0, 0);
+        }
+        scopes
+    }
+
+    /// The protocol that a block belongs to.
+    pub(super) fn protocol(&self, scope: usize) -> &'static [u8] {
+        self.protocols[scope]
+    }
+
+    /// A block and those around it, from the inside out.
+    pub(super) fn around(&self, scope: usize) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(Some(scope), |at| self.all[*at].parent)
+    }
+
+    /// The innermost server around a block.
+    pub(super) fn server(&self, scope: usize) -> Option<usize> {
+        self.around(scope).find(|at| self.all[*at].name() == b"server")
+    }
+
+    fn open(&mut self, directive: Directive<'s>, parent: usize) -> usize {
+        let protocol: &'static [u8] = match directive.word(0) {
+            b"http" => b"http",
+            b"stream" => b"stream",
+            b"mail" => b"mail",
+            _ => self.protocols[parent],
+        };
+        self.protocols.push(protocol);
+        self.all.push(HygieneScope {
+            directive: Some(directive),
+            parent: Some(parent),
+            directives: vec![],
+            incomplete: false,
+        });
+        self.all.len() - 1
+    }
+}
+
+/// The walk through the files.
+struct Expansion<'s, 'w> {
+    sources: &'s Sources<'s>,
+    scopes: &'w mut Scopes<'s>,
+    /// The files that are being read.
+    files: Vec<usize>,
+    count: usize,
+    patterns: HashMap<&'s [u8], String>,
+}
+
+impl<'s> Expansion<'s, '_> {
+    fn file(&mut self, file: usize, scope: usize, depth: usize) {
+        if self.files.contains(&file) || self.files.len() >= DEPTH {
+            return;
+        }
+        self.files.push(file);
+        if self.sources.is_surrounding(file) {
+            self.unknown(scope);
+        }
+        let end = self.sources.file(file).tree.nodes().len();
+        self.nodes(file, 0..end, scope, depth);
+        self.files.pop();
+    }
+
+    fn unknown(&mut self, scope: usize) {
+        self.scopes.complete = false;
+        self.scopes.all[scope].incomplete = true;
+    }
+
+    fn nodes(&mut self, file: usize, nodes: std::ops::Range<usize>, scope: usize, depth: usize) {
+        let tree = &self.sources.file(file).tree;
+        let mut at = nodes.start;
+        while at < nodes.end && self.count < MOST {
+            let node = &tree.nodes()[at];
+            self.count += 1;
+            if let Some(directive) = Directive::new(file, tree, at) {
+                match node.kind {
+                    NodeKind::Simple if directive.word(0) == b"include" && directive.count() == 1 => {
+                        self.include(&directive, scope, depth);
+                    }
+                    NodeKind::Block if depth < DEPTH => {
+                        let inner = self.scopes.open(directive, scope);
+                        self.scopes.all[scope].directives.push((directive, Some(inner)));
+                        if self.sources.is_surrounding(file) {
+                            self.unknown(inner);
+                        }
+                        self.nodes(file, at + 1..node.end(), inner, depth + 1);
+                    }
+                    _ => self.scopes.all[scope].directives.push((directive, None)),
+                }
+            }
+            at = node.end();
+        }
+    }
+
+    fn include(&mut self, directive: &Directive<'s>, scope: usize, depth: usize) {
+        let sources = self.sources;
+        let name = directive.word(1);
+        let full = || sources.full_name(&String::from_utf8_lossy(numbers::c_string(name)));
+        let pattern = self.patterns.entry(name).or_insert_with(full).clone();
+        let paths = if glob::is_pattern(&pattern) {
+            sources.matching(&pattern).map(<[String]>::to_vec)
+        } else {
+            Ok(vec![pattern])
+        };
+        let Ok(paths) = paths else {
+            self.unknown(scope);
+            return;
+        };
+        for path in paths {
+            match sources.at(&path) {
+                Ok(file) => self.file(file, scope, depth),
+                Err(_) => self.unknown(scope),
+            }
+        }
+    }
+}

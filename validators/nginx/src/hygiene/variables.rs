@@ -1,0 +1,201 @@
+//! The origin of the variables in a value: what a client chooses, and what may hold a line feed.
+
+use foldhash::{HashMap, HashMapExt as _};
+
+use super::bytes::ByteSet;
+use super::pattern::{self, PatternGroup};
+use super::scopes::Scopes;
+
+/// Limits of the variables that are followed for one value, and of the values of one variable.
+const FOLLOWED: usize = 64;
+const VALUES: usize = 4;
+
+/// A part of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ValuePart<'s> {
+    Text(&'s [u8]),
+    Variable(&'s [u8]),
+}
+
+/// The parts of a value, as nginx compiles it (`ngx_http_script_compile()`).
+pub(super) fn parts(value: &[u8]) -> Vec<ValuePart<'_>> {
+    let mut parts = vec![];
+    let (mut at, mut start) = (0, 0);
+    while at < value.len() {
+        let found = if value[at] == b'$' { name(&value[at + 1..]) } else { None };
+        let Some((name, length)) = found else {
+            at += 1;
+            continue;
+        };
+        if start < at {
+            parts.push(ValuePart::Text(&value[start..at]));
+        }
+        parts.push(ValuePart::Variable(name));
+        at += 1 + length;
+        start = at;
+    }
+    if start < value.len() {
+        parts.push(ValuePart::Text(&value[start..]));
+    }
+    parts
+}
+
+/// The name of the variable behind a `$`, and its length with any braces.
+fn name(rest: &[u8]) -> Option<(&[u8], usize)> {
+    if rest.first().is_some_and(|byte| (b'1'..=b'9').contains(byte)) {
+        return Some((&rest[..1], 1));
+    }
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if let Some(inside) = rest.strip_prefix(b"{") {
+        let length = inside.iter().take_while(|byte| is_of_name(byte)).count();
+        return (length > 0 && inside.get(length) == Some(&b'}')).then(|| (&inside[..length], length + 2));
+    }
+    let length = rest.iter().take_while(|byte| is_of_name(byte)).count();
+    (length > 0).then(|| (&rest[..length], length))
+}
+
+/// A value, with the block that its variables are looked up in.
+type ScopedValue<'s> = (usize, &'s [u8]);
+
+/// A part of a value, with that block.
+pub(super) type ScopedPart<'s> = (usize, ValuePart<'s>);
+
+/// The definitions of variables, each by its block.
+pub(super) struct VariableOrigins<'s> {
+    /// The values of `set`, by block and name; those in an `if` belong to the block around it, too.
+    sets: HashMap<(usize, &'s [u8]), Vec<ScopedValue<'s>>>,
+    /// The pattern of each block that matches the URI, and those of its rewrites.
+    patterns: HashMap<usize, PatternGroup>,
+}
+
+impl<'s> VariableOrigins<'s> {
+    pub(super) fn of(scopes: &Scopes<'s>) -> Self {
+        let mut origins = Self { sets: HashMap::new(), patterns: HashMap::new() };
+        for (at, scope) in scopes.all.iter().enumerate() {
+            if let Some(pattern) = scope.directive.and_then(|directive| pattern_of_uri(&directive)) {
+                origins.patterns.extend(pattern::parse(pattern).map(|pattern| (at, pattern)));
+            }
+            for directive in scope.all(b"set").filter(|directive| directive.count() == 2) {
+                let Some(name) = directive.word(1).strip_prefix(b"$") else { continue };
+                let outer = scope.parent.filter(|_| scope.name() == b"if");
+                for block in [Some(at), outer].into_iter().flatten() {
+                    origins.sets.entry((block, name)).or_default().push((at, directive.word(2)));
+                }
+            }
+        }
+        origins
+    }
+
+    /// The values that a variable is set to in a block or around it, each with the block of the `set`.
+    pub(super) fn values(&self, scopes: &Scopes<'s>, scope: usize, name: &'s [u8]) -> &[ScopedValue<'s>] {
+        let blocks = scopes.around(scope);
+        let found = blocks.map(|at| self.sets.get(&(at, name))).find(Option::is_some).flatten();
+        found.map_or(&[], |values| &values[..values.len().min(VALUES)])
+    }
+
+    /// The group of the pattern of a location, `if` or block around them that a variable is captured by.
+    pub(super) fn group(&self, scopes: &Scopes<'s>, scope: usize, name: &[u8]) -> Option<&PatternGroup> {
+        let number = std::str::from_utf8(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+        scopes.around(scope).find_map(|at| {
+            // Another match has replaced the numbered groups.
+            let matches_again = || scopes.all[at].get(b"rewrite").is_some();
+            if number != usize::MAX && matches_again() {
+                return None;
+            }
+            self.patterns.get(&at)?.find(number, name)
+        })
+    }
+
+    /// The name of a variable through which a value may hold a line feed that the client has sent, encoded in the URI.
+    pub(super) fn line_feed(&self, scopes: &Scopes<'s>, scope: usize, value: &'s [u8]) -> Option<&'s [u8]> {
+        let mut queue = vec![(scope, value)];
+        let mut followed = 0;
+        while let Some((scope, value)) = queue.pop() {
+            for part in parts(value) {
+                let ValuePart::Variable(name) = part else { continue };
+                followed += 1;
+                if followed > FOLLOWED {
+                    return None;
+                }
+                if matches!(name, b"uri" | b"document_uri") {
+                    return Some(name);
+                }
+                let values = self.values(scopes, scope, name);
+                queue.extend(values.iter().copied());
+                let group = if values.is_empty() { self.group(scopes, scope, name) } else { None };
+                if group.is_some_and(|group| group.bytes().has(b'\n')) {
+                    return Some(name);
+                }
+            }
+        }
+        None
+    }
+
+    /// The parts of a value, in which variables that are set are replaced by their values; each alternative if a variable has
+    /// several.
+    pub(super) fn expanded(&self, scopes: &Scopes<'s>, scope: usize, value: &'s [u8]) -> Vec<Vec<ScopedPart<'s>>> {
+        let mut all = vec![];
+        let mut queue: Vec<Vec<ScopedPart<'s>>> = vec![parts(value).into_iter().map(|part| (scope, part)).collect()];
+        let mut steps = 0;
+        while let Some(mut current) = queue.pop() {
+            steps += 1;
+            let open = current.iter().position(|(scope, part)| match part {
+                ValuePart::Variable(name) => !self.values(scopes, *scope, name).is_empty(),
+                ValuePart::Text(_) => false,
+            });
+            match open {
+                Some(at) if steps <= FOLLOWED && current.len() <= FOLLOWED => {
+                    let (scope, part) = current[at];
+                    let ValuePart::Variable(name) = part else { continue };
+                    for (scope, value) in self.values(scopes, scope, name) {
+                        let mut next = current.clone();
+                        next.splice(at..=at, parts(value).into_iter().map(|part| (*scope, part)));
+                        queue.push(next);
+                    }
+                }
+                // A variable that is set from itself has no end.
+                Some(_) => current.clear(),
+                None => all.push(current),
+            }
+        }
+        all
+    }
+}
+
+/// The bytes with which a client leaves the host of a URL, or names another one.
+pub(super) fn host_breakers() -> ByteSet {
+    ByteSet::of(*b"./@:?#\\")
+}
+
+/// The pattern of a location or an `if` that is matched against the decoded URI.
+fn pattern_of_uri<'s>(directive: &crate::model::directive::Directive<'s>) -> Option<&'s [u8]> {
+    match directive.word(0) {
+        b"location" if directive.count() == 2 && matches!(directive.word(1), b"~" | b"~*") => Some(directive.word(2)),
+        b"location" if directive.count() == 1 && directive.word(1).starts_with(b"~*") => Some(&directive.word(1)[2..]),
+        b"location" if directive.count() == 1 && directive.word(1).starts_with(b"~") => Some(&directive.word(1)[1..]),
+        b"if"
+            if directive.count() >= 3
+                && matches!(directive.word(1), b"($uri" | b"($document_uri")
+                && matches!(directive.word(2), b"~" | b"~*") =>
+        {
+            Some(super::access::last_pattern(directive))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_parts() {
+        let text = |text: &'static str| ValuePart::Text(text.as_bytes());
+        let variable = |name: &'static str| ValuePart::Variable(name.as_bytes());
+        assert_eq!(
+            parts(b"http://a$uri?$1x${b}c"),
+            [text("http://a"), variable("uri"), text("?"), variable("1"), text("x"), variable("b"), text("c")]
+        );
+        assert_eq!(parts(b"a$"), [text("a$")]);
+    }
+}
