@@ -51,6 +51,8 @@ mod freezing;
 mod gunicorn;
 /// A bad configuration never reaches HAProxy.
 mod haproxy;
+/// A hostile pull request or process: what it names is not executed, or reaches nothing.
+mod hostile;
 /// Validators that hang, fork, fail or are not there.
 mod judging;
 /// Kubernetes Events.

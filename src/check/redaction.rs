@@ -42,7 +42,7 @@ impl Contents<'_> {
         if redactor.is_empty() {
             return findings;
         }
-        let mut search = Search { contents: self, found: BTreeMap::new(), keys: BTreeMap::new(), searched: 0 };
+        let mut search = QuotationSearch { contents: self, found: BTreeMap::new(), keys: BTreeMap::new(), searched: 0 };
         let messages: Vec<Vec<Part<'_>>> = findings.iter().map(|finding| search.parts(finding)).collect();
         let helps = findings.iter().map(|finding| finding.help.as_deref().map(Part::Checked));
         let checked = |part| match part {
@@ -68,7 +68,7 @@ impl Contents<'_> {
 }
 
 /// Search for the parts of messages that may stay.
-struct Search<'s, 'c> {
+struct QuotationSearch<'s, 'c> {
     contents: &'s Contents<'c>,
     /// Quotations of a file, and whether it has them.
     found: BTreeMap<(String, String), bool>,
@@ -77,7 +77,7 @@ struct Search<'s, 'c> {
     searched: usize,
 }
 
-impl Search<'_, '_> {
+impl QuotationSearch<'_, '_> {
     /// Returns the parts of a message. Of a finding about a text that is no Secret, its quotations of that text stay; else the name of an
     /// unknown key, which is no value.
     fn parts<'t>(&mut self, finding: &'t Finding) -> Vec<Part<'t>> {
@@ -170,7 +170,8 @@ mod tests {
         let text = "x".repeat(1 << 20);
         let public = |_: &str| Some(text.as_str());
         let contents = Contents { secrets: vec![b"hunter2"], public: &public, keyed: Vec::new() };
-        let mut search = Search { contents: &contents, found: BTreeMap::new(), keys: BTreeMap::new(), searched: 0 };
+        let mut search =
+            QuotationSearch { contents: &contents, found: BTreeMap::new(), keys: BTreeMap::new(), searched: 0 };
         let finding = |number| Finding::error(CODE, format!("\"{number}\" \"{number}y\"")).at(Place::line("f", 1));
         let findings: Vec<_> = (0..1_000).map(finding).collect();
         for finding in &findings {

@@ -184,10 +184,10 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validat
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let asks_programs = plan.asks_programs();
     let hosts = asks_programs.then(|| hosts(&tree)).flatten();
-    let mut tree = tree;
-    tree.extend(hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes())));
+    // It is shown to programs, and is no file of the configuration.
+    let hosts = hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes()));
     let tree = Arc::new(tree);
-    let directory = match lay_out(asks_programs, &tree) {
+    let directory = match lay_out(asks_programs, tree.iter().chain(hosts.as_ref().map(|(path, text)| (path, text)))) {
         Ok(directory) => directory,
         Err(error) => {
             let help = "programs read them from a temporary directory: see that there is room in `$TMPDIR`";
@@ -196,7 +196,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validat
         }
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
-    let path_map = path_map(task, &tree, here, asks_programs);
+    let path_map = path_map(task, hosts.is_some(), here, asks_programs);
     let checked = match plan.validate(&tree, &path_map, &Selector::default()).await {
         // Files that name no path of their mount can be validated in the temporary directory.
         Ok(validation)
@@ -269,14 +269,17 @@ fn hosts(tree: &Tree) -> Option<String> {
 }
 
 /// Writes the tree into a temporary directory for programs. Dropping the result removes it.
-fn lay_out(asks_programs: bool, tree: &Tree) -> std::io::Result<Option<tempfile::TempDir>> {
+fn lay_out<'f>(
+    asks_programs: bool,
+    files: impl Iterator<Item = (&'f PathBuf, &'f Vec<u8>)>,
+) -> std::io::Result<Option<tempfile::TempDir>> {
     if !asks_programs {
         return Ok(None);
     }
     // It may hold Secrets.
     let private = std::fs::Permissions::from_mode(0o700);
     let directory = tempfile::Builder::new().prefix("reload-gate-").permissions(private).tempdir()?;
-    for (path, content) in tree {
+    for (path, content) in files {
         let file = directory.path().join(path.strip_prefix("/").unwrap_or(path));
         std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
         std::fs::write(file, content)?;
@@ -285,7 +288,7 @@ fn lay_out(asks_programs: bool, tree: &Tree) -> std::io::Result<Option<tempfile:
 }
 
 /// Returns the map from the temporary directory to the mounts.
-fn path_map(task: &Task, tree: &Tree, here: &Path, asks_programs: bool) -> PathMap {
+fn path_map(task: &Task, has_hosts: bool, here: &Path, asks_programs: bool) -> PathMap {
     let part = |path: &Path, whole| Mapping {
         prefix: path.to_owned(),
         here: here.join(path.strip_prefix("/").unwrap_or(path)),
@@ -305,7 +308,7 @@ fn path_map(task: &Task, tree: &Tree, here: &Path, asks_programs: bool) -> PathM
     let parents = parents.into_iter().map(|parent| part(parent, false));
     let points = points.iter().map(|point| part(&point.path, point.known));
     let around = task.around.iter().map(|around| part(&around.path, true));
-    let hosts = tree.contains_key(Path::new(HOSTS)).then(|| part(Path::new(HOSTS), true));
+    let hosts = has_hosts.then(|| part(Path::new(HOSTS), true));
     PathMap(parents.chain(points).chain(around).chain(hosts).collect())
 }
 
@@ -560,7 +563,16 @@ impl CheckOptions {
             }
         }
         let main = task.main.clone();
-        ValidationPlan { main, root: RootChoice::View, fallback: self.fallback, without_target: true, ..plan }
+        // Programs for files of the inputs need nothing there; a command of the user's own may.
+        let hides_homes = task.is_of_inputs || task.assignment.preset.is_some();
+        ValidationPlan {
+            main,
+            root: RootChoice::View,
+            fallback: self.fallback,
+            without_target: true,
+            hides_homes,
+            ..plan
+        }
     }
 
     /// Applies `--missing`: a file that is not among the inputs may be in the image, unless its whole directory is among them.

@@ -19,6 +19,7 @@ pub(super) fn plan(layers: &Layers<'_>, main: Main) -> ValidationPlan {
         main,
         lookup: None,
         without_target: false,
+        hides_homes: false,
         fallback: false,
         confinement: confinement(layers),
         pass_env: layers.get(PASS_ENV).into_iter().map(|name| name.value).collect(),

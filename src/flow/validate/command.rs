@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::place::ExecutionPlace;
 use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
-use crate::sys::exec::{self, Command, End, Finished, NotStarted};
+use crate::sys::exec::{self, Command, End, FileSystemView, Finished, NotStarted};
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
 const CHECKER_WARNING: Code = Code::new("checker-warning");
@@ -154,7 +154,10 @@ impl CommandValidator {
         };
         let plain = Command::here(words, context.timeout);
         let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
-        let view = context.place.view.then(|| context.path_map.view(&context.tree));
+        let view = context
+            .place
+            .view
+            .then(|| FileSystemView { hides_homes: context.hides_homes, ..context.path_map.view(&context.tree) });
         let (pass_env, env) = (context.pass_env.clone(), context.env.clone());
         let command = Command {
             run_as,

@@ -108,6 +108,8 @@ pub struct ValidationPlan {
     pub env: Vec<(String, String)>,
     /// Everything that a command starts ends with it.
     pub kept: bool,
+    /// A command in a view sees no home directory.
+    pub hides_homes: bool,
 }
 
 /// One validator.
@@ -328,6 +330,7 @@ impl ValidationPlan {
             pass_env: self.pass_env.clone(),
             env: self.env.clone(),
             kept: self.kept,
+            hides_homes: self.hides_homes,
             files_read: Mutex::default(),
         }
     }
@@ -411,6 +414,7 @@ struct ValidationContext {
     pass_env: Vec<String>,
     env: Vec<(String, String)>,
     kept: bool,
+    hides_homes: bool,
 }
 
 impl ValidationContext {

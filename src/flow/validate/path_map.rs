@@ -121,7 +121,7 @@ impl PathMap {
                 );
             }
         }
-        FileSystemView { mounts }
+        FileSystemView { mounts, hides_homes: false }
     }
 
     /// The name in `tree` of the file that a finding calls `path`: as the application knows it, as the gate does, or by a part of that.

@@ -67,6 +67,7 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
         main: Main::Only,
         lookup: None,
         without_target: true,
+        hides_homes: false,
         fallback: false,
         confinement: None,
         pass_env: Vec::new(),

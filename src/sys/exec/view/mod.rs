@@ -28,6 +28,8 @@ pub const SUBCOMMAND: &str = "view";
 pub struct FileSystemView {
     /// Files and directories laid over the machine's, in this order: later ones lie over earlier ones.
     pub mounts: Vec<ViewMount>,
+    /// Home directories are empty, except for programs on the `PATH` and their libraries.
+    pub hides_homes: bool,
 }
 
 /// One thing laid over the file system, read-only.
@@ -45,7 +47,8 @@ const NOBODY: u32 = 65534;
 /// The words that run a command in a view.
 pub(super) fn words(view: &FileSystemView, command: &Command) -> io::Result<Vec<OsString>> {
     let mounts = view.mounts.iter().flat_map(|ViewMount { at, from }| ["--mount".into(), at.into(), from.into()]);
-    again::words(SUBCOMMAND, mounts.chain(again::pass(command)), command)
+    let homes = view.hides_homes.then(|| "--without-homes".into());
+    again::words(SUBCOMMAND, homes.into_iter().chain(mounts).chain(again::pass(command)), command)
 }
 
 /// The subcommand itself: lays out the view, enters it and waits for the command. It gives the message, if that failed, and the exit
@@ -64,7 +67,7 @@ fn enter(view: &FileSystemView) -> SetupStep {
     // With the right to mount no user namespace is needed, in which most users and groups do not exist.
     let may_mount = own.effective.contains(CapabilitySet::SYS_ADMIN);
     separate(may_mount)?;
-    root::lay_out(&view.mounts, may_mount)
+    root::lay_out(view, may_mount)
 }
 
 /// Takes namespaces of its own. The network has nothing except a loopback address, on which every port is free: a name that is in no

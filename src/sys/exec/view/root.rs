@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
-use super::ViewMount;
+use super::{FileSystemView, ViewMount};
 use crate::sys::exec::again::{SetupStep, step};
 
 /// Mount point of the new root until it is the root.
@@ -39,6 +39,12 @@ const EMPTIED: [&str; 1] = ["/var/log"];
 const OWNED: [&str; 3] = ["/var/cache", "/var/lib", "/var/spool"];
 /// Directories that all users may write.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+/// Directories of users.
+const HOMES: [&str; 2] = ["/root", "/home"];
+/// Directories of the system, which are the homes of some of its own accounts.
+const SYSTEM: [&str; 9] = ["/bin", "/boot", "/dev", "/etc", "/proc", "/run", "/sbin", "/sys", "/usr"];
+/// Parts of a directory with programs beside its `bin`: libraries, and the mark of a virtual environment of Python.
+const PARTS_OF_PROGRAMS: [&str; 4] = ["lib", "lib64", "libexec", "pyvenv.cfg"];
 /// Credentials that a kubelet and container runtimes put beside the files of running programs.
 const SECRETS: &str = "/run/secrets";
 
@@ -51,15 +57,16 @@ const ENTRIES: usize = 4096;
 const DEPTH: usize = 5;
 
 /// Lays out the root of a view, and enters it.
-pub(super) fn lay_out(mounts: &[ViewMount], privileged: bool) -> SetupStep {
+pub(super) fn lay_out(view: &FileSystemView, privileged: bool) -> SetupStep {
     let mut layers: Vec<ViewLayer> = Vec::new();
-    for mount in mounts {
+    for mount in &view.mounts {
         layers.push(step(ViewLayer::of(mount, &layers), || format!("lay out `{}`", mount.at.display()))?);
     }
     let mounted = step(mounted().map_err(io::Error::other), || "read /proc/self/mountinfo".into())?;
     step(raise_scaffold(), || "mount a root directory of its own".into())?;
     let targets = layers.iter().map(|layer| layer.at.clone()).collect();
-    let mut scene = Scene { mounted, targets, privileged, overlays: 0 };
+    let homes = if view.hides_homes { homes() } else { Vec::new() };
+    let mut scene = Scene { mounted, targets, homes, privileged, overlays: 0 };
     let old = step(fs::read_dir(OLD), || "read the root directory".into())?;
     for entry in old.flatten() {
         let _ = scene.show(&Path::new("/").join(entry.file_name()));
@@ -117,6 +124,22 @@ impl<'a> ViewLayer<'a> {
     }
 }
 
+/// Returns the directories with the files of users: those of all users, and that of the user who runs this.
+fn homes() -> Vec<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    // Name, password, user id, group id, comment, home, shell (passwd(5)).
+    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let own = fields
+        .filter(|fields| fields.get(2) == Some(&uid.as_str()))
+        .find_map(|fields| fields.get(5).map(PathBuf::from));
+    let is_of_user = |home: &PathBuf| {
+        home.is_absolute() && home.parent().is_some() && !SYSTEM.iter().any(|system| home.starts_with(system))
+    };
+    let homes = HOMES.iter().map(PathBuf::from).chain(own.filter(is_of_user));
+    homes.map(|home| home.canonicalize().unwrap_or(home)).collect()
+}
+
 /// The paths at which something is mounted.
 fn mounted() -> procfs::ProcResult<Vec<PathBuf>> {
     let mounts = procfs::process::Process::myself()?.mountinfo()?;
@@ -162,6 +185,8 @@ struct Scene {
     mounted: Vec<PathBuf>,
     /// Paths at which the configuration will lie.
     targets: Vec<PathBuf>,
+    /// Home directories, which are not shown.
+    homes: Vec<PathBuf>,
     privileged: bool,
     /// Number of overlays.
     overlays: usize,
@@ -195,10 +220,13 @@ impl Scene {
             let largest = if is(path, &COPIED) { Some(SMALL) } else { None };
             return Copying { largest, left: ENTRIES, strict: false }.copy(old, new);
         }
+        if self.homes.iter().any(|home| home == path) {
+            return self.show_programs(path, old, new);
+        }
         if below(&self.mounted) && !below(&self.targets) && path.components().count() > DEPTH {
             return show_read_only(old, new);
         }
-        if below(&self.mounted) || below(&special.iter().map(PathBuf::from).collect::<Vec<_>>()) {
+        if below(&self.mounted) || below(&self.homes) || below(&special.iter().map(PathBuf::from).collect::<Vec<_>>()) {
             return self.show_entries(path, old);
         }
         match self.overlay(path, old, new) {
@@ -209,6 +237,23 @@ impl Scene {
             Err(_) if below(&self.targets) => self.show_entries(path, old),
             Err(_) => show_read_only(old, new),
         }
+    }
+
+    /// Shows of a home directory the programs that the search path has there, and their libraries.
+    fn show_programs(&mut self, home: &Path, old: &Path, new: &Path) -> io::Result<()> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        for programs in std::env::split_paths(&path).filter(|path| path.starts_with(home) && path != home) {
+            let parts = PARTS_OF_PROGRAMS.iter().map(|part| programs.with_file_name(part));
+            for shown in [programs.clone()].into_iter().chain(parts).filter(|path| path != home) {
+                let Ok(relative) = shown.strip_prefix(home) else { continue };
+                if old.join(relative).symlink_metadata().is_err() || new.join(relative).symlink_metadata().is_ok() {
+                    continue;
+                }
+                make_directories(old, new, relative.parent().unwrap_or(relative))?;
+                let _ = self.show(&shown);
+            }
+        }
+        Ok(())
     }
 
     fn show_kernel(&self, path: &Path, old: &Path, new: &Path) -> io::Result<()> {
