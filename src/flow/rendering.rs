@@ -145,7 +145,6 @@ mod tests {
             committed: true,
             patience: std::time::Duration::ZERO,
             notes: Vec::new(),
-            held: Arc::default(),
         };
         let variables = [("POD_NAME", "prometheus-0"), ("_1", "one")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();

@@ -175,72 +175,74 @@ fn the_variables_of_the_shell_sidecar_work() {
     assert_eq!(said.gate().sources[0].path, Path::new("/a"));
 }
 
+/// A value for each setting of a gate that is not its default.
+const VALUES: &[(&str, &str)] = &[
+    ("app", "none"),
+    ("watch", "/a"),
+    ("main", "b.conf"),
+    ("mount", "/m"),
+    ("name", "web"),
+    ("include", "*.conf"),
+    ("exclude", "cache/"),
+    ("links", "refuse"),
+    ("max-bytes", "7"),
+    ("max-files", "8"),
+    ("publish", "/p"),
+    ("stage", "/s"),
+    ("on-empty", "fail"),
+    ("require", "r.conf"),
+    ("max-shrink", "50"),
+    ("validate", "check {config}"),
+    ("builtin", "nginx"),
+    ("nginx-version", "1.10.0"),
+    ("nginx-build", "debian"),
+    ("nginx-allow", "more_set_headers"),
+    ("context", "http"),
+    ("tls-name", "www.example.org"),
+    ("tls-warn", "15d"),
+    ("root", "local"),
+    ("sandbox", "strict"),
+    ("pass-env", "PORT"),
+    ("timeout", "9s"),
+    ("process", "p"),
+    ("cmdline", "c"),
+    ("exe", "/e"),
+    ("pid-file", "/f"),
+    ("signal", "USR1"),
+    ("allow-uncaught", "true"),
+    ("min-interval", "16s"),
+    ("reload-budget", "3/17m"),
+    ("max-lingering", "4"),
+    ("verify", "workers"),
+    ("verify-timeout", "11s"),
+    ("redact", "always"),
+    ("diff", "true"),
+    ("observe", "true"),
+    ("settle", "12s"),
+    ("poll", "13s"),
+    ("grace", "14s"),
+];
+/// Settings that exclude one of these, or read a file.
+const OTHERS: &[&str] = &[
+    "nginx-hygiene",
+    "preset",
+    "expand",
+    "publish-as",
+    "schema",
+    "reload-url",
+    "reload-command",
+    "verify-url",
+    "verify-command",
+    "verify-metric",
+    "verify-metric-url",
+];
+
 #[test]
 fn every_setting_has_a_flag_a_variable_and_a_key() {
-    // A value for each that is not the default.
-    let values: BTreeMap<&str, &str> = [
-        ("app", "none"),
-        ("watch", "/a"),
-        ("main", "b.conf"),
-        ("mount", "/m"),
-        ("name", "web"),
-        ("include", "*.conf"),
-        ("exclude", "cache/"),
-        ("links", "refuse"),
-        ("max-bytes", "7"),
-        ("max-files", "8"),
-        ("publish", "/p"),
-        ("stage", "/s"),
-        ("on-empty", "fail"),
-        ("require", "r.conf"),
-        ("max-shrink", "50"),
-        ("validate", "check {config}"),
-        ("builtin", "nginx"),
-        ("nginx-version", "1.10.0"),
-        ("nginx-build", "debian"),
-        ("nginx-allow", "more_set_headers"),
-        ("context", "http"),
-        ("tls-name", "www.example.org"),
-        ("tls-warn", "15d"),
-        ("root", "local"),
-        ("sandbox", "strict"),
-        ("pass-env", "PORT"),
-        ("timeout", "9s"),
-        ("process", "p"),
-        ("cmdline", "c"),
-        ("exe", "/e"),
-        ("pid-file", "/f"),
-        ("signal", "USR1"),
-        ("allow-uncaught", "true"),
-        ("min-interval", "16s"),
-        ("reload-budget", "3/17m"),
-        ("max-lingering", "4"),
-        ("verify", "workers"),
-        ("verify-timeout", "11s"),
-        ("redact", "always"),
-        ("diff", "true"),
-        ("observe", "true"),
-        ("settle", "12s"),
-        ("poll", "13s"),
-        ("grace", "14s"),
-    ]
-    .into();
-    let others = [
-        "nginx-hygiene",
-        "preset",
-        "expand",
-        "publish-as",
-        "schema",
-        "reload-url",
-        "reload-command",
-        "verify-url",
-        "verify-command",
-        "verify-metric",
-        "verify-metric-url",
-    ];
+    let values: BTreeMap<&str, &str> = VALUES.iter().copied().collect();
     let credentials = ["bearer-file", "basic-file", "header", "ca-file", "cert-file", "key-file", "server-name"];
     let others: Vec<_> =
-        others.into_iter().map(str::to_owned).chain(credentials.map(|name| format!("reload-{name}"))).collect();
+        OTHERS.iter().map(|name| (*name).to_owned()).chain(credentials.map(|name| format!("reload-{name}"))).collect();
     let of_gate = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
     let missing: Vec<_> =
         of_gate.filter(|name| !values.contains_key(name) && !others.iter().any(|other| other == name)).collect();

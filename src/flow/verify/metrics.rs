@@ -10,7 +10,7 @@ use crate::sys::server::Server;
 
 /// So much of an answer is read: Prometheus itself has some hundred kilobytes.
 const LONGEST_BODY: u64 = 16 << 20;
-/// End of the names of gauges that say if the last reload succeeded, and what stands in its place in the name of its time
+/// End of the names of gauges for the success of the last reload; the name of the gauge for its time has another end
 /// (the convention of Prometheus' own programs, `prometheus/common`).
 const SUCCESSFUL: &str = "_successful";
 const SUCCESS_TIME: &str = "_success_timestamp_seconds";
