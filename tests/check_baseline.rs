@@ -76,6 +76,19 @@ fn a_baseline_has_nothing_of_a_secret() {
 }
 
 #[test]
+fn an_ignored_finding_of_a_secret_shows_nothing_of_it() {
+    let config = "|\n    events {}\n    http {\n      hunter2pw on; # reload-gate: ignore unknown-directive for hunter2pw\n    \
+                  # reload-gate: ignore hunter2pw why-hunter2pw\n      sendfile off;\n    }";
+    let secret = config_map("nginx.conf", config).replace("ConfigMap", "Secret").replace("\ndata:", "\nstringData:");
+    let found = report(&[], &secret, 0);
+    assert_eq!(found["inputs"][0]["suppressed"].as_array().map(Vec::len), Some(1), "{found}");
+    for format in ["human", "json", "sarif", "junit", "github", "markdown"] {
+        let output = check(&["--verbose", "--format", format, "-"], &secret);
+        assert!(!output.out.contains("hunter2") && !output.err.contains("hunter2"), "{format}: {}", output.out);
+    }
+}
+
+#[test]
 fn sarif_marks_the_findings_of_the_baseline() {
     let directory = tempfile::tempdir().expect("there is room");
     let baseline = directory.path().join("baseline.json");

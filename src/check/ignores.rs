@@ -10,6 +10,7 @@ use regex::bytes::Regex;
 use reload_gate_contract::{Cause, Code, Finding, LineIndex, Place, Severity};
 
 use crate::check::render::{Located, Suppression};
+use crate::redact::REDACTED;
 
 const UNUSED_IGNORE: Code = Code::new("unused-ignore");
 const IGNORE_WITHOUT_REASON: Code = Code::new("ignore-without-reason");
@@ -35,6 +36,8 @@ pub(super) struct IgnoreComment {
 pub(super) struct IgnoreRule {
     pub(super) codes: Vec<String>,
     pub(super) reason: Option<String>,
+    /// It is a part of a Secret, so that no message has its codes.
+    is_secret: bool,
 }
 
 impl IgnoreRule {
@@ -44,7 +47,12 @@ impl IgnoreRule {
         let (codes, reason) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let reason = reason.trim().trim_start_matches(['-', ':']).trim();
         let codes = codes.trim_end_matches(':').split(',').filter(|code| !code.is_empty()).map(str::to_owned).collect();
-        Self { codes, reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()) }
+        Self { codes, reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()), is_secret: false }
+    }
+
+    /// Returns the rule of a comment in a Secret.
+    pub(super) fn of_secret(self) -> Self {
+        Self { reason: self.reason.map(|_| REDACTED.to_owned()), is_secret: true, ..self }
     }
 
     /// Reads an annotation, with a rule on each line.
@@ -136,8 +144,11 @@ impl SeenIgnores {
     pub(super) fn warnings(self) -> Vec<Located> {
         let mut warnings = Vec::new();
         for SeenIgnore { rule, place, object, key, effect } in self.0.into_values() {
-            let codes =
-                if rule.codes.is_empty() { "no code".to_owned() } else { format!("`{}`", rule.codes.join("`, `")) };
+            let codes = match rule.codes.as_slice() {
+                [] => "no code".to_owned(),
+                _ if rule.is_secret => format!("`{REDACTED}`"),
+                codes => format!("`{}`", codes.join("`, `")),
+            };
             let mut warn = |code, message: String, help: &str| {
                 let finding = Finding::warning(code, message).at(place.clone()).help(help);
                 warnings.push(Located { finding, object: object.clone(), key: key.clone(), excerpt: None });

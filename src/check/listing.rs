@@ -9,7 +9,7 @@ use reload_gate_contract::{Code, Finding, Place, Severity, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
 use super::fix::Overlay;
-use super::ignores::{self, IgnoreComment};
+use super::ignores::{self, IgnoreComment, IgnoreRule};
 use super::input::{InputStream, STDIN};
 use super::placeholder;
 use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
@@ -245,11 +245,15 @@ impl Listing {
     fn document(&mut self, input: usize, name: &str, document: &ManifestDocument) {
         let ManifestDocument { text, offset, lines } = document;
         let below = |line: u32| line.saturating_add(*lines);
-        self.ignores.extend(
-            ignores::comments(Path::new("manifest.yaml"), None, text.as_bytes())
-                .into_iter()
-                .map(|one| (input, IgnoreComment { line: below(one.line), below: one.below.map(below), ..one })),
-        );
+        // A comment may be a line of a value.
+        let may_be_secret = text.contains("Secret");
+        let rule = |rule: IgnoreRule| if may_be_secret { rule.of_secret() } else { rule };
+        self.ignores.extend(ignores::comments(Path::new("manifest.yaml"), None, text.as_bytes()).into_iter().map(
+            |one| {
+                let IgnoreComment { line, below: next, rule: of_comment } = one;
+                (input, IgnoreComment { line: below(line), below: next.map(below), rule: rule(of_comment) })
+            },
+        ));
         let mut at = At { input, offset: *offset, length: text.len(), lines: *lines, object: 0 };
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {

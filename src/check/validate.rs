@@ -118,8 +118,9 @@ pub(super) async fn validate(
         return Outcome::skipped(why, read);
     }
     let (found, ignored, ignores) = files.ignored(&task, &read, found);
-    let suppressed = ignored.into_iter().map(|(finding, by)| Suppressed { located: files.locate(&task, finding), by });
-    let suppressed = suppressed.collect();
+    let (ignored, reasons): (Vec<_>, Vec<_>) = ignored.into_iter().unzip();
+    let ignored = files.redacted(ignored).into_iter().map(|finding| files.locate(&task, finding));
+    let suppressed = ignored.zip(reasons).map(|(located, by)| Suppressed { located, by }).collect();
     let unreadable = broken.into_iter().filter(is_unreadable);
     let found = files.redacted(findings::capped(found, cut)).into_iter();
     let findings = unreadable.chain(found.map(|finding| files.locate(&task, finding))).collect();
@@ -423,6 +424,7 @@ impl<'s> TaskFiles<'s> {
         for (path, (entry, content)) in self.contents.iter().filter(|(_, (entry, _))| read.contains(entry)) {
             let Located { object, key, .. } = self.store.located(entry, Finding::error(NOT_LAID_OUT, ""));
             for IgnoreComment { line, below, rule } in ignores::comments(path, preset, &content.bytes) {
+                let rule = if content.is_secret() { rule.of_secret() } else { rule };
                 let (place, _) = content.locate(self.store, &Place::line(path.to_string_lossy(), line));
                 scopes.push((path, Some([Some(line), below])));
                 seen.push(SeenIgnore { rule, place, object: object.clone(), key: key.clone(), effect });

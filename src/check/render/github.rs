@@ -43,7 +43,7 @@ fn command(subject: &CheckSubject, located: &Located) -> String {
 
 /// Returns the properties for the position of an annotation.
 fn position(place: &Place, located: &Located) -> Vec<(&'static str, String)> {
-    let mut position = vec![("file", place.file.trim_start_matches("./").to_owned())];
+    let mut position = vec![("file", visible(place.file.trim_start_matches("./")).into_owned())];
     let Some(line) = place.line else { return position };
     let end = located.end().map_or(line, |(line, _)| line);
     position.extend([("line", line.to_string()), ("endLine", end.to_string())]);

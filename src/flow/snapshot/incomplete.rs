@@ -64,6 +64,8 @@ pub(super) struct Incomplete {
 struct Doubt {
     bound: Duration,
     note: Finding,
+    /// A program has it open for writing.
+    is_open: bool,
 }
 
 impl LastWhole {
@@ -84,7 +86,7 @@ impl LastWhole {
             let since = *self.waiting.entry(name.clone()).or_insert(now);
             if now < since + doubt.bound {
                 incomplete.patience = incomplete.patience.max(Some(doubt.bound));
-            } else {
+            } else if doubt.is_open {
                 self.kept_open.insert(name);
             }
             incomplete.notes.push(doubt.note);
@@ -127,7 +129,7 @@ impl LastWhole {
             let note = Finding::warning(HALF_WRITTEN, format!("`{}` {what}: it may be half-written", name.display()));
             let help = "write it under another name and rename it, so that no reader finds a part of it";
             let note = note.at(Place::file(name.display().to_string())).help(help);
-            Some((name.clone(), Doubt { bound, note }))
+            Some((name.clone(), Doubt { bound, note, is_open }))
         };
         changed.into_iter().filter_map(doubt).collect()
     }
@@ -169,7 +171,7 @@ impl LastWhole {
             let message = format!("`{}` is new, and does not fit `{}` yet", new.path, old.path);
             let note = Finding::warning(HALF_A_PAIR, message).at(Place::file(old.path));
             let note = note.help("renew a certificate and its key together");
-            Some((PathBuf::from(new.path), Doubt { bound: PAIR, note }))
+            Some((PathBuf::from(new.path), Doubt { bound: PAIR, note, is_open: false }))
         };
         tls::pairs(&files).pairs.into_iter().filter_map(doubt).collect()
     }

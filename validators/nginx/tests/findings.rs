@@ -424,11 +424,14 @@ fn a_missing_semicolon_is_found_where_it_is_missing() {
     let one =
         found("events {}\nhttp {\n    server {\n        listen 18080\n        server_name a.example;\n    }\n}\n");
     assert_eq!(one[0].0, "invalid-parameter 5:9 invalid parameter \"server_name\"");
-    assert_eq!(one[0].1, "end line 4 with a `;`: `server_name` begins a directive of its own");
+    assert_eq!(one[0].1, "write a `;` before `server_name`, which begins a directive of its own");
     assert_eq!(one[1].0, "missing-semicolon 4:21 a semicolon is missing here");
     assert_eq!(one.len(), 2);
     let last = found("events {}\nhttp {\n    sendfile on\n}\n");
-    assert_eq!(last[0], ("unexpected-token 4:1 unexpected \"}\"".to_owned(), "end line 3 with a `;`".to_owned()));
+    assert_eq!(
+        last[0],
+        ("unexpected-token 4:1 unexpected \"}\"".to_owned(), "end `sendfile on` with a `;`".to_owned())
+    );
     assert_eq!(last[1].0, "missing-semicolon 3:16 a semicolon is missing here");
     // nginx accepts it, although it swallows the second line.
     let silent = found("events {}\nhttp {\n    server {\n        server_name a.example\n        root srv;\n    }\n}\n");
@@ -442,10 +445,14 @@ fn a_missing_semicolon_is_found_where_it_is_missing() {
 fn the_block_that_stays_open_is_named() {
     let help = |text: &str| judge(text, &options()).last().and_then(|finding| finding.help.clone());
     let text = "events {}\nhttp {\n    server {\n        location /a {\n        }\n        listen 80;\n}\n";
-    assert_eq!(help(text).as_deref(), Some("close the block `server` of line 3 with a `}`"), "by its indentation");
+    assert_eq!(
+        help(text).as_deref(),
+        Some("close the block `server` (line 3 of the file) with a `}`"),
+        "by its indentation"
+    );
     assert_eq!(
         help("events {}\nhttp {\nserver {\n}\n").as_deref(),
-        Some("close the block `http` of line 2 with a `}`")
+        Some("close the block `http` (line 2 of the file) with a `}`")
     );
 }
 

@@ -36,9 +36,7 @@ impl<'s> Checker<'s> {
         let Some(at) = swallowed else { return self.take(outcome) };
         let spot = directive.end_of(at);
         if let Err(problem) = outcome {
-            let line = self.sources.file(spot.file).tree.line(spot.span.start);
-            let help =
-                format!("end line {line} with a `;`: `{}` begins a directive of its own", directive.text(at + 1));
+            let help = format!("write a `;` before `{}`, which begins a directive of its own", directive.text(at + 1));
             self.report(if problem.help.is_some() { *problem } else { problem.help(help) });
         }
         self.missing_semicolon(spot);
@@ -82,7 +80,8 @@ impl<'s> Checker<'s> {
             _ => None,
         };
         let help = match (error, unfinished) {
-            (_, Some(span)) => Some(format!("end line {} with a `;`", tree.line(span.start))),
+            // No line: that of the file is another one in a manifest.
+            (_, Some(_)) => Some(format!("end `{}` with a `;`", first_words(tree, node + 1))),
             (SyntaxError::UnfinishedBlock, None) => {
                 open_block(tree).map(|block| format!("close the block {} with a `}}`", named(tree, block)))
             }
@@ -111,8 +110,13 @@ fn unfinished_directive(tree: &SyntaxTree<'_>, error: usize) -> Option<Span> {
 
 /// A block as people find it: its words, and its line.
 fn named(tree: &SyntaxTree<'_>, block: usize) -> String {
-    let words: Vec<_> = tree.words(block).take(3).map(|word| String::from_utf8_lossy(word.value)).collect();
-    format!("`{}` of line {}", words.join(" "), tree.line(tree.nodes()[block].terminator(tree).start))
+    let line = tree.line(tree.nodes()[block].terminator(tree).start);
+    format!("`{}` (line {line} of the file)", first_words(tree, block))
+}
+
+fn first_words(tree: &SyntaxTree<'_>, node: usize) -> String {
+    let words: Vec<_> = tree.words(node).take(3).map(|word| String::from_utf8_lossy(word.value)).collect();
+    words.join(" ")
 }
 
 /// The block that lacks its `}`: the first whose `}` is indented less than the block itself, so that it was probably
