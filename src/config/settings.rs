@@ -504,6 +504,12 @@ fn redact(text: &str, _: &Path) -> Result<RedactionScope, Invalid> {
 }
 
 fn log_filter(text: &str, _: &Path) -> Result<EnvFilter, Invalid> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // The filter would take a misspelt level for the name of a module.
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    for word in text.split(',').map(str::trim).filter(is_word) {
+        parse::choice(&word.to_ascii_lowercase(), &LEVELS.map(|level| (level, ())))?;
+    }
     log::filter(text).map_err(|error| {
         Invalid::new(format!("`{text}` is no filter of log lines: {error}"))
             .help("write a level, as `debug`, or levels of modules, as `info,reload_gate::gate=debug`")

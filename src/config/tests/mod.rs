@@ -443,6 +443,8 @@ fn the_filter_of_log_lines_has_two_variables() {
     };
     assert_eq!(filter(&[], &[]), Ok("off".to_owned()));
     assert_eq!(filter(&[("log-level", "debug")], &[("RELOAD_GATE_LOG", "info")]), Ok("debug".to_owned()));
+    let misspelt = filter(&[("log-level", "info,debgu")], &[]).expect_err("it is no level");
+    assert!(misspelt.contains("did you mean `debug`?"), "{misspelt}");
     for variable in ["RELOAD_GATE_LOG", "RELOAD_GATE_LOG_LEVEL"] {
         assert_eq!(filter(&[], &[(variable, "reload_gate=debug")]), Ok("reload_gate=debug".to_owned()), "{variable}");
     }
