@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Background, Cage, Gate, Nginx, command, eventually, gate_command, needs, skip, without_containers,
+    Background, Cage, Gate, Nginx, command, eventually, free_port, gate_command, needs, served, skip,
+    without_containers,
 };
 
 fn gate(nginx: &Nginx) -> Gate {
@@ -462,6 +463,33 @@ fn a_log_below_the_watched_directory_is_no_endless_reload() {
     eventually("the change is live", || other.serves("three"));
     gate.listen(Duration::from_secs(3));
     assert_eq!(signals() - before, 1, "one change is one reload: {}", gate.story());
+}
+
+#[test]
+fn edits_right_after_each_reload_are_all_taken() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let (etc, port) = (nginx.directory().join("etc"), free_port());
+    std::fs::create_dir_all(etc.join("conf.d")).expect("there is room");
+    let main = nginx.config("main", &format!("include {}/conf.d/*.conf;", etc.display()));
+    std::fs::write(etc.join("nginx.conf"), main).expect("there is room");
+    let edit = |body: &str| {
+        let site = format!("server {{ listen 127.0.0.1:{port}; return 200 '{body}'; }}\n");
+        std::fs::write(etc.join("new"), site).expect("there is room");
+        std::fs::rename(etc.join("new"), etc.join("conf.d/site.conf")).expect("there is room");
+    };
+    edit("0");
+    restart_on(&mut nginx, &etc.join("nginx.conf"));
+    eventually("it serves", || served(port, "0"));
+    let watch = etc.to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch]);
+    gate.wait_for("verified");
+    for number in 1..7 {
+        edit(&number.to_string());
+        gate.wait_for("reloaded");
+    }
+    eventually("the last edit is live", || served(port, "6"));
+    assert_eq!(gate.count("deferred"), 0, "{}", gate.story());
 }
 
 #[test]

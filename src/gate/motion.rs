@@ -8,6 +8,8 @@
 //!    into effect, and it does not report that before such a change had its time: a writer that waits for the report is no effect of
 //!    the action. If the same files change now, the action is the cause.
 //!
+//! A file that the application is known to read as configuration is never output: each change of it is taken.
+//!
 //! A validation is tested three times, since it costs the application nothing. A file that is known to change because of the gate is
 //! only ignored when it changes after an action. Any other change of it is taken, and if it does not change after an action it is
 //! known no longer. By chance a person may have changed a file at all of these moments, so the experiment is repeated three times,
@@ -117,9 +119,22 @@ pub(super) struct Motion {
     repetition: Option<(Instant, u32)>,
     /// The content that differs from the desired one only because of the gate.
     explained: Option<Arc<Revision>>,
+    /// Files that the application is known to read as configuration.
+    configuration: BTreeSet<PathBuf>,
 }
 
 impl Motion {
+    /// Records the files that the application is known to read as configuration; none if that is not known.
+    pub(super) fn reads(&mut self, configuration: &BTreeSet<PathBuf>) {
+        self.configuration.clone_from(configuration);
+        self.moving.retain(|file, _| !configuration.contains(file));
+    }
+
+    /// Returns `true` if a program keeps the file open, and it is no configuration.
+    fn is_held(&self, file: &PathBuf, held: &BTreeSet<PathBuf>) -> bool {
+        held.contains(file) && !self.configuration.contains(file)
+    }
+
     /// Records that the gate reloaded `revision`. Scans see a change late by `lag`.
     pub(super) fn acted(&mut self, now: Instant, revision: &Arc<Revision>, lag: Duration) {
         self.window_end = Some(now + CONSEQUENCE + lag);
@@ -196,6 +211,7 @@ impl Motion {
         let Some((at, before)) = self.acted.take() else { return Consequence::None };
         let files: BTreeSet<_> =
             revision.changed_since(&before).into_iter().filter(|file| !held.contains(file)).collect();
+        let files: BTreeSet<_> = files.difference(&self.configuration).cloned().collect();
         if self.window_end.is_none_or(|end| now > end) {
             self.acquit();
             return Consequence::None;
@@ -341,7 +357,7 @@ impl Motion {
             Some(Evidence::Caused) => in_window || !fresh.contains(file),
             _ => false,
         };
-        if changed.is_empty() || !changed.iter().all(|file| held.contains(file) || follows(file)) {
+        if changed.is_empty() || !changed.iter().all(|file| self.is_held(file, held) || follows(file)) {
             self.moving.retain(|file, evidence| *evidence == Evidence::Caused || held.contains(file));
             return false;
         }
@@ -370,7 +386,7 @@ impl Motion {
         held: &BTreeSet<PathBuf>,
     ) -> bool {
         let changed = revision.changed_since(candidate);
-        let is_known = |file: &PathBuf| held.contains(file) || self.moving.contains_key(file);
+        let is_known = |file: &PathBuf| self.is_held(file, held) || self.moving.contains_key(file);
         let stays = changed.iter().all(|file| is_known(file) && Some(file.as_path()) != main);
         if stays && !changed.is_empty() {
             self.note(revision, &changed, held);
@@ -447,6 +463,22 @@ mod tests {
         let (mut motion, now) = convicted(&contents);
         assert!(motion.explains(now, &contents[2], &contents[3], &NONE));
         assert_eq!(motion.moving().collect::<Vec<_>>(), [Path::new("log")]);
+    }
+
+    #[test]
+    fn a_file_that_the_application_reads_is_never_taken_for_output() {
+        let contents = logs();
+        let (mut motion, now) = (Motion::default(), Instant::now());
+        motion.reads(&BTreeSet::from([PathBuf::from("log")]));
+        for step in 0..4 {
+            assert_eq!(round(&mut motion, after(now, 1_000 * step as u64), &contents, step), Consequence::None);
+        }
+        let held = BTreeSet::from([PathBuf::from("log")]);
+        assert!(!motion.explains(after(now, 4_000), &contents[3], &contents[4], &held));
+        // A file that was known to change because of the gate is configuration from now on.
+        let (mut motion, now) = convicted(&contents);
+        motion.reads(&held);
+        assert!(!motion.explains(now, &contents[2], &contents[3], &NONE));
     }
 
     #[test]

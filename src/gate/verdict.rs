@@ -21,6 +21,9 @@ impl Gate {
         effects: &mut Vec<Effect>,
     ) {
         let Activity::Validating(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
+        if let Ok(validation) = &result {
+            self.motion.reads(&validation.configuration);
+        }
         match result {
             Ok(validation) if self.policy.publish => self.apply_verdict(now, candidate, validation, effects),
             Ok(validation) => self.begin(Effect::Scan, Activity::Confirming(candidate, validation), effects),

@@ -71,6 +71,8 @@ pub struct Validation {
     pub took: Vec<(String, Duration)>,
     /// Files that were read, by their names in the tree, as far as that is known.
     pub read: BTreeSet<PathBuf>,
+    /// Files that the target reads as configuration, by its own rules, as far as they are known.
+    pub configuration: BTreeSet<PathBuf>,
 }
 
 impl Validation {
@@ -254,7 +256,11 @@ impl ValidationPlan {
             let context = Arc::new(self.context(tree, path_map, place, main));
             match self.obstacle(&context).await {
                 Some(finding) => validation.findings.push(finding),
-                None => validation.by = Some(self.ask(&context, &mut validation).await),
+                None => {
+                    // The search for the obstacle followed the target's includes; a command may read anything.
+                    validation.configuration = context.read();
+                    validation.by = Some(self.ask(&context, &mut validation).await);
+                }
             }
             validation.read = context.read();
             if let Some(absent) = absent.filter(|_| validation.verdict() != Verdict::Rejected) {
