@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::support::{gate_command, needs};
 
+/// Every format of the report.
+pub(crate) const FORMATS: [&str; 6] = ["human", "json", "sarif", "junit", "github", "markdown"];
+
 /// Rendering of a small chart without errors.
 pub(crate) const CHART: &str = include_str!("../fixtures/manifests/web.yaml");
 
@@ -257,7 +260,7 @@ fn broken_manifests_say_where_and_do_not_hide_the_others() {
 fn values_of_secrets_are_shown_in_no_format() {
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  nginx.conf: |\n    events {}\n    hunter2 \
                   correct-horse;\n";
-    for format in ["human", "json", "sarif", "junit", "github"] {
+    for format in FORMATS {
         let output = check(&["--format", format, "--verbose", "-"], secret);
         assert_eq!(output.code, 1, "{}", output.out);
         assert!(!output.out.contains("hunter2") && !output.out.contains("correct-horse"), "{format}: {}", output.out);

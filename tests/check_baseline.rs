@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::check::{check, config_map, file, findings, report};
+use crate::check::{FORMATS, check, config_map, file, findings, report};
 
 /// Runs `check` on a directory, and returns its report.
 #[track_caller]
@@ -82,7 +82,7 @@ fn an_ignored_finding_of_a_secret_shows_nothing_of_it() {
     let secret = config_map("nginx.conf", config).replace("ConfigMap", "Secret").replace("\ndata:", "\nstringData:");
     let found = report(&[], &secret, 0);
     assert_eq!(found["inputs"][0]["suppressed"].as_array().map(Vec::len), Some(1), "{found}");
-    for format in ["human", "json", "sarif", "junit", "github", "markdown"] {
+    for format in FORMATS {
         let output = check(&["--verbose", "--format", format, "-"], &secret);
         assert!(!output.out.contains("hunter2") && !output.err.contains("hunter2"), "{format}: {}", output.out);
     }

@@ -3,7 +3,7 @@
 use crate::support::{gate_command, needs};
 use std::process::Stdio;
 
-use crate::check::{CHART, check, checked, config_map, file, findings, report};
+use crate::check::{CHART, FORMATS, check, checked, config_map, file, findings, report};
 
 #[test]
 fn lines_of_a_secret_are_shown_beside_nothing() {
@@ -22,7 +22,7 @@ fn lines_of_a_secret_are_shown_beside_nothing() {
         format!("{{{}", &hidden[..hidden.len() - 4]),
     ];
     for input in inputs {
-        for format in ["human", "json", "sarif", "junit", "github"] {
+        for format in FORMATS {
             let output = check(&["--format", format, "--verbose", "-"], &input);
             assert_eq!(output.code, 1, "{input}\n{}", output.out);
             assert!(!output.out.contains(&secret[..12]), "{format} of {input}\n{}", output.out);
@@ -151,7 +151,7 @@ fn lines_that_are_no_utf8_are_shown() {
     let main = directory.path().join("nginx.conf");
     for before in [&b""[..], b"\xe9", b"\xe9\xe9", b"\xe9\xe9\xe9", "\u{1f600}\u{e9}".as_bytes(), b"\xf0\x9f"] {
         std::fs::write(&main, [b"events {}\n# ", before, b"\nlisen 80;\n"].concat()).expect("there is room");
-        for format in ["human", "json", "sarif", "junit", "github"] {
+        for format in FORMATS {
             let output = check(&["--format", format, "--color", "never", main.to_str().expect("it is UTF-8")], "");
             assert_eq!(output.code, 1, "{format} {before:?}: {}{}", output.out, output.err);
             assert!(format != "human" || output.out.contains("3 | lisen 80;\n  | ^^^^^"), "{before:?}: {}", output.out);
@@ -181,7 +181,7 @@ spec:
 fn a_certificate_beside_a_password_hides_nothing_of_it() {
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  nginx.conf: |\n    events {}\n    hunter2 \
                   correct-horse;\n    # -----BEGIN CERTIFICATE-----\n    -----BEGIN CERTIFICATE-----\n    -----END CERTIFICATE-----\n";
-    for format in ["human", "json", "sarif", "junit", "github"] {
+    for format in FORMATS {
         let output = check(&["--format", format, "--verbose", "-"], secret);
         assert_eq!(output.code, 1, "{}", output.out);
         assert!(!output.out.contains("hunter2") && !output.out.contains("correct-horse"), "{format}: {}", output.out);
