@@ -227,7 +227,15 @@ fn the_documented_sidecar_is_ready_before_its_application() {
     let directory = tempfile::tempdir().expect("there is room");
     let (config, published, port) = (directory.path().join("config"), directory.path().join("published"), free_port());
     std::fs::create_dir(&config).and_then(|()| std::fs::create_dir(&published)).expect("there is room");
-    std::fs::write(config.join("nginx.conf"), "events {}\nhttp {\n    server { listen 8080; }\n}\n").expect("room");
+    // A plain user may not write to nginx's own directories.
+    let scratch = tempfile::tempdir().expect("there is room");
+    let text = format!(
+        "pid {0}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n    access_log off;\n    client_body_temp_path {0}/body;\n    \
+         proxy_temp_path {0}/proxy;\n    fastcgi_temp_path {0}/fastcgi;\n    uwsgi_temp_path {0}/uwsgi;\n    scgi_temp_path {0}/scgi;\n    \
+         server {{ listen 8080; }}\n}}\n",
+        scratch.path().display()
+    );
+    std::fs::write(config.join("nginx.conf"), text).expect("there is room");
     let page = include_str!("../docs/monitoring.md");
     let arguments =
         page.split_once("args: [").and_then(|(_, rest)| Some(rest.split_once(']')?.0)).expect("it is there");

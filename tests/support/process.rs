@@ -8,10 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A command that a test starts by itself.
+/// A command that a test starts by itself. The PATH of a plain user of Debian lacks the directories of daemons.
 #[expect(clippy::disallowed_methods, reason = "the gate's own door to children is what is tested")]
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    Command::new(program)
+    let program = program.as_ref();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_found = std::env::split_paths(&path).any(|directory| directory.join(program).is_file());
+    match program.to_str().and_then(find).filter(|_| !is_found) {
+        Some(found) => Command::new(found),
+        None => Command::new(program),
+    }
 }
 
 /// Directory in which a program is installed.
