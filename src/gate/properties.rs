@@ -138,6 +138,21 @@ fn reports_are_made_once(world: &SimulatedWorld) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The bytes are written again during the validation, so it starts over; meanwhile the application ends.
+#[test]
+fn a_bad_content_is_rejected_although_the_application_ends_before_the_verdict() {
+    let (none, moment) = (Duration::ZERO, Duration::from_millis(4));
+    let script = [
+        (none, Fault::Write(SimulatedContent::Good(0))),
+        (none, Fault::Touch),
+        (Duration::from_millis(617), Fault::Write(SimulatedContent::Bad(1))),
+        (none, Fault::Target(false)),
+        (moment, Fault::WriteUnseen(SimulatedContent::Bad(1))),
+    ];
+    let world = play(SimulatedWorld::new(SimulatedContent::Absent, vec![Duration::from_millis(3)]), &script);
+    assert_eq!(world.gate.incident().map(|incident| incident.kind), Some(Kind::Rejected), "{}", world.story());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 

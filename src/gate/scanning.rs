@@ -376,7 +376,9 @@ impl Gate {
         is_deferred
             || incident.is_some_and(|incident| {
                 let is_final = matches!(incident.kind, Kind::Rejected | Kind::Unverified);
-                let awaits_target = matches!(incident.kind, Kind::TargetMissing | Kind::TargetRefused);
+                // A target that ends before the verdict leaves the content without one.
+                let is_valid = self.validated.as_ref().is_some_and(|validated| validated.digest() == digest);
+                let awaits_target = is_valid && matches!(incident.kind, Kind::TargetMissing | Kind::TargetRefused);
                 is_final || self.retry.is_some() || (awaits_target && self.target.is_sought())
             })
     }
