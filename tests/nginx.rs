@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Background, Cage, Gate, Nginx, command, eventually, free_port, gate_command, needs, served, skip,
+    Background, Cage, Gate, Nginx, ask, command, eventually, free_port, gate_command, needs, served, skip,
     without_containers,
 };
 
@@ -482,7 +482,9 @@ fn edits_right_after_each_reload_are_all_taken() {
     restart_on(&mut nginx, &etc.join("nginx.conf"));
     eventually("it serves", || served(port, "0"));
     let watch = etc.to_str().expect("it is UTF-8").to_owned();
-    let mut gate = Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch]);
+    let metrics = free_port();
+    let listen = format!("127.0.0.1:{metrics}");
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--listen", &listen]);
     gate.wait_for("verified");
     for number in 1..7 {
         edit(&number.to_string());
@@ -490,6 +492,9 @@ fn edits_right_after_each_reload_are_all_taken() {
     }
     eventually("the last edit is live", || served(port, "6"));
     assert_eq!(gate.count("deferred"), 0, "{}", gate.story());
+    eventually("the number of lingering workers is shown", || {
+        ask(metrics, "GET", "/metrics").is_some_and(|page| page.body.contains("reload_gate_lingering_workers{gate="))
+    });
 }
 
 #[test]

@@ -246,8 +246,8 @@ impl Listing {
         let ManifestDocument { text, offset, lines } = document;
         let below = |line: u32| line.saturating_add(*lines);
         // A comment may be a line of a value.
-        let may_be_secret = text.contains("Secret");
-        let rule = |rule: IgnoreRule| if may_be_secret { rule.of_secret() } else { rule };
+        let hidden = may_be_secret(text);
+        let rule = |rule: IgnoreRule| if hidden { rule.of_secret() } else { rule };
         self.ignores.extend(ignores::comments(Path::new("manifest.yaml"), None, text.as_bytes()).into_iter().map(
             |one| {
                 let IgnoreComment { line, below: next, rule: of_comment } = one;
@@ -470,5 +470,10 @@ fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> 
     let finding = Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place);
     // The message may quote the text, and the text may be of a Secret.
 
-    if document.text.contains("Secret") { Redactor::new([document.text.as_bytes()]).redact(finding) } else { finding }
+    if may_be_secret(&document.text) { Redactor::new([document.text.as_bytes()]).redact(finding) } else { finding }
+}
+
+/// Returns true if the text of a document may be that of a Secret.
+fn may_be_secret(text: &str) -> bool {
+    text.contains("Secret")
 }

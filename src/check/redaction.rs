@@ -21,7 +21,7 @@ const SEARCHED: usize = 256 << 20;
 enum Part<'t> {
     /// It stays, also if a Secret has the same words.
     Kept(&'t str),
-    /// What is quoted of a Secret in it is removed.
+    /// Quotations of a Secret in it are removed.
     Checked(&'t str),
 }
 

@@ -209,9 +209,8 @@ impl Motion {
     /// Takes in a content that is new after an action, of which `held` are files that a program keeps open.
     pub(super) fn arrived(&mut self, now: Instant, revision: &Arc<Revision>, held: &BTreeSet<PathBuf>) -> Consequence {
         let Some((at, before)) = self.acted.take() else { return Consequence::None };
-        let files: BTreeSet<_> =
-            revision.changed_since(&before).into_iter().filter(|file| !held.contains(file)).collect();
-        let files: BTreeSet<_> = files.difference(&self.configuration).cloned().collect();
+        let is_suspect = |file: &PathBuf| !held.contains(file) && !self.configuration.contains(file);
+        let files: BTreeSet<_> = revision.changed_since(&before).into_iter().filter(is_suspect).collect();
         if self.window_end.is_none_or(|end| now > end) {
             self.acquit();
             return Consequence::None;

@@ -35,7 +35,7 @@ pub(super) struct WatchedSources {
 
 /// The outcome of a scan.
 pub(super) struct ScanOutcome {
-    /// What the watch reports.
+    /// Reports of the watch.
     pub(super) inputs: Vec<Input>,
     /// The tree, or the reason why there is none.
     pub(super) result: Result<Snapshot, SnapshotError>,

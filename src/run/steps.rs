@@ -1,6 +1,6 @@
 //! Measurement of the steps of the event loop, as debug lines of the log (`--log-level reload_gate::run::steps=debug`). IO: reads a clock.
 //!
-//! What computes long in one step holds up all gates and the listener.
+//! A long computation in one step holds up all gates and the listener.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -24,7 +24,7 @@ const SAMPLES: usize = 1000;
 pub struct MetricProof {
     /// The URL that is scraped.
     pub server: Server,
-    /// What it must show.
+    /// Texts that it must show.
     pub expected: Vec<ExpectedMetric>,
     /// The option of the target's command line that names its address, where the URL has only the usual one.
     pub listen_option: Option<String>,

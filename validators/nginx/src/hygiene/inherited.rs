@@ -1,4 +1,4 @@
-//! What holds in each block because it or a block around it sets it.
+//! Settings that hold in each block because it or a block around it has them.
 
 use foldhash::{HashSet, HashSetExt as _};
 
