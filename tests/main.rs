@@ -53,6 +53,8 @@ mod gunicorn;
 mod haproxy;
 /// A hostile pull request or process: what it names is not executed, or reaches nothing.
 mod hostile;
+/// The sidecar that `inject` adds.
+mod injection;
 /// Validators that hang, fork, fail or are not there.
 mod judging;
 /// Kubernetes Events.

@@ -15,8 +15,13 @@ const KINDS: [(&str, &str, &str, &str); 2] = [
 /// What a file of one YAML document says.
 #[track_caller]
 pub(super) fn read(path: &Path) -> Value {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let node = yaml::parse(&text).unwrap_or_else(|broken| panic!("{}: {broken:?}", path.display()));
+    parse(&fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// What a text of one YAML document says.
+#[track_caller]
+pub(crate) fn parse(text: &str) -> Value {
+    let node = yaml::parse(text).unwrap_or_else(|broken| panic!("{broken:?}: {text}"));
     value(&node.expect("there is a document"))
 }
 
@@ -36,7 +41,7 @@ fn value(node: &Node) -> Value {
 }
 
 /// What is wrong with a manifest, by the schema of its kind.
-pub(super) fn violations(manifest: &Value) -> Vec<String> {
+pub(crate) fn violations(manifest: &Value) -> Vec<String> {
     let (version, kind) = (&manifest["apiVersion"], &manifest["kind"]);
     let Some((_, _, file, definition)) = KINDS.iter().find(|(v, k, ..)| version == v && kind == k) else {
         return vec![format!("{version} {kind}: no schema for it is here")];
