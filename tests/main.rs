@@ -17,6 +17,8 @@ mod architecture;
 mod builtins;
 /// The bundled nginx checker at the gate of a real nginx.
 mod bundled;
+/// The Helm charts.
+mod chart;
 /// The same judgement in CI.
 mod check;
 mod check_baseline;
