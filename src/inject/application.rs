@@ -88,7 +88,7 @@ pub(super) fn refuse_conflicts(template: &Value) -> Result<(), Remark> {
     Ok(())
 }
 
-/// The key of a pod to which an injection adds and with a value of a wrong type.
+/// The key of a pod that an injection changes, if its value has a wrong type.
 fn wrong_type(spec: &Value) -> Option<&'static str> {
     let is_list = |key: &&str| spec[*key].is_null() || spec[*key].is_array();
     let list = ["initContainers", "containers", "volumes"].into_iter().find(|key| !is_list(key));
