@@ -18,6 +18,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
     ("inject", &["check::manifest", "config", "sys::suggest"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
+    ("check::manifest", &[]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("gate", &["report", "flow", "sys::backoff"]),
