@@ -73,9 +73,11 @@ fn without_a_process_or_with_two_nothing_is_reloaded() {
     let mut nginx = Nginx::start();
     let mut gate = gate_command();
     gate.args(["reload", "--app", "nginx", "--process", &unique("none"), "--root", "local", "--watch"]);
-    let (code, line, _) = said(&gate.arg(nginx.volume.path()).output().expect("it starts"));
+    let (code, line, more) = said(&gate.arg(nginx.volume.path()).output().expect("it starts"));
     assert_eq!(code, 1, "{line}");
     assert!(line.contains(": not reloaded: there is no process called "), "{line}");
+    // It ends now, so it promises nothing.
+    assert!(more.contains("help: start it; in a pod,") && !more.contains("the gate"), "{more}");
 
     // A second master of the same name, as a second instance on the host.
     nginx.write("two", "");
