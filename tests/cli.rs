@@ -186,8 +186,8 @@ fn output(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).expect("it is UTF-8")
 }
 
-const COMMANDS: [&str; 9] =
-    ["run", "reload", "check", "doctor", "status", "validators", "install", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["run", "reload", "check", "inject", "doctor", "status", "validators", "install", "completions", "man"];
 
 #[test]
 fn every_command_has_examples_in_its_help() {
@@ -198,7 +198,7 @@ fn every_command_has_examples_in_its_help() {
         assert!(help.contains("\nExamples:\n  "), "{help}");
         assert!(help.contains("reload-gate ") && !help.contains("Judge"), "{help}");
     }
-    for command in ["run", "reload", "check", "doctor", "status", "validators", "install", "man"] {
+    for command in ["run", "reload", "check", "inject", "doctor", "status", "validators", "install", "man"] {
         let help = output(&[command, "--help"], &[]);
         assert!(help.contains("\nExit codes:\n   0  "), "{help}");
     }
