@@ -490,14 +490,16 @@ fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> S
 }
 
 fn missing(message: String, baseline: &Baseline, refused: bool) -> Proof {
-    let help = "the application refused the reload or is slow; see its own error log, and give it more time with \
-                `--verify-timeout`; it may still run the configuration that it had before";
-    let lines = baseline.logs.errors();
-    let said = if lines.is_empty() || baseline.refusal().is_some() {
-        String::new()
+    let has_refused = baseline.refusal().is_some();
+    let help = if has_refused {
+        "correct what its error log names, and reload it again; it runs the configuration that it had before"
     } else {
-        format!("; its error log: {}", lines.join("; "))
+        "the application refused the reload or is slow; see its own error log, and give it more time with \
+         `--verify-timeout`; it may still run the configuration that it had before"
     };
+    let lines = baseline.logs.errors();
+    let said =
+        if lines.is_empty() || has_refused { String::new() } else { format!("; its error log: {}", lines.join("; ")) };
     Proof::Missing { message: message + &said, help: help.into(), refused }
 }
 

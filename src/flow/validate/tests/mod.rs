@@ -9,6 +9,7 @@ use crate::flow::snapshot::Source;
 use crate::sys::exec::NotStarted;
 
 mod obstacles;
+mod obstacles_of_services;
 mod presets;
 
 /// A plain directory with these files.
