@@ -211,8 +211,10 @@ fn a_published_configuration_that_is_not_taken_is_rolled_back() {
     let good = read();
     gunicorn.write("two");
     let refuses_two = format!("grep -q BODY=one {}/gunicorn.conf.py", published.display());
-    let (code, line, _) = reload(&gunicorn, &refuses_two);
+    let (code, line, more) = reload(&gunicorn, &refuses_two);
     assert_eq!(code, 1, "{line}");
     assert!(line.contains(": rolled back: "), "{line}");
+    assert!(more.contains(" restored ") && more.contains("`unverified` gives the reason"), "{more}");
+    assert!(!more.contains("tried again"), "nothing is tried again: {more}");
     assert_eq!(read(), good);
 }
