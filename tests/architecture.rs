@@ -21,7 +21,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("check::manifest", &[]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
-    ("gate", &["report", "flow", "sys::backoff"]),
+    ("gate", &["report", "flow", "sys::backoff", "sys::promise"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
@@ -41,6 +41,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::http", &["sys::worker"]),
     ("sys::proc", &[]),
     ("sys::service_manager", &[]),
+    ("sys::promise", &[]),
     ("sys::suggest", &[]),
     ("sys::backoff", &[]),
     ("sys::worker", &[]),
@@ -63,6 +64,7 @@ const PURE: &[&str] = &[
     "notify::policy",
     "notify::wording",
     "notify::kubernetes::object",
+    "sys::promise",
     "sys::suggest",
     "sys::backoff",
 ];

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod exec;
 pub mod http;
 pub mod proc;
+pub mod promise;
 pub mod server;
 pub mod service_manager;
 #[cfg(test)]
