@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// Time for which a further thread stays without work.
 const IDLE: Duration = Duration::from_secs(10);
@@ -118,6 +118,17 @@ impl<T> Work<T> {
         match tokio::time::timeout(limit, &mut self.finished).await {
             Ok(result) => result.map_err(|_| WorkError::NotDone),
             Err(_) => Err(WorkError::TimedOut),
+        }
+    }
+}
+
+impl<T> Work<T> {
+    /// Returns the result if there is one by now, without waiting.
+    pub fn ended(&mut self) -> Option<Result<T, WorkError>> {
+        match self.finished.try_recv() {
+            Ok(result) => Some(Ok(result)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(Err(WorkError::NotDone)),
         }
     }
 }

@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::*;
+use crate::flow::process::Selector;
 use crate::flow::snapshot::Source;
 use crate::sys::exec::NotStarted;
 
@@ -80,7 +81,11 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
 #[track_caller]
 fn validate(plan: &ValidationPlan, tree: &Tree, sources: &[Source]) -> Validation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    let result = runtime.block_on(plan.validate(&Arc::new(tree.clone()), &PathMap::of(sources), &Selector::default()));
+    let result = runtime.block_on(plan.validate(
+        &Arc::new(tree.clone()),
+        &PathMap::of(sources),
+        &TargetSearches::new(Selector::default()),
+    ));
     result.unwrap_or_else(|target_error| panic!("{target_error:?}"))
 }
 
@@ -361,9 +366,9 @@ fn a_large_configuration_does_not_hold_up_the_event_loop() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
     runtime.block_on(async {
-        let selector = Selector::default();
+        let targets = TargetSearches::new(Selector::default());
         tokio::select! {
-            validated = plan.validate(&tree, &path_map, &selector) => validated.map(|_| ()).expect("no target is needed"),
+            validated = plan.validate(&tree, &path_map, &targets) => validated.map(|_| ()).expect("no target is needed"),
             () = other_work => unreachable!("it has no end"),
         }
     });
