@@ -62,6 +62,7 @@ const PURE: &[&str] = &[
     "notify::kubernetes::object",
     "sys::suggest",
     "sys::backoff",
+    "sys::pattern",
 ];
 
 /// Paths that no pure module names.

@@ -12,6 +12,7 @@ use regex::Regex;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
+use crate::sys::pattern::LazyRegex;
 use crate::sys::proc::{self, Identity, SignalFiles, SignalState};
 
 mod compare;
@@ -35,7 +36,7 @@ pub struct Selector {
     /// A file which holds its process id.
     pub pid_file: Option<PathBuf>,
     /// A pattern for the command line of a family's root: it chooses among several families that fit.
-    pub master: Option<Regex>,
+    pub master: Option<LazyRegex>,
     /// A word on the command line of a process that only checks a configuration, such as `-t`: it is never the target.
     pub check_word: Option<String>,
 }

@@ -309,7 +309,7 @@ fn of_two_families_none_is_meant_unless_one_is_the_master() {
         assert!(message.contains(&format!("pid {pid} (`")), "{message}");
     }
     assert_eq!(help, "say which is meant with `--pid-file`, `--exe` or `--cmdline`");
-    let with_master = |master: &str| Selector { master: pattern(master), ..program.called() };
+    let with_master = |master: &str| Selector { master: LazyRegex::parse(master).ok(), ..program.called() };
     assert_eq!(with_master("1000\\.2$").find().expect("it is one of them").pid(), two.0);
     assert!(refused(&with_master("1000")).1.starts_with("2 families fit"));
     assert!(refused(&with_master("none")).1.starts_with("2 families fit"));

@@ -13,6 +13,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use super::place::ExecutionPlace;
 use super::{PathMap, ValidationContext};
 use crate::flow::tree::Tree;
+use crate::sys::pattern::LazyRegex;
 use crate::sys::proc;
 
 pub(super) const NOT_READ: Code = Code::new("not-read");
@@ -27,7 +28,7 @@ pub struct ConfigLookup {
     /// Options of the command line with the path of a file or directory, as `-f`, `--config` or `--config.file`.
     pub options: Vec<String>,
     /// Pattern of a title that names the file, in its first group.
-    pub title: Option<String>,
+    pub title: Option<LazyRegex>,
     /// The files that the program reads without such an option; the packages of distributions differ.
     pub defaults: Vec<PathBuf>,
     /// The configuration is a program, and may read any file.
@@ -70,7 +71,7 @@ pub(super) fn not_read(message: impl Into<String>) -> Finding {
 fn named_files(lookup: &ConfigLookup, context: &ValidationContext) -> Vec<PathBuf> {
     let words = context.place.cmdline();
     let cwd = context.place.cwd();
-    let title = lookup.title.as_ref().and_then(|pattern| regex::Regex::new(pattern).ok());
+    let title = lookup.title.as_ref().and_then(LazyRegex::get);
     let in_title = title.and_then(|pattern| Some(pattern.captures(words.first()?)?.get(1)?.as_str().to_owned()));
     let values = lookup.options.iter().flat_map(|option| option_values(&words, option));
     values.chain(in_title).map(|value| cwd.join(value)).collect()

@@ -8,6 +8,7 @@ use super::*;
 use crate::flow::process::Selector;
 use crate::flow::snapshot::Source;
 use crate::sys::exec::NotStarted;
+use crate::sys::pattern::LazyRegex;
 
 mod obstacles;
 mod presets;
@@ -110,8 +111,8 @@ fn said(check: CommandValidator) -> Validation {
     validate(&plan(vec![check]), &tree(&["app.conf"]), &[source(here.path())])
 }
 
-fn regexes(patterns: &[&str]) -> Vec<regex::Regex> {
-    patterns.iter().map(|pattern| regex::Regex::new(pattern).expect("it is one")).collect()
+fn regexes(patterns: &[&str]) -> Vec<LazyRegex> {
+    patterns.iter().map(|pattern| LazyRegex::parse(pattern).expect("it is one")).collect()
 }
 
 #[test]
