@@ -100,6 +100,8 @@ mod service;
 mod shipping;
 /// Snippets, builds and further modules of nginx.
 mod snippets;
+/// System calls between a change and its signal.
+mod system_calls;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.

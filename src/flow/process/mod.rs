@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Status};
 use regex::Regex;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
@@ -187,6 +188,13 @@ impl Target {
         })?;
         let open = OpenTarget { identity, pidfd, signals: OnceLock::new() };
         if identity.is_alive() { Ok(Self(Arc::new(open))) } else { Err(gone()) }
+    }
+
+    /// Returns `true` if it has ended. A pidfd is readable then (pidfd_open(2)).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut pidfd = [PollFd::new(&self.0.pidfd, PollFlags::IN)];
+        rustix::event::poll(&mut pidfd, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|readable| readable > 0)
     }
 
     /// Its identity.

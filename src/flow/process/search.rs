@@ -142,7 +142,7 @@ impl TargetSearches {
     /// As [`Selector::search`].
     pub async fn living(&self) -> Result<Target, TargetError> {
         match self.find().await {
-            Ok(target) if !target.identity().is_alive() => self.search().await,
+            Ok(target) if target.has_ended() => self.search().await,
             found => found,
         }
     }

@@ -12,7 +12,7 @@ const SMALLEST: u64 = 4096;
 
 /// Treatment of data that a disk or a server would have to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub enum Access {
     /// It is waited for.
     Waiting,
     /// Nothing is waited for: only what the kernel has in memory is read.
@@ -23,7 +23,7 @@ pub(super) enum Access {
 ///
 /// # Errors
 /// When it cannot be read, or not at once.
-pub(super) fn read(file: &File, size: u64, room: u64, access: Access) -> Result<Vec<u8>, Errno> {
+pub fn read(file: &File, size: u64, room: u64, access: Access) -> Result<Vec<u8>, Errno> {
     let most = usize::try_from(room.saturating_add(1)).unwrap_or(usize::MAX);
     let first = usize::try_from(size.saturating_add(1).max(SMALLEST)).unwrap_or(usize::MAX);
     let mut content = vec![0; first.min(most)];

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::{Code, Finding};
 
-use contents::Access;
+pub use contents::{Access, read as read_contents};
 use incomplete::{LastWhole, PlainFiles};
 use newest::{KnownVolumes, Newest};
 use reader::WholeScan;

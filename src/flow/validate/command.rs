@@ -190,7 +190,7 @@ impl CommandValidator {
                     Some(title) => return Err(Box::new(titled(&context.place, &title))),
                     None => words.extend(self.with_prelude(own.iter().map(redirect).collect())),
                 },
-                "{options}" => match reading::lost_options(&context.place) {
+                "{options}" => match reading::lost_options(&context.place, &context.place.cmdline()) {
                     Some(finding) => return Err(Box::new(finding)),
                     None => words.extend(options(&own, &self.options).iter().map(redirect)),
                 },

@@ -307,6 +307,9 @@ impl ValidationPlan {
         }
         let (lookup, input) = (self.lookup.clone(), context.clone());
         let asks_nginx = self.validators.iter().any(Validator::asks_nginx);
+        if lookup.is_none() && !asks_nginx {
+            return None;
+        }
         let search = move || match lookup {
             Some(lookup) => reading::obstacle(&lookup, &input),
             None if asks_nginx => builtin::nginx::obstacle(&input),

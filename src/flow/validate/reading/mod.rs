@@ -219,8 +219,8 @@ impl TargetRoot {
 /// Returns the finding that the target shows only the beginning of its command line: a title is written into the memory of the
 /// command line and the environment, where there may be no room for all of it (`ngx_setproctitle()` in nginx's
 /// `src/os/unix/ngx_setproctitle.c`).
-pub(super) fn lost_options(place: &ExecutionPlace) -> Option<Finding> {
-    let [title]: [String; 1] = place.cmdline().try_into().ok()?;
+pub(super) fn lost_options(place: &ExecutionPlace, words: &[String]) -> Option<Finding> {
+    let [title] = words else { return None };
     let room = proc::title_room(place.pid())?;
     // nginx leaves the last byte of the room alone, and the one before it is the zero at the end of the title.
     if !title.contains(": ") || title.len() + 2 < room {

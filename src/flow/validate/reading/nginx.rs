@@ -12,6 +12,7 @@ use reload_gate_nginx::{Build, Version};
 
 use super::super::command;
 use super::super::place::ExecutionPlace;
+use crate::flow::snapshot::Access;
 
 /// Largest program that is read, the size of the pieces, and the longest string that is found.
 const LARGEST: u64 = 64 << 20;
@@ -37,24 +38,25 @@ pub(in super::super) struct RunningNginx {
 }
 
 impl RunningNginx {
-    /// Returns the nginx that runs; the default without a target.
+    /// Returns the nginx that runs; the default without a target. `None` if its program would have to be read where `access` forbids
+    /// that.
     ///
     /// # Errors
     /// When the options of its command line are lost.
-    pub(in super::super) fn of(place: &ExecutionPlace) -> Result<Self, Box<Finding>> {
-        let Some(target) = &place.target else { return Ok(Self::default()) };
+    pub(in super::super) fn of(place: &ExecutionPlace, access: Access) -> Option<Result<Self, Box<Finding>>> {
+        let Some(target) = &place.target else { return Some(Ok(Self::default())) };
         let words = place.cmdline();
-        if let Some(finding) = super::lost_options(place) {
-            return Err(Box::new(finding));
+        if let Some(finding) = super::lost_options(place, &words) {
+            return Some(Err(Box::new(finding)));
         }
         let option = |name: &str| command::options(&words, &[name.to_owned()]).into_iter().nth(1);
-        let program = Program::of(target.pid());
-        let cwd = place.cwd();
+        let program = Program::of(target.pid(), access)?;
         let absolute = |prefix: String| {
             let path = PathBuf::from(&prefix);
             if path.is_absolute() {
                 Some(prefix)
             } else {
+                let cwd = place.cwd();
                 cwd.is_absolute().then(|| cwd.join(path).display().to_string())
             }
         };
@@ -68,7 +70,7 @@ impl RunningNginx {
             None => None,
         });
         let version = program.and_then(|program| Some((program.version?, program.build)));
-        Ok(Self { main, prefix, global: option("-g").unwrap_or_default(), version })
+        Some(Ok(Self { main, prefix, global: option("-g").unwrap_or_default(), version }))
     }
 }
 
@@ -88,20 +90,24 @@ type ProgramFile = (u64, u64, u64, i64, i64);
 static PROGRAMS: Mutex<VecDeque<(ProgramFile, Option<Program>)>> = Mutex::new(VecDeque::new());
 
 impl Program {
-    /// Returns the program of a process; `None` if the gate may not read it, or if it is none of nginx.
-    fn of(pid: i32) -> Option<Self> {
-        let file = std::fs::File::open(format!("/proc/{pid}/exe")).ok()?;
-        let stat = file.metadata().ok()?;
+    /// Returns the program of a process, if the gate may read it and it is one of nginx; `None` if it would have to be read where
+    /// `access` forbids that.
+    fn of(pid: i32, access: Access) -> Option<Option<Self>> {
+        let opened = std::fs::File::open(format!("/proc/{pid}/exe")).and_then(|file| Ok((file.metadata()?, file)));
+        let Ok((stat, file)) = opened else { return Some(None) };
         let identity = (stat.dev(), stat.ino(), stat.len(), stat.ctime(), stat.ctime_nsec());
         let programs = || PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, program)) = programs().iter().find(|(known, _)| *known == identity) {
-            return program.clone();
+            return Some(program.clone());
         }
-        let program = Self::read(file.take(LARGEST)).ok()?;
+        if access == Access::AtOnce {
+            return None;
+        }
+        let Ok(program) = Self::read(file.take(LARGEST)) else { return Some(None) };
         let mut programs = programs();
         programs.truncate(KEPT - 1);
         programs.push_front((identity, program.clone()));
-        program
+        Some(program)
     }
 
     /// Reads a program piece by piece; `None` if it is none of nginx.
