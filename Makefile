@@ -76,6 +76,12 @@ torture: ## Run real programs under random updates and faults (UPDATES=100000 SE
 	@demo/install $(TEST_PACKAGES) libfaketime || echo 'not everything could be installed: the run will list what it leaves out' >&2
 	@.ci/test --test torture
 
+.PHONY: bench
+bench: ## Measure the time from a change to its signal against the least possible work; a ratio that is too large fails
+	@demo/install $(BUILD_PACKAGES) inotify-tools procps util-linux || echo 'not everything could be installed: the run will list what it leaves out' >&2
+	@cargo bench $(QUIET_IN_A_LOG) --bench signal
+	@cargo bench $(QUIET_IN_A_LOG) --bench stages
+
 .PHONY: image
 image: ## Build the images reload-gate:latest and :root, without any registry if need be, and print their sizes
 	@demo/install $(CONTAINER_PACKAGES)

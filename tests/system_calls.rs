@@ -8,7 +8,7 @@ use crate::support::{Gate, Kubelet, Volume, command, eventually, needs, script, 
 
 /// Limits of the calls from the event to the signal, both included. A debug build makes one more for each descriptor that it closes.
 const WITHOUT_VALIDATOR: usize = 25;
-const WITH_BUNDLED_CHECKER: usize = 60;
+const WITH_BUNDLED_CHECKER: usize = 55;
 
 /// Words of a command in a process namespace of its own, where no other test makes processes; `None` where that is not permitted.
 fn in_namespace() -> Option<Vec<&'static str>> {

@@ -189,11 +189,18 @@ impl Pool {
                 return Some(job);
             }
             state.idle += 1;
-            let (woken, waited) = self.arrived.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
+            // The last thread stays, and wakes up for work alone: it may be the only one that can be had.
+            let is_last = state.threads == 1;
+            let timed_out = if is_last {
+                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                false
+            } else {
+                let (woken, waited) = self.arrived.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+                state = woken;
+                waited.timed_out()
+            };
             state.idle -= 1;
-            // The last thread stays: it may be the only one that can be had.
-            if waited.timed_out() && state.jobs.is_empty() && state.threads > 1 {
+            if timed_out && state.jobs.is_empty() && state.threads > 1 {
                 state.threads -= 1;
                 return None;
             }

@@ -316,9 +316,27 @@ pub fn incarnation(pid: i32) -> Option<Incarnation> {
 }
 
 /// The living children of a process.
+///
+/// The kernel lists them, and may leave one out while another one ends (`proc_tid_children(5)`). Two lists that are the same are whole;
+/// otherwise every process is asked.
 #[must_use]
 pub fn children(parent: i32) -> BTreeSet<Identity> {
-    pids().filter_map(stat).filter(|stat| stat.ppid == parent).map(|stat| Identity::from(&stat)).collect()
+    let listed = listed_children(parent).filter(|listed| listed_children(parent).as_ref() == Some(listed));
+    let candidates: Box<dyn Iterator<Item = i32>> = match listed {
+        Some(listed) => Box::new(listed.into_iter()),
+        None => Box::new(pids()),
+    };
+    candidates.filter_map(stat).filter(|stat| stat.ppid == parent).map(|stat| Identity::from(&stat)).collect()
+}
+
+/// The children of all threads of a process; `None` if the kernel does not list them.
+fn listed_children(parent: i32) -> Option<BTreeSet<i32>> {
+    let mut children = BTreeSet::new();
+    for thread in std::fs::read_dir(format!("/proc/{parent}/task")).ok()? {
+        let listed = std::fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
+        children.extend(listed.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(children)
 }
 
 /// All living descendants of a process.
