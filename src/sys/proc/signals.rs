@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Longer than any status.
 const STATUS: usize = 4096;
+/// Number of its lines that are read: the state, and five masks.
+const LINES: usize = 6;
 /// Longer than the line about a system call: nine numbers.
 const CALL: usize = 256;
 
@@ -30,20 +32,30 @@ pub struct SignalState {
 impl SignalState {
     /// Parses a status (`proc_pid_status(5)`).
     fn parse(status: &[u8]) -> Option<Self> {
+        let (mut signals, mut found) = (Self::default(), 0);
         // Line by line: the name of the process may be no UTF-8.
-        let value = |name: &str| {
-            let mut lines = status.split(|byte| *byte == b'\n');
-            let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
-            std::str::from_utf8(value).ok().map(str::trim)
-        };
-        let mask = |name: &str| u64::from_str_radix(value(name)?, 16).ok();
-        Some(Self {
-            state: *value("State")?.as_bytes().first()?,
-            pending: mask("SigPnd")? | mask("ShdPnd")?,
-            blocked: mask("SigBlk")?,
-            ignored: mask("SigIgn")?,
-            caught: mask("SigCgt")?,
-        })
+        for line in status.split(|byte| *byte == b'\n') {
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+            if name == b"State" {
+                signals.state = *value.first()?;
+                found += 1;
+                continue;
+            }
+            let mask = match name {
+                b"SigPnd" | b"ShdPnd" => &mut signals.pending,
+                b"SigBlk" => &mut signals.blocked,
+                b"SigIgn" => &mut signals.ignored,
+                b"SigCgt" => &mut signals.caught,
+                _ => continue,
+            };
+            *mask |= u64::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()?;
+            found += 1;
+            if found == LINES {
+                return Some(signals);
+            }
+        }
+        None
     }
 }
 
