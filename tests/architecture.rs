@@ -67,6 +67,7 @@ const PURE: &[&str] = &[
     "sys::promise",
     "sys::suggest",
     "sys::backoff",
+    "sys::pattern",
 ];
 
 /// Paths that no pure module names.

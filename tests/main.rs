@@ -104,6 +104,8 @@ mod service;
 mod shipping;
 /// Snippets, builds and further modules of nginx.
 mod snippets;
+/// System calls between a change and its signal.
+mod system_calls;
 /// A real systemd: `systemctl reload`, and the gate as a service.
 mod systemd;
 /// The right process, or none.

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod exec;
 pub mod http;
+pub mod pattern;
 pub mod proc;
 pub mod promise;
 pub mod server;
