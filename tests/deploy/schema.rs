@@ -7,9 +7,20 @@ use reload_gate_structured::yaml::{self, Node, Style};
 use serde_json::Value;
 
 /// The kinds that may stand in `deploy/`, and where they are described (`fixtures/kubernetes/extract.py`).
-const KINDS: [(&str, &str, &str, &str); 2] = [
+const KINDS: [(&str, &str, &str, &str); 8] = [
     ("apps/v1", "Deployment", "v1.31.json", "V1Deployment"),
     ("apps/v1beta1", "Deployment", "v1.15-v1beta1.json", "AppsV1beta1Deployment"),
+    ("v1", "ConfigMap", "v1.31-admission.json", "V1ConfigMap"),
+    ("v1", "Namespace", "v1.31-admission.json", "V1Namespace"),
+    ("v1", "Service", "v1.31-admission.json", "V1Service"),
+    ("v1", "ServiceAccount", "v1.31-admission.json", "V1ServiceAccount"),
+    ("policy/v1", "PodDisruptionBudget", "v1.31-admission.json", "V1PodDisruptionBudget"),
+    (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "v1.31-admission.json",
+        "V1ValidatingWebhookConfiguration",
+    ),
 ];
 
 /// What a file of one YAML document says.
