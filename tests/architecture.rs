@@ -13,11 +13,13 @@ use syn::{Attribute, Item, UseTree};
 /// The modules that a module may know, beside itself and its own submodules. A module knows only those below it in the table,
 /// so there is no circle.
 const KNOWS: &[(&str, &[&str])] = &[
-    ("cli", &["doctor", "run", "admit", "check", "config", "report", "flow", "sys", "exit"]),
+    ("cli", &["doctor", "run", "admit", "inject", "check", "config", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
-    ("admit", &["check", "config", "report", "sys", "exit"]),
+    ("admit", &["inject", "check", "config", "report", "sys", "exit"]),
+    ("inject", &["check::manifest", "config", "sys::suggest"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
+    ("check::manifest", &[]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("gate", &["report", "flow", "sys::backoff"]),
@@ -60,6 +62,7 @@ const PURE: &[&str] = &[
     "flow::rendering",
     "flow::tree",
     "check::manifest",
+    "inject",
     "check::render",
     "cli::manual",
     "notify::policy",

@@ -19,6 +19,7 @@ mod doctor;
 mod drop_in;
 mod help;
 mod hidden;
+mod inject;
 mod install;
 mod manual;
 mod preset_test;
@@ -40,6 +41,7 @@ pub fn command() -> Command {
         reload::command(),
         check::command(),
         admit::command(),
+        inject::command(),
         doctor::command(),
         status::command(),
         validators::command(),
@@ -84,6 +86,7 @@ pub fn main() -> Exit {
         Some(("reload", matches)) => reload::reload(matches),
         Some(("check", matches)) => check::check(matches),
         Some(("admit", matches)) => admit::admit(matches),
+        Some(("inject", matches)) => inject::inject(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
         Some(("validators", matches)) => validators::validators(matches),
