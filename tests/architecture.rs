@@ -23,6 +23,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("gate", &["report", "flow", "sys::backoff"]),
+    ("cluster", &["flow::tree", "sys::backoff", "sys::kubernetes"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
@@ -40,6 +41,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::exec", &["sys::proc"]),
     ("sys::server", &["sys::http", "sys::worker"]),
     ("sys::http", &["sys::worker"]),
+    ("sys::kubernetes", &["sys::worker"]),
     ("sys::proc", &[]),
     ("sys::service_manager", &[]),
     ("sys::suggest", &[]),
@@ -84,6 +86,7 @@ const IMPURE: &[&str] = &[
     "std::time::SystemTime::now",
     "Instant::now",
     "SystemTime::now",
+    "kube",
     "tokio",
     "rustix",
     "nix",
