@@ -45,6 +45,8 @@ pub struct AdmissionDecision {
     pub others: Vec<ObjectFinding>,
     /// Parts that were not validated, with the reason.
     pub unchecked: Vec<String>,
+    /// Remarks about objects that it should have been validated with.
+    pub notes: Vec<String>,
 }
 
 /// Finding in an object.

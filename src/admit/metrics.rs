@@ -52,7 +52,7 @@ impl AdmissionMetrics {
         registry.register("admission_certificate_reads", "Changes of the certificate, by outcome", reloads.clone());
         registry.register(
             "admission_certificate_stale",
-            "1 while the newest certificate is unfit and an older one is served",
+            "1 while the newest certificate is unfit, or the API server does not know it",
             failing.clone(),
         );
         metrics::add_build(&mut registry);
@@ -88,6 +88,11 @@ impl AdmissionMetrics {
         let outcome = if is_fit { "read" } else { "failed" };
         self.reloads.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
         self.failing.set(i64::from(!is_fit));
+    }
+
+    /// Notes that the configuration of the API server has the own authority, or cannot be given it.
+    pub fn registered(&self, is_registered: bool) {
+        self.failing.set(i64::from(!is_registered));
     }
 
     /// Returns all metrics as text.

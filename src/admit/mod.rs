@@ -5,15 +5,17 @@
 //! [`server`] has the listener, and gives the work to threads with a time limit; [`together`] is the only part that asks the API server, for
 //! objects that the configuration names.
 
+pub mod authority;
 pub mod certificate;
 pub mod decision;
 pub mod metrics;
 pub mod policy;
 pub mod review;
 pub mod server;
+pub mod together;
 pub mod wording;
 
 #[cfg(test)]
 mod tests;
 
-pub use server::{AdmitSettings, WebhookLimits, run};
+pub use server::{AdmitSettings, CertificateSource, WebhookLimits, run};

@@ -206,14 +206,6 @@ impl ReviewedObject {
         Self::of(body, is_secret, namespace)
     }
 
-    /// Reads a ConfigMap as an API server returns it.
-    ///
-    /// # Errors
-    /// When the bytes are no such object.
-    pub fn config_map(body: &[u8], namespace: &str) -> Result<Self, BadReview> {
-        Self::of(serde_json::from_slice(body)?, false, namespace)
-    }
-
     fn of(body: ObjectBody, is_secret: bool, namespace: &str) -> Result<Self, BadReview> {
         let ObjectBody { metadata, data, binary_data, string_data } = body;
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());

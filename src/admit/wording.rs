@@ -75,7 +75,8 @@ fn warnings(decision: &AdmissionDecision) -> Vec<String> {
     });
     let is_open = decision.verdict == Some(Verdict::Inconclusive);
     let unchecked = decision.unchecked.iter().filter(|_| is_open).map(|why| format!("not validated: {}", visible(why)));
-    let mut all: Vec<String> = unchecked.chain(found).map(|text| cut(&text).into_owned()).collect();
+    let notes = decision.notes.iter().map(|note| visible(note).into_owned());
+    let mut all: Vec<String> = unchecked.chain(found).chain(notes).map(|text| cut(&text).into_owned()).collect();
     let others = all.len().saturating_sub(MOST_WARNINGS);
     if others > 0 {
         all.truncate(MOST_WARNINGS - 1);

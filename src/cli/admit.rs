@@ -9,9 +9,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{refuse, say, user_input};
 use crate::admit::certificate::CertificateFiles;
 use crate::admit::decision::{DenialRules, Deny};
-use crate::admit::{self, AdmitSettings, WebhookLimits};
+use crate::admit::{self, AdmitSettings, CertificateSource, WebhookLimits};
 use crate::config::{self, SETTINGS, SettingSpec, WEBHOOK_SETTINGS, flag, given_flags, listener_address};
 use crate::exit::Exit;
+use crate::sys::kubernetes::ApiAccess;
 
 pub(super) fn command() -> Command {
     let own = SETTINGS.iter().filter(|setting| WEBHOOK_SETTINGS.contains(&setting.name));
@@ -27,19 +28,26 @@ fn own_flag(setting: &'static SettingSpec) -> Arg {
     let flag = flag(setting);
     match setting.name {
         "config" => flag.help("Configuration file with the rules of `admission`").help_heading("Denials"),
+        "kubernetes-service-account" => flag.help_heading("Listener"),
         "listen" => flag.help("Address of the webhook [default: `:8443`]").help_heading("Listener"),
         _ => flag,
     }
 }
 
-fn listener_flags() -> [Arg; 4] {
+fn listener_flags() -> [Arg; 6] {
     let file =
         |name: &'static str| Arg::new(name).long(name).value_name("FILE").value_parser(clap::value_parser!(PathBuf));
     let plain = Arg::new("listen-metrics").long("listen-metrics").value_name("ADDR").value_parser(listener_address);
+    let own =
+        Arg::new("self-signed").long("self-signed").value_name("NAME").conflicts_with_all(["tls-cert", "tls-key"]);
     let limit = Arg::new("time-limit").long("time-limit").value_name("DURATION").value_parser(time_limit);
     [
-        file("tls-cert").required(true).help("Certificate of the webhook in PEM; it is read again when it changes"),
-        file("tls-key").required(true).help("Its private key in PEM"),
+        file("tls-cert").required_unless_present("self-signed").help("Certificate of the webhook in PEM; it is read again when it changes"),
+        file("tls-key").required_unless_present("self-signed").help("Its private key in PEM"),
+        own.help(
+            "Make an authority, and put it into the webhook configuration of this name; it needs the rights to get and update it",
+        ),
+        file("kubeconfig").help("Configuration for requests to the API server, outside of a pod"),
         plain.help("Address of metrics and health checks without TLS, besides those of the webhook itself"),
         limit
             .default_value("4s")
@@ -76,7 +84,11 @@ pub(super) fn admit(matches: &ArgMatches) -> Exit {
     let settings = AdmitSettings {
         listen: config.listen,
         plain: matches.get_one("listen-metrics").copied(),
-        certificate: CertificateFiles { certificate: path("tls-cert"), key: path("tls-key") },
+        certificate: match matches.get_one::<String>("self-signed") {
+            Some(name) => CertificateSource::OwnAuthority(name.clone()),
+            None => CertificateSource::Files(CertificateFiles { certificate: path("tls-cert"), key: path("tls-key") }),
+        },
+        access: ApiAccess { kubeconfig: matches.get_one("kubeconfig").cloned(), ..config.access },
         rules: config.rules,
         denials: DenialRules {
             deny: if never { Deny::Never } else { Deny::Rejected },

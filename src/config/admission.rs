@@ -11,18 +11,23 @@ use tracing_subscriber::filter::EnvFilter;
 use super::check::{Assignments, Rule, assignment_of_rule, config_file};
 use super::file::{AdmissionEntry, TogetherEntry};
 use super::layer::{ErrorList, GivenValue, Layers};
-use super::settings::{CONFIG, CONTEXT, LISTEN, LOG_FORMAT, LOG_LEVEL, MAIN, NGINX_VERSION, SETTINGS, SettingSpec};
+use super::settings::{
+    CONFIG, CONTEXT, KUBERNETES_SERVICE_ACCOUNT, LISTEN, LOG_FORMAT, LOG_LEVEL, MAIN, NGINX_VERSION, SETTINGS,
+    SettingSpec,
+};
 use super::validators::with_files;
 use super::{ConfigError, SettingOrigin, UserInput, flags, in_order, resolve};
 use crate::report::log::LogFormat;
+use crate::sys::kubernetes::ApiAccess;
 use crate::sys::suggest::suggestion;
 
 /// Settings that an object may have as annotations.
 pub const OBJECT_SETTINGS: [&SettingSpec; 3] = [MAIN.spec, CONTEXT.spec, NGINX_VERSION.spec];
 
 /// Settings of the webhook that `run` and `check` have as well.
-pub const WEBHOOK_SETTINGS: [&str; 10] = [
+pub const WEBHOOK_SETTINGS: [&str; 11] = [
     "config",
+    "kubernetes-service-account",
     "listen",
     "log-format",
     "log-level",
@@ -46,6 +51,8 @@ pub struct AdmissionConfig {
     pub rules: AdmissionRules,
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Address of the API server and the account of the pod.
+    pub access: ApiAccess,
     /// Format of events.
     pub log_format: LogFormat,
     /// Selection of spans and decisions in the log.
@@ -101,8 +108,11 @@ pub fn admission(input: &UserInput<'_>) -> Result<AdmissionConfig, Vec<ConfigErr
     let command = Layers { layers: vec![flags.clone()], directory: &input.directory, errors: &errors };
     let listen = command.get(LISTEN).or_else(|| listener_address(ADDRESS).ok());
     let (log_format, log_filter) = (resolve::log_format(&command, input.terminal), command.get(LOG_LEVEL));
+    let service_account = command.get(KUBERNETES_SERVICE_ACCOUNT);
+    let server = resolve::api_server(&input.variables);
+    let access = ApiAccess { kubeconfig: None, server, service_account, namespace: None };
     // What is left are settings of validators.
-    for setting in [CONFIG.spec, LISTEN.spec, LOG_FORMAT.spec, LOG_LEVEL.spec] {
+    for setting in [CONFIG.spec, KUBERNETES_SERVICE_ACCOUNT.spec, LISTEN.spec, LOG_FORMAT.spec, LOG_LEVEL.spec] {
         flags.remove(setting);
     }
     let base = Layers { layers: vec![flags.clone()], ..command.clone() };
@@ -114,7 +124,7 @@ pub fn admission(input: &UserInput<'_>) -> Result<AdmissionConfig, Vec<ConfigErr
     let errors = errors.into_errors();
     let rules = AdmissionRules { rules, assignments };
     match listen.filter(|_| errors.is_empty()) {
-        Some(listen) => Ok(AdmissionConfig { rules, listen, log_format, log_filter }),
+        Some(listen) => Ok(AdmissionConfig { rules, listen, access, log_format, log_filter }),
         None => Err(in_order(errors)),
     }
 }

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,14 +20,17 @@ use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::filter::EnvFilter;
 
+use super::authority::{self, OwnAuthority};
 use super::certificate::{CertificateFiles, KeyPair};
 use super::decision::DenialRules;
 use super::metrics::AdmissionMetrics;
+use super::together::SiblingReader;
 use crate::config::AdmissionRules;
 use crate::exit::Exit;
 use crate::report::log::{self, Log, LogFormat};
 use crate::report::serve::bind;
 use crate::report::{Event, Kind};
+use crate::sys::kubernetes::ApiAccess;
 use crate::sys::worker;
 
 use connection::Connections;
@@ -41,7 +44,10 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// Pause after a connection that could not be accepted, as when no descriptor is left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// WebhookLimits of the webhook.
+/// Time between two looks at the own authority in the configuration of the API server.
+const REGISTRATION: Duration = Duration::from_secs(60);
+
+/// Limits of the webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhookLimits {
     /// Largest body in bytes.
@@ -73,6 +79,15 @@ impl Default for WebhookLimits {
     }
 }
 
+/// Source of the certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// Files, which others renew.
+    Files(CertificateFiles),
+    /// An authority of its own, which it puts into the webhook configuration of this name.
+    OwnAuthority(String),
+}
+
 /// Settings of the command `admit`.
 #[derive(Debug)]
 pub struct AdmitSettings {
@@ -81,7 +96,9 @@ pub struct AdmitSettings {
     /// Address of metrics and health without TLS, if they are served so as well.
     pub plain: Option<SocketAddr>,
     /// Certificate.
-    pub certificate: CertificateFiles,
+    pub certificate: CertificateSource,
+    /// Address and account for requests to the API server.
+    pub access: ApiAccess,
     /// Rules of the configuration file, and settings of validators.
     pub rules: AdmissionRules,
     /// Rules for denials.
@@ -97,6 +114,7 @@ pub struct AdmitSettings {
 /// State of the running webhook.
 struct Webhook {
     rules: Arc<AdmissionRules>,
+    siblings: SiblingReader,
     denials: DenialRules,
     limits: WebhookLimits,
     metrics: AdmissionMetrics,
@@ -131,9 +149,13 @@ pub fn run(settings: AdmitSettings) -> io::Result<Exit> {
 
 async fn until_stopped(settings: AdmitSettings) -> io::Result<Exit> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let pair = settings.certificate.read().await.map_err(io::Error::other)?;
-    let server = pair.server().map_err(|error| {
-        io::Error::other(format!("the certificate `{}` is unfit: {error}", settings.certificate.certificate.display()))
+    let first = first_certificate(&settings).await.map_err(io::Error::other)?;
+    let server = first.pair().server().map_err(|error| {
+        let name = match &settings.certificate {
+            CertificateSource::Files(files) => format!("`{}` ", files.certificate.display()),
+            CertificateSource::OwnAuthority(_) => String::new(),
+        };
+        io::Error::other(format!("the certificate {name}is unfit: {error}"))
     })?;
     let listener = listen(settings.listen).await?;
     let plain = match settings.plain {
@@ -143,6 +165,7 @@ async fn until_stopped(settings: AdmitSettings) -> io::Result<Exit> {
     let started = started(&settings);
     let webhook = Rc::new(Webhook {
         rules: Arc::new(settings.rules),
+        siblings: SiblingReader::new(settings.access.clone()),
         denials: settings.denials,
         limits: settings.limits,
         metrics: AdmissionMetrics::new(),
@@ -151,13 +174,25 @@ async fn until_stopped(settings: AdmitSettings) -> io::Result<Exit> {
         acceptor: RefCell::new(TlsAcceptor::from(server)),
         is_ready: Cell::new(true),
     });
+    if let (CertificateSource::OwnAuthority(name), FirstCertificate::Own(own)) = (&settings.certificate, &first) {
+        let registered = authority::register(&settings.access, name, &own.certificate).await;
+        registered.map_err(|error| io::Error::other(error.to_string()))?;
+    }
     Webhook::report(&Event::new(Kind::Started).message(started));
     let connections = Rc::new(Connections::new(settings.limits.connections));
     tokio::task::spawn_local(accept(listener, webhook.clone(), connections.clone(), true));
     if let Some(plain) = plain {
         tokio::task::spawn_local(accept(plain, webhook.clone(), connections.clone(), false));
     }
-    tokio::task::spawn_local(follow(settings.certificate, pair, webhook.clone()));
+    match (settings.certificate, first) {
+        (CertificateSource::Files(files), FirstCertificate::Read(pair)) => {
+            tokio::task::spawn_local(follow(files, pair, webhook.clone()));
+        }
+        (CertificateSource::OwnAuthority(name), FirstCertificate::Own(own)) => {
+            tokio::task::spawn_local(stay_registered(settings.access, name, *own, webhook.clone()));
+        }
+        _ => {}
+    }
     tokio::select! {
         _ = terminate.recv() => {
             webhook.is_ready.set(false);
@@ -171,6 +206,31 @@ async fn until_stopped(settings: AdmitSettings) -> io::Result<Exit> {
     }
     Webhook::report(&Event::new(Kind::Stopped));
     Ok(Exit::Accepted)
+}
+
+/// Certificate with which the webhook begins.
+enum FirstCertificate {
+    Read(KeyPair),
+    Own(Box<OwnAuthority>),
+}
+
+impl FirstCertificate {
+    fn pair(&self) -> &KeyPair {
+        match self {
+            Self::Read(pair) => pair,
+            Self::Own(own) => &own.server,
+        }
+    }
+}
+
+async fn first_certificate(settings: &AdmitSettings) -> Result<FirstCertificate, String> {
+    match &settings.certificate {
+        CertificateSource::Files(files) => files.read().await.map(FirstCertificate::Read),
+        CertificateSource::OwnAuthority(name) => {
+            let names = authority::names(&settings.access, name).await.map_err(|error| error.to_string())?;
+            OwnAuthority::new(names).map(|own| FirstCertificate::Own(Box::new(own)))
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -209,6 +269,38 @@ async fn accept(listener: TcpListener, webhook: Rc<Webhook>, connections: Rc<Con
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Keeps the certificate of the own authority in the configuration of the API server, and makes another one in time, without end.
+async fn stay_registered(access: ApiAccess, name: String, mut own: OwnAuthority, webhook: Rc<Webhook>) {
+    let (mut made, mut failure) = (Instant::now(), None);
+    loop {
+        tokio::time::sleep(REGISTRATION).await;
+        if made.elapsed() > authority::RENEWAL
+            && let Ok(names) = authority::names(&access, &name).await
+            && let Ok(next) = OwnAuthority::new(names)
+            && let Ok(server) = next.server.server()
+            && authority::register(&access, &name, &next.certificate).await.is_ok()
+        {
+            webhook.acceptor.replace(TlsAcceptor::from(server));
+            (own, made) = (next, Instant::now());
+        }
+        let error = authority::register(&access, &name, &own.certificate).await.err().map(|error| error.to_string());
+        webhook.metrics.registered(error.is_none());
+        match (&error, &failure) {
+            (Some(error), None) => {
+                let message = format!("the webhook configuration `{name}` cannot be kept up to date: {error}");
+                let help = "the API server may stop asking; it is tried again every minute";
+                Webhook::report(&Event::new(Kind::AlertFailed).message(message).help(Some(help.to_owned())));
+            }
+            (None, Some(_)) => {
+                let message = format!("the webhook configuration `{name}` is up to date; `alert_failed` is over");
+                Webhook::report(&Event::new(Kind::Recovered).message(message));
+            }
+            _ => {}
+        }
+        failure = error;
     }
 }
 

@@ -191,11 +191,15 @@ async fn decide(
     let Some(object) = selected else {
         return (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
     };
-    let (rules, denials, input) = (webhook.rules.clone(), webhook.denials, review.clone());
+    let Some(selection) = policy::select(&webhook.rules, object) else {
+        return (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
+    };
+    let (beside, notes) = webhook.siblings.read(&object.namespace, &selection.siblings).await;
+    let (denials, input) = (webhook.denials, review.clone());
     let work = move || {
         let object = input.object.as_ref()?;
-        let selection = policy::select(&rules, object)?;
-        let decision = decision::decide(&input, &selection, &[], denials);
+        let decided = decision::decide(&input, &selection, &beside, denials);
+        let decision = AdmissionDecision { notes, ..decided };
         let response = wording::answer(&decision, object).response(&input.uid);
         drop(permit);
         Some((decision, response))

@@ -5,6 +5,7 @@
 
 mod access;
 mod error;
+mod everywhere;
 mod watch;
 
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use access::ApiAccess;
 pub use error::RequestError;
+pub use everywhere::{CLUSTER_WEBHOOKS, ClusterObject};
 pub use watch::{ObjectWatch, WatchNews};
 
 /// The time limit of one request.
@@ -70,6 +72,12 @@ impl ApiServer {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Returns the same connection for another namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self { client: self.client.clone(), namespace: namespace.to_owned() }
     }
 
     /// Reads an object.
