@@ -31,6 +31,7 @@ mod store;
 mod trees;
 mod validate;
 mod warnings;
+mod weigh;
 
 #[cfg(test)]
 mod properties;
