@@ -217,6 +217,48 @@ fn an_update_that_changes_nothing_that_counts_is_not_looked_at() {
     assert!(warnings(&labelled)[0].starts_with("as stored: "), "{labelled}");
 }
 
+#[test]
+fn objects_of_a_rule_are_validated_together() {
+    use crate::admit::review::ReviewedObject;
+    use crate::config::{AdmissionRules, UserInput, admission};
+    let text = "admission:\n- {app: nginx, together: [{name: nginx, path: /etc/nginx}, {name: sites, path: /etc/nginx/conf.d}]}\n";
+    let read = |_: &std::path::Path| Ok(text.to_owned());
+    let flags = crate::config::SETTINGS.iter().filter(|setting| setting.name == "config");
+    let input = UserInput {
+        flags: flags.map(|setting| (setting, "rules.yaml".to_owned())).collect(),
+        variables: Vec::new(),
+        read: &read,
+        is_directory: &|_| true,
+        directory: "/".into(),
+        terminal: false,
+    };
+    let rules: AdmissionRules = admission(&input).expect("they are valid").rules;
+    let main = "events {}\nhttp {\n  log_format own '$status';\n  include conf.d/*.conf;\n}\n";
+    let review = |text: &str| Review::parse(config_map(text).to_string().as_bytes()).expect("it is one");
+    let site = |format: &str| {
+        let text = format!("server {{\n  access_log /dev/stdout {format};\n}}\n");
+        let contents = [("web.conf".to_owned(), text.into_bytes())].into();
+        Some(ReviewedObject {
+            namespace: "web".to_owned(),
+            name: "sites".to_owned(),
+            contents,
+            ..ReviewedObject::default()
+        })
+    };
+    let decided = |format: &str| {
+        let review = review(main);
+        let object = review.object.as_ref().expect("it has one");
+        let selection = policy::select(&rules, object).expect("a rule covers it");
+        let siblings: Vec<_> = selection.siblings.iter().map(|sibling| (sibling.clone(), site(format))).collect();
+        assert_eq!(siblings.len(), 1);
+        let decision = decision::decide(&review, &selection, &siblings, DenialRules::default());
+        wording::answer(&decision, object).denial
+    };
+    assert_eq!(decided("own"), None);
+    let denial = decided("other").expect("it is denied");
+    assert!(denial.contains("ConfigMap web/sites web.conf:2:26: unknown log format"), "{denial}");
+}
+
 /// A review of a Secret with these values in base64.
 fn secret(data: &Value) -> Value {
     let mut review = config_map("");

@@ -28,17 +28,19 @@ fn denied_for(text: &str) -> &str {
 /// Registers the webhook with the manifest that ships, at the address of the test.
 #[track_caller]
 fn register(server: &ApiServer, webhook: &Webhook) {
+    let authority = std::fs::read(webhook.directory.path().join("ca.pem")).expect("it is there");
+    register_at(server, webhook.port, &format!("caBundle: {}", super::base64_of(&authority)));
+}
+
+#[track_caller]
+fn register_at(server: &ApiServer, port: u16, bundle: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/admission/webhook.yaml");
     let text = std::fs::read_to_string(file).expect("it is there");
     let (before, rest) = text.split_once("      service:\n").expect("it names a service");
     let (service, after) = rest.split_once("    rules:\n").expect("it has rules");
     assert!(service.contains("path: /validate"));
-    let authority = std::fs::read(webhook.directory.path().join("ca.pem")).expect("it is there");
-    let bundle = super::base64_of(&authority);
-    let text = format!(
-        "{before}      url: https://127.0.0.1:{}/validate\n      caBundle: {bundle}\n    rules:\n{after}",
-        webhook.port
-    );
+    let url = format!("https://127.0.0.1:{port}/validate");
+    let text = format!("{before}      url: {url}\n      {bundle}\n    rules:\n{after}");
     let applied = server.kubectl_with(&["apply", "-f", "-"], &text);
     assert!(applied.status.success(), "{}", said(&applied));
 }
@@ -135,4 +137,114 @@ fn without_the_webhook_an_object_is_stored_and_still_rejected_by_the_gate() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(log.contains("\"event\":\"rejected\"") && log.contains("unknown directive"), "{log}");
+}
+
+/// A right of the user `plain`, as `create` of kubectl takes it.
+#[track_caller]
+fn grant(server: &ApiServer, role: &str, arguments: &[&str]) {
+    let binding = format!("{role}binding");
+    let flag = format!("--{role}=webhook");
+    for words in [
+        &[&["create", role, "webhook"], arguments].concat()[..],
+        &["create", &binding, "webhook", &flag, "--user=plain"],
+    ] {
+        let made = server.kubectl(words);
+        assert!(made.status.success(), "{}", said(&made));
+    }
+}
+
+#[test]
+fn an_include_across_objects_is_validated_with_the_other_object() {
+    let Some(server) = ApiServer::start() else { return };
+    let map = |name: &str, key: &str, text: &str| {
+        let lines: String = text.lines().map(|line| format!("    {line}\n")).collect();
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  labels: {{reload-gate.dev/validate: nginx}}\ndata:\n  {key}: |\n{lines}"
+        )
+    };
+    let directory = tempfile::tempdir().expect("there is room");
+    let rules = directory.path().join("admission.yaml");
+    let text = r"
+admission:
+- app: nginx
+  kind: ConfigMap
+  together:
+  - {name: nginx-main, path: /etc/nginx}
+  - {name: nginx-sites, path: /etc/nginx/conf.d}
+";
+    std::fs::write(&rules, text).expect("there is room");
+    let kubeconfig = server.kubeconfig_of("plain");
+    let path = |path: &Path| path.to_str().expect("it is UTF-8").to_owned();
+    let webhook = Webhook::start(&["--config", &path(&rules), "--kubeconfig", &path(&kubeconfig)]);
+    register(&server, &webhook);
+    let main = "events {}\nhttp {\n  log_format own '$status';\n  include /etc/nginx/conf.d/*.conf;\n}\n";
+    let site = "server {\n  access_log /dev/stdout own;\n}\n";
+    crate::support::eventually("it is asked", || !apply(&server, &map("nginx-main", "nginx.conf", BAD)).0);
+    // Without the right it is validated alone, and says that.
+    let (stored, text) = apply(&server, &map("nginx-main", "nginx.conf", main));
+    assert!(stored && text.contains("Warning: it was validated without the ConfigMap `nginx-sites`"), "{text}");
+    assert!(text.contains("may not get configmaps"), "{text}");
+    let names = ["--verb=get", "--resource=configmaps", "--resource-name=nginx-main", "--resource-name=nginx-sites"];
+    grant(&server, "role", &names);
+    crate::support::eventually("it may read", || {
+        let (_, text) = apply(&server, &map("nginx-main", "nginx.conf", &format!("# again\n{main}")));
+        let dropped = server.kubectl(&["delete", "configmap", "nginx-main"]);
+        dropped.status.success() && text.contains("there is no ConfigMap `nginx-sites`")
+    });
+    let (stored, text) = apply(&server, &map("nginx-main", "nginx.conf", main));
+    assert!(stored, "{text}");
+    let (stored, text) = apply(&server, &map("nginx-sites", "web.conf", &site.replace("own", "other")));
+    assert!(!stored && denied_for(&text).contains("web.conf:2:26: unknown log format \"other\""), "{text}");
+    let (stored, text) = apply(&server, &map("nginx-sites", "web.conf", site));
+    assert!(stored && !text.contains("Warning"), "{text}");
+    // A change of the main file breaks a site: the finding is in the other object.
+    let (stored, text) = apply(&server, &map("nginx-main", "nginx.conf", &main.replace("own", "main2")));
+    let reason = denied_for(&text);
+    assert!(!stored && reason.contains("ConfigMap default/nginx-sites web.conf:2:26: unknown log format"), "{text}");
+}
+
+#[test]
+fn an_authority_of_its_own_is_put_into_the_configuration_of_the_api_server() {
+    let Some(server) = ApiServer::start() else { return };
+    let port = crate::support::free_port();
+    // As others left it.
+    register_at(&server, port, "caBundle: \"\"");
+    let kubeconfig = server.kubeconfig_of("plain");
+    let kubeconfig = kubeconfig.to_str().expect("it is UTF-8");
+    let own = ["--self-signed", "reload-gate-admission", "--kubeconfig", kubeconfig];
+    let mut refused = gate_command();
+    refused.arg("admit").args(own).args(["--listen", &format!("127.0.0.1:{port}")]);
+    let output = refused.output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("may not get validatingwebhookconfigurations"),
+        "{output:?}"
+    );
+    let configurations = "--resource=validatingwebhookconfigurations.admissionregistration.k8s.io,mutatingwebhookconfigurations.admissionregistration.k8s.io";
+    let name = "--resource-name=reload-gate-admission";
+    grant(&server, "clusterrole", &["--verb=get,update", configurations, name]);
+    crate::support::eventually("it may change it", || {
+        let may = ["auth", "can-i", "update", "validatingwebhookconfigurations/reload-gate-admission", "--as", "plain"];
+        server.kubectl(&may).status.success()
+    });
+    let mut webhook = Webhook::start_at(port, &own);
+    crate::support::eventually("it is asked", || !apply(&server, &manifest("nginx", BAD)).0);
+    let (stored, text) = apply(&server, &manifest("nginx", GOOD));
+    assert!(stored, "{text}");
+    // Another replica adds its own.
+    let second = Webhook::start(&own);
+    let bundle = server.kubectl(&[
+        "get",
+        "validatingwebhookconfiguration",
+        "reload-gate-admission",
+        "-o",
+        "go-template={{range .webhooks}}{{.clientConfig.caBundle | base64decode}}{{end}}",
+    ]);
+    let bundle = said(&bundle);
+    assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2, "{bundle}");
+    assert_eq!(second.gate.stop(), 0);
+    let (stored, text) = apply(&server, &manifest("nginx", BAD));
+    assert!(!stored, "{text}");
+    assert_eq!(webhook.gate.count("alert_failed"), 0);
+    assert!(webhook.gate.is_alive());
 }

@@ -26,15 +26,21 @@ pub(crate) struct Webhook {
 impl Webhook {
     /// Starts it with further arguments.
     pub(crate) fn start(more: &[&str]) -> Self {
+        Self::start_at(free_port(), more)
+    }
+
+    /// Starts it at this port.
+    pub(crate) fn start_at(port: u16, more: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("there is room");
         authority(directory.path());
-        let port = free_port();
         let mut command = gate_command();
         // As in `deploy/admission`: glibc keeps what large blocks leave otherwise.
         command.env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_ARENA_MAX", "2");
-        command.arg("admit").args(["--listen", &format!("127.0.0.1:{port}"), "--log-format", "json"]);
-        command.arg("--tls-cert").arg(directory.path().join("server.pem"));
-        command.arg("--tls-key").arg(directory.path().join("server.key")).args(more);
+        command.arg("admit").args(["--listen", &format!("127.0.0.1:{port}"), "--log-format", "json"]).args(more);
+        if !more.contains(&"--self-signed") {
+            command.arg("--tls-cert").arg(directory.path().join("server.pem"));
+            command.arg("--tls-key").arg(directory.path().join("server.key"));
+        }
         let mut gate = Gate::start(command);
         gate.wait_for("started");
         Self { gate, port, directory }
