@@ -9,7 +9,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Programs that compile: Rust's linker, and the C compiler of two dependencies.
 BUILD_PACKAGES := gcc libc6-dev
 # What the tests use: real programs and a few tools.
-TEST_PACKAGES := $(BUILD_PACKAGES) nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
+TEST_PACKAGES := $(BUILD_PACKAGES) nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps strace \
 	util-linux mount libc-bin coreutils openssl bash groff-base
 # What the tests of the metrics use besides; `make test` skips them without it.
 MONITORING_PACKAGES := prometheus prometheus-alertmanager
