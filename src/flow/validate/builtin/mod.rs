@@ -119,6 +119,11 @@ impl Builtin {
         is_small.then(|| nginx::run(settings, context, Access::AtOnce)).flatten()
     }
 
+    /// Validates on the thread of the caller.
+    pub(super) fn validate_alone(&self, context: &ValidationContext) -> Vec<Finding> {
+        self.run(context)
+    }
+
     fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         match self {
             Self::Nginx(settings) => {
