@@ -73,7 +73,8 @@ pub(super) fn refuse_conflicts(template: &Value) -> Result<(), Remark> {
     if spec["hostPID"] == true {
         return refuse("`hostPID` excludes `shareProcessNamespace`", "write the sidecar by hand");
     }
-    if spec["os"]["name"] == "windows" {
+    let systems = ["kubernetes.io/os", "beta.kubernetes.io/os"].map(|label| &spec["nodeSelector"][label]);
+    if spec["os"]["name"] == "windows" || systems.iter().any(|system| **system == "windows") {
         return refuse("the pod runs on Windows, and the gate on Linux alone", "remove the annotation");
     }
     if let Some(gate) = containers(spec).find(|container| is_gate(container)) {

@@ -180,9 +180,14 @@ fn every_kind_of_workload_is_injected() {
 
 #[test]
 fn a_template_that_asks_for_nothing_is_left_alone() {
-    for object in
-        [pod(json!({}), nginx()), pod(Value::Null, nginx()), json!({ "kind": "Service" }), json!(null), json!([1])]
-    {
+    for object in [
+        pod(json!({ "reload-gate.dev/inject": "none" }), nginx()),
+        pod(json!({}), nginx()),
+        pod(Value::Null, nginx()),
+        json!({ "kind": "Service" }),
+        json!(null),
+        json!([1]),
+    ] {
         let injection = inject(&object);
         assert_eq!(injection, Injection { injected: object.clone(), ..Injection::default() });
     }
@@ -210,6 +215,7 @@ fn conflicts_are_warnings() {
     conflicts(asks(), with("shareProcessNamespace", false.into()), "hides the application");
     conflicts(asks(), with("hostPID", true.into()), "`hostPID` excludes");
     conflicts(asks(), with("os", json!({ "name": "windows" })), "runs on Windows");
+    conflicts(asks(), with("nodeSelector", json!({ "kubernetes.io/os": "windows" })), "runs on Windows");
     conflicts(
         asks(),
         with("initContainers", json!([{ "name": "reload-gate" }])),
