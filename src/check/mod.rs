@@ -31,6 +31,9 @@ mod trees;
 mod validate;
 mod warnings;
 
+#[cfg(test)]
+mod properties;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

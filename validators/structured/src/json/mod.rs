@@ -3,7 +3,7 @@
 mod reader;
 mod string;
 
-use reload_gate_contract::Finding;
+use reload_gate_contract::{Finding, Span};
 
 use crate::codes;
 use crate::text::{Report, decode, excerpt};
@@ -28,11 +28,12 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         let finding = Finding { cause: fault.cause, ..Finding::error(fault.code, fault.message) };
         report.add(Finding { help: fault.help.map(str::to_owned), ..finding }, fault.span);
     }
-    reader.repeated_places.sort_by_key(|span| span.start);
-    for span in &reader.repeated_places {
-        let name = string::read(text, span.start, &mut Vec::new()).map_or_else(|_| String::new(), |(name, _)| name);
+    reader.repeated_at.sort_unstable();
+    for start in std::mem::take(&mut reader.repeated_at) {
+        let Ok((name, end)) = string::read(text, start, &mut Vec::new()) else { continue };
         let message = format!("duplicate key `{}`: most programs take the last", excerpt(&name, LONGEST_KEY));
-        report.add(Finding::warning(codes::DUPLICATE_KEY, message).help("remove one of the two"), *span);
+        let finding = Finding::warning(codes::DUPLICATE_KEY, message).help("remove one of the two");
+        report.add(finding, Span { start, end });
     }
     for span in &reader.halves {
         let message = format!("`{}` is half of a pair of surrogates", &text[span.start..span.end]);

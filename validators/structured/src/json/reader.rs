@@ -42,9 +42,9 @@ pub(super) struct JsonReader<'t> {
     keeps: bool,
     /// The hash of keys where their texts are not kept.
     hasher: RandomState,
-    /// Keys that are there a second time; their places alone, where the content is not kept.
+    /// Keys that are there a second time; where the content is not kept, their first bytes alone.
     pub(super) repeated: Vec<Node>,
-    pub(super) repeated_places: Vec<Span>,
+    pub(super) repeated_at: Vec<usize>,
     /// Escapes that are half of a pair of surrogates.
     pub(super) halves: Vec<Span>,
 }
@@ -59,7 +59,7 @@ impl<'t> JsonReader<'t> {
             keeps: true,
             hasher: RandomState::new(),
             repeated: Vec::new(),
-            repeated_places: Vec::new(),
+            repeated_at: Vec::new(),
             halves: Vec::new(),
         }
     }
@@ -186,7 +186,7 @@ impl<'t> JsonReader<'t> {
             if self.keeps {
                 entries.push((key, value));
             } else if !names.insert(self.hasher.hash_one(key.as_str())) {
-                self.repeated_places.push(key.span);
+                self.repeated_at.push(key.span.start);
             }
         }
         self.repeated.extend(repeated(&entries).cloned());
