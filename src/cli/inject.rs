@@ -1,12 +1,13 @@
 //! The command `inject`. IO: reads a file or standard input.
 
 use std::io::Read as _;
+use std::str::FromStr as _;
 
 use clap::{Arg, ArgMatches, Command};
 
 use super::{print, say};
 use crate::exit::Exit;
-use crate::inject::{InjectOptions, inject_text};
+use crate::inject::{InjectOptions, KubernetesVersion, inject_text};
 
 /// Standard input in the place of a file.
 const STDIN: &str = "-";
@@ -14,6 +15,8 @@ const STDIN: &str = "-";
 pub(super) fn command() -> Command {
     let file = Arg::new("file").value_name("FILE").required(true);
     let image = Arg::new("image").long("image").value_name("IMAGE");
+    let version = Arg::new("kubernetes-version").long("kubernetes-version").value_name("VERSION");
+    let version = version.value_parser(KubernetesVersion::from_str);
     Command::new("inject")
         .about("Add the sidecar to the pod templates of a manifest that ask for it")
         .arg(file.help("Manifest with one or several documents, or `-` for standard input"))
@@ -21,6 +24,11 @@ pub(super) fn command() -> Command {
             "Image of reload-gate, from which the binary is copied [default: {}]",
             InjectOptions::default().image
         )))
+        .arg(
+            version.help(
+                "Version of the cluster, such as 1.31: one before 1.29 gets no native sidecar [default: the newest]",
+            ),
+        )
 }
 
 pub(super) fn inject(matches: &ArgMatches) -> Exit {
@@ -32,8 +40,9 @@ pub(super) fn inject(matches: &ArgMatches) -> Exit {
             return Exit::Usage;
         }
     };
-    let image = matches.get_one::<String>("image").cloned();
-    let options = image.map_or_else(InjectOptions::default, |image| InjectOptions { image });
+    let usual = InjectOptions::default();
+    let image = matches.get_one::<String>("image").cloned().unwrap_or(usual.image);
+    let options = InjectOptions { image, kubernetes: matches.get_one("kubernetes-version").copied() };
     let injected = match inject_text(&text, &options) {
         Ok(injected) => injected,
         Err(broken) => {
