@@ -1,6 +1,7 @@
 //! The Helm charts: rendered by Helm, valid by the published schemas, and equal to the manifests in `deploy/`.
 
 mod cluster;
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
