@@ -22,7 +22,8 @@ pub(crate) mod notify;
 pub(crate) mod redact;
 pub(crate) mod report;
 
-// The same validation where nothing runs.
+// The same validation where nothing runs: in CI, and at the door of a cluster.
+pub(crate) mod admit;
 pub(crate) mod check;
 pub(crate) mod inject;
 

@@ -7,6 +7,8 @@
 
 mod support;
 
+/// The admission webhook: reviews over TLS, hostile clients, and a real API server.
+mod admission;
 /// What is shipped for operations: alert rules, their pages, a dashboard.
 mod alerting;
 /// Alerts: their delivery, and sinks that fail.

@@ -271,6 +271,37 @@ impl ValidationPlan {
         Ok(validation)
     }
 
+    /// Validates with the bundled validators of this plan, on the thread of the caller: no process starts, no file is read, and no time
+    /// limit holds.
+    #[must_use]
+    pub fn validate_alone(&self, tree: &Arc<Tree>, path_map: &PathMap) -> Validation {
+        let started = Instant::now();
+        let mut validation = Validation::default();
+        let main = self.main.find(tree);
+        validation.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
+        let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
+        validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
+        // In a view without a target nothing is beside the tree.
+        let context =
+            ValidationContext { root: RootChoice::View, ..self.context(tree, path_map, ExecutionPlace::here(), main) };
+        for validator in &self.validators {
+            let Validator::Builtin(builtin) = validator else { continue };
+            if validation.verdict() != Verdict::Accepted {
+                break;
+            }
+            let started = Instant::now();
+            let found = builtin.validate_alone(&context);
+            validation.took.push((validator.label(), started.elapsed()));
+            validation.validators.push(validator.title());
+            validation.location = Location::Gate;
+            let source = |finding| Finding { source: Some(validator.name().to_owned()), ..path_map.show(finding) };
+            validation.findings.extend(found.into_iter().map(source));
+        }
+        validation.read = context.read();
+        validation.duration = started.elapsed();
+        validation
+    }
+
     /// Finds the place for validation. Where the target is missing and a validator does without, the place is here, and the error
     /// comes with it.
     async fn place(&self, selector: &Selector) -> Result<(ExecutionPlace, Option<TargetError>), TargetError> {

@@ -103,6 +103,11 @@ impl Builtin {
         }
     }
 
+    /// Validates on the thread of the caller.
+    pub(super) fn validate_alone(&self, context: &ValidationContext) -> Vec<Finding> {
+        self.run(context)
+    }
+
     fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         match self {
             Self::Nginx(settings) => nginx::run(settings, context),
