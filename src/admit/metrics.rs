@@ -7,6 +7,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::decision::AdmissionDecision;
+use super::mutation::InjectionOutcome;
 use super::review::Review;
 use crate::report::metrics::{self, Exposition};
 
@@ -26,6 +27,7 @@ pub struct AdmissionMetrics {
     durations: Histogram,
     refused: Family<CounterLabels, Counter>,
     connections: Gauge,
+    injections: Family<CounterLabels, Counter>,
     reloads: Family<CounterLabels, Counter>,
     failing: Gauge,
 }
@@ -37,6 +39,12 @@ impl AdmissionMetrics {
         let mut registry = Registry::with_prefix("reload_gate");
         let (reviews, refused, reloads) =
             (Family::default(), Family::<CounterLabels, Counter>::default(), Family::default());
+        let injections = Family::<CounterLabels, Counter>::default();
+        registry.register(
+            "admission_injections",
+            "Objects that an API server asked to inject into",
+            injections.clone(),
+        );
         let (durations, connections, failing) = (Histogram::new(BUCKETS), Gauge::default(), Gauge::default());
         for reason in REFUSALS {
             drop(refused.get_or_create(&vec![("reason", reason.to_owned())]));
@@ -56,7 +64,7 @@ impl AdmissionMetrics {
             failing.clone(),
         );
         metrics::add_build(&mut registry);
-        Self { registry, reviews, durations, refused, connections, reloads, failing }
+        Self { registry, reviews, durations, refused, connections, injections, reloads, failing }
     }
 
     /// Counts a review with its decision.
@@ -71,6 +79,11 @@ impl AdmissionMetrics {
         ];
         self.reviews.get_or_create(&labels).inc();
         self.durations.observe(seconds);
+    }
+
+    /// Counts a request for a sidecar.
+    pub fn injected(&self, outcome: InjectionOutcome) {
+        self.injections.get_or_create(&vec![("outcome", outcome.as_str().to_owned())]).inc();
     }
 
     /// Counts a request that got no answer to a review.

@@ -15,8 +15,6 @@ const STDIN: &str = "-";
 pub(super) fn command() -> Command {
     let file = Arg::new("file").value_name("FILE").required(true);
     let image = Arg::new("image").long("image").value_name("IMAGE");
-    let version = Arg::new("kubernetes-version").long("kubernetes-version").value_name("VERSION");
-    let version = version.value_parser(KubernetesVersion::from_str);
     Command::new("inject")
         .about("Add the sidecar to the pod templates of a manifest that ask for it")
         .arg(file.help("Manifest with one or several documents, or `-` for standard input"))
@@ -24,11 +22,14 @@ pub(super) fn command() -> Command {
             "Image of reload-gate, from which the binary is copied [default: {}]",
             InjectOptions::default().image
         )))
-        .arg(
-            version.help(
-                "Version of the cluster, such as 1.31: one before 1.29 gets no native sidecar [default: the newest]",
-            ),
-        )
+        .arg(kubernetes_version())
+}
+
+/// The flag of the cluster's version.
+pub(super) fn kubernetes_version() -> Arg {
+    let version = Arg::new("kubernetes-version").long("kubernetes-version").value_name("VERSION");
+    let help = "Version of the cluster, such as 1.31: one before 1.29 gets no native sidecar [default: the newest]";
+    version.value_parser(KubernetesVersion::from_str).help(help)
 }
 
 pub(super) fn inject(matches: &ArgMatches) -> Exit {

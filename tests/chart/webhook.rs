@@ -82,12 +82,52 @@ fn decoded(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD.decode(text).expect("it is base64")
 }
 
+/// Creates a pod with an nginx and an annotation; returns it as it is stored, and what kubectl says.
+#[track_caller]
+fn created(server: &ApiServer, name: &str, namespace: &str, more: &str) -> (Value, String) {
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}, namespace: {namespace}, annotations: {{ reload-gate.dev/inject: nginx }} }}\nspec:\n  automountServiceAccountToken: false\n  \
+         {more}\n  containers: [{{ name: nginx, image: nginx:1.28, volumeMounts: [{{ name: config, mountPath: /etc/nginx }}] }}]\n  \
+         volumes: [{{ name: config, configMap: {{ name: nginx }} }}]\n"
+    );
+    let said = succeeds(&server.kubectl_with(&["create", "-f", "-"], &manifest));
+    let stored = succeeds(&server.kubectl(&["get", "pod", name, "--namespace", namespace, "-o", "json"]));
+    (serde_json::from_str(&stored).expect("it is JSON"), said)
+}
+
+/// New pods get the sidecar in the namespaces with the label, and no pod is refused.
+#[track_caller]
+fn protects_pods(server: &ApiServer) {
+    let names = |pod: &Value| {
+        let containers = pod["spec"]["containers"].as_array().expect("it is a list").iter();
+        containers.map(|container| container["name"].to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let (elsewhere, _) = created(server, "elsewhere", "apps", "");
+    assert_eq!(names(&elsewhere), "\"nginx\"");
+    succeeds(&server.kubectl(&["label", "namespace", "web", "reload-gate.dev/inject=enabled"]));
+    // The API server learns of a label by a watch.
+    let mut tries = 0;
+    let mut pod = Value::Null;
+    eventually("a pod is injected", || {
+        tries += 1;
+        pod = created(server, &format!("web-{tries}"), "web", "").0;
+        names(&pod) == "\"nginx\" \"reload-gate\""
+    });
+    assert_eq!(pod["spec"]["shareProcessNamespace"], true);
+    let install = &pod["spec"]["initContainers"][0];
+    let image = format!("ghcr.io/reload-gate/reload-gate:{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!((&install["name"], install["image"].as_str()), (&"reload-gate-install".into(), Some(image.as_str())));
+    let (pod, said) = created(server, "host", "web", "hostPID: true");
+    assert_eq!(names(&pod), "\"nginx\"");
+    assert!(said.contains("Warning: `hostPID` excludes `shareProcessNamespace`; write the sidecar by hand"), "{said}");
+}
+
 #[test]
 fn an_api_server_reaches_the_installed_webhook_by_its_service() {
     needs!("openssl");
     let Some(charts) = Charts::new() else { return skip("helm is not installed: `make test-chart`") };
     let Some((server, _)) = server() else { return };
-    let rules = "webhook.rules[0].names[0]=by-name,webhook.rules[0].app=nginx";
+    let rules = "webhook.rules[0].names[0]=by-name,webhook.rules[0].app=nginx,injection.enabled=true";
     helm(&charts, &server, &["install", "web", "reload-gate", "--set", rules]);
     let Some(mut release) = Release::start(&server) else { return };
     let labelled = "{ reload-gate.dev/validate: nginx }";
@@ -105,6 +145,7 @@ fn an_api_server_reaches_the_installed_webhook_by_its_service() {
     assert!(stored, "{said}");
     assert!(ask(release.metrics, "GET", "/readyz").is_some_and(|answer| answer.code == 200));
     assert!(release.directory.path().join("tls/ca.crt").is_file());
+    protects_pods(&server);
     // Without the webhook objects are stored.
     assert_eq!(release.gate.take().map(Gate::stop), Some(0));
     let (stored, said) = release.apply("nginx", labelled, BAD);
