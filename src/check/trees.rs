@@ -58,6 +58,8 @@ pub(super) struct FileTrees {
     pub(super) trees: Vec<FileTree>,
     /// Errors in the settings of such a reload-gate, or in the volumes of a pod.
     pub(super) errors: Vec<(CheckSubject, Finding)>,
+    /// Objects that a container mounts, by their indices.
+    pub(super) mounted: BTreeSet<usize>,
     /// Entries without a mount, of objects that are mounted.
     pub(super) idle: BTreeSet<Entry>,
 }
@@ -77,6 +79,7 @@ impl FileTrees {
         let mounts = |config: &usize| store.listing.given.get(*config).is_some_and(|given| given.mount.is_some());
         let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config) && !mounts(config));
         trees.trees.extend(objects.map(|config| object(store.entries(config))).chain(together));
+        trees.mounted = mounted;
         for (root, directory) in &store.listing.directories {
             trees.trees.push(in_directory(root, directory));
         }

@@ -6,6 +6,7 @@ pub mod http;
 #[allow(dead_code, unused_imports, reason = "the roll-out and the admission build on it")]
 pub mod kubernetes;
 pub mod proc;
+pub mod promise;
 pub mod server;
 pub mod service_manager;
 #[cfg(test)]

@@ -28,7 +28,7 @@ use super::together::SiblingReader;
 use crate::config::AdmissionRules;
 use crate::exit::Exit;
 use crate::inject::InjectOptions;
-use crate::report::log::{self, Log, LogFormat};
+use crate::report::log::{self, Dropped, Log, LogFormat};
 use crate::report::serve::bind;
 use crate::report::{Event, Kind};
 use crate::sys::kubernetes::ApiAccess;
@@ -145,13 +145,13 @@ pub fn run(settings: AdmitSettings) -> io::Result<Exit> {
     worker::start()?;
     // One thread: the work of the loop is waiting, and that of validations is done on others.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = LocalSet::new().block_on(&runtime, until_stopped(settings));
+    let done = LocalSet::new().block_on(&runtime, until_stopped(settings, log.dropped()));
     runtime.shutdown_background();
     drop(log);
     done
 }
 
-async fn until_stopped(settings: AdmitSettings) -> io::Result<Exit> {
+async fn until_stopped(settings: AdmitSettings, dropped: Dropped) -> io::Result<Exit> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let first = first_certificate(&settings).await.map_err(io::Error::other)?;
     let server = first.pair().server().map_err(|error| {
@@ -173,7 +173,7 @@ async fn until_stopped(settings: AdmitSettings) -> io::Result<Exit> {
         denials: settings.denials,
         injection: settings.injection,
         limits: settings.limits,
-        metrics: AdmissionMetrics::new(),
+        metrics: AdmissionMetrics::new(dropped),
         permits: Arc::new(Semaphore::new(settings.limits.validations)),
         buffered: Cell::new(0),
         acceptor: RefCell::new(TlsAcceptor::from(server)),

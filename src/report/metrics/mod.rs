@@ -130,7 +130,7 @@ impl Metrics {
             restarts: add(&mut registry, RESTARTS, Family::default()),
             lingering: add(&mut registry, LINGERING, Family::default()),
             alerts: add(&mut registry, ALERTS, Family::default()),
-            dropped: add(&mut registry, DROPPED, Counter::default()),
+            dropped: add_dropped(&mut registry),
             log: OnceCell::new(),
             dialect: OnceCell::new(),
             contents: add(&mut registry, CONTENTS, Family::default()),
@@ -291,6 +291,11 @@ fn labels(gate: &str, name: &'static str, value: &str) -> Labels {
 fn alert_labels(sink: &str, delivered: bool) -> Labels {
     let outcome = if delivered { "delivered" } else { "failed" };
     vec![("sink", sink.to_owned()), ("outcome", outcome.to_owned())]
+}
+
+/// Adds the counter of dropped log lines to a registry.
+pub fn add_dropped(registry: &mut Registry) -> Counter {
+    add(registry, DROPPED, Counter::default())
 }
 
 /// Adds the version of the program to a registry.
