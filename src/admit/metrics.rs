@@ -7,6 +7,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::decision::AdmissionDecision;
+use super::mutation::InjectionOutcome;
 use super::review::Review;
 use crate::report::log::Dropped;
 use crate::report::metrics::{self, Exposition};
@@ -27,6 +28,7 @@ pub struct AdmissionMetrics {
     durations: Histogram,
     refused: Family<CounterLabels, Counter>,
     connections: Gauge,
+    injections: Family<CounterLabels, Counter>,
     reloads: Family<CounterLabels, Counter>,
     failing: Gauge,
     dropped: Counter,
@@ -40,6 +42,12 @@ impl AdmissionMetrics {
         let mut registry = Registry::with_prefix("reload_gate");
         let (reviews, refused, reloads) =
             (Family::default(), Family::<CounterLabels, Counter>::default(), Family::default());
+        let injections = Family::<CounterLabels, Counter>::default();
+        registry.register(
+            "admission_injections",
+            "Objects that an API server asked to inject into",
+            injections.clone(),
+        );
         let (durations, connections, failing) = (Histogram::new(BUCKETS), Gauge::default(), Gauge::default());
         for reason in REFUSALS {
             drop(refused.get_or_create(&vec![("reason", reason.to_owned())]));
@@ -60,7 +68,7 @@ impl AdmissionMetrics {
         );
         let dropped = metrics::add_dropped(&mut registry);
         metrics::add_build(&mut registry);
-        Self { registry, reviews, durations, refused, connections, reloads, failing, dropped, log }
+        Self { registry, reviews, durations, refused, connections, injections, reloads, failing, dropped, log }
     }
 
     /// Counts a review with its decision.
@@ -75,6 +83,11 @@ impl AdmissionMetrics {
         ];
         self.reviews.get_or_create(&labels).inc();
         self.durations.observe(seconds);
+    }
+
+    /// Counts a request for a sidecar.
+    pub fn injected(&self, outcome: InjectionOutcome) {
+        self.injections.get_or_create(&vec![("outcome", outcome.as_str().to_owned())]).inc();
     }
 
     /// Counts a request that got no answer to a review.

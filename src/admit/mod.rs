@@ -9,6 +9,7 @@ pub mod authority;
 pub mod certificate;
 pub mod decision;
 pub mod metrics;
+pub mod mutation;
 pub mod policy;
 pub mod review;
 pub mod server;

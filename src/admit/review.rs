@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Version of the API that is spoken.
@@ -70,6 +71,30 @@ impl ReviewedObject {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         if self.is_secret { "Secret" } else { "ConfigMap" }
+    }
+}
+
+/// Object of any kind that waits to be stored for the first time, or anew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreatedObject {
+    /// Name of the request, which the response repeats.
+    pub uid: String,
+    /// The object; `None` for a deletion and for a part of an object.
+    pub object: Option<Value>,
+}
+
+impl CreatedObject {
+    /// Reads a review.
+    ///
+    /// # Errors
+    /// When the bytes are no review.
+    pub fn parse(body: &[u8]) -> Result<Self, BadReview> {
+        let request = RequestBody::parse(body)?;
+        let object = match request.operation() {
+            Operation::Other => None,
+            _ => request.object.map(|raw| serde_json::from_str(raw.get())).transpose()?,
+        };
+        Ok(Self { uid: request.uid, object })
     }
 }
 
@@ -166,23 +191,33 @@ struct Metadata {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+impl<'a> RequestBody<'a> {
+    fn parse(body: &'a [u8]) -> Result<Self, BadReview> {
+        let Envelope { api_version, kind, request } = serde_json::from_slice(body)?;
+        if api_version != VERSION || kind != KIND {
+            return Err(BadReview::OtherVersion);
+        }
+        request.ok_or(BadReview::WithoutRequest)
+    }
+
+    fn operation(&self) -> Operation {
+        let is_whole = self.sub_resource.as_deref().is_none_or(str::is_empty);
+        match self.operation.as_str() {
+            "CREATE" if is_whole => Operation::Create,
+            "UPDATE" if is_whole => Operation::Update,
+            _ => Operation::Other,
+        }
+    }
+}
+
 impl Review {
     /// Reads a review.
     ///
     /// # Errors
     /// When the bytes are no review.
     pub fn parse(body: &[u8]) -> Result<Self, BadReview> {
-        let Envelope { api_version, kind, request } = serde_json::from_slice(body)?;
-        if api_version != VERSION || kind != KIND {
-            return Err(BadReview::OtherVersion);
-        }
-        let request = request.ok_or(BadReview::WithoutRequest)?;
-        let is_whole = request.sub_resource.as_deref().is_none_or(str::is_empty);
-        let operation = match request.operation.as_str() {
-            "CREATE" if is_whole => Operation::Create,
-            "UPDATE" if is_whole => Operation::Update,
-            _ => Operation::Other,
-        };
+        let request = RequestBody::parse(body)?;
+        let operation = request.operation();
         let is_secret = match (request.kind.group.as_str(), request.kind.kind.as_str()) {
             ("", "ConfigMap") => Some(false),
             ("", "Secret") => Some(true),
@@ -249,6 +284,8 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// Verdict for the audit log of the API server.
     pub verdict: Option<&'static str>,
+    /// JSON Patch of the object, as text.
+    pub patch: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -266,6 +303,11 @@ struct ResponseBody<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<ResponseStatus<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    /// In base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -294,6 +336,8 @@ impl Answer {
             uid,
             allowed: self.denial.is_none(),
             status: status.map(|message| ResponseStatus { code: 403, reason: "Forbidden", message }),
+            patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
+            patch: self.patch.as_ref().map(|patch| base64::engine::general_purpose::STANDARD.encode(patch)),
             warnings: &self.warnings,
             audit_annotations: self.verdict.map(|verdict| ("verdict", verdict)).into_iter().collect(),
         };

@@ -23,7 +23,7 @@ const LONGEST_WARNING: usize = 250;
 pub fn answer(decision: &AdmissionDecision, object: &ReviewedObject) -> Answer {
     let Some(verdict) = decision.verdict else { return Answer::allowed() };
     let denial = decision.is_denied.then(|| denial(decision, object));
-    Answer { denial, warnings: warnings(decision), verdict: Some(verdict.as_str()) }
+    Answer { denial, warnings: warnings(decision), verdict: Some(verdict.as_str()), patch: None }
 }
 
 /// Returns the name of an object for people.

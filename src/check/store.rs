@@ -408,7 +408,7 @@ impl EntryContent {
         let line = &self.bytes[start..end];
         if line.is_empty() {
             // Checkers often report an error at the end on the line after the last.
-            return (start > 0 && number > 1).then_some(Span { start: start - 1, end: start });
+            return (start > 0 && number > 1).then(|| Span { start: start - 1, end: start });
         }
         let before = |column: u32| before(line, column as usize - 1);
         let column = place.column.filter(|column| (1..=LAST_COLUMN).contains(column)).map(before);

@@ -6,20 +6,23 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::inject::kubernetes_version;
 use super::{refuse, say, user_input};
 use crate::admit::certificate::CertificateFiles;
 use crate::admit::decision::{DenialRules, Deny};
 use crate::admit::{self, AdmitSettings, CertificateSource, WebhookLimits};
 use crate::config::{self, SETTINGS, SettingSpec, WEBHOOK_SETTINGS, flag, given_flags, listener_address};
 use crate::exit::Exit;
+use crate::inject::InjectOptions;
 use crate::sys::kubernetes::ApiAccess;
 
 pub(super) fn command() -> Command {
     let own = SETTINGS.iter().filter(|setting| WEBHOOK_SETTINGS.contains(&setting.name));
     Command::new("admit")
-        .about("Validate ConfigMaps and Secrets for a Kubernetes API server, before it stores them")
+        .about("Validate ConfigMaps and Secrets for a Kubernetes API server, and inject the sidecar into pods")
         .args(listener_flags().map(|arg| arg.help_heading("Listener")))
         .args(denial_flags().map(|arg| arg.help_heading("Denials")))
+        .args(injection_flags().map(|arg| arg.help_heading("Injection")))
         .args(own.map(own_flag))
 }
 
@@ -67,6 +70,26 @@ fn denial_flags() -> [Arg; 2] {
     ]
 }
 
+/// The settings of injections by flags.
+fn injection(matches: &ArgMatches) -> InjectOptions {
+    let usual = InjectOptions::default();
+    InjectOptions {
+        image: matches.get_one::<String>("inject-image").cloned().unwrap_or(usual.image),
+        kubernetes: matches.get_one("kubernetes-version").copied(),
+    }
+}
+
+fn injection_flags() -> [Arg; 2] {
+    let image = Arg::new("inject-image").long("inject-image").value_name("IMAGE");
+    [
+        image.help(format!(
+            "Image of reload-gate, from which the binary is copied [default: {}]",
+            InjectOptions::default().image
+        )),
+        kubernetes_version(),
+    ]
+}
+
 fn time_limit(text: &str) -> Result<Duration, String> {
     let limit = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if limit.is_zero() { Err("it must be above 0".to_owned()) } else { Ok(limit) }
@@ -94,6 +117,7 @@ pub(super) fn admit(matches: &ArgMatches) -> Exit {
             deny: if never { Deny::Never } else { Deny::Rejected },
             deny_unchanged: matches.get_flag("deny-unchanged"),
         },
+        injection: injection(matches),
         limits: WebhookLimits { time: matches.get_one("time-limit").copied().unwrap_or(limits.time), ..limits },
         log_format: config.log_format,
         log_filter: config.log_filter,

@@ -27,6 +27,7 @@ use super::metrics::AdmissionMetrics;
 use super::together::SiblingReader;
 use crate::config::AdmissionRules;
 use crate::exit::Exit;
+use crate::inject::InjectOptions;
 use crate::report::log::{self, Dropped, Log, LogFormat};
 use crate::report::serve::bind;
 use crate::report::{Event, Kind};
@@ -103,6 +104,8 @@ pub struct AdmitSettings {
     pub rules: AdmissionRules,
     /// Rules for denials.
     pub denials: DenialRules,
+    /// Settings of injections.
+    pub injection: InjectOptions,
     /// WebhookLimits.
     pub limits: WebhookLimits,
     /// Format of events.
@@ -116,6 +119,7 @@ struct Webhook {
     rules: Arc<AdmissionRules>,
     siblings: SiblingReader,
     denials: DenialRules,
+    injection: InjectOptions,
     limits: WebhookLimits,
     metrics: AdmissionMetrics,
     permits: Arc<Semaphore>,
@@ -167,6 +171,7 @@ async fn until_stopped(settings: AdmitSettings, dropped: Dropped) -> io::Result<
         rules: Arc::new(settings.rules),
         siblings: SiblingReader::new(settings.access.clone()),
         denials: settings.denials,
+        injection: settings.injection,
         limits: settings.limits,
         metrics: AdmissionMetrics::new(dropped),
         permits: Arc::new(Semaphore::new(settings.limits.validations)),

@@ -14,8 +14,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Webhook;
 use crate::admit::decision::{self, AdmissionDecision};
+use crate::admit::mutation;
 use crate::admit::policy;
-use crate::admit::review::{Answer, BadReview, Review};
+use crate::admit::review::{Answer, BadReview, CreatedObject, Review};
 use crate::admit::wording;
 use crate::report::metrics::Exposition;
 use crate::report::{Event, Kind, Level};
@@ -24,8 +25,9 @@ use crate::sys::worker::{self, WorkKind};
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// Path of the webhook.
+/// Paths of the webhook: validation, and injection of the sidecar.
 const VALIDATE: &str = "/validate";
+const MUTATE: &str = "/mutate";
 
 /// Reason why a request gets no answer to a review.
 enum Refusal {
@@ -68,11 +70,13 @@ impl Refusal {
 /// Returns the answer to a request.
 pub(super) async fn answer(request: Request<Incoming>, webhook: &Rc<Webhook>, is_secure: bool) -> Response<String> {
     let path = request.uri().path();
-    if path == VALIDATE && is_secure {
+    if is_secure && (path == VALIDATE || path == MUTATE) {
         if *request.method() != Method::POST {
             return not_allowed("POST");
         }
-        return match review(request.into_body(), webhook).await {
+        let validates = path == VALIDATE;
+        let body = request.into_body();
+        return match if validates { review(body, webhook).await } else { inject(body, webhook).await } {
             Ok(response) => text(StatusCode::OK, JSON, response),
             Err(refusal) => {
                 webhook.metrics.refused(refusal.reason());
@@ -94,7 +98,7 @@ pub(super) async fn answer(request: Request<Incoming>, webhook: &Rc<Webhook>, is
         }
         _ => {
             webhook.metrics.refused("not-found");
-            text(StatusCode::NOT_FOUND, TEXT, "there are /validate, /metrics, /livez and /readyz\n")
+            text(StatusCode::NOT_FOUND, TEXT, "there are /validate, /mutate, /metrics, /livez and /readyz\n")
         }
     }
 }
@@ -158,16 +162,46 @@ async fn read(mut body: Incoming, buffered: &mut Buffered<'_>) -> Result<Vec<u8>
     Ok(bytes)
 }
 
+/// Reads a body in time.
+async fn read_in_time(body: Incoming, buffered: &mut Buffered<'_>) -> Result<Vec<u8>, Refusal> {
+    let limit = buffered.webhook.limits.reading;
+    tokio::time::timeout(limit, read(body, buffered)).await.map_err(|_| Refusal::TooSlow)?
+}
+
+/// Waits for the turn of a request.
+async fn turn(webhook: &Webhook) -> Result<OwnedSemaphorePermit, Refusal> {
+    let permit = tokio::time::timeout(webhook.limits.time, webhook.permits.clone().acquire_owned()).await;
+    // The semaphore is never closed.
+    permit.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
+}
+
+/// Answers a review with the patch that adds the sidecar, if the object asks for one.
+async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal> {
+    let mut buffered = Buffered { webhook, bytes: 0 };
+    let body = read_in_time(body, &mut buffered).await?;
+    let permit = turn(webhook).await?;
+    let options = webhook.injection.clone();
+    let work = move || {
+        let answered = CreatedObject::parse(&body).map(|created| {
+            let (answer, outcome) = mutation::answer(&created, &options);
+            (answer.response(&created.uid), outcome)
+        });
+        drop(permit);
+        answered
+    };
+    let answered = worker::run(WorkKind::Compute, webhook.limits.time, work).await.map_err(|_| Refusal::Busy)?;
+    let (response, outcome) = answered.map_err(Refusal::Bad)?;
+    webhook.metrics.injected(outcome);
+    Ok(response)
+}
+
 /// Answers a review.
 async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal> {
     let mut buffered = Buffered { webhook, bytes: 0 };
-    let reading = tokio::time::timeout(webhook.limits.reading, read(body, &mut buffered));
-    let body = reading.await.map_err(|_| Refusal::TooSlow)??;
+    let body = read_in_time(body, &mut buffered).await?;
     let started = Instant::now();
     let limit = webhook.limits.time;
-    let permit = tokio::time::timeout(limit, webhook.permits.clone().acquire_owned()).await;
-    // The semaphore is never closed.
-    let permit = permit.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)?;
+    let permit = turn(webhook).await?;
     // The permit goes with the work: work that overruns its time still counts.
     let parsed = worker::run(WorkKind::Compute, limit, move || (Review::parse(&body), permit)).await;
     let (review, permit) = parsed.map_err(|_| Refusal::Busy)?;
