@@ -13,14 +13,14 @@ use syn::{Attribute, Item, UseTree};
 /// The modules that a module may know, beside itself and its own submodules. A module knows only those below it in the table,
 /// so there is no circle.
 const KNOWS: &[(&str, &[&str])] = &[
-    ("cli", &["doctor", "run", "check", "config", "report", "flow", "sys", "exit"]),
-    ("doctor", &["run", "config", "notify", "report", "flow", "sys", "exit"]),
-    ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
+    ("cli", &["doctor", "run", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
+    ("doctor", &["run", "config", "cluster", "notify", "report", "flow", "sys", "exit"]),
+    ("run", &["config", "cluster", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
-    ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
+    ("config", &["cluster", "notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
-    ("gate", &["report", "flow", "sys::backoff"]),
     ("cluster", &["flow::tree", "sys::backoff", "sys::kubernetes"]),
+    ("gate", &["report", "flow", "sys::backoff"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
@@ -51,6 +51,8 @@ const KNOWS: &[(&str, &[&str])] = &[
 /// Modules which do no IO and read no clock.
 const PURE: &[&str] = &[
     "gate",
+    "cluster::rollout",
+    "cluster::rights",
     "config",
     "redact",
     "flow::settle",

@@ -22,6 +22,7 @@ mod install;
 mod manual;
 mod preset_test;
 mod reload;
+mod rollout;
 mod run;
 mod status;
 mod validators;
@@ -40,6 +41,7 @@ pub fn command() -> Command {
         check::command(),
         doctor::command(),
         status::command(),
+        rollout::command(),
         validators::command(),
         install::command(),
         completions_command(),
@@ -83,6 +85,7 @@ pub fn main() -> Exit {
         Some(("check", matches)) => check::check(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
+        Some(("rollout", matches)) => rollout::rollout(matches),
         Some(("validators", matches)) => validators::validators(matches),
         Some(("install", matches)) => install::run(matches),
         Some(("completions", matches)) => completions(matches),

@@ -74,6 +74,7 @@ pub(super) enum What {
     Reload(Digest),
     Verify,
     Seek,
+    FallBack,
     Report(Event),
     Finish,
 }
@@ -123,6 +124,8 @@ pub(super) fn policy(publish: bool) -> Policy {
     Policy {
         reload: true,
         publish,
+        permission: false,
+        fallback: false,
         once: false,
         main: Main::Usual("nginx.conf".into()),
         min_interval: Duration::ZERO,
@@ -299,6 +302,7 @@ impl SimulatedWorld {
             Effect::Keep(digest) => What::Keep(*digest),
             Effect::Reload(request) => What::Reload(request.digest),
             Effect::Verify { .. } => What::Verify,
+            Effect::FallBack { .. } => What::FallBack,
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
         };
@@ -349,6 +353,7 @@ impl SimulatedWorld {
             | Effect::Count(_)
             | Effect::Report(_)
             | Effect::CheckTarget
+            | Effect::FallBack { .. }
             | Effect::Abandon
             | Effect::Finish => Input::Tick,
         })
@@ -487,6 +492,7 @@ impl SimulatedWorld {
                 What::Reload(digest) => format!("reload {digest:?}"),
                 What::Verify => "verify".to_owned(),
                 What::Seek => "seek".to_owned(),
+                What::FallBack => "fall back".to_owned(),
                 What::Finish => "finish".to_owned(),
                 What::Report(event) => {
                     let message = event.message.as_deref().map_or_else(String::new, |message| format!(": {message}"));

@@ -8,7 +8,7 @@ use crate::config::layer::{GivenValue, Layers};
 use crate::config::settings::{
     ALERT_AFTER, ALERT_ALERTMANAGER, ALERT_ALERTMANAGER_BASIC_FILE, ALERT_ALERTMANAGER_BEARER_FILE, ALERT_CA_FILE,
     ALERT_COMMAND, ALERT_LABEL, ALERT_REPEAT, ALERT_SLACK_FILE, ALERT_TEAMS_FILE, ALERT_WEBHOOK,
-    ALERT_WEBHOOK_BASIC_FILE, ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, KUBERNETES_CONFIGMAP,
+    ALERT_WEBHOOK_BASIC_FILE, ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, CONFIG, KUBERNETES_CONFIGMAP,
     KUBERNETES_EVENTS, KUBERNETES_SERVICE_ACCOUNT, List, Optional,
 };
 use crate::config::{ConfigError, SettingOrigin};
@@ -98,7 +98,7 @@ fn labels(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Vec<(Strin
 }
 
 /// Returns the value of a variable that is not of this program.
-fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
+pub(super) fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
     let (_, value) = variables.iter().find(|(other, _)| other == name)?;
     value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
 }
@@ -106,7 +106,10 @@ fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
 /// Resolves the cluster in which Events are created, if any.
 pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Option<Cluster> {
     if !layers.get(KUBERNETES_EVENTS) {
-        for setting in [KUBERNETES_CONFIGMAP.spec, KUBERNETES_SERVICE_ACCOUNT.spec] {
+        // The account serves the settings between pods as well, which may be those of a gate in the file.
+        let of_account = layers.highest(&super::cluster::USES).is_none() && layers.origin(CONFIG.spec).is_none();
+        let account = of_account.then_some(KUBERNETES_SERVICE_ACCOUNT.spec);
+        for setting in [KUBERNETES_CONFIGMAP.spec].into_iter().chain(account) {
             if let Some(origin) = layers.origin(setting) {
                 let message = format!("`{}` has no effect without Kubernetes Events", setting.name);
                 let help = "add `--kubernetes-events`, or set RELOAD_GATE_KUBERNETES_EVENTS=true";
@@ -122,17 +125,22 @@ pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, Os
         let origin = layers.origin(KUBERNETES_EVENTS.spec).cloned().unwrap_or(SettingOrigin::Nowhere);
         layers.fail(ConfigError::new(origin, "the name of this pod is unknown").help(help));
     }
-    let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    let port = variable(variables, "KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
     Some(Cluster {
-        server: format!("https://{host}:{port}"),
+        server: server(variables),
         service_account: layers.get(KUBERNETES_SERVICE_ACCOUNT),
         namespace: variable(variables, "POD_NAMESPACE"),
         pod: pod?,
         uid: variable(variables, "POD_UID"),
         configmap: layers.get(KUBERNETES_CONFIGMAP),
     })
+}
+
+/// The URL of the API server.
+pub(super) fn server(variables: &[(OsString, OsString)]) -> String {
+    let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let port = variable(variables, "KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
+    format!("https://{host}:{port}")
 }
 
 /// The endpoints with URLs that are secrets, in files.

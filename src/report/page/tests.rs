@@ -25,6 +25,7 @@ fn gate(live: bool, standing: Option<Value>) -> GateStatus {
         diverged_seconds: 192.0,
         watch_mode: "inotify".into(),
         standing,
+        rollout: None,
         alerts: Vec::new(),
         recent: Vec::new(),
     }
