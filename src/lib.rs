@@ -25,6 +25,7 @@ pub(crate) mod report;
 
 // The same validation where nothing runs.
 pub(crate) mod check;
+pub(crate) mod inject;
 
 // The doors to the system.
 pub(crate) mod sys;

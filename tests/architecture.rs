@@ -13,10 +13,12 @@ use syn::{Attribute, Item, UseTree};
 /// The modules that a module may know, beside itself and its own submodules. A module knows only those below it in the table,
 /// so there is no circle.
 const KNOWS: &[(&str, &[&str])] = &[
-    ("cli", &["doctor", "run", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
+    ("cli", &["doctor", "run", "inject", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "cluster", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "cluster", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
+    ("inject", &["check::manifest", "config", "sys::suggest"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
+    ("check::manifest", &[]),
     ("config", &["cluster", "notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("cluster", &["flow::tree", "sys::backoff", "sys::kubernetes"]),
@@ -59,6 +61,7 @@ const PURE: &[&str] = &[
     "flow::rendering",
     "flow::tree",
     "check::manifest",
+    "inject",
     "check::render",
     "cli::manual",
     "notify::policy",

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::check::{FORMATS, check, config_map, file, findings, report};
+use crate::support::gate_command;
 
 /// Runs `check` on a directory, and returns its report.
 #[track_caller]
@@ -50,6 +51,29 @@ fn a_finding_that_is_gone_is_a_hint() {
     // Of the other file alone nothing is known about this one.
     let one = checked(&["--baseline", baseline], &root.join("b.json"), 0);
     assert_eq!(one["baseline"]["gone"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_baseline_knows_a_file_by_each_of_its_paths_and_keeps_what_was_not_read() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let root = directory.path();
+    for name in ["k8s/a.json", "more/b.json"] {
+        file(root, name, "{\"a\": 1,}\n");
+    }
+    let run = |arguments: &[&str]| {
+        let output = gate_command().current_dir(root).arg("check").args(arguments).output().expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let written = run(&["--write-baseline", "known.json", "k8s", "more"]);
+    assert_eq!(written, (Some(0), "wrote 2 findings to `known.json`\n".to_owned()));
+    let absolute = root.canonicalize().expect("it is there").join("k8s");
+    for path in ["k8s", "./k8s/", "k8s//", "./k8s/./a.json", absolute.to_str().expect("it is UTF-8")] {
+        assert_eq!(run(&["--baseline", "known.json", "--quiet", path]).0, Some(0), "{path}");
+    }
+    // Of the other file nothing is known in this run, so its entry stays.
+    assert!(run(&["--write-baseline", "known.json", "k8s"]).1.contains("wrote 2 findings"));
+    std::fs::remove_file(root.join("more/b.json")).expect("it is there");
+    assert!(run(&["--write-baseline", "known.json", "k8s"]).1.contains("wrote 1 finding "));
 }
 
 #[test]

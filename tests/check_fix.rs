@@ -36,6 +36,17 @@ fn what_is_certain_is_corrected_and_judged_again() {
 }
 
 #[test]
+fn tabs_in_a_value_are_corrected_with_all_else() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().to_str().expect("it is UTF-8");
+    let both = |yaml: &str, json: &str| config_map("a.yaml", &format!("|\n    {yaml}\n  b.json: |\n    {json}"));
+    file(directory.path(), "manifest.yaml", &both("a:\n    \tb: 1\n    \tc:\n    \t\td: 2", "[1,]"));
+    let output = check(&["--fix", path], "");
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    assert_eq!(read(directory.path(), "manifest.yaml"), both("a:\n      b: 1\n      c:\n        d: 2", "[1]"));
+}
+
+#[test]
 fn a_diff_changes_nothing_and_exits_as_formatters_do() {
     let directory = tempfile::tempdir().expect("there is room");
     let path = directory.path().to_str().expect("it is UTF-8");

@@ -38,9 +38,11 @@ fn wrong_words_name_the_right_ones() {
     refuses(&run(&["--sginal", "HUP"]), &["--sginal", "--signal"]);
     refuses(&run(&["--signal", "HUPP"]), &["`--signal`: unknown signal `HUPP`; did you mean `HUP`?"]);
     refuses(
-        &run(&["--app", "ngnix", "--signal", "HUP"]),
+        &run(&["--app", "ngnix"]),
         &["unknown preset `ngnix`; did you mean `nginx`?", "`reload-gate validators` lists"],
     );
+    let (said, _) = said(&run(&["--app", "ngnix"]), &[]);
+    assert!(!said.contains("no way to reload"), "the preset would have had one:\n{said}");
     refuses(&run(&["--signal", "HUP", "--timeout", "soon"]), &["`--timeout`: `soon` is no duration", "`500ms`"]);
     refuses(&run(&["--signal", "HUP", "--root", "targt"]), &["did you mean `target`?"]);
     refuses(&run(&["--signal", "HUP", "--reload-url", "http://x"]), &["exclude each other"]);
@@ -184,8 +186,8 @@ fn output(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).expect("it is UTF-8")
 }
 
-const COMMANDS: [&str; 9] =
-    ["run", "reload", "check", "doctor", "status", "validators", "install", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["run", "reload", "check", "inject", "doctor", "status", "validators", "install", "completions", "man"];
 
 #[test]
 fn every_command_has_examples_in_its_help() {
@@ -196,7 +198,7 @@ fn every_command_has_examples_in_its_help() {
         assert!(help.contains("\nExamples:\n  "), "{help}");
         assert!(help.contains("reload-gate ") && !help.contains("Judge"), "{help}");
     }
-    for command in ["run", "reload", "check", "doctor", "status", "validators", "install", "man"] {
+    for command in ["run", "reload", "check", "inject", "doctor", "status", "validators", "install", "man"] {
         let help = output(&[command, "--help"], &[]);
         assert!(help.contains("\nExit codes:\n   0  "), "{help}");
     }

@@ -1,7 +1,7 @@
 //! The manifests that ship: valid by the published schemas, and doing in containers what they say.
 
 mod pod;
-mod schema;
+pub(crate) mod schema;
 
 use std::path::{Path, PathBuf};
 
@@ -183,8 +183,14 @@ fn in_ci_each_is_judged_by_the_settings_of_its_sidecar() {
 
 /// Runs a base in containers: a good change is served, a bad one is rejected and not served, and the doctor names the validator.
 #[track_caller]
-fn flows(name: &str, tier: &str, (before, after, broken): (&str, &str, &str)) {
-    let mut pod = Pod::start(&base(name));
+fn flows(name: &str, tier: &str, words: (&str, &str, &str)) {
+    flows_at(&base(name), tier, words);
+}
+
+/// The same of a directory with a deployment and a kustomization.
+#[track_caller]
+pub(crate) fn flows_at(base: &Path, tier: &str, (before, after, broken): (&str, &str, &str)) {
+    let mut pod = Pod::start(base);
     eventually("it serves what it is deployed with", || pod.serves(before));
     let mut gate = pod.gate();
     gate.wait_for("verified");

@@ -130,7 +130,7 @@ const OTHERS: [&str; 25] = [
 
 #[test]
 fn every_flag_in_the_pages_exists() {
-    let help = ["run", "check", "status", "doctor"].map(|command| {
+    let help = ["run", "check", "inject", "status", "doctor"].map(|command| {
         let output = gate_command().args([command, "--help"]).output().expect("it starts");
         String::from_utf8(output.stdout).expect("it is UTF-8")
     });

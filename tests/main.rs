@@ -17,6 +17,8 @@ mod architecture;
 mod builtins;
 /// The bundled nginx checker at the gate of a real nginx.
 mod bundled;
+/// The Helm charts.
+mod chart;
 /// The same judgement in CI.
 mod check;
 mod check_baseline;
@@ -53,6 +55,8 @@ mod gunicorn;
 mod haproxy;
 /// A hostile pull request or process: what it names is not executed, or reaches nothing.
 mod hostile;
+/// The sidecar that `inject` adds.
+mod injection;
 /// Validators that hang, fork, fail or are not there.
 mod judging;
 /// Kubernetes Events.

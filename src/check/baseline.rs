@@ -1,9 +1,10 @@
 //! Baseline: the findings that a repository had when it began to use `check`. Only others count. Pure.
 //!
-//! A finding is recognised by its file, object, key and code, and by a hash of its line, so it stays known when lines move. Nothing of a
-//! configuration is readable in a baseline.
+//! A finding is recognised by its file, object, key and code, and by a hash of its line, so it stays known when lines move. Paths are
+//! relative to the working directory, in whatever way they were given. Nothing of a configuration is readable in a baseline.
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 use reload_gate_contract::Severity;
 use serde::{Deserialize, Serialize};
@@ -48,21 +49,25 @@ const fn once() -> usize {
 }
 
 impl Known {
-    fn of(subject: &CheckSubject, located: &Located) -> Self {
+    fn of(subject: &CheckSubject, located: &Located, base: &Path) -> Self {
         let (object, key) = located.part(subject);
+        let file = relative(&located.place(subject).file, base);
         Self {
-            file: own(&located.place(subject).file).to_owned(),
+            fingerprint: fingerprint(subject, located, &file),
+            file,
             object: object.map(str::to_owned),
             key: key.map(str::to_owned),
             code: located.finding.code.to_string(),
-            fingerprint: fingerprint(subject, located),
         }
     }
 }
 
-/// Returns a path without a leading `./`, which depends on the argument of `check`.
-fn own(path: &str) -> &str {
-    path.trim_start_matches("./")
+/// Returns `path` relative to `base`, if it lies there, without `.` and repeated slashes: those depend on the argument of `check`.
+#[must_use]
+pub fn relative(path: &str, base: &Path) -> String {
+    let path = Path::new(path);
+    let own = path.strip_prefix(base).unwrap_or(path).components().filter(|step| *step != Component::CurDir);
+    own.collect::<PathBuf>().display().to_string()
 }
 
 /// Returns true if a baseline may hold a finding: it is about the configuration. An obstacle means that nothing was validated.
@@ -87,18 +92,25 @@ impl Baseline {
         Ok(Self(known))
     }
 
-    /// Returns the baseline of a report, with the findings that a baseline already suppressed.
+    /// Returns the baseline of a report, with the findings that a baseline already suppressed. `base` is the working directory.
     #[must_use]
-    pub fn of(report: &CheckReport) -> Self {
+    pub fn of(report: &CheckReport, base: &Path) -> Self {
         let mut known = BTreeMap::new();
         for checked in &report.checked {
             let suppressed = checked.suppressed.iter().filter(|suppressed| suppressed.by == Suppression::Baseline);
             let all = checked.findings.iter().chain(suppressed.map(|suppressed| &suppressed.located));
             for located in all.filter(|located| may_be_known(located)) {
-                *known.entry(Known::of(&checked.subject, located)).or_default() += 1;
+                *known.entry(Known::of(&checked.subject, located, base)).or_default() += 1;
             }
         }
         Self(known)
+    }
+
+    /// Returns the baseline with the entries of `former` about files that `may_have` findings still, since this run did not read them.
+    #[must_use]
+    pub fn with_unread(mut self, former: Self, may_have: &dyn Fn(&str) -> bool) -> Self {
+        self.0.extend(former.0.into_iter().filter(|(known, _)| may_have(&known.file)));
+        self
     }
 
     /// Returns the number of findings in it.
@@ -110,11 +122,11 @@ impl Baseline {
     /// Moves the known findings of a report to those that are suppressed, and adds the entries that no longer occur. `may_have` returns
     /// true for a file that exists and that this run did not read, so that nothing is known of it.
     #[must_use]
-    pub fn apply(&self, mut report: CheckReport, may_have: &dyn Fn(&str) -> bool) -> CheckReport {
+    pub fn apply(&self, mut report: CheckReport, base: &Path, may_have: &dyn Fn(&str) -> bool) -> CheckReport {
         let mut left = self.0.clone();
         for checked in &mut report.checked {
             for located in std::mem::take(&mut checked.findings) {
-                let known = may_be_known(&located).then(|| left.get_mut(&Known::of(&checked.subject, &located)));
+                let known = may_be_known(&located).then(|| left.get_mut(&Known::of(&checked.subject, &located, base)));
                 match known.flatten().filter(|count| **count > 0) {
                     Some(count) => {
                         *count -= 1;
@@ -173,15 +185,16 @@ mod tests {
 
     #[test]
     fn moved_lines_stay_known_and_a_further_occurrence_is_new() {
-        let baseline = Baseline::of(&report(vec![at(3, "listen x;"), at(9, "listen x;"), at(12, "root;")]));
+        let baseline =
+            Baseline::of(&report(vec![at(3, "listen x;"), at(9, "listen x;"), at(12, "root;")]), Path::new("/w"));
         let baseline = Baseline::parse(&baseline.to_text()).expect("it is one");
         assert_eq!(baseline.count(), 3);
         let moved = report(vec![at(5, "  listen x;"), at(20, "listen x;"), at(1, "root;")]);
-        let known = baseline.apply(moved, &|_| false);
+        let known = baseline.apply(moved, Path::new("/w"), &|_| false);
         assert!(left(&known).is_empty());
         assert_eq!(known.gone, Some(vec![]));
         let more = report(vec![at(5, "listen x;"), at(6, "listen x;"), at(7, "listen x;"), at(8, "root y;")]);
-        let new = baseline.apply(more, &|_| false);
+        let new = baseline.apply(more, Path::new("/w"), &|_| false);
         let lines: Vec<_> = new.checked[0].findings.iter().map(|one| one.finding.place.clone()?.line).collect();
         assert_eq!(lines, [Some(7), Some(8)]);
         assert_eq!(new.gone.map(|gone| gone.len()), Some(1));
@@ -190,17 +203,38 @@ mod tests {
     #[test]
     fn an_obstacle_is_never_known() {
         let obstacle = Located { finding: Finding::environment(CODE, "m"), ..at(1, "x") };
-        assert_eq!(Baseline::of(&report(vec![obstacle.clone()])).count(), 0);
-        let same = Known::of(&CheckSubject::input("./a.conf"), &obstacle);
+        assert_eq!(Baseline::of(&report(vec![obstacle.clone()]), Path::new("/w")).count(), 0);
+        let same = Known::of(&CheckSubject::input("./a.conf"), &obstacle, Path::new("/w"));
         let baseline = Baseline([(same, 1)].into());
-        assert_eq!(left(&baseline.apply(report(vec![obstacle]), &|_| true)), ["a-code"]);
+        assert_eq!(left(&baseline.apply(report(vec![obstacle]), Path::new("/w"), &|_| true)), ["a-code"]);
     }
 
     #[test]
     fn only_entries_of_files_that_were_read_or_removed_are_gone() {
-        let baseline = Baseline::of(&report(vec![at(1, "x")]));
-        let gone = |may_have: bool| baseline.apply(CheckReport::default(), &|_| may_have).gone.map(|gone| gone.len());
+        let baseline = Baseline::of(&report(vec![at(1, "x")]), Path::new("/w"));
+        let gone = |may_have: bool| {
+            baseline.apply(CheckReport::default(), Path::new("/w"), &|_| may_have).gone.map(|gone| gone.len())
+        };
         assert_eq!((gone(true), gone(false)), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_each_of_its_paths() {
+        let base = Path::new("/w");
+        for path in ["k8s/a.conf", "./k8s//a.conf", "k8s/./a.conf", "/w/k8s/a.conf"] {
+            assert_eq!(relative(path, base), "k8s/a.conf", "{path}");
+        }
+        assert_eq!(relative("/etc/a.conf", base), "/etc/a.conf");
+        assert_eq!(relative("../a.conf", base), "../a.conf");
+    }
+
+    #[test]
+    fn entries_of_files_that_were_not_read_stay() {
+        let former = Baseline::of(&report(vec![at(1, "x")]), Path::new("/w"));
+        for (may_have, count) in [(true, 1), (false, 0)] {
+            let merged = Baseline::default().with_unread(former.clone(), &|_| may_have);
+            assert_eq!(merged.count(), count);
+        }
     }
 
     #[test]

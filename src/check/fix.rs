@@ -93,12 +93,18 @@ fn by_file(report: &CheckReport) -> BTreeMap<&str, Vec<&Located>> {
 
 /// Returns a text with all corrections that do not touch each other; `None` without any.
 fn edit(text: &str, findings: &[&Located]) -> Option<String> {
-    if findings.iter().any(|located| located.finding.code.as_str() == "yaml-tab") {
-        return without_tabs(text);
+    let tabs = || findings.iter().filter(|located| located.finding.code.as_str() == "yaml-tab");
+    if tabs().any(|located| located.key.is_none())
+        && let Some(new) = without_tabs(text)
+    {
+        return Some(new);
     }
     let lines = LineIndex::new(text.as_bytes());
+    let in_values = tabs().filter(|located| located.key.is_some()).filter_map(|located| located.finding.place.as_ref());
+    let in_values = in_values.filter_map(|place| block_without_tabs(text, &lines, place.line?));
     let mut edits: Vec<(Span, String)> =
         findings.iter().filter_map(|located| located.fix()).filter_map(|fix| span(text, &lines, fix)).collect();
+    edits.extend(in_values);
     edits.sort_by_key(|(span, _)| (span.start, span.end));
     // The same finding of two validations is one.
     edits.dedup();
@@ -145,6 +151,28 @@ fn without_tabs(text: &str) -> Option<String> {
     let (one, two) = (read(&narrow)?, read(&other)?);
     let is_same = one.len() == two.len() && one.iter().zip(&two).all(|(one, two)| is_equal(one, two));
     (is_same && narrow != text).then_some(narrow)
+}
+
+/// Returns the block scalar (YAML 1.2.2, chapter 8.1) around a line, with spaces in place of the tabs that begin lines of its text.
+fn block_without_tabs(text: &str, lines: &LineIndex, line: u32) -> Option<(Span, String)> {
+    let of_line = |line: u32| text.get(lines.range(line)).map(|line| line.trim_end_matches(['\r', '\n']));
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let is_header = |line: &str| {
+        let end = line.trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+'));
+        end.ends_with(['|', '>'])
+    };
+    let own = indent(of_line(line)?);
+    let header = (1..line).rev().find(|at| of_line(*at).is_some_and(|line| indent(line) < own && is_header(line)))?;
+    let outer = indent(of_line(header)?);
+    let is_inside = |at: &u32| of_line(*at).is_some_and(|line| line.trim().is_empty() || indent(line) > outer);
+    let last = (header + 1..=lines.count()).take_while(is_inside).last()?;
+    let inner = (header + 1..=last).filter_map(of_line).find(|line| !line.trim().is_empty()).map(indent)?;
+    let span = Span { start: lines.range(header + 1).start, end: lines.range(last).end };
+    let block = text.get(span.start..span.end)?;
+    let stripped: String = block.split_inclusive('\n').map(|line| line.get(inner..).unwrap_or("\n")).collect();
+    let margin = " ".repeat(inner);
+    let indented = |line: &str| if line.trim().is_empty() { line.to_owned() } else { format!("{margin}{line}") };
+    Some((span, without_tabs(&stripped)?.split_inclusive('\n').map(indented).collect()))
 }
 
 /// Returns true if two trees have the same content.

@@ -84,9 +84,11 @@ impl InputStream {
     /// Returns true if it begins with a manifest, or with a broken one.
     pub(super) fn is_manifests(&self) -> bool {
         match self.documents().ok().and_then(|mut documents| documents.next()) {
+            // A tree takes many times the memory of its text.
+            Some(Ok(first)) if !looks_like_manifest(first.text.as_bytes()) => false,
             Some(Ok(first)) => match yaml::parse(&first.text) {
                 Ok(root) => root.is_some_and(|root| manifest::is_manifest(&root)),
-                Err(_) => looks_like_manifest(first.text.as_bytes()),
+                Err(_) => true,
             },
             Some(Err(Unreadable::Text(_))) => self.head().is_ok_and(|head| looks_like_manifest(&head)),
             Some(Err(Unreadable::Io(_))) | None => false,
@@ -104,9 +106,10 @@ impl InputStream {
 /// Number of bytes in which a broken stream is searched for the words of a manifest.
 const HEAD: u64 = 64 << 10;
 
-/// Returns true if a text that cannot be parsed was meant for Kubernetes. It may hold a Secret, so no line of it is shown.
+/// Returns true if a text has the words of a manifest: also one that cannot be parsed was meant for Kubernetes. It may hold a Secret, so no
+/// line of it is shown.
 fn looks_like_manifest(text: &[u8]) -> bool {
-    let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+    let says = |word: &[u8]| memchr::memmem::find(text, word).is_some();
     says(b"apiVersion") && says(b"kind")
 }
 

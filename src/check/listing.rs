@@ -8,6 +8,7 @@ use ignore::{DirEntry, WalkBuilder};
 use reload_gate_contract::{Code, Finding, Place, Severity, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
+use super::baseline::relative;
 use super::fix::Overlay;
 use super::ignores::{self, IgnoreComment, IgnoreRule};
 use super::input::{InputStream, STDIN};
@@ -124,15 +125,15 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Returns true if a file is among the inputs, by its path without a leading `./`.
+    /// Returns the files among the inputs, by their paths relative to `base`.
     #[must_use]
-    pub fn has(&self, file: &str) -> bool {
-        let own = |name: &str| name.trim_start_matches("./") == file;
-        let is_below = |(root, directory): (&PathBuf, &Directory)| {
-            let root = root.strip_prefix(".").unwrap_or(root);
-            Path::new(file).strip_prefix(root).is_ok_and(|inside| directory.files.contains(inside))
+    pub fn files(&self, base: &Path) -> BTreeSet<String> {
+        let below = |(root, directory): (&PathBuf, &Directory)| {
+            directory.files.iter().map(|file| root.join(file).display().to_string()).collect::<Vec<_>>()
         };
-        self.inputs.iter().any(|input| own(&input.name)) || self.directories.iter().any(is_below)
+        let inputs = self.inputs.iter().map(|input| input.name.clone());
+        let all = inputs.chain(self.directories.iter().flat_map(below));
+        all.map(|file| relative(&file, base)).collect()
     }
 
     fn walk(&mut self, root: &str, exclude: &Gitignore) {

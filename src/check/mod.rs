@@ -30,6 +30,10 @@ mod store;
 mod trees;
 mod validate;
 mod warnings;
+mod weigh;
+
+#[cfg(test)]
+mod properties;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};

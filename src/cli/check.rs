@@ -199,22 +199,27 @@ fn counted(
     listing: &Listing,
     matches: &ArgMatches,
 ) -> Option<CheckReport> {
+    let base = std::env::current_dir().unwrap_or_default();
+    let files = listing.files(&base);
+    // A file that was not among the inputs may have its findings still.
+    let may_have = |file: &str| !files.contains(file) && Path::new(file).exists();
     let known = match matches.get_one::<PathBuf>("write-baseline") {
         None => known,
         Some(path) => {
-            let present = Baseline::of(&report);
+            let former = std::fs::read_to_string(path).ok().and_then(|text| Baseline::parse(&text).ok());
+            let present = Baseline::of(&report, &base).with_unread(former.unwrap_or_default(), &may_have);
             if let Err(error) = std::fs::write(path, present.to_text()) {
                 say(&format!("error: `--write-baseline`: cannot write `{}`: {error}", path.display()));
                 return None;
             }
-            say(&format!("wrote {} findings to `{}`", present.count(), path.display()));
+            let count = present.count();
+            let plural = if count == 1 { "" } else { "s" };
+            say(&format!("wrote {count} finding{plural} to `{}`", path.display()));
             Some(present)
         }
     };
-    // A file that was not among the inputs may have its findings still.
-    let may_have = |file: &str| !listing.has(file) && Path::new(file).exists();
     let report = match known {
-        Some(known) => known.apply(report, &may_have),
+        Some(known) => known.apply(report, &base, &may_have),
         None => report,
     };
     let warnings = match word(matches, "warnings") {

@@ -38,7 +38,7 @@ const CONFIG_FILE: (&str, &str) = (
     "The file of --config, under any name: a list `gates` of mappings with the flags as keys, and for `check` a list `rules`.",
 );
 
-const PAGES: [Page; 11] = [
+const PAGES: [Page; 12] = [
     Page {
         command: "reload-gate",
         description: &[
@@ -169,6 +169,25 @@ const PAGES: [Page; 11] = [
         ],
         environment: &[("RELOAD_GATE_CONFIG", "The configuration file, as --config."), COLOR_VARIABLES],
         files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "inject",
+        description: &[
+            "Adds the sidecar to each pod template that asks for it by the annotation reload-gate.dev/inject, whose value is the name of a \
+             preset, and prints the manifest. All other lines stay as they are. A template that cannot get a gate, or has one, is left \
+             alone. docs/injection.md describes the annotations and what is added.",
+        ],
+        examples: &[
+            ("reload-gate inject deployment.yaml | kubectl apply -f -", "Deploy with the sidecar"),
+            ("helm template . | reload-gate inject -", "Add the sidecar to the workloads of a chart"),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "printed; every template that asks for a gate has one"),
+            (Exit::Rejected, "printed; a template that asks for a gate is left without one"),
+            (Exit::Usage, "wrong usage, or the manifest cannot be read"),
+        ],
+        environment: &[],
+        files: &[],
     },
     Page {
         command: "doctor",

@@ -18,6 +18,7 @@ mod doctor;
 mod drop_in;
 mod help;
 mod hidden;
+mod inject;
 mod install;
 mod manual;
 mod preset_test;
@@ -39,6 +40,7 @@ pub fn command() -> Command {
         run::command(),
         reload::command(),
         check::command(),
+        inject::command(),
         doctor::command(),
         status::command(),
         rollout::command(),
@@ -83,6 +85,7 @@ pub fn main() -> Exit {
         Some(("run", matches)) => run::run(matches),
         Some(("reload", matches)) => reload::reload(matches),
         Some(("check", matches)) => check::check(matches),
+        Some(("inject", matches)) => inject::inject(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
         Some(("rollout", matches)) => rollout::rollout(matches),

@@ -30,6 +30,8 @@ struct Lost {
     pid: i32,
     loss: Loss,
     at: Instant,
+    /// Its end was reported, or the incident that is open is about it.
+    reported: bool,
 }
 
 /// The state of the search for the target.
@@ -91,7 +93,7 @@ impl Gate {
             self.permission.ends = self.permission.ends.saturating_add(1);
             self.target.ends.push_back(now);
         }
-        self.target.lost = Some(Lost { pid, loss, at: now });
+        self.target.lost = Some(Lost { pid, loss, at: now, reported: false });
         self.target.search = Some(Search { at: now + FIRST_SEARCH, attempt: 0 });
         self.target.on_probation = None;
         // The retry of a reload is for the process that is gone.
@@ -152,8 +154,8 @@ impl Gate {
         let about = match (self.incident, self.desired()) {
             (Some(incident), _) if replaceable.contains(&incident.kind) => incident.about,
             (None, Some(desired)) => desired.digest(),
-            // Another report says already why the newest content is not live.
-            _ => return,
+            (Some(incident), _) => return self.report_end(target_error, incident.kind, effects),
+            (None, None) => return,
         };
         let (message, help, pid) = target_error.into_parts();
         let message = match self.target.lost {
@@ -161,6 +163,24 @@ impl Gate {
             _ => message,
         };
         self.raise_missing(now, about, Event { pid, ..Event::new(kind).message(message).help(Some(help)) }, effects);
+    }
+
+    /// Reports, once, that the target has ended while an incident of another `kind` is open, which stays the reason why the newest
+    /// content is not live.
+    fn report_end(&mut self, target_error: TargetError, kind: Kind, effects: &mut Vec<Effect>) {
+        let is_new = |lost: &&mut Lost| lost.loss == Loss::Ended && !lost.reported;
+        let Some(lost) = self.target.lost.as_mut().filter(is_new) else { return };
+        lost.reported = true;
+        let (message, help, _) = target_error.into_parts();
+        let message = format!("pid {} has ended, and {message}; the newest content is `{}`", lost.pid, kind.as_str());
+        let help = match kind {
+            Kind::Rejected if !self.policy.publish => {
+                "mend the configuration, since the application cannot start with it; see its own log".to_owned()
+            }
+            _ => help,
+        };
+        let event = Event::new(Kind::TargetReplaced).message(message).help(Some(help));
+        effects.push(Effect::Report(Event { level: Level::Error, pid: Some(lost.pid), ..event }));
     }
 
     /// Reports that the target is missing; the search goes on, and nothing else is tried meanwhile.
@@ -192,7 +212,7 @@ fn replaced(lost: Lost, pid: i32, now: Instant) -> Event {
             format!("pid {} executed a program anew, so it may have read another configuration", lost.pid)
         }
         Loss::Renewed => format!(
-            "pid {} has new workers that the gate did not cause: another program signalled it, and it may have read another configuration",
+            "pid {} has new workers that the gate did not cause (a signal of another program, or a crash of all workers), so it may have read another configuration",
             lost.pid
         ),
         Loss::Superseded => format!("pid {pid} takes over from pid {}, which started it", lost.pid),

@@ -122,6 +122,17 @@ fn a_restart_during_a_rejection_is_a_new_question() {
 }
 
 #[test]
+fn an_end_during_a_rejection_is_reported_at_once() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    world.happen(Fault::Target(false));
+    world.pass(Duration::from_secs(20));
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.count(Kind::TargetReplaced), 1, "once, however long it lasts");
+}
+
+#[test]
 fn a_process_that_started_after_the_scan_is_verified_without_a_signal() {
     let mut world = world(SimulatedContent::Good(0));
     world.happen(Fault::Restart);

@@ -473,9 +473,10 @@ impl Runner {
             Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
             Input::Verified(proof) => {
                 let is_direct = self.config.publication.is_none();
-                self.target.settle(is_direct && matches!(self.config.verification, Verification::Workers));
-                self.refused = matches!(proof, Proof::Missing { refused: true, .. } | Proof::Ineffective { .. });
                 let proven = matches!(proof, Proof::Proven { .. });
+                // Workers of a reload that is not proven may still come.
+                self.target.settle(is_direct && proven && matches!(self.config.verification, Verification::Workers));
+                self.refused = matches!(proof, Proof::Missing { refused: true, .. } | Proof::Ineffective { .. });
                 if proven {
                     self.verified_reload = self.baseline.as_ref().map(|baseline| baseline.at());
                 }

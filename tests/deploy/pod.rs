@@ -156,11 +156,12 @@ impl Pod {
     }
 
     /// The container of the gate, and how its binary is called there.
-    fn gate_container(&self) -> (&Container, &'static str) {
-        let container =
-            self.containers.get("reload-gate").or_else(|| self.containers.get("reload")).expect("there is one");
-        let own_image = self.containers.contains_key("install");
-        (container, if own_image { "/gate/reload-gate" } else { "/reload-gate" })
+    fn gate_container(&self) -> (&Container, String) {
+        let name = ["reload-gate", "reload"].into_iter().find(|name| self.containers.contains_key(*name));
+        let name = name.expect("there is one");
+        let all = self.list("initContainers").into_iter().chain(self.list("containers"));
+        let gate = all.into_iter().find(|container| container["name"] == name).expect("it is there");
+        (&self.containers[name], gate["command"][0].as_str().unwrap_or("/reload-gate").to_owned())
     }
 
     /// What the gate says, from its beginning.
@@ -174,7 +175,7 @@ impl Pod {
     pub(super) fn doctor(&self) -> Value {
         let (container, binary) = self.gate_container();
         let output =
-            podman().args(["exec", &container.id, binary, "doctor", "--format", "json"]).output().expect("it starts");
+            podman().args(["exec", &container.id, &binary, "doctor", "--format", "json"]).output().expect("it starts");
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
     }

@@ -1,5 +1,6 @@
 //! What the tests need: volumes, the gate, real programs.
 
+mod api_server;
 mod authority;
 mod containers;
 mod gate;
@@ -10,6 +11,7 @@ mod programs;
 mod receiver;
 mod volume;
 
+pub(crate) use api_server::ApiServer;
 pub(crate) use authority::{authority, authority_for, tls_server};
 pub(crate) use containers::{
     Container, DEFAULT_CAPABILITIES, NOBODY_IMAGE, Privileges, ROOT_IMAGE, application_image, gate_container, mount,

@@ -6,8 +6,7 @@ use super::{CheckSubject, Located};
 
 /// Returns a hash of a finding that stays the same while lines above it come and go. Values of Secrets have no excerpt, and so are not
 /// in it.
-pub(crate) fn fingerprint(subject: &CheckSubject, located: &Located) -> String {
-    let place = located.place(subject);
+pub(crate) fn fingerprint(subject: &CheckSubject, located: &Located, file: &str) -> String {
     let line = located.excerpt.as_ref().and_then(|excerpt| {
         let before = excerpt.text.get(..excerpt.mark.start)?.matches('\n').count();
         excerpt.text.lines().nth(before)
@@ -17,7 +16,6 @@ pub(crate) fn fingerprint(subject: &CheckSubject, located: &Located) -> String {
     let text = line.unwrap_or(&message);
     let mut hash = Sha256::new();
     let (object, key) = located.part(subject);
-    let file = place.file.trim_start_matches("./");
     for part in [Some(located.finding.code.as_str()), Some(file), object, key, Some(text.trim())] {
         hash.update(part.unwrap_or_default());
         hash.update([0]);

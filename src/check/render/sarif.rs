@@ -41,7 +41,8 @@ pub(super) fn render(report: &CheckReport) -> String {
     let mut seen = HashMap::new();
     let results: Vec<_> = found()
         .map(|(checked, located, by)| {
-            let print = fingerprint(&checked.subject, located);
+            let place = located.place(&checked.subject);
+            let print = fingerprint(&checked.subject, located, place.file.trim_start_matches("./"));
             let ordinal = seen.entry(print.clone()).and_modify(|times| *times += 1).or_insert(1);
             let result = result(checked, located, index[located.finding.code.as_str()], &format!("{print}:{ordinal}"));
             with_state(result, by, report.gone.is_some())

@@ -45,7 +45,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     // A gate that only observes writes nothing that other programs read.
     let publication = if layers.get(OBSERVE) { None } else { publication };
     let selector = target::selector(layers, preset);
-    let reload = target::reload(layers, &selector, observe);
+    let reload = target::reload(layers, &selector, preset, observe);
     access::check(layers);
     // No worker ever proves a signal after which none is started.
     let verification = match reload.without_effect(selector.process.as_deref()) {

@@ -4,8 +4,8 @@ use crate::config::command::CommandEntry;
 use crate::config::layer::Layers;
 use crate::config::preset::Preset;
 use crate::config::settings::{
-    ALLOW_UNCAUGHT, CMDLINE, EXE, PID_FILE, PROCESS, RELOAD_COMMAND, RELOAD_URL, SIGNAL, VERIFY_COMMAND, VERIFY_METRIC,
-    VERIFY_METRIC_URL, VERIFY_URL, VERIFY_WORKERS,
+    ALLOW_UNCAUGHT, APP, CMDLINE, EXE, PID_FILE, PROCESS, RELOAD_COMMAND, RELOAD_URL, SIGNAL, VERIFY_COMMAND,
+    VERIFY_METRIC, VERIFY_METRIC_URL, VERIFY_URL, VERIFY_WORKERS,
 };
 use crate::config::{ConfigError, SettingOrigin};
 use crate::flow::process::Selector;
@@ -35,10 +35,12 @@ fn check_word(preset: &Preset) -> Option<String> {
     words.find(|(program, _)| program == process).map(|(_, word)| word)
 }
 
-pub(super) fn reload(layers: &Layers<'_>, selector: &Selector, observe: bool) -> ReloadMethod {
+pub(super) fn reload(layers: &Layers<'_>, selector: &Selector, preset: Option<&Preset>, observe: bool) -> ReloadMethod {
     let allow_uncaught = layers.get(ALLOW_UNCAUGHT);
     let Some(chosen) = layers.exclusive(&[SIGNAL.spec, RELOAD_URL.spec, RELOAD_COMMAND.spec]) else {
-        if !observe {
+        // An unknown preset is an error by itself, and may have had one.
+        let is_unknown = preset.is_none() && layers.given(APP).is_some_and(|app| app.value != "none");
+        if !observe && !is_unknown {
             let help =
                 "add `--signal HUP`, `--reload-url URL` or `--reload-command CMD`; or `--observe` to validate only";
             layers.fail(ConfigError::new(layers.place(), "no way to reload the application is given").help(help));

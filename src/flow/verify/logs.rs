@@ -62,8 +62,9 @@ impl ErrorLogs {
     pub(super) fn refusal(&self, pid: i32) -> Option<String> {
         let (pid, pattern) = (pid.to_string(), REFUSAL.as_ref()?);
         self.texts().find_map(|text| {
-            let found = pattern.captures_iter(&text).find(|found| found["pid"] == pid)?;
-            Some(found["message"].chars().take(CHARACTERS).collect())
+            let own = pattern.captures_iter(&text).filter(|found| found["pid"] == pid);
+            let refusal = last_word(own.filter_map(|found| found.name("message")).map(|message| message.as_str()))?;
+            Some(refusal.chars().take(CHARACTERS).collect())
         })
     }
 
@@ -87,6 +88,22 @@ impl ErrorLogs {
             Some(String::from_utf8_lossy(&bytes).into_owned())
         })
     }
+}
+
+/// The message that ends a reload. An address in use does not: nginx tries it five times within 2.5 s (`ngx_open_listening_sockets()` in
+/// `src/core/ngx_connection.c`).
+fn last_word<'a>(messages: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut in_use = None;
+    for message in messages {
+        if message.starts_with("bind() to ") && message.contains("(98: ") {
+            in_use = Some(message);
+        } else if message == "still could not bind()" {
+            return in_use.or(Some(message));
+        } else {
+            return Some(message);
+        }
+    }
+    None
 }
 
 /// Returns `true` if the descriptor is open for appending: its flags, in octal, have `O_APPEND` (proc_pid_fdinfo(5)).
@@ -117,6 +134,17 @@ mod tests {
         writeln!(log, "2026/01/01 00:00:02 [emerg] {own}#0: bind() to 0.0.0.0:80 failed").expect("there is room");
         assert_eq!(logs.refusal(own).as_deref(), Some("bind() to 0.0.0.0:80 failed"));
         assert_eq!(logs.errors().len(), 2);
+    }
+
+    #[test]
+    fn an_address_in_use_is_a_refusal_when_nginx_gives_up() {
+        let in_use = "bind() to 0.0.0.0:80 failed (98: Address already in use)";
+        assert_eq!(last_word([in_use, in_use].into_iter()), None);
+        assert_eq!(last_word([in_use, in_use, "still could not bind()"].into_iter()), Some(in_use));
+        assert_eq!(last_word(["still could not bind()"].into_iter()), Some("still could not bind()"));
+        let denied = "bind() to 0.0.0.0:80 failed (13: Permission denied)";
+        assert_eq!(last_word([denied].into_iter()), Some(denied));
+        assert_eq!(last_word([in_use, "open() failed"].into_iter()), Some("open() failed"));
     }
 
     #[test]

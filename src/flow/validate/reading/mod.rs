@@ -2,6 +2,7 @@
 
 pub(super) mod nginx;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
@@ -47,7 +48,9 @@ pub(super) fn obstacle(lookup: &ConfigLookup, context: &ValidationContext) -> Op
         return None;
     }
     let tree = AppTree { tree: &context.tree, path_map: &context.path_map, root: &root };
-    if reaches(&tree, &begins) {
+    let reached = Reached::from(&tree, &begins);
+    context.note_read(&reached.configuration);
+    if reached.any {
         return None;
     }
     let shown: Vec<_> = begins.iter().map(|path| format!("`{}`", path.display())).collect();
@@ -99,37 +102,55 @@ fn option_values(words: &[String], option: &str) -> Vec<String> {
     values
 }
 
-/// Returns true if one of `begins` is in the tree, or leads there by the names of files in it.
-fn reaches(tree: &AppTree<'_>, begins: &[PathBuf]) -> bool {
-    let mut seen: BTreeSet<PathBuf> = begins.iter().cloned().collect();
-    let mut next: Vec<PathBuf> = begins.to_vec();
-    while let Some(path) = next.pop() {
-        if tree.holds(&path) {
-            return true;
-        }
-        let Some(text) = tree.root.read(&path) else { continue };
-        let text = String::from_utf8_lossy(&text);
-        for named in names(&text) {
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            let beside = directory.join(named);
-            if tree.matches(&beside) {
-                return true;
-            }
-            if seen.len() < FILES && !seen.contains(&beside) && tree.root.kind(&beside).is_some() {
-                seen.insert(beside.clone());
-                next.push(beside);
-            }
-        }
-    }
-    false
+/// The files of a tree that a program reaches from the files with which it begins.
+#[derive(Default)]
+struct Reached {
+    /// One is reached: by an include, or named in any other way.
+    any: bool,
+    /// The files that are read as configuration: a file that is only named may be a log or a state file.
+    configuration: BTreeSet<PathBuf>,
 }
 
-/// The words of a text that may be paths.
-fn names(text: &str) -> impl Iterator<Item = &str> {
+impl Reached {
+    fn from(tree: &AppTree<'_>, begins: &[PathBuf]) -> Self {
+        let mut reached = Self::default();
+        let mut seen: BTreeSet<PathBuf> = begins.iter().cloned().collect();
+        let mut next: Vec<PathBuf> = begins.to_vec();
+        for begin in begins {
+            reached.any |= tree.holds(begin);
+            reached.configuration.extend(tree.name_of(begin));
+        }
+        while let Some(path) = next.pop() {
+            let Some(text) = tree.read(&path) else { continue };
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            for (word, is_include) in names(&String::from_utf8_lossy(&text)) {
+                let beside = directory.join(word);
+                reached.any |= tree.matches(&beside);
+                let included = if is_include { tree.included(&beside) } else { Vec::new() };
+                for path in included.iter().map(|name| tree.path_map.shown(name)).chain([beside]) {
+                    if seen.len() < FILES && !seen.contains(&path) && tree.is_file(&path) {
+                        seen.insert(path.clone());
+                        next.push(path);
+                    }
+                }
+                reached.configuration.extend(included);
+            }
+        }
+        reached
+    }
+}
+
+/// The words of a text that may be paths, and whether the line is an include: every program here calls that so, or `import`.
+fn names(text: &str) -> impl Iterator<Item = (&str, bool)> {
     let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with(['#', ';']));
     let ends =
         |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | ',' | '=' | '(' | ')' | '[' | ']' | '<' | '>');
-    lines.flat_map(move |line| line.split(ends)).filter(|word| word.len() > 1 && word.contains(['/', '.', '*']))
+    let words = lines.flat_map(move |line| {
+        let keyword = line.trim_start_matches(['!', '$', '@', '%']).get(..7).unwrap_or_default();
+        let is_include = keyword.eq_ignore_ascii_case("include") || keyword.starts_with("import ");
+        line.split(ends).map(move |word| (word, is_include))
+    });
+    words.filter(|(word, _)| word.len() > 1 && word.contains(['/', '.', '*']))
 }
 
 /// The tree by the paths of the application.
@@ -150,6 +171,36 @@ impl AppTree<'_> {
         self.tree
             .keys()
             .any(|name| shown(name).ancestors().take(3).any(|path| self.root.identity(path) == Some(identity)))
+    }
+
+    /// The name of the file of the tree that the application knows by a path.
+    fn name_of(&self, path: &Path) -> Option<PathBuf> {
+        self.path_map.name_of(path).filter(|name| self.tree.contains_key(name))
+    }
+
+    /// The files of the tree that an include of a file, a directory or a pattern of paths means.
+    fn included(&self, pattern: &Path) -> Vec<PathBuf> {
+        let text = pattern.to_string_lossy();
+        let matcher = globset::Glob::new(&text).ok().map(|glob| glob.compile_matcher());
+        let means = |name: &&PathBuf| {
+            let path = self.path_map.shown(name);
+            path == pattern
+                || path.parent() == Some(pattern)
+                || matcher.as_ref().is_some_and(|matcher| matcher.is_match(&path))
+        };
+        self.tree.keys().filter(means).cloned().collect()
+    }
+
+    /// The text of a file: that of the tree, where it is in the tree.
+    fn read(&self, path: &Path) -> Option<Cow<'_, [u8]>> {
+        match self.name_of(path).and_then(|name| self.tree.get(&name)) {
+            Some(content) => Some(Cow::Borrowed(content.as_slice())),
+            None => self.root.read(path).map(Cow::Owned),
+        }
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.name_of(path).is_some() || self.root.kind(path).is_some()
     }
 
     /// Returns true if a path, or a pattern of paths, means a file of the tree.
@@ -260,8 +311,46 @@ mod tests {
 
     #[test]
     fn names_of_files_are_found_in_any_notation() {
-        let text = "# include /no\ninclude \"/etc/a/*.conf\";\nIncludeOptional sites/*.conf\ninclude=/etc/b.d/*.conf\n";
+        let text = "# include /no\ninclude \"/etc/a/*.conf\";\nIncludeOptional sites/*.conf\ninclude=/etc/b.d/*.conf\n\
+                    !include_try local.conf\n$IncludeConfig /etc/r.d/*.conf\nimport sites/*\nlogfile: /var/log/u.log\n";
         let found: Vec<_> = names(text).collect();
-        assert_eq!(found, ["/etc/a/*.conf", "sites/*.conf", "/etc/b.d/*.conf"]);
+        let expected = [
+            ("/etc/a/*.conf", true),
+            ("sites/*.conf", true),
+            ("/etc/b.d/*.conf", true),
+            ("local.conf", true),
+            ("/etc/r.d/*.conf", true),
+            ("sites/*", true),
+            ("/var/log/u.log", false),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_file_that_is_included_is_configuration_and_one_that_is_only_named_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let app = directory.path().join("app");
+        let main = app.join("app.conf");
+        let tree: Tree = [
+            ("app.conf", "include more/*.inc\nlogfile: app.log\n"),
+            ("more/a.inc", "include \"b.conf\"\n"),
+            ("more/b.conf", ""),
+            ("app.log", ""),
+            ("stray", ""),
+        ]
+        .map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()))
+        .into();
+        let mapping = super::super::Mapping {
+            prefix: PathBuf::new(),
+            here: app.clone(),
+            there: app.clone(),
+            live: None,
+            whole: true,
+        };
+        let root = TargetRoot::open(std::process::id().try_into().expect("a process id")).expect("the own root");
+        let reached = Reached::from(&AppTree { tree: &tree, path_map: &PathMap(vec![mapping]), root: &root }, &[main]);
+        assert!(reached.any);
+        let configuration: Vec<_> = reached.configuration.iter().map(|name| name.display().to_string()).collect();
+        assert_eq!(configuration, ["app.conf", "more/a.inc", "more/b.conf"]);
     }
 }

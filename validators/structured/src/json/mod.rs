@@ -3,7 +3,7 @@
 mod reader;
 mod string;
 
-use reload_gate_contract::Finding;
+use reload_gate_contract::{Finding, Span};
 
 use crate::codes;
 use crate::text::{Report, decode, excerpt};
@@ -19,7 +19,7 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Err(finding) => return vec![*finding],
     };
     let mut report = Report::new(path, text);
-    let mut reader = JsonReader::new(text);
+    let mut reader = JsonReader::checking(text);
     if let Some(span) = reader.skip_mark() {
         let finding = Finding::error(codes::BYTE_ORDER_MARK, "JSON begins with no byte order mark (U+FEFF)");
         report.add(finding.help("save it as UTF-8 without it: many programs refuse it"), span);
@@ -28,11 +28,12 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         let finding = Finding { cause: fault.cause, ..Finding::error(fault.code, fault.message) };
         report.add(Finding { help: fault.help.map(str::to_owned), ..finding }, fault.span);
     }
-    for key in &reader.repeated {
-        let name = excerpt(key.as_str().unwrap_or_default(), LONGEST_KEY);
-        let finding =
-            Finding::warning(codes::DUPLICATE_KEY, format!("duplicate key `{name}`: most programs take the last"));
-        report.add(finding.help("remove one of the two"), key.span);
+    reader.repeated_at.sort_unstable();
+    for start in std::mem::take(&mut reader.repeated_at) {
+        let Ok((name, end)) = string::read(text, start, &mut Vec::new()) else { continue };
+        let message = format!("duplicate key `{}`: most programs take the last", excerpt(&name, LONGEST_KEY));
+        let finding = Finding::warning(codes::DUPLICATE_KEY, message).help("remove one of the two");
+        report.add(finding, Span { start, end });
     }
     for span in &reader.halves {
         let message = format!("`{}` is half of a pair of surrogates", &text[span.start..span.end]);

@@ -1,4 +1,7 @@
-//! Text → tree, with the place of everything.
+//! Text → tree, with the place of everything; or only a check of the text, in memory that does not grow with its values.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 
 use reload_gate_contract::{Cause, Code, Span};
 
@@ -35,15 +38,35 @@ pub(super) struct JsonReader<'t> {
     /// A byte before `at` with its line and column: counting goes on from there.
     counted: (usize, u32, u32),
     nodes: usize,
-    /// Keys that are there a second time.
+    /// Lists and mappings keep their content.
+    keeps: bool,
+    /// The hash of keys where their texts are not kept.
+    hasher: RandomState,
+    /// Keys that are there a second time; where the content is not kept, their first bytes alone.
     pub(super) repeated: Vec<Node>,
+    pub(super) repeated_at: Vec<usize>,
     /// Escapes that are half of a pair of surrogates.
     pub(super) halves: Vec<Span>,
 }
 
 impl<'t> JsonReader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, at: 0, counted: (0, 1, 1), nodes: 0, repeated: Vec::new(), halves: Vec::new() }
+        Self {
+            text,
+            at: 0,
+            counted: (0, 1, 1),
+            nodes: 0,
+            keeps: true,
+            hasher: RandomState::new(),
+            repeated: Vec::new(),
+            repeated_at: Vec::new(),
+            halves: Vec::new(),
+        }
+    }
+
+    /// A reader of values without their content.
+    pub(super) fn checking(text: &'t str) -> Self {
+        Self { keeps: false, ..Self::new(text) }
     }
 
     /// Begins behind a byte order mark, if there is one.
@@ -133,17 +156,23 @@ impl<'t> JsonReader<'t> {
         let mut items = Vec::new();
         let open = self.here();
         self.at += 1;
-        while !self.closes(b']', open, items.is_empty())? {
-            items.push(self.nested(depth + 1)?);
+        let mut first = true;
+        while !self.closes(b']', open, first)? {
+            first = false;
+            let item = self.nested(depth + 1)?;
+            if self.keeps {
+                items.push(item);
+            }
         }
         Ok(Value::List(items))
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, JsonFault> {
-        let mut entries = Vec::new();
+        let (mut entries, mut names, mut first) = (Vec::new(), HashSet::new(), true);
         let open = self.here();
         self.at += 1;
-        while !self.closes(b'}', open, entries.is_empty())? {
+        while !self.closes(b'}', open, first)? {
+            first = false;
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a key in double quotes"));
             }
@@ -153,7 +182,12 @@ impl<'t> JsonReader<'t> {
                 return Err(self.unexpected("a `:`"));
             }
             self.at += 1;
-            entries.push((key, self.nested(depth + 1)?));
+            let value = self.nested(depth + 1)?;
+            if self.keeps {
+                entries.push((key, value));
+            } else if !names.insert(self.hasher.hash_one(key.as_str())) {
+                self.repeated_at.push(key.span.start);
+            }
         }
         self.repeated.extend(repeated(&entries).cloned());
         Ok(Value::Map(entries))

@@ -123,7 +123,7 @@ pub fn parse(text: &str) -> Result<Option<Node>, Broken> {
 /// After a broken one it goes on with the next that begins with `---`, if there is one.
 #[must_use]
 pub fn documents(text: &str) -> Documents<'_> {
-    let mut values = json::Values::new(text);
+    let mut values = Box::new(json::Values::new(text));
     let begins_as_json = matches!(values.first_byte(), Some(b'{' | b'['));
     let reader = match values.next().filter(|_| begins_as_json) {
         // JSON that has a document of YAML behind it, or a comment, is read as YAML, which nearly all JSON is.
@@ -143,7 +143,7 @@ pub struct Documents<'t> {
 
 #[derive(Debug)]
 enum YamlReader<'t> {
-    Json { next: Option<Result<Document, Broken>>, values: json::Values<'t> },
+    Json { next: Option<Result<Document, Broken>>, values: Box<json::Values<'t>> },
     Yaml(Box<Composer<'t>>),
 }
 

@@ -1,0 +1,58 @@
+//! The command `inject`. IO: reads a file or standard input.
+
+use std::io::Read as _;
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::{print, say};
+use crate::exit::Exit;
+use crate::inject::{InjectOptions, inject_text};
+
+/// Standard input in the place of a file.
+const STDIN: &str = "-";
+
+pub(super) fn command() -> Command {
+    let file = Arg::new("file").value_name("FILE").required(true);
+    let image = Arg::new("image").long("image").value_name("IMAGE");
+    Command::new("inject")
+        .about("Add the sidecar to the pod templates of a manifest that ask for it")
+        .arg(file.help("Manifest with one or several documents, or `-` for standard input"))
+        .arg(image.help(format!(
+            "Image of reload-gate, from which the binary is copied [default: {}]",
+            InjectOptions::default().image
+        )))
+}
+
+pub(super) fn inject(matches: &ArgMatches) -> Exit {
+    let file = matches.get_one::<String>("file").map_or(STDIN, String::as_str);
+    let text = match read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            say(&format!("error: cannot read `{file}`: {error}"));
+            return Exit::Usage;
+        }
+    };
+    let image = matches.get_one::<String>("image").cloned();
+    let options = image.map_or_else(InjectOptions::default, |image| InjectOptions { image });
+    let injected = match inject_text(&text, &options) {
+        Ok(injected) => injected,
+        Err(broken) => {
+            say(&format!("error: {file}:{broken}\n  help: give the manifest as Kubernetes reads it: YAML or JSON"));
+            return Exit::Usage;
+        }
+    };
+    for warning in &injected.warnings {
+        say(&format!("warning: {}: {}\n  help: {}", warning.object, warning.message, warning.help));
+    }
+    print(&injected.text);
+    if injected.refused > 0 { Exit::Rejected } else { Exit::Accepted }
+}
+
+fn read(file: &str) -> std::io::Result<String> {
+    if file != STDIN {
+        return std::fs::read_to_string(file);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,150 @@
+//! The annotations by which a pod template asks for a gate.
+
+use serde_json::{Map, Value};
+
+use super::{INJECT, MARK, Remark};
+use crate::config::{Preset, presets};
+use crate::sys::suggest::suggestion;
+
+/// Annotations that say more about the gate.
+const CONTAINER: &str = "reload-gate.dev/inject-container";
+const MODE: &str = "reload-gate.dev/inject-mode";
+const WATCH: &str = "reload-gate.dev/inject-watch";
+const IMAGE: &str = "reload-gate.dev/inject-image";
+const ARGS: &str = "reload-gate.dev/inject-args";
+const FURTHER: [&str; 5] = [CONTAINER, MODE, WATCH, IMAGE, ARGS];
+
+/// Way in which the application gets its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InjectMode {
+    /// It mounts the ConfigMap.
+    Direct,
+    /// It mounts a volume in which only accepted revisions appear.
+    Publish,
+}
+
+/// The request of a template for a gate.
+pub(super) struct InjectRequest {
+    pub(super) preset: &'static Preset,
+    pub(super) mode: InjectMode,
+    /// Name of the application's container.
+    pub(super) container: Option<String>,
+    /// Mount paths of the configuration.
+    pub(super) watch: Vec<String>,
+    /// Image of reload-gate.
+    pub(super) image: Option<String>,
+    /// Further arguments of `run`.
+    pub(super) args: Vec<String>,
+}
+
+/// What a template asks for.
+pub(super) enum Requested {
+    /// Nothing.
+    Nothing,
+    /// A gate, which this version injected already.
+    Injected(String),
+    /// A gate.
+    Gate(InjectRequest),
+}
+
+impl InjectRequest {
+    /// Reads the annotations of a template.
+    pub(super) fn of(template: &Value) -> Result<Requested, Remark> {
+        let Some(annotations) = template.pointer("/metadata/annotations").and_then(Value::as_object) else {
+            return Ok(Requested::Nothing);
+        };
+        if let Some(version) = annotations.get(MARK) {
+            return Ok(Requested::Injected(version.as_str().unwrap_or_default().to_owned()));
+        }
+        let Some(name) = annotations.get(INJECT) else { return Ok(Requested::Nothing) };
+        let preset = preset(name.as_str().unwrap_or_default())?;
+        refuse_unknown(annotations)?;
+        let text = |key: &str| annotations.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+        let owned = |key: &str| text(key).map(|text| text.trim().to_owned());
+        let paths = text(WATCH).map(str::split_whitespace).into_iter().flatten();
+        Ok(Requested::Gate(Self {
+            preset,
+            mode: mode(text(MODE))?,
+            container: owned(CONTAINER),
+            watch: paths.map(|path| path.trim_end_matches('/').to_owned()).collect(),
+            image: owned(IMAGE),
+            args: arguments(text(ARGS))?,
+        }))
+    }
+
+    /// True if an argument is this flag.
+    pub(super) fn has_flag(&self, flag: &str) -> bool {
+        self.args
+            .iter()
+            .any(|word| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
+    }
+
+    /// The value of a flag among the arguments.
+    pub(super) fn flag(&self, flag: &str) -> Option<&str> {
+        let mut words = self.args.iter();
+        while let Some(word) = words.next() {
+            match word.strip_prefix(flag) {
+                Some("") => return words.next().map(String::as_str),
+                Some(rest) if rest.starts_with('=') => return Some(&rest[1..]),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// The remark about several containers or mounts, which an annotation tells apart.
+pub(super) fn name_container() -> String {
+    format!("name the application's with `{CONTAINER}`")
+}
+
+/// The same about mounts.
+pub(super) fn name_watch() -> String {
+    format!("name the mount paths of the configuration with `{WATCH}`, separated by spaces")
+}
+
+/// The help for a name that a flag has to tell.
+pub(super) fn name_flag(flag: &str) -> String {
+    format!("add `{flag}` to `{ARGS}`")
+}
+
+fn preset(name: &str) -> Result<&'static Preset, Remark> {
+    let known = || presets().iter().map(|preset| preset.name);
+    presets().iter().find(|preset| preset.name == name).ok_or_else(|| {
+        let message = format!("`{INJECT}`: there is no preset `{}`{}", shortened(name), suggestion(name, known()));
+        (message, "choose one that `reload-gate validators` lists".to_owned())
+    })
+}
+
+fn refuse_unknown(annotations: &Map<String, Value>) -> Result<(), Remark> {
+    let unknown =
+        annotations.keys().find(|key| key.starts_with("reload-gate.dev/inject-") && !FURTHER.contains(&key.as_str()));
+    match unknown {
+        Some(key) => {
+            let message = format!("unknown annotation `{}`{}", shortened(key), suggestion(key, FURTHER));
+            Err((message, "remove or correct it".to_owned()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn mode(text: Option<&str>) -> Result<InjectMode, Remark> {
+    match text.map(str::trim) {
+        None | Some("direct") => Ok(InjectMode::Direct),
+        Some("publish") => Ok(InjectMode::Publish),
+        Some(other) => Err((
+            format!("`{MODE}`: there is no mode `{}`", shortened(other)),
+            "choose `direct` or `publish`".to_owned(),
+        )),
+    }
+}
+
+fn arguments(text: Option<&str>) -> Result<Vec<String>, Remark> {
+    shell_words::split(text.unwrap_or_default())
+        .map_err(|error| (format!("`{ARGS}`: {error}"), "quote the arguments as for a shell".to_owned()))
+}
+
+/// The beginning of a text of any length.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
+}
