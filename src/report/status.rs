@@ -302,7 +302,7 @@ impl GateStatus {
                 text += &format!("    {line}\n");
             }
         }
-        for rollout in &self.rollout {
+        if let Some(rollout) = &self.rollout {
             text += &format!("    roll-out {}: {}\n", visible(&rollout.group), visible(&rollout.words()));
         }
         self.standing.iter().for_each(|event| text += &report(event));

@@ -276,7 +276,9 @@ impl SimulatedCluster {
             ClusterFault::Join => {}
             ClusterFault::Pause => self.person(|state| state.paused = true),
             ClusterFault::Resume => self.person(|state| state.paused = false),
-            ClusterFault::Retry => self.person(|state| drop(state.retry())),
+            ClusterFault::Retry => self.person(|state| {
+                state.retry();
+            }),
             ClusterFault::Unwatch(number) => {
                 self.pods[pod(number)].watches = false;
                 self.step(pod(number), RolloutInput::WatchFailed("410 Gone".into()));
