@@ -33,8 +33,7 @@ struct Cluster {
 }
 
 /// The application: it takes what lies there, except what is called untaken.
-const RELOAD: &str =
-    "cp \"$1/app.conf\" \"$2/live.new\" && mv \"$2/live.new\" \"$2/live\" && date +%s.%N >> \"$2/reloads\"";
+const RELOAD: &str = "cp \"$1/app.conf\" \"$2/live.new\" && mv \"$2/live.new\" \"$2/live\" && echo \"$(date +%s.%N) $(cat \"$2/live\")\" >> \"$2/reloads\"";
 const VERIFY: &str = "! grep -q untaken \"$1/live\"";
 
 fn name(pod: usize) -> String {
@@ -121,11 +120,32 @@ impl Cluster {
         }
     }
 
+    /// Lets time pass, and takes in the events meanwhile.
+    fn listen(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            for gate in self.pods.iter_mut().filter_map(|pod| pod.gate.as_mut()) {
+                gate.listen(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// Waits until the group refuses the newest revision, and every pod reports it.
+    #[track_caller]
+    fn wait_for_refusal(&mut self) {
+        self.wait("the group refuses it", |pods| {
+            pods.iter().all(|pod| {
+                let digest = |name| pod.last(name).map(|event| event["digest"].clone());
+                digest("rollout_refused").is_some() && digest("rollout_refused") == digest("accepted")
+            })
+        });
+    }
+
     /// Waits until every application runs `content`.
     #[track_caller]
     fn wait_for_all(&mut self, content: &str) {
         self.wait(&format!("all run {content:?}"), |pods| {
-            pods.iter().all(|pod| pod.live() == content && pod.last("verified").is_some())
+            pods.iter().all(|pod| pod.live() == content && pod.is_proven())
         });
     }
 
@@ -162,13 +182,24 @@ impl Pod {
         fs::read_to_string(self.directory.join("live")).unwrap_or_default()
     }
 
-    /// The number of reloads so far.
-    fn reloads(&self) -> usize {
-        fs::read_to_string(self.directory.join("reloads")).unwrap_or_default().lines().count()
+    /// The time and the content of each reload so far, as the application saw it.
+    fn reloads(&self) -> Vec<(f64, String)> {
+        let text = fs::read_to_string(self.directory.join("reloads")).unwrap_or_default();
+        let reload = |line: &str| {
+            let (time, content) = line.split_once(' ')?;
+            Some((time.parse().ok()?, content.to_owned()))
+        };
+        text.lines().filter_map(reload).collect()
     }
 
     fn events(&self) -> impl Iterator<Item = &Value> {
         self.before.iter().chain(self.gate.iter().flat_map(|gate| &gate.events))
+    }
+
+    /// The last accepted revision is verified.
+    fn is_proven(&self) -> bool {
+        let digest = |name| self.last(name).map(|event| event["digest"].clone());
+        digest("verified").is_some() && digest("verified") == digest("accepted")
     }
 
     fn last(&self, name: &str) -> Option<&Value> {
@@ -244,9 +275,9 @@ fn a_revision_that_fails_at_its_reload_meets_one_pod() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("refused by"), "{text}");
     // A retry meets one pod again, and no other.
-    let before: usize = cluster.pods.iter().map(Pod::reloads).sum();
+    let before: usize = cluster.pods.iter().map(|pod| pod.reloads().len()).sum();
     assert_eq!(cluster.rollout(&["retry", GROUP]).1, Some(0));
-    cluster.wait("a pod tries it again", |pods| pods.iter().map(Pod::reloads).sum::<usize>() > before);
+    cluster.wait("a pod tries it again", |pods| pods.iter().map(|pod| pod.reloads().len()).sum::<usize>() > before);
     eventually("it is refused again", || cluster.rollout(&["status", GROUP]).1 == Some(1));
     assert!(cluster.pods.iter().filter(|pod| pod.live() == "valid untaken").count() <= 2, "{}", cluster.story());
     cluster.write("valid 2");
@@ -328,6 +359,65 @@ fn a_new_pod_publishes_the_known_good_while_the_newest_is_rejected() {
     let degraded = cluster.pods[2].last("degraded").expect("it is reported");
     assert!(degraded["message"].as_str().is_some_and(|message| message.contains("damaged")), "{degraded}");
     assert_eq!(cluster.pods[2].live(), "", "{}", cluster.story());
+}
+
+/// Numbers that look random, from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// The times at which each pod took `content` first, in order.
+fn first_reloads(pods: &[Pod], content: &str) -> Vec<(f64, String)> {
+    let first = |pod: &Pod| {
+        let time = pod.reloads().into_iter().find(|(_, taken)| taken == content)?.0;
+        Some((time, pod.name.clone()))
+    };
+    let mut times: Vec<_> = pods.iter().filter_map(first).collect();
+    times.sort_by(|one, other| one.0.total_cmp(&other.0));
+    times
+}
+
+/// Kills gates and the API server at random moments of roll-outs; `ROLLOUTS=200` plays more, `ROLLOUT_SEED=7` others.
+#[test]
+fn whatever_dies_in_a_roll_out_its_properties_hold() {
+    let flags = ["--rollout", GROUP, "--rollout-soak", "1s", "--rollout-parallel", "2"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (rollouts, mut dice) = (number("ROLLOUTS").unwrap_or(3), Dice(number("ROLLOUT_SEED").unwrap_or(1)));
+    (0..4).for_each(|_| cluster.add("valid 0"));
+    cluster.wait_for_all("valid 0");
+    for round in 1..=rollouts {
+        let is_good = round % 3 != 2;
+        let content = if is_good { format!("valid {round}") } else { format!("valid untaken {round}") };
+        cluster.write(&content);
+        for _ in 0..dice.roll(3) {
+            cluster.listen(Duration::from_millis(dice.roll(1_500)));
+            match dice.roll(3) {
+                0 => {
+                    cluster.server.halt();
+                    cluster.listen(Duration::from_millis(dice.roll(2_000)));
+                    cluster.server.resume();
+                }
+                _ => cluster.restart(usize::try_from(dice.roll(4)).unwrap_or_default()),
+            }
+        }
+        if is_good {
+            cluster.wait_for_all(&content);
+        } else {
+            cluster.wait_for_refusal();
+        }
+        let times = first_reloads(&cluster.pods, &content);
+        let story = || format!("round {round}: {times:?}\n{}\n{}", cluster.lease(), cluster.story());
+        assert_eq!(times.len(), if is_good { 4 } else { 1 }, "{}", story());
+        if let [(first, _), (second, _), ..] = &times[..] {
+            assert!(second - first >= 1.0, "the second pod went {} s after the first; {}", second - first, story());
+        }
+    }
 }
 
 /// The annotation of the pod by which the kubelet is nudged.

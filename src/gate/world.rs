@@ -162,6 +162,11 @@ impl SimulatedWorld {
         Self::of(policy(true), content, latencies)
     }
 
+    /// A gate that waits for the permission of its group.
+    pub(super) fn permitting(publish: bool, content: SimulatedContent, latencies: Vec<Duration>) -> Self {
+        Self::of(Policy { permission: true, ..policy(publish) }, content, latencies)
+    }
+
     fn of(policy: Policy, content: SimulatedContent, latencies: Vec<Duration>) -> Self {
         let start = Instant::now();
         let publish = policy.publish;
@@ -254,6 +259,14 @@ impl SimulatedWorld {
             self.step(input);
         }
         self.now = end;
+    }
+
+    /// Answers the gate as its group would.
+    pub(super) fn permit(&mut self) {
+        if let Some(digest) = self.gate.asks() {
+            let until = self.now + Duration::from_secs(10);
+            self.step(Input::Permit { digest, until });
+        }
     }
 
     pub(super) fn step(&mut self, input: Input) {

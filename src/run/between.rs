@@ -38,16 +38,16 @@ const PAUSE: Duration = Duration::from_millis(500);
 const RETRY: Backoff = Backoff::SECONDS;
 
 /// A task that ends with its owner.
-struct Task(JoinHandle<()>);
+struct OwnedTask(JoinHandle<()>);
 
-impl Drop for Task {
+impl Drop for OwnedTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn task(work: impl Future<Output = ()> + 'static) -> Task {
-    Task(tokio::task::spawn_local(work))
+fn task(work: impl Future<Output = ()> + 'static) -> OwnedTask {
+    OwnedTask(tokio::task::spawn_local(work))
 }
 
 /// The state of the group, for the gate: the newest revision if it is proven.
@@ -63,8 +63,8 @@ pub(super) struct BetweenPods {
     advice: mpsc::UnboundedReceiver<Input>,
     proven: Proven,
     /// The revision that is stored, or being stored, and its task.
-    storing: Option<(Digest, Task)>,
-    _tasks: Vec<Task>,
+    storing: Option<(Digest, OwnedTask)>,
+    _tasks: Vec<OwnedTask>,
 }
 
 impl BetweenPods {

@@ -34,9 +34,7 @@ use crate::flow::tree::Digest;
 use crate::sys::backoff::Backoff;
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
-mod world;
+mod tests;
 
 /// The time after which a pod without a sign of life is lost.
 pub const LEASE: Duration = Duration::from_secs(20);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{ClusterFault, Content, SimulatedCluster};
-use super::{Advice, Parallel, Phase};
+use crate::cluster::rollout::{Advice, Parallel, Phase};
 
 /// The number of simulated histories; `ROLLOUT_HISTORIES=100000` plays more.
 fn histories() -> u32 {

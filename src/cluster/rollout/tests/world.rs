@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{
-    Advice, GroupState, LEASE, PERMISSION, Parallel, Phase, PodFailure, PodView, REQUEST, Rollout, RolloutEffect,
-    RolloutInput, RolloutSettings, SharedState, WriteFailure,
+use crate::cluster::rollout::{
+    Advice, GroupState, Parallel, Phase, PodFailure, PodView, REQUEST, Rollout, RolloutEffect, RolloutInput,
+    RolloutSettings, SharedState, WriteFailure,
 };
 use crate::flow::tree::Digest;
 
@@ -36,7 +36,7 @@ pub(super) enum ClusterFault {
     Change(Content),
     /// The gate of a pod is killed, and starts again.
     Restart(u8),
-    /// A pod dies for ever.
+    /// A pod dies, and does not come back.
     Die(u8),
     /// A pod is cut off from the API server, or reaches it again.
     Partition(u8),
@@ -57,7 +57,7 @@ pub(super) enum ClusterFault {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Idle,
     Validating(Content, Instant),
     Asking(Content),
@@ -71,27 +71,27 @@ pub(super) struct SimulatedPod {
     pub(super) rollout: Rollout,
     pub(super) alive: bool,
     /// The difference of its clock.
-    offset: Duration,
-    partitioned: bool,
-    watches: bool,
-    target: bool,
-    volume: Content,
-    desired: Option<Content>,
-    rejected: bool,
-    stage: Stage,
+    pub(super) offset: Duration,
+    pub(super) partitioned: bool,
+    pub(super) watches: bool,
+    pub(super) target: bool,
+    pub(super) volume: Content,
+    pub(super) desired: Option<Content>,
+    pub(super) rejected: bool,
+    pub(super) stage: Stage,
     pub(super) running: Option<Content>,
-    failed: Option<PodFailure>,
-    retry: Option<Instant>,
-    ends: u32,
-    end_at: Option<Instant>,
-    permit: Option<(Digest, Instant)>,
+    pub(super) failed: Option<PodFailure>,
+    pub(super) retry: Option<Instant>,
+    pub(super) ends: u32,
+    pub(super) end_at: Option<Instant>,
+    pub(super) permit: Option<(Digest, Instant)>,
     pub(super) advice: Option<Advice>,
     /// The last content that the application was proven to run. It needs no permission.
-    good: Option<Content>,
+    pub(super) good: Option<Content>,
     /// The last time at which the API server took a write of it.
-    contact: Instant,
+    pub(super) contact: Instant,
     /// Raised at a restart: what was sent before is not answered.
-    life: u32,
+    pub(super) life: u32,
 }
 
 impl SimulatedPod {
@@ -111,7 +111,7 @@ impl SimulatedPod {
 }
 
 #[derive(Debug)]
-enum Happening {
+pub(super) enum Happening {
     /// A kubelet updates a volume.
     Sync(usize, Content),
     /// A request reaches the API server; true if the answer is lost.
@@ -121,24 +121,24 @@ enum Happening {
 
 pub(super) struct SimulatedCluster {
     pub(super) now: Instant,
-    start: Instant,
+    pub(super) start: Instant,
     pub(super) pods: Vec<SimulatedPod>,
     pub(super) lease: Option<SharedState>,
-    old_states: Vec<SharedState>,
-    version: u64,
+    pub(super) old_states: Vec<SharedState>,
+    pub(super) version: u64,
     pub(super) object: Content,
-    api: bool,
-    queue: BTreeMap<(Instant, u64), Happening>,
-    sequence: u64,
-    dice: Vec<u8>,
-    rolls: usize,
-    settings: (Duration, Parallel, bool),
+    pub(super) api: bool,
+    pub(super) queue: BTreeMap<(Instant, u64), Happening>,
+    pub(super) sequence: u64,
+    pub(super) dice: Vec<u8>,
+    pub(super) rolls: usize,
+    pub(super) settings: (Duration, Parallel, bool),
     /// The last topic of each digest, and the times at which reloads of each topic began and were first verified.
-    epochs: BTreeMap<Digest, u64>,
-    begun: BTreeMap<u64, BTreeSet<usize>>,
-    verified: BTreeMap<u64, Instant>,
-    refused: BTreeMap<u64, Instant>,
-    proven: BTreeSet<Digest>,
+    pub(super) epochs: BTreeMap<Digest, u64>,
+    pub(super) begun: BTreeMap<u64, BTreeSet<usize>>,
+    pub(super) verified: BTreeMap<u64, Instant>,
+    pub(super) refused: BTreeMap<u64, Instant>,
+    pub(super) proven: BTreeSet<Digest>,
     pub(super) reloads: BTreeMap<Content, BTreeSet<usize>>,
     pub(super) broken: Vec<String>,
     pub(super) story: Vec<String>,
@@ -185,16 +185,16 @@ impl SimulatedCluster {
         u8::try_from(mixed % usize::from(sides)).unwrap_or_default()
     }
 
-    fn millis(&mut self, most: u64) -> Duration {
+    pub(super) fn millis(&mut self, most: u64) -> Duration {
         let share = u64::from(self.roll(100));
         Duration::from_millis(most * share / 100)
     }
 
-    fn tell_story(&mut self, line: impl Into<String>) {
+    pub(super) fn tell_story(&mut self, line: impl Into<String>) {
         self.story.push(format!("{:>10.3} {}", (self.now - self.start).as_secs_f64(), line.into()));
     }
 
-    fn expect(&mut self, holds: bool, what: &str) {
+    pub(super) fn expect(&mut self, holds: bool, what: &str) {
         if !holds {
             self.broken.push(format!("{what}, at {:?}", self.now - self.start));
             self.tell_story(format!("BROKEN: {what}"));
@@ -344,7 +344,7 @@ impl SimulatedCluster {
             }
         } else if this.alive {
             // It gives way to another pod unless the group knows already that it soaks.
-            self.begun.values_mut().for_each(|begun| drop(begun.remove(&pod)));
+            self.begun.values_mut().for_each(|begun| begun.retain(|other| *other != pod));
             (this.running, this.ends, this.end_at) = (None, this.ends + 1, None);
             if this.stage == Stage::Idle
                 && !this.rejected
@@ -529,148 +529,5 @@ impl SimulatedCluster {
         self.run_gate(pod);
         let view = self.pods[pod].view();
         self.step(pod, RolloutInput::View(view));
-    }
-}
-
-/// The gates.
-impl SimulatedCluster {
-    fn gate_deadline(&self, pod: usize) -> Option<Instant> {
-        let this = &self.pods[pod];
-        let stage = match this.stage {
-            Stage::Validating(_, until) | Stage::Acting(_, until) => Some(until),
-            _ => None,
-        };
-        stage.into_iter().chain(this.retry).chain(this.end_at).min()
-    }
-
-    fn run_gate(&mut self, pod: usize) {
-        if !self.pods[pod].alive {
-            return;
-        }
-        self.end_application(pod);
-        let (now, latency) = (self.now, self.millis(400));
-        let this = &mut self.pods[pod];
-        let tries_again = this.retry.take_if(|at| *at <= now).is_some();
-        match this.stage {
-            Stage::Validating(content, until) if until <= now && content == this.volume => self.validated(pod, content),
-            Stage::Validating(_, until) if until <= now => {
-                this.stage = Stage::Validating(this.volume, now + latency);
-                (this.desired, this.rejected) = (Some(this.volume), false);
-            }
-            Stage::Acting(content, until) if until <= now => self.acted(pod, content),
-            Stage::Idle | Stage::Asking(_) | Stage::Stuck(_) if this.desired != Some(this.volume) => {
-                (this.stage, this.retry) = (Stage::Validating(this.volume, now + latency), None);
-                (this.desired, this.rejected) = (Some(this.volume), false);
-            }
-            Stage::Idle if tries_again => {
-                this.stage = Stage::Validating(this.volume, now + latency);
-            }
-            Stage::Asking(content) => self.begin(pod, content),
-            _ => {}
-        }
-    }
-
-    fn end_application(&mut self, pod: usize) {
-        let this = &mut self.pods[pod];
-        if this.end_at.take_if(|at| *at <= self.now).is_some()
-            && let Some(content) = this.running.take()
-        {
-            this.ends += 1;
-            if this.stage == Stage::Idle {
-                this.stage = Stage::Asking(content);
-            }
-        }
-    }
-
-    fn validated(&mut self, pod: usize, content: Content) {
-        let this = &mut self.pods[pod];
-        this.desired = Some(content);
-        this.rejected = matches!(content, Content::Bad(_));
-        let is_live = this.running == Some(content);
-        this.stage = if this.rejected || is_live { Stage::Idle } else { Stage::Asking(content) };
-        let is_refused =
-            |advice: &mut Advice| matches!(advice, Advice::Refuse(digest, _) if *digest == content.digest());
-        this.advice.take_if(|advice| !is_refused(advice));
-        self.run_gate(pod);
-    }
-
-    /// Begins a reload if it is permitted.
-    fn begin(&mut self, pod: usize, content: Content) {
-        let digest = content.digest();
-        let this = &mut self.pods[pod];
-        let is_known = this.good == Some(content);
-        if !is_known && !this.permit.is_some_and(|(permitted, until)| permitted == digest && self.now < until) {
-            return;
-        }
-        if !this.target {
-            (this.stage, this.permit) = (Stage::Stuck(content), None);
-            return;
-        }
-        (this.running, this.good) = (None, this.good.filter(|_| is_known));
-        let lasts = self.millis(3_000) + Duration::from_millis(10);
-        self.pods[pod].stage = Stage::Acting(content, self.now + lasts);
-        self.reloads.entry(content).or_default().insert(pod);
-        self.tell_story(format!("web-{pod} reloads {content:?} {digest:?}"));
-        if !is_known {
-            self.expect_permitted(pod, digest);
-        }
-    }
-
-    fn acted(&mut self, pod: usize, content: Content) {
-        let digest = content.digest();
-        let (now, this) = (self.now, &mut self.pods[pod]);
-        this.stage = Stage::Idle;
-        let ends_after = Duration::from_secs(3);
-        if matches!(content, Content::Untaken(_)) {
-            let count = this.failed.as_ref().map_or(0, |failed| failed.count) + 1;
-            this.failed = Some(PodFailure { digest, reason: "it failed".into(), count });
-            this.retry = Some(now + Duration::from_secs(30));
-        } else if this.target {
-            (this.running, this.good) = (Some(content), Some(content));
-            this.end_at = matches!(content, Content::Ending(_)).then(|| now + ends_after);
-            if let Some(epoch) = self.epochs.get(&digest) {
-                self.verified.entry(*epoch).or_insert(now);
-            }
-        } else {
-            // It gives way to another pod.
-            (this.stage, this.permit) = (Stage::Stuck(content), None);
-            self.begun.values_mut().for_each(|begun| drop(begun.remove(&pod)));
-        }
-        let line = format!("web-{pod} is done with {content:?}: runs {:?}", self.pods[pod].running);
-        self.tell_story(line);
-        self.run_gate(pod);
-    }
-
-    /// The pod does not count any more: it is dead, or was cut off for longer than its lease.
-    fn is_lost(&self, pod: usize) -> bool {
-        !self.pods[pod].alive || self.now - self.pods[pod].contact >= LEASE
-    }
-
-    /// Properties 1, 2, 3 and 6, at the beginning of a reload.
-    fn expect_permitted(&mut self, pod: usize, digest: Digest) {
-        let (soak, parallel, proceed_alone) = self.settings;
-        if proceed_alone {
-            return;
-        }
-        let epoch = self.epochs.get(&digest).copied().unwrap_or_default();
-        let others: Vec<usize> =
-            self.begun.get(&epoch).into_iter().flatten().copied().filter(|other| *other != pod).collect();
-        let is_soaked = self.verified.get(&epoch).is_some_and(|at| *at + soak <= self.now);
-        let alone = others.iter().all(|other| self.is_lost(*other));
-        self.expect(
-            self.proven.contains(&digest) || is_soaked || alone,
-            "1: no revision reaches a second pod before it was verified and soaked",
-        );
-        let is_acting = |other: &usize| {
-            let this = &self.pods[*other];
-            matches!(this.stage, Stage::Acting(content, _) if this.good != Some(content)) && !self.is_lost(*other)
-        };
-        let unproven = (0..self.pods.len()).filter(is_acting).count();
-        self.expect(unproven <= parallel.of(self.pods.len()), "2: no more pods than allowed are unproven");
-        let refused = self.refused.get(&epoch).is_some_and(|at| *at + PERMISSION < self.now);
-        self.expect(!refused || self.proven.contains(&digest), "3: no pod begins what the group has refused");
-        let cut_off = self.now - self.pods[pod].contact;
-        self.expect(cut_off <= PERMISSION + Duration::from_secs(1), "6: a pod that is cut off keeps what it serves");
-        self.begun.entry(epoch).or_default().insert(pod);
     }
 }
