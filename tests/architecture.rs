@@ -22,7 +22,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("config", &["cluster", "notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("cluster", &["flow::tree", "sys::backoff", "sys::kubernetes"]),
-    ("gate", &["report", "flow", "sys::backoff"]),
+    ("gate", &["report", "flow", "sys::backoff", "sys::promise"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
@@ -43,6 +43,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::kubernetes", &["sys::worker"]),
     ("sys::proc", &[]),
     ("sys::service_manager", &[]),
+    ("sys::promise", &[]),
     ("sys::suggest", &[]),
     ("sys::backoff", &[]),
     ("sys::worker", &[]),
@@ -67,6 +68,7 @@ const PURE: &[&str] = &[
     "notify::policy",
     "notify::wording",
     "notify::kubernetes::object",
+    "sys::promise",
     "sys::suggest",
     "sys::backoff",
 ];

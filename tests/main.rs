@@ -106,6 +106,8 @@ mod service;
 mod shipping;
 /// Snippets, builds and further modules of nginx.
 mod snippets;
+/// A real systemd: `systemctl reload`, and the gate as a service.
+mod systemd;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.

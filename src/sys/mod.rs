@@ -6,6 +6,7 @@ pub mod http;
 
 pub mod kubernetes;
 pub mod proc;
+pub mod promise;
 pub mod server;
 pub mod service_manager;
 #[cfg(test)]

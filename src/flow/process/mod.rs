@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::sys::proc::{self, Identity};
+use crate::sys::promise::SEARCHES;
 use crate::sys::worker::{self, WorkKind};
 
 mod compare;
@@ -181,7 +182,7 @@ impl Target {
     fn open(identity: Identity) -> Result<Self, TargetError> {
         let gone = || TargetError::Missing {
             message: format!("pid {} ended during the search", identity.pid),
-            help: "the gate searches for it again".into(),
+            help: format!("see its own log for the reason; {SEARCHES}"),
         };
         let pid = Pid::from_raw(identity.pid).ok_or_else(gone)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
@@ -290,7 +291,7 @@ impl Target {
         match errno {
             Errno::SRCH => TargetError::Missing {
                 message: format!("pid {pid} ended before it could be signalled"),
-                help: "the gate searches for it again".into(),
+                help: format!("see its own log for the reason; {SEARCHES}"),
             },
             Errno::PERM => {
                 let theirs =
