@@ -13,6 +13,7 @@ pub(crate) mod doctor;
 pub mod exit;
 
 // One gate: the state machine, the loop, and the stages.
+pub(crate) mod cluster;
 pub(crate) mod flow;
 pub(crate) mod gate;
 pub(crate) mod run;

@@ -24,6 +24,7 @@ mod install;
 mod manual;
 mod preset_test;
 mod reload;
+mod rollout;
 mod run;
 mod status;
 mod validators;
@@ -44,6 +45,7 @@ pub fn command() -> Command {
         inject::command(),
         doctor::command(),
         status::command(),
+        rollout::command(),
         validators::command(),
         install::command(),
         completions_command(),
@@ -89,6 +91,7 @@ pub fn main() -> Exit {
         Some(("inject", matches)) => inject::inject(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),
+        Some(("rollout", matches)) => rollout::rollout(matches),
         Some(("validators", matches)) => validators::validators(matches),
         Some(("install", matches)) => install::run(matches),
         Some(("completions", matches)) => completions(matches),

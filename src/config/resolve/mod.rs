@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod cluster;
 mod sources;
 mod target;
 mod validation;
@@ -24,6 +25,7 @@ use crate::report::log;
 use crate::sys::suggest::suggestion;
 
 pub(super) use alerts::{alerts, api_server, cluster};
+pub(super) use cluster::{api_access, between_pods};
 
 /// Resolves the gate that `layers` describe; returns `None` after an error.
 pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) -> Option<GateConfig> {
@@ -64,6 +66,8 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
     validation::check_once(layers, &plan, publication.is_some());
     let policy = Policy {
         publish: publication.is_some(),
+        permission: false,
+        fallback: false,
         fail_on_empty: layers.get(FAIL_ON_EMPTY),
         max_shrink: layers.get(MAX_SHRINK),
         once,
@@ -92,6 +96,7 @@ pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) ->
         diff: layers.get(DIFF),
         waives_proof,
         policy,
+        cluster: None,
     };
     (layers.errors.len() == before).then_some(gate)
 }
