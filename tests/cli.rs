@@ -341,21 +341,103 @@ fn a_port_alone_listens_on_ipv4_and_ipv6() {
 #[test]
 fn the_status_of_a_gate_in_the_same_container_needs_no_flag() {
     needs!("unshare");
-    if !crate::support::command("unshare").args(["-U", "-r", "-m", "true"]).status().is_ok_and(|ended| ended.success())
-    {
-        return crate::support::skip("no mount namespace can be made here");
-    }
     // A container is a mount namespace: other gates of this machine have sockets of their own.
-    let directory = config("one");
-    let watch = directory.path().to_str().expect("it is UTF-8");
     let script = "\"$0\" run --watch \"$1\" --signal none --validate true >/dev/null 2>&1 & \
                   \"$0\" status --wait 20s --format json; code=$?; kill $!; wait $!; \"$0\" status; echo \"$code $?\"";
+    let Some((out, err)) = in_a_container(script) else { return };
+    assert!(out.contains("\"gate\":\"default\""), "{out}{err}");
+    assert!(out.ends_with("\n0 3\n"), "{out}{err}");
+    assert!(err.contains("no answer from a gate in this container or machine: none is running"), "{err}");
+    assert!(err.contains("`--listen ADDR`"), "{err}");
+}
+
+/// Runs a script in a container of its own, with the binary as `$0` and a configuration as `$1`; the output, and standard error.
+fn in_a_container(script: &str) -> Option<(String, String)> {
+    if !crate::support::command("unshare").args(["-U", "-r", "-m", "true"]).status().is_ok_and(|ended| ended.success())
+    {
+        crate::support::skip("no mount namespace can be made here");
+        return None;
+    }
+    let directory = config("one");
+    let watch = directory.path().to_str().expect("it is UTF-8");
     let mut container = crate::support::command("unshare");
     container.args(["-U", "-r", "-m", "sh", "-c", script, env!("CARGO_BIN_EXE_reload-gate"), watch]);
     let output = container.output().expect("unshare is installed (util-linux)");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(out.contains("\"gate\":\"default\""), "{out}{err}");
-    assert!(out.ends_with("\n0 3\n"), "{out}{err}");
-    assert!(err.contains("no answer from a gate in this container: Connection refused"), "{err}");
-    assert!(err.contains("`--listen ADDR`"), "{err}");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some((text(&output.stdout), text(&output.stderr)))
+}
+
+#[test]
+fn the_status_of_one_of_several_gates_is_asked_by_name() {
+    needs!("unshare");
+    let script = r#"
+run() { "$0" run --name "$2" --watch "$1" --signal none --validate true >/dev/null 2>&1 & }
+run "$1" web
+web=$!
+"$0" status --wait 20s --gate web --format json
+run "$1" mail
+mail=$!
+"$0" status --wait 20s --gate mail --format json
+"$0" status; echo "several: $?"
+"$0" status --wait 20s; echo "several: $?"
+"$0" status --gate wep; echo "other: $?"
+"$0" status --gate $web --format json; echo "process: $?"
+kill $web $mail
+wait
+"#;
+    let Some((out, err)) = in_a_container(script) else { return };
+    let lines: Vec<&str> = out.lines().collect();
+    let [web, mail, several, waited, other, process, code] = lines[..] else { panic!("{out}{err}") };
+    assert!(web.contains("\"gate\":\"web\""), "{web}");
+    assert!(mail.contains("\"gate\":\"mail\"") && !mail.contains("\"web\""), "{mail}");
+    assert_eq!((several, waited, other, code), ("several: 2", "several: 2", "other: 3", "process: 0"), "{err}");
+    assert!(process.contains("\"gate\":\"web\""), "{process}");
+    assert!(err.contains("several gates answer in this container or machine: `web` (pid "), "{err}");
+    assert!(err.contains("`--gate NAME`") && err.contains("did you mean `web`?"), "{err}");
+}
+
+#[test]
+fn the_status_of_a_confined_service_of_the_machine_needs_no_flag() {
+    needs!("unshare");
+    // ProtectSystem= and its like give a service a mount namespace of its own, with the root directory of the machine.
+    let script = r#"
+unshare -m "$0" run --watch "$1" --signal none --validate true >/dev/null 2>&1 &
+"$0" status --wait 20s --format json
+echo "$?"
+kill $!
+wait
+"#;
+    let Some((out, err)) = in_a_container(script) else { return };
+    assert!(out.contains("\"gate\":\"default\"") && out.ends_with("\n0\n"), "{out}{err}");
+}
+
+#[test]
+fn the_gate_of_another_container_does_not_answer_for_this_one() {
+    needs!("unshare");
+    // The containers of a pod share the network, and so the names of abstract sockets, and each has a root directory of its own.
+    let script = r#"
+root=$(mktemp -d)
+mount -t tmpfs none "$root"
+mkdir "$root/proc" "$root/config"
+mount --rbind /proc "$root/proc"
+cp "$0" "$root/gate"
+cp -r "$1/." "$root/config"
+unshare -m "$0" run --name near --watch "$1" --signal none --validate true >/dev/null 2>&1 &
+near=$!
+unshare -m chroot "$root" /gate run --name far --watch /config --signal none --builtin ini >/dev/null 2>&1 &
+far=$!
+"$0" status --wait 20s --format json
+echo "$?"
+kill $near
+wait $near
+"$0" status
+echo "$?"
+kill $far
+wait
+"#;
+    let Some((out, err)) = in_a_container(script) else { return };
+    let lines: Vec<&str> = out.lines().collect();
+    let [near, live, alone] = lines[..] else { panic!("{out}{err}") };
+    assert!(near.contains("\"gate\":\"near\"") && !near.contains("far"), "{near}");
+    assert_eq!((live, alone), ("0", "3"), "{err}");
 }

@@ -143,6 +143,64 @@ fn a_proof_that_is_refused_for_its_credentials_names_them() {
     assert!(unverified["help"].as_str().expect("there is one").contains("--reload-bearer-file"), "{unverified}");
 }
 
+/// As [`HANDLER`], and a GET is answered by a counter of the reloads.
+const WITH_METRICS: &str = "
+class M(H):
+    reloads = 0
+    def do_POST(self):
+        M.reloads += 1
+        super().do_POST()
+    def do_GET(self):
+        given, expected = self.headers.get('Authorization', ''), open('expected').read()
+        body = ('app_reloads_total %d\\n' % M.reloads if given == expected else 'you sent ' + given).encode()
+        self.send_response(200 if given == expected else 401)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+H = M
+";
+
+#[test]
+fn the_metrics_of_a_proof_are_read_with_the_credentials() {
+    needs!("openssl", "python3");
+    let server = Served::start("DNS:app.internal", &(HANDLER.to_owned() + WITH_METRICS));
+    server.write("expected", "Bearer first-token");
+    server.write("token", "first-token\n");
+    let [token, ca] = ["token", "ca.pem"].map(|name| server.path(name));
+    let metrics = format!("https://127.0.0.1:{}/metrics", server.port);
+    let of_server = ["--reload-bearer-file", &token, "--reload-ca-file", &ca, "--reload-server-name", "app.internal"];
+    let proof = ["--verify-metric", "app_reloads_total=increased", "--verify-metric-url", &metrics];
+    let mut gate = server.gate("127.0.0.1", &[&of_server[..], &proof, &["--verify-timeout", "500ms"]].concat());
+    let verified = gate.wait_for("verified");
+    assert!(verified["message"].as_str().is_some_and(|text| text.contains("was 0 and is 1")), "{verified}");
+
+    // The server has rotated the token, and the file has not yet.
+    drop(gate);
+    server.write("expected", "Bearer second-token");
+    let config = server.path("config");
+    let by_command = ["--builtin", "json", "--watch", &config, "--reload-command", "true", "--verify-timeout", "500ms"];
+    let mut gate = Gate::run(&[&by_command[..], &of_server, &proof].concat());
+    let unverified = gate.wait_for("unverified");
+    assert!(unverified["message"].as_str().is_some_and(|text| text.contains("it answered 401")), "{unverified}");
+    let help = unverified["help"].as_str().expect("there is one");
+    assert!(help.contains(&format!("renew the credentials in `{token}`")), "{unverified}");
+    assert!(!gate.story().contains("first-token"), "{}", gate.story());
+}
+
+#[test]
+fn metrics_that_want_a_client_certificate_get_it() {
+    needs!("openssl", "python3");
+    let handler = [WITH_CERTIFICATE, HANDLER, WITH_METRICS].concat();
+    let server = Served::start("IP:127.0.0.1", &handler);
+    server.write("expected", "");
+    let [ca, certificate, key] = ["ca.pem", "server.pem", "server.key"].map(|name| server.path(name));
+    let metrics = format!("https://127.0.0.1:{}/metrics", server.port);
+    let more = ["--reload-ca-file", &ca, "--reload-cert-file", &certificate, "--reload-key-file", &key];
+    let proof = ["--verify-metric", "app_reloads_total=increased", "--verify-metric-url", &metrics];
+    let mut gate = server.gate("127.0.0.1", &[&more[..], &proof].concat());
+    gate.wait_for("verified");
+}
+
 #[test]
 fn a_user_and_password_are_sent_to_a_server_of_another_name() {
     needs!("openssl", "python3");

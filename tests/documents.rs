@@ -100,7 +100,7 @@ fn the_architecture_page_has_the_table_of_the_state_machine() {
 }
 
 /// The flags of other programs, which the pages speak of.
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 27] = [
     "--auto-gomemlimit-ratio",
     "--check",
     "--check-config",
@@ -108,12 +108,14 @@ const OTHERS: [&str; 25] = [
     "--config-file",
     "--delay-interval",
     "--listen-address",
+    "--no-server",
     "--preload",
     "--process-executable-name",
     "--reload-method",
     "--reload-timeout",
     "--retry-interval",
     "--runtimeinfo-url",
+    "--server",
     "--some-thing",
     "--statefulset-ordinal-from-envvar",
     "--volume-dir",

@@ -94,7 +94,8 @@ impl Pod {
 fn told(what: &str, here: &Path, port: u16) -> std::process::Command {
     let mut gate = gate_command();
     gate.args([what, "--name", "web", "--settle", "20ms", "--watch"]).arg(here.join("config"));
-    gate.args(["--validate", "grep -q good {config}", "--reload-command", "true", "--verify-command", "true"]);
+    gate.args(["--validate", "grep -q good {config}", "--reload-command", "true", "--verify-command"]);
+    gate.arg(format!("test ! -e {}/unproven", here.display()));
     gate.args(["--kubernetes-events", "--kubernetes-service-account"]).arg(here.join("account"));
     gate.env("POD_NAME", "web-0").env("POD_UID", "0123-4567");
     gate.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", port.to_string());
@@ -276,6 +277,59 @@ fn a_dead_api_server_is_in_nobodys_way() {
     let _server = tls_server(pod.directory.path(), pod.port, API_SERVER);
     eventually("what was not told is told", || pod.story().iter().any(|said| said.contains("ConfigRejected")));
     assert_eq!(pod.gate.count("alert_failed"), 1);
+}
+
+/// The output of one reload of this configuration.
+fn reload_once(here: &Path, port: u16, content: &str) -> std::process::Output {
+    write(here, content);
+    told("reload", here, port).output().expect("it starts")
+}
+
+#[test]
+fn a_single_reload_makes_its_event() {
+    needs!("openssl", "python3");
+    let mut pod = Pod::start(true, None, &[]);
+    pod.gate.terminate();
+    eventually("the gate has ended", || !pod.gate.is_alive());
+    let (here, before) = (pod.directory.path().to_owned(), pod.told().len());
+    let reasons = || pod.story().split_off(before);
+    let rejected = reload_once(&here, pod.port, "bad");
+    assert_eq!(rejected.status.code(), Some(1), "{rejected:?}");
+    assert_eq!(reasons(), ["Warning ConfigRejected Pod"]);
+    let good = reload_once(&here, pod.port, "good 2");
+    assert_eq!((good.status.code(), good.stderr.as_slice()), (Some(0), &b""[..]), "{good:?}");
+    assert_eq!(reasons(), ["Warning ConfigRejected Pod", "Normal ConfigReloaded Pod"]);
+    fs::write(here.join("unproven"), "").expect("there is room");
+    let unproven = told("reload", &here, pod.port).args(["--verify-timeout", "200ms"]).output().expect("it starts");
+    assert_eq!(unproven.status.code(), Some(3), "{unproven:?}");
+    fs::remove_file(here.join("unproven")).expect("it is there");
+    assert_eq!(reasons().last().map(String::as_str), Some("Warning ReloadNotVerified Pod"));
+    // Without the right to create Events the reload is the same, with a warning that promises nothing.
+    fs::write(here.join("answer"), "403").expect("there is room");
+    let good = reload_once(&here, pod.port, "good 3");
+    let more = String::from_utf8_lossy(&good.stderr).into_owned();
+    assert_eq!(good.status.code(), Some(0), "{more}");
+    assert!(more.contains("alert_failed") && more.contains("`create` and `patch`"), "{more}");
+    assert!(!more.contains("again") && !more.contains("hunter2"), "{more}");
+}
+
+#[test]
+fn a_single_reload_waits_for_a_silent_api_server_for_seconds_at_most() {
+    needs!("openssl");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, account) = (directory.path(), directory.path().join("account"));
+    fs::create_dir(&account).expect("there is room");
+    fs::copy(authority(here), account.join("ca.crt")).expect("there is room");
+    for (name, content) in [("token", "token-hunter2"), ("namespace", "prod")] {
+        fs::write(account.join(name), content).expect("there is room");
+    }
+    // It takes connections into its queue, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let port = silent.local_addr().expect("it is bound").port();
+    let started = std::time::Instant::now();
+    let rejected = reload_once(here, port, "bad");
+    assert_eq!(rejected.status.code(), Some(1), "{rejected:?}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(8), "a request alone has 10 s: {:?}", started.elapsed());
 }
 
 #[test]

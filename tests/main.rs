@@ -106,6 +106,8 @@ mod shipping;
 mod snippets;
 /// System calls between a change and its signal.
 mod system_calls;
+/// A real systemd: `systemctl reload`, and the gate as a service.
+mod systemd;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.

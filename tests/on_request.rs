@@ -73,9 +73,11 @@ fn without_a_process_or_with_two_nothing_is_reloaded() {
     let mut nginx = Nginx::start();
     let mut gate = gate_command();
     gate.args(["reload", "--app", "nginx", "--process", &unique("none"), "--root", "local", "--watch"]);
-    let (code, line, _) = said(&gate.arg(nginx.volume.path()).output().expect("it starts"));
+    let (code, line, more) = said(&gate.arg(nginx.volume.path()).output().expect("it starts"));
     assert_eq!(code, 1, "{line}");
     assert!(line.contains(": not reloaded: there is no process called "), "{line}");
+    // It ends now, so it promises nothing.
+    assert!(more.contains("help: start it; in a pod,") && !more.contains("the gate"), "{more}");
 
     // A second master of the same name, as a second instance on the host.
     nginx.write("two", "");
@@ -209,8 +211,10 @@ fn a_published_configuration_that_is_not_taken_is_rolled_back() {
     let good = read();
     gunicorn.write("two");
     let refuses_two = format!("grep -q BODY=one {}/gunicorn.conf.py", published.display());
-    let (code, line, _) = reload(&gunicorn, &refuses_two);
+    let (code, line, more) = reload(&gunicorn, &refuses_two);
     assert_eq!(code, 1, "{line}");
     assert!(line.contains(": rolled back: "), "{line}");
+    assert!(more.contains(" restored ") && more.contains("`unverified` gives the reason"), "{more}");
+    assert!(!more.contains("tried again"), "nothing is tried again: {more}");
     assert_eq!(read(), good);
 }

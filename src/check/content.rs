@@ -118,8 +118,9 @@ const REASONS: [(&[&str], &str); 11] = [
     (&["*.tpl", "*.tmpl", "*.template", "*.j2", "*.gotmpl"], "it is a template, which its program renders"),
 ];
 
-/// Returns the reason why no validator is known for a file, by its name and, if it is an entry of an object, its text.
-pub(super) fn unknown(name: &str, text: Option<&str>) -> &'static str {
+/// Returns the reason why no validator is known for a file, by its name and, if it is an entry of an object, its text, and whether a
+/// container of the inputs mounts it.
+pub(super) fn unknown(name: &str, text: Option<&str>, is_mounted: bool) -> &'static str {
     let fits = |pattern: &&str| pattern.strip_prefix('*').map_or(name == *pattern, |end| name.ends_with(end));
     if let Some((_, reason)) = REASONS.iter().find(|(patterns, _)| patterns.iter().any(fits)) {
         return reason;
@@ -130,6 +131,8 @@ pub(super) fn unknown(name: &str, text: Option<&str>) -> &'static str {
         Some(text) if text.trim_end().lines().count() <= 1 => {
             "it is a value of one line, and no file of a known format"
         }
+        // A controller that reads its ConfigMap through the API knows keys of its own.
+        Some(_) if !is_mounted => "no container of the inputs mounts it, and its format is unknown",
         _ => "no validator is known for it",
     }
 }
@@ -224,12 +227,17 @@ mod tests {
     #[test]
     fn a_file_without_a_validator_has_its_reason() {
         assert_eq!(
-            unknown("redis.conf", Some("maxmemory 1\nsave 1\n")),
+            unknown("redis.conf", Some("maxmemory 1\nsave 1\n"), true),
             "Redis and Valkey check it only as they start"
         );
-        assert_eq!(unknown("LOG_LEVEL", Some("info")), "it is a value of one line, and no file of a known format");
-        assert_eq!(unknown("app.cfg", Some("a\nb\n")), "no validator is known for it");
-        assert_eq!(unknown("app.cfg", None), "no validator is known for it");
+        assert_eq!(
+            unknown("LOG_LEVEL", Some("info"), false),
+            "it is a value of one line, and no file of a known format"
+        );
+        assert_eq!(unknown("app.cfg", Some("a\nb\n"), true), "no validator is known for it");
+        let of_api = "no container of the inputs mounts it, and its format is unknown";
+        assert_eq!(unknown("resource.customizations", Some("a\nb\n"), false), of_api);
+        assert_eq!(unknown("app.cfg", None, true), "no validator is known for it");
     }
 
     #[test]

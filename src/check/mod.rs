@@ -116,6 +116,7 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
     let listing = request.listing;
     let store = Store::new(listing);
     let trees = FileTrees::of(&store);
+    let mounted = trees.mounted.clone();
     let assigned = assign::assign(trees, &store, request.assignments, request.options.allow_commands);
     let mut checked = of_inputs(listing);
     let Assigned { tasks, errors, open, skipped } = assigned;
@@ -147,7 +148,10 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
         .difference(&read)
         .map(|entry| (store.subject(entry), entry))
         .filter(|(subject, _)| !listed.contains(subject))
-        .map(|(subject, entry)| unassigned(subject, entry, given.contains(entry), &store))
+        .map(|(subject, entry)| {
+            let is_mounted = entry.config().is_none_or(|config| mounted.contains(&config));
+            unassigned(subject, entry, (given.contains(entry), is_mounted), &store)
+        })
         .collect();
     let (named, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|unchecked| unchecked.help.is_some());
     checked.extend(named.into_iter().map(without_validator));
@@ -215,14 +219,19 @@ fn add_warning(checked: &mut Vec<Checked>, warning: Located) {
 /// Returns the entry of a part that no validator is known for, or that nothing includes.
 ///
 /// It has a remedy if it is a file that the user named.
-fn unassigned(subject: CheckSubject, entry: &Entry, is_given: bool, store: &Store<'_>) -> Unchecked {
+fn unassigned(
+    subject: CheckSubject,
+    entry: &Entry,
+    (is_given, is_mounted): (bool, bool),
+    store: &Store<'_>,
+) -> Unchecked {
     let name = subject.key.as_deref().unwrap_or_else(|| subject.input.rsplit('/').next().unwrap_or_default());
     let is_file = matches!(entry, Entry::File(_));
     let text = || String::from_utf8(store.content(entry).ok()?.bytes).ok();
     let why = match (is_given, is_file) {
         (true, _) => "no validated file includes it",
-        (false, true) => content::unknown(name, None),
-        (false, false) => content::unknown(name, text().as_deref()),
+        (false, true) => content::unknown(name, None, true),
+        (false, false) => content::unknown(name, text().as_deref(), is_mounted),
     };
     let is_named = subject.object.is_none() && !is_given && store.listing.paths.contains(&subject.input);
     // Empty standard input is no input, as after a `helm template` that failed.

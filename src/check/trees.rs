@@ -58,6 +58,8 @@ pub(super) struct FileTrees {
     pub(super) trees: Vec<FileTree>,
     /// Errors in the settings of such a reload-gate, or in the volumes of a pod.
     pub(super) errors: Vec<(CheckSubject, Finding)>,
+    /// Objects that a container mounts, by their indices.
+    pub(super) mounted: BTreeSet<usize>,
     /// Entries without a mount, of objects that are mounted.
     pub(super) idle: BTreeSet<Entry>,
 }
@@ -75,6 +77,7 @@ impl FileTrees {
         trees.idle = of_mounted.filter(|entry| !seen.contains(entry)).collect();
         let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config));
         trees.trees.extend(objects.map(|config| object(store.entries(config))));
+        trees.mounted = mounted;
         for (root, directory) in &store.listing.directories {
             trees.trees.push(in_directory(root, directory));
         }

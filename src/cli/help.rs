@@ -196,8 +196,9 @@ const PAGES: [Page; 11] = [
     Page {
         command: "status",
         description: &[
-            "Asks a running gate for its state and prints it. In the gate's own container, and as its user or root, no flag is needed: \
-             a running gate has a status socket. From elsewhere, the gate has to listen (--listen of `run`).",
+            "Asks a running gate for its state and prints it. In the gate's own container or machine, and as its user or root, no flag \
+             is needed: a running gate has a status socket. From elsewhere, the gate has to listen (--listen of `run`).",
+            "Of several gates choose one by its name: --gate NAME.",
         ],
         examples: &[
             ("kubectl exec deploy/web -c gate -- reload-gate status", "Print the state of the gate of a pod"),
@@ -207,7 +208,7 @@ const PAGES: [Page; 11] = [
         exit_codes: &[
             (Exit::Accepted, "the newest configuration is live in every gate; with --ready, any accepted one is"),
             (Exit::Rejected, "the newest configuration of a gate is rejected"),
-            (Exit::Usage, "wrong usage or configuration"),
+            (Exit::Usage, "wrong usage or configuration; or several gates answer, and --gate does not choose one"),
             (Exit::Inconclusive, "the newest configuration is not live for another reason, or there is no answer"),
         ],
         environment: &[(

@@ -10,20 +10,8 @@ use crate::exit::Exit;
 use crate::run::supervise;
 
 /// Settings of `run` on which a single reload does not depend.
-const IDLE: [&str; 12] = [
-    "grace",
-    "kubernetes-configmap",
-    "kubernetes-events",
-    "kubernetes-service-account",
-    "listen",
-    "min-interval",
-    "observe",
-    "on-empty",
-    "once",
-    "poll",
-    "reload-budget",
-    "settle",
-];
+const IDLE: [&str; 9] =
+    ["grace", "listen", "min-interval", "observe", "on-empty", "once", "poll", "reload-budget", "settle"];
 
 pub(super) fn command() -> Command {
     Command::new("reload")

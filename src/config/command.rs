@@ -35,13 +35,14 @@ pub(super) struct CommandEntry {
     findings: Vec<GivenValue<String>>,
     transient: Vec<GivenValue<String>>,
     away: Vec<GivenValue<String>>,
+    accepts: Vec<GivenValue<String>>,
 }
 
 /// The options with which programs only check a configuration. Of several in a command the first counts.
 const CHECK_OPTIONS: [&str; 5] = ["-c", "-t", "--check-config", "--check", "--test"];
 
 /// The keys of a command validator.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "command",
     "name",
     "running",
@@ -54,6 +55,7 @@ const KEYS: [&str; 12] = [
     "findings",
     "transient",
     "away",
+    "accepts",
 ];
 
 impl CommandWords {
@@ -100,8 +102,22 @@ impl CommandEntry {
 
     fn of_command(command: CommandWords) -> Self {
         let (name, running, otherwise, package, prelude) = (None, None, None, None, None);
-        let [beside, options, unset, findings, transient, away] = [const { Vec::new() }; 6];
-        Self { command, name, running, beside, otherwise, package, prelude, options, unset, findings, transient, away }
+        let [beside, options, unset, findings, transient, away, accepts] = [const { Vec::new() }; 7];
+        Self {
+            command,
+            name,
+            running,
+            beside,
+            otherwise,
+            package,
+            prelude,
+            options,
+            unset,
+            findings,
+            transient,
+            away,
+            accepts,
+        }
     }
 
     /// Reads one validator of the key `validate`.
@@ -153,7 +169,8 @@ impl CommandEntry {
             "unset" => self.unset = texts,
             "findings" => self.findings = texts,
             "transient" => self.transient = texts,
-            _ => self.away = texts,
+            "away" => self.away = texts,
+            _ => self.accepts = texts,
         }
     }
 
@@ -199,6 +216,7 @@ impl CommandEntry {
                 findings: patterns(&self.findings),
                 transient: patterns(&self.transient),
                 away: patterns(&self.away),
+                accepts: patterns(&self.accepts),
             },
             command,
         }

@@ -13,8 +13,9 @@ use crate::flow::validate::ConfigLookup;
 use crate::sys::pattern::LazyRegex;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
-const TEXTS: [(&str, &str); 32] = [
+const TEXTS: [(&str, &str); 44] = [
     ("alertmanager", include_str!("../../validators/presets/alertmanager.yaml")),
+    ("alloy", include_str!("../../validators/presets/alloy.yaml")),
     ("apache2", include_str!("../../validators/presets/apache2.yaml")),
     ("bird", include_str!("../../validators/presets/bird.yaml")),
     ("blackbox-exporter", include_str!("../../validators/presets/blackbox-exporter.yaml")),
@@ -24,28 +25,39 @@ const TEXTS: [(&str, &str); 32] = [
     ("dovecot", include_str!("../../validators/presets/dovecot.yaml")),
     ("envoy", include_str!("../../validators/presets/envoy.yaml")),
     ("fluent-bit", include_str!("../../validators/presets/fluent-bit.yaml")),
+    ("fluentd", include_str!("../../validators/presets/fluentd.yaml")),
     ("gunicorn", include_str!("../../validators/presets/gunicorn.yaml")),
     ("haproxy", include_str!("../../validators/presets/haproxy.yaml")),
     ("keepalived", include_str!("../../validators/presets/keepalived.yaml")),
     ("knot", include_str!("../../validators/presets/knot.yaml")),
     ("lighttpd", include_str!("../../validators/presets/lighttpd.yaml")),
+    ("logstash", include_str!("../../validators/presets/logstash.yaml")),
+    ("loki", include_str!("../../validators/presets/loki.yaml")),
     ("mariadb", include_str!("../../validators/presets/mariadb.yaml")),
+    ("mosquitto", include_str!("../../validators/presets/mosquitto.yaml")),
+    ("mysqld", include_str!("../../validators/presets/mysqld.yaml")),
     ("named", include_str!("../../validators/presets/named.yaml")),
     ("nats-server", include_str!("../../validators/presets/nats-server.yaml")),
     ("nginx", include_str!("../../validators/presets/nginx.yaml")),
     ("nsd", include_str!("../../validators/presets/nsd.yaml")),
+    ("otelcol", include_str!("../../validators/presets/otelcol.yaml")),
+    ("pgbouncer", include_str!("../../validators/presets/pgbouncer.yaml")),
     ("php-fpm", include_str!("../../validators/presets/php-fpm.yaml")),
     ("postfix", include_str!("../../validators/presets/postfix.yaml")),
     ("postgresql", include_str!("../../validators/presets/postgresql.yaml")),
     ("prometheus", include_str!("../../validators/presets/prometheus.yaml")),
     ("puma", include_str!("../../validators/presets/puma.yaml")),
+    ("redis", include_str!("../../validators/presets/redis.yaml")),
     ("rsyslog", include_str!("../../validators/presets/rsyslog.yaml")),
     ("squid", include_str!("../../validators/presets/squid.yaml")),
     ("sshd", include_str!("../../validators/presets/sshd.yaml")),
+    ("telegraf", include_str!("../../validators/presets/telegraf.yaml")),
     ("unbound", include_str!("../../validators/presets/unbound.yaml")),
     ("unicorn", include_str!("../../validators/presets/unicorn.yaml")),
+    ("uwsgi", include_str!("../../validators/presets/uwsgi.yaml")),
     ("varnish", include_str!("../../validators/presets/varnish.yaml")),
     ("vector", include_str!("../../validators/presets/vector.yaml")),
+    ("vmagent", include_str!("../../validators/presets/vmagent.yaml")),
 ];
 
 /// One program's profile.

@@ -82,8 +82,8 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             None => checks.ok("proof", format!("the application shows {}", proof.describe())),
             Some(problem) => {
                 let status = if proof.is_guess { CheckStatus::Warn } else { CheckStatus::Fail };
-                let help = "name the address of the application's metrics: `--verify-metric-url URL`";
-                checks.add("proof", status, problem, Some(help.into()));
+                let usual = "name the address of the application's metrics: `--verify-metric-url URL`";
+                checks.add("proof", status, problem.message, problem.help.or_else(|| Some(usual.into())));
             }
         },
         Verification::Url(_) | Verification::Command(_) => {

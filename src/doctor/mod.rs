@@ -164,10 +164,10 @@ async fn check_sinks(config: &Config, checks: &mut Checks<'_>) {
 
 /// Checks an address in use: it is right if a running gate has it.
 fn check_taken_address(checks: &mut Checks<'_>, address: std::net::SocketAddr, message: &str, help: Option<String>) {
-    let (answer, _) =
-        client::ask(&StatusQuery { address: GateAddress::Listener(address), ready: false, wait: Duration::ZERO });
+    let (shown, address) = (address, GateAddress::Listener(address));
+    let (answer, _) = client::ask(&StatusQuery { address, gate: None, ready: false, wait: Duration::ZERO });
     match answer {
-        Ok(_) => checks.ok("listen", format!("a gate already listens on `{address}`")),
+        Ok(_) => checks.ok("listen", format!("a gate already listens on `{shown}`")),
         Err(_) => checks.add("listen", CheckStatus::Fail, message, help),
     }
 }

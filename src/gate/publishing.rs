@@ -9,6 +9,7 @@ use reload_gate_contract::Finding;
 use super::{Activity, Effect, Gate};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::{Event, Kind};
+use crate::sys::promise::PUBLISHES;
 
 impl Gate {
     pub(super) fn published(&mut self, now: Instant, result: Result<bool, Finding>, effects: &mut Vec<Effect>) {
@@ -75,10 +76,9 @@ impl Gate {
             let proven = proof.message.as_ref().map_or_else(String::new, |proven| format!(": {proven}"));
             let message =
                 format!("{} was not verified; the last-known-good revision is live again{proven}", about.short());
-            let help = "`unverified` gives the reason; it is tried again after 30 s and once more after 10 min, and when it or the \
-                        process changes";
+            let help = format!("`unverified` gives the reason; {PUBLISHES}");
             let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };
-            effects.push(Effect::Report(event.message(message).help(Some(help.into()))));
+            effects.push(Effect::Report(event.message(message).help(Some(help))));
             self.reload_unproven = false;
             return self.end_once(effects);
         }

@@ -16,6 +16,7 @@ use crate::report::board::StatusBoard;
 use crate::report::metrics::Metrics;
 use crate::report::status::{self, DeliveryState};
 use crate::report::{Event, Kind};
+use crate::sys::promise::DELIVERS;
 
 /// The time limit of one delivery.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -131,9 +132,9 @@ fn shown(sink: &SinkConfig, known: Knowledge) -> status::DeliveryStatus {
 }
 
 fn failing(sink: &SinkConfig, error: &str) -> Event {
-    let help = "mend the sink or its settings; the gate continues, and tries again with backoff from 1 s to 60 s";
+    let help = format!("mend the sink or its settings; {DELIVERS}");
     let message = format!("cannot deliver alerts to `{}` ({}): {error}", sink.name, sink.kind.describe());
-    Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))
+    Event::new(Kind::AlertFailed).message(message).help(Some(help))
 }
 
 fn works(sink: &SinkConfig) -> Event {

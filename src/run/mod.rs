@@ -13,7 +13,7 @@ mod steps;
 pub mod supervise;
 mod target;
 
-pub use single::{once, reload};
+pub use single::{once, reload, without_promises};
 pub use startup::confined;
 
 use std::collections::VecDeque;

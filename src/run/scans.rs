@@ -9,6 +9,7 @@ use crate::config::GateConfig;
 use crate::flow::snapshot::{Scanner, Snapshot, SnapshotError};
 use crate::flow::watch::{Coverage, Mode, Watch, WatchEvent};
 use crate::gate::{Extent, Input};
+use crate::sys::promise::GOES_ON;
 use crate::sys::worker::{self, Work, WorkError, WorkKind};
 
 use super::redaction;
@@ -139,7 +140,7 @@ fn unanswered(error: WorkError, limit: Duration) -> Finding {
     match error {
         WorkError::TimedOut => {
             let message = format!("the sources could not be read within {limit}");
-            let help = "see whether their file system answers (`stat` on the watched paths); the gate goes on with them when it does";
+            let help = format!("see whether their file system answers (`stat` on the watched paths); {GOES_ON}");
             Finding::environment(SCAN_TIMEOUT, message).help(help)
         }
         WorkError::NotDone => {

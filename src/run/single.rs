@@ -15,6 +15,7 @@ use crate::flow::reload::ReloadMethod;
 use crate::gate::{Gate, Policy};
 use crate::report::board::StatusBoard;
 use crate::report::{Event, Kind, Level};
+use crate::sys::promise;
 
 /// The outcome of a single reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub async fn reload(
 }
 
 async fn decide(config: &GateConfig, sink: &EventSink, board: Rc<StatusBoard>, warnings: Vec<Finding>) -> Runner {
+    let next = sink.clone();
+    let sink: &EventSink = &(Rc::new(move |event: &Event| next(&without_promises(event.clone()))) as EventSink);
     for event in startup::at_start(config, warnings) {
         sink(&event);
     }
@@ -72,6 +75,13 @@ async fn decide(config: &GateConfig, sink: &EventSink, board: Rc<StatusBoard>, w
     let (_unasked, rescan) = channel::channel(0);
     runner.drive(gate, Requests { stop, rescan }).await;
     runner
+}
+
+/// Returns the event without the helps that only a gate keeps which goes on.
+pub fn without_promises(event: Event) -> Event {
+    let without = |help: Option<String>| help.as_deref().and_then(promise::without);
+    let finding = |finding: Finding| Finding { help: without(finding.help), ..finding };
+    Event { help: without(event.help), findings: event.findings.into_iter().map(finding).collect(), ..event }
 }
 
 /// Words an outcome by the events of the flow; `refused` if the application did not take the reload.

@@ -26,6 +26,7 @@ use crate::run::signals::Signals;
 use crate::run::steps::MeasuredSteps;
 use crate::run::{self, EventSink as Sink, Requests};
 use crate::sys;
+use crate::sys::promise::READS;
 
 /// The time for the last deliveries after all gates have ended.
 const LAST_DELIVERIES: Duration = Duration::from_secs(3);
@@ -53,7 +54,7 @@ pub fn run(config: Config) -> io::Result<Exit> {
 pub fn reload(config: Config) -> io::Result<(Vec<String>, Exit)> {
     in_loop(config, async |config: Config, warnings, log: &Log| {
         let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-        let mut bus = EventBus::new(&names, log, config.alerts, None);
+        let mut bus = EventBus::new(&names, log, config.alerts, config.cluster, Course::Single);
         bus.quiet = !config.log_format_given;
         let (mut lines, mut exits) = (Vec::new(), Vec::new());
         for (index, gate) in config.gates.iter().enumerate() {
@@ -118,7 +119,7 @@ fn unready(alerts: &worker::AlertSettings) -> impl Iterator<Item = Finding> {
     alerts.sinks.iter().filter_map(|sink| {
         let error = sink.kind.ready().err()?;
         let message = format!("cannot deliver alerts to `{}` ({}): {error}", sink.name, sink.kind.describe());
-        let help = "mend it; the gate reads it again for each alert, and delivers no alert to this sink until then";
+        let help = format!("mend it; {READS}");
         Some(Finding::warning(UNREADY_ALERT, message).help(help))
     })
 }
@@ -132,7 +133,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
     let mut gates = tokio::task::JoinSet::new();
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
     let grace = config.gates.iter().map(|gate| gate.policy.grace).max().unwrap_or_default();
-    let mut bus = EventBus::new(&names, log, config.alerts, config.cluster);
+    let mut bus = EventBus::new(&names, log, config.alerts, config.cluster, Course::Continuous);
     bus.service = Service::start(&bus.boards);
     bus.metrics.speak(config.dialect);
     for (index, gate) in config.gates.into_iter().enumerate() {
@@ -178,7 +179,7 @@ async fn until_stopped(config: Config, warnings: &[Finding], log: &Log) -> io::R
 /// Validates once and returns the gravest exit code of all gates.
 async fn once(config: Config, warnings: &[Finding], log: &Log) -> Exit {
     let names: Vec<_> = config.gates.iter().map(|gate| gate.name.clone()).collect();
-    let bus = EventBus::new(&names, log, config.alerts, config.cluster);
+    let bus = EventBus::new(&names, log, config.alerts, config.cluster, Course::Single);
     let mut exits = Vec::new();
     for (index, gate) in config.gates.iter().enumerate() {
         exits.push(match run::once(gate, &bus.of_gate(index), bus.boards[index].clone(), warnings.to_vec()).await {
@@ -198,6 +199,15 @@ fn gravest(exits: Vec<Exit>) -> Exit {
     exits.into_iter().max_by_key(weight).unwrap_or(Exit::Accepted)
 }
 
+/// The number of decisions of the gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// One of each gate.
+    Single,
+    /// Any number, until the process is stopped.
+    Continuous,
+}
+
 /// The consumers of the gates' events: the log, the status boards, and the sinks of alerts and Kubernetes Events.
 struct EventBus {
     boards: Vec<Rc<StatusBoard>>,
@@ -211,14 +221,23 @@ struct EventBus {
 }
 
 impl EventBus {
-    fn new(names: &[String], log: &Log, alerts: worker::AlertSettings, cluster: Option<kubernetes::Cluster>) -> Self {
+    fn new(
+        names: &[String],
+        log: &Log,
+        alerts: worker::AlertSettings,
+        cluster: Option<kubernetes::Cluster>,
+        course: Course,
+    ) -> Self {
         let metrics = Rc::new(Metrics::new());
         metrics.count_dropped_lines(log.dropped());
         let boards: Vec<_> = names.iter().map(|name| Rc::new(StatusBoard::new(name, metrics.clone()))).collect();
         let shown = Boards { boards: boards.clone(), metrics: metrics.clone() };
         // Events about the workers themselves go to the log and the boards alone.
         let sinks: Rc<[Sink]> = boards.iter().map(local_sink).collect();
-        let report = move |gate: usize, event: &Event| sinks[gate](event);
+        let report = move |gate: usize, event: &Event| match course {
+            Course::Single => sinks[gate](&run::without_promises(event.clone())),
+            Course::Continuous => sinks[gate](event),
+        };
         let mut workers = Vec::new();
         if !alerts.sinks.is_empty() {
             let (sender, reports) = mpsc::unbounded_channel();

@@ -99,6 +99,21 @@ pub struct Server {
     pub access: Access,
 }
 
+/// The reason why a URL was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// A message without credentials.
+    pub message: String,
+    /// The remedy, if the server wants other credentials.
+    pub help: Option<String>,
+}
+
+impl From<String> for Unread {
+    fn from(message: String) -> Self {
+        Self { message, help: None }
+    }
+}
+
 impl From<String> for Server {
     fn from(url: String) -> Self {
         Self { url, access: Access::default() }
@@ -124,12 +139,13 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::ask`]; also when the answer is no success, is too long or no text.
-    pub async fn read(&self, most: u64, timeout: Duration) -> Result<String, String> {
+    pub async fn read(&self, most: u64, timeout: Duration) -> Result<String, Unread> {
         let answer = self.exchange(Method::Get, Some(most), timeout).await?;
         if !(200..300).contains(&answer.status) {
-            return Err(format!("it answered {}", answer.status));
+            let message = format!("it answered {}", answer.status);
+            return Err(Unread { message, help: self.help(answer.status) });
         }
-        String::from_utf8(answer.content).map_err(|_| "the answer is no text".to_owned())
+        String::from_utf8(answer.content).map_err(|_| "the answer is no text".to_owned().into())
     }
 
     async fn exchange(&self, method: Method, most: Option<u64>, timeout: Duration) -> Result<HttpResponse, String> {

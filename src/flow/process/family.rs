@@ -11,6 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use super::{Selector, TargetError};
 use crate::sys::proc::{self, COMM_LEN, Identity};
+use crate::sys::promise::WAITS;
 
 /// A pid file is not read further: a process id has ten digits at most.
 const PID_FILE_LIMIT: u64 = 64;
@@ -37,9 +38,9 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
         ([one], _) => Ok(newest_successor(selector, Identity::from(*one), &matches)),
         (_, []) => Err(TargetError::Missing {
             message: format!("there is no {}", selector.describe().trim_start_matches("a ")),
-            help:
-                "the gate waits for it; in a pod, `shareProcessNamespace: true` lets one container see the other's processes"
-                    .into(),
+            help: format!(
+                "start it; {WAITS}; in a pod, `shareProcessNamespace: true` lets one container see the other's processes"
+            ),
         }),
         ([], [one]) => Err(TargetError::Refused {
             pid: Some(one.pid),
@@ -60,12 +61,11 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
 
 /// The process that a pid file names; it must fit the other criteria too.
 pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, TargetError> {
-    let missing = |message: String| {
-        TargetError::Missing {
+    let missing = |message: String| TargetError::Missing {
         message,
-        help: "the gate waits for it; the pid file must be a regular file that the gate can read, written in the same pid namespace"
-            .into(),
-    }
+        help: format!(
+            "{WAITS}; the pid file must be a regular file that the gate can read, written in the same pid namespace"
+        ),
     };
     let text = beginning(path).map_err(|error| missing(format!("cannot read `{}`: {error}", path.display())))?;
     let first = text.split_whitespace().next().unwrap_or_default();

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags};
 
 use crate::sys::pattern::LazyRegex;
 use crate::sys::proc::{self, Identity, SignalFiles, SignalState};
+use crate::sys::promise::SEARCHES;
 
 mod compare;
 mod family;
@@ -175,7 +176,7 @@ impl Target {
     fn open(identity: Identity) -> Result<Self, TargetError> {
         let gone = || TargetError::Missing {
             message: format!("pid {} ended during the search", identity.pid),
-            help: "the gate searches for it again".into(),
+            help: format!("see its own log for the reason; {SEARCHES}"),
         };
         let pid = Pid::from_raw(identity.pid).ok_or_else(gone)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
@@ -293,7 +294,7 @@ impl Target {
         match errno {
             Errno::SRCH => TargetError::Missing {
                 message: format!("pid {pid} ended before it could be signalled"),
-                help: "the gate searches for it again".into(),
+                help: format!("see its own log for the reason; {SEARCHES}"),
             },
             Errno::PERM => {
                 let theirs =

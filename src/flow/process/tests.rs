@@ -443,7 +443,7 @@ fn a_signal_arrives_or_reports_that_the_process_has_ended() {
     assert_eq!(target.disposition(signal("HUP")), None);
     let ended = TargetError::Missing {
         message: format!("pid {} ended before it could be signalled", target.pid()),
-        help: "the gate searches for it again".into(),
+        help: "see its own log for the reason; the gate searches for it again".into(),
     };
     assert_eq!(target.signal(signal("HUP")), Err(ended));
 }

@@ -8,6 +8,7 @@ use crate::flow::process::{Disposition, Signal, Target, TargetError, TargetSearc
 use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
 use crate::sys::http::{HttpResponse, Method};
+use crate::sys::promise::{FOLLOWS, SEARCHES, TRIES, WAITS};
 use crate::sys::server::Server;
 
 pub use without_effect::{WithoutEffect, without_effect};
@@ -175,13 +176,13 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
     let pid = target.pid();
     let gone = || TargetError::Missing {
         message: format!("pid {pid} has ended"),
-        help: "the gate searches for it again".into(),
+        help: format!("see its own log for the reason; {SEARCHES}"),
     };
-    let refused = |message, help: &str| Err(TargetError::Refused { pid: Some(pid), message, help: help.into() });
+    let refused = |message, help| Err(TargetError::Refused { pid: Some(pid), message, help });
     let message = match target.disposition(signal).ok_or_else(gone)? {
         Disposition::Stopped => {
             let message = format!("pid {pid} is stopped, so {signal} was not sent");
-            let help = "continue it (SIGCONT, `docker unpause`), or detach the debugger; the gate waits for it";
+            let help = format!("continue it (SIGCONT, `docker unpause`), or detach the debugger; {WAITS}");
             return refused(message, help);
         }
         Disposition::Taken => return Ok(()),
@@ -192,11 +193,11 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
             format!("pid {pid} does not catch {signal} and could be killed by it, so it was not sent")
         }
     };
-    refused(
-        message,
-        "the gate waits for it, as a program that is starting has no handlers yet; if it is the wrong process, name the \
-         right one (`--process`, `--pid-file`); to send the signal nevertheless, use `--allow-uncaught`",
-    )
+    let help = format!(
+        "a program that is starting has no handlers yet; {WAITS}; if it is the wrong process, name the right one \
+         (`--process`, `--pid-file`); to send the signal nevertheless, use `--allow-uncaught`"
+    );
+    refused(message, help)
 }
 
 /// Checks that not too many workers of earlier reloads are left.
@@ -210,9 +211,11 @@ fn lingering(target: &Target, circumstances: Circumstances) -> Result<(), Target
     let message = format!(
         "{lingering} workers of earlier reloads of pid {pid} still serve connections (`--max-lingering {limit}`)"
     );
-    let help = "limit the life of connections in the application (nginx: `worker_shutdown_timeout`, haproxy: \
-                `hard-stop-after`), or raise `--max-lingering`; the reload follows when they have ended, or after 10 min";
-    Err(TargetError::Busy { pid, message, help: help.into() })
+    let help = format!(
+        "limit the life of connections in the application (nginx: `worker_shutdown_timeout`, haproxy: `hard-stop-after`), \
+         or raise `--max-lingering`; {FOLLOWS}"
+    );
+    Err(TargetError::Busy { pid, message, help })
 }
 
 fn send(target: Target, signal: Signal, verification: &Verification) -> Result<(Sent, Baseline), TargetError> {
@@ -251,7 +254,7 @@ async fn post(server: &Server, timeout: Duration) -> Result<String, TargetError>
 }
 
 fn failed(message: String) -> TargetError {
-    TargetError::Failed { message, help: "see the application's own log for the reason; the gate tries again".into() }
+    TargetError::Failed { message, help: format!("see the application's own log for the reason; {TRIES}") }
 }
 
 async fn run(words: &[String], timeout: Duration) -> Result<String, TargetError> {

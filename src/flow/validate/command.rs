@@ -103,6 +103,9 @@ pub struct FindingPatterns {
     pub transient: Vec<LazyRegex>,
     /// A match is an obstacle where the program runs away from its own image.
     pub away: Vec<LazyRegex>,
+    /// A match accepts, whatever the exit code is. Without a match exit code 0 accepts only if there is no such pattern: a program
+    /// that has no check of its own is made to end after it has read its configuration.
+    pub accepts: Vec<LazyRegex>,
 }
 
 impl CommandValidator {
@@ -222,6 +225,8 @@ impl CommandValidator {
         let mut findings = patterns.findings(&finished.output, main.as_deref());
         let end = match finished.end {
             End::Exited(code) if KILLED_IN_SHELL.contains(&code) => End::Killed(code - 128),
+            End::Exited(_) if patterns.accept(&finished.output) => End::Exited(0),
+            End::Exited(0) if !patterns.accepts.is_empty() => return vec![undecided(&self.name, &finished.output)],
             end => end,
         };
         match end {
@@ -318,6 +323,10 @@ impl FindingPatterns {
         }
     }
 
+    fn accept(&self, output: &str) -> bool {
+        self.accepts.iter().any(|pattern| pattern.is_match(output))
+    }
+
     fn is_transient(&self, text: &str) -> bool {
         self.transient.iter().any(|pattern| pattern.is_match(text))
     }
@@ -359,6 +368,15 @@ pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
         kept.push(value);
     }
     kept
+}
+
+/// The finding of a program that ended well before it came to the point at which it accepts.
+fn undecided(name: &str, output: &str) -> Finding {
+    let lines = last_lines(output);
+    let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
+    let message = format!("`{name}` ended before it had read the whole configuration{said}");
+    let help = "leave out what makes the program go to the background, such as `daemonize`, or give another command: `--validate`";
+    Finding::environment(CHECKER_OBSTACLE, message).help(help)
 }
 
 fn hidden(place: &ExecutionPlace) -> Finding {

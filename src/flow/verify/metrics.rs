@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use crate::sys::http;
-use crate::sys::server::Server;
+use crate::sys::server::{Server, Unread};
 
 /// So much of an answer is read: Prometheus itself has some hundred kilobytes.
 const LONGEST_BODY: u64 = 16 << 20;
@@ -203,13 +203,13 @@ impl MetricProof {
     ///
     /// # Errors
     /// When they cannot be read, in words.
-    pub async fn scrape(&self, cmdline: &[String], timeout: Duration) -> Result<Scrape, String> {
+    pub async fn scrape(&self, cmdline: &[String], timeout: Duration) -> Result<Scrape, Unread> {
         let server = Server { url: self.url_of(cmdline), ..self.server.clone() };
         let wanted: Vec<String> =
             self.expected.iter().flat_map(|metric| [Some(metric.name.clone()), metric.time()]).flatten().collect();
         let text = server.read(LONGEST_BODY, timeout).await;
-        let scrape = text.and_then(|text| Scrape::parse(&text, &wanted));
-        scrape.map_err(|error| format!("GET {}: {error}", server.shown()))
+        let scrape = text.and_then(|text| Ok(Scrape::parse(&text, &wanted)?));
+        scrape.map_err(|error| Unread { message: format!("GET {}: {}", server.shown(), error.message), ..error })
     }
 
     /// Returns the evidence for the reload that was requested at `requested`.

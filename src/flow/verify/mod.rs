@@ -11,7 +11,7 @@ use crate::flow::process::{Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http::Method;
 use crate::sys::proc::{self, Identity};
-use crate::sys::server::Server;
+use crate::sys::server::{Server, Unread};
 
 pub use effect::Loaded;
 use logs::ErrorLogs;
@@ -190,22 +190,22 @@ impl Verification {
         match self.scrape(proof, selector).await {
             Ok(scrape) => MetricsBefore { metrics: Before::Scraped(scrape), without: None },
             Err(reason) => {
-                let without = format!("there is no verification: {reason}; see `--verify-metric-url`");
+                let without = format!("there is no verification: {}; see `--verify-metric-url`", reason.message);
                 MetricsBefore { metrics: Before::Unknown, without: proof.is_guess.then_some(without) }
             }
         }
     }
 
     /// The reason why the metrics that are the proof cannot be read, if there is one.
-    pub async fn metrics_problem(&self, selector: &Selector) -> Option<String> {
+    pub async fn metrics_problem(&self, selector: &Selector) -> Option<Unread> {
         let Self::Metrics(proof) = self else { return None };
         self.scrape(proof, selector).await.err()
     }
 
-    async fn scrape(&self, proof: &MetricProof, selector: &Selector) -> Result<Scrape, String> {
+    async fn scrape(&self, proof: &MetricProof, selector: &Selector) -> Result<Scrape, Unread> {
         let cmdline = selector.search().await.map(|target| proc::cmdline(target.pid())).unwrap_or_default();
         let scrape = proof.scrape(&cmdline, METRICS_TIMEOUT).await?;
-        if proof.is_shown(&scrape) { Ok(scrape) } else { Err(format!("there is no {}", proof.describe())) }
+        if proof.is_shown(&scrape) { Ok(scrape) } else { Err(format!("there is no {}", proof.describe()).into()) }
     }
 
     /// Probes until there is a proof or the time has passed. Returns the successor of the process too, if the process had to end.
@@ -336,7 +336,10 @@ async fn metric(
             .evidence(&now, &baseline.metrics, baseline.requested)
             .map(|evidence| (None, evidence))
             .map_err(Not::Yet),
-        Err(error) => Err(if Instant::now() < deadline { Not::Yet(error) } else { Not::Cut(error) }),
+        Err(Unread { message, help: Some(help) }) => Err(Not::Permitted(message, help)),
+        Err(Unread { message, .. }) => {
+            Err(if Instant::now() < deadline { Not::Yet(message) } else { Not::Cut(message) })
+        }
     }
 }
 
@@ -488,14 +491,16 @@ fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> S
 }
 
 fn missing(message: String, baseline: &Baseline, refused: bool) -> Proof {
-    let help = "the application refused the reload or is slow; see its own error log, and give it more time with \
-                `--verify-timeout`; it may still run the configuration that it had before";
-    let lines = baseline.logs.errors();
-    let said = if lines.is_empty() || baseline.refusal().is_some() {
-        String::new()
+    let has_refused = baseline.refusal().is_some();
+    let help = if has_refused {
+        "correct what its error log names, and reload it again; it runs the configuration that it had before"
     } else {
-        format!("; its error log: {}", lines.join("; "))
+        "the application refused the reload or is slow; see its own error log, and give it more time with \
+         `--verify-timeout`; it may still run the configuration that it had before"
     };
+    let lines = baseline.logs.errors();
+    let said =
+        if lines.is_empty() || has_refused { String::new() } else { format!("; its error log: {}", lines.join("; ")) };
     Proof::Missing { message: message + &said, help: help.into(), refused }
 }
 

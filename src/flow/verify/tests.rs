@@ -63,7 +63,8 @@ fn plainly(verification: &Verification, timeout: Duration) -> Proof {
 fn not_proven(proof: Proof) -> String {
     match proof {
         Proof::Missing { message, help, .. } => {
-            assert!(help.contains("--verify-timeout"), "{help}");
+            let remedy = if message.contains(" refused the reload: ") { "correct" } else { "--verify-timeout" };
+            assert!(help.contains(remedy), "{help}");
             message
         }
         other => panic!("{other:?}"),

@@ -15,6 +15,7 @@ use crate::redact::Redactor;
 use crate::report::status::{DeliveryState, DeliveryStatus};
 use crate::report::{Event, Kind};
 use crate::sys::http::{self, HttpRequest, HttpResponse, Method};
+use crate::sys::promise::DELIVERS;
 use crate::sys::server::read;
 
 /// The name of this sink.
@@ -122,15 +123,14 @@ impl Cluster {
     /// The event that reports an API server which does not take Events.
     #[must_use]
     pub fn failing(&self, error: &ApiError) -> Event {
-        let help = "the gate continues, and tries again with backoff from 1 s to 60 s";
         // A Role does not help against other errors.
-        let role = if error.status == Some(403) {
-            ". A Role must allow `create` and `patch` of `events` in `events.k8s.io` (docs/alerts.md)"
+        let remedy = if error.status == Some(403) {
+            "allow `create` and `patch` of `events` in `events.k8s.io` by a Role (docs/alerts.md)"
         } else {
-            ""
+            "see whether this pod reaches the API server, and has a token of its service account"
         };
         let message = format!("Kubernetes (`{}`) does not take Events: {}", self.server, error.message);
-        Event::new(Kind::AlertFailed).message(message).help(Some(format!("{help}{role}")))
+        Event::new(Kind::AlertFailed).message(message).help(Some(format!("{remedy}; {DELIVERS}")))
     }
 
     /// Asks the API server whether it would take an Event, without storing it (`dryRun`).
@@ -228,7 +228,7 @@ mod tests {
         for (status, has_role) in [(Some(403), true), (Some(401), false), (None, false)] {
             let error = ApiError { status, message: "403 Forbidden".to_owned() };
             let help = cluster.failing(&error).help.expect("there is one");
-            assert_eq!(help.contains("A Role must allow"), has_role, "{status:?}: {help}");
+            assert_eq!(help.contains("by a Role"), has_role, "{status:?}: {help}");
         }
     }
 }

@@ -7,20 +7,21 @@ use reload_gate_contract::Finding;
 
 use super::{DATA, MISSING_SOURCE, SourceReader};
 use crate::flow::snapshot::Source;
+use crate::sys::promise::WAITS;
 use crate::sys::suggest::nearest;
 
 impl SourceReader<'_> {
     /// Reports a source that does not exist; in the middle of a volume's update it may appear in an instant.
     pub(super) fn missing(&mut self, source: &Source) {
         let (parent, file) = (source.path.parent(), source.path.file_name());
-        let mut help = "check `--watch` against the volume mounts of this container; the gate waits for it".to_owned();
+        let mut help = format!("check `--watch` against the volume mounts of this container; {WAITS}");
         if let (Some(parent), Some(file)) = (parent, file) {
             if parent.join(DATA).is_symlink() {
                 self.watch_points.volume(parent);
                 self.settled &= !(source.path.is_symlink() || parent.join(DATA).join(file).exists());
             }
             if let Some(there) = names_in(parent) {
-                help = format!("{}; the gate waits for it", beside(file, &there));
+                help = format!("{}; {WAITS}", beside(file, &there));
             }
         }
         let finding = Finding::environment(MISSING_SOURCE, format!("`{}` does not exist", source.path.display()));

@@ -11,6 +11,7 @@ use crate::sys::exec::NotStarted;
 use crate::sys::pattern::LazyRegex;
 
 mod obstacles;
+mod obstacles_of_services;
 mod presets;
 
 /// A plain directory with these files.
@@ -180,13 +181,34 @@ fn a_checker_that_cannot_be_started_is_no_verdict_and_says_what_to_do() {
 }
 
 #[test]
+fn a_program_without_a_check_accepts_by_its_words() {
+    let patterns = FindingPatterns {
+        findings: regexes(&["(?m)^E: (?P<message>.*)$"]),
+        accepts: regexes(&["end of it"]),
+        ..FindingPatterns::default()
+    };
+    let background = "obstacle `checker` ended before it had read the whole configuration: to the background";
+    let cases = [
+        ("E: end of it\n", 1, vec![]),
+        ("end of it\n", 0, vec![]),
+        ("E: bad word\n", 1, vec!["wrong bad word"]),
+        ("to the background\n", 0, vec![background]),
+        ("end of it\n", 137, vec!["obstacle `checker` was killed by signal 9"]),
+    ];
+    for (output, code, expected) in cases {
+        let check = CommandValidator { patterns: patterns.clone(), ..printing(output, code) };
+        assert_eq!(lines(&said(check)), expected, "{output} {code}");
+    }
+}
+
+#[test]
 fn named_groups_make_findings() {
     let patterns = FindingPatterns {
         findings: regexes(&[
             r"(?m)^(?:(?P<severity>\w+) )?(?P<file>/[^:]+):(?P<line>\d+):(?P<column>\d*): (?P<message>.*)$",
         ]),
         transient: regexes(&["no route", "^no DNS"]),
-        away: Vec::new(),
+        ..FindingPatterns::default()
     };
     let cases = [
         ("/a.conf:3:7: bad word\n", 1, vec!["wrong /a.conf:3:7: bad word"]),
