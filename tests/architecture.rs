@@ -13,17 +13,17 @@ use syn::{Attribute, Item, UseTree};
 /// The modules that a module may know, beside itself and its own submodules. A module knows only those below it in the table,
 /// so there is no circle.
 const KNOWS: &[(&str, &[&str])] = &[
-    ("cli", &["doctor", "run", "admit", "inject", "check", "config", "report", "flow", "sys", "exit"]),
-    ("doctor", &["run", "config", "notify", "report", "flow", "sys", "exit"]),
-    ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
+    ("cli", &["doctor", "run", "admit", "inject", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
+    ("doctor", &["run", "config", "cluster", "notify", "report", "flow", "sys", "exit"]),
+    ("run", &["config", "cluster", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
     ("admit", &["inject", "check", "config", "report", "sys", "exit"]),
     ("inject", &["check::manifest", "config", "sys::suggest"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
     ("check::manifest", &[]),
-    ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
+    ("config", &["cluster", "notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
-    ("gate", &["report", "flow", "sys::backoff", "sys::promise"]),
     ("cluster", &["flow::tree", "sys::backoff", "sys::kubernetes"]),
+    ("gate", &["report", "flow", "sys::backoff", "sys::promise"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
@@ -59,6 +59,8 @@ const PURE: &[&str] = &[
     "admit::review",
     "admit::wording",
     "gate",
+    "cluster::rollout",
+    "cluster::rights",
     "config",
     "redact",
     "flow::settle",
@@ -74,6 +76,7 @@ const PURE: &[&str] = &[
     "sys::promise",
     "sys::suggest",
     "sys::backoff",
+    "sys::pattern",
 ];
 
 /// Paths that no pure module names.

@@ -15,6 +15,8 @@ mod alerting;
 mod alerts;
 /// The walls between the modules, as data.
 mod architecture;
+/// Several pods of one application.
+mod between_pods;
 /// The other bundled validators: which files they judge, and what comes of it.
 mod builtins;
 /// The bundled nginx checker at the gate of a real nginx.
@@ -106,6 +108,8 @@ mod service;
 mod shipping;
 /// Snippets, builds and further modules of nginx.
 mod snippets;
+/// System calls between a change and its signal.
+mod system_calls;
 /// A real systemd: `systemctl reload`, and the gate as a service.
 mod systemd;
 /// The right process, or none.

@@ -19,7 +19,7 @@ use super::redaction::Contents;
 use super::store::{Entry, EntryContent, Store};
 use super::weigh::weigh_nginx;
 use crate::check::render::{Checked, Located, Suppressed, Suppression};
-use crate::flow::process::Selector;
+use crate::flow::process::{Selector, TargetSearches};
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
     Builtin, Main, Mapping, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
@@ -201,7 +201,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, alone: bool) -> (St
         let validation = plan.validate_alone(&tree, &path_map);
         return (validation.validators.join(", "), validation);
     }
-    let checked = match plan.validate(&tree, &path_map, &Selector::default()).await {
+    let checked = match plan.validate(&tree, &path_map, &TargetSearches::new(Selector::default())).await {
         // Files that name no path of their mount can be validated in the temporary directory.
         Ok(validation)
             if !is_shown(&validation)
@@ -210,7 +210,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, alone: bool) -> (St
                 && task.operands.is_empty() =>
         {
             let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
-            plan.validate(&tree, &path_map, &Selector::default()).await
+            plan.validate(&tree, &path_map, &TargetSearches::new(Selector::default())).await
         }
         checked => checked,
     };

@@ -75,6 +75,8 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Path
                 };
             Ok(PathMap(volumes.map(mapping).collect()))
         }
+        // Without a validator nothing asks for a path.
+        (None, None) if config.plan.validators.is_empty() => Ok(PathMap(Vec::new())),
         (None, None) => Ok(PathMap::of(&config.sources)),
     }
 }
@@ -116,6 +118,12 @@ pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Dig
         good.map_or(Err(PublishError::Lost), |good| publication.publish(&good.generations))
     })
     .await
+}
+
+/// Publishes `tree`.
+pub(super) async fn publish_tree(config: &GateConfig, tree: Arc<Tree>) -> Result<bool, Finding> {
+    let Some(publication) = &config.publication else { return Ok(false) };
+    blocking(publication, move |publication| publication.publish(&publication.stage(&tree)?)).await
 }
 
 /// Keeps what is live as the last-known-good revision.

@@ -22,7 +22,7 @@ pub(crate) use gate::{Gate, gate_command};
 pub(crate) use http::{Answer, ask, sample};
 pub(crate) use listening::Listening;
 pub(crate) use process::{Background, command, copy, free_port, install, installed, unique};
-pub(crate) use programs::{Cage, Gunicorn, Haproxy, Nginx, get, python, served};
+pub(crate) use programs::{Cage, Gunicorn, Haproxy, Nginx, get, python, script, served};
 pub(crate) use receiver::{Health, Receiver, Told};
 pub(crate) use volume::{Kubelet, Volume};
 pub(crate) use webhook::{Channel, PROMPT, Webhook, receive, send_over};
