@@ -13,15 +13,17 @@ use syn::{Attribute, Item, UseTree};
 /// The modules that a module may know, beside itself and its own submodules. A module knows only those below it in the table,
 /// so there is no circle.
 const KNOWS: &[(&str, &[&str])] = &[
-    ("cli", &["doctor", "run", "inject", "check", "config", "report", "flow", "sys", "exit"]),
+    ("cli", &["doctor", "run", "admit", "inject", "check", "config", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
+    ("admit", &["inject", "check", "config", "report", "sys", "exit"]),
     ("inject", &["check::manifest", "config", "sys::suggest"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
     ("check::manifest", &[]),
     ("config", &["notify", "gate", "report", "redact", "flow", "sys"]),
     ("notify", &["report", "redact", "sys"]),
     ("gate", &["report", "flow", "sys::backoff", "sys::promise"]),
+    ("cluster", &["flow::tree", "sys::backoff", "sys::kubernetes"]),
     ("report", &["flow", "sys", "exit"]),
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
@@ -39,6 +41,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::exec", &["sys::proc"]),
     ("sys::server", &["sys::http", "sys::worker"]),
     ("sys::http", &["sys::worker"]),
+    ("sys::kubernetes", &["sys::worker"]),
     ("sys::proc", &[]),
     ("sys::service_manager", &[]),
     ("sys::promise", &[]),
@@ -51,6 +54,10 @@ const KNOWS: &[(&str, &[&str])] = &[
 
 /// Modules which do no IO and read no clock.
 const PURE: &[&str] = &[
+    "admit::decision",
+    "admit::policy",
+    "admit::review",
+    "admit::wording",
     "gate",
     "config",
     "redact",
@@ -67,6 +74,7 @@ const PURE: &[&str] = &[
     "sys::promise",
     "sys::suggest",
     "sys::backoff",
+    "sys::pattern",
 ];
 
 /// Paths that no pure module names.
@@ -81,6 +89,7 @@ const IMPURE: &[&str] = &[
     "std::time::SystemTime::now",
     "Instant::now",
     "SystemTime::now",
+    "kube::",
     "tokio",
     "rustix",
     "nix",

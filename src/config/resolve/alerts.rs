@@ -122,17 +122,22 @@ pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, Os
         let origin = layers.origin(KUBERNETES_EVENTS.spec).cloned().unwrap_or(SettingOrigin::Nowhere);
         layers.fail(ConfigError::new(origin, "the name of this pod is unknown").help(help));
     }
-    let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    let port = variable(variables, "KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
     Some(Cluster {
-        server: format!("https://{host}:{port}"),
+        server: api_server(variables),
         service_account: layers.get(KUBERNETES_SERVICE_ACCOUNT),
         namespace: variable(variables, "POD_NAMESPACE"),
         pod: pod?,
         uid: variable(variables, "POD_UID"),
         configmap: layers.get(KUBERNETES_CONFIGMAP),
     })
+}
+
+/// The URL of the API server, as a pod knows it.
+pub(in crate::config) fn api_server(variables: &[(OsString, OsString)]) -> String {
+    let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let port = variable(variables, "KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
+    format!("https://{host}:{port}")
 }
 
 /// The endpoints with URLs that are secrets, in files.

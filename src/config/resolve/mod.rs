@@ -23,7 +23,7 @@ use crate::gate::Policy;
 use crate::report::log;
 use crate::sys::suggest::suggestion;
 
-pub(super) use alerts::{alerts, cluster};
+pub(super) use alerts::{alerts, api_server, cluster};
 
 /// Resolves the gate that `layers` describe; returns `None` after an error.
 pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) -> Option<GateConfig> {

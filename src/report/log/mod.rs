@@ -92,7 +92,8 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 
 fn subscriber(format: LogFormat, filter: EnvFilter, output: WriteLine) -> impl tracing::Subscriber + Send + Sync {
     let events = EventLayer { format, output: output.clone() }.with_filter(filter_fn(|of| of.target() == EVENTS));
-    let others = filter_fn(|of| of.target() != EVENTS);
+    // The client of Kubernetes logs answers that it cannot read, which may be Secrets.
+    let others = filter_fn(|of| of.target() != EVENTS && !of.target().starts_with("kube_client"));
     let debug = DebugLayer { format, output }.with_filter(filter.and(others));
     Registry::default().with(events).with(debug)
 }

@@ -45,12 +45,14 @@ impl std::fmt::Debug for Composer<'_> {
 
 impl<'t> Composer<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        let options = options! {
+        let mut options = options! {
             flow_nesting_limit: MAX_DEPTH,
             block_nesting_limit: MAX_DEPTH,
             // As libyaml and its kin do, Kubernetes among them.
             block_scalar_eof_without_line_feed: true,
         };
+        // Another crate of the program may have turned on the feature by which comments are events.
+        options.set_emit_comments(false);
         let events = Parser::new_from_str_with_options(text, options);
         Self {
             text,

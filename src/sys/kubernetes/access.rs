@@ -1,0 +1,144 @@
+//! The address of the API server and the account of the gate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Duration;
+
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::{ApiServer, LIMIT, RequestError};
+use crate::sys::worker::{self, WorkKind};
+
+/// The time limit of a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Place and credentials of the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiAccess {
+    /// A kubeconfig, which replaces the service account: for use outside of a pod.
+    pub kubeconfig: Option<PathBuf>,
+    /// The URL of the API server.
+    pub server: String,
+    /// The directory with `token`, `ca.crt` and `namespace`. The token and the authorities are read again when they may have changed.
+    pub service_account: PathBuf,
+    /// The namespace, if it is not that of the account.
+    pub namespace: Option<String>,
+}
+
+impl ApiAccess {
+    /// Reads the credentials. No request is sent.
+    ///
+    /// # Errors
+    /// When a file cannot be read or has wrong contents.
+    pub async fn connect(&self) -> Result<ApiServer, RequestError> {
+        install_provider();
+        let config = match &self.kubeconfig {
+            Some(path) => from_kubeconfig(path).await?,
+            None => self.with_service_account().await?,
+        };
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|error| RequestError::Unreachable(error.to_string()))?;
+        Ok(ApiServer { client, namespace })
+    }
+
+    async fn with_service_account(&self) -> Result<Config, RequestError> {
+        let file = |name: &str| self.service_account.join(name);
+        let server = self.server.parse().map_err(|error| {
+            RequestError::Unreachable(format!("`{}` is no address of an API server: {error}", self.server))
+        })?;
+        let namespace = read(file("namespace")).await?;
+        // A missing file is an error now, not at the first request.
+        read(file("token")).await?;
+        read(file("ca.crt")).await?;
+        let mut config = Config::new(server);
+        config.default_namespace = namespace.trim().to_owned();
+        config.root_cert_file = Some(file("ca.crt"));
+        config.auth_info.token_file = Some(file("token").display().to_string());
+        Ok(bounded(config))
+    }
+}
+
+async fn from_kubeconfig(path: &Path) -> Result<Config, RequestError> {
+    let wrong = |error: &dyn std::fmt::Display| RequestError::Unreachable(format!("`{}`: {error}", path.display()));
+    let owned = path.to_owned();
+    let read = worker::run(WorkKind::Files, LIMIT, move || Kubeconfig::read_from(owned)).await;
+    let kubeconfig = read.map_err(|error| wrong(&error))?.map_err(|error| wrong(&error))?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let config = config.map_err(|error| wrong(&error))?;
+    if starts_programs(&config.auth_info) {
+        return Err(wrong(
+            &"a user with `exec` or `auth-provider` is not supported; use a token or a client certificate",
+        ));
+    }
+    Ok(bounded(config))
+}
+
+/// Returns true if the credentials come from a program: the gate starts children through one door only.
+fn starts_programs(account: &AuthInfo) -> bool {
+    account.exec.is_some() || account.auth_provider.is_some()
+}
+
+fn bounded(config: Config) -> Config {
+    let mut config = config;
+    config.connect_timeout = Some(CONNECT_LIMIT);
+    config.write_timeout = Some(LIMIT);
+    // The state machines have a backoff of their own.
+    config.default_retry = false;
+    config
+}
+
+async fn read(path: PathBuf) -> Result<String, RequestError> {
+    let shown = path.display().to_string();
+    let read = worker::run(WorkKind::Files, LIMIT, move || std::fs::read_to_string(path)).await;
+    let wrong = |error: &dyn std::fmt::Display| RequestError::Unreachable(format!("cannot read `{shown}`: {error}"));
+    read.map_err(|error| wrong(&error))?.map_err(|error| wrong(&error))
+}
+
+/// Chooses the cryptography of TLS for `kube`, once: rustls panics where a process has not chosen and more than one is linked.
+fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // It only fails where it was chosen before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts").block_on(future)
+    }
+
+    fn access(service_account: &Path) -> ApiAccess {
+        let server = "https://127.0.0.1:1".to_owned();
+        ApiAccess { kubeconfig: None, server, service_account: service_account.to_owned(), namespace: None }
+    }
+
+    #[test]
+    fn a_missing_file_of_the_account_is_named() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let error = block_on(access(directory.path()).connect()).expect_err("nothing is there");
+        assert!(error.to_string().contains("namespace"), "{error}");
+    }
+
+    #[test]
+    fn a_kubeconfig_that_starts_a_program_is_refused() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let path = directory.path().join("config");
+        let text = r#"
+apiVersion: v1
+kind: Config
+current-context: here
+clusters: [{name: here, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: me, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: "false"}}}]
+contexts: [{name: here, context: {cluster: here, user: me, namespace: web}}]
+"#;
+        std::fs::write(&path, text).expect("there is room");
+        let access = ApiAccess { kubeconfig: Some(path), ..access(directory.path()) };
+        let error = block_on(access.connect()).expect_err("it is refused");
+        assert!(error.to_string().contains("`exec`"), "{error}");
+    }
+}
