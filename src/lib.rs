@@ -13,6 +13,7 @@ pub(crate) mod doctor;
 pub mod exit;
 
 // One gate: the state machine, the loop, and the stages.
+pub(crate) mod cluster;
 pub(crate) mod flow;
 pub(crate) mod gate;
 pub(crate) mod run;
@@ -36,5 +37,5 @@ pub use admit::response as admission_response;
 // The bench and the tests of the documentation use these.
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;
-pub use flow::snapshot::{ReadOptions, Source, scan};
+pub use flow::snapshot::{ReadOptions, Scanner, Source, scan};
 pub use report::log::{Log, LogFormat, filter as log_filter};

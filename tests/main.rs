@@ -15,6 +15,8 @@ mod alerting;
 mod alerts;
 /// The walls between the modules, as data.
 mod architecture;
+/// Several pods of one application.
+mod between_pods;
 /// The other bundled validators: which files they judge, and what comes of it.
 mod builtins;
 /// The bundled nginx checker at the gate of a real nginx.

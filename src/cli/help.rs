@@ -38,7 +38,7 @@ const CONFIG_FILE: (&str, &str) = (
     "The file of --config, under any name: a list `gates` of mappings with the flags as keys, for `check` a list `rules`, and for `admit` a list `admission`.",
 );
 
-const PAGES: [Page; 12] = [
+const PAGES: [Page; 13] = [
     Page {
         command: "reload-gate",
         description: &[
@@ -92,6 +92,27 @@ const PAGES: [Page; 12] = [
         ],
         environment: &[SETTING_VARIABLES, LEGACY_VARIABLES],
         files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "rollout",
+        description: &[
+            "Shows or controls the roll-out of a group of pods, whose gates run with --rollout GROUP. The state is in the Lease of that \
+             name; this command reads and writes it as the account of a kubeconfig, or in a pod as its service account.",
+        ],
+        examples: &[
+            ("reload-gate rollout status web", "Print the state of the group web"),
+            ("reload-gate rollout pause web", "Let no further pod reload"),
+            ("reload-gate rollout retry web", "Let the pods try a refused revision again, one of them first"),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "done; with `status`, the newest revision is proven, or there is none"),
+            (Exit::Rejected, "with `status`, the newest revision is refused"),
+            (Exit::Usage, "wrong usage"),
+            (Exit::Inconclusive, "with `status`, the roll-out is under way; or the API server did not answer"),
+            (Exit::Bug, "a bug in reload-gate"),
+        ],
+        environment: &[("KUBECONFIG", "kubeconfig of the account, if --kubeconfig is not given")],
+        files: &[],
     },
     Page {
         command: "reload",

@@ -33,6 +33,7 @@ pub use flags::{Flags, flag, given_flags, run_command, run_flags};
 pub use preset::{Preset, presets};
 pub use settings::{SETTINGS, SettingSpec, Takes};
 
+use crate::cluster::ClusterConfig;
 use crate::flow::process::Selector;
 use crate::flow::publish::Publication;
 use crate::flow::reload::ReloadMethod;
@@ -45,6 +46,7 @@ use crate::notify::{kubernetes, worker};
 use crate::redact;
 use crate::report::log;
 use crate::report::metrics::Dialect;
+use crate::sys::kubernetes::ApiAccess;
 use file::ConfigFile;
 use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use settings::{CONFIG, LISTEN, LOG_FORMAT, LOG_LEVEL, ONCE};
@@ -84,6 +86,8 @@ pub struct GateConfig {
     pub waives_proof: bool,
     /// Settings of the state machine.
     pub policy: gate::Policy,
+    /// The part that is about other pods.
+    pub cluster: Option<ClusterConfig>,
 }
 
 /// Settings of the command `run`.
@@ -271,6 +275,12 @@ fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -
         let text = |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
         rendering.variables = input.variables.iter().filter_map(text).collect();
     }
+    if let Some(cluster) = resolve::between_pods(&layers, &input.variables) {
+        let acts = (gate.policy.reload || gate.policy.publish) && !gate.policy.once;
+        gate.policy.permission = cluster.rollout.is_some() && acts;
+        gate.policy.fallback = cluster.known_good.is_some() && gate.policy.publish && !gate.policy.once;
+        gate.cluster = Some(cluster);
+    }
     validators::check_schema_use(&layers, &gate);
     validators::check_context_use(&layers, &gate.plan);
     Some(GivenValue { value: gate, origin: resolve::place_of_name(&layers) })
@@ -291,6 +301,14 @@ pub fn listen_address(
     let address = layers.get(LISTEN);
     let errors = errors.into_errors();
     if errors.is_empty() { Ok(address) } else { Err(errors) }
+}
+
+/// Resolves place and credentials of the API server for a command of people.
+#[must_use]
+pub fn api_access(variables: &[(OsString, OsString)]) -> ApiAccess {
+    let errors = ErrorList::default();
+    let own = flags::variables_layer(variables, true, &mut Vec::new(), &errors);
+    resolve::api_access(&Layers { layers: vec![own], directory: Path::new("/"), errors: &errors }, variables)
 }
 
 /// Sorts errors as the user corrects them: each once, those of the file by line.

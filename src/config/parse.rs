@@ -3,6 +3,7 @@
 //! A parser gets the text and the directory in which relative paths begin. The caller adds the place to its error.
 
 use core::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use regex::Regex;
 use reload_gate_nginx::{Build, Context, Version};
 
+use crate::cluster::rollout::Parallel;
+use crate::cluster::{ObjectKind, ObjectName};
 use crate::flow::process::Signal;
 use crate::flow::snapshot::FilePattern;
 use crate::flow::verify::ExpectedMetric;
@@ -108,6 +111,42 @@ pub(super) fn budget(text: &str, directory: &Path) -> Result<Option<Budget>, Inv
     };
     let (reloads, window) = (positive_number(reloads, directory)?, positive_duration(window, directory)?);
     Ok(Some(Budget { reloads, window }))
+}
+
+/// A kind and a name, as `configmap/web`.
+pub(super) fn object_name(text: &str, directory: &Path) -> Result<ObjectName, Invalid> {
+    let Some((kind, name)) = text.split_once('/') else {
+        return Err(Invalid::new(format!("`{text}` has no `/`")).help("write it as `configmap/NAME` or `secret/NAME`"));
+    };
+    let kind = choice(kind, &[("configmap", ObjectKind::ConfigMap), ("secret", ObjectKind::Secret)])?;
+    lease_name(name, directory).map(|name| ObjectName { kind, name })
+}
+
+/// The name of an object (RFC 1123): a subdomain in lower case.
+pub(super) fn lease_name(text: &str, _: &Path) -> Result<String, Invalid> {
+    let is_edge = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let fits = |part: &str| {
+        let bytes = part.as_bytes();
+        let edges = bytes.first().is_some_and(|byte| is_edge(*byte)) && bytes.last().is_some_and(|byte| is_edge(*byte));
+        edges && bytes.iter().all(|byte| is_edge(*byte) || *byte == b'-')
+    };
+    if text.len() <= 253 && text.split('.').all(fits) {
+        return Ok(text.to_owned());
+    }
+    let help = "use lower-case letters, digits, `-` and `.`, as Kubernetes does";
+    Err(Invalid::new(format!("`{text}` is no name of an object")).help(help))
+}
+
+/// A number of pods, or a share of them in percent; both above 0.
+pub(super) fn parallel(text: &str, directory: &Path) -> Result<Parallel, Invalid> {
+    match text.strip_suffix('%') {
+        Some(_) => match percent(text, directory)? {
+            0 => Err(Invalid::new(format!("`{text}` lets no pod reload"))),
+            share => Ok(Parallel::Percent(share)),
+        },
+        None => positive_number::<u32>(text, directory)
+            .map(|number| Parallel::Pods(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))),
+    }
 }
 
 /// A share in percent, with or without its sign.

@@ -12,6 +12,8 @@ use reload_gate_nginx::{Build, Context, Version};
 use tracing_subscriber::filter::EnvFilter;
 
 use super::parse::{self, Invalid, Parse};
+use crate::cluster::ObjectName;
+use crate::cluster::rollout::Parallel;
 use crate::flow::process::Signal;
 use crate::flow::snapshot::{FilePattern, LinkPolicy};
 use crate::flow::validate::{Builtin, RootChoice};
@@ -198,6 +200,7 @@ const RELOAD: &str = "Reload";
 const VERIFICATION: &str = "Verification";
 pub(super) const ALERTS: &str = "Alerts";
 const EVENTS: &str = "Kubernetes Events";
+pub(super) const BETWEEN_PODS: &str = "Between pods";
 const REPORTING: &str = "Reporting";
 const OPERATION: &str = "Operation";
 
@@ -436,6 +439,30 @@ settings! {
     KUBERNETES_SERVICE_ACCOUNT: Setting<PathBuf> = parse::path,
         one("kubernetes-service-account", "DIR", EVENTS, "Directory of `token`, `ca.crt` and `namespace`")
             .or("/var/run/secrets/kubernetes.io/serviceaccount").of_process().private();
+
+    CLUSTER_SOURCE: Optional<ObjectName> = parse::object_name,
+        one("cluster-source", "KIND/NAME", BETWEEN_PODS,
+            "Object that the watched volume shows, as `configmap/web` or `secret/web`");
+    NUDGE: Setting<bool> = parse::switch,
+        switch("nudge", BETWEEN_PODS,
+            "Let the kubelet update the volume at once when the object changes, by an annotation of the own pod");
+    ROLLOUT: Optional<String> = parse::lease_name,
+        one("rollout", "GROUP", BETWEEN_PODS,
+            "Reload one pod of this group first, and the others when it has stayed healthy; the Lease of that name holds the state");
+    ROLLOUT_SOAK: Setting<Duration> = parse::duration,
+        one("rollout-soak", "DURATION", BETWEEN_PODS, "Time for which the first pod has to stay healthy")
+            .or("30s").not_in_doctor();
+    ROLLOUT_PARALLEL: Setting<Parallel> = parse::parallel,
+        one("rollout-parallel", "NUMBER|PERCENT", BETWEEN_PODS,
+            "Largest number of pods with an unproven reload, as `3` or `25%`")
+            .or("25%").not_in_doctor();
+    ON_API_LOSS: Setting<bool> = |text, _| parse::choice(text, &[("wait", false), ("proceed", true)]),
+        one("on-api-loss", "ACTION", BETWEEN_PODS,
+            "Action of a roll-out while the API server cannot be reached: wait or proceed")
+            .or("wait").not_in_doctor();
+    KNOWN_GOOD: Optional<ObjectName> = parse::object_name,
+        one("known-good", "KIND/NAME", BETWEEN_PODS,
+            "Keep the last verified revision in this object, and publish it in a new pod while the newest is rejected");
 
     REDACT: Setting<RedactionScope> = redact,
         one("redact", "WHEN", REPORTING, "Hide the contents of files in every message: auto (of Secrets), always or never")

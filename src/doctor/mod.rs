@@ -1,6 +1,7 @@
 //! `reload-gate doctor`: tries out each step of a gate in this environment. IO: through the functions of the stages; it sends no
 //! signal, publishes nothing and delivers no alert.
 
+mod cluster;
 mod delivery;
 mod remedy;
 mod render;
@@ -180,6 +181,9 @@ async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Opti
     let target = if gate.selector.is_empty() { None } else { find(gate, checks) };
     let validation = validation::examine(gate, snapshot.as_ref(), target.as_ref(), checks).await;
     delivery::examine(gate, target.as_ref(), checks).await;
+    if let Some(between) = &gate.cluster {
+        cluster::examine(between, checks).await;
+    }
     match checks.made.iter().find(|made| made.status == CheckStatus::Fail && NEEDED.contains(&made.check)) {
         Some(failed) => (Tier::None, Some(failed.help.clone().unwrap_or_else(|| failed.message.clone()))),
         None => validation,

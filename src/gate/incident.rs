@@ -58,6 +58,11 @@ impl Gate {
             self.retry = self.motion.repetition();
             return false;
         }
+        if self.permission.refuses(digest)
+            && self.incident.is_some_and(|incident| incident.kind == Kind::RolloutRefused)
+        {
+            return false;
+        }
         let Some(incident) = self.incident.take() else { return false };
         let previous = Some(incident.about).filter(|about| *about != digest);
         let message = format!("`{}` is over", incident.kind.as_str());

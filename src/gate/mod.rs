@@ -29,6 +29,9 @@
 //! | late verifying | anything is due | abandoned; as if idle |
 //! | concluding | same content | idle, live |
 //! | concluding | another content | idle, with another scan due; the running content is unknown |
+//! | validating, confirming | accepted, and the group of pods has not permitted it | idle, until it does |
+//! | idle | nothing is published, and the newest content is rejected or waits for its group | falling back |
+//! | falling back | the known-good revision of the cluster is published | reloading it, with the incident open |
 //! | seeking | found | idle, with a scan due; in a crash loop idle until it has lived for a while |
 //! | seeking | not found | idle, with an incident, until the next search |
 //! | any | target lost | unchanged; the running content is unknown and a search is due |
@@ -46,6 +49,7 @@ use crate::report::{Event, Kind};
 mod bounds;
 mod incident;
 mod motion;
+mod permission;
 mod protocol;
 mod publishing;
 mod reloading;
@@ -55,10 +59,12 @@ mod verdict;
 
 pub use bounds::Budget;
 pub use incident::Incident;
+pub use permission::FallenBack;
 pub use protocol::{Effect, Extent, Input, Loss, Policy, ReloadRequest};
 
 use bounds::ReloadBounds;
 use motion::Motion;
+use permission::Permission;
 use scanning::Seen;
 use target::TargetState;
 
@@ -99,6 +105,8 @@ enum Activity {
     Concluding(Arc<Revision>, Event),
     /// The target is gone, and its successor is sought.
     Seeking,
+    /// The known-good revision of the cluster is read, validated and published.
+    FallingBack,
     Finished,
 }
 
@@ -152,6 +160,7 @@ pub struct Gate {
     reaffirming: bool,
     target: TargetState,
     bounds: ReloadBounds,
+    permission: Permission,
     motion: Motion,
     /// The subject of the incident about files that change because of the gate.
     motion_report: Option<Digest>,
@@ -199,6 +208,7 @@ impl Gate {
             reaffirming: false,
             target: TargetState::default(),
             bounds: ReloadBounds::default(),
+            permission: Permission::default(),
             motion: Motion::default(),
             motion_report: None,
             main: None,
@@ -301,6 +311,10 @@ impl Gate {
             Input::Verified(proof) => self.verified(now, proof, &mut effects),
             Input::TargetLost { pid, loss } => self.target_lost(now, pid, loss),
             Input::TargetFound(result) => self.target_found(now, result, &mut effects),
+            Input::Permit { digest, until } => self.permit(now, digest, until),
+            Input::Hold { digest, reason } => self.hold(now, digest, reason, &mut effects),
+            Input::Refuse { digest, reason, own } => self.refuse(now, digest, reason, own, &mut effects),
+            Input::FellBack(result) => self.fell_back(now, result, &mut effects),
         }
         self.advance(now, &mut effects);
         effects
@@ -312,7 +326,8 @@ impl Gate {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        [self.settle.due(), self.target.due(), self.retry, self.next_poll].into_iter().flatten().min()
+        let fall_back = self.permission.fall_back;
+        [self.settle.due(), self.target.due(), self.retry, self.next_poll, fall_back].into_iter().flatten().min()
     }
 
     /// Starts what is due, if nothing is in flight.
@@ -338,6 +353,8 @@ impl Gate {
         self.abandon(effects);
         if due(self.settle.due()) {
             self.scan(now, Reason::Event, effects);
+        } else if due(self.permission.fall_back) {
+            self.begin_fall_back(effects);
         } else if due(self.target.due()) {
             self.begin(Effect::FindTarget, Activity::Seeking, effects);
         } else if due(self.retry) {

@@ -289,3 +289,95 @@ proptest! {
         nothing_is_broken(&world)?;
     }
 }
+
+/// Plays a script with a group that answers after each pause: it permits, or lets wait first.
+fn play_permitted(mut world: SimulatedWorld, script: &[(Duration, Fault)], holds: &[bool]) -> SimulatedWorld {
+    for (index, (gap, happening)) in script.iter().enumerate() {
+        world.pass(*gap);
+        world.happen(*happening);
+        if let Some(digest) = world.gate.asks().filter(|_| holds[index % holds.len()]) {
+            world.step(Input::Hold { digest, reason: "another pod is first".into() });
+        } else {
+            world.permit();
+        }
+    }
+    for _ in 0..400 {
+        world.permit();
+        world.pass(Duration::from_secs(10));
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The same properties hold for a gate that waits for its group, and nothing is reloaded that was not permitted.
+    #[test]
+    fn the_properties_hold_with_permissions(
+        first in contents(),
+        script in prop::collection::vec((gaps(), happenings()), 0..24),
+        latencies in latencies(),
+        holds in prop::collection::vec(any::<bool>(), 1..6),
+        publish in any::<bool>(),
+    ) {
+        let world = SimulatedWorld::permitting(publish, first, latencies);
+        let world = play_permitted(world, &script, &holds);
+        nothing_is_broken(&world)?;
+        the_end_is_explained(&world)?;
+        known_good_is_verified(&world)?;
+        inconclusive_is_open(&world)?;
+    }
+}
+
+#[test]
+fn an_accepted_content_waits_for_its_permission_and_a_refused_one_for_another_content() {
+    let second = Duration::from_secs(1);
+    let mut world = SimulatedWorld::permitting(false, SimulatedContent::Good(0), vec![Duration::from_millis(3)]);
+    world.pass(second);
+    let first = digest(SimulatedContent::Good(0));
+    assert_eq!((world.gate.asks(), world.count(Kind::Reloaded)), (Some(first), 0), "{}", world.story());
+    world.step(Input::Hold { digest: first, reason: "another pod is first".into() });
+    world.step(Input::Hold { digest: first, reason: "the soak goes on".into() });
+    assert_eq!(world.count(Kind::RolloutWaiting), 1, "{}", world.story());
+    world.permit();
+    world.pass(second);
+    assert_eq!((world.live, world.count(Kind::Recovered)), (Some(SimulatedContent::Good(0)), 1), "{}", world.story());
+    // A permission that is over permits nothing.
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(second);
+    let newer = digest(SimulatedContent::Good(1));
+    let now = world.now;
+    world.step(Input::Permit { digest: newer, until: now });
+    world.pass(second);
+    assert_eq!(world.count(Kind::Reloaded), 1, "{}", world.story());
+    let reason = || "it failed at another pod".to_owned();
+    world.step(Input::Refuse { digest: newer, reason: reason(), own: false });
+    world.step(Input::Refuse { digest: newer, reason: reason(), own: false });
+    world.happen(Fault::Touch);
+    world.pass(Duration::from_secs(4_000));
+    assert_eq!((world.count(Kind::Reloaded), world.count(Kind::RolloutRefused)), (1, 1), "{}", world.story());
+    assert_eq!(world.gate.incident().map(|incident| incident.kind), Some(Kind::RolloutRefused), "{}", world.story());
+    // The content that runs needs no permission, and its return is the end of the report.
+    world.happen(Fault::Write(SimulatedContent::Good(0)));
+    world.pass(second);
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
+fn what_runs_and_is_refused_stays_reported_until_it_is_permitted() {
+    let second = Duration::from_secs(1);
+    let mut world = SimulatedWorld::permitting(false, SimulatedContent::Good(0), vec![Duration::from_millis(3)]);
+    world.pass(second);
+    world.permit();
+    world.pass(second);
+    let running = digest(SimulatedContent::Good(0));
+    world.step(Input::Refuse { digest: running, reason: "it failed at another pod".into(), own: false });
+    world.happen(Fault::Touch);
+    world.pass(second);
+    assert!(!world.gate.is_live() && world.gate.asks().is_none(), "{}", world.story());
+    let until = world.now + second;
+    world.step(Input::Permit { digest: running, until });
+    world.pass(second);
+    assert!(world.gate.is_live(), "{}", world.story());
+    assert_eq!(world.count(Kind::Reloaded), 1, "{}", world.story());
+}

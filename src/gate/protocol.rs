@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use reload_gate_contract::{Finding, Verdict};
 
 use super::bounds::Budget;
+use super::permission::FallenBack;
 use crate::flow::process::TargetError;
 use crate::flow::reload::Sent;
 use crate::flow::snapshot::{Snapshot, SnapshotError};
@@ -49,6 +50,31 @@ pub enum Input {
     },
     /// [`Effect::FindTarget`] is done: the process that is the target now.
     TargetFound(Result<i32, TargetError>),
+    /// The group of pods permits the reload of a content.
+    Permit {
+        /// The content.
+        digest: Digest,
+        /// The reload has to begin before.
+        until: Instant,
+    },
+    /// A content has to wait for its group.
+    Hold {
+        /// The content.
+        digest: Digest,
+        /// The reason.
+        reason: String,
+    },
+    /// The group refuses a content.
+    Refuse {
+        /// The content.
+        digest: Digest,
+        /// The reason.
+        reason: String,
+        /// This pod is the one that refused it.
+        own: bool,
+    },
+    /// [`Effect::FallBack`] is done: the known-good revision that is published now, if there is one.
+    FellBack(Result<Option<FallenBack>, Finding>),
     /// The deadline has come.
     Tick,
     /// The gate is asked to end.
@@ -91,6 +117,11 @@ pub enum Effect {
     FindTarget,
     /// Compare the watched process with its recorded state; answered by [`Input::TargetLost`] if it is another one.
     CheckTarget,
+    /// Publish the known-good revision of the cluster, unless it is the one that is refused; answered by [`Input::FellBack`].
+    FallBack {
+        /// The content that the group refuses.
+        refused: Option<Digest>,
+    },
     /// Keep what is published as the last-known-good revision.
     Keep(Digest),
     /// Count the gate's verdict on the content that was validated last. It may be harder than the validators'.
@@ -130,6 +161,10 @@ pub struct Policy {
     /// The application reads what the gate publishes, and not the sources themselves. The gate then validates a copy, which
     /// cannot change meanwhile.
     pub publish: bool,
+    /// An accepted content waits for the permission of its group of pods.
+    pub permission: bool,
+    /// There is a known-good revision in the cluster for a gate that has nothing else to publish.
+    pub fallback: bool,
     /// End after the first decision: with `reload`, after the reload of the content, which is requested even if it is live.
     pub once: bool,
     /// End if the first content is rejected, so that nothing could be published.

@@ -165,6 +165,7 @@ impl Gate {
         (message, help): (String, String),
         effects: &mut Vec<Effect>,
     ) {
+        self.permission.failed(digest, message.clone());
         let event = Event::new(Kind::Unverified).about(digest).message(message).help(Some(help));
         let previous = self.known_good.as_ref().map(|known_good| known_good.digest());
         self.reload_unproven = true;
@@ -187,6 +188,10 @@ impl Gate {
         // A reload that failed half-way may have taken effect.
         self.reload_unproven |= kind == Kind::Unverified;
         let (message, help, pid) = target_error.into_parts();
+        match kind {
+            Kind::Unverified => self.permission.failed(about, message.clone()),
+            _ => self.permission.end(),
+        }
         let event = Event { pid, ..Event::new(kind).about(about).message(message).help(Some(help)) };
         match kind {
             Kind::TargetMissing => return self.raise_missing(now, about, event, effects),
@@ -215,6 +220,7 @@ impl Gate {
     pub(super) fn live(&mut self, candidate: Arc<Revision>, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
         self.known_good = Some(candidate);
+        self.permission.end();
         (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
         // Without a reload no application has read it yet, so it is not known to be good.
         if self.policy.publish && (self.policy.reload || !self.policy.once) {

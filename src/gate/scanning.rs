@@ -246,6 +246,7 @@ impl Gate {
         if new {
             (self.announced, self.repeated) = (false, 0);
             self.motion.begin();
+            self.permission.move_on(candidate.digest());
             self.desired = Some(candidate.clone());
         }
         self.decide(candidate, reason, effects);
@@ -384,8 +385,9 @@ impl Gate {
         let is_deferred = self.deferred.is_some_and(|(deferred, _)| deferred == digest) && self.retry.is_some();
         let incident = self.incident.filter(|incident| incident.about == digest);
         is_deferred
+            || self.permission.waits_with(digest)
             || incident.is_some_and(|incident| {
-                let is_final = matches!(incident.kind, Kind::Rejected | Kind::Unverified);
+                let is_final = matches!(incident.kind, Kind::Rejected | Kind::Unverified | Kind::RolloutRefused);
                 // A target that ends before the verdict leaves the content without one.
                 let is_valid = self.validated.as_ref().is_some_and(|validated| validated.digest() == digest);
                 let awaits_target = is_valid && matches!(incident.kind, Kind::TargetMissing | Kind::TargetRefused);

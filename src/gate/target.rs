@@ -90,6 +90,7 @@ impl Gate {
         self.reload_unproven = true;
         self.withheld = None;
         if loss == Loss::Ended {
+            self.permission.ends = self.permission.ends.saturating_add(1);
             self.target.ends.push_back(now);
         }
         self.target.lost = Some(Lost { pid, loss, at: now, reported: false });

@@ -58,6 +58,10 @@ impl Gate {
             };
             effects.push(Effect::Report(event));
         }
+        if !self.is_permitted(now, &candidate) {
+            return self.ask(candidate);
+        }
+        self.go_ahead(&candidate);
         if self.policy.publish {
             self.begin(Effect::Publish(digest), Activity::Publishing(candidate), effects);
         } else {
@@ -87,6 +91,7 @@ impl Gate {
         let rejected = Verdict::of(&findings) == Verdict::Rejected;
         // A valid content can become invalid: a checker depends on more than the content.
         self.validated.take_if(|validated| rejected && validated.digest() == about);
+        self.permission.withdraw(about);
         let kind = if rejected { Kind::Rejected } else { Kind::Inconclusive };
         let event = match self.desired.as_ref().filter(|desired| desired.digest() == about) {
             Some(desired) => self.change(kind, desired),
@@ -95,6 +100,9 @@ impl Gate {
         };
         let message = headline(&findings);
         self.raise(now, about, Event { message, findings, duration, ..event }, effects);
+        if rejected {
+            self.fall_back_if_empty(now);
+        }
         if rejected && self.policy.fail_on_empty && !self.is_ready() && !self.policy.once {
             let message = "the first configuration was rejected and nothing is published (`--on-empty fail`)";
             effects.push(Effect::Report(Event::new(Kind::Stopped).message(message)));

@@ -74,6 +74,7 @@ pub(super) enum What {
     Reload(Digest),
     Verify,
     Seek,
+    FallBack,
     Report(Event),
     Finish,
 }
@@ -123,6 +124,8 @@ pub(super) fn policy(publish: bool) -> Policy {
     Policy {
         reload: true,
         publish,
+        permission: false,
+        fallback: false,
         once: false,
         main: Main::Usual("nginx.conf".into()),
         min_interval: Duration::ZERO,
@@ -157,6 +160,11 @@ impl SimulatedWorld {
 
     pub(super) fn publishing(content: SimulatedContent, latencies: Vec<Duration>) -> Self {
         Self::of(policy(true), content, latencies)
+    }
+
+    /// A gate that waits for the permission of its group.
+    pub(super) fn permitting(publish: bool, content: SimulatedContent, latencies: Vec<Duration>) -> Self {
+        Self::of(Policy { permission: true, ..policy(publish) }, content, latencies)
     }
 
     fn of(policy: Policy, content: SimulatedContent, latencies: Vec<Duration>) -> Self {
@@ -253,6 +261,14 @@ impl SimulatedWorld {
         self.now = end;
     }
 
+    /// Answers the gate as its group would.
+    pub(super) fn permit(&mut self) {
+        if let Some(digest) = self.gate.asks() {
+            let until = self.now + Duration::from_secs(10);
+            self.step(Input::Permit { digest, until });
+        }
+    }
+
     pub(super) fn step(&mut self, input: Input) {
         let was_ready = self.gate.is_ready();
         for effect in self.gate.step(self.now, input) {
@@ -299,6 +315,7 @@ impl SimulatedWorld {
             Effect::Keep(digest) => What::Keep(*digest),
             Effect::Reload(request) => What::Reload(request.digest),
             Effect::Verify { .. } => What::Verify,
+            Effect::FallBack { .. } => What::FallBack,
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
         };
@@ -349,6 +366,7 @@ impl SimulatedWorld {
             | Effect::Count(_)
             | Effect::Report(_)
             | Effect::CheckTarget
+            | Effect::FallBack { .. }
             | Effect::Abandon
             | Effect::Finish => Input::Tick,
         })
@@ -487,6 +505,7 @@ impl SimulatedWorld {
                 What::Reload(digest) => format!("reload {digest:?}"),
                 What::Verify => "verify".to_owned(),
                 What::Seek => "seek".to_owned(),
+                What::FallBack => "fall back".to_owned(),
                 What::Finish => "finish".to_owned(),
                 What::Report(event) => {
                     let message = event.message.as_deref().map_or_else(String::new, |message| format!(": {message}"));

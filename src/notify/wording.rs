@@ -34,6 +34,7 @@ pub(super) fn name(incident: Kind) -> &'static str {
         Kind::TargetMissing => "ReloadGateTargetMissing",
         Kind::TargetRefused => "ReloadGateTargetRefused",
         Kind::Deferred => "ReloadGateDeferred",
+        Kind::RolloutRefused => "ReloadGateRolloutRefused",
         _ => "ReloadGateUnverified",
     }
 }
@@ -72,6 +73,7 @@ pub(super) fn summary(gate: &str, alert: &Alert) -> String {
         Kind::TargetMissing => "there is no process to reload",
         Kind::TargetRefused => "the process cannot be reloaded",
         Kind::Deferred => "a new configuration waits: reloads are limited, or a file changes because of them",
+        Kind::RolloutRefused => "a pod did not take a new configuration, so its group refuses it",
         _ => "the reload is not verified",
     };
     format!("{}: {what}", visible(gate))

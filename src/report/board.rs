@@ -12,7 +12,7 @@ use reload_gate_contract::Verdict;
 use serde_json::Value;
 
 use super::metrics::{Metrics, ReloadOutcome};
-use super::status::{Decision, DeliveryStatus, GateStatus, RevisionStatus};
+use super::status::{Decision, DeliveryStatus, GateStatus, RevisionStatus, RolloutStatus};
 use super::{Event, Kind, log};
 use crate::flow::tree::Digest;
 use crate::flow::watch::Mode;
@@ -76,6 +76,7 @@ struct BoardState {
     /// The last report that may be of an open incident.
     reported: Option<(Event, SystemTime)>,
     recent: VecDeque<Decision>,
+    rollout: Option<RolloutStatus>,
 }
 
 impl BoardState {
@@ -87,6 +88,23 @@ impl BoardState {
         };
         if let Some(incident) = self.incident.as_mut().filter(unproven) {
             (incident.event, incident.at) = (event.clone(), at);
+        }
+        if event.kind == Kind::Degraded {
+            self.degrade(event, at);
+        }
+    }
+
+    /// The one report says what runs instead, and why the newest revision does not.
+    fn degrade(&mut self, event: &Event, at: SystemTime) {
+        // The incident of this step is not shown yet.
+        let reported = self.reported.as_mut().map(|(event, at)| (event, at));
+        let shown = self.incident.as_mut().map(|incident| (&mut incident.event, &mut incident.at));
+        if let Some((incident, since)) = shown.or(reported) {
+            let reason = incident.message.as_deref().unwrap_or(incident.kind.as_str());
+            let message = event.message.as_deref().unwrap_or_default();
+            let message = format!("{message}; the newest is not live (`{}`): {reason}", incident.kind.as_str());
+            *incident = Event { kind: event.kind, level: event.level, message: Some(message), ..incident.clone() };
+            *since = at;
         }
     }
 }
@@ -117,6 +135,7 @@ impl StatusBoard {
             succeeded: None,
             reported: None,
             recent: VecDeque::new(),
+            rollout: None,
         };
         Self { gate: gate.to_owned(), metrics, state: RefCell::new(state), alerts: RefCell::default() }
     }
@@ -140,6 +159,8 @@ impl StatusBoard {
             Kind::TargetMissing,
             Kind::TargetRefused,
             Kind::Deferred,
+            Kind::RolloutWaiting,
+            Kind::RolloutRefused,
         ];
         state.become_of(event, now);
         if stands.contains(&event.kind) {
@@ -192,7 +213,7 @@ impl StatusBoard {
         // no failure.
         match view.incident {
             _ if live => state.successful = Some(true),
-            Some((Kind::Rejected | Kind::Unverified, _)) => state.successful = Some(false),
+            Some((Kind::Rejected | Kind::Unverified | Kind::RolloutRefused, _)) => state.successful = Some(false),
             _ => {}
         }
         let reported = state.reported.take();
@@ -202,6 +223,17 @@ impl StatusBoard {
                 Some(OpenIncident { of, event, at })
             });
         }
+    }
+
+    /// Shows the roll-out of the gate's group.
+    pub fn show_rollout(&self, rollout: RolloutStatus) {
+        self.state.borrow_mut().rollout = Some(rollout);
+    }
+
+    /// Returns the roll-out of the gate's group.
+    #[must_use]
+    pub fn rollout(&self) -> Option<RolloutStatus> {
+        self.state.borrow().rollout.clone()
     }
 
     /// Shows the state of a sink, in place of its earlier state.
@@ -228,6 +260,7 @@ impl StatusBoard {
             diverged_seconds: self.diverged().as_secs_f64(),
             watch_mode: state.mode.as_str().to_owned(),
             standing: state.incident.as_ref().map(|incident| incident.object(&self.gate)),
+            rollout: state.rollout.clone(),
             alerts: self.alerts.borrow().clone(),
             recent: state.recent.iter().cloned().collect(),
         }

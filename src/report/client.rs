@@ -173,6 +173,7 @@ mod tests {
             running: None,
             diverged_seconds: 1.0,
             watch_mode: "inotify".into(),
+            rollout: None,
             standing: event.map(|event| serde_json::json!({ "event": event })),
             alerts: Vec::new(),
             recent: Vec::new(),

@@ -56,6 +56,12 @@ pub enum Kind {
     TargetReplaced,
     /// An accepted content waits: the bounds of reloads are reached, or files change because of the gate itself.
     Deferred,
+    /// The known-good revision of the cluster is published, since the newest one cannot be.
+    Degraded,
+    /// An accepted content waits for the other pods of its group.
+    RolloutWaiting,
+    /// The group of pods refuses a content.
+    RolloutRefused,
     /// The gate may notice changes late: inotify is unavailable or lost events.
     WatchDegraded,
     /// A sink, the listener or the log failed.
@@ -84,6 +90,9 @@ impl Kind {
             Self::TargetRefused => "target_refused",
             Self::TargetReplaced => "target_replaced",
             Self::Deferred => "deferred",
+            Self::Degraded => "degraded",
+            Self::RolloutWaiting => "rollout_waiting",
+            Self::RolloutRefused => "rollout_refused",
             Self::WatchDegraded => "watch_degraded",
             Self::AlertFailed => "alert_failed",
             Self::Stopped => "stopped",
@@ -93,14 +102,15 @@ impl Kind {
     /// Returns the level of events that do not set another one.
     const fn level(self) -> Level {
         match self {
-            Self::Rejected | Self::Unverified | Self::TargetRefused => Level::Error,
+            Self::Rejected | Self::Unverified | Self::TargetRefused | Self::RolloutRefused => Level::Error,
             Self::Inconclusive
             | Self::TargetMissing
             | Self::WatchDegraded
             | Self::AlertFailed
             | Self::Restored
             | Self::TargetReplaced
-            | Self::Deferred => Level::Warn,
+            | Self::Deferred
+            | Self::Degraded => Level::Warn,
             _ => Level::Info,
         }
     }

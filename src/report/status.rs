@@ -55,12 +55,62 @@ pub struct GateStatus {
     /// The open incident: the event that reported it, as in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Value>,
+    /// The roll-out of the gate's group, as this pod knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
     /// The alerts about this gate, by sink.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<DeliveryStatus>,
     /// The last decisions, the newest at the end.
     #[serde(default)]
     pub recent: Vec<Decision>,
+}
+
+/// The roll-out of a group of pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutStatus {
+    /// The name of the group.
+    pub group: String,
+    /// `idle`, `first`, `soaking`, `wave`, `done`, `refused` or `given-up`.
+    pub phase: String,
+    /// The newest revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// True if a person has paused it.
+    pub paused: bool,
+    /// The pod that leads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// The number of pods that take part.
+    pub pods: usize,
+    /// The number of pods that have verified it.
+    pub verified: usize,
+    /// The number of pods whose reload is permitted and not proven yet.
+    pub unproven: usize,
+    /// The pod that did not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_by: Option<String>,
+    /// The reason of the refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The reason why the API server cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+}
+
+impl RolloutStatus {
+    /// Returns the progress in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let paused = if self.paused { ", paused" } else { "" };
+        let digest = self.digest.as_deref().map_or_else(String::new, |digest| format!(" of {}", short(digest)));
+        let counts = format!("{} of {} pods have it, {} unproven", self.verified, self.pods, self.unproven);
+        let leader = self.leader.as_ref().map_or_else(String::new, |leader| format!(", led by {leader}"));
+        let refused = self.refused_by.as_ref().zip(self.reason.as_ref());
+        let refused = refused.map_or_else(String::new, |(by, reason)| format!(", refused by {by}: {reason}"));
+        let lost = self.lost.as_ref().map_or_else(String::new, |lost| format!("; {lost}"));
+        format!("{}{paused}{digest}: {counts}{leader}{refused}{lost}", self.phase)
+    }
 }
 
 /// The state of the alerts about one gate at one sink.
@@ -252,6 +302,9 @@ impl GateStatus {
                 text += &format!("    {line}\n");
             }
         }
+        if let Some(rollout) = &self.rollout {
+            text += &format!("    roll-out {}: {}\n", visible(&rollout.group), visible(&rollout.words()));
+        }
         self.standing.iter().for_each(|event| text += &report(event));
         self.alerts.iter().for_each(|alert| text += &format!("    {}\n", alert.line()));
         if !self.live {
@@ -342,6 +395,7 @@ mod tests {
             running: None,
             diverged_seconds: 1.0,
             watch_mode: "inotify".into(),
+            rollout: None,
             standing: Some(serde_json::json!({ "event": "rejected", "findings": findings, "findings_left_out": 900 })),
             alerts: vec![alert(DeliveryState::Failing, Some(Kind::Rejected), None)],
             recent: std::iter::once(decided).chain(aside).collect(),

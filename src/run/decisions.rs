@@ -21,6 +21,11 @@ pub(super) fn input(input: &Input) -> &'static str {
         Input::TargetLost { .. } => "the target ended or was replaced",
         Input::TargetFound(Ok(_)) => "target found",
         Input::TargetFound(Err(_)) => "no target found",
+        Input::Permit { .. } => "the group permits a reload",
+        Input::Hold { .. } => "the group lets a revision wait",
+        Input::Refuse { .. } => "the group refuses a revision",
+        Input::FellBack(Ok(Some(_))) => "the known-good revision is published",
+        Input::FellBack(_) => "no known-good revision",
         Input::Tick => "a deadline is over",
         Input::Stop => "stop requested",
     }
@@ -44,6 +49,7 @@ fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Scan(Extent::Whole) => "scan".into(),
         Effect::Scan(Extent::Newest) => "scan the newest generation".into(),
+        Effect::FallBack { .. } => "publish the known-good revision of the cluster".into(),
         Effect::Validate(digest) => format!("validate {}", digest.short()),
         Effect::Publish(digest) => format!("publish {}", digest.short()),
         Effect::Reload(_) => "reload".into(),

@@ -1,5 +1,6 @@
 //! The loop of one gate: it performs the effects that the state machine requests and feeds back their outcomes. IO.
 
+mod between;
 mod decisions;
 mod excerpts;
 mod redaction;
@@ -42,6 +43,7 @@ use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind};
 use crate::sys::proc::{self, Identity};
 
+use between::BetweenPods;
 use excerpts::Contents;
 use redaction::FormerSecrets;
 use scans::{ScanOutcome, Sources};
@@ -92,6 +94,8 @@ struct Runner {
     verdict: Option<(Verdict, bool)>,
     /// The last verification found that the reload did not take effect, rather than no proof of it.
     refused: bool,
+    /// The other pods, if the gate has to do with them.
+    between: Option<BetweenPods>,
 }
 
 /// Requests of the process to its gates.
@@ -125,7 +129,8 @@ pub async fn run(
         sink(&event);
     }
     let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink).await;
-    let mut runner = Runner::new(config, sink, board);
+    let between = BetweenPods::start(&config, &sink, &board);
+    let mut runner = Runner { between, ..Runner::new(config, sink, board) };
     runner.drive(gate, requests).await.then_some(Verdict::Rejected)
 }
 
@@ -159,6 +164,9 @@ impl Runner {
                     inputs.extend(self.take_in(outcome));
                 }
                 self.show(&gate);
+                if let Some(between) = &mut self.between {
+                    between.follow(&gate, self.snapshot.as_ref(), !self.secret.is_empty());
+                }
             }
             let input = tokio::select! {
                 // A finished effect comes first: only then may another one begin.
@@ -196,6 +204,7 @@ impl Runner {
                     continue;
                 }
                 () = requests.rescan() => Input::Rescan,
+                advice = advice(&mut self.between) => advice,
                 () = until(gate.deadline()) => Input::Tick,
             };
             inputs.push_back(input);
@@ -225,6 +234,10 @@ impl Runner {
                 *in_flight = in_span(self.reload(request), span);
             }
             Effect::Verify { late } => *in_flight = in_span(self.verify(late), debug_span!("verify", gate, late)),
+            Effect::FallBack { refused } => {
+                let span = debug_span!("fall_back", gate);
+                *in_flight = in_span(self.fall_back(refused), span);
+            }
             Effect::Abandon => *in_flight = None,
             Effect::CheckTarget => {
                 let lost = self.target.check(&self.targets).await;
@@ -309,6 +322,14 @@ async fn event(sources: Option<&Sources>) -> WatchEvent {
     }
 }
 
+/// Waits for an advice of the group; endless if the gate has none.
+async fn advice(between: &mut Option<BetweenPods>) -> Input {
+    match between {
+        Some(between) => between.advice().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits until `deadline`; endless if there is none.
 async fn until(deadline: Option<Instant>) {
     match deadline {
@@ -343,6 +364,7 @@ impl Runner {
             reload_requested: false,
             verdict: None,
             refused: false,
+            between: None,
         }
     }
 
@@ -429,6 +451,18 @@ impl Runner {
         let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
         Some(Box::pin(async move {
             Outcome::Done(Input::Published(staging::publish(&config, snapshot, digest).await), None)
+        }))
+    }
+
+    /// Publishes the known-good revision of the cluster.
+    fn fall_back(&self, refused: Option<Digest>) -> Option<InFlight> {
+        let fallen_back = self.between.as_ref().map(|between| between.fall_back(refused));
+        Some(Box::pin(async move {
+            let input = match fallen_back {
+                Some(fallen_back) => fallen_back.await,
+                None => Input::FellBack(Ok(None)),
+            };
+            Outcome::Done(input, None)
         }))
     }
 

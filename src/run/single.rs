@@ -33,7 +33,7 @@ pub async fn once(
     board: Rc<StatusBoard>,
     warnings: Vec<Finding>,
 ) -> Option<Verdict> {
-    let policy = Policy { once: true, reload: false, ..config.policy.clone() };
+    let policy = Policy { once: true, reload: false, permission: false, fallback: false, ..config.policy.clone() };
     let runner = decide(&GateConfig { policy, ..config.clone() }, sink, board, warnings).await;
     match runner.verdict {
         Some((verdict, false)) => Some(verdict),
@@ -55,7 +55,7 @@ pub async fn reload(
         remembered.borrow_mut().push(event.clone());
         next(event);
     });
-    let policy = Policy { once: true, ..config.policy.clone() };
+    let policy = Policy { once: true, permission: false, fallback: false, ..config.policy.clone() };
     let runner = decide(&GateConfig { policy, ..config.clone() }, &remember, board, warnings).await;
     let outcome = outcome(config, &events.borrow(), runner.refused);
     SingleReload { line: format!("{}: {}", config.name, outcome.line), ..outcome }

@@ -120,6 +120,12 @@ pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Dig
     .await
 }
 
+/// Publishes `tree`.
+pub(super) async fn publish_tree(config: &GateConfig, tree: Arc<Tree>) -> Result<bool, Finding> {
+    let Some(publication) = &config.publication else { return Ok(false) };
+    blocking(publication, move |publication| publication.publish(&publication.stage(&tree)?)).await
+}
+
 /// Keeps what is live as the last-known-good revision.
 pub(super) async fn keep(config: &GateConfig, sink: &EventSink) {
     let Some(publication) = &config.publication else { return };

@@ -3,7 +3,7 @@
 pub mod backoff;
 pub mod exec;
 pub mod http;
-#[allow(dead_code, unused_imports, reason = "the roll-out and the admission build on it")]
+
 pub mod kubernetes;
 pub mod pattern;
 pub mod proc;

@@ -8,7 +8,7 @@ use crate::config::layer::{GivenValue, Layers};
 use crate::config::settings::{
     ALERT_AFTER, ALERT_ALERTMANAGER, ALERT_ALERTMANAGER_BASIC_FILE, ALERT_ALERTMANAGER_BEARER_FILE, ALERT_CA_FILE,
     ALERT_COMMAND, ALERT_LABEL, ALERT_REPEAT, ALERT_SLACK_FILE, ALERT_TEAMS_FILE, ALERT_WEBHOOK,
-    ALERT_WEBHOOK_BASIC_FILE, ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, KUBERNETES_CONFIGMAP,
+    ALERT_WEBHOOK_BASIC_FILE, ALERT_WEBHOOK_BEARER_FILE, ALERT_WEBHOOK_HEADER, ALERTS, CONFIG, KUBERNETES_CONFIGMAP,
     KUBERNETES_EVENTS, KUBERNETES_SERVICE_ACCOUNT, List, Optional,
 };
 use crate::config::{ConfigError, SettingOrigin};
@@ -98,7 +98,7 @@ fn labels(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Vec<(Strin
 }
 
 /// Returns the value of a variable that is not of this program.
-fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
+pub(super) fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
     let (_, value) = variables.iter().find(|(other, _)| other == name)?;
     value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
 }
@@ -106,7 +106,10 @@ fn variable(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
 /// Resolves the cluster in which Events are created, if any.
 pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> Option<Cluster> {
     if !layers.get(KUBERNETES_EVENTS) {
-        for setting in [KUBERNETES_CONFIGMAP.spec, KUBERNETES_SERVICE_ACCOUNT.spec] {
+        // The account serves the settings between pods as well, which may be those of a gate in the file.
+        let of_account = layers.highest(&super::cluster::USES).is_none() && layers.origin(CONFIG.spec).is_none();
+        let account = of_account.then_some(KUBERNETES_SERVICE_ACCOUNT.spec);
+        for setting in [KUBERNETES_CONFIGMAP.spec].into_iter().chain(account) {
             if let Some(origin) = layers.origin(setting) {
                 let message = format!("`{}` has no effect without Kubernetes Events", setting.name);
                 let help = "add `--kubernetes-events`, or set RELOAD_GATE_KUBERNETES_EVENTS=true";

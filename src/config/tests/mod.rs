@@ -188,6 +188,13 @@ const VALUES: &[(&str, &str)] = &[
     ("max-bytes", "7"),
     ("max-files", "8"),
     ("publish", "/p"),
+    ("cluster-source", "configmap/web"),
+    ("nudge", "true"),
+    ("rollout", "web"),
+    ("rollout-soak", "5s"),
+    ("rollout-parallel", "10%"),
+    ("on-api-loss", "proceed"),
+    ("known-good", "configmap/web-good"),
     ("stage", "/s"),
     ("on-empty", "fail"),
     ("require", "r.conf"),
@@ -249,16 +256,69 @@ fn every_setting_has_a_flag_a_variable_and_a_key() {
     assert!(missing.is_empty(), "a new setting wants a line here: {missing:?}");
 
     let flags: Vec<_> = values.iter().map(|(name, value)| (*name, *value)).collect();
-    let by_flag = Scenario { flags: &flags, ..Scenario::default() }.gate();
+    let pod = ("POD_NAME", "web-0");
+    let by_flag = Scenario { flags: &flags, variables: &[pod], ..Scenario::default() }.gate();
     let names: Vec<_> = values.keys().map(|name| settings::find(name).expect("it is a setting").variable()).collect();
-    let variables: Vec<_> = names.iter().map(String::as_str).zip(values.values().copied()).collect();
+    let variables: Vec<_> = names.iter().map(String::as_str).zip(values.values().copied()).chain([pod]).collect();
     let by_variable = Scenario { variables: &variables, ..Scenario::default() }.gate();
     let keys: String = values.iter().map(|(name, value)| format!("    {name}: '{value}'\n")).collect();
     let text = format!("gates:\n  -\n{keys}");
-    let by_key = Scenario { file: Some(&text), ..Scenario::default() }.gate();
+    let by_key = Scenario { file: Some(&text), variables: &[pod], ..Scenario::default() }.gate();
     assert_eq!(format!("{by_flag:#?}"), format!("{by_variable:#?}"));
     assert_eq!(format!("{by_flag:#?}"), format!("{by_key:#?}"));
     compare("every_setting", &format!("{by_flag:#?}\n"));
+}
+
+#[test]
+fn settings_between_pods_name_what_they_lack() {
+    let pod = [("POD_NAME", "web-0")];
+    let errors = |flags: &[(&'static str, &str)], variables: &[(&str, &str)]| {
+        let flags: Vec<_> =
+            [("watch", "/a"), ("process", "app"), ("signal", "HUP")].iter().chain(flags).copied().collect();
+        Scenario { flags: &flags, variables, ..Scenario::default() }.errors()
+    };
+    for (flags, variables, expected) in [
+        (&[("rollout", "web")][..], &[][..], "`--rollout`: the name of this pod is unknown"),
+        (&[("nudge", "true")], &pod, "`--nudge`: `nudge` does not know the object of the volume"),
+        (&[("rollout-soak", "5s")], &pod, "`--rollout-soak`: `rollout-soak` has no effect without"),
+        (
+            &[("nudge", "true"), ("cluster-source", "secret/a"), ("on-api-loss", "wait")],
+            &pod,
+            "`on-api-loss` has no effect",
+        ),
+        (&[("known-good", "configmap/b")], &pod, "`known-good` has no effect without a publication"),
+        (
+            &[("known-good", "configmap/b"), ("cluster-source", "secret/a"), ("publish", "/p")],
+            &pod,
+            "the configuration is a Secret, and its known-good revision would be a ConfigMap",
+        ),
+        (
+            &[("known-good", "secret/a"), ("cluster-source", "secret/a"), ("publish", "/p")],
+            &pod,
+            "would replace the object of the volume",
+        ),
+        (&[("rollout", "Web")], &pod, "`Web` is no name of an object"),
+        (&[("rollout", "web"), ("rollout-parallel", "0%")], &pod, "`0%` lets no pod reload"),
+        (&[("rollout", "web"), ("cluster-source", "web")], &pod, "`web` has no `/`"),
+    ] {
+        let errors = errors(flags, variables);
+        assert!(errors.contains(expected), "{flags:?}: {errors}");
+    }
+}
+
+#[test]
+fn the_account_of_a_roll_out_may_be_chosen() {
+    let flags = [("watch", "/a"), ("process", "app"), ("signal", "HUP"), ("rollout", "web")];
+    let flags: Vec<_> = flags.into_iter().chain([("kubernetes-service-account", "/account")]).collect();
+    let variables =
+        [("POD_NAME", "web-0"), ("KUBERNETES_SERVICE_HOST", "fd00::1"), ("KUBERNETES_SERVICE_PORT", "6443")];
+    let gate = Scenario { flags: &flags, variables: &variables, ..Scenario::default() }.gate();
+    let access = gate.cluster.expect("it has a roll-out").access;
+    assert_eq!(
+        (access.server.as_str(), access.service_account.as_path()),
+        ("https://[fd00::1]:6443", Path::new("/account"))
+    );
+    assert!(gate.policy.permission);
 }
 
 #[test]

@@ -165,6 +165,8 @@ fn meaning(event: &Event) -> Option<(&'static str, &'static str)> {
         Kind::TargetRefused => ("TargetRefused", "Reload"),
         Kind::TargetReplaced => ("TargetReplaced", "Reload"),
         Kind::Deferred => ("ReloadDeferred", "Reload"),
+        Kind::Degraded => ("ConfigDegraded", "Publish"),
+        Kind::RolloutRefused => ("RolloutRefused", "Reload"),
         Kind::WatchDegraded => ("WatchDegraded", "Watch"),
         _ => return None,
     })

@@ -191,7 +191,7 @@ enum Due {
 }
 
 /// The kinds of events that are incidents.
-pub const INCIDENTS: [Kind; 7] = [
+pub const INCIDENTS: [Kind; 8] = [
     Kind::Rejected,
     Kind::Inconclusive,
     Kind::Unverified,
@@ -199,6 +199,7 @@ pub const INCIDENTS: [Kind; 7] = [
     Kind::TargetMissing,
     Kind::TargetRefused,
     Kind::Deferred,
+    Kind::RolloutRefused,
 ];
 
 /// Returns true if an incident of this kind often passes by itself, so that alerts wait for `--alert-after`.
@@ -221,6 +222,13 @@ impl GateAlerts {
             return self.ended(event, at);
         }
         let open_incident = self.open_incident();
+        if kind == Kind::RolloutRefused {
+            // One alert for the group: that of the pod which did not take it, about the reload if there is one.
+            let is_known = |open_incident: &Alert| matches!(open_incident.incident, Kind::Unverified | Kind::Restored);
+            if event.level < Level::Error || open_incident.is_some_and(is_known) {
+                return None;
+            }
+        }
         let since = open_incident
             .filter(|open_incident| open_incident.incident == kind)
             .map_or(at, |open_incident| open_incident.since);

@@ -19,6 +19,7 @@ use reload_gate_contract::Verdict;
 
 use super::board::StatusBoard;
 use super::log::Dropped;
+use super::status::RolloutStatus;
 
 type Labels = Vec<(&'static str, String)>;
 type Info = Family<Labels, Gauge>;
@@ -111,6 +112,8 @@ pub struct Metrics {
     diverged: Seconds,
     modes: Info,
     incident: Info,
+    rollout: Info,
+    rollout_pods: Info,
 }
 
 impl Metrics {
@@ -137,6 +140,8 @@ impl Metrics {
             diverged: add(&mut registry, DIVERGED, Family::default()),
             modes: add(&mut registry, MODES, Family::default()),
             incident: add(&mut registry, STANDING, Family::default()),
+            rollout: add(&mut registry, ROLLOUT, Family::default()),
+            rollout_pods: add(&mut registry, ROLLOUT_PODS, Family::default()),
             registry: Registry::default(),
         };
         add_build(&mut registry);
@@ -208,7 +213,9 @@ impl Metrics {
     /// Returns all metrics as text, with the present values of `boards`.
     #[must_use]
     pub fn expose(&self, boards: &[Rc<StatusBoard>], exposition: Exposition) -> String {
-        [&self.successful, &self.contents, &self.modes, &self.incident].into_iter().for_each(Family::clear);
+        [&self.successful, &self.contents, &self.modes, &self.incident, &self.rollout]
+            .into_iter()
+            .for_each(Family::clear);
         for board in boards {
             self.take_down(board);
         }
@@ -237,8 +244,28 @@ impl Metrics {
         }
         self.diverged.get_or_create(&of(gate)).set(board.diverged().as_secs_f64());
         self.modes.get_or_create(&labels(gate, "mode", board.mode().as_str())).set(1);
+        if let Some(rollout) = board.rollout() {
+            self.take_down_rollout(gate, &rollout);
+        }
         if let Some(kind) = board.incident() {
             self.incident.get_or_create(&labels(gate, "event", kind.as_str())).set(1);
+        }
+    }
+}
+
+impl Metrics {
+    fn take_down_rollout(&self, gate: &str, rollout: &RolloutStatus) {
+        let mut of_group = of(gate);
+        of_group.push(("group", rollout.group.clone()));
+        let phase = if rollout.lost.is_some() { "lost" } else { &rollout.phase };
+        let phase = if rollout.paused { "paused" } else { phase };
+        let mut labels = of_group.clone();
+        labels.push(("phase", phase.to_owned()));
+        self.rollout.get_or_create(&labels).set(1);
+        for (state, pods) in [("verified", rollout.verified), ("unproven", rollout.unproven), ("all", rollout.pods)] {
+            let mut labels = of_group.clone();
+            labels.push(("state", state.to_owned()));
+            self.rollout_pods.get_or_create(&labels).set(i64::try_from(pods).unwrap_or(i64::MAX));
         }
     }
 }
@@ -273,6 +300,8 @@ const DIVERGED: Described = ("diverged_seconds", "Time for which the desired rev
 const MODES: Described = ("watch_mode_info", "Way in which changes are noticed");
 const STANDING: Described =
     ("standing_info", "Open incident: the event that reported why the desired revision is not known to run");
+const ROLLOUT: Described = ("rollout_info", "Progress of the roll-out of the group of pods, as this pod knows it");
+const ROLLOUT_PODS: Described = ("rollout_pods", "Number of pods in the roll-out, by state, as this pod knows it");
 const BUILD: Described = ("build_info", "Version of reload-gate");
 
 fn add<M: Metric + Clone>(registry: &mut Registry, (name, help): Described, metric: M) -> M {

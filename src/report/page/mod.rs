@@ -13,7 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::excerpt::Excerpt;
 use super::log::is_control;
-use super::status::{Decision, DeliveryState, DeliveryStatus, GateStatus, RevisionStatus, Status, short};
+use super::status::{
+    Decision, DeliveryState, DeliveryStatus, GateStatus, RevisionStatus, RolloutStatus, Status, short,
+};
 use super::{Kind, Level};
 
 const STYLE: &str = include_str!("page.css");
@@ -109,6 +111,18 @@ impl StateBadge {
             "target_refused" => {
                 state("bad", "✕", "Target refused", "The gate found the application, and cannot reload it.")
             }
+            "degraded" => state(
+                "bad",
+                "!",
+                "Degraded",
+                "The newest configuration cannot be used; the known-good configuration of the cluster is live.",
+            ),
+            "rollout_refused" => {
+                state("bad", "✕", "Refused", "A pod did not take the newest configuration, so its group refuses it.")
+            }
+            "rollout_waiting" => {
+                state("pending", "…", "Waiting", "The newest configuration waits for the other pods of its group.")
+            }
             "target_missing" => {
                 state("pending", "…", "Target missing", "The application does not run; the gate waits for it.")
             }
@@ -151,6 +165,7 @@ fn section(gate: &GateStatus, index: usize, now: SystemTime) -> Markup {
             }
             @if let Some(event) = &gate.standing { (standing(event, now)) }
             (contents(gate, now))
+            @if let Some(rollout) = &gate.rollout { (self::rollout(rollout)) }
             @if !gate.alerts.is_empty() { (alerts(&gate.alerts, now)) }
             @if !gate.recent.is_empty() { (timeline(&gate.recent, now)) }
         }
@@ -192,6 +207,25 @@ fn contents(gate: &GateStatus, now: SystemTime) -> Markup {
             (row("Validated", "the newest that is valid", &gate.validated))
             (row("Running", "known to be live", &gate.running))
             div { dt { "Watched" } dd { (watched) } }
+        }
+    }
+}
+
+/// The roll-out of the group.
+fn rollout(rollout: &RolloutStatus) -> Markup {
+    html! {
+        section aria-label="Roll-out" {
+            h3 { "Roll-out of group " bdi { (rollout.group) } }
+            p {
+                b { (rollout.phase) }
+                @if rollout.paused { ", paused" }
+                ": " (rollout.verified) " of " (rollout.pods) " pods have it, " (rollout.unproven) " unproven"
+                @if let Some(leader) = &rollout.leader { ", led by " bdi { (leader) } }
+            }
+            @if let Some((by, reason)) = rollout.refused_by.as_ref().zip(rollout.reason.as_ref()) {
+                p class="message" { "refused by " bdi { (by) } ": " (prose(reason)) }
+            }
+            @if let Some(lost) = &rollout.lost { p class="message" { (prose(lost)) } }
         }
     }
 }

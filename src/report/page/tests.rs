@@ -25,6 +25,7 @@ fn gate(live: bool, standing: Option<Value>) -> GateStatus {
         diverged_seconds: 192.0,
         watch_mode: "inotify".into(),
         standing,
+        rollout: None,
         alerts: Vec::new(),
         recent: Vec::new(),
     }
@@ -115,6 +116,9 @@ fn every_state_has_a_word() {
         (false, Some("rejected"), "Rejected"),
         (false, Some("inconclusive"), "Inconclusive"),
         (false, Some("unverified"), "Unverified"),
+        (false, Some("degraded"), "Degraded"),
+        (false, Some("rollout_refused"), "Refused"),
+        (false, Some("rollout_waiting"), "Waiting"),
         (false, Some("target_missing"), "Target missing"),
         (false, Some("target_refused"), "Target refused"),
         (false, Some("some_day"), "Pending"),

@@ -66,12 +66,6 @@ impl RequestError {
             code => Self::Unreachable(format!("{verb} {resource}: it answered {code}: {message}")),
         }
     }
-
-    /// Returns true if another try may succeed without anything being changed by a person.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Conflict(_) | Self::Gone(_) | Self::TooManyRequests { .. } | Self::Unreachable(_))
-    }
 }
 
 /// An error with its causes: that of the client alone says only that it failed.

@@ -68,12 +68,6 @@ impl Debug for ApiServer {
 }
 
 impl ApiServer {
-    /// The namespace of all requests.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
     /// Returns the same connection for another namespace.
     #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Self {
@@ -94,15 +88,6 @@ impl ApiServer {
     /// [`RequestError::Conflict`] if it exists, or another reason.
     pub async fn create<K: Stored>(&self, object: &K) -> Result<K, RequestError> {
         limited::<K, _>("create", self.api::<K>().create(&by_gate(), object)).await
-    }
-
-    /// Asks whether an object could be created, without storing it.
-    ///
-    /// # Errors
-    /// The reason why it could not.
-    pub async fn try_create<K: Stored>(&self, object: &K) -> Result<K, RequestError> {
-        let parameters = PostParams { dry_run: true, ..by_gate() };
-        limited::<K, _>("create", self.api::<K>().create(&parameters, object)).await
     }
 
     /// Replaces an object. Its `resourceVersion` is that of the one which was read.

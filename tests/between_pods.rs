@@ -1,0 +1,505 @@
+//! Gates of several pods against a real API server: the roll-out, the known-good revision, the nudge, and the loss of the server.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+use crate::support::{ApiServer, Gate, Kubelet, Volume, eventually, gate_command};
+
+const GROUP: &str = "web";
+/// The time that a roll-out may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A pod: a volume that the test swaps as a kubelet does, an application, and its gate.
+struct Pod {
+    name: String,
+    directory: PathBuf,
+    volume: Volume,
+    gate: Option<Gate>,
+    /// The events of earlier gates of this pod.
+    before: Vec<Value>,
+}
+
+/// The pods of a group, and the API server of their cluster.
+struct Cluster {
+    server: ApiServer,
+    pods: Vec<Pod>,
+    directory: tempfile::TempDir,
+    more: Vec<String>,
+}
+
+/// The application: it takes what lies there, except what is called untaken.
+const RELOAD: &str = "cp \"$1/app.conf\" \"$2/live.new\" && mv \"$2/live.new\" \"$2/live\" && echo \"$(date +%s.%N) $(cat \"$2/live\")\" >> \"$2/reloads\"";
+const VERIFY: &str = "! grep -q untaken \"$1/live\"";
+
+fn name(pod: usize) -> String {
+    format!("web-{pod:02}")
+}
+
+impl Cluster {
+    /// Starts a server without pods. Every gate gets the flags `more`.
+    fn start(more: &[&str]) -> Option<Self> {
+        let server = ApiServer::start()?;
+        let directory = tempfile::tempdir().expect("there is room");
+        let more = more.iter().map(|flag| (*flag).to_owned()).collect();
+        Some(Self { server, pods: Vec::new(), directory, more })
+    }
+
+    /// Adds a pod with `content` in its volume.
+    fn add(&mut self, content: &str) {
+        let name = name(self.pods.len());
+        let directory = self.directory.path().join(&name);
+        fs::create_dir_all(directory.join("published")).expect("there is room");
+        fs::write(directory.join("reload.sh"), RELOAD).expect("there is room");
+        fs::write(directory.join("verify.sh"), VERIFY).expect("there is room");
+        let volume = Volume::new(directory.join("volume"), Kubelet::New, &[("app.conf", content)]);
+        self.pods.push(Pod { name, directory, volume, gate: None, before: Vec::new() });
+        self.run(self.pods.len() - 1);
+    }
+
+    /// Starts the gate of a pod.
+    fn run(&mut self, index: usize) {
+        let command = self.command(index);
+        self.pods[index].gate = Some(Gate::start(command));
+    }
+
+    fn command(&self, index: usize) -> Command {
+        let pod = &self.pods[index];
+        let path = |name: &str| pod.directory.join(name).display().to_string();
+        let read = if self.publishes() { path("published") } else { path("volume") };
+        let mut gate = gate_command();
+        gate.args(["run", "--name", "web", "--watch", &path("volume"), "--validate", "grep -q valid {config}"]);
+        gate.args(["--reload-command", &format!("sh {} {read} {}", path("reload.sh"), pod.directory.display())]);
+        gate.args(["--verify-command", &format!("sh {} {}", path("verify.sh"), pod.directory.display())]);
+        gate.args(["--verify-timeout", "1s", "--poll", "1s"]);
+        if self.publishes() {
+            gate.args(["--publish", &path("published")]);
+        }
+        gate.args(self.more.iter().filter(|flag| *flag != "--publish"));
+        gate.env("KUBECONFIG", self.server.kubeconfig()).env("POD_NAME", &pod.name).env("POD_NAMESPACE", "default");
+        gate
+    }
+
+    fn publishes(&self) -> bool {
+        self.more.iter().any(|flag| flag == "--publish")
+    }
+
+    /// Lets every volume show `content`.
+    fn write(&mut self, content: &str) {
+        self.pods.iter_mut().for_each(|pod| pod.volume.write(&[("app.conf", content)]));
+    }
+
+    /// Kills the gate of a pod, and starts another one.
+    fn restart(&mut self, index: usize) {
+        let pod = &mut self.pods[index];
+        let mut gate = pod.gate.take().expect("it runs");
+        gate.listen(Duration::from_millis(1));
+        pod.before.extend(gate.events.iter().cloned());
+        drop(gate);
+        self.run(index);
+    }
+
+    /// Waits until the pods satisfy `is_so`, and takes in their events meanwhile.
+    #[track_caller]
+    fn wait(&mut self, what: &str, is_so: impl Fn(&[Pod]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for pod in &mut self.pods {
+                if let Some(gate) = &mut pod.gate {
+                    gate.listen(Duration::from_millis(5));
+                }
+            }
+            if is_so(&self.pods) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it never came true: {what}\n{}\n{}", self.lease(), self.story());
+        }
+    }
+
+    /// Lets time pass, and takes in the events meanwhile.
+    fn listen(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            for gate in self.pods.iter_mut().filter_map(|pod| pod.gate.as_mut()) {
+                gate.listen(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// Waits until the group refuses the newest revision, and every pod reports it.
+    #[track_caller]
+    fn wait_for_refusal(&mut self) {
+        self.wait("the group refuses it", |pods| {
+            pods.iter().all(|pod| {
+                let digest = |name| pod.last(name).map(|event| event["digest"].clone());
+                digest("rollout_refused").is_some() && digest("rollout_refused") == digest("accepted")
+            })
+        });
+    }
+
+    /// Waits until every application runs `content`.
+    #[track_caller]
+    fn wait_for_all(&mut self, content: &str) {
+        self.wait(&format!("all run {content:?}"), |pods| {
+            pods.iter().all(|pod| pod.live() == content && pod.is_proven())
+        });
+    }
+
+    fn lease(&self) -> String {
+        let lease = self.server.kubectl(&["get", "lease", GROUP, "-o", "jsonpath={.metadata.annotations}"]);
+        String::from_utf8_lossy(&lease.stdout).into_owned()
+    }
+
+    fn story(&self) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for pod in &self.pods {
+            for event in pod.events() {
+                let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+                let digest: String = text("digest").chars().take(8).collect();
+                let line = format!("{} {} {} {digest} {}", text("timestamp"), pod.name, text("event"), text("message"));
+                lines.push(line);
+            }
+        }
+        lines.sort();
+        lines.join("\n")
+    }
+
+    fn rollout(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        let mut command = gate_command();
+        command.arg("rollout").args(arguments).args(["--namespace", "default", "--kubeconfig"]);
+        let output = command.arg(self.server.kubeconfig()).output().expect("it starts");
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        (text, output.status.code())
+    }
+}
+
+impl Pod {
+    fn live(&self) -> String {
+        fs::read_to_string(self.directory.join("live")).unwrap_or_default()
+    }
+
+    /// The time and the content of each reload so far, as the application saw it.
+    fn reloads(&self) -> Vec<(f64, String)> {
+        let text = fs::read_to_string(self.directory.join("reloads")).unwrap_or_default();
+        let reload = |line: &str| {
+            let (time, content) = line.split_once(' ')?;
+            Some((time.parse().ok()?, content.to_owned()))
+        };
+        text.lines().filter_map(reload).collect()
+    }
+
+    fn events(&self) -> impl Iterator<Item = &Value> {
+        self.before.iter().chain(self.gate.iter().flat_map(|gate| &gate.events))
+    }
+
+    /// The last accepted revision is verified.
+    fn is_proven(&self) -> bool {
+        let digest = |name| self.last(name).map(|event| event["digest"].clone());
+        digest("verified").is_some() && digest("verified") == digest("accepted")
+    }
+
+    fn last(&self, name: &str) -> Option<&Value> {
+        self.events().filter(|event| event["event"] == name).last()
+    }
+}
+
+fn time(event: &Value) -> SystemTime {
+    humantime::parse_rfc3339(event["timestamp"].as_str().expect("it has a time")).expect("it is one")
+}
+
+/// The times of the reload and the proof of the newest revision in each pod, by the time of the reload.
+fn timeline(pods: &[Pod]) -> Vec<(SystemTime, SystemTime, String)> {
+    let mut timeline: Vec<_> = pods
+        .iter()
+        .map(|pod| {
+            let verified = pod.last("verified").expect("it is verified");
+            let reloaded = pod.last("reloaded").expect("it was reloaded");
+            assert_eq!(reloaded["digest"], verified["digest"], "{}", pod.name);
+            (time(reloaded), time(verified), pod.name.clone())
+        })
+        .collect();
+    timeline.sort();
+    timeline
+}
+
+#[test]
+fn one_pod_goes_first_and_a_few_at_a_time_follow() {
+    let soak = Duration::from_secs(3);
+    let flags = ["--rollout", GROUP, "--rollout-soak", "3s", "--rollout-parallel", "2"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    let count = std::env::var("ROLLOUT_PODS").ok().and_then(|count| count.parse().ok()).unwrap_or(5);
+    (0..count).for_each(|_| cluster.add("valid 1"));
+    cluster.wait_for_all("valid 1");
+    cluster.write("valid 2");
+    cluster.wait_for_all("valid 2");
+    let timeline = timeline(&cluster.pods);
+    let (begin, first_verified, _) = &timeline[0];
+    for (reloaded, verified, pod) in &timeline {
+        let since = |at: &SystemTime| at.duration_since(*begin).unwrap_or_default().as_secs_f64();
+        eprintln!("{pod}: reloaded {:6.2} s, verified {:6.2} s", since(reloaded), since(verified));
+    }
+    for (reloaded, _, pod) in &timeline[1..] {
+        let waited = reloaded.duration_since(*first_verified).unwrap_or_default();
+        assert!(waited >= soak, "{pod} went after {waited:?}\n{}", cluster.story());
+        let is_unproven =
+            |(began, proven, other): &&(_, _, String)| began <= reloaded && proven > reloaded && other != pod;
+        let others = timeline.iter().filter(is_unproven).count();
+        assert!(others < 2, "{others} others were unproven when {pod} began\n{}", cluster.story());
+    }
+    let waiting = cluster.pods.iter().filter(|pod| pod.last("rollout_waiting").is_some()).count();
+    assert!(waiting >= count - 1, "{}", cluster.story());
+    eventually("the roll-out is complete", || cluster.rollout(&["status", GROUP]).1 == Some(0));
+}
+
+#[test]
+fn a_revision_that_fails_at_its_reload_meets_one_pod() {
+    let flags = ["--rollout", GROUP, "--rollout-soak", "500ms", "--rollout-parallel", "50%"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    (0..4).for_each(|_| cluster.add("valid 1"));
+    cluster.wait_for_all("valid 1");
+    cluster.write("valid untaken");
+    cluster.wait("every pod reports the refusal", |pods| pods.iter().all(|pod| pod.last("rollout_refused").is_some()));
+    let met: Vec<_> = cluster.pods.iter().filter(|pod| pod.live() == "valid untaken").map(|pod| &pod.name).collect();
+    assert_eq!(met.len(), 1, "{}", cluster.story());
+    let messages: BTreeSet<_> =
+        cluster.pods.iter().map(|pod| pod.last("rollout_refused").expect("it was")["message"].to_string()).collect();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    let errors =
+        cluster.pods.iter().filter(|pod| pod.last("rollout_refused").is_some_and(|event| event["level"] == "error"));
+    assert_eq!(errors.count(), 1, "{}", cluster.story());
+    let (text, code) = cluster.rollout(&["status", GROUP]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("refused by"), "{text}");
+    // A retry meets one pod again, and no other.
+    let before: usize = cluster.pods.iter().map(|pod| pod.reloads().len()).sum();
+    assert_eq!(cluster.rollout(&["retry", GROUP]).1, Some(0));
+    cluster.wait("a pod tries it again", |pods| pods.iter().map(|pod| pod.reloads().len()).sum::<usize>() > before);
+    eventually("it is refused again", || cluster.rollout(&["status", GROUP]).1 == Some(1));
+    assert!(cluster.pods.iter().filter(|pod| pod.live() == "valid untaken").count() <= 2, "{}", cluster.story());
+    cluster.write("valid 2");
+    cluster.wait_for_all("valid 2");
+    cluster.wait("the report is over", |pods| pods.iter().all(|pod| pod.last("recovered").is_some()));
+}
+
+#[test]
+fn a_paused_group_waits_and_goes_on() {
+    let flags = ["--rollout", GROUP, "--rollout-soak", "0s"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    (0..2).for_each(|_| cluster.add("valid 1"));
+    cluster.wait_for_all("valid 1");
+    assert_eq!(cluster.rollout(&["pause", GROUP]).1, Some(0));
+    cluster.write("valid 2");
+    cluster.wait("they wait", |pods| pods.iter().all(|pod| pod.last("rollout_waiting").is_some()));
+    assert!(cluster.pods.iter().all(|pod| pod.live() == "valid 1"), "{}", cluster.story());
+    assert_eq!(cluster.rollout(&["resume", GROUP]).1, Some(0));
+    cluster.wait_for_all("valid 2");
+}
+
+#[test]
+fn a_lost_api_server_is_reported_once_and_holds_up_what_it_has_to() {
+    let flags = ["--rollout", GROUP, "--rollout-soak", "0s"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    cluster.add("valid 1");
+    cluster.wait_for_all("valid 1");
+    cluster.server.halt();
+    cluster.write("valid 2");
+    cluster.wait("the loss is reported", |pods| pods[0].last("rollout_waiting").is_some());
+    let lost = |pod: &Pod| pod.events().filter(|event| event["event"] == "watch_degraded").count();
+    assert_eq!((lost(&cluster.pods[0]), cluster.pods[0].live()), (1, "valid 1".to_owned()), "{}", cluster.story());
+    cluster.server.resume();
+    cluster.wait_for_all("valid 2");
+    assert_eq!(lost(&cluster.pods[0]), 2, "the loss and its end: {}", cluster.story());
+}
+
+#[test]
+fn a_group_may_proceed_without_the_api_server() {
+    let flags = ["--rollout", GROUP, "--rollout-soak", "0s", "--on-api-loss", "proceed"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    cluster.add("valid 1");
+    cluster.wait_for_all("valid 1");
+    cluster.server.halt();
+    cluster.write("valid 2");
+    cluster.wait_for_all("valid 2");
+}
+
+#[test]
+fn a_new_pod_publishes_the_known_good_while_the_newest_is_rejected() {
+    let flags = ["--publish", "--known-good", "configmap/web-good", "--cluster-source", "configmap/web"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    cluster.add("valid 1");
+    cluster.wait_for_all("valid 1");
+    let stored = |cluster: &Cluster| cluster.server.kubectl(&["get", "configmap", "web-good", "-o", "json"]);
+    eventually("it is stored", || stored(&cluster).status.success());
+    // A new pod has an empty volume, and sees what is wrong alone.
+    cluster.add("wrong");
+    cluster.wait("it runs the known-good", |pods| pods[1].live() == "valid 1" && pods[1].last("verified").is_some());
+    let degraded = cluster.pods[1].last("degraded").expect("it is reported").clone();
+    assert!(
+        degraded["message"].as_str().is_some_and(|message| message.starts_with("running the known-good of 2")),
+        "{degraded}"
+    );
+    cluster.write("valid 2");
+    cluster.wait_for_all("valid 2");
+    assert!(cluster.pods[1].last("recovered").is_some(), "{}", cluster.story());
+    // What was damaged in the cluster is not published.
+    let damage = r#"{"metadata":{"annotations":{"reload-gate.dev/digest":"0000000000000000000000000000000000000000000000000000000000000000"}}}"#;
+    eventually("the newest is stored", || {
+        let digest =
+            cluster.pods[0].last("verified").expect("it was")["digest"].as_str().unwrap_or_default().to_owned();
+        String::from_utf8_lossy(&stored(&cluster).stdout).contains(&digest)
+    });
+    let patched = cluster.server.kubectl(&["patch", "configmap", "web-good", "--type=merge", "-p", damage]);
+    assert!(patched.status.success(), "{patched:?}");
+    cluster.add("wrong");
+    cluster.wait("the damage is reported", |pods| pods[2].last("degraded").is_some());
+    let degraded = cluster.pods[2].last("degraded").expect("it is reported");
+    assert!(degraded["message"].as_str().is_some_and(|message| message.contains("damaged")), "{degraded}");
+    assert_eq!(cluster.pods[2].live(), "", "{}", cluster.story());
+}
+
+/// Numbers that look random, from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// The times at which each pod took `content` first, in order.
+fn first_reloads(pods: &[Pod], content: &str) -> Vec<(f64, String)> {
+    let first = |pod: &Pod| {
+        let time = pod.reloads().into_iter().find(|(_, taken)| taken == content)?.0;
+        Some((time, pod.name.clone()))
+    };
+    let mut times: Vec<_> = pods.iter().filter_map(first).collect();
+    times.sort_by(|one, other| one.0.total_cmp(&other.0));
+    times
+}
+
+/// Kills gates and the API server at random moments of roll-outs; `ROLLOUTS=200` plays more, `ROLLOUT_SEED=7` others.
+#[test]
+fn whatever_dies_in_a_roll_out_its_properties_hold() {
+    let flags = ["--rollout", GROUP, "--rollout-soak", "1s", "--rollout-parallel", "2"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (rollouts, mut dice) = (number("ROLLOUTS").unwrap_or(3), Dice(number("ROLLOUT_SEED").unwrap_or(1)));
+    (0..4).for_each(|_| cluster.add("valid 0"));
+    cluster.wait_for_all("valid 0");
+    for round in 1..=rollouts {
+        let is_good = round % 3 != 2;
+        let content = if is_good { format!("valid {round}") } else { format!("valid untaken {round}") };
+        cluster.write(&content);
+        for _ in 0..dice.roll(3) {
+            cluster.listen(Duration::from_millis(dice.roll(1_500)));
+            match dice.roll(3) {
+                0 => {
+                    cluster.server.halt();
+                    cluster.listen(Duration::from_millis(dice.roll(2_000)));
+                    cluster.server.resume();
+                }
+                _ => cluster.restart(usize::try_from(dice.roll(4)).unwrap_or_default()),
+            }
+        }
+        if is_good {
+            cluster.wait_for_all(&content);
+        } else {
+            cluster.wait_for_refusal();
+        }
+        let times = first_reloads(&cluster.pods, &content);
+        let story = || format!("round {round}: {times:?}\n{}\n{}", cluster.lease(), cluster.story());
+        assert_eq!(times.len(), if is_good { 4 } else { 1 }, "{}", story());
+        if let [(first, _), (second, _), ..] = &times[..] {
+            assert!(second - first >= 1.0, "the second pod went {} s after the first; {}", second - first, story());
+        }
+    }
+}
+
+/// The annotation of the pod by which the kubelet is nudged.
+fn nudge(server: &ApiServer) -> String {
+    let path = r"jsonpath={.metadata.annotations.reload-gate\.dev/nudge}";
+    String::from_utf8_lossy(&server.kubectl(&["get", "pod", "web-00", "-o", path]).stdout).into_owned()
+}
+
+fn apply(server: &ApiServer, manifest: &str) {
+    let applied = server.kubectl_with(&["apply", "-f", "-"], manifest);
+    assert!(applied.status.success(), "{applied:?}");
+}
+
+#[test]
+fn a_change_of_the_object_nudges_the_kubelet() {
+    let flags = ["--nudge", "--cluster-source", "configmap/web"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    apply(&cluster.server, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {app.conf: valid 1}");
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}";
+    apply(&cluster.server, account);
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web-00}\nspec: {automountServiceAccountToken: false, containers: [{name: a, image: a}]}";
+    apply(&cluster.server, pod);
+    cluster.add("valid 1");
+    cluster.wait_for_all("valid 1");
+    assert_eq!(nudge(&cluster.server), "", "nothing has changed yet");
+    let mut seen = String::new();
+    for round in 0..3 {
+        // The watch begins some time after the gate; until then a change is its first state.
+        let began = Instant::now();
+        eventually("the pod is nudged", || {
+            let change = format!(r#"{{"data":{{"app.conf":"valid {round} {:?}"}}}}"#, began.elapsed());
+            if seen.is_empty() {
+                cluster.server.kubectl(&["patch", "configmap", "web", "--type=merge", "-p", &change]);
+            }
+            nudge(&cluster.server) != seen
+        });
+        seen = nudge(&cluster.server);
+        let change = format!(r#"{{"data":{{"app.conf":"next {round}"}}}}"#);
+        let patched = Instant::now();
+        cluster.server.kubectl(&["patch", "configmap", "web", "--type=merge", "-p", &change]);
+        eventually("the pod is nudged at once", || nudge(&cluster.server) != seen);
+        eprintln!("nudged after {:?}, with two starts of kubectl", patched.elapsed());
+        seen = nudge(&cluster.server);
+        seen.clear();
+    }
+}
+
+#[test]
+fn an_account_without_rights_is_told_which_it_lacks() {
+    let flags = ["--rollout", GROUP, "--nudge", "--cluster-source", "configmap/web"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    cluster.add("valid 1");
+    cluster.wait_for_all("valid 1");
+    let doctor = cluster.command(0);
+    let examine = |kubeconfig: &Path, doctor: &mut Command| {
+        let output = doctor.env("KUBECONFIG", kubeconfig).output().expect("it starts");
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        report["checks"].as_array().expect("it is a list").clone()
+    };
+    let flags: Vec<_> = doctor.get_args().skip(1).map(ToOwned::to_owned).collect();
+    let mut doctor = gate_command();
+    let unknown = ["--verify-timeout", "--name", "--poll"];
+    let mut skip = false;
+    let kept = flags.into_iter().filter(|flag| {
+        let drop = skip || unknown.iter().any(|name| *name == *flag);
+        skip = !skip && drop;
+        !drop
+    });
+    doctor.args(["doctor", "--format", "json"]).args(kept).env("POD_NAME", "web-00").env("POD_NAMESPACE", "default");
+    let of =
+        |checks: &[Value], name: &str| checks.iter().find(|check| check["check"] == name).cloned().unwrap_or_default();
+    let checks = examine(&cluster.server.kubeconfig(), &mut doctor);
+    assert_eq!(of(&checks, "rollout")["status"], "ok", "{checks:?}");
+    assert_eq!(of(&checks, "nudge")["status"], "ok", "{checks:?}");
+    let checks = examine(&cluster.server.kubeconfig_of("plain"), &mut doctor);
+    for (check, rule) in [
+        ("rollout", "resources: [leases], resourceNames: [web], verbs: [get, list, watch, update]"),
+        ("nudge", "resources: [configmaps], resourceNames: [web], verbs: [list, watch]"),
+    ] {
+        let made = of(&checks, check);
+        assert_eq!(made["status"], "fail", "{made}");
+        assert!(made["help"].as_str().is_some_and(|help| help.contains(rule)), "{made}");
+    }
+}
