@@ -85,7 +85,7 @@ const IMPURE: &[&str] = &[
     "std::time::SystemTime::now",
     "Instant::now",
     "SystemTime::now",
-    "kube",
+    "kube::",
     "tokio",
     "rustix",
     "nix",
