@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 BUILD_PACKAGES := gcc libc6-dev
 # What the tests use: real programs and a few tools.
 TEST_PACKAGES := $(BUILD_PACKAGES) nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
-	util-linux mount libc-bin coreutils openssl bash groff-base
+	util-linux mount libc-bin coreutils openssl bash groff-base strace
 # What the tests of the metrics use besides; `make test` skips them without it.
 MONITORING_PACKAGES := prometheus prometheus-alertmanager
 # The programs of the presets, for their tests alone: none of their services is started. Envoy comes from PyPI.
@@ -82,6 +82,12 @@ test-page: ## Install Chromium (300 MB), where that is possible, and test the pa
 torture: ## Run real programs under random updates and faults (UPDATES=100000 SEEDS=5: for an hour; SEED=N: again)
 	@demo/install $(TEST_PACKAGES) libfaketime || echo 'not everything could be installed: the run will list what it leaves out' >&2
 	@.ci/test --test torture
+
+.PHONY: bench
+bench: ## Measure the time from a change to its signal against the least possible work; a ratio that is too large fails
+	@demo/install $(BUILD_PACKAGES) inotify-tools procps util-linux || echo 'not everything could be installed: the run will list what it leaves out' >&2
+	@cargo bench $(QUIET_IN_A_LOG) --bench signal
+	@cargo bench $(QUIET_IN_A_LOG) --bench stages
 
 .PHONY: image
 image: ## Build the images reload-gate:latest and :root, without any registry if need be, and print their sizes

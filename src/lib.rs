@@ -23,13 +23,17 @@ pub(crate) mod notify;
 pub(crate) mod redact;
 pub(crate) mod report;
 
-// The same validation where nothing runs.
+// The same validation where nothing runs: in CI, and at the door of a cluster.
+pub(crate) mod admit;
 pub(crate) mod check;
 pub(crate) mod inject;
 
 // The doors to the system.
 pub(crate) mod sys;
 
+// The fuzzer uses this.
+#[doc(hidden)]
+pub use admit::response as admission_response;
 // The bench and the tests of the documentation use these.
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;

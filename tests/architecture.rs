@@ -13,9 +13,10 @@ use syn::{Attribute, Item, UseTree};
 /// The modules that a module may know, beside itself and its own submodules. A module knows only those below it in the table,
 /// so there is no circle.
 const KNOWS: &[(&str, &[&str])] = &[
-    ("cli", &["doctor", "run", "inject", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
+    ("cli", &["doctor", "run", "admit", "inject", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "cluster", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "cluster", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
+    ("admit", &["inject", "check", "config", "report", "sys", "exit"]),
     ("inject", &["check::manifest", "config", "sys::suggest"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
     ("check::manifest", &[]),
@@ -53,6 +54,10 @@ const KNOWS: &[(&str, &[&str])] = &[
 
 /// Modules which do no IO and read no clock.
 const PURE: &[&str] = &[
+    "admit::decision",
+    "admit::policy",
+    "admit::review",
+    "admit::wording",
     "gate",
     "cluster::rollout",
     "cluster::rights",
@@ -71,6 +76,7 @@ const PURE: &[&str] = &[
     "sys::promise",
     "sys::suggest",
     "sys::backoff",
+    "sys::pattern",
 ];
 
 /// Paths that no pure module names.

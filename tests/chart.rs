@@ -1,6 +1,7 @@
 //! The Helm charts: rendered by Helm, valid by the published schemas, and equal to the manifests in `deploy/`.
 
 mod cluster;
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -342,6 +343,37 @@ fn the_test_of_the_release_succeeds_only_if_the_webhook_answers() {
     gate.wait_for("accepted");
     let after = run();
     assert_eq!(after.status.code(), Some(0), "{after:?}");
+}
+
+/// The block of `docs/helm.md` that begins with the name of this file.
+fn block(file: &str) -> String {
+    let page = read("docs/helm.md");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.into_iter().find(|block| block.starts_with(&format!("# {file}\n")));
+    block.unwrap_or_else(|| panic!("docs/helm.md has no {file}")).to_owned()
+}
+
+#[test]
+fn the_page_shows_a_chart_that_renders() {
+    let charts = charts!();
+    let chart = charts.directory.path().join("chart/own");
+    std::fs::create_dir_all(chart.join("templates")).expect("there is room");
+    let write = |file: &str, text: &str| std::fs::write(chart.join(file), text).expect("there is room");
+    write("Chart.yaml", &format!("apiVersion: v2\nname: own\nversion: 1.0.0\n{}", block("Chart.yaml")));
+    write("templates/deployment.yaml", &block("templates/deployment.yaml"));
+    write("values.yaml", &block("values.yaml"));
+    let output = charts.helm(&["dependency", "build", "own"]);
+    assert!(output.status.success(), "{output:?}");
+    for mode in ["drop-in", "publish", "restricted", "rollout"] {
+        let required = "restricted.applicationImage=nginx,reload-gate-sidecar.rollout.group=a,reload-gate-sidecar.rollout.source=configmap/nginx";
+        let set = format!("reload-gate-sidecar.mode={mode},reload-gate-sidecar.{required}");
+        let output = charts.helm(&["template", "web", "own", "--set", &set]);
+        assert!(output.status.success(), "{output:?}");
+        let wrong = schema::violations(&schema::parse(&String::from_utf8_lossy(&output.stdout)));
+        // Without any item the key has no value, as the API server permits it.
+        let is_empty_list = |wrong: &&String| wrong.ends_with("initContainers: null is not of type \"array\"");
+        assert_eq!(wrong.iter().filter(|wrong| !is_empty_list(wrong)).count(), 0, "{mode}: {wrong:?}");
+    }
 }
 
 #[test]

@@ -15,11 +15,19 @@ fn base(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
 }
 
-/// Every base there is; what else lies there is no part of a pod.
-fn bases() -> Vec<String> {
+/// The base of the webhook, in which no gate is a sidecar.
+const WEBHOOK: &str = "admission";
+
+/// Every base there is.
+fn all_bases() -> Vec<String> {
     let entries = std::fs::read_dir(base("")).expect("it is there").flatten();
     let directories = entries.filter(|entry| entry.path().join("kustomization.yaml").is_file());
     directories.map(|entry| entry.file_name().into_string().expect("it is UTF-8")).collect()
+}
+
+/// Every base with a gate beside an application; what else lies there is no part of a pod.
+fn bases() -> Vec<String> {
+    all_bases().into_iter().filter(|name| name != WEBHOOK).collect()
 }
 
 /// The words of a list.
@@ -29,13 +37,14 @@ fn words(list: &Value) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_manifest_is_valid_by_the_published_schemas() {
-    let (mut wrong, bases) = (Vec::new(), bases());
-    assert!(bases.len() >= 5, "{bases:?}");
+    let (mut wrong, bases) = (Vec::new(), all_bases());
+    assert!(bases.len() >= 6, "{bases:?}");
     for name in bases {
         for entry in std::fs::read_dir(base(&name)).expect("it is there").flatten() {
             let path = entry.path();
             let is_manifest = path.extension().is_some_and(|extension| extension == "yaml");
-            if is_manifest && !path.ends_with("kustomization.yaml") {
+            // cert-manager's kinds have no schema in those of Kubernetes.
+            if is_manifest && !path.ends_with("kustomization.yaml") && !path.ends_with("certificate.yaml") {
                 wrong.extend(
                     schema::violations(&schema::read(&path))
                         .into_iter()
@@ -85,6 +94,45 @@ fn every_kustomization_names_what_is_there_and_keeps_the_names_of_config_maps() 
         let volumes = manifest["spec"]["template"]["spec"]["volumes"].as_array().expect("there are some");
         assert!(volumes.iter().any(|volume| volume["configMap"]["name"] == generator["name"]), "{name}");
     }
+}
+
+#[test]
+fn the_webhook_has_no_right_and_two_replicas_and_prevents_no_change_when_it_is_down() {
+    let read = |file: &str| schema::read(&base(WEBHOOK).join(file));
+    let kustomization = read("kustomization.yaml");
+    let files: std::collections::BTreeSet<_> = words(&kustomization["resources"]).map(str::to_owned).collect();
+    let there = std::fs::read_dir(base(WEBHOOK)).expect("it is there").flatten();
+    let there = there.map(|entry| entry.file_name().into_string().expect("it is UTF-8"));
+    assert_eq!(files, there.filter(|name| name != "kustomization.yaml").collect());
+    let (deployment, service) = (read("deployment.yaml"), read("service.yaml"));
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!((&deployment["spec"]["replicas"], &pod["automountServiceAccountToken"]), (&2.into(), &false.into()));
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    for selector in [
+        &deployment["spec"]["selector"]["matchLabels"],
+        &service["spec"]["selector"],
+        &read("disruption-budget.yaml")["spec"]["selector"]["matchLabels"],
+    ] {
+        let selector = selector.as_object().expect("it selects by labels");
+        assert!(selector.iter().all(|(label, value)| labels[label] == *value), "{selector:?}");
+    }
+    let container = &pod["containers"][0];
+    let security = &container["securityContext"];
+    assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]));
+    assert_eq!(
+        (&security["readOnlyRootFilesystem"], &pod["securityContext"]["runAsNonRoot"]),
+        (&true.into(), &true.into())
+    );
+    let webhook = &read("webhook.yaml")["webhooks"][0];
+    assert_eq!((&webhook["failurePolicy"], &webhook["sideEffects"]), (&"Ignore".into(), &"None".into()));
+    assert_eq!((&webhook["matchPolicy"], &webhook["timeoutSeconds"]), (&"Equivalent".into(), &5.into()));
+    assert_eq!(webhook["clientConfig"]["service"]["name"], service["metadata"]["name"]);
+    let ports = container["ports"].as_array().expect("it has some");
+    assert!(ports.iter().any(|port| port["name"] == service["spec"]["ports"][0]["targetPort"]));
+    // The flags are those of the command.
+    let arguments: Vec<&str> = words(&container["args"]).chain(["--help"]).collect();
+    let output = gate_command().args(arguments).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]

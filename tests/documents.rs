@@ -132,7 +132,7 @@ const OTHERS: [&str; 27] = [
 
 #[test]
 fn every_flag_in_the_pages_exists() {
-    let commands = ["run", "check", "inject", "status", "doctor", "rollout status"];
+    let commands = ["run", "check", "admit", "inject", "status", "doctor", "rollout status"];
     let help = commands.map(|command| {
         let output = gate_command().args(command.split(' ')).arg("--help").output().expect("it starts");
         String::from_utf8(output.stdout).expect("it is UTF-8")
@@ -201,6 +201,12 @@ fn the_schema_of_the_configuration_file_is_that_of_the_settings() {
     let keys: serde_json::Map<_, _> = keys.map(|(key, schema)| (key.to_owned(), schema.clone())).collect();
     let mut rule = properties.clone();
     rule.insert("files".to_owned(), texts.clone());
+    let mut admission = properties.clone();
+    for key in ["kind", "namespaces", "names", "keys"] {
+        admission.insert(key.to_owned(), texts.clone());
+    }
+    let part = serde_json::json!({"type": "object", "properties": {"name": text, "path": text}, "required": ["name", "path"], "additionalProperties": false});
+    admission.insert("together".to_owned(), serde_json::json!({"type": "array", "items": part}));
     let object = |properties: &serde_json::Map<String, serde_json::Value>, required: &[&str]| serde_json::json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
     let schema = serde_json::json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -209,6 +215,7 @@ fn the_schema_of_the_configuration_file_is_that_of_the_settings() {
         "properties": {
             "gates": {"type": "array", "items": object(&properties, &[])},
             "rules": {"type": "array", "items": object(&rule, &["files"])},
+            "admission": {"type": "array", "items": object(&admission, &[])},
         },
         "additionalProperties": false,
         "$defs": {"validator": object(&keys, &["command"])},

@@ -68,6 +68,38 @@ fn check_validates_by_the_injected_sidecar_and_has_nothing_against_the_pod() {
     }
 }
 
+/// A pod that asks for a gate of a preset, with an empty configuration.
+fn pod_of(preset: &reload_gate::Preset, mode: &str) -> String {
+    let directory = preset.directory.as_deref().unwrap_or("/etc/app");
+    let (name, file) = (preset.name, preset.files.first().map_or("app.conf", String::as_str));
+    let is_gunicorn = name == "gunicorn";
+    let args = if is_gunicorn { "--validate 'gunicorn --check-config -c {config} app:app'" } else { "" };
+    format!(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name}-{mode} }}\ndata: {{ {file}: '' }}\n---\n\
+         apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}-{mode}\n  annotations:\n    reload-gate.dev/inject: {name}\n    \
+         reload-gate.dev/inject-mode: {mode}\n    reload-gate.dev/inject-args: \"{args}\"\nspec:\n  containers:\n  - name: app\n    \
+         image: example.com/app\n    volumeMounts: [{{ name: c, mountPath: {directory} }}]\n  volumes: [{{ name: c, configMap: {{ name: \
+         {name}-{mode} }} }}]\n"
+    )
+}
+
+#[test]
+fn the_settings_of_an_injected_gate_are_right_for_every_preset() {
+    let all = || reload_gate::presets().iter().flat_map(|preset| ["direct", "publish"].map(|mode| (preset, mode)));
+    let manifest = injected(&all().map(|(preset, mode)| pod_of(preset, mode)).collect::<String>());
+    let (out, err, _) = said(&["check", "--format", "json", "-"], &manifest);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+    let inputs = report["inputs"].as_array().expect("it is a list");
+    for (preset, mode) in all() {
+        let sidecar = format!("the settings of container `reload-gate` of Pod {}-{mode}", preset.name);
+        let is_its = |input: &Value| input["reason"].as_str().is_some_and(|reason| reason.contains(&sidecar));
+        assert!(inputs.iter().any(is_its), "{}: {out}{err}", preset.name);
+    }
+    for finding in ["sidecar-settings", "unshared-processes", "other-user", "never-updated"] {
+        assert!(!out.contains(finding), "{finding}: {out}");
+    }
+}
+
 #[test]
 fn a_file_and_an_image_are_named_and_errors_are_reported() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(NGINX);

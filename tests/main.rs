@@ -7,6 +7,8 @@
 
 mod support;
 
+/// The admission webhook: reviews over TLS, hostile clients, and a real API server.
+mod admission;
 /// What is shipped for operations: alert rules, their pages, a dashboard.
 mod alerting;
 /// Alerts: their delivery, and sinks that fail.
@@ -106,6 +108,8 @@ mod service;
 mod shipping;
 /// Snippets, builds and further modules of nginx.
 mod snippets;
+/// System calls between a change and its signal.
+mod system_calls;
 /// A real systemd: `systemctl reload`, and the gate as a service.
 mod systemd;
 /// The right process, or none.

@@ -15,6 +15,7 @@ use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
 use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
+use crate::sys::pattern::LazyRegex;
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
@@ -483,7 +484,7 @@ fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
         r"(?m)^(?P<file>/[^\n:]+): (?P<line>[0-9]+):(?P<column>[0-9]+): (?P<message>[^\n]+)$",
         r"(?m)^(?P<file>/[^\n:]+): (?P<message>group [^\n]+)$",
     ];
-    let findings = patterns.iter().filter_map(|pattern| regex::Regex::new(pattern).ok()).collect();
+    let findings = patterns.iter().map(|pattern| LazyRegex::constant(pattern)).collect();
     let patterns = FindingPatterns { findings, ..FindingPatterns::default() };
     Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, patterns, ..command }))
 }
@@ -492,7 +493,7 @@ fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
 fn shell_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
     let any = assignments.assignment_named("prometheus").ok()?;
     let command = any.plan.validators.iter().find_map(command_of)?.clone();
-    let findings = regex::Regex::new(r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$").ok()?;
+    let findings = LazyRegex::constant(r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$");
     let patterns = FindingPatterns { findings: vec![findings], ..FindingPatterns::default() };
     let words = ["bash", "-n", "{config}"].map(str::to_owned).to_vec();
     let (name, package) = ("bash -n".to_owned(), Some("bash".to_owned()));

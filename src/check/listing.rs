@@ -12,6 +12,7 @@ use super::baseline::relative;
 use super::fix::Overlay;
 use super::ignores::{self, IgnoreComment, IgnoreRule};
 use super::input::{InputStream, STDIN};
+use super::objects::GivenObject;
 use super::placeholder;
 use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
 use crate::check::render::{CheckSubject, Unchecked};
@@ -84,8 +85,10 @@ pub struct Listing {
     pub(super) has_manifests: bool,
     /// Texts in place of those of files.
     pub(super) texts: Overlay,
+    /// The ConfigMaps and Secrets, if they are in memory and not in a manifest.
+    pub(super) given: Vec<GivenObject>,
     /// Charts with templates that are not read.
-    charts: BTreeSet<PathBuf>,
+    pub(super) charts: BTreeSet<PathBuf>,
 }
 
 impl Listing {

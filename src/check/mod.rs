@@ -18,6 +18,7 @@ mod input;
 mod listing;
 pub mod manifest;
 mod names;
+mod objects;
 mod placeholder;
 mod pods;
 mod program;
@@ -54,6 +55,7 @@ pub use fix::{Corrected, ListArguments, correct};
 use ignores::{IgnoreEffect, IgnoreRule, SeenIgnore, SeenIgnores};
 pub use listing::Listing;
 use names::VersionCache;
+pub use objects::{GivenObject, check_objects};
 use store::{Entry, Store};
 use trees::FileTrees;
 use validate::Outcome;
@@ -83,6 +85,8 @@ pub struct CheckOptions {
     pub missing: Missing,
     /// True if commands run that the inputs name.
     pub allow_commands: bool,
+    /// True if bundled validators alone run, on the thread of the caller.
+    pub alone: bool,
 }
 
 /// Inputs and options of one run of `check`.
@@ -113,11 +117,24 @@ pub struct CheckOutcome {
 /// Validates all inputs.
 #[must_use]
 pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
-    let listing = request.listing;
-    let store = Store::new(listing);
-    let trees = FileTrees::of(&store);
+    let store = Store::new(request.listing);
+    with_tasks(&store, request.assignments, &request.options, |tasks| all(tasks, &store, request))
+}
+
+/// Results of tasks, in their order, and the signal that ended them early.
+type TaskResults = (Vec<(CheckSubject, Outcome)>, Option<i32>);
+
+/// Validates all inputs, each as `run` does a task.
+fn with_tasks(
+    store: &Store<'_>,
+    assignments: &Assignments,
+    options: &CheckOptions,
+    run: impl FnOnce(Vec<Task>) -> TaskResults,
+) -> CheckOutcome {
+    let listing = store.listing;
+    let trees = FileTrees::of(store);
     let mounted = trees.mounted.clone();
-    let assigned = assign::assign(trees, &store, request.assignments, request.options.allow_commands);
+    let assigned = assign::assign(trees, store, assignments, options.allow_commands);
     let mut checked = of_inputs(listing);
     let Assigned { tasks, errors, open, skipped } = assigned;
     for (subject, finding) in errors {
@@ -133,7 +150,7 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
         skipped.into_iter().map(|(entry, (why, help))| Unchecked { subject: store.subject(&entry), why, help });
     let mut seen = of_manifests(&mut checked, listing);
     let mut unchecked: Vec<Unchecked> = listing.skipped.iter().cloned().chain(unchecked).collect();
-    let (outcomes, interrupted) = all(distinct(tasks), &store, request);
+    let (outcomes, interrupted) = run(distinct(tasks));
     for (subject, outcome) in outcomes {
         checked.extend(outcome.checked);
         unchecked.extend(outcome.skipped.map(|(why, help)| Unchecked { subject, why, help }));
@@ -150,7 +167,7 @@ pub fn check(request: &CheckRequest<'_>) -> CheckOutcome {
         .filter(|(subject, _)| !listed.contains(subject))
         .map(|(subject, entry)| {
             let is_mounted = entry.config().is_none_or(|config| mounted.contains(&config));
-            unassigned(subject, entry, (given.contains(entry), is_mounted), &store)
+            unassigned(subject, entry, (given.contains(entry), is_mounted), store)
         })
         .collect();
     let (named, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|unchecked| unchecked.help.is_some());
@@ -313,7 +330,7 @@ impl EndSignals {
 
 /// Runs all tasks, on all processors. The results are in the order of the tasks. A signal ends them: their programs are killed, and
 /// their files are removed.
-fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> (Vec<(CheckSubject, Outcome)>, Option<i32>) {
+fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskResults {
     let total = tasks.len();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
     let (queue, done) = (Mutex::new(tasks.into_iter().enumerate()), AtomicUsize::new(0));

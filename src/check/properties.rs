@@ -91,7 +91,8 @@ fn checked(file: &Path) -> CheckReport {
     };
     let assignments = assignments(&user_input).expect("nothing is given");
     let listing = Listing::of(&[file.display().to_string()], &[]).expect("there is no pattern");
-    let options = CheckOptions { local: false, fallback: true, missing: Missing::Warn, allow_commands: false };
+    let options =
+        CheckOptions { local: false, fallback: true, missing: Missing::Warn, allow_commands: false, alone: false };
     check(&CheckRequest { listing: &listing, assignments: &assignments, options, progress: &|_, _| {} }).report
 }
 

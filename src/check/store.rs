@@ -80,6 +80,8 @@ enum Written {
     Value { document: Arc<Parsed>, at: At, snippet: Box<Snippet> },
     /// Verbatim, in a file or stream of this name.
     Plain(String),
+    /// As the value of a key of an object in memory, and whether that is a Secret. Its lines are those of the value.
+    Given { key: String, secret: bool },
 }
 
 /// Parsed document.
@@ -229,6 +231,12 @@ impl<'l> Store<'l> {
             decoded: AtomicUsize::new(0),
         };
         let changed = |name: &str| unreadable(name, &io::Error::other("it changed while it was read"));
+        if let Entry::Key { config, key } = entry
+            && let Some(given) = self.listing.given.get(*config)
+        {
+            let bytes = given.contents.get(key).cloned().unwrap_or_default();
+            return Ok(content(bytes, Written::Given { key: key.clone(), secret: given.id.is_secret() }));
+        }
         match entry {
             Entry::File(path) => {
                 let name = path.to_string_lossy().into_owned();
@@ -340,6 +348,11 @@ impl EntryContent {
                 let lines = self.lines.get_or_init(|| LineIndex::new(bytes));
                 (lines.place(name, bytes, span), excerpt(bytes, lines, 0..bytes.len(), 0, span))
             }
+            Written::Given { key, .. } => {
+                let Some(span) = span else { return (Place::file(key), None) };
+                let lines = self.lines.get_or_init(|| LineIndex::new(&self.bytes));
+                (lines.place(key, &self.bytes, span), None)
+            }
             Written::Lines { document, at, start, indent } => {
                 let name = &store.listing.inputs[at.input].name;
                 let Some(span) = span else { return (Place::file(name), None) };
@@ -395,7 +408,7 @@ impl EntryContent {
         let line = &self.bytes[start..end];
         if line.is_empty() {
             // Checkers often report an error at the end on the line after the last.
-            return (start > 0 && number > 1).then_some(Span { start: start - 1, end: start });
+            return (start > 0 && number > 1).then(|| Span { start: start - 1, end: start });
         }
         let before = |column: u32| before(line, column as usize - 1);
         let column = place.column.filter(|column| (1..=LAST_COLUMN).contains(column)).map(before);
@@ -408,7 +421,7 @@ impl EntryContent {
 
     /// Returns true if it is the value of a Secret.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.written, Written::Key { secret: true, .. })
+        matches!(self.written, Written::Key { secret: true, .. } | Written::Given { secret: true, .. })
     }
 }
 

@@ -75,8 +75,10 @@ impl FileTrees {
         let seen: BTreeSet<Entry> = trees.entries().cloned().collect();
         let of_mounted = mounted.iter().flat_map(|config| store.entries(*config).into_values());
         trees.idle = of_mounted.filter(|entry| !seen.contains(entry)).collect();
-        let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config));
-        trees.trees.extend(objects.map(|config| object(store.entries(config))));
+        let together = together(store);
+        let mounts = |config: &usize| store.listing.given.get(*config).is_some_and(|given| given.mount.is_some());
+        let objects = (0..store.listing.configs.len()).filter(|config| !mounted.contains(config) && !mounts(config));
+        trees.trees.extend(objects.map(|config| object(store.entries(config))).chain(together));
         trees.mounted = mounted;
         for (root, directory) in &store.listing.directories {
             trees.trees.push(in_directory(root, directory));
@@ -269,6 +271,24 @@ impl FileTree {
 /// Returns the files of one object without a mount.
 fn object(entries: BTreeMap<String, Entry>) -> FileTree {
     loose(TreeKind::Object, entries.into_iter().map(|(key, entry)| (PathBuf::from(key), entry)).collect())
+}
+
+/// Returns the files of the objects in memory that one program reads, each in its directory.
+fn together(store: &Store<'_>) -> Option<FileTree> {
+    let given = store.listing.given.iter().enumerate();
+    let mounts: Vec<(usize, &PathBuf)> =
+        given.filter_map(|(config, given)| given.mount.as_ref().map(|mount| (config, mount))).collect();
+    // Other files of the directories may be in the image: a volume may hide a single file.
+    let points = mounts.iter().map(|(_, mount)| Point { path: PathBuf::clone(mount), known: false }).collect();
+    let file = |(config, mount): &(usize, &PathBuf)| {
+        let mount = PathBuf::clone(mount);
+        store.entries(*config).into_iter().map(move |(key, entry)| (mount.join(key), entry))
+    };
+    let files: BTreeMap<PathBuf, Entry> = mounts.iter().flat_map(file).collect();
+    let wanted = files.values().cloned().collect();
+    let mounted = Arc::new(Mounted { files, points, ..Mounted::default() });
+    let kind = TreeKind::Container;
+    (!mounts.is_empty()).then(|| FileTree { kind, mounted, wanted, ..FileTree::default() })
 }
 
 /// Returns the files of a directory that was given.

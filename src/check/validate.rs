@@ -19,7 +19,7 @@ use super::redaction::Contents;
 use super::store::{Entry, EntryContent, Store};
 use super::weigh::weigh_nginx;
 use crate::check::render::{Checked, Located, Suppressed, Suppression};
-use crate::flow::process::Selector;
+use crate::flow::process::{Selector, TargetSearches};
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
     Builtin, Main, Mapping, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
@@ -46,7 +46,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Returns the result of a task without a validation.
-    const fn skipped(why: String, read: BTreeSet<Entry>) -> Self {
+    pub(super) const fn skipped(why: String, read: BTreeSet<Entry>) -> Self {
         Self { checked: None, skipped: Some((why, None)), read, ignores: Vec::new() }
     }
 }
@@ -89,7 +89,7 @@ pub(super) async fn validate(
     let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
     let is_unreadable = |located: &Located| located.finding.cause == Cause::Environment;
     let (validator, validation) = if broken.is_empty() || !lacks_main {
-        run(&plan, &task, tree).await
+        run(&plan, &task, tree, options.alone).await
     } else if broken.iter().any(is_unreadable) {
         (first(&plan), Validation::default())
     } else {
@@ -180,7 +180,7 @@ fn is_der(body: &str) -> bool {
 }
 
 /// Runs the validators, and returns their names with the result.
-async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validation) {
+async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, alone: bool) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let asks_programs = plan.asks_programs();
     let hosts = asks_programs.then(|| hosts(&tree)).flatten();
@@ -197,7 +197,11 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validat
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
     let path_map = path_map(task, hosts.is_some(), here, asks_programs);
-    let checked = match plan.validate(&tree, &path_map, &Selector::default()).await {
+    if alone {
+        let validation = plan.validate_alone(&tree, &path_map);
+        return (validation.validators.join(", "), validation);
+    }
+    let checked = match plan.validate(&tree, &path_map, &TargetSearches::new(Selector::default())).await {
         // Files that name no path of their mount can be validated in the temporary directory.
         Ok(validation)
             if !is_shown(&validation)
@@ -206,7 +210,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree) -> (String, Validat
                 && task.operands.is_empty() =>
         {
             let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
-            plan.validate(&tree, &path_map, &Selector::default()).await
+            plan.validate(&tree, &path_map, &TargetSearches::new(Selector::default())).await
         }
         checked => checked,
     };

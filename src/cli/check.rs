@@ -245,6 +245,7 @@ fn options(matches: &ArgMatches) -> CheckOptions {
             _ => Missing::Warn,
         },
         allow_commands: matches.get_flag("allow-commands"),
+        alone: false,
     }
 }
 

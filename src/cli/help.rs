@@ -35,10 +35,10 @@ const COLOR_VARIABLES: (&str, &str) = (
 );
 const CONFIG_FILE: (&str, &str) = (
     "gates.yaml",
-    "The file of --config, under any name: a list `gates` of mappings with the flags as keys, and for `check` a list `rules`.",
+    "The file of --config, under any name: a list `gates` of mappings with the flags as keys, for `check` a list `rules`, and for `admit` a list `admission`.",
 );
 
-const PAGES: [Page; 12] = [
+const PAGES: [Page; 13] = [
     Page {
         command: "reload-gate",
         description: &[
@@ -168,6 +168,33 @@ const PAGES: [Page; 12] = [
             (Exit::Bug, "a bug in reload-gate; of several inputs the worst code, in the order 70, 2, 1, 3, 4, 0"),
         ],
         environment: &[("RELOAD_GATE_CONFIG", "The configuration file, as --config."), COLOR_VARIABLES],
+        files: &[CONFIG_FILE],
+    },
+    Page {
+        command: "admit",
+        description: &[
+            "Serves a validating admission webhook over HTTPS. A Kubernetes API server asks it about ConfigMaps and Secrets that carry \
+             the label `reload-gate.dev/validate`, and does not store what is rejected. The bundled validators alone run: a request can \
+             start no process and reach no file.",
+            "The value of the label is a preset with a bundled validator, a bundled validator, or `auto` for the choice that `check` \
+             makes. An object that has errors already can be changed, unless the change adds another one.",
+        ],
+        examples: &[
+            (
+                "reload-gate admit --tls-cert tls.crt --tls-key tls.key",
+                "Serve the webhook on port 8443 with a certificate of cert-manager",
+            ),
+            (
+                "reload-gate admit --tls-cert tls.crt --tls-key tls.key --deny never",
+                "Answer with warnings, and deny nothing",
+            ),
+        ],
+        exit_codes: &[
+            (Exit::Accepted, "a clean stop"),
+            (Exit::Usage, "wrong usage, configuration or certificate, or an address that is taken"),
+            (Exit::Bug, "a bug in reload-gate"),
+        ],
+        environment: &[SETTING_VARIABLES],
         files: &[CONFIG_FILE],
     },
     Page {

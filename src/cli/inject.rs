@@ -1,12 +1,13 @@
 //! The command `inject`. IO: reads a file or standard input.
 
 use std::io::Read as _;
+use std::str::FromStr as _;
 
 use clap::{Arg, ArgMatches, Command};
 
 use super::{print, say};
 use crate::exit::Exit;
-use crate::inject::{InjectOptions, inject_text};
+use crate::inject::{InjectOptions, KubernetesVersion, inject_text};
 
 /// Standard input in the place of a file.
 const STDIN: &str = "-";
@@ -21,6 +22,14 @@ pub(super) fn command() -> Command {
             "Image of reload-gate, from which the binary is copied [default: {}]",
             InjectOptions::default().image
         )))
+        .arg(kubernetes_version())
+}
+
+/// The flag of the cluster's version.
+pub(super) fn kubernetes_version() -> Arg {
+    let version = Arg::new("kubernetes-version").long("kubernetes-version").value_name("VERSION");
+    let help = "Version of the cluster, such as 1.31: one before 1.29 gets no native sidecar [default: the newest]";
+    version.value_parser(KubernetesVersion::from_str).help(help)
 }
 
 pub(super) fn inject(matches: &ArgMatches) -> Exit {
@@ -32,8 +41,9 @@ pub(super) fn inject(matches: &ArgMatches) -> Exit {
             return Exit::Usage;
         }
     };
-    let image = matches.get_one::<String>("image").cloned();
-    let options = image.map_or_else(InjectOptions::default, |image| InjectOptions { image });
+    let usual = InjectOptions::default();
+    let image = matches.get_one::<String>("image").cloned().unwrap_or(usual.image);
+    let options = InjectOptions { image, kubernetes: matches.get_one("kubernetes-version").copied() };
     let injected = match inject_text(&text, &options) {
         Ok(injected) => injected,
         Err(broken) => {

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::sys::exec::{self, confine, enter, keep, view};
 use crate::sys::suggest::suggestion;
 
+mod admit;
 mod check;
 mod doctor;
 mod drop_in;
@@ -40,6 +41,7 @@ pub fn command() -> Command {
         run::command(),
         reload::command(),
         check::command(),
+        admit::command(),
         inject::command(),
         doctor::command(),
         status::command(),
@@ -85,6 +87,7 @@ pub fn main() -> Exit {
         Some(("run", matches)) => run::run(matches),
         Some(("reload", matches)) => reload::reload(matches),
         Some(("check", matches)) => check::check(matches),
+        Some(("admit", matches)) => admit::admit(matches),
         Some(("inject", matches)) => inject::inject(matches),
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("status", matches)) => status::status(matches),

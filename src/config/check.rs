@@ -41,8 +41,8 @@ pub struct Assignments {
     /// The rules of the configuration file; the first that matches applies.
     pub rules: Vec<Rule>,
     /// Other flags, which apply to every validator.
-    flags: SettingsLayer,
-    directory: PathBuf,
+    pub(super) flags: SettingsLayer,
+    pub(super) directory: PathBuf,
 }
 
 /// The settings that name validators.
@@ -93,7 +93,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
 }
 
 /// Reads the configuration file that the flag or the variable names.
-fn config_file(input: &UserInput<'_>, flags: &SettingsLayer, errors: &ErrorList) -> ConfigFile {
+pub(super) fn config_file(input: &UserInput<'_>, flags: &SettingsLayer, errors: &ErrorList) -> ConfigFile {
     let named: Vec<_> = input.variables.iter().filter(|(name, _)| *name == *CONFIG.spec.variable()).cloned().collect();
     let variables = flags::variables_layer(&named, true, &mut Vec::new(), errors);
     let layers = Layers { layers: vec![flags.clone(), variables], directory: &input.directory, errors };
@@ -101,6 +101,14 @@ fn config_file(input: &UserInput<'_>, flags: &SettingsLayer, errors: &ErrorList)
 }
 
 impl Assignments {
+    /// Returns the same assignments with other rules, and with further settings for validators that are named.
+    #[must_use]
+    pub fn with(&self, rules: Vec<Rule>, settings: &[(&'static SettingSpec, String)]) -> Self {
+        let mut flags = flags::layer(settings);
+        flags.add_below(&self.flags);
+        Self { given: None, gates: Vec::new(), rules, flags, directory: self.directory.clone() }
+    }
+
     /// Returns the validators of a preset, or the built-in validator of that name.
     ///
     /// # Errors
@@ -133,7 +141,7 @@ fn named(name: &str, layers: &Layers<'_>) -> Option<Assignment> {
     resolve::assignment(&layers)
 }
 
-fn assignment_of_rule(layers: &Layers<'_>) -> Option<Assignment> {
+pub(super) fn assignment_of_rule(layers: &Layers<'_>) -> Option<Assignment> {
     if layers.highest(&CHOICES).is_none() {
         let help = "add `app: NAME`, `preset: FILE`, `builtin: NAME` or `validate: CMD` to the rule";
         layers.fail(ConfigError::new(layers.place(), "this rule names no validator").help(help));

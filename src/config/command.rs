@@ -4,11 +4,13 @@ use std::path::Path;
 
 use reload_gate_structured::yaml::{Node, Scalar, Value};
 
+use super::SettingOrigin;
 use super::file::FileReader;
 use super::layer::{GivenValue, Layers};
 use super::parse;
 use super::validators::BuiltinSettings;
 use crate::flow::validate::{CommandValidator, FindingPatterns};
+use crate::sys::pattern::LazyRegex;
 use crate::sys::suggest::{nearest, suggestion};
 
 /// Words of a command: one line that is split as a shell splits words, or a list.
@@ -195,7 +197,11 @@ impl CommandEntry {
         texts.for_each(|text| check_placeholders(text, layers));
         let command = self.command.words(layers);
         let patterns = |given: &[GivenValue<String>]| {
-            given.iter().filter_map(|given| layers.parse(given, parse::pattern)).collect()
+            let pattern = |given: &GivenValue<String>| match given.origin {
+                SettingOrigin::Preset(_) => Some(LazyRegex::constant(&given.value)),
+                _ => layers.parse(given, parse::lazy_pattern),
+            };
+            given.iter().filter_map(pattern).collect()
         };
         CommandValidator {
             name: self.name.as_ref().map_or_else(|| shell_words::join(&command), |name| name.value.clone()),

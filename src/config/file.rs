@@ -15,6 +15,25 @@ use crate::sys::suggest::suggestion;
 pub(super) struct ConfigFile {
     pub(super) gates: Vec<SettingsLayer>,
     pub(super) rules: Vec<RuleEntry>,
+    pub(super) admission: Vec<AdmissionEntry>,
+}
+
+/// A rule of the admission webhook: patterns of objects and keys, objects that one program reads, and settings.
+#[derive(Debug)]
+pub(super) struct AdmissionEntry {
+    pub(super) kind: Option<GivenValue<String>>,
+    pub(super) namespaces: Vec<GivenValue<String>>,
+    pub(super) names: Vec<GivenValue<String>>,
+    pub(super) keys: Vec<GivenValue<String>>,
+    pub(super) together: Vec<TogetherEntry>,
+    pub(super) settings: SettingsLayer,
+}
+
+/// An object of several that one program reads.
+#[derive(Debug)]
+pub(super) struct TogetherEntry {
+    pub(super) name: GivenValue<String>,
+    pub(super) path: GivenValue<String>,
 }
 
 /// A rule of `check`: patterns of file names, and the settings of these files.
@@ -51,29 +70,81 @@ impl FileReader<'_> {
     fn file(&self, text: &str) -> ConfigFile {
         let Some(entries) = self.top(text) else { return ConfigFile::default() };
         let before = self.errors.len();
-        let (mut gates, mut rules) = (Vec::new(), Vec::new());
+        let (mut gates, mut rules, mut admission) = (Vec::new(), Vec::new(), None);
         let shape = || Some(SHAPE.to_owned());
         for (key, value) in entries {
             match (key.as_str(), value.value) {
                 (Some("gates"), Value::List(items)) => gates.extend(items),
                 (Some("rules"), Value::List(items)) => rules.extend(items),
-                (Some(name @ ("gates" | "rules")), _) => {
+                (Some("admission"), Value::List(items)) => admission = Some(items),
+                (Some(name @ ("gates" | "rules" | "admission")), _) => {
                     self.fail(self.origin(&key), format!("`{name}` is a list"), shape());
                 }
                 (Some(name), _) => {
-                    let meant = suggestion(name, ["gates", "rules"]);
+                    let meant = suggestion(name, ["gates", "rules", "admission"]);
                     self.fail(self.origin(&key), format!("unknown key `{name}`{meant}"), shape());
                 }
                 _ => self.fail(self.origin(&key), "a key is a word", shape()),
             }
         }
-        if gates.is_empty() && rules.is_empty() && self.errors.len() == before {
+        if gates.is_empty() && rules.is_empty() && admission.is_none() && self.errors.len() == before {
             self.fail((self.place)(1, 1), "the file has no gates", shape());
         }
         ConfigFile {
             gates: gates.into_iter().map(|gate| self.gate(gate)).collect(),
             rules: rules.into_iter().map(|rule| self.rule(rule)).collect(),
+            admission: admission.into_iter().flatten().map(|entry| self.admission(entry)).collect(),
         }
+    }
+
+    /// A rule of the admission webhook: its own keys, and settings.
+    fn admission(&self, node: Node) -> AdmissionEntry {
+        let begins = self.origin(&node);
+        let (mut kind, mut together) = (None, Vec::new());
+        let (mut namespaces, mut names, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let mut own = |(key, value): &(Node, Node)| {
+            match key.as_str() {
+                Some("kind") => kind = self.texts(value.clone(), "kind").into_iter().next(),
+                Some("namespaces") => namespaces = self.texts(value.clone(), "namespaces"),
+                Some("names") => names = self.texts(value.clone(), "names"),
+                Some("keys") => keys = self.texts(value.clone(), "keys"),
+                Some("together") => together = self.together(value.clone()),
+                _ => return false,
+            }
+            true
+        };
+        let mut settings = self.layer(node, &mut own);
+        settings.begins = Some(begins);
+        AdmissionEntry { kind, namespaces, names, keys, together, settings }
+    }
+
+    /// Objects that one program reads: a list of mappings of `name` and `path`.
+    fn together(&self, node: Node) -> Vec<TogetherEntry> {
+        const FORM: &str = "write it as `together: [{name: nginx-main, path: /etc/nginx}]`";
+        let origin = self.origin(&node);
+        let Value::List(items) = node.value else {
+            self.fail(origin, "`together` is a list", Some(FORM.to_owned()));
+            return Vec::new();
+        };
+        let entry = |item: Node| {
+            let origin = self.origin(&item);
+            let (mut name, mut path) = (None, None);
+            for (key, value) in item.entries() {
+                let text =
+                    || value.as_str().map(|text| GivenValue { value: text.to_owned(), origin: self.origin(value) });
+                match key.as_str() {
+                    Some("name") => name = text(),
+                    Some("path") => path = text(),
+                    _ => self.fail(self.origin(key), "it has the keys `name` and `path` alone", Some(FORM.to_owned())),
+                }
+            }
+            let Some((name, path)) = name.zip(path) else {
+                self.fail(origin, "it names no object and its directory", Some(FORM.to_owned()));
+                return None;
+            };
+            Some(TogetherEntry { name, path })
+        };
+        items.into_iter().filter_map(entry).collect()
     }
 
     /// The mapping at the top of the file. Repeated keys are reported with the other errors.

@@ -50,8 +50,20 @@ pub fn given_flags(matches: &ArgMatches) -> Flags {
 }
 
 /// The commands of reload-gate.
-pub const COMMANDS: [&str; 11] =
-    ["run", "reload", "check", "inject", "doctor", "status", "rollout", "validators", "install", "completions", "man"];
+pub const COMMANDS: [&str; 12] = [
+    "run",
+    "reload",
+    "check",
+    "admit",
+    "inject",
+    "doctor",
+    "status",
+    "rollout",
+    "validators",
+    "install",
+    "completions",
+    "man",
+];
 
 /// Reads the arguments of a reload-gate in a pod as flags of `run`; returns `None` for another command.
 ///

@@ -65,6 +65,21 @@ impl SettingsLayer {
         }
     }
 
+    /// Removes a setting.
+    pub(super) fn remove(&mut self, setting: &SettingSpec) {
+        self.values.remove(setting.name);
+    }
+
+    /// Adds the settings of `below` that are not in this layer.
+    pub(super) fn add_below(&mut self, below: &Self) {
+        for (name, values) in &below.values {
+            self.values.entry(name).or_insert_with(|| values.clone());
+        }
+        self.commands = self.commands.take().or_else(|| below.commands.clone());
+        self.preset = self.preset.take().or_else(|| below.preset.clone());
+        self.schema = self.schema.take().or_else(|| below.schema.clone());
+    }
+
     /// Places of empty values. An empty path would be the working directory.
     pub(super) fn empty(&self) -> impl Iterator<Item = &SettingOrigin> {
         let given = self.values.values().flatten();

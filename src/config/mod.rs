@@ -3,6 +3,7 @@
 //! Every setting is one constant in [`settings`]: the flag `--some-thing`, the variable `RELOAD_GATE_SOME_THING` and the key
 //! `some-thing` of the configuration file. A setting of a higher layer hides that of a lower one.
 
+mod admission;
 mod check;
 mod command;
 mod drop_in;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::EnvFilter;
 
+pub use admission::{AdmissionRule, AdmissionRules, OBJECT_SETTINGS, WEBHOOK_SETTINGS, admission, listener_address};
 pub use check::{Assignment, Assignments, assignments};
 pub use drop_in::{DropIn, FILE as DROP_IN_FILE, translate};
 #[cfg(test)]

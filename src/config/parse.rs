@@ -17,6 +17,7 @@ use crate::flow::process::Signal;
 use crate::flow::snapshot::FilePattern;
 use crate::flow::verify::ExpectedMetric;
 use crate::gate::Budget;
+use crate::sys::pattern::LazyRegex;
 use crate::sys::suggest::suggestion;
 
 /// Parser of the values of one setting.
@@ -177,6 +178,11 @@ fn bytes(text: &str) -> Option<u64> {
 
 pub(super) fn pattern(text: &str, _: &Path) -> Result<Regex, Invalid> {
     Regex::new(text).map_err(|error| Invalid::new(error.to_string()))
+}
+
+/// A pattern that is compiled here, so that a mistake is found.
+pub(super) fn lazy_pattern(text: &str, _: &Path) -> Result<LazyRegex, Invalid> {
+    LazyRegex::parse(text).map_err(|error| Invalid::new(error.to_string()))
 }
 
 /// A command in one line, split into words as a shell splits them.

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use regex::Regex;
 use reload_gate_structured::yaml::{self, Node};
 
 use super::file::FileReader;
@@ -11,6 +10,7 @@ use super::layer::{ErrorList, SettingsLayer};
 use super::settings::{BUILTIN, SettingSpec};
 use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::ConfigLookup;
+use crate::sys::pattern::LazyRegex;
 
 /// The presets, by name. Adding one is adding a file in `validators/presets` and a line here.
 const TEXTS: [(&str, &str); 44] = [
@@ -76,11 +76,11 @@ pub struct Preset {
     /// Substitute for that main file where only such parts are known; `{part}` is the pattern.
     pub around: Option<String>,
     /// Pattern that the text of a whole configuration matches, and that of a part does not.
-    pub whole: Option<Regex>,
+    pub whole: Option<LazyRegex>,
     /// The text of the profile.
     pub text: &'static str,
     /// Pattern of the command line of the process at the root of the program's process tree.
-    pub(super) master: Option<Regex>,
+    pub(super) master: Option<LazyRegex>,
     /// The rules by which the program finds its configuration.
     pub(super) lookup: ConfigLookup,
     /// Option of the program's command line that names the address of its metrics.
@@ -150,8 +150,12 @@ fn read_at(
     let (errors, mut wrong) = (ErrorList::default(), Vec::new());
     let mut own = |(key, value): &(Node, Node)| {
         let mut found = Vec::new();
-        let is_own = preset.take(key.as_str().unwrap_or_default(), value, &mut found);
         let at = (value.line, value.column);
+        let pattern = match place(at.0, at.1) {
+            SettingOrigin::Preset(_) => |text: &str| Ok(LazyRegex::constant(text)),
+            _ => LazyRegex::parse,
+        };
+        let is_own = preset.take(key.as_str().unwrap_or_default(), value, pattern, &mut found);
         wrong.extend(found.into_iter().map(|reason: regex::Error| error(at, reason.to_string())));
         is_own
     };
@@ -168,10 +172,16 @@ impl Preset {
     }
 
     /// Reads a key that only presets have; returns `false` for any other.
-    fn take(&mut self, key: &str, value: &Node, wrong: &mut Vec<regex::Error>) -> bool {
+    fn take(
+        &mut self,
+        key: &str,
+        value: &Node,
+        parse: fn(&str) -> Result<LazyRegex, regex::Error>,
+        wrong: &mut Vec<regex::Error>,
+    ) -> bool {
         let text = || value.as_str().unwrap_or_default().to_owned();
         let texts = || value.items().iter().filter_map(Node::as_str).map(str::to_owned).collect();
-        let mut pattern = || Regex::new(&text()).map_err(|error| wrong.push(error)).ok();
+        let mut pattern = || parse(&text()).map_err(|error| wrong.push(error)).ok();
         match key {
             "about" => self.about = text(),
             "files" => self.files = texts(),
@@ -182,7 +192,7 @@ impl Preset {
             "master" => self.master = pattern(),
             "listen-option" => self.listen_option = Some(text()),
             "config-options" => self.lookup.options = texts(),
-            "config-title" => self.lookup.title = pattern().map(|_| text()),
+            "config-title" => self.lookup.title = pattern(),
             "config-defaults" => {
                 self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect();
             }

@@ -60,7 +60,7 @@ mod verdict;
 pub use bounds::Budget;
 pub use incident::Incident;
 pub use permission::FallenBack;
-pub use protocol::{Effect, Input, Loss, Policy, ReloadRequest};
+pub use protocol::{Effect, Extent, Input, Loss, Policy, ReloadRequest};
 
 use bounds::ReloadBounds;
 use motion::Motion;
@@ -138,6 +138,8 @@ pub struct Gate {
     seen: Option<Seen>,
     /// Something changed under a source since the last scan.
     stirred: bool,
+    /// Something else than the update of a volume may have changed since the last scan of everything.
+    unseen: bool,
     /// The content that was accepted last.
     validated: Option<Arc<Revision>>,
     /// Something accepted is where the application reads it.
@@ -193,6 +195,7 @@ impl Gate {
             repeated: 0,
             seen: None,
             stirred: false,
+            unseen: true,
             validated: None,
             published: false,
             published_since: None,
@@ -296,7 +299,10 @@ impl Gate {
             }
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
-            Input::Rescan => self.settle.at(now),
+            Input::Rescan => {
+                self.unseen = true;
+                self.settle.at(now);
+            }
             Input::WatchRestored => self.watch_restored(now, &mut effects),
             Input::Scanned(scan) => self.scanned(now, scan, &mut effects),
             Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
@@ -370,7 +376,14 @@ impl Gate {
     fn scan(&mut self, now: Instant, reason: Reason, effects: &mut Vec<Effect>) {
         self.settle.clear();
         self.next_poll = Some(now + self.poll());
-        self.begin(Effect::Scan, Activity::Scanning(reason), effects);
+        // A poll and a retry are for what no event announced.
+        self.unseen |= reason != Reason::Event;
+        self.begin(Effect::Scan(self.extent()), Activity::Scanning(reason), effects);
+    }
+
+    /// Returns how much the next scan has to read.
+    fn extent(&self) -> Extent {
+        if self.unseen { Extent::Whole } else { Extent::Newest }
     }
 
     /// Puts an effect in flight, except after [`Input::Stop`].

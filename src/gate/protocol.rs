@@ -99,7 +99,7 @@ pub enum Loss {
 #[derive(Debug)]
 pub enum Effect {
     /// Read the sources.
-    Scan,
+    Scan(Extent),
     /// Validate the content that was scanned last.
     Validate(Digest),
     /// Publish the content that was validated last, or the last-known-good revision if this is its digest.
@@ -130,6 +130,15 @@ pub enum Effect {
     Report(Event),
     /// End; no further effect follows.
     Finish,
+}
+
+/// The extent of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything, as if nothing was known.
+    Whole,
+    /// The newest generations of volumes, if a kubelet's update is all that can have changed.
+    Newest,
 }
 
 /// A reload of one content.

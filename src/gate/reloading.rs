@@ -212,7 +212,7 @@ impl Gate {
             self.known_good = Some(candidate);
             effects.push(Effect::Report(proof));
         } else {
-            self.begin(Effect::Scan, Activity::Concluding(candidate, proof), effects);
+            self.begin(Effect::Scan(self.extent()), Activity::Concluding(candidate, proof), effects);
         }
     }
 

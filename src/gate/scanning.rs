@@ -38,15 +38,24 @@ impl Gate {
         self.stirred = true;
         match hint {
             Hint::Commit => self.settle.at(now),
-            Hint::Touch => self.settle.event(now),
+            Hint::Touch => {
+                self.unseen = true;
+                self.settle.event(now);
+            }
             // The tail of an update whose commit was seen: it only matters while the gate waits for the end of it.
             Hint::AfterCommit if self.moving_since.is_some() => self.settle.at(now),
             Hint::AfterCommit => {}
+            Hint::Names => {
+                self.unseen = true;
+                if self.moving_since.is_some() {
+                    self.settle.at(now);
+                }
+            }
         }
     }
 
     pub(super) fn degraded(&mut self, now: Instant, message: String, polling: bool, effects: &mut Vec<Effect>) {
-        self.stirred = true;
+        (self.stirred, self.unseen) = (true, true);
         if polling {
             self.without_events = true;
             self.next_poll = self.next_poll.map(|at| at.min(now + self.poll()));
@@ -57,7 +66,7 @@ impl Gate {
 
     pub(super) fn watch_restored(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.without_events = false;
-        self.stirred = true;
+        (self.stirred, self.unseen) = (true, true);
         self.settle.at(now);
         let event = Event::new(Kind::WatchDegraded).message("inotify is available again");
         effects.push(Effect::Report(Event { level: Level::Info, ..event }));
@@ -105,6 +114,7 @@ impl Gate {
     /// meaning between file systems.
     fn observe(&mut self, now: Instant, scan: &Result<Snapshot, SnapshotError>) {
         let stirred = std::mem::take(&mut self.stirred);
+        self.unseen = !scan.as_ref().is_ok_and(|snapshot| snapshot.settled);
         let Ok(snapshot) = scan else {
             self.seen = None;
             return;

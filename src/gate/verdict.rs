@@ -26,7 +26,9 @@ impl Gate {
         }
         match result {
             Ok(validation) if self.policy.publish => self.apply_verdict(now, candidate, validation, effects),
-            Ok(validation) => self.begin(Effect::Scan, Activity::Confirming(candidate, validation), effects),
+            Ok(validation) => {
+                self.begin(Effect::Scan(self.extent()), Activity::Confirming(candidate, validation), effects);
+            }
             Err(target_error) => self.target_failed(now, candidate.digest(), target_error, effects),
         }
     }

@@ -309,7 +309,7 @@ impl SimulatedWorld {
                 return;
             }
             Effect::FindTarget => What::Seek,
-            Effect::Scan => What::Scan,
+            Effect::Scan(_) => What::Scan,
             Effect::Validate(digest) => What::Validate(*digest),
             Effect::Publish(digest) => What::Publish(*digest),
             Effect::Keep(digest) => What::Keep(*digest),
@@ -336,7 +336,7 @@ impl SimulatedWorld {
 
     fn outcome(&mut self, effect: &Effect) -> Option<Input> {
         Some(match effect {
-            Effect::Scan => Input::Scanned(self.scan()),
+            Effect::Scan(_) => Input::Scanned(self.scan()),
             Effect::Validate(digest) => {
                 let same = self.scanned == Some(*digest);
                 self.expect(same || self.noise != Noise::None, "what is validated was scanned last");

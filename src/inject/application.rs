@@ -73,7 +73,8 @@ pub(super) fn refuse_conflicts(template: &Value) -> Result<(), Remark> {
     if spec["hostPID"] == true {
         return refuse("`hostPID` excludes `shareProcessNamespace`", "write the sidecar by hand");
     }
-    if spec["os"]["name"] == "windows" {
+    let systems = ["kubernetes.io/os", "beta.kubernetes.io/os"].map(|label| &spec["nodeSelector"][label]);
+    if spec["os"]["name"] == "windows" || systems.iter().any(|system| **system == "windows") {
         return refuse("the pod runs on Windows, and the gate on Linux alone", "remove the annotation");
     }
     if let Some(gate) = containers(spec).find(|container| is_gate(container)) {
@@ -123,7 +124,26 @@ pub(super) fn find<'t>(template: &'t Value, request: &InjectRequest) -> Result<A
             return Err((message, "mount that volume at another path".to_owned()));
         }
     }
+    if signals_first_process(container) {
+        let message =
+            "a hook of the application signals process 1, which is another one with shared processes".to_owned();
+        return Err((message, "signal the program by its pid file or name".to_owned()));
+    }
     Ok(Application { spec, index, container, configuration })
+}
+
+/// True if a hook of a container kills process 1: with `shareProcessNamespace` that is the pod's own.
+fn signals_first_process(container: &Value) -> bool {
+    let hooks = ["postStart", "preStop"].map(|hook| list(&container["lifecycle"][hook]["exec"], "command"));
+    let kills = |command: &str| {
+        let mut words = command.split_whitespace();
+        words.next().is_some_and(|word| word.rsplit('/').next() == Some("kill")) && words.next_back() == Some("1")
+    };
+    let texts = |hook: &[Value]| hook.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    hooks.into_iter().any(|hook| {
+        let words = texts(hook);
+        kills(&words.join(" ")) || words.iter().flat_map(|word| word.split([';', '&', '|', '\n'])).any(kills)
+    })
 }
 
 /// The container of the application: the only one; of several the one that is named, or has the configuration, or the program's image.

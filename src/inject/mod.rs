@@ -5,6 +5,7 @@
 //! a gate stays as it is, with a warning. An injected template has a mark and is never changed again.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -38,11 +39,36 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct InjectOptions {
     /// Image of reload-gate, from which the binary is copied.
     pub image: String,
+    /// Version of the cluster; the newest if absent.
+    pub kubernetes: Option<KubernetesVersion>,
+}
+
+/// Version of Kubernetes, without patches. Versions compare by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KubernetesVersion {
+    major: u32,
+    minor: u32,
+}
+
+/// First version with native sidecars ("Sidecar Containers" in Kubernetes' documentation). An older one refuses their probes.
+const NATIVE_SIDECARS: KubernetesVersion = KubernetesVersion { major: 1, minor: 29 };
+
+impl FromStr for KubernetesVersion {
+    type Err = &'static str;
+
+    /// Reads a version such as `1.31` or `v1.31.2+k3s1`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut numbers = text.trim_start_matches('v').split(['.', '+', '-']).map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => Ok(Self { major, minor }),
+            _ => Err("expected a version such as `1.31`"),
+        }
+    }
 }
 
 impl Default for InjectOptions {
     fn default() -> Self {
-        Self { image: format!("ghcr.io/reload-gate/reload-gate:{VERSION}") }
+        Self { image: format!("ghcr.io/reload-gate/reload-gate:{VERSION}"), kubernetes: None }
     }
 }
 

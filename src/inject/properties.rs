@@ -139,6 +139,17 @@ proptest! {
     }
 
     #[test]
+    fn no_text_is_lost(at in 0usize..900, length in 0usize..40, with in "[a-z0-9 :\\[\\]{}&*!|>\\-\\n\"'#,é]{0,12}") {
+        let mut text = include_str!("../../fixtures/inject/nginx.yaml").to_owned();
+        let at = at.min(text.len());
+        text.replace_range(at..(at + length).min(text.len()), &with);
+        if let Ok(result) = inject_text(&text, &InjectOptions::default()) {
+            prop_assert!(result.added > 0 || result.text == text);
+            prop_assert!(result.added == 0 || inject_text(&result.text, &InjectOptions::default()).is_ok_and(|again| again.text == result.text));
+        }
+    }
+
+    #[test]
     fn a_text_becomes_what_the_patch_says(pod in pods()) {
         let text = serde_json::to_string_pretty(&pod).expect("it is JSON");
         let result = inject_text(&text, &InjectOptions::default()).expect("it is JSON");

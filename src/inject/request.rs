@@ -6,6 +6,9 @@ use super::{INJECT, MARK, Remark};
 use crate::config::{Preset, presets};
 use crate::sys::suggest::suggestion;
 
+/// Value of the annotation that asks for no gate.
+const NONE: &str = "none";
+
 /// Annotations that say more about the gate.
 const CONTAINER: &str = "reload-gate.dev/inject-container";
 const MODE: &str = "reload-gate.dev/inject-mode";
@@ -56,7 +59,7 @@ impl InjectRequest {
         if let Some(version) = annotations.get(MARK) {
             return Ok(Requested::Injected(version.as_str().unwrap_or_default().to_owned()));
         }
-        let Some(name) = annotations.get(INJECT) else { return Ok(Requested::Nothing) };
+        let Some(name) = annotations.get(INJECT).filter(|name| *name != NONE) else { return Ok(Requested::Nothing) };
         let preset = preset(name.as_str().unwrap_or_default())?;
         refuse_unknown(annotations)?;
         let text = |key: &str| annotations.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::application::{Application, HOME, NAME, PORT, PORT_NAME, is_of_kubernetes, list, text};
 use super::edit::PatchBuilder;
 use super::request::{InjectMode, InjectRequest, name_flag};
-use super::{InjectOptions, MARK, Remark, VERSION};
+use super::{InjectOptions, MARK, NATIVE_SIDECARS, Remark, VERSION};
 
 /// Path of the binary in the gate's container.
 const PROGRAM: &str = "/gate/reload-gate";
@@ -62,11 +62,8 @@ pub(super) fn of(
     let is_publishing = request.mode == InjectMode::Publish;
     // A container that does not end keeps a Job from its end; a native sidecar ends with the others.
     let is_native = is_publishing || ["Never", "OnFailure"].contains(&text(application.spec, "restartPolicy"));
+    let remarks = native_remark(is_native, options)?;
     let gate = gate(application, request, &parts, &listen, is_native);
-    let remarks = is_native.then(|| {
-        let message = "the gate is a native sidecar, which needs Kubernetes 1.29".to_owned();
-        (message, "use it on that or a newer version only".to_owned())
-    });
     Ok(Sidecar {
         install: install(image),
         gate,
@@ -74,8 +71,23 @@ pub(super) fn of(
         is_native,
         published: (application.index, parts.published),
         shares_processes: application.spec["shareProcessNamespace"] == true,
-        remarks: remarks.into_iter().collect(),
+        remarks,
     })
+}
+
+/// Returns the remark that an old cluster lacks native sidecars; it is an error if the cluster is known to be old.
+fn native_remark(is_native: bool, options: &InjectOptions) -> Result<Vec<Remark>, Remark> {
+    let needs = || "the gate is a native sidecar, which needs Kubernetes 1.29".to_owned();
+    match options.kubernetes {
+        _ if !is_native => Ok(Vec::new()),
+        Some(version) if version < NATIVE_SIDECARS => {
+            Err((needs(), "remove the annotation, or write the sidecar by hand".to_owned()))
+        }
+        Some(_) => Ok(Vec::new()),
+        None => {
+            Ok(vec![(needs(), "use it on that or a newer version, or name yours: `--kubernetes-version`".to_owned())])
+        }
+    }
 }
 
 impl Sidecar {

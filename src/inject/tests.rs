@@ -180,9 +180,14 @@ fn every_kind_of_workload_is_injected() {
 
 #[test]
 fn a_template_that_asks_for_nothing_is_left_alone() {
-    for object in
-        [pod(json!({}), nginx()), pod(Value::Null, nginx()), json!({ "kind": "Service" }), json!(null), json!([1])]
-    {
+    for object in [
+        pod(json!({ "reload-gate.dev/inject": "none" }), nginx()),
+        pod(json!({}), nginx()),
+        pod(Value::Null, nginx()),
+        json!({ "kind": "Service" }),
+        json!(null),
+        json!([1]),
+    ] {
         let injection = inject(&object);
         assert_eq!(injection, Injection { injected: object.clone(), ..Injection::default() });
     }
@@ -210,6 +215,7 @@ fn conflicts_are_warnings() {
     conflicts(asks(), with("shareProcessNamespace", false.into()), "hides the application");
     conflicts(asks(), with("hostPID", true.into()), "`hostPID` excludes");
     conflicts(asks(), with("os", json!({ "name": "windows" })), "runs on Windows");
+    conflicts(asks(), with("nodeSelector", json!({ "kubernetes.io/os": "windows" })), "runs on Windows");
     conflicts(
         asks(),
         with("initContainers", json!([{ "name": "reload-gate" }])),
@@ -219,6 +225,10 @@ fn conflicts_are_warnings() {
     conflicts(asks(), of_container("ports", json!([{ "containerPort": 9464 }])), "port 9464 is taken");
     conflicts(asks(), of_container("image", Value::Null), "has no image");
     conflicts(asks(), of_container("volumeMounts", json!([])), "mounts no ConfigMap");
+    for command in [json!(["sh", "-c", "sleep 5; kill -QUIT 1"]), json!(["/bin/kill", "1"])] {
+        let hook = json!({ "preStop": { "exec": { "command": command } } });
+        conflicts(asks(), of_container("lifecycle", hook), "signals process 1");
+    }
     let sub_path = json!([{ "name": "config", "mountPath": "/etc/nginx/nginx.conf", "subPath": "nginx.conf" }]);
     conflicts(asks(), of_container("volumeMounts", sub_path), "with `subPath`, which is never updated");
     let two = json!([{ "name": "config", "mountPath": "/a" }, { "name": "config", "mountPath": "/b" }]);
@@ -373,4 +383,23 @@ fn a_job_gets_a_sidecar_that_ends_with_it() {
     let injection = inject(&pod(json!({ "reload-gate.dev/inject": "nginx" }), spec));
     assert_eq!(injection.injected["spec"]["initContainers"][1]["restartPolicy"], "Always");
     assert!(injection.warnings[0].message.contains("needs Kubernetes 1.29"), "{:?}", injection.warnings);
+}
+
+#[test]
+fn an_old_cluster_gets_no_native_sidecar() {
+    let object = pod(
+        json!({ "reload-gate.dev/inject": "nginx", "reload-gate.dev/inject-mode": "publish" }),
+        changed(|spec| {
+            spec["containers"][0]["lifecycle"] =
+                json!({ "preStop": { "exec": { "command": ["nginx", "-s", "quit"] } } });
+        }),
+    );
+    for (version, added) in [("1.28", 0), ("v1.20.2", 0), ("1.29", 1), ("v1.31.2+k3s1", 1), ("2.0", 1)] {
+        let kubernetes = Some(version.parse().expect("it is a version"));
+        let injection = patch(&object, &InjectOptions { kubernetes, ..InjectOptions::default() });
+        assert_eq!((injection.added, injection.warnings.len()), (added, 1 - added), "{version}");
+    }
+    for wrong in ["", "1", "one.two", "1.x"] {
+        assert!(wrong.parse::<KubernetesVersion>().is_err(), "{wrong}");
+    }
 }

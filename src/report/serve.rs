@@ -99,7 +99,10 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Event {
 
 /// Listens on `address`. `[::]` includes IPv4, whatever the default of the system is (IPV6_V6ONLY of ipv6(7)); where the kernel has
 /// no IPv6, it means all addresses of IPv4.
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+///
+/// # Errors
+/// When the address cannot be had.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.ip() != Ipv6Addr::UNSPECIFIED {
         return TcpListener::bind(address).await;
     }

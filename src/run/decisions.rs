@@ -1,6 +1,6 @@
 //! Decisions of the state machine as debug lines of the log (`--log-level debug`). They have names and digests, and no contents.
 
-use crate::gate::{Effect, Gate, Input};
+use crate::gate::{Effect, Extent, Gate, Input};
 
 /// Returns the name of an input, with its outcome.
 pub(super) fn input(input: &Input) -> &'static str {
@@ -47,7 +47,8 @@ pub(super) fn log(gate: &str, input: &'static str, state: &Gate, effects: &[Effe
 
 fn effect(effect: &Effect) -> String {
     match effect {
-        Effect::Scan => "scan".into(),
+        Effect::Scan(Extent::Whole) => "scan".into(),
+        Effect::Scan(Extent::Newest) => "scan the newest generation".into(),
         Effect::FallBack { .. } => "publish the known-good revision of the cluster".into(),
         Effect::Validate(digest) => format!("validate {}", digest.short()),
         Effect::Publish(digest) => format!("publish {}", digest.short()),

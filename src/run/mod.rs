@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Finding, Verdict};
@@ -29,14 +30,14 @@ use tokio::sync::watch as channel;
 use tracing::{Instrument as _, debug_span};
 
 use crate::config::GateConfig;
-use crate::flow::process::{Target, TargetError};
-use crate::flow::reload::{Circumstances, Sent};
+use crate::flow::process::{Target, TargetError, TargetSearches};
+use crate::flow::reload::{Circumstances, ReloadMethod, Sent};
 use crate::flow::snapshot::{self, Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{Baseline, Loaded, NOT_CONFIGURED, Patience, Proof, Verification};
-use crate::flow::watch::{Mode, WatchEvent};
-use crate::gate::{Effect, Gate, Input, Loss, ReloadRequest};
+use crate::flow::watch::{Hint, Mode, WatchEvent};
+use crate::gate::{Effect, Extent, Gate, Input, Loss, ReloadRequest};
 use crate::report::board::{BoardView, StatusBoard};
 use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind};
@@ -80,6 +81,9 @@ struct Runner {
     /// The state of the application just before the last reload.
     baseline: Option<Rc<Baseline>>,
     target: TargetWatch,
+    targets: TargetSearches,
+    /// A volume's next generation is being written, and the target was sought for it.
+    is_expecting: bool,
     /// The process that was reloaded last, and the content that it has had since its start.
     loaded: Option<(Identity, Loaded)>,
     /// The time of the last reload that was verified.
@@ -144,11 +148,20 @@ impl Runner {
                 let effects = gate.step(Instant::now(), input);
                 decisions::log(&self.config.name, cause, &gate, &effects);
                 self.contents.follow(&self.config, &gate, self.snapshot.as_ref());
-                for effect in effects {
+                let mut early = None;
+                for effect in reload_first(effects) {
                     if matches!(effect, Effect::Finish) {
                         return !stopping;
                     }
+                    let is_reload = matches!(effect, Effect::Reload(_));
                     self.perform(effect, &mut in_flight, &mut inputs).await;
+                    if is_reload {
+                        early = advance(&mut in_flight).await;
+                    }
+                }
+                if let Some(outcome) = early {
+                    in_flight = None;
+                    inputs.extend(self.take_in(outcome));
                 }
                 self.show(&gate);
                 if let Some(between) = &mut self.between {
@@ -169,13 +182,27 @@ impl Runner {
                 }
                 pid = self.target.ended() => {
                     self.target.forget();
+                    self.targets.forget();
                     self.board.target_lost();
                     Input::TargetLost { pid, loss: Loss::Ended }
                 }
                 event = event(self.sources.as_ref()) => match event {
-                    WatchEvent::Hint(hint) => Input::WatchEvent(hint),
+                    WatchEvent::Hint(hint) => {
+                        self.notice(hint);
+                        Input::WatchEvent(hint)
+                    }
                     WatchEvent::Overflowed => overflowed(),
+                    WatchEvent::Expected => {
+                        self.is_expecting = true;
+                        self.targets.notice();
+                        self.expect_reload();
+                        continue;
+                    }
                 },
+                () = until(self.targets.confirmation()) => {
+                    self.targets.confirm();
+                    continue;
+                }
                 () = requests.rescan() => Input::Rescan,
                 advice = advice(&mut self.between) => advice,
                 () = until(gate.deadline()) => Input::Tick,
@@ -190,7 +217,7 @@ impl Runner {
         let gate = name.as_str();
         match effect {
             Effect::Report(event) => self.report(event).await,
-            Effect::Scan => *in_flight = in_span(self.scan(), debug_span!("scan", gate)),
+            Effect::Scan(extent) => *in_flight = in_span(self.scan(extent), debug_span!("scan", gate)),
             Effect::Validate(digest) => {
                 *in_flight = in_span(self.validate(), debug_span!("validate", gate, digest = %digest.short()));
             }
@@ -213,13 +240,13 @@ impl Runner {
             }
             Effect::Abandon => *in_flight = None,
             Effect::CheckTarget => {
-                let lost = self.target.check(&self.config.selector).await;
+                let lost = self.target.check(&self.targets).await;
                 let is_other = |lost: &&Input| !matches!(lost, Input::TargetLost { loss: Loss::Renewed, .. });
                 lost.iter().filter(is_other).for_each(|_| self.board.target_lost());
                 inputs.extend(lost);
                 self.count_lingering();
             }
-            Effect::FindTarget => inputs.push_back(Input::TargetFound(self.target.find(&self.config.selector).await)),
+            Effect::FindTarget => inputs.push_back(Input::TargetFound(self.target.find(&self.targets).await)),
             Effect::Finish => {}
         }
     }
@@ -230,18 +257,20 @@ impl Runner {
 /// # Errors
 /// When validation needs the target and it is missing or refused.
 pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
-    validate_after(config, tree, &FormerSecrets::default()).await
+    let targets = TargetSearches::new(config.selector.clone());
+    validate_after(config, tree, &targets, &FormerSecrets::default()).await
 }
 
 /// Validates `tree` as [`validate`] does, where there were Secrets before it.
 async fn validate_after(
     config: &GateConfig,
     tree: Arc<Tree>,
+    targets: &TargetSearches,
     former: &FormerSecrets,
 ) -> Result<Validation, TargetError> {
     let count_verdict = match staging::lay_out(config, tree.clone()).await {
         Ok(path_map) => {
-            let mut validated = config.plan.validate(&tree, &path_map, &config.selector).await;
+            let mut validated = config.plan.validate(&tree, &path_map, targets).await;
             if let Ok(validation) = &mut validated {
                 staging::at_sources(config, &path_map, &tree, &mut validation.findings);
             }
@@ -258,6 +287,23 @@ async fn validate_after(
 /// Lets `effect` run in `span`, which gives its duration in the log (`--log-level debug`).
 fn in_span(effect: Option<InFlight>, span: tracing::Span) -> Option<InFlight> {
     Some(Box::pin(effect?.instrument(span)))
+}
+
+/// Puts a reload before the reports of the same step: writing them takes time.
+fn reload_first(effects: Vec<Effect>) -> impl Iterator<Item = Effect> {
+    let (reload, others): (Vec<_>, Vec<_>) =
+        effects.into_iter().partition(|effect| matches!(effect, Effect::Reload(_)));
+    reload.into_iter().chain(others)
+}
+
+/// Lets the effect in flight go as far as it can without waiting.
+async fn advance(in_flight: &mut Option<InFlight>) -> Option<Outcome> {
+    let effect = in_flight.as_mut()?;
+    std::future::poll_fn(|context| match effect.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Waits for the effect in flight; endless if there is none.
@@ -301,6 +347,8 @@ impl Runner {
     fn new(config: Rc<GateConfig>, sink: EventSink, board: Rc<StatusBoard>) -> Self {
         Self {
             sources: Some(Sources::new(&config)),
+            targets: TargetSearches::new(config.selector.clone()),
+            is_expecting: false,
             config,
             mode: Mode::Inotify,
             sink,
@@ -334,11 +382,30 @@ impl Runner {
         (self.sink)(&self.contents.show(&self.config, event, self.snapshot.as_ref()).await);
     }
 
+    /// Notes a change, unless it was expected.
+    fn notice(&mut self, hint: Hint) {
+        if hint == Hint::Touch || (hint == Hint::Commit && !std::mem::take(&mut self.is_expecting)) {
+            self.targets.notice();
+        }
+    }
+
+    /// Begins the search for the target, if a reload will need it.
+    fn expect_reload(&self) {
+        if self.config.policy.reload && !matches!(self.config.reload, ReloadMethod::Nothing) {
+            self.targets.expect();
+        }
+    }
+
     /// Reads the sources.
-    fn scan(&mut self) -> Option<InFlight> {
-        let (sources, limit) = (self.sources.take()?, self.config.plan.timeout);
+    fn scan(&mut self, extent: Extent) -> Option<InFlight> {
+        let (mut sources, limit) = (self.sources.take()?, self.config.plan.timeout);
+        // A small new generation was written a moment ago, so nothing has to be waited for.
+        let newest = if extent == Extent::Newest { sources.newest() } else { None };
         Some(Box::pin(async move {
-            let (sources, result) = sources.scan(limit).await;
+            let (sources, result) = match newest {
+                Some(outcome) => (sources, Ok(outcome)),
+                None => sources.scan(extent, limit).await,
+            };
             Outcome::Scanned(sources, result)
         }))
     }
@@ -367,8 +434,12 @@ impl Runner {
 
     fn validate(&self) -> Option<InFlight> {
         let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
+        let targets = self.targets.clone();
+        if !config.plan.validators.is_empty() {
+            self.expect_reload();
+        }
         Some(Box::pin(async move {
-            let mut validated = validate_after(&config, snapshot.tree, &former).await;
+            let mut validated = validate_after(&config, snapshot.tree, &targets, &former).await;
             if let Ok(validation) = &mut validated {
                 validation.findings.extend(snapshot.notes);
             }
@@ -404,8 +475,9 @@ impl Runner {
             last_reload: self.verified_reload,
             timeout: config.plan.timeout,
         };
+        let targets = self.targets.clone();
         Some(Box::pin(async move {
-            let requested = config.reload.request_reload(&config.selector, &config.verification, circumstances).await;
+            let requested = config.reload.request_reload(&targets, &config.verification, circumstances).await;
             match requested {
                 Ok((sent, baseline)) => Outcome::Done(Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {

@@ -9,7 +9,7 @@ use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
 use crate::flow::process::TargetError;
-use crate::flow::snapshot::Snapshot;
+use crate::flow::snapshot::{Snapshot, Source};
 use crate::flow::tree::Tree;
 use crate::flow::validate::Validation;
 use crate::flow::verify::Proof;
@@ -124,13 +124,23 @@ pub(super) fn hidden(config: &GateConfig, snapshot: &Snapshot) -> BTreeSet<PathB
 /// The names of the files of which nothing may be quoted in a message. It looks at their file system, so it belongs beside the event
 /// loop.
 pub(super) fn secret_files(config: &GateConfig, tree: &Tree) -> Vec<PathBuf> {
-    let sources = config.sources.iter().filter(|source| match config.redact {
+    secret_among(config, &secret_sources(config), tree)
+}
+
+/// Returns, for each source, true if its files are such files.
+pub(super) fn secret_sources(config: &GateConfig) -> Vec<bool> {
+    let is_secret = |source: &Source| match config.redact {
         RedactionScope::Secrets => source.is_secret(),
         RedactionScope::All => true,
         RedactionScope::Nothing => false,
-    });
-    let sources: Vec<_> = sources.collect();
+    };
+    config.sources.iter().map(is_secret).collect()
+}
+
+/// The same as [`secret_files`] where the secret sources are known.
+pub(super) fn secret_among(config: &GateConfig, secret: &[bool], tree: &Tree) -> Vec<PathBuf> {
+    let sources: Vec<_> = config.sources.iter().zip(secret).filter(|(_, secret)| **secret).collect();
     // A rendered file has another name than its source.
     let is_renamed = config.rendering.is_some();
-    tree.keys().filter(|name| sources.iter().any(|source| is_renamed || source.holds(name))).cloned().collect()
+    tree.keys().filter(|name| sources.iter().any(|(source, _)| is_renamed || source.holds(name))).cloned().collect()
 }

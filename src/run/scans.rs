@@ -8,7 +8,7 @@ use reload_gate_contract::{Code, Finding};
 use crate::config::GateConfig;
 use crate::flow::snapshot::{Scanner, Snapshot, SnapshotError};
 use crate::flow::watch::{Coverage, Mode, Watch, WatchEvent};
-use crate::gate::Input;
+use crate::gate::{Extent, Input};
 use crate::sys::promise::GOES_ON;
 use crate::sys::worker::{self, Work, WorkError, WorkKind};
 
@@ -32,6 +32,8 @@ pub(super) struct WatchedSources {
     watch: Watch,
     scanner: Scanner,
     config: GateConfig,
+    /// For each source: true if its files may be those of a Secret, by the last scan of everything.
+    secret: Vec<bool>,
 }
 
 /// The outcome of a scan.
@@ -49,7 +51,12 @@ pub(super) struct ScanOutcome {
 impl Sources {
     pub(super) fn new(config: &GateConfig) -> Self {
         let scanner = Scanner::new(config.sources.clone(), config.reading.clone());
-        Self::Idle(Box::new(WatchedSources { watch: Watch::new(), scanner, config: config.clone() }))
+        Self::Idle(Box::new(WatchedSources {
+            watch: Watch::new(),
+            scanner,
+            config: config.clone(),
+            secret: Vec::new(),
+        }))
     }
 
     /// Waits for a change. During a scan there is none: the events wait for its end.
@@ -60,9 +67,17 @@ impl Sources {
         }
     }
 
+    /// Reads the newest generations of the sources, if the kernel has all of them in memory.
+    pub(super) fn newest(&mut self) -> Option<ScanOutcome> {
+        match self {
+            Self::Idle(sources) => sources.newest(Scanner::newest_at_once),
+            Self::Busy(_) => None,
+        }
+    }
+
     /// Reads the sources, and watches every directory in which a later change would show. A scan that does not end in time goes on; its
     /// result is not used, since it may be old.
-    pub(super) async fn scan(self, limit: Duration) -> (Self, Result<ScanOutcome, Finding>) {
+    pub(super) async fn scan(self, extent: Extent, limit: Duration) -> (Self, Result<ScanOutcome, Finding>) {
         let sources = match self {
             Self::Idle(sources) => sources,
             Self::Busy(mut work) => match work.result(limit).await {
@@ -70,7 +85,7 @@ impl Sources {
                 Err(error) => return (Self::Busy(work), Err(unanswered(error, limit))),
             },
         };
-        let mut work = worker::begin(WorkKind::Files, move || sources.scan());
+        let mut work = worker::begin(WorkKind::Files, move || sources.scan(extent));
         match work.result(limit).await {
             Ok((sources, outcome)) => (Self::Idle(sources), Ok(outcome)),
             Err(error) => (Self::Busy(work), Err(unanswered(error, limit))),
@@ -79,7 +94,22 @@ impl Sources {
 }
 
 impl WatchedSources {
-    fn scan(mut self: Box<Self>) -> (Box<Self>, ScanOutcome) {
+    fn scan(mut self: Box<Self>, extent: Extent) -> (Box<Self>, ScanOutcome) {
+        let newest = if extent == Extent::Newest { self.newest(Scanner::newest_in_time) } else { None };
+        let outcome = newest.unwrap_or_else(|| self.whole());
+        (self, outcome)
+    }
+
+    fn newest(&mut self, read: impl FnOnce(&mut Scanner) -> Option<Snapshot>) -> Option<ScanOutcome> {
+        if self.config.rendering.is_some() || self.watch.mode() == Mode::Poll {
+            return None;
+        }
+        let snapshot = read(&mut self.scanner)?;
+        let secret = redaction::secret_among(&self.config, &self.secret, &snapshot.tree);
+        Some(ScanOutcome { inputs: Vec::new(), secret, mode: Mode::Inotify, result: Ok(snapshot) })
+    }
+
+    fn whole(&mut self) -> ScanOutcome {
         let mut inputs = Vec::new();
         let mut scan = self.scanner.scan();
         for _ in 1..SCANS {
@@ -97,9 +127,10 @@ impl WatchedSources {
             None => Ok(snapshot),
         };
         let result = scan.result.and_then(render);
-        let secret = result.as_ref().map(|snapshot| redaction::secret_files(&self.config, &snapshot.tree));
-        let outcome = ScanOutcome { inputs, secret: secret.unwrap_or_default(), mode: self.watch.mode(), result };
-        (self, outcome)
+        self.secret = redaction::secret_sources(&self.config);
+        let secret =
+            result.as_ref().map(|snapshot| redaction::secret_among(&self.config, &self.secret, &snapshot.tree));
+        ScanOutcome { inputs, secret: secret.unwrap_or_default(), mode: self.watch.mode(), result }
     }
 }
 

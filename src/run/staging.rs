@@ -75,6 +75,8 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Path
                 };
             Ok(PathMap(volumes.map(mapping).collect()))
         }
+        // Without a validator nothing asks for a path.
+        (None, None) if config.plan.validators.is_empty() => Ok(PathMap(Vec::new())),
         (None, None) => Ok(PathMap::of(&config.sources)),
     }
 }

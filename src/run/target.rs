@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::flow::process::{Selector, Target, TargetError};
+use crate::flow::process::{Target, TargetError, TargetSearches};
 use crate::gate::{Input, Loss};
 use crate::sys::proc::{self, Identity, Incarnation};
 
@@ -76,9 +76,9 @@ impl TargetWatch {
     }
 
     /// Compares the process with its recorded state, and with the process that the selector finds now.
-    pub(super) async fn check(&mut self, selector: &Selector) -> Option<Input> {
+    pub(super) async fn check(&mut self, targets: &TargetSearches) -> Option<Input> {
         self.0.as_ref()?;
-        let found = selector.search().await;
+        let found = targets.search().await;
         let watched = self.0.as_mut()?;
         let pid = watched.identity.pid;
         if !watched.identity.is_alive() {
@@ -102,8 +102,8 @@ impl TargetWatch {
     }
 
     /// Finds the process that is the target now, and watches it.
-    pub(super) async fn find(&mut self, selector: &Selector) -> Result<i32, TargetError> {
-        let target = selector.search().await?;
+    pub(super) async fn find(&mut self, targets: &TargetSearches) -> Result<i32, TargetError> {
+        let target = targets.search().await?;
         self.follow(&target);
         Ok(target.pid())
     }

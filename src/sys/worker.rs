@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// Time for which a further thread stays without work.
 const IDLE: Duration = Duration::from_secs(10);
@@ -122,6 +122,17 @@ impl<T> Work<T> {
     }
 }
 
+impl<T> Work<T> {
+    /// Returns the result if there is one by now, without waiting.
+    pub fn ended(&mut self) -> Option<Result<T, WorkError>> {
+        match self.finished.try_recv() {
+            Ok(result) => Some(Ok(result)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(Err(WorkError::NotDone)),
+        }
+    }
+}
+
 /// Does `work` on a thread, and returns its result if it ends within `limit` of its beginning, and begins within `limit`.
 ///
 /// Work that overruns its limit keeps its thread until it ends. Dropping the future leaves the work to itself, and its result is
@@ -178,11 +189,18 @@ impl Pool {
                 return Some(job);
             }
             state.idle += 1;
-            let (woken, waited) = self.arrived.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
+            // The last thread stays, and wakes up for work alone: it may be the only one that can be had.
+            let is_last = state.threads == 1;
+            let timed_out = if is_last {
+                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                false
+            } else {
+                let (woken, waited) = self.arrived.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+                state = woken;
+                waited.timed_out()
+            };
             state.idle -= 1;
-            // The last thread stays: it may be the only one that can be had.
-            if waited.timed_out() && state.jobs.is_empty() && state.threads > 1 {
+            if timed_out && state.jobs.is_empty() && state.threads > 1 {
                 state.threads -= 1;
                 return None;
             }

@@ -28,14 +28,14 @@ fn definitions() -> String {
 }
 
 #[track_caller]
-fn succeeds(output: &Output) -> String {
+pub(super) fn succeeds(output: &Output) -> String {
     let said = String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned();
     assert!(output.status.success(), "{said}");
     said
 }
 
 /// A server with the namespaces and definitions that the examples need, and its version.
-fn server() -> Option<(ApiServer, String)> {
+pub(super) fn server() -> Option<(ApiServer, String)> {
     let server = ApiServer::start()?;
     let namespaces =
         ["apps", "web"].map(|name| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name} }}\n---\n"));
@@ -97,7 +97,7 @@ fn a_real_api_server_takes_every_example() {
 
 /// Helm with the rights of an administrator of this server.
 #[track_caller]
-fn helm(charts: &Charts, server: &ApiServer, arguments: &[&str]) -> String {
+pub(super) fn helm(charts: &Charts, server: &ApiServer, arguments: &[&str]) -> String {
     let mut helm = charts.command();
     helm.arg("--kubeconfig").arg(server.kubeconfig()).args(["--namespace", "apps"]).args(arguments);
     succeeds(&helm.output().expect("it starts"))

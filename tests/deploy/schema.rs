@@ -7,18 +7,21 @@ use reload_gate_structured::yaml::{self, Node, Style};
 use serde_json::Value;
 
 /// The kinds that may stand in `deploy/`, and where they are described (`fixtures/kubernetes/extract.py`).
-const KINDS: [(&str, &str, &str, &str); 16] = [
+const KINDS: [(&str, &str, &str, &str); 19] = [
     ("apps/v1", "Deployment", "v1.31.json", "V1Deployment"),
     ("apps/v1", "StatefulSet", "v1.31.json", "V1StatefulSet"),
     ("apps/v1", "DaemonSet", "v1.31.json", "V1DaemonSet"),
     ("batch/v1", "CronJob", "v1.31.json", "V1CronJob"),
     ("v1", "Pod", "v1.31.json", "V1Pod"),
     ("v1", "ConfigMap", "v1.31.json", "V1ConfigMap"),
+    ("v1", "Namespace", "v1.31.json", "V1Namespace"),
     ("v1", "Secret", "v1.31.json", "V1Secret"),
     ("v1", "Service", "v1.31.json", "V1Service"),
     ("v1", "ServiceAccount", "v1.31.json", "V1ServiceAccount"),
     ("rbac.authorization.k8s.io/v1", "Role", "v1.31.json", "V1Role"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding", "v1.31.json", "V1RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole", "v1.31.json", "V1ClusterRole"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "v1.31.json", "V1ClusterRoleBinding"),
     ("policy/v1", "PodDisruptionBudget", "v1.31.json", "V1PodDisruptionBudget"),
     ("networking.k8s.io/v1", "NetworkPolicy", "v1.31.json", "V1NetworkPolicy"),
     (

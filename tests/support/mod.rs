@@ -10,6 +10,7 @@ mod process;
 mod programs;
 mod receiver;
 mod volume;
+mod webhook;
 
 pub(crate) use api_server::ApiServer;
 pub(crate) use authority::{authority, authority_for, tls_server};
@@ -21,9 +22,10 @@ pub(crate) use gate::{Gate, gate_command};
 pub(crate) use http::{Answer, ask, sample};
 pub(crate) use listening::Listening;
 pub(crate) use process::{Background, command, copy, free_port, install, installed, unique};
-pub(crate) use programs::{Cage, Gunicorn, Haproxy, Nginx, get, python, served};
+pub(crate) use programs::{Cage, Gunicorn, Haproxy, Nginx, get, python, script, served};
 pub(crate) use receiver::{Health, Receiver, Told};
 pub(crate) use volume::{Kubelet, Volume};
+pub(crate) use webhook::{Channel, PROMPT, Webhook, receive, send_over};
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};

@@ -27,11 +27,16 @@ pub(crate) fn served(port: u16, body: &str) -> bool {
 
 /// A Python program as a target: what it does comes from the test.
 pub(crate) fn python(directory: &Path, name: &str, program: &str) -> Background {
+    // Executed itself, so that the command name is the script's.
+    Background::start(command(script(directory, name, program)).current_dir(directory))
+}
+
+/// The same program without a process.
+pub(crate) fn script(directory: &Path, name: &str, program: &str) -> PathBuf {
     let (text, script) = (directory.join(format!("{name}.py")), directory.join(name));
     fs::write(&text, format!("#!/usr/bin/python3\n{program}")).expect("it can be written");
     install(&text, &script);
-    // Executed itself, so that the command name is the script's.
-    Background::start(command(&script).current_dir(directory))
+    script
 }
 
 /// A real nginx that serves one text, with its configuration in a volume.

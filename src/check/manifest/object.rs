@@ -29,6 +29,14 @@ pub struct Id {
     pub name: String,
 }
 
+impl Id {
+    /// Returns true if it names a Secret, so that its contents are not shown.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.kind == "Secret"
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.namespace {
@@ -235,7 +243,7 @@ fn id(node: &Node) -> Option<Id> {
 }
 
 fn config(id: Id, node: &Node) -> ConfigObject {
-    let secret = id.kind == "Secret";
+    let secret = id.is_secret();
     let maps = if secret { ["data", "stringData"] } else { ["data", "binaryData"] };
     let entries = maps.iter().filter_map(|map| node.get(map)).flat_map(Node::entries);
     let mut keys: Vec<String> = entries.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();

@@ -126,7 +126,7 @@ pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, Os
         layers.fail(ConfigError::new(origin, "the name of this pod is unknown").help(help));
     }
     Some(Cluster {
-        server: server(variables),
+        server: api_server(variables),
         service_account: layers.get(KUBERNETES_SERVICE_ACCOUNT),
         namespace: variable(variables, "POD_NAMESPACE"),
         pod: pod?,
@@ -135,8 +135,8 @@ pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, Os
     })
 }
 
-/// The URL of the API server.
-pub(super) fn server(variables: &[(OsString, OsString)]) -> String {
+/// The URL of the API server, as a pod knows it.
+pub(in crate::config) fn api_server(variables: &[(OsString, OsString)]) -> String {
     let host = variable(variables, "KUBERNETES_SERVICE_HOST").unwrap_or_else(|| SERVICE.to_owned());
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let port = variable(variables, "KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::alerts::{server, variable};
+use super::alerts::{api_server, variable};
 use crate::cluster::rollout::RolloutSettings;
 use crate::cluster::{ClusterConfig, ObjectKind};
 use crate::config::layer::Layers;
@@ -81,7 +81,7 @@ pub(in crate::config) fn between_pods(
 pub(in crate::config) fn api_access(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> ApiAccess {
     ApiAccess {
         kubeconfig: variable(variables, "KUBECONFIG").map(PathBuf::from),
-        server: server(variables),
+        server: api_server(variables),
         service_account: layers.get(KUBERNETES_SERVICE_ACCOUNT),
         namespace: variable(variables, "POD_NAMESPACE"),
     }

@@ -24,7 +24,7 @@ use crate::gate::Policy;
 use crate::report::log;
 use crate::sys::suggest::suggestion;
 
-pub(super) use alerts::{alerts, cluster};
+pub(super) use alerts::{alerts, api_server, cluster};
 pub(super) use cluster::{api_access, between_pods};
 
 /// Resolves the gate that `layers` describe; returns `None` after an error.

@@ -95,6 +95,24 @@ fn pass_env_takes_names_of_variables() {
 }
 
 #[test]
+fn every_pattern_of_a_preset_is_a_regular_expression() {
+    let mut patterns: Vec<_> = Vec::new();
+    for preset in presets() {
+        patterns.extend([&preset.whole, &preset.master, &preset.lookup.title].into_iter().flatten().cloned());
+        let plan = of_flags(&[("app", preset.name), ("watch", "/c")]).plan;
+        for validator in plan.validators {
+            let Validator::Command(check) = validator else { continue };
+            patterns
+                .extend([check.patterns.findings, check.patterns.transient, check.patterns.away].into_iter().flatten());
+        }
+    }
+    assert!(patterns.len() > 100, "{}", patterns.len());
+    for pattern in patterns {
+        assert!(pattern.get().is_some(), "{}", pattern.as_str());
+    }
+}
+
+#[test]
 fn a_presets_program_keeps_its_patterns_with_other_arguments() {
     let check = |flags: &[(&'static str, &str)]| {
         let Some(Validator::Command(check)) = of_flags(flags).plan.validators.pop() else { panic!("it is a command") };

@@ -32,7 +32,7 @@ impl Target {
         let read = self.open_root().and_then(|root| read(&root, path, content.len()));
         match read {
             // A process that has ended sees nothing any more, and another one may have its number.
-            _ if !self.identity.is_alive() => Sight::Unknown,
+            _ if !self.identity().is_alive() => Sight::Unknown,
             Ok(Some(found)) if found == content => Sight::Same,
             Ok(_) => Sight::Other,
             Err(error) => match Errno::from_io_error(&error) {

@@ -4,26 +4,27 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Status};
 use regex::Regex;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::sys::proc::{self, Identity};
+use crate::sys::pattern::LazyRegex;
+use crate::sys::proc::{self, Identity, SignalFiles, SignalState};
 use crate::sys::promise::SEARCHES;
-use crate::sys::worker::{self, WorkKind};
 
 mod compare;
 mod family;
+mod search;
 mod signal;
 
 pub use compare::Sight;
+pub use search::TargetSearches;
 pub use signal::Signal;
-
-/// Time limit of a search.
-const SEARCH: Duration = Duration::from_secs(10);
 
 /// The criteria for the target process. All that are given must hold.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +38,7 @@ pub struct Selector {
     /// A file which holds its process id.
     pub pid_file: Option<PathBuf>,
     /// A pattern for the command line of a family's root: it chooses among several families that fit.
-    pub master: Option<Regex>,
+    pub master: Option<LazyRegex>,
     /// A word on the command line of a process that only checks a configuration, such as `-t`: it is never the target.
     pub check_word: Option<String>,
 }
@@ -110,11 +111,16 @@ impl TargetError {
     }
 }
 
-/// The root of the target's process family, held by a pidfd so that it cannot be confused with a later one.
+/// The root of the target's process family, held by a pidfd so that it cannot be confused with a later one. Clones share the handles.
+#[derive(Clone, Debug)]
+pub struct Target(Arc<OpenTarget>);
+
 #[derive(Debug)]
-pub struct Target {
+struct OpenTarget {
     identity: Identity,
     pidfd: OwnedFd,
+    /// Opened when they are needed; `None` when it had ended by then.
+    signals: OnceLock<Option<SignalFiles>>,
 }
 
 /// The root directory of the target, as seen from the gate.
@@ -133,6 +139,8 @@ pub enum Root {
 /// The effect of a signal on a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
+    /// It is stopped, and takes no signal.
+    Stopped,
     /// It has a handler, or has blocked the signal to take it with signalfd(2) or sigwait(3).
     Taken,
     /// It ignores the signal.
@@ -161,20 +169,6 @@ impl Selector {
         };
         Target::open(root)
     }
-
-    /// Finds the process as [`Selector::find`] does, beside the event loop: there may be thousands of processes, and a file of a process id
-    /// may lie anywhere.
-    ///
-    /// # Errors
-    /// As [`Selector::find`], and when the search does not end in time.
-    pub async fn search(&self) -> Result<Target, TargetError> {
-        let selector = self.clone();
-        let found = worker::run(WorkKind::Files, SEARCH, move || selector.find()).await;
-        found.unwrap_or_else(|error| {
-            let message = format!("the search for {} has no result: {error}", self.describe());
-            Err(TargetError::Failed { message, help: "see whether `ps` ends in this container".into() })
-        })
-    }
 }
 
 impl Target {
@@ -193,19 +187,27 @@ impl Target {
                 help: "Linux 5.3 or newer is needed, and a seccomp profile that allows pidfd_open(2)".into(),
             },
         })?;
-        if identity.is_alive() { Ok(Self { identity, pidfd }) } else { Err(gone()) }
+        let open = OpenTarget { identity, pidfd, signals: OnceLock::new() };
+        if identity.is_alive() { Ok(Self(Arc::new(open))) } else { Err(gone()) }
+    }
+
+    /// Returns `true` if it has ended. A pidfd is readable then (pidfd_open(2)).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut pidfd = [PollFd::new(&self.0.pidfd, PollFlags::IN)];
+        rustix::event::poll(&mut pidfd, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|readable| readable > 0)
     }
 
     /// Its identity.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.identity
+        self.0.identity
     }
 
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.identity.pid
+        self.0.identity.pid
     }
 
     /// The time after `moment` at which it certainly started, if it did, so that it has read at its start what lay there then.
@@ -214,24 +216,15 @@ impl Target {
     /// start proves nothing.
     #[must_use]
     pub fn started_after(&self, moment: Instant) -> Option<Duration> {
+        let after = self.identity().started_at()?.checked_duration_since(moment)?;
         let stat = proc::stat(self.pid()).filter(|stat| !proc::is_mere_fork(stat))?;
-        if Identity::from(&stat) != self.identity {
-            return None;
-        }
-        self.identity.started_at()?.checked_duration_since(moment)
-    }
-
-    /// Returns `true` if it is stopped (SIGSTOP, a debugger), so that it cannot take a signal now.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        proc::stat(self.pid()).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+        (Identity::from(&stat) == self.identity()).then_some(after)
     }
 
     /// Returns `true` if `signal` was sent and not taken yet.
     #[must_use]
     pub fn is_pending(&self, signal: Signal) -> bool {
-        let is_set = |mask: u64| mask >> (signal.number() - 1) & 1 == 1;
-        self.status().is_some_and(|status| is_set(status.shdpnd) || is_set(status.sigpnd))
+        self.signals().is_some_and(|signals| signal.is_in(signals.pending))
     }
 
     /// The time for which it has run on a processor, in clock ticks.
@@ -245,7 +238,7 @@ impl Target {
     /// # Errors
     /// When no further descriptor can be opened.
     pub fn end(&self) -> std::io::Result<OwnedFd> {
-        self.pidfd.try_clone()
+        self.0.pidfd.try_clone()
     }
 
     /// Its status; `None` when it has ended.
@@ -256,15 +249,24 @@ impl Target {
     /// The effect that `signal` would have at this moment; `None` when it has ended.
     #[must_use]
     pub fn disposition(&self, signal: Signal) -> Option<Disposition> {
-        let status = self.status()?;
-        let has = |mask: u64| mask >> (signal.number() - 1) & 1 == 1;
+        let signals = self.signals()?;
         Some(match () {
-            () if has(status.sigcgt) || has(status.sigblk) => Disposition::Taken,
+            // By SIGSTOP, or by a debugger: it takes no signal now.
+            () if matches!(signals.state, b'T' | b't') => Disposition::Stopped,
+            () if signal.is_in(signals.caught | signals.blocked) => Disposition::Taken,
             // Also if it is ignored otherwise, as under nohup(1): `sig_ignored()` in `kernel/signal.c`.
-            () if has(proc::awaited_signals(self.pid())) => Disposition::Taken,
-            () if has(status.sigign) => Disposition::Ignored,
+            () if self.signal_files()?.is_awaited(signal.number()) => Disposition::Taken,
+            () if signal.is_in(signals.ignored) => Disposition::Ignored,
             () => Disposition::Default,
         })
+    }
+
+    fn signals(&self) -> Option<SignalState> {
+        self.signal_files()?.state().filter(|signals| !matches!(signals.state, b'Z' | b'X' | b'x'))
+    }
+
+    fn signal_files(&self) -> Option<&SignalFiles> {
+        self.0.signals.get_or_init(|| SignalFiles::open(self.pid()).filter(|_| self.identity().is_alive())).as_ref()
     }
 
     /// Sends it a signal.
@@ -272,7 +274,8 @@ impl Target {
     /// # Errors
     /// When it has ended, or the gate may not.
     pub fn signal(&self, signal: Signal) -> Result<(), TargetError> {
-        rustix::process::pidfd_send_signal(&self.pidfd, signal.raw()).map_err(|errno| self.not_signalled(signal, errno))
+        rustix::process::pidfd_send_signal(&self.0.pidfd, signal.raw())
+            .map_err(|errno| self.not_signalled(signal, errno))
     }
 
     /// Checks the permission to send it `signal` without sending it. The kernel checks signal 0 like any other (kill(2)).
@@ -282,7 +285,7 @@ impl Target {
     pub fn may_be_sent(&self, signal: Signal) -> Result<(), TargetError> {
         let tried = Pid::from_raw(self.pid()).map_or(Err(Errno::SRCH), rustix::process::test_kill_process);
         // The number still belongs to this process if it is alive.
-        let tried = if self.identity.is_alive() { tried } else { Err(Errno::SRCH) };
+        let tried = if self.identity().is_alive() { tried } else { Err(Errno::SRCH) };
         tried.map_err(|errno| self.not_signalled(signal, errno))
     }
 

@@ -37,6 +37,11 @@ impl Signal {
         matches!(self.0, Named::SIGTERM | Named::SIGINT | Named::SIGQUIT | Named::SIGKILL)
     }
 
+    /// Returns `true` if it is in a mask in which signal 1 is the lowest bit.
+    pub(super) fn is_in(self, mask: u64) -> bool {
+        mask >> (self.number() - 1) & 1 == 1
+    }
+
     pub(super) fn raw(self) -> Raw {
         // Both crates name the same standard signals, so this is never the fallback.
         Raw::from_named_raw(self.number()).unwrap_or(Raw::HUP)

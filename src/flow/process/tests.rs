@@ -309,7 +309,7 @@ fn of_two_families_none_is_meant_unless_one_is_the_master() {
         assert!(message.contains(&format!("pid {pid} (`")), "{message}");
     }
     assert_eq!(help, "say which is meant with `--pid-file`, `--exe` or `--cmdline`");
-    let with_master = |master: &str| Selector { master: pattern(master), ..program.called() };
+    let with_master = |master: &str| Selector { master: LazyRegex::parse(master).ok(), ..program.called() };
     assert_eq!(with_master("1000\\.2$").find().expect("it is one of them").pid(), two.0);
     assert!(refused(&with_master("1000")).1.starts_with("2 families fit"));
     assert!(refused(&with_master("none")).1.starts_with("2 families fit"));
@@ -527,4 +527,61 @@ fn an_executable_is_named_where_it_can_be_seen() {
     let own = Own::run(&["sh", "-c", "echo; read wait"]);
     let exe = proc::exe(own.identity().pid).expect("it is ours");
     assert_eq!(exe, Path::new("/bin/sh").canonicalize().expect("it is installed"));
+}
+
+/// Runs a future on an event loop of its own.
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts").block_on(future)
+}
+
+/// Lets time pass that what is known depends on.
+fn let_pass(time: Duration) {
+    let end = Instant::now() + time;
+    while let Some(rest) = end.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(rest);
+    }
+}
+
+#[test]
+fn a_target_that_is_known_is_found_without_a_search() {
+    let program = Program::sleep("knw");
+    let orphan = program.start(&["1000.5"], 1);
+    let searches = TargetSearches::new(program.called());
+    assert_eq!(block_on(searches.find()).expect("it runs").pid(), orphan.0);
+    let due = searches.confirmation().expect("once is not enough");
+    let_pass(due.saturating_duration_since(Instant::now()));
+    searches.confirm();
+    assert_eq!(block_on(searches.find()).expect("it runs").pid(), orphan.0);
+    // Another process of the same name is seen, however well the first is known.
+    let second = program.start(&["1000.6"], 1);
+    let_pass(Duration::from_millis(150));
+    let refused = block_on(searches.find()).expect_err("there are two");
+    assert!(
+        matches!(&refused, TargetError::Refused { message, .. } if message.starts_with("2 families")),
+        "{refused:?}"
+    );
+    drop(second);
+    eventually("only the first is left", || block_on(searches.find()).is_ok_and(|target| target.pid() == orphan.0));
+    // It ends: what is known is that very process, and nothing that has its number.
+    let known = block_on(searches.find()).expect("it runs");
+    drop(orphan);
+    eventually("it is gone", || !known.identity().is_alive());
+    assert_eq!(known.disposition(signal("HUP")), None);
+    assert!(matches!(block_on(searches.living()), Err(TargetError::Missing { .. })));
+}
+
+#[test]
+fn a_search_that_was_begun_in_time_is_not_made_again() {
+    let program = Program::sleep("bgn");
+    let orphan = program.start(&["1000.5"], 1);
+    let searches = TargetSearches::new(program.called());
+    searches.expect();
+    assert_eq!(block_on(searches.find()).expect("it runs").pid(), orphan.0);
+    searches.forget();
+    assert_eq!(searches.confirmation(), None);
+    assert_eq!(block_on(searches.find()).expect("it runs").pid(), orphan.0);
+    // Nothing is sought that has no criteria.
+    let nothing = TargetSearches::new(Selector::default());
+    nothing.expect();
+    assert_eq!(nothing.confirmation(), None);
 }

@@ -4,7 +4,7 @@ mod without_effect;
 
 use std::time::{Duration, Instant};
 
-use crate::flow::process::{Disposition, Selector, Signal, Target, TargetError};
+use crate::flow::process::{Disposition, Signal, Target, TargetError, TargetSearches};
 use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
 use crate::sys::http::{HttpResponse, Method};
@@ -78,34 +78,33 @@ impl ReloadMethod {
     /// When the reload cannot be requested.
     pub async fn request_reload(
         &self,
-        selector: &Selector,
+        targets: &TargetSearches,
         verification: &Verification,
         circumstances: Circumstances,
     ) -> Result<(Sent, Baseline), TargetError> {
-        let before = verification.metrics_before(selector).await;
-        let (sent, baseline) = self.request_with(selector, verification, circumstances).await?;
+        let before = verification.metrics_before(targets.selector()).await;
+        let (sent, baseline) = self.request_with(targets, verification, circumstances).await?;
         Ok((sent, baseline.with_metrics(before)))
     }
 
     async fn request_with(
         &self,
-        selector: &Selector,
+        targets: &TargetSearches,
         verification: &Verification,
         circumstances: Circumstances,
     ) -> Result<(Sent, Baseline), TargetError> {
         match self {
             Self::Nothing => Ok((requested("no reload is configured".into()), Baseline::now(None, verification))),
             Self::Signal { signal, allow_uncaught } => {
-                let target = selector.search().await?;
-                if let Some(read) = has_read(&target, circumstances.since) {
-                    return Ok((read, Baseline::newborn(target, verification)));
+                let send = |target| signalled(target, (*signal, *allow_uncaught), verification, circumstances);
+                match send(targets.find().await?) {
+                    // It was known, and has ended since.
+                    Err(TargetError::Missing { .. }) => send(targets.search().await?),
+                    sent => sent,
                 }
-                is_taken(&target, *signal, *allow_uncaught)?;
-                lingering(&target, circumstances)?;
-                send(target, *signal, verification)
             }
             Self::Url(_) | Self::Command(_) => {
-                let target = if selector.is_empty() { None } else { selector.search().await.ok() };
+                let target = if targets.selector().is_empty() { None } else { targets.living().await.ok() };
                 if let Some(target) = &target {
                     lingering(target, circumstances)?;
                 }
@@ -142,6 +141,21 @@ impl ReloadMethod {
     }
 }
 
+/// Sends `target` the signal, unless it has read the content already.
+fn signalled(
+    target: Target,
+    (signal, allow_uncaught): (Signal, bool),
+    verification: &Verification,
+    circumstances: Circumstances,
+) -> Result<(Sent, Baseline), TargetError> {
+    if let Some(read) = has_read(&target, circumstances.since) {
+        return Ok((read, Baseline::newborn(target, verification)));
+    }
+    is_taken(&target, signal, allow_uncaught)?;
+    lingering(&target, circumstances)?;
+    send(target, signal, verification)
+}
+
 fn requested(message: String) -> Sent {
     Sent::Requested { pid: None, signal: None, message, restarts: false }
 }
@@ -165,11 +179,14 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
         help: format!("see its own log for the reason; {SEARCHES}"),
     };
     let refused = |message, help| Err(TargetError::Refused { pid: Some(pid), message, help });
-    if target.is_stopped() {
-        let message = format!("pid {pid} is stopped, so {signal} was not sent");
-        return refused(message, format!("continue it (SIGCONT, `docker unpause`), or detach the debugger; {WAITS}"));
-    }
     let message = match target.disposition(signal).ok_or_else(gone)? {
+        Disposition::Stopped => {
+            let message = format!("pid {pid} is stopped, so {signal} was not sent");
+            return refused(
+                message,
+                format!("continue it (SIGCONT, `docker unpause`), or detach the debugger; {WAITS}"),
+            );
+        }
         Disposition::Taken => return Ok(()),
         Disposition::Default if allow_uncaught => return Ok(()),
         Disposition::Ignored => format!("pid {pid} ignores {signal}, so it was not sent"),

@@ -3,6 +3,7 @@ use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
 use super::*;
+use crate::flow::process::Selector;
 use crate::sys::proc;
 
 /// A shell that was started by the test and has said that it is ready.
@@ -51,7 +52,11 @@ fn request_reload(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
     let timeout = Duration::from_millis(500);
     let circumstances = Circumstances { since, max_lingering: None, last_reload: None, timeout };
-    runtime.block_on(method.request_reload(selector, &Verification::Nothing, circumstances))
+    runtime.block_on(method.request_reload(
+        &TargetSearches::new(selector.clone()),
+        &Verification::Nothing,
+        circumstances,
+    ))
 }
 
 /// The message of a request, or of its failure.

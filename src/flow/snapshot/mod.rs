@@ -8,8 +8,11 @@
 //! `modules` or `logs`, counts by its name. In a volume that a kubelet writes, and with `--links refuse`, no link leads out.
 
 mod beneath;
+mod contents;
+mod entries;
 mod incomplete;
 mod litter;
+mod newest;
 mod outside;
 mod reader;
 mod secret;
@@ -23,7 +26,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reload_gate_contract::{Code, Finding};
 
-use incomplete::LastWhole;
+pub use contents::{Access, read as read_contents};
+use incomplete::{LastWhole, PlainFiles};
+use newest::{KnownVolumes, Newest};
+use reader::WholeScan;
 pub use selection::{FilePattern, Selection};
 
 use crate::flow::tree::{Revision, Tree};
@@ -136,47 +142,80 @@ pub struct Scanner {
     sources: Vec<Source>,
     options: ReadOptions,
     last: LastWhole,
+    /// The sources as the last scan found them, if they are volumes at rest.
+    known: Option<KnownVolumes>,
 }
 
 impl Scanner {
     /// Creates a scanner of these sources.
     #[must_use]
     pub fn new(sources: Vec<Source>, options: ReadOptions) -> Self {
-        Self { sources, options, last: LastWhole::default() }
+        Self { sources, options, last: LastWhole::default(), known: None }
     }
 
     /// Reads the sources.
     pub fn scan(&mut self) -> Scan {
-        let (mut scan, plain) = read(&self.sources, &self.options);
+        let WholeScan { mut scan, plain, volumes } = read(&self.sources, &self.options);
         if let Ok(snapshot) = &mut scan.result
             && snapshot.settled
         {
-            let (content, quiet) = ((&snapshot.revision, &*snapshot.tree), self.options.quiet);
-            let incomplete = self.last.compare(content, &plain, (Instant::now(), quiet), writers::open_for_writing);
-            snapshot.settled = incomplete.patience.is_none();
-            // The scanner ends the waiting itself; the margin is for the scan that does so.
-            snapshot.patience = incomplete.patience.map_or(AGREEMENT, |patience| patience + AGREEMENT);
-            snapshot.notes = incomplete.notes;
-            snapshot.held = Arc::new(incomplete.held);
+            self.compare(snapshot, &plain);
         }
+        let at_rest = scan.result.as_ref().ok().filter(|snapshot| snapshot.settled && snapshot.committed);
+        let known = |snapshot: &Snapshot| KnownVolumes { volumes, snapshot: snapshot.clone() };
+        self.known = at_rest.map(known).filter(|known| known.volumes.len() == self.sources.len());
         scan
+    }
+
+    /// Reads the newest generations if the sources are volumes that the last scan found at rest, and nothing else in them may have
+    /// changed. Waits for no disk and no server.
+    pub fn newest_at_once(&mut self) -> Option<Snapshot> {
+        self.newest(Access::AtOnce)
+    }
+
+    /// Reads the same, whatever it takes.
+    pub fn newest_in_time(&mut self) -> Option<Snapshot> {
+        self.newest(Access::Waiting)
+    }
+
+    fn newest(&mut self, access: Access) -> Option<Snapshot> {
+        let known = self.known.as_ref()?;
+        let mut known = match known.read(&self.options, access)? {
+            Newest::Same => return Some(known.snapshot.clone()),
+            Newest::Changed(known) => known,
+        };
+        self.compare(&mut known.snapshot, &PlainFiles::new());
+        let snapshot = known.snapshot.clone();
+        self.known = Some(known).filter(|known| known.snapshot.settled);
+        Some(snapshot)
+    }
+
+    /// Compares a snapshot at rest with the last whole one.
+    fn compare(&mut self, snapshot: &mut Snapshot, plain: &PlainFiles) {
+        let (content, quiet) = ((&snapshot.revision, &*snapshot.tree), self.options.quiet);
+        let incomplete = self.last.compare(content, plain, (Instant::now(), quiet), writers::open_for_writing);
+        snapshot.settled = incomplete.patience.is_none();
+        // The scanner ends the waiting itself; the margin is for the scan that does so.
+        snapshot.patience = incomplete.patience.map_or(AGREEMENT, |patience| patience + AGREEMENT);
+        snapshot.notes = incomplete.notes;
+        snapshot.held = Arc::new(incomplete.held);
     }
 }
 
 /// Reads `sources` once, without a memory of what was there before.
 #[must_use]
 pub fn scan(sources: &[Source], options: &ReadOptions) -> Scan {
-    read(sources, options).0
+    read(sources, options).scan
 }
 
-fn read(sources: &[Source], options: &ReadOptions) -> (Scan, incomplete::PlainFiles) {
+fn read(sources: &[Source], options: &ReadOptions) -> WholeScan {
     let mut attempt = 1;
     loop {
         let mut reader = reader::SourceReader::new(sources, options);
         match reader.read() {
             Ok(()) => return reader.finish(),
             Err(_) if attempt < ATTEMPTS => attempt += 1,
-            Err(vanished) => return (reader.give_up(&vanished), incomplete::PlainFiles::new()),
+            Err(vanished) => return reader.give_up(&vanished),
         }
     }
 }

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use regex::{Captures, Regex};
+use regex::Captures;
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 use rustix::io::Errno;
 
 use super::place::ExecutionPlace;
 use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
 use crate::sys::exec::{self, Command, End, FileSystemView, Finished, NotStarted};
+use crate::sys::pattern::LazyRegex;
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
 const CHECKER_WARNING: Code = Code::new("checker-warning");
@@ -97,14 +98,14 @@ pub struct CommandValidator {
 pub struct FindingPatterns {
     /// Each match is a finding, by its named groups `message`, `file`, `line`, `column` and `severity`. A line without a file is of
     /// the file to begin with: a checker that is given but one need not name it.
-    pub findings: Vec<Regex>,
+    pub findings: Vec<LazyRegex>,
     /// A match is an obstacle around the configuration, which may pass.
-    pub transient: Vec<Regex>,
+    pub transient: Vec<LazyRegex>,
     /// A match is an obstacle where the program runs away from its own image.
-    pub away: Vec<Regex>,
+    pub away: Vec<LazyRegex>,
     /// A match accepts, whatever the exit code is. Without a match exit code 0 accepts only if there is no such pattern: a program
     /// that has no check of its own is made to end after it has read its configuration.
-    pub accepts: Vec<Regex>,
+    pub accepts: Vec<LazyRegex>,
 }
 
 impl CommandValidator {
@@ -192,7 +193,7 @@ impl CommandValidator {
                     Some(title) => return Err(Box::new(titled(&context.place, &title))),
                     None => words.extend(self.with_prelude(own.iter().map(redirect).collect())),
                 },
-                "{options}" => match reading::lost_options(&context.place) {
+                "{options}" => match reading::lost_options(&context.place, &context.place.cmdline()) {
                     Some(finding) => return Err(Box::new(finding)),
                     None => words.extend(options(&own, &self.options).iter().map(redirect)),
                 },
@@ -274,7 +275,8 @@ impl FindingPatterns {
 
     /// Returns the findings in an output about the file `main`, and others; each once, however often it is printed.
     fn findings(&self, output: &str, main: Option<&str>) -> Vec<Finding> {
-        let matches = self.findings.iter().flat_map(|pattern| pattern.captures_iter(output));
+        let patterns = self.findings.iter().filter_map(LazyRegex::get);
+        let matches = patterns.flat_map(|pattern| pattern.captures_iter(output));
         let mut findings = Vec::new();
         for finding in matches.map(|captures| self.finding(&captures, main)) {
             if !findings.contains(&finding) {

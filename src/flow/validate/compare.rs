@@ -21,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns a finding if the target sees something else than the tree.
 pub(super) async fn obstacle(context: &Arc<ValidationContext>) -> Option<Finding> {
+    if context.place.target.is_none() || !context.place.other_files {
+        return None;
+    }
     let mut found = compared(context).await;
     for _ in 1..LOOKS {
         found.as_ref()?;

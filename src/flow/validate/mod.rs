@@ -27,7 +27,7 @@ use place::ExecutionPlace;
 
 pub use crate::sys::exec::Confinement;
 
-use crate::flow::process::{Selector, TargetError};
+use crate::flow::process::{TargetError, TargetSearches};
 use crate::flow::tree::Tree;
 use crate::sys::worker::{self, WorkKind};
 
@@ -233,7 +233,7 @@ impl ValidationPlan {
         Self { validators: self.validators.into_iter().map(bundled).collect(), ..self }
     }
 
-    /// Validates `tree`, laid out by `path_map`, for the program that `selector` finds.
+    /// Validates `tree`, laid out by `path_map`, for the program that `targets` find.
     ///
     /// Without the target a rejection still counts, as it may be the reason why there is no target.
     ///
@@ -243,7 +243,7 @@ impl ValidationPlan {
         &self,
         tree: &Arc<Tree>,
         path_map: &PathMap,
-        selector: &Selector,
+        targets: &TargetSearches,
     ) -> Result<Validation, TargetError> {
         let started = Instant::now();
         let mut validation = Validation::default();
@@ -252,7 +252,7 @@ impl ValidationPlan {
         let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
         validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
         if validation.verdict() == Verdict::Accepted && !self.validators.is_empty() {
-            let (place, absent) = self.place(selector).await?;
+            let (place, absent) = self.place(targets).await?;
             let context = Arc::new(self.context(tree, path_map, place, main));
             match self.obstacle(&context).await {
                 Some(finding) => validation.findings.push(finding),
@@ -271,12 +271,43 @@ impl ValidationPlan {
         Ok(validation)
     }
 
+    /// Validates with the bundled validators of this plan, on the thread of the caller: no process starts, no file is read, and no time
+    /// limit holds.
+    #[must_use]
+    pub fn validate_alone(&self, tree: &Arc<Tree>, path_map: &PathMap) -> Validation {
+        let started = Instant::now();
+        let mut validation = Validation::default();
+        let main = self.main.find(tree);
+        validation.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
+        let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
+        validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
+        // In a view without a target nothing is beside the tree.
+        let context =
+            ValidationContext { root: RootChoice::View, ..self.context(tree, path_map, ExecutionPlace::here(), main) };
+        for validator in &self.validators {
+            let Validator::Builtin(builtin) = validator else { continue };
+            if validation.verdict() != Verdict::Accepted {
+                break;
+            }
+            let started = Instant::now();
+            let found = builtin.validate_alone(&context);
+            validation.took.push((validator.label(), started.elapsed()));
+            validation.validators.push(validator.title());
+            validation.location = Location::Gate;
+            let source = |finding| Finding { source: Some(validator.name().to_owned()), ..path_map.show(finding) };
+            validation.findings.extend(found.into_iter().map(source));
+        }
+        validation.read = context.read();
+        validation.duration = started.elapsed();
+        validation
+    }
+
     /// Finds the place for validation. Where the target is missing and a validator does without, the place is here, and the error
     /// comes with it.
-    async fn place(&self, selector: &Selector) -> Result<(ExecutionPlace, Option<TargetError>), TargetError> {
+    async fn place(&self, targets: &TargetSearches) -> Result<(ExecutionPlace, Option<TargetError>), TargetError> {
         let mut missing = None;
         for attempt in 0..ATTEMPTS {
-            match place::find(self.root, selector, self.without_target).await {
+            match place::find(self.root, targets, self.without_target).await {
                 Err(error @ TargetError::Missing { .. }) if self.can_validate_without_target() => missing = Some(error),
                 place => return place.map(|place| (place, None)),
             }
@@ -307,6 +338,9 @@ impl ValidationPlan {
         }
         let (lookup, input) = (self.lookup.clone(), context.clone());
         let asks_nginx = self.validators.iter().any(Validator::asks_nginx);
+        if lookup.is_none() && !asks_nginx {
+            return None;
+        }
         let search = move || match lookup {
             Some(lookup) => reading::obstacle(&lookup, &input),
             None if asks_nginx => builtin::nginx::obstacle(&input),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustix::thread::CapabilitySet;
 
 use super::Location;
-use crate::flow::process::{Root, Selector, Target, TargetError};
+use crate::flow::process::{Root, Target, TargetError, TargetSearches};
 use crate::sys::exec::RunAs;
 use crate::sys::proc;
 
@@ -37,14 +37,14 @@ pub(super) struct ExecutionPlace {
 /// Finds the place for validation.
 pub(super) async fn find(
     choice: RootChoice,
-    selector: &Selector,
+    targets: &TargetSearches,
     without_target: bool,
 ) -> Result<ExecutionPlace, TargetError> {
     let here = ExecutionPlace { view: choice == RootChoice::View, ..ExecutionPlace::here() };
-    if selector.is_empty() || here.view {
+    if targets.selector().is_empty() || here.view {
         return Ok(here);
     }
-    let target = match (choice, selector.search().await) {
+    let target = match (choice, targets.living().await) {
         (_, Ok(target)) => target,
         (RootChoice::Local, Err(_)) => return Ok(here),
         (RootChoice::Auto, Err(TargetError::Missing { .. })) if without_target => return Ok(here),

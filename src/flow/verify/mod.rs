@@ -89,7 +89,8 @@ impl Baseline {
     pub fn now(target: Option<Target>, verification: &Verification) -> Self {
         let asked = target.as_ref().filter(|_| matches!(verification, Verification::Workers));
         let children = asked.map(Target::children).unwrap_or_default();
-        let logs = target.as_ref().map(|target| ErrorLogs::of(target.pid())).unwrap_or_default();
+        let logged = target.as_ref().filter(|_| !matches!(verification, Verification::Nothing));
+        let logs = logged.map(|target| ErrorLogs::of(target.pid())).unwrap_or_default();
         let (at, requested) = (Instant::now(), SystemTime::now());
         let (metrics, without_metrics) = (Before::Unknown, None);
         Self { target, children, logs, signal: None, is_newborn: false, at, requested, metrics, without_metrics }

@@ -9,22 +9,26 @@ use std::sync::{Arc, Mutex, Weak};
 use notify::event::Flag;
 use notify::{Config, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::commits::{VolumeEvent, VolumeEvents, VolumeInstance};
 use super::points::Interest;
 use super::{Hint, Shared, is_end, lock};
 
 /// Device and inode of a directory.
 pub(super) type DirectoryId = (u64, u64);
 
-/// One of the two inotify instances: a mask belongs to an instance, in this crate.
+/// One of the inotify instances. A mask belongs to an instance, in the crate `notify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Instance {
     /// Watches sources.
     Sources,
-    /// Watches the way to them.
+    /// Watches volumes, in the event loop itself.
+    Volumes,
+    /// Watches the way to the sources.
     Way,
 }
 
 impl Instance {
+    /// Returns the instance of `notify` for an interest.
     pub(super) fn of(interest: &Interest) -> Self {
         match interest {
             Interest::Plain | Interest::Volume | Interest::Files(_) => Self::Sources,
@@ -39,7 +43,7 @@ impl Instance {
         let names =
             EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME | EventKindMask::MODIFY_META;
         match self {
-            Self::Sources => names | EventKindMask::ACCESS_CLOSE,
+            Self::Sources | Self::Volumes => names | EventKindMask::ACCESS_CLOSE,
             Self::Way => names,
         }
     }
@@ -54,6 +58,7 @@ pub(super) struct Hub {
     /// Number of gates that watch a directory.
     users: Mutex<BTreeMap<WatchKey, usize>>,
     audience: Arc<Audience>,
+    volumes: VolumeInstance,
 }
 
 /// The part of the hub that the watchers' threads know. No lock of it is held while a watcher is called, since its thread may wait for it.
@@ -90,7 +95,10 @@ impl Hub {
     pub(super) fn watch(&self, key: &WatchKey, identity: DirectoryId) -> notify::Result<()> {
         let mut users = lock(&self.users);
         let known = lock(&self.audience.places).get(key).copied();
-        if known != Some(identity) {
+        if known != Some(identity) && key.0 == Instance::Volumes {
+            self.volumes.watch(&key.1).map_err(|errno| notify::Error::io(errno.into()))?;
+            lock(&self.audience.places).insert(key.clone(), identity);
+        } else if known != Some(identity) {
             let mut watchers = lock(&self.watchers);
             let watcher = match watchers.entry(key.0) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -113,9 +121,32 @@ impl Hub {
         if *count == 0 {
             users.remove(key);
             lock(&self.audience.places).remove(key);
+            if key.0 == Instance::Volumes {
+                self.volumes.unwatch(&key.1);
+            }
             if let Some(watcher) = lock(&self.watchers).get_mut(&key.0) {
                 // It fails if the kernel has dropped the watch already.
                 let _ = watcher.unwatch(&key.1);
+            }
+        }
+    }
+
+    /// Waits for changes of volumes, and passes them on to the gates. Cancelling loses nothing.
+    pub(super) async fn pass_on(&self) {
+        let events = self.volumes.changed().await;
+        let gates: Vec<_> = lock(&self.audience.gates).iter().filter_map(Weak::upgrade).collect();
+        match events {
+            VolumeEvents::Overflowed => gates.iter().for_each(|gate| gate.mark(None, true)),
+            VolumeEvents::Changed(events) => {
+                for VolumeEvent { kind, paths } in events {
+                    gates.iter().for_each(|gate| gate.take_in(kind, &paths));
+                    if is_end(kind) {
+                        let mut places = lock(&self.audience.places);
+                        for path in paths {
+                            places.remove(&(Instance::Volumes, path));
+                        }
+                    }
+                }
             }
         }
     }

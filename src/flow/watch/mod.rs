@@ -6,7 +6,10 @@
 //!
 //! The directories on the way to a source are watched for their names alone, by an inotify instance of its own: writes beside a source
 //! cost nothing. A file counts as changed when its writer closes it (IN_CLOSE_WRITE), and not at each write.
+//!
+//! Volumes are watched by the event loop itself: see `commits`.
 
+mod commits;
 mod hub;
 mod mounts;
 mod points;
@@ -20,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use notify::EventKind;
-use notify::event::{ModifyKind, RemoveKind, RenameMode};
+use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 
 use hub::{DirectoryId, Hub, Instance};
 use mounts::{MountPlace, MountTable};
@@ -33,6 +36,8 @@ const RETRY: Duration = Duration::from_secs(30);
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
+    /// A visible name of a volume came or went, as at an update that adds or removes a key.
+    Names,
     /// The tail of a volume's update whose commit had an event of its own.
     AfterCommit,
     /// Something that may go on changing.
@@ -61,11 +66,39 @@ impl Mode {
     }
 }
 
-/// Message of the watcher's thread to the gate: the strongest hint since the last one, and a mark that events were lost.
+/// Message of a watcher to the gate.
 #[derive(Debug, Default)]
 struct Pending {
-    hint: Option<Hint>,
+    /// The hints since the last one that was taken.
+    hints: BTreeSet<Hint>,
+    /// Events were lost.
     overflowed: bool,
+    /// A volume's next generation is being written.
+    expected: bool,
+}
+
+impl Pending {
+    /// Takes the strongest hint, which hides the weaker ones. Only an update of a volume hides no other change.
+    fn take(&mut self) -> Option<WatchEvent> {
+        if self.overflowed {
+            *self = Self::default();
+            return Some(WatchEvent::Overflowed);
+        }
+        let Some(strongest) = self.hints.last().copied() else {
+            return std::mem::take(&mut self.expected).then_some(WatchEvent::Expected);
+        };
+        let other = [Hint::Touch, Hint::Names].into_iter().find(|other| self.hints.contains(other));
+        let hint = match strongest {
+            Hint::Commit => other.unwrap_or(strongest),
+            _ => strongest,
+        };
+        match strongest {
+            Hint::Commit | Hint::AfterCommit if other.is_some() => drop(self.hints.remove(&hint)),
+            _ => self.hints.clear(),
+        }
+        self.expected &= hint != Hint::Commit;
+        Some(WatchEvent::Hint(hint))
+    }
 }
 
 /// The part of a watch that the watcher's thread knows.
@@ -84,6 +117,10 @@ pub struct Watch {
     hub: Arc<Hub>,
     /// The directories that the hub watches for this gate.
     held: BTreeMap<(Instance, PathBuf), DirectoryId>,
+    /// Volumes that the event loop cannot watch.
+    others: BTreeSet<PathBuf>,
+    /// False if the crate `notify` watches everything.
+    watches_volumes: bool,
     mode: Mode,
     retry_at: Option<Instant>,
     /// The table of mounts, if it can be waited for; it is opened by the first wait.
@@ -118,6 +155,8 @@ impl Watch {
             shared,
             hub,
             held: BTreeMap::new(),
+            others: BTreeSet::new(),
+            watches_volumes: true,
             mode: Mode::Inotify,
             retry_at: None,
             mount_table: OnceCell::new(),
@@ -161,34 +200,57 @@ impl Watch {
     /// Adjusts the hub to `wanted`, and returns true if a directory is watched that was not before.
     fn adjust(&mut self, wanted: Vec<WatchPoint>) -> notify::Result<bool> {
         let mut extended = false;
-        let key = |point: &WatchPoint| (Instance::of(&point.interest), point.path.clone());
-        let kept: BTreeSet<_> = wanted.iter().map(key).collect();
-        let ended: Vec<_> = {
+        let gone: Vec<_> = {
             let interests = lock(&self.shared.interests);
-            self.held.keys().filter(|key| !kept.contains(*key) || !interests.contains_key(&key.1)).cloned().collect()
+            self.held.keys().filter(|key| !interests.contains_key(&key.1)).cloned().collect()
         };
+        for key in gone {
+            self.forget(&key);
+            self.others.remove(&key.1);
+        }
+        let key = |point: &WatchPoint| (self.instance_for(point), point.path.clone());
+        let kept: BTreeSet<_> = wanted.iter().map(key).collect();
+        let ended: Vec<_> = self.held.keys().filter(|key| !kept.contains(*key)).cloned().collect();
         for key in ended {
             self.forget(&key);
         }
         for point in wanted {
             // A missing directory causes an event in its parent when it appears.
             let Ok(metadata) = point.path.metadata() else { continue };
-            let (identity, key) = ((metadata.dev(), metadata.ino()), key(&point));
+            let (identity, key) = ((metadata.dev(), metadata.ino()), (self.instance_for(&point), point.path.clone()));
             if self.held.get(&key) != Some(&identity) {
                 extended = true;
                 self.forget(&key);
-                if let Err(error) = self.hub.watch(&key, identity) {
+                if let Err(error) = self.hold(key, identity) {
                     // The poll can do without events on the way to a source, and not without those of the source itself.
                     if !matches!(point.interest, Interest::Way(_)) && point.path.is_dir() {
                         return Err(error);
                     }
                     continue;
                 }
-                self.held.insert(key, identity);
             }
             lock(&self.shared.interests).insert(point.path, point.interest);
         }
         Ok(extended)
+    }
+
+    /// Returns the instance for a directory: the event loop watches volumes, if it can.
+    fn instance_for(&self, point: &WatchPoint) -> Instance {
+        let in_loop = point.interest == Interest::Volume && self.watches_volumes && !self.others.contains(&point.path);
+        if in_loop { Instance::Volumes } else { Instance::of(&point.interest) }
+    }
+
+    fn hold(&mut self, mut key: (Instance, PathBuf), identity: DirectoryId) -> notify::Result<()> {
+        if let Err(error) = self.hub.watch(&key, identity) {
+            if key.0 != Instance::Volumes {
+                return Err(error);
+            }
+            self.others.insert(key.1.clone());
+            key.0 = Instance::Sources;
+            self.hub.watch(&key, identity)?;
+        }
+        self.held.insert(key, identity);
+        Ok(())
     }
 
     fn forget(&mut self, key: &(Instance, PathBuf)) {
@@ -202,20 +264,19 @@ impl Watch {
         for key in self.held.keys().cloned().collect::<Vec<_>>() {
             self.forget(&key);
         }
+        self.others.clear();
     }
 
     /// Waits for a change, and returns the strongest hint since the last call. Cancelling loses nothing.
     pub async fn event(&self) -> WatchEvent {
         loop {
-            let pending = std::mem::take(&mut *lock(&self.shared.pending));
-            if pending.overflowed {
-                return WatchEvent::Overflowed;
-            }
-            if let Some(hint) = pending.hint {
-                return WatchEvent::Hint(hint);
+            let pending = lock(&self.shared.pending).take();
+            if let Some(event) = pending {
+                return event;
             }
             tokio::select! {
                 () = self.shared.event.notified() => {}
+                () = self.hub.pass_on() => {}
                 () = self.mount_changed() => return WatchEvent::Hint(Hint::Touch),
             }
         }
@@ -253,6 +314,8 @@ pub enum WatchEvent {
     Hint(Hint),
     /// So much changed that the kernel dropped events.
     Overflowed,
+    /// Nothing changed yet: a volume's next generation is being written.
+    Expected,
 }
 
 impl Shared {
@@ -263,12 +326,22 @@ impl Shared {
         drop(interests);
         if hint.is_some() {
             self.mark(hint, false);
+        } else if kind == EventKind::Create(CreateKind::Folder) && paths.iter().any(|path| self.is_generation(path)) {
+            lock(&self.pending).expected = true;
+            self.event.notify_one();
         }
+    }
+
+    /// Returns true for a timestamped directory in a volume.
+    fn is_generation(&self, path: &Path) -> bool {
+        let is_in_volume = |parent| lock(&self.interests).get(parent) == Some(&Interest::Volume);
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."))
+            && path.parent().is_some_and(is_in_volume)
     }
 
     fn mark(&self, hint: Option<Hint>, overflowed: bool) {
         let mut pending = lock(&self.pending);
-        pending.hint = pending.hint.max(hint);
+        pending.hints.extend(hint);
         pending.overflowed |= overflowed;
         drop(pending);
         self.event.notify_one();
@@ -299,7 +372,7 @@ fn in_volume(kind: EventKind, name: &OsStr) -> Option<Hint> {
         b"..data_tmp" => None,
         // The timestamped directories: a new one is not committed yet, and the end of the old one ends the update.
         name if name.starts_with(b"..") => matches!(kind, EventKind::Remove(_)).then_some(Hint::AfterCommit),
-        _ => Some(Hint::AfterCommit),
+        _ => Some(Hint::Names),
     }
 }
 

@@ -23,7 +23,10 @@ struct Watched {
 impl Watched {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-        Self { watch: Watch::new(), marker: directory(), outside: directory(), marks: 0, runtime }
+        // Events come in order from one watcher alone.
+        let mut watch = Watch::new();
+        watch.watches_volumes = false;
+        Self { watch, marker: directory(), outside: directory(), marks: 0, runtime }
     }
 
     /// Covers the collected watch points, and the marker.
@@ -34,8 +37,15 @@ impl Watched {
         self.watch.cover(watch_points.into())
     }
 
+    /// Returns the next change.
     #[track_caller]
     fn next(&self) -> WatchEvent {
+        let mut events = std::iter::repeat_with(|| self.next_event());
+        events.find(|event| *event != WatchEvent::Expected).expect("it is endless")
+    }
+
+    #[track_caller]
+    fn next_event(&self) -> WatchEvent {
         let event = async { tokio::time::timeout(PATIENCE, self.watch.event()).await };
         self.runtime.block_on(event).expect("an event arrives")
     }
@@ -62,7 +72,7 @@ impl Watched {
             self.marks += 1;
             symlink("nowhere", self.marker.path().join(self.marks.to_string())).expect("there is room");
             match self.next() {
-                WatchEvent::Hint(Hint::AfterCommit) => break,
+                WatchEvent::Hint(Hint::Names) => break,
                 event => strongest = Some(event),
             }
         }
@@ -149,10 +159,48 @@ fn the_swap_of_a_volume_is_a_commit() {
         // Events before the swap cause no hint, and those after it a weaker one.
         watched.changes("the swap", Hint::Commit);
         symlink("..data/key", path("key")).or_else(|_| fs::remove_file(path("key"))).expect("ours");
-        watched.changes("a link comes or goes", Hint::AfterCommit);
+        watched.changes("a link comes or goes", Hint::Names);
     }
     fs::remove_dir(path("..1")).expect("ours");
     watched.changes("the end of the update", Hint::AfterCommit);
+}
+
+#[test]
+fn the_event_loop_notices_the_update_of_a_volume_itself() {
+    let outside = directory();
+    let volume = outside.path().join("volume");
+    let path = |name: &str| volume.join(name);
+    let mut watched = Watched { watch: Watch::new(), ..Watched::new() };
+    for turn in 0..3 {
+        fs::create_dir(&volume).expect("there is room");
+        let mut watch_points = WatchPoints::default();
+        watch_points.volume(&volume);
+        assert_eq!(watched.watch.cover(watch_points.into()), Coverage::Extended, "{turn}");
+        for generation in ["..1", "..2"] {
+            fs::create_dir(path(generation)).expect("there is room");
+            // What is left of the removed volume comes before.
+            while watched.next_event() != WatchEvent::Expected {}
+            symlink(generation, path("..data_tmp")).expect("there is room");
+            fs::rename(path("..data_tmp"), path("..data")).expect("it can be swapped");
+            assert_eq!(watched.next(), WatchEvent::Hint(Hint::Commit), "{turn} {generation}");
+        }
+        symlink("..data/key", path("key")).expect("there is room");
+        assert_eq!(watched.next(), WatchEvent::Hint(Hint::Names), "{turn}");
+        fs::remove_dir(path("..1")).expect("ours");
+        assert_eq!(watched.next(), WatchEvent::Hint(Hint::AfterCommit), "{turn}");
+        // A commit hides no other change.
+        symlink("nowhere", path("..data_tmp"))
+            .and_then(|()| fs::rename(path("..data_tmp"), path("..data")))
+            .expect("ours");
+        fs::remove_file(path("key")).expect("ours");
+        let events = [watched.next(), watched.next()];
+        assert_eq!(events, [WatchEvent::Hint(Hint::Names), WatchEvent::Hint(Hint::Commit)], "{turn}");
+        // The next one has the same path, and maybe the same inode.
+        fs::remove_dir_all(&volume).expect("ours");
+        while lock(&watched.watch.shared.interests).contains_key(&volume) {
+            watched.next();
+        }
+    }
 }
 
 /// Returns the hint that an event in a place causes.
@@ -182,8 +230,8 @@ fn every_event_of_an_update_is_known() {
         (&volume, renamed(RenameMode::From), "/volume/..data_tmp", None),
         (&volume, renamed(RenameMode::To), "/volume/..data", Some(Hint::Commit)),
         (&volume, renamed(RenameMode::Both), "/volume/..data", Some(Hint::Commit)),
-        (&volume, made, "/volume/key", Some(Hint::AfterCommit)),
-        (&volume, removed, "/volume/key", Some(Hint::AfterCommit)),
+        (&volume, made, "/volume/key", Some(Hint::Names)),
+        (&volume, removed, "/volume/key", Some(Hint::Names)),
         (&volume, removed, "/volume/..2026_11_22", Some(Hint::AfterCommit)),
         // What it does not do, but another writer may.
         (&volume, made, "/volume/..data", Some(Hint::Touch)),

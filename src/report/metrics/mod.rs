@@ -123,10 +123,6 @@ impl Metrics {
         let mut registry = Registry::with_prefix("reload_gate");
         let durations: Family<Labels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
-        let build: Info = Family::default();
-        let revision = option_env!("RELOAD_GATE_REVISION").unwrap_or("unknown");
-        let labels = vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("revision", revision.to_owned())];
-        build.get_or_create(&labels).set(1);
         let metrics = Self {
             successful: add(&mut registry, SUCCESSFUL, Family::default()),
             succeeded: add(&mut registry, SUCCEEDED, Family::default()),
@@ -137,7 +133,7 @@ impl Metrics {
             restarts: add(&mut registry, RESTARTS, Family::default()),
             lingering: add(&mut registry, LINGERING, Family::default()),
             alerts: add(&mut registry, ALERTS, Family::default()),
-            dropped: add(&mut registry, DROPPED, Counter::default()),
+            dropped: add_dropped(&mut registry),
             log: OnceCell::new(),
             dialect: OnceCell::new(),
             contents: add(&mut registry, CONTENTS, Family::default()),
@@ -148,7 +144,7 @@ impl Metrics {
             rollout_pods: add(&mut registry, ROLLOUT_PODS, Family::default()),
             registry: Registry::default(),
         };
-        add(&mut registry, BUILD, build);
+        add_build(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -225,18 +221,9 @@ impl Metrics {
         }
         let dropped = self.log.get().map_or(0, Dropped::count);
         self.dropped.inc_by(dropped.saturating_sub(self.dropped.get()));
-        let mut written = String::new();
-        // A String takes every write.
-        let _ = text::encode(&mut written, &self.registry);
         let others = self.dialect.get().and_then(|dialect| dialect::registry(dialect, self, boards));
-        for registry in others.iter().chain([&process::registry()]) {
-            written.truncate(written.trim_end_matches("# EOF\n").len());
-            let _ = text::encode(&mut written, registry);
-        }
-        match exposition {
-            Exposition::OpenMetrics => written,
-            Exposition::Prometheus => older(&written),
-        }
+        let registries: Vec<&Registry> = std::iter::once(&self.registry).chain(&others).collect();
+        exposed(&registries, exposition)
     }
 
     fn take_down(&self, board: &StatusBoard) {
@@ -333,6 +320,36 @@ fn labels(gate: &str, name: &'static str, value: &str) -> Labels {
 fn alert_labels(sink: &str, delivered: bool) -> Labels {
     let outcome = if delivered { "delivered" } else { "failed" };
     vec![("sink", sink.to_owned()), ("outcome", outcome.to_owned())]
+}
+
+/// Adds the counter of dropped log lines to a registry.
+pub fn add_dropped(registry: &mut Registry) -> Counter {
+    add(registry, DROPPED, Counter::default())
+}
+
+/// Adds the version of the program to a registry.
+pub fn add_build(registry: &mut Registry) {
+    let build: Info = Family::default();
+    let revision = option_env!("RELOAD_GATE_REVISION").unwrap_or("unknown");
+    let labels = vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("revision", revision.to_owned())];
+    build.get_or_create(&labels).set(1);
+    add(registry, BUILD, build);
+}
+
+/// Returns the metrics of registries, and those of the process, as text.
+#[must_use]
+pub fn exposed(registries: &[&Registry], exposition: Exposition) -> String {
+    let mut written = String::new();
+    let process = process::registry();
+    for registry in registries.iter().copied().chain([&process]) {
+        written.truncate(written.trim_end_matches("# EOF\n").len());
+        // A String takes every write.
+        let _ = text::encode(&mut written, registry);
+    }
+    match exposition {
+        Exposition::OpenMetrics => written,
+        Exposition::Prometheus => older(&written),
+    }
 }
 
 /// Converts OpenMetrics to the older format, in which a counter is described by the name of its samples.

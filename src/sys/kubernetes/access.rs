@@ -35,14 +35,14 @@ impl ApiAccess {
         install_provider();
         let config = match &self.kubeconfig {
             Some(path) => from_kubeconfig(path).await?,
-            None => self.of_service_account().await?,
+            None => self.with_service_account().await?,
         };
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(|error| RequestError::Unreachable(error.to_string()))?;
         Ok(ApiServer { client, namespace })
     }
 
-    async fn of_service_account(&self) -> Result<Config, RequestError> {
+    async fn with_service_account(&self) -> Result<Config, RequestError> {
         let file = |name: &str| self.service_account.join(name);
         let server = self.server.parse().map_err(|error| {
             RequestError::Unreachable(format!("`{}` is no address of an API server: {error}", self.server))

@@ -5,6 +5,7 @@
 
 mod access;
 mod error;
+mod everywhere;
 mod watch;
 
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use access::ApiAccess;
 pub use error::RequestError;
+pub use everywhere::{CLUSTER_WEBHOOKS, ClusterObject};
 pub use watch::{ObjectWatch, WatchNews};
 
 /// The time limit of one request.
@@ -66,6 +68,12 @@ impl Debug for ApiServer {
 }
 
 impl ApiServer {
+    /// Returns the same connection for another namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self { client: self.client.clone(), namespace: namespace.to_owned() }
+    }
+
     /// Reads an object.
     ///
     /// # Errors

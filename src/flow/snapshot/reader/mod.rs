@@ -2,23 +2,24 @@
 
 mod links;
 mod missing;
+mod volume;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reload_gate_contract::{Code, Finding, Place};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
+use super::contents::{self, Access};
+use super::entries::{self, Entry, EntryKind};
 use super::incomplete::{PlainFile, PlainFiles};
+use super::newest::KnownVolume;
 use super::secret::is_in_memory;
 use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter};
 use crate::flow::tree::{Revision, Tree};
@@ -47,7 +48,7 @@ type ReadResult<T = ()> = Result<T, Vanished>;
 /// A directory that is being read, through a handle of its own.
 #[derive(Clone)]
 struct Dir {
-    fd: Rc<OwnedFd>,
+    fd: Arc<OwnedFd>,
     /// Its path in the gate's file system.
     path: PathBuf,
     /// Its name in the tree.
@@ -65,8 +66,16 @@ impl Dir {
     /// Returns the directory `entry` in this one.
     fn child(&self, fd: OwnedFd, entry: &OsStr, name: &Path) -> Self {
         let (path, inside) = (self.path.join(entry), self.inside.join(entry));
-        Self { fd: Rc::new(fd), path, name: name.into(), inside, depth: self.depth + 1, ..self.clone() }
+        Self { fd: Arc::new(fd), path, name: name.into(), inside, depth: self.depth + 1, ..self.clone() }
     }
+}
+
+/// The outcome of a pass.
+pub(super) struct WholeScan {
+    pub(super) scan: Scan,
+    pub(super) plain: PlainFiles,
+    /// The sources that are volumes of files alone, at rest.
+    pub(super) volumes: Vec<KnownVolume>,
 }
 
 /// One pass over the sources.
@@ -85,6 +94,10 @@ pub(super) struct SourceReader<'a> {
     settled: bool,
     /// Each volume's link, and its target when it was met.
     generations: Vec<(PathBuf, PathBuf)>,
+    /// The sources that are volumes of files alone, at rest.
+    volumes: Vec<KnownVolume>,
+    /// Devices of files, and whether they are memory.
+    devices: BTreeMap<u64, bool>,
     /// Files that are named like copies: the configuration itself shows if they are read.
     copies: Vec<(Dir, OsString, litter::Class)>,
     /// See [`SnapshotError::short`].
@@ -96,7 +109,7 @@ pub(super) struct SourceReader<'a> {
 /// The real path of a source, and a handle of it if it is a directory.
 struct SourceRoot {
     path: PathBuf,
-    fd: Option<Rc<OwnedFd>>,
+    fd: Option<Arc<OwnedFd>>,
 }
 
 /// Returns the path that the link of a volume with a source has, if that source is in one.
@@ -120,6 +133,8 @@ impl<'a> SourceReader<'a> {
             delivered: SystemTime::UNIX_EPOCH,
             settled: true,
             generations: Vec::new(),
+            volumes: Vec::new(),
+            devices: BTreeMap::new(),
             copies: Vec::new(),
             short: false,
             too_deep: false,
@@ -153,7 +168,8 @@ impl<'a> SourceReader<'a> {
         self.generations.iter().find(moved).map_or(Ok(()), |(link, _)| Err(Vanished(link.clone())))
     }
 
-    pub(super) fn finish(self) -> (Scan, PlainFiles) {
+    pub(super) fn finish(mut self) -> WholeScan {
+        let volumes = std::mem::take(&mut self.volumes);
         let (settled, patience) = (self.settled, AGREEMENT);
         let result = if self.findings.is_empty() {
             let (revision, in_memory) = (Arc::new(Revision::of(&self.tree)), Arc::new(self.in_memory));
@@ -166,15 +182,16 @@ impl<'a> SourceReader<'a> {
         } else {
             Err(SnapshotError { findings: self.findings, settled, patience, short: self.short })
         };
-        (Scan { watch_points: self.watch_points.into(), result }, self.plain)
+        WholeScan { scan: Scan { watch_points: self.watch_points.into(), result }, plain: self.plain, volumes }
     }
 
-    pub(super) fn give_up(self, vanished: &Vanished) -> Scan {
+    pub(super) fn give_up(self, vanished: &Vanished) -> WholeScan {
         let message = format!("`{}` keeps vanishing while it is read", vanished.0.display());
         let findings = vec![Finding::environment(MOVING, message)];
         // What could not be opened for want of a descriptor counts as vanished, too.
         let error = SnapshotError { findings, settled: false, patience: AGREEMENT, short: true };
-        Scan { watch_points: self.watch_points.into(), result: Err(error) }
+        let scan = Scan { watch_points: self.watch_points.into(), result: Err(error) };
+        WholeScan { scan, plain: PlainFiles::new(), volumes: Vec::new() }
     }
 
     fn source(&mut self, source: &Source) -> ReadResult {
@@ -215,7 +232,7 @@ impl<'a> SourceReader<'a> {
                 return self.dir(&dir);
             }
             self.watch_points.volume(&dir.path);
-            if let Some(data) = self.pin(&dir)? {
+            if let Some((data, _)) = self.pin(&dir)? {
                 return self.entry_as(&data, file, &name);
             }
         }
@@ -235,24 +252,24 @@ impl<'a> SourceReader<'a> {
             return Ok(());
         }
         let entries = self.list(dir)?;
-        if entries.iter().any(|entry| entry == DATA) {
+        if entries.iter().any(|entry| entry.name == DATA) {
             return self.volume(dir, &entries);
         }
         if dir.watched {
             self.watch_points.plain(&dir.path);
             self.delivered_at(&rustix::fs::fstat(&dir.fd));
         }
-        let names: BTreeSet<&OsStr> = entries.iter().map(OsString::as_os_str).collect();
-        for entry in &entries {
+        let names: BTreeSet<&OsStr> = entries.iter().map(|entry| entry.name.as_os_str()).collect();
+        for Entry { name: entry, kind } in &entries {
             let class = entry.to_str().map_or(litter::Class::Content, |name| {
                 litter::classify(name, |sibling| names.contains(OsStr::new(sibling)))
             });
             match class {
-                litter::Class::Content => self.entry(dir, entry)?,
-                _ if self.options.selection.includes(&dir.inside.join(entry)) => self.entry(dir, entry)?,
+                litter::Class::Content => self.entry(dir, entry, *kind)?,
+                _ if self.options.selection.includes(&dir.inside.join(entry)) => self.entry(dir, entry, *kind)?,
                 litter::Class::Tool => {}
                 litter::Class::Probe if is_empty(dir, entry) => {}
-                litter::Class::Probe => self.entry(dir, entry)?,
+                litter::Class::Probe => self.entry(dir, entry, *kind)?,
                 class => self.copies.push((dir.clone(), entry.clone(), class)),
             }
         }
@@ -270,58 +287,28 @@ impl<'a> SourceReader<'a> {
         for (dir, entry, class) in copies {
             let path = dir.path.join(&entry);
             if reads.match_of(&path) || (class == litter::Class::Copy && !reads.reads_directory_of(&path)) {
-                self.entry(&dir, &entry)?;
+                self.entry(&dir, &entry, None)?;
             }
         }
         Ok(())
     }
 
-    /// Reads a directory that a kubelet writes: only the target of `..data` counts.
-    fn volume(&mut self, dir: &Dir, entries: &[OsString]) -> ReadResult {
-        self.watch_points.volume(&dir.path);
-        let dir = &Dir { strict: true, ..dir.clone() };
-        let Some(data) = self.pin(dir)? else { return Ok(()) };
-        let committed = self.list(&data)?;
-        for entry in &committed {
-            self.settled &= leads_to_data(&dir.fd, entry);
-            self.entry(&data, entry)?;
+    fn entry(&mut self, dir: &Dir, entry: &OsStr, kind: Option<EntryKind>) -> ReadResult {
+        let name = dir.name.join(entry);
+        match kind {
+            Some(EntryKind::File) => self.plain_entry(dir, entry, &name),
+            _ => self.entry_as(dir, entry, &name),
         }
-        for entry in entries.iter().filter(|entry| !entry.as_bytes().starts_with(b"..")) {
-            if leads_to_data(&dir.fd, entry) {
-                self.settled &= committed.contains(entry);
-            } else if !committed.contains(entry) && !is_litter(entry) {
-                self.entry(dir, entry)?;
-            }
-        }
-        Ok(())
     }
 
-    /// Opens the present target of `..data`, so that all files that are read are of one generation.
-    fn pin(&mut self, dir: &Dir) -> ReadResult<Option<Dir>> {
-        let link = dir.path.join(DATA);
-        let target = match rustix::fs::readlinkat(&dir.fd, DATA, Vec::new()) {
-            Ok(target) => PathBuf::from(OsStr::from_bytes(target.as_bytes())),
-            Err(Errno::NOENT) => return Err(Vanished(link)),
-            Err(errno) => {
-                self.unreadable(&link, &errno.into(), true);
-                return Ok(None);
-            }
-        };
-        self.generations.push((link.clone(), target.clone()));
-        let mut components = target.components();
-        let (Some(Component::Normal(generation)), None) = (components.next(), components.next()) else {
-            self.escaping(&link, &target, "let it lead to a directory beside it, as a kubelet does");
-            return Ok(None);
-        };
-        self.delivered_at(&rustix::fs::statat(&dir.fd, DATA, AtFlags::SYMLINK_NOFOLLOW));
-        let path = dir.path.join(generation);
-        let fd = self.open_dir(&dir.fd, generation, OFlags::NOFOLLOW, &path, true)?;
-        let inside = dir.inside.clone();
-        Ok(fd.map(|fd| Dir { inside, watched: false, strict: true, ..dir.child(fd, generation, &dir.name) }))
-    }
-
-    fn entry(&mut self, dir: &Dir, entry: &OsStr) -> ReadResult {
-        self.entry_as(dir, entry, &dir.name.join(entry))
+    /// Reads an entry that its directory lists as a regular file.
+    fn plain_entry(&mut self, dir: &Dir, entry: &OsStr, name: &Path) -> ReadResult {
+        let inside = dir.inside.join(entry);
+        let selection = &self.options.selection;
+        if selection.excludes(&inside) || (selection.is_limited() && !selection.includes(&inside)) {
+            return Ok(());
+        }
+        self.file(dir, entry, &dir.path.join(entry), name)
     }
 
     fn entry_as(&mut self, dir: &Dir, entry: &OsStr, name: &Path) -> ReadResult {
@@ -380,12 +367,12 @@ impl<'a> SourceReader<'a> {
         if dir.watched {
             self.delivered_at(&Ok(stat));
         }
-        self.content(file, &stat, path, name, dir.strict)
+        self.content(&file, &stat, path, name, dir.strict)
     }
 
     /// Reads an open file.
-    fn content(&mut self, file: File, stat: &Stat, path: &Path, name: &Path, strict: bool) -> ReadResult {
-        if is_in_memory(&file) {
+    fn content(&mut self, file: &File, stat: &Stat, path: &Path, name: &Path, strict: bool) -> ReadResult {
+        if *self.devices.entry(stat.st_dev).or_insert_with(|| is_in_memory(file)) {
             self.in_memory.insert(name.into());
         }
         let room = self.options.limits.bytes - self.bytes;
@@ -393,11 +380,13 @@ impl<'a> SourceReader<'a> {
             self.too_large(path, &format!("more than {} files", self.options.limits.files), "files");
             return Ok(());
         }
-        let mut content = Vec::new();
-        if let Err(error) = file.take(room.saturating_add(1)).read_to_end(&mut content) {
-            self.unreadable(path, &error, strict);
-            return Ok(());
-        }
+        let content = match contents::read(file, stat.st_size.cast_unsigned().min(room), room, Access::Waiting) {
+            Ok(content) => content,
+            Err(errno) => {
+                self.unreadable(path, &errno.into(), strict);
+                return Ok(());
+            }
+        };
         if content.len() as u64 > room {
             self.too_large(path, &format!("more than {} bytes in all", self.options.limits.bytes), "bytes");
             return Ok(());
@@ -433,19 +422,12 @@ impl<'a> SourceReader<'a> {
         }
     }
 
-    /// Returns the names in a directory, sorted by their bytes.
-    fn list(&mut self, dir: &Dir) -> ReadResult<Vec<OsString>> {
-        let entries = rustix::fs::Dir::read_from(&dir.fd).and_then(|entries| {
-            let names =
-                entries.map(|entry| entry.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned()));
-            names.collect::<Result<Vec<_>, _>>()
-        });
-        match entries {
-            Ok(mut names) => {
-                names.retain(|name| name != "." && name != "..");
-                names.sort();
-                Ok(names)
-            }
+    /// Returns the entries of a directory, sorted by the bytes of their names.
+    fn list(&mut self, dir: &Dir) -> ReadResult<Vec<Entry>> {
+        // A handle may have been read before.
+        let listed = rustix::fs::seek(&dir.fd, SeekFrom::Start(0)).and_then(|_| entries::entries(&dir.fd));
+        match listed {
+            Ok(entries) => Ok(entries),
             Err(Errno::NOENT) => Err(Vanished(dir.path.clone())),
             Err(errno) => {
                 self.unreadable(&dir.path, &errno.into(), dir.strict);
@@ -521,7 +503,7 @@ fn is_litter(entry: &OsStr) -> bool {
 
 /// Returns true for the token of a service account, which a kubelet renews by itself and no program reads as configuration: a JWT
 /// (RFC 7519) with a claim of Kubernetes.
-fn is_service_account_token(content: &[u8]) -> bool {
+pub(super) fn is_service_account_token(content: &[u8]) -> bool {
     use base64::Engine as _;
     let mut parts = content.trim_ascii().split(|byte| *byte == b'.');
     let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
@@ -534,12 +516,12 @@ fn is_service_account_token(content: &[u8]) -> bool {
 /// Returns a directory at the top of a source.
 fn top(fd: OwnedFd, path: PathBuf) -> Dir {
     let (name, inside) = (PathBuf::new(), PathBuf::new());
-    Dir { fd: Rc::new(fd), path, name, inside, depth: 0, watched: true, strict: false }
+    Dir { fd: Arc::new(fd), path, name, inside, depth: 0, watched: true, strict: false }
 }
 
 fn root(source: &Source) -> Option<SourceRoot> {
     let path = source.path.canonicalize().ok()?;
-    let fd = open_real(&path).ok().map(Rc::new);
+    let fd = open_real(&path).ok().map(Arc::new);
     Some(SourceRoot { path, fd })
 }
 

@@ -299,3 +299,79 @@ fn a_volume_whose_directory_is_gone_is_moving() {
     assert!(!error.settled);
     assert!(error.findings[0].message.ends_with("keeps vanishing while it is read"), "{error:?}");
 }
+
+/// Asserts that a reading of the newest generation gives the same as one of everything.
+#[track_caller]
+fn is_as_a_whole_scan(newest: &Snapshot, volume: &KubeletVolume) {
+    let whole = snapshot(at(volume.path()));
+    assert_eq!(files(newest), files(&whole));
+    assert_eq!(newest.revision, whole.revision);
+    assert_eq!(newest.delivered, whole.delivered);
+    assert_eq!(newest.in_memory, whole.in_memory);
+    assert_eq!((newest.settled, newest.committed), (whole.settled, whole.committed));
+}
+
+#[test]
+fn the_newest_generation_is_read_as_everything_is() {
+    let mut volume = KubeletVolume::new(&generation(&["a.conf", "b.conf"], "one"));
+    let mut scanner = Scanner::new(vec![source(volume.path())], ReadOptions::default());
+    assert!(scanner.newest_at_once().is_none(), "nothing is known before the first scan");
+    let first = snapshot(scanner.scan());
+    let again = scanner.newest_at_once().expect("nothing has changed");
+    assert!(Arc::ptr_eq(&again.tree, &first.tree), "a generation never changes");
+    for content in ["two", "three", ""] {
+        volume.steps(&NEWER, &generation(&["a.conf", "b.conf"], content));
+        let newest = scanner.newest_at_once().expect("only the contents have changed");
+        is_as_a_whole_scan(&newest, &volume);
+    }
+    // One file may be far larger than its predecessor.
+    volume.steps(&NEWER, &generation(&["a.conf", "b.conf"], &"x".repeat(300 << 10)));
+    assert!(scanner.newest_at_once().is_none(), "so much takes time");
+    is_as_a_whole_scan(&scanner.newest_in_time().expect("only the contents have changed"), &volume);
+}
+
+#[test]
+fn other_names_and_other_files_need_a_scan_of_everything() {
+    let keys = ["a.conf", "b.conf"];
+    type Change<'a> = &'a dyn Fn(&mut KubeletVolume);
+    let changes: [(&str, Change<'_>); 6] = [
+        ("a key comes", &|volume| volume.steps(&NEWER, &generation(&["a.conf", "b.conf", "c.conf"], "two"))),
+        ("a key goes", &|volume| volume.steps(&NEWER, &generation(&["a.conf"], "two"))),
+        ("a directory takes the place of a file", &|volume| {
+            volume.steps(&NEWER, &generation(&["a.conf", "b.conf/c"], "two"));
+        }),
+        ("a file may not be read", &|volume| {
+            volume.steps(&[Stage, Prepare], &generation(&keys, "two"));
+            let file = volume.directory_of(volume.count).join("a.conf");
+            fs::remove_file(&file).and_then(|()| symlink("/etc/passwd", &file)).expect("ours");
+            volume.step(Swap, &Files::new());
+        }),
+        ("the link leads elsewhere", &|volume| {
+            symlink("../elsewhere", volume.path().join("..data_tmp")).expect("there is room");
+            volume.step(Swap, &Files::new());
+        }),
+        ("the link goes", &|volume| fs::remove_file(volume.path().join("..data")).expect("ours")),
+    ];
+    for (what, change) in changes {
+        let mut volume = KubeletVolume::new(&generation(&keys, "one"));
+        let mut scanner = Scanner::new(vec![source(volume.path())], ReadOptions::default());
+        snapshot(scanner.scan());
+        change(&mut volume);
+        assert!(scanner.newest_at_once().is_none(), "{what}");
+        assert!(scanner.newest_in_time().is_none(), "{what}");
+    }
+}
+
+#[test]
+fn only_volumes_at_rest_have_a_newest_generation() {
+    let mut volume = KubeletVolume::new(&generation(&["a.conf"], "one"));
+    let plain = tempfile::tempdir().expect("there is room");
+    fs::write(plain.path().join("b.conf"), "b").expect("there is room");
+    let mut both = Scanner::new(vec![source(volume.path()), source(plain.path())], ReadOptions::default());
+    snapshot(both.scan());
+    assert!(both.newest_at_once().is_none(), "a plain directory has no generations");
+    let mut scanner = Scanner::new(vec![source(volume.path())], ReadOptions::default());
+    volume.steps(&[Stage, Prepare, Swap], &generation(&["a.conf", "new.conf"], "two"));
+    assert!(!snapshot(scanner.scan()).settled, "the link of the new key is still to come");
+    assert!(scanner.newest_at_once().is_none(), "it is not at rest");
+}

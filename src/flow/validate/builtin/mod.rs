@@ -19,7 +19,12 @@ pub use tls::Tls;
 
 use super::command::{CHECKER_MISSING, CHECKER_TIMEOUT};
 use super::{PlanScope, ValidationContext};
+use crate::flow::snapshot::Access;
 use crate::sys::worker::{self, WorkError, WorkKind};
+
+/// Largest configuration that is validated in the event loop. It takes a small part of a millisecond.
+const FILES_AT_ONCE: usize = 16;
+const BYTES_AT_ONCE: usize = 16 << 10;
 
 /// A bundled validator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +91,9 @@ impl Builtin {
     /// Validates beside the event loop, within the time limit.
     pub(super) async fn validate(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
         let (builtin, input) = (self.clone(), context.clone());
+        if let Some(findings) = self.run_at_once(context) {
+            return findings;
+        }
         let limit = context.timeout;
         match worker::run(WorkKind::Compute, limit, move || builtin.run(&input)).await {
             Ok(findings) => findings,
@@ -103,9 +111,25 @@ impl Builtin {
         }
     }
 
+    /// Validates a small configuration here, if nothing has to be waited for: two wake-ups of threads would take longer.
+    fn run_at_once(&self, context: &ValidationContext) -> Option<Vec<Finding>> {
+        let Self::Nginx(settings) = self else { return None };
+        let size: usize = context.tree.values().map(Vec::len).sum();
+        let is_small = context.tree.len() <= FILES_AT_ONCE && size <= BYTES_AT_ONCE;
+        is_small.then(|| nginx::run(settings, context, Access::AtOnce)).flatten()
+    }
+
+    /// Validates on the thread of the caller.
+    pub(super) fn validate_alone(&self, context: &ValidationContext) -> Vec<Finding> {
+        self.run(context)
+    }
+
     fn run(&self, context: &ValidationContext) -> Vec<Finding> {
         match self {
-            Self::Nginx(settings) => nginx::run(settings, context),
+            Self::Nginx(settings) => {
+                let unknown = || Finding::environment(CHECKER_MISSING, format!("{} could not run", self.name()));
+                nginx::run(settings, context, Access::Waiting).unwrap_or_else(|| vec![unknown()])
+            }
             Self::Structured(format) => structured::run(*format, context),
             Self::ByName => structured::by_name(context),
             Self::JsonSchema(schema) => schema.run(context),

@@ -10,6 +10,7 @@ use super::super::reading::nginx::RunningNginx;
 use super::super::reading::not_read;
 use super::super::{RootChoice, ValidationContext};
 use super::view::CandidateFiles;
+use crate::flow::snapshot::Access;
 
 /// Code of the note that the files of a tree are included by a main file which the gate cannot see.
 const MAIN_FILE_UNSEEN: Code = Code::new("main-file-unseen");
@@ -75,18 +76,29 @@ enum MainFile {
     },
 }
 
-/// Validates as `nginx -t` would with these settings.
-pub(super) fn run(settings: &NginxSettings, context: &ValidationContext) -> Vec<Finding> {
+/// Validates as `nginx -t` would with these settings. Returns `None` if something would have to be waited for where `access` forbids that.
+pub(super) fn run(settings: &NginxSettings, context: &ValidationContext, access: Access) -> Option<Vec<Finding>> {
     if !settings.context.is_empty() {
-        return snippets(settings, context);
+        return (access == Access::Waiting).then(|| snippets(settings, context));
     }
-    let mut files = CandidateFiles::of(context);
-    let begun = RunningNginx::of(&context.place).and_then(|running| {
-        let main = main_file(&running, context, &files)?;
-        Ok((running, main))
-    });
-    let (running, main) = match begun {
-        Ok(begun) => begun,
+    let running = match RunningNginx::of(&context.place, access)? {
+        Ok(running) => running,
+        Err(finding) => return Some(vec![*finding]),
+    };
+    let mut files = CandidateFiles::of(context, access);
+    let findings = whole(settings, context, &running, &mut files);
+    (access == Access::Waiting || !files.would_wait()).then_some(findings)
+}
+
+/// Validates a configuration from its main file on.
+fn whole(
+    settings: &NginxSettings,
+    context: &ValidationContext,
+    running: &RunningNginx,
+    files: &mut CandidateFiles<'_>,
+) -> Vec<Finding> {
+    let main = match main_file(running, context, files) {
+        Ok(main) => main,
         Err(finding) => return vec![*finding],
     };
     files.forget();
@@ -97,7 +109,7 @@ pub(super) fn run(settings: &NginxSettings, context: &ValidationContext) -> Vec<
             (path, true, note)
         }
     };
-    let mut findings = reload_gate_nginx::check(&main, &files, &settings.options(&running));
+    let mut findings = reload_gate_nginx::check(&main, &*files, &settings.options(running));
     if !files.was_read() {
         return vec![not_read(format!("`{main}` includes nothing of the configuration")).at(Place::file(main))];
     }
@@ -111,11 +123,12 @@ pub(super) fn run(settings: &NginxSettings, context: &ValidationContext) -> Vec<
 
 /// Validates each file of the tree that no other one includes, or that of `--main`, within the blocks around it.
 fn snippets(settings: &NginxSettings, context: &ValidationContext) -> Vec<Finding> {
-    let running = match RunningNginx::of(&context.place) {
-        Ok(running) => running,
-        Err(finding) => return vec![*finding],
+    let running = match RunningNginx::of(&context.place, Access::Waiting) {
+        Some(Ok(running)) => running,
+        Some(Err(finding)) => return vec![*finding],
+        None => RunningNginx::default(),
     };
-    let files = CandidateFiles::of(context);
+    let files = CandidateFiles::of(context, Access::Waiting);
     // The directives of the command line belong to the whole configuration.
     let options = Options { global: String::new(), ..settings.options(&running) };
     let main = context.main.as_ref().ok().filter(|_| context.main_is_given);
@@ -164,8 +177,8 @@ fn shown(name: &Path, context: &ValidationContext) -> String {
 /// running nginx reads.
 pub(in super::super) fn obstacle(context: &ValidationContext) -> Option<Finding> {
     context.place.target.as_ref()?;
-    let files = CandidateFiles::of(context);
-    let running = RunningNginx::of(&context.place).ok()?;
+    let files = CandidateFiles::of(context, Access::Waiting);
+    let running = RunningNginx::of(&context.place, Access::Waiting)?.ok()?;
     let Ok(MainFile::At(main)) = main_file(&running, context, &files) else { return None };
     if files.read(&main).is_err() {
         return None;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -13,10 +12,14 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::super::{RootChoice, ValidationContext};
+use crate::flow::snapshot::{Access, read_contents};
 
 /// Largest size of a file beside the tree, and of all of them.
 const LARGEST: u64 = 16 << 20;
 const TOTAL: u64 = 64 << 20;
+
+/// The same where nothing may be waited for.
+const TOTAL_AT_ONCE: u64 = 256 << 10;
 
 /// Opens the root for files beside the tree; `None` if it is unknown.
 fn root(context: &ValidationContext) -> Option<OwnedFd> {
@@ -38,22 +41,34 @@ pub(super) struct CandidateFiles<'a> {
     over: Option<(String, Vec<u8>)>,
     /// Bytes that may still be read beside the tree.
     budget: Cell<u64>,
+    access: Access,
+    /// Something would have had to be waited for.
+    would_wait: Cell<bool>,
 }
 
 impl<'a> CandidateFiles<'a> {
-    pub(super) fn of(context: &'a ValidationContext) -> Self {
+    pub(super) fn of(context: &'a ValidationContext, access: Access) -> Self {
         let beyond = root(context);
+        let would_wait = Cell::new(false);
         let identity = |path: &Path| {
             let root = beyond.as_ref()?;
             let flags = OFlags::PATH | OFlags::CLOEXEC;
-            let file = rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
+            let file = rustix::fs::openat2(root, path, flags, Mode::empty(), resolution(access));
+            would_wait.set(would_wait.get() || file.as_ref().err() == Some(&Errno::AGAIN));
+            let file = file.ok()?;
             let stat = rustix::fs::fstat(file).ok()?;
             Some((stat.st_dev, stat.st_ino))
         };
         let names = context.tree.keys();
         let replaced =
             names.filter_map(|name| Some((identity(&context.path_map.shown(name))?, name.clone()))).collect();
-        Self { context, beyond, replaced, over: None, budget: Cell::new(TOTAL) }
+        let budget = Cell::new(if access == Access::AtOnce { TOTAL_AT_ONCE } else { TOTAL });
+        Self { context, beyond, replaced, over: None, budget, access, would_wait }
+    }
+
+    /// Returns true if what was found is not all: something would have had to be waited for.
+    pub(super) fn would_wait(&self) -> bool {
+        self.would_wait.get()
     }
 
     /// Lays a text over any file at `path`.
@@ -84,9 +99,14 @@ impl<'a> CandidateFiles<'a> {
             FileType::Directory => Err(Absent::Directory),
             FileType::RegularFile => {
                 let limit = LARGEST.min(self.budget.get());
-                let mut content = Vec::new();
-                let read = std::fs::File::from(file).take(limit + 1).read_to_end(&mut content);
-                let length = read.map_err(|_| Absent::Unknown)? as u64;
+                let (file, size) = (std::fs::File::from(file), stat.st_size.cast_unsigned());
+                let content = if self.access == Access::AtOnce && size > limit {
+                    Err(Errno::AGAIN)
+                } else {
+                    read_contents(&file, size.min(limit), limit, self.access)
+                };
+                let content = content.map_err(|errno| self.unknown(errno))?;
+                let length = content.len() as u64;
                 self.budget.set(self.budget.get().saturating_sub(length));
                 if length > limit { Err(Absent::Unknown) } else { Ok(Cow::Owned(content)) }
             }
@@ -98,11 +118,25 @@ impl<'a> CandidateFiles<'a> {
         let root = self.beyond.as_ref().ok_or(Absent::Unknown)?;
         // Links lead where they lead for the application (openat2(2)); opening a FIFO does not block.
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolution(self.access)) {
             Ok(file) => Ok(file),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Absent::Missing),
-            Err(_) => Err(Absent::Unknown),
+            Err(errno) => Err(self.unknown(errno)),
         }
+    }
+
+    fn unknown(&self, errno: Errno) -> Absent {
+        let is_not_at_once = matches!(errno, Errno::AGAIN | Errno::OPNOTSUPP) && self.access == Access::AtOnce;
+        self.would_wait.set(self.would_wait.get() || is_not_at_once);
+        Absent::Unknown
+    }
+}
+
+/// The resolution of paths in the root of the application. At once it succeeds only if the kernel has the way in memory (openat2(2)).
+fn resolution(access: Access) -> ResolveFlags {
+    match access {
+        Access::Waiting => ResolveFlags::IN_ROOT,
+        Access::AtOnce => ResolveFlags::IN_ROOT | ResolveFlags::CACHED,
     }
 }
 
@@ -163,6 +197,9 @@ impl Files for CandidateFiles<'_> {
 impl CandidateFiles<'_> {
     /// Lists all entries of a directory beyond the tree.
     fn list_beyond(&self, directory: &str) -> Result<Vec<Cow<'static, str>>, Absent> {
+        if self.access == Access::AtOnce {
+            return Err(self.unknown(Errno::AGAIN));
+        }
         let unknown = |_| Absent::Unknown;
         let opened = self.open(directory, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let entries = rustix::fs::Dir::read_from(opened).map_err(unknown)?;
@@ -199,7 +236,7 @@ mod tests {
             PathMap(vec![Mapping { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
         let context = context(tree, &path_map);
         let beyond = fs::File::open(root.path()).expect("it is there").into();
-        let view = CandidateFiles { beyond: Some(beyond), ..CandidateFiles::of(&context) };
+        let view = CandidateFiles { beyond: Some(beyond), ..CandidateFiles::of(&context, Access::Waiting) };
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
         assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
         assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));

@@ -14,6 +14,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use super::place::ExecutionPlace;
 use super::{PathMap, ValidationContext};
 use crate::flow::tree::Tree;
+use crate::sys::pattern::LazyRegex;
 use crate::sys::proc;
 
 pub(super) const NOT_READ: Code = Code::new("not-read");
@@ -28,7 +29,7 @@ pub struct ConfigLookup {
     /// Options of the command line with the path of a file or directory, as `-f`, `--config` or `--config.file`.
     pub options: Vec<String>,
     /// Pattern of a title that names the file, in its first group.
-    pub title: Option<String>,
+    pub title: Option<LazyRegex>,
     /// The files that the program reads without such an option; the packages of distributions differ.
     pub defaults: Vec<PathBuf>,
     /// The configuration is a program, and may read any file.
@@ -73,7 +74,7 @@ pub(super) fn not_read(message: impl Into<String>) -> Finding {
 fn named_files(lookup: &ConfigLookup, context: &ValidationContext) -> Vec<PathBuf> {
     let words = context.place.cmdline();
     let cwd = context.place.cwd();
-    let title = lookup.title.as_ref().and_then(|pattern| regex::Regex::new(pattern).ok());
+    let title = lookup.title.as_ref().and_then(LazyRegex::get);
     let in_title = title.and_then(|pattern| Some(pattern.captures(words.first()?)?.get(1)?.as_str().to_owned()));
     let values = lookup.options.iter().flat_map(|option| option_values(&words, option));
     values.chain(in_title).map(|value| cwd.join(value)).collect()
@@ -269,8 +270,8 @@ impl TargetRoot {
 /// Returns the finding that the target shows only the beginning of its command line: a title is written into the memory of the
 /// command line and the environment, where there may be no room for all of it (`ngx_setproctitle()` in nginx's
 /// `src/os/unix/ngx_setproctitle.c`).
-pub(super) fn lost_options(place: &ExecutionPlace) -> Option<Finding> {
-    let [title]: [String; 1] = place.cmdline().try_into().ok()?;
+pub(super) fn lost_options(place: &ExecutionPlace, words: &[String]) -> Option<Finding> {
+    let [title] = words else { return None };
     let room = proc::title_room(place.pid())?;
     // nginx leaves the last byte of the room alone, and the one before it is the zero at the end of the title.
     if !title.contains(": ") || title.len() + 2 < room {

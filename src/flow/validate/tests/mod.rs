@@ -5,8 +5,10 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::*;
+use crate::flow::process::Selector;
 use crate::flow::snapshot::Source;
 use crate::sys::exec::NotStarted;
+use crate::sys::pattern::LazyRegex;
 
 mod obstacles;
 mod obstacles_of_services;
@@ -81,7 +83,11 @@ fn plan(checks: Vec<CommandValidator>) -> ValidationPlan {
 #[track_caller]
 fn validate(plan: &ValidationPlan, tree: &Tree, sources: &[Source]) -> Validation {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    let result = runtime.block_on(plan.validate(&Arc::new(tree.clone()), &PathMap::of(sources), &Selector::default()));
+    let result = runtime.block_on(plan.validate(
+        &Arc::new(tree.clone()),
+        &PathMap::of(sources),
+        &TargetSearches::new(Selector::default()),
+    ));
     result.unwrap_or_else(|target_error| panic!("{target_error:?}"))
 }
 
@@ -106,8 +112,8 @@ fn said(check: CommandValidator) -> Validation {
     validate(&plan(vec![check]), &tree(&["app.conf"]), &[source(here.path())])
 }
 
-fn regexes(patterns: &[&str]) -> Vec<regex::Regex> {
-    patterns.iter().map(|pattern| regex::Regex::new(pattern).expect("it is one")).collect()
+fn regexes(patterns: &[&str]) -> Vec<LazyRegex> {
+    patterns.iter().map(|pattern| LazyRegex::parse(pattern).expect("it is one")).collect()
 }
 
 #[test]
@@ -383,9 +389,9 @@ fn a_large_configuration_does_not_hold_up_the_event_loop() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
     runtime.block_on(async {
-        let selector = Selector::default();
+        let targets = TargetSearches::new(Selector::default());
         tokio::select! {
-            validated = plan.validate(&tree, &path_map, &selector) => validated.map(|_| ()).expect("no target is needed"),
+            validated = plan.validate(&tree, &path_map, &targets) => validated.map(|_| ()).expect("no target is needed"),
             () = other_work => unreachable!("it has no end"),
         }
     });

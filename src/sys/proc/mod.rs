@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +14,12 @@ use std::time::{Duration, Instant, SystemTime};
 use procfs::FromRead as _;
 use procfs::process::{Process, Stat};
 use rustix::thread::CapabilitySet;
+
+mod newest;
+mod signals;
+
+pub use newest::NewestProcess;
+pub use signals::{SignalFiles, SignalState};
 
 /// A command name in /proc has at most this many bytes.
 pub const COMM_LEN: usize = 15;
@@ -107,28 +112,6 @@ pub fn pids() -> impl Iterator<Item = i32> {
 pub fn stat(pid: i32) -> Option<Stat> {
     let stat = Stat::from_read(contents(&format!("/proc/{pid}/stat"), &mut [0; 1024])?).ok()?;
     (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
-}
-
-/// The signals for which a thread of the process waits at this moment with sigwait(3) or its like, as a mask in which signal 1
-/// is the lowest bit; none without the permission to look.
-///
-/// While it waits, /proc shows them neither as caught nor as blocked (`do_sigtimedwait()` in `kernel/signal.c` unblocks them),
-/// so the set is read where the argument of that system call points to (`proc_pid_syscall(5)`, `proc_pid_mem(5)`).
-#[must_use]
-pub fn awaited_signals(pid: i32) -> u64 {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let awaited = threads.filter_map(|thread| {
-        let call = std::fs::read_to_string(thread.path().join("syscall")).ok()?;
-        let mut words = call.split_whitespace();
-        if words.next()?.parse() != Ok(nix::libc::SYS_rt_sigtimedwait) {
-            return None;
-        }
-        let address = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
-        let mut set = [0; 8];
-        std::fs::File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut set, address).ok()?;
-        Some(u64::from_ne_bytes(set))
-    });
-    awaited.fold(0, |all, set| all | set)
 }
 
 /// The command name.
@@ -333,9 +316,27 @@ pub fn incarnation(pid: i32) -> Option<Incarnation> {
 }
 
 /// The living children of a process.
+///
+/// The kernel lists them, and may leave one out while another one ends (`proc_tid_children(5)`). Two lists that are the same are whole;
+/// otherwise every process is asked.
 #[must_use]
 pub fn children(parent: i32) -> BTreeSet<Identity> {
-    pids().filter_map(stat).filter(|stat| stat.ppid == parent).map(|stat| Identity::from(&stat)).collect()
+    let listed = listed_children(parent).filter(|listed| listed_children(parent).as_ref() == Some(listed));
+    let candidates: Box<dyn Iterator<Item = i32>> = match listed {
+        Some(listed) => Box::new(listed.into_iter()),
+        None => Box::new(pids()),
+    };
+    candidates.filter_map(stat).filter(|stat| stat.ppid == parent).map(|stat| Identity::from(&stat)).collect()
+}
+
+/// The children of all threads of a process; `None` if the kernel does not list them.
+fn listed_children(parent: i32) -> Option<BTreeSet<i32>> {
+    let mut children = BTreeSet::new();
+    for thread in std::fs::read_dir(format!("/proc/{parent}/task")).ok()? {
+        let listed = std::fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
+        children.extend(listed.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(children)
 }
 
 /// All living descendants of a process.

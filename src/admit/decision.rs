@@ -1,0 +1,222 @@
+//! The decision about an object: validation, comparison with the stored object, and the rules for denials. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reload_gate_contract::{Finding, Severity, Verdict};
+
+use super::policy::{self, SelectedValidation, Sibling};
+use super::review::{Operation, Review, ReviewedObject};
+use crate::check::check_objects;
+use crate::check::render::{CheckReport, Located};
+
+/// Objects that are denied (`--deny`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deny {
+    /// Those that are rejected.
+    #[default]
+    Rejected,
+    /// None: errors are warnings.
+    Never,
+}
+
+/// Rules for denials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DenialRules {
+    /// Objects that are denied.
+    pub deny: Deny,
+    /// True if an object with errors is denied though the stored one has them already.
+    pub deny_unchanged: bool,
+}
+
+/// Result of the look at an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdmissionDecision {
+    /// Verdict on the object; `None` if it was not looked at.
+    pub verdict: Option<Verdict>,
+    /// True if it may not be stored.
+    pub is_denied: bool,
+    /// Validators that ran.
+    pub validators: BTreeSet<String>,
+    /// Errors that deny it, or would.
+    pub errors: Vec<ObjectFinding>,
+    /// Errors that the stored object has as well.
+    pub known: Vec<ObjectFinding>,
+    /// Warnings, and obstacles to the validation.
+    pub others: Vec<ObjectFinding>,
+    /// Parts that were not validated, with the reason.
+    pub unchecked: Vec<String>,
+    /// Remarks about objects that it should have been validated with.
+    pub notes: Vec<String>,
+}
+
+/// Finding in an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectFinding {
+    /// The object, if it is another one than that of the review.
+    pub other: Option<String>,
+    /// The finding, with the key as its file.
+    pub finding: Finding,
+}
+
+/// Object that is validated together with the one of a review; `None` if there is none of that name.
+pub type BesideObject = (Sibling, Option<ReviewedObject>);
+
+impl AdmissionDecision {
+    /// Returns the decision about an object that was not looked at.
+    #[must_use]
+    pub fn without_look() -> Self {
+        Self::default()
+    }
+
+    /// Returns the decision about an object that could not be validated.
+    #[must_use]
+    pub fn open(why: impl Into<String>) -> Self {
+        Self { verdict: Some(Verdict::Inconclusive), unchecked: vec![why.into()], ..Self::default() }
+    }
+
+    /// Returns all findings, the gravest first.
+    pub fn findings(&self) -> impl Iterator<Item = &ObjectFinding> {
+        self.errors.iter().chain(&self.known).chain(&self.others)
+    }
+}
+
+/// Returns true if an object needs a look: it is new, or differs from the stored one in what counts.
+#[must_use]
+pub fn needs_look(review: &Review, rules: DenialRules) -> bool {
+    match (&review.object, &review.old) {
+        (None, _) => false,
+        (Some(object), Some(old)) if !rules.deny_unchanged => !policy::is_same(object, old),
+        (Some(_), _) => review.operation != Operation::Other,
+    }
+}
+
+/// Decides about the object of a review.
+#[must_use]
+pub fn decide(
+    review: &Review,
+    selection: &SelectedValidation,
+    beside: &[BesideObject],
+    rules: DenialRules,
+) -> AdmissionDecision {
+    let Some(object) = &review.object else { return AdmissionDecision::without_look() };
+    let report = validate(object, selection, beside);
+    let mut decision = AdmissionDecision { verdict: Some(verdict(&report)), ..AdmissionDecision::default() };
+    decision.validators.extend(report.checked.iter().map(|checked| checked.validator.clone()));
+    decision.unchecked.extend(report.unchecked.iter().map(|unchecked| {
+        let part = unchecked.subject.key.as_deref().map_or_else(String::new, |key| format!("{key}: "));
+        format!("{part}{}", unchecked.why)
+    }));
+    if report.checked.is_empty() && !report.unchecked.is_empty() {
+        decision.verdict = Some(Verdict::Inconclusive);
+    }
+    let own = format!("{} {}/{}", object.kind(), object.namespace, object.name);
+    let shown = |located: Located| ObjectFinding {
+        other: located.object.filter(|other| *other != own),
+        finding: located.finding,
+    };
+    let findings = report.checked.into_iter().flat_map(|checked| checked.findings).map(shown);
+    let (errors, others): (Vec<_>, Vec<_>) = findings.partition(|found| is_error(&found.finding));
+    decision.others = others;
+    decision.errors = errors;
+    if let Some(old) = review.old.as_ref().filter(|_| !rules.deny_unchanged && !decision.errors.is_empty()) {
+        let before = validate(old, selection, beside);
+        let before = before.checked.into_iter().flat_map(|checked| checked.findings).map(shown);
+        let before: Vec<ObjectFinding> = before.filter(|found| is_error(&found.finding)).collect();
+        let stored = StoredErrors { before: &before, old, new: object };
+        (decision.known, decision.errors) = stored.split(std::mem::take(&mut decision.errors));
+    }
+    decision.is_denied = rules.deny == Deny::Rejected && !decision.errors.is_empty();
+    decision
+}
+
+fn validate(object: &ReviewedObject, selection: &SelectedValidation, beside: &[BesideObject]) -> CheckReport {
+    let others = beside.iter().filter_map(|(sibling, object)| Some(policy::beside(object.as_ref()?, sibling)));
+    check_objects(std::iter::once(selection.given(object)).chain(others).collect(), &selection.assignments)
+}
+
+fn verdict(report: &CheckReport) -> Verdict {
+    Verdict::of(report.checked.iter().flat_map(|checked| &checked.findings).map(|located| &located.finding))
+}
+
+fn is_error(finding: &Finding) -> bool {
+    Verdict::of([finding]) == Verdict::Rejected && finding.severity == Severity::Error
+}
+
+/// Errors of the stored object, for the comparison with those of its successor.
+struct StoredErrors<'s> {
+    before: &'s [ObjectFinding],
+    old: &'s ReviewedObject,
+    new: &'s ReviewedObject,
+}
+
+/// Finding without its position: object, key, code, message, and text of the line.
+type Sameness<'f> = (Option<&'f str>, &'f str, &'f str, &'f str, &'f [u8]);
+
+impl StoredErrors<'_> {
+    /// Splits errors into those that the stored object has as well, and those that are new.
+    ///
+    /// An error on a line that was there already is not new either if an earlier error of that file is gone: a validator that stops at
+    /// the first error had not seen the rest.
+    fn split(&self, errors: Vec<ObjectFinding>) -> (Vec<ObjectFinding>, Vec<ObjectFinding>) {
+        let mut left: BTreeMap<Sameness<'_>, usize> = BTreeMap::new();
+        for found in self.before {
+            *left.entry(sameness(found, self.old)).or_default() += 1;
+        }
+        let is_known = errors.iter().map(|found| {
+            let count = left.get_mut(&sameness(found, self.new)).filter(|count| **count > 0);
+            count.map(|count| *count -= 1).is_some()
+        });
+        let is_known: Vec<bool> = is_known.collect();
+        // What is left of the stored errors is mended. Only they may have hidden others.
+        let mended: Vec<&ObjectFinding> = self
+            .before
+            .iter()
+            .filter(|found| left.get(&sameness(found, self.old)).is_some_and(|count| *count > 0))
+            .collect();
+        let is_old: Vec<bool> =
+            errors.iter().zip(is_known).map(|(found, known)| known || self.was_hidden(found, &mended)).collect();
+        let (mut known, mut new) = (Vec::new(), Vec::new());
+        for (found, is_old) in errors.into_iter().zip(is_old) {
+            if is_old { known.push(found) } else { new.push(found) }
+        }
+        (known, new)
+    }
+
+    fn was_hidden(&self, found: &ObjectFinding, mended: &[&ObjectFinding]) -> bool {
+        let text = line(found, self.new);
+        let Some(contents) = file(found).and_then(|file| self.old.contents.get(file)) else { return false };
+        if text.is_empty() || found.other.is_some() {
+            return false;
+        }
+        let first = mended.iter().filter(|other| other.other.is_none() && file(other) == file(found));
+        let Some(first) = first.map(|found| number(found).unwrap_or(1)).min() else { return false };
+        let rest = contents.split(|byte| *byte == b'\n').skip(first.saturating_sub(1));
+        rest.map(<[u8]>::trim_ascii).any(|line| line == text)
+    }
+}
+
+fn sameness<'f>(found: &'f ObjectFinding, object: &'f ReviewedObject) -> Sameness<'f> {
+    let ObjectFinding { other, finding } = found;
+    (
+        other.as_deref(),
+        file(found).unwrap_or_default(),
+        finding.code.as_str(),
+        &finding.message,
+        if other.is_some() { &[] } else { line(found, object) },
+    )
+}
+
+fn file(found: &ObjectFinding) -> Option<&str> {
+    found.finding.place.as_ref().map(|place| place.file.as_str())
+}
+
+fn number(found: &ObjectFinding) -> Option<usize> {
+    usize::try_from(found.finding.place.as_ref()?.line?).ok()
+}
+
+/// Returns the text of the line of a finding, without the blanks around it.
+fn line<'o>(found: &ObjectFinding, object: &'o ReviewedObject) -> &'o [u8] {
+    let text = file(found).and_then(|file| object.contents.get(file)).zip(number(found));
+    let line = text.and_then(|(text, number)| text.split(|byte| *byte == b'\n').nth(number.checked_sub(1)?));
+    line.map(<[u8]>::trim_ascii).unwrap_or_default()
+}

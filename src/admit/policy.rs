@@ -1,0 +1,120 @@
+//! The choice of validators for an object: by the configuration file of the webhook, or by the labels and annotations of the object. Pure.
+//!
+//! The configuration file belongs to those that run the cluster, so it takes precedence over what the author of an object writes.
+
+use std::path::PathBuf;
+
+use super::review::ReviewedObject;
+use crate::check::GivenObject;
+use crate::check::manifest::Id;
+use crate::config::{AdmissionRule, AdmissionRules, Assignments, OBJECT_SETTINGS};
+
+/// Label that selects an object, and names its validator.
+pub const LABEL: &str = "reload-gate.dev/validate";
+
+/// Annotation that names the validator, as `check` reads it.
+const VALIDATOR: &str = "reload-gate.dev/validator";
+
+/// Annotation that ignores findings, as `check` reads it.
+const IGNORE: &str = "reload-gate.dev/ignore";
+
+/// Beginning of the annotations that are settings of the validator.
+const PREFIX: &str = "reload-gate.dev/";
+
+/// Value that turns validation off.
+const NONE: &str = "none";
+
+/// Values of the label that leave the choice of the validator to the annotation, to names and to contents.
+const BY_ITSELF: [&str; 3] = ["true", "auto", ""];
+
+/// Another object that is validated together with the one of a review.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sibling {
+    /// Name of the ConfigMap.
+    pub name: String,
+    /// Directory at which the program sees it.
+    pub mount: PathBuf,
+}
+
+/// Chosen validation of an object.
+#[derive(Debug)]
+pub struct SelectedValidation {
+    /// Validators.
+    pub assignments: Assignments,
+    /// Name of the validator that the object itself names.
+    validator: Option<String>,
+    /// Directory at which a program sees the object, if it is validated together with others.
+    mount: Option<PathBuf>,
+    /// The others.
+    pub siblings: Vec<Sibling>,
+}
+
+/// Returns the validation of an object; `None` if nothing selects it.
+#[must_use]
+pub fn select(rules: &AdmissionRules, object: &ReviewedObject) -> Option<SelectedValidation> {
+    let settings: Vec<_> = OBJECT_SETTINGS
+        .iter()
+        .filter_map(|setting| {
+            let value = object.annotations.get(&format!("{PREFIX}{}", setting.name))?;
+            Some((*setting, value.clone()))
+        })
+        .collect();
+    let chosen: Vec<&AdmissionRule> = rules.rules.iter().filter(|rule| covers(rule, object)).collect();
+    if !chosen.is_empty() {
+        let assignments = rules.assignments.with(chosen.iter().map(|rule| rule.rule.clone()).collect(), &settings);
+        let together = chosen.iter().find(|rule| !rule.together.is_empty());
+        let own = together.and_then(|rule| rule.together.iter().find(|part| part.name == object.name));
+        let others = together.iter().flat_map(|rule| &rule.together).filter(|part| part.name != object.name);
+        let siblings = others.map(|part| Sibling { name: part.name.clone(), mount: part.mount.clone() });
+        let (mount, siblings) = (own.map(|part| part.mount.clone()), siblings.collect());
+        // What no rule covers is not validated.
+        return Some(SelectedValidation { assignments, validator: Some(NONE.to_owned()), mount, siblings });
+    }
+    let label = object.labels.get(LABEL)?;
+    let named = Some(label).filter(|label| !BY_ITSELF.contains(&label.as_str()));
+    let validator = named.or_else(|| object.annotations.get(VALIDATOR)).cloned();
+    let assignments = rules.assignments.with(Vec::new(), &settings);
+    Some(SelectedValidation { assignments, validator, mount: None, siblings: Vec::new() })
+}
+
+/// Returns true if a rule is about an object.
+fn covers(rule: &AdmissionRule, object: &ReviewedObject) -> bool {
+    let is_kind = rule.kind.is_none_or(|kind| kind == object.kind());
+    let is_part =
+        rule.together.is_empty() || (!object.is_secret && rule.together.iter().any(|part| part.name == object.name));
+    is_kind
+        && is_part
+        && rule.namespaces.iter().any(|glob| glob.is_match(&object.namespace))
+        && rule.names.iter().any(|glob| glob.is_match(&object.name))
+}
+
+impl SelectedValidation {
+    /// Returns an object as it is validated.
+    #[must_use]
+    pub fn given(&self, object: &ReviewedObject) -> GivenObject {
+        GivenObject { validator: self.validator.clone(), mount: self.mount.clone(), ..given(object) }
+    }
+}
+
+/// Returns an object that is validated together with another one.
+#[must_use]
+pub fn beside(object: &ReviewedObject, sibling: &Sibling) -> GivenObject {
+    GivenObject { mount: Some(sibling.mount.clone()), ..given(object) }
+}
+
+fn given(object: &ReviewedObject) -> GivenObject {
+    let id =
+        Id { kind: object.kind().to_owned(), namespace: Some(object.namespace.clone()), name: object.name.clone() };
+    let ignore = object.annotations.get(IGNORE).cloned();
+    GivenObject { id, validator: None, ignore, contents: object.contents.clone(), mount: None }
+}
+
+/// Returns true if the same validation would have the same result for both objects.
+#[must_use]
+pub fn is_same(one: &ReviewedObject, other: &ReviewedObject) -> bool {
+    let own = |object: &ReviewedObject| {
+        let annotations = object.annotations.iter().filter(|(name, _)| name.starts_with(PREFIX));
+        annotations.map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>()
+    };
+    one.contents == other.contents && one.labels.get(LABEL) == other.labels.get(LABEL) && own(one) == own(other)
+}

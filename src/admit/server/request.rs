@@ -1,0 +1,274 @@
+//! One request: its body, the threads that validate it, and the answer. IO: reads a body; the clock.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, Request, Response, StatusCode};
+use reload_gate_contract::Verdict;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Webhook;
+use crate::admit::decision::{self, AdmissionDecision};
+use crate::admit::mutation;
+use crate::admit::policy;
+use crate::admit::review::{Answer, BadReview, CreatedObject, Review};
+use crate::admit::wording;
+use crate::report::metrics::Exposition;
+use crate::report::{Event, Kind, Level};
+use crate::sys::worker::{self, WorkKind};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// Paths of the webhook: validation, and injection of the sidecar.
+const VALIDATE: &str = "/validate";
+const MUTATE: &str = "/mutate";
+
+/// Reason why a request gets no answer to a review.
+enum Refusal {
+    TooLarge,
+    TooSlow,
+    Busy,
+    Lost,
+    Bad(BadReview),
+}
+
+impl Refusal {
+    /// Returns the reason for metrics.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::TooSlow => "too-slow",
+            Self::Busy => "busy",
+            Self::Lost | Self::Bad(_) => "bad-request",
+        }
+    }
+
+    fn answer(&self, webhook: &Webhook) -> Response<String> {
+        let limit = webhook.limits.body;
+        let (status, why) = match self {
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {limit} bytes")),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body came too slowly".to_owned()),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once".to_owned()),
+            Self::Lost => (StatusCode::BAD_REQUEST, "the body is incomplete".to_owned()),
+            Self::Bad(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+        };
+        let mut answer = text(status, TEXT, why + "\n");
+        if !matches!(self, Self::Bad(_)) {
+            // The rest of the body may be on its way.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+}
+
+/// Returns the answer to a request.
+pub(super) async fn answer(request: Request<Incoming>, webhook: &Rc<Webhook>, is_secure: bool) -> Response<String> {
+    let path = request.uri().path();
+    if is_secure && (path == VALIDATE || path == MUTATE) {
+        if *request.method() != Method::POST {
+            return not_allowed("POST");
+        }
+        let validates = path == VALIDATE;
+        let body = request.into_body();
+        return match if validates { review(body, webhook).await } else { inject(body, webhook).await } {
+            Ok(response) => text(StatusCode::OK, JSON, response),
+            Err(refusal) => {
+                webhook.metrics.refused(refusal.reason());
+                refusal.answer(webhook)
+            }
+        };
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return not_allowed("GET, HEAD");
+    }
+    match path {
+        "/livez" => text(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" if webhook.is_ready.get() => text(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "it ends\n"),
+        "/metrics" => {
+            let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let exposition = Exposition::accepted_by(accept);
+            text(StatusCode::OK, exposition.content_type(), webhook.metrics.expose(exposition))
+        }
+        _ => {
+            webhook.metrics.refused("not-found");
+            text(StatusCode::NOT_FOUND, TEXT, "there are /validate, /mutate, /metrics, /livez and /readyz\n")
+        }
+    }
+}
+
+fn not_allowed(methods: &'static str) -> Response<String> {
+    let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {methods}\n"));
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    refusal
+}
+
+fn text(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response<String> {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// Share of a request in the bytes of bodies in memory.
+struct Buffered<'w> {
+    webhook: &'w Webhook,
+    bytes: usize,
+}
+
+impl Buffered<'_> {
+    fn add(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let all = self.webhook.buffered.get() + bytes;
+        if all > self.webhook.limits.buffered {
+            return Err(Refusal::Busy);
+        }
+        self.webhook.buffered.set(all);
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Buffered<'_> {
+    fn drop(&mut self) {
+        self.webhook.buffered.set(self.webhook.buffered.get() - self.bytes);
+    }
+}
+
+/// Reads a body within its limits.
+async fn read(mut body: Incoming, buffered: &mut Buffered<'_>) -> Result<Vec<u8>, Refusal> {
+    let limit = buffered.webhook.limits.body;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(Refusal::TooLarge);
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(data) = frame.map_err(|_| Refusal::Lost)?.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Refusal::TooLarge);
+        }
+        buffered.add(data.len())?;
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// Reads a body in time.
+async fn read_in_time(body: Incoming, buffered: &mut Buffered<'_>) -> Result<Vec<u8>, Refusal> {
+    let limit = buffered.webhook.limits.reading;
+    tokio::time::timeout(limit, read(body, buffered)).await.map_err(|_| Refusal::TooSlow)?
+}
+
+/// Waits for the turn of a request.
+async fn turn(webhook: &Webhook) -> Result<OwnedSemaphorePermit, Refusal> {
+    let permit = tokio::time::timeout(webhook.limits.time, webhook.permits.clone().acquire_owned()).await;
+    // The semaphore is never closed.
+    permit.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
+}
+
+/// Answers a review with the patch that adds the sidecar, if the object asks for one.
+async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal> {
+    let mut buffered = Buffered { webhook, bytes: 0 };
+    let body = read_in_time(body, &mut buffered).await?;
+    let permit = turn(webhook).await?;
+    let options = webhook.injection.clone();
+    let work = move || {
+        let answered = CreatedObject::parse(&body).map(|created| {
+            let (answer, outcome) = mutation::answer(&created, &options);
+            (answer.response(&created.uid), outcome)
+        });
+        drop(permit);
+        answered
+    };
+    let answered = worker::run(WorkKind::Compute, webhook.limits.time, work).await.map_err(|_| Refusal::Busy)?;
+    let (response, outcome) = answered.map_err(Refusal::Bad)?;
+    webhook.metrics.injected(outcome);
+    Ok(response)
+}
+
+/// Answers a review.
+async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal> {
+    let mut buffered = Buffered { webhook, bytes: 0 };
+    let body = read_in_time(body, &mut buffered).await?;
+    let started = Instant::now();
+    let limit = webhook.limits.time;
+    let permit = turn(webhook).await?;
+    // The permit goes with the work: work that overruns its time still counts.
+    let parsed = worker::run(WorkKind::Compute, limit, move || (Review::parse(&body), permit)).await;
+    let (review, permit) = parsed.map_err(|_| Refusal::Busy)?;
+    let review = Arc::new(review.map_err(Refusal::Bad)?);
+    let (decision, response) = decide(&review, permit, webhook, started).await;
+    webhook.metrics.reviewed(&review, &decision, started.elapsed().as_secs_f64());
+    if let Some(event) = event(&review, &decision) {
+        Webhook::report(&event);
+    }
+    Ok(response)
+}
+
+/// Validates on another thread, within the time that is left.
+async fn decide(
+    review: &Arc<Review>,
+    permit: OwnedSemaphorePermit,
+    webhook: &Rc<Webhook>,
+    started: Instant,
+) -> (AdmissionDecision, String) {
+    let selected = review.object.as_ref().filter(|_| decision::needs_look(review, webhook.denials));
+    let Some(object) = selected else {
+        return (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
+    };
+    let Some(selection) = policy::select(&webhook.rules, object) else {
+        return (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
+    };
+    let (beside, notes) = webhook.siblings.read(&object.namespace, &selection.siblings).await;
+    let (denials, input) = (webhook.denials, review.clone());
+    let work = move || {
+        let object = input.object.as_ref()?;
+        let decided = decision::decide(&input, &selection, &beside, denials);
+        let decision = AdmissionDecision { notes, ..decided };
+        let response = wording::answer(&decision, object).response(&input.uid);
+        drop(permit);
+        Some((decision, response))
+    };
+    let left = webhook.limits.time.saturating_sub(started.elapsed());
+    match worker::run(WorkKind::Compute, left, work).await {
+        Ok(Some(decided)) => decided,
+        Ok(None) => (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid)),
+        Err(error) => {
+            let limit = humantime::format_duration(webhook.limits.time);
+            let decision = AdmissionDecision::open(format!("the validation has no result after {limit}: {error}"));
+            let response = wording::answer(&decision, object).response(&review.uid);
+            (decision, response)
+        }
+    }
+}
+
+/// Returns the event for the log about an object that is not accepted.
+fn event(review: &Review, decision: &AdmissionDecision) -> Option<Event> {
+    let (object, verdict) = review.object.as_ref().zip(decision.verdict)?;
+    let kind = match verdict {
+        Verdict::Accepted => return None,
+        Verdict::Rejected => Kind::Rejected,
+        Verdict::Inconclusive => Kind::Inconclusive,
+    };
+    let done = if decision.is_denied { "denied" } else { "allowed" };
+    let dry_run = if review.dry_run { ", a dry run" } else { "" };
+    let operation = review.operation.as_str();
+    let uid = crate::report::log::visible(&review.uid);
+    let message = format!("{done}: {operation} of {} (request {uid}{dry_run})", wording::name(object));
+    let message = match decision.unchecked.first().filter(|_| verdict == Verdict::Inconclusive) {
+        Some(why) => format!("{message}: {why}"),
+        None => message,
+    };
+    let findings = decision.findings().map(|found| found.finding.clone()).collect();
+    let level = if decision.is_denied { Level::Error } else { Level::Warn };
+    Some(Event { findings, level, ..Event::new(kind).message(message) })
+}

@@ -1,0 +1,83 @@
+//! Objects that belong to the one of a review. IO: asks the API server for ConfigMaps that the configuration names, and for nothing else.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use super::decision::BesideObject;
+use super::policy::Sibling;
+use super::review::ReviewedObject;
+use crate::sys::kubernetes::{ApiAccess, ApiServer, RequestError};
+
+/// Time limit for all ConfigMaps of one review.
+const LIMIT: Duration = Duration::from_millis(1500);
+
+/// Reader of ConfigMaps.
+pub struct SiblingReader {
+    access: ApiAccess,
+    connected: RefCell<Option<ApiServer>>,
+}
+
+impl SiblingReader {
+    /// Returns a reader that connects when it is used.
+    #[must_use]
+    pub fn new(access: ApiAccess) -> Self {
+        Self { access, connected: RefCell::new(None) }
+    }
+
+    /// Reads the siblings of an object in a namespace. Those that cannot be read are left out, with a note for each.
+    pub async fn read(&self, namespace: &str, siblings: &[Sibling]) -> (Vec<BesideObject>, Vec<String>) {
+        let (mut objects, mut notes) = (Vec::new(), Vec::new());
+        if siblings.is_empty() {
+            return (objects, notes);
+        }
+        let reading = async {
+            for sibling in siblings {
+                match self.one(namespace, &sibling.name).await {
+                    Ok(object) => objects.push((sibling.clone(), Some(object))),
+                    Err(RequestError::NotFound(_)) => {
+                        objects.push((sibling.clone(), None));
+                        notes.push(format!("there is no ConfigMap `{}` to validate it with", sibling.name));
+                    }
+                    Err(error) => notes.push(without(&sibling.name, &error.to_string())),
+                }
+            }
+        };
+        if tokio::time::timeout(LIMIT, reading).await.is_err() {
+            notes.push(without(&siblings[0].name, "the API server did not answer in time"));
+        }
+        (objects, notes)
+    }
+
+    async fn one(&self, namespace: &str, name: &str) -> Result<ReviewedObject, RequestError> {
+        let connected = self.connected.borrow().clone();
+        let server = match connected {
+            Some(server) => server,
+            None => {
+                let server = self.access.connect().await?;
+                self.connected.replace(Some(server.clone()));
+                server
+            }
+        };
+        server.in_namespace(namespace).get::<ConfigMap>(name).await.map(reviewed)
+    }
+}
+
+fn without(name: &str, why: &str) -> String {
+    format!("it was validated without the ConfigMap `{name}`: {why}")
+}
+
+/// Returns a ConfigMap as one of a review.
+fn reviewed(object: ConfigMap) -> ReviewedObject {
+    let binary = object.binary_data.into_iter().flatten().map(|(key, bytes)| (key, bytes.0));
+    let text = object.data.into_iter().flatten().map(|(key, text)| (key, text.into_bytes()));
+    ReviewedObject {
+        is_secret: false,
+        namespace: object.metadata.namespace.unwrap_or_default(),
+        name: object.metadata.name.unwrap_or_default(),
+        labels: object.metadata.labels.unwrap_or_default(),
+        annotations: object.metadata.annotations.unwrap_or_default(),
+        contents: binary.chain(text).collect(),
+    }
+}

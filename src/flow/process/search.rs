@@ -1,0 +1,239 @@
+//! Searches for the target before it is needed, so that none lies between a verdict and its signal. IO: reads /proc, beside the event loop.
+//!
+//! A search looks at every process, since a second family must never be overlooked. Its result holds as long as no process is made
+//! afterwards, if it has been found twice: a process that is forked just before a search may execute another program just after it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Selector, Target, TargetError};
+use crate::sys::proc::NewestProcess;
+use crate::sys::worker::{self, Work, WorkKind};
+
+/// Time limit of a search.
+const SEARCH: Duration = Duration::from_secs(10);
+/// Time between two searches with the same result, after which that holds until a process is made.
+const CALM: Duration = Duration::from_millis(500);
+/// Time for which a result holds that was found once, if no process is made.
+const FRESH: Duration = Duration::from_secs(1);
+/// Time for which a result holds that was found beside the validation, whatever was made since: a checker is a process too.
+const PARALLEL: Duration = Duration::from_millis(100);
+
+/// The searches for the target of one gate. Clones share them.
+#[derive(Clone, Debug)]
+pub struct TargetSearches(Rc<Searches>);
+
+#[derive(Debug)]
+struct Searches {
+    selector: Arc<Selector>,
+    /// `None` where the kernel does not tell the newest process: then each reload needs a search.
+    newest: Option<NewestProcess>,
+    last: RefCell<Option<FinishedSearch>>,
+    /// One that was begun before its result is needed.
+    begun: RefCell<Option<Work<FinishedSearch>>>,
+    /// The time of the search that confirms the last one.
+    confirmation: Cell<Option<Instant>>,
+    /// The time at which the newest change was noticed.
+    noticed: Cell<Option<Instant>>,
+}
+
+/// A search that has ended.
+#[derive(Debug)]
+struct FinishedSearch {
+    found: Result<Target, TargetError>,
+    at: Instant,
+    /// The newest process just before, and the time since which searches have found the same with no newer one.
+    newest: Option<i32>,
+    since: Instant,
+}
+
+impl Selector {
+    /// Finds the process as [`Selector::find`] does, beside the event loop: there may be thousands of processes, and a file of a process id
+    /// may lie anywhere.
+    ///
+    /// # Errors
+    /// As [`Selector::find`], and when the search does not end in time.
+    pub async fn search(&self) -> Result<Target, TargetError> {
+        let selector = self.clone();
+        let found = worker::run(WorkKind::Files, SEARCH, move || selector.find()).await;
+        found.unwrap_or_else(|error| Err(self.without_result(error)))
+    }
+
+    fn without_result(&self, error: worker::WorkError) -> TargetError {
+        let message = format!("the search for {} has no result: {error}", self.describe());
+        TargetError::Failed { message, help: "see whether `ps` ends in this container".into() }
+    }
+}
+
+impl TargetSearches {
+    /// Searches by these criteria; nothing is known yet.
+    #[must_use]
+    pub fn new(selector: Selector) -> Self {
+        Self(Rc::new(Searches {
+            selector: Arc::new(selector),
+            newest: NewestProcess::open(),
+            last: RefCell::default(),
+            begun: RefCell::default(),
+            confirmation: Cell::default(),
+            noticed: Cell::default(),
+        }))
+    }
+
+    /// The criteria.
+    #[must_use]
+    pub fn selector(&self) -> &Selector {
+        &self.0.selector
+    }
+
+    /// Records that a change was noticed: a search from now on is made for it.
+    pub fn notice(&self) {
+        self.0.noticed.set(Some(Instant::now()));
+    }
+
+    /// Begins a search if the target would not be known at this moment: it will be needed soon.
+    pub fn expect(&self) {
+        self.0.collect();
+        if !self.0.selector.is_empty() && self.0.begun.borrow().is_none() && self.0.known().is_none() {
+            self.0.begin();
+        }
+    }
+
+    /// Begins the search that confirms the last one, if it is due.
+    pub fn confirm(&self) {
+        self.0.collect();
+        if self.0.confirmation.take().is_some() && self.0.begun.borrow().is_none() {
+            self.0.begin();
+        }
+    }
+
+    /// The time at which to call [`TargetSearches::confirm`].
+    #[must_use]
+    pub fn confirmation(&self) -> Option<Instant> {
+        self.0.confirmation.get()
+    }
+
+    /// Returns the target, without a search if it is known.
+    ///
+    /// # Errors
+    /// As [`Selector::search`].
+    pub async fn find(&self) -> Result<Target, TargetError> {
+        self.0.collect();
+        if let Some(target) = self.0.known() {
+            return Ok(target);
+        }
+        let begun = self.0.begun.take();
+        if let Some(mut work) = begun
+            && let Ok(search) = work.result(SEARCH).await
+        {
+            self.0.keep(search);
+            if let Some(target) = self.0.known() {
+                return Ok(target);
+            }
+        }
+        self.search().await
+    }
+
+    /// Returns the target as [`TargetSearches::find`] does, and makes sure that it is alive. A signal needs no such look: it goes to that very
+    /// process, or fails.
+    ///
+    /// # Errors
+    /// As [`Selector::search`].
+    pub async fn living(&self) -> Result<Target, TargetError> {
+        match self.find().await {
+            Ok(target) if target.has_ended() => self.search().await,
+            found => found,
+        }
+    }
+
+    /// Searches anew, whatever is known.
+    ///
+    /// # Errors
+    /// As [`Selector::search`].
+    pub async fn search(&self) -> Result<Target, TargetError> {
+        let mut work = self.0.work();
+        match work.result(SEARCH).await {
+            Ok(search) => {
+                let found = search.found.clone();
+                self.0.keep(search);
+                found
+            }
+            Err(error) => Err(self.0.selector.without_result(error)),
+        }
+    }
+
+    /// Forgets what is known: the process has ended.
+    pub fn forget(&self) {
+        self.0.last.take();
+        self.0.begun.take();
+        self.0.confirmation.take();
+    }
+}
+
+impl Searches {
+    fn work(&self) -> Work<FinishedSearch> {
+        let (selector, newest, at) = (self.selector.clone(), self.newest_process(), Instant::now());
+        worker::begin(WorkKind::Files, move || FinishedSearch { found: selector.find(), at, newest, since: at })
+    }
+
+    fn begin(&self) {
+        *self.begun.borrow_mut() = Some(self.work());
+    }
+
+    fn newest_process(&self) -> Option<i32> {
+        self.newest.as_ref()?.number()
+    }
+
+    /// Takes in a search that was begun and has ended.
+    fn collect(&self) {
+        let ended = self.begun.borrow_mut().as_mut().and_then(Work::ended);
+        if let Some(ended) = ended {
+            self.begun.take();
+            ended.into_iter().for_each(|search| self.keep(search));
+        }
+    }
+
+    fn keep(&self, mut search: FinishedSearch) {
+        let before = self.last.take();
+        if before.as_ref().is_some_and(|before| before.at > search.at) {
+            self.last.replace(before);
+            return;
+        }
+        if let Some(before) = before.filter(|before| before.is_like(&search)) {
+            search.since = before.since;
+        }
+        // A file of a process id may be written anew at any time.
+        let may_hold = search.found.is_ok() && search.newest.is_some() && self.selector.pid_file.is_none();
+        let confirmation = (may_hold && !search.is_confirmed()).then(|| search.since + CALM);
+        self.confirmation.set(confirmation);
+        *self.last.borrow_mut() = Some(search);
+    }
+
+    /// Returns the target of the last search, if that still holds.
+    fn known(&self) -> Option<Target> {
+        let last = self.last.borrow();
+        let last = last.as_ref()?;
+        let target = last.found.as_ref().ok()?;
+        let age = last.at.elapsed();
+        if age <= PARALLEL && self.noticed.get().is_some_and(|noticed| last.at >= noticed) {
+            return Some(target.clone());
+        }
+        let holds = self.selector.pid_file.is_none() && (age <= FRESH || last.is_confirmed());
+        (holds && last.newest.is_some() && last.newest == self.newest_process()).then(|| target.clone())
+    }
+}
+
+impl FinishedSearch {
+    fn is_like(&self, other: &Self) -> bool {
+        let identity = |search: &Self| search.found.as_ref().ok().map(Target::identity);
+        self.newest.is_some()
+            && self.newest == other.newest
+            && identity(self).is_some()
+            && identity(self) == identity(other)
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.at.saturating_duration_since(self.since) >= CALM
+    }
+}

@@ -1,0 +1,109 @@
+//! The work between a change and its signal, in system calls: a number that does not depend on the machine. `strace` counts them.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::{Gate, Kubelet, Volume, command, eventually, needs, script, skip, unique};
+
+/// Limits of the calls from the event to the signal, both included. A debug build makes one more for each descriptor that it closes.
+const WITHOUT_VALIDATOR: usize = 25;
+const WITH_BUNDLED_CHECKER: usize = 55;
+
+/// Words of a command in a process namespace of its own, where no other test makes processes; `None` where that is not permitted.
+fn in_namespace() -> Option<Vec<&'static str>> {
+    let words = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let as_user = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let ways: [&[&str]; 2] = [&words, &as_user];
+    let works = |way: &&&[&'static str]| {
+        let mut unshare = command(way[0]);
+        unshare.args(&way[1..]).arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    ways.iter().find(works).map(|way| way.to_vec())
+}
+
+/// A gate under strace(1), and its target.
+struct TracedGate {
+    gate: Gate,
+    trace: PathBuf,
+}
+
+impl TracedGate {
+    /// Runs a program that takes SIGHUP, and a gate for it.
+    fn run(directory: &Path, namespace: &[&str], arguments: &[&str]) -> Self {
+        let trace = directory.join("trace");
+        let program = format!(
+            "import pathlib, signal\nsignal.signal(signal.SIGHUP, lambda *_: None)\npathlib.Path({:?}).touch()\n\
+             while True:\n    signal.pause()\n",
+            directory.join("ready").display().to_string()
+        );
+        let name = unique("sys");
+        script(directory, &name, &program);
+        let start = "cd \"$0\"; ./\"$1\" & until [ -e ready ]; do sleep 0.02; done; name=$1; shift; exec \"$@\" --process \"$name\"";
+        let mut unshare = command(namespace[0]);
+        unshare.args(&namespace[1..]).args(["sh", "-c", start]).arg(directory).arg(name);
+        // `-f` follows all threads; a name of an event is shown as far as `-s` permits.
+        unshare.args(["strace", "-f", "-qq", "-y", "-s", "256", "-o"]).arg(&trace);
+        unshare.arg(env!("CARGO_BIN_EXE_reload-gate")).arg("run").args(arguments);
+        Self { gate: Gate::start(unshare), trace }
+    }
+
+    fn signals(&self) -> usize {
+        let text = std::fs::read_to_string(&self.trace).unwrap_or_default();
+        text.lines().filter(|line| line.contains("pidfd_send_signal(")).count()
+    }
+
+    /// Returns the calls of the last change: from the reading of the swap's event to the signal. The second part of a call that was
+    /// interrupted by another thread is none.
+    fn last_change(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.trace).expect("it is there");
+        let lines: Vec<_> = text.lines().filter(|line| !line.contains(" resumed>")).collect();
+        let signal = lines.iter().rposition(|line| line.contains("pidfd_send_signal(")).expect("there is a signal");
+        let is_event = |line: &&str| line.contains("inotify") && line.contains(" read(") && line.contains("..data\\0");
+        let event = lines[..signal].iter().rposition(is_event).expect("the event is read");
+        lines[event..=signal].iter().map(|line| (*line).to_owned()).collect()
+    }
+}
+
+/// Returns the calls of the change that needed the fewest of five: a thread that ends may add some to any.
+fn fewest_calls(directory: &Path, namespace: &[&str], more: &[&str]) -> Vec<String> {
+    let config = |number: usize| format!("events {{}}\nhttp {{}}\n# {number}\n");
+    let mut volume = Volume::new(directory.join("volume"), Kubelet::New, &[("nginx.conf", &config(0))]);
+    let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut traced = TracedGate::run(directory, namespace, &[&["--watch", &watch, "--signal", "HUP"], more].concat());
+    traced.gate.wait_for("reloaded");
+    let changes = (1..=5).map(|number| {
+        // Until the second search, after which the target is known.
+        traced.gate.listen(Duration::from_millis(1_500));
+        let before = traced.signals();
+        volume.write(&[("nginx.conf", &config(number))]);
+        traced.gate.wait_for("reloaded");
+        eventually("the signal is in the trace", || traced.signals() > before);
+        traced.last_change()
+    });
+    changes.min_by_key(Vec::len).expect("there were changes")
+}
+
+#[track_caller]
+fn is_at_most(calls: &[String], limit: usize) {
+    assert!(calls.len() <= limit, "{} calls, and {limit} are allowed:\n{}", calls.len(), calls.join("\n"));
+    let searches = calls.iter().filter(|call| call.contains("/stat\"") || call.contains("/comm\"")).count();
+    assert_eq!(searches, 0, "the target is known before the change:\n{}", calls.join("\n"));
+}
+
+#[test]
+fn a_change_is_signalled_after_few_system_calls() {
+    needs!("strace", "python3", "unshare");
+    let Some(namespace) = in_namespace() else { return skip("no process namespace may be made") };
+    let directory = tempfile::tempdir().expect("there is room");
+    is_at_most(&fewest_calls(directory.path(), &namespace, &[]), WITHOUT_VALIDATOR);
+}
+
+#[test]
+fn the_bundled_nginx_checker_adds_few_system_calls() {
+    needs!("strace", "python3", "unshare");
+    let Some(namespace) = in_namespace() else { return skip("no process namespace may be made") };
+    let directory = tempfile::tempdir().expect("there is room");
+    let more = ["--builtin", "nginx", "--main", "nginx.conf", "--mount", "/etc/nginx"];
+    is_at_most(&fewest_calls(directory.path(), &namespace, &more), WITH_BUNDLED_CHECKER);
+}
