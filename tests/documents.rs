@@ -132,8 +132,9 @@ const OTHERS: [&str; 27] = [
 
 #[test]
 fn every_flag_in_the_pages_exists() {
-    let help = ["run", "check", "admit", "inject", "status", "doctor"].map(|command| {
-        let output = gate_command().args([command, "--help"]).output().expect("it starts");
+    let commands = ["run", "check", "admit", "inject", "status", "doctor", "rollout status"];
+    let help = commands.map(|command| {
+        let output = gate_command().args(command.split(' ')).arg("--help").output().expect("it starts");
         String::from_utf8(output.stdout).expect("it is UTF-8")
     });
     let help = help.concat();
