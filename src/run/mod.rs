@@ -164,9 +164,7 @@ impl Runner {
                     inputs.extend(self.take_in(outcome));
                 }
                 self.show(&gate);
-                if let Some(between) = &mut self.between {
-                    between.follow(&gate, self.snapshot.as_ref(), !self.secret.is_empty());
-                }
+                self.show_others(&gate);
             }
             let input = tokio::select! {
                 // A finished effect comes first: only then may another one begin.
@@ -507,6 +505,13 @@ impl Runner {
             let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
             Outcome::Done(Input::Verified(proof), successor)
         }))
+    }
+
+    /// Shows the state of the gate to the other pods.
+    fn show_others(&mut self, gate: &Gate) {
+        if let Some(between) = &mut self.between {
+            between.follow(gate, self.snapshot.as_ref(), !self.secret.is_empty());
+        }
     }
 
     /// Writes the state of the gate to its status board.
