@@ -195,7 +195,7 @@ fn the_schema_of_the_configuration_file_is_that_of_the_settings() {
         of_gate.map(|setting| (setting.name.to_owned(), property(setting))).collect();
     let text = serde_json::json!({"type": "string"});
     let texts = serde_json::json!({"anyOf": [text, {"type": "array", "items": text}]});
-    let words = ["command", "running", "beside", "options", "unset", "findings", "transient", "away"];
+    let words = ["command", "running", "beside", "options", "unset", "findings", "transient", "away", "accepts"];
     let lines = ["name", "otherwise", "package", "prelude"];
     let keys = words.iter().map(|key| (*key, &texts)).chain(lines.iter().map(|key| (*key, &text)));
     let keys: serde_json::Map<_, _> = keys.map(|(key, schema)| (key.to_owned(), schema.clone())).collect();
