@@ -231,8 +231,8 @@ fn contenders(directory: &Path) -> Vec<Contender> {
             floor.arg("floor").arg(volume).arg(pid.to_string()).stdout(Stdio::null());
             floor
         }),
-        Contender::start(directory, ("gate", "benchgate", Some(2.0)), |volume, _| gate(volume, "benchgate", &[])),
-        Contender::start(directory, ("gate with the bundled nginx checker", "benchnginx", Some(3.0)), |volume, _| {
+        Contender::start(directory, ("gate", "benchgate", Some(4.0)), |volume, _| gate(volume, "benchgate", &[])),
+        Contender::start(directory, ("gate with the bundled nginx checker", "benchnginx", Some(5.0)), |volume, _| {
             gate(volume, "benchnginx", &["--builtin", "nginx", "--main", FILE, "--mount", "/etc/nginx"])
         }),
     ];

@@ -197,6 +197,10 @@ fn the_schema_of_the_configuration_file_is_that_of_the_settings() {
     let texts = serde_json::json!({"anyOf": [text, {"type": "array", "items": text}]});
     let words = ["command", "running", "beside", "options", "unset", "findings", "transient", "away", "accepts"];
     let lines = ["name", "otherwise", "package", "prelude"];
+    let source = read("src/config/command.rs");
+    let known = source.split_once("const KEYS").and_then(|(_, rest)| rest.split_once("];")).expect("it has the keys").0;
+    let known: BTreeSet<_> = known.split('"').skip(1).step_by(2).collect();
+    assert_eq!(known, words.into_iter().chain(lines).collect(), "the keys of a validator");
     let keys = words.iter().map(|key| (*key, &texts)).chain(lines.iter().map(|key| (*key, &text)));
     let keys: serde_json::Map<_, _> = keys.map(|(key, schema)| (key.to_owned(), schema.clone())).collect();
     let mut rule = properties.clone();
@@ -268,7 +272,13 @@ fn page_is(page: &str, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(root().join(page), expected).expect("it can be written");
     }
-    assert_eq!(read(page), expected, "{page} is generated: UPDATE_DOCS=1 cargo test --test end-to-end documents");
+    let text = read(page);
+    let differs = text.lines().zip(expected.lines()).position(|(one, other)| one != other);
+    assert!(
+        text == expected,
+        "{page} is generated, and differs from line {} on: UPDATE_DOCS=1 cargo test --test end-to-end documents",
+        differs.map_or_else(|| text.lines().count().min(expected.lines().count()) + 1, |line| line + 1)
+    );
 }
 
 #[test]

@@ -148,20 +148,8 @@ impl Runner {
                 let effects = gate.step(Instant::now(), input);
                 decisions::log(&self.config.name, cause, &gate, &effects);
                 self.contents.follow(&self.config, &gate, self.snapshot.as_ref());
-                let mut early = None;
-                for effect in reload_first(effects) {
-                    if matches!(effect, Effect::Finish) {
-                        return !stopping;
-                    }
-                    let is_reload = matches!(effect, Effect::Reload(_));
-                    self.perform(effect, &mut in_flight, &mut inputs).await;
-                    if is_reload {
-                        early = advance(&mut in_flight).await;
-                    }
-                }
-                if let Some(outcome) = early {
-                    in_flight = None;
-                    inputs.extend(self.take_in(outcome));
+                if self.perform_all(effects, &mut in_flight, &mut inputs).await {
+                    return !stopping;
                 }
                 self.follow(&gate);
             }
@@ -222,6 +210,31 @@ impl Runner {
                 None
             }
         }
+    }
+
+    /// Performs the effects of one step, a reload before all others; returns `true` if the gate ends.
+    async fn perform_all(
+        &mut self,
+        effects: Vec<Effect>,
+        in_flight: &mut Option<InFlight>,
+        inputs: &mut VecDeque<Input>,
+    ) -> bool {
+        let mut early = None;
+        for effect in reload_first(effects) {
+            if matches!(effect, Effect::Finish) {
+                return true;
+            }
+            let is_reload = matches!(effect, Effect::Reload(_));
+            self.perform(effect, in_flight, inputs).await;
+            if is_reload {
+                early = advance(in_flight).await;
+            }
+        }
+        if let Some(outcome) = early {
+            *in_flight = None;
+            inputs.extend(self.take_in(outcome));
+        }
+        false
     }
 
     /// Performs one effect; what takes time becomes `in_flight`, and the outcome of the rest an input.

@@ -163,8 +163,9 @@ impl KnownVolume {
             room.take(content.len())?;
             tree.insert(name, content);
         }
-        // A kubelet removes a generation only after the next swap, and then at once.
-        (Link::read(&self.directory)? == self.link).then_some(())
+        // All of it is of one generation, through the handle of that. A swap meanwhile has an event of its own, and if the kubelet has
+        // begun to remove this one, a name is missing.
+        Some(())
     }
 
     fn open_generation(&self, access: Access) -> Option<OwnedFd> {
