@@ -86,8 +86,8 @@ torture: ## Run real programs under random updates and faults (UPDATES=100000 SE
 .PHONY: bench
 bench: ## Measure the time from a change to its signal against the least possible work; a ratio that is too large fails
 	@demo/install $(BUILD_PACKAGES) inotify-tools procps util-linux || echo 'not everything could be installed: the run will list what it leaves out' >&2
-	@cargo bench $(QUIET_IN_A_LOG) --bench signal
-	@cargo bench $(QUIET_IN_A_LOG) --bench stages
+	@cargo bench $(QUIET_IN_A_LOG) --profile dist --bench signal
+	@cargo bench $(QUIET_IN_A_LOG) --profile dist --bench stages
 
 .PHONY: image
 image: ## Build the images reload-gate:latest and :root, without any registry if need be, and print their sizes

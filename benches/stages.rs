@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reload_gate::{Log, LogFormat, ReadOptions, Selector, Source, log_filter, scan};
+use reload_gate::{Log, LogFormat, ReadOptions, Scanner, Selector, Source, log_filter, scan};
 
 /// So many spans are entered in one measurement, since one is below the resolution of the clock.
 const SPANS: u32 = 1_000;
@@ -32,18 +32,46 @@ fn report(what: &str, (median, slow): (Duration, Duration)) {
     println!("{what:<44} {:>10.1} {:>10.1}", micros(median), micros(slow));
 }
 
+/// Writes a generation of a volume, and swaps to it.
+fn generation(path: &Path, number: usize, files: usize, bytes: usize) {
+    let name = format!("..2026_01_01_00_00_00.{number}");
+    std::fs::create_dir_all(path.join(&name)).expect("there is room");
+    for index in 0..files {
+        let text = format!("# {number}\n{}", "#".repeat(bytes.saturating_sub(4)));
+        std::fs::write(path.join(&name).join(format!("{index}.conf")), text).expect("there is room");
+    }
+    std::os::unix::fs::symlink(&name, path.join("..data_tmp")).expect("it is new");
+    std::fs::rename(path.join("..data_tmp"), path.join("..data")).expect("it can be swapped");
+}
+
 /// A volume as a kubelet lays it out.
 fn volume(directory: &Path, files: usize, bytes: usize) -> Vec<Source> {
     let path = directory.join(format!("{files}x{bytes}"));
-    let generation = path.join("..2026_01_01_00_00_00.1");
-    std::fs::create_dir_all(&generation).expect("there is room");
-    std::os::unix::fs::symlink(generation.file_name().expect("it has one"), path.join("..data")).expect("it is new");
+    generation(&path, 0, files, bytes);
     for index in 0..files {
         let name = format!("{index}.conf");
-        std::fs::write(generation.join(&name), vec![b'#'; bytes]).expect("there is room");
         std::os::unix::fs::symlink(Path::new("..data").join(&name), path.join(&name)).expect("it is new");
     }
     vec![Source { mount: path.clone(), path, whole_volume: false }]
+}
+
+/// Measures the reading of new generations of a volume that is known.
+fn newest(sources: &[Source], (files, bytes): (usize, usize), times: usize) -> (Duration, Duration) {
+    let mut scanner = Scanner::new(sources.to_vec(), ReadOptions::default());
+    scanner.scan().result.expect("it is read");
+    let path = &sources[0].path;
+    let mut taken: Vec<_> = (1..=times)
+        .map(|number| {
+            generation(path, number, files, bytes);
+            let start = Instant::now();
+            black_box(scanner.newest_in_time()).expect("only the contents have changed");
+            let taken = start.elapsed();
+            std::fs::remove_dir_all(path.join(format!("..2026_01_01_00_00_00.{}", number - 1))).expect("it is ours");
+            taken
+        })
+        .collect();
+    taken.sort_unstable();
+    (taken[times / 2], taken[times * 95 / 100])
 }
 
 fn main() {
@@ -53,6 +81,7 @@ fn main() {
         let sources = volume(directory.path(), files, bytes);
         let read = measure(times, || drop(black_box(scan(&sources, &ReadOptions::default()))));
         report(&format!("snapshot: {files} files of {bytes} bytes"), read);
+        report("  of it, the newest generation alone", newest(&sources, (files, bytes), times.min(200)));
     }
     let selector = Selector { process: Some("no-such-process".into()), ..Selector::default() };
     let processes = std::fs::read_dir("/proc").expect("it is mounted").flatten();

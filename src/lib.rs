@@ -37,5 +37,5 @@ pub use admit::response as admission_response;
 // The bench and the tests of the documentation use these.
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;
-pub use flow::snapshot::{ReadOptions, Source, scan};
+pub use flow::snapshot::{ReadOptions, Scanner, Source, scan};
 pub use report::log::{Log, LogFormat, filter as log_filter};

@@ -203,12 +203,15 @@ fn a_command_of_the_inputs_runs_only_if_it_is_allowed() {
 
 #[test]
 fn a_configuration_that_is_a_program_is_not_executed() {
-    let map = config_map("gunicorn.conf.py", "'raise SystemExit(1)'");
-    let report = report(&[], &map, 0);
-    assert_eq!(report["verdict"], "nothing");
-    let skipped = &report["unjudged"][0];
-    assert!(skipped["why"].to_string().contains("is a program"), "{report:#}");
-    assert!(skipped["help"].to_string().contains("--allow-commands"), "{report:#}");
+    let (python, hook) = ("'raise SystemExit(1)'", "\"[uwsgi]\\nexec-asap = touch /tmp/executed\\n\"");
+    let ruby = "\"<source>\\n  @id \\\"#{exit}\\\"\\n</source>\\n\"";
+    for (name, text) in [("gunicorn.conf.py", python), ("uwsgi.ini", hook), ("fluent.conf", ruby)] {
+        let report = report(&[], &config_map(name, text), 0);
+        assert_eq!(report["verdict"], "nothing", "{name}");
+        let skipped = &report["unjudged"][0];
+        assert!(skipped["why"].to_string().contains("is a program"), "{report:#}");
+        assert!(skipped["help"].to_string().contains("--allow-commands"), "{report:#}");
+    }
 }
 
 #[test]
@@ -396,7 +399,7 @@ metadata: {name: x}
 data:
   good.xml: <a><b/></a>
   bad.xml: <a><b></a>
-  redis.conf: |
+  master.conf: |
     maxmemory 1gb
     save 60 1
   app: {{ .Name }}

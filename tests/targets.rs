@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Background, Gate, command, eventually, needs, python, unique};
+use crate::support::{Background, Gate, Kubelet, Volume, command, eventually, needs, python, unique};
 
 /// A target which counts its HUPs in a file, once it has a handler.
 fn counting(directory: &Path, name: &str, before_handler: &str) -> Background {
@@ -122,6 +122,38 @@ fn a_target_that_waits_for_another_signal_is_not_killed() {
     let refused = gate.wait_for("target_refused");
     assert!(refused["message"].as_str().expect("there is one").contains("does not catch SIGHUP"), "{refused}");
     assert!(target.is_alive());
+}
+
+#[test]
+fn a_second_family_is_refused_however_well_the_first_is_known() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("scd"));
+    let (first, second) = (here.join("a"), here.join("b"));
+    std::fs::create_dir_all(&first).and_then(|()| std::fs::create_dir_all(&second)).expect("there is room");
+    let mut volume = Volume::new(here.join("volume"), Kubelet::New, &[("app.conf", "0")]);
+    let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
+    let one = counting(&first, &name, "");
+    eventually("it is ready", || is_ready(&first, &name));
+    let mut gate = gate(&watch, &name, &[]);
+    gate.wait_for("reloaded");
+    // Longer than it takes until the target is known without another search.
+    gate.listen(Duration::from_millis(1_500));
+    volume.write(&[("app.conf", "1")]);
+    gate.wait_for("reloaded");
+    eventually("it is signalled", || signals(&first, &name) == 2);
+    let two = counting(&second, &name, "");
+    eventually("the second is ready", || is_ready(&second, &name));
+    volume.write(&[("app.conf", "2")]);
+    let refused = gate.wait_for_any(&["target_refused", "reloaded"]);
+    assert_eq!(refused["event"], "target_refused", "{refused}");
+    assert_eq!((signals(&first, &name), signals(&second, &name)), (2, 0));
+    // Another process takes the place of the one that was known.
+    drop(one);
+    gate.wait_for("reloaded");
+    eventually("the one that is left is signalled", || signals(&second, &name) == 1);
+    volume.write(&[("app.conf", "3")]);
+    assert_eq!(gate.wait_for("reloaded")["pid"], two.pid());
 }
 
 #[test]

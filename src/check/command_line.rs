@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::Preset;
 
 /// Programs of a preset, and the options that name their configuration, from the manual of each program.
-const OPTIONS: [(&str, &[&str], &[&str]); 24] = [
+const OPTIONS: [(&str, &[&str], &[&str]); 31] = [
     ("alertmanager", &["alertmanager"], &["--config.file"]),
     ("apache2", &["apache2", "httpd"], &["-f"]),
     ("bird", &["bird"], &["-c"]),
@@ -16,20 +16,31 @@ const OPTIONS: [(&str, &[&str], &[&str]); 24] = [
     ("dovecot", &["dovecot"], &["-c"]),
     ("envoy", &["envoy"], &["-c", "--config-path"]),
     ("fluent-bit", &["fluent-bit"], &["-c", "--config"]),
+    ("fluentd", &["fluentd"], &["-c", "--config"]),
     ("gunicorn", &["gunicorn"], &["-c", "--config"]),
     ("haproxy", &["haproxy"], &["-f"]),
     ("keepalived", &["keepalived"], &["-f", "--use-file"]),
     ("lighttpd", &["lighttpd"], &["-f"]),
+    ("logstash", &["logstash"], &["-f", "--path.config"]),
+    ("loki", &["loki"], &["-config.file", "--config.file"]),
+    ("mosquitto", &["mosquitto", "eclipse-mosquitto"], &["-c", "--config-file"]),
     ("named", &["named"], &["-c"]),
     ("nats-server", &["nats-server", "nats"], &["-c", "--config"]),
     ("nginx", &["nginx", "nginx-debug", "openresty"], &["-c"]),
+    (
+        "otelcol",
+        &["otelcol", "otelcol-contrib", "opentelemetry-collector", "opentelemetry-collector-contrib"],
+        &["--config"],
+    ),
     ("php-fpm", &["php-fpm"], &["-y", "--fpm-config"]),
     ("prometheus", &["prometheus"], &["--config.file"]),
     ("rsyslog", &["rsyslogd"], &["-f"]),
     ("squid", &["squid"], &["-f"]),
     ("sshd", &["sshd"], &["-f"]),
+    ("telegraf", &["telegraf"], &["--config", "-config"]),
     ("unbound", &["unbound"], &["-c"]),
     ("vector", &["vector"], &["-c", "--config", "--config-yaml", "--config-toml"]),
+    ("vmagent", &["vmagent"], &["-promscrape.config", "--promscrape.config"]),
 ];
 
 /// Configuration that a command line names.
@@ -108,9 +119,9 @@ fn split_script(word: &str) -> Vec<String> {
     is_script.then(|| shell_words::split(word).ok()).flatten().unwrap_or_else(|| vec![word.to_owned()])
 }
 
-/// Returns true if the program of a preset reads its configuration as a program: Python or Lua.
+/// Returns true if a validation by the program of a preset executes what its configuration names: Python, Lua, Ruby, hooks.
 pub(super) fn runs_its_configuration(preset: &Preset) -> bool {
-    matches!(preset.name, "gunicorn" | "dnsdist")
+    matches!(preset.name, "gunicorn" | "dnsdist" | "uwsgi" | "fluentd")
 }
 
 #[cfg(test)]
@@ -139,6 +150,8 @@ mod tests {
             "x",
             Some(("haproxy", &["/a.cfg", "/b"])),
         );
+        assert_named(&[], &["--config=/c.yaml"], "opentelemetry-collector", Some(("otelcol", &["/c.yaml"])));
+        assert_named(&[], &["-promscrape.config=/v.yml"], "vmagent", Some(("vmagent", &["/v.yml"])));
         assert_named(&["sh", "-c", "exec nginx -c /x.conf"], &[], "web", Some(("nginx", &["/x.conf"])));
     }
 

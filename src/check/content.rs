@@ -8,7 +8,7 @@ use reload_gate_structured::yaml::{self, Node};
 use crate::config::Preset;
 
 /// Top-level keys of which a configuration in YAML or JSON has at least one, by preset.
-const KEYS: [(&str, &[&str]); 6] = [
+const KEYS: [(&str, &[&str]); 9] = [
     (
         "prometheus",
         &[
@@ -27,6 +27,9 @@ const KEYS: [(&str, &[&str]); 6] = [
     ("blackbox-exporter", &["modules"]),
     ("envoy", &["static_resources", "dynamic_resources", "admin", "node", "layered_runtime", "bootstrap_extensions"]),
     ("vector", &["sources", "sinks", "transforms", "data_dir"]),
+    ("loki", &["schema_config", "auth_enabled", "limits_config", "storage_config"]),
+    ("otelcol", &["receivers", "exporters"]),
+    ("vmagent", &["scrape_configs", "scrape_config_files", "global"]),
     ("fluent-bit", &["service", "pipeline", "parsers", "includes", "env"]),
 ];
 
@@ -93,16 +96,7 @@ const REASONS: [(&[&str], &str); 11] = [
     (&["*.ini"], "INI has no standard: name `--builtin ini`, or the program"),
     (&["ssh_known_hosts", "known_hosts", "id_rsa"], "OpenSSH checks it only as it connects"),
     (
-        &[
-            "redis.conf",
-            "master.conf",
-            "replica.conf",
-            "sentinel.conf",
-            "valkey.conf",
-            "primary.conf",
-            "keydb.conf",
-            "users.acl",
-        ],
+        &["master.conf", "replica.conf", "sentinel.conf", "valkey.conf", "primary.conf", "keydb.conf", "users.acl"],
         "Redis and Valkey check it only as they start",
     ),
     (&["*.cnf"], "MySQL and MariaDB check it only as they start"),
@@ -198,6 +192,8 @@ mod tests {
         assert!(may_be("prometheus", "scrape_configs: []\n"));
         assert!(may_be("prometheus", "scrape_configs: [\n"), "a broken one may be one");
         assert!(!may_be("prometheus", "alertmanager: {enabled: false}\n"));
+        assert!(may_be("loki", "auth_enabled: false\n") && !may_be("loki", "singleBinary: {replicas: 1}\n"));
+        assert!(may_be("otelcol", "receivers: {}\n") && !may_be("otelcol", "mode: daemonset\n"));
         assert!(may_be("nginx", "events {}\n"));
         assert!(!may_be("nginx", "server { listen 80; }\n"));
         assert!(has_sections("# a\n[Service]\nExecReload=\n") && !has_sections("events {}\n"));
@@ -227,7 +223,7 @@ mod tests {
     #[test]
     fn a_file_without_a_validator_has_its_reason() {
         assert_eq!(
-            unknown("redis.conf", Some("maxmemory 1\nsave 1\n"), true),
+            unknown("master.conf", Some("maxmemory 1\nsave 1\n"), true),
             "Redis and Valkey check it only as they start"
         );
         assert_eq!(

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::say;
 use crate::exit::Exit;
-use crate::sys::exec::{Confinement, FileSystemView, RunAs, ViewMount, confine, enter, keep, view};
+use crate::sys::exec::{self, Confinement, FileSystemView, RunAs, ViewMount, confine, enter, keep, view};
 use crate::sys::proc::Identity;
 
 pub(super) fn commands() -> [Command; 5] {
@@ -42,7 +42,26 @@ pub(super) fn commands() -> [Command; 5] {
     [enter, view, init, confine, keep]
 }
 
-pub(super) fn enter(matches: &ArgMatches) -> Exit {
+/// Runs the command that the first argument names, if it is one of these. No other command is made for it: it
+/// starts before each checker.
+pub(super) fn run() -> Option<Exit> {
+    let word = std::env::args_os().nth(1)?;
+    let commands = commands().into_iter().filter(|command| *command.get_name() == *word).collect::<Vec<_>>();
+    if commands.is_empty() {
+        return None;
+    }
+    let matches = Command::new("reload-gate").subcommands(commands).get_matches();
+    exec::close_inherited();
+    Some(match matches.subcommand()? {
+        (enter::SUBCOMMAND, matches) => enter(matches),
+        (view::SUBCOMMAND, matches) => view(matches),
+        (view::init::SUBCOMMAND, matches) => view_init(matches),
+        (confine::SUBCOMMAND, matches) => confine(matches),
+        (_, matches) => keep(matches),
+    })
+}
+
+fn enter(matches: &ArgMatches) -> Exit {
     let number = |name: &str| matches.get_one::<i32>(name).copied().unwrap_or_default();
     let start = matches.get_one::<u64>("start").copied().unwrap_or_default();
     let root = matches.get_one::<String>("root").is_some_and(|root| root == "root");
@@ -51,7 +70,7 @@ pub(super) fn enter(matches: &ArgMatches) -> Exit {
     end(enter::main(like, &unset, &all(matches, "command")))
 }
 
-pub(super) fn view(matches: &ArgMatches) -> Exit {
+fn view(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = all(matches, "mount");
     let mount = |pair: &[PathBuf]| ViewMount { at: pair[0].clone(), from: pair[1].clone() };
     let hides_homes = matches.get_flag("without-homes");
@@ -59,17 +78,17 @@ pub(super) fn view(matches: &ArgMatches) -> Exit {
     end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
-pub(super) fn view_init(matches: &ArgMatches) -> Exit {
+fn view_init(matches: &ArgMatches) -> Exit {
     end(view::init::main(&all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
-pub(super) fn confine(matches: &ArgMatches) -> Exit {
+fn confine(matches: &ArgMatches) -> Exit {
     let (hidden, fixed) = (all(matches, "hide"), all(matches, "fix"));
     let confinement = Confinement { strict: matches.get_flag("strict"), hidden, fixed };
     end(confine::main(&confinement, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 
-pub(super) fn keep(matches: &ArgMatches) -> Exit {
+fn keep(matches: &ArgMatches) -> Exit {
     end(keep::main(matches.get_flag("reports"), &all(matches, "command")))
 }
 

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::config::{ConfigError, Flags, UserInput};
 use crate::exit::Exit;
-use crate::sys::exec::{self, confine, enter, keep, view};
+use crate::sys::exec;
 use crate::sys::suggest::suggestion;
 
 mod admit;
@@ -75,10 +75,10 @@ fn manual_command() -> Command {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> Exit {
-    if let Some(exit) = drop_in::run() {
+    if let Some(exit) = hidden::run().or_else(drop_in::run) {
         return exit;
     }
-    let matches = command().subcommands(hidden::commands()).get_matches();
+    let matches = command().get_matches();
     // An input of `check` may be an inherited descriptor: `<(helm template …)`.
     if matches.subcommand_name() != Some("check") {
         exec::close_inherited();
@@ -96,11 +96,6 @@ pub fn main() -> Exit {
         Some(("install", matches)) => install::run(matches),
         Some(("completions", matches)) => completions(matches),
         Some(("man", matches)) => manual(matches.get_one::<String>("command").map(String::as_str)),
-        Some((enter::SUBCOMMAND, matches)) => hidden::enter(matches),
-        Some((view::SUBCOMMAND, matches)) => hidden::view(matches),
-        Some((view::init::SUBCOMMAND, matches)) => hidden::view_init(matches),
-        Some((confine::SUBCOMMAND, matches)) => hidden::confine(matches),
-        Some((keep::SUBCOMMAND, matches)) => hidden::keep(matches),
         _ => Exit::Usage,
     }
 }

@@ -1,13 +1,13 @@
 //! Bundled profiles of programs: validation, target process, reload and verification of each. Pure.
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use reload_gate_structured::yaml::{self, Node};
 
 use super::file::FileReader;
 use super::layer::{ErrorList, SettingsLayer};
-use super::settings::{BUILTIN, SettingSpec};
+use super::settings::{BUILTIN, PROCESS, SettingSpec};
 use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::ConfigLookup;
 use crate::sys::pattern::LazyRegex;
@@ -99,6 +99,26 @@ pub fn presets() -> &'static [Preset] {
         TEXTS.into_iter().map(read).collect()
     });
     &PRESETS
+}
+
+/// The preset of that name. Only that one is read: a gate needs no other.
+///
+/// # Panics
+/// As [`presets`].
+pub(super) fn named(name: &str) -> Option<&'static Preset> {
+    static READ: [OnceLock<Preset>; TEXTS.len()] = [const { OnceLock::new() }; TEXTS.len()];
+    let at = TEXTS.iter().position(|(known, _)| *known == name)?;
+    let (name, text) = TEXTS[at];
+    let read = || read(name, text).unwrap_or_else(|errors| panic!("preset {name}: {errors:?}"));
+    Some(READ[at].get_or_init(read))
+}
+
+/// The preset of the program with that process name.
+pub(super) fn of_process(process: &str) -> Option<&'static Preset> {
+    let is_of =
+        |text: &str| text.lines().any(|line| line.strip_prefix("process:").is_some_and(|name| name.contains(process)));
+    let candidates = TEXTS.iter().filter(|(_, text)| is_of(text)).filter_map(|(name, _)| named(name));
+    candidates.into_iter().find(|preset| preset.given_text(PROCESS.spec).is_some_and(|known| known == process))
 }
 
 fn read(name: &'static str, text: &'static str) -> Result<Preset, Vec<ConfigError>> {

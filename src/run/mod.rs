@@ -163,8 +163,7 @@ impl Runner {
                     in_flight = None;
                     inputs.extend(self.take_in(outcome));
                 }
-                self.show(&gate);
-                self.show_others(&gate);
+                self.follow(&gate);
             }
             let input = tokio::select! {
                 // A finished effect comes first: only then may another one begin.
@@ -184,18 +183,9 @@ impl Runner {
                     self.board.target_lost();
                     Input::TargetLost { pid, loss: Loss::Ended }
                 }
-                event = event(self.sources.as_ref()) => match event {
-                    WatchEvent::Hint(hint) => {
-                        self.notice(hint);
-                        Input::WatchEvent(hint)
-                    }
-                    WatchEvent::Overflowed => overflowed(),
-                    WatchEvent::Expected => {
-                        self.is_expecting = true;
-                        self.targets.notice();
-                        self.expect_reload();
-                        continue;
-                    }
+                event = event(self.sources.as_ref()) => match self.noticed(event) {
+                    Some(input) => input,
+                    None => continue,
                 },
                 () = until(self.targets.confirmation()) => {
                     self.targets.confirm();
@@ -206,6 +196,31 @@ impl Runner {
                 () = until(gate.deadline()) => Input::Tick,
             };
             inputs.push_back(input);
+        }
+    }
+
+    /// Shows the state of the gate after a step, to people and to the other pods.
+    fn follow(&mut self, gate: &Gate) {
+        self.show(gate);
+        if let Some(between) = &mut self.between {
+            between.follow(gate, self.snapshot.as_ref(), !self.secret.is_empty());
+        }
+    }
+
+    /// Takes in an event of the watch; `None` if the gate has nothing to do about it yet.
+    fn noticed(&mut self, event: WatchEvent) -> Option<Input> {
+        match event {
+            WatchEvent::Hint(hint) => {
+                self.notice(hint);
+                Some(Input::WatchEvent(hint))
+            }
+            WatchEvent::Overflowed => Some(overflowed()),
+            WatchEvent::Expected => {
+                self.is_expecting = true;
+                self.targets.notice();
+                self.expect_reload();
+                None
+            }
         }
     }
 
@@ -452,18 +467,6 @@ impl Runner {
         }))
     }
 
-    /// Publishes the known-good revision of the cluster.
-    fn fall_back(&self, refused: Option<Digest>) -> Option<InFlight> {
-        let fallen_back = self.between.as_ref().map(|between| between.fall_back(refused));
-        Some(Box::pin(async move {
-            let input = match fallen_back {
-                Some(fallen_back) => fallen_back.await,
-                None => Input::FellBack(Ok(None)),
-            };
-            Outcome::Done(input, None)
-        }))
-    }
-
     fn reload(&self, request: ReloadRequest) -> Option<InFlight> {
         let (snapshot, config, former) = (self.snapshot.clone()?, self.config.clone(), self.former.clone());
         let counts_workers = matches!(config.verification, Verification::Workers) && request.limit_lingering;
@@ -505,13 +508,6 @@ impl Runner {
             let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
             Outcome::Done(Input::Verified(proof), successor)
         }))
-    }
-
-    /// Shows the state of the gate to the other pods.
-    fn show_others(&mut self, gate: &Gate) {
-        if let Some(between) = &mut self.between {
-            between.follow(gate, self.snapshot.as_ref(), !self.secret.is_empty());
-        }
     }
 
     /// Writes the state of the gate to its status board.

@@ -10,7 +10,7 @@ mod validation;
 use std::path::{Path, PathBuf};
 
 use super::layer::{GivenValue, Layers};
-use super::preset::{Preset, presets};
+use super::preset::{self, Preset, presets};
 use super::settings::{
     APP, DIFF, FAIL_ON_EMPTY, GRACE, LOG_FORMAT, MAX_LINGERING, MAX_SHRINK, MIN_INTERVAL, NAME, OBSERVE, ONCE, POLL,
     PRESET, PROCESS, PUBLISH, REDACT, RELOAD_BUDGET, SETTLE, STAGE, VERIFY_TIMEOUT, VERIFY_WORKERS,
@@ -118,7 +118,6 @@ fn with_preset<'a>(layers: &Layers<'a>) -> (Layers<'a>, Option<Preset>) {
 }
 
 fn preset(layers: &Layers<'_>) -> Option<Preset> {
-    let all = presets();
     if let Some(layer) = layers.highest(&[APP.spec, PRESET.spec]).filter(|layer| layer.has(PRESET.spec)) {
         if let Some(app) = layer.text(APP.spec) {
             let error = ConfigError::new(app.origin.clone(), "`app` and `preset` exclude each other");
@@ -129,14 +128,14 @@ fn preset(layers: &Layers<'_>) -> Option<Preset> {
     let Some(app) = layers.given(APP) else {
         // The process of a preset implies the preset: a gate that signals nginx has to validate for nginx.
         let process = layers.get(PROCESS)?;
-        return all.iter().find(|preset| preset.given_text(PROCESS.spec) == Some(&process)).cloned();
+        return preset::of_process(&process).cloned();
     };
     if app.value == "none" {
         return None;
     }
-    let found = all.iter().find(|preset| preset.name == app.value).cloned();
+    let found = preset::named(&app.value).cloned();
     if found.is_none() {
-        let meant = suggestion(&app.value, all.iter().map(|preset| preset.name));
+        let meant = suggestion(&app.value, presets().iter().map(|preset| preset.name));
         let error = ConfigError::new(app.origin, format!("unknown preset `{}`{meant}", app.value));
         layers.fail(error.help("choose a preset that `reload-gate validators` lists"));
     }

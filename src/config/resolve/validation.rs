@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::config::layer::Layers;
-use crate::config::preset::{Preset, presets};
+use crate::config::preset::{self, Preset};
 use crate::config::settings::{BUILTIN, MAIN, ONCE, PASS_ENV, REQUIRE, ROOT, SANDBOX, Sandbox, TIMEOUT, VALIDATE};
 use crate::config::validators::BuiltinSettings;
 use crate::flow::snapshot::Source;
@@ -44,7 +44,7 @@ pub(super) fn main(layers: &Layers<'_>, preset: Option<&Preset>, sources: &[Sour
 /// The preset with the name of a built-in validator that is given: its program has the same main file.
 fn preset_of_builtin(layers: &Layers<'_>) -> Option<&'static Preset> {
     let names = layers.get(BUILTIN);
-    presets().iter().find(|preset| names.iter().any(|name| name.value == preset.name))
+    names.iter().find_map(|name| preset::named(name.value))
 }
 
 /// Reports `--once` without a validator: it would accept anything.

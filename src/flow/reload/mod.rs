@@ -182,10 +182,8 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
     let message = match target.disposition(signal).ok_or_else(gone)? {
         Disposition::Stopped => {
             let message = format!("pid {pid} is stopped, so {signal} was not sent");
-            return refused(
-                message,
-                format!("continue it (SIGCONT, `docker unpause`), or detach the debugger; {WAITS}"),
-            );
+            let help = format!("continue it (SIGCONT, `docker unpause`), or detach the debugger; {WAITS}");
+            return refused(message, help);
         }
         Disposition::Taken => return Ok(()),
         Disposition::Default if allow_uncaught => return Ok(()),

@@ -15,14 +15,11 @@ const BYTES: u64 = 256 << 10;
 const LINES: usize = 3;
 const CHARACTERS: usize = 300;
 
-/// A line of nginx's error log about an error that ends a reload (`ngx_log_error_core()` in nginx's `src/core/ngx_log.c`). The
-/// beginning of the line is fixed, so that no request can write one into an access log.
-static REFUSAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[emerg\] (?P<pid>\d+)#\d+: (?P<message>[^\n]+)$").ok()
-});
+/// The beginning of a line of nginx's error log, with zeros for the digits.
+const TIME: &str = "0000/00/00 00:00:00 ";
 /// A line of an error log: nginx, Apache, php-fpm, gunicorn.
 static ERROR: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?m)^(?:\d{4}/\d\d/\d\d [\d:]+ \[(?:emerg|alert|crit)\]|\[[^\]\n]+\] (?:\[[a-z_]*:(?:emerg|alert|crit)\]|\[\d+\] \[(?:ERROR|CRITICAL)\]|(?:ERROR|ALERT):))[^\n]*$").ok()
+    Regex::new(r"(?m)^(?:[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]+ \[(?:emerg|alert|crit)\]|\[[^\]\n]+\] (?:\[[a-z_]*:(?:emerg|alert|crit)\]|\[[0-9]+\] \[(?:ERROR|CRITICAL)\]|(?:ERROR|ALERT):))[^\n]*$").ok()
 });
 
 /// The logs of a process, from their ends on.
@@ -60,10 +57,10 @@ impl ErrorLogs {
 
     /// The error with which the process `pid` refused a reload.
     pub(super) fn refusal(&self, pid: i32) -> Option<String> {
-        let (pid, pattern) = (pid.to_string(), REFUSAL.as_ref()?);
+        let pid = pid.to_string();
         self.texts().find_map(|text| {
-            let own = pattern.captures_iter(&text).filter(|found| found["pid"] == pid);
-            let refusal = last_word(own.filter_map(|found| found.name("message")).map(|message| message.as_str()))?;
+            let own = text.lines().filter_map(refusal).filter(|(of, _)| *of == pid);
+            let refusal = last_word(own.map(|(_, message)| message))?;
             Some(refusal.chars().take(CHARACTERS).collect())
         })
     }
@@ -104,6 +101,19 @@ fn last_word<'a>(messages: impl Iterator<Item = &'a str>) -> Option<&'a str> {
         }
     }
     None
+}
+
+/// The process and the message of a line of nginx's error log about an error that ends a reload (`ngx_log_error_core()` in nginx's
+/// `src/core/ngx_log.c`). The beginning of the line is fixed, so that no request can write one into an access log. Each verification
+/// looks for one, and a compiled pattern would take half a megabyte.
+fn refusal(line: &str) -> Option<(&str, &str)> {
+    let (time, rest) = line.split_at_checked(TIME.len())?;
+    let fits = |(byte, like): (u8, u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
+    let is_time = time.bytes().zip(TIME.bytes()).all(fits);
+    let (pid, rest) = rest.strip_prefix("[emerg] ")?.split_once('#')?;
+    let (thread, message) = rest.split_once(": ")?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_time && is_number(pid) && is_number(thread) && !message.is_empty()).then_some((pid, message))
 }
 
 /// Returns `true` if the descriptor is open for appending: its flags, in octal, have `O_APPEND` (proc_pid_fdinfo(5)).
