@@ -13,7 +13,7 @@ use reload_gate_contract::{Code, Finding, Verdict};
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinHandle;
 
-use super::EventSink;
+use super::{EventSink, InFlight, Outcome, Runner};
 use crate::cluster::connection::Connection;
 use crate::cluster::known_good::{self, StoreError};
 use crate::cluster::nudge::{self, NudgeNews};
@@ -166,6 +166,20 @@ impl BetweenPods {
                 None => Input::FellBack(Ok(None)),
             }
         })
+    }
+}
+
+impl Runner {
+    /// Publishes the known-good revision of the cluster.
+    pub(super) fn fall_back(&self, refused: Option<Digest>) -> Option<InFlight> {
+        let fallen_back = self.between.as_ref().map(|between| between.fall_back(refused));
+        Some(Box::pin(async move {
+            let input = match fallen_back {
+                Some(fallen_back) => fallen_back.await,
+                None => Input::FellBack(Ok(None)),
+            };
+            Outcome::Done(input, None)
+        }))
     }
 }
 

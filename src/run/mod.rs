@@ -480,18 +480,6 @@ impl Runner {
         }))
     }
 
-    /// Publishes the known-good revision of the cluster.
-    fn fall_back(&self, refused: Option<Digest>) -> Option<InFlight> {
-        let fallen_back = self.between.as_ref().map(|between| between.fall_back(refused));
-        Some(Box::pin(async move {
-            let input = match fallen_back {
-                Some(fallen_back) => fallen_back.await,
-                None => Input::FellBack(Ok(None)),
-            };
-            Outcome::Done(input, None)
-        }))
-    }
-
     fn reload(&self, request: ReloadRequest) -> Option<InFlight> {
         let (snapshot, config, former) = (self.snapshot.clone()?, self.config.clone(), self.former.clone());
         let counts_workers = matches!(config.verification, Verification::Workers) && request.limit_lingering;
