@@ -30,6 +30,8 @@ struct Cluster {
     pods: Vec<Pod>,
     directory: tempfile::TempDir,
     more: Vec<String>,
+    /// The user as which the gates ask the server.
+    user: &'static str,
 }
 
 /// The application: it takes what lies there, except what is called untaken.
@@ -46,7 +48,7 @@ impl Cluster {
         let server = ApiServer::start()?;
         let directory = tempfile::tempdir().expect("there is room");
         let more = more.iter().map(|flag| (*flag).to_owned()).collect();
-        Some(Self { server, pods: Vec::new(), directory, more })
+        Some(Self { server, pods: Vec::new(), directory, more, user: "admin" })
     }
 
     /// Adds a pod with `content` in its volume.
@@ -80,7 +82,9 @@ impl Cluster {
             gate.args(["--publish", &path("published")]);
         }
         gate.args(self.more.iter().filter(|flag| *flag != "--publish"));
-        gate.env("KUBECONFIG", self.server.kubeconfig()).env("POD_NAME", &pod.name).env("POD_NAMESPACE", "default");
+        gate.env("KUBECONFIG", self.server.kubeconfig_of(self.user))
+            .env("POD_NAME", &pod.name)
+            .env("POD_NAMESPACE", "default");
         gate
     }
 
@@ -501,5 +505,44 @@ fn an_account_without_rights_is_told_which_it_lacks() {
         let made = of(&checks, check);
         assert_eq!(made["status"], "fail", "{made}");
         assert!(made["help"].as_str().is_some_and(|help| help.contains(rule)), "{made}");
+    }
+}
+
+#[test]
+fn the_role_of_the_manifest_is_enough_and_not_more() {
+    let flags = ["--publish", "--rollout", "nginx-rollout", "--rollout-soak", "0s", "--nudge"];
+    let objects = ["--cluster-source", "configmap/nginx-rollout", "--known-good", "configmap/nginx-rollout-known-good"];
+    let Some(mut cluster) = Cluster::start(&[&flags[..], &objects[..]].concat()) else { return };
+    let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/rollout");
+    let shipped = |name: &str| fs::read_to_string(deployed.join(name)).expect("it is there");
+    apply(&cluster.server, &shipped("role.yaml"));
+    let user = "{ kind: User, name: plain, apiGroup: rbac.authorization.k8s.io }";
+    let account = "{ kind: ServiceAccount, name: nginx-rollout, namespace: default }";
+    apply(&cluster.server, &shipped("role-binding.yaml").replace(account, user));
+    apply(
+        &cluster.server,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nginx-rollout}\ndata: {app.conf: valid 1}",
+    );
+    cluster.user = "plain";
+    (0..2).for_each(|_| cluster.add("valid 1"));
+    cluster.wait_for_all("valid 1");
+    let known_good = ["get", "configmap", "nginx-rollout-known-good"];
+    eventually("it is stored", || cluster.server.kubectl(&known_good).status.success());
+    let degraded = cluster.pods.iter().filter(|pod| pod.last("watch_degraded").is_some());
+    assert_eq!(degraded.count(), 0, "{}", cluster.story());
+    let may = |verb: &str, resource: &str| {
+        cluster.server.kubectl(&["auth", "can-i", verb, resource, "--as", "plain"]).status.success()
+    };
+    for (verb, resource) in [
+        ("get", "configmaps/nginx-rollout"),
+        ("update", "configmaps/nginx-rollout"),
+        ("delete", "configmaps/nginx-rollout-known-good"),
+        ("get", "secrets"),
+        ("get", "leases/other"),
+        ("delete", "leases/nginx-rollout"),
+        ("get", "pods"),
+        ("delete", "pods"),
+    ] {
+        assert!(!may(verb, resource), "the Role permits {verb} of {resource}");
     }
 }

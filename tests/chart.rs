@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::schema;
 use crate::documents::agrees;
-use crate::support::{Gate, command, free_port, gate_command, installed, needs, skip};
+use crate::support::{Gate, command, free_port, gate_command, installed, needs, report_skipped, skip};
 
 /// Kinds whose definitions come with other software, so that no schema of Kubernetes describes them.
 const FOREIGN: [&str; 4] = ["PrometheusRule", "PodMonitor", "Certificate", "Issuer"];
@@ -81,7 +81,11 @@ impl Charts {
     #[track_caller]
     fn text(&self, chart: &str, values: &str, more: &[&str]) -> String {
         let file = format!("{chart}/ci/{values}");
-        let release = if values.contains("publish") { "nginx-published" } else { "web" };
+        let release = match values {
+            "publish-values.yaml" => "nginx-published",
+            "rollout-values.yaml" => "nginx-rollout",
+            _ => "web",
+        };
         let arguments = ["template", release, chart, "--namespace", "apps", "--values", &file];
         let output = self.helm(&[&arguments, more].concat());
         assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
@@ -217,19 +221,21 @@ fn the_webhook_runs_with_least_rights_and_lets_objects_pass_without_it() {
 #[test]
 fn the_library_renders_what_the_bases_have() {
     let charts = charts!();
-    for (values, base) in [
-        ("drop-in-values.yaml", "drop-in"),
-        ("publish-values.yaml", "publish"),
-        ("restricted-values.yaml", "restricted"),
-    ] {
-        let of = |objects: &[Value]| {
-            let deployment = objects.iter().find(|object| object["kind"] == "Deployment").expect("there is one");
-            deployment["spec"]["template"]["spec"].clone()
-        };
-        let (mut ours, mut theirs) = (
-            of(&charts.render("reload-gate-example", values, &[])),
-            of(&[schema::parse(&read(format!("deploy/{base}/deployment.yaml")))]),
-        );
+    let one = |objects: &[Value], kind: &str| {
+        objects.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("no {kind}")).clone()
+    };
+    for base in ["drop-in", "publish", "restricted", "rollout"] {
+        if !root().join("deploy").join(base).is_dir() {
+            report_skipped(&format!("there is no deploy/{base}"));
+            continue;
+        }
+        let base_of = |file: &str| schema::parse(&read(format!("deploy/{base}/{file}")));
+        let objects = charts.render("reload-gate-example", &format!("{base}-values.yaml"), &[]);
+        if base == "rollout" {
+            assert_eq!(one(&objects, "Role")["rules"], base_of("role.yaml")["rules"]);
+        }
+        let pod = |deployment: &Value| deployment["spec"]["template"]["spec"].clone();
+        let (mut ours, mut theirs) = (pod(&one(&objects, "Deployment")), pod(&base_of("deployment.yaml")));
         for pod in [&mut ours, &mut theirs] {
             // The name of the ConfigMap is that of the release; the order of volumes has no meaning.
             let volumes = pod["volumes"].as_array_mut().expect("it is a list");

@@ -198,7 +198,7 @@ fn every_command_has_examples_in_its_help() {
         assert!(help.contains("\nExamples:\n  "), "{help}");
         assert!(help.contains("reload-gate ") && !help.contains("Judge"), "{help}");
     }
-    for command in ["run", "reload", "check", "inject", "doctor", "status", "validators", "install", "man"] {
+    for command in ["run", "reload", "check", "inject", "doctor", "status", "rollout", "validators", "install", "man"] {
         let help = output(&[command, "--help"], &[]);
         assert!(help.contains("\nExit codes:\n   0  "), "{help}");
     }
@@ -220,6 +220,7 @@ fn the_help_groups_flags_under_nouns() {
             "Verification:",
             "Alerts:",
             "Kubernetes Events:",
+            "Between pods:",
             "Reporting:",
             "Operation:",
             "Examples:",

@@ -81,7 +81,11 @@ fn every_kustomization_names_what_is_there_and_keeps_the_names_of_config_maps() 
         let (directory, kustomization) = (base(&name), schema::read(&base(&name).join("kustomization.yaml")));
         assert_eq!(kustomization["kind"], "Kustomization");
         let manifest = schema::read(&directory.join("deployment.yaml"));
-        assert_eq!(words(&kustomization["resources"]).collect::<Vec<_>>(), ["deployment.yaml"]);
+        let resources: Vec<_> = words(&kustomization["resources"]).collect();
+        assert_eq!(resources.first(), Some(&"deployment.yaml"), "{name}");
+        for file in &resources {
+            assert!(directory.join(file).is_file(), "{name}: {file}");
+        }
         let generator = &kustomization["configMapGenerator"][0];
         for file in words(&generator["files"]) {
             assert!(directory.join(file).is_file(), "{name}: {file}");
@@ -159,7 +163,10 @@ fn no_base_takes_the_place_of_another_and_each_says_what_it_needs() {
         );
         assert_eq!(gate["livenessProbe"]["httpGet"]["path"], "/livez", "{name}");
         // What is published decides whether nginx may start; nothing else of the application's is decided by the gate.
-        assert_eq!((&gate["readinessProbe"], gate["startupProbe"].is_null()), (&Value::Null, name != "publish"));
+        assert_eq!(
+            (&gate["readinessProbe"], gate["startupProbe"].is_null()),
+            (&Value::Null, !["publish", "rollout"].contains(&name.as_str()))
+        );
         let application = &pod["spec"]["containers"][0];
         assert!(application["readinessProbe"].is_object(), "{name}");
         for container in [gate, application] {
@@ -214,6 +221,7 @@ fn in_ci_each_is_judged_by_the_settings_of_its_sidecar() {
     for (name, container, deployment) in [
         ("drop-in", "reload", "nginx"),
         ("publish", "reload-gate", "nginx-published"),
+        ("rollout", "reload-gate", "nginx-rollout"),
         ("restricted", "reload-gate", "nginx-restricted"),
     ] {
         let directory = tempfile::tempdir().expect("there is room");

@@ -132,8 +132,9 @@ const OTHERS: [&str; 27] = [
 
 #[test]
 fn every_flag_in_the_pages_exists() {
-    let help = ["run", "check", "admit", "inject", "status", "doctor"].map(|command| {
-        let output = gate_command().args([command, "--help"]).output().expect("it starts");
+    let commands = ["run", "check", "admit", "inject", "status", "doctor", "rollout status"];
+    let help = commands.map(|command| {
+        let output = gate_command().args(command.split(' ')).arg("--help").output().expect("it starts");
         String::from_utf8(output.stdout).expect("it is UTF-8")
     });
     let help = help.concat();
@@ -312,16 +313,32 @@ fn the_troubleshooting_page_quotes_real_messages() {
     assert!(fragments.len() > 20 && missing.is_empty(), "{missing:#?}");
 }
 
+/// The anchors of the headings of a page, as GitHub makes them.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = read(page);
+    let outside = text.split("```").step_by(2).collect::<String>();
+    let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    let anchor =
+        |heading: &str| heading.trim().to_lowercase().chars().filter(is_kept).collect::<String>().replace(' ', "-");
+    outside.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
 #[test]
 fn no_link_between_the_pages_is_broken() {
     let mut broken = Vec::new();
     let top = std::fs::read_dir(root()).expect("it is there").flatten().map(|entry| entry.path());
     let top = top.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    for page in top.chain(files("docs", ".md")).chain(files("validators", ".md")) {
+    for page in top.chain(files("docs", ".md")).chain(files("validators", ".md")).chain(files("deploy", ".md")) {
         for target in read(&page).split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())) {
-            let file = target.split('#').next().unwrap_or_default();
-            let local = !file.is_empty() && !file.contains("://");
-            if local && !page.parent().expect("it lies somewhere").join(file).exists() {
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let directory = page.parent().expect("it lies somewhere");
+            let path = if file.is_empty() { page.clone() } else { directory.join(file) };
+            let is_page = path.extension().is_some_and(|extension| extension == "md");
+            let is_local = !target.contains("://");
+            let is_broken = || {
+                !path.exists() || (is_page && !anchor.is_empty() && !anchors(&path).iter().any(|known| known == anchor))
+            };
+            if is_local && is_broken() {
                 broken.push(format!("{}: {target}", page.display()));
             }
         }

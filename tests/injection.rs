@@ -72,8 +72,8 @@ fn check_validates_by_the_injected_sidecar_and_has_nothing_against_the_pod() {
 fn pod_of(preset: &reload_gate::Preset, mode: &str) -> String {
     let directory = preset.directory.as_deref().unwrap_or("/etc/app");
     let (name, file) = (preset.name, preset.files.first().map_or("app.conf", String::as_str));
-    let is_gunicorn = name == "gunicorn";
-    let args = if is_gunicorn { "--validate 'gunicorn --check-config -c {config} app:app'" } else { "" };
+    let needs_own = preset.text.contains("{argv}");
+    let args = if needs_own { "--validate 'check {config}'" } else { "" };
     format!(
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name}-{mode} }}\ndata: {{ {file}: '' }}\n---\n\
          apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}-{mode}\n  annotations:\n    reload-gate.dev/inject: {name}\n    \

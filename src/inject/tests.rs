@@ -131,7 +131,9 @@ fn styles_of_yaml_and_json_are_kept() {
     let unindented = "kind: List\napiVersion: v1\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata:\n    annotations:\n      reload-gate.dev/inject: nginx\n  \
                       spec:\n    initContainers:\n    volumes:\n    - name: c\n      configMap:\n        name: c\n    containers:\n    - image: nginx\n      name: a\n      \
                       volumeMounts:\n      - name: c\n        mountPath: /etc/nginx/conf.d/";
-    for text in [pretty.as_str(), flow, unindented, &unindented.replace('\n', "\r\n")] {
+    let mixed = "kind: Pod\nmetadata: {annotations: {reload-gate.dev/inject: nginx}}\nspec:\n  containers:\n  - {name: a, image: nginx, volumeMounts: \
+                 [{name: c, mountPath: /etc/nginx}]}\n  volumes:\n  - {name: c, configMap: {name: c}}\n";
+    for text in [pretty.as_str(), flow, mixed, unindented, &unindented.replace('\n', "\r\n")] {
         let result = injected(text);
         assert_eq!(result.added, 1, "{text}: {:?}", result.warnings);
         assert_eq!(injected(&result.text).text, result.text);

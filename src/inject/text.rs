@@ -182,8 +182,7 @@ impl Additions<'_> {
         if missing.is_empty() && self.items.is_empty() {
             return Some(changes);
         }
-        let is_flow = matches!(text.as_bytes().get(node.span.start), Some(b'{' | b'['));
-        let change = if is_flow {
+        let change = if is_flow(text, node) {
             // What is JSON stays JSON.
             let is_json = text.trim_start().starts_with('{');
             let written = |value: &Value| if is_json { value.to_string() } else { flow(value) };
@@ -201,6 +200,16 @@ impl Additions<'_> {
         changes.push(change);
         Some(changes)
     }
+}
+
+/// True for a collection in brackets. A block list that is not indented begins with its first item, which may have brackets of its own.
+fn is_flow(text: &str, node: &Node) -> bool {
+    let first = match &node.value {
+        Yaml::Map(entries) => entries.first().map(|(key, _)| key),
+        _ => node.items().first(),
+    };
+    let has_bracket = matches!(text.as_bytes().get(node.span.start), Some(b'{' | b'['));
+    has_bracket && first.is_none_or(|first| first.span.start > node.span.start)
 }
 
 /// Gives a key another value, on the same line.

@@ -55,7 +55,7 @@ pub(super) fn runbook(incident: Kind) -> String {
 /// would be another alert.
 pub(super) fn severity(incident: Kind) -> &'static str {
     // Only these incidents can affect the application; otherwise it keeps its configuration.
-    if incident == Kind::Unverified { "critical" } else { "warning" }
+    if matches!(incident, Kind::Unverified | Kind::RolloutRefused) { "critical" } else { "warning" }
 }
 
 /// `firing` or `resolved`.

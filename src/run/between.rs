@@ -20,7 +20,7 @@ use crate::cluster::nudge::{self, NudgeNews};
 use crate::cluster::rollout::{
     Advice, Phase, PodFailure, PodView, Rollout, RolloutEffect, RolloutInput, RolloutSettings,
 };
-use crate::cluster::{ClusterConfig, ObjectKind, ObjectName, lease};
+use crate::cluster::{ClusterConfig, ObjectKind, ObjectName, lease, rollout};
 use crate::config::GateConfig;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::{Digest, Revision};
@@ -372,7 +372,7 @@ async fn watch(connection: Rc<Connection>, group: String, report: mpsc::Unbounde
                 if report.send(input).is_err() {
                     return;
                 }
-                tokio::time::sleep(RETRY.wait(failures)).await;
+                tokio::time::sleep(rollout::RETRY.wait(failures)).await;
                 failures = failures.saturating_add(1);
             }
         }

@@ -151,10 +151,7 @@ impl Runner {
                 if self.perform_all(effects, &mut in_flight, &mut inputs).await {
                     return !stopping;
                 }
-                self.show(&gate);
-                if let Some(between) = &mut self.between {
-                    between.follow(&gate, self.snapshot.as_ref(), !self.secret.is_empty());
-                }
+                self.follow(&gate);
             }
             let input = tokio::select! {
                 // A finished effect comes first: only then may another one begin.
@@ -174,18 +171,9 @@ impl Runner {
                     self.board.target_lost();
                     Input::TargetLost { pid, loss: Loss::Ended }
                 }
-                event = event(self.sources.as_ref()) => match event {
-                    WatchEvent::Hint(hint) => {
-                        self.notice(hint);
-                        Input::WatchEvent(hint)
-                    }
-                    WatchEvent::Overflowed => overflowed(),
-                    WatchEvent::Expected => {
-                        self.is_expecting = true;
-                        self.targets.notice();
-                        self.expect_reload();
-                        continue;
-                    }
+                event = event(self.sources.as_ref()) => match self.noticed(event) {
+                    Some(input) => input,
+                    None => continue,
                 },
                 () = until(self.targets.confirmation()) => {
                     self.targets.confirm();
@@ -222,6 +210,31 @@ impl Runner {
             inputs.extend(self.take_in(outcome));
         }
         false
+    }
+
+    /// Shows the state of the gate after a step, to people and to the other pods.
+    fn follow(&mut self, gate: &Gate) {
+        self.show(gate);
+        if let Some(between) = &mut self.between {
+            between.follow(gate, self.snapshot.as_ref(), !self.secret.is_empty());
+        }
+    }
+
+    /// Takes in an event of the watch; `None` if the gate has nothing to do about it yet.
+    fn noticed(&mut self, event: WatchEvent) -> Option<Input> {
+        match event {
+            WatchEvent::Hint(hint) => {
+                self.notice(hint);
+                Some(Input::WatchEvent(hint))
+            }
+            WatchEvent::Overflowed => Some(overflowed()),
+            WatchEvent::Expected => {
+                self.is_expecting = true;
+                self.targets.notice();
+                self.expect_reload();
+                None
+            }
+        }
     }
 
     /// Performs one effect; what takes time becomes `in_flight`, and the outcome of the rest an input.

@@ -74,11 +74,14 @@ fn costly_objects_have_an_answer_and_leave_no_memory_behind() {
         }
     };
     post_all();
-    let before = resident(webhook.gate.pid());
-    post_all();
-    post_all();
-    let after = resident(webhook.gate.pid());
-    assert!(after < before + (32 << 10), "{before} KiB, then {after} KiB");
+    // On a loaded machine validations that took too long overlap with the next: what leaks would grow with each round, and not with some.
+    let grows = |_: &u32| {
+        let before = resident(webhook.gate.pid());
+        post_all();
+        resident(webhook.gate.pid()) > before + (4 << 10)
+    };
+    let rounds = (0..10).take_while(grows).count();
+    assert!(rounds < 10, "{} KiB after {rounds} rounds", resident(webhook.gate.pid()));
     answers_promptly(&webhook);
 }
 

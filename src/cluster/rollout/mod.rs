@@ -38,6 +38,10 @@ mod tests;
 
 /// The time after which a pod without a sign of life is lost.
 pub const LEASE: Duration = Duration::from_secs(20);
+/// The time after which a pod without a sign of life is suspected: the state is read to see that the API server answers.
+const SUSPICION: Duration = Duration::from_secs(8);
+/// The time after that reading in which the pod can give a sign of life; longer than the longest backoff and a request. Together: [`LEASE`].
+const CONFIRMATION: Duration = Duration::from_secs(12);
 /// The time in which a permitted reload has to begin. Less than [`LEASE`], so that it has begun before the others count the pod as lost.
 const PERMISSION: Duration = Duration::from_secs(10);
 /// The interval of signs of life.
@@ -56,8 +60,18 @@ const YIELD: Duration = Duration::from_secs(10);
 const LOST_PODS: u32 = 3;
 /// The pause after a conflict, times a number between 0 and 1; doubled with each further one.
 const CONFLICT: Duration = Duration::from_millis(40);
-/// Backoff of an API server that does not answer.
-const RETRY: Backoff = Backoff::SECONDS;
+/// Backoff of an API server that does not answer. When it does again, each pod has to give a sign of life within [`LEASE`].
+pub const RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(8) };
+
+/// The last sign of life of a pod.
+#[derive(Clone, Copy, Debug)]
+struct SeenBeat {
+    count: u64,
+    /// The time since which it has been seen.
+    since: Instant,
+    /// The time of an answer of the API server since then: the pod could have given another one.
+    probed: Option<Instant>,
+}
 
 /// One pod's part in the roll-out of its group.
 #[derive(Debug)]
@@ -71,8 +85,10 @@ pub struct Rollout {
     retry: Option<Instant>,
     failures: u32,
     conflicts: u32,
-    /// The signs of life of each pod, as slot or as leader, and the time since which each has been seen.
-    beats: BTreeMap<(String, bool), (u64, Instant)>,
+    /// The signs of life of each pod, as slot or as leader.
+    beats: BTreeMap<(String, bool), SeenBeat>,
+    /// The time of the last answer to a reading.
+    read_at: Option<Instant>,
     /// The number of the topic that this pod's volume has had since it became the topic.
     caught_up: u64,
     /// The time since which the application has run what soaks, and the number of its ends before.
@@ -115,6 +131,7 @@ impl Rollout {
             failures: 0,
             conflicts: 0,
             beats: BTreeMap::new(),
+            read_at: None,
             caught_up: 0,
             soak: None,
             soak_ends: 0,
@@ -163,6 +180,7 @@ impl Rollout {
                 self.answered(&mut effects);
                 self.must_read = false;
                 self.take(shared);
+                self.probed();
             }
             RolloutInput::Read(Ok(None)) => {
                 self.answered(&mut effects);
@@ -213,7 +231,28 @@ impl Rollout {
         }
     }
 
+    /// Takes in that the API server can be read, so that the others can give signs of life.
+    fn probed(&mut self) {
+        self.read_at = Some(self.now);
+        for beat in self.beats.values_mut().filter(|beat| beat.since + SUSPICION <= self.now) {
+            beat.probed.get_or_insert(self.now);
+        }
+    }
+
+    /// Returns `true` if the state has to be read to know whether a pod is lost.
+    fn has_to_probe(&self) -> bool {
+        let is_due = |beat: &SeenBeat| match beat.probed {
+            None => beat.since + SUSPICION <= self.now,
+            Some(probed) => probed + CONFIRMATION <= self.now && self.read_at < Some(probed + CONFIRMATION),
+        };
+        let state = self.group();
+        let of_others = self.beats.iter().filter(|((pod, _), _)| *pod != self.settings.pod);
+        state.is_some_and(|state| self.is_interested(state)) && of_others.into_iter().any(|(_, beat)| is_due(beat))
+    }
+
     fn failed(&mut self, error: String) {
+        // Without the API server no pod can give a sign of life.
+        self.beats.values_mut().for_each(|beat| beat.probed = None);
         let since = self.lost_since.take().map_or(self.now, |(since, _)| since);
         self.lost_since = Some((since, error));
         self.retry = Some(self.now + RETRY.wait(self.failures).mul_f64(0.5 + self.chance() / 2.0));
@@ -264,9 +303,9 @@ impl Rollout {
         let leader = state.topic.iter().filter_map(|topic| Some((topic.holder.as_ref()?, false)));
         let beats = slots.chain(leader).map(|(beat, is_slot)| {
             let key = (beat.pod.clone(), is_slot);
-            let known = self.beats.get(&key).filter(|(count, _)| *count == beat.count);
-            let since = known.map_or(self.now, |(_, since)| *since);
-            (key, (beat.count, since))
+            let known = self.beats.get(&key).filter(|seen| seen.count == beat.count);
+            let new = SeenBeat { count: beat.count, since: self.now, probed: None };
+            (key, known.copied().unwrap_or(new))
         });
         self.beats = beats.collect();
         if matches!(&state.topic, Some(Topic { phase: Phase::Refused { .. }, .. }))
@@ -293,7 +332,7 @@ impl Rollout {
             return;
         }
         self.retry = None;
-        if self.must_read {
+        if self.must_read || self.has_to_probe() {
             self.in_flight = true;
             return effects.push(RolloutEffect::Read);
         }

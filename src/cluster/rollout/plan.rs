@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::{Beat, GroupState, Phase, Slot, Topic};
-use super::{BEHIND, LEASE, LOST_PODS, QUIET, RENEWAL, Rollout, YIELD};
+use super::{BEHIND, CONFIRMATION, LOST_PODS, QUIET, RENEWAL, Rollout, SUSPICION, SeenBeat, YIELD};
 use crate::flow::tree::Digest;
 
 /// The pause before a pod takes a place that is for another one, for each of those in front of it; and the longest pause.
@@ -44,14 +44,15 @@ impl Rollout {
     }
 
     /// Returns `true` if a lost pod would hold this one up.
-    fn is_interested(&self, state: &GroupState) -> bool {
+    pub(super) fn is_interested(&self, state: &GroupState) -> bool {
         let takes_part = |topic: &Topic| topic.is_active() && topic.pods.contains_key(self.me());
         self.view.asks.is_some() || state.slot(self.me()).is_some() || state.topic.as_ref().is_some_and(takes_part)
     }
 
     fn is_lost(&self, beat: &Beat, is_slot: bool) -> bool {
-        let known = self.beats.get(&(beat.pod.clone(), is_slot)).filter(|(count, _)| *count == beat.count);
-        beat.pod != self.me() && known.is_some_and(|(_, since)| *since + LEASE <= self.now)
+        let seen = self.beats.get(&(beat.pod.clone(), is_slot)).filter(|seen| seen.count == beat.count);
+        let confirmed = seen.and_then(|seen| seen.probed).map(|probed| probed + CONFIRMATION);
+        beat.pod != self.me() && confirmed.is_some_and(|at| at <= self.now && self.read_at >= Some(at))
     }
 
     /// Removes the slots and the lead of pods that give no sign of life.
@@ -294,7 +295,8 @@ impl Rollout {
         }
         if self.is_interested(state) {
             let of_others = self.beats.iter().filter(|((pod, _), _)| pod != self.me());
-            due.extend(of_others.map(|(_, (_, since))| *since + LEASE));
+            let due_of = |seen: &SeenBeat| seen.probed.map_or(seen.since + SUSPICION, |probed| probed + CONFIRMATION);
+            due.extend(of_others.map(|(_, seen)| due_of(seen)));
         }
         due.extend(self.behind.map(|(_, _, since)| since + BEHIND));
         due.extend(self.yields);

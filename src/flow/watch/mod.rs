@@ -308,7 +308,7 @@ impl Default for Watch {
 }
 
 /// The result of [`Watch::event`].
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchEvent {
     /// Something changed.
     Hint(Hint),

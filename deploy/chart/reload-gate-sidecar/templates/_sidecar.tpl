@@ -16,6 +16,8 @@
 shareProcessNamespace: true
 {{- if eq $gate.mode "rollout" }}
 serviceAccountName: {{ $gate.rollout.serviceAccount }}
+# No container gets the token by itself: the application has no use for it. The gate mounts it.
+automountServiceAccountToken: false
 {{- else if ne $gate.mode "drop-in" }}
 # The gate sends no request to the API server, and a checker must not be able to.
 automountServiceAccountToken: false
@@ -70,6 +72,15 @@ automountServiceAccountToken: false
 {{- end }}
 {{- else if ne $gate.mode "drop-in" }}
 - { name: published, emptyDir: {} }
+{{- if eq $gate.mode "rollout" }}
+# The token of the service account, as the kubelet mounts it by itself otherwise.
+- name: account
+  projected:
+    sources:
+      - serviceAccountToken: { path: token, expirationSeconds: 3607 }
+      - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+      - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -150,10 +161,10 @@ automountServiceAccountToken: false
 {{- if eq $gate.mode "rollout" }}
 {{- with $gate.rollout }}
 - { name: RELOAD_GATE_CLUSTER_SOURCE, value: {{ required "reload-gate-sidecar.rollout.source is required with mode=rollout" .source | quote }} }
-- { name: RELOAD_GATE_ROLLOUT, value: {{ required "reload-gate-sidecar.rollout.group is required with mode=rollout" .group | quote }} }
 {{- if .nudge }}
 - { name: RELOAD_GATE_NUDGE, value: "true" }
 {{- end }}
+- { name: RELOAD_GATE_ROLLOUT, value: {{ required "reload-gate-sidecar.rollout.group is required with mode=rollout" .group | quote }} }
 {{- with .knownGood }}
 - { name: RELOAD_GATE_KNOWN_GOOD, value: {{ . | quote }} }
 {{- end }}
@@ -206,6 +217,9 @@ capabilities:
 {{- else -}}
 - { name: {{ $gate.configVolume }}, mountPath: /config, readOnly: true }
 - { name: published, mountPath: /published }
+{{- if eq $gate.mode "rollout" }}
+- { name: account, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -219,6 +233,7 @@ kind: ServiceAccount
 metadata:
   name: {{ $account }}
   namespace: {{ .Release.Namespace }}
+automountServiceAccountToken: false
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -226,28 +241,21 @@ metadata:
   name: {{ $account }}
   namespace: {{ .Release.Namespace }}
 rules:
-  # The watched object.
-  {{- include "reload-gate-sidecar.objectRule" (dict "object" $gate.rollout.source "verbs" (list "get" "list" "watch")) | nindent 2 }}
-  {{- with $gate.rollout.knownGood }}
-  # The last-known-good revision. `create` cannot be narrowed to a name (Kubernetes' documentation, "Using RBAC Authorization").
-  {{- include "reload-gate-sidecar.objectRule" (dict "object" . "verbs" (list "get" "update")) | nindent 2 }}
-  - apiGroups: [""]
-    resources: [{{ include "reload-gate-sidecar.resource" . }}]
-    verbs: [create]
+  {{- if $gate.rollout.nudge }}
+  # The nudge: the gate watches the metadata of the object, and changes an annotation of its pod.
+  {{- include "reload-gate-sidecar.objectRule" (dict "object" $gate.rollout.source "verbs" (list "list" "watch")) | nindent 2 }}
+  - { apiGroups: [""], resources: [pods], verbs: [patch] }
   {{- end }}
-  # The state of the roll-out.
+  # The state of the roll-out. `create` cannot be narrowed to a name (Kubernetes' documentation, "Using RBAC Authorization").
   - apiGroups: [coordination.k8s.io]
     resources: [leases]
     resourceNames: [{{ $gate.rollout.group }}]
-    verbs: [get, update]
-  - apiGroups: [coordination.k8s.io]
-    resources: [leases]
-    verbs: [create]
-  {{- if $gate.rollout.nudge }}
-  # The annotation of the own pod that makes the kubelet update the volume.
-  - apiGroups: [""]
-    resources: [pods]
-    verbs: [patch]
+    verbs: [get, list, watch, update]
+  - { apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create] }
+  {{- with $gate.rollout.knownGood }}
+  # The last-known-good revision.
+  {{- include "reload-gate-sidecar.objectRule" (dict "object" . "verbs" (list "get" "update")) | nindent 2 }}
+  - { apiGroups: [""], resources: [{{ include "reload-gate-sidecar.resource" . }}], verbs: [create] }
   {{- end }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1

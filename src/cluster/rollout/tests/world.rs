@@ -268,7 +268,7 @@ impl SimulatedCluster {
             }
             ClusterFault::ApiDown => self.api = false,
             ClusterFault::ApiUp => {
-                self.api = true;
+                self.come_back();
                 (0..count).for_each(|pod| self.rewatch(pod));
             }
             ClusterFault::Target(number, is_there) => self.target(pod(number), is_there),
@@ -298,13 +298,21 @@ impl SimulatedCluster {
     /// Brings the world to rest: every fault is mended, and every volume has the newest content.
     pub(super) fn mend(&mut self) {
         self.tell_story("mended");
-        self.api = true;
+        self.come_back();
         self.person(|state| state.paused = false);
         for pod in 0..self.pods.len() {
             self.pods[pod].partitioned = false;
             self.rewatch(pod);
             self.target(pod, true);
             self.later(Duration::from_secs(91), Happening::Sync(pod, self.object));
+        }
+    }
+
+    /// The API server answers again: from now on each pod can give signs of life.
+    fn come_back(&mut self) {
+        if !std::mem::replace(&mut self.api, true) {
+            let now = self.now;
+            self.pods.iter_mut().filter(|pod| pod.alive && !pod.partitioned).for_each(|pod| pod.contact = now);
         }
     }
 

@@ -101,10 +101,16 @@ fn uwsgi_is_understood() {
                 &["obstacle realpath() of /none.ini failed: No such file or directory"],
             ),
             (
-                "detected binary path: /usr/bin/uwsgi-core\nuser nosuchuser not found.\n",
-                &["obstacle user nosuchuser not found"],
+                "*** WARNING: Can't find section \"uwsgi\" in INI configuration file /u.ini ***\n[strict-mode] unknown config directive: reload-gate-end\n",
+                &["warning Can't find section \"uwsgi\" in INI configuration file /u.ini"],
             ),
-            ("no-server mode requested. Goodbye.\n", &[]),
+            (
+                "!!! UNABLE to load uWSGI plugin: /a/no_plugin.so: cannot open shared object file: No such file or directory !!!\n[strict-mode] unknown config directive: wsgi-file\n",
+                &[
+                    "obstacle UNABLE to load uWSGI plugin: /a/no_plugin.so: cannot open shared object file: No such file or directory !!!",
+                ],
+            ),
+            ("[strict-mode] unknown config directive: reload-gate-end\n", &[]),
         ],
     );
 }
