@@ -224,7 +224,7 @@ impl Checkers<'_> {
     }
 
     fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
-        for assignment in self.named.clone() {
+        for assignment in self.named.clone().into_iter().filter(|assignment| is_obtainable(assignment)) {
             let taken = self.give(tree, &assignment, "known by its name", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
@@ -473,6 +473,19 @@ fn command_of(validator: &Validator) -> Option<&CommandValidator> {
 }
 
 /// Returns the validation of rule files by promtool, with the settings of the preset `prometheus`.
+/// Returns true if the program that validates is installed, or a package brings it. The files of other programs are those of an unknown
+/// one, of which the syntax is checked: no package would let a pipeline pass.
+fn is_obtainable(assignment: &Assignment) -> bool {
+    let is_missing = |validator: &Validator| match validator {
+        Validator::Builtin(_) => false,
+        Validator::Command(command) => {
+            let program = command.command.first().map(String::as_str).unwrap_or_default();
+            command.package.is_none() && command.otherwise.is_none() && !exec::is_installed(program.as_ref())
+        }
+    };
+    !assignment.plan.validators.iter().any(is_missing)
+}
+
 fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
     let prometheus = assignments.assignment_named("prometheus").ok()?;
     let command = prometheus.plan.validators.iter().find_map(command_of)?.clone();
