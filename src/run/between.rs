@@ -193,8 +193,11 @@ fn view(gate: &Gate) -> PodView {
     let desired = gate.desired().map(Revision::digest);
     let is_rejected =
         |incident: crate::gate::Incident| incident.kind == Kind::Rejected && Some(incident.about) == desired;
+    let awaits = [Kind::TargetMissing, Kind::TargetRefused, Kind::Deferred, Kind::Inconclusive];
+    let stuck = gate.incident().filter(|incident| awaits.contains(&incident.kind)).map(|incident| incident.about);
     PodView {
         desired,
+        stuck,
         rejected: gate.incident().is_some_and(is_rejected),
         asks: gate.asks(),
         acting: gate.acting(),

@@ -89,8 +89,12 @@ impl Rollout {
     /// although something newer is there.
     fn is_undecided(&self, state: &GroupState, digest: Digest) -> bool {
         let Some(desired) = self.view.desired else { return true };
+        if desired == digest {
+            // A gate that starts again has to validate it again.
+            return self.view.stuck != Some(digest) && !self.view.rejected;
+        }
         let is_decided = self.view.asks.is_some() || self.view.rejected || self.view.running == Some(desired);
-        desired != digest && !is_decided && !state.proven.contains(&desired)
+        !is_decided && !state.proven.contains(&desired)
     }
 
     /// Ends this pod's slot when its reload has an outcome.
@@ -117,8 +121,8 @@ impl Rollout {
                 (topic.digest, topic.epoch) == (digest, epoch) && (topic.is_active() || topic.phase == Phase::Done)
             });
         // A reload that was permitted before a newer revision came, or before the refusal, goes on if it has begun.
-        let is_over = runs(digest) || !self.uses(digest) || (!is_wanted && self.view.acting != Some(digest));
-        if !is_over || (!runs(digest) && self.is_undecided(next, digest)) {
+        let is_over = runs(digest) || (!is_wanted && self.view.acting != Some(digest));
+        if !is_over && (self.uses(digest) || self.is_undecided(next, digest)) {
             return;
         }
         next.slots.retain(|slot| slot.beat.pod != me);

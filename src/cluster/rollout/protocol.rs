@@ -31,6 +31,8 @@ pub struct PodView {
     pub asks: Option<Digest>,
     /// The revision whose publication, reload or verification is under way.
     pub acting: Option<Digest>,
+    /// The accepted revision that cannot be reloaded now, as the application is missing.
+    pub stuck: Option<Digest>,
     /// The revision that the application is proven to run.
     pub running: Option<Digest>,
     /// The last reload that the application did not take.

@@ -103,6 +103,7 @@ impl SimulatedPod {
             rejected: self.rejected,
             asks,
             acting,
+            stuck: if let Stage::Stuck(content) = self.stage { Some(content.digest()) } else { None },
             running: self.running.map(Content::digest),
             failed: self.failed.clone(),
             ends: self.ends,
@@ -334,7 +335,8 @@ impl SimulatedCluster {
         this.life += 1;
         (this.desired, this.rejected, this.permit, this.advice) = (None, false, None, None);
         (this.failed, this.retry, this.ends, this.watches) = (None, None, 0, true);
-        // A new gate does not know what runs.
+        // A new gate reads the volume at once, and does not know what runs.
+        this.desired = Some(this.volume);
         this.stage = Stage::Validating(this.volume, now + latency);
         (this.running, this.good) = (None, None);
         self.step(pod, RolloutInput::Tick);
