@@ -15,6 +15,7 @@ use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
 use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
+use crate::sys::exec;
 use crate::sys::pattern::LazyRegex;
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
@@ -224,7 +225,7 @@ impl Checkers<'_> {
     }
 
     fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
-        for assignment in self.named.clone().into_iter().filter(|assignment| is_obtainable(assignment)) {
+        for assignment in self.named.clone().into_iter().filter(|one| is_obtainable(one) || is_program(one)) {
             let taken = self.give(tree, &assignment, "known by its name", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
