@@ -39,9 +39,10 @@ impl Including {
         }
         let main = live.parent().expect("it has one").join("nginx.conf");
         let text = format!(
-            "pid {0}/pid;\nerror_log {0}/error.log notice;\nevents {{}}\nhttp {{\n    log_format own '$status';\n    include {1}/*.conf;\n}}\n",
+            "pid {0}/pid;\nerror_log {0}/error.log notice;\nevents {{}}\nhttp {{\n    log_format own '$status';{2}\n    include {1}/*.conf;\n}}\n",
             here.display(),
-            live.display()
+            live.display(),
+            Nginx::temporary(here)
         );
         fs::write(&main, text).expect("there is room");
         let mut nginx = command(copy("nginx", here, &name));

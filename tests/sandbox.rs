@@ -9,9 +9,10 @@ struct Place(tempfile::TempDir);
 
 impl Place {
     fn new(name: &str, text: &str) -> Self {
-        // The checkout itself may lie where everybody may write.
+        // The checkout itself may lie where everybody may write, or in a path with a blank, which no command here quotes.
         let (ours, home) = (Path::new(env!("CARGO_TARGET_TMPDIR")), std::env::home_dir().unwrap_or_default());
-        let shared = ["/tmp", "/var/tmp", "/run", "/dev/shm"].iter().any(|area| ours.starts_with(area));
+        let shared = ["/tmp", "/var/tmp", "/run", "/dev/shm"].iter().any(|area| ours.starts_with(area))
+            || ours.to_string_lossy().contains(' ');
         let place = Self(tempfile::tempdir_in(if shared { &home } else { ours }).expect("there is room"));
         for directory in ["config", "publish"] {
             std::fs::create_dir(place.path(directory)).expect("there is room");

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{command, gate_command, needs, skip};
+use crate::support::{command, eventually, gate_command, needs, skip};
 
 /// What `reload-gate` says on standard output and on standard error, and its exit code.
 fn says(arguments: &[&str]) -> (String, String, i32) {
@@ -45,7 +45,14 @@ fn install_copies_the_binary_and_leaves_an_equal_one_alone() {
     other.extend(b"another version");
     std::fs::write(&path, other).expect("it is ours");
     let mut running = gate_command_of(&path);
-    let mut old = running.stderr(Stdio::null()).spawn().expect("it starts");
+    running.stderr(Stdio::null());
+    // A process that another test forks meanwhile has the file open for writing until it executes its program (ETXTBSY).
+    let mut old = None;
+    eventually("it starts", || {
+        old = running.spawn().ok();
+        old.is_some()
+    });
+    let mut old = old.expect("it has started");
     let (said, error, code) = install();
     assert_eq!((said, code), (format!("installed `{}`\n", path.display()), 0), "{error}");
     assert!(old.try_wait().expect("it is ours").is_none());

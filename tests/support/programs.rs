@@ -66,11 +66,14 @@ impl Nginx {
         Self { name: name.to_owned(), port, volume, process, directory }
     }
 
-    pub(crate) fn text(directory: &Path, port: u16, body: &str, more: &str) -> String {
-        let directory = directory.display();
-        // The compiled-in paths belong to root, and are created by the first nginx that root starts.
+    /// The directives for temporary files. The compiled-in paths belong to root, and are created by the first nginx that root starts.
+    pub(crate) fn temporary(directory: &Path) -> String {
         let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let temporary: String = kinds.map(|kind| format!(" {kind}_temp_path {directory}/{kind};")).concat();
+        kinds.map(|kind| format!(" {kind}_temp_path {}/{kind};", directory.display())).concat()
+    }
+
+    pub(crate) fn text(directory: &Path, port: u16, body: &str, more: &str) -> String {
+        let (temporary, directory) = (Self::temporary(directory), directory.display());
         format!(
             "pid {directory}/pid;\nerror_log {directory}/error.log notice;\nevents {{}}\nhttp {{\n    access_log off;{temporary}\n    \
              {more}\n    server {{\n        listen 127.0.0.1:{port};\n        return 200 '{body}';\n    }}\n}}\n"
