@@ -66,12 +66,13 @@ fn a_thousand_changes_leave_no_trace_and_rest_is_rest() {
     assert_eq!(after.descriptors, before.descriptors, "{before:?} {after:?}");
     assert!(after.resident_kib < before.resident_kib + 512, "{before:?} {after:?}");
 
-    // On a loaded machine the work after the last change takes a while.
-    eventually("nothing wakes up while nothing changes", || {
+    // On a loaded machine the work after the last change takes a while, and mounts of other tests wake the gate.
+    let rests = |_| {
         let before = holdings(gate.pid()).wakeups;
         std::thread::park_timeout(Duration::from_secs(2));
         holdings(gate.pid()).wakeups == before
-    });
+    };
+    assert!((0..45).any(rests), "it wakes up while nothing changes");
 }
 
 #[test]
@@ -82,12 +83,16 @@ fn reading_what_is_watched_wakes_nobody() {
     let mut gate = Gate::run(&["--watch", &watch, "--signal", "none"]);
     gate.wait_for("accepted");
     gate.listen(Duration::from_millis(300));
-    let before = holdings(gate.pid()).wakeups;
-    for _ in 0..1_000 {
-        std::fs::read(volume.file("app.conf")).expect("it is there");
-        std::fs::read_dir(volume.path()).expect("it is there").count();
-    }
-    assert!(gate.listen(Duration::from_millis(300)).is_empty());
-    assert_eq!(holdings(gate.pid()).wakeups, before);
+    // A mount of another test wakes the gate, and on a loaded machine so does the end of its start; reading would wake it each time.
+    let mut wakes = || {
+        let before = holdings(gate.pid()).wakeups;
+        for _ in 0..1_000 {
+            std::fs::read(volume.file("app.conf")).expect("it is there");
+            std::fs::read_dir(volume.path()).expect("it is there").count();
+        }
+        assert!(gate.listen(Duration::from_millis(300)).is_empty());
+        holdings(gate.pid()).wakeups > before
+    };
+    assert!((0..60).any(|_| !wakes()), "reading wakes the gate");
     eventually("it is still alive", || holdings(gate.pid()).threads > 0);
 }
