@@ -149,6 +149,9 @@ fn a_gate_lives_while_clients_use_up_its_descriptors() {
     let listening = Listening::start(Some("good"), &["--signal", "none"]);
     let Listening { mut gate, port, watch, _directory } = listening;
     gate.wait_for("accepted");
+    let answers = || crate::support::ask(port, "GET", "/livez").is_some_and(|answer| answer.code == 200);
+    // The listener may be younger than the first verdict.
+    eventually("it listens", answers);
     let own = std::fs::read_dir(format!("/proc/{}/fd", gate.pid())).expect("it is alive").count() as u64;
     let pid = rustix::process::Pid::from_raw(gate.pid() as i32);
     let limit = |current| rustix::process::Rlimit { current: Some(current), maximum: Some(1024) };
@@ -167,7 +170,7 @@ fn a_gate_lives_while_clients_use_up_its_descriptors() {
     set(1024);
     replace_at(&watch, "good at last");
     gate.wait_for("accepted");
-    eventually("it listens", || crate::support::ask(port, "GET", "/livez").is_some_and(|answer| answer.code == 200));
+    eventually("it listens again", answers);
     assert_eq!(gate.stop(), 0);
 }
 
