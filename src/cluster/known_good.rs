@@ -47,7 +47,7 @@ pub enum StoreError {
     /// The tree does not fit into an object.
     #[error("{0}: the revision has {1} bytes, compressed, and an object has room for {LARGEST}")]
     TooLarge(ObjectName, usize),
-    /// What is stored is not what its digest says.
+    /// The stored content has another digest.
     #[error("{0}: its content is damaged: {1}")]
     Damaged(ObjectName, String),
     /// The object has only just been changed, again and again.

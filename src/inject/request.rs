@@ -40,7 +40,7 @@ pub(super) struct InjectRequest {
     pub(super) args: Vec<String>,
 }
 
-/// What a template asks for.
+/// Request of a template.
 pub(super) enum Requested {
     /// Nothing.
     Nothing,

@@ -29,7 +29,7 @@ const SHARED: [&str; 7] = [
 /// Flags of settings that send requests to the API server.
 const OF_THE_API: [&str; 5] = ["--kubernetes", "--cluster-source", "--nudge", "--rollout", "--known-good"];
 
-/// What is added to a template.
+/// Additions to a template.
 pub(super) struct Sidecar {
     install: Value,
     gate: Value,

@@ -124,7 +124,7 @@ struct Replacement {
     text: String,
 }
 
-/// What is added to one mapping or list: keys with their values, or items.
+/// Additions to one mapping or list: keys with their values, or items.
 #[derive(Default)]
 struct Additions<'p> {
     keys: Vec<(String, &'p Value)>,

@@ -196,7 +196,8 @@ fn readiness(status: &Status) -> Response<String> {
     text(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines.collect::<String>())
 }
 
-fn text(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response<String> {
+/// Returns an answer that no cache keeps and no browser takes for another type.
+pub(crate) fn text(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response<String> {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

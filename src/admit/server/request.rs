@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use reload_gate_contract::Verdict;
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,6 +19,7 @@ use crate::admit::policy;
 use crate::admit::review::{Answer, BadReview, CreatedObject, Review};
 use crate::admit::wording;
 use crate::report::metrics::Exposition;
+use crate::report::serve::text;
 use crate::report::{Event, Kind, Level};
 use crate::sys::worker::{self, WorkKind};
 
@@ -107,16 +108,6 @@ fn not_allowed(methods: &'static str) -> Response<String> {
     let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {methods}\n"));
     refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     refusal
-}
-
-fn text(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response<String> {
-    let mut answer = Response::new(body.into());
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
 }
 
 /// Share of a request in the bytes of bodies in memory.

@@ -246,11 +246,7 @@ impl ValidationPlan {
         targets: &TargetSearches,
     ) -> Result<Validation, TargetError> {
         let started = Instant::now();
-        let mut validation = Validation::default();
-        let main = self.main.find(tree);
-        validation.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
-        let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
-        validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
+        let (mut validation, main) = self.begin(tree);
         if validation.verdict() == Verdict::Accepted && !self.validators.is_empty() {
             let (place, absent) = self.place(targets).await?;
             let context = Arc::new(self.context(tree, path_map, place, main));
@@ -276,11 +272,7 @@ impl ValidationPlan {
     #[must_use]
     pub fn validate_alone(&self, tree: &Arc<Tree>, path_map: &PathMap) -> Validation {
         let started = Instant::now();
-        let mut validation = Validation::default();
-        let main = self.main.find(tree);
-        validation.findings.extend(self.required.iter().filter_map(|file| missing(file, tree)));
-        let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
-        validation.findings.extend(lacks_main.map(|finding| Finding::clone(finding)));
+        let (mut validation, main) = self.begin(tree);
         // In a view without a target nothing is beside the tree.
         let context =
             ValidationContext { root: RootChoice::View, ..self.context(tree, path_map, ExecutionPlace::here(), main) };
@@ -300,6 +292,15 @@ impl ValidationPlan {
         validation.read = context.read();
         validation.duration = started.elapsed();
         validation
+    }
+
+    /// Returns the findings about files that must be there, and the file to begin with.
+    fn begin(&self, tree: &Tree) -> (Validation, Result<PathBuf, Box<Finding>>) {
+        let main = self.main.find(tree);
+        let lacks_main = main.as_ref().err().filter(|finding| finding.code == MISSING_MAIN_FILE);
+        let required = self.required.iter().filter_map(|file| missing(file, tree));
+        let findings = required.chain(lacks_main.map(|finding| Finding::clone(finding))).collect();
+        (Validation { findings, ..Validation::default() }, main)
     }
 
     /// Finds the place for validation. Where the target is missing and a validator does without, the place is here, and the error

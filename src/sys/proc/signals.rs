@@ -1,4 +1,4 @@
-//! What a process does about signals, read again and again through files that stay open. IO: reads /proc.
+//! Dispositions of the signals of a process, read again and again through files that stay open. IO: reads /proc.
 //!
 //! Between a verdict and its signal each reading is one system call. An open file of /proc stays with its process: when that has ended,
 //! reading fails, whatever has its number now (`proc_pid_status(5)`, `get_proc_task()` in the kernel's `fs/proc/internal.h`).
