@@ -223,7 +223,7 @@ impl Run<'_> {
 }
 
 /// Returns true for a process between fork(2) and execve(2): the gate waits for it, and a stop of it is a stop of the gate.
-fn is_mere_fork(pid: i32) -> bool {
+fn is_mere_fork(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may hold spaces; the flags are the seventh field behind it (proc_pid_stat(5)).
     let flags = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6)?.parse::<u64>().ok());

@@ -135,6 +135,7 @@ impl Run<'_> {
         let pid = self.gate.pid();
         let Some(begin) = self.gate.baseline else {
             self.gate.baseline = Holdings::of(pid);
+            self.gate.baseline_descriptors = holdings::descriptors(pid);
             return Ok(());
         };
         let fits = |now: Holdings| {
@@ -145,7 +146,11 @@ impl Run<'_> {
         if Self::within(END, || Holdings::of(pid).is_none_or(fits)) {
             return Ok(());
         }
-        Err(format!("the gate has grown over {} updates: {begin:?}, {:?}", self.gate.updates, Holdings::of(pid)))
+        let (updates, end) = (self.gate.updates, Holdings::of(pid));
+        let (before, now) = (&self.gate.baseline_descriptors, holdings::descriptors(pid));
+        Err(format!(
+            "the gate has grown over {updates} updates: {begin:?}, {end:?}; its descriptors were {before:?} and are {now:?}"
+        ))
     }
 
     /// Takes the holdings of the gate into the figures.

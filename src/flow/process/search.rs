@@ -127,7 +127,7 @@ impl TargetSearches {
         if let Some(mut work) = begun
             && let Ok(search) = work.result(SEARCH).await
         {
-            self.0.keep(search);
+            let _ = self.0.keep(search);
             if let Some(target) = self.0.known() {
                 return Ok(target);
             }
@@ -154,11 +154,7 @@ impl TargetSearches {
     pub async fn search(&self) -> Result<Target, TargetError> {
         let mut work = self.0.work();
         match work.result(SEARCH).await {
-            Ok(search) => {
-                let found = search.found.clone();
-                self.0.keep(search);
-                found
-            }
+            Ok(search) => self.0.keep(search),
             Err(error) => Err(self.0.selector.without_result(error)),
         }
     }
@@ -190,15 +186,22 @@ impl Searches {
         let ended = self.begun.borrow_mut().as_mut().and_then(Work::ended);
         if let Some(ended) = ended {
             self.begun.take();
-            ended.into_iter().for_each(|search| self.keep(search));
+            ended.into_iter().for_each(|search| _ = self.keep(search));
         }
     }
 
-    fn keep(&self, mut search: FinishedSearch) {
+    /// Keeps the result of a search unless a later one has ended, and returns it. A process that is found again keeps its handles.
+    fn keep(&self, mut search: FinishedSearch) -> Result<Target, TargetError> {
         let before = self.last.take();
+        if let (Ok(found), Some(Ok(known))) = (&mut search.found, before.as_ref().map(|before| &before.found))
+            && found.identity() == known.identity()
+        {
+            found.clone_from(known);
+        }
+        let found = search.found.clone();
         if before.as_ref().is_some_and(|before| before.at > search.at) {
             self.last.replace(before);
-            return;
+            return found;
         }
         if let Some(before) = before.filter(|before| before.is_like(&search)) {
             search.since = before.since;
@@ -208,6 +211,7 @@ impl Searches {
         let confirmation = (may_hold && !search.is_confirmed()).then(|| search.since + CALM);
         self.confirmation.set(confirmation);
         *self.last.borrow_mut() = Some(search);
+        found
     }
 
     /// Returns the target of the last search, if that still holds.
