@@ -169,10 +169,13 @@ impl Run<'_> {
     }
 
     fn expect_answers(&mut self) -> Result<(), String> {
-        if !self.application.is_running() && self.starts_on_bad_content() {
-            return Ok(());
-        }
-        self.application.answers().then_some(()).ok_or_else(|| "the application does not answer any more".into())
+        let answers = match (self.application.is_running(), self.starts_on_bad_content()) {
+            (false, true) => return Ok(()),
+            // It could not start with an earlier content, and is started again.
+            (false, false) if !self.application.ended_by_itself() => self.application.start(),
+            _ => self.application.answers(),
+        };
+        answers.then_some(()).ok_or_else(|| "the application does not answer any more".into())
     }
 
     /// Sends a signal to a process of a validation.
