@@ -32,10 +32,13 @@ impl TracedGate {
     /// Runs a program that takes SIGHUP, and a gate for it.
     fn run(directory: &Path, namespace: &[&str], arguments: &[&str]) -> Self {
         let trace = directory.join("trace");
+        // A FIFO that is open for writing too has no end.
         let program = format!(
-            "import pathlib, signal\nsignal.signal(signal.SIGHUP, lambda *_: None)\npathlib.Path({:?}).touch()\n\
-             while True:\n    signal.pause()\n",
-            directory.join("ready").display().to_string()
+            "import os, pathlib, signal, subprocess\nos.chdir({:?})\nos.mkfifo('probe')\n\
+             probes = os.open('probe', os.O_RDWR)\nsignal.signal(signal.SIGHUP, lambda *_: None)\n\
+             pathlib.Path('ready').touch()\n\
+             while True:\n    os.read(probes, 1)\n    subprocess.run(['true'])\n    os.unlink('probed')\n",
+            directory.display().to_string()
         );
         let name = unique("sys");
         script(directory, &name, &program);
@@ -46,6 +49,14 @@ impl TracedGate {
         unshare.args(["strace", "-f", "-qq", "-y", "-s", "256", "-o"]).arg(&trace);
         unshare.arg(env!("CARGO_BIN_EXE_reload-gate")).arg("run").args(arguments);
         Self { gate: Gate::start(unshare), trace }
+    }
+
+    /// Lets the target run a command, as the probe of a container is one: a process is made, and ends.
+    fn probe(directory: &Path) {
+        let probed = directory.join("probed");
+        std::fs::write(&probed, "").expect("there is room");
+        std::fs::write(directory.join("probe"), "1").expect("the target reads it");
+        eventually("the command has ended", || !probed.exists());
     }
 
     fn signals(&self) -> usize {
@@ -75,6 +86,7 @@ fn fewest_calls(directory: &Path, namespace: &[&str], more: &[&str]) -> Vec<Stri
     let changes = (1..=5).map(|number| {
         // Until the second search, after which the target is known.
         traced.gate.listen(Duration::from_millis(1_500));
+        TracedGate::probe(directory);
         let before = traced.signals();
         volume.write(&[("nginx.conf", &config(number))]);
         traced.gate.wait_for("reloaded");

@@ -1,7 +1,8 @@
 //! Searches for the target before it is needed, so that none lies between a verdict and its signal. IO: reads /proc, beside the event loop.
 //!
-//! A search looks at every process, since a second family must never be overlooked. Its result holds as long as no process is made
-//! afterwards, if it has been found twice: a process that is forked just before a search may execute another program just after it.
+//! A search looks at every process, since a second family must never be overlooked. Its result holds as long as no process that was made
+//! afterwards is alive, if it has been found twice: a process that is forked just before a search may execute another program just after
+//! it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Selector, Target, TargetError};
-use crate::sys::proc::NewestProcess;
+use crate::sys::proc::{NewestProcess, have_ended};
 use crate::sys::worker::{self, Work, WorkKind};
 
 /// Time limit of a search.
@@ -216,15 +217,20 @@ impl Searches {
 
     /// Returns the target of the last search, if that still holds.
     fn known(&self) -> Option<Target> {
-        let last = self.last.borrow();
-        let last = last.as_ref()?;
-        let target = last.found.as_ref().ok()?;
+        let mut last = self.last.borrow_mut();
+        let last = last.as_mut()?;
+        let target = last.found.as_ref().ok()?.clone();
         let age = last.at.elapsed();
         if age <= PARALLEL && self.noticed.get().is_some_and(|noticed| last.at >= noticed) {
-            return Some(target.clone());
+            return Some(target);
         }
         let holds = self.selector.pid_file.is_none() && (age <= FRESH || last.is_confirmed());
-        (holds && last.newest.is_some() && last.newest == self.newest_process()).then(|| target.clone())
+        let (before, newest) = (last.newest.filter(|_| holds)?, self.newest_process()?);
+        if before != newest && !have_ended(before, newest) {
+            return None;
+        }
+        last.newest = Some(newest);
+        Some(target)
     }
 }
 
