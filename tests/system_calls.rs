@@ -64,15 +64,15 @@ impl TracedGate {
         text.lines().filter(|line| line.contains("pidfd_send_signal(")).count()
     }
 
-    /// Returns the calls of the last change: from the reading of the swap's event to the signal. The second part of a call that was
+    /// Returns the calls of the last change, `None` if another thread interrupted the first: from the reading of the swap's event to the signal. The second part of a call that was
     /// interrupted by another thread is none.
-    fn last_change(&self) -> Vec<String> {
+    fn last_change(&self) -> Option<Vec<String>> {
         let text = std::fs::read_to_string(&self.trace).expect("it is there");
         let lines: Vec<_> = text.lines().filter(|line| !line.contains(" resumed>")).collect();
-        let signal = lines.iter().rposition(|line| line.contains("pidfd_send_signal(")).expect("there is a signal");
+        let signal = lines.iter().rposition(|line| line.contains("pidfd_send_signal("))?;
         let is_event = |line: &&str| line.contains("inotify") && line.contains(" read(") && line.contains("..data\\0");
-        let event = lines[..signal].iter().rposition(is_event).expect("the event is read");
-        lines[event..=signal].iter().map(|line| (*line).to_owned()).collect()
+        let event = lines[..signal].iter().rposition(is_event)?;
+        Some(lines[event..=signal].iter().map(|line| (*line).to_owned()).collect())
     }
 }
 
@@ -83,7 +83,7 @@ fn fewest_calls(directory: &Path, namespace: &[&str], more: &[&str]) -> Vec<Stri
     let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
     let mut traced = TracedGate::run(directory, namespace, &[&["--watch", &watch, "--signal", "HUP"], more].concat());
     traced.gate.wait_for("reloaded");
-    let changes = (1..=5).map(|number| {
+    let changes = (1..=5).filter_map(|number| {
         // Until the second search, after which the target is known.
         traced.gate.listen(Duration::from_millis(1_500));
         TracedGate::probe(directory);
