@@ -34,6 +34,9 @@ def environments():
 attempt('ssh key', lambda: text('/root/.ssh/id_rsa'))
 attempt('key of another user', lambda: text('/home/user/.netrc'))
 attempt('token of the service account', lambda: text('/var/run/secrets/kubernetes.io/serviceaccount/token'))
+attempt('token of the checkout', lambda: text('/srv/checkout/.git/config'))
+attempt('home of a job', lambda: text('/srv/home/.netrc'))
+attempt('devices', lambda: set(os.listdir('/dev')) - set('null zero full random urandom fd stdin stdout stderr shm'.split()) or None)
 attempt('environment', lambda: os.environ.get('SECRET'))
 attempt('environment of others', environments)
 attempt('tcp', lambda: connect(socket.AF_INET, ('127.0.0.1', PORT)))
@@ -149,7 +152,10 @@ fn what_a_pull_request_names_reaches_nothing() {
     let script = "mount -t tmpfs -o mode=0755 none /run && mount -t tmpfs none /root && mount -t tmpfs none /home && \
                   mkdir -p /run/secrets/kubernetes.io/serviceaccount /root/.ssh /home/user && \
                   echo k > /root/.ssh/id_rsa && echo k > /home/user/.netrc && \
-                  echo k > /run/secrets/kubernetes.io/serviceaccount/token && chmod -R a+rX /root /home && exec setpriv \"$@\"";
+                  echo k > /run/secrets/kubernetes.io/serviceaccount/token && chmod -R a+rX /root /home && \
+                  mount -t tmpfs -o mode=0755 none /srv && mkdir -p /srv/checkout/.git /srv/home && \
+                  echo k > /srv/checkout/.git/config && echo k > /srv/home/.netrc && \
+                  cd /srv/checkout && HOME=/srv/home exec setpriv \"$@\"";
     let run = |user: &[&str], words: &[&str]| {
         let mut unshare = command("unshare");
         unshare.env("SECRET", "hunter2").args(["--mount", "sh", "-c", script, "sh"]).args(user).args(words);
@@ -161,9 +167,17 @@ fn what_a_pull_request_names_reaches_nothing() {
     for user in [&["--"][..], &["--reuid=1000", "--regid=1000", "--clear-groups", "--"]] {
         // Without a view the same program reaches these.
         let said = run(user, &["python3", plain]);
-        for reached in
-            ["ssh key", "token of the service account", "environment", "tcp", "socket of an agent", "abstract"]
-        {
+        for reached in [
+            "ssh key",
+            "token of the service account",
+            "token of the checkout",
+            "home of a job",
+            "devices",
+            "environment",
+            "tcp",
+            "socket of an agent",
+            "abstract",
+        ] {
             assert!(said.contains(reached), "{user:?} {reached}: {said}");
         }
         eventually("the racer is killed", || {
