@@ -436,3 +436,28 @@ fn without_a_view_a_program_that_may_execute_something_does_not_run() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("view-not-possible") && !said.contains("unknown keyword"), "{said}");
 }
+
+#[test]
+fn links_out_of_a_repository_are_not_followed() {
+    let place = Place::new();
+    let secret = place.write("key", "- [hunter2\n");
+    let repository = place.path("pr");
+    std::fs::create_dir_all(repository.join(".git")).expect("there is room");
+    std::fs::create_dir_all(repository.join("parts")).expect("there is room");
+    let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, repository.join(name)).expect("there is room");
+    link(&secret, "a.yaml");
+    link(Path::new("/proc/self/environ"), "b.yaml");
+    link(Path::new("/"), "d");
+    link(&secret, "parts/k.conf");
+    // One that stays inside is read.
+    std::fs::write(repository.join("c.json"), "{").expect("there is room");
+    link(Path::new("../c.json"), "parts/c.json");
+    std::fs::write(repository.join("parts/nginx.conf"), "events {}\ninclude k.conf;\n").expect("there is room");
+    let mut check = gate_command();
+    let output =
+        check.args(["check", "--verbose"]).arg(&repository).env("TOKEN", "x: [hunter2").output().expect("it starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!said.contains("hunter2") && !said.contains("environ\n"), "{said}");
+    assert_eq!(said.matches("a link out of the repository").count(), 4, "{said}");
+    assert_eq!(said.matches("rejected  ").count(), 2, "{said}");
+}
