@@ -48,8 +48,8 @@ pub(super) struct Task {
     pub(super) operands: Vec<PathBuf>,
     /// True if a missing program is no obstacle: the inputs do not name it.
     pub(super) is_optional: bool,
-    /// True if its program was found by the names or contents of the inputs, and not chosen.
-    pub(super) is_found: bool,
+    /// Choice of the validators.
+    pub(super) by: By,
     /// True if the inputs name its command, or hold a program as a configuration.
     pub(super) is_of_inputs: bool,
     /// True if it may not run for that.
@@ -103,7 +103,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
 
 /// Origin of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     /// Names of files, or the directory they are in.
     Name,
     /// Explicit choice for these files.
@@ -417,7 +417,6 @@ impl Checkers<'_> {
         }
         let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
         let (is_optional, is_of_controller) = (by == By::Content, by == By::Snippet);
-        let is_found = matches!(by, By::Name | By::Annotation | By::Content);
         let is_of_inputs = by == By::Sidecar && self.runs_inputs(assignment);
         let must_not_run = is_of_inputs && !self.allow_commands;
         let program = self.program_of(assignment).or_else(|| is_optional.then_some("prometheus"));
@@ -435,7 +434,7 @@ impl Checkers<'_> {
             container,
             operands,
             is_optional,
-            is_found,
+            by,
             is_of_inputs,
             must_not_run,
             is_of_controller,

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Verdict};
 
 use super::CheckOptions;
-use super::assign::Task;
+use super::assign::{By, Task};
 use super::findings::{self, Reading};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::names::{self, VersionCache};
@@ -28,6 +28,9 @@ use crate::flow::validate::{
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
+
+/// Longest time limit that the inputs can set.
+const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
 
 /// Path of the names of hosts in a view.
 const HOSTS: &str = "/etc/hosts";
@@ -518,6 +521,7 @@ impl CheckOptions {
         ValidationPlan {
             main,
             root: RootChoice::View,
+            timeout: if task.by == By::Sidecar { plan.timeout.min(LONGEST_OF_INPUTS) } else { plan.timeout },
             fallback: self.fallback,
             without_target: true,
             hides_homes,
