@@ -254,7 +254,7 @@ fn check_validates_the_example_by_its_sidecar() {
     for (values, container) in [
         ("drop-in", "reload"),
         ("publish", "reload-gate"),
-        ("publish-without-native-sidecar", "reload-gate"),
+        ("publish-without-native-sidecar", "reload-gate-first"),
         ("restricted", "reload-gate"),
     ] {
         let text = charts.text("reload-gate-example", &format!("{values}-values.yaml"), &[]);

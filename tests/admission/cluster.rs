@@ -159,6 +159,7 @@ fn rejects_what_is_stored(server: &ApiServer) {
     let mut volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("nginx.conf", GOOD)]);
     let (port, watch, published) = (free_port(), path("config"), path("published"));
     let listen = format!("127.0.0.1:{port}");
+    std::fs::create_dir(&published).expect("there is room");
     let arguments = ["--builtin", "nginx", "--watch", &watch, "--publish", &published, "--signal", "none"];
     let mut gate = Gate::run(&[&arguments[..], &["--listen", &listen, "--name", "web"]].concat());
     gate.wait_for("published");
