@@ -235,7 +235,8 @@ async fn decide(
     let work = move || {
         let decided = panics::contain(|| {
             let object = input.object.as_ref()?;
-            let decision = AdmissionDecision { notes, ..decide(&input, &selection, &beside, denials) };
+            let mut decision = decide(&input, &selection, &beside, denials);
+            decision.notes.extend(notes);
             let response = wording::answer(&decision, object).response(&input.uid);
             Some((decision, response))
         });
