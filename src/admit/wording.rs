@@ -64,7 +64,7 @@ fn headline(found: &ObjectFinding) -> String {
     format!("{other}{place}{} ({})", worded(&found.finding.message, LONGEST_MESSAGE), found.finding.code)
 }
 
-/// Returns a text of a finding for the author of an object, who sets by annotations what flags set elsewhere.
+/// Returns a text of a finding in the terms of an object: its annotations set what flags set elsewhere.
 fn worded(text: &str, most: usize) -> String {
     let text = OBJECT_SETTINGS.iter().fold(text.to_owned(), |text, setting| {
         text.replace(&format!("`--{}`", setting.name), &format!("annotation `{PREFIX}{}`", setting.name))

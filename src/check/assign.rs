@@ -34,7 +34,7 @@ const COMMAND_LINE: &str = "named on the command line";
 fn with_setting(error: &ConfigError) -> String {
     let is_of_object = |name: &&str| OBJECT_SETTINGS.iter().any(|setting| setting.name == *name);
     match &error.origin {
-        SettingOrigin::Flag(name) if is_of_object(&name) => format!("{}{}", error.origin, error.message),
+        SettingOrigin::Flag(name) if is_of_object(name) => format!("{}{}", error.origin, error.message),
         _ => error.message.clone(),
     }
 }
