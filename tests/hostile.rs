@@ -347,11 +347,34 @@ fn a_check_that_is_ended_leaves_nothing() {
 
 /// Configurations that let their program execute a command, or code: each shows `EXECUTED` in an error if it did.
 const EXECUTIONS: [(&str, &str, &str); 4] = [
-    ("haproxy", "haproxy.cfg", "global\n  lua-load DIRECTORY/x.lua\n"),
-    ("haproxy", "haproxy.cfg", "global\n  l\"ua\"-load DIRECTORY/x.lua\n"),
-    ("dnsmasq", "dnsmasq.conf", "conf-script=/bin/echo EXECUTED\n"),
-    ("lighttpd", "lighttpd.conf", "include_shell \"echo include EXECUTED\"\n"),
+    ("haproxy", "haproxy.cfg", "lua-load /etc/app/x.lua"),
+    ("haproxy", "haproxy.cfg", "l\"ua\"-load /etc/app/x.lua"),
+    ("dnsmasq", "dnsmasq.conf", "conf-script=/bin/echo EXECUTED"),
+    ("lighttpd", "lighttpd.conf", "include_shell \"echo include EXECUTED\""),
 ];
+
+/// A ConfigMap with such a configuration, and a pod of the program.
+fn execution(program: &str, name: &str, line: &str) -> String {
+    let section = if program == "haproxy" { "global" } else { "#" };
+    format!(
+        r"apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: c }}
+data:
+  {name}: |
+    {section}
+      {line}
+  x.lua: error('EXECUTED')
+---
+apiVersion: v1
+kind: Pod
+metadata: {{ name: p }}
+spec:
+  containers: [{{ name: app, image: {program}, volumeMounts: [{{ name: c, mountPath: /etc/app }}] }}]
+  volumes: [{{ name: c, configMap: {{ name: c }} }}]
+"
+    )
+}
 
 /// Words of a command in a user namespace in which no view can be made.
 fn without_view() -> Vec<&'static str> {
@@ -364,14 +387,12 @@ fn without_view() -> Vec<&'static str> {
 fn a_configuration_executes_nothing_without_permission() {
     needs!("haproxy", "unshare", "setpriv");
     let place = Place::new();
-    let directory = place.0.path().display().to_string();
-    place.write("x.lua", "error('EXECUTED')\n");
-    for (program, name, text) in EXECUTIONS {
+    for (program, name, line) in EXECUTIONS {
         if !installed(program) {
             skip(&format!("{program} is not installed"));
             continue;
         }
-        let file = place.write(name, &text.replace("DIRECTORY", &directory));
+        let file = place.write("pr.yaml", &execution(program, name, line));
         let run = |before: &[&str], more: &[&str]| {
             let gate = env!("CARGO_BIN_EXE_reload-gate");
             let words = [before, &[gate, "check"], more, &[file.to_str().expect("it is UTF-8")]].concat();

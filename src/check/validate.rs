@@ -507,8 +507,9 @@ impl CheckOptions {
             }
         }
         let main = task.main.clone();
-        // Programs for files of the inputs need nothing there; a command of the user's own may.
-        let hides_homes = task.is_of_inputs || task.assignment.preset.is_some();
+        // Programs for files of the inputs need nothing there; a command of the user's own may, also that of a preset.
+        let is_bundled = task.assignment.preset.as_ref().is_some_and(|preset| preset.executes.is_some());
+        let hides_homes = task.is_of_inputs || is_bundled;
         ValidationPlan {
             main,
             root: RootChoice::View,
