@@ -333,6 +333,41 @@ fn the_executable_of_another_users_process_runs_with_that_users_rights() {
 }
 
 #[test]
+fn a_set_user_id_program_under_the_name_of_the_target_lends_nobody_its_rights() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can be several users");
+    }
+    needs!("setpriv", "bash", "sleep");
+    let place = Place::new();
+    let (marker, config, name) = (place.path("marker"), place.path("config"), unique("suid"));
+    std::fs::create_dir(&config).expect("there is room");
+    std::fs::write(config.join("gunicorn.conf.py"), "\n").expect("there is room");
+    // Another user chooses the words of the process, and with them the program that validates.
+    let evil = place.write("evil", &format!("#!/bin/sh\nid -u > {}\n", marker.display()));
+    let program = copy("sleep", place.0.path(), &name);
+    for (path, mode) in [(&evil, 0o755), (&program, 0o4755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    }
+    let mut process = command("setpriv");
+    process.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", "bash", "-c"]);
+    process.arg("exec -a \"$1\" \"$0\" 1000").arg(&program).arg(&evil);
+    let process = Background::start(&mut process);
+    eventually("it runs", || {
+        let words = std::fs::read(format!("/proc/{}/cmdline", process.pid())).unwrap_or_default();
+        words.starts_with(evil.as_os_str().as_encoded_bytes())
+    });
+    for root in ["auto", "local", "target"] {
+        let mut gate = gate_command();
+        gate.args(["run", "--once", "--app", "gunicorn", "--process", &name, "--signal", "none", "--root", root]);
+        let output = gate.arg("--watch").arg(&config).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!marker.exists(), "{root}: {said}");
+        assert_eq!(output.status.code(), Some(3), "{root}: {said}");
+        assert!(said.contains("set-user-ID"), "{root}: {said}");
+    }
+}
+
+#[test]
 fn a_check_that_is_ended_leaves_nothing() {
     for (signal, code) in
         [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130), (rustix::process::Signal::HUP, 129)]

@@ -474,7 +474,12 @@ impl<'s> TaskFiles<'s> {
         let keyed: Vec<&[u8]> = secrets.map(|(_, content)| content.bytes.as_slice()).collect();
         let secrets = keyed.iter().copied().filter(|content| !is_public(content));
         let secrets = secrets.chain(self.secrets.iter().map(String::as_bytes)).collect();
-        let is_readable = |content: &&EntryContent| !content.is_secret();
+        // A template may have been rendered with a value of a Secret.
+        let has_secret = |text: &[u8]| {
+            let mut values = self.secrets.iter().filter(|value| !value.is_empty());
+            values.any(|value| memchr::memmem::find(text, value.as_bytes()).is_some())
+        };
+        let is_readable = |content: &&EntryContent| !content.is_secret() && !has_secret(&content.bytes);
         let public = |file: &str| {
             let content = self.contents.get(Path::new(file)).map(|(_, content)| content).filter(is_readable)?;
             Some(std::str::from_utf8(&content.bytes).unwrap_or_default())
