@@ -13,7 +13,9 @@ use super::trees::{FileTree, FileTrees, TreeKind};
 use super::{content, snippets, withheld};
 use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
-use crate::config::{Assignment, Assignments, ConfigError, GateConfig, Preset, presets};
+use crate::config::{
+    Assignment, Assignments, ConfigError, GateConfig, OBJECT_SETTINGS, Preset, SettingOrigin, presets,
+};
 use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
 use crate::sys::exec;
 use crate::sys::pattern::LazyRegex;
@@ -27,6 +29,15 @@ const NONE: &str = "none";
 const SYNTAX_ALONE: &str = "known by its name; the syntax alone, since its program is unknown";
 
 const COMMAND_LINE: &str = "named on the command line";
+
+/// Returns the message of an error, with the setting of the object that is wrong; none is if the name itself is.
+fn with_setting(error: &ConfigError) -> String {
+    let is_of_object = |name: &&str| OBJECT_SETTINGS.iter().any(|setting| setting.name == *name);
+    match &error.origin {
+        SettingOrigin::Flag(name) if is_of_object(name) => format!("{}{}", error.origin, error.message),
+        _ => error.message.clone(),
+    }
+}
 
 /// One validation that is due.
 pub(super) struct Task {
@@ -201,7 +212,7 @@ impl Checkers<'_> {
                 Err(error) => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries.iter().cloned());
-                    let finding = Finding::error(UNKNOWN_VALIDATOR, error.message).at(place);
+                    let finding = Finding::error(UNKNOWN_VALIDATOR, with_setting(&error)).at(place);
                     let finding = Finding { help: error.help, ..finding };
                     let subjects = entries.first().map(|entry| self.store.subject(entry));
                     let known = self.assigned.errors.iter().any(|(_, other)| *other == finding);
