@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::{Background, command, copy, eventually, gate_command, install, needs, skip, unique};
+use crate::support::{Background, command, copy, eventually, gate_command, install, installed, needs, skip, unique};
 
 /// A program that tries everything, and prints what it reached. Upper-case words are replaced.
 const ATTEMPTS: &str = r#"import ctypes, fcntl, os, signal, socket, sys
@@ -343,4 +343,82 @@ fn a_check_that_is_ended_leaves_nothing() {
         assert!(left().is_empty(), "{:?} {said}", left());
         eventually("the checker is gone", || is_gone(&format!("sleep\0{nap}")));
     }
+}
+
+/// Configurations that let their program execute a command, or code: each shows `EXECUTED` in an error if it did.
+const EXECUTIONS: [(&str, &str, &str); 4] = [
+    ("haproxy", "haproxy.cfg", "lua-load /etc/app/x.lua"),
+    ("haproxy", "haproxy.cfg", "l\"ua\"-load /etc/app/x.lua"),
+    ("dnsmasq", "dnsmasq.conf", "conf-script=/bin/echo EXECUTED"),
+    ("lighttpd", "lighttpd.conf", "include_shell \"echo include EXECUTED\""),
+];
+
+/// A ConfigMap with such a configuration, and a pod of the program.
+fn execution(program: &str, name: &str, line: &str) -> String {
+    let section = if program == "haproxy" { "global" } else { "#" };
+    format!(
+        r"apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: c }}
+data:
+  {name}: |
+    {section}
+      {line}
+  x.lua: error('EXECUTED')
+---
+apiVersion: v1
+kind: Pod
+metadata: {{ name: p }}
+spec:
+  containers: [{{ name: app, image: {program}, volumeMounts: [{{ name: c, mountPath: /etc/app }}] }}]
+  volumes: [{{ name: c, configMap: {{ name: c }} }}]
+"
+    )
+}
+
+/// Words of a command in a user namespace in which no view can be made.
+fn without_view() -> Vec<&'static str> {
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
+                  exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs \"$@\"";
+    vec!["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
+}
+
+#[test]
+fn a_configuration_executes_nothing_without_permission() {
+    needs!("haproxy", "unshare", "setpriv");
+    let place = Place::new();
+    for (program, name, line) in EXECUTIONS {
+        if !installed(program) {
+            skip(&format!("{program} is not installed"));
+            continue;
+        }
+        let file = place.write("pr.yaml", &execution(program, name, line));
+        let run = |before: &[&str], more: &[&str]| {
+            let gate = env!("CARGO_BIN_EXE_reload-gate");
+            let words = [before, &[gate, "check"], more, &[file.to_str().expect("it is UTF-8")]].concat();
+            let output = command(words[0]).args(&words[1..]).output().expect("it starts");
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let app = format!("--app={program}");
+        for before in [vec![], without_view()] {
+            let said = run(&before, &[]);
+            assert!(!said.contains("EXECUTED") && said.contains("would execute or load"), "{program}: {said}");
+            let said = run(&before, &[&app]);
+            assert!(!said.contains("EXECUTED") && said.contains("command-not-allowed"), "{program}: {said}");
+        }
+        let said = run(&[], &["--allow-commands", &app]);
+        assert!(said.contains("EXECUTED"), "{program}: {said}");
+    }
+}
+
+#[test]
+fn without_a_view_a_program_that_may_execute_something_does_not_run() {
+    needs!("haproxy", "unshare", "setpriv");
+    let place = Place::new();
+    let file = place.write("haproxy.cfg", "global\n  nonsense\n");
+    let words = [&without_view()[..], &[env!("CARGO_BIN_EXE_reload-gate"), "check"]].concat();
+    let output = command(words[0]).args(&words[1..]).arg(file).output().expect("it starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("view-not-possible") && !said.contains("unknown keyword"), "{said}");
 }

@@ -10,10 +10,10 @@ use super::container::ContainerContext;
 use super::program::{self, Beginning, MainOfImage};
 use super::store::{Entry, Store};
 use super::trees::{FileTree, FileTrees, TreeKind};
-use super::{command_line, content, snippets};
+use super::{content, snippets, withheld};
 use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
-use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
+use crate::config::{Assignment, Assignments, ConfigError, GateConfig, Preset, presets};
 use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
 use crate::sys::exec;
 use crate::sys::pattern::LazyRegex;
@@ -48,6 +48,8 @@ pub(super) struct Task {
     pub(super) operands: Vec<PathBuf>,
     /// True if a missing program is no obstacle: the inputs do not name it.
     pub(super) is_optional: bool,
+    /// True if its program was found by the names or contents of the inputs, and not chosen.
+    pub(super) is_found: bool,
     /// True if the inputs name its command, or hold a program as a configuration.
     pub(super) is_of_inputs: bool,
     /// True if it may not run for that.
@@ -409,12 +411,13 @@ impl Checkers<'_> {
             && matches!(by, By::Name | By::Annotation)
         {
             let why = format!("a configuration of {} is a program, and would be executed", preset.name);
-            let help = Some("execute what the inputs name with `--allow-commands`".to_owned());
+            let help = Some(withheld::ALLOW.to_owned());
             self.assigned.skipped.extend(beginning.takes.into_iter().map(|entry| (entry, (why.clone(), help.clone()))));
             return;
         }
         let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
         let (is_optional, is_of_controller) = (by == By::Content, by == By::Snippet);
+        let is_found = matches!(by, By::Name | By::Annotation | By::Content);
         let is_of_inputs = by == By::Sidecar && self.runs_inputs(assignment);
         let must_not_run = is_of_inputs && !self.allow_commands;
         let program = self.program_of(assignment).or_else(|| is_optional.then_some("prometheus"));
@@ -432,6 +435,7 @@ impl Checkers<'_> {
             container,
             operands,
             is_optional,
+            is_found,
             is_of_inputs,
             must_not_run,
             is_of_controller,
@@ -463,7 +467,7 @@ impl Checkers<'_> {
 
 /// Returns true if the preset of an assignment executes its configuration.
 fn is_program(assignment: &Assignment) -> bool {
-    assignment.preset.as_ref().is_some_and(command_line::runs_its_configuration)
+    assignment.preset.as_ref().is_some_and(Preset::is_code)
 }
 
 fn command_of(validator: &Validator) -> Option<&CommandValidator> {

@@ -171,7 +171,10 @@ impl Listing {
         if entry.file_name() == CHART && has_templates() {
             path.parent().map(|chart| self.charts.insert(chart.to_owned()));
         }
-        self.file(&path.to_string_lossy(), root);
+        match path.to_str() {
+            Some(name) => self.file(name, root),
+            None => self.unreadable(&path.to_string_lossy(), "its name is not UTF-8; rename it"),
+        }
     }
 
     /// Adds a file that belongs to the directory `root`.

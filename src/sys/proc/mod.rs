@@ -18,7 +18,7 @@ use rustix::thread::CapabilitySet;
 mod newest;
 mod signals;
 
-pub use newest::NewestProcess;
+pub use newest::{NewestProcess, have_ended};
 pub use signals::{SignalFiles, SignalState};
 
 /// A command name in /proc has at most this many bytes.
