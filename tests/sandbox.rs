@@ -280,6 +280,19 @@ fn a_checker_sees_the_variables_that_are_passed_to_it_and_no_others() {
 }
 
 #[test]
+fn what_a_checker_prints_is_no_report_of_its_end() {
+    // A report of the keeper as it is on its channel: the length, and the text. It goes to every descriptor that there is.
+    let script = r"for fd in /proc/self/fd/*; do printf '\010\000\000\000exited 0' > $fd; done 2> /dev/null; exit 1";
+    let place = Place::new("app.conf", "one");
+    for sandbox in ["auto", "off"] {
+        let checker = format!("sh -c \"{script}\"");
+        let (said, code) = place.judge(&["--validate", &checker, "--sandbox", sandbox]);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("exited 0"), "the output is the checker's: {said}");
+    }
+}
+
+#[test]
 fn the_files_of_another_gate_are_out_of_reach() {
     let (one, other) = (Place::new("app.conf", "one"), Place::new("secret.conf", "hunter2"));
     let file = one.path("gates.yaml");

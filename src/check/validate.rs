@@ -83,15 +83,14 @@ pub(super) async fn validate(
             ignores: Vec::new(),
         };
     }
-    let (files, broken) = match TaskFiles::read(&task, &plan, store) {
+    let (mut files, broken) = match TaskFiles::read(&task, &plan, store) {
         Ok(read) => read,
         Err(why) => return Outcome::skipped(why, BTreeSet::new()),
     };
-    let mut tree: Tree =
-        files.contents.iter().map(|(path, (_, content))| (path.clone(), content.bytes.clone())).collect();
-    if let Some(around) = &task.around {
-        tree.insert(around.path.clone(), around.text.clone().into_bytes());
-    }
+    let mut tree = files.lend();
+    let around = task.around.as_ref().map(|around| (around.path.clone(), around.text.clone().into_bytes()));
+    let hidden = around.and_then(|(path, text)| Some((path.clone(), tree.insert(path, text)?)));
+    let tree = Arc::new(tree);
     // Without the main file all other findings would follow from its absence.
     let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
     let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
@@ -101,13 +100,15 @@ pub(super) async fn validate(
     };
     let is_unreadable = |located: &Located| located.finding.cause == Cause::Environment;
     let (validator, validation) = if broken.is_empty() || !lacks_main {
-        run(&plan, &task, tree, options).await
+        run(&plan, &task, &tree, options).await
     } else if broken.iter().any(is_unreadable) {
         (first(&plan), Validation::default())
     } else {
         // The listing has reported the error of the value.
         return Outcome { checked: None, skipped: None, read: all, ignores: Vec::new() };
     };
+    // A checker that took too long may still hold it.
+    files.take_back(Arc::try_unwrap(tree).unwrap_or_else(|tree| Tree::clone(&tree)), hidden);
     if task.is_optional && validation.findings.iter().any(|finding| finding.code == CHECKER_MISSING) {
         let why = validation.findings.into_iter().map(|finding| finding.message).next().unwrap_or_default();
         return Outcome::skipped(why, BTreeSet::new());
@@ -173,13 +174,12 @@ fn is_der(body: &str) -> bool {
 }
 
 /// Runs the validators, and returns their names with the result.
-async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, options: &CheckOptions) -> (String, Validation) {
+async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &CheckOptions) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let asks_programs = plan.asks_programs();
-    let hosts = asks_programs.then(|| hosts(&tree)).flatten();
+    let hosts = asks_programs.then(|| hosts(tree)).flatten();
     // It is shown to programs, and is no file of the configuration.
     let hosts = hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes()));
-    let tree = Arc::new(tree);
     let directory = match lay_out(asks_programs, tree.iter().chain(hosts.as_ref().map(|(path, text)| (path, text)))) {
         Ok(directory) => directory,
         Err(error) => {
@@ -191,20 +191,20 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, options: &CheckOpti
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
     let path_map = path_map(task, hosts.is_some(), here, asks_programs);
     if options.alone {
-        let validation = plan.validate_alone(&tree, &path_map);
+        let validation = plan.validate_alone(tree, &path_map);
         return (validation.validators.join(", "), validation);
     }
-    let checked = match plan.validate(&tree, &path_map, &TargetSearches::new(Selector::default())).await {
+    let checked = match plan.validate(tree, &path_map, &TargetSearches::new(Selector::default())).await {
         // Files that name no path of their mount can be validated in the temporary directory.
         Ok(validation)
             if !is_shown(&validation)
                 && !task.is_of_inputs
-                && !names_its_place(task, &tree)
+                && !names_its_place(task, tree)
                 && options.may_run_in_place(task)
                 && task.operands.is_empty() =>
         {
             let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
-            plan.validate(&tree, &path_map, &TargetSearches::new(Selector::default())).await
+            plan.validate(tree, &path_map, &TargetSearches::new(Selector::default())).await
         }
         checked => checked,
     };
@@ -365,6 +365,20 @@ impl<'s> TaskFiles<'s> {
             task.around.iter().map(|around| (around.path.clone(), around.text.clone().into_bytes())).collect();
         let mut read = |path: &Path| store.content(task.tree.files.get(path)?).ok().map(|content| content.bytes);
         reach::reachable(&files, &start, &texts, above.as_deref(), &mut read)
+    }
+
+    /// Moves the texts into a tree: a second copy of them would be most of the memory.
+    fn lend(&mut self) -> Tree {
+        let texts = self.contents.iter_mut();
+        texts.map(|(path, (_, content))| (path.clone(), std::mem::take(&mut content.bytes))).collect()
+    }
+
+    /// Takes the texts back; `hidden` is one that another text has hidden in the tree.
+    fn take_back(&mut self, mut tree: Tree, hidden: Option<(PathBuf, Vec<u8>)>) {
+        tree.extend(hidden);
+        for (path, (_, content)) in &mut self.contents {
+            content.bytes = tree.remove(path).unwrap_or_default();
+        }
     }
 
     /// Returns the variables of the container that the files name, for the validators.

@@ -41,7 +41,9 @@ use crate::gate::{Effect, Extent, Gate, Input, Loss, ReloadRequest};
 use crate::report::board::{BoardView, StatusBoard};
 use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind};
+use crate::sys::exec;
 use crate::sys::proc::{self, Identity};
+use crate::sys::worker::{self, Work, WorkKind};
 
 use between::BetweenPods;
 use excerpts::Contents;
@@ -96,6 +98,8 @@ struct Runner {
     refused: bool,
     /// The other pods, if the gate has to do with them.
     between: Option<BetweenPods>,
+    /// The start of a process that waits for the next command.
+    readying: Option<Work<()>>,
 }
 
 /// Requests of the process to its gates.
@@ -152,6 +156,9 @@ impl Runner {
                     return !stopping;
                 }
                 self.follow(&gate);
+            }
+            if in_flight.is_none() {
+                self.ready_for_command();
             }
             let input = tokio::select! {
                 // A finished effect comes first: only then may another one begin.
@@ -391,6 +398,7 @@ impl Runner {
             verdict: None,
             refused: false,
             between: None,
+            readying: None,
         }
     }
 
@@ -412,6 +420,21 @@ impl Runner {
     fn notice(&mut self, hint: Hint) {
         if hint == Hint::Touch || (hint == Hint::Commit && !std::mem::take(&mut self.is_expecting)) {
             self.targets.notice();
+        }
+    }
+
+    /// Makes sure that the next command need not wait for the start of the process in which it runs.
+    fn ready_for_command(&mut self) {
+        let is_starting = self.readying.as_mut().is_some_and(|work| work.ended().is_none());
+        if self.config.plan.asks_programs() && !is_starting && !exec::is_ready() {
+            self.readying = Some(worker::begin(WorkKind::Files, exec::prepare));
+        }
+    }
+
+    /// Begins a search for the target beside a command, if a reload will need it.
+    fn expect_reload_after_command(&self) {
+        if self.config.policy.reload && !matches!(self.config.reload, ReloadMethod::Nothing) {
+            self.targets.expect_after_command();
         }
     }
 
@@ -461,7 +484,9 @@ impl Runner {
     fn validate(&self) -> Option<InFlight> {
         let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
         let targets = self.targets.clone();
-        if !config.plan.validators.is_empty() {
+        if config.plan.asks_programs() {
+            self.expect_reload_after_command();
+        } else if !config.plan.validators.is_empty() {
             self.expect_reload();
         }
         Some(Box::pin(async move {

@@ -251,16 +251,16 @@ impl Torture {
             self.killed += 1;
             let pod = usize::try_from(self.dice.roll(4)).unwrap_or_default();
             return if self.cluster.pods[pod].gate.is_some() {
-                self.cluster.restart(pod)
+                self.cluster.restart(pod);
             };
         }
         // Some outages last longer than a permission.
         let lasts = if self.dice.roll(8) == 0 { 14_000 } else { self.dice.roll(2_000) };
         let began = seconds();
         if what == 0 {
-            self.cluster.server.halt()
+            self.cluster.server.halt();
         } else {
-            self.cluster.server.halt_store()
+            self.cluster.server.halt_store();
         }
         self.cluster.listen(Duration::from_millis(lasts));
         self.outages.push((began, seconds()));

@@ -101,6 +101,15 @@ impl TargetSearches {
         }
     }
 
+    /// Begins a search if the target would not be known after a command that begins now: a command is a process too, and what was known
+    /// before does not hold any more.
+    pub fn expect_after_command(&self) {
+        self.0.collect();
+        if !self.0.selector.is_empty() && self.0.begun.borrow().is_none() && !self.0.is_fresh() {
+            self.0.begin();
+        }
+    }
+
     /// Begins the search that confirms the last one, if it is due.
     pub fn confirm(&self) {
         self.0.collect();
@@ -215,15 +224,24 @@ impl Searches {
         found
     }
 
+    /// Returns true if the last search was made for the newest change.
+    fn is_fresh(&self) -> bool {
+        self.last.borrow().as_ref().is_some_and(|last| last.found.is_ok() && self.was_for_change(last))
+    }
+
+    fn was_for_change(&self, search: &FinishedSearch) -> bool {
+        search.at.elapsed() <= PARALLEL && self.noticed.get().is_some_and(|noticed| search.at >= noticed)
+    }
+
     /// Returns the target of the last search, if that still holds.
     fn known(&self) -> Option<Target> {
         let mut last = self.last.borrow_mut();
         let last = last.as_mut()?;
         let target = last.found.as_ref().ok()?.clone();
-        let age = last.at.elapsed();
-        if age <= PARALLEL && self.noticed.get().is_some_and(|noticed| last.at >= noticed) {
+        if self.was_for_change(last) {
             return Some(target);
         }
+        let age = last.at.elapsed();
         let holds = self.selector.pid_file.is_none() && (age <= FRESH || last.is_confirmed());
         let (before, newest) = (last.newest.filter(|_| holds)?, self.newest_process()?);
         if before != newest && !have_ended(before, newest) {

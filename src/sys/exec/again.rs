@@ -1,22 +1,21 @@
-//! The gate's own binary, started again before a command. IO: gives up privileges of the process that calls it, and becomes the
-//! command.
+//! The last steps before a process becomes a command. IO: gives up privileges of the process that calls it, and becomes the command.
 //!
 //! Between fork and exec only `unsafe` code could change what a child may do, and a process with several threads cannot safely
-//! change its own root. So the binary is started again with a hidden subcommand, which has one thread, changes itself, and
-//! executes the command.
+//! change its own root. So the gate's binary runs again as a process with one thread, the *keeper* ([`super::keep`]), which is ready
+//! before a command is; its child changes itself, and executes the command.
 
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::process::Stdio;
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Command, End, Finished, NotStarted, filter, memory};
+use super::{NotStarted, filter, memory};
 
 /// Exit codes as env(1), chroot(1) and nohup(1) use them.
 const NOT_READY: i32 = 125;
@@ -52,129 +51,147 @@ pub(super) fn step<T>(result: Result<T, impl Into<io::Error>>, what: impl FnOnce
     result.map_err(|error| (what(), error.into()))
 }
 
-/// The words that start the binary again with a subcommand before a command.
-pub(super) fn words(
-    subcommand: &str,
-    arguments: impl IntoIterator<Item = OsString>,
-    command: &Command,
-) -> io::Result<Vec<OsString>> {
-    let mut words = vec![std::env::current_exe()?.into_os_string(), subcommand.into()];
-    words.extend(arguments);
-    words.push("--".into());
-    words.extend(command.words.iter().cloned());
-    Ok(words)
+/// A message of the keeper, or of its child, to the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum KeeperReport {
+    /// The child could not become the command, for this reason; the code is that of env(1).
+    NotStarted(i32, String),
+    /// A signal ended the command of a view, in which its parent waits for it.
+    KilledInView(i32),
+    /// The command, or its parent in a view, ended with this code. Nothing follows.
+    Exited(i32),
+    /// A signal ended the command. Nothing follows.
+    Killed(i32),
 }
 
-/// The arguments that say which variables of the gate's environment the command sees.
-pub(super) fn pass(command: &Command) -> impl Iterator<Item = OsString> {
-    let given = command.env.iter().map(|(name, _)| name);
-    command.pass_env.iter().chain(given).map(|name| format!("--pass={name}").into())
-}
-
-/// The channel on which the binary reports why it could not become the command. It is the standard input of the binary, which
-/// closes it before the command begins: so nothing that the command prints can be taken for a report.
-pub(super) struct FailureReport {
-    pub(super) reader: OwnedFd,
-    pub(super) not_ready: fn(String) -> NotStarted,
-}
-
-impl FailureReport {
-    /// Makes the channel, and gives the end for the binary's standard input.
-    pub(super) fn channel(not_ready: fn(String) -> NotStarted) -> io::Result<(Self, OwnedFd)> {
-        let (reader, writer) = io::pipe()?;
-        rustix::io::ioctl_fionbio(&reader, true)?;
-        Ok((Self { reader: reader.into(), not_ready }, writer.into()))
-    }
-
-    /// Returns the failure that the binary has reported, or the end of the command.
-    pub(super) fn outcome(self, finished: Finished, program: String) -> Result<Finished, NotStarted> {
-        let mut report = [0; 4096];
-        let length = rustix::io::read(&self.reader, &mut report).unwrap_or_default();
-        let report = String::from_utf8_lossy(&report[..length]);
-        let Some((code, message)) = report.split_once(' ') else { return Ok(finished) };
-        let message = message.to_owned();
-        if let Some(signal) = message.strip_prefix(KILLED).and_then(|signal| signal.parse().ok()) {
-            return Ok(Finished { end: End::Killed(signal), ..finished });
-        }
-        match code.parse() {
-            Ok(NOT_FOUND) => Err(NotStarted::Missing(program)),
-            Ok(NOT_EXECUTABLE) => Err(NotStarted::Program { program, error: io::Error::other(message) }),
-            Ok(_) => Err((self.not_ready)(message)),
-            Err(_) => Ok(finished),
+impl KeeperReport {
+    fn text(&self) -> String {
+        match self {
+            Self::NotStarted(code, message) => format!("failed {code} {message}"),
+            Self::KilledInView(signal) => format!("killed-in-view {signal}"),
+            Self::Exited(code) => format!("exited {code}"),
+            Self::Killed(signal) => format!("killed {signal}"),
         }
     }
+
+    fn of(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(' ')?;
+        match kind {
+            "failed" => {
+                let (code, message) = rest.split_once(' ')?;
+                Some(Self::NotStarted(code.parse().ok()?, message.to_owned()))
+            }
+            "killed-in-view" => rest.parse().ok().map(Self::KilledInView),
+            "exited" => rest.parse().ok().map(Self::Exited),
+            "killed" => rest.parse().ok().map(Self::Killed),
+            _ => None,
+        }
+    }
+
+    /// Takes the first whole report out of what was received. On the channel its length comes before it.
+    pub(super) fn take(received: &mut Vec<u8>) -> Option<Self> {
+        let (length, rest) = received.split_first_chunk()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let text = String::from_utf8_lossy(rest.get(..length)?).into_owned();
+        received.drain(..size_of::<u32>() + length);
+        Self::of(&text)
+    }
+
+    /// The error of a command that was not started; `not_ready` makes that of a process which could not change itself.
+    pub(super) fn error(
+        code: i32,
+        message: String,
+        program: String,
+        not_ready: fn(String) -> NotStarted,
+    ) -> NotStarted {
+        match code {
+            NOT_FOUND => NotStarted::Missing(program),
+            NOT_EXECUTABLE => NotStarted::Program { program, error: io::Error::other(message) },
+            _ => not_ready(message),
+        }
+    }
 }
 
-/// Beginning of the report that the command was killed by a signal, where the binary waits for it.
-const KILLED: &str = "killed by signal ";
-
-/// The binary's end of the channel.
+/// The keeper's end of the channel to the gate. It is the standard input of the binary, which moves it away before the command begins:
+/// so nothing that the command prints can be taken for a report.
 pub(super) struct Reporter(Option<OwnedFd>);
 
 impl Reporter {
-    /// Takes the channel from the standard input, which is empty then. Started by hand the binary has none. To be called first: there
-    /// may be no `/dev/null` in another root.
-    pub(super) fn take() -> Self {
-        // A session of its own has no controlling terminal. Started by hand the binary may lead a group already.
-        let _ = rustix::process::setsid();
+    /// Takes the channel from the standard input, which is empty then.
+    pub(super) fn take() -> io::Result<Self> {
         let stdin = rustix::stdio::stdin();
-        let is_pipe =
-            rustix::fs::fstat(stdin).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
-        let is_written = rustix::fs::fcntl_getfl(stdin).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::WRONLY);
-        let channel = if is_pipe && is_written { rustix::io::fcntl_dupfd_cloexec(stdin, 3).ok() } else { None };
-        if channel.is_some() && empty_stdin().is_err() {
-            // The command would have the channel.
-            let _ = nix::unistd::close(0);
+        if FileType::from_raw_mode(rustix::fs::fstat(stdin)?.st_mode) != FileType::Socket {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "standard input is no socket"));
         }
-        Self(channel)
+        let channel = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
+        empty_stdin()?;
+        Ok(Self(Some(channel)))
     }
 
-    /// The end of a subcommand: executes the command in the environment that was made ready. It returns only if something failed,
-    /// with the message and the exit code.
+    /// A channel that is open already.
+    #[cfg(test)]
+    pub(super) fn on(channel: OwnedFd) -> Self {
+        Self(Some(channel))
+    }
+
+    /// No channel: the binary was started by hand.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    /// The end of a setup: executes the command in the environment that was made ready. It returns only if something failed, with the
+    /// message and the exit code.
     pub(super) fn execute(
-        self,
+        &self,
         subcommand: &str,
         ready: SetupStep<Vec<(OsString, OsString)>>,
         words: &[OsString],
     ) -> (String, u8) {
         match ready {
-            Err((step, error)) => self.failed(subcommand, &format!("cannot {step}: {error}"), NOT_READY),
+            Err(failed) => self.not_ready(subcommand, &failed),
             Ok(environment) => {
                 let error = become_command(&environment, words);
-                self.not_started(subcommand, &error, words)
+                self.not_started(subcommand, &error, &environment, words)
             }
         }
     }
 
+    /// Reports that a step failed.
+    pub(super) fn not_ready(&self, subcommand: &str, (step, error): &(String, io::Error)) -> (String, u8) {
+        self.failed(subcommand, format!("cannot {step}: {error}"), NOT_READY)
+    }
+
     /// Reports that the command could not be executed.
-    pub(super) fn not_started(self, subcommand: &str, error: &io::Error, words: &[OsString]) -> (String, u8) {
+    pub(super) fn not_started(
+        &self,
+        subcommand: &str,
+        error: &io::Error,
+        environment: &[(OsString, OsString)],
+        words: &[OsString],
+    ) -> (String, u8) {
         let program = words.first().map(OsString::as_os_str).unwrap_or_default();
-        let code = if super::is_missing(error, program, &super::search_path()) { NOT_FOUND } else { NOT_EXECUTABLE };
-        self.failed(subcommand, &format!("{}: {error}", program.display()), code)
+        let is_missing = super::is_missing(error, program, &path_of(environment));
+        let code = if is_missing { NOT_FOUND } else { NOT_EXECUTABLE };
+        self.failed(subcommand, format!("{}: {error}", program.display()), code)
     }
 
-    /// Reports the signal that killed the command.
-    pub(super) fn killed(self, signal: Option<i32>) {
-        if let (Some(signal), Some(channel)) = (signal, self.0) {
-            let _ = rustix::io::write(channel, format!("0 {KILLED}{signal}").as_bytes());
-        }
+    fn failed(&self, subcommand: &str, message: String, code: i32) -> (String, u8) {
+        let shown = format!("reload-gate {subcommand}: {message}");
+        self.report(&KeeperReport::NotStarted(code, message));
+        (shown, u8::try_from(code).unwrap_or(1))
     }
 
-    fn failed(self, subcommand: &str, message: &str, code: i32) -> (String, u8) {
-        if let Some(channel) = self.0 {
-            let _ = rustix::io::write(channel, format!("{code} {message}").as_bytes());
-        }
-        (format!("reload-gate {subcommand}: {message}"), u8::try_from(code).unwrap_or(1))
+    /// Sends a report. Without a reader, or without a channel, there is no need of one.
+    pub(super) fn report(&self, report: &KeeperReport) {
+        let Some(channel) = &self.0 else { return };
+        let text = report.text();
+        let length = u32::try_from(text.len()).unwrap_or_default();
+        let _ = rustix::net::send(channel, &[&length.to_le_bytes(), text.as_bytes()].concat(), SendFlags::NOSIGNAL);
     }
 
-    /// The channel as the standard input of a child that will report on it.
-    pub(super) fn to_stdin(&self) -> io::Result<Option<Stdio>> {
-        Ok(self.channel()?.map(Stdio::from))
-    }
-
-    /// Another descriptor of the channel.
-    pub(super) fn channel(&self) -> io::Result<Option<OwnedFd>> {
-        self.0.as_ref().map(OwnedFd::try_clone).transpose()
+    /// The channel itself.
+    pub(super) fn channel(&self) -> Option<&OwnedFd> {
+        self.0.as_ref()
     }
 }
 
@@ -219,18 +236,14 @@ fn path_of(environment: &[(OsString, OsString)]) -> OsString {
     path.unwrap_or_else(|| super::DEFAULT_PATH.into())
 }
 
-/// Starts the command as a child of this process, with nothing or a channel as its standard input.
-pub(super) fn spawn(
-    environment: &[(OsString, OsString)],
-    words: &[OsString],
-    channel: Option<Stdio>,
-) -> io::Result<std::process::Child> {
+/// Starts the command as a child of this process, with an empty standard input.
+pub(super) fn spawn(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Result<std::process::Child> {
     let Some((program, arguments)) = words.split_first() else { return Err(io::ErrorKind::NotFound.into()) };
     let path = path_of(environment);
     #[expect(clippy::disallowed_methods, reason = "the command was started already: this process waits for it")]
     let mut command = std::process::Command::new(super::located(program, &path));
     command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-    command.env("PATH", path).stdin(channel.unwrap_or_else(Stdio::null)).spawn()
+    command.env("PATH", path).stdin(std::process::Stdio::null()).spawn()
 }
 
 /// Keeps of this process's capabilities no more than these (capabilities(7)). Those that are `ambient` are kept by a user who

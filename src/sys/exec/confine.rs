@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
@@ -19,10 +20,9 @@ use rustix::process::{Resource, Rlimit};
 use rustix::thread::CapabilitySet;
 
 use super::again::{self, Reporter, SetupStep, step};
-use super::{Command, environment};
 
 /// The hidden subcommand.
-pub const SUBCOMMAND: &str = "confine";
+pub(super) const SUBCOMMAND: &str = "confine";
 
 /// Paths that a command which runs as the gate itself must not reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl Confinement {
     /// Returns the version of Landlock that this kernel has, of those that matter here; `None` without Landlock.
     #[must_use]
     pub fn version() -> Option<u8> {
+        static VERSION: LazyLock<Option<u8>> = LazyLock::new(Confinement::find_version);
+        *VERSION
+    }
+
+    fn find_version() -> Option<u8> {
         let knows = |abi: ABI| {
             let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
             let rules = rules.handle_access(AccessFs::from_all(abi));
@@ -79,21 +84,22 @@ impl Confinement {
     }
 }
 
-/// The words that run a command in confinement.
-pub(super) fn words(confinement: &Confinement, command: &Command) -> io::Result<Vec<OsString>> {
+/// The arguments of the subcommand.
+pub(super) fn arguments(confinement: &Confinement) -> Vec<OsString> {
     let strict = confinement.strict.then(|| OsString::from("--strict"));
     let hidden = confinement.hidden.iter().flat_map(|path| ["--hide".into(), path.into()]);
     let fixed = confinement.fixed.iter().flat_map(|path| ["--fix".into(), path.into()]);
-    again::words(SUBCOMMAND, strict.into_iter().chain(hidden).chain(fixed).chain(again::pass(command)), command)
+    strict.into_iter().chain(hidden).chain(fixed).collect()
 }
 
-/// The subcommand itself: confines itself and executes the command. It returns only if that failed, with the message and the exit
-/// code.
-#[must_use]
-pub fn main(confinement: &Confinement, pass: &[String], words: &[OsString]) -> (String, u8) {
-    let reporter = Reporter::take();
-    let ready = confine(confinement).map(|()| environment(pass));
-    reporter.execute(SUBCOMMAND, ready, words)
+/// Confines this process and executes the command. It returns only if that failed, with the message and the exit code.
+pub(super) fn execute(
+    reporter: &Reporter,
+    confinement: &Confinement,
+    environment: Vec<(OsString, OsString)>,
+    words: &[OsString],
+) -> (String, u8) {
+    reporter.execute(SUBCOMMAND, confine(confinement).map(|()| environment), words)
 }
 
 fn confine(confinement: &Confinement) -> SetupStep {

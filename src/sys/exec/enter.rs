@@ -14,27 +14,23 @@ use rustix::fs::Mode;
 use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::CapabilitySet;
 
+use super::RunAs;
 use super::again::{self, Reporter, SetupStep, step};
-use super::{Command, RunAs};
 use crate::sys::proc::{self, Identity};
 
 /// The hidden subcommand.
-pub const SUBCOMMAND: &str = "enter";
+pub(super) const SUBCOMMAND: &str = "enter";
 
-/// The words that run a command like a process.
-pub(super) fn words(run_as: RunAs, command: &Command) -> io::Result<Vec<OsString>> {
+/// The arguments of the subcommand.
+pub(super) fn arguments(run_as: RunAs, unset: &[String]) -> Vec<OsString> {
     let Identity { pid, start } = run_as.process;
     let root = if run_as.root { "root" } else { "same" };
     let which = [pid.to_string(), start.to_string(), root.to_owned()];
-    let unset = command.unset.iter().map(|name| format!("--unset={name}"));
-    again::words(SUBCOMMAND, which.into_iter().chain(unset).map(OsString::from), command)
+    which.into_iter().chain(unset.iter().map(|name| format!("--unset={name}"))).map(OsString::from).collect()
 }
 
-/// The subcommand itself: becomes like the process and executes the command. It returns only if that failed, with the
-/// message and the exit code.
-#[must_use]
-pub fn main(run_as: RunAs, unset: &[String], words: &[OsString]) -> (String, u8) {
-    let reporter = Reporter::take();
+/// Becomes like the process and executes the command. It returns only if that failed, with the message and the exit code.
+pub(super) fn execute(reporter: &Reporter, run_as: RunAs, unset: &[String], words: &[OsString]) -> (String, u8) {
     let environment = become_like(run_as).map(|mut likeness| {
         likeness.environment.retain(|(name, _)| !unset.iter().any(|unset| name == unset.as_str()));
         likeness.environment

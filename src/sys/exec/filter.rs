@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::LazyLock;
 
 use landlock::{AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
 use nix::libc;
@@ -46,10 +47,25 @@ const ABOUT_ITSELF: [(libc::c_long, u8); 9] = [
 /// Requests of ioctl(2) that put characters into the input of a terminal (TIOCSTI and TIOCLINUX, ioctl_tty(2) and ioctl_console(2)).
 const TERMINAL_INPUT: [u64; 2] = [0x5412, 0x541C];
 
+/// The filter of system calls, in the language of the kernel; `None` on an architecture that has none.
+static FILTER: LazyLock<Result<Option<BpfProgram>, String>> =
+    LazyLock::new(|| filter().map_err(|error| error.to_string()));
+
+/// Makes ready what does not depend on the command.
+pub(super) fn prepare() {
+    let _ = LazyLock::force(&FILTER);
+    let _ = Confinement::version();
+}
+
 /// Raises the walls. The process must have given up new privileges.
 pub(super) fn apply() -> SetupStep {
     step(separate().map_err(io::Error::other), || "separate the command from other processes".into())?;
-    step(filter().map_err(io::Error::other), || "filter the system calls of the command".into())
+    let applied = match &*FILTER {
+        Ok(Some(program)) => seccompiler::apply_filter(program).map_err(io::Error::other),
+        Ok(None) => Ok(()),
+        Err(error) => Err(io::Error::other(error.clone())),
+    };
+    step(applied, || "filter the system calls of the command".into())
 }
 
 /// Enters a domain of Landlock, which cannot trace processes outside of it, nor from Linux 6.12 on signal them, nor connect to
@@ -66,8 +82,8 @@ fn separate() -> Result<(), landlock::RulesetError> {
     Ok(())
 }
 
-fn filter() -> Result<(), seccompiler::Error> {
-    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };
+fn filter() -> Result<Option<BpfProgram>, seccompiler::BackendError> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
     let condition = |argument, length, comparison, value| {
         SeccompRule::new(vec![SeccompCondition::new(argument, length, comparison, value)?])
     };
@@ -78,6 +94,5 @@ fn filter() -> Result<(), seccompiler::Error> {
     let requests = TERMINAL_INPUT.map(|request| condition(1, Length::Dword, Comparison::Eq, request));
     rules.insert(libc::SYS_ioctl, requests.into_iter().collect::<Result<_, _>>()?);
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let program: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into()?;
-    seccompiler::apply_filter(&program)
+    SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into().map(Some)
 }

@@ -1,76 +1,135 @@
-//! The parent of a command that validates. IO: starts the command, waits for it, and kills everything that it leaves behind.
+//! The keeper: the parent of a command that validates. IO: starts the command, waits for it, and kills everything that it leaves behind.
 //!
 //! A daemon leaves its session, its process group and its parent. It does not leave its subreaper: a process whose parent ends becomes
-//! a child of the nearest ancestor that asked for it (PR_SET_CHILD_SUBREAPER(2const)). This process asks, has the rights of the gate,
+//! a child of the nearest ancestor that asked for it (PR_SET_CHILD_SUBREAPER(2const)). The keeper asks, has the rights of the gate,
 //! and ends after the last descendant of the command. It ends the command, too, when the gate is gone, which would have kept the time.
+//!
+//! It is the gate's binary, started before it is needed ([`super::keeper`]), and waits for a message. Until then it has one thread, so that
+//! it can fork.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fork::Fork;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, kill_process, wait};
 
-use super::again::{self, Reporter, SetupStep, step};
+use super::again::{KeeperReport, Reporter, SetupStep, step};
+use super::door::Door;
+use super::filter;
 use crate::sys::proc;
 
 /// The hidden subcommand.
-pub const SUBCOMMAND: &str = "keep";
+pub(super) const SUBCOMMAND: &str = "keep";
 /// The longest time for killing what the command left behind; processes that fork without pause may take all of it.
 const CLEANUP: Duration = Duration::from_secs(2);
 
-/// The words that run `words` under this process; `reports` if they are the gate's binary, which reports its failures itself.
-pub(super) fn words(words: Vec<OsString>, reports: bool) -> io::Result<Vec<OsString>> {
-    let mut kept = vec![std::env::current_exe()?.into_os_string(), SUBCOMMAND.into()];
-    kept.extend(reports.then(|| "--reports".into()));
-    kept.push("--".into());
-    kept.extend(words);
-    Ok(kept)
+/// Runs the subcommand, if that is the one of a command line; `None` if it is another. Returns the message, if there is one, and the exit
+/// code.
+pub fn run(mut line: impl Iterator<Item = OsString>) -> Option<(String, u8)> {
+    if line.next()? != SUBCOMMAND {
+        return None;
+    }
+    super::close_inherited();
+    let reporter = match Reporter::take() {
+        Ok(reporter) => reporter,
+        Err(error) => return Some((format!("reload-gate {SUBCOMMAND}: {error}"), 2)),
+    };
+    Some(match serve(&reporter) {
+        Ok(code) => (String::new(), code),
+        Err(failed) => reporter.not_ready(SUBCOMMAND, &failed),
+    })
 }
 
-/// The subcommand itself. It gives the message, if the command could not be started, and the exit code.
-#[must_use]
-pub fn main(reports: bool, words: &[OsString]) -> (String, u8) {
-    let reporter = Reporter::take();
-    if let Err(failed) = ready(&reporter) {
-        return reporter.execute(SUBCOMMAND, Err(failed), words);
-    }
-    let environment: Vec<_> = std::env::vars_os().collect();
-    let channel = if reports { reporter.to_stdin() } else { Ok(None) };
-    let ended = channel.and_then(|channel| again::spawn(&environment, words, channel)).and_then(|command| {
-        let status = wait_for(command.id());
-        kill_descendants();
-        status
-    });
-    match ended {
-        Ok(status) => {
-            reporter.killed(status.signal());
-            (String::new(), code(status))
-        }
-        Err(error) => reporter.not_started(SUBCOMMAND, &error, words),
-    }
-}
-
-fn ready(reporter: &Reporter) -> SetupStep {
+fn serve(reporter: &Reporter) -> SetupStep<u8> {
+    // A session of its own has no controlling terminal.
+    let _ = rustix::process::setsid();
     let own = Some(rustix::process::getpid());
     step(rustix::process::set_child_subreaper(own), || "keep what the command starts".into())?;
     // A command of the same user may not look into this process, which could report in its name.
     step(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable), || "close its memory".into())?;
-    if let Some(channel) = step(reporter.channel(), || "watch the gate".into())? {
-        thread::Builder::new().spawn(move || end_with(&channel)).map_err(|error| ("watch the gate".into(), error))?;
+    filter::prepare();
+    let Some(door) = step(receive(reporter), || "read the command".into())? else { return Ok(0) };
+    match fork::fork() {
+        Ok(Fork::Child) => std::process::exit(become_command(door, reporter).into()),
+        Ok(Fork::Parent(command)) => {
+            step(keep(command, reporter), || "wait for the command".into())?;
+            Ok(0)
+        }
+        Err(error) => Ok(reporter.not_started(SUBCOMMAND, &error, &door.environment, &[door.program().into()]).1),
     }
+}
+
+/// Waits for the message with the command; `None` if the gate has ended or needs none.
+fn receive(reporter: &Reporter) -> io::Result<Option<Door>> {
+    let Some(channel) = reporter.channel() else { return Ok(None) };
+    let mut gate = UnixStream::from(channel.try_clone()?);
+    let mut length = [0; size_of::<u32>()];
+    match gate.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let mut message = vec![0; usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?];
+    gate.read_exact(&mut message)?;
+    Door::read(&message).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The child: leads a session, and ends with its parent.
+fn become_command(door: Door, reporter: &Reporter) -> u8 {
+    let ready = || {
+        step(rustix::process::setsid(), || "lead a session".into())?;
+        step(rustix::process::set_parent_process_death_signal(Some(Signal::KILL)), || "end with its parent".into())?;
+        step(rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable), || "open its own files".into())
+    };
+    match ready() {
+        Ok(()) => door.execute(reporter).1,
+        Err(failed) => reporter.not_ready(SUBCOMMAND, &failed).1,
+    }
+}
+
+/// Waits for the command and reports its end.
+fn keep(command: i32, reporter: &Reporter) -> io::Result<()> {
+    if let Some(channel) = reporter.channel() {
+        let channel = channel.try_clone()?;
+        thread::Builder::new().spawn(move || end_with(&channel))?;
+    }
+    let status = wait_for(command)?;
+    end_descendants();
+    // The gate reads what the command has printed to its end.
+    leave_output();
+    reporter
+        .report(&status.signal().map_or(KeeperReport::Exited(status.code().unwrap_or_default()), KeeperReport::Killed));
     Ok(())
 }
 
-/// Kills the command when the reader of the channel, which is the gate, has ended: a pipe without a reader is an error (poll(2)).
+fn leave_output() {
+    if let Ok(nothing) = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::stdio::dup2_stdout(&nothing);
+        let _ = rustix::stdio::dup2_stderr(&nothing);
+    }
+}
+
+/// Kills the command when the gate has ended: then the other end of the channel is closed.
 fn end_with(channel: &OwnedFd) {
     let mut gate = [PollFd::new(channel, PollFlags::empty())];
     while !matches!(poll(&mut gate, None), Ok(1..)) {}
     kill_descendants();
+}
+
+/// Ends what the command has left. As all of it descends from this process, there is nothing if this has no child.
+fn end_descendants() {
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    if !matches!(wait(WaitOptions::NOHANG), Err(Errno::CHILD)) {
+        kill_descendants();
+    }
 }
 
 /// Kills all descendants, those that they start meanwhile included.
@@ -88,14 +147,14 @@ fn kill_descendants() {
     }
 }
 
-/// Waits for the command, and for what was left to this process in the meantime.
-pub(super) fn wait_for(command: u32) -> io::Result<ExitStatus> {
+/// Waits for a child, and for what was left to this process in the meantime.
+pub(super) fn wait_for(child: i32) -> io::Result<ExitStatus> {
     loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if u32::try_from(pid.as_raw_pid()) == Ok(command) => {
+            Ok(Some((pid, status))) if pid.as_raw_pid() == child => {
                 return Ok(ExitStatus::from_raw(status.as_raw()));
             }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }

@@ -4,12 +4,14 @@
 //! forgotten.
 
 mod again;
-pub mod confine;
-pub mod enter;
+mod confine;
+pub mod door;
+mod enter;
 mod filter;
 pub mod keep;
+mod keeper;
 mod memory;
-pub mod view;
+mod view;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -27,10 +29,9 @@ use tokio::signal::unix::SignalKind;
 
 use crate::sys::proc::{self, Identity};
 
-use again::FailureReport;
-
 pub use confine::Confinement;
-pub use view::{FileSystemView, ViewMount};
+pub use keeper::{is_ready, prepare};
+pub use view::{FileSystemView, ViewMount, homes};
 
 /// Size of the output that is kept: of its beginning, and as much of its end, where the error often is.
 const KEPT: usize = 32 << 10;
@@ -160,14 +161,16 @@ pub async fn run(command: &Command) -> Result<Finished, NotStarted> {
     feed(command, &[]).await
 }
 
-/// Runs a command to its end, with `input` to read on its standard input; a command that takes a view, a confinement or another
-/// process's place has no input.
+/// Runs a command to its end, with `input` to read on its standard input; a command that is kept has no input.
 ///
 /// Dropping the future kills it with its process group.
 ///
 /// # Errors
 /// When it could not be started.
 pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarted> {
+    if command.kept {
+        return keeper::run(command).await;
+    }
     let started = Instant::now();
     let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
     let failed = |error: io::Error| {
@@ -179,8 +182,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     };
     let (reader, writer) = io::pipe().map_err(failed)?;
     let mut output = Output::new(reader.into()).map_err(failed)?;
-    let (report, child) = start(command, input, writer).map_err(failed)?;
-    let mut group = Group::of(child).map_err(failed)?;
+    let group = Group::of(start(command, input, writer).map_err(failed)?).map_err(failed)?;
 
     let timed_out = {
         // What it prints is read all the while, so that a full pipe does not block it; its end is its exit, since the pipe may
@@ -202,12 +204,8 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     }
     group.kill();
     let _ = tokio::time::timeout(LAST_WORDS, output.collect()).await;
-    let end = group.reap(timed_out).map_err(failed)?;
-    let finished = Finished { end, output: output.text(), duration: started.elapsed() };
-    match report.filter(|_| !timed_out) {
-        Some(report) => report.outcome(finished, program),
-        None => Ok(finished),
-    }
+    let end = group.ended(timed_out).await.map_err(failed)?;
+    Ok(Finished { end, output: output.text(), duration: started.elapsed() })
 }
 
 /// A file in memory that holds `input`. A pipe would have to be written to for as long as the command takes to read, or does not.
@@ -221,53 +219,24 @@ fn readable(input: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Constructor of the error for a binary that could not become the command.
-type NotReady = fn(String) -> NotStarted;
-
-/// Starts a command in a process group of its own. Through the binary it has a session of its own as well, and so no controlling
-/// terminal.
-fn start(command: &Command, input: &[u8], output: io::PipeWriter) -> io::Result<(Option<FailureReport>, duct::Handle)> {
-    let (words, failure): (_, Option<NotReady>) = match (command.run_as, &command.view) {
-        (Some(run_as), _) => (enter::words(run_as, command)?, Some(NotStarted::NotEntered)),
-        (None, Some(view)) => (view::words(view, command)?, Some(NotStarted::NotShown)),
-        (None, None) => match &command.confinement {
-            Some(confinement) => (confine::words(confinement, command)?, Some(NotStarted::NotConfined)),
-            None => (command.words.clone(), None),
-        },
-    };
-    let (words, failure) = if command.kept {
-        (keep::words(words, failure.is_some())?, Some(failure.unwrap_or(NotStarted::NotConfined)))
-    } else {
-        (words, failure)
-    };
-    let (report, stdin) = match failure {
-        Some(failure) => {
-            let (report, stdin) = FailureReport::channel(failure)?;
-            (Some(report), stdin)
-        }
-        None => (None, readable(input)?.into()),
-    };
-    let Some((program, arguments)) = words.split_first() else {
+/// Starts a command in a process group of its own.
+fn start(command: &Command, input: &[u8], output: io::PipeWriter) -> io::Result<duct::Handle> {
+    let Some((program, arguments)) = command.words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
     };
-    // The leader of a group cannot make a session (setsid(2)), which the binary does.
-    let is_direct = report.is_none();
     // With a path posix_spawn(3) starts it, and not execvp(3), with which a shell would read a file that is no program.
-    let handle = duct::cmd(located(program, &search_path()), arguments)
-        .stdin_file(File::from(stdin))
+    duct::cmd(located(program, &search_path()), arguments)
+        .stdin_file(readable(input)?)
         .stderr_to_stdout()
         .stdout_file(output)
         .full_env(environment(&command.pass_env).into_iter().chain(given(command)))
         .dir("/")
         .unchecked()
-        .before_spawn(move |command| {
-            if is_direct {
-                command.process_group(0);
-            }
+        .before_spawn(|command| {
+            command.process_group(0);
             Ok(())
         })
-        .start()?;
-    Ok((report, handle))
+        .start()
 }
 
 /// Returns the further variables of a command, without those that the gate sets itself.
@@ -388,7 +357,9 @@ impl Group {
         }
     }
 
-    fn reap(&mut self, timed_out: bool) -> io::Result<End> {
+    /// Waits until the leader has exited, and reaps it.
+    async fn ended(mut self, timed_out: bool) -> io::Result<End> {
+        self.exited().await?;
         self.reaped = true;
         let status = self.child.wait()?.status;
         Ok(match (timed_out, status.code(), status.signal()) {

@@ -1,11 +1,12 @@
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 
+use super::again::{KeeperReport, Reporter};
+use super::door::{Door, Setup};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -224,61 +225,80 @@ fn a_program_is_missing_where_no_directory_of_the_path_has_it() {
 /// A process that does not exist.
 const ABSENT: RunAs = RunAs { process: Identity { pid: i32::MAX, start: 7 }, root: true };
 
-#[test]
-fn a_command_like_a_process_is_our_own_binary_again() {
-    let run_as = |run_as, unset: &[&str]| {
-        let unset = unset.iter().map(|name| (*name).to_owned()).collect();
-        let words = enter::words(run_as, &Command { unset, ..command(&["nginx", "-t"]) }).expect("there is one");
-        assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
-        words[1..].iter().map(|word| word.to_str().expect("it is UTF-8").to_owned()).collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(run_as(ABSENT, &[]), "enter 2147483647 7 root -- nginx -t");
-    let same = RunAs { root: false, ..ABSENT };
-    assert_eq!(run_as(same, &["NGINX", "FOO"]), "enter 2147483647 7 same --unset=NGINX --unset=FOO -- nginx -t");
-}
-
-/// Returns the result of a command whose binary has reported this.
-fn reported(report: &str, output: &str) -> Result<String, String> {
-    let (channel, _) = FailureReport::channel(NotStarted::NotEntered).expect("there is room");
-    let (reader, mut writer) = io::pipe().expect("there is room");
-    writer.write_all(report.as_bytes()).expect("there is room");
-    drop(writer);
-    let finished = Finished { end: End::Exited(125), output: output.into(), duration: Duration::ZERO };
-    let result = FailureReport { reader: reader.into(), ..channel }.outcome(finished, "nginx".to_owned());
-    result.map(|finished| finished.output).map_err(|error| error.to_string())
+/// A command with each kind of setup.
+fn doors() -> Vec<Door> {
+    let words: Vec<OsString> = vec!["nginx".into(), "--hide".into(), "--".into(), "".into()];
+    let environment = vec![("PATH".into(), "/bin".into()), ("EMPTY".into(), "".into())];
+    let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
+    let view = FileSystemView { mounts: vec![mount.clone(), mount], homes: vec!["/home".into(), "/srv/me".into()] };
+    let confinement = Confinement { strict: true, hidden: vec!["--fix".into()], fixed: vec!["/b".into(), "--".into()] };
+    let setups = [
+        Setup::Plain,
+        Setup::Enter(ABSENT, vec![]),
+        Setup::Enter(RunAs { root: false, ..ABSENT }, vec!["NGINX".to_owned(), "A=B".to_owned()]),
+        Setup::Confine(confinement),
+        Setup::Confine(Confinement::default()),
+        Setup::View(view),
+    ];
+    setups.map(|setup| Door { setup, environment: environment.clone(), words: words.clone() }).into()
 }
 
 #[test]
-fn a_failure_before_the_command_is_told_from_a_failure_of_the_command() {
-    assert_eq!(
-        reported("127 nginx: No such file", ""),
-        Err("`nginx` is not installed here, or not on the PATH".into())
-    );
-    assert_eq!(reported("126 nginx: denied", ""), Err("cannot execute `nginx`: nginx: denied".into()));
-    assert_eq!(reported("125 cannot look", ""), Err("cannot look".into()));
-    // The command prints what it likes.
-    for output in ["reload-gate enter: cannot look\n", "125 cannot look\n", ""] {
-        assert_eq!(reported("", output), Ok(output.to_owned()));
+fn a_keeper_reads_what_the_gate_has_written() {
+    for door in doors() {
+        let message = door.message().expect("it has no zero byte");
+        let (length, rest) = message.split_first_chunk().expect("it begins with its length");
+        assert_eq!(u32::from_le_bytes(*length) as usize, rest.len());
+        assert_eq!(Door::read(rest), Some(door));
     }
 }
 
 #[test]
-fn a_command_in_a_view_is_our_own_binary_again() {
-    let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
-    let view = FileSystemView { mounts: vec![mount.clone(), mount], homes: vec!["/home".into(), "/srv/me".into()] };
-    let shown = Command { view: Some(view.clone()), ..command(&["nginx", "-t"]) };
-    let words = view::words(&view, &shown).expect("there is one");
-    assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
-    let mounts = ["--mount", "/etc/app", "/tmp/a b", "--mount", "/etc/app", "/tmp/a b"];
-    assert_eq!(
-        words[1..],
-        [&["view", "--home", "/home", "--home", "/srv/me"][..], &mounts, &["--", "nginx", "-t"]].concat()
-    );
+fn a_zero_byte_makes_no_further_argument() {
+    let door = doors().pop().expect("there are some");
+    let words = vec!["nginx\0-t".into()];
+    let error = Door { words, ..door }.message().expect_err("no command has it");
+    assert_eq!(error.to_string(), "nul byte found in provided data");
+}
+
+/// Returns the reports in what was received, and the number of bytes that are left.
+fn reported(mut received: Vec<u8>) -> (Vec<KeeperReport>, usize) {
+    let reports = std::iter::from_fn(|| KeeperReport::take(&mut received)).collect();
+    (reports, received.len())
+}
+
+#[test]
+fn reports_are_read_as_they_were_sent() {
+    let (gate, theirs) = std::os::unix::net::UnixStream::pair().expect("there is room");
+    let reporter = Reporter::on(theirs.into());
+    let sent = [
+        KeeperReport::NotStarted(127, "nginx: No such file\nor directory".to_owned()),
+        KeeperReport::KilledInView(9),
+        KeeperReport::Exited(1),
+        KeeperReport::Killed(15),
+    ];
+    sent.iter().for_each(|report| reporter.report(report));
+    drop(reporter);
+    let mut received = Vec::new();
+    io::Read::read_to_end(&mut &gate, &mut received).expect("it was closed");
+    assert_eq!(reported(received.clone()), (sent.to_vec(), 0));
+    // A part of a report waits for the rest.
+    received.truncate(received.len() - 1);
+    assert_eq!(reported(received).0, sent[..3]);
+}
+
+#[test]
+fn a_failure_before_the_command_has_a_meaning_of_its_own() {
+    let error =
+        |code| KeeperReport::error(code, "nginx: denied".into(), "nginx".into(), NotStarted::NotEntered).to_string();
+    assert_eq!(error(127), "`nginx` is not installed here, or not on the PATH");
+    assert_eq!(error(126), "cannot execute `nginx`: nginx: denied");
+    assert_eq!(error(125), "nginx: denied");
 }
 
 #[test]
 fn a_missing_process_cannot_be_entered() {
-    let (message, code) = enter::main(ABSENT, &[], &["true".into()]);
+    let (message, code) = enter::execute(&Reporter::none(), ABSENT, &[], &["true".into()]);
     assert_eq!(code, 125);
     assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
 }

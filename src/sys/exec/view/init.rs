@@ -1,63 +1,46 @@
 //! The first process of a view's process namespace. IO: starts the command and waits for it.
 //!
-//! It is the binary again: after unshare(2) only a child is in the new namespace. When it ends the kernel ends all that is left
-//! there, so nothing that the command starts outlives it, however often it forks (pid_namespaces(7)).
+//! After unshare(2) only a child is in the new namespace. When it ends the kernel ends all that is left there, so nothing that the
+//! command starts outlives it, however often it forks (pid_namespaces(7)).
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
 
+use fork::Fork;
 use rustix::mount::MountFlags;
 use rustix::process::Signal;
 use rustix::thread::CapabilitySet;
 
-use crate::sys::exec::again::{self, Reporter, SetupStep, step};
-use crate::sys::exec::environment;
+use crate::sys::exec::again::{self, KeeperReport, Reporter, SetupStep, step};
 use crate::sys::exec::keep::{code, wait_for};
 
-/// The hidden subcommand.
-pub const SUBCOMMAND: &str = "view-init";
-
 /// Starts the first process, which runs the command, and waits for it. Returns the message, if that failed, and the exit code.
-pub(super) fn start(reporter: Reporter, pass: &[String], words: &[OsString]) -> (String, u8) {
-    match run(&reporter, pass, words) {
-        Ok(status) => (String::new(), code(status)),
-        Err(failed) => reporter.execute(super::SUBCOMMAND, Err(failed), words),
+pub(super) fn start(reporter: &Reporter, environment: &[(OsString, OsString)], words: &[OsString]) -> (String, u8) {
+    match fork::fork() {
+        Ok(Fork::Child) => main(reporter, environment, words),
+        Ok(Fork::Parent(init)) => match wait_for(init) {
+            Ok(status) => (String::new(), code(status)),
+            Err(error) => reporter.not_ready(super::SUBCOMMAND, &("wait for the view".into(), error)),
+        },
+        Err(error) => reporter.not_ready(super::SUBCOMMAND, &("start the first process of the view".into(), error)),
     }
 }
 
-fn run(reporter: &Reporter, pass: &[String], words: &[OsString]) -> SetupStep<ExitStatus> {
-    let own = step(rustix::thread::capabilities(None), || "read capabilities".into())?;
-    // A user who is not root keeps what it takes to mount /proc across execve(2) in the ambient set alone.
-    let ambient = own.permitted & (CapabilitySet::SYS_ADMIN | CapabilitySet::NET_BIND_SERVICE);
-    again::keep_capabilities(own.permitted, own.permitted, ambient)?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a child of this process, which has one thread, is the only one in the namespace"
-    )]
-    let mut init = std::process::Command::new("/proc/self/exe");
-    init.arg(SUBCOMMAND).args(pass.iter().map(|name| format!("--pass={name}"))).arg("--").args(words);
-    let channel = step(reporter.to_stdin(), || "hand on the channel for reports".into())?;
-    if let Some(channel) = channel {
-        init.stdin(channel);
-    }
-    step(init.status(), || "start the first process of the view".into())
-}
-
-/// The subcommand itself: gives up what it had to lay out the view, and waits for the command. It gives the message, if that failed,
-/// and the exit code.
-#[must_use]
-pub fn main(pass: &[String], words: &[OsString]) -> (String, u8) {
-    let reporter = Reporter::take();
+/// Gives up what it took to lay out the view, and waits for the command. It returns the message, if that failed, and the exit code.
+fn main(reporter: &Reporter, environment: &[(OsString, OsString)], words: &[OsString]) -> (String, u8) {
     if let Err(failed) = ready() {
-        return reporter.execute(super::SUBCOMMAND, Err(failed), words);
+        return reporter.not_ready(super::SUBCOMMAND, &failed);
     }
-    match again::spawn(&environment(pass), words, None).and_then(|command| wait_for(command.id())) {
+    let ended = again::spawn(environment, words).and_then(|command| wait_for(command.id().cast_signed()));
+    match ended {
         Ok(status) => {
-            reporter.killed(status.signal());
+            // A signal that ended the command is no exit code of this process.
+            if let Some(signal) = status.signal() {
+                reporter.report(&KeeperReport::KilledInView(signal));
+            }
             (String::new(), code(status))
         }
-        Err(error) => reporter.not_started(super::SUBCOMMAND, &error, words),
+        Err(error) => reporter.not_started(super::SUBCOMMAND, &error, environment, words),
     }
 }
 

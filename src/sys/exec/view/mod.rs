@@ -6,24 +6,22 @@
 //! changes for other processes, and nothing that the command writes stays: its mounts are in a namespace that ends with its last
 //! process (mount_namespaces(7)).
 
-pub mod init;
+mod init;
 mod network;
 mod root;
 
 pub use root::homes;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
 use rustix::thread::CapabilitySet;
 
-use super::Command;
-use super::again::{self, Reporter, SetupStep, step};
+use super::again::{Reporter, SetupStep, step};
 
 /// The hidden subcommand.
-pub const SUBCOMMAND: &str = "view";
+pub(super) const SUBCOMMAND: &str = "view";
 
 /// File system of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,21 +44,23 @@ pub struct ViewMount {
 /// The user nobody, by convention.
 const NOBODY: u32 = 65534;
 
-/// The words that run a command in a view.
-pub(super) fn words(view: &FileSystemView, command: &Command) -> io::Result<Vec<OsString>> {
+/// The arguments of the subcommand.
+pub(super) fn arguments(view: &FileSystemView) -> Vec<OsString> {
     let mounts = view.mounts.iter().flat_map(|ViewMount { at, from }| ["--mount".into(), at.into(), from.into()]);
     let homes = view.homes.iter().flat_map(|home| ["--home".into(), home.into()]);
-    again::words(SUBCOMMAND, homes.chain(mounts).chain(again::pass(command)), command)
+    homes.chain(mounts).collect()
 }
 
-/// The subcommand itself: lays out the view, enters it and waits for the command. It gives the message, if that failed, and the exit
-/// code.
-#[must_use]
-pub fn main(view: &FileSystemView, pass: &[String], words: &[OsString]) -> (String, u8) {
-    let reporter = Reporter::take();
+/// Lays out the view, enters it and waits for the command. It returns the message, if that failed, and the exit code.
+pub(super) fn execute(
+    reporter: &Reporter,
+    view: &FileSystemView,
+    environment: &[(OsString, OsString)],
+    words: &[OsString],
+) -> (String, u8) {
     match enter(view) {
-        Ok(()) => init::start(reporter, pass, words),
-        Err(failed) => reporter.execute(SUBCOMMAND, Err(failed), words),
+        Ok(()) => init::start(reporter, environment, words),
+        Err(failed) => reporter.not_ready(SUBCOMMAND, &failed),
     }
 }
 

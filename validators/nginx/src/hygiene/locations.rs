@@ -48,7 +48,8 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
 /// `location ~ /img(.*) { alias /data/img/$1; }` maps `/img../x` to the same place. Behind a slash nginx has resolved the dots.
 fn alias_of_group<'s>(hygiene: &mut Hygiene<'s>, scope: usize, location: &Directive<'s>) {
     let alias = hygiene.scopes.all[scope].get(b"alias").filter(|alias| alias.count() == 1);
-    let Some((alias, parsed)) = alias.zip(pattern::parse(location.word(2))) else { return };
+    let parsed = |alias| Some((alias, pattern::parse(location.word(2))?));
+    let Some((alias, parsed)) = alias.and_then(parsed) else { return };
     let parts = variables::parts(alias.word(1));
     let pairs = parts.windows(2).filter_map(|pair| match pair {
         [ValuePart::Text(text), ValuePart::Variable(name)] if text.ends_with(b"/") => Some(*name),
@@ -119,7 +120,10 @@ fn file_names(hygiene: &mut Hygiene<'_>, scope: usize) {
     let block = &hygiene.scopes.all[scope];
     let Some(location) = block.directive.filter(|it| it.count() == 2 && it.word(1).starts_with(b"~")) else { return };
     let runs = ["fastcgi_pass", "uwsgi_pass", "scgi_pass"].iter().any(|name| block.get(name.as_bytes()).is_some());
-    let Some(parsed) = pattern::parse(location.word(2)).filter(|_| runs) else { return };
+    if !runs {
+        return;
+    }
+    let Some(parsed) = pattern::parse(location.word(2)) else { return };
     let [parts] = parsed.alternatives.as_slice() else { return };
     let single = |part: &pattern::Repeated, fits: fn(u8) -> bool| {
         let Piece::Set(set) = &part.piece else { return false };
@@ -139,8 +143,8 @@ fn file_names(hygiene: &mut Hygiene<'_>, scope: usize) {
 pub(super) fn patterns<'s>(hygiene: &mut Hygiene<'s>, scope: usize, directive: &Directive<'s>) {
     for (at, pattern) in of_directive(hygiene, scope, directive) {
         // Without a group nothing is nested.
-        let is_slow = pattern.contains(&b'(') && pattern::parse(pattern).is_some_and(|parsed| parsed.is_slow());
-        if is_slow {
+        let is_slow = || pattern::parse(pattern).is_some_and(|parsed| parsed.is_slow());
+        if pattern.contains(&b'(') && *hygiene.slow.entry(pattern).or_insert_with(is_slow) {
             let message = "the pattern may take a time that doubles with each character: a repetition is repeated";
             let help =
                 "separate the inner repetitions by a character that they do not fit, or make the group atomic: `(?>…)`";

@@ -17,6 +17,9 @@ mod scopes;
 mod tls;
 mod variables;
 
+use std::cell::RefCell;
+
+use foldhash::{HashMap, HashMapExt as _};
 use reload_gate_contract::{Code, Finding, Findings, visible};
 
 use crate::Options;
@@ -37,7 +40,8 @@ pub(crate) fn check(main: &str, sources: &Sources<'_>, options: &Options) -> Vec
     let scopes = Scopes::of(main, sources);
     let origins = VariableOrigins::of(&scopes);
     let facts = Inherited::of(&scopes);
-    let mut hygiene = Hygiene { sources, options, scopes, origins, facts, findings: Findings::new(FINDINGS) };
+    let (findings, slow, catch_all) = (Findings::new(FINDINGS), HashMap::new(), RefCell::default());
+    let mut hygiene = Hygiene { sources, options, scopes, origins, facts, findings, slow, catch_all };
     for scope in 0..hygiene.scopes.all.len() {
         hygiene.scope(scope);
     }
@@ -53,6 +57,10 @@ struct Hygiene<'s> {
     origins: VariableOrigins<'s>,
     facts: Inherited,
     findings: Findings,
+    /// The patterns that were looked at, and the answer: true for one that may take long.
+    slow: HashMap<&'s [u8], bool>,
+    /// The servers that were looked at, and the answer: true for one that takes any host.
+    catch_all: RefCell<HashMap<usize, bool>>,
 }
 
 impl<'s> Hygiene<'s> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::model::directive::Directive;
 
 use super::inherited;
+use super::scopes::HygieneScope;
 use super::variables::{ScopedPart, ValuePart, host_breakers, is_of_request};
 use super::{Hygiene, codes, locations};
 
@@ -116,7 +117,11 @@ fn chosen_by_client<'s>(hygiene: &Hygiene<'s>, host: &HostParts<'s>) -> Option<&
 /// True if a server answers requests for any host.
 fn is_catch_all(hygiene: &Hygiene<'_>, scope: usize) -> bool {
     let Some(server) = hygiene.scopes.server(scope) else { return false };
-    let block = &hygiene.scopes.all[server];
+    // A server may have many locations that ask.
+    *hygiene.catch_all.borrow_mut().entry(server).or_insert_with(|| takes_any_host(&hygiene.scopes.all[server]))
+}
+
+fn takes_any_host(block: &HygieneScope<'_>) -> bool {
     let mut names = block.all(b"server_name").flat_map(|it| it.arguments().map(|(_, word)| word).collect::<Vec<_>>());
     let is_default =
         block.all(b"listen").any(|it| it.arguments().any(|(_, word)| matches!(word, b"default_server" | b"default")));

@@ -21,9 +21,36 @@ pub(super) struct HygieneScope<'s> {
     pub(super) directives: Vec<(Directive<'s>, Option<usize>)>,
     /// A file that may hold more of it is unknown.
     pub(super) incomplete: bool,
+    /// It has a `rewrite`.
+    pub(super) rewrites: bool,
+    /// A bit for each name in it, so that most searches end before they begin. Names may share a bit.
+    names: u64,
+}
+
+/// The bit of a name, by its length and its bytes.
+fn bit(name: &[u8]) -> u64 {
+    let hash = name.iter().fold(name.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    1 << ((hash ^ (hash >> 6)) & 63)
 }
 
 impl<'s> HygieneScope<'s> {
+    fn new(directive: Option<Directive<'s>>, parent: Option<usize>) -> Self {
+        Self { directive, parent, directives: vec![], incomplete: false, rewrites: false, names: 0 }
+    }
+
+    /// Adds a directive, with its block if it has one.
+    fn push(&mut self, directive: Directive<'s>, block: Option<usize>) {
+        let name = directive.word(0);
+        self.names |= bit(name);
+        self.rewrites |= name == b"rewrite";
+        self.directives.push((directive, block));
+    }
+
+    /// The directives in it, or none if it has no directive of that name for certain.
+    fn with(&self, name: &[u8]) -> &[(Directive<'s>, Option<usize>)] {
+        if self.names & bit(name) == 0 { &[] } else { &self.directives }
+    }
+
     /// The name of its directive.
     pub(super) fn name(&self) -> &'s [u8] {
         self.directive.map_or(b"", |directive| directive.word(0))
@@ -31,11 +58,12 @@ impl<'s> HygieneScope<'s> {
 
     /// The first directive of that name in this very block.
     pub(super) fn get(&self, name: &[u8]) -> Option<Directive<'s>> {
-        self.directives.iter().map(|(directive, _)| *directive).find(|directive| directive.word(0) == name)
+        self.with(name).iter().map(|(directive, _)| *directive).find(|directive| directive.word(0) == name)
     }
 
+    /// The directives of that name in this very block.
     pub(super) fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Directive<'s>> + 'a {
-        self.directives.iter().map(|(directive, _)| *directive).filter(move |directive| directive.word(0) == name)
+        self.with(name).iter().map(|(directive, _)| *directive).filter(move |directive| directive.word(0) == name)
     }
 }
 
@@ -50,7 +78,7 @@ pub(super) struct Scopes<'s> {
 
 impl<'s> Scopes<'s> {
     pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> Self {
-        let root = HygieneScope { directive: None, parent: None, directives: vec![], incomplete: false };
+        let root = HygieneScope::new(None, None);
         let mut scopes = Self { all: vec![root], complete: true, protocols: vec![b""] };
         if let Ok(file) = sources.first(main) {
             let mut expansion =
@@ -83,12 +111,7 @@ impl<'s> Scopes<'s> {
             _ => self.protocols[parent],
         };
         self.protocols.push(protocol);
-        self.all.push(HygieneScope {
-            directive: Some(directive),
-            parent: Some(parent),
-            directives: vec![],
-            incomplete: false,
-        });
+        self.all.push(HygieneScope::new(Some(directive), Some(parent)));
         self.all.len() - 1
     }
 }
@@ -135,13 +158,13 @@ impl<'s> Expansion<'s, '_> {
                     }
                     NodeKind::Block if depth < DEPTH => {
                         let inner = self.scopes.open(directive, scope);
-                        self.scopes.all[scope].directives.push((directive, Some(inner)));
+                        self.scopes.all[scope].push(directive, Some(inner));
                         if self.sources.is_surrounding(file) {
                             self.unknown(inner);
                         }
                         self.nodes(file, at + 1..node.end(), inner, depth + 1);
                     }
-                    _ => self.scopes.all[scope].directives.push((directive, None)),
+                    _ => self.scopes.all[scope].push(directive, None),
                 }
             }
             at = node.end();

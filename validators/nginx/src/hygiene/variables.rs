@@ -1,6 +1,8 @@
 //! The origin of the variables in a value: what a client chooses, and what may hold a line feed.
 
-use foldhash::{HashMap, HashMapExt as _};
+use std::rc::Rc;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::bytes::ByteSet;
 use super::pattern::{self, PatternGroup};
@@ -64,16 +66,20 @@ pub(super) type ScopedPart<'s> = (usize, ValuePart<'s>);
 pub(super) struct VariableOrigins<'s> {
     /// The values of `set`, by block and name; those in an `if` belong to the block around it, too.
     sets: HashMap<(usize, &'s [u8]), Vec<ScopedValue<'s>>>,
-    /// The pattern of each block that matches the URI, and those of its rewrites.
-    patterns: HashMap<usize, PatternGroup>,
+    /// The names in `sets`: most variables have none.
+    names: HashSet<&'s [u8]>,
+    /// The pattern of each block that matches the URI. Blocks with the same text share it.
+    patterns: HashMap<usize, Rc<PatternGroup>>,
 }
 
 impl<'s> VariableOrigins<'s> {
     pub(super) fn of(scopes: &Scopes<'s>) -> Self {
-        let mut origins = Self { sets: HashMap::new(), patterns: HashMap::new() };
+        let mut origins = Self { sets: HashMap::new(), names: HashSet::new(), patterns: HashMap::new() };
+        let mut parsed: HashMap<&[u8], Option<Rc<PatternGroup>>> = HashMap::new();
         for (at, scope) in scopes.all.iter().enumerate() {
             if let Some(pattern) = scope.directive.and_then(|directive| pattern_of_uri(&directive)) {
-                origins.patterns.extend(pattern::parse(pattern).map(|pattern| (at, pattern)));
+                let group = parsed.entry(pattern).or_insert_with(|| pattern::parse(pattern).map(Rc::new));
+                origins.patterns.extend(group.clone().map(|group| (at, group)));
             }
             origins.table(at, scope);
             for directive in scope.all(b"set").filter(|directive| directive.count() == 2) {
@@ -84,6 +90,7 @@ impl<'s> VariableOrigins<'s> {
                 }
             }
         }
+        origins.names = origins.sets.keys().map(|(_, name)| *name).collect();
         origins
     }
 
@@ -103,6 +110,9 @@ impl<'s> VariableOrigins<'s> {
 
     /// The values that a variable is set to in a block or around it, each with the block of the `set`.
     pub(super) fn values(&self, scopes: &Scopes<'s>, scope: usize, name: &'s [u8]) -> &[ScopedValue<'s>] {
+        if !self.names.contains(name) {
+            return &[];
+        }
         let blocks = scopes.around(scope);
         let found = blocks.map(|at| self.sets.get(&(at, name))).find(Option::is_some).flatten();
         found.map_or(&[], |values| &values[..values.len().min(VALUES)])
@@ -113,8 +123,7 @@ impl<'s> VariableOrigins<'s> {
         let number = std::str::from_utf8(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
         scopes.around(scope).find_map(|at| {
             // Another match has replaced the numbered groups.
-            let matches_again = || scopes.all[at].get(b"rewrite").is_some();
-            if number != usize::MAX && matches_again() {
+            if number != usize::MAX && scopes.all[at].rewrites {
                 return None;
             }
             self.patterns.get(&at)?.find(number, name)
@@ -123,6 +132,9 @@ impl<'s> VariableOrigins<'s> {
 
     /// The name of a variable through which a value may hold a line feed that the client has sent, encoded in the URI.
     pub(super) fn line_feed(&self, scopes: &Scopes<'s>, scope: usize, value: &'s [u8]) -> Option<&'s [u8]> {
+        if !value.contains(&b'$') {
+            return None;
+        }
         let mut queue = vec![(scope, value)];
         let mut followed = 0;
         while let Some((scope, value)) = queue.pop() {

@@ -1,0 +1,175 @@
+//! The hidden subcommands, which change their process and execute a command, and the same as a message to a keeper.
+//!
+//! A command line of them is `SUBCOMMAND ARGUMENTS -- COMMAND`. They are not listed, and their arguments are the gate's own, so they are
+//! read without a parser that could explain mistakes: it would cost more time than all the rest.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+
+use super::again::Reporter;
+use super::confine::{self, Confinement};
+use super::view::{self, FileSystemView, ViewMount};
+use super::{Command, RunAs, enter, environment};
+use crate::sys::proc::Identity;
+
+/// The word for a process that only executes the command.
+const PLAIN: &str = "plain";
+
+/// The change of a process before it executes a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Setup {
+    /// None.
+    Plain,
+    /// It becomes like another process, without these variables of its environment.
+    Enter(RunAs, Vec<String>),
+    /// It confines itself.
+    Confine(Confinement),
+    /// It sees a file system of its own.
+    View(FileSystemView),
+}
+
+/// A command with its setup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Door {
+    pub(super) setup: Setup,
+    /// The variables that the command sees, unless it takes those of another process.
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) words: Vec<OsString>,
+}
+
+/// Runs the hidden subcommand of a command line, without the name of the program; `None` if it is another one. Returns only if the command
+/// could not be executed or was waited for, with the message and the exit code.
+pub fn run(line: impl Iterator<Item = OsString>) -> Option<(String, u8)> {
+    let mut line = line.peekable();
+    let is_hidden = |word: &OsString| {
+        [enter::SUBCOMMAND, confine::SUBCOMMAND, view::SUBCOMMAND].iter().any(|known| *word == **known)
+    };
+    if !line.peek().is_some_and(is_hidden) {
+        return None;
+    }
+    super::close_inherited();
+    // A session of its own has no controlling terminal. Started by hand the binary may lead a group already.
+    let _ = rustix::process::setsid();
+    let door = parse(line).map(|(setup, pass, words)| Door { setup, environment: environment(&pass), words });
+    Some(match door {
+        Some(door) => door.execute(&Reporter::none()),
+        None => ("error: the arguments of a hidden subcommand are wrong".to_owned(), 2),
+    })
+}
+
+/// Reads a command line: the setup, the names of variables that are passed on, and the command.
+fn parse(mut line: impl Iterator<Item = OsString>) -> Option<(Setup, Vec<String>, Vec<OsString>)> {
+    let text = |word: OsString| word.into_string().ok();
+    let subcommand = text(line.next()?)?;
+    let mut setup = match subcommand.as_str() {
+        PLAIN => Setup::Plain,
+        enter::SUBCOMMAND => {
+            let pid = text(line.next()?)?.parse().ok()?;
+            let start = text(line.next()?)?.parse().ok()?;
+            let root = line.next()? == "root";
+            Setup::Enter(RunAs { process: Identity { pid, start }, root }, Vec::new())
+        }
+        confine::SUBCOMMAND => Setup::Confine(Confinement::default()),
+        view::SUBCOMMAND => Setup::View(FileSystemView::default()),
+        _ => return None,
+    };
+    let mut pass = Vec::new();
+    loop {
+        let word = text(line.next()?)?;
+        let (name, value) = word.split_once('=').unwrap_or((&word, ""));
+        match (name, &mut setup) {
+            ("--", _) => break,
+            ("--pass", _) => pass.push(value.to_owned()),
+            ("--unset", Setup::Enter(_, unset)) => unset.push(value.to_owned()),
+            ("--strict", Setup::Confine(confinement)) => confinement.strict = true,
+            ("--hide", Setup::Confine(confinement)) => confinement.hidden.push(line.next()?.into()),
+            ("--fix", Setup::Confine(confinement)) => confinement.fixed.push(line.next()?.into()),
+            ("--home", Setup::View(view)) => view.homes.push(line.next()?.into()),
+            ("--mount", Setup::View(view)) => {
+                let at = PathBuf::from(line.next()?);
+                view.mounts.push(ViewMount { at, from: line.next()?.into() });
+            }
+            _ => return None,
+        }
+    }
+    Some((setup, pass, line.collect()))
+}
+
+impl Door {
+    /// The command with its setup and its environment, as the gate has them.
+    pub(super) fn of(command: &Command) -> Self {
+        let setup = match (command.run_as, &command.view, &command.confinement) {
+            (Some(run_as), ..) => Setup::Enter(run_as, command.unset.clone()),
+            (None, Some(view), _) => Setup::View(view.clone()),
+            (None, None, Some(confinement)) => Setup::Confine(confinement.clone()),
+            (None, None, None) => Setup::Plain,
+        };
+        let environment = environment(&command.pass_env).into_iter().chain(super::given(command)).collect();
+        Self { setup, environment, words: command.words.clone() }
+    }
+
+    /// Changes this process and executes the command. Returns only if that failed, or in a view after the end of the command, with the
+    /// message and the exit code.
+    pub(super) fn execute(self, reporter: &Reporter) -> (String, u8) {
+        let Self { setup, environment, words } = self;
+        match setup {
+            Setup::Plain => reporter.execute(PLAIN, Ok(environment), &words),
+            Setup::Enter(run_as, unset) => enter::execute(reporter, run_as, &unset, &words),
+            Setup::Confine(confinement) => confine::execute(reporter, &confinement, environment, &words),
+            Setup::View(view) => view::execute(reporter, &view, &environment, &words),
+        }
+    }
+
+    /// The command line, with the command.
+    fn line(&self) -> Vec<OsString> {
+        let (subcommand, arguments) = match &self.setup {
+            Setup::Plain => (PLAIN, Vec::new()),
+            Setup::Enter(run_as, unset) => (enter::SUBCOMMAND, enter::arguments(*run_as, unset)),
+            Setup::Confine(confinement) => (confine::SUBCOMMAND, confine::arguments(confinement)),
+            Setup::View(view) => (view::SUBCOMMAND, view::arguments(view)),
+        };
+        let words = self.words.iter().cloned();
+        [subcommand.into()].into_iter().chain(arguments).chain(["--".into()]).chain(words).collect()
+    }
+
+    /// The message to a keeper: its length, the number of variables, each name and value, and the command line; each ends with a zero byte,
+    /// which is in no argument and in no variable of a process.
+    ///
+    /// # Errors
+    /// With a zero byte in one of them.
+    pub(super) fn message(&self) -> io::Result<Vec<u8>> {
+        let count = OsString::from(self.environment.len().to_string());
+        let variables = self.environment.iter().flat_map(|(name, value)| [name, value]);
+        let line = self.line();
+        let mut fields = Vec::new();
+        for field in [&count].into_iter().chain(variables).chain(&line) {
+            if field.as_bytes().contains(&0) {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "nul byte found in provided data"));
+            }
+            fields.extend_from_slice(field.as_bytes());
+            fields.push(0);
+        }
+        let length = u32::try_from(fields.len()).map_err(io::Error::other)?;
+        Ok([&length.to_le_bytes(), fields.as_slice()].concat())
+    }
+
+    /// Reads a message without its length.
+    pub(super) fn read(message: &[u8]) -> Option<Self> {
+        let fields = message.strip_suffix(&[0])?.split(|byte| *byte == 0);
+        let mut fields = fields.map(|field| OsString::from_vec(field.to_vec()));
+        let count = fields.next()?.to_str()?.parse().ok()?;
+        let mut environment = Vec::new();
+        for _ in 0_usize..count {
+            environment.push((fields.next()?, fields.next()?));
+        }
+        let (setup, _, words) = parse(fields)?;
+        Some(Self { setup, environment, words })
+    }
+
+    /// The program of the command.
+    pub(super) fn program(&self) -> &OsStr {
+        self.words.first().map(OsString::as_os_str).unwrap_or_default()
+    }
+}

@@ -1,0 +1,198 @@
+//! The gate's side of a keeper ([`super::keep`]). IO: starts it, hands it a command, and waits for the report.
+//!
+//! To start the binary takes longer than most checkers. So a gate that runs commands again and again has one keeper ready, which waits for its
+//! command ([`prepare`]).
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Socket;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::net::UnixStream;
+
+use super::again::KeeperReport;
+use super::door::{Door, Setup};
+use super::{Command, End, Finished, Group, LAST_WORDS, NotStarted, Output, keep, search_path};
+
+/// A keeper that has no command yet.
+struct Keeper {
+    /// Its end is seen by this one.
+    group: Group,
+    channel: Socket,
+    /// The output of its command.
+    output: OwnedFd,
+}
+
+/// The keeper of the next command.
+static READY: Mutex<Option<Keeper>> = Mutex::new(None);
+
+fn take_ready() -> Option<Keeper> {
+    READY.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Returns true if a keeper is ready for the next command.
+#[must_use]
+pub fn is_ready() -> bool {
+    READY.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+}
+
+/// Makes a keeper ready for the next command, unless there is one. One that cannot be started now is started with the command.
+pub fn prepare() {
+    if !is_ready()
+        && let Ok(keeper) = Keeper::start()
+    {
+        READY.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(keeper);
+    }
+}
+
+impl Keeper {
+    fn start() -> io::Result<Self> {
+        let (channel, theirs) = Socket::pair()?;
+        let (output, writer) = io::pipe()?;
+        let environment = [("PATH", search_path()), ("LC_ALL", "C".into())];
+        let child = duct::cmd(std::env::current_exe()?, [keep::SUBCOMMAND])
+            .stdin_file(File::from(OwnedFd::from(theirs)))
+            .stderr_to_stdout()
+            .stdout_file(writer)
+            .full_env(environment)
+            .dir("/")
+            .unchecked()
+            .start()?;
+        Ok(Self { group: Group::of(child)?, channel, output: output.into() })
+    }
+
+    /// Sends the command; a keeper that has died meanwhile cannot take it.
+    async fn give(self, message: &[u8]) -> io::Result<Running> {
+        self.channel.set_nonblocking(true)?;
+        let channel = UnixStream::from_std(self.channel)?;
+        send(&channel, message).await?;
+        Ok(Running { group: self.group, channel, output: Output::new(self.output)? })
+    }
+}
+
+/// A keeper with its command.
+struct Running {
+    group: Group,
+    channel: UnixStream,
+    output: Output,
+}
+
+/// The reports of a keeper.
+#[derive(Default)]
+struct Reports {
+    /// One that came before the end: of a command that was not started, or of the command of a view.
+    early: Option<KeeperReport>,
+    /// The end; absent if the keeper itself was killed.
+    end: Option<KeeperReport>,
+}
+
+impl Running {
+    async fn start(command: &Command) -> io::Result<Self> {
+        let message = Door::of(command).message()?;
+        if let Some(keeper) = take_ready()
+            && let Ok(running) = keeper.give(&message).await
+        {
+            return Ok(running);
+        }
+        Keeper::start()?.give(&message).await
+    }
+
+    /// Waits for the end of the command, and reads what it prints all the while, so that a full pipe does not block it.
+    async fn reports(&mut self) -> Reports {
+        let output = async {
+            self.output.collect().await;
+            std::future::pending::<Reports>().await
+        };
+        tokio::select! { reports = reports(&self.channel) => reports, reports = output => reports }
+    }
+}
+
+async fn send(channel: &UnixStream, mut message: &[u8]) -> io::Result<()> {
+    while !message.is_empty() {
+        match channel.try_write(message) {
+            Ok(sent) => message = &message[sent..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => channel.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Receives what there is; `None` at the end.
+async fn receive(channel: &UnixStream, received: &mut Vec<u8>) -> Option<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        channel.readable().await.ok()?;
+        match channel.try_read(&mut buffer) {
+            Ok(0) => return None,
+            Ok(length) => {
+                received.extend_from_slice(&buffer[..length]);
+                return Some(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Reads the reports up to the end.
+async fn reports(channel: &UnixStream) -> Reports {
+    let (mut reports, mut received) = (Reports::default(), Vec::new());
+    loop {
+        while let Some(report) = KeeperReport::take(&mut received) {
+            if matches!(report, KeeperReport::Exited(_) | KeeperReport::Killed(_)) {
+                reports.end = Some(report);
+                return reports;
+            }
+            reports.early.get_or_insert(report);
+        }
+        if receive(channel, &mut received).await.is_none() {
+            return reports;
+        }
+    }
+}
+
+/// Runs a command under a keeper to its end. Dropping the future kills it with all that it started.
+pub(super) async fn run(command: &Command) -> Result<Finished, NotStarted> {
+    let started = Instant::now();
+    let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
+    let failed = |error| NotStarted::Program { program: program.clone(), error };
+    let mut running = Running::start(command).await.map_err(failed)?;
+    let reports = tokio::time::timeout(command.timeout, running.reports()).await.ok();
+    if reports.is_none() {
+        running.group.kill_strays();
+        running.group.kill();
+    }
+    let _ = tokio::time::timeout(LAST_WORDS, running.output.collect()).await;
+    let Running { group, output, .. } = running;
+    let finished = |end| Ok(Finished { end, output: output.text(), duration: started.elapsed() });
+    let Some(Reports { early, end }) = reports else {
+        return finished(group.ended(true).await.map_err(failed)?);
+    };
+    match (early, end) {
+        // The keeper ends by itself now.
+        (Some(KeeperReport::NotStarted(code, message)), _) => {
+            tokio::spawn(group.ended(false));
+            Err(KeeperReport::error(code, message, program, not_ready(command)))
+        }
+        (early, Some(end)) => {
+            tokio::spawn(group.ended(false));
+            finished(match early.unwrap_or(end) {
+                KeeperReport::Killed(signal) | KeeperReport::KilledInView(signal) => End::Killed(signal),
+                KeeperReport::Exited(code) | KeeperReport::NotStarted(code, _) => End::Exited(code),
+            })
+        }
+        (_, None) => finished(group.ended(false).await.map_err(failed)?),
+    }
+}
+
+/// The error of a keeper whose child could not change itself for this command.
+fn not_ready(command: &Command) -> fn(String) -> NotStarted {
+    match Door::of(command).setup {
+        Setup::Enter(..) => NotStarted::NotEntered,
+        Setup::View(_) => NotStarted::NotShown,
+        Setup::Confine(_) | Setup::Plain => NotStarted::NotConfined,
+    }
+}
