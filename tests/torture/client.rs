@@ -140,7 +140,8 @@ pub(crate) fn ask(port: u16) -> std::io::Result<String> {
     let text = get(port, "/")?;
     let code = text.split(' ').nth(1).unwrap_or_default();
     match text.split_once("\r\n\r\n") {
-        Some((_, body)) if code == "200" => Ok(body.to_owned()),
+        // A worker that is killed meanwhile sends no body.
+        Some((_, body)) if code == "200" && !body.is_empty() => Ok(body.to_owned()),
         _ => Err(std::io::Error::new(ErrorKind::InvalidData, format!("{text:?}"))),
     }
 }

@@ -56,8 +56,8 @@ const HOMES: [&str; 2] = ["/root", "/home"];
 const SYSTEM: [&str; 9] = ["/bin", "/boot", "/dev", "/etc", "/proc", "/run", "/sbin", "/sys", "/usr"];
 /// Parts of a directory with programs beside its `bin`: libraries, and the mark of a virtual environment of Python.
 const PARTS_OF_PROGRAMS: [&str; 4] = ["lib", "lib64", "libexec", "pyvenv.cfg"];
-/// Credentials that a kubelet and container runtimes put beside the files of running programs.
-const SECRETS: &str = "/run/secrets";
+/// Credentials that a kubelet, sessions of users and container runtimes put beside the files of running programs.
+const SECRETS: [&str; 3] = ["/run/secrets", "/run/user", "/run/containers"];
 
 /// Largest file that is copied from a running system, in bytes.
 const SMALL: u64 = 64 << 10;
@@ -304,7 +304,12 @@ impl Scene {
 
     /// Returns true for what a program that validates may read: root leaves its own rights at the door.
     fn may_see(&self, metadata: &Metadata) -> bool {
-        !self.privileged || is_public(metadata)
+        !self.hides_private() || is_public(metadata)
+    }
+
+    /// Returns true if root sees only what every user may read. A command of the user's own sees all.
+    fn hides_private(&self) -> bool {
+        self.privileged && !self.homes.is_empty()
     }
 
     /// Hides from an overlay what root alone may read, by the device that stands for nothing in its upper layer (overlayfs.rst, "whiteouts
@@ -351,7 +356,7 @@ impl Scene {
         if is(path, &OWNED) && !self.privileged {
             Copying { largest: None, left: ENTRIES, strict: false }.copy(old, &upper)?;
         }
-        if self.privileged && !is(path, &PROGRAMS) {
+        if self.hides_private() && !is(path, &PROGRAMS) {
             self.hide_private(path, old, &upper)?;
         }
         for target in self.targets.iter().filter_map(|target| target.strip_prefix(path).ok()?.parent()) {
@@ -463,7 +468,11 @@ impl Copying {
             std::os::unix::fs::symlink(fs::read_link(from)?, to)
         } else if metadata.is_dir() {
             make_like(to, &metadata)?;
-            if is_private || from == inside(OLD, Path::new(SECRETS)) { Ok(()) } else { self.copy(from, to) }
+            if is_private || SECRETS.iter().any(|secrets| from == inside(OLD, Path::new(secrets))) {
+                Ok(())
+            } else {
+                self.copy(from, to)
+            }
         } else if metadata.is_file() && !is_private && self.largest.is_some_and(|largest| metadata.len() <= largest) {
             fs::copy(from, to).map(|_| ())
         } else {
