@@ -495,4 +495,13 @@ fn links_out_of_a_repository_are_not_followed() {
     assert!(!said.contains("hunter2") && !said.contains("environ\n"), "{said}");
     assert_eq!(said.matches("a link out of the repository").count(), 4, "{said}");
     assert_eq!(said.matches("rejected  ").count(), 2, "{said}");
+    // So it is with a link that a hook names.
+    std::fs::write(repository.join(".git/config"), "- [hunter2\n").expect("there is room");
+    link(Path::new(".git/config"), "e.yaml");
+    for name in ["a.yaml", "e.yaml"] {
+        let output =
+            gate_command().args(["check", "--verbose"]).arg(repository.join(name)).output().expect("it starts");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!said.contains("hunter2") && said.contains("a link out of the repository"), "{name}: {said}");
+    }
 }

@@ -109,6 +109,8 @@ impl Listing {
             let path = Path::new(name);
             if name == STDIN || is_descriptor(path) {
                 listing.stream(name);
+            } else if path.is_symlink() && leaves_repository(path) {
+                listing.skipped.push(left_out(path));
             } else if path.is_dir() {
                 listing.walk(name, &exclude);
             } else if exclude.matched(path, false).is_ignore() {
@@ -463,6 +465,25 @@ fn exclusion(patterns: &[String]) -> Result<Gitignore, (String, String)> {
 /// Directories of packages, to which links of a directory of the system lead (`modules-enabled` of Debian's nginx).
 const PACKAGES: [&str; 3] = ["/usr", "/lib", "/lib64"];
 
+/// Returns the repository that a directory is in.
+fn repository(directory: &Path) -> Option<&Path> {
+    directory.ancestors().find(|above| above.join(".git").exists())
+}
+
+/// Returns true if a link leads out of `repository`, or to what git keeps there: credentials may be among that.
+fn leads_out(link: &Path, repository: &Path) -> bool {
+    let is_inside = |to: &Path| to.starts_with(repository) && !to.starts_with(repository.join(".git"));
+    let is_of_package = |to: &Path| PACKAGES.iter().any(|path| to.starts_with(path));
+    link.canonicalize().is_ok_and(|to| !is_inside(&to) && !is_of_package(&to))
+}
+
+/// Returns true for a link in a repository that leads out of it. A link in no repository was made by the user who names it.
+fn leaves_repository(link: &Path) -> bool {
+    let parent = link.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = parent.canonicalize().unwrap_or_default();
+    repository(&real).is_some_and(|repository| leads_out(link, repository))
+}
+
 /// Links that lead out of the repository of a directory, or out of the directory where it is in none.
 #[derive(Clone, Debug, Default)]
 struct LeavingLinks(Arc<Mutex<Vec<PathBuf>>>);
@@ -474,11 +495,8 @@ impl LeavingLinks {
 
     /// Returns true, and keeps the link, if that is one.
     fn note(&self, entry: &DirEntry, repository: Option<&Path>) -> bool {
-        let leads_inside = |to: &PathBuf| {
-            repository.is_some_and(|repository| to.starts_with(repository))
-                || PACKAGES.iter().any(|path| to.starts_with(path))
-        };
-        let leaves = entry.path_is_symlink() && entry.path().canonicalize().is_ok_and(|to| !leads_inside(&to));
+        let leaves =
+            entry.path_is_symlink() && repository.is_some_and(|repository| leads_out(entry.path(), repository));
         if leaves {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
         }
@@ -496,8 +514,7 @@ fn visible(
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     let (exclude, leaving) = (exclude.clone(), leaving.clone());
     let real = root.canonicalize().ok();
-    let repository = real.as_deref().and_then(|real| real.ancestors().find(|above| above.join(".git").exists()));
-    let repository = repository.map(Path::to_owned).or(real);
+    let repository = real.as_deref().and_then(repository).map(Path::to_owned).or(real);
     let is_of_chart = |entry: &DirEntry| {
         (entry.file_name() == "templates" || entry.file_name() == "charts")
             && entry.path().parent().is_some_and(|chart| chart.join(CHART).is_file())
