@@ -119,6 +119,7 @@ dist: ## Build what is released: archive, Debian package, wheel, checksums, bill
 lint: ## Check formatting and lints
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --test torture --locked -- -D warnings
 
 .PHONY: style
 style: ## Measure the house style: words, doc comments, names, lengths

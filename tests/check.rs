@@ -223,6 +223,25 @@ fn files_and_directories_are_checked_in_place() {
 }
 
 #[test]
+fn a_name_that_is_not_utf8_is_named_and_hides_no_other_file() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let directory = tempfile::tempdir().expect("there is room");
+    let write = |name: &[u8]| {
+        std::fs::write(directory.path().join(std::ffi::OsStr::from_bytes(name)), "{}").expect("there is room");
+    };
+    write(b"caf\xe9.json");
+    write(b"b.json");
+    let output = check(&[directory.path().to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 3, "{}{}", output.out, output.err);
+    assert!(
+        output.out.contains("caf\u{fffd}.json") && output.out.contains("its name is not UTF-8; rename it"),
+        "{}",
+        output.out
+    );
+    assert!(output.out.contains("1 accepted"), "{}", output.out);
+}
+
+#[test]
 fn the_exit_code_is_the_worst_of_all() {
     let directory = tempfile::tempdir().expect("there is room");
     let path = |name: &str| directory.path().join(name).to_str().expect("it is UTF-8").to_owned();

@@ -32,10 +32,13 @@ impl TracedGate {
     /// Runs a program that takes SIGHUP, and a gate for it.
     fn run(directory: &Path, namespace: &[&str], arguments: &[&str]) -> Self {
         let trace = directory.join("trace");
+        // A FIFO that is open for writing too has no end.
         let program = format!(
-            "import pathlib, signal\nsignal.signal(signal.SIGHUP, lambda *_: None)\npathlib.Path({:?}).touch()\n\
-             while True:\n    signal.pause()\n",
-            directory.join("ready").display().to_string()
+            "import os, pathlib, signal, subprocess\nos.chdir({:?})\nos.mkfifo('probe')\n\
+             probes = os.open('probe', os.O_RDWR)\nsignal.signal(signal.SIGHUP, lambda *_: None)\n\
+             pathlib.Path('ready').touch()\n\
+             while True:\n    os.read(probes, 1)\n    subprocess.run(['true'])\n    os.unlink('probed')\n",
+            directory.display().to_string()
         );
         let name = unique("sys");
         script(directory, &name, &program);
@@ -48,20 +51,28 @@ impl TracedGate {
         Self { gate: Gate::start(unshare), trace }
     }
 
+    /// Lets the target run a command, as the probe of a container is one: a process is made, and ends.
+    fn probe(directory: &Path) {
+        let probed = directory.join("probed");
+        std::fs::write(&probed, "").expect("there is room");
+        std::fs::write(directory.join("probe"), "1").expect("the target reads it");
+        eventually("the command has ended", || !probed.exists());
+    }
+
     fn signals(&self) -> usize {
         let text = std::fs::read_to_string(&self.trace).unwrap_or_default();
         text.lines().filter(|line| line.contains("pidfd_send_signal(")).count()
     }
 
-    /// Returns the calls of the last change: from the reading of the swap's event to the signal. The second part of a call that was
+    /// Returns the calls of the last change, `None` if another thread interrupted the first: from the reading of the swap's event to the signal. The second part of a call that was
     /// interrupted by another thread is none.
-    fn last_change(&self) -> Vec<String> {
+    fn last_change(&self) -> Option<Vec<String>> {
         let text = std::fs::read_to_string(&self.trace).expect("it is there");
         let lines: Vec<_> = text.lines().filter(|line| !line.contains(" resumed>")).collect();
-        let signal = lines.iter().rposition(|line| line.contains("pidfd_send_signal(")).expect("there is a signal");
+        let signal = lines.iter().rposition(|line| line.contains("pidfd_send_signal("))?;
         let is_event = |line: &&str| line.contains("inotify") && line.contains(" read(") && line.contains("..data\\0");
-        let event = lines[..signal].iter().rposition(is_event).expect("the event is read");
-        lines[event..=signal].iter().map(|line| (*line).to_owned()).collect()
+        let event = lines[..signal].iter().rposition(is_event)?;
+        Some(lines[event..=signal].iter().map(|line| (*line).to_owned()).collect())
     }
 }
 
@@ -72,9 +83,10 @@ fn fewest_calls(directory: &Path, namespace: &[&str], more: &[&str]) -> Vec<Stri
     let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
     let mut traced = TracedGate::run(directory, namespace, &[&["--watch", &watch, "--signal", "HUP"], more].concat());
     traced.gate.wait_for("reloaded");
-    let changes = (1..=5).map(|number| {
+    let changes = (1..=5).filter_map(|number| {
         // Until the second search, after which the target is known.
         traced.gate.listen(Duration::from_millis(1_500));
+        TracedGate::probe(directory);
         let before = traced.signals();
         volume.write(&[("nginx.conf", &config(number))]);
         traced.gate.wait_for("reloaded");

@@ -10,10 +10,12 @@ use super::container::ContainerContext;
 use super::program::{self, Beginning, MainOfImage};
 use super::store::{Entry, Store};
 use super::trees::{FileTree, FileTrees, TreeKind};
-use super::{command_line, content, snippets};
+use super::{content, snippets, withheld};
 use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
-use crate::config::{Assignment, Assignments, ConfigError, GateConfig, presets};
+use crate::config::{
+    Assignment, Assignments, ConfigError, GateConfig, OBJECT_SETTINGS, Preset, SettingOrigin, presets,
+};
 use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
 use crate::sys::exec;
 use crate::sys::pattern::LazyRegex;
@@ -27,6 +29,15 @@ const NONE: &str = "none";
 const SYNTAX_ALONE: &str = "known by its name; the syntax alone, since its program is unknown";
 
 const COMMAND_LINE: &str = "named on the command line";
+
+/// Returns the message of an error, with the setting of the object that is wrong; none is if the name itself is.
+fn with_setting(error: &ConfigError) -> String {
+    let is_of_object = |name: &&str| OBJECT_SETTINGS.iter().any(|setting| setting.name == *name);
+    match &error.origin {
+        SettingOrigin::Flag(name) if is_of_object(name) => format!("{}{}", error.origin, error.message),
+        _ => error.message.clone(),
+    }
+}
 
 /// One validation that is due.
 pub(super) struct Task {
@@ -48,6 +59,8 @@ pub(super) struct Task {
     pub(super) operands: Vec<PathBuf>,
     /// True if a missing program is no obstacle: the inputs do not name it.
     pub(super) is_optional: bool,
+    /// Choice of the validators.
+    pub(super) by: By,
     /// True if the inputs name its command, or hold a program as a configuration.
     pub(super) is_of_inputs: bool,
     /// True if it may not run for that.
@@ -101,7 +114,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
 
 /// Origin of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     /// Names of files, or the directory they are in.
     Name,
     /// Explicit choice for these files.
@@ -199,7 +212,7 @@ impl Checkers<'_> {
                 Err(error) => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries.iter().cloned());
-                    let finding = Finding::error(UNKNOWN_VALIDATOR, error.message).at(place);
+                    let finding = Finding::error(UNKNOWN_VALIDATOR, with_setting(&error)).at(place);
                     let finding = Finding { help: error.help, ..finding };
                     let subjects = entries.first().map(|entry| self.store.subject(entry));
                     let known = self.assigned.errors.iter().any(|(_, other)| *other == finding);
@@ -409,7 +422,7 @@ impl Checkers<'_> {
             && matches!(by, By::Name | By::Annotation)
         {
             let why = format!("a configuration of {} is a program, and would be executed", preset.name);
-            let help = Some("execute what the inputs name with `--allow-commands`".to_owned());
+            let help = Some(withheld::ALLOW.to_owned());
             self.assigned.skipped.extend(beginning.takes.into_iter().map(|entry| (entry, (why.clone(), help.clone()))));
             return;
         }
@@ -432,6 +445,7 @@ impl Checkers<'_> {
             container,
             operands,
             is_optional,
+            by,
             is_of_inputs,
             must_not_run,
             is_of_controller,
@@ -463,7 +477,7 @@ impl Checkers<'_> {
 
 /// Returns true if the preset of an assignment executes its configuration.
 fn is_program(assignment: &Assignment) -> bool {
-    assignment.preset.as_ref().is_some_and(command_line::runs_its_configuration)
+    assignment.preset.as_ref().is_some_and(Preset::is_code)
 }
 
 fn command_of(validator: &Validator) -> Option<&CommandValidator> {

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::config::Preset;
-
 /// Programs of a preset, and the options that name their configuration, from the manual of each program.
 const OPTIONS: [(&str, &[&str], &[&str]); 31] = [
     ("alertmanager", &["alertmanager"], &["--config.file"]),
@@ -117,11 +115,6 @@ fn value_of<'w>(word: &'w str, option: &'static str) -> Option<(&'static str, Op
 fn split_script(word: &str) -> Vec<String> {
     let is_script = word.contains(char::is_whitespace);
     is_script.then(|| shell_words::split(word).ok()).flatten().unwrap_or_else(|| vec![word.to_owned()])
-}
-
-/// Returns true if a validation by the program of a preset executes what its configuration names: Python, Lua, Ruby, hooks.
-pub(super) fn runs_its_configuration(preset: &Preset) -> bool {
-    matches!(preset.name, "gunicorn" | "dnsdist" | "uwsgi" | "fluentd")
 }
 
 #[cfg(test)]

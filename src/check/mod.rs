@@ -10,6 +10,7 @@ mod command_line;
 mod container;
 mod content;
 mod envsubst;
+mod execution;
 mod findings;
 mod fix;
 mod ignores;
@@ -32,6 +33,7 @@ mod trees;
 mod validate;
 mod warnings;
 mod weigh;
+mod withheld;
 
 #[cfg(test)]
 mod properties;

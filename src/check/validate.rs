@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Verdict};
 
 use super::CheckOptions;
-use super::assign::Task;
+use super::assign::{By, Task};
 use super::findings::{self, Reading};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::names::{self, VersionCache};
@@ -18,6 +18,7 @@ use super::reach;
 use super::redaction::Contents;
 use super::store::{Entry, EntryContent, Store};
 use super::weigh::weigh_nginx;
+use super::withheld;
 use crate::check::render::{Checked, Located, Suppressed, Suppression};
 use crate::flow::process::{Selector, TargetSearches};
 use crate::flow::tree::Tree;
@@ -26,8 +27,10 @@ use crate::flow::validate::{
 };
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
-const COMMAND_NOT_ALLOWED: Code = Code::new("command-not-allowed");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
+
+/// Longest time limit that the inputs can set.
+const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
 
 /// Path of the names of hosts in a view.
 const HOSTS: &str = "/etc/hosts";
@@ -73,7 +76,12 @@ pub(super) async fn validate(
     let plan = options.plan(&task);
     let all: BTreeSet<Entry> = task.tree.files.values().cloned().collect();
     if task.must_not_run {
-        return Outcome { checked: Some(not_allowed(&plan, task)), skipped: None, read: all, ignores: Vec::new() };
+        return Outcome {
+            checked: Some(withheld::command(&plan, task)),
+            skipped: None,
+            read: all,
+            ignores: Vec::new(),
+        };
     }
     let (files, broken) = match TaskFiles::read(&task, &plan, store) {
         Ok(read) => read,
@@ -87,9 +95,13 @@ pub(super) async fn validate(
     // Without the main file all other findings would follow from its absence.
     let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
     let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
+    let plan = match options.without_execution(&task, plan, &tree) {
+        Ok(plan) => plan,
+        Err(program) => return program.outcome(task, all),
+    };
     let is_unreadable = |located: &Located| located.finding.cause == Cause::Environment;
     let (validator, validation) = if broken.is_empty() || !lacks_main {
-        run(&plan, &task, tree, options.alone).await
+        run(&plan, &task, tree, options).await
     } else if broken.iter().any(is_unreadable) {
         (first(&plan), Validation::default())
     } else {
@@ -128,25 +140,6 @@ pub(super) async fn validate(
     Outcome { checked: Some(checked), skipped: None, read, ignores }
 }
 
-/// Returns the result for a command of the inputs that may not run.
-fn not_allowed(plan: &ValidationPlan, task: Task) -> Checked {
-    let name = plan.validators.iter().map(Validator::title).collect::<Vec<_>>().join("`, `");
-    let message = format!("the inputs name the command `{name}`, so it was not executed");
-    let help = "execute commands of the inputs with `--allow-commands`, if you trust them";
-    let finding = Finding::environment(COMMAND_NOT_ALLOWED, message).help(help);
-    let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
-    let located = Located { finding, object: None, key: None, excerpt: None };
-    let Task { subject, reason, .. } = task;
-    Checked {
-        subject,
-        validator: first(plan),
-        reason,
-        findings: vec![located],
-        suppressed: Vec::new(),
-        duration: std::time::Duration::ZERO,
-    }
-}
-
 /// Returns true if a content is certificates and nothing else, which every client of a server receives.
 fn is_public(content: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(content) else { return false };
@@ -180,7 +173,7 @@ fn is_der(body: &str) -> bool {
 }
 
 /// Runs the validators, and returns their names with the result.
-async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, alone: bool) -> (String, Validation) {
+async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, options: &CheckOptions) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let asks_programs = plan.asks_programs();
     let hosts = asks_programs.then(|| hosts(&tree)).flatten();
@@ -197,7 +190,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, alone: bool) -> (St
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
     let path_map = path_map(task, hosts.is_some(), here, asks_programs);
-    if alone {
+    if options.alone {
         let validation = plan.validate_alone(&tree, &path_map);
         return (validation.validators.join(", "), validation);
     }
@@ -207,6 +200,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, alone: bool) -> (St
             if !is_shown(&validation)
                 && !task.is_of_inputs
                 && !names_its_place(task, &tree)
+                && options.may_run_in_place(task)
                 && task.operands.is_empty() =>
         {
             let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
@@ -225,7 +219,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: Tree, alone: bool) -> (St
 }
 
 /// Returns the name of the first validator, where none came to run.
-fn first(plan: &ValidationPlan) -> String {
+pub(super) fn first(plan: &ValidationPlan) -> String {
     plan.validators.first().map(Validator::title).unwrap_or_default()
 }
 
@@ -376,7 +370,11 @@ impl<'s> TaskFiles<'s> {
     /// Returns the variables of the container that the files name, for the validators.
     fn environment(&self, task: &Task, tree: &Tree) -> Vec<(String, String)> {
         /// Variables that change how a program runs, and not what its configuration says.
-        const OWN: [&str; 9] = ["LD_", "PATH", "LC_", "BASH", "ENV", "PYTHON", "LUA", "HOME", "TMP"];
+        const OWN: [&str; 31] = [
+            "LD_", "PATH", "LC_", "LANG", "BASH", "SHELL", "ENV", "IFS", "PS4", "PYTHON", "LUA", "PERL", "RUBY",
+            "GEM_", "BUNDLE_", "NODE_", "JAVA", "JDK_", "PHP", "HOME", "TMP", "TEMP", "XDG_", "OPENSSL", "GLIBC_",
+            "MALLOC_", "GCONV_", "LOC", "NLS", "APACHE_", "HAPROXY_",
+        ];
         let known = &task.container.environment.known;
         if known.is_empty() {
             return Vec::new();
@@ -479,7 +477,12 @@ impl<'s> TaskFiles<'s> {
         let keyed: Vec<&[u8]> = secrets.map(|(_, content)| content.bytes.as_slice()).collect();
         let secrets = keyed.iter().copied().filter(|content| !is_public(content));
         let secrets = secrets.chain(self.secrets.iter().map(String::as_bytes)).collect();
-        let is_readable = |content: &&EntryContent| !content.is_secret();
+        // A template may have been rendered with a value of a Secret.
+        let has_secret = |text: &[u8]| {
+            let mut values = self.secrets.iter().filter(|value| !value.is_empty());
+            values.any(|value| memchr::memmem::find(text, value.as_bytes()).is_some())
+        };
+        let is_readable = |content: &&EntryContent| !content.is_secret() && !has_secret(&content.bytes);
         let public = |file: &str| {
             let content = self.contents.get(Path::new(file)).map(|(_, content)| content).filter(is_readable)?;
             Some(std::str::from_utf8(&content.bytes).unwrap_or_default())
@@ -512,11 +515,13 @@ impl CheckOptions {
             }
         }
         let main = task.main.clone();
-        // Programs for files of the inputs need nothing there; a command of the user's own may.
-        let hides_homes = task.is_of_inputs || task.assignment.preset.is_some();
+        // Programs for files of the inputs need nothing there; a command of the user's own may, also that of a preset.
+        let is_bundled = task.assignment.preset.as_ref().is_some_and(|preset| preset.executes.is_some());
+        let hides_homes = task.is_of_inputs || is_bundled;
         ValidationPlan {
             main,
             root: RootChoice::View,
+            timeout: if task.by == By::Sidecar { plan.timeout.min(LONGEST_OF_INPUTS) } else { plan.timeout },
             fallback: self.fallback,
             without_target: true,
             hides_homes,

@@ -28,12 +28,8 @@ pub(super) fn commands() -> [Command; 5] {
         .hide(true)
         .arg(Arg::new("strict").long("strict").action(ArgAction::SetTrue))
         .args([paths("hide"), paths("fix"), pass(), words()]);
-    let view = Command::new(view::SUBCOMMAND).hide(true).args([
-        Arg::new("without-homes").long("without-homes").action(ArgAction::SetTrue),
-        paths("mount").num_args(2),
-        pass(),
-        words(),
-    ]);
+    let view =
+        Command::new(view::SUBCOMMAND).hide(true).args([paths("home"), paths("mount").num_args(2), pass(), words()]);
     let init = Command::new(view::init::SUBCOMMAND).hide(true).args([pass(), words()]);
     let keep = Command::new(keep::SUBCOMMAND)
         .hide(true)
@@ -73,8 +69,7 @@ fn enter(matches: &ArgMatches) -> Exit {
 fn view(matches: &ArgMatches) -> Exit {
     let paths: Vec<PathBuf> = all(matches, "mount");
     let mount = |pair: &[PathBuf]| ViewMount { at: pair[0].clone(), from: pair[1].clone() };
-    let hides_homes = matches.get_flag("without-homes");
-    let view = FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect(), hides_homes };
+    let view = FileSystemView { mounts: paths.chunks_exact(2).map(mount).collect(), homes: all(matches, "home") };
     end(view::main(&view, &all::<String>(matches, "pass"), &all(matches, "command")))
 }
 

@@ -77,6 +77,9 @@ pub struct Preset {
     pub around: Option<String>,
     /// Pattern that the text of a whole configuration matches, and that of a part does not.
     pub whole: Option<LazyRegex>,
+    /// Patterns of constructs by which a configuration makes the program execute or load something while it is validated, for its text
+    /// without quotation marks and backslashes. None in a preset of the user's own, who knows the program.
+    pub executes: Option<Vec<LazyRegex>>,
     /// The text of the profile.
     pub text: &'static str,
     /// Pattern of the command line of the process at the root of the program's process tree.
@@ -161,6 +164,7 @@ fn read_at(
         parts: Vec::new(),
         around: None,
         whole: None,
+        executes: None,
         text,
         master: None,
         lookup: ConfigLookup::default(),
@@ -186,6 +190,18 @@ fn read_at(
 }
 
 impl Preset {
+    /// Returns `true` if the configuration as a whole is code, which is executed when it is validated.
+    #[must_use]
+    pub fn is_code(&self) -> bool {
+        self.executes.iter().flatten().any(|pattern| pattern.as_str().is_empty())
+    }
+
+    /// Returns `true` if a configuration may make the program execute or load something while it is validated.
+    #[must_use]
+    pub fn may_execute(&self) -> bool {
+        self.executes.as_ref().is_some_and(|patterns| !patterns.is_empty())
+    }
+
     /// The text of a setting of the profile.
     pub(super) fn given_text(&self, setting: &SettingSpec) -> Option<&String> {
         self.layer.text(setting).map(|given| &given.value)
@@ -201,18 +217,21 @@ impl Preset {
     ) -> bool {
         let text = || value.as_str().unwrap_or_default().to_owned();
         let texts = || value.items().iter().filter_map(Node::as_str).map(str::to_owned).collect();
-        let mut pattern = || parse(&text()).map_err(|error| wrong.push(error)).ok();
+        let mut pattern = |text: &str| parse(text).map_err(|error| wrong.push(error)).ok();
         match key {
             "about" => self.about = text(),
             "files" => self.files = texts(),
             "directory" => self.directory = Some(text()),
             "parts" => self.parts = texts(),
             "around" => self.around = Some(text()),
-            "whole" => self.whole = pattern(),
-            "master" => self.master = pattern(),
+            "whole" => self.whole = pattern(&text()),
+            "master" => self.master = pattern(&text()),
+            "executes" => {
+                self.executes = Some(value.items().iter().filter_map(Node::as_str).filter_map(pattern).collect());
+            }
             "listen-option" => self.listen_option = Some(text()),
             "config-options" => self.lookup.options = texts(),
-            "config-title" => self.lookup.title = pattern(),
+            "config-title" => self.lookup.title = pattern(&text()),
             "config-defaults" => {
                 self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect();
             }

@@ -184,8 +184,13 @@ impl ApiServer {
         ready.status.success() && self.kubectl(&["get", "namespace", "default"]).status.success()
     }
 
+    /// The log of the server so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("kube-apiserver.log")).unwrap_or_default()
+    }
+
     fn last_lines(&self) -> String {
-        let log = std::fs::read_to_string(self.directory.path().join("kube-apiserver.log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().rev().take(8).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }

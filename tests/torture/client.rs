@@ -23,8 +23,10 @@ pub(crate) struct Record {
     excused: AtomicBool,
     /// The number of such times.
     excuses: AtomicU64,
+    /// No answer was expected and given since the last such time.
+    is_new: AtomicBool,
     stop: AtomicBool,
-    /// Answers of bad contents that the application read by itself, since it was started on them.
+    /// Answers of bad contents, or of two contents, that the application read by itself when it was started.
     started_on: Mutex<BTreeSet<String>>,
     /// Answers that come from two contents are violations.
     whole: bool,
@@ -58,6 +60,7 @@ impl Record {
     /// Begins a time in which no answer is a fault of the scenario.
     pub(crate) fn excuse(&self) {
         self.excuses.fetch_add(1, Ordering::SeqCst);
+        self.is_new.store(true, Ordering::SeqCst);
         self.excused.store(true, Ordering::SeqCst);
     }
 
@@ -100,12 +103,16 @@ impl Record {
     }
 
     fn judge(&self, answer: &str, excused: bool) {
-        if is_good(answer) {
-            // A program that starts may read two contents, one after the other; a gate has no part in it.
-            if self.whole && !excused && !is_whole(answer) {
-                self.add(format!("an answer mixes two contents: {answer:?}"));
-            }
-        } else if !self.started_on.lock().unwrap_or_else(PoisonError::into_inner).contains(answer) {
+        // A program that starts may read two contents, one after the other; a gate has no part in it, except that it reloads it soon.
+        let is_new = excused || self.is_new.swap(false, Ordering::SeqCst);
+        let is_mixed = is_good(answer) && self.whole && !is_whole(answer);
+        if is_mixed && is_new {
+            self.allow(answer);
+        }
+        let is_allowed = || self.started_on.lock().unwrap_or_else(PoisonError::into_inner).contains(answer);
+        if is_mixed && !is_allowed() {
+            self.add(format!("an answer mixes two contents: {answer:?}"));
+        } else if !is_good(answer) && !is_allowed() {
             self.add(format!("bad content was served: {answer:?}"));
         }
     }

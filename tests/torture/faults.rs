@@ -169,10 +169,13 @@ impl Run<'_> {
     }
 
     fn expect_answers(&mut self) -> Result<(), String> {
-        if !self.application.is_running() && self.starts_on_bad_content() {
-            return Ok(());
-        }
-        self.application.answers().then_some(()).ok_or_else(|| "the application does not answer any more".into())
+        let answers = match (self.application.is_running(), self.starts_on_bad_content()) {
+            (false, true) => return Ok(()),
+            // It could not start with an earlier content, and is started again.
+            (false, false) if !self.application.ended_by_itself() => self.application.start(),
+            _ => self.application.answers(),
+        };
+        answers.then_some(()).ok_or_else(|| "the application does not answer any more".into())
     }
 
     /// Sends a signal to a process of a validation.
@@ -223,7 +226,7 @@ impl Run<'_> {
 }
 
 /// Returns true for a process between fork(2) and execve(2): the gate waits for it, and a stop of it is a stop of the gate.
-fn is_mere_fork(pid: i32) -> bool {
+fn is_mere_fork(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may hold spaces; the flags are the seventh field behind it (proc_pid_stat(5)).
     let flags = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6)?.parse::<u64>().ok());

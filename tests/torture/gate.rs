@@ -41,6 +41,8 @@ pub(crate) struct Gate {
     paused: Arc<AtomicBool>,
     /// Its resources when it had worked for a while.
     pub(crate) baseline: Option<Holdings>,
+    /// What its descriptors referred to then.
+    pub(crate) baseline_descriptors: Vec<String>,
     /// The updates since its start.
     pub(crate) updates: u64,
 }
@@ -71,7 +73,7 @@ impl Launch {
                 locked(&shared).read(&line);
             }
         });
-        Gate { child, port: self.port, journal, paused, baseline: None, updates: 0 }
+        Gate { child, port: self.port, journal, paused, baseline: None, baseline_descriptors: Vec::new(), updates: 0 }
     }
 }
 

@@ -24,6 +24,21 @@ impl Holdings {
     }
 }
 
+/// What the descriptors of `pid` refer to, in the words of proc_pid_fd(5), sorted.
+pub(crate) fn descriptors(pid: u32) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let name = |entry: fs::DirEntry| {
+        let link = fs::read_link(entry.path()).ok()?.display().to_string();
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().display())).ok()?;
+        // The process of a pidfd; -1 if it is gone.
+        let process = info.lines().find(|line| line.starts_with("Pid:")).unwrap_or_default();
+        Some(format!("{link} {process}"))
+    };
+    let mut all: Vec<_> = entries.filter_map(name).collect();
+    all.sort();
+    all
+}
+
 /// The descendants of `pid`.
 pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let mut found = vec![pid];

@@ -21,6 +21,9 @@ const END: Duration = Duration::from_secs(15);
 const WARM: u64 = 40;
 /// The growth of resident memory that is no growth: an allocator keeps pages.
 const GROWTH_KIB: u64 = 4096;
+/// Descriptors of one more process: that of the last reload, and the one that was found last, may be held apart. A pidfd, its status, and
+/// what it waits for.
+const PROCESS: u64 = 3;
 /// The live revision, the last-known-good one, a rejected candidate, and a copy in the making.
 const GENERATIONS: usize = 4;
 
@@ -135,17 +138,22 @@ impl Run<'_> {
         let pid = self.gate.pid();
         let Some(begin) = self.gate.baseline else {
             self.gate.baseline = Holdings::of(pid);
+            self.gate.baseline_descriptors = holdings::descriptors(pid);
             return Ok(());
         };
         let fits = |now: Holdings| {
             let memory = now.resident_kib <= begin.resident_kib + GROWTH_KIB;
-            memory && now.threads <= begin.threads + 1 && now.descriptors <= begin.descriptors + 1
+            memory && now.threads <= begin.threads + 1 && now.descriptors <= begin.descriptors + PROCESS
         };
         // What follows a reload holds descriptors for a moment, and so does the answer to the last request for the status.
         if Self::within(END, || Holdings::of(pid).is_none_or(fits)) {
             return Ok(());
         }
-        Err(format!("the gate has grown over {} updates: {begin:?}, {:?}", self.gate.updates, Holdings::of(pid)))
+        let (updates, end) = (self.gate.updates, Holdings::of(pid));
+        let (before, now) = (&self.gate.baseline_descriptors, holdings::descriptors(pid));
+        Err(format!(
+            "the gate has grown over {updates} updates: {begin:?}, {end:?}; its descriptors were {before:?} and are {now:?}"
+        ))
     }
 
     /// Takes the holdings of the gate into the figures.

@@ -119,8 +119,8 @@ pub struct Target(Arc<OpenTarget>);
 struct OpenTarget {
     identity: Identity,
     pidfd: OwnedFd,
-    /// Opened when they are needed; `None` when it had ended by then.
-    signals: OnceLock<Option<SignalFiles>>,
+    /// Opened when they are needed, and tried again where that failed, as without a free descriptor.
+    signals: OnceLock<SignalFiles>,
 }
 
 /// The root directory of the target, as seen from the gate.
@@ -266,7 +266,11 @@ impl Target {
     }
 
     fn signal_files(&self) -> Option<&SignalFiles> {
-        self.0.signals.get_or_init(|| SignalFiles::open(self.pid()).filter(|_| self.identity().is_alive())).as_ref()
+        if self.0.signals.get().is_none() {
+            let opened = SignalFiles::open(self.pid()).filter(|_| self.identity().is_alive())?;
+            let _ = self.0.signals.set(opened);
+        }
+        self.0.signals.get()
     }
 
     /// Sends it a signal.

@@ -1,7 +1,8 @@
 //! Searches for the target before it is needed, so that none lies between a verdict and its signal. IO: reads /proc, beside the event loop.
 //!
-//! A search looks at every process, since a second family must never be overlooked. Its result holds as long as no process is made
-//! afterwards, if it has been found twice: a process that is forked just before a search may execute another program just after it.
+//! A search looks at every process, since a second family must never be overlooked. Its result holds as long as no process that was made
+//! afterwards is alive, if it has been found twice: a process that is forked just before a search may execute another program just after
+//! it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Selector, Target, TargetError};
-use crate::sys::proc::NewestProcess;
+use crate::sys::proc::{NewestProcess, have_ended};
 use crate::sys::worker::{self, Work, WorkKind};
 
 /// Time limit of a search.
@@ -127,7 +128,7 @@ impl TargetSearches {
         if let Some(mut work) = begun
             && let Ok(search) = work.result(SEARCH).await
         {
-            self.0.keep(search);
+            let _ = self.0.keep(search);
             if let Some(target) = self.0.known() {
                 return Ok(target);
             }
@@ -154,11 +155,7 @@ impl TargetSearches {
     pub async fn search(&self) -> Result<Target, TargetError> {
         let mut work = self.0.work();
         match work.result(SEARCH).await {
-            Ok(search) => {
-                let found = search.found.clone();
-                self.0.keep(search);
-                found
-            }
+            Ok(search) => self.0.keep(search),
             Err(error) => Err(self.0.selector.without_result(error)),
         }
     }
@@ -190,15 +187,22 @@ impl Searches {
         let ended = self.begun.borrow_mut().as_mut().and_then(Work::ended);
         if let Some(ended) = ended {
             self.begun.take();
-            ended.into_iter().for_each(|search| self.keep(search));
+            ended.into_iter().for_each(|search| _ = self.keep(search));
         }
     }
 
-    fn keep(&self, mut search: FinishedSearch) {
+    /// Keeps the result of a search unless a later one has ended, and returns it. A process that is found again keeps its handles.
+    fn keep(&self, mut search: FinishedSearch) -> Result<Target, TargetError> {
         let before = self.last.take();
+        if let (Ok(found), Some(Ok(known))) = (&mut search.found, before.as_ref().map(|before| &before.found))
+            && found.identity() == known.identity()
+        {
+            found.clone_from(known);
+        }
+        let found = search.found.clone();
         if before.as_ref().is_some_and(|before| before.at > search.at) {
             self.last.replace(before);
-            return;
+            return found;
         }
         if let Some(before) = before.filter(|before| before.is_like(&search)) {
             search.since = before.since;
@@ -208,19 +212,25 @@ impl Searches {
         let confirmation = (may_hold && !search.is_confirmed()).then(|| search.since + CALM);
         self.confirmation.set(confirmation);
         *self.last.borrow_mut() = Some(search);
+        found
     }
 
     /// Returns the target of the last search, if that still holds.
     fn known(&self) -> Option<Target> {
-        let last = self.last.borrow();
-        let last = last.as_ref()?;
-        let target = last.found.as_ref().ok()?;
+        let mut last = self.last.borrow_mut();
+        let last = last.as_mut()?;
+        let target = last.found.as_ref().ok()?.clone();
         let age = last.at.elapsed();
         if age <= PARALLEL && self.noticed.get().is_some_and(|noticed| last.at >= noticed) {
-            return Some(target.clone());
+            return Some(target);
         }
         let holds = self.selector.pid_file.is_none() && (age <= FRESH || last.is_confirmed());
-        (holds && last.newest.is_some() && last.newest == self.newest_process()).then(|| target.clone())
+        let (before, newest) = (last.newest.filter(|_| holds)?, self.newest_process()?);
+        if before != newest && !have_ended(before, newest) {
+            return None;
+        }
+        last.newest = Some(newest);
+        Some(target)
     }
 }
 

@@ -571,6 +571,17 @@ fn a_target_that_is_known_is_found_without_a_search() {
 }
 
 #[test]
+fn a_process_that_is_found_again_keeps_its_handles() {
+    let program = Program::sleep("shr");
+    let orphan = program.start(&["1000.5"], 1);
+    let searches = TargetSearches::new(program.called());
+    let first = block_on(searches.search()).expect("it runs");
+    let second = block_on(searches.search()).expect("it runs");
+    assert_eq!(first.pid(), orphan.0);
+    assert!(Arc::ptr_eq(&first.0, &second.0), "one descriptor is enough for one process");
+}
+
+#[test]
 fn a_search_that_was_begun_in_time_is_not_made_again() {
     let program = Program::sleep("bgn");
     let orphan = program.start(&["1000.5"], 1);

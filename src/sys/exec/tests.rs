@@ -265,12 +265,15 @@ fn a_failure_before_the_command_is_told_from_a_failure_of_the_command() {
 #[test]
 fn a_command_in_a_view_is_our_own_binary_again() {
     let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
-    let view = FileSystemView { mounts: vec![mount.clone(), mount], hides_homes: true };
+    let view = FileSystemView { mounts: vec![mount.clone(), mount], homes: vec!["/home".into(), "/srv/me".into()] };
     let shown = Command { view: Some(view.clone()), ..command(&["nginx", "-t"]) };
     let words = view::words(&view, &shown).expect("there is one");
     assert_eq!(Path::new(&words[0]), std::env::current_exe().expect("it has one"));
     let mounts = ["--mount", "/etc/app", "/tmp/a b", "--mount", "/etc/app", "/tmp/a b"];
-    assert_eq!(words[1..], [&["view", "--without-homes"][..], &mounts, &["--", "nginx", "-t"]].concat());
+    assert_eq!(
+        words[1..],
+        [&["view", "--home", "/home", "--home", "/srv/me"][..], &mounts, &["--", "nginx", "-t"]].concat()
+    );
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 /// `PROC_SUPER_MAGIC` (statfs(2)).
 const PROC: rustix::fs::FsWord = 0x9fa0;
+
+/// Largest number of processes that are looked for one by one: with more of them, a search is not much slower.
+const FEW: i32 = 64;
 
 /// The file with the number of the process, or thread, that was made last in this pid namespace (`proc_loadavg(5)`).
 #[derive(Debug)]
@@ -29,9 +33,32 @@ impl NewestProcess {
     }
 }
 
+/// Returns `true` if the processes and threads that were made after number `before`, up to number `newest`, have all ended: a probe or a
+/// cron job leaves nothing behind. `false` where that is unknown: there are many, or the numbers have begun again (`alloc_pid()` in
+/// `kernel/pid.c` gives them out in a circle).
+#[must_use]
+pub fn have_ended(before: i32, newest: i32) -> bool {
+    let count = newest.checked_sub(before);
+    count.is_some_and(|count| (0..=FEW).contains(&count))
+        && (before..newest).all(|number| !Path::new(&format!("/proc/{}", number + 1)).exists())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test wants a plain child")]
+    fn processes_have_ended_when_none_is_left() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep is installed");
+        let number = i32::try_from(child.id()).expect("it fits");
+        assert!(have_ended(number, number), "none was made");
+        assert!(!have_ended(number - 1, number), "it lives");
+        child.kill().and_then(|()| child.wait()).expect("it is ours");
+        assert!(have_ended(number - 1, number), "it is gone");
+        assert!(!have_ended(number, number - 1), "the numbers have begun again");
+        assert!(!have_ended(number - FEW - 1, number), "there are many");
+    }
 
     #[test]
     fn a_new_thread_has_another_number() {

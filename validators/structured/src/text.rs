@@ -14,6 +14,19 @@ pub(crate) fn decode<'t>(path: &str, bytes: &'t [u8]) -> Result<&'t str, Box<Fin
     })
 }
 
+/// The text of a file in UTF-16, without its byte order mark; `None` if it has none, or is not UTF-16.
+pub(crate) fn decode_utf16(bytes: &[u8]) -> Option<String> {
+    let (mark, rest) = bytes.split_first_chunk()?;
+    let unit: fn([u8; 2]) -> u16 = match mark {
+        [0xff, 0xfe] => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let (units, rest) = rest.as_chunks();
+    let text: Result<String, _> = char::decode_utf16(units.iter().copied().map(unit)).collect();
+    text.ok().filter(|_| rest.is_empty())
+}
+
 /// Limit of findings of each kind in one file.
 pub(crate) const MOST_FINDINGS: usize = 100;
 

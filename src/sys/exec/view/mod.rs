@@ -10,6 +10,8 @@ pub mod init;
 mod network;
 mod root;
 
+pub use root::homes;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -28,8 +30,8 @@ pub const SUBCOMMAND: &str = "view";
 pub struct FileSystemView {
     /// Files and directories laid over the machine's, in this order: later ones lie over earlier ones.
     pub mounts: Vec<ViewMount>,
-    /// Home directories are empty, except for programs on the `PATH` and their libraries.
-    pub hides_homes: bool,
+    /// Directories that are empty, except for programs on the `PATH` and their libraries: [`homes`], or none.
+    pub homes: Vec<PathBuf>,
 }
 
 /// One thing laid over the file system, read-only.
@@ -47,8 +49,8 @@ const NOBODY: u32 = 65534;
 /// The words that run a command in a view.
 pub(super) fn words(view: &FileSystemView, command: &Command) -> io::Result<Vec<OsString>> {
     let mounts = view.mounts.iter().flat_map(|ViewMount { at, from }| ["--mount".into(), at.into(), from.into()]);
-    let homes = view.hides_homes.then(|| "--without-homes".into());
-    again::words(SUBCOMMAND, homes.into_iter().chain(mounts).chain(again::pass(command)), command)
+    let homes = view.homes.iter().flat_map(|home| ["--home".into(), home.into()]);
+    again::words(SUBCOMMAND, homes.chain(mounts).chain(again::pass(command)), command)
 }
 
 /// The subcommand itself: lays out the view, enters it and waits for the command. It gives the message, if that failed, and the exit

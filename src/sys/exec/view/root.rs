@@ -4,7 +4,7 @@
 //! kept in memory (the kernel's Documentation/filesystems/overlayfs.rst). An overlay does not show the mounts below a directory,
 //! and in a user namespace it may not be laid over them; so a directory with mounts below it is made anew, and its entries are
 //! shown one by one. Where no overlay is possible (before Linux 5.11 without privileges, or over another overlay of an overlay),
-//! a directory is shown read-only.
+//! a directory is shown read-only. Devices are the harmless ones alone, and root sees only what every user may read, besides programs.
 
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, Metadata};
@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{CWD, FileType, Mode, StatVfsMountFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::{FileSystemView, ViewMount};
@@ -29,8 +29,19 @@ const WRITTEN: &str = "/written";
 /// Limits of each file system in memory.
 const MEMORY: &str = "mode=0755,size=256m,nr_inodes=128k";
 
-/// File systems of the kernel, shown unchanged.
+/// File systems of the kernel, on which nothing can be laid.
 const KERNEL: [&str; 3] = ["/dev", "/proc", "/sys"];
+/// Devices that lead nowhere: no terminal, no disk, no log of the kernel.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Links that programs expect beside them (`setup_dev_symlinks()` of container runtimes; proc_pid_fd(5)).
+const DEVICE_LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+/// Directories with programs and their libraries alone.
+const PROGRAMS: [&str; 7] = ["/bin", "/boot", "/lib", "/lib32", "/lib64", "/sbin", "/usr"];
 /// Files of running programs, such as pid files: shown as a copy, which is the user's own.
 const COPIED: [&str; 1] = ["/run"];
 /// Directories of logs: the same directories without files.
@@ -50,7 +61,7 @@ const SECRETS: &str = "/run/secrets";
 
 /// Largest file that is copied from a running system, in bytes.
 const SMALL: u64 = 64 << 10;
-/// Largest number of entries of a directory that are copied, owned, or shown one by one.
+/// Largest number of entries of a directory that are copied, owned, shown one by one, or looked at for those of root alone.
 const ENTRIES: usize = 4096;
 /// Depth of directories that are made anew for the mounts below them. A deeper one is shown read-only with its mounts, which may be
 /// those of many containers.
@@ -65,8 +76,7 @@ pub(super) fn lay_out(view: &FileSystemView, privileged: bool) -> SetupStep {
     let mounted = step(mounted().map_err(io::Error::other), || "read /proc/self/mountinfo".into())?;
     step(raise_scaffold(), || "mount a root directory of its own".into())?;
     let targets = layers.iter().map(|layer| layer.at.clone()).collect();
-    let homes = if view.hides_homes { homes() } else { Vec::new() };
-    let mut scene = Scene { mounted, targets, homes, privileged, overlays: 0 };
+    let mut scene = Scene { mounted, targets, homes: view.homes.clone(), privileged, overlays: 0 };
     let old = step(fs::read_dir(OLD), || "read the root directory".into())?;
     for entry in old.flatten() {
         let _ = scene.show(&Path::new("/").join(entry.file_name()));
@@ -124,8 +134,10 @@ impl<'a> ViewLayer<'a> {
     }
 }
 
-/// Returns the directories with the files of users: those of all users, and that of the user who runs this.
-fn homes() -> Vec<PathBuf> {
+/// Returns the directories with the files of users: those of all users, that of the user who runs this, temporary files, and the checkout in
+/// which this runs, where the credentials of a job lie (`.git/config`).
+#[must_use]
+pub fn homes() -> Vec<PathBuf> {
     let uid = rustix::process::geteuid().as_raw().to_string();
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
     // Name, password, user id, group id, comment, home, shell (passwd(5)).
@@ -133,10 +145,15 @@ fn homes() -> Vec<PathBuf> {
     let own = fields
         .filter(|fields| fields.get(2) == Some(&uid.as_str()))
         .find_map(|fields| fields.get(5).map(PathBuf::from));
+    let here = std::env::current_dir().ok();
+    let checkout = here.as_deref().and_then(|here| here.ancestors().find(|above| above.join(".git").exists()));
+    let others =
+        [own, std::env::var_os("HOME").map(PathBuf::from), checkout.map(Path::to_owned).or_else(|| here.clone())];
     let is_of_user = |home: &PathBuf| {
         home.is_absolute() && home.parent().is_some() && !SYSTEM.iter().any(|system| home.starts_with(system))
     };
-    let homes = HOMES.iter().map(PathBuf::from).chain(own.filter(is_of_user));
+    let homes =
+        HOMES.iter().chain(&TEMPORARY).map(PathBuf::from).chain(others.into_iter().flatten().filter(is_of_user));
     homes.map(|home| home.canonicalize().unwrap_or(home)).collect()
 }
 
@@ -200,10 +217,14 @@ impl Scene {
         if metadata.is_symlink() {
             return std::os::unix::fs::symlink(fs::read_link(&old)?, &new);
         }
-        if !metadata.is_dir() {
+        if metadata.is_file() && self.may_see(&metadata) {
             fs::File::create(&new)?;
             rustix::mount::mount_bind(&old, &new)?;
             return make_read_only(&new);
+        }
+        // A socket that is bound there leads out of the view, read-only or not.
+        if !metadata.is_dir() {
+            return Ok(());
         }
         make_like(&new, &metadata)?;
         self.fill(path, &old, &new)
@@ -213,6 +234,9 @@ impl Scene {
     fn fill(&mut self, path: &Path, old: &Path, new: &Path) -> io::Result<()> {
         let below = |others: &[PathBuf]| others.iter().any(|other| other != path && other.starts_with(path));
         let special = [&COPIED[..], &EMPTIED, &OWNED, &TEMPORARY].concat();
+        if path == Path::new("/dev") {
+            return show_devices(old, new);
+        }
         if is(path, &KERNEL) {
             return self.show_kernel(path, old, new);
         }
@@ -224,7 +248,8 @@ impl Scene {
             return self.show_programs(path, old, new);
         }
         if below(&self.mounted) && !below(&self.targets) && path.components().count() > DEPTH {
-            return show_read_only(old, new);
+            rustix::mount::mount_bind_recursive(old, new)?;
+            return self.make_all_read_only(path, new);
         }
         if below(&self.mounted) || below(&self.homes) || below(&special.iter().map(PathBuf::from).collect::<Vec<_>>()) {
             return self.show_entries(path, old);
@@ -258,12 +283,52 @@ impl Scene {
 
     fn show_kernel(&self, path: &Path, old: &Path, new: &Path) -> io::Result<()> {
         rustix::mount::mount_bind_recursive(old, new)?;
-        let shared = new.join("shm");
-        if path == Path::new("/dev") && shared.is_dir() {
-            memory(&shared)?;
-        }
         // In a user namespace it cannot change the kernel, and a checker may need its own files there.
-        if path == Path::new("/proc") && !self.privileged { Ok(()) } else { make_read_only(new) }
+        if path == Path::new("/proc") && !self.privileged {
+            return Ok(());
+        }
+        self.make_all_read_only(path, new)
+    }
+
+    /// Makes what is shown of `path` read-only, with the mounts below it.
+    fn make_all_read_only(&self, path: &Path, new: &Path) -> io::Result<()> {
+        make_read_only(new)?;
+        for mount in self.mounted.iter().filter(|mount| *mount != path && mount.starts_with(path)) {
+            let shown = inside(NEW, mount);
+            if shown.is_dir() && make_read_only(&shown).is_err() {
+                memory(&shown)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true for what a program that validates may read: root leaves its own rights at the door.
+    fn may_see(&self, metadata: &Metadata) -> bool {
+        !self.privileged || is_public(metadata)
+    }
+
+    /// Hides from an overlay what root alone may read, by the device that stands for nothing in its upper layer (overlayfs.rst, "whiteouts
+    /// and opaque directories").
+    fn hide_private(&self, path: &Path, old: &Path, upper: &Path) -> io::Result<()> {
+        let mut left = ENTRIES;
+        let mut directories = vec![PathBuf::new()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(old.join(&directory))?.flatten() {
+                let relative = directory.join(entry.file_name());
+                let metadata = entry.metadata()?;
+                let shown = path.join(&relative);
+                left = left.saturating_sub(1);
+                let is_needed = self.targets.iter().any(|target| target.starts_with(&shown));
+                if metadata.is_symlink() || is_needed || (left > 0 && is_public(&metadata)) {
+                    directories.extend(metadata.is_dir().then_some(relative));
+                    continue;
+                }
+                make_directories(old, upper, &directory)?;
+                let (kind, mode) = (FileType::CharacterDevice, Mode::empty());
+                rustix::fs::mknodat(CWD, upper.join(&relative), kind, mode, rustix::fs::makedev(0, 0))?;
+            }
+        }
+        Ok(())
     }
 
     fn show_entries(&mut self, path: &Path, old: &Path) -> io::Result<()> {
@@ -285,6 +350,9 @@ impl Scene {
         make_like(&upper, &fs::metadata(old)?)?;
         if is(path, &OWNED) && !self.privileged {
             Copying { largest: None, left: ENTRIES, strict: false }.copy(old, &upper)?;
+        }
+        if self.privileged && !is(path, &PROGRAMS) {
+            self.hide_private(path, old, &upper)?;
         }
         for target in self.targets.iter().filter_map(|target| target.strip_prefix(path).ok()?.parent()) {
             make_directories(old, &upper, target)?;
@@ -320,6 +388,30 @@ fn make_like(path: &Path, metadata: &Metadata) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode((metadata.mode() & 0o7777) | 0o700))?;
     let _ = std::os::unix::fs::chown(path, Some(metadata.uid()), Some(metadata.gid()));
     Ok(())
+}
+
+/// Returns true if every user may read it.
+fn is_public(metadata: &Metadata) -> bool {
+    let needed = if metadata.is_dir() { 0o005 } else { 0o004 };
+    metadata.mode() & needed == needed
+}
+
+/// Shows a directory of devices with those alone that lead nowhere.
+fn show_devices(old: &Path, new: &Path) -> io::Result<()> {
+    memory(new)?;
+    for device in DEVICES {
+        let (old, new) = (old.join(device), new.join(device));
+        if old.exists() {
+            fs::File::create(&new)?;
+            rustix::mount::mount_bind(&old, &new)?;
+        }
+    }
+    for (link, to) in DEVICE_LINKS {
+        std::os::unix::fs::symlink(to, new.join(link))?;
+    }
+    make_directory(&new.join("shm"))?;
+    memory(&new.join("shm"))?;
+    make_read_only(new)
 }
 
 fn show_read_only(old: &Path, new: &Path) -> io::Result<()> {
@@ -365,12 +457,14 @@ impl Copying {
 
     fn copy_entry(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let metadata = fs::symlink_metadata(from)?;
+        // Files of running programs may be credentials, of this user too.
+        let is_private = self.largest.is_some() && !self.strict && !is_public(&metadata);
         if metadata.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(from)?, to)
         } else if metadata.is_dir() {
             make_like(to, &metadata)?;
-            if from == inside(OLD, Path::new(SECRETS)) { Ok(()) } else { self.copy(from, to) }
-        } else if metadata.is_file() && self.largest.is_some_and(|largest| metadata.len() <= largest) {
+            if is_private || from == inside(OLD, Path::new(SECRETS)) { Ok(()) } else { self.copy(from, to) }
+        } else if metadata.is_file() && !is_private && self.largest.is_some_and(|largest| metadata.len() <= largest) {
             fs::copy(from, to).map(|_| ())
         } else {
             Ok(())

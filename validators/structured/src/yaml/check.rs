@@ -4,15 +4,25 @@ use reload_gate_contract::Finding;
 
 use super::{Broken, documents, twice};
 use crate::codes;
-use crate::text::{Report, decode};
+use crate::text::{Report, decode, decode_utf16};
 
 /// Judges all documents of a file of YAML 1.2: the first syntax error of each, and all duplicate keys.
+///
+/// A file in UTF-16 begins with a byte order mark (YAML 1.2.2, section 5.2). Its findings have lines and columns, and no bytes.
 #[must_use]
 pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
-    let text = match decode(path, text) {
-        Ok(text) => text,
-        Err(finding) => return vec![*finding],
+    let Some(decoded) = decode_utf16(text) else {
+        return match decode(path, text) {
+            Ok(text) => check_text(path, text),
+            Err(finding) => vec![*finding],
+        };
     };
+    let mut findings = check_text(path, &decoded);
+    findings.iter_mut().filter_map(|finding| finding.place.as_mut()).for_each(|place| place.span = None);
+    findings
+}
+
+fn check_text(path: &str, text: &str) -> Vec<Finding> {
     let mut report = Report::new(path, text);
     let mut add = |broken: Broken| {
         let finding = Finding { cause: broken.cause, ..Finding::error(broken.code, broken.message) };

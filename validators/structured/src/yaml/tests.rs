@@ -123,3 +123,21 @@ fn a_tab_is_named_where_it_stands() {
         assert_eq!((broken.line, broken.column), place, "{text:?}: {broken:?}");
     }
 }
+
+#[test]
+fn a_file_in_utf_16_is_judged_as_its_text() {
+    let little = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let big = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+    for encode in [little, big] {
+        assert_eq!(check("a.yaml", &encode("\u{feff}name: caf\u{e9} \u{1f600}\n")), []);
+        let broken = "a: 1\nb: [\n";
+        let place = |findings: Vec<reload_gate_contract::Finding>| {
+            findings.into_iter().map(|finding| finding.place.expect("it has one")).next().expect("there is one")
+        };
+        let (here, there) =
+            (place(check("a.yaml", &encode(&format!("\u{feff}{broken}")))), place(check("a.yaml", broken.as_bytes())));
+        assert_eq!((here.line, here.column, here.span), (there.line, there.column, None));
+    }
+    let cut = &little("\u{feff}a: 1\n")[..9];
+    assert_eq!(check("a.yaml", cut)[0].code, codes::NOT_UTF8);
+}

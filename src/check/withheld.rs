@@ -1,0 +1,97 @@
+//! Commands that `check` does not execute without `--allow-commands`, since the inputs name them, or what they would execute. Pure.
+
+use std::collections::BTreeSet;
+
+use reload_gate_contract::{Code, Finding, Place};
+
+use super::CheckOptions;
+use super::assign::{By, Task};
+use super::execution::{self, Execution};
+use super::store::Entry;
+use super::validate::{Outcome, first};
+use crate::check::render::{Checked, Located};
+use crate::config::Preset;
+use crate::flow::tree::Tree;
+use crate::flow::validate::{ValidationPlan, Validator};
+
+const COMMAND_NOT_ALLOWED: Code = Code::new("command-not-allowed");
+/// Remedy.
+pub(super) const ALLOW: &str = "execute commands of the inputs with `--allow-commands`, if you trust them";
+
+/// Returns the result of a task whose command the inputs name.
+pub(super) fn command(plan: &ValidationPlan, task: Task) -> Checked {
+    let name = plan.validators.iter().map(Validator::title).collect::<Vec<_>>().join("`, `");
+    withheld(format!("the inputs name the command `{name}`, so it was not executed"), first(plan), task)
+}
+
+/// Returns the result of a task whose command was not executed.
+fn withheld(message: String, validator: String, task: Task) -> Checked {
+    let finding = Finding::environment(COMMAND_NOT_ALLOWED, message).help(ALLOW);
+    let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
+    let located = Located { finding, object: None, key: None, excerpt: None };
+    let Task { subject, reason, .. } = task;
+    Checked {
+        subject,
+        validator,
+        reason,
+        findings: vec![located],
+        suppressed: Vec::new(),
+        duration: std::time::Duration::ZERO,
+    }
+}
+
+/// A program that would execute or load something of the inputs.
+pub(super) struct WithheldProgram {
+    program: &'static str,
+    validator: String,
+    execution: Execution,
+}
+
+impl WithheldProgram {
+    /// Returns the result of its task: no validation where the program was found by a name.
+    pub(super) fn outcome(self, task: Task, all: BTreeSet<Entry>) -> Outcome {
+        let Execution { file, line, words } = self.execution;
+        let place = line.map_or_else(|| file.display().to_string(), |line| format!("{}:{line}", file.display()));
+        let why = format!("{} would execute or load what the inputs name: `{words}` in {place}", self.program);
+        if matches!(task.by, By::Name | By::Annotation | By::Content) {
+            return Outcome {
+                checked: None,
+                skipped: Some((why, Some(ALLOW.to_owned()))),
+                read: all,
+                ignores: Vec::new(),
+            };
+        }
+        let checked = withheld(format!("{why}; so it was not executed"), self.validator, task);
+        Outcome { checked: Some(checked), skipped: None, read: all, ignores: Vec::new() }
+    }
+}
+
+impl CheckOptions {
+    /// Returns `plan` without programs that would execute or load something of the inputs.
+    ///
+    /// # Errors
+    /// What they would execute, where nothing else can validate.
+    pub(super) fn without_execution(
+        &self,
+        task: &Task,
+        plan: ValidationPlan,
+        tree: &Tree,
+    ) -> Result<ValidationPlan, Box<WithheldProgram>> {
+        let preset = task.assignment.preset.as_ref().filter(|_| !self.allow_commands && plan.asks_programs());
+        let Some((preset, execution)) = preset.and_then(|preset| Some((preset, execution::find(preset, tree)?))) else {
+            return Ok(plan);
+        };
+        let validator = first(&plan);
+        let bundled = plan.bundled();
+        if bundled.asks_programs() {
+            Err(Box::new(WithheldProgram { program: preset.name, validator, execution }))
+        } else {
+            Ok(bundled)
+        }
+    }
+
+    /// Returns true if a program may run without a view: it executes nothing of the inputs, or that is permitted.
+    pub(super) fn may_run_in_place(&self, task: &Task) -> bool {
+        self.allow_commands || !task.assignment.preset.as_ref().is_some_and(Preset::may_execute)
+    }
+}
