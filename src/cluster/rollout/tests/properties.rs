@@ -1,5 +1,6 @@
 //! The properties of the roll-out that hold under every interleaving (`docs/rollout.md`).
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -142,7 +143,7 @@ fn a_new_group_starts_with_one_pod() {
         let mut cluster = SimulatedCluster::new(4, settings, vec![seed, 71, 203]);
         cluster.pods.iter_mut().for_each(|pod| (pod.target, pod.is_new) = (false, true));
         cluster.pass(Duration::from_secs(29));
-        let met = cluster.reloads.get(&Content::Good(0)).map_or(0, std::collections::BTreeSet::len);
+        let met = cluster.reloads.get(&Content::Good(0)).map_or(0, BTreeSet::len);
         assert_eq!(met, 1, "{}", cluster.story.join("\n"));
         cluster.pass(Duration::from_secs(600));
         assert!(cluster.broken.is_empty(), "{:?}\n{}", cluster.broken, cluster.story.join("\n"));

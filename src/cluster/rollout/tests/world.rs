@@ -1,6 +1,7 @@
 //! A simulated cluster: pods with gates, volumes that lag, and an API server with latencies and faults. The clock is virtual; that of each
 //! pod is off by another time.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,13 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// Each digest is computed once: long runs ask for them again and again.
     pub(super) fn digest(self) -> Digest {
-        Digest::of(format!("{self:?}").as_bytes())
+        thread_local! {
+            static KNOWN: RefCell<BTreeMap<Content, Digest>> = const { RefCell::new(BTreeMap::new()) };
+        }
+        let digest = || Digest::of(format!("{self:?}").as_bytes());
+        KNOWN.with_borrow_mut(|known| *known.entry(self).or_insert_with(digest))
     }
 }
 
