@@ -34,6 +34,8 @@ pub(crate) mod sys;
 // The fuzzer uses this.
 #[doc(hidden)]
 pub use admit::response as admission_response;
+// The program's `main` uses this.
+pub use sys::panics::end_process_at_panics;
 // The bench and the tests of the documentation use these.
 pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod hostile;
+mod manifests;
 
 use serde_json::{Value, json};
 
@@ -115,7 +116,7 @@ fn a_value_of_a_secret_is_in_no_answer_no_log_and_no_metric() {
 }
 
 /// Standard base64.
-fn base64_of(bytes: &[u8]) -> String {
+pub(crate) fn base64_of(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digit = |value: u32, shift: u32| char::from(DIGITS[((value >> shift) & 63) as usize]);
     let group = |chunk: &[u8]| {

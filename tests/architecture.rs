@@ -16,7 +16,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("cli", &["doctor", "run", "admit", "inject", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "cluster", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "cluster", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),
-    ("admit", &["inject", "check", "config", "report", "sys", "exit"]),
+    ("admit", &["inject", "check", "config", "report", "flow::watch", "sys", "exit"]),
     ("inject", &["check::manifest", "config", "sys::suggest"]),
     ("check", &["config", "report", "redact", "flow", "sys"]),
     ("check::manifest", &[]),
@@ -48,6 +48,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::suggest", &[]),
     ("sys::backoff", &[]),
     ("sys::worker", &[]),
+    ("sys::panics", &[]),
     ("sys", &[]),
     ("exit", &[]),
 ];

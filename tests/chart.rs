@@ -1,6 +1,7 @@
 //! The Helm charts: rendered by Helm, valid by the published schemas, and equal to the manifests in `deploy/`.
 
 mod cluster;
+mod pods;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -83,7 +84,7 @@ impl Charts {
         let file = format!("{chart}/ci/{values}");
         let release = match values {
             "publish-values.yaml" => "nginx-published",
-            "rollout-values.yaml" => "nginx-rollout",
+            "rollout-values.yaml" | "rollout-without-native-sidecar-values.yaml" => "nginx-rollout",
             _ => "web",
         };
         let arguments = ["template", release, chart, "--namespace", "apps", "--values", &file];
@@ -250,7 +251,12 @@ fn the_library_renders_what_the_bases_have() {
 #[test]
 fn check_validates_the_example_by_its_sidecar() {
     let charts = charts!();
-    for (values, container) in [("drop-in", "reload"), ("publish", "reload-gate"), ("restricted", "reload-gate")] {
+    for (values, container) in [
+        ("drop-in", "reload"),
+        ("publish", "reload-gate"),
+        ("publish-without-native-sidecar", "reload-gate-first"),
+        ("restricted", "reload-gate"),
+    ] {
         let text = charts.text("reload-gate-example", &format!("{values}-values.yaml"), &[]);
         let file = charts.directory.path().join("rendered.yaml");
         for (text, expected) in [(text.clone(), 0), (text.replace("listen ", "lisen "), 1)] {

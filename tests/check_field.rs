@@ -449,3 +449,55 @@ data: {nginx.conf: 'events {}'}
     let works = works.replace("/nginx.conf, subPath: nginx.conf", "");
     assert!(codes(&works).is_empty(), "{:?}", codes(&works));
 }
+
+/// Values of a Secret in a template, in a flag, and in a configuration file of a gate, each in a setting that is wrong.
+const SECRETS_IN_USE: &str = r"apiVersion: v1
+kind: Secret
+metadata: { name: s }
+stringData:
+  pass: @s3cret-Passw0rd@
+  hook: @hooks.example/services/T01/B02/t0ken-hunter2@
+  gate.yaml: @watch: /etc/app\nsignal: HUP\nprocess: app\nalert-webhook: hooks.example/services/T01/t0ken-infile\nreload-header: 'Authorization Bearer t0ken-header'\n@
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: c }
+data:
+  default.conf.template: @upstream w { server ${PASS}:x; }@
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: p }
+spec:
+  containers:
+  - { name: web, image: nginx, env: [{ name: PASS, valueFrom: { secretKeyRef: { name: s, key: pass } } }], volumeMounts: [{ name: c, mountPath: /etc/nginx/templates }] }
+  volumes: [{ name: c, configMap: { name: c } }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: q }
+spec:
+  containers:
+  - { name: gate, image: reload-gate, args: [run, --watch, /etc/app, --process, app, --signal, HUP, --alert-webhook, $(HOOK)], env: [{ name: HOOK, valueFrom: { secretKeyRef: { name: s, key: hook } } }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: r }
+spec:
+  containers:
+  - { name: gate, image: reload-gate, args: [run, --config, /c/gate.yaml], volumeMounts: [{ name: s, mountPath: /c }] }
+  volumes: [{ name: s, secret: { secretName: s } }]";
+
+#[test]
+fn values_of_secrets_are_shown_from_no_variable_flag_or_file() {
+    let input = SECRETS_IN_USE.replace('@', "\"");
+    for format in FORMATS {
+        let output = check(&["--format", format, "--verbose", "-"], &input);
+        assert_eq!(output.code, 1, "{}", output.out);
+        for secret in ["s3cret", "hunter2", "t0ken"] {
+            let shown = [&output.out, &output.err].iter().any(|text| text.contains(secret));
+            assert!(!shown, "{format} {secret}: {}{}", output.out, output.err);
+        }
+        assert!(output.out.contains("invalid port in upstream"), "{format}: {}", output.out);
+    }
+}

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use pod::Pod;
 use serde_json::Value;
 
-use crate::support::{eventually, gate_command, needs, needs_containers};
+use crate::support::{command, eventually, gate_command, installed, needs, needs_containers, report_skipped};
 
 /// The directory of a base.
 fn base(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
 }
 
-/// The base of the webhook, in which no gate is a sidecar.
+/// The base of the webhook, in which no gate is a sidecar; its variants begin with the same name.
 const WEBHOOK: &str = "admission";
 
 /// Every base there is.
@@ -27,7 +27,18 @@ fn all_bases() -> Vec<String> {
 
 /// Every base with a gate beside an application; what else lies there is no part of a pod.
 fn bases() -> Vec<String> {
-    all_bases().into_iter().filter(|name| name != WEBHOOK).collect()
+    all_bases().into_iter().filter(|name| !name.starts_with(WEBHOOK)).collect()
+}
+
+/// A variant of the webhook as `kubectl kustomize` renders it. `None`, which is reported, without kubectl.
+pub(crate) fn variant(name: &str) -> Option<String> {
+    if !installed("kubectl") {
+        report_skipped("kubectl is not installed");
+        return None;
+    }
+    let output = command("kubectl").arg("kustomize").arg(base(name)).output().expect("it starts");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).expect("it is UTF-8"))
 }
 
 /// The words of a list.
@@ -133,6 +144,44 @@ fn the_webhook_has_no_right_and_two_replicas_and_prevents_no_change_when_it_is_d
     let arguments: Vec<&str> = words(&container["args"]).chain(["--help"]).collect();
     let output = gate_command().args(arguments).output().expect("it starts");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn each_variant_of_the_webhook_has_the_rights_that_its_page_names_and_no_others() {
+    for (name, kinds, forbidden) in [
+        ("admission", vec![], vec!["Role", "ClusterRole"]),
+        ("admission-self-signed", vec!["ClusterRole", "ClusterRoleBinding"], vec!["Certificate", "Issuer", "Role"]),
+        ("admission-together", vec!["Certificate", "Issuer", "Role", "RoleBinding"], vec!["ClusterRole"]),
+    ] {
+        let Some(text) = variant(name) else { return };
+        let objects = schema::stream(&text);
+        let one = |kind: &str| objects.iter().find(|object| object["kind"] == kind);
+        assert!(kinds.iter().all(|kind| one(kind).is_some()), "{name}: {kinds:?}");
+        assert!(forbidden.iter().all(|kind| one(kind).is_none()), "{name}: {forbidden:?}");
+        let page = std::fs::read_to_string(base("../docs/admission.md")).expect("it is there");
+        for rule in objects.iter().filter_map(|object| object["rules"].as_array()).flatten() {
+            let Some(verbs) = rule["verbs"].as_array() else { continue };
+            let documented = verbs.iter().chain(rule["resources"].as_array().into_iter().flatten());
+            for word in documented.filter_map(Value::as_str) {
+                assert!(page.contains(word), "{name}: {word} is not in docs/admission.md");
+            }
+            assert!(rule["resourceNames"].as_array().is_some_and(|names| !names.is_empty()), "{name}: {rule}");
+        }
+        let pod = &one("Deployment").expect("there is one")["spec"]["template"]["spec"];
+        assert_eq!(pod["automountServiceAccountToken"], !kinds.is_empty(), "{name}");
+        // Every mount has its volume, and the flags are those of the command.
+        let names = |list: &Value| {
+            let names = list.as_array().into_iter().flatten().map(|item| item["name"].to_string());
+            names.collect::<std::collections::BTreeSet<_>>()
+        };
+        let container = &pod["containers"][0];
+        assert_eq!(names(&container["volumeMounts"]), names(&pod["volumes"]), "{name}");
+        let output = gate_command().args(words(&container["args"])).arg("--help").output().expect("it starts");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let foreign = |object: &&Value| object["apiVersion"] != "cert-manager.io/v1";
+        let wrong: Vec<_> = objects.iter().filter(foreign).flat_map(schema::violations).collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:#?}");
+    }
 }
 
 #[test]

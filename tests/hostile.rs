@@ -34,6 +34,9 @@ def environments():
 attempt('ssh key', lambda: text('/root/.ssh/id_rsa'))
 attempt('key of another user', lambda: text('/home/user/.netrc'))
 attempt('token of the service account', lambda: text('/var/run/secrets/kubernetes.io/serviceaccount/token'))
+attempt('token of the checkout', lambda: text('/srv/checkout/.git/config'))
+attempt('home of a job', lambda: text('/srv/home/.netrc'))
+attempt('devices', lambda: set(os.listdir('/dev')) - set('null zero full random urandom fd stdin stdout stderr shm'.split()) or None)
 attempt('environment', lambda: os.environ.get('SECRET'))
 attempt('environment of others', environments)
 attempt('tcp', lambda: connect(socket.AF_INET, ('127.0.0.1', PORT)))
@@ -149,7 +152,10 @@ fn what_a_pull_request_names_reaches_nothing() {
     let script = "mount -t tmpfs -o mode=0755 none /run && mount -t tmpfs none /root && mount -t tmpfs none /home && \
                   mkdir -p /run/secrets/kubernetes.io/serviceaccount /root/.ssh /home/user && \
                   echo k > /root/.ssh/id_rsa && echo k > /home/user/.netrc && \
-                  echo k > /run/secrets/kubernetes.io/serviceaccount/token && chmod -R a+rX /root /home && exec setpriv \"$@\"";
+                  echo k > /run/secrets/kubernetes.io/serviceaccount/token && chmod -R a+rX /root /home && \
+                  mount -t tmpfs -o mode=0755 none /srv && mkdir -p /srv/checkout/.git /srv/home && \
+                  echo k > /srv/checkout/.git/config && echo k > /srv/home/.netrc && \
+                  cd /srv/checkout && HOME=/srv/home exec setpriv \"$@\"";
     let run = |user: &[&str], words: &[&str]| {
         let mut unshare = command("unshare");
         unshare.env("SECRET", "hunter2").args(["--mount", "sh", "-c", script, "sh"]).args(user).args(words);
@@ -161,9 +167,17 @@ fn what_a_pull_request_names_reaches_nothing() {
     for user in [&["--"][..], &["--reuid=1000", "--regid=1000", "--clear-groups", "--"]] {
         // Without a view the same program reaches these.
         let said = run(user, &["python3", plain]);
-        for reached in
-            ["ssh key", "token of the service account", "environment", "tcp", "socket of an agent", "abstract"]
-        {
+        for reached in [
+            "ssh key",
+            "token of the service account",
+            "token of the checkout",
+            "home of a job",
+            "devices",
+            "environment",
+            "tcp",
+            "socket of an agent",
+            "abstract",
+        ] {
             assert!(said.contains(reached), "{user:?} {reached}: {said}");
         }
         eventually("the racer is killed", || {
@@ -319,6 +333,41 @@ fn the_executable_of_another_users_process_runs_with_that_users_rights() {
 }
 
 #[test]
+fn a_set_user_id_program_under_the_name_of_the_target_lends_nobody_its_rights() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can be several users");
+    }
+    needs!("setpriv", "bash", "sleep");
+    let place = Place::new();
+    let (marker, config, name) = (place.path("marker"), place.path("config"), unique("suid"));
+    std::fs::create_dir(&config).expect("there is room");
+    std::fs::write(config.join("gunicorn.conf.py"), "\n").expect("there is room");
+    // Another user chooses the words of the process, and with them the program that validates.
+    let evil = place.write("evil", &format!("#!/bin/sh\nid -u > {}\n", marker.display()));
+    let program = copy("sleep", place.0.path(), &name);
+    for (path, mode) in [(&evil, 0o755), (&program, 0o4755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    }
+    let mut process = command("setpriv");
+    process.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", "bash", "-c"]);
+    process.arg("exec -a \"$1\" \"$0\" 1000").arg(&program).arg(&evil);
+    let process = Background::start(&mut process);
+    eventually("it runs", || {
+        let words = std::fs::read(format!("/proc/{}/cmdline", process.pid())).unwrap_or_default();
+        words.starts_with(evil.as_os_str().as_encoded_bytes())
+    });
+    for root in ["auto", "local", "target"] {
+        let mut gate = gate_command();
+        gate.args(["run", "--once", "--app", "gunicorn", "--process", &name, "--signal", "none", "--root", root]);
+        let output = gate.arg("--watch").arg(&config).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!marker.exists(), "{root}: {said}");
+        assert_eq!(output.status.code(), Some(3), "{root}: {said}");
+        assert!(said.contains("set-user-ID"), "{root}: {said}");
+    }
+}
+
+#[test]
 fn a_check_that_is_ended_leaves_nothing() {
     for (signal, code) in
         [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130), (rustix::process::Signal::HUP, 129)]
@@ -421,4 +470,29 @@ fn without_a_view_a_program_that_may_execute_something_does_not_run() {
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("view-not-possible") && !said.contains("unknown keyword"), "{said}");
+}
+
+#[test]
+fn links_out_of_a_repository_are_not_followed() {
+    let place = Place::new();
+    let secret = place.write("key", "- [hunter2\n");
+    let repository = place.path("pr");
+    std::fs::create_dir_all(repository.join(".git")).expect("there is room");
+    std::fs::create_dir_all(repository.join("parts")).expect("there is room");
+    let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, repository.join(name)).expect("there is room");
+    link(&secret, "a.yaml");
+    link(Path::new("/proc/self/environ"), "b.yaml");
+    link(Path::new("/"), "d");
+    link(&secret, "parts/k.conf");
+    // One that stays inside is read.
+    std::fs::write(repository.join("c.json"), "{").expect("there is room");
+    link(Path::new("../c.json"), "parts/c.json");
+    std::fs::write(repository.join("parts/nginx.conf"), "events {}\ninclude k.conf;\n").expect("there is room");
+    let mut check = gate_command();
+    let output =
+        check.args(["check", "--verbose"]).arg(&repository).env("TOKEN", "x: [hunter2").output().expect("it starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!said.contains("hunter2") && !said.contains("environ\n"), "{said}");
+    assert_eq!(said.matches("a link out of the repository").count(), 4, "{said}");
+    assert_eq!(said.matches("rejected  ").count(), 2, "{said}");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::{
-    Background, Gate, ask, authority, eventually, free_port, gate_command, needs, sample, tls_server,
+    ApiServer, Background, Gate, ask, authority, eventually, free_port, gate_command, needs, sample, tls_server,
 };
 
 /// It writes down every request, and answers with the code in the file `answer`, if there is one; else as an API server that
@@ -18,7 +18,7 @@ class H(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
         told = {'method': self.command, 'path': self.path, 'body': body}
         told |= {'authorization': self.headers['Authorization'], 'type': self.headers['Content-Type']}
-        name = body['metadata']['name'] if self.command == 'POST' else self.path.rsplit('/', 1)[1]
+        name = body['metadata']['name'] if self.command == 'POST' else self.path.split('?')[0].rsplit('/', 1)[1]
         code = 201 if name not in known else 409 if self.command == 'POST' else 200
         code = 404 if self.command == 'PATCH' and name not in known else code
         if os.path.exists('answer'):
@@ -27,9 +27,14 @@ class H(http.server.BaseHTTPRequestHandler):
             known.add(name)
         told['code'] = code
         open('told', 'a').write(json.dumps(told) + '\\n')
+        changed = {'apiVersion': 'meta.k8s.io/v1', 'kind': 'PartialObjectMetadata', 'metadata': {'name': name}}
+        taken = body if self.command == 'POST' else changed
+        refused = b'events is forbidden: Bearer token-hunter2'
+        answer = json.dumps(taken).encode() if code < 300 else refused
         self.send_response(code)
+        self.send_header('Content-Length', str(len(answer)))
         self.end_headers()
-        self.wfile.write(b'events is forbidden: Bearer token-hunter2')
+        self.wfile.write(answer)
     do_POST = do_PATCH = serve
     def log_message(self, *words):
         pass
@@ -90,6 +95,11 @@ impl Pod {
     }
 }
 
+/// The path of a request, without its parameters.
+fn place(request: &Value) -> &str {
+    request["path"].as_str().and_then(|path| path.split('?').next()).unwrap_or_default()
+}
+
 /// The gate's binary with a command that knows of the cluster.
 fn told(what: &str, here: &Path, port: u16) -> std::process::Command {
     let mut gate = gate_command();
@@ -97,7 +107,8 @@ fn told(what: &str, here: &Path, port: u16) -> std::process::Command {
     gate.args(["--validate", "grep -q good {config}", "--reload-command", "true", "--verify-command"]);
     gate.arg(format!("test ! -e {}/unproven", here.display()));
     gate.args(["--kubernetes-events", "--kubernetes-service-account"]).arg(here.join("account"));
-    gate.env("POD_NAME", "web-0").env("POD_UID", "0123-4567");
+    // An image may have no authorities of its own.
+    gate.env("POD_NAME", "web-0").env("POD_UID", "0123-4567").env("SSL_CERT_FILE", "/nowhere");
     gate.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", port.to_string());
     gate
 }
@@ -170,7 +181,7 @@ fn reports_are_events_of_the_pod_and_of_the_configmap() {
         let body = &request["body"];
         assert_eq!(request["authorization"], "Bearer token-hunter2");
         if request["method"] == "POST" {
-            assert_eq!(request["path"], "/apis/events.k8s.io/v1/namespaces/prod/events");
+            assert_eq!(place(&request), "/apis/events.k8s.io/v1/namespaces/prod/events");
             assert_eq!(faults(&schema, "Event", body, "Event"), [""; 0], "{body}");
             assert_eq!((&body["apiVersion"], &body["kind"]), (&"events.k8s.io/v1".into(), &"Event".into()));
             assert_eq!(body["metadata"]["namespace"], body["regarding"]["namespace"]);
@@ -193,6 +204,38 @@ fn reports_are_events_of_the_pod_and_of_the_configmap() {
 }
 
 #[test]
+fn a_real_api_server_takes_events_and_their_counts() {
+    let Some(server) = ApiServer::start() else { return };
+    let directory = tempfile::tempdir().expect("there is room");
+    let here = directory.path();
+    write(here, "good");
+    let mut gate = told("run", here, 1);
+    gate.env("KUBECONFIG", server.kubeconfig()).env("POD_NAMESPACE", "default");
+    let mut gate = Gate::start(gate);
+    gate.wait_for("verified");
+    for _ in 0..2 {
+        write(here, "bad");
+        gate.wait_for("rejected");
+        write(here, "good");
+        gate.wait_for("recovered");
+    }
+    let stored = || -> Vec<Value> {
+        let listed = server.kubectl(&["get", "events.v1.events.k8s.io", "-o", "json"]);
+        let list: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+        list["items"].as_array().cloned().unwrap_or_default()
+    };
+    let count = |events: &[Value], reason: &str| {
+        let of_reason: Vec<_> = events.iter().filter(|event| event["reason"] == reason).collect();
+        (of_reason.len(), of_reason.first().and_then(|event| event["series"]["count"].as_u64()))
+    };
+    eventually("the rejections are counted", || count(&stored(), "ConfigRejected") == (1, Some(2)));
+    let events = stored();
+    assert_eq!(count(&events, "ConfigReloaded").0, 1, "{events:?}");
+    assert!(events.iter().all(|event| event["regarding"]["name"] == "web-0"), "{events:?}");
+    assert_eq!(gate.count("alert_failed"), 0, "{}", gate.story());
+}
+
+#[test]
 fn no_event_shows_anything_of_a_secret() {
     needs!("openssl", "python3");
     let mut pod = Pod::start(true, None, &["--redact", "always", "--validate", "sed -n 'p;/bad/q1' {config}"]);
@@ -208,14 +251,14 @@ fn a_gate_without_the_right_reports_once_and_continues() {
     needs!("openssl", "python3");
     let mut pod = Pod::start(true, Some("403"), &[]);
     let failed = pod.gate.wait_for("alert_failed");
-    assert!(failed["message"].as_str().is_some_and(|message| message.contains("it answered 403")), "{failed}");
+    assert!(failed["message"].as_str().is_some_and(|message| message.contains("may not create events")), "{failed}");
     assert!(failed["help"].as_str().is_some_and(|help| help.contains("`create` and `patch`")), "{failed}");
     let shown = || -> Value {
         let status = ask(pod.listens, "GET", "/status").expect("it listens").body;
         serde_json::from_str::<Value>(&status).expect("it is JSON")["gates"][0]["alerts"][0].clone()
     };
     eventually("it is shown", || shown()["state"] == "failing");
-    assert!(shown()["error"].as_str().is_some_and(|error| error.contains("it answered 403")), "{}", shown());
+    assert!(shown()["error"].as_str().is_some_and(|error| error.contains("may not create events")), "{}", shown());
     pod.write("bad");
     pod.gate.wait_for("rejected");
     pod.write("good 2");
@@ -247,12 +290,14 @@ fn the_doctor_asks_whether_events_may_be_made_and_makes_none() {
     };
     assert_eq!(diagnosis()["status"], "ok");
     let asked = pod.told().into_iter().filter(|request| request["body"]["reason"] == "Doctor");
-    let paths: Vec<_> = asked.map(|request| request["path"].clone()).collect();
-    assert_eq!(paths, ["/apis/events.k8s.io/v1/namespaces/prod/events?dryRun=All"]);
+    let paths: Vec<_> = asked.map(|request| request["path"].as_str().unwrap_or_default().to_owned()).collect();
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    assert!(paths[0].starts_with("/apis/events.k8s.io/v1/namespaces/prod/events?"), "{paths:?}");
+    assert!(paths[0].contains("dryRun=All"), "{paths:?}");
     fs::write(pod.directory.path().join("answer"), "403").expect("there is room");
     let refused = diagnosis();
     assert_eq!(refused["status"], "fail");
-    assert!(refused["message"].as_str().is_some_and(|message| message.contains("it answered 403")), "{refused}");
+    assert!(refused["message"].as_str().is_some_and(|message| message.contains("may not create events")), "{refused}");
     assert!(refused["help"].as_str().is_some_and(|help| help.contains("`create` and `patch`")), "{refused}");
     assert!(!refused.to_string().contains("hunter2"), "{refused}");
     let token = pod.directory.path().join("account/token");

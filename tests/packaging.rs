@@ -242,3 +242,9 @@ fn the_demo_leaves_nothing_after_a_signal() {
         assert!(running(demo.pid()).is_empty(), "{signal:?} leaves {:?}", running(demo.pid()));
     }
 }
+
+#[test]
+fn what_is_released_unwinds_so_that_a_panic_can_be_contained() {
+    let manifest = std::fs::read_to_string(file("Cargo.toml")).expect("it is there");
+    assert!(manifest.contains("[profile.dist]") && !manifest.contains("panic = "), "a profile ends at each panic");
+}

@@ -1,9 +1,10 @@
 //! The right process, or none.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Background, Gate, Kubelet, Volume, command, eventually, needs, python, unique};
+use crate::support::{Background, Gate, Kubelet, Volume, command, eventually, needs, python, skip, unique};
 
 /// A target which counts its HUPs in a file, once it has a handler.
 fn counting(directory: &Path, name: &str, before_handler: &str) -> Background {
@@ -196,6 +197,34 @@ fn a_pid_file_says_which() {
     config(here, "two");
     let refused = gate.wait_for_any(&["target_refused", "reloaded"]);
     assert_eq!(refused["event"], "target_refused", "the init process catches no SIGHUP, or is not ours: {refused}");
+}
+
+#[test]
+fn a_pid_file_that_another_user_may_write_names_no_process_of_root() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root signals processes of other users");
+    }
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("pfo"));
+    let target = counting(here, &name, "");
+    eventually("it is ready", || is_ready(here, &name));
+    let watch = config(here, "one");
+    let pid_file = here.join("pid");
+    std::fs::write(&pid_file, format!("{}\n", target.pid())).expect("there is room");
+    let owned = |uid, mode| {
+        std::os::unix::fs::chown(&pid_file, Some(uid), None).expect("it is ours");
+        std::fs::set_permissions(&pid_file, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    let file = pid_file.to_str().expect("it is UTF-8");
+    for (uid, mode) in [(65534, 0o644), (0, 0o666)] {
+        owned(uid, mode);
+        let mut gate = Gate::run(&["--watch", &watch, "--pid-file", file, "--signal", "HUP", "--settle", "20ms"]);
+        let refused = gate.wait_for_any(&["target_refused", "reloaded"]);
+        assert_eq!(refused["event"], "target_refused", "{uid} {mode:o}: {refused}");
+        assert!(refused["message"].as_str().is_some_and(|message| message.contains("by another user")), "{refused}");
+    }
+    assert_eq!(signals(here, &name), 0);
 }
 
 #[test]

@@ -1,18 +1,25 @@
-//! The certificate of the webhook, which is read again when its files change. IO: reads files.
+//! The certificate of the webhook, which is read again when its files change. IO: reads and watches files; the clock.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::flow::watch::{Coverage, Mode, Watch, WatchPoints};
 use crate::sys::worker::{self, WorkKind};
 
-/// Time between two readings of the files.
-const POLL: Duration = Duration::from_secs(5);
+/// Time after which the files are read again without an event, which the kernel may have dropped.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// Time between two readings where inotify is unavailable.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Time in which the second file of a pair may follow the first one.
+const PAIR: Duration = Duration::from_secs(1);
 
 /// Time limit of a reading.
 const READING: Duration = Duration::from_secs(10);
@@ -75,21 +82,150 @@ impl CertificateFiles {
         read.await.unwrap_or_else(|error| Err(format!("cannot read `{}`: {error}", self.certificate.display())))
     }
 
-    /// Waits until the files differ from `known`, and returns the outcome.
-    ///
-    /// # Errors
-    /// As [`Self::read`] and [`KeyPair::server`]; the same error again is no change.
-    pub async fn changed(&self, known: &Result<KeyPair, String>) -> Result<(KeyPair, Arc<ServerConfig>), String> {
-        loop {
-            tokio::time::sleep(POLL).await;
-            let read = self.read().await;
-            let outcome = read.and_then(|pair| Ok((pair.server()?, pair)));
-            match (outcome, known) {
-                (Ok((_, pair)), Ok(known)) if pair == *known => {}
-                (Err(error), Err(known)) if error == *known => {}
-                (Ok((server, pair)), _) => return Ok((pair, server)),
-                (Err(error), _) => return Err(error),
+    /// Returns the directories in which a change of the files would be visible.
+    fn watch_points(&self) -> WatchPoints {
+        let mut watch_points = WatchPoints::default();
+        for path in [&self.certificate, &self.key] {
+            let Ok(path) = std::path::absolute(path) else { continue };
+            watch_points.anchor(&path);
+            // The file itself may be written in its place.
+            if let Ok(real) = path.canonicalize()
+                && let (Some(directory), Some(name)) = (real.parent(), real.file_name())
+            {
+                watch_points.file(directory, name);
             }
         }
+        watch_points
+    }
+}
+
+/// Watch over the files of a certificate.
+pub struct CertificateWatch {
+    files: CertificateFiles,
+    watch: Watch,
+}
+
+impl CertificateWatch {
+    /// Creates a watch over these files. What changed before the first call of [`Self::changed`] is noticed by it.
+    #[must_use]
+    pub fn new(files: CertificateFiles) -> Self {
+        Self { files, watch: Watch::new() }
+    }
+
+    /// Waits until the files differ from `known`, and returns the outcome. An unfit pair is an outcome only if it stays unfit, since one of
+    /// two files is written first.
+    ///
+    /// # Errors
+    /// As [`CertificateFiles::read`] and [`KeyPair::server`]; the same error again is no change.
+    pub async fn changed(&mut self, known: &Result<KeyPair, String>) -> Result<(KeyPair, Arc<ServerConfig>), String> {
+        let mut unfit_since: Option<Instant> = None;
+        loop {
+            self.event(unfit_since.map(|since| PAIR.saturating_sub(since.elapsed()))).await;
+            let read = self.files.read().await;
+            match read.and_then(|pair| Ok((pair.server()?, pair))) {
+                Ok((_, pair)) if known.as_ref() == Ok(&pair) => unfit_since = None,
+                Ok((server, pair)) => return Ok((pair, server)),
+                Err(error) if known.as_ref().err() == Some(&error) => unfit_since = None,
+                Err(error) if unfit_since.is_some_and(|since| since.elapsed() >= PAIR) => return Err(error),
+                Err(_) => drop(unfit_since.get_or_insert_with(Instant::now)),
+            }
+        }
+    }
+
+    /// Waits for an event, and for no longer than `limit`.
+    async fn event(&mut self, limit: Option<Duration>) {
+        // What changed before a directory was watched had no event.
+        if self.cover().await != Some(Coverage::Extended) {
+            let usual = if self.watch.mode() == Mode::Poll { POLL } else { RESCAN };
+            let _ = tokio::time::timeout(limit.unwrap_or(usual), self.watch.event()).await;
+        }
+    }
+
+    /// Watches the directories in which the files are now, beside the event loop; `None` if that takes too long.
+    async fn cover(&mut self) -> Option<Coverage> {
+        let (files, mut watch) = (self.files.clone(), std::mem::take(&mut self.watch));
+        let covered = worker::run(WorkKind::Files, READING, move || {
+            let coverage = watch.cover(files.watch_points().into());
+            (watch, coverage)
+        });
+        let (watch, coverage) = covered.await.ok()?;
+        self.watch = watch;
+        Some(coverage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::admit::authority::OwnAuthority;
+
+    /// Time within which an event is noticed, and far below the time of a rescan.
+    const PROMPT: Duration = Duration::from_secs(15);
+
+    fn pair() -> KeyPair {
+        OwnAuthority::new(vec!["localhost".to_owned()]).expect("it is made").server
+    }
+
+    fn write(directory: &Path, pair: &KeyPair) {
+        std::fs::create_dir_all(directory).expect("there is room");
+        std::fs::write(directory.join("tls.crt"), &pair.certificate).expect("there is room");
+        std::fs::write(directory.join("tls.key"), &pair.key).expect("there is room");
+    }
+
+    fn files(directory: &Path) -> CertificateFiles {
+        CertificateFiles { certificate: directory.join("tls.crt"), key: directory.join("tls.key") }
+    }
+
+    /// Returns the outcome after a change, which happens once the watch waits.
+    fn noticed(files: CertificateFiles, known: KeyPair, change: impl FnOnce()) -> Result<KeyPair, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        runtime.block_on(async {
+            let (mut watch, known) = (CertificateWatch::new(files), Ok(known));
+            // It covers the directories, finds nothing new, and waits.
+            let early = tokio::time::timeout(Duration::from_millis(300), watch.changed(&known)).await;
+            assert!(early.is_err(), "nothing has changed");
+            change();
+            let late = tokio::time::timeout(PROMPT, watch.changed(&known)).await.expect("an event wakes it");
+            late.map(|(pair, _)| pair)
+        })
+    }
+
+    #[test]
+    fn a_pair_that_is_written_in_two_steps_is_one_change() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let (old, new) = (pair(), pair());
+        write(directory.path(), &old);
+        assert!(noticed(files(directory.path()), old, || write(directory.path(), &new)) == Ok(new));
+    }
+
+    #[test]
+    fn a_secret_volume_has_one_change_for_each_generation() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let (old, new, root) = (pair(), pair(), directory.path());
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, root.join(name)).expect("it is new");
+        write(&root.join("..1"), &old);
+        link("..1", "..data");
+        link("..data/tls.crt", "tls.crt");
+        link("..data/tls.key", "tls.key");
+        let swap = || {
+            write(&root.join("..2"), &new);
+            link("..2", "..data_tmp");
+            std::fs::rename(root.join("..data_tmp"), root.join("..data")).expect("it is ours");
+            std::fs::remove_dir_all(root.join("..1")).expect("it is ours");
+        };
+        assert!(noticed(files(root), old, swap) == Ok(new));
+    }
+
+    #[test]
+    fn an_unfit_file_is_an_error_after_a_while() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let old = pair();
+        write(directory.path(), &old);
+        let unfit = noticed(files(directory.path()), old, || {
+            std::fs::write(directory.path().join("tls.crt"), "none").expect("there is room");
+        });
+        assert!(unfit.is_err_and(|error| error == "the file has no certificate in PEM"));
     }
 }

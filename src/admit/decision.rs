@@ -100,8 +100,10 @@ pub fn decide(
 ) -> AdmissionDecision {
     let Some(object) = &review.object else { return AdmissionDecision::without_look() };
     let report = validate(object, selection, beside);
-    let mut decision = AdmissionDecision { verdict: Some(verdict(&report)), ..AdmissionDecision::default() };
-    decision.validators.extend(report.checked.iter().map(|checked| checked.validator.clone()));
+    let (verdict, notes) = (Some(verdict(&report)), policy::unknown_annotations(object));
+    let mut decision = AdmissionDecision { verdict, notes, ..AdmissionDecision::default() };
+    let validators = report.checked.iter().map(|checked| checked.validator.clone());
+    decision.validators.extend(validators.filter(|name| !name.is_empty()));
     decision.unchecked.extend(report.unchecked.iter().map(|unchecked| {
         let part = unchecked.subject.key.as_deref().map_or_else(String::new, |key| format!("{key}: "));
         format!("{part}{}", unchecked.why)
@@ -112,7 +114,7 @@ pub fn decide(
     let own = format!("{} {}/{}", object.kind(), object.namespace, object.name);
     let shown = |located: Located| ObjectFinding {
         other: located.object.filter(|other| *other != own),
-        finding: located.finding,
+        finding: selection.placed(located.finding),
     };
     let findings = report.checked.into_iter().flat_map(|checked| checked.findings).map(shown);
     let (errors, others): (Vec<_>, Vec<_>) = findings.partition(|found| is_error(&found.finding));

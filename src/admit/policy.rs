@@ -4,10 +4,13 @@
 
 use std::path::PathBuf;
 
+use reload_gate_contract::Finding;
+
 use super::review::ReviewedObject;
 use crate::check::GivenObject;
 use crate::check::manifest::Id;
 use crate::config::{AdmissionRule, AdmissionRules, Assignments, OBJECT_SETTINGS};
+use crate::sys::suggest::suggestion;
 
 /// Label that selects an object, and names its validator.
 pub const LABEL: &str = "reload-gate.dev/validate";
@@ -19,10 +22,22 @@ const VALIDATOR: &str = "reload-gate.dev/validator";
 const IGNORE: &str = "reload-gate.dev/ignore";
 
 /// Beginning of the annotations that are settings of the validator.
-const PREFIX: &str = "reload-gate.dev/";
+pub const PREFIX: &str = "reload-gate.dev/";
 
 /// Value that turns validation off.
 const NONE: &str = "none";
+
+/// Values of the label and the annotation that turn validation off.
+const OFF: [&str; 2] = [NONE, "false"];
+
+/// Annotations that other parts of reload-gate write to an object.
+const WRITTEN: [&str; 3] = ["digest", "verified-at", "verified-by"];
+
+/// Finding that a validator is unknown, or lacks a setting.
+const UNKNOWN_VALIDATOR: &str = "unknown-validator";
+
+/// Findings about the annotation that ignores findings, if they have no place in a file.
+const OF_IGNORE: [&str; 2] = ["unused-ignore", "ignore-without-reason"];
 
 /// Values of the label that leave the choice of the validator to the annotation, to names and to contents.
 const BY_ITSELF: [&str; 3] = ["true", "auto", ""];
@@ -43,6 +58,8 @@ pub struct SelectedValidation {
     pub assignments: Assignments,
     /// Name of the validator that the object itself names.
     validator: Option<String>,
+    /// Place of that name, for people.
+    named_by: String,
     /// Directory at which a program sees the object, if it is validated together with others.
     mount: Option<PathBuf>,
     /// The others.
@@ -68,13 +85,33 @@ pub fn select(rules: &AdmissionRules, object: &ReviewedObject) -> Option<Selecte
         let siblings = others.map(|part| Sibling { name: part.name.clone(), mount: part.mount.clone() });
         let (mount, siblings) = (own.map(|part| part.mount.clone()), siblings.collect());
         // What no rule covers is not validated.
-        return Some(SelectedValidation { assignments, validator: Some(NONE.to_owned()), mount, siblings });
+        let (validator, named_by) = (Some(NONE.to_owned()), String::new());
+        return Some(SelectedValidation { assignments, validator, named_by, mount, siblings });
     }
     let label = object.labels.get(LABEL)?;
-    let named = Some(label).filter(|label| !BY_ITSELF.contains(&label.as_str()));
-    let validator = named.or_else(|| object.annotations.get(VALIDATOR)).cloned();
-    let assignments = rules.assignments.with(Vec::new(), &settings);
-    Some(SelectedValidation { assignments, validator, mount: None, siblings: Vec::new() })
+    let (validator, named_by) = match Some(label).filter(|label| !BY_ITSELF.contains(&label.as_str())) {
+        Some(label) => (Some(label), format!("label `{LABEL}`")),
+        None => (object.annotations.get(VALIDATOR), format!("annotation `{VALIDATOR}`")),
+    };
+    if validator.is_some_and(|name| OFF.contains(&name.as_str())) {
+        return None;
+    }
+    let (validator, assignments) = (validator.cloned(), rules.assignments.with(Vec::new(), &settings));
+    Some(SelectedValidation { assignments, validator, named_by, mount: None, siblings: Vec::new() })
+}
+
+/// Returns a remark on each annotation of an object that has the prefix of reload-gate and means nothing here.
+#[must_use]
+pub fn unknown_annotations(object: &ReviewedObject) -> Vec<String> {
+    let settings = OBJECT_SETTINGS.iter().map(|setting| format!("{PREFIX}{}", setting.name));
+    let known: Vec<String> = settings.chain([VALIDATOR.to_owned(), IGNORE.to_owned()]).collect();
+    let names = object.annotations.keys().filter(|name| {
+        let own = name.strip_prefix(PREFIX);
+        own.is_some_and(|own| !known.contains(name) && !WRITTEN.contains(&own))
+    });
+    let remark =
+        |name: &String| format!("unknown annotation `{name}`{}", suggestion(name, known.iter().map(String::as_str)));
+    names.map(remark).collect()
 }
 
 /// Returns true if a rule is about an object.
@@ -93,6 +130,23 @@ impl SelectedValidation {
     #[must_use]
     pub fn given(&self, object: &ReviewedObject) -> GivenObject {
         GivenObject { validator: self.validator.clone(), mount: self.mount.clone(), ..given(object) }
+    }
+
+    /// Returns a finding with the label or annotation that it is about, if it is about one and has no place in a file.
+    #[must_use]
+    pub fn placed(&self, finding: Finding) -> Finding {
+        let is_nowhere = finding.place.as_ref().is_none_or(|place| place.file.is_empty());
+        let subject = match finding.code.as_str() {
+            // A setting with an error is named already.
+            UNKNOWN_VALIDATOR if finding.message.starts_with("`--") => return finding,
+            UNKNOWN_VALIDATOR => self.named_by.clone(),
+            code if OF_IGNORE.contains(&code) => format!("annotation `{IGNORE}`"),
+            _ => return finding,
+        };
+        if !is_nowhere || subject.is_empty() {
+            return finding;
+        }
+        Finding { message: format!("{subject}: {}", finding.message), ..finding }
     }
 }
 

@@ -112,6 +112,56 @@ fn the_label_leaves_the_choice_to_the_annotation_and_to_names() {
 }
 
 #[test]
+fn a_wrong_label_or_annotation_is_named() {
+    let with = |label: &str, annotations: Value| {
+        let mut review = config_map(GOOD);
+        review["request"]["object"]["metadata"]["labels"] = json!({"reload-gate.dev/validate": label});
+        review["request"]["object"]["metadata"]["annotations"] = annotations;
+        answer(&review)
+    };
+    let denied = |label: &str, annotations: Value| {
+        let answer = with(label, annotations);
+        answer["status"]["message"].as_str().expect("it is denied").to_owned()
+    };
+    let label = "label `reload-gate.dev/validate`: unknown validator `ngnix`; did you mean `nginx`?";
+    let message = denied("ngnix", Value::Null);
+    assert!(message.contains(label), "{message}");
+    let message = denied("auto", json!({"reload-gate.dev/validator": "ngnix"}));
+    assert!(message.contains("annotation `reload-gate.dev/validator`: unknown validator"), "{message}");
+    let message = denied("nginx", json!({"reload-gate.dev/context": "htp"}));
+    assert!(message.contains("\n  annotation `reload-gate.dev/context`: `htp` is no block"), "{message}");
+    let message = denied("nginx", json!({"reload-gate.dev/nginx-version": "latest"}));
+    assert!(message.contains("\n  annotation `reload-gate.dev/nginx-version`: "), "{message}");
+    let message = denied("nginx", json!({"reload-gate.dev/main": "other.conf"}));
+    assert!(message.starts_with("1 error in ConfigMap web/nginx\n"), "{message}");
+    assert!(message.contains("correct annotation `reload-gate.dev/main`"), "{message}");
+    let ignored = with("nginx", json!({"reload-gate.dev/ignore": "unknown-directive"}));
+    assert!(warnings(&ignored)[0].starts_with("annotation `reload-gate.dev/ignore`: this ignores"), "{ignored}");
+    let misspelt =
+        with("nginx", json!({"reload-gate.dev/contxt": "http", "reload-gate.dev/digest": "1", "other": "1"}));
+    let expected = "unknown annotation `reload-gate.dev/contxt`; did you mean `reload-gate.dev/context`?";
+    assert_eq!(warnings(&misspelt), [expected]);
+}
+
+#[test]
+fn an_object_whose_validation_is_off_is_not_looked_at() {
+    for label in ["none", "false"] {
+        let mut review = config_map(BAD);
+        review["request"]["object"]["metadata"]["labels"] = json!({"reload-gate.dev/validate": label});
+        let answer = answer(&review);
+        assert_eq!((&answer["allowed"], &answer["auditAnnotations"]), (&json!(true), &Value::Null), "{label}");
+    }
+}
+
+#[test]
+fn a_long_word_of_an_object_is_cut() {
+    let text = format!("events {{}}\nhttp {{ {} 1; }}\n", "x".repeat(300_000));
+    let answer = answer(&config_map(&text));
+    let message = answer["status"]["message"].as_str().expect("it is denied");
+    assert!(message.len() < 2_000 && message.contains("nginx.conf:2:8: "), "{} {message}", message.len());
+}
+
+#[test]
 fn annotations_are_settings_of_the_validator() {
     let annotated = |annotations: Value, text: &str| {
         let mut review = config_map(text);

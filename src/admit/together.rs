@@ -1,6 +1,5 @@
 //! Objects that belong to the one of a review. IO: asks the API server for ConfigMaps that the configuration names, and for nothing else.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -8,22 +7,21 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use super::decision::BesideObject;
 use super::policy::Sibling;
 use super::review::ReviewedObject;
-use crate::sys::kubernetes::{ApiAccess, ApiServer, RequestError};
+use crate::sys::kubernetes::{ApiAccess, Connection, RequestError};
 
 /// Time limit for all ConfigMaps of one review.
 const LIMIT: Duration = Duration::from_millis(1500);
 
 /// Reader of ConfigMaps.
 pub struct SiblingReader {
-    access: ApiAccess,
-    connected: RefCell<Option<ApiServer>>,
+    connection: Connection,
 }
 
 impl SiblingReader {
     /// Returns a reader that connects when it is used.
     #[must_use]
     pub fn new(access: ApiAccess) -> Self {
-        Self { access, connected: RefCell::new(None) }
+        Self { connection: Connection::new(access) }
     }
 
     /// Reads the siblings of an object in a namespace. Those that cannot be read are left out, with a note for each.
@@ -51,16 +49,11 @@ impl SiblingReader {
     }
 
     async fn one(&self, namespace: &str, name: &str) -> Result<ReviewedObject, RequestError> {
-        let connected = self.connected.borrow().clone();
-        let server = match connected {
-            Some(server) => server,
-            None => {
-                let server = self.access.connect().await?;
-                self.connected.replace(Some(server.clone()));
-                server
-            }
-        };
-        server.in_namespace(namespace).get::<ConfigMap>(name).await.map(reviewed)
+        let answer = self.connection.server().await?.in_namespace(namespace).get::<ConfigMap>(name).await;
+        if let Err(error) = &answer {
+            self.connection.failed(error);
+        }
+        answer.map(reviewed)
     }
 }
 

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use reload_gate_contract::Verdict;
 
 use super::decision::{AdmissionDecision, ObjectFinding};
+use super::policy::PREFIX;
 use super::review::{Answer, ReviewedObject};
+use crate::config::OBJECT_SETTINGS;
 use crate::report::log::visible;
 
 /// Largest number of findings in a denial.
@@ -14,6 +16,9 @@ const MOST_ERRORS: usize = 10;
 /// Largest number of warnings: all of them together have a limit of 4,096 characters in the API server (`warning.go` of
 /// k8s.io/apiserver), which drops what is beyond.
 const MOST_WARNINGS: usize = 15;
+
+/// Largest number of characters of a message or help in a denial, which may quote a long word.
+const LONGEST_MESSAGE: usize = 400;
 
 /// Largest number of characters of a warning, beyond which the API server may cut it (the same file).
 const LONGEST_WARNING: usize = 250;
@@ -42,7 +47,7 @@ fn denial(decision: &AdmissionDecision, object: &ReviewedObject) -> String {
     for found in decision.errors.iter().take(MOST_ERRORS) {
         text += &format!("\n  {}", headline(found));
         if let Some(help) = &found.finding.help {
-            text += &format!("\n    help: {}", visible(help));
+            text += &format!("\n    help: {}", worded(help, LONGEST_MESSAGE));
         }
     }
     if count > MOST_ERRORS {
@@ -56,7 +61,15 @@ fn headline(found: &ObjectFinding) -> String {
     let other = found.other.as_deref().map_or_else(String::new, |other| format!("{} ", visible(other)));
     let place = found.finding.place.as_ref().map(ToString::to_string).filter(|_| !is_nowhere(found));
     let place = place.map_or_else(String::new, |place| format!("{}: ", visible(&place)));
-    format!("{other}{place}{} ({})", visible(&found.finding.message), found.finding.code)
+    format!("{other}{place}{} ({})", worded(&found.finding.message, LONGEST_MESSAGE), found.finding.code)
+}
+
+/// Returns a text of a finding in the terms of an object: its annotations set what flags set elsewhere.
+fn worded(text: &str, most: usize) -> String {
+    let text = OBJECT_SETTINGS.iter().fold(text.to_owned(), |text, setting| {
+        text.replace(&format!("`--{}`", setting.name), &format!("annotation `{PREFIX}{}`", setting.name))
+    });
+    cut(&visible(&text), most).into_owned()
 }
 
 /// Returns true if a finding is about an object as a whole.
@@ -70,13 +83,18 @@ fn warnings(decision: &AdmissionDecision) -> Vec<String> {
     let known = decision.known.iter().map(|found| ("as stored: ", found));
     let others = decision.others.iter().map(|found| ("", found));
     let found = errors.chain(known).chain(others).map(|(kind, found)| {
-        let help = found.finding.help.as_deref().map_or_else(String::new, |help| format!("; {}", visible(help)));
+        let help = found
+            .finding
+            .help
+            .as_deref()
+            .map_or_else(String::new, |help| format!("; {}", worded(help, LONGEST_MESSAGE)));
         format!("{kind}{}{help}", headline(found))
     });
     let is_open = decision.verdict == Some(Verdict::Inconclusive);
     let unchecked = decision.unchecked.iter().filter(|_| is_open).map(|why| format!("not validated: {}", visible(why)));
     let notes = decision.notes.iter().map(|note| visible(note).into_owned());
-    let mut all: Vec<String> = unchecked.chain(found).chain(notes).map(|text| cut(&text).into_owned()).collect();
+    let mut all: Vec<String> =
+        unchecked.chain(found).chain(notes).map(|text| cut(&text, LONGEST_WARNING).into_owned()).collect();
     let others = all.len().saturating_sub(MOST_WARNINGS);
     if others > 0 {
         all.truncate(MOST_WARNINGS - 1);
@@ -85,8 +103,8 @@ fn warnings(decision: &AdmissionDecision) -> Vec<String> {
     all
 }
 
-fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(LONGEST_WARNING) {
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
         Some((at, _)) => Cow::Owned(format!("{} …", &text[..at])),
         None => Cow::Borrowed(text),
     }

@@ -13,7 +13,9 @@ use super::trees::{FileTree, FileTrees, TreeKind};
 use super::{content, snippets, withheld};
 use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
-use crate::config::{Assignment, Assignments, ConfigError, GateConfig, Preset, presets};
+use crate::config::{
+    Assignment, Assignments, ConfigError, GateConfig, OBJECT_SETTINGS, Preset, SettingOrigin, presets,
+};
 use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
 use crate::sys::exec;
 use crate::sys::pattern::LazyRegex;
@@ -27,6 +29,15 @@ const NONE: &str = "none";
 const SYNTAX_ALONE: &str = "known by its name; the syntax alone, since its program is unknown";
 
 const COMMAND_LINE: &str = "named on the command line";
+
+/// Returns the message of an error, with the setting of the object that is wrong; none is if the name itself is.
+fn with_setting(error: &ConfigError) -> String {
+    let is_of_object = |name: &&str| OBJECT_SETTINGS.iter().any(|setting| setting.name == *name);
+    match &error.origin {
+        SettingOrigin::Flag(name) if is_of_object(name) => format!("{}{}", error.origin, error.message),
+        _ => error.message.clone(),
+    }
+}
 
 /// One validation that is due.
 pub(super) struct Task {
@@ -48,8 +59,8 @@ pub(super) struct Task {
     pub(super) operands: Vec<PathBuf>,
     /// True if a missing program is no obstacle: the inputs do not name it.
     pub(super) is_optional: bool,
-    /// True if its program was found by the names or contents of the inputs, and not chosen.
-    pub(super) is_found: bool,
+    /// Choice of the validators.
+    pub(super) by: By,
     /// True if the inputs name its command, or hold a program as a configuration.
     pub(super) is_of_inputs: bool,
     /// True if it may not run for that.
@@ -103,7 +114,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
 
 /// Origin of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     /// Names of files, or the directory they are in.
     Name,
     /// Explicit choice for these files.
@@ -201,7 +212,7 @@ impl Checkers<'_> {
                 Err(error) => {
                     open.retain(|entry| !entries.contains(entry));
                     self.released.extend(entries.iter().cloned());
-                    let finding = Finding::error(UNKNOWN_VALIDATOR, error.message).at(place);
+                    let finding = Finding::error(UNKNOWN_VALIDATOR, with_setting(&error)).at(place);
                     let finding = Finding { help: error.help, ..finding };
                     let subjects = entries.first().map(|entry| self.store.subject(entry));
                     let known = self.assigned.errors.iter().any(|(_, other)| *other == finding);
@@ -417,7 +428,6 @@ impl Checkers<'_> {
         }
         let Beginning { main, subject, tree: mounted, around, operands, reason: found, .. } = beginning;
         let (is_optional, is_of_controller) = (by == By::Content, by == By::Snippet);
-        let is_found = matches!(by, By::Name | By::Annotation | By::Content);
         let is_of_inputs = by == By::Sidecar && self.runs_inputs(assignment);
         let must_not_run = is_of_inputs && !self.allow_commands;
         let program = self.program_of(assignment).or_else(|| is_optional.then_some("prometheus"));
@@ -435,7 +445,7 @@ impl Checkers<'_> {
             container,
             operands,
             is_optional,
-            is_found,
+            by,
             is_of_inputs,
             must_not_run,
             is_of_controller,

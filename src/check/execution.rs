@@ -81,6 +81,8 @@ mod tests {
             ("nginx", "load_module /x.so;\n", Some(1), "load_module"),
             ("rsyslog", "module(load=\"/x.so\")\n", Some(1), "load=\"/"),
             ("varnish", "vcl 4.1;\nimport x\n  from \"/x.so\";\n", Some(2), "import x"),
+            ("haproxy", "global\n  \\x6cua-load /x.lua\n", Some(2), "\\x"),
+            ("envoy", "name: \"l\\\n  ua\"\n", Some(1), "\\"),
             ("envoy", "name: \"envoy.filters.http.\\x6cua\"\n", Some(1), "\\x"),
         ] {
             assert_eq!(found(preset, "/etc/a.conf", text), Some((line, words.to_owned())), "{preset}: {text}");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
@@ -140,8 +141,8 @@ impl Listing {
     }
 
     fn walk(&mut self, root: &str, exclude: &Gitignore) {
-        let mut empty = BTreeSet::new();
-        for entry in visible(Path::new(root), exclude) {
+        let (mut empty, leaving) = (BTreeSet::new(), LeavingLinks::default());
+        for entry in visible(Path::new(root), exclude, &leaving) {
             match entry {
                 Ok(entry) => {
                     entry.path().parent().map(|parent| empty.remove(parent));
@@ -159,6 +160,7 @@ impl Listing {
                 }
             }
         }
+        self.skipped.extend(leaving.take().iter().map(|link| left_out(link)));
         if let Some(directory) = self.directories.get_mut(Path::new(root)) {
             let inside = empty.iter().filter(|path| is_empty(path)).filter_map(|path| path.strip_prefix(root).ok());
             directory.empty = inside.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect();
@@ -373,6 +375,13 @@ fn is_encrypted(node: &Node) -> bool {
     node.get("sops").is_some_and(|sops| sops.get("mac").is_some() || sops.get("version").is_some())
 }
 
+/// Returns the reason why a link was not followed. What it leads to may be a secret of the job, and a report quotes what it reads.
+fn left_out(link: &Path) -> Unchecked {
+    let (why, help) =
+        ("a link out of the repository, which is not followed", "name what it leads to as an input, if you trust it");
+    Unchecked { subject: CheckSubject::input(&link.to_string_lossy()), why: why.into(), help: Some(help.into()) }
+}
+
 fn unrendered_chart(chart: &Path) -> Unchecked {
     let name = if chart.as_os_str().is_empty() { ".".into() } else { chart.to_string_lossy() };
     let help = format!("render it first: `helm template {name} | reload-gate check -`");
@@ -390,7 +399,10 @@ impl Directory {
         let (mut beside, mut empty) = (BTreeSet::new(), BTreeSet::new());
         let everything = Gitignore::empty();
         let below = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-        for entry in visible(root, &everything).filter_map(Result::ok).filter(|entry| entry.depth() > 0) {
+        for entry in visible(root, &everything, &LeavingLinks::default())
+            .filter_map(Result::ok)
+            .filter(|entry| entry.depth() > 0)
+        {
             if beside.len() + empty.len() >= BESIDE {
                 return;
             }
@@ -448,11 +460,44 @@ fn exclusion(patterns: &[String]) -> Result<Gitignore, (String, String)> {
     builder.build().map_err(|error| (patterns.join(" "), error.to_string()))
 }
 
-/// Returns the entries of a directory and below it, sorted, without hidden ones and without what `.gitignore` or `exclude` matches.
-/// Templates of charts are no YAML until they are rendered.
-fn visible(root: &Path, exclude: &Gitignore) -> impl Iterator<Item = Result<DirEntry, ignore::Error>> {
+/// Directories of packages, to which links of a directory of the system lead (`modules-enabled` of Debian's nginx).
+const PACKAGES: [&str; 3] = ["/usr", "/lib", "/lib64"];
+
+/// Links that lead out of the repository of a directory, or out of the directory where it is in none.
+#[derive(Clone, Debug, Default)]
+struct LeavingLinks(Arc<Mutex<Vec<PathBuf>>>);
+
+impl LeavingLinks {
+    fn take(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns true, and keeps the link, if that is one.
+    fn note(&self, entry: &DirEntry, repository: Option<&Path>) -> bool {
+        let leads_inside = |to: &PathBuf| {
+            repository.is_some_and(|repository| to.starts_with(repository))
+                || PACKAGES.iter().any(|path| to.starts_with(path))
+        };
+        let leaves = entry.path_is_symlink() && entry.path().canonicalize().is_ok_and(|to| !leads_inside(&to));
+        if leaves {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
+        }
+        leaves
+    }
+}
+
+/// Returns the entries of a directory and below it, sorted, without hidden ones and without what `.gitignore` or `exclude` matches, nor links
+/// that are `leaving`. Templates of charts are no YAML until they are rendered.
+fn visible(
+    root: &Path,
+    exclude: &Gitignore,
+    leaving: &LeavingLinks,
+) -> impl Iterator<Item = Result<DirEntry, ignore::Error>> {
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-    let exclude = exclude.clone();
+    let (exclude, leaving) = (exclude.clone(), leaving.clone());
+    let real = root.canonicalize().ok();
+    let repository = real.as_deref().and_then(|real| real.ancestors().find(|above| above.join(".git").exists()));
+    let repository = repository.map(Path::to_owned).or(real);
     let is_of_chart = |entry: &DirEntry| {
         (entry.file_name() == "templates" || entry.file_name() == "charts")
             && entry.path().parent().is_some_and(|chart| chart.join(CHART).is_file())
@@ -462,7 +507,8 @@ fn visible(root: &Path, exclude: &Gitignore) -> impl Iterator<Item = Result<DirE
         entry.depth() == 0
             || !(entry.file_name() == "node_modules"
                 || exclude.matched(entry.path(), is_directory).is_ignore()
-                || (is_directory && is_of_chart(entry)))
+                || (is_directory && is_of_chart(entry))
+                || leaving.note(entry, repository.as_deref()))
     };
     let mut walk = WalkBuilder::new(root);
     walk.follow_links(true).require_git(false).ignore(false).git_global(false).filter_entry(is_wanted);

@@ -1,5 +1,6 @@
 //! Settings of a reload-gate in a pod: the files that it will validate there, and the validators. IO: reads the store.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
@@ -11,6 +12,7 @@ use super::container::{Environment, expand};
 use super::store::{Entry, Store};
 use crate::check::manifest::{Container, Mounted};
 use crate::config::{self, ConfigError, GateConfig, UserInput};
+use crate::redact::Redactor;
 
 const SIDECAR_SETTINGS: Code = Code::new("sidecar-settings");
 
@@ -50,7 +52,13 @@ pub(super) fn gates(
     if !unknown.is_empty() {
         return Err(unknown.into_iter().map(|(name, from)| not_given(name, from)).collect());
     }
-    let refused = |errors: Vec<ConfigError>| errors.iter().map(|error| refused(container, error)).collect::<Vec<_>>();
+    // An error quotes values, and those may be of Secrets.
+    let secrets = RefCell::new(environment.secrets.iter().map(|value| value.clone().into_bytes()).collect::<Vec<_>>());
+    let refused = |errors: Vec<ConfigError>| {
+        let secrets = secrets.borrow();
+        let redactor = Redactor::new(secrets.iter().map(Vec::as_slice));
+        errors.iter().map(|error| redactor.redact(refused(container, error))).collect::<Vec<_>>()
+    };
     let words = container.command.iter().skip(1).chain(&container.args);
     let arguments: Vec<String> = words.map(|word| expand(word, &environment.known)).collect();
     // The image's own command is `run`.
@@ -59,6 +67,9 @@ pub(super) fn gates(
     let read = |path: &Path| -> io::Result<String> {
         let entry = mounted.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let content = store.content(entry).map_err(|finding| io::Error::other(finding.message))?;
+        if content.is_secret() {
+            secrets.borrow_mut().push(content.bytes.clone());
+        }
         String::from_utf8(content.bytes).map_err(io::Error::other)
     };
     // The container has the others as well, and no gate depends on their values.

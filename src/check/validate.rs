@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Cause, Code, Finding, Place, Verdict};
 
 use super::CheckOptions;
-use super::assign::Task;
+use super::assign::{By, Task};
 use super::findings::{self, Reading};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::names::{self, VersionCache};
@@ -28,6 +28,9 @@ use crate::flow::validate::{
 
 const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
+
+/// Longest time limit that the inputs can set.
+const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
 
 /// Path of the names of hosts in a view.
 const HOSTS: &str = "/etc/hosts";
@@ -488,7 +491,12 @@ impl<'s> TaskFiles<'s> {
         let keyed: Vec<&[u8]> = secrets.map(|(_, content)| content.bytes.as_slice()).collect();
         let secrets = keyed.iter().copied().filter(|content| !is_public(content));
         let secrets = secrets.chain(self.secrets.iter().map(String::as_bytes)).collect();
-        let is_readable = |content: &&EntryContent| !content.is_secret();
+        // A template may have been rendered with a value of a Secret.
+        let has_secret = |text: &[u8]| {
+            let mut values = self.secrets.iter().filter(|value| !value.is_empty());
+            values.any(|value| memchr::memmem::find(text, value.as_bytes()).is_some())
+        };
+        let is_readable = |content: &&EntryContent| !content.is_secret() && !has_secret(&content.bytes);
         let public = |file: &str| {
             let content = self.contents.get(Path::new(file)).map(|(_, content)| content).filter(is_readable)?;
             Some(std::str::from_utf8(&content.bytes).unwrap_or_default())
@@ -527,6 +535,7 @@ impl CheckOptions {
         ValidationPlan {
             main,
             root: RootChoice::View,
+            timeout: if task.by == By::Sidecar { plan.timeout.min(LONGEST_OF_INPUTS) } else { plan.timeout },
             fallback: self.fallback,
             without_target: true,
             hides_homes,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reload_gate_contract::{Code, Finding, Place};
 
 use super::CheckOptions;
-use super::assign::Task;
+use super::assign::{By, Task};
 use super::execution::{self, Execution};
 use super::store::Entry;
 use super::validate::{Outcome, first};
@@ -53,7 +53,7 @@ impl WithheldProgram {
         let Execution { file, line, words } = self.execution;
         let place = line.map_or_else(|| file.display().to_string(), |line| format!("{}:{line}", file.display()));
         let why = format!("{} would execute or load what the inputs name: `{words}` in {place}", self.program);
-        if task.is_found {
+        if matches!(task.by, By::Name | By::Annotation | By::Content) {
             return Outcome {
                 checked: None,
                 skipped: Some((why, Some(ALLOW.to_owned()))),

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command};
 
 use super::{print, say};
-use crate::cluster::connection::Connection;
+
 use crate::cluster::lease;
 use crate::cluster::rollout::{GroupState, Phase, WriteFailure};
 use crate::config;
 use crate::exit::Exit;
 use crate::sys;
+use crate::sys::kubernetes::Connection;
 
 /// The number of tries where pods write at the same time.
 const TRIES: u32 = 10;

@@ -17,10 +17,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::connection::Connection;
 use super::{ObjectKind, ObjectName};
 use crate::flow::tree::{Digest, Revision, Tree};
-use crate::sys::kubernetes::{RequestError, Stored};
+use crate::sys::kubernetes::{Connection, RequestError, Stored};
 
 /// The key of the tree.
 const KEY: &str = "tree.json.gz";

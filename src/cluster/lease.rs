@@ -6,9 +6,8 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 
-use super::connection::Connection;
 use super::rollout::{GroupState, REQUEST, SharedState, WriteFailure};
-use crate::sys::kubernetes::{ApiServer, RequestError};
+use crate::sys::kubernetes::{ApiServer, Connection, RequestError};
 
 /// The annotation that holds the state, as JSON.
 const STATE: &str = "reload-gate.dev/rollout";

@@ -4,7 +4,6 @@
 //! Nothing here is on the path between a change in the volume and its reload: without the API server a gate does what it does without a
 //! cluster, except that it waits for a permission that it was configured to wait for.
 
-pub mod connection;
 pub mod known_good;
 pub mod lease;
 pub mod nudge;

@@ -7,10 +7,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::core::PartialObjectMeta;
 use serde_json::json;
 
-use super::connection::Connection;
 use super::{ObjectKind, ObjectName};
 use crate::sys::backoff::Backoff;
-use crate::sys::kubernetes::{ObjectWatch, RequestError, Stored, WatchNews};
+use crate::sys::kubernetes::{Connection, ObjectWatch, RequestError, Stored, WatchNews};
 
 /// The annotation of the pod: the `resourceVersion` of the object, and the time.
 const ANNOTATION: &str = "reload-gate.dev/nudge";

@@ -205,15 +205,13 @@ pub(super) fn url(text: &str, _: &Path) -> Result<String, Invalid> {
     Err(Invalid::new(format!("`{shown}` is no URL that begins with `http://` or `https://`")))
 }
 
-/// Removes the user and password from a URL.
+/// Removes the user and password from a URL, and its path: those of webhooks are secrets (docs/alerts.md).
 fn without_credentials(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) if scheme.is_empty() => rest[at + 1..].to_owned(),
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => url.to_owned(),
-    }
+    let (authority, more) = rest.split_once(['/', '?', '#']).map_or((rest, ""), |(authority, _)| (authority, "/…"));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{host}{more}")
 }
 
 /// A signal, or `none`.

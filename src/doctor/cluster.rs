@@ -1,9 +1,8 @@
 //! Checks of the rights at the API server. Nothing is changed.
 
 use super::{CheckStatus, Checks};
-use crate::cluster::connection::Connection;
 use crate::cluster::{ClusterConfig, rights};
-use crate::sys::kubernetes::AccessRight;
+use crate::sys::kubernetes::{AccessRight, Connection};
 
 /// Asks for each right that the gate needs, and prints the rules of a Role for those that it lacks.
 pub(super) async fn examine(cluster: &ClusterConfig, checks: &mut Checks<'_>) {

@@ -11,6 +11,7 @@ use crate::flow::verify::{Baseline, Patience, Proof, Verification};
 use crate::notify::kubernetes::client::Cluster;
 use crate::sys::exec;
 use crate::sys::http;
+use crate::sys::kubernetes::RequestError;
 use crate::sys::proc;
 
 /// Time limit of a server's answer.
@@ -103,15 +104,15 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
 /// Checks that the cluster accepts Events.
 pub(super) async fn check_events(cluster: &Cluster, checks: &mut Checks<'_>) {
     let Err(error) = cluster.try_out().await else {
-        return checks.ok("events", format!("Kubernetes (`{}`) accepts Events", cluster.server));
+        return checks.ok("events", format!("Kubernetes (`{}`) accepts Events", cluster.access));
     };
     let event = cluster.failing(&error);
-    let help = if !cluster.service_account.join("token").exists() {
+    let help = if cluster.access.token_file().is_some_and(|token| !token.exists()) {
         Some(format!(
             "mount a token in `{}`: set `automountServiceAccountToken: true`, and use a service account with a Role that allows Events",
-            cluster.service_account.display()
+            cluster.access.service_account.display()
         ))
-    } else if error.status.is_some() {
+    } else if !matches!(error, RequestError::Unreachable(_)) {
         // The answer of the server names its reason.
         event.help
     } else {

@@ -351,7 +351,9 @@ impl Gate {
             return;
         }
         self.abandon(effects);
-        if due(self.settle.due()) {
+        // Events that never end, as those of a checker that touches its sources, starve no search that was due before.
+        let seeks_first = due(self.target.due()) && self.target.due() < self.settle.due();
+        if due(self.settle.due()) && !seeks_first {
             self.scan(now, Reason::Event, effects);
         } else if due(self.permission.fall_back) {
             self.begin_fall_back(effects);

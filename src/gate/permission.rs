@@ -77,6 +77,8 @@ impl Permission {
     /// Takes in that another content is the newest.
     pub(super) fn move_on(&mut self, digest: Digest) {
         self.asks.take_if(|asks| asks.digest() != digest);
+        // Its place in the group is given back: if it comes back it has to ask again.
+        self.permit.take_if(|(permitted, _)| *permitted != digest);
         self.refused.take_if(|refused| *refused != digest);
     }
 

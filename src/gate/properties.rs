@@ -364,6 +364,26 @@ fn an_accepted_content_waits_for_its_permission_and_a_refused_one_for_another_co
 }
 
 #[test]
+fn a_permission_ends_when_another_content_comes() {
+    let second = Duration::from_secs(1);
+    let mut world = SimulatedWorld::permitting(false, SimulatedContent::Good(0), vec![Duration::from_millis(3)]);
+    world.pass(second);
+    world.permit();
+    world.pass(second);
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(second);
+    let until = world.now + Duration::from_secs(10);
+    world.step(Input::Permit { digest: digest(SimulatedContent::Good(1)), until });
+    world.happen(Fault::Write(SimulatedContent::Good(2)));
+    world.pass(second);
+    assert_eq!(world.gate.asks(), Some(digest(SimulatedContent::Good(2))), "{}", world.story());
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(second);
+    assert_eq!(world.gate.asks(), Some(digest(SimulatedContent::Good(1))), "{}", world.story());
+    assert_eq!(world.count(Kind::Reloaded), 1, "{}", world.story());
+}
+
+#[test]
 fn what_runs_and_is_refused_stays_reported_until_it_is_permitted() {
     let second = Duration::from_secs(1);
     let mut world = SimulatedWorld::permitting(false, SimulatedContent::Good(0), vec![Duration::from_millis(3)]);

@@ -384,7 +384,10 @@ impl Gate {
     fn waits(&self, digest: Digest) -> bool {
         let is_deferred = self.deferred.is_some_and(|(deferred, _)| deferred == digest) && self.retry.is_some();
         let incident = self.incident.filter(|incident| incident.about == digest);
+        // It was proven, and is proven again when the new process has lived for a while.
+        let is_known_good = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
         is_deferred
+            || (is_known_good && self.target.is_on_probation())
             || self.permission.waits_with(digest)
             || incident.is_some_and(|incident| {
                 let is_final = matches!(incident.kind, Kind::Rejected | Kind::Unverified | Kind::RolloutRefused);

@@ -58,6 +58,11 @@ impl TargetState {
         self.search.is_some()
     }
 
+    /// Returns `true` while a process must live on before it is believed, in a crash loop.
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.on_probation.is_some() && self.is_sought()
+    }
+
     /// Begins a search, unless one is under way.
     pub(super) fn seek(&mut self, at: Instant) {
         self.search.get_or_insert(Search { at, attempt: 0 });

@@ -152,6 +152,22 @@ fn a_crash_loop_is_reported_once() {
 }
 
 #[test]
+fn a_checker_that_touches_its_sources_prolongs_no_crash_loop() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.noise = Noise::Touch;
+    for _ in 0..4 {
+        world.happen(Fault::Restart);
+        world.pass(SHORT);
+    }
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    let before = world.count(Kind::Reloaded);
+    world.pass(Duration::from_secs(30));
+    assert!(world.gate.is_live(), "{}", world.story());
+    let reloads = world.count(Kind::Reloaded) - before;
+    assert!(reloads <= 3, "{reloads} reloads: {}", world.story());
+}
+
+#[test]
 fn a_file_that_moves_with_each_reload_ends_in_a_report() {
     let mut world = SimulatedWorld::new(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
     world.noise = Noise::Reload;

@@ -19,7 +19,7 @@ use crate::report::{Event, Kind};
 use crate::sys::promise::DELIVERS;
 
 /// The time limit of one delivery.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The settings of all alerts.
 #[derive(Clone, Debug)]

@@ -14,7 +14,6 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinHandle;
 
 use super::{EventSink, InFlight, Outcome, Runner};
-use crate::cluster::connection::Connection;
 use crate::cluster::known_good::{self, StoreError};
 use crate::cluster::nudge::{self, NudgeNews};
 use crate::cluster::rollout::{
@@ -29,7 +28,7 @@ use crate::report::board::StatusBoard;
 use crate::report::status::RolloutStatus;
 use crate::report::{Event, Kind, Level};
 use crate::sys::backoff::Backoff;
-use crate::sys::kubernetes::{RequestError, WatchNews};
+use crate::sys::kubernetes::{Connection, RequestError, WatchNews};
 use crate::sys::worker::{self, WorkKind};
 
 const KNOWN_GOOD: Code = Code::new("known-good");
@@ -344,7 +343,10 @@ impl Member {
         let state = self.machine.group();
         let topic = state.and_then(|state| state.topic.as_ref());
         let proven = topic.filter(|topic| self.machine.is_proven(topic.digest)).map(|topic| topic.digest);
-        self.proven.replace(proven);
+        if self.proven.replace(proven) != proven {
+            // The gate stores what its group has proven; nothing else may wake it for a while.
+            drop(self.advise.send(Input::Tick));
+        }
         let (by, reason) = match topic.map(|topic| &topic.phase) {
             Some(Phase::Refused { by, reason }) => (Some(by.clone()), Some(reason.clone())),
             _ => (None, None),

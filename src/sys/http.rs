@@ -17,8 +17,6 @@ pub enum Method {
     Get,
     /// RFC 9110, section 9.3.3.
     Post,
-    /// RFC 5789.
-    Patch,
 }
 
 impl Method {
@@ -26,7 +24,6 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
-            Self::Patch => "PATCH",
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod exec;
 pub mod http;
 
 pub mod kubernetes;
+pub mod panics;
 pub mod pattern;
 pub mod proc;
 pub mod promise;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::{ApiServer, Webhook, gate_command};
+use crate::support::{ApiServer, Gate, Kubelet, Volume, Webhook, ask, free_port, gate_command, sample};
 
 use super::{BAD, GOOD};
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -21,7 +21,7 @@ fn manifest(name: &str, file: &str) -> String {
 }
 
 /// The reason of a denial, without the manifest that kubectl shows before it.
-fn denied_for(text: &str) -> &str {
+pub(super) fn denied_for(text: &str) -> &str {
     text.split_once("denied the request: ").map_or("", |(_, reason)| reason)
 }
 
@@ -87,7 +87,7 @@ fn an_api_server_stores_only_what_is_accepted() {
     let counted = "kind=\"ConfigMap\",operation=\"update\",verdict=\"rejected\",decision=\"denied\",dry_run=\"false\"";
     let counted = format!("reload_gate_admission_reviews_total{{{counted}}}");
     crate::support::eventually("updates are counted", || {
-        crate::support::sample(&webhook.metrics(), &counted).is_some_and(|count| count >= 2.0)
+        sample(&webhook.metrics(), &counted).is_some_and(|count| count >= 2.0)
     });
 }
 
@@ -128,15 +128,56 @@ fn without_the_webhook_an_object_is_stored_and_still_rejected_by_the_gate() {
     assert_eq!(webhook.gate.stop(), 0);
     let (stored, text) = apply(&server, &manifest("nginx", BAD));
     assert!(stored, "{text}");
+    assert!(!text.contains("Warning"), "{text}");
+    // The API server logs it, and counts it since version 1.24.
+    crate::support::eventually("the API server logs it", || server.log().contains("failing open"));
+    let metrics = said(&server.kubectl(&["get", "--raw", "/metrics"]));
+    let counted = "apiserver_admission_webhook_fail_open_count{name=\"validate.reload-gate.dev\",type=\"validating\"}";
+    if metrics.contains("# TYPE apiserver_admission_webhook_fail_open_count ") {
+        assert!(sample(&metrics, counted).is_some_and(|count| count >= 1.0), "{metrics}");
+    } else {
+        crate::support::report_skipped("this API server has no metric of webhooks that fail open (Kubernetes 1.24)");
+    }
+    rejects_what_is_stored(&server);
+    // The webhook is there again, and nothing was frozen in between: the object can be mended, and broken no more.
+    let back = Webhook::start_at(webhook.port, &[]);
+    register(&server, &back);
+    crate::support::eventually("it is asked again", || !apply(&server, &manifest("other", BAD)).0);
+    let (stored, text) = apply(&server, &manifest("nginx", GOOD));
+    assert!(stored, "{text}");
+    let (stored, text) = apply(&server, &manifest("nginx", BAD));
+    assert!(!stored, "{text}");
+}
+
+/// The gate of an application rejects the object in the cluster, keeps what runs, and has a log, a metric and a state of it.
+#[track_caller]
+fn rejects_what_is_stored(server: &ApiServer) {
     let object = server.kubectl(&["get", "configmap", "nginx", "-o", "jsonpath={.data.nginx\\.conf}"]);
+    let stored = String::from_utf8(object.stdout).expect("it is UTF-8");
     let directory = tempfile::tempdir().expect("there is room");
-    std::fs::write(directory.path().join("nginx.conf"), &object.stdout).expect("there is room");
-    let mut gate = gate_command();
-    gate.args(["run", "--once", "--builtin", "nginx", "--log-format", "json", "--watch"]).arg(directory.path());
-    let output = gate.output().expect("it starts");
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(log.contains("\"event\":\"rejected\"") && log.contains("unknown directive"), "{log}");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let mut volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("nginx.conf", GOOD)]);
+    let (port, watch, published) = (free_port(), path("config"), path("published"));
+    let listen = format!("127.0.0.1:{port}");
+    std::fs::create_dir(&published).expect("there is room");
+    let arguments = ["--builtin", "nginx", "--watch", &watch, "--publish", &published, "--signal", "none"];
+    let mut gate = Gate::run(&[&arguments[..], &["--listen", &listen, "--name", "web"]].concat());
+    gate.wait_for("published");
+    volume.write(&[("nginx.conf", &stored)]);
+    let event = gate.wait_for("rejected");
+    assert_eq!((&event["level"], &event["findings"][0]["line"]), (&"error".into(), &4.into()), "{event}");
+    let metrics = ask(port, "GET", "/metrics").expect("it listens").body;
+    for (name, expected) in [
+        ("reload_gate_validations_total{gate=\"web\",verdict=\"rejected\"}", 1.0),
+        ("reload_gate_standing_info{gate=\"web\",event=\"rejected\"}", 1.0),
+        ("reload_gate_config_last_reload_successful{gate=\"web\"}", 0.0),
+    ] {
+        assert_eq!(sample(&metrics, name), Some(expected), "{name}: {metrics}");
+    }
+    let live = std::fs::read_to_string(directory.path().join("published/nginx.conf")).expect("it is there");
+    assert_eq!(live, GOOD);
+    volume.write(&[("nginx.conf", GOOD)]);
+    gate.wait_for("recovered");
 }
 
 /// A right of the user `plain`, as `create` of kubectl takes it.
@@ -206,7 +247,7 @@ admission:
 #[test]
 fn an_authority_of_its_own_is_put_into_the_configuration_of_the_api_server() {
     let Some(server) = ApiServer::start() else { return };
-    let port = crate::support::free_port();
+    let port = free_port();
     // As others left it.
     register_at(&server, port, "caBundle: \"\"");
     let kubeconfig = server.kubeconfig_of("plain");

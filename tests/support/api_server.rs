@@ -3,12 +3,15 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::{Background, authority_for, command, free_port, installed, report_skipped};
 
 /// The time that the API server may take to start: it makes its own objects first.
-const STARTING: Duration = Duration::from_secs(90);
+const STARTING: Duration = Duration::from_secs(240);
 
 /// The users, each with a bearer token that is its name and `-token`, and with its groups.
 const USERS: [(&str, &str); 2] = [("admin", "system:masters"), ("plain", "plain")];
@@ -16,11 +19,12 @@ const USERS: [(&str, &str); 2] = [("admin", "system:masters"), ("plain", "plain"
 /// A running API server. Dropping it ends both processes and removes all state.
 pub(crate) struct ApiServer {
     server: Option<Background>,
-    etcd: Background,
+    etcd: Option<Background>,
+    store_program: PathBuf,
     assets: PathBuf,
     directory: tempfile::TempDir,
     port: u16,
-    store: u16,
+    store: (u16, u16),
 }
 
 impl ApiServer {
@@ -48,10 +52,10 @@ impl ApiServer {
         let users: String =
             USERS.iter().map(|(name, groups)| format!("{name}-token,{name},{name},\"{groups}\"\n")).collect();
         std::fs::write(directory.path().join("tokens.csv"), users).expect("there is room");
-        let store = free_port();
-        let etcd = start_store(&store_program, directory.path(), store);
-        let mut server = Self { server: None, etcd, assets, directory, port: free_port(), store };
+        let (port, store) = (free_port(), (free_port(), free_port()));
+        let mut server = Self { server: None, etcd: None, store_program, assets, directory, port, store };
         server.write_kubeconfigs();
+        server.start_store();
         server.resume();
         Some(server)
     }
@@ -77,7 +81,7 @@ impl ApiServer {
         let file = |name: &str| self.directory.path().join(name).display().to_string();
         let mut program = command(self.assets.join("kube-apiserver"));
         program.current_dir(self.directory.path()).args([
-            format!("--etcd-servers=http://127.0.0.1:{}", self.store),
+            format!("--etcd-servers=http://127.0.0.1:{}", self.store.0),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", self.port),
             format!("--tls-cert-file={}", file("server.pem")),
@@ -95,12 +99,78 @@ impl ApiServer {
         let log = std::fs::File::create(self.directory.path().join("kube-apiserver.log")).expect("there is room");
         program.stdout(Stdio::null()).stderr(log);
         self.server = Some(Background::start(&mut program));
+        self.wait_until_ready();
+    }
+
+    #[track_caller]
+    fn wait_until_ready(&mut self) {
         let started = Instant::now();
         while !self.is_ready() {
-            let alive = self.server.as_mut().is_some_and(Background::is_alive) && self.etcd.is_alive();
-            assert!(alive && started.elapsed() < STARTING, "the API server does not start: {}", self.last_lines());
+            let processes = [&mut self.server, &mut self.etcd];
+            let are_alive = processes.into_iter().all(|process| process.as_mut().is_some_and(Background::is_alive));
+            assert!(are_alive && started.elapsed() < STARTING, "the API server does not start: {}", self.last_lines());
             std::thread::park_timeout(Duration::from_millis(200));
         }
+    }
+
+    /// Kills the store of the server. Its contents stay.
+    pub(crate) fn halt_store(&mut self) {
+        self.etcd = None;
+    }
+
+    /// Starts the store again after [`Self::halt_store`].
+    #[track_caller]
+    pub(crate) fn resume_store(&mut self) {
+        self.start_store();
+        self.wait_until_ready();
+    }
+
+    fn start_store(&mut self) {
+        let mut etcd = command(&self.store_program);
+        let [client, peer] = [self.store.0, self.store.1].map(|port| format!("http://127.0.0.1:{port}"));
+        etcd.current_dir(self.directory.path()).args(["--name", "test", "--unsafe-no-fsync", "--data-dir", "etcd"]);
+        etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        etcd.args(["--initial-cluster", &format!("test={peer}")]);
+        etcd.stdout(Stdio::null()).stderr(Stdio::null());
+        self.etcd = Some(Background::start(&mut etcd));
+    }
+
+    /// A token of a service account of the namespace `default` that expires after `lasts`.
+    pub(crate) fn token(&self, account: &str, lasts: Duration) -> String {
+        let uid = self.kubectl(&["get", "serviceaccount", account, "-o", "jsonpath={.metadata.uid}"]);
+        let uid = String::from_utf8_lossy(&uid.stdout).into_owned();
+        // The server allows for clocks that differ by a minute.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let ends = now + lasts.as_secs() - 60;
+        let claims = serde_json::json!({
+            "aud": ["https://kubernetes.default.svc"],
+            "iss": "https://kubernetes.default.svc",
+            "sub": format!("system:serviceaccount:default:{account}"),
+            "iat": now - 600,
+            "nbf": now - 600,
+            "exp": ends,
+            "kubernetes.io": { "namespace": "default", "serviceaccount": { "name": account, "uid": uid } },
+        });
+        let parts =
+            [r#"{"alg":"RS256","typ":"JWT"}"#, &claims.to_string()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+        let signed = parts.join(".");
+        let mut openssl = command("openssl");
+        openssl.args(["dgst", "-sha256", "-sign", "server.key"]).current_dir(self.directory.path());
+        let mut openssl = openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        openssl.stdin.take().expect("it is piped").write_all(signed.as_bytes()).expect("it reads");
+        let signature = openssl.wait_with_output().expect("it ends").stdout;
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// The port of the server.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The directory with the certificate and the key of the server.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Kills the server, as a node that fails would. The state stays.
@@ -114,8 +184,13 @@ impl ApiServer {
         ready.status.success() && self.kubectl(&["get", "namespace", "default"]).status.success()
     }
 
+    /// The log of the server so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("kube-apiserver.log")).unwrap_or_default()
+    }
+
     fn last_lines(&self) -> String {
-        let log = std::fs::read_to_string(self.directory.path().join("kube-apiserver.log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().rev().take(8).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
@@ -154,17 +229,6 @@ impl ApiServer {
         child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
         child.wait_with_output().expect("it ends")
     }
-}
-
-fn start_store(program: &Path, directory: &Path, port: u16) -> Background {
-    let mut etcd = command(program);
-    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()));
-    etcd.current_dir(directory).args(["--name", "test", "--unsafe-no-fsync", "--data-dir", "etcd"]);
-    etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-    etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    etcd.args(["--initial-cluster", &format!("test={peer}")]);
-    etcd.stdout(Stdio::null()).stderr(Stdio::null());
-    Background::start(&mut etcd)
 }
 
 #[test]

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::{Webhook, request};
@@ -27,26 +28,34 @@ const IDLE: Duration = Duration::from_secs(120);
 const HEADER: usize = 16 << 10;
 
 /// State of one connection.
-struct ConnectionActivity {
+pub(super) struct ConnectionActivity {
     since: Cell<Instant>,
     is_busy: Cell<bool>,
     had_request: Cell<bool>,
+    /// Wakes at the end of a request.
+    ended: Notify,
 }
 
 impl ConnectionActivity {
-    fn new() -> Self {
-        Self { since: Cell::new(Instant::now()), is_busy: Cell::new(false), had_request: Cell::new(false) }
+    pub(super) fn new() -> Self {
+        let (is_busy, had_request) = (Cell::new(false), Cell::new(false));
+        Self { since: Cell::new(Instant::now()), is_busy, had_request, ended: Notify::new() }
     }
 
     /// Waits until the connection was idle for too long.
     async fn overdue(&self) {
         loop {
+            if self.is_busy.get() {
+                self.ended.notified().await;
+                continue;
+            }
             let limit = if self.had_request.get() { IDLE } else { FIRST };
             let left = limit.saturating_sub(self.since.get().elapsed());
-            if left.is_zero() && !self.is_busy.get() {
+            if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.max(Duration::from_millis(100))).await;
+            // A request in the meantime moves the end of this time.
+            tokio::time::sleep(left).await;
         }
     }
 
@@ -64,6 +73,7 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.is_busy.set(false);
         self.0.since.set(Instant::now());
+        self.0.ended.notify_one();
     }
 }
 
@@ -118,7 +128,7 @@ async fn converse(stream: TcpStream, webhook: Rc<Webhook>, activity: Rc<Connecti
     }
 }
 
-async fn serve<S>(stream: S, webhook: Rc<Webhook>, activity: Rc<ConnectionActivity>, is_secure: bool)
+pub(super) async fn serve<S>(stream: S, webhook: Rc<Webhook>, activity: Rc<ConnectionActivity>, is_secure: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {

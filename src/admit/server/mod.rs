@@ -5,6 +5,8 @@
 
 mod connection;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use core::net::SocketAddr;
 use std::cell::{Cell, RefCell};
@@ -21,9 +23,11 @@ use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::filter::EnvFilter;
 
 use super::authority::{self, OwnAuthority};
-use super::certificate::{CertificateFiles, KeyPair};
-use super::decision::DenialRules;
+use super::certificate::{CertificateFiles, CertificateWatch, KeyPair};
+use super::decision::{self, AdmissionDecision, BesideObject, DenialRules};
 use super::metrics::AdmissionMetrics;
+use super::policy::SelectedValidation;
+use super::review::Review;
 use super::together::SiblingReader;
 use crate::config::AdmissionRules;
 use crate::exit::Exit;
@@ -114,8 +118,12 @@ pub struct AdmitSettings {
     pub log_filter: EnvFilter,
 }
 
+/// Decision about the object of a review.
+type Decide = fn(&Review, &SelectedValidation, &[BesideObject], DenialRules) -> AdmissionDecision;
+
 /// State of the running webhook.
 struct Webhook {
+    decide: Decide,
     rules: Arc<AdmissionRules>,
     siblings: SiblingReader,
     denials: DenialRules,
@@ -168,6 +176,7 @@ async fn until_stopped(settings: AdmitSettings, dropped: Dropped) -> io::Result<
     };
     let started = started(&settings);
     let webhook = Rc::new(Webhook {
+        decide: decision::decide,
         rules: Arc::new(settings.rules),
         siblings: SiblingReader::new(settings.access.clone()),
         denials: settings.denials,
@@ -245,8 +254,8 @@ async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Returns the message of the start.
 fn started(settings: &AdmitSettings) -> String {
     let denies = match settings.denials.deny {
-        super::decision::Deny::Rejected => "denies what is rejected",
-        super::decision::Deny::Never => "denies nothing",
+        decision::Deny::Rejected => "denies what is rejected",
+        decision::Deny::Never => "denies nothing",
     };
     let count = settings.rules.rules.len();
     let rules = if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") };
@@ -311,9 +320,9 @@ async fn stay_registered(access: ApiAccess, name: String, mut own: OwnAuthority,
 
 /// Serves the newest certificate of the files, without end. An unfit one is reported once, and the last fit one stays.
 async fn follow(files: CertificateFiles, pair: KeyPair, webhook: Rc<Webhook>) {
-    let mut known = Ok(pair);
+    let (mut known, mut watch) = (Ok(pair), CertificateWatch::new(files));
     loop {
-        match files.changed(&known).await {
+        match watch.changed(&known).await {
             Ok((pair, server)) => {
                 webhook.acceptor.replace(TlsAcceptor::from(server));
                 webhook.metrics.certificate_read(true);
@@ -326,7 +335,7 @@ async fn follow(files: CertificateFiles, pair: KeyPair, webhook: Rc<Webhook>) {
             Err(error) => {
                 webhook.metrics.certificate_read(false);
                 let message = format!("the new certificate is unfit, and the last one is served: {error}");
-                let help = "mend the files of `--tls-cert` and `--tls-key`; they are read again every 5 s";
+                let help = "mend the files of `--tls-cert` and `--tls-key`; they are read again when they change";
                 Webhook::report(&Event::new(Kind::AlertFailed).message(message).help(Some(help.to_owned())));
                 known = Err(error);
             }

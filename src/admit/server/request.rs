@@ -16,11 +16,13 @@ use super::Webhook;
 use crate::admit::decision::{self, AdmissionDecision};
 use crate::admit::mutation;
 use crate::admit::policy;
-use crate::admit::review::{Answer, BadReview, CreatedObject, Review};
+use crate::admit::review::{Answer, BadReview, CreatedObject, Review, ReviewedObject};
 use crate::admit::wording;
+use crate::report::log::visible;
 use crate::report::metrics::Exposition;
 use crate::report::serve::text;
 use crate::report::{Event, Kind, Level};
+use crate::sys::panics::{self, Panicked};
 use crate::sys::worker::{self, WorkKind};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -37,6 +39,8 @@ enum Refusal {
     Busy,
     Lost,
     Bad(BadReview),
+    /// The work ended by a bug; with the request, for people.
+    Panicked(String, Panicked),
 }
 
 impl Refusal {
@@ -47,6 +51,7 @@ impl Refusal {
             Self::TooSlow => "too-slow",
             Self::Busy => "busy",
             Self::Lost | Self::Bad(_) => "bad-request",
+            Self::Panicked(..) => "panic",
         }
     }
 
@@ -58,9 +63,11 @@ impl Refusal {
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once".to_owned()),
             Self::Lost => (StatusCode::BAD_REQUEST, "the body is incomplete".to_owned()),
             Self::Bad(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+            // The API server treats it by the `failurePolicy`.
+            Self::Panicked(what, panicked) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{what}: {panicked}")),
         };
         let mut answer = text(status, TEXT, why + "\n");
-        if !matches!(self, Self::Bad(_)) {
+        if !matches!(self, Self::Bad(_) | Self::Panicked(..)) {
             // The rest of the body may be on its way.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -81,6 +88,9 @@ pub(super) async fn answer(request: Request<Incoming>, webhook: &Rc<Webhook>, is
             Ok(response) => text(StatusCode::OK, JSON, response),
             Err(refusal) => {
                 webhook.metrics.refused(refusal.reason());
+                if let Refusal::Panicked(what, panicked) = &refusal {
+                    Webhook::report(&bug(what, panicked));
+                }
                 refusal.answer(webhook)
             }
         };
@@ -173,14 +183,17 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let permit = turn(webhook).await?;
     let options = webhook.injection.clone();
     let work = move || {
-        let answered = CreatedObject::parse(&body).map(|created| {
-            let (answer, outcome) = mutation::answer(&created, &options);
-            (answer.response(&created.uid), outcome)
+        let answered = panics::contain(|| {
+            CreatedObject::parse(&body).map(|created| {
+                let (answer, outcome) = mutation::answer(&created, &options);
+                (answer.response(&created.uid), outcome)
+            })
         });
         drop(permit);
         answered
     };
     let answered = worker::run(WorkKind::Compute, webhook.limits.time, work).await.map_err(|_| Refusal::Busy)?;
+    let answered = answered.map_err(|panicked| Refusal::Panicked("injection into an object".to_owned(), panicked))?;
     let (response, outcome) = answered.map_err(Refusal::Bad)?;
     webhook.metrics.injected(outcome);
     Ok(response)
@@ -194,10 +207,11 @@ async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let limit = webhook.limits.time;
     let permit = turn(webhook).await?;
     // The permit goes with the work: work that overruns its time still counts.
-    let parsed = worker::run(WorkKind::Compute, limit, move || (Review::parse(&body), permit)).await;
-    let (review, permit) = parsed.map_err(|_| Refusal::Busy)?;
+    let parse = move || (panics::contain(|| Review::parse(&body)), permit);
+    let (review, permit) = worker::run(WorkKind::Compute, limit, parse).await.map_err(|_| Refusal::Busy)?;
+    let review = review.map_err(|panicked| Refusal::Panicked("a review".to_owned(), panicked))?;
     let review = Arc::new(review.map_err(Refusal::Bad)?);
-    let (decision, response) = decide(&review, permit, webhook, started).await;
+    let (decision, response) = decide(&review, permit, webhook, started).await?;
     webhook.metrics.reviewed(&review, &decision, started.elapsed().as_secs_f64());
     if let Some(event) = event(&review, &decision) {
         Webhook::report(&event);
@@ -211,35 +225,55 @@ async fn decide(
     permit: OwnedSemaphorePermit,
     webhook: &Rc<Webhook>,
     started: Instant,
-) -> (AdmissionDecision, String) {
+) -> Result<(AdmissionDecision, String), Refusal> {
+    let without_look = || (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
     let selected = review.object.as_ref().filter(|_| decision::needs_look(review, webhook.denials));
-    let Some(object) = selected else {
-        return (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
-    };
-    let Some(selection) = policy::select(&webhook.rules, object) else {
-        return (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
-    };
+    let Some(object) = selected else { return Ok(without_look()) };
+    let Some(selection) = policy::select(&webhook.rules, object) else { return Ok(without_look()) };
     let (beside, notes) = webhook.siblings.read(&object.namespace, &selection.siblings).await;
-    let (denials, input) = (webhook.denials, review.clone());
+    let (denials, input, decide) = (webhook.denials, review.clone(), webhook.decide);
     let work = move || {
-        let object = input.object.as_ref()?;
-        let decided = decision::decide(&input, &selection, &beside, denials);
-        let decision = AdmissionDecision { notes, ..decided };
-        let response = wording::answer(&decision, object).response(&input.uid);
+        let decided = panics::contain(|| {
+            let object = input.object.as_ref()?;
+            let mut decision = decide(&input, &selection, &beside, denials);
+            decision.notes.extend(notes);
+            let response = wording::answer(&decision, object).response(&input.uid);
+            Some((decision, response))
+        });
         drop(permit);
-        Some((decision, response))
+        decided
     };
     let left = webhook.limits.time.saturating_sub(started.elapsed());
-    match worker::run(WorkKind::Compute, left, work).await {
-        Ok(Some(decided)) => decided,
-        Ok(None) => (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid)),
+    let decided = match worker::run(WorkKind::Compute, left, work).await {
+        Ok(Ok(Some(decided))) => decided,
+        Ok(Ok(None)) => without_look(),
+        Ok(Err(panicked)) => return Err(Refusal::Panicked(request_name(review, object), panicked)),
         Err(error) => {
             let limit = humantime::format_duration(webhook.limits.time);
             let decision = AdmissionDecision::open(format!("the validation has no result after {limit}: {error}"));
             let response = wording::answer(&decision, object).response(&review.uid);
             (decision, response)
         }
-    }
+    };
+    Ok(decided)
+}
+
+/// Returns the name of a review for people.
+fn request_name(review: &Review, object: &ReviewedObject) -> String {
+    let dry_run = if review.dry_run { ", a dry run" } else { "" };
+    let (operation, uid) = (review.operation.as_str(), visible(&review.uid));
+    format!("{operation} of {} (request {uid}{dry_run})", wording::name(object))
+}
+
+/// Returns the event for the log about a bug.
+pub(super) fn bug(what: &str, panicked: &Panicked) -> Event {
+    let message = format!("no answer to {what}: {panicked}");
+    let help = concat!(
+        "report the bug at ",
+        env!("CARGO_PKG_REPOSITORY"),
+        "/issues; `failurePolicy` decides about the object"
+    );
+    Event { level: Level::Error, ..Event::new(Kind::Inconclusive).message(message).help(Some(help.to_owned())) }
 }
 
 /// Returns the event for the log about an object that is not accepted.
@@ -251,10 +285,7 @@ fn event(review: &Review, decision: &AdmissionDecision) -> Option<Event> {
         Verdict::Inconclusive => Kind::Inconclusive,
     };
     let done = if decision.is_denied { "denied" } else { "allowed" };
-    let dry_run = if review.dry_run { ", a dry run" } else { "" };
-    let operation = review.operation.as_str();
-    let uid = crate::report::log::visible(&review.uid);
-    let message = format!("{done}: {operation} of {} (request {uid}{dry_run})", wording::name(object));
+    let message = format!("{done}: {}", request_name(review, object));
     let message = match decision.unchecked.first().filter(|_| verdict == Verdict::Inconclusive) {
         Some(why) => format!("{message}: {why}"),
         None => message,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::{Beat, GroupState, Phase, Slot, Topic};
-use super::{BEHIND, CONFIRMATION, LOST_PODS, QUIET, RENEWAL, Rollout, SUSPICION, SeenBeat, YIELD};
+use super::{BEHIND, CONFIRMATION, LEASE, LOST_PODS, QUIET, RENEWAL, Rollout, SUSPICION, SeenBeat, YIELD};
 use crate::flow::tree::Digest;
 
 /// The pause before a pod takes a place that is for another one, for each of those in front of it; and the longest pause.
@@ -75,8 +75,18 @@ impl Rollout {
     }
 
     /// Returns `true` while the gate does something with a permission for `digest`, or is about to.
-    pub(super) fn uses(&self, digest: Digest) -> bool {
+    fn uses(&self, digest: Digest) -> bool {
         self.view.acting == Some(digest) || self.view.asks == Some(digest)
+    }
+
+    /// Returns `true` while the application may still start with `digest`, which was published for it: in a new pod it starts afterwards.
+    fn awaits_start(&self, digest: Digest) -> bool {
+        self.view.stuck == Some(digest) && self.starts.is_some_and(|since| self.now < since + LEASE)
+    }
+
+    /// Returns `true` while this pod needs its slot for `digest`.
+    pub(super) fn keeps(&self, digest: Digest) -> bool {
+        self.uses(digest) || self.awaits_start(digest)
     }
 
     /// Returns the reason why the application did not take `digest`, if the group does not know it yet.
@@ -91,7 +101,7 @@ impl Rollout {
         let Some(desired) = self.view.desired else { return true };
         if desired == digest {
             // A gate that starts again has to validate it again.
-            return self.view.stuck != Some(digest) && !self.view.rejected;
+            return (self.view.stuck != Some(digest) || self.awaits_start(digest)) && !self.view.rejected;
         }
         let is_decided = self.view.asks.is_some() || self.view.rejected || self.view.running == Some(desired);
         !is_decided && !state.proven.contains(&desired)
@@ -137,7 +147,8 @@ impl Rollout {
             topic.holder = None;
             self.yields = Some(self.now + YIELD);
         }
-        if has_begun && !has_run && self.view.desired == Some(digest) {
+        let has_ended = self.view.ends > self.ends_before;
+        if has_begun && !has_run && has_ended && self.view.desired == Some(digest) {
             // It went missing while it took the revision, and maybe because of it.
             topic.lost = topic.lost.saturating_add(1);
             refuse_lost(topic, &me);
@@ -152,6 +163,7 @@ impl Rollout {
         let Some(topic) = next.active() else { return };
         let digest = topic.digest;
         let has_it = self.view.running == Some(digest) || self.uses(digest);
+        let runs = self.view.running == Some(digest) && self.view.acting != Some(digest);
         if topic.phase == Phase::Wave && topic.holder.is_none() && has_it {
             topic.holder = Some(Beat { pod: me.clone(), count: 0 });
         }
@@ -159,6 +171,11 @@ impl Rollout {
             return;
         }
         match topic.phase {
+            // It took the revision without a slot: while the API server was lost, or since it ran it before.
+            Phase::First if runs => {
+                topic.phase = Phase::Soaking;
+                (self.soak, self.soak_ends) = (None, self.view.ends);
+            }
             Phase::Soaking if self.view.ends > self.soak_ends => {
                 let reason = "the application ended during the soak".to_owned();
                 topic.end(Phase::Refused { by: me, reason });
@@ -271,8 +288,8 @@ impl Rollout {
         Some(self.progressed + TURN.saturating_mul(rounds).min(LONGEST_TURN))
     }
 
-    fn has_beats(&self, state: &GroupState) -> bool {
-        let slot = state.slot(self.me()).is_some_and(|slot| self.uses(slot.digest));
+    pub(super) fn has_beats(&self, state: &GroupState) -> bool {
+        let slot = state.slot(self.me()).is_some_and(|slot| self.keeps(slot.digest));
         slot || state.topic.as_ref().is_some_and(|topic| topic.is_led_by(self.me()))
     }
 
@@ -280,7 +297,7 @@ impl Rollout {
     fn beat(&self, next: &mut GroupState) {
         let me = self.me();
         for slot in &mut next.slots {
-            if slot.beat.pod == me && self.uses(slot.digest) {
+            if slot.beat.pod == me && self.keeps(slot.digest) {
                 slot.beat.count = next.serial;
             }
         }
@@ -304,6 +321,7 @@ impl Rollout {
         }
         due.extend(self.behind.map(|(_, _, since)| since + BEHIND));
         due.extend(self.yields);
+        due.extend(self.starts.map(|since| since + LEASE));
         if let Some(topic) = state.topic.as_ref().filter(|topic| topic.is_active()) {
             if topic.is_led_by(self.me()) {
                 due.extend(self.soak.map(|since| since + self.settings.soak));

@@ -126,9 +126,7 @@ pub(in crate::config) fn cluster(layers: &Layers<'_>, variables: &[(OsString, Os
         layers.fail(ConfigError::new(origin, "the name of this pod is unknown").help(help));
     }
     Some(Cluster {
-        server: api_server(variables),
-        service_account: layers.get(KUBERNETES_SERVICE_ACCOUNT),
-        namespace: variable(variables, "POD_NAMESPACE"),
+        access: super::api_access(layers, variables),
         pod: pod?,
         uid: variable(variables, "POD_UID"),
         configmap: layers.get(KUBERNETES_CONFIGMAP),

@@ -67,7 +67,8 @@ pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Tar
             "{WAITS}; the pid file must be a regular file that the gate can read, written in the same pid namespace"
         ),
     };
-    let text = beginning(path).map_err(|error| missing(format!("cannot read `{}`: {error}", path.display())))?;
+    let (text, writers) =
+        beginning(path).map_err(|error| missing(format!("cannot read `{}`: {error}", path.display())))?;
     let first = text.split_whitespace().next().unwrap_or_default();
     let pid: i32 = first.parse().map_err(|_| missing(format!("`{}` holds no process id", path.display())))?;
     let stat = proc::stat(pid).ok_or_else(|| missing(format!("pid {pid} is not running")))?;
@@ -80,6 +81,15 @@ pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Tar
     }
     if let Some(message) = is_stale(path, &stat, selector) {
         let help = "the file may be a stale one; remove it, or add `--process` or `--exe`".into();
+        return Err(TargetError::Refused { pid: Some(pid), message, help });
+    }
+    if !writers.may_name(pid) {
+        let message = format!(
+            "`{}` can be written by another user than that of {}, who could name any process",
+            path.display(),
+            describe(&stat)
+        );
+        let help = "let the user of the application, or root, own the pid file, and no other user write it".into();
         return Err(TargetError::Refused { pid: Some(pid), message, help });
     }
     // nginx writes the pid of the new master into the file, and other programs do not.
@@ -127,15 +137,36 @@ fn is_stale(path: &Path, stat: &Stat, selector: &Selector) -> Option<String> {
     is_worker.then(|| format!("`{}` names {}, which is a worker of pid {}", path.display(), describe(stat), parent.pid))
 }
 
+/// The users who may write a pid file.
+struct Writers {
+    owner: u32,
+    others: bool,
+}
+
+impl Writers {
+    /// Returns `true` if the file may name this process: root, the gate's own user and the user of the process may, as with `PIDFile=` in
+    /// systemd.service(5).
+    fn may_name(&self, pid: i32) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        let is_known = [0, own].contains(&self.owner);
+        // A gate without rights reaches its own processes alone.
+        let is_harmless = !rustix::process::geteuid().is_root();
+        let is_of_process = || proc::credentials(pid).is_some_and(|theirs| theirs.uid == self.owner);
+        is_harmless || (!self.others && (is_known || is_of_process()))
+    }
+}
+
 /// The beginning of a pid file. Only a regular file is read: a FIFO would block, and a device may never end.
-fn beginning(path: &Path) -> std::io::Result<String> {
+fn beginning(path: &Path) -> std::io::Result<(String, Writers)> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(std::io::Error::other("it is no regular file"));
     }
     let mut bytes = Vec::new();
     File::from(file).take(PID_FILE_LIMIT).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let writers = Writers { owner: stat.st_uid, others: stat.st_mode & 0o002 != 0 };
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), writers))
 }
 
 /// The living processes that fit, except the gate's own: a checker that runs at this moment may bear the target's name.

@@ -158,10 +158,10 @@ impl CommandValidator {
         };
         let plain = Command::here(words, context.timeout);
         let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
-        let view = context
-            .place
-            .view
-            .then(|| FileSystemView { hides_homes: context.hides_homes, ..context.path_map.view(&context.tree) });
+        let view = context.place.view.then(|| FileSystemView {
+            homes: if context.hides_homes { exec::homes() } else { Vec::new() },
+            ..context.path_map.view(&context.tree)
+        });
         let (pass_env, env) = (context.pass_env.clone(), context.env.clone());
         let command = Command {
             run_as,

@@ -121,7 +121,7 @@ impl PathMap {
                 );
             }
         }
-        FileSystemView { mounts, hides_homes: false }
+        FileSystemView { mounts, homes: Vec::new() }
     }
 
     /// The name in `tree` of the file that a finding calls `path`: as the application knows it, as the gate does, or by a part of that.

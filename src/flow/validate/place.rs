@@ -76,7 +76,9 @@ pub(super) async fn find(
 
 /// Returns true unless the target certainly runs as the gate's own user.
 fn is_of_another_user(target: &Target) -> bool {
-    proc::credentials(target.pid()).is_none_or(|theirs| theirs.uid != rustix::process::geteuid().as_raw())
+    let own = rustix::process::geteuid().as_raw();
+    proc::credentials(target.pid()).is_none_or(|theirs| theirs.uid != own)
+        || proc::exec_rights(target.pid()).is_ok_and(|rights| rights.ids)
 }
 
 fn may_change_root() -> bool {

@@ -1,41 +1,49 @@
-//! Sends Events to the API server of Kubernetes as the pod's service account. IO: through `http`; reads credentials.
+//! Sends Events to the API server of Kubernetes as the pod's service account. IO: through `sys::kubernetes`; reads the token.
 
-use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
+use k8s_openapi::api::events::v1::Event as EventObject;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    Announcement, Announcer, ApiError, ApiOutcome, KubernetesEffect, KubernetesInput, PodIdentity, Regarding, object,
-    series,
+    Announcement, Announcer, ApiOutcome, KubernetesEffect, KubernetesInput, PodIdentity, Regarding, object, series,
 };
-use crate::notify::worker::{Boards, PATIENCE, Reported, until};
+use crate::notify::worker::{Boards, Reported, until};
 use crate::redact::Redactor;
 use crate::report::status::{DeliveryState, DeliveryStatus};
 use crate::report::{Event, Kind};
-use crate::sys::http::{self, HttpRequest, HttpResponse, Method};
+use crate::sys::kubernetes::{ApiAccess, Connection, RequestError};
 use crate::sys::promise::DELIVERS;
-use crate::sys::server::read;
+use crate::sys::worker::{self, WorkKind};
 
 /// The name of this sink.
 const NAME: &str = "kubernetes";
+/// The time limit for reading the token, which only keeps it out of a message.
+const READING: Duration = Duration::from_secs(1);
 
 /// The API server and the identity of the pod.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// The URL of the API server.
-    pub server: String,
-    /// The directory with `token`, `ca.crt` and `namespace`. The files are read for each request, since they change.
-    pub service_account: PathBuf,
-    /// The namespace of the pod, if it is not that of the service account.
-    pub namespace: Option<String>,
+    /// Place and credentials of the API server.
+    pub access: ApiAccess,
     /// The name of the pod.
     pub pod: String,
     /// Its UID.
     pub uid: Option<String>,
     /// The ConfigMap that gets Events as well.
     pub configmap: Option<String>,
+}
+
+/// A request about one Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EventRequest {
+    /// Create it.
+    Create,
+    /// Change its count.
+    Count,
+    /// Ask whether it would be created, and create nothing.
+    TryOut,
 }
 
 /// Sends Events until no gate is left, and then what is still pending.
@@ -49,6 +57,7 @@ pub async fn announce(
     show(&boards, DeliveryState::Idle, None);
     let regarding = [Some(Regarding::Pod), cluster.configmap.as_ref().map(|_| Regarding::ConfigMap)];
     let mut announcer = Announcer::new(regarding.into_iter().flatten().collect(), Instant::now());
+    let connection = Rc::new(Connection::new(cluster.access.clone()));
     let mut in_flight = None;
     let (mut stopping, mut newest) = (false, 0);
     while !announcer.is_done() {
@@ -75,22 +84,18 @@ pub async fn announce(
             () = until(announcer.deadline()) => KubernetesInput::Tick,
         };
         for effect in announcer.step(Instant::now(), input) {
-            let cluster = cluster.clone();
+            let send = |request, announcement: Announcement| {
+                let (cluster, connection) = (cluster.clone(), connection.clone());
+                tokio::task::spawn_local(async move { cluster.send(&connection, request, &announcement).await })
+            };
             match effect {
                 KubernetesEffect::Create(announcement) => {
-                    in_flight = Some(tokio::task::spawn_local(async move {
-                        cluster.ask(Method::Post, |identity| (String::new(), object(identity, &announcement))).await
-                    }));
+                    in_flight = Some(send(EventRequest::Create, announcement));
                 }
-                KubernetesEffect::Count(announcement) => {
-                    in_flight = Some(tokio::task::spawn_local(async move {
-                        let name = |identity: &PodIdentity| format!("/{}", identity.object_name(&announcement));
-                        cluster.ask(Method::Patch, |identity| (name(identity), series(&announcement))).await
-                    }));
-                }
+                KubernetesEffect::Count(announcement) => in_flight = Some(send(EventRequest::Count, announcement)),
                 KubernetesEffect::Failing(error) => {
                     report(newest, &cluster.failing(&error));
-                    show(&boards, DeliveryState::Failing, Some(error.message));
+                    show(&boards, DeliveryState::Failing, Some(error.to_string()));
                 }
                 KubernetesEffect::Works => {
                     let message = "Kubernetes takes Events again; `alert_failed` is over";
@@ -114,7 +119,9 @@ fn show(boards: &Boards, state: DeliveryState, error: Option<String>) {
 async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<ApiOutcome>>) -> ApiOutcome {
     match in_flight {
         // A request ends by itself otherwise only by a panic.
-        Some(request) => request.await.unwrap_or_else(|error| ApiOutcome::Never(error.to_string().into())),
+        Some(request) => {
+            request.await.unwrap_or_else(|error| ApiOutcome::Never(RequestError::Invalid(error.to_string())))
+        }
         None => std::future::pending().await,
     }
 }
@@ -122,14 +129,14 @@ async fn finish(in_flight: &mut Option<tokio::task::JoinHandle<ApiOutcome>>) -> 
 impl Cluster {
     /// The event that reports an API server which does not take Events.
     #[must_use]
-    pub fn failing(&self, error: &ApiError) -> Event {
+    pub fn failing(&self, error: &RequestError) -> Event {
         // A Role does not help against other errors.
-        let remedy = if error.status == Some(403) {
+        let remedy = if matches!(error, RequestError::Forbidden { .. }) {
             "allow `create` and `patch` of `events` in `events.k8s.io` by a Role (docs/alerts.md)"
         } else {
             "see whether this pod reaches the API server, and has a token of its service account"
         };
-        let message = format!("Kubernetes (`{}`) does not take Events: {}", self.server, error.message);
+        let message = format!("Kubernetes (`{}`) does not take Events: {error}", self.access);
         Event::new(Kind::AlertFailed).message(message).help(Some(format!("{remedy}; {DELIVERS}")))
     }
 
@@ -137,7 +144,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The reason, when it would not.
-    pub async fn try_out(&self) -> Result<(), ApiError> {
+    pub async fn try_out(&self) -> Result<(), RequestError> {
         let now = SystemTime::now();
         let announcement = Announcement {
             gate: "doctor".to_owned(),
@@ -151,84 +158,84 @@ impl Cluster {
             count: 1,
             suffix: "doctor".to_owned(),
         };
-        match self.ask(Method::Post, |identity| ("?dryRun=All".to_owned(), object(identity, &announcement))).await {
+        match self.send(&Connection::new(self.access.clone()), EventRequest::TryOut, &announcement).await {
             ApiOutcome::Taken | ApiOutcome::Gone => Ok(()),
             ApiOutcome::Never(error) | ApiOutcome::Later(error) => Err(error),
         }
     }
 
-    /// Sends a request about Events.
-    async fn ask(&self, method: Method, what: impl FnOnce(&PodIdentity) -> (String, Value)) -> ApiOutcome {
-        match self.request(method, what) {
-            Ok((request, token)) => {
-                let answer = http::exchange(request).await;
-                let redactor = Redactor::new([token.as_bytes()]);
-                outcome(method, answer.map_err(|error| redactor.text(&error)), &redactor)
+    /// Sends a request about an Event.
+    async fn send(&self, connection: &Connection, request: EventRequest, announcement: &Announcement) -> ApiOutcome {
+        match self.exchange(connection, request, announcement).await {
+            Ok(()) => ApiOutcome::Taken,
+            // An earlier try created it, and its answer was lost.
+            Err(RequestError::Conflict(_)) if request == EventRequest::Create => ApiOutcome::Taken,
+            Err(RequestError::NotFound(_)) if request == EventRequest::Count => ApiOutcome::Gone,
+            Err(error) => {
+                connection.failed(&error);
+                let is_final = matches!(error, RequestError::Invalid(_));
+                let error = self.without_token(error).await;
+                if is_final { ApiOutcome::Never(error) } else { ApiOutcome::Later(error) }
             }
-            Err(error) => ApiOutcome::Later(error.into()),
         }
     }
 
-    /// The request, and the token in it.
-    fn request(
+    async fn exchange(
         &self,
-        method: Method,
-        what: impl FnOnce(&PodIdentity) -> (String, Value),
-    ) -> Result<(HttpRequest, String), String> {
-        let file = |name: &str| read(&self.service_account.join(name));
-        let namespace = self.namespace.clone().map_or_else(|| file("namespace"), Ok)?;
-        let (pod, uid, configmap) = (self.pod.clone(), self.uid.clone(), self.configmap.clone());
-        let identity = PodIdentity { namespace, pod, uid, configmap };
-        let (name, body) = what(&identity);
-        let token = file("token")?;
-        let content_type = if method == Method::Patch { "application/merge-patch+json" } else { "application/json" };
-        let namespace = &identity.namespace;
-        let url = format!("{}/apis/events.k8s.io/v1/namespaces/{namespace}/events{name}", self.server);
-        let headers = [
-            ("Authorization", format!("Bearer {token}")),
-            ("Content-Type", content_type.to_owned()),
-            ("Accept", "application/json".to_owned()),
-        ];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let authorities = Some(file("ca.crt")?.into_bytes());
-        let content = body.to_string().into_bytes();
-        Ok((HttpRequest { headers, content, authorities, ..HttpRequest::new(method, url, PATIENCE) }, token))
-    }
-}
-
-fn outcome(method: Method, answer: Result<HttpResponse, String>, redactor: &Redactor) -> ApiOutcome {
-    match answer {
-        Ok(HttpResponse { status: 200..300, .. }) => ApiOutcome::Taken,
-        // An earlier try created it, and its answer was lost.
-        Ok(HttpResponse { status: 409, .. }) if method == Method::Post => ApiOutcome::Taken,
-        Ok(HttpResponse { status: 404, .. }) if method == Method::Patch => ApiOutcome::Gone,
-        Ok(HttpResponse { status, remark, .. }) => {
-            let remark = remark.map_or_else(String::new, |remark| format!(": {}", redactor.text(&remark)));
-            let error = ApiError { status: Some(status), message: format!("it answered {status}{remark}") };
-            if matches!(status, 400 | 413 | 422) { ApiOutcome::Never(error) } else { ApiOutcome::Later(error) }
+        connection: &Connection,
+        request: EventRequest,
+        announcement: &Announcement,
+    ) -> Result<(), RequestError> {
+        let server = connection.server().await?;
+        let identity = PodIdentity {
+            namespace: server.namespace().to_owned(),
+            pod: self.pod.clone(),
+            uid: self.uid.clone(),
+            configmap: self.configmap.clone(),
+        };
+        match request {
+            EventRequest::Create => server.create(&object(&identity, announcement)).await.map(drop),
+            EventRequest::Count => {
+                let name = identity.object_name(announcement);
+                server.patch::<EventObject>(&name, &series(announcement)).await
+            }
+            EventRequest::TryOut => server.try_create(&object(&identity, announcement)).await,
         }
-        Err(error) => ApiOutcome::Later(error.into()),
+    }
+
+    /// Removes the token from a message: a proxy may repeat the headers of a request in its answer.
+    async fn without_token(&self, error: RequestError) -> RequestError {
+        let Some(file) = self.access.token_file() else { return error };
+        match worker::run(WorkKind::Files, READING, move || std::fs::read(file)).await {
+            Ok(Ok(token)) => error.with_message(|message| Redactor::new([token.trim_ascii()]).text(message)),
+            _ => error,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
-    fn a_role_is_the_remedy_for_403_and_for_nothing_else() {
-        let cluster = Cluster {
+    fn a_role_is_the_remedy_for_a_missing_right_and_for_nothing_else() {
+        let access = ApiAccess {
+            kubeconfig: None,
             server: "https://kubernetes".to_owned(),
             service_account: PathBuf::from("/token"),
             namespace: None,
-            pod: "web".to_owned(),
-            uid: None,
-            configmap: None,
         };
-        for (status, has_role) in [(Some(403), true), (Some(401), false), (None, false)] {
-            let error = ApiError { status, message: "403 Forbidden".to_owned() };
+        let cluster = Cluster { access, pod: "web".to_owned(), uid: None, configmap: None };
+        let forbidden = RequestError::Forbidden { verb: "create", resource: "events".into(), message: "no".into() };
+        for (error, has_role) in [
+            (forbidden, true),
+            (RequestError::Unauthorized("no".into()), false),
+            (RequestError::Unreachable("no".into()), false),
+        ] {
             let help = cluster.failing(&error).help.expect("there is one");
-            assert_eq!(help.contains("by a Role"), has_role, "{status:?}: {help}");
+            assert_eq!(help.contains("by a Role"), has_role, "{error}: {help}");
         }
     }
 }

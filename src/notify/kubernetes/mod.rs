@@ -15,6 +15,7 @@ pub use object::{PodIdentity, object, series};
 
 use crate::report::{Event, Kind, Level, headline};
 use crate::sys::backoff::Backoff;
+use crate::sys::kubernetes::RequestError;
 
 /// The time after which a series ends without a new report (`finishTime` of client-go's event broadcaster).
 const SERIES_ENDS: Duration = Duration::from_secs(6 * 60);
@@ -90,25 +91,9 @@ pub enum ApiOutcome {
     /// The object of the change is gone: Events are kept for an hour.
     Gone,
     /// The API server will never take it, for this reason.
-    Never(ApiError),
+    Never(RequestError),
     /// The API server may take it later.
-    Later(ApiError),
-}
-
-/// The reason why the API server did not take an Event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
-    /// The status code, if the API server answered.
-    pub status: Option<u16>,
-    /// A message without credentials.
-    pub message: String,
-}
-
-impl From<String> for ApiError {
-    /// An error without an answer of the API server.
-    fn from(message: String) -> Self {
-        Self { status: None, message }
-    }
+    Later(RequestError),
 }
 
 /// An effect that the announcer asks for.
@@ -119,7 +104,7 @@ pub enum KubernetesEffect {
     /// Update the count of an Event; answered in the same way.
     Count(Announcement),
     /// Report that the API server fails, for the first time since it worked.
-    Failing(ApiError),
+    Failing(RequestError),
     /// Report that the API server works again.
     Works,
 }

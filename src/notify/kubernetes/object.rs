@@ -3,6 +3,10 @@
 
 use std::time::SystemTime;
 
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::{Event as EventObject, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Announcement, Regarding};
@@ -35,17 +39,19 @@ impl PodIdentity {
         }
     }
 
-    fn reference(&self, regarding: Regarding) -> Value {
+    fn reference(&self, regarding: Regarding) -> ObjectReference {
         let kind = match regarding {
             Regarding::Pod => "Pod",
             Regarding::ConfigMap => "ConfigMap",
         };
-        let mut reference =
-            json!({ "apiVersion": "v1", "kind": kind, "namespace": self.namespace, "name": self.name(regarding) });
-        if let Some(uid) = self.uid.as_ref().filter(|_| regarding == Regarding::Pod) {
-            reference["uid"] = uid.clone().into();
+        ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some(kind.to_owned()),
+            namespace: Some(self.namespace.clone()),
+            name: Some(self.name(regarding).to_owned()),
+            uid: self.uid.clone().filter(|_| regarding == Regarding::Pod),
+            ..ObjectReference::default()
         }
-        reference
     }
 
     /// Returns the name of the object for `announcement`.
@@ -59,36 +65,42 @@ impl PodIdentity {
 
 /// Returns the whole object.
 #[must_use]
-pub fn object(identity: &PodIdentity, announcement: &Announcement) -> Value {
-    let mut object = json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": { "namespace": identity.namespace, "name": identity.object_name(announcement) },
-        "eventTime": time(announcement.first),
-        "reportingController": CONTROLLER,
-        "reportingInstance": identity.pod.get(..INSTANCE).unwrap_or(&identity.pod),
-        "action": announcement.action,
-        "reason": announcement.reason,
-        "type": if announcement.warns { "Warning" } else { "Normal" },
-        "note": announcement.note,
-        "regarding": identity.reference(announcement.regarding),
-    });
-    if announcement.regarding == Regarding::ConfigMap {
-        object["related"] = identity.reference(Regarding::Pod);
+pub fn object(identity: &PodIdentity, announcement: &Announcement) -> EventObject {
+    let metadata = ObjectMeta {
+        namespace: Some(identity.namespace.clone()),
+        name: Some(identity.object_name(announcement)),
+        ..ObjectMeta::default()
+    };
+    let is_of_object = announcement.regarding == Regarding::ConfigMap;
+    EventObject {
+        metadata,
+        event_time: Some(time(announcement.first)),
+        reporting_controller: Some(CONTROLLER.to_owned()),
+        reporting_instance: Some(identity.pod.get(..INSTANCE).unwrap_or(&identity.pod).to_owned()),
+        action: Some(announcement.action.to_owned()),
+        reason: Some(announcement.reason.to_owned()),
+        type_: Some(if announcement.warns { "Warning" } else { "Normal" }.to_owned()),
+        note: Some(announcement.note.clone()),
+        regarding: Some(identity.reference(announcement.regarding)),
+        related: is_of_object.then(|| identity.reference(Regarding::Pod)),
+        series: (announcement.count > 1).then(|| repeated(announcement)),
+        ..EventObject::default()
     }
-    if announcement.count > 1 {
-        object["series"] = series(announcement)["series"].take();
-    }
-    object
 }
 
 /// Returns the patch for a repeated report; the API server takes no other change.
 #[must_use]
 pub fn series(announcement: &Announcement) -> Value {
-    json!({ "series": { "count": announcement.count, "lastObservedTime": time(announcement.last) } })
+    json!({ "series": repeated(announcement) })
 }
 
-/// `MicroTime`: RFC 3339, UTC, with microseconds.
-fn time(at: SystemTime) -> String {
-    humantime::format_rfc3339_micros(at).to_string()
+fn repeated(announcement: &Announcement) -> EventSeries {
+    EventSeries {
+        count: i32::try_from(announcement.count).unwrap_or(i32::MAX),
+        last_observed_time: time(announcement.last),
+    }
+}
+
+fn time(at: SystemTime) -> MicroTime {
+    MicroTime(Timestamp::try_from(at).unwrap_or_default())
 }

@@ -12,7 +12,7 @@ fn names(effects: &[KubernetesEffect]) -> Vec<String> {
     let name = |effect: &KubernetesEffect| match effect {
         KubernetesEffect::Create(made) => format!("create {} of {:?}: {}", made.reason, made.regarding, made.count),
         KubernetesEffect::Count(made) => format!("count {} of {:?}: {}", made.reason, made.regarding, made.count),
-        KubernetesEffect::Failing(error) => format!("failing: {}", error.message),
+        KubernetesEffect::Failing(error) => format!("failing: {error}"),
         KubernetesEffect::Works => "works".into(),
     };
     effects.iter().map(name).collect()
@@ -48,8 +48,8 @@ fn a_refusal_is_reported_once_and_retried() {
     let mut now = Instant::now();
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
-    let failed = |text: &str| KubernetesInput::Done(ApiOutcome::Later(text.to_owned().into()));
-    assert_eq!(names(&announcer.step(now, failed("403"))), ["failing: 403"]);
+    let failed = |text: &str| KubernetesInput::Done(ApiOutcome::Later(RequestError::Unreachable(text.to_owned())));
+    assert_eq!(names(&announcer.step(now, failed("403"))), ["failing: the API server cannot be reached: 403"]);
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
         assert_eq!(announcer.deadline(), Some(now + Duration::from_secs(wait)));
         now += Duration::from_secs(wait);
@@ -68,7 +68,7 @@ fn a_refused_event_does_not_block_others() {
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
     announcer.step(now, reported(Kind::Verified, 0));
-    announcer.step(now, KubernetesInput::Done(ApiOutcome::Never("422".to_owned().into())));
+    announcer.step(now, KubernetesInput::Done(ApiOutcome::Never(RequestError::Invalid("422".to_owned()))));
     let next = announcer.step(now + RETRY.first, KubernetesInput::Tick);
     assert_eq!(names(&next), ["create ConfigReloaded of Pod: 1"]);
 }
@@ -78,10 +78,10 @@ fn at_the_end_everything_is_tried_once_more() {
     let now = Instant::now();
     let mut announcer = Announcer::new(vec![Regarding::Pod], now);
     announcer.step(now, reported(Kind::Rejected, 0));
-    announcer.step(now, KubernetesInput::Done(ApiOutcome::Later("down".to_owned().into())));
+    announcer.step(now, KubernetesInput::Done(ApiOutcome::Later(RequestError::Unreachable("down".to_owned()))));
     assert_eq!(announcer.step(now, KubernetesInput::Stop).len(), 1);
     assert!(!announcer.is_done());
-    announcer.step(now, KubernetesInput::Done(ApiOutcome::Later("down".to_owned().into())));
+    announcer.step(now, KubernetesInput::Done(ApiOutcome::Later(RequestError::Unreachable("down".to_owned()))));
     assert!(announcer.is_done() && announcer.deadline().is_none());
 }
 
@@ -116,7 +116,7 @@ proptest! {
                 in_flight |= asked;
                 requests += u32::from(asked);
                 let outcome = match content % 7 {
-                    0 if kind < 3 => ApiOutcome::Later("down".to_owned().into()),
+                    0 if kind < 3 => ApiOutcome::Later(RequestError::Unreachable("down".to_owned())),
                     1 if kind < 3 => ApiOutcome::Gone,
                     _ => ApiOutcome::Taken,
                 };
@@ -132,7 +132,7 @@ proptest! {
             let elapsed = u32::try_from((now - start).as_secs() / REFILL.as_secs()).expect("it is small");
             prop_assert!(requests <= BURST + elapsed + 1, "{requests} in {elapsed}");
             if std::mem::take(&mut in_flight) {
-                announcer.step(now, KubernetesInput::Done(ApiOutcome::Later("down".to_owned().into())));
+                announcer.step(now, KubernetesInput::Done(ApiOutcome::Later(RequestError::Unreachable("down".to_owned()))));
             }
         }
         let untold = announcer.series.iter().filter(|series| series.notified < series.announcement.count).count();

@@ -86,7 +86,7 @@ fn parse(mut line: impl Iterator<Item = OsString>) -> Option<(Setup, Vec<String>
             ("--strict", Setup::Confine(confinement)) => confinement.strict = true,
             ("--hide", Setup::Confine(confinement)) => confinement.hidden.push(line.next()?.into()),
             ("--fix", Setup::Confine(confinement)) => confinement.fixed.push(line.next()?.into()),
-            ("--without-homes", Setup::View(view)) => view.hides_homes = true,
+            ("--home", Setup::View(view)) => view.homes.push(line.next()?.into()),
             ("--mount", Setup::View(view)) => {
                 let at = PathBuf::from(line.next()?);
                 view.mounts.push(ViewMount { at, from: line.next()?.into() });

@@ -64,8 +64,8 @@ struct Capabilities {
 impl Capabilities {
     /// Returns the capabilities of a process in the user namespace of this one. Those that it has in another user namespace are
     /// rights to the resources of that namespace, and none here (user_namespaces(7)).
-    fn of(status: &Status, same_user_namespace: bool) -> Self {
-        if !same_user_namespace {
+    fn of(status: &Status, has_own: bool) -> Self {
+        if !has_own {
             let none = CapabilitySet::empty();
             return Self { permitted: none, effective: none, ambient: none, bounding: none };
         }
@@ -86,14 +86,19 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
     let process = Process::new(identity.pid).map_err(fail)?;
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
     let root = rustix::fs::open(format!("/proc/{}/root", identity.pid), flags, Mode::empty())?;
+    let status = process.status().map_err(fail)?;
+    let rights = proc::exec_rights(identity.pid)?;
+    if rights.ids {
+        let why =
+            "it runs a set-user-ID or set-group-ID program, so its words and environment are those of another user";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    // Without the permission to look it may well be another user namespace. What the file of a program adds is not its caller's.
+    let has_own = !rights.capabilities && proc::shares_namespace(identity.pid, "user") == Some(true);
     let likeness = Likeness {
-        capabilities: Capabilities::of(
-            &process.status().map_err(fail)?,
-            // Without the permission to look it may well be another one.
-            proc::shares_namespace(identity.pid, "user") == Some(true),
-        ),
+        capabilities: Capabilities::of(&status, has_own),
         limits: limits(&process),
-        status: process.status().map_err(fail)?,
+        status,
         environment: process.environ().map_err(fail)?.into_iter().collect(),
         directory: process.cwd().ok().map(|directory| proc::in_own_root(&process, directory)),
         root,

@@ -31,7 +31,7 @@ use crate::sys::proc::{self, Identity};
 
 pub use confine::Confinement;
 pub use keeper::{is_ready, prepare};
-pub use view::{FileSystemView, ViewMount};
+pub use view::{FileSystemView, ViewMount, homes};
 
 /// Size of the output that is kept: of its beginning, and as much of its end, where the error often is.
 const KEPT: usize = 32 << 10;

@@ -230,7 +230,7 @@ fn doors() -> Vec<Door> {
     let words: Vec<OsString> = vec!["nginx".into(), "--hide".into(), "--".into(), "".into()];
     let environment = vec![("PATH".into(), "/bin".into()), ("EMPTY".into(), "".into())];
     let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
-    let view = FileSystemView { mounts: vec![mount.clone(), mount], hides_homes: true };
+    let view = FileSystemView { mounts: vec![mount.clone(), mount], homes: vec!["/home".into(), "/srv/me".into()] };
     let confinement = Confinement { strict: true, hidden: vec!["--fix".into()], fixed: vec!["/b".into(), "--".into()] };
     let setups = [
         Setup::Plain,

@@ -1,11 +1,14 @@
 //! The address of the API server and the account of the gate.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::{ApiServer, LIMIT, RequestError};
 use crate::sys::worker::{self, WorkKind};
@@ -20,13 +23,28 @@ pub struct ApiAccess {
     pub kubeconfig: Option<PathBuf>,
     /// The URL of the API server.
     pub server: String,
-    /// The directory with `token`, `ca.crt` and `namespace`. The token and the authorities are read again when they may have changed.
+    /// The directory with `token`, `ca.crt` and `namespace`.
     pub service_account: PathBuf,
     /// The namespace, if it is not that of the account.
     pub namespace: Option<String>,
 }
 
+impl fmt::Display for ApiAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kubeconfig {
+            Some(path) => path.display().fmt(f),
+            None => self.server.fmt(f),
+        }
+    }
+}
+
 impl ApiAccess {
+    /// Returns the file with the token of the service account; `None` with a kubeconfig.
+    #[must_use]
+    pub fn token_file(&self) -> Option<PathBuf> {
+        self.kubeconfig.is_none().then(|| self.service_account.join("token"))
+    }
+
     /// Reads the credentials. No request is sent.
     ///
     /// # Errors
@@ -48,19 +66,30 @@ impl ApiAccess {
             RequestError::Unreachable(format!("`{}` is no address of an API server: {error}", self.server))
         })?;
         let namespace = read(file("namespace")).await?;
-        // A missing file is an error now, not at the first request.
-        read(file("token")).await?;
-        read(file("ca.crt")).await?;
+        let token = read(file("token")).await?;
+        let authorities = certificates(&file("ca.crt"), &read(file("ca.crt")).await?)?;
         let mut config = Config::new(server);
         config.default_namespace = namespace.trim().to_owned();
-        config.root_cert_file = Some(file("ca.crt"));
-        config.auth_info.token_file = Some(file("token").display().to_string());
+        // The client would look for authorities of the system otherwise, of which an image may have none.
+        config.root_cert = Some(authorities);
+        config.auth_info.token = Some(token.trim().to_owned().into());
         Ok(bounded(config))
     }
 }
 
+/// Returns the certificates in a PEM file, in DER.
+fn certificates(file: &Path, text: &str) -> Result<Vec<Vec<u8>>, RequestError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    let wrong = |reason: String| RequestError::Unreachable(format!("`{}`: {reason}", file.display()));
+    let read = read.map_err(|error| wrong(error.to_string()))?;
+    if read.is_empty() {
+        return Err(wrong("it holds no certificate (PEM) of an authority".to_owned()));
+    }
+    Ok(read.into_iter().map(|certificate| certificate.to_vec()).collect())
+}
+
 async fn from_kubeconfig(path: &Path) -> Result<Config, RequestError> {
-    let wrong = |error: &dyn std::fmt::Display| RequestError::Unreachable(format!("`{}`: {error}", path.display()));
+    let wrong = |error: &dyn fmt::Display| RequestError::Unreachable(format!("`{}`: {error}", path.display()));
     let owned = path.to_owned();
     let read = worker::run(WorkKind::Files, LIMIT, move || Kubeconfig::read_from(owned)).await;
     let kubeconfig = read.map_err(|error| wrong(&error))?.map_err(|error| wrong(&error))?;
@@ -91,7 +120,7 @@ fn bounded(config: Config) -> Config {
 async fn read(path: PathBuf) -> Result<String, RequestError> {
     let shown = path.display().to_string();
     let read = worker::run(WorkKind::Files, LIMIT, move || std::fs::read_to_string(path)).await;
-    let wrong = |error: &dyn std::fmt::Display| RequestError::Unreachable(format!("cannot read `{shown}`: {error}"));
+    let wrong = |error: &dyn fmt::Display| RequestError::Unreachable(format!("cannot read `{shown}`: {error}"));
     read.map_err(|error| wrong(&error))?.map_err(|error| wrong(&error))
 }
 

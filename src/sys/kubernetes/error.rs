@@ -2,6 +2,11 @@
 
 use kube::core::Status;
 
+/// The reason in the client's `Status` of an answer that has none, as the page of a proxy.
+const NOT_OF_THE_API: &str = "Failed to parse error data";
+/// The number of characters that are shown of such an answer.
+const REMARK: usize = 200;
+
 /// The reason why a request had no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -50,9 +55,31 @@ impl RequestError {
         }
     }
 
+    /// Returns the same reason with another message.
+    #[must_use]
+    pub fn with_message(self, change: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::NotFound(message) => Self::NotFound(change(&message)),
+            Self::Conflict(message) => Self::Conflict(change(&message)),
+            Self::Forbidden { verb, resource, message } => {
+                Self::Forbidden { verb, resource, message: change(&message) }
+            }
+            Self::Unauthorized(message) => Self::Unauthorized(change(&message)),
+            Self::Gone(message) => Self::Gone(change(&message)),
+            Self::TooManyRequests { pause } => Self::TooManyRequests { pause },
+            Self::Invalid(message) => Self::Invalid(change(&message)),
+            Self::Unreachable(message) => Self::Unreachable(change(&message)),
+        }
+    }
+
     /// The reason in an answer.
     pub(super) fn of_status(verb: &'static str, resource: &str, status: &Status) -> Self {
-        let message = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
+        let message = if status.message.is_empty() { &status.reason } else { &status.message };
+        let message: String = if status.reason == NOT_OF_THE_API {
+            message.lines().next().unwrap_or_default().chars().take(REMARK).collect()
+        } else {
+            message.clone()
+        };
         match status.code {
             400 | 405 | 413 | 415 | 422 => Self::Invalid(message),
             401 => Self::Unauthorized(message),
@@ -106,5 +133,21 @@ mod tests {
         ] {
             assert_eq!(of(code), expected, "{code}");
         }
+    }
+
+    #[test]
+    fn the_page_of_a_proxy_is_cut_short() {
+        let page = format!("{}\nsecond line", "x".repeat(300));
+        let status = Status::failure(&page, NOT_OF_THE_API).with_code(503);
+        let error = RequestError::of_status("get", "leases", &status).to_string();
+        assert!(error.ends_with(&format!("it answered 503: {}", "x".repeat(REMARK))), "{error}");
+    }
+
+    #[test]
+    fn another_message_leaves_the_reason() {
+        let status = Status { code: 403, message: "no".to_owned(), ..Status::default() };
+        let error =
+            RequestError::of_status("create", "events", &status).with_message(|message| message.replace("no", "never"));
+        assert_eq!(error.to_string(), "the service account may not create events: never");
     }
 }

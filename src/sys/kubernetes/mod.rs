@@ -4,6 +4,7 @@
 //! cluster never connects.
 
 mod access;
+mod connection;
 mod error;
 mod everywhere;
 mod watch;
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use access::ApiAccess;
+pub use connection::Connection;
 pub use error::RequestError;
 pub use everywhere::{CLUSTER_WEBHOOKS, ClusterObject};
 pub use watch::{ObjectWatch, WatchNews};
@@ -74,6 +76,12 @@ impl ApiServer {
         Self { client: self.client.clone(), namespace: namespace.to_owned() }
     }
 
+    /// Returns the namespace of this connection.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Reads an object.
     ///
     /// # Errors
@@ -88,6 +96,15 @@ impl ApiServer {
     /// [`RequestError::Conflict`] if it exists, or another reason.
     pub async fn create<K: Stored>(&self, object: &K) -> Result<K, RequestError> {
         limited::<K, _>("create", self.api::<K>().create(&by_gate(), object)).await
+    }
+
+    /// Asks whether an object would be created, without storing it (`dryRun`).
+    ///
+    /// # Errors
+    /// The reason why it would not.
+    pub async fn try_create<K: Stored>(&self, object: &K) -> Result<(), RequestError> {
+        let parameters = PostParams { dry_run: true, ..by_gate() };
+        limited::<K, _>("create", self.api::<K>().create(&parameters, object)).await.map(drop)
     }
 
     /// Replaces an object. Its `resourceVersion` is that of the one which was read.

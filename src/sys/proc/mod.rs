@@ -21,6 +21,28 @@ mod signals;
 pub use newest::{NewestProcess, have_ended};
 pub use signals::{SignalFiles, SignalState};
 
+/// Rights that a process has from the file of its program, and not from the user who started it (execve(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExecRights {
+    /// Its user or group: the file has the set-user-ID or set-group-ID bit, or the process is still of two users.
+    pub ids: bool,
+    /// Capabilities (capabilities(7), "File capabilities").
+    pub capabilities: bool,
+}
+
+/// The rights that process `pid` has from the file of its program.
+///
+/// # Errors
+/// When the file may not be seen.
+pub fn exec_rights(pid: i32) -> std::io::Result<ExecRights> {
+    let exe = format!("/proc/{pid}/exe");
+    let mode = rustix::fs::stat(&exe)?.st_mode;
+    let attribute = rustix::fs::getxattr(&exe, "security.capability", &mut [0_u8; 0][..]);
+    let status = Process::new(pid).and_then(|process| process.status()).map_err(std::io::Error::other)?;
+    let ids = mode & 0o6000 != 0 || status.ruid != status.euid || status.rgid != status.egid;
+    Ok(ExecRights { ids, capabilities: attribute.is_ok() })
+}
+
 /// A command name in /proc has at most this many bytes.
 pub const COMM_LEN: usize = 15;
 

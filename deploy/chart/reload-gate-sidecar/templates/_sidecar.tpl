@@ -49,15 +49,33 @@ automountServiceAccountToken: false
     capabilities: { drop: [ALL] }
   volumeMounts:
     - { name: gate, mountPath: /gate }
-{{- else if ne $gate.mode "drop-in" }}
+{{- else if and (ne $gate.mode "drop-in") $gate.nativeSidecar }}
 {{ include "reload-gate-sidecar.gate" . }}
+{{- else if eq $gate.mode "publish" }}
+- name: {{ $gate.name }}-first
+  # Publishes what is there before the application starts. It fails, and is started again, until that is accepted.
+  image: {{ include "reload-gate-sidecar.image" . }}
+  args:
+    - run
+    - --once
+    {{- with $gate.args }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  env:
+    {{- include "reload-gate-sidecar.env" . | nindent 4 }}
+  resources:
+    {{- toYaml $gate.resources | nindent 4 }}
+  securityContext:
+    {{- include "reload-gate-sidecar.securityContext" . | nindent 4 }}
+  volumeMounts:
+    {{- include "reload-gate-sidecar.volumeMounts" . | nindent 4 }}
 {{- end }}
 {{- end }}
 
-{{/* Items of `containers`; nothing in the modes `publish` and `rollout`. */}}
+{{/* Items of `containers`; nothing if the gate is a native sidecar, which is an init container. */}}
 {{- define "reload-gate-sidecar.containers" -}}
 {{- $gate := index .Values "reload-gate-sidecar" -}}
-{{- if has $gate.mode (list "drop-in" "restricted") }}
+{{- if or (has $gate.mode (list "drop-in" "restricted")) (not $gate.nativeSidecar) }}
 {{ include "reload-gate-sidecar.gate" . }}
 {{- end }}
 {{- end }}
@@ -112,7 +130,9 @@ automountServiceAccountToken: false
   command: [/gate/reload-gate]
   {{- else }}
   image: {{ $image }}
+  {{- if $gate.nativeSidecar }}
   restartPolicy: Always
+  {{- end }}
   {{- end }}
   args:
     - run
@@ -123,7 +143,7 @@ automountServiceAccountToken: false
     {{- include "reload-gate-sidecar.env" . | nindent 4 }}
   ports:
     - { name: gate-metrics, containerPort: {{ $gate.port }} }
-  {{- if ne $gate.mode "restricted" }}
+  {{- if and (ne $gate.mode "restricted") $gate.nativeSidecar }}
   # Succeeds when an accepted revision is live. Until then the application does not start.
   startupProbe:
     httpGet: { path: /readyz, port: {{ $gate.port }} }

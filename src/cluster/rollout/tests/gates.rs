@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::world::{Content, SimulatedCluster, Stage};
+use super::world::{Content, Happening, SimulatedCluster, Stage};
 use crate::cluster::rollout::{Advice, LEASE, PERMISSION, PodFailure};
 use crate::flow::tree::Digest;
 
@@ -28,12 +28,12 @@ impl SimulatedCluster {
             Stage::Validating(content, until) if until <= now && content == this.volume => self.validated(pod, content),
             Stage::Validating(_, until) if until <= now => {
                 this.stage = Stage::Validating(this.volume, now + latency);
-                (this.desired, this.rejected) = (Some(this.volume), false);
+                this.move_on();
             }
             Stage::Acting(content, until) if until <= now => self.acted(pod, content),
             Stage::Idle | Stage::Asking(_) | Stage::Stuck(_) if this.desired != Some(this.volume) => {
                 (this.stage, this.retry) = (Stage::Validating(this.volume, now + latency), None);
-                (this.desired, this.rejected) = (Some(this.volume), false);
+                this.move_on();
             }
             Stage::Idle if tries_again => {
                 this.stage = Stage::Validating(this.volume, now + latency);
@@ -75,14 +75,14 @@ impl SimulatedCluster {
         if !is_known && !this.permit.is_some_and(|(permitted, until)| permitted == digest && self.now < until) {
             return;
         }
-        if !this.target {
+        if !this.target && !this.is_new {
             (this.stage, this.permit) = (Stage::Stuck(content), None);
             return;
         }
         (this.running, this.good) = (None, this.good.filter(|_| is_known));
         let lasts = self.millis(3_000) + Duration::from_millis(10);
         self.pods[pod].stage = Stage::Acting(content, self.now + lasts);
-        self.reloads.entry(content).or_default().insert(pod);
+        self.meet(pod, content);
         self.tell_story(format!("web-{pod} reloads {content:?} {digest:?}"));
         if !is_known {
             self.expect_permitted(pod, digest);
@@ -92,7 +92,7 @@ impl SimulatedCluster {
     fn acted(&mut self, pod: usize, content: Content) {
         let digest = content.digest();
         let (now, this) = (self.now, &mut self.pods[pod]);
-        this.stage = Stage::Idle;
+        (this.stage, this.permit) = (Stage::Idle, None);
         let ends_after = Duration::from_secs(3);
         if matches!(content, Content::Untaken(_)) {
             let count = this.failed.as_ref().map_or(0, |failed| failed.count) + 1;
@@ -104,6 +104,10 @@ impl SimulatedCluster {
             if let Some(epoch) = self.epochs.get(&digest) {
                 self.verified.entry(*epoch).or_insert(now);
             }
+        } else if std::mem::take(&mut this.is_new) {
+            this.stage = Stage::Stuck(content);
+            let after = self.millis(8_000);
+            self.later(after, Happening::Start(pod));
         } else {
             // It gives way to another pod.
             (this.stage, this.permit) = (Stage::Stuck(content), None);
@@ -114,9 +118,35 @@ impl SimulatedCluster {
         self.run_gate(pod);
     }
 
+    /// The application of a new pod starts, and reads what was published.
+    pub(super) fn start(&mut self, pod: usize) {
+        let now = self.now;
+        let this = &mut self.pods[pod];
+        this.target = true;
+        if let Stage::Stuck(content) = this.stage {
+            (this.stage, this.running, this.good) = (Stage::Idle, Some(content), Some(content));
+            if let Some(epoch) = self.epochs.get(&content.digest()) {
+                self.verified.entry(*epoch).or_insert(now);
+            }
+        }
+        self.look(pod);
+    }
+
     /// The pod does not count any more: it is dead, or was cut off for longer than its lease.
     fn is_lost(&self, pod: usize) -> bool {
         !self.pods[pod].alive || self.now - self.pods[pod].contact >= LEASE
+    }
+
+    /// Notes that the pod takes `content`, in place of pods that are lost by now: their group had to go on without them.
+    fn meet(&mut self, pod: usize, content: Content) {
+        let mut met = self.reloads.remove(&content).unwrap_or_default();
+        met.retain(|other| *other == pod || !self.is_lost(*other));
+        // One that was cut off goes on with what it took before.
+        let began_before = met.iter().any(|other| *other != pod) && self.pods[pod].good == Some(content);
+        if !began_before {
+            met.insert(pod);
+        }
+        self.reloads.insert(content, met);
     }
 
     /// Properties 1, 2, 3 and 6, at the beginning of a reload.

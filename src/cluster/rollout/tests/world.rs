@@ -75,6 +75,8 @@ pub(super) struct SimulatedPod {
     pub(super) partitioned: bool,
     pub(super) watches: bool,
     pub(super) target: bool,
+    /// The application starts when something is published for it.
+    pub(super) is_new: bool,
     pub(super) volume: Content,
     pub(super) desired: Option<Content>,
     pub(super) rejected: bool,
@@ -95,6 +97,13 @@ pub(super) struct SimulatedPod {
 }
 
 impl SimulatedPod {
+    /// Takes in the content of the volume, to which an earlier permission does not apply.
+    pub(super) fn move_on(&mut self) {
+        (self.desired, self.rejected) = (Some(self.volume), false);
+        let digest = self.volume.digest();
+        self.permit.take_if(|(permitted, _)| *permitted != digest);
+    }
+
     fn view(&self) -> PodView {
         let asks = if let Stage::Asking(content) = self.stage { Some(content.digest()) } else { None };
         let acting = if let Stage::Acting(content, _) = self.stage { Some(content.digest()) } else { None };
@@ -118,6 +127,8 @@ pub(super) enum Happening {
     /// A request reaches the API server; true if the answer is lost.
     Request(usize, u32, Box<RolloutEffect>, bool),
     Answer(usize, u32, Box<RolloutInput>),
+    /// The application of a new pod starts, with what is published.
+    Start(usize),
 }
 
 pub(super) struct SimulatedCluster {
@@ -140,6 +151,7 @@ pub(super) struct SimulatedCluster {
     pub(super) verified: BTreeMap<u64, Instant>,
     pub(super) refused: BTreeMap<u64, Instant>,
     pub(super) proven: BTreeSet<Digest>,
+    /// The pods that took each content, without those that were lost when another pod took it.
     pub(super) reloads: BTreeMap<Content, BTreeSet<usize>>,
     pub(super) broken: Vec<String>,
     pub(super) story: Vec<String>,
@@ -226,6 +238,7 @@ impl SimulatedCluster {
             partitioned: false,
             watches: true,
             target: true,
+            is_new: false,
             volume,
             desired: None,
             rejected: false,
@@ -244,7 +257,7 @@ impl SimulatedCluster {
         self.step(index, RolloutInput::Tick);
     }
 
-    fn later(&mut self, after: Duration, happening: Happening) {
+    pub(super) fn later(&mut self, after: Duration, happening: Happening) {
         self.sequence += 1;
         self.queue.insert((self.now + after, self.sequence), happening);
     }
@@ -445,6 +458,7 @@ impl SimulatedCluster {
                 }
                 self.step(pod, *input);
             }
+            Happening::Start(pod) => self.start(pod),
             Happening::Request(pod, life, request, is_lost) => self.serve(pod, life, *request, is_lost),
         }
     }
@@ -535,7 +549,7 @@ impl SimulatedCluster {
     }
 
     /// Lets the gate act, and its roll-out see the outcome.
-    fn look(&mut self, pod: usize) {
+    pub(super) fn look(&mut self, pod: usize) {
         self.run_gate(pod);
         let view = self.pods[pod].view();
         self.step(pod, RolloutInput::View(view));

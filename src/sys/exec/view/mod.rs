@@ -10,6 +10,8 @@ mod init;
 mod network;
 mod root;
 
+pub use root::homes;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -26,8 +28,8 @@ pub(super) const SUBCOMMAND: &str = "view";
 pub struct FileSystemView {
     /// Files and directories laid over the machine's, in this order: later ones lie over earlier ones.
     pub mounts: Vec<ViewMount>,
-    /// Home directories are empty, except for programs on the `PATH` and their libraries.
-    pub hides_homes: bool,
+    /// Directories that are empty, except for programs on the `PATH` and their libraries: [`homes`], or none.
+    pub homes: Vec<PathBuf>,
 }
 
 /// One thing laid over the file system, read-only.
@@ -45,8 +47,8 @@ const NOBODY: u32 = 65534;
 /// The arguments of the subcommand.
 pub(super) fn arguments(view: &FileSystemView) -> Vec<OsString> {
     let mounts = view.mounts.iter().flat_map(|ViewMount { at, from }| ["--mount".into(), at.into(), from.into()]);
-    let homes = view.hides_homes.then(|| "--without-homes".into());
-    homes.into_iter().chain(mounts).collect()
+    let homes = view.homes.iter().flat_map(|home| ["--home".into(), home.into()]);
+    homes.chain(mounts).collect()
 }
 
 /// Lays out the view, enters it and waits for the command. It returns the message, if that failed, and the exit code.

@@ -76,8 +76,7 @@ pub(super) fn lay_out(view: &FileSystemView, privileged: bool) -> SetupStep {
     let mounted = step(mounted().map_err(io::Error::other), || "read /proc/self/mountinfo".into())?;
     step(raise_scaffold(), || "mount a root directory of its own".into())?;
     let targets = layers.iter().map(|layer| layer.at.clone()).collect();
-    let homes = if view.hides_homes { homes() } else { Vec::new() };
-    let mut scene = Scene { mounted, targets, homes, privileged, overlays: 0 };
+    let mut scene = Scene { mounted, targets, homes: view.homes.clone(), privileged, overlays: 0 };
     let old = step(fs::read_dir(OLD), || "read the root directory".into())?;
     for entry in old.flatten() {
         let _ = scene.show(&Path::new("/").join(entry.file_name()));
@@ -137,7 +136,8 @@ impl<'a> ViewLayer<'a> {
 
 /// Returns the directories with the files of users: those of all users, that of the user who runs this, temporary files, and the checkout in
 /// which this runs, where the credentials of a job lie (`.git/config`).
-fn homes() -> Vec<PathBuf> {
+#[must_use]
+pub fn homes() -> Vec<PathBuf> {
     let uid = rustix::process::geteuid().as_raw().to_string();
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
     // Name, password, user id, group id, comment, home, shell (passwd(5)).

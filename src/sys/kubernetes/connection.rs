@@ -1,14 +1,20 @@
-//! The connection of one gate to the API server. It is made when it is first needed, and again after an error of the credentials.
+//! A connection to the API server that is made when it is first needed. It is made again from time to time and after an error of the
+//! credentials: tokens and authorities change.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
-use crate::sys::kubernetes::{ApiAccess, ApiServer, RequestError};
+use super::{ApiAccess, ApiServer, RequestError};
+
+/// The time after which the credentials are read again.
+const AGE: Duration = Duration::from_secs(60);
 
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
     access: ApiAccess,
-    server: RefCell<Option<ApiServer>>,
+    /// The connection, and the time at which it was made.
+    server: RefCell<Option<(ApiServer, Instant)>>,
 }
 
 impl Connection {
@@ -23,11 +29,11 @@ impl Connection {
     /// # Errors
     /// When the credentials cannot be read.
     pub async fn server(&self) -> Result<ApiServer, RequestError> {
-        if let Some(server) = self.server.borrow().as_ref() {
+        if let Some((server, _)) = self.server.borrow().as_ref().filter(|(_, made)| made.elapsed() < AGE) {
             return Ok(server.clone());
         }
         let server = self.access.connect().await?;
-        self.server.replace(Some(server.clone()));
+        self.server.replace(Some((server.clone(), Instant::now())));
         Ok(server)
     }
 
