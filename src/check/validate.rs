@@ -87,10 +87,7 @@ pub(super) async fn validate(
         Ok(read) => read,
         Err(why) => return Outcome::skipped(why, BTreeSet::new()),
     };
-    let mut tree = files.lend();
-    let around = task.around.as_ref().map(|around| (around.path.clone(), around.text.clone().into_bytes()));
-    let hidden = around.and_then(|(path, text)| Some((path.clone(), tree.insert(path, text)?)));
-    let tree = Arc::new(tree);
+    let (tree, hidden) = files.lend(&task);
     // Without the main file all other findings would follow from its absence.
     let lacks_main = matches!(&task.main, Main::Given(main) if !tree.contains_key(main));
     let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
@@ -107,8 +104,7 @@ pub(super) async fn validate(
         // The listing has reported the error of the value.
         return Outcome { checked: None, skipped: None, read: all, ignores: Vec::new() };
     };
-    // A checker that took too long may still hold it.
-    files.take_back(Arc::try_unwrap(tree).unwrap_or_else(|tree| Tree::clone(&tree)), hidden);
+    files.take_back(tree, hidden);
     if task.is_optional && validation.findings.iter().any(|finding| finding.code == CHECKER_MISSING) {
         let why = validation.findings.into_iter().map(|finding| finding.message).next().unwrap_or_default();
         return Outcome::skipped(why, BTreeSet::new());
@@ -367,14 +363,20 @@ impl<'s> TaskFiles<'s> {
         reach::reachable(&files, &start, &texts, above.as_deref(), &mut read)
     }
 
-    /// Moves the texts into a tree: a second copy of them would be most of the memory.
-    fn lend(&mut self) -> Tree {
+    /// Moves the texts into a tree, since a second copy of them would be most of the memory; with the one that the blocks around a snippet
+    /// hide there.
+    fn lend(&mut self, task: &Task) -> (Arc<Tree>, Option<(PathBuf, Vec<u8>)>) {
         let texts = self.contents.iter_mut();
-        texts.map(|(path, (_, content))| (path.clone(), std::mem::take(&mut content.bytes))).collect()
+        let texts = texts.map(|(path, (_, content))| (path.clone(), std::mem::take(&mut content.bytes)));
+        let mut tree: Tree = texts.collect();
+        let around = task.around.as_ref().map(|around| (around.path.clone(), around.text.clone().into_bytes()));
+        let hidden = around.and_then(|(path, text)| Some((path.clone(), tree.insert(path, text)?)));
+        (Arc::new(tree), hidden)
     }
 
-    /// Takes the texts back; `hidden` is one that another text has hidden in the tree.
-    fn take_back(&mut self, mut tree: Tree, hidden: Option<(PathBuf, Vec<u8>)>) {
+    /// Takes the texts back. A checker that took too long may still hold the tree.
+    fn take_back(&mut self, tree: Arc<Tree>, hidden: Option<(PathBuf, Vec<u8>)>) {
+        let mut tree = Arc::try_unwrap(tree).unwrap_or_else(|tree| Tree::clone(&tree));
         tree.extend(hidden);
         for (path, (_, content)) in &mut self.contents {
             content.bytes = tree.remove(path).unwrap_or_default();

@@ -83,7 +83,7 @@ fn host(mut parts: HostParts<'_>) -> HostParts<'_> {
 fn scheme_by_client<'s>(hygiene: &Hygiene<'s>, parts: &HostParts<'s>) -> Option<&'s [u8]> {
     let [(scope, ValuePart::Variable(name)), (_, ValuePart::Text(text)), ..] = parts.as_slice() else { return None };
     let group = hygiene.origins.group(&hygiene.scopes, *scope, name);
-    let is_free = is_of_request(name) || group.is_some_and(|group| group.bytes().has(b'/'));
+    let is_free = is_of_request(name) || group.is_some_and(|group| group.bytes.has(b'/'));
     (text.starts_with(b"://") && is_free).then_some(*name)
 }
 
@@ -99,13 +99,13 @@ fn chosen_by_client<'s>(hygiene: &Hygiene<'s>, host: &HostParts<'s>) -> Option<&
                 // An unknown value may end the host.
                 let group = hygiene.origins.group(&hygiene.scopes, *scope, name)?;
                 let is_alone = host.len() == 1;
-                let begins_path = group.first().is_within(locations::slash());
+                let begins_path = group.first.is_within(locations::slash());
                 if begins_path && at > 0 {
                     // The path begins here.
                     return None;
                 }
                 let breaks = host_breakers();
-                if !group.is_finite() && (is_alone || group.bytes().intersects(breaks)) {
+                if !group.is_finite && (is_alone || group.bytes.intersects(breaks)) {
                     return Some(name);
                 }
             }

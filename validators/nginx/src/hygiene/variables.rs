@@ -1,6 +1,6 @@
 //! The origin of the variables in a value: what a client chooses, and what may hold a line feed.
 
-use std::rc::Rc;
+use std::cell::RefCell;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
@@ -68,18 +68,37 @@ pub(super) struct VariableOrigins<'s> {
     sets: HashMap<(usize, &'s [u8]), Vec<ScopedValue<'s>>>,
     /// The names in `sets`: most variables have none.
     names: HashSet<&'s [u8]>,
-    /// The pattern of each block that matches the URI. Blocks with the same text share it.
-    patterns: HashMap<usize, Rc<PatternGroup>>,
+    /// The pattern of each block that matches the URI.
+    patterns: HashMap<usize, &'s [u8]>,
+    /// What is known of the groups that were asked for, by block and name: patterns have many that are not.
+    groups: RefCell<KnownGroups>,
+}
+
+/// Groups by the block of their pattern and their name; `None` for one that it has not.
+type KnownGroups = HashMap<(usize, Vec<u8>), Option<GroupFacts>>;
+
+/// What a group of a pattern can match.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupFacts {
+    /// The bytes anywhere in it, and at its beginning.
+    pub(super) bytes: ByteSet,
+    pub(super) first: ByteSet,
+    pub(super) is_finite: bool,
+}
+
+impl GroupFacts {
+    fn of(group: &PatternGroup) -> Self {
+        Self { bytes: group.bytes(), first: group.first(), is_finite: group.is_finite() }
+    }
 }
 
 impl<'s> VariableOrigins<'s> {
     pub(super) fn of(scopes: &Scopes<'s>) -> Self {
-        let mut origins = Self { sets: HashMap::new(), names: HashSet::new(), patterns: HashMap::new() };
-        let mut parsed: HashMap<&[u8], Option<Rc<PatternGroup>>> = HashMap::new();
+        let (patterns, groups) = (HashMap::new(), RefCell::default());
+        let mut origins = Self { sets: HashMap::new(), names: HashSet::new(), patterns, groups };
         for (at, scope) in scopes.all.iter().enumerate() {
             if let Some(pattern) = scope.directive.and_then(|directive| pattern_of_uri(&directive)) {
-                let group = parsed.entry(pattern).or_insert_with(|| pattern::parse(pattern).map(Rc::new));
-                origins.patterns.extend(group.clone().map(|group| (at, group)));
+                origins.patterns.insert(at, pattern);
             }
             origins.table(at, scope);
             for directive in scope.all(b"set").filter(|directive| directive.count() == 2) {
@@ -119,14 +138,16 @@ impl<'s> VariableOrigins<'s> {
     }
 
     /// The group of the pattern of a location, `if` or block around them that a variable is captured by.
-    pub(super) fn group(&self, scopes: &Scopes<'s>, scope: usize, name: &[u8]) -> Option<&PatternGroup> {
+    pub(super) fn group(&self, scopes: &Scopes<'s>, scope: usize, name: &[u8]) -> Option<GroupFacts> {
         let number = std::str::from_utf8(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
         scopes.around(scope).find_map(|at| {
             // Another match has replaced the numbered groups.
             if number != usize::MAX && scopes.all[at].rewrites {
                 return None;
             }
-            self.patterns.get(&at)?.find(number, name)
+            let pattern = *self.patterns.get(&at)?;
+            let facts = || pattern::parse(pattern)?.find(number, name).map(GroupFacts::of);
+            *self.groups.borrow_mut().entry((at, name.to_vec())).or_insert_with(facts)
         })
     }
 
@@ -150,7 +171,7 @@ impl<'s> VariableOrigins<'s> {
                 let values = self.values(scopes, scope, name);
                 queue.extend(values.iter().copied());
                 let group = if values.is_empty() { self.group(scopes, scope, name) } else { None };
-                if group.is_some_and(|group| group.bytes().has(b'\n')) {
+                if group.is_some_and(|group| group.bytes.has(b'\n')) {
                     return Some(name);
                 }
             }

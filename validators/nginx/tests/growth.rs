@@ -1,0 +1,109 @@
+//! The work for large configurations is counted, not timed: allocations, requests for files, and what is kept of findings. `benches/growth.rs`
+//! has the times.
+
+#[path = "growth/kinds.rs"]
+mod kinds;
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use allocation_counter::AllocationInfo;
+use kinds::{GrowthKind, KINDS};
+use reload_gate_contract::{Absent, Files, Finding, MemoryFiles};
+use reload_gate_nginx::{Options, check};
+
+/// Number of the things in a small configuration, and how many times as many a large one has.
+const SMALL: usize = 800;
+const TIMES: usize = 4;
+
+/// Most findings of one configuration: a thousand of each kind, and a note about the rest.
+const FINDINGS: usize = 4_004;
+/// Most bytes of the texts of one finding: two that are cut.
+const TEXTS: usize = 2 * (1_024 + 256);
+
+/// Files that count the requests.
+struct CountedFiles {
+    files: MemoryFiles,
+    requests: Cell<usize>,
+}
+
+impl Files for CountedFiles {
+    fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
+        self.requests.set(self.requests.get() + 1);
+        self.files.read(path)
+    }
+
+    fn list(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
+        self.requests.set(self.requests.get() + 1);
+        self.files.list(directory)
+    }
+}
+
+/// Work for a configuration.
+struct Work {
+    allocations: AllocationInfo,
+    requests: usize,
+    findings: Vec<Finding>,
+}
+
+fn work(kind: &GrowthKind, count: usize) -> Work {
+    let files = (kind.make)("/etc/nginx", count).into_iter();
+    let files = files.map(|(name, text)| (format!("/etc/nginx/{name}"), text.into_bytes())).collect();
+    let files = CountedFiles { files, requests: Cell::new(0) };
+    let options = Options { hygiene: true, ..Options::default() };
+    let mut findings = vec![];
+    let allocations = allocation_counter::measure(|| findings = check("/etc/nginx/nginx.conf", &files, &options));
+    Work { allocations, requests: files.requests.get(), findings }
+}
+
+#[test]
+fn no_work_grows_faster_than_the_configuration() {
+    // Tables are read at their first use.
+    KINDS.iter().for_each(|kind| drop(work(kind, 1)));
+    for kind in KINDS {
+        let (small, large, name) = (work(kind, SMALL), work(kind, SMALL * TIMES), kind.name);
+        let times = u64::try_from(TIMES).expect("it is small");
+        let (before, after) = (small.allocations, large.allocations);
+        assert!(
+            after.count_total <= before.count_total * (times + 1) + 1_000,
+            "{name}: {} allocations, and {} for {TIMES} times as much",
+            before.count_total,
+            after.count_total
+        );
+        // A list that grows has room for twice as much.
+        assert!(
+            after.bytes_total <= before.bytes_total * times * 2 + (1 << 20),
+            "{name}: {} bytes are allocated, and {} for {TIMES} times as much",
+            before.bytes_total,
+            after.bytes_total
+        );
+        assert!(
+            large.requests <= small.requests * TIMES + TIMES,
+            "{name}: {} requests for files, and {} for {TIMES} times as much",
+            small.requests,
+            large.requests
+        );
+    }
+}
+
+#[test]
+fn what_is_kept_of_findings_is_bounded() {
+    for kind in KINDS {
+        let findings = work(kind, SMALL * TIMES).findings;
+        assert!(findings.len() <= FINDINGS, "{}: {} findings", kind.name, findings.len());
+        for Finding { message, help, .. } in &findings {
+            let bytes = message.len() + help.as_ref().map_or(0, String::len);
+            assert!(bytes <= TEXTS, "{}: {bytes} bytes of one finding: {message}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn a_map_of_a_million_entries_takes_few_times_its_size() {
+    let kind = KINDS.iter().find(|kind| kind.name == "entries of a map").expect("there is such a kind");
+    let text: usize = (kind.make)("/etc/nginx", 1_000_000).iter().map(|(_, text)| text.len()).sum();
+    let most = work(kind, 1_000_000).allocations.bytes_max;
+    // The text itself belongs to the caller.
+    let limit = u64::try_from(text).expect("it is small") * 10;
+    assert!(most <= limit, "{most} bytes at once for a text of {text}");
+}
