@@ -126,6 +126,15 @@ fn kill_all(word: &str) {
     }
 }
 
+/// Lays out homes and tokens in a mount namespace of its own, and executes a command as a user.
+const HOMES: &str = "mount -t tmpfs -o mode=0755 none /run && mount -t tmpfs none /root && mount -t tmpfs none /home && \
+                     mkdir -p /run/secrets/kubernetes.io/serviceaccount /root/.ssh /home/user && \
+                     echo k > /root/.ssh/id_rsa && echo k > /home/user/.netrc && \
+                     echo k > /run/secrets/kubernetes.io/serviceaccount/token && chmod -R a+rX /root /home && \
+                     mount -t tmpfs -o mode=0755 none /srv && mkdir -p /srv/checkout/.git /srv/home && \
+                     echo k > /srv/checkout/.git/config && echo k > /srv/home/.netrc && \
+                     cd /srv/checkout && HOME=/srv/home exec setpriv \"$@\"";
+
 #[test]
 fn what_a_pull_request_names_reaches_nothing() {
     if !rustix::process::geteuid().is_root() {
@@ -149,16 +158,9 @@ fn what_a_pull_request_names_reaches_nothing() {
         .replace("NAME", &name);
     let input = place.write("pr.yaml", &pull_request(&program));
     let plain = place.write("plain.py", &program);
-    let script = "mount -t tmpfs -o mode=0755 none /run && mount -t tmpfs none /root && mount -t tmpfs none /home && \
-                  mkdir -p /run/secrets/kubernetes.io/serviceaccount /root/.ssh /home/user && \
-                  echo k > /root/.ssh/id_rsa && echo k > /home/user/.netrc && \
-                  echo k > /run/secrets/kubernetes.io/serviceaccount/token && chmod -R a+rX /root /home && \
-                  mount -t tmpfs -o mode=0755 none /srv && mkdir -p /srv/checkout/.git /srv/home && \
-                  echo k > /srv/checkout/.git/config && echo k > /srv/home/.netrc && \
-                  cd /srv/checkout && HOME=/srv/home exec setpriv \"$@\"";
     let run = |user: &[&str], words: &[&str]| {
         let mut unshare = command("unshare");
-        unshare.env("SECRET", "hunter2").args(["--mount", "sh", "-c", script, "sh"]).args(user).args(words);
+        unshare.env("SECRET", "hunter2").args(["--mount", "sh", "-c", HOMES, "sh"]).args(user).args(words);
         let output = unshare.output().expect("it starts");
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     };

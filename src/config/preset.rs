@@ -78,7 +78,7 @@ pub struct Preset {
     /// Pattern that the text of a whole configuration matches, and that of a part does not.
     pub whole: Option<LazyRegex>,
     /// Patterns of constructs by which a configuration makes the program execute or load something while it is validated, for its text
-    /// without quotation marks and backslashes. None in a preset of the user's own, who knows the program.
+    /// without quotation marks and backslashes. None in a preset of the user's own: its command is the user's.
     pub executes: Option<Vec<LazyRegex>>,
     /// The text of the profile.
     pub text: &'static str,

@@ -85,7 +85,7 @@ pub(super) fn named_by(path: &Path, selector: &Selector) -> Result<Identity, Tar
     }
     if !writers.may_name(pid) {
         let message = format!(
-            "`{}` can be written by another user than that of {}, who could name any process",
+            "`{}` can be written by another user than that of {}, and could name any process",
             path.display(),
             describe(&stat)
         );

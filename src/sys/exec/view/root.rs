@@ -312,7 +312,7 @@ impl Scene {
         self.privileged && !self.homes.is_empty()
     }
 
-    /// Hides from an overlay what root alone may read, by the device that stands for nothing in its upper layer (overlayfs.rst, "whiteouts
+    /// Hides from an overlay what root alone may read, by a whiteout in its upper layer (overlayfs.rst, "whiteouts
     /// and opaque directories").
     fn hide_private(&self, path: &Path, old: &Path, upper: &Path) -> io::Result<()> {
         let mut left = ENTRIES;
