@@ -113,7 +113,9 @@ impl Rollout {
         if let Some(digest) = next.active().map(|topic| topic.digest)
             && let Some(reason) = self.new_failure(digest)
         {
-            next.slots.retain(|slot| slot.beat.pod != me);
+            // A reload of another revision that is under way keeps its slot.
+            let acts = |slot: &Slot| slot.digest != digest && self.view.acting == Some(slot.digest);
+            next.slots.retain(|slot| slot.beat.pod != me || acts(slot));
             if let Some(topic) = next.active() {
                 topic.end(Phase::Refused { by: me, reason });
             }

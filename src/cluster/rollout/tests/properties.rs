@@ -175,6 +175,37 @@ fn a_permission_does_not_outlive_its_place() {
     assert!(cluster.broken.is_empty(), "{:?}\n{}", cluster.broken, cluster.story.join("\n"));
 }
 
+/// In this history a pod reported a revision that it had not taken while it reloaded another one, and gave up the place of that reload.
+#[test]
+fn a_refusal_ends_no_reload_of_another_revision() {
+    let (second, ms) = (Duration::from_secs(1), Duration::from_millis);
+    let dice = [
+        32, 4, 107, 125, 31, 101, 161, 91, 32, 16, 215, 9, 91, 97, 104, 5, 44, 157, 119, 63, 39, 46, 184, 69, 17, 136,
+        218, 28, 212, 205, 0, 70, 247, 59, 170,
+    ];
+    let settings = (Duration::ZERO, Parallel::Pods(NonZeroU32::MIN), false);
+    let mut cluster = SimulatedCluster::new(1, settings, dice.to_vec());
+    let script = [
+        (ms(606), ClusterFault::Restart(0)),
+        (3 * second, ClusterFault::Change(Content::Good(1))),
+        (ms(586), ClusterFault::Join),
+        (2 * second, ClusterFault::ApiDown),
+        (Duration::ZERO, ClusterFault::ApiUp),
+        (6 * second, ClusterFault::Partition(6)),
+        (4 * second, ClusterFault::Join),
+        (ms(783), ClusterFault::Join),
+        (29 * second, ClusterFault::Change(Content::Bad(0))),
+        (40 * second, ClusterFault::Unwatch(3)),
+        (ms(570), ClusterFault::Change(Content::Good(1))),
+        (ms(65), ClusterFault::Change(Content::Good(0))),
+        (49 * second, ClusterFault::Unwatch(1)),
+        (ms(518), ClusterFault::Change(Content::Untaken(0))),
+        (2 * second, ClusterFault::Change(Content::Good(0))),
+    ];
+    play(&mut cluster, &script);
+    assert!(cluster.broken.is_empty(), "{:?}\n{}", cluster.broken, cluster.story.join("\n"));
+}
+
 /// A first pod that is cut off for longer than its lease does not hold up the others: the next one takes what it took, and the group
 /// refuses it.
 #[test]
