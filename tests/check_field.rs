@@ -501,3 +501,14 @@ fn values_of_secrets_are_shown_from_no_variable_flag_or_file() {
         assert!(output.out.contains("invalid port in upstream"), "{format}: {}", output.out);
     }
 }
+
+#[test]
+fn a_construct_in_a_secret_is_named_without_its_text() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  haproxy.cfg: |\n    global\n      hunter2$x\n";
+    for format in FORMATS {
+        let output = check(&["--format", format, "--verbose", "-"], secret);
+        assert!(!output.out.contains("hunter2"), "{format}: {}", output.out);
+    }
+    let output = check(&["--verbose", "-"], secret);
+    assert!(output.out.contains("what the inputs name: a construct in"), "{}{}", output.out, output.err);
+}

@@ -93,7 +93,7 @@ pub(super) async fn validate(
     let plan = ValidationPlan { env: files.environment(&task, &tree), ..plan };
     let plan = match options.without_execution(&task, plan, &tree) {
         Ok(plan) => plan,
-        Err(program) => return program.outcome(task, all),
+        Err(program) => return program.outcome(task, all, |file| files.is_secret(file)),
     };
     let is_unreadable = |located: &Located| located.finding.cause == Cause::Environment;
     let (validator, validation) = if broken.is_empty() || !lacks_main {
@@ -487,18 +487,24 @@ impl<'s> TaskFiles<'s> {
         Located { excerpt, ..self.store.located(entry, finding.at(place)) }
     }
 
+    /// Returns true for a content of a Secret, and for a template that was rendered with a value of one.
+    fn has_secret(&self, content: &EntryContent) -> bool {
+        let mut values = self.secrets.iter().filter(|value| !value.is_empty());
+        content.is_secret() || values.any(|value| memchr::memmem::find(&content.bytes, value.as_bytes()).is_some())
+    }
+
+    /// Returns true unless the text at a path of the validation may be shown.
+    fn is_secret(&self, path: &Path) -> bool {
+        self.contents.get(path).is_some_and(|(_, content)| self.has_secret(content))
+    }
+
     /// Returns the findings without quotations of Secrets.
     fn redacted(&self, findings: Vec<Finding>) -> Vec<Finding> {
         let secrets = self.contents.values().filter(|(_, content)| content.is_secret());
         let keyed: Vec<&[u8]> = secrets.map(|(_, content)| content.bytes.as_slice()).collect();
         let secrets = keyed.iter().copied().filter(|content| !is_public(content));
         let secrets = secrets.chain(self.secrets.iter().map(String::as_bytes)).collect();
-        // A template may have been rendered with a value of a Secret.
-        let has_secret = |text: &[u8]| {
-            let mut values = self.secrets.iter().filter(|value| !value.is_empty());
-            values.any(|value| memchr::memmem::find(text, value.as_bytes()).is_some())
-        };
-        let is_readable = |content: &&EntryContent| !content.is_secret() && !has_secret(&content.bytes);
+        let is_readable = |content: &&EntryContent| !self.has_secret(content);
         let public = |file: &str| {
             let content = self.contents.get(Path::new(file)).map(|(_, content)| content).filter(is_readable)?;
             Some(std::str::from_utf8(&content.bytes).unwrap_or_default())

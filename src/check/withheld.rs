@@ -1,6 +1,7 @@
 //! Commands that `check` does not execute without `--allow-commands`, since the inputs name them, or what they would execute. Pure.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use reload_gate_contract::{Code, Finding, Place};
 
@@ -48,11 +49,12 @@ pub(super) struct WithheldProgram {
 }
 
 impl WithheldProgram {
-    /// Returns the result of its task: no validation where the program was found by a name.
-    pub(super) fn outcome(self, task: Task, all: BTreeSet<Entry>) -> Outcome {
+    /// Returns the result of its task: no validation where the program was found by a name. Nothing is quoted of a Secret.
+    pub(super) fn outcome(self, task: Task, all: BTreeSet<Entry>, is_secret: impl Fn(&Path) -> bool) -> Outcome {
         let Execution { file, line, words } = self.execution;
         let place = line.map_or_else(|| file.display().to_string(), |line| format!("{}:{line}", file.display()));
-        let why = format!("{} would execute or load what the inputs name: `{words}` in {place}", self.program);
+        let construct = if is_secret(&file) { "a construct".to_owned() } else { format!("`{words}`") };
+        let why = format!("{} would execute or load what the inputs name: {construct} in {place}", self.program);
         if matches!(task.by, By::Name | By::Annotation | By::Content) {
             return Outcome {
                 checked: None,
@@ -70,7 +72,7 @@ impl CheckOptions {
     /// Returns `plan` without programs that would execute or load something of the inputs.
     ///
     /// # Errors
-    /// What they would execute, where nothing else can validate.
+    /// The construct that they would execute, where nothing else can validate.
     pub(super) fn without_execution(
         &self,
         task: &Task,

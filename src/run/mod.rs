@@ -213,7 +213,7 @@ impl Runner {
             WatchEvent::Expected => {
                 self.is_expecting = true;
                 self.targets.notice();
-                self.expect_reload();
+                self.expect_reload(TargetSearches::expect);
                 None
             }
         }
@@ -431,17 +431,10 @@ impl Runner {
         }
     }
 
-    /// Begins a search for the target beside a command, if a reload will need it.
-    fn expect_reload_after_command(&self) {
+    /// Begins the search for the target in one of the ways, if a reload will need it.
+    fn expect_reload(&self, search: fn(&TargetSearches)) {
         if self.config.policy.reload && !matches!(self.config.reload, ReloadMethod::Nothing) {
-            self.targets.expect_after_command();
-        }
-    }
-
-    /// Begins the search for the target, if a reload will need it.
-    fn expect_reload(&self) {
-        if self.config.policy.reload && !matches!(self.config.reload, ReloadMethod::Nothing) {
-            self.targets.expect();
+            search(&self.targets);
         }
     }
 
@@ -485,9 +478,9 @@ impl Runner {
         let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
         let targets = self.targets.clone();
         if config.plan.asks_programs() {
-            self.expect_reload_after_command();
+            self.expect_reload(TargetSearches::expect_after_command);
         } else if !config.plan.validators.is_empty() {
-            self.expect_reload();
+            self.expect_reload(TargetSearches::expect);
         }
         Some(Box::pin(async move {
             let mut validated = validate_after(&config, snapshot.tree, &targets, &former).await;

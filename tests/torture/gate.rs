@@ -41,7 +41,7 @@ pub(crate) struct Gate {
     paused: Arc<AtomicBool>,
     /// Its resources when it had worked for a while.
     pub(crate) baseline: Option<Holdings>,
-    /// What its descriptors referred to then.
+    /// The objects of its descriptors then.
     pub(crate) baseline_descriptors: Vec<String>,
     /// The updates since its start.
     pub(crate) updates: u64,

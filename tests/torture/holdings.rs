@@ -24,7 +24,7 @@ impl Holdings {
     }
 }
 
-/// What the descriptors of `pid` refer to, in the words of proc_pid_fd(5), sorted.
+/// The objects of the descriptors of `pid`, in the words of proc_pid_fd(5), sorted.
 pub(crate) fn descriptors(pid: u32) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let name = |entry: fs::DirEntry| {

@@ -70,14 +70,14 @@ pub(super) struct VariableOrigins<'s> {
     names: HashSet<&'s [u8]>,
     /// The pattern of each block that matches the URI.
     patterns: HashMap<usize, &'s [u8]>,
-    /// What is known of the groups that were asked for, by block and name: patterns have many that are not.
+    /// Known matches of the groups that were asked for, by block and name: patterns have many that are not.
     groups: RefCell<KnownGroups>,
 }
 
 /// Groups by the block of their pattern and their name; `None` for one that it has not.
 type KnownGroups = HashMap<(usize, Vec<u8>), Option<GroupFacts>>;
 
-/// What a group of a pattern can match.
+/// The texts that a group of a pattern can match.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GroupFacts {
     /// The bytes anywhere in it, and at its beginning.

@@ -17,7 +17,7 @@ fn repeated(count: usize, line: impl Fn(usize) -> String) -> String {
     (0..count).map(line).collect()
 }
 
-/// What is in `events` and `http` of a main file that nginx can read without any privilege.
+/// Lines of `events` and `http` of a main file that nginx can read without any privilege.
 fn in_http(directory: &str, text: &str) -> GrowingFiles {
     main_file(format!(
         "pid {directory}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\nserver_names_hash_max_size 4194304;\n\
