@@ -36,6 +36,8 @@ attempt('key of another user', lambda: text('/home/user/.netrc'))
 attempt('token of the service account', lambda: text('/var/run/secrets/kubernetes.io/serviceaccount/token'))
 attempt('token of the checkout', lambda: text('/srv/checkout/.git/config'))
 attempt('home of a job', lambda: text('/srv/home/.netrc'))
+attempt('closed directories', lambda: text('/srv/closed/key'))
+attempt('a closed file system', lambda: text('/mnt/key'))
 attempt('devices', lambda: set(os.listdir('/dev')) - set('null zero full random urandom fd stdin stdout stderr shm'.split()) or None)
 attempt('environment', lambda: os.environ.get('SECRET'))
 attempt('environment of others', environments)
@@ -132,6 +134,8 @@ const HOMES: &str = "mount -t tmpfs -o mode=0755 none /run && mount -t tmpfs non
                      echo k > /root/.ssh/id_rsa && echo k > /home/user/.netrc && \
                      echo k > /run/secrets/kubernetes.io/serviceaccount/token && chmod -R a+rX /root /home && \
                      mount -t tmpfs -o mode=0755 none /srv && mkdir -p /srv/checkout/.git /srv/home && \
+                     mkdir -m 700 /srv/closed && echo k > /srv/closed/key && \
+                     mount -t tmpfs -o mode=0700 none /mnt && echo k > /mnt/key && \
                      echo k > /srv/checkout/.git/config && echo k > /srv/home/.netrc && \
                      cd /srv/checkout && HOME=/srv/home exec setpriv \"$@\"";
 

@@ -227,7 +227,9 @@ impl Scene {
             return Ok(());
         }
         make_like(&new, &metadata)?;
-        self.fill(path, &old, &new)
+        // What a closed directory holds is closed too, whatever its own mode is.
+        let is_needed = self.targets.iter().any(|target| target.starts_with(path));
+        if self.may_see(&metadata) || is_needed { self.fill(path, &old, &new) } else { Ok(()) }
     }
 
     /// Shows what is in a directory.
@@ -259,7 +261,10 @@ impl Scene {
             // It is empty, and can be written.
             Err(_) if is(path, &TEMPORARY) => Ok(()),
             Err(_) if is(path, &OWNED) => Copying { largest: None, left: ENTRIES, strict: false }.copy(old, new),
-            Err(_) if below(&self.targets) => self.show_entries(path, old),
+            // Without an overlay nothing can be hidden in the directory as it is.
+            Err(_) if below(&self.targets) || (self.hides_private() && !is(path, &PROGRAMS)) => {
+                self.show_entries(path, old)
+            }
             Err(_) => show_read_only(old, new),
         }
     }
@@ -318,9 +323,10 @@ impl Scene {
         let mut left = ENTRIES;
         let mut directories = vec![PathBuf::new()];
         while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(old.join(&directory))?.flatten() {
+            // An entry that is gone meanwhile needs no hiding.
+            let entries = fs::read_dir(old.join(&directory)).into_iter().flatten().flatten();
+            for (entry, metadata) in entries.filter_map(|entry| entry.metadata().ok().map(|found| (entry, found))) {
                 let relative = directory.join(entry.file_name());
-                let metadata = entry.metadata()?;
                 let shown = path.join(&relative);
                 left = left.saturating_sub(1);
                 let is_needed = self.targets.iter().any(|target| target.starts_with(&shown));
