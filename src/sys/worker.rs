@@ -140,12 +140,14 @@ impl<T> Work<T> {
 ///
 /// # Errors
 /// When the work takes longer, or cannot be done.
-pub async fn run<T: Send + 'static>(
+pub fn run<T: Send + 'static>(
     kind: WorkKind,
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, WorkError> {
-    begin(kind, work).result(limit).await
+) -> impl Future<Output = Result<T, WorkError>> {
+    // Begun here, so that the future does not carry the work with it.
+    let mut begun = begin(kind, work);
+    async move { begun.result(limit).await }
 }
 
 impl Pool {

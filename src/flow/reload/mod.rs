@@ -82,7 +82,8 @@ impl ReloadMethod {
         verification: &Verification,
         circumstances: Circumstances,
     ) -> Result<(Sent, Baseline), TargetError> {
-        let before = verification.metrics_before(targets.selector()).await;
+        // Boxed, as the request below: the future of a signal is small, and a change moves it.
+        let before = Box::pin(verification.metrics_before(targets.selector())).await;
         let (sent, baseline) = self.request_with(targets, verification, circumstances).await?;
         Ok((sent, baseline.with_metrics(before)))
     }
@@ -109,7 +110,7 @@ impl ReloadMethod {
                     lingering(target, circumstances)?;
                 }
                 let baseline = Baseline::now(target, verification);
-                self.request(circumstances.timeout).await.map(|message| (requested(message), baseline))
+                Box::pin(self.request(circumstances.timeout)).await.map(|message| (requested(message), baseline))
             }
         }
     }

@@ -76,6 +76,15 @@ fn command(words: &[&str]) -> ReloadMethod {
 }
 
 #[test]
+fn a_request_of_a_reload_moves_little_memory() {
+    let (method, targets) = (signal("HUP", false), TargetSearches::new(Selector::default()));
+    let circumstances =
+        Circumstances { since: None, max_lingering: None, last_reload: None, timeout: Duration::from_secs(1) };
+    let size = size_of_val(&method.request_reload(&targets, &Verification::Nothing, circumstances));
+    assert!(size <= 2048, "{size} bytes");
+}
+
+#[test]
 fn a_process_with_a_handler_is_signalled() {
     let mut application = Application::start("trap 'exit 3' HUP; echo; while :; do read wait; done");
     let (sent, baseline) =

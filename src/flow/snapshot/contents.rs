@@ -7,8 +7,8 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::secret::is_in_memory;
 
-/// Smallest buffer: files of `/proc` and `/sys` give no size.
-const SMALLEST: u64 = 4096;
+/// First buffer for a file without a size, as those of `/proc` and `/sys`.
+const WITHOUT_SIZE: u64 = 4096;
 
 /// Treatment of data that a disk or a server would have to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub enum Access {
 /// When it cannot be read, or not at once.
 pub fn read(file: &File, size: u64, room: u64, access: Access) -> Result<Vec<u8>, Errno> {
     let most = usize::try_from(room.saturating_add(1)).unwrap_or(usize::MAX);
-    let first = usize::try_from(size.saturating_add(1).max(SMALLEST)).unwrap_or(usize::MAX);
+    let first = if size == 0 { WITHOUT_SIZE } else { size.saturating_add(1) };
+    let first = usize::try_from(first).unwrap_or(usize::MAX);
     let mut content = vec![0; first.min(most)];
     let mut length = 0;
     loop {

@@ -383,7 +383,8 @@ impl ValidationPlan {
             let started = Instant::now();
             let found = match validator {
                 Validator::Builtin(builtin) => builtin.validate(context).await,
-                Validator::Command(check) => check.run(context).await,
+                // Boxed: the future of a plan without commands is small, and a change moves it.
+                Validator::Command(check) => Box::pin(check.run(context)).await,
             };
             validation.took.push((validator.label(), started.elapsed()));
             validation.validators.push(validator.title());

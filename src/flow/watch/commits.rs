@@ -133,7 +133,9 @@ impl VolumeInstance {
             if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                 return VolumeEvents::Overflowed;
             }
-            let Some(kind) = kind(event.events()) else { continue };
+            // A kubelet's link that becomes `..data` means nothing under its first name.
+            let is_data_tmp = event.file_name().is_some_and(|name| name.to_bytes() == b"..data_tmp");
+            let Some(kind) = kind(event.events()).filter(|_| !is_data_tmp) else { continue };
             let Some(volumes) = lock(&self.watched).watches.get(&event.wd()).cloned() else { continue };
             let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
             let path = |volume: PathBuf| name.map(|name| volume.join(name)).unwrap_or(volume);

@@ -349,7 +349,7 @@ impl Shared {
 }
 
 fn hint(interests: &mut BTreeMap<PathBuf, Interest>, kind: EventKind, path: &Path) -> Option<Hint> {
-    if interests.contains_key(path) && is_end(kind) {
+    if is_end(kind) && interests.contains_key(path) {
         // The watched directory itself went away; another one may take its place.
         interests.remove(path);
         return Some(Hint::Touch);

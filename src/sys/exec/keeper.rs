@@ -122,15 +122,11 @@ async fn send(channel: &UnixStream, mut message: &[u8]) -> io::Result<()> {
 
 /// Receives what there is; `None` at the end.
 async fn receive(channel: &UnixStream, received: &mut Vec<u8>) -> Option<()> {
-    let mut buffer = [0; 4096];
     loop {
         channel.readable().await.ok()?;
-        match channel.try_read(&mut buffer) {
+        match channel.try_read_buf(received) {
             Ok(0) => return None,
-            Ok(length) => {
-                received.extend_from_slice(&buffer[..length]);
-                return Some(());
-            }
+            Ok(_) => return Some(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return None,
         }

@@ -35,6 +35,8 @@ pub use view::{FileSystemView, ViewMount, homes};
 
 /// Size of the output that is kept: of its beginning, and as much of its end, where the error often is.
 const KEPT: usize = 32 << 10;
+/// Bytes that one read takes.
+const PIECE: usize = 4096;
 /// Time after its end in which a command's output may still arrive.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// The number of looks for descendants of a command that must be killed: they may fork meanwhile.
@@ -395,11 +397,14 @@ impl Output {
 
     /// Reads to the end. Cancelling loses nothing.
     async fn collect(&mut self) {
-        let mut buffer = [0; 4096];
+        // On the heap: what lies in a future is moved with it, also with that of a change for which no command runs.
+        let mut buffer = Vec::new();
         while self.pipe.readable().await.is_ok() {
-            match self.pipe.try_read(&mut buffer) {
+            buffer.clear();
+            buffer.reserve(PIECE);
+            match self.pipe.try_read_buf(&mut buffer) {
                 Ok(0) => return,
-                Ok(read) => self.keep(&buffer[..read]),
+                Ok(_) => self.keep(&buffer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }

@@ -4,6 +4,7 @@
 //! reading fails, whatever has its number now (`proc_pid_status(5)`, `get_proc_task()` in the kernel's `fs/proc/internal.h`).
 
 use std::fs::File;
+use std::mem::MaybeUninit;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Mutex, PoisonError};
 
@@ -86,9 +87,9 @@ impl SignalFiles {
     /// Returns the state of the process; `None` when it has ended.
     #[must_use]
     pub fn state(&self) -> Option<SignalState> {
-        let mut buffer = [0; STATUS];
-        let length = self.status.read_at(&mut buffer, 0).ok()?;
-        SignalState::parse(&buffer[..length])
+        let mut buffer = [MaybeUninit::uninit(); STATUS];
+        let (status, _) = rustix::io::pread(&self.status, &mut buffer, 0).ok()?;
+        SignalState::parse(status)
     }
 
     /// Returns true if a thread of the process waits for a signal at this moment with sigwait(3) or its like; false without the permission

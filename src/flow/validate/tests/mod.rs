@@ -117,6 +117,15 @@ fn regexes(patterns: &[&str]) -> Vec<LazyRegex> {
 }
 
 #[test]
+fn a_validation_moves_little_memory() {
+    let targets = TargetSearches::new(Selector::default());
+    let (plan, tree, path_map) = (plan(vec![check(&["true"])]), Arc::new(Tree::new()), PathMap(Vec::new()));
+    // Each change moves the future from the stack to the heap. Memory is the slowest part of a reaction.
+    let size = size_of_val(&plan.validate(&tree, &path_map, &targets));
+    assert!(size <= 2048, "{size} bytes");
+}
+
+#[test]
 fn without_patterns_the_last_lines_are_the_message() {
     let cases = [
         ("", 0, vec![]),
