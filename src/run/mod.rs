@@ -2,7 +2,9 @@
 
 mod between;
 mod decisions;
+mod effects;
 mod excerpts;
+mod outcomes;
 mod redaction;
 mod scans;
 mod service;
@@ -14,6 +16,7 @@ mod steps;
 pub mod supervise;
 mod target;
 
+pub use effects::validate;
 pub use single::{once, reload, without_promises};
 pub use startup::confined;
 
@@ -21,29 +24,24 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reload_gate_contract::{Finding, Verdict};
 use tokio::sync::watch as channel;
 use tracing::{Instrument as _, debug_span};
 
 use crate::config::GateConfig;
-use crate::flow::process::{Target, TargetError, TargetSearches};
-use crate::flow::reload::{Circumstances, ReloadMethod, Sent};
-use crate::flow::snapshot::{self, Snapshot, SnapshotError};
-use crate::flow::tree::{Digest, Revision, Tree};
-use crate::flow::validate::Validation;
-use crate::flow::verify::{Baseline, Loaded, NOT_CONFIGURED, Patience, Proof, Verification};
+use crate::flow::process::TargetSearches;
+use crate::flow::snapshot::{self, Snapshot};
+use crate::flow::tree::Revision;
+use crate::flow::verify::{Baseline, Loaded};
 use crate::flow::watch::{Hint, Mode, WatchEvent};
-use crate::gate::{Effect, Extent, Gate, Input, Loss, ReloadRequest};
+use crate::gate::{Effect, Gate, Input, Loss};
 use crate::report::board::{BoardView, StatusBoard};
-use crate::report::metrics::ReloadOutcome;
 use crate::report::{Event, Kind};
-use crate::sys::exec;
-use crate::sys::proc::{self, Identity};
-use crate::sys::worker::{self, Work, WorkKind};
+use crate::sys::proc::Identity;
+use crate::sys::worker::Work;
 
 use between::BetweenPods;
 use excerpts::Contents;
@@ -285,38 +283,6 @@ impl Runner {
     }
 }
 
-/// Lays `tree` out and validates it there.
-///
-/// # Errors
-/// When validation needs the target and it is missing or refused.
-pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
-    let targets = TargetSearches::new(config.selector.clone());
-    validate_after(config, tree, &targets, &FormerSecrets::default()).await
-}
-
-/// Validates `tree` as [`validate`] does, where there were Secrets before it.
-async fn validate_after(
-    config: &GateConfig,
-    tree: Arc<Tree>,
-    targets: &TargetSearches,
-    former: &FormerSecrets,
-) -> Result<Validation, TargetError> {
-    let count_verdict = match staging::lay_out(config, tree.clone()).await {
-        Ok(path_map) => {
-            let mut validated = config.plan.validate(&tree, &path_map, targets).await;
-            if let Ok(validation) = &mut validated {
-                staging::at_sources(config, &path_map, &tree, &mut validation.findings);
-            }
-            validated
-        }
-        Err(finding) => Ok(Validation { findings: vec![finding], ..Validation::default() }),
-    };
-    match count_verdict {
-        Ok(validation) => Ok(redaction::of_validation(config, &tree, former, validation).await),
-        Err(target_error) => Err(redaction::of_target_error(config, &tree, former, target_error).await),
-    }
-}
-
 /// Lets `effect` run in `span`, which gives its duration in the log (`--log-level debug`).
 fn in_span(effect: Option<InFlight>, span: tracing::Span) -> Option<InFlight> {
     Some(Box::pin(effect?.instrument(span)))
@@ -423,124 +389,6 @@ impl Runner {
         }
     }
 
-    /// Makes sure that the next command need not wait for the start of the process in which it runs.
-    fn ready_for_command(&mut self) {
-        let is_starting = self.readying.as_mut().is_some_and(|work| work.ended().is_none());
-        if self.config.plan.asks_programs() && !is_starting && !exec::is_ready() {
-            self.readying = Some(worker::begin(WorkKind::Files, exec::prepare));
-        }
-    }
-
-    /// Begins the search for the target in one of the ways, if a reload will need it.
-    fn expect_reload(&self, search: fn(&TargetSearches)) {
-        if self.config.policy.reload && !matches!(self.config.reload, ReloadMethod::Nothing) {
-            search(&self.targets);
-        }
-    }
-
-    /// Reads the sources.
-    fn scan(&mut self, extent: Extent) -> Option<InFlight> {
-        let (mut sources, limit) = (self.sources.take()?, self.config.plan.timeout);
-        // A small new generation was written a moment ago, so nothing has to be waited for.
-        let newest = if extent == Extent::Newest { sources.newest() } else { None };
-        Some(Box::pin(async move {
-            let (sources, result) = match newest {
-                Some(outcome) => (sources, Ok(outcome)),
-                None => sources.scan(extent, limit).await,
-            };
-            Outcome::Scanned(sources, result)
-        }))
-    }
-
-    /// Takes in the outcome of a scan.
-    fn scanned(&mut self, result: Result<ScanOutcome, Finding>) -> Vec<Input> {
-        let (mut inputs, result, secret) = match result {
-            Ok(outcome) => {
-                self.mode = outcome.mode;
-                (outcome.inputs, outcome.result, outcome.secret)
-            }
-            Err(finding) => {
-                let error =
-                    SnapshotError { findings: vec![finding], settled: true, patience: Duration::ZERO, short: true };
-                (Vec::new(), Err(error), Vec::new())
-            }
-        };
-        if let (Some(old), Ok(new)) = (&self.snapshot, &result) {
-            self.former.remember(&self.secret, &old.tree, &new.tree);
-        }
-        self.secret = secret;
-        self.snapshot = result.as_ref().ok().cloned();
-        inputs.push(Input::Scanned(result));
-        inputs
-    }
-
-    fn validate(&self) -> Option<InFlight> {
-        let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
-        let targets = self.targets.clone();
-        if config.plan.asks_programs() {
-            self.expect_reload(TargetSearches::expect_after_command);
-        } else if !config.plan.validators.is_empty() {
-            self.expect_reload(TargetSearches::expect);
-        }
-        Some(Box::pin(async move {
-            let mut validated = validate_after(&config, snapshot.tree, &targets, &former).await;
-            if let Ok(validation) = &mut validated {
-                validation.findings.extend(snapshot.notes);
-            }
-            Outcome::Done(Input::Validated(validated), None)
-        }))
-    }
-
-    fn publish(&self, digest: Digest) -> Option<InFlight> {
-        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
-        Some(Box::pin(async move {
-            Outcome::Done(Input::Published(staging::publish(&config, snapshot, digest).await), None)
-        }))
-    }
-
-    fn reload(&self, request: ReloadRequest) -> Option<InFlight> {
-        let (snapshot, config, former) = (self.snapshot.clone()?, self.config.clone(), self.former.clone());
-        let counts_workers = matches!(config.verification, Verification::Workers) && request.limit_lingering;
-        let circumstances = Circumstances {
-            since: request.since,
-            max_lingering: config.max_lingering.filter(|_| counts_workers),
-            last_reload: self.verified_reload,
-            timeout: config.plan.timeout,
-        };
-        let targets = self.targets.clone();
-        Some(Box::pin(async move {
-            let requested = config.reload.request_reload(&targets, &config.verification, circumstances).await;
-            match requested {
-                Ok((sent, baseline)) => Outcome::Done(Input::Reloaded(Ok(sent)), Some(baseline)),
-                Err(target_error) => {
-                    let target_error = redaction::of_target_error(&config, &snapshot.tree, &former, target_error).await;
-                    Outcome::Done(Input::Reloaded(Err(target_error)), None)
-                }
-            }
-        }))
-    }
-
-    fn verify(&self, late: bool) -> Option<InFlight> {
-        let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
-        let former = self.former.clone();
-        let patience = if late { Patience::Late } else { Patience::Limited(config.verify_timeout) };
-        let main = config.plan.main.find(&snapshot.tree).ok();
-        let loaded = self.loaded.as_ref().map(|(_, loaded)| loaded.clone());
-        let limit = loaded.and_then(|loaded| loaded.limit(&snapshot.revision, &snapshot.tree, main.as_deref()));
-        Some(Box::pin(async move {
-            let (proof, successor) = match baseline {
-                Some(baseline) => config.verification.prove(&baseline, &config.selector, patience).await,
-                None => (Proof::NotAsked { message: NOT_CONFIGURED.into() }, None),
-            };
-            let proof = match (proof, limit) {
-                (Proof::Proven { .. } | Proof::NotAsked { .. }, Some(limit)) if successor.is_none() => limit,
-                (proof, _) => proof,
-            };
-            let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
-            Outcome::Done(Input::Verified(proof), successor)
-        }))
-    }
-
     /// Writes the state of the gate to its status board.
     fn show(&self, gate: &Gate) {
         self.board.show(BoardView {
@@ -552,78 +400,5 @@ impl Runner {
             incident: gate.incident().map(|incident| (incident.kind, incident.about)),
             mode: self.mode,
         });
-    }
-
-    /// Takes in the outcome of an effect, and returns the inputs that follow from it.
-    fn take_in(&mut self, outcome: Outcome) -> Vec<Input> {
-        match outcome {
-            Outcome::Scanned(sources, result) => {
-                self.sources = Some(sources);
-                self.scanned(result)
-            }
-            Outcome::Done(input, baseline) => {
-                self.keep(baseline);
-                self.count(&input);
-                vec![input]
-            }
-        }
-    }
-
-    /// Counts the outcome of an effect. More is counted than reported, since the same incident is reported once.
-    fn count(&mut self, input: &Input) {
-        match input {
-            Input::Validated(Ok(validation)) => self.board.took(&validation.took),
-            Input::Reloaded(Ok(Sent::Requested { .. })) => self.reload_requested = true,
-            Input::Reloaded(Err(TargetError::Failed { .. })) => self.board.reloaded(ReloadOutcome::Failed),
-            Input::Verified(proof) => {
-                let is_direct = self.config.publication.is_none();
-                let proven = matches!(proof, Proof::Proven { .. });
-                // Workers of a reload that is not proven may still come.
-                self.target.settle(is_direct && proven && matches!(self.config.verification, Verification::Workers));
-                self.refused = matches!(proof, Proof::Missing { refused: true, .. } | Proof::Ineffective { .. });
-                if proven {
-                    self.verified_reload = self.baseline.as_ref().map(|baseline| baseline.at());
-                }
-                self.count_lingering();
-                // A late verification is not another reload.
-                if std::mem::take(&mut self.reload_requested) {
-                    self.board.reloaded(if proven { ReloadOutcome::Verified } else { ReloadOutcome::Unverified });
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Shows the number of old workers, where new ones are the proof.
-    fn count_lingering(&self) {
-        if matches!(self.config.verification, Verification::Workers) {
-            let target = self.baseline.as_ref().and_then(|baseline| baseline.target());
-            let target = target.filter(|target| target.identity().is_alive());
-            self.board.lingering(target.map_or(0, |target| target.lingering(self.verified_reload)));
-        }
-    }
-
-    /// Keeps the baseline of a reload, and watches its process.
-    fn keep(&mut self, baseline: Option<Baseline>) {
-        let Some(baseline) = baseline else { return };
-        if let Some(target) = baseline.target() {
-            self.target.follow(target);
-            self.remember(target);
-        }
-        self.baseline = Some(Rc::new(baseline));
-    }
-
-    /// Records a process that was not reloaded before.
-    fn remember(&mut self, target: &Target) {
-        let identity = target.identity();
-        if self.loaded.as_ref().is_some_and(|(known, _)| *known == identity) {
-            return;
-        }
-        for event in startup::about_target(&self.config, target) {
-            (self.sink)(&event);
-        }
-        let Some(snapshot) = &self.snapshot else { return };
-        let loaded = Loaded::new(snapshot.revision.clone(), proc::cmdline(identity.pid));
-        self.loaded = Some((identity, loaded));
     }
 }

@@ -1,0 +1,146 @@
+//! The effects that take time. Each becomes a future, whose outcome is the next input of the state machine. IO.
+
+use std::sync::Arc;
+
+use crate::config::GateConfig;
+use crate::flow::process::{TargetError, TargetSearches};
+use crate::flow::reload::{Circumstances, ReloadMethod};
+use crate::flow::tree::{Digest, Tree};
+use crate::flow::validate::Validation;
+use crate::flow::verify::{NOT_CONFIGURED, Patience, Proof, Verification};
+use crate::gate::{Extent, Input, ReloadRequest};
+use crate::sys::exec;
+use crate::sys::worker::{self, WorkKind};
+
+use super::redaction::{self, FormerSecrets};
+use super::{InFlight, Outcome, Runner, staging};
+
+impl Runner {
+    /// Makes sure that the next command need not wait for the start of the process in which it runs.
+    pub(super) fn ready_for_command(&mut self) {
+        let is_starting = self.readying.as_mut().is_some_and(|work| work.ended().is_none());
+        if self.config.plan.asks_programs() && !is_starting && !exec::is_ready() {
+            self.readying = Some(worker::begin(WorkKind::Files, exec::prepare));
+        }
+    }
+
+    /// Begins the search for the target in one of the ways, if a reload will need it.
+    pub(super) fn expect_reload(&self, search: fn(&TargetSearches)) {
+        if self.config.policy.reload && !matches!(self.config.reload, ReloadMethod::Nothing) {
+            search(&self.targets);
+        }
+    }
+
+    /// Reads the sources.
+    pub(super) fn scan(&mut self, extent: Extent) -> Option<InFlight> {
+        let (mut sources, limit) = (self.sources.take()?, self.config.plan.timeout);
+        // A small new generation was written a moment ago, so nothing has to be waited for.
+        let newest = if extent == Extent::Newest { sources.newest() } else { None };
+        Some(Box::pin(async move {
+            let (sources, result) = match newest {
+                Some(outcome) => (sources, Ok(outcome)),
+                None => sources.scan(extent, limit).await,
+            };
+            Outcome::Scanned(sources, result)
+        }))
+    }
+
+    pub(super) fn validate(&self) -> Option<InFlight> {
+        let (config, snapshot, former) = (self.config.clone(), self.snapshot.clone()?, self.former.clone());
+        let targets = self.targets.clone();
+        if config.plan.asks_programs() {
+            self.expect_reload(TargetSearches::expect_after_command);
+        } else if !config.plan.validators.is_empty() {
+            self.expect_reload(TargetSearches::expect);
+        }
+        Some(Box::pin(async move {
+            let mut validated = validate_after(&config, snapshot.tree, &targets, &former).await;
+            if let Ok(validation) = &mut validated {
+                validation.findings.extend(snapshot.notes);
+            }
+            Outcome::Done(Input::Validated(validated), None)
+        }))
+    }
+
+    pub(super) fn publish(&self, digest: Digest) -> Option<InFlight> {
+        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        Some(Box::pin(async move {
+            Outcome::Done(Input::Published(staging::publish(&config, snapshot, digest).await), None)
+        }))
+    }
+
+    pub(super) fn reload(&self, request: ReloadRequest) -> Option<InFlight> {
+        let (snapshot, config, former) = (self.snapshot.clone()?, self.config.clone(), self.former.clone());
+        let counts_workers = matches!(config.verification, Verification::Workers) && request.limit_lingering;
+        let circumstances = Circumstances {
+            since: request.since,
+            max_lingering: config.max_lingering.filter(|_| counts_workers),
+            last_reload: self.verified_reload,
+            timeout: config.plan.timeout,
+        };
+        let targets = self.targets.clone();
+        Some(Box::pin(async move {
+            let requested = config.reload.request_reload(&targets, &config.verification, circumstances).await;
+            match requested {
+                Ok((sent, baseline)) => Outcome::Done(Input::Reloaded(Ok(sent)), Some(baseline)),
+                Err(target_error) => {
+                    let target_error = redaction::of_target_error(&config, &snapshot.tree, &former, target_error).await;
+                    Outcome::Done(Input::Reloaded(Err(target_error)), None)
+                }
+            }
+        }))
+    }
+
+    pub(super) fn verify(&self, late: bool) -> Option<InFlight> {
+        let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
+        let former = self.former.clone();
+        let patience = if late { Patience::Late } else { Patience::Limited(config.verify_timeout) };
+        let main = config.plan.main.find(&snapshot.tree).ok();
+        let loaded = self.loaded.as_ref().map(|(_, loaded)| loaded.clone());
+        let limit = loaded.and_then(|loaded| loaded.limit(&snapshot.revision, &snapshot.tree, main.as_deref()));
+        Some(Box::pin(async move {
+            let (proof, successor) = match baseline {
+                Some(baseline) => config.verification.prove(&baseline, &config.selector, patience).await,
+                None => (Proof::NotAsked { message: NOT_CONFIGURED.into() }, None),
+            };
+            let proof = match (proof, limit) {
+                (Proof::Proven { .. } | Proof::NotAsked { .. }, Some(limit)) if successor.is_none() => limit,
+                (proof, _) => proof,
+            };
+            let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
+            Outcome::Done(Input::Verified(proof), successor)
+        }))
+    }
+}
+
+/// Lays `tree` out and validates it there.
+///
+/// # Errors
+/// When validation needs the target and it is missing or refused.
+pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation, TargetError> {
+    let targets = TargetSearches::new(config.selector.clone());
+    validate_after(config, tree, &targets, &FormerSecrets::default()).await
+}
+
+/// Validates `tree` as [`validate`] does, where there were Secrets before it.
+async fn validate_after(
+    config: &GateConfig,
+    tree: Arc<Tree>,
+    targets: &TargetSearches,
+    former: &FormerSecrets,
+) -> Result<Validation, TargetError> {
+    let count_verdict = match staging::lay_out(config, tree.clone()).await {
+        Ok(path_map) => {
+            let mut validated = config.plan.validate(&tree, &path_map, targets).await;
+            if let Ok(validation) = &mut validated {
+                staging::at_sources(config, &path_map, &tree, &mut validation.findings);
+            }
+            validated
+        }
+        Err(finding) => Ok(Validation { findings: vec![finding], ..Validation::default() }),
+    };
+    match count_verdict {
+        Ok(validation) => Ok(redaction::of_validation(config, &tree, former, validation).await),
+        Err(target_error) => Err(redaction::of_target_error(config, &tree, former, target_error).await),
+    }
+}
