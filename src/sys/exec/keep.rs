@@ -58,14 +58,16 @@ fn serve(reporter: &Reporter) -> SetupStep<u8> {
     step(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable), || "close its memory".into())?;
     filter::prepare();
     let Some(door) = step(receive(reporter), || "read the command".into())? else { return Ok(0) };
-    match fork::fork() {
+    let kept = match fork::fork() {
         Ok(Fork::Child) => std::process::exit(become_command(door, reporter).into()),
-        Ok(Fork::Parent(command)) => {
-            step(keep(command, reporter), || "wait for the command".into())?;
-            Ok(0)
-        }
-        Err(error) => Ok(reporter.not_started(SUBCOMMAND, &error, &door.environment, &[door.program().into()]).1),
-    }
+        // Where processes run short, the thread that waits for the end of the gate may be the first that is missing.
+        Ok(Fork::Parent(command)) => keep(command, reporter).inspect_err(|_| kill_descendants()),
+        Err(error) => Err(error),
+    };
+    Ok(match kept {
+        Ok(()) => 0,
+        Err(error) => reporter.not_started(SUBCOMMAND, &error, &door.environment, &[door.program().into()]).1,
+    })
 }
 
 /// Waits for the message with the command; `None` if the gate has ended or needs none.
