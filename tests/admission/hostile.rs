@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-use super::{GOOD, config_map, review};
+use super::{BAD, GOOD, config_map, review};
 use crate::support::{
     Background, Channel, PROMPT, Webhook, command, eventually, installed, receive, report_skipped, send_over,
 };
@@ -150,7 +150,7 @@ fn no_request_starts_a_process_or_opens_a_file_or_a_connection() {
     let trace = directory.path().join("trace");
     let calls = "trace=execve,execveat,fork,vfork,connect,open,openat,openat2,creat,mkdir,unlink,rename,symlink";
     let path = trace.to_str().expect("it is UTF-8");
-    let webhook = Webhook::start(&["--time-limit", "60s"]);
+    let mut webhook = Webhook::start(&["--time-limit", "60s"]);
     let pid = webhook.gate.pid().to_string();
     let mut strace = command("strace");
     strace.args(["-f", "-qq", "-e", calls, "-o", path, "-p", &pid]).stderr(std::process::Stdio::null());
@@ -164,8 +164,10 @@ fn no_request_starts_a_process_or_opens_a_file_or_a_connection() {
         return report_skipped("strace may not trace here");
     }
     let read = || std::fs::read_to_string(&trace).expect("it is there");
-    // What it needs once, such as time zones, is opened by the first review.
+    // What it needs once, such as time zones, is opened by the first reviews, and by the thread that writes the log of a denied one.
     webhook.review(&config_map(GOOD));
+    webhook.review(&config_map(BAD));
+    webhook.gate.wait_for("rejected");
     let started = read().lines().count();
     for review in costly() {
         let mut channel = webhook.connect();

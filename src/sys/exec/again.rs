@@ -175,6 +175,11 @@ impl Reporter {
         self.failed(subcommand, format!("{}: {error}", program.display()), code)
     }
 
+    /// Reports that no process could be made for the command, whatever it is; returns the exit code.
+    pub(super) fn not_made(&self, subcommand: &str, error: &io::Error) -> u8 {
+        self.failed(subcommand, error.to_string(), NOT_EXECUTABLE).1
+    }
+
     fn failed(&self, subcommand: &str, message: String, code: i32) -> (String, u8) {
         let shown = format!("reload-gate {subcommand}: {message}");
         self.report(&KeeperReport::NotStarted(code, message));

@@ -3,7 +3,7 @@
 //! A command line of them is `SUBCOMMAND ARGUMENTS -- COMMAND`. They are not listed, and their arguments are the gate's own, so they are
 //! read without a parser that could explain mistakes: it would cost more time than all the rest.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
@@ -166,10 +166,5 @@ impl Door {
         }
         let (setup, _, words) = parse(fields)?;
         Some(Self { setup, environment, words })
-    }
-
-    /// The program of the command.
-    pub(super) fn program(&self) -> &OsStr {
-        self.words.first().map(OsString::as_os_str).unwrap_or_default()
     }
 }

@@ -4,8 +4,8 @@
 //! a child of the nearest ancestor that asked for it (PR_SET_CHILD_SUBREAPER(2const)). The keeper asks, has the rights of the gate,
 //! and ends after the last descendant of the command. It ends the command, too, when the gate is gone, which would have kept the time.
 //!
-//! It is the gate's binary, started before it is needed ([`super::keeper`]), and waits for a message. Until then it has one thread, so that
-//! it can fork.
+//! It is the gate's binary, started before it is needed ([`super::keeper`]). The process that will become the command is forked at once,
+//! and waits for the message with the command: then nothing lies between the message and the confinement of that process.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -57,17 +57,13 @@ fn serve(reporter: &Reporter) -> SetupStep<u8> {
     // A command of the same user may not look into this process, which could report in its name.
     step(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable), || "close its memory".into())?;
     filter::prepare();
-    let Some(door) = step(receive(reporter), || "read the command".into())? else { return Ok(0) };
     let kept = match fork::fork() {
-        Ok(Fork::Child) => std::process::exit(become_command(door, reporter).into()),
+        Ok(Fork::Child) => std::process::exit(become_command(reporter).into()),
         // Where processes run short, the thread that waits for the end of the gate may be the first that is missing.
         Ok(Fork::Parent(command)) => keep(command, reporter).inspect_err(|_| kill_descendants()),
         Err(error) => Err(error),
     };
-    Ok(match kept {
-        Ok(()) => 0,
-        Err(error) => reporter.not_started(SUBCOMMAND, &error, &door.environment, &[door.program().into()]).1,
-    })
+    Ok(kept.map_or_else(|error| reporter.not_made(SUBCOMMAND, &error), |()| 0))
 }
 
 /// Waits for the message with the command; `None` if the gate has ended or needs none.
@@ -84,15 +80,19 @@ fn receive(reporter: &Reporter) -> io::Result<Option<Door>> {
     Door::read(&message).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The child: leads a session, and ends with its parent.
-fn become_command(door: Door, reporter: &Reporter) -> u8 {
+/// The child: leads a session, ends with its parent, and waits for the command.
+fn become_command(reporter: &Reporter) -> u8 {
     let ready = || {
         step(rustix::process::setsid(), || "lead a session".into())?;
         step(rustix::process::set_parent_process_death_signal(Some(Signal::KILL)), || "end with its parent".into())?;
-        step(rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable), || "open its own files".into())
+        let door = step(receive(reporter), || "read the command".into())?;
+        // Not before: until then it has the rights of the gate.
+        step(rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable), || "open its own files".into())?;
+        Ok(door)
     };
     match ready() {
-        Ok(()) => door.execute(reporter).1,
+        Ok(Some(door)) => door.execute(reporter).1,
+        Ok(None) => 0,
         Err(failed) => reporter.not_ready(SUBCOMMAND, &failed).1,
     }
 }

@@ -10,6 +10,8 @@ use std::os::unix::net::UnixStream as Socket;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::net::UnixStream;
 
 use super::again::KeeperReport;
@@ -28,8 +30,14 @@ struct Keeper {
 /// The keeper of the next command.
 static READY: Mutex<Option<Keeper>> = Mutex::new(None);
 
+/// Takes the ready keeper, unless it has ended or could make no process for a command: another one may be able to by now.
 fn take_ready() -> Option<Keeper> {
-    READY.lock().unwrap_or_else(PoisonError::into_inner).take()
+    let keeper = READY.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let is_silent = |channel: &Socket| {
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(rustix::net::recv(channel, &mut [0; 1], peek), Err(Errno::AGAIN))
+    };
+    is_silent(&keeper.channel).then_some(keeper)
 }
 
 /// Returns true if a keeper is ready for the next command.
