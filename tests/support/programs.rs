@@ -125,11 +125,21 @@ impl Haproxy {
 
     /// One whose configuration is named by these words, in the directory of the volume.
     pub(crate) fn told(words: impl FnOnce(&Volume) -> [OsString; 2]) -> Self {
-        let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("hap"), free_port());
-        let config = Self::text(port, "one", "");
-        let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("haproxy.cfg", &config)]);
+        let port = free_port();
+        Self::run("-W", port, &[("haproxy.cfg", &Self::text(port, "one", ""))], words)
+    }
+
+    /// One in this mode, whose configuration is these files, and serves `one` on this port.
+    pub(crate) fn run(
+        mode: &str,
+        port: u16,
+        files: &[(&str, &str)],
+        words: impl FnOnce(&Volume) -> [OsString; 2],
+    ) -> Self {
+        let (directory, name) = (tempfile::tempdir().expect("there is room"), unique("hap"));
+        let volume = Volume::new(directory.path().join("config"), Kubelet::New, files);
         let mut haproxy = command(copy("haproxy", directory.path(), &name));
-        haproxy.arg("-W").args(words(&volume)).current_dir(volume.path());
+        haproxy.arg(mode).args(words(&volume)).current_dir(volume.path());
         let process = Background::start(haproxy.stdout(Stdio::null()).stderr(Stdio::null()));
         eventually("haproxy serves", || served(port, "one"));
         Self { name, port, volume, process, _directory: directory }
@@ -217,11 +227,17 @@ pub(crate) struct Cage {
 
 impl Cage {
     pub(crate) fn with_nginx() -> Self {
+        Self::reading("/config/nginx.conf")
+    }
+
+    /// One with this path on its command line. `/link` leads to `/config` in its root.
+    pub(crate) fn reading(path: &str) -> Self {
         let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("cag"), free_port());
         let root = directory.path();
         for inside in ["config", "run", "tmp", "dev", "etc", "var/log/nginx", "var/lib/nginx"] {
             fs::create_dir_all(root.join(inside)).expect("there is room");
         }
+        std::os::unix::fs::symlink("/config", root.join("link")).expect("there is room");
         fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n")
             .expect("room");
         fs::write(root.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").expect("there is room");
@@ -235,7 +251,7 @@ impl Cage {
         let config = Self::text(port, "one", "");
         let volume = Volume::new(root.join("config"), Kubelet::New, &[("nginx.conf", &config)]);
         let mut nginx = command("chroot");
-        nginx.arg(root).arg(format!("/{name}")).args(["-c", "/config/nginx.conf", "-g", "daemon off;"]);
+        nginx.arg(root).arg(format!("/{name}")).args(["-c", path, "-g", "daemon off;"]);
         let process = Background::start(nginx.stderr(Stdio::null()));
         eventually("the caged nginx serves", || served(port, "one"));
         Self { name, port, volume, process, _directory: directory }
