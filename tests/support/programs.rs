@@ -173,20 +173,44 @@ pub(crate) struct Gunicorn {
 }
 
 impl Gunicorn {
-    const APP: &'static str = "import os\ndef app(environ, start_response):\n    body = os.environ['BODY'].encode()\n    \
+    pub(crate) const APP: &'static str = "import os\ndef app(environ, start_response):\n    body = os.environ['BODY'].encode()\n    \
                                start_response('200 OK', [('Content-Length', str(len(body)))])\n    return [body]\n";
 
     pub(crate) fn start() -> Self {
-        let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("gun"), free_port());
-        fs::write(directory.path().join("application.py"), Self::APP).expect("it can be written");
+        let port = free_port();
         let config = Self::text(port, "one");
-        let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("gunicorn.conf.py", &config)]);
-        let mut gunicorn = command(copy("gunicorn", directory.path(), &name));
-        gunicorn.arg("-c").arg(volume.file("gunicorn.conf.py")).arg("application:app").current_dir(directory.path());
-        let log = fs::File::create(directory.path().join("log")).expect("it can be written");
-        let process = Background::start(gunicorn.stderr(log).stdout(Stdio::null()));
+        Self::called(unique("gun"), Self::APP, &[], port, &[("gunicorn.conf.py", &config)])
+    }
+
+    /// One of this application with further arguments and these files beside its configuration; it serves `one` on this port. Its
+    /// name, of more than 15 bytes, begins as that of the program.
+    pub(crate) fn run(application: &str, arguments: &[&str], port: u16, files: &[(&str, &str)]) -> Self {
+        Self::called(unique("gunicorn-test"), application, arguments, port, files)
+    }
+
+    fn called(name: String, application: &str, arguments: &[&str], port: u16, files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        fs::write(directory.path().join("application.py"), application).expect("it can be written");
+        let volume = Volume::new(directory.path().join("config"), Kubelet::New, files);
+        let binary = copy("gunicorn", directory.path(), &name);
+        let process = Self::launch(&binary, arguments, &volume, directory.path());
         eventually("gunicorn serves", || served(port, "one"));
         Self { name, port, volume, process, directory }
+    }
+
+    fn launch(binary: &Path, arguments: &[&str], volume: &Volume, directory: &Path) -> Background {
+        let mut gunicorn = command(binary);
+        gunicorn.arg("-c").arg(volume.file("gunicorn.conf.py")).args(arguments).arg("application:app");
+        let log = fs::File::create(directory.join("log")).expect("it can be written");
+        Background::start(gunicorn.current_dir(directory).stderr(log).stdout(Stdio::null()))
+    }
+
+    /// Ends it, and starts it again with these arguments.
+    pub(crate) fn restart(&mut self, arguments: &[&str]) {
+        // The port is free only when the old one has ended.
+        self.process = Background::start(command("sleep").arg("1000"));
+        let binary = self.directory.path().join(&self.name);
+        self.process = Self::launch(&binary, arguments, &self.volume, self.directory.path());
     }
 
     fn text(port: u16, body: &str) -> String {
