@@ -141,6 +141,24 @@ fn while_it_changes<T>(file: &Path, work: impl FnOnce() -> T) -> T {
 }
 
 #[test]
+fn a_content_that_changes_faster_than_its_validation_is_reported_once() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut gate = gate(directory.path(), "sleep 0.5", &[]);
+    gate.wait_for("accepted");
+    let file = directory.path().join("config/app.conf");
+    while_it_changes(&file, || {
+        let deferred = gate.wait_for_any(&["deferred", "accepted"]);
+        assert_eq!(deferred["message"], "`app.conf` changes faster than it can be validated");
+        assert!(deferred["help"].as_str().is_some_and(|help| help.contains("`--publish`")), "{deferred}");
+        gate.listen(Duration::from_secs(3));
+    });
+    // What the application would read on a signal was never validated.
+    assert_eq!((gate.count("deferred"), gate.count("accepted")), (1, 1), "{}", gate.story());
+    gate.wait_for("accepted");
+    gate.wait_for("recovered");
+}
+
+#[test]
 fn a_published_content_is_decided_however_fast_the_next_one_comes() {
     let directory = tempfile::tempdir().expect("there is room");
     let published = directory.path().join("published");
