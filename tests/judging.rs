@@ -1,6 +1,7 @@
 //! Validators that hang, fork, fail or are not there.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{Gate, eventually, needs, python, unique};
@@ -98,6 +99,84 @@ fn a_content_that_moves_while_it_is_judged_is_judged_again() {
     std::fs::write(directory.path().join("config/app.conf"), "two").expect("there is room");
     let unchanged = gate.wait_for("unchanged");
     assert_eq!(unchanged["digest"], accepted["digest"], "what was accepted is the last");
+}
+
+#[test]
+fn a_validator_that_writes_into_its_sources_is_reported_and_decides() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let log = directory.path().join("config/checker.log");
+    let check = format!("sh -c 'echo checked >> {}; ! grep -q bad {{config}}'", log.display());
+    let mut gate = gate(directory.path(), &check, &["--main", "app.conf", "--sandbox", "off"]);
+    let deferred = gate.wait_for("deferred");
+    let message = "`checker.log` changes whenever the gate validates or reloads, so these changes are ignored";
+    assert_eq!(deferred["message"], message);
+    gate.wait_for("accepted");
+    std::fs::write(directory.path().join("config/app.conf"), "bad").expect("there is room");
+    gate.wait_for("rejected");
+    let checked = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let at_rest = checked();
+    gate.listen(Duration::from_secs(2));
+    assert!(checked() <= at_rest + 1, "it is validated on and on: {}", gate.story());
+    assert_eq!((gate.count("deferred"), gate.count("rejected")), (1, 1), "{}", gate.story());
+}
+
+/// Replaces a file ten times a second while `work` lasts.
+fn while_it_changes<T>(file: &Path, work: impl FnOnce() -> T) -> T {
+    let (done, next) = (AtomicBool::new(false), file.parent().expect("it has one").with_extension("next"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for change in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                std::fs::write(&next, format!("change {change}")).expect("there is room");
+                std::fs::rename(&next, file).expect("there is room");
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        done.store(true, Ordering::Relaxed);
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+#[test]
+fn a_content_that_changes_faster_than_its_validation_is_reported_once() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut gate = gate(directory.path(), "sleep 0.5", &[]);
+    gate.wait_for("accepted");
+    let file = directory.path().join("config/app.conf");
+    while_it_changes(&file, || {
+        let deferred = gate.wait_for_any(&["deferred", "accepted"]);
+        assert_eq!(deferred["message"], "`app.conf` changes faster than it can be validated");
+        assert!(deferred["help"].as_str().is_some_and(|help| help.contains("`--publish`")), "{deferred}");
+        gate.listen(Duration::from_secs(3));
+    });
+    // What the application would read on a signal was never validated.
+    assert_eq!((gate.count("deferred"), gate.count("accepted")), (1, 1), "{}", gate.story());
+    gate.wait_for("accepted");
+    gate.wait_for("recovered");
+}
+
+#[test]
+fn a_published_content_is_decided_however_fast_the_next_one_comes() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let published = directory.path().join("published");
+    std::fs::create_dir(&published).expect("there is room");
+    let volume = published.to_str().expect("it is UTF-8");
+    let mut gate = gate(directory.path(), "sleep 0.5", &["--publish", volume]);
+    gate.wait_for("published");
+    let file = directory.path().join("config/app.conf");
+    while_it_changes(&file, || {
+        for _ in 0..3 {
+            gate.wait_for("published");
+            let content = std::fs::read_to_string(published.join("app.conf")).expect("it is published");
+            assert!(content.starts_with("change "), "{content}");
+        }
+    });
+    eventually("the last one is published", || {
+        std::fs::read_to_string(published.join("app.conf")).ok() == std::fs::read_to_string(&file).ok()
+    });
 }
 
 #[test]

@@ -112,6 +112,8 @@ mod snippets;
 mod system_calls;
 /// A real systemd: `systemctl reload`, and the gate as a service.
 mod systemd;
+/// Targets that take no signal at the moment, and dead ones.
+mod target_states;
 /// The right process, or none.
 mod targets;
 /// A checker that is shown a configuration at its own paths.

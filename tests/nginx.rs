@@ -1,5 +1,7 @@
 //! The flow on a real nginx.
 
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -527,4 +529,46 @@ fn a_signal_by_another_program_is_noticed() {
     gate.wait_for("reloaded");
     gate.wait_for("verified");
     eventually("nginx was signalled by both", || nginx.signals() == signals + 2);
+}
+
+#[test]
+fn workers_that_linger_on_defer_the_next_reload() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    // Each request is held by a server that never answers, as a websocket is.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let (port, upstream) = (free_port(), silent.local_addr().expect("it is bound"));
+    let held = format!("server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{upstream}; }} }}");
+    let hold = || {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).expect("nginx listens");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("nginx reads");
+        (client, silent.accept().expect("nginx asks the server"))
+    };
+    nginx.write("one", &held);
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--max-lingering", "2"];
+    let mut gate = Gate::run(&arguments);
+    gate.wait_for("verified");
+    let mut clients = Vec::new();
+    for body in ["two", "three"] {
+        eventually("nginx listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        clients.push(hold());
+        nginx.write(body, &held);
+        gate.wait_for("verified");
+    }
+    let signals = nginx.signals();
+    nginx.write("four", &held);
+    let deferred = gate.wait_for_any(&["deferred", "reloaded"]);
+    assert!(
+        deferred["message"].as_str().is_some_and(|message| message.starts_with("2 workers of earlier reloads")),
+        "{deferred}"
+    );
+    gate.listen(Duration::from_secs(3));
+    assert_eq!((gate.count("deferred"), nginx.signals()), (1, signals), "{}", gate.story());
+    assert!(nginx.serves("three"));
+    drop(clients);
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    eventually("nginx serves the new configuration", || nginx.serves("four"));
 }

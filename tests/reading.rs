@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::privileges::needs_root;
 use crate::support::{
-    Background, Gate, Haproxy, Kubelet, Nginx, Volume, command, copy, eventually, free_port, gate_command, needs,
+    Background, Cage, Gate, Haproxy, Kubelet, Nginx, Volume, command, copy, eventually, free_port, gate_command, needs,
     served, skip, unique,
 };
 
@@ -315,4 +315,29 @@ fn a_checker_sees_the_mounts_of_its_target() {
         ["--app", "none", "--process", &name, "--signal", "HUP", "--watch", text(&config), "--validate", &checker];
     let (event, code) = once(gate_command(), &arguments);
     assert_eq!(code, Some(0), "{event}");
+}
+
+#[test]
+fn an_absolute_link_in_the_targets_root_is_followed_there() {
+    needs!("nginx", "ldd", "chroot");
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root may chroot");
+    }
+    // In the gate's own root there is no such path.
+    let mut cage = Cage::reading("/link/nginx.conf");
+    let (name, watch) = (cage.name.clone(), text(cage.volume.path()).to_owned());
+    let arguments = ["--app", "nginx", "--process", &name, "--watch", &watch, "--mount", "/link"];
+    for validator in [&[][..], &["--builtin", "nginx"]] {
+        let mut gate = Gate::run(&[&arguments[..], validator].concat());
+        gate.wait_for("verified");
+        cage.write("two", "");
+        gate.wait_for("reloaded");
+        gate.wait_for("verified");
+        cage.write("three", "nonsense;");
+        let finding = gate.wait_for("rejected")["findings"][0].clone();
+        let place = (&finding["file"], &finding["line"]);
+        assert_eq!(place, (&"/link/nginx.conf".into(), &6.into()), "{validator:?} {finding}");
+        cage.write("one", "");
+        gate.wait_for("verified");
+    }
 }

@@ -320,3 +320,68 @@ fn a_restart_by_signal_waits_for_the_successor() {
     let verified = gate.wait_for_any(&["verified", "unverified"]);
     assert!(verified["message"].as_str().expect("there is one").contains("took the place of pid"), "{verified}");
 }
+
+#[test]
+fn a_signal_that_the_target_ignores_is_refused() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("ign"));
+    let program = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nopen('ready', 'w')\nwhile True:\n    signal.pause()\n";
+    let mut target = python(here, &name, program);
+    eventually("it is ready", || here.join("ready").exists());
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &name, &[]);
+    let refused = gate.wait_for_any(&["target_refused", "reloaded"]);
+    let message = format!("pid {} ignores SIGHUP, so it was not sent", target.pid());
+    assert_eq!(refused["message"], message);
+    gate.listen(Duration::from_secs(1));
+    assert_eq!(gate.events.iter().filter(|event| event["event"] == "target_refused").count(), 1, "{}", gate.story());
+    assert_eq!((gate.count("reloaded"), target.is_alive()), (0, true), "{}", gate.story());
+}
+
+#[test]
+fn a_process_whose_long_name_begins_alike_is_another_one() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let here = directory.path();
+    // A command name has 15 bytes (`comm` in proc(5)).
+    let common = format!("{:x<15}", unique("lng"));
+    let (exporter, sidecar) = (format!("{common}-exporter"), format!("{common}-sidecar"));
+    let _sidecar = counting(here, &sidecar, "");
+    eventually("it is ready", || is_ready(here, &sidecar));
+    let watch = config(here, "one");
+    let mut gate = gate(&watch, &exporter, &[]);
+    let missing = gate.wait_for_any(&["target_missing", "reloaded"]);
+    assert!(missing["message"].as_str().is_some_and(|message| message.contains(&exporter)), "{missing}");
+    let target = counting(here, &exporter, "");
+    eventually("it is ready", || is_ready(here, &exporter));
+    gate.wait_for_any(&["verified", "unverified"]);
+    config(here, "two");
+    assert_eq!(gate.wait_for("reloaded")["pid"], target.pid());
+    eventually("it is told", || signals(here, &exporter) >= 1);
+    assert_eq!(signals(here, &sidecar), 0, "{}", gate.story());
+}
+
+#[test]
+fn a_younger_process_is_not_live_before_the_command_proves_it() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let (here, name) = (directory.path(), unique("you"));
+    let (watch, healthy) = (config(here, "one"), here.join("healthy"));
+    let verify = format!("test -e {}", healthy.display());
+    let mut gate = gate(&watch, &name, &["--verify-command", &verify, "--verify-timeout", "500ms"]);
+    gate.wait_for("target_missing");
+    // A process that starts now is younger than the scan by clock ticks.
+    gate.listen(Duration::from_millis(50));
+    let _target = counting(here, &name, "");
+    let unverified = gate.wait_for_any(&["unverified", "verified"]);
+    assert!(
+        unverified["message"].as_str().is_some_and(|message| message.contains("exited with code 1")),
+        "{unverified}"
+    );
+    assert_eq!(unverified["event"], "unverified");
+    std::fs::write(healthy, "").expect("there is room");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    assert_eq!(signals(here, &name), 0, "it has read the content at its start: {}", gate.story());
+}

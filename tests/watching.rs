@@ -4,7 +4,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Gate, Kubelet, Volume, command, gate_command, needs, skip};
+use serde_json::Value;
+
+use crate::support::{Gate, Kubelet, Volume, command, eventually, gate_command, needs, python, skip, unique};
 
 const JUDGE_ONLY: [&str; 4] = ["--signal", "none", "--settle", "20ms"];
 
@@ -223,4 +225,133 @@ fn a_single_file_mount_is_warned_about() {
     let warned = gate.wait_for("watch_degraded");
     assert!(warned["message"].as_str().expect("there is one").contains("mount of a single file"), "{warned}");
     assert!(warned["help"].as_str().expect("there is one").contains("subPath"), "{warned}");
+}
+
+#[test]
+fn a_source_that_is_unmounted_and_mounted_again_is_watched_on() {
+    needs!("unshare", "mount", "umount");
+    let may = command("unshare").args(["-U", "-r", "-m", "true"]).status().is_ok_and(|status| status.success());
+    if !may {
+        return skip("user and mount namespaces are not allowed here");
+    }
+    let directory = tempfile::tempdir().expect("there is room");
+    let (source, steps) = (directory.path().join("source"), directory.path().join("steps"));
+    std::fs::create_dir(&source).expect("there is room");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &steps, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        .expect("there is room");
+    // As autofs, NFS or a CSI driver do it, in the namespace of the gate; each step waits for the test.
+    let script = "cd \"$0\" && mount -t tmpfs none source && echo one > source/app.conf || exit\n\
+        (read go < steps && umount source || exit\n\
+        read go < steps && mount -t tmpfs none source && echo two > source/app.conf || exit\n\
+        read go < steps && echo three > source/app.conf) &\n\
+        exec \"$@\"";
+    let mut mounted = command("unshare");
+    mounted.args(["-U", "-r", "-m", "sh", "-c", script]).arg(directory.path());
+    mounted.arg(gate_command().get_program()).args(["run", "--watch"]).arg(&source);
+    // Only events count.
+    let mut gate = Gate::start({
+        mounted.args(JUDGE_ONLY).args(["--poll", "1h"]);
+        mounted
+    });
+    let go = || std::fs::write(&steps, "go\n").expect("the script reads it");
+    let one = gate.wait_for("accepted");
+    go();
+    assert_eq!(gate.wait_for("inconclusive")["findings"][0]["code"], "empty-source", "{}", gate.story());
+    go();
+    let two = gate.wait_for("accepted");
+    assert_ne!(one["digest"], two["digest"]);
+    gate.wait_for("recovered");
+    go();
+    assert_ne!(gate.wait_for("accepted")["digest"], two["digest"]);
+}
+
+/// Writes a file through a mapping whose descriptor is closed, when `go` exists. inotify(7): "The inotify API does not report file
+/// accesses and modifications that may occur because of mmap(2)".
+const MAPPED: &str = "import ctypes, os, time\n\
+    libc = ctypes.CDLL(None)\n\
+    libc.mmap.restype = ctypes.c_void_p\n\
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]\n\
+    file = os.open('config/app.conf', os.O_RDWR)\n\
+    memory = libc.mmap(None, 4, 3, 1, file, 0)\n\
+    os.close(file)\n\
+    open('ready', 'w')\n\
+    while not os.path.exists('go'):\n    time.sleep(0.01)\n\
+    ctypes.memmove(memory, b'two\\n', 4)\n\
+    while True:\n    time.sleep(100)\n";
+
+#[test]
+fn what_no_event_reports_is_found_by_a_poll() {
+    needs!("python3");
+    let directory = tempfile::tempdir().expect("there is room");
+    let here = directory.path();
+    let (source, linked) = (here.join("config"), here.join("elsewhere"));
+    std::fs::create_dir(&source)
+        .and_then(|()| std::fs::write(source.join("app.conf"), "one\n"))
+        .expect("there is room");
+    std::fs::hard_link(source.join("app.conf"), &linked).expect("there is room");
+    let _writer = python(here, &unique("map"), MAPPED);
+    eventually("the file is mapped", || here.join("ready").exists());
+    let watch = source.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&[&["--watch", watch, "--poll", "500ms"][..], &JUDGE_ONLY].concat());
+    gate.wait_for("accepted");
+    std::fs::write(here.join("go"), "").expect("there is room");
+    let mapped = gate.wait_for("accepted");
+    // Nor does a watch on a directory see what is written by another name of its file.
+    std::fs::write(&linked, "three\n").expect("there is room");
+    assert_ne!(gate.wait_for("accepted")["digest"], mapped["digest"]);
+    assert_eq!(std::fs::read_to_string(source.join("app.conf")).expect("it is there"), "three\n");
+}
+
+#[test]
+fn sources_that_overlap_are_one_content() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (source, link) = (directory.path().join("config"), directory.path().join("link"));
+    std::fs::create_dir_all(source.join("conf.d")).expect("there is room");
+    let write = |content: &str| std::fs::write(source.join("conf.d/a.conf"), content).expect("there is room");
+    std::fs::write(source.join("app.conf"), "main").and_then(|()| symlink("config", &link)).expect("there is room");
+    let (part, again) = (source.join("conf.d"), source.join("../config"));
+    for other in [&part, &link, &source.join("app.conf"), &again] {
+        write("one");
+        let mut gate = gate(&[&source, other]);
+        gate.wait_for("accepted");
+        write("two");
+        let changed = gate.wait_for("accepted")["changed"].clone();
+        let is_file = |name: &Value| name.as_str().is_some_and(|name| name.ends_with("conf.d/a.conf"));
+        let all = changed.as_array().cloned().unwrap_or_default();
+        assert!(!all.is_empty() && all.iter().all(is_file), "{}: {changed}", other.display());
+        gate.listen(Duration::from_millis(200));
+        assert_eq!(gate.count("accepted"), 2, "{}: {}", other.display(), gate.story());
+    }
+}
+
+#[test]
+fn gates_whose_sources_overlap_decide_each_for_itself() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let source = directory.path().join("config");
+    std::fs::create_dir_all(source.join("conf.d")).expect("there is room");
+    std::fs::write(source.join("app.conf"), "one").expect("there is room");
+    std::fs::write(source.join("conf.d/a.conf"), "one").expect("there is room");
+    let settings = directory.path().join("gates.yaml");
+    let text = format!(
+        "gates:\n  - name: whole\n    watch: [{0}]\n    signal: none\n    settle: 20ms\n  - name: part\n    watch: [{0}/conf.d]\n    \
+         signal: none\n    settle: 20ms\n    validate: [\"grep -q good {{config}}\"]\n",
+        source.display()
+    );
+    std::fs::write(&settings, text).expect("there is room");
+    let mut gate = Gate::run(&["--config", settings.to_str().expect("it is UTF-8")]);
+    let mut counts = |whole: usize, part: usize| {
+        eventually(&format!("the gates have accepted {whole} and {part}"), || {
+            gate.listen(Duration::from_millis(20));
+            let is = |name: &str, event: &Value| event["gate"] == name && event["event"] == "accepted";
+            let count = |name: &str| gate.events.iter().filter(|event| is(name, event)).count();
+            (count("whole"), count("part")) == (whole, part)
+        });
+    };
+    counts(1, 0);
+    std::fs::write(source.join("conf.d/a.conf"), "good").expect("there is room");
+    counts(2, 1);
+    std::fs::write(source.join("app.conf"), "two").expect("there is room");
+    counts(3, 1);
+    gate.listen(Duration::from_millis(200));
+    assert_eq!(gate.count("accepted"), 4, "{}", gate.story());
 }

@@ -162,6 +162,8 @@ pub struct Gate {
     bounds: ReloadBounds,
     permission: Permission,
     motion: Motion,
+    /// The reason why the last content was rejected that changed during its validation, if it was.
+    interrupted: Option<String>,
     /// The subject of the incident about files that change because of the gate.
     motion_report: Option<Digest>,
     /// The main file of the desired content.
@@ -210,6 +212,7 @@ impl Gate {
             bounds: ReloadBounds::default(),
             permission: Permission::default(),
             motion: Motion::default(),
+            interrupted: None,
             motion_report: None,
             main: None,
             deferred: None,

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use reload_gate_contract::Verdict;
+
 use super::motion::{Consequence, TrialOutcome};
 use super::{Activity, Effect, Gate, Reason, Withheld};
 use crate::flow::snapshot::{Snapshot, SnapshotError};
 use crate::flow::tree::{Digest, Revision};
 use crate::flow::validate::Validation;
 use crate::flow::watch::Hint;
-use crate::report::{Event, Kind, Level};
+use crate::report::{Event, Kind, Level, headline};
 
 /// Number of scans during the time in which sources may come to rest, if no event says when they have.
 const SCANS_OF_AN_UPDATE: u32 = 50;
@@ -170,6 +172,8 @@ impl Gate {
         snapshot: &Snapshot,
         effects: &mut Vec<Effect>,
     ) {
+        let is_rejected = validation.verdict() == Verdict::Rejected;
+        self.interrupted = if is_rejected { headline(&validation.findings) } else { None };
         let consequence = if *snapshot.revision == *candidate || snapshot.committed {
             Consequence::None
         } else {
@@ -278,9 +282,18 @@ impl Gate {
             TrialOutcome::Interrupting(files) => {
                 let files: Vec<_> = files.into_iter().collect();
                 let message = format!("{} changes faster than it can be validated", names(&files));
-                let help = "write it less often, or leave it out with `--exclude`; the newest content is reloaded when it rests";
+                let (message, about) = match &self.interrupted {
+                    Some(reason) => {
+                        (format!("{message}; the last content that was validated is rejected: {reason}"), "rejected")
+                    }
+                    None => (message, "valid"),
+                };
+                // No reload: the application would read a content that nothing has validated.
+                let help = "write it less often, leave it out with `--exclude`, or let the application read what was validated \
+                            (`--publish`); the newest content is reloaded when it rests";
                 let event = Event::new(Kind::Deferred).about(candidate.digest()).message(message);
-                self.raise(now, Digest::of(b"faster"), event.help(Some(help.into())), effects);
+                let about = Digest::of(format!("faster than {about}").as_bytes());
+                self.raise(now, about, event.help(Some(help.into())), effects);
                 self.retry = None;
             }
         }

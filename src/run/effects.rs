@@ -13,7 +13,7 @@ use crate::sys::exec;
 use crate::sys::worker::{self, WorkKind};
 
 use super::redaction::{self, FormerSecrets};
-use super::{InFlight, Outcome, Runner, staging};
+use super::{InFlight, Outcome, Runner, limits, staging};
 
 impl Runner {
     /// Makes sure that the next command need not wait for the start of the process in which it runs.
@@ -95,17 +95,17 @@ impl Runner {
         let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
         let former = self.former.clone();
         let patience = if late { Patience::Late } else { Patience::Limited(config.verify_timeout) };
-        let main = config.plan.main.find(&snapshot.tree).ok();
         let loaded = self.loaded.as_ref().map(|(_, loaded)| loaded.clone());
-        let limit = loaded.and_then(|loaded| loaded.limit(&snapshot.revision, &snapshot.tree, main.as_deref()));
         Some(Box::pin(async move {
             let (proof, successor) = match baseline {
                 Some(baseline) => config.verification.prove(&baseline, &config.selector, patience).await,
                 None => (Proof::NotAsked { message: NOT_CONFIGURED.into() }, None),
             };
-            let proof = match (proof, limit) {
-                (Proof::Proven { .. } | Proof::NotAsked { .. }, Some(limit)) if successor.is_none() => limit,
-                (proof, _) => proof,
+            let proof = match proof {
+                Proof::Proven { .. } | Proof::NotAsked { .. } if successor.is_none() => {
+                    limits::of_reload(&config, loaded, &snapshot).await.unwrap_or(proof)
+                }
+                proof => proof,
             };
             let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
             Outcome::Done(Input::Verified(proof), successor)

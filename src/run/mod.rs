@@ -4,6 +4,7 @@ mod between;
 mod decisions;
 mod effects;
 mod excerpts;
+mod limits;
 mod outcomes;
 mod redaction;
 mod scans;

@@ -104,11 +104,11 @@ impl Runner {
         if self.loaded.as_ref().is_some_and(|(known, _)| *known == identity) {
             return;
         }
-        for event in startup::about_target(&self.config, target) {
+        let snapshot = self.snapshot.as_ref();
+        let loaded = snapshot.map(|snapshot| Loaded::new(snapshot.revision.clone(), proc::cmdline(identity.pid)));
+        for event in startup::about_target(&self.config, target, loaded.as_ref().zip(snapshot)) {
             (self.sink)(&event);
         }
-        let Some(snapshot) = &self.snapshot else { return };
-        let loaded = Loaded::new(snapshot.revision.clone(), proc::cmdline(identity.pid));
-        self.loaded = Some((identity, loaded));
+        self.loaded = loaded.map(|loaded| (identity, loaded)).or_else(|| self.loaded.take());
     }
 }

@@ -7,7 +7,9 @@ use reload_gate_contract::{Code, Finding};
 use crate::config::GateConfig;
 use crate::flow::process::Target;
 use crate::flow::reload::ReloadMethod;
+use crate::flow::snapshot::Snapshot;
 use crate::flow::validate::{Confinement, RootChoice, Validator};
+use crate::flow::verify::Loaded;
 use crate::report::{Event, Kind};
 use crate::sys::proc;
 
@@ -27,11 +29,17 @@ pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event
     events
 }
 
-/// Warnings about the target process: it may see other files than the gate does.
-pub(super) fn about_target(config: &GateConfig, target: &Target) -> Vec<Event> {
+/// Warnings about the target process: it may see other files than the gate does, and a reload may not bring all changes into effect.
+pub(super) fn about_target(config: &GateConfig, target: &Target, loaded: Option<(&Loaded, &Snapshot)>) -> Vec<Event> {
     let pid = format!("pid {}", target.pid());
     let mounts = config.sources.iter().map(|source| &source.mount);
-    mounts.flat_map(|mount| proc::frozen(target.pid(), mount)).map(|path| warning(&path, &pid)).collect()
+    let frozen = mounts.flat_map(|mount| proc::frozen(target.pid(), mount)).map(|path| warning(&path, &pid));
+    let forewarning = loaded.and_then(|(loaded, snapshot)| {
+        loaded.forewarning(&snapshot.tree, config.plan.main.find(&snapshot.tree).ok().as_deref())
+    });
+    let help = "restart the application after such a change: the gate verifies the new process";
+    let reload = forewarning.map(|text| Event::new(Kind::WatchDegraded).message(text).help(Some(help.into())));
+    frozen.chain(reload).collect()
 }
 
 fn started(config: &GateConfig) -> String {

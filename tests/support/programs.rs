@@ -125,11 +125,21 @@ impl Haproxy {
 
     /// One whose configuration is named by these words, in the directory of the volume.
     pub(crate) fn told(words: impl FnOnce(&Volume) -> [OsString; 2]) -> Self {
-        let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("hap"), free_port());
-        let config = Self::text(port, "one", "");
-        let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("haproxy.cfg", &config)]);
+        let port = free_port();
+        Self::run("-W", port, &[("haproxy.cfg", &Self::text(port, "one", ""))], words)
+    }
+
+    /// One in this mode, whose configuration is these files, and serves `one` on this port.
+    pub(crate) fn run(
+        mode: &str,
+        port: u16,
+        files: &[(&str, &str)],
+        words: impl FnOnce(&Volume) -> [OsString; 2],
+    ) -> Self {
+        let (directory, name) = (tempfile::tempdir().expect("there is room"), unique("hap"));
+        let volume = Volume::new(directory.path().join("config"), Kubelet::New, files);
         let mut haproxy = command(copy("haproxy", directory.path(), &name));
-        haproxy.arg("-W").args(words(&volume)).current_dir(volume.path());
+        haproxy.arg(mode).args(words(&volume)).current_dir(volume.path());
         let process = Background::start(haproxy.stdout(Stdio::null()).stderr(Stdio::null()));
         eventually("haproxy serves", || served(port, "one"));
         Self { name, port, volume, process, _directory: directory }
@@ -163,20 +173,44 @@ pub(crate) struct Gunicorn {
 }
 
 impl Gunicorn {
-    const APP: &'static str = "import os\ndef app(environ, start_response):\n    body = os.environ['BODY'].encode()\n    \
+    pub(crate) const APP: &'static str = "import os\ndef app(environ, start_response):\n    body = os.environ['BODY'].encode()\n    \
                                start_response('200 OK', [('Content-Length', str(len(body)))])\n    return [body]\n";
 
     pub(crate) fn start() -> Self {
-        let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("gun"), free_port());
-        fs::write(directory.path().join("application.py"), Self::APP).expect("it can be written");
+        let port = free_port();
         let config = Self::text(port, "one");
-        let volume = Volume::new(directory.path().join("config"), Kubelet::New, &[("gunicorn.conf.py", &config)]);
-        let mut gunicorn = command(copy("gunicorn", directory.path(), &name));
-        gunicorn.arg("-c").arg(volume.file("gunicorn.conf.py")).arg("application:app").current_dir(directory.path());
-        let log = fs::File::create(directory.path().join("log")).expect("it can be written");
-        let process = Background::start(gunicorn.stderr(log).stdout(Stdio::null()));
+        Self::called(unique("gun"), Self::APP, &[], port, &[("gunicorn.conf.py", &config)])
+    }
+
+    /// One of this application with further arguments and these files beside its configuration; it serves `one` on this port. Its
+    /// name, of more than 15 bytes, begins as that of the program.
+    pub(crate) fn run(application: &str, arguments: &[&str], port: u16, files: &[(&str, &str)]) -> Self {
+        Self::called(unique("gunicorn-test"), application, arguments, port, files)
+    }
+
+    fn called(name: String, application: &str, arguments: &[&str], port: u16, files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        fs::write(directory.path().join("application.py"), application).expect("it can be written");
+        let volume = Volume::new(directory.path().join("config"), Kubelet::New, files);
+        let binary = copy("gunicorn", directory.path(), &name);
+        let process = Self::launch(&binary, arguments, &volume, directory.path());
         eventually("gunicorn serves", || served(port, "one"));
         Self { name, port, volume, process, directory }
+    }
+
+    fn launch(binary: &Path, arguments: &[&str], volume: &Volume, directory: &Path) -> Background {
+        let mut gunicorn = command(binary);
+        gunicorn.arg("-c").arg(volume.file("gunicorn.conf.py")).args(arguments).arg("application:app");
+        let log = fs::File::create(directory.join("log")).expect("it can be written");
+        Background::start(gunicorn.current_dir(directory).stderr(log).stdout(Stdio::null()))
+    }
+
+    /// Ends it, and starts it again with these arguments.
+    pub(crate) fn restart(&mut self, arguments: &[&str]) {
+        // The port is free only when the old one has ended.
+        self.process = Background::start(command("sleep").arg("1000"));
+        let binary = self.directory.path().join(&self.name);
+        self.process = Self::launch(&binary, arguments, &self.volume, self.directory.path());
     }
 
     fn text(port: u16, body: &str) -> String {
@@ -217,11 +251,17 @@ pub(crate) struct Cage {
 
 impl Cage {
     pub(crate) fn with_nginx() -> Self {
+        Self::reading("/config/nginx.conf")
+    }
+
+    /// One with this path on its command line. `/link` leads to `/config` in its root.
+    pub(crate) fn reading(path: &str) -> Self {
         let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("cag"), free_port());
         let root = directory.path();
         for inside in ["config", "run", "tmp", "dev", "etc", "var/log/nginx", "var/lib/nginx"] {
             fs::create_dir_all(root.join(inside)).expect("there is room");
         }
+        std::os::unix::fs::symlink("/config", root.join("link")).expect("there is room");
         fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n")
             .expect("room");
         fs::write(root.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").expect("there is room");
@@ -235,7 +275,7 @@ impl Cage {
         let config = Self::text(port, "one", "");
         let volume = Volume::new(root.join("config"), Kubelet::New, &[("nginx.conf", &config)]);
         let mut nginx = command("chroot");
-        nginx.arg(root).arg(format!("/{name}")).args(["-c", "/config/nginx.conf", "-g", "daemon off;"]);
+        nginx.arg(root).arg(format!("/{name}")).args(["-c", path, "-g", "daemon off;"]);
         let process = Background::start(nginx.stderr(Stdio::null()));
         eventually("the caged nginx serves", || served(port, "one"));
         Self { name, port, volume, process, _directory: directory }

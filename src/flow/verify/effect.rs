@@ -37,16 +37,10 @@ impl Loaded {
     /// The reason why a reload cannot bring all of `tree` into effect in this process, if there is one.
     #[must_use]
     pub fn limit(&self, revision: &Revision, tree: &Tree, main: Option<&Path>) -> Option<Proof> {
-        let is_gunicorn = |word: &String| word.rsplit('/').next().is_some_and(|name| name.starts_with("gunicorn"));
-        if !self.words.iter().take(2).any(is_gunicorn) {
-            return None;
-        }
-        let main = main?;
+        let main = main.filter(|_| self.is_gunicorn())?;
         let changed = revision.changed_since(&self.revision);
         let others: Vec<&PathBuf> = changed.iter().filter(|file| *file != main).collect();
-        let text = tree.get(main).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
-        let set = PRELOAD.as_ref().is_some_and(|pattern| pattern.is_match(&text));
-        if (set || self.words.iter().any(|word| word == "--preload")) && !others.is_empty() {
+        if self.is_preloaded(tree, main) && !others.is_empty() {
             let why =
                 "gunicorn has loaded the application in its master (`--preload`), and a reload does not load it again";
             return Some(ineffective(&others, why));
@@ -56,14 +50,54 @@ impl Loaded {
         let why = "gunicorn's configuration imports it, and a reload does not import a module again";
         (!stale.is_empty()).then(|| ineffective(&stale, why))
     }
+
+    /// A description of the changes in `tree` that no reload will bring into effect in this process, if there are such.
+    #[must_use]
+    pub fn forewarning(&self, tree: &Tree, main: Option<&Path>) -> Option<String> {
+        let main = main.filter(|_| self.is_gunicorn())?;
+        if self.is_preloaded(tree, main) && tree.keys().any(|file| file != main) {
+            let name = main.display();
+            return Some(format!(
+                "gunicorn has loaded the application in its master (`--preload`): of all changes, a reload brings those of `{name}` \
+                 alone into effect"
+            ));
+        }
+        let imported = imports(tree, main);
+        let files = named(imported.iter());
+        (!imported.is_empty())
+            .then(|| format!("gunicorn's configuration imports {files}: a reload brings no change of it into effect"))
+    }
+
+    /// The Python files that have changed since the start of this process, if it reads Python.
+    #[must_use]
+    pub fn changed_modules(&self, revision: &Revision) -> Vec<PathBuf> {
+        let is_python = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "py");
+        let changed = if self.is_gunicorn() { revision.changed_since(&self.revision) } else { Vec::new() };
+        changed.into_iter().filter(is_python).collect()
+    }
+
+    fn is_gunicorn(&self) -> bool {
+        let is_named = |word: &String| word.rsplit('/').next().is_some_and(|name| name.starts_with("gunicorn"));
+        self.words.iter().take(2).any(is_named)
+    }
+
+    fn is_preloaded(&self, tree: &Tree, main: &Path) -> bool {
+        let text = tree.get(main).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+        let set = PRELOAD.as_ref().is_some_and(|pattern| pattern.is_match(&text));
+        set || self.words.iter().any(|word| word == "--preload")
+    }
 }
 
 fn ineffective(files: &[&PathBuf], why: &str) -> Proof {
-    let files: Vec<_> = files.iter().take(3).map(|file| format!("`{}`", file.display())).collect();
     Proof::Ineffective {
-        message: format!("the change of {} is not in effect: {why}", files.join(", ")),
+        message: format!("the change of {} is not in effect: {why}", named(files.iter().copied())),
         help: "restart the application: the gate verifies the new process".into(),
     }
+}
+
+/// The first names of some files.
+fn named<'a>(files: impl Iterator<Item = &'a PathBuf>) -> String {
+    files.take(3).map(|file| format!("`{}`", file.display())).collect::<Vec<_>>().join(", ")
 }
 
 /// The files of `tree` that the Python file `main` imports, directly or not.
@@ -126,6 +160,23 @@ mod tests {
         assert!(message.starts_with("the change of `value` is not in effect: gunicorn has loaded"), "{message}");
         let set = tree(&[("gunicorn.conf.py", "preload_app = True"), ("value", "two")]);
         assert!(limit(&PLAIN, &before, &set).is_some(), "the configuration may say it too");
+    }
+
+    #[test]
+    fn what_no_reload_brings_into_effect_is_known_before_a_change() {
+        let warning = |words: &[&str], files: &[(&str, &str)]| {
+            let tree = tree(files);
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let loaded = Loaded::new(Arc::new(Revision::of(&tree)), words);
+            loaded.forewarning(&tree, Some(Path::new("gunicorn.conf.py")))
+        };
+        let plain = [("gunicorn.conf.py", "workers = 1"), ("value", "one")];
+        assert_eq!(warning(&PLAIN, &plain), None);
+        assert_eq!(warning(&PRELOADED, &plain[..1]), None, "there is nothing else");
+        assert!(warning(&PRELOADED, &plain).is_some_and(|text| text.contains("those of `gunicorn.conf.py` alone")));
+        let imports = [("gunicorn.conf.py", "import settings"), ("settings.py", "workers = 1")];
+        assert!(warning(&PLAIN, &imports).is_some_and(|text| text.contains("imports `settings.py`")));
+        assert_eq!(warning(&["nginx"], &imports), None);
     }
 
     #[test]

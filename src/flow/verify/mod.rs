@@ -1,5 +1,6 @@
 //! Verification that a reload took effect: a sent signal is not a reload. IO.
 
+mod bytecode;
 mod effect;
 mod logs;
 mod metrics;
@@ -13,6 +14,7 @@ use crate::sys::http::Method;
 use crate::sys::proc::{self, Identity};
 use crate::sys::server::{Server, Unread};
 
+pub use bytecode::hidden_change;
 pub use effect::Loaded;
 use logs::ErrorLogs;
 use metrics::{Before, Scrape};
