@@ -14,8 +14,9 @@
 //! | given up | a newer revision came that no pod could take | another revision comes |
 //!
 //! A pod reloads only while it has a slot in the state. A slot, and the lead of a roll-out, lapse when their pod gives no sign of life for
-//! [`LEASE`], by the clock of the pod that waits for it: no two clocks are compared. A permission ends earlier, so a pod that was cut
-//! off begins no reload that the others do not expect.
+//! [`LEASE`], by the clock of the pod that waits for it: no two clocks are compared. The pod that waits sees meanwhile that the API server
+//! answers: a time without it counts for no lease. A permission ends earlier, so a pod that was cut off begins no reload that the others
+//! do not expect.
 
 mod advice;
 mod plan;
@@ -38,10 +39,11 @@ mod tests;
 
 /// The time after which a pod without a sign of life is lost.
 pub const LEASE: Duration = Duration::from_secs(20);
-/// The time after which a pod without a sign of life is suspected: the state is read to see that the API server answers.
+/// The time after which a pod without a sign of life is suspected: the state is read once in each [`RENEWAL`], to see that the API server
+/// answers.
 const SUSPICION: Duration = Duration::from_secs(8);
-/// The time after that reading in which the pod can give a sign of life; longer than the longest backoff and a request. Together: [`LEASE`].
-const CONFIRMATION: Duration = Duration::from_secs(12);
+/// The number of these readings after which the pod is lost. Together with [`SUSPICION`]: [`LEASE`].
+const READINGS: u32 = 4;
 /// The time in which a permitted reload has to begin. Less than [`LEASE`], so that it has begun before the others count the pod as lost.
 const PERMISSION: Duration = Duration::from_secs(10);
 /// The interval of signs of life.
@@ -60,20 +62,28 @@ const YIELD: Duration = Duration::from_secs(10);
 const LOST_PODS: u32 = 3;
 /// The pause after a conflict, times a number between 0 and 1; doubled with each further one.
 const CONFLICT: Duration = Duration::from_millis(40);
-/// The number of failures in a row after which a pod with a place tries again without a growing pause: one request more fits into its
-/// [`LEASE`], so that three lost answers do not cost it.
-const URGENT: u32 = 4;
-/// Backoff of an API server that does not answer. When it does again, each pod has to give a sign of life within [`LEASE`].
+/// Backoff of an API server that does not answer. A pod with a place waits for the first pause only, as it has to give a sign of life
+/// within [`LEASE`] when the API server answers again.
 pub const RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(8) };
 
 /// The last sign of life of a pod.
 #[derive(Clone, Copy, Debug)]
 struct SeenBeat {
     count: u64,
-    /// The time since which it has been seen.
-    since: Instant,
-    /// The time of an answer of the API server since then: the pod could have given another one.
-    probed: Option<Instant>,
+    /// The number of readings of the state since this pod waits for it: each time, the other pod could have given another one.
+    readings: u32,
+    /// The time of the next reading.
+    reading_due: Instant,
+}
+
+impl SeenBeat {
+    fn new(count: u64, now: Instant) -> Self {
+        Self { count, readings: 0, reading_due: now + SUSPICION }
+    }
+
+    fn is_expired(&self) -> bool {
+        self.readings >= READINGS
+    }
 }
 
 /// One pod's part in the roll-out of its group.
@@ -90,8 +100,10 @@ pub struct Rollout {
     conflicts: u32,
     /// The signs of life of each pod, as slot or as leader.
     beats: BTreeMap<(String, bool), SeenBeat>,
-    /// The time of the last answer to a reading.
-    read_at: Option<Instant>,
+    /// The last request had no answer. No pod could give a sign of life in a time before the next answer.
+    unanswered: bool,
+    /// A lost pod would hold this one up.
+    waits: bool,
     /// The number of the topic that this pod's volume has had since it became the topic.
     caught_up: u64,
     /// The time since which the application has run what soaks, and the number of its ends before.
@@ -137,7 +149,8 @@ impl Rollout {
             failures: 0,
             conflicts: 0,
             beats: BTreeMap::new(),
-            read_at: None,
+            unanswered: false,
+            waits: false,
             caught_up: 0,
             soak: None,
             soak_ends: 0,
@@ -196,7 +209,7 @@ impl Rollout {
                 self.beats.clear();
             }
             RolloutInput::Read(Err(error)) => {
-                self.in_flight = false;
+                (self.in_flight, self.unanswered) = (false, true);
                 self.failed(error);
             }
             RolloutInput::Written(result) => self.written(result, &mut effects),
@@ -207,6 +220,7 @@ impl Rollout {
                 self.failed(error);
             }
         }
+        self.note_interest();
         self.report_loss(&mut effects);
         self.advance(&mut effects);
         self.advise(&mut effects);
@@ -237,39 +251,48 @@ impl Rollout {
         }
     }
 
+    /// Counts the leases of the other pods from the time at which they can hold up this one: it did not ask the API server before.
+    fn note_interest(&mut self) {
+        let has_waited = self.waits;
+        self.waits = self.group().is_some_and(|state| self.is_interested(state));
+        if self.waits && !has_waited {
+            self.renew_leases();
+        }
+    }
+
     fn answered(&mut self, effects: &mut Vec<RolloutEffect>) {
         (self.in_flight, self.retry, self.failures, self.lost_since) = (false, None, 0, None);
+        if std::mem::take(&mut self.unanswered) {
+            self.renew_leases();
+        }
         if std::mem::take(&mut self.loss_reported) {
             effects.push(RolloutEffect::Regained);
         }
     }
 
-    /// Takes in that the API server can be read, so that the others can give signs of life.
+    /// Counts the lease of each pod from now on.
+    fn renew_leases(&mut self) {
+        self.beats.values_mut().for_each(|beat| *beat = SeenBeat::new(beat.count, self.now));
+    }
+
+    /// Takes in that the state was read, so that suspected pods could have given signs of life.
     fn probed(&mut self) {
-        self.read_at = Some(self.now);
-        for beat in self.beats.values_mut().filter(|beat| beat.since + SUSPICION <= self.now) {
-            beat.probed.get_or_insert(self.now);
+        for beat in self.beats.values_mut().filter(|beat| beat.reading_due <= self.now) {
+            (beat.readings, beat.reading_due) = (beat.readings.saturating_add(1), self.now + RENEWAL);
         }
     }
 
-    /// Returns `true` if the state has to be read to know whether a pod is lost.
-    fn has_to_probe(&self) -> bool {
-        let is_due = |beat: &SeenBeat| match beat.probed {
-            None => beat.since + SUSPICION <= self.now,
-            Some(probed) => probed + CONFIRMATION <= self.now && self.read_at < Some(probed + CONFIRMATION),
-        };
-        let state = self.group();
-        let of_others = self.beats.iter().filter(|((pod, _), _)| *pod != self.settings.pod);
-        state.is_some_and(|state| self.is_interested(state)) && of_others.into_iter().any(|(_, beat)| is_due(beat))
+    /// Returns the times at which the state has to be read to know whether a pod is lost.
+    fn readings_due(&self) -> impl Iterator<Item = Instant> {
+        let of_others = self.beats.iter().filter(|((pod, _), _)| self.waits && *pod != self.settings.pod);
+        of_others.filter(|(_, beat)| !beat.is_expired()).map(|(_, beat)| beat.reading_due)
     }
 
     fn failed(&mut self, error: String) {
-        // Without the API server no pod can give a sign of life.
-        self.beats.values_mut().for_each(|beat| beat.probed = None);
         let since = self.lost_since.take().map_or(self.now, |(since, _)| since);
         self.lost_since = Some((since, error));
         let has_place = self.group().is_some_and(|state| self.has_beats(state));
-        let wait = if has_place && self.failures < URGENT { RETRY.first } else { RETRY.wait(self.failures) };
+        let wait = if has_place { RETRY.first } else { RETRY.wait(self.failures) };
         self.retry = Some(self.now + wait.mul_f64(0.5 + self.chance() / 2.0));
         self.failures = self.failures.saturating_add(1);
     }
@@ -294,7 +317,7 @@ impl Rollout {
                 self.conflicts = self.conflicts.saturating_add(1);
             }
             Err(WriteFailure::Failed(error)) => {
-                (self.in_flight, self.must_read) = (false, true);
+                (self.in_flight, self.unanswered, self.must_read) = (false, true, true);
                 self.failed(error);
             }
         }
@@ -319,7 +342,7 @@ impl Rollout {
         let beats = slots.chain(leader).map(|(beat, is_slot)| {
             let key = (beat.pod.clone(), is_slot);
             let known = self.beats.get(&key).filter(|seen| seen.count == beat.count);
-            let new = SeenBeat { count: beat.count, since: self.now, probed: None };
+            let new = SeenBeat::new(beat.count, self.now);
             (key, known.copied().unwrap_or(new))
         });
         self.beats = beats.collect();
@@ -347,7 +370,7 @@ impl Rollout {
             return;
         }
         self.retry = None;
-        if self.must_read || self.has_to_probe() {
+        if self.must_read || self.readings_due().any(|due| due <= self.now) {
             self.in_flight = true;
             return effects.push(RolloutEffect::Read);
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::{Beat, GroupState, Phase, Slot, Topic};
-use super::{BEHIND, CONFIRMATION, LEASE, LOST_PODS, QUIET, RENEWAL, Rollout, SUSPICION, SeenBeat, YIELD};
+use super::{BEHIND, LEASE, LOST_PODS, QUIET, RENEWAL, Rollout, SeenBeat, YIELD};
 use crate::flow::tree::Digest;
 
 /// The pause before a pod takes a place that is for another one, for each of those in front of it; and the longest pause.
@@ -27,7 +27,7 @@ impl Rollout {
     pub(super) fn plan(&mut self) -> Option<GroupState> {
         let base = self.known.as_ref().map(|known| known.state.clone()).unwrap_or_default();
         let mut next = base.clone();
-        if self.is_interested(&next) {
+        if self.waits {
             self.drop_lost(&mut next);
         }
         self.settle_slot(&mut next);
@@ -51,8 +51,7 @@ impl Rollout {
 
     fn is_lost(&self, beat: &Beat, is_slot: bool) -> bool {
         let seen = self.beats.get(&(beat.pod.clone(), is_slot)).filter(|seen| seen.count == beat.count);
-        let confirmed = seen.and_then(|seen| seen.probed).map(|probed| probed + CONFIRMATION);
-        beat.pod != self.me() && confirmed.is_some_and(|at| at <= self.now && self.read_at >= Some(at))
+        beat.pod != self.me() && seen.is_some_and(SeenBeat::is_expired)
     }
 
     /// Removes the slots and the lead of pods that give no sign of life.
@@ -316,11 +315,7 @@ impl Rollout {
         if self.has_beats(state) {
             due.extend(self.renewed.map(|at| at + RENEWAL));
         }
-        if self.is_interested(state) {
-            let of_others = self.beats.iter().filter(|((pod, _), _)| pod != self.me());
-            let due_of = |seen: &SeenBeat| seen.probed.map_or(seen.since + SUSPICION, |probed| probed + CONFIRMATION);
-            due.extend(of_others.map(|(_, seen)| due_of(seen)));
-        }
+        due.extend(self.readings_due());
         due.extend(self.behind.map(|(_, _, since)| since + BEHIND));
         due.extend(self.yields);
         due.extend(self.starts.map(|since| since + LEASE));

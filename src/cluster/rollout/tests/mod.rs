@@ -1,5 +1,6 @@
 //! Tests of the roll-out in a simulated cluster.
 
 mod gates;
+mod leases;
 mod properties;
 mod world;

@@ -117,6 +117,26 @@ fn one_pod_meets_them(pods: u8, dice: Vec<u8>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The API server goes away while the first pod of a group has a revision that no application takes, and comes back. Whatever the length of
+/// the outage, no other pod takes the revision, unless the first one is silent for its lease when the API server answers again.
+fn an_outage_costs_no_place(pods: u8, begins: Duration, lasts: Duration, dice: Vec<u8>) -> Result<(), TestCaseError> {
+    let settings = (Duration::from_secs(30), Parallel::Percent(25), false);
+    let mut cluster = SimulatedCluster::new(pods, settings, dice);
+    cluster.pass(Duration::from_secs(600));
+    let script = [
+        (begins, ClusterFault::Change(Content::Untaken(0))),
+        (lasts, ClusterFault::ApiDown),
+        (Duration::from_secs(600), ClusterFault::ApiUp),
+    ];
+    for (gap, fault) in script {
+        cluster.happen(fault);
+        cluster.pass(gap);
+    }
+    prop_assert_eq!(cluster.reloads[&Content::Untaken(0)].len(), 1, "{}", cluster.story.join("\n"));
+    prop_assert!(cluster.broken.is_empty(), "{:?}\n{}", cluster.broken, cluster.story.join("\n"));
+    the_end_is_explained(&cluster)
+}
+
 /// In this history three answers in a row were lost to the first pod, so the others counted it as lost and a second one took the revision.
 #[test]
 fn three_lost_answers_do_not_cost_the_first_place() {
@@ -131,6 +151,16 @@ fn three_lost_answers_do_not_cost_the_first_place() {
     let lost = cluster.lease.as_ref().and_then(|lease| lease.state.topic.as_ref()).map(|topic| topic.lost);
     assert_eq!(lost, Some(0), "{}", cluster.story.join("\n"));
     if let Err(error) = one_pod_meets_them(8, dice.to_vec()) {
+        panic!("{error}");
+    }
+}
+
+/// In this history the first pod had no answer before the outage, so its pauses had grown, and the others counted it as lost.
+#[test]
+fn an_outage_after_lost_answers_costs_no_place() {
+    let dice = [226, 196, 96, 231, 245, 186, 141, 16, 24, 62, 147, 101];
+    let (begins, lasts) = (Duration::from_millis(4_042), Duration::from_millis(19_642));
+    if let Err(error) = an_outage_costs_no_place(6, begins, lasts, dice.to_vec()) {
         panic!("{error}");
     }
 }
@@ -255,5 +285,15 @@ proptest! {
     #[test]
     fn one_pod_meets_what_no_application_takes(pods in 2..9_u8, dice in prop::collection::vec(any::<u8>(), 1..40)) {
         one_pod_meets_them(pods, dice)?;
+    }
+
+    #[test]
+    fn an_outage_of_the_api_server_costs_no_pod_its_place(
+        pods in 2..9_u8,
+        begins in (0..15_000_u64).prop_map(Duration::from_millis),
+        lasts in (0..60_000_u64).prop_map(Duration::from_millis),
+        dice in prop::collection::vec(any::<u8>(), 1..40),
+    ) {
+        an_outage_costs_no_place(pods, begins, lasts, dice)?;
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::cluster::rollout::{
-    Advice, GroupState, Parallel, Phase, PodFailure, PodView, REQUEST, Rollout, RolloutEffect, RolloutInput,
+    Advice, GroupState, Parallel, Phase, PodFailure, PodView, RENEWAL, REQUEST, Rollout, RolloutEffect, RolloutInput,
     RolloutSettings, SharedState, WriteFailure,
 };
 use crate::flow::tree::Digest;
@@ -145,7 +145,8 @@ pub(super) struct SimulatedCluster {
     pub(super) old_states: Vec<SharedState>,
     pub(super) version: u64,
     pub(super) object: Content,
-    pub(super) api: bool,
+    /// The time since which the API server is away.
+    pub(super) outage: Option<Instant>,
     pub(super) queue: BTreeMap<(Instant, u64), Happening>,
     pub(super) sequence: u64,
     pub(super) dice: Vec<u8>,
@@ -177,7 +178,7 @@ impl SimulatedCluster {
             old_states: Vec::new(),
             version: 0,
             object: Content::Good(0),
-            api: true,
+            outage: None,
             queue: BTreeMap::new(),
             sequence: 0,
             dice,
@@ -286,7 +287,9 @@ impl SimulatedCluster {
                 self.pods[pod(number)].partitioned = false;
                 self.rewatch(pod(number));
             }
-            ClusterFault::ApiDown => self.api = false,
+            ClusterFault::ApiDown => {
+                self.outage.get_or_insert(self.now);
+            }
             ClusterFault::ApiUp => {
                 self.come_back();
                 (0..count).for_each(|pod| self.rewatch(pod));
@@ -328,10 +331,10 @@ impl SimulatedCluster {
         }
     }
 
-    /// The API server answers again: from now on each pod can give signs of life.
+    /// The API server answers again: from now on each pod can give signs of life. A shorter outage is not noticed by each pod that waits.
     fn come_back(&mut self) {
-        if !std::mem::replace(&mut self.api, true) {
-            let now = self.now;
+        let now = self.now;
+        if self.outage.take().is_some_and(|since| now - since > RENEWAL + REQUEST) {
             self.pods.iter_mut().filter(|pod| pod.alive && !pod.partitioned).for_each(|pod| pod.contact = now);
         }
     }
@@ -414,7 +417,7 @@ impl SimulatedCluster {
     }
 
     fn reaches(&self, pod: usize) -> bool {
-        self.api && !self.pods[pod].partitioned
+        self.outage.is_none() && !self.pods[pod].partitioned
     }
 
     /// Lets time pass.
