@@ -13,8 +13,8 @@ const STRIDE: usize = 1024;
 /// Columns are those of [`Place::span`]. The text itself is not kept; each call must have the same one.
 #[derive(Clone, Debug)]
 pub struct LineIndex {
-    /// Starts of lines.
-    starts: Vec<usize>,
+    /// Starts of lines: four bytes for each, since a text may have as many lines as bytes. None is read with more than 4 GiB.
+    starts: Vec<u32>,
     /// Length of the text in bytes.
     length: usize,
     /// Bytes at which a character begins, each with the number of characters before it; computed on first use.
@@ -25,14 +25,16 @@ impl LineIndex {
     /// Index of a text.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
+        let mut starts = Vec::with_capacity(1 + text.iter().filter(|byte| **byte == b'\n').count());
         let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        starts.extend(std::iter::once(0).chain(ends.map(|(at, _)| number(at + 1))));
         Self { starts, length: text.len(), characters: OnceLock::new() }
     }
 
     /// The line of a byte, counted from 1.
     #[must_use]
     pub fn line(&self, byte: usize) -> u32 {
+        let byte = number(byte);
         number(self.starts.partition_point(|start| *start <= byte))
     }
 
@@ -46,7 +48,7 @@ impl LineIndex {
     #[must_use]
     pub fn range(&self, line: u32) -> Range<usize> {
         let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-        let start = |index: usize| self.starts.get(index).copied().unwrap_or(self.length);
+        let start = |index: usize| self.starts.get(index).map_or(self.length, |start| *start as usize);
         start(index)..start(index.saturating_add(1))
     }
 
@@ -54,7 +56,8 @@ impl LineIndex {
     #[must_use]
     pub fn column(&self, text: &[u8], byte: usize) -> u32 {
         let byte = byte.min(text.len());
-        let start = self.starts[self.starts.partition_point(|start| *start <= byte) - 1];
+        let upto = number(byte);
+        let start = self.starts[self.starts.partition_point(|start| *start <= upto) - 1] as usize;
         if byte - start < STRIDE {
             return number(count(&text[start..byte]) + 1);
         }
