@@ -13,7 +13,7 @@ const STRIDE: usize = 1024;
 /// Columns are those of [`Place::span`]. The text itself is not kept; each call must have the same one.
 #[derive(Clone, Debug)]
 pub struct LineIndex {
-    /// Starts of lines; what is behind the first four gigabytes is one line.
+    /// Starts of lines: four bytes for each, since a text may have as many lines as bytes. None is read with more than 4 GiB.
     starts: Vec<u32>,
     /// Length of the text in bytes.
     length: usize,
@@ -25,8 +25,9 @@ impl LineIndex {
     /// Index of a text.
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
+        let mut starts = Vec::with_capacity(1 + text.iter().filter(|byte| **byte == b'\n').count());
         let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        let starts = std::iter::once(0).chain(ends.map_while(|(at, _)| u32::try_from(at + 1).ok())).collect();
+        starts.extend(std::iter::once(0).chain(ends.map_while(|(at, _)| u32::try_from(at + 1).ok())));
         Self { starts, length: text.len(), characters: OnceLock::new() }
     }
 

@@ -10,7 +10,8 @@
 //! A line that is nothing of this is an error. Text that readers understand differently (a key twice, which for systemd is a list; an
 //! indented line with a `=`, which for most others is a setting) is a warning.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 
 use reload_gate_contract::{Finding, Span};
 
@@ -31,8 +32,9 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         report: Report::new(path, text),
         number: 0,
         section: None,
-        sections: HashMap::new(),
-        keys: HashMap::new(),
+        sections: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        hasher: RandomState::new(),
         setting: None,
     };
     let mut start = 0;
@@ -56,9 +58,11 @@ struct IniReader<'t> {
     /// The section that is open.
     section: Option<&'t str>,
     /// The lines of the sections.
-    sections: HashMap<&'t str, u32>,
+    sections: BTreeMap<u64, u32>,
     /// The lines of the settings, by section and key.
-    keys: HashMap<(Option<&'t str>, String), u32>,
+    keys: BTreeMap<u64, u32>,
+    /// The hash of names, in place of which it is kept.
+    hasher: RandomState,
     /// Indentation of the setting whose value a deeper line continues.
     setting: Option<usize>,
 }
@@ -112,12 +116,13 @@ impl<'t> IniReader<'t> {
             self.find(Finding::warning(INI_SECTION, message).help(help), at, end);
         }
         self.section = Some(name);
-        if let Some(first) = self.sections.get(name) {
+        let known = self.hasher.hash_one(name);
+        if let Some(first) = self.sections.get(&known) {
             let message = format!("the section `{}` is there twice, first at line {first}", shown(name));
             let help = "some readers refuse that, some put both together, some take the last; put them together";
             self.find(Finding::warning(INI_DUPLICATE_SECTION, message).help(help), start, end);
         } else {
-            self.sections.insert(name, self.number);
+            self.sections.insert(known, self.number);
         }
     }
 
@@ -135,7 +140,7 @@ impl<'t> IniReader<'t> {
                 end,
             );
         }
-        let known = (self.section, key.to_lowercase());
+        let known = self.hasher.hash_one((self.section, key.to_lowercase()));
         if let Some(first) = self.keys.get(&known) {
             let message = format!("`{}` is there twice in its section, first at line {first}", shown(key));
             let help = "some readers refuse that, some take the last, some make a list of both; leave out one";

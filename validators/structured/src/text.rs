@@ -1,5 +1,7 @@
 //! Bytes → text, and findings at places in it.
 
+use std::cell::OnceCell;
+
 use reload_gate_contract::{Finding, Findings, LineIndex, Place, Span};
 
 use crate::codes::{NOT_UTF8, TOO_MANY_FINDINGS};
@@ -34,19 +36,21 @@ pub(crate) const MOST_FINDINGS: usize = 100;
 pub(crate) struct Report<'t> {
     path: &'t str,
     text: &'t str,
-    lines: LineIndex,
+    /// Made for the first finding: most files have none.
+    lines: OnceCell<LineIndex>,
     findings: Findings,
 }
 
 impl<'t> Report<'t> {
     pub(crate) fn new(path: &'t str, text: &'t str) -> Self {
-        Self { path, text, lines: LineIndex::new(text.as_bytes()), findings: Findings::new(MOST_FINDINGS) }
+        Self { path, text, lines: OnceCell::new(), findings: Findings::new(MOST_FINDINGS) }
     }
 
     /// Adds a finding, at a range of bytes.
     pub(crate) fn add(&mut self, finding: Finding, span: Span) {
         if !self.findings.omits(finding.severity, finding.cause) {
-            self.findings.push(finding.at(self.lines.place(self.path, self.text.as_bytes(), span)));
+            let lines = self.lines.get_or_init(|| LineIndex::new(self.text.as_bytes()));
+            self.findings.push(finding.at(lines.place(self.path, self.text.as_bytes(), span)));
         }
     }
 

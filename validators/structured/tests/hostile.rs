@@ -162,6 +162,8 @@ proptest! {
         "{", "}", ",", "#", "&a ", "*a", "!t ", "<<: ", "---\n", "...\n", "%A\n", "\\u12", "\u{feff}", "\0", "\u{85}", "null", "-1.5",
     ][..]), 0..40)) {
         let text = pieces.concat();
+        let is_whole = |document: Result<yaml::Document, Broken>| document.is_ok_and(|document| document.repeated.is_empty());
+        prop_assert_eq!(yaml::check("f", text.as_bytes()).is_empty(), documents(&text).all(is_whole), "{:?}", text);
         for document in documents(&text).take(100) {
             let Ok(document) = document else { continue };
             let mut found = Vec::new();

@@ -7,7 +7,7 @@ use reload_gate_contract::{Finding, Span};
 
 use crate::codes;
 use crate::text::{Report, decode, excerpt};
-use crate::yaml::{Broken, Document, LONGEST_KEY};
+use crate::yaml::{Broken, Document, LONGEST_KEY, Node, Scalar, Style, Value, twice};
 use reader::JsonReader;
 
 /// Judges a file of JSON: one value, as RFC 8259 has it. Nothing after a syntax error is judged; a duplicate key is a
@@ -40,6 +40,32 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         report.add(Finding::warning(codes::JSON_SURROGATE, message).help("write both halves, or none"), *span);
     }
     report.finish()
+}
+
+/// Reports the faults of a text that YAML's reader takes for JSON: as [`Values`], and without their trees. Returns false for any
+/// other text.
+pub(crate) fn faults(text: &str, found: &mut dyn FnMut(Broken)) -> bool {
+    let mut values = Values { reader: JsonReader::checking(text), ended: false };
+    values.reader.skip_mark();
+    if !matches!(values.first_byte(), Some(b'{' | b'[')) || values.next().is_none_or(|first| first.is_err()) {
+        return false;
+    }
+    if !matches!(values.first_byte(), None | Some(b'{' | b'[')) {
+        return false;
+    }
+    let broken = values.find_map(Result::err);
+    // The places of faults are asked for in their order.
+    let mut places = JsonReader::checking(text);
+    let mut repeated = std::mem::take(&mut values.reader.repeated_at);
+    repeated.sort_unstable();
+    for start in repeated {
+        let Ok((name, end)) = string::read(text, start, &mut Vec::new()) else { continue };
+        let ((line, column), value) =
+            (places.place(start), Value::Scalar(Scalar { text: name, style: Style::DoubleQuoted }));
+        found(twice(&Node { span: Span { start, end }, line, column, value }));
+    }
+    broken.into_iter().for_each(found);
+    true
 }
 
 /// The values of a text that holds one after another, each read when it is asked for; it ends after a broken one.

@@ -1,6 +1,6 @@
 //! Text → tree, with the place of everything; or only a check of the text, in memory that does not grow with its values.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 
 use reload_gate_contract::{Cause, Code, Span};
@@ -168,7 +168,7 @@ impl<'t> JsonReader<'t> {
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, JsonFault> {
-        let (mut entries, mut names, mut first) = (Vec::new(), HashSet::new(), true);
+        let (mut entries, mut names, mut first) = (Vec::new(), BTreeSet::new(), true);
         let open = self.here();
         self.at += 1;
         while !self.closes(b'}', open, first)? {

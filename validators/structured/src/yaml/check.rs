@@ -2,9 +2,10 @@
 
 use reload_gate_contract::Finding;
 
-use super::{Broken, documents, twice};
-use crate::codes;
+use super::Broken;
+use super::outline::Outliner;
 use crate::text::{Report, decode, decode_utf16};
+use crate::{codes, json};
 
 /// Judges all documents of a file of YAML 1.2: the first syntax error of each, and all duplicate keys.
 ///
@@ -28,11 +29,8 @@ fn check_text(path: &str, text: &str) -> Vec<Finding> {
         let finding = Finding { cause: broken.cause, ..Finding::error(broken.code, broken.message) };
         report.add(Finding { help: remedy(&finding).map(str::to_owned), ..finding }, broken.span);
     };
-    for document in documents(text) {
-        match document {
-            Ok(document) => document.repeated.iter().map(twice).for_each(&mut add),
-            Err(broken) => add(broken),
-        }
+    if !json::faults(text, &mut add) {
+        Outliner::new(text, &mut add).read();
     }
     report.finish()
 }

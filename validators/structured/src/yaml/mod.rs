@@ -5,7 +5,9 @@
 
 mod check;
 mod compose;
+mod events;
 mod locate;
+mod outline;
 
 #[cfg(test)]
 mod tests;

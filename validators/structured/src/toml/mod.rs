@@ -1,12 +1,15 @@
 //! TOML, as version 1.1 has it (<https://toml.io/en/v1.1.0>): a text of version 1.0 means the same in it.
 
+mod names;
+mod reader;
+
 use reload_gate_contract::{Finding, LineIndex, Span};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Error};
+use toml::de::{DeTable, DeValue};
 
-use crate::codes::{TOML_DUPLICATE_KEY, TOML_SYNTAX};
-use crate::text::{Report, decode};
+use crate::text::decode;
 use crate::yaml::{Node, Scalar, Style, Value};
+use reader::TomlReader;
 
 /// Everything that is wrong with a file of TOML, from its top to its end.
 #[must_use]
@@ -15,27 +18,9 @@ pub fn check(path: &str, text: &[u8]) -> Vec<Finding> {
         Ok(text) => text,
         Err(finding) => return vec![*finding],
     };
-    let (_, mut errors) = DeTable::parse_recoverable(text);
-    errors.sort_by_key(|error| error.span().map(|span| span.start));
-    let mut report = Report::new(path, text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        report.add(finding(error), Span { start: span.start, end: span.end });
-    }
-    report.finish()
-}
-
-fn finding(error: &Error) -> Finding {
-    let message = error.message().trim().replace('\n', "; ");
-    match message.as_str() {
-        "duplicate key" => Finding::error(TOML_DUPLICATE_KEY, "the key is there twice")
-            .help("remove one of the two: a key is set once, and a table is opened once"),
-        // A bare word is taken for the beginning of one of these (`info` for `inf`).
-        word if ["string values", "invalid float", "invalid boolean"].iter().any(|kind| word.starts_with(kind)) => {
-            Finding::error(TOML_SYNTAX, word).help("put a string in quotes; write booleans as `true` and `false`")
-        }
-        _ => Finding::error(TOML_SYNTAX, message),
-    }
+    let mut reader = TomlReader::new(path, text);
+    reader.read();
+    reader.report.finish()
 }
 
 /// The tree of a file of TOML, in which every node has its place; `None` if it is broken. Numbers and booleans are
@@ -127,7 +112,7 @@ a = 2
             (
                 "key
 ",
-                &["f:1:4: toml-syntax: key with no value, expected `=`"],
+                &["f:1:4: toml-syntax: a key without a value, expected `=`"],
             ),
             (
                 "a = True
@@ -145,7 +130,7 @@ b = [1
                 &[
                     "f:1:1: toml-syntax: invalid unquoted key, expected letters, numbers, `-`, `_`",
                     "f:1:5: toml-syntax: string values must be quoted, expected literal string",
-                    "f:2:7: toml-syntax: unclosed array, expected `]`",
+                    "f:2:5: toml-syntax: this `[` is not closed",
                 ],
             ),
         ] {

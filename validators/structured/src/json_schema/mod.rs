@@ -2,6 +2,8 @@
 //!
 //! Schemas are whole: what they refer to outside of themselves is not fetched, from nowhere.
 
+mod steps;
+
 use std::collections::HashMap;
 
 use jsonschema::error::ValidationErrorKind;
@@ -13,6 +15,7 @@ use serde_json::{Map, Number, Value as Json};
 use crate::text::{MOST_FINDINGS, Report, excerpt};
 use crate::yaml::{LONGEST_KEY, Node, Style, Value, documents, parse};
 use crate::{codes, json, toml, yaml};
+use steps::TooManySteps;
 
 /// A schema, ready to be asked.
 #[derive(Debug)]
@@ -55,8 +58,10 @@ impl Schema {
             Ok(None) => return Err("the schema is empty".to_owned()),
             Err(broken) => return Err(format!("{}:{}: {}", broken.line, broken.column, broken.message)),
         };
-        let schema = meaning(&root);
-        let validator = jsonschema::validator_for(&schema).map_err(|error| {
+        let mut schema = meaning(&root);
+        steps::count_in(&mut schema);
+        let options = jsonschema::options().with_keyword(steps::KEYWORD, |_, _, _| Ok(Box::new(steps::Step)));
+        let validator = options.build(&schema).map_err(|error| {
             let node = at(&root, &error).0;
             format!("{}:{}: {}", node.line, node.column, error.masked_with("this"))
         })?;
@@ -92,12 +97,29 @@ impl Schema {
     pub fn check_tree(&self, path: &str, text: &str, root: &Node) -> Vec<Finding> {
         let instance = meaning(root);
         let mut report = Report::new(path, text);
-        for error in self.validator.iter_errors(&instance) {
-            found(&mut report, root, &error);
+        // Whether it fits is known in fewer steps than why it does not: the validator remembers which schemas fit which values.
+        match steps::bounded(&instance, || self.validator.is_valid(&instance)) {
+            Ok(true) => {}
+            Ok(false) => {
+                match steps::bounded(&instance, || self.validator.iter_errors(&instance).collect::<Vec<_>>()) {
+                    Ok(errors) => errors.iter().for_each(|error| found(&mut report, root, error)),
+                    Err(TooManySteps) => {
+                        let message = "it does not fit the schema; which part is unknown, since the alternatives of the schema overlap";
+                        report.add(Finding::error(codes::SCHEMA_VALUE, message).help(OVERLAP), root.span);
+                    }
+                }
+            }
+            Err(TooManySteps) => {
+                let message = "the schema takes too many steps: its alternatives overlap";
+                report.add(Finding::environment(codes::TOO_LARGE, message).help(OVERLAP), root.span);
+            }
         }
         report.finish()
     }
 }
+
+/// Remedy for a schema whose alternatives fit the same values.
+const OVERLAP: &str = "tell the alternatives apart by a `const`, a `type` or a required key";
 
 /// Value of a tree: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
 fn meaning(node: &Node) -> Json {
@@ -263,6 +285,43 @@ mod tests {
             ]
         );
         assert_eq!(found("a: [\n", Format::Yaml), ["f:1:4: yaml-syntax: unclosed bracket '['"]);
+    }
+
+    #[test]
+    fn alternatives_that_overlap_end_in_a_bounded_number_of_steps() {
+        let schemas = [
+            r##"{"anyOf": [{"type": "array", "items": {"$ref": "#"}}, {"type": "array", "contains": {"$ref": "#"}}, {"const": 1}]}"##,
+            r##"{"$ref": "#/$defs/a", "$defs": {"a": {"oneOf": [{"$ref": "#/$defs/b"}, {"$ref": "#/$defs/c"}, {"const": 1}]},
+                "b": {"type": "array", "items": {"$ref": "#/$defs/a"}}, "c": {"type": "array", "items": {"$ref": "#/$defs/a"}}}}"##,
+            r##"{"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {"anyOf": [
+                {"type": "object", "properties": {"x": {"$ref": "#/definitions/a"}}, "required": ["x"], "additionalProperties": false},
+                {"type": "object", "patternProperties": {"^x": {"$ref": "#/definitions/a"}}, "required": ["x"], "minProperties": 1}]}},
+                "$ref": "#/definitions/a"}"##,
+        ];
+        for text in schemas {
+            let schema = Schema::parse(text).expect("it is a schema");
+            for document in [
+                format!("{}2{}", "[".repeat(40), "]".repeat(40)),
+                format!("{}2{}", "{\"x\":".repeat(40), "}".repeat(40)),
+            ] {
+                let findings = schema.check("f", document.as_bytes(), Format::Json);
+                assert_eq!(findings.len(), 1, "{text}: {findings:?}");
+                assert!(findings[0].message.len() < 200, "{findings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_document_has_all_its_steps() {
+        let value = "{\"listen\": 80, \"either\": [{\"a\": true}]}";
+        let schema = Schema::parse(
+            r##"{"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"type": "object", "properties": {
+                "listen": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+                "either": {"oneOf": [{"type": "array", "items": {"$ref": "#/$defs/a"}}, {"type": "null"}]}}}}}"##,
+        );
+        let schema = schema.expect("it is a schema");
+        let many = format!("[{}]", vec![value; 20_000].join(","));
+        assert_eq!(schema.check("f", many.as_bytes(), Format::Json), []);
     }
 
     #[test]
