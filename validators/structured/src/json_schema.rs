@@ -17,7 +17,8 @@ use crate::{codes, json, toml, yaml};
 /// A schema, ready to be asked.
 #[derive(Debug)]
 pub struct Schema {
-    validator: Validator,
+    pub(crate) validator: Validator,
+    pub(crate) document: Json,
 }
 
 /// Format of a file.
@@ -55,36 +56,18 @@ impl Schema {
             Ok(None) => return Err("the schema is empty".to_owned()),
             Err(broken) => return Err(format!("{}:{}: {}", broken.line, broken.column, broken.message)),
         };
-        let schema = meaning(&root);
-        let validator = jsonschema::validator_for(&schema).map_err(|error| {
+        let document = meaning(&root);
+        let validator = jsonschema::validator_for(&document).map_err(|error| {
             let node = at(&root, &error).0;
             format!("{}:{}: {}", node.line, node.column, error.masked_with("this"))
         })?;
-        Ok(Self { validator })
+        Ok(Self { validator, document })
     }
 
     /// Holds a file against the schema. What is wrong with its syntax is found first, and alone.
     #[must_use]
     pub fn check(&self, path: &str, text: &[u8], format: Format) -> Vec<Finding> {
-        let syntax = match format {
-            Format::Json => json::check(path, text),
-            Format::Yaml => yaml::check(path, text),
-            Format::Toml => toml::check(path, text),
-        };
-        let Ok(text) = std::str::from_utf8(text) else { return syntax };
-        if syntax.iter().any(|finding| finding.severity == reload_gate_contract::Severity::Error) {
-            return syntax;
-        }
-        let roots: Vec<_> = match format {
-            Format::Toml => toml::tree(text).into_iter().collect(),
-            Format::Json | Format::Yaml => {
-                documents(text).filter_map(Result::ok).map(|document| document.root).collect()
-            }
-        };
-        let broken = roots.iter().flat_map(|root| self.check_tree(path, text, root));
-        let mut findings = Findings::new(MOST_FINDINGS);
-        findings.extend(syntax.into_iter().chain(broken));
-        findings.finish(codes::TOO_MANY_FINDINGS)
+        check(path, text, format, &|text, root| self.check_tree(path, text, root))
     }
 
     /// Validates a tree with places in `text`.
@@ -99,8 +82,34 @@ impl Schema {
     }
 }
 
+/// Returns the errors of a file's syntax; if there are none, the findings of each of its trees.
+pub(crate) fn check(
+    path: &str,
+    text: &[u8],
+    format: Format,
+    check_tree: &dyn Fn(&str, &Node) -> Vec<Finding>,
+) -> Vec<Finding> {
+    let syntax = match format {
+        Format::Json => json::check(path, text),
+        Format::Yaml => yaml::check(path, text),
+        Format::Toml => toml::check(path, text),
+    };
+    let Ok(text) = std::str::from_utf8(text) else { return syntax };
+    if syntax.iter().any(|finding| finding.severity == reload_gate_contract::Severity::Error) {
+        return syntax;
+    }
+    let roots: Vec<_> = match format {
+        Format::Toml => toml::tree(text).into_iter().collect(),
+        Format::Json | Format::Yaml => documents(text).filter_map(Result::ok).map(|document| document.root).collect(),
+    };
+    let broken = roots.iter().flat_map(|root| check_tree(text, root));
+    let mut findings = Findings::new(MOST_FINDINGS);
+    findings.extend(syntax.into_iter().chain(broken));
+    findings.finish(codes::TOO_MANY_FINDINGS)
+}
+
 /// Value of a tree: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
-fn meaning(node: &Node) -> Json {
+pub(crate) fn meaning(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Scalar(scalar) if scalar.style == Style::Plain => plain(&scalar.text),
@@ -113,7 +122,7 @@ fn meaning(node: &Node) -> Json {
 }
 
 /// A key, as JSON has it.
-fn name(key: &Node) -> String {
+pub(crate) fn name(key: &Node) -> String {
     key.as_str().unwrap_or("null").to_owned()
 }
 
@@ -133,7 +142,7 @@ fn plain(text: &str) -> Json {
 }
 
 /// The value that an error is about and its key, the last of equal ones, if it has one.
-fn at<'n>(root: &'n Node, error: &ValidationError<'_>) -> (&'n Node, Option<&'n Node>) {
+pub(crate) fn at<'n>(root: &'n Node, error: &ValidationError<'_>) -> (&'n Node, Option<&'n Node>) {
     error.instance_path().iter().fold((root, None), |(node, key), segment| match segment {
         LocationSegment::Property(property) => {
             entry(node, &property).map_or((node, key), |(key, value)| (value, Some(key)))
@@ -172,7 +181,7 @@ fn found(report: &mut Report<'_>, root: &Node, error: &ValidationError<'_>) {
     }
 }
 
-fn code(kind: &ValidationErrorKind) -> Code {
+pub(crate) fn code(kind: &ValidationErrorKind) -> Code {
     match kind {
         ValidationErrorKind::Type { .. } => codes::SCHEMA_TYPE,
         ValidationErrorKind::FalseSchema => codes::SCHEMA_UNKNOWN,
@@ -181,7 +190,7 @@ fn code(kind: &ValidationErrorKind) -> Code {
 }
 
 /// The fault of a value, without the value itself, which may be long, or secret.
-fn words(error: &ValidationError<'_>) -> String {
+pub(crate) fn words(error: &ValidationError<'_>) -> String {
     match error.kind() {
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
             "it is nothing of what the schema allows here".to_owned()
