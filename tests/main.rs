@@ -100,6 +100,8 @@ mod publishing;
 mod reading;
 /// Limits of a configuration that is executed by its validation.
 mod sandbox;
+/// The bundled schemas of programs.
+mod schemas;
 /// Of a Secret nothing is shown.
 mod secrets;
 /// Under a service manager: its protocol, and the unit.

@@ -10,13 +10,15 @@ use super::container::ContainerContext;
 use super::program::{self, Beginning, MainOfImage};
 use super::store::{Entry, Store};
 use super::trees::{FileTree, FileTrees, TreeKind};
-use super::{content, snippets, withheld};
+use super::{content, schemas, snippets, withheld};
 use crate::check::manifest::{self, Annotated, Mounted};
 use crate::check::render::CheckSubject;
 use crate::config::{
     Assignment, Assignments, ConfigError, GateConfig, OBJECT_SETTINGS, Preset, SettingOrigin, presets,
 };
-use crate::flow::validate::{CommandValidator, FindingPatterns, Main, PlanScope, ValidationPlan, Validator};
+use crate::flow::validate::{
+    CommandValidator, FindingPatterns, Main, PlanScope, ProgramSchema, ValidationPlan, Validator,
+};
 use crate::sys::exec;
 use crate::sys::pattern::LazyRegex;
 
@@ -229,7 +231,16 @@ impl Checkers<'_> {
     /// Assigns the files that the command line of a container names.
     fn by_command_line(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let Some(config) = &tree.container.config else { return };
-        let Ok(assignment) = self.called(config.preset) else { return };
+        let assignment = self.called(config.program).ok();
+        if !assignment.as_deref().is_some_and(is_obtainable)
+            && let Some(schema) = schemas::named(config.program)
+        {
+            let is_named = |path: &Path| config.paths.iter().any(|named| path.starts_with(named));
+            let named = select(tree, open, |path, _| is_named(path));
+            let choose = |path: &Path, text: &str| schemas::may_apply(path, text).then_some(schema);
+            self.by_schema(tree, open, (&named, &format!("named on the command line: `{}`", config.words)), &choose);
+        }
+        let Some(assignment) = assignment else { return };
         let Some(preset) = &assignment.preset else { return };
         for beginning in program::on_command_line(preset, tree, config, open) {
             open.retain(|entry| !beginning.takes.contains(entry));
@@ -244,10 +255,39 @@ impl Checkers<'_> {
         }
         self.rule_files(tree, open);
         self.skip_json_with_comments(tree, open);
+        if tree.kind == TreeKind::Container {
+            let known = select(tree, open, |path, _| schemas::of_path(path).is_some());
+            self.by_schema(tree, open, (&known, "known by its path"), &|path, _| schemas::of_path(path));
+        }
+        let may_be_known = select(tree, open, |path, _| schemas::may_be_known(path, tree.kind));
+        self.by_schema(tree, open, (&may_be_known, "known by its content"), &|_, text| schemas::of_content(text));
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
                 let reason = if name == "tls" { "known by its name" } else { SYNTAX_ALONE };
                 self.take(tree, &assignment, reason, (&entries, By::Word), open);
+            }
+        }
+    }
+
+    /// Assigns those of `entries` that a bundled schema describes: `choose` returns it for a path and a text.
+    fn by_schema(
+        &mut self,
+        tree: &FileTree,
+        open: &mut BTreeSet<Entry>,
+        (entries, reason): (&BTreeSet<Entry>, &str),
+        choose: &dyn Fn(&Path, &str) -> Option<&'static ProgramSchema>,
+    ) {
+        let files = tree.mounted.files.iter().filter(|(_, entry)| entries.contains(entry));
+        let chosen = files.filter_map(|(path, entry)| {
+            let text = String::from_utf8(self.store.content(entry).ok()?.bytes).ok()?;
+            Some((path.clone(), entry.clone(), choose(path, &text)?))
+        });
+        for (path, entry, schema) in chosen.collect::<Vec<_>>() {
+            let assignment = schemas::assignment(self.assignments, schema);
+            let Some((assignment, beginning)) = assignment.zip(program::alone(&path, &entry)) else { continue };
+            // One entry may be at several paths.
+            if open.remove(&entry) {
+                self.add(tree, &assignment, reason, beginning, By::Content);
             }
         }
     }
@@ -360,7 +400,11 @@ impl Checkers<'_> {
 
     fn called(&mut self, name: &str) -> Result<Arc<Assignment>, ConfigError> {
         let assignments = self.assignments;
-        self.called.entry(name.to_owned()).or_insert_with(|| assignments.assignment_named(name)).clone()
+        let find = || {
+            let schema = || schemas::assignment(assignments, schemas::named(name)?);
+            assignments.assignment_named(name).or_else(|error| schema().ok_or(error))
+        };
+        self.called.entry(name.to_owned()).or_insert_with(find).clone()
     }
 
     /// Assigns entries to a validator, and removes them from `open`.

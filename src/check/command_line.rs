@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Programs of a preset, and the options that name their configuration, from the manual of each program.
-const OPTIONS: [(&str, &[&str], &[&str]); 31] = [
+/// Programs of a preset or of a bundled schema, and the options that name their configuration, from the manual of each program.
+const OPTIONS: [(&str, &[&str], &[&str]); 35] = [
     ("alertmanager", &["alertmanager"], &["--config.file"]),
     ("apache2", &["apache2", "httpd"], &["-f"]),
     ("bird", &["bird"], &["-c"]),
@@ -21,21 +21,32 @@ const OPTIONS: [(&str, &[&str], &[&str]); 31] = [
     ("lighttpd", &["lighttpd"], &["-f"]),
     ("logstash", &["logstash"], &["-f", "--path.config"]),
     ("loki", &["loki"], &["-config.file", "--config.file"]),
+    ("mimir", &["mimir"], &["-config.file", "--config.file"]),
     ("mosquitto", &["mosquitto", "eclipse-mosquitto"], &["-c", "--config-file"]),
     ("named", &["named"], &["-c"]),
     ("nats-server", &["nats-server", "nats"], &["-c", "--config"]),
     ("nginx", &["nginx", "nginx-debug", "openresty"], &["-c"]),
     (
         "otelcol",
-        &["otelcol", "otelcol-contrib", "opentelemetry-collector", "opentelemetry-collector-contrib"],
+        &[
+            "otelcol",
+            "otelcol-contrib",
+            "otelcol-k8s",
+            "opentelemetry-collector",
+            "opentelemetry-collector-contrib",
+            "opentelemetry-collector-k8s",
+        ],
         &["--config"],
     ),
     ("php-fpm", &["php-fpm"], &["-y", "--fpm-config"]),
     ("prometheus", &["prometheus"], &["--config.file"]),
+    ("promtail", &["promtail"], &["-config.file", "--config.file"]),
     ("rsyslog", &["rsyslogd"], &["-f"]),
     ("squid", &["squid"], &["-f"]),
     ("sshd", &["sshd"], &["-f"]),
     ("telegraf", &["telegraf"], &["--config", "-config"]),
+    ("tempo", &["tempo"], &["-config.file", "--config.file"]),
+    ("traefik", &["traefik"], &["--configFile", "--configfile"]),
     ("unbound", &["unbound"], &["-c"]),
     ("vector", &["vector"], &["-c", "--config", "--config-yaml", "--config-toml"]),
     ("vmagent", &["vmagent"], &["-promscrape.config", "--promscrape.config"]),
@@ -44,8 +55,8 @@ const OPTIONS: [(&str, &[&str], &[&str]); 31] = [
 /// Configuration that a command line names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NamedConfig {
-    /// Name of the preset.
-    pub(super) preset: &'static str,
+    /// Name of the preset or of the bundled schema.
+    pub(super) program: &'static str,
     /// Files and directories, in order.
     pub(super) paths: Vec<PathBuf>,
     /// Option with its value, for reports.
@@ -55,7 +66,7 @@ pub(super) struct NamedConfig {
 /// Returns the configuration that a container's words name. Where they have no command, the program is that of the image `image`.
 pub(super) fn named_config(command: &[String], arguments: &[String], image: &str) -> Option<NamedConfig> {
     let words: Vec<String> = command.iter().chain(arguments).flat_map(|word| split_script(word)).collect();
-    let (preset, options, rest) = program(&words, command.is_empty(), image)?;
+    let (program, options, rest) = find_program(&words, command.is_empty(), image)?;
     let mut paths = Vec::new();
     let mut named = Vec::new();
     let mut words = rest.iter();
@@ -70,11 +81,11 @@ pub(super) fn named_config(command: &[String], arguments: &[String], image: &str
         paths.push(PathBuf::from(value));
     }
     let words = named.join(" ");
-    (!paths.is_empty()).then_some(NamedConfig { preset, paths, words })
+    (!paths.is_empty()).then_some(NamedConfig { program, paths, words })
 }
 
 /// Finds the program among the words; the rest are its arguments.
-fn program<'w>(
+fn find_program<'w>(
     words: &'w [String],
     is_entry_point: bool,
     image: &str,
@@ -127,9 +138,9 @@ mod tests {
         let found = named_config(&words(command), &words(arguments), image);
         let found = found.as_ref().map(|found| {
             let paths: Vec<_> = found.paths.iter().filter_map(|path| path.to_str()).collect();
-            (found.preset, paths)
+            (found.program, paths)
         });
-        assert_eq!(found, expected.map(|(preset, paths)| (preset, paths.to_vec())));
+        assert_eq!(found, expected.map(|(program, paths)| (program, paths.to_vec())));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod program;
 mod reach;
 mod redaction;
 pub mod render;
+mod schemas;
 mod sidecar;
 mod snippets;
 mod store;

@@ -5,14 +5,14 @@ use clap::{Arg, ArgMatches, Command};
 use super::{preset_test, print, say};
 use crate::config::{self, Preset};
 use crate::exit::Exit;
-use crate::flow::validate::{BUNDLED, Bundled};
+use crate::flow::validate::{BUNDLED, Bundled, ProgramSchema, program_schemas};
 use crate::sys::suggest::suggestion;
 
 pub(super) fn command() -> Command {
     Command::new("validators")
-        .about("List presets and built-in validators, or print one in full")
+        .about("List presets, built-in validators and schemas, or print one in full")
         .args_conflicts_with_subcommands(true)
-        .arg(Arg::new("name").value_name("NAME").help("The preset or validator to print"))
+        .arg(Arg::new("name").value_name("NAME").help("The preset, validator or schema to print"))
         .subcommand(preset_test::command())
 }
 
@@ -27,9 +27,11 @@ fn list(name: Option<&str>) -> Exit {
     let presets = config::presets();
     let preset = |preset: &Preset| (preset.name, preset.about.clone());
     let bundled = |bundled: &Bundled| (bundled.name, bundled.about.to_owned());
+    let schema = |schema: &ProgramSchema| (schema.name, schema.about.clone());
     let kinds = [
         ("Presets, for `--app NAME`", presets.iter().map(preset).collect::<Vec<_>>()),
         ("Built-in validators, for `--builtin NAME`", BUNDLED.iter().map(bundled).collect()),
+        ("Schemas, which `check` uses where no program is installed", program_schemas().iter().map(schema).collect()),
     ];
     let names = || kinds.iter().flat_map(|(_, kind)| kind.iter().map(|(name, _)| *name));
     let Some(name) = name else {
@@ -41,7 +43,8 @@ fn list(name: Option<&str>) -> Exit {
     };
     let preset = presets.iter().find(|preset| preset.name == name).map(|preset| preset.text.to_owned());
     let bundled = BUNDLED.iter().find(|bundled| bundled.name == name);
-    let texts: Vec<_> = preset.into_iter().chain(bundled.map(text)).collect();
+    let schema = program_schemas().iter().find(|schema| schema.name == name).map(|schema| schema.text.to_owned());
+    let texts: Vec<_> = preset.into_iter().chain(bundled.map(text)).chain(schema).collect();
     if !texts.is_empty() {
         return print(&texts.join("\n"));
     }

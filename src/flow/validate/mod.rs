@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 
-pub use builtin::{BUNDLED, Builtin, Bundled, JsonSchema, NginxSettings, TextFormat, Tls};
+pub use builtin::{
+    BUNDLED, Builtin, Bundled, JsonSchema, NginxSettings, ProgramSchema, TextFormat, Tls, program_schemas,
+};
 pub use command::{CommandValidator, FindingPatterns, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;

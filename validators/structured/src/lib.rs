@@ -18,6 +18,7 @@ pub mod codes;
 pub mod ini;
 pub mod json;
 pub mod json_schema;
+pub mod program;
 pub mod toml;
 pub mod xml;
 pub mod yaml;

@@ -2,6 +2,7 @@
 
 mod about;
 pub(super) mod nginx;
+mod program;
 mod schema;
 mod structured;
 mod tls;
@@ -13,6 +14,7 @@ use reload_gate_contract::Finding;
 
 pub use about::{BUNDLED, Bundled};
 pub use nginx::NginxSettings;
+pub use program::{ProgramSchema, program_schemas};
 pub use schema::JsonSchema;
 pub use structured::TextFormat;
 pub use tls::Tls;
@@ -37,6 +39,8 @@ pub enum Builtin {
     ByName,
     /// Validates such files against a schema, each by itself.
     JsonSchema(JsonSchema),
+    /// Validates the configuration of a program against a bundled schema.
+    ProgramSchema(&'static ProgramSchema),
     /// Validates certificates and their keys.
     Tls(Tls),
 }
@@ -53,6 +57,7 @@ impl Builtin {
             Self::Structured(format) => format.word(),
             Self::ByName => "by-name",
             Self::JsonSchema(_) => "json-schema",
+            Self::ProgramSchema(_) => "schema",
             Self::Tls(_) => "tls",
         }
     }
@@ -66,6 +71,7 @@ impl Builtin {
             Self::Structured(TextFormat::Yaml) => "the bundled YAML checker",
             Self::ByName => "the bundled checkers of JSON, YAML and TOML",
             Self::JsonSchema(_) => "the bundled JSON Schema checker",
+            Self::ProgramSchema(schema) => schema.sentence(),
             Self::Structured(TextFormat::Toml) => "the bundled TOML checker",
             Self::Structured(TextFormat::Ini) => "the bundled INI checker",
             Self::Structured(TextFormat::Xml) => "the bundled XML checker",
@@ -75,7 +81,10 @@ impl Builtin {
 
     /// Returns the name that reports use.
     pub(super) fn title(&self) -> String {
-        format!("builtin {}", self.word())
+        match self {
+            Self::ProgramSchema(schema) => format!("builtin schema of {}", schema.title),
+            _ => format!("builtin {}", self.word()),
+        }
     }
 
     /// Returns which files it validates together.
@@ -83,7 +92,9 @@ impl Builtin {
         match self {
             Self::Nginx(settings) if !settings.context.is_empty() => PlanScope::Snippets,
             Self::Nginx(_) => PlanScope::Program("nginx"),
-            Self::Structured(_) | Self::ByName | Self::JsonSchema(_) => PlanScope::Each(self.word()),
+            Self::Structured(_) | Self::ByName | Self::JsonSchema(_) | Self::ProgramSchema(_) => {
+                PlanScope::Each(self.word())
+            }
             Self::Tls(_) => PlanScope::These,
         }
     }
@@ -133,6 +144,7 @@ impl Builtin {
             Self::Structured(format) => structured::run(*format, context),
             Self::ByName => structured::by_name(context),
             Self::JsonSchema(schema) => schema.run(context),
+            Self::ProgramSchema(schema) => schema.run(context),
             Self::Tls(tls) => tls.run(context),
         }
     }

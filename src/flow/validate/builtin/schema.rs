@@ -10,7 +10,7 @@ use super::super::ValidationContext;
 use super::structured::files;
 
 /// Endings of such files.
-const ENDS: [&str; 4] = [".json", ".yaml", ".yml", ".toml"];
+pub(super) const ENDS: [&str; 4] = [".json", ".yaml", ".yml", ".toml"];
 
 /// A schema, and which one it is.
 #[derive(Clone)]

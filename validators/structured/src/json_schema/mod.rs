@@ -21,6 +21,7 @@ use steps::TooManySteps;
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator,
+    pub(crate) document: Json,
 }
 
 /// Format of a file.
@@ -58,38 +59,21 @@ impl Schema {
             Ok(None) => return Err("the schema is empty".to_owned()),
             Err(broken) => return Err(format!("{}:{}: {}", broken.line, broken.column, broken.message)),
         };
-        let mut schema = meaning(&root);
+        let document = meaning(&root);
+        let mut schema = document.clone();
         steps::count_in(&mut schema);
         let options = jsonschema::options().with_keyword(steps::KEYWORD, |_, _, _| Ok(Box::new(steps::Step)));
         let validator = options.build(&schema).map_err(|error| {
             let node = at(&root, &error).0;
             format!("{}:{}: {}", node.line, node.column, error.masked_with("this"))
         })?;
-        Ok(Self { validator })
+        Ok(Self { validator, document })
     }
 
     /// Holds a file against the schema. What is wrong with its syntax is found first, and alone.
     #[must_use]
     pub fn check(&self, path: &str, text: &[u8], format: Format) -> Vec<Finding> {
-        let syntax = match format {
-            Format::Json => json::check(path, text),
-            Format::Yaml => yaml::check(path, text),
-            Format::Toml => toml::check(path, text),
-        };
-        let Ok(text) = std::str::from_utf8(text) else { return syntax };
-        if syntax.iter().any(|finding| finding.severity == reload_gate_contract::Severity::Error) {
-            return syntax;
-        }
-        let roots: Vec<_> = match format {
-            Format::Toml => toml::tree(text).into_iter().collect(),
-            Format::Json | Format::Yaml => {
-                documents(text).filter_map(Result::ok).map(|document| document.root).collect()
-            }
-        };
-        let broken = roots.iter().flat_map(|root| self.check_tree(path, text, root));
-        let mut findings = Findings::new(MOST_FINDINGS);
-        findings.extend(syntax.into_iter().chain(broken));
-        findings.finish(codes::TOO_MANY_FINDINGS)
+        check(path, text, format, &|text, root| self.check_tree(path, text, root))
     }
 
     /// Validates a tree with places in `text`.
@@ -100,29 +84,64 @@ impl Schema {
         // Whether it fits is known in fewer steps than why it does not: the validator remembers which schemas fit which values.
         match steps::bounded(&instance, || self.validator.is_valid(&instance)) {
             Ok(true) => {}
-            Ok(false) => {
-                match steps::bounded(&instance, || self.validator.iter_errors(&instance).collect::<Vec<_>>()) {
-                    Ok(errors) => errors.iter().for_each(|error| found(&mut report, root, error)),
-                    Err(TooManySteps) => {
-                        let message = "it does not fit the schema; which part is unknown, since the alternatives of the schema overlap";
-                        report.add(Finding::error(codes::SCHEMA_VALUE, message).help(OVERLAP), root.span);
-                    }
+            Ok(false) => match self.errors(&instance) {
+                Ok(errors) => errors.iter().for_each(|error| found(&mut report, root, error)),
+                Err(TooManySteps) => {
+                    let message = "it does not fit the schema; which part is unknown, since the alternatives of the schema overlap";
+                    report.add(Finding::error(codes::SCHEMA_VALUE, message).help(OVERLAP), root.span);
                 }
-            }
-            Err(TooManySteps) => {
-                let message = "the schema takes too many steps: its alternatives overlap";
-                report.add(Finding::environment(codes::TOO_LARGE, message).help(OVERLAP), root.span);
-            }
+            },
+            Err(TooManySteps) => report.add(too_many_steps(), root.span),
         }
         report.finish()
+    }
+
+    /// Returns all errors of a value.
+    ///
+    /// # Errors
+    /// When that takes too many steps.
+    pub(crate) fn errors<'a>(&'a self, instance: &'a Json) -> Result<Vec<ValidationError<'a>>, TooManySteps> {
+        steps::bounded(instance, || self.validator.iter_errors(instance).collect())
     }
 }
 
 /// Remedy for a schema whose alternatives fit the same values.
 const OVERLAP: &str = "tell the alternatives apart by a `const`, a `type` or a required key";
 
+/// The finding that a value was not held against the whole schema.
+pub(crate) fn too_many_steps() -> Finding {
+    let message = "the schema takes too many steps: its alternatives overlap";
+    Finding::environment(codes::TOO_LARGE, message).help(OVERLAP)
+}
+
+/// Returns the errors of a file's syntax; if there are none, the findings of each of its trees.
+pub(crate) fn check(
+    path: &str,
+    text: &[u8],
+    format: Format,
+    check_tree: &dyn Fn(&str, &Node) -> Vec<Finding>,
+) -> Vec<Finding> {
+    let syntax = match format {
+        Format::Json => json::check(path, text),
+        Format::Yaml => yaml::check(path, text),
+        Format::Toml => toml::check(path, text),
+    };
+    let Ok(text) = std::str::from_utf8(text) else { return syntax };
+    if syntax.iter().any(|finding| finding.severity == reload_gate_contract::Severity::Error) {
+        return syntax;
+    }
+    let roots: Vec<_> = match format {
+        Format::Toml => toml::tree(text).into_iter().collect(),
+        Format::Json | Format::Yaml => documents(text).filter_map(Result::ok).map(|document| document.root).collect(),
+    };
+    let broken = roots.iter().flat_map(|root| check_tree(text, root));
+    let mut findings = Findings::new(MOST_FINDINGS);
+    findings.extend(syntax.into_iter().chain(broken));
+    findings.finish(codes::TOO_MANY_FINDINGS)
+}
+
 /// Value of a tree: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
-fn meaning(node: &Node) -> Json {
+pub(crate) fn meaning(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Scalar(scalar) if scalar.style == Style::Plain => plain(&scalar.text),
@@ -135,7 +154,7 @@ fn meaning(node: &Node) -> Json {
 }
 
 /// A key, as JSON has it.
-fn name(key: &Node) -> String {
+pub(crate) fn name(key: &Node) -> String {
     key.as_str().unwrap_or("null").to_owned()
 }
 
@@ -155,7 +174,7 @@ fn plain(text: &str) -> Json {
 }
 
 /// The value that an error is about and its key, the last of equal ones, if it has one.
-fn at<'n>(root: &'n Node, error: &ValidationError<'_>) -> (&'n Node, Option<&'n Node>) {
+pub(crate) fn at<'n>(root: &'n Node, error: &ValidationError<'_>) -> (&'n Node, Option<&'n Node>) {
     error.instance_path().iter().fold((root, None), |(node, key), segment| match segment {
         LocationSegment::Property(property) => {
             entry(node, &property).map_or((node, key), |(key, value)| (value, Some(key)))
@@ -194,7 +213,7 @@ fn found(report: &mut Report<'_>, root: &Node, error: &ValidationError<'_>) {
     }
 }
 
-fn code(kind: &ValidationErrorKind) -> Code {
+pub(crate) fn code(kind: &ValidationErrorKind) -> Code {
     match kind {
         ValidationErrorKind::Type { .. } => codes::SCHEMA_TYPE,
         ValidationErrorKind::FalseSchema => codes::SCHEMA_UNKNOWN,
@@ -203,7 +222,7 @@ fn code(kind: &ValidationErrorKind) -> Code {
 }
 
 /// The fault of a value, without the value itself, which may be long, or secret.
-fn words(error: &ValidationError<'_>) -> String {
+pub(crate) fn words(error: &ValidationError<'_>) -> String {
     match error.kind() {
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
             "it is nothing of what the schema allows here".to_owned()

@@ -51,7 +51,7 @@ thread_local! {
 
 /// A validation that took too many steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooManySteps;
+pub(crate) struct TooManySteps;
 
 /// The counting keyword.
 pub(super) struct Step;
