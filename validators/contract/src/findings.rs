@@ -43,6 +43,11 @@ impl Findings {
         omits
     }
 
+    /// Counts findings that are left out.
+    pub const fn omit(&mut self, findings: usize) {
+        self.omitted += findings;
+    }
+
     /// True if there is no finding.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

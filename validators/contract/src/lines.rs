@@ -13,8 +13,8 @@ const STRIDE: usize = 1024;
 /// Columns are those of [`Place::span`]. The text itself is not kept; each call must have the same one.
 #[derive(Clone, Debug)]
 pub struct LineIndex {
-    /// Starts of lines.
-    starts: Vec<usize>,
+    /// Starts of lines; what is behind the first four gigabytes is one line.
+    starts: Vec<u32>,
     /// Length of the text in bytes.
     length: usize,
     /// Bytes at which a character begins, each with the number of characters before it; computed on first use.
@@ -26,14 +26,20 @@ impl LineIndex {
     #[must_use]
     pub fn new(text: &[u8]) -> Self {
         let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        let starts = std::iter::once(0).chain(ends.map_while(|(at, _)| u32::try_from(at + 1).ok())).collect();
         Self { starts, length: text.len(), characters: OnceLock::new() }
     }
 
     /// The line of a byte, counted from 1.
     #[must_use]
     pub fn line(&self, byte: usize) -> u32 {
-        number(self.starts.partition_point(|start| *start <= byte))
+        number(self.at(byte) + 1)
+    }
+
+    /// The index of the line of a byte.
+    fn at(&self, byte: usize) -> usize {
+        let byte = u32::try_from(byte).unwrap_or(u32::MAX);
+        self.starts.partition_point(|start| *start <= byte) - 1
     }
 
     /// The number of lines, of which the last may be empty.
@@ -46,7 +52,7 @@ impl LineIndex {
     #[must_use]
     pub fn range(&self, line: u32) -> Range<usize> {
         let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-        let start = |index: usize| self.starts.get(index).copied().unwrap_or(self.length);
+        let start = |index: usize| self.starts.get(index).map_or(self.length, |start| *start as usize);
         start(index)..start(index.saturating_add(1))
     }
 
@@ -54,7 +60,7 @@ impl LineIndex {
     #[must_use]
     pub fn column(&self, text: &[u8], byte: usize) -> u32 {
         let byte = byte.min(text.len());
-        let start = self.starts[self.starts.partition_point(|start| *start <= byte) - 1];
+        let start = self.starts[self.at(byte)] as usize;
         if byte - start < STRIDE {
             return number(count(&text[start..byte]) + 1);
         }

@@ -150,9 +150,9 @@ const VALUES: [&[u8]; 16] = [
 /// Changes a text a little: in which way, `kind` says.
 fn mutate(text: &[u8], kind: &str, random: &mut Random) -> Vec<u8> {
     let tree = parse(text);
-    let words: Vec<_> = tree.tokens().filter(|token| token.kind == TokenKind::Word).collect();
+    let words: Vec<_> = tree.tokens().into_iter().filter(|token| token.kind == TokenKind::Word).collect();
     let (word, other) = (random.of(&words), random.of(&words));
-    let (start, end) = (word.start as usize, word.end as usize);
+    let (start, end) = (word.start, word.end);
     let at = random.below(text.len());
     let mut mutant = text.to_vec();
     match kind {
@@ -166,7 +166,7 @@ fn mutate(text: &[u8], kind: &str, random: &mut Random) -> Vec<u8> {
             drop(mutant.splice(next..next, text[line..next].iter().copied()));
         }
         "swap" => {
-            let theirs = text[other.start as usize..other.end as usize].to_vec();
+            let theirs = text[other.start..other.end].to_vec();
             drop(mutant.splice(start..end, theirs));
         }
         _ => mutant.truncate(at),

@@ -50,7 +50,7 @@ impl<'s> Checker<'s> {
     pub(super) fn syntax_error(&mut self, file: usize, node: usize, error: SyntaxError) {
         let sources = self.sources;
         let tree = &sources.file(file).tree;
-        let spot = SourceSpan { file, span: tree.nodes()[node].terminator(tree) };
+        let spot = SourceSpan::new(file, tree.terminator(node));
         let (code, message) = match error {
             SyntaxError::Unexpected(byte) => {
                 (codes::UNEXPECTED_TOKEN, format!("unexpected \"{}\"", String::from_utf8_lossy(&[byte])))
@@ -64,11 +64,11 @@ impl<'s> Checker<'s> {
             SyntaxError::UnfinishedBlock => {
                 (codes::UNEXPECTED_END, "unexpected end of file, expecting \"}\"".to_owned())
             }
-            SyntaxError::TooLong(None) => {
-                let start = String::from_utf8_lossy(&tree.text()[spot.span.start..spot.span.end]);
+            SyntaxError::TooLong => {
+                let start = String::from_utf8_lossy(&tree.text()[spot.span().start..spot.span().end]);
                 (codes::PARAMETER_TOO_LONG, format!("too long parameter \"{start}...\" started"))
             }
-            SyntaxError::TooLong(Some(quote)) => {
+            SyntaxError::TooLongQuoted(quote) => {
                 let quote = char::from(quote);
                 let message = format!("too long parameter, probably missing terminating \"{quote}\" character");
                 (codes::PARAMETER_TOO_LONG, message)
@@ -96,7 +96,7 @@ impl<'s> Checker<'s> {
             None => problem,
         });
         if let Some(span) = unfinished {
-            self.missing_semicolon(SourceSpan { file, span });
+            self.missing_semicolon(SourceSpan::new(file, span));
         }
     }
 }
@@ -110,7 +110,7 @@ fn unfinished_directive(tree: &SyntaxTree<'_>, error: usize) -> Option<Span> {
 
 /// A block as people find it: its words, and its line.
 fn named(tree: &SyntaxTree<'_>, block: usize) -> String {
-    let line = tree.line(tree.nodes()[block].terminator(tree).start);
+    let line = tree.line(tree.terminator(block).start);
     format!("`{}` (line {line} of the file)", first_words(tree, block))
 }
 
@@ -125,10 +125,9 @@ fn open_block(tree: &SyntaxTree<'_>) -> Option<usize> {
     let blocks =
         || (0..tree.nodes().len()).filter(|at| tree.nodes()[*at].kind == NodeKind::Block && tree.count(*at) > 0);
     let misplaced = blocks().find(|at| {
-        let node = &tree.nodes()[*at];
         let begins = tree.word(*at, 0).and_then(|word| tree.indentation(word.span.start));
-        let closes = node.is_closed().then(|| tree.indentation(node.closing(tree).start)).flatten();
+        let closes = tree.is_closed(*at).then(|| tree.indentation(tree.closing(*at).start)).flatten();
         begins.zip(closes).is_some_and(|(begins, closes)| closes < begins)
     });
-    misplaced.or_else(|| blocks().filter(|at| !tree.nodes()[*at].is_closed()).last())
+    misplaced.or_else(|| blocks().filter(|at| !tree.is_closed(*at)).last())
 }

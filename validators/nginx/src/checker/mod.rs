@@ -12,6 +12,7 @@ mod settings;
 pub(crate) mod slots;
 mod unknown;
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
@@ -19,10 +20,10 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use reload_gate_contract::{Files, Finding, Findings, Place};
 
 use crate::Options;
-use crate::directives::{self, Contexts};
+use crate::directives;
 use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem};
-use crate::model::block::{Block, BlockId};
+use crate::model::block::{BlockId, Blocks};
 use crate::model::directive::Directive;
 use crate::model::families;
 use crate::model::http::Http;
@@ -64,7 +65,7 @@ pub(crate) struct Checker<'s> {
     pub(crate) options: &'s Options,
     pub(crate) sources: &'s Sources<'s>,
     pub(crate) files: &'s dyn Files,
-    pub(crate) blocks: Vec<Block<'s>>,
+    pub(crate) blocks: Blocks<'s>,
     pub(crate) main: MainConf<'s>,
     pub(crate) http: Http<'s>,
     pub(crate) stream: Stream<'s>,
@@ -112,7 +113,7 @@ impl<'s> Checker<'s> {
             options,
             sources,
             files,
-            blocks: vec![Block::new(Contexts::MAIN, None)],
+            blocks: Blocks::new(),
             main: MainConf::new(options),
             http: Http::default(),
             stream: Stream::default(),
@@ -164,19 +165,22 @@ impl<'s> Checker<'s> {
     fn file(&mut self, file: usize, reading: &mut Reading<'_, 's>) {
         self.reading.push(file);
         let nodes = self.sources.file(file).tree.nodes().len();
-        self.nodes(file, 0, nodes, reading);
+        self.nodes(file, 0..nodes, reading);
         self.reading.pop();
     }
 
-    fn nodes(&mut self, file: usize, from: usize, to: usize, reading: &mut Reading<'_, 's>) {
+    fn nodes(&mut self, file: usize, nodes: Range<usize>, reading: &mut Reading<'_, 's>) {
         let tree = &self.sources.file(file).tree;
-        let mut at = from;
-        while at < to {
+        let mut at = nodes.start;
+        while at < nodes.end {
             let node = &tree.nodes()[at];
             match node.kind {
-                NodeKind::Error(error) => self.syntax_error(file, at, error),
+                NodeKind::Error(error) => {
+                    self.syntax_error(file, at, error);
+                    self.repeated(tree.repeated(at));
+                }
                 // What ends with nothing has its syntax error already.
-                NodeKind::Simple if node.terminator(tree).start == tree.text().len() => {}
+                NodeKind::Simple if !node.is_terminated() => {}
                 _ => {
                     if let Some(directive) = Directive::new(file, tree, at) {
                         let swallowed = self.swallowed(&directive, reading);
@@ -185,13 +189,13 @@ impl<'s> Checker<'s> {
                     }
                 }
             }
-            at = node.end();
+            at = tree.end(at);
         }
     }
 
     fn one(&mut self, directive: Directive<'s>, reading: &mut Reading<'_, 's>) -> Checked {
         match reading {
-            Reading::Directives(_) if directive.is_block() && self.sources.global() == Some(directive.file) => {
+            Reading::Directives(_) if directive.is_block() && self.sources.global() == Some(directive.file()) => {
                 let message = "block directives are not supported in -g option";
                 directive.refuse(0, codes::NOT_ALLOWED_HERE, message)
             }
@@ -231,7 +235,7 @@ impl<'s> Checker<'s> {
             return false;
         }
         self.depth += 1;
-        self.nodes(directive.file, directive.node + 1, directive.syntax().end(), reading);
+        self.nodes(directive.file(), directive.inside(), reading);
         self.depth -= 1;
         self.errors == before
     }
@@ -251,7 +255,7 @@ impl<'s> Checker<'s> {
         rows
     }
 
-    fn directive(&mut self, mut directive: Directive<'s>, block: BlockId) -> Checked {
+    fn directive(&mut self, directive: Directive<'s>, block: BlockId) -> Checked {
         let rows = self.rows(directive.word(0));
         let context = self.blocks[block].context;
         let Some(row) = rows.iter().find(|row| row.entry.contexts.intersects(context)) else {
@@ -270,9 +274,8 @@ impl<'s> Checker<'s> {
             let message = format!("invalid number of arguments in \"{name}\" directive");
             return directive.refuse(0, codes::ARGUMENT_COUNT, message);
         }
-        directive.known = name;
         self.blocks[block].families |= row.family;
-        slots::apply(self, *row, &directive, block)
+        slots::apply(self, *row, &directive.of(row.entry), block)
     }
 
     /// Forgets the entries, because more modules are loaded now.

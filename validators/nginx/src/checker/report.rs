@@ -60,12 +60,18 @@ impl<'s> Checker<'s> {
         self.findings.push(Finding { code, severity, cause, message, help, place, source: None });
     }
 
+    /// Counts further errors, of which none is shown.
+    pub(super) fn repeated(&mut self, errors: usize) {
+        self.errors += errors;
+        self.findings.omit(errors);
+    }
+
     fn place(&self, spot: SourceSpan) -> Place {
-        let source = self.sources.file(spot.file);
-        if self.sources.is_surrounding(spot.file) {
+        let source = self.sources.file(spot.file());
+        if self.sources.is_surrounding(spot.file()) {
             return Place::file(source.path.clone());
         }
-        source.tree.place(source.path.clone(), spot.span)
+        source.tree.place(source.path.clone(), spot.span())
     }
 
     /// True if further errors are left out, so that a remedy need not be looked for.

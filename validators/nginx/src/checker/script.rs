@@ -1,5 +1,6 @@
 //! Values with variables in them: `ngx_http_script_compile()` in `src/http/ngx_http_script.c`, and the same in stream.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::checker::Checker;
@@ -71,7 +72,7 @@ impl<'s> Checker<'s> {
         &mut self,
         directive: &Directive<'s>,
         at: usize,
-        text: &[u8],
+        text: &'s [u8],
         block: BlockId,
     ) -> Checked<bool> {
         if variables(text) == 0 {
@@ -83,7 +84,7 @@ impl<'s> Checker<'s> {
     /// Compiles a value at one place, reporting its errors at another, as nginx does.
     pub(crate) fn compile_at(
         &mut self,
-        text: &[u8],
+        text: &'s [u8],
         used: SourceSpan,
         blamed: SourceSpan,
         block: BlockId,
@@ -142,7 +143,7 @@ impl<'s> Checker<'s> {
         &mut self,
         directive: &Directive<'s>,
         at: usize,
-        name: &[u8],
+        name: impl Into<Cow<'s, [u8]>>,
         block: BlockId,
     ) -> Checked {
         let used = self.variables(block).use_at(name, directive.exact(at));
@@ -160,9 +161,10 @@ impl<'s> Checker<'s> {
     ) -> Checked<Rc<Regex>> {
         let regex = self.plain_regex(directive, at, pattern, caseless)?;
         for name in &regex.names {
-            let defined = self.variables(block).define(name.as_bytes());
+            let name = name.as_bytes().to_vec();
+            let defined = self.variables(block).define(name.clone());
             defined.map_err(|message| directive.problem(at, codes::DUPLICATE_VARIABLE, message))?;
-            self.use_variable(directive, at, name.as_bytes(), block)?;
+            self.use_variable(directive, at, name, block)?;
         }
         Ok(regex)
     }

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::directives::Contexts;
 use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem, SourceSpan};
-use crate::model::block::{Block, BlockId};
+use crate::model::block::BlockId;
 use crate::model::directive::Directive;
 use crate::model::variables::Variables;
 use crate::values::hash_keys::HashSizes;
@@ -12,7 +12,7 @@ use crate::values::numbers;
 
 impl<'s> Checker<'s> {
     /// The variables of the protocol that a block belongs to.
-    pub(crate) fn variables(&mut self, block: BlockId) -> &mut Variables {
+    pub(crate) fn variables(&mut self, block: BlockId) -> &mut Variables<'s> {
         let stream = Contexts::STREAM | Contexts::STREAM_SERVER | Contexts::STREAM_UPSTREAM;
         if self.blocks[block].context.intersects(stream) {
             &mut self.stream.variables
@@ -23,9 +23,9 @@ impl<'s> Checker<'s> {
 
     /// Takes the first setting of a directive in its block, and refuses any other.
     pub(crate) fn once(&mut self, directive: &Directive<'s>, block: BlockId) -> Checked {
-        let names = same_field(directive.known);
-        let own = self.blocks[block].get(directive.known);
-        if let Some(first) = own.or_else(|| names.iter().find_map(|name| self.blocks[block].get(name))) {
+        let names = same_field(directive.known());
+        let own = self.blocks.get(block, directive.known());
+        if let Some(first) = own.or_else(|| names.iter().find_map(|name| self.blocks.get(block, name))) {
             let help = if first.word(0) == directive.word(0) {
                 format!("it is set already on line {}", first.line())
             } else {
@@ -38,42 +38,41 @@ impl<'s> Checker<'s> {
             );
             return Err(Box::new(problem.help(help)));
         }
-        self.blocks[block].set(directive);
+        self.blocks.set_first(block, directive);
         Ok(())
     }
 
     /// True if a value of a directive comes for the first time in its block.
     pub(crate) fn is_new(&mut self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
-        self.values.insert((block, directive.known, value.to_vec()))
+        self.values.insert((block, directive.known(), value.to_vec()))
     }
 
     /// True if a value of a directive has come before in its block.
     pub(crate) fn has_value(&self, directive: &Directive<'s>, block: BlockId, value: &[u8]) -> bool {
-        self.values.contains(&(block, directive.known, value.to_vec()))
+        self.values.contains(&(block, directive.known(), value.to_vec()))
     }
 
     /// The setting of a directive that holds in a block: its own, or that of the nearest block around it.
     pub(crate) fn effective(&self, block: BlockId, name: &str) -> Option<&Directive<'s>> {
         let mut next = Some(block);
         while let Some(at) = next {
-            if let Some(found) = self.blocks[at].get(name) {
+            if let Some(found) = self.blocks.get(at, name) {
                 return Some(found);
             }
-            next = self.blocks[at].parent;
+            next = self.blocks[at].parent();
         }
         None
     }
 
-    /// The lines of a directive that hold in a block: its own, or those of the nearest block around it that has some.
-    pub(crate) fn effective_list(&self, block: BlockId, name: &str) -> Option<&[Directive<'s>]> {
-        let mut next = Some(block);
-        while let Some(at) = next {
-            if let Some(found) = self.blocks[at].all(name) {
-                return Some(found);
-            }
-            next = self.blocks[at].parent;
-        }
-        None
+    /// The block whose lines of a directive hold in a block: itself, or the nearest block around it that has some.
+    pub(crate) fn lines_from(&self, block: BlockId, name: &str) -> Option<BlockId> {
+        let mut around = std::iter::successors(Some(block), |at| self.blocks[*at].parent());
+        around.find(|at| self.blocks.has_lines(*at, name))
+    }
+
+    /// The lines of a directive that hold in a block.
+    pub(crate) fn effective_list(&self, block: BlockId, name: &str) -> impl Iterator<Item = &Directive<'s>> {
+        self.lines_from(block, name).into_iter().flat_map(move |from| self.blocks.lines(from, name))
     }
 
     /// The number that a directive sets in a block, if one does.
@@ -103,8 +102,7 @@ impl<'s> Checker<'s> {
 
     /// Opens a block within another.
     pub(crate) fn open(&mut self, context: Contexts, parent: BlockId) -> BlockId {
-        self.blocks.push(Block::new(context, Some(parent)));
-        self.blocks.len() - 1
+        self.blocks.open(context, parent)
     }
 
     /// True if a directive whose name fits is in use anywhere.

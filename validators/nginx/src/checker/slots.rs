@@ -25,7 +25,7 @@ pub(crate) fn apply<'s>(
         }
         ArgumentType::Flag => flag(checker, directive, block)?,
         ArgumentType::Str => checker.once(directive, block)?,
-        ArgumentType::StrArray | ArgumentType::Keyval => checker.blocks[block].add(directive),
+        ArgumentType::StrArray | ArgumentType::Keyval => checker.blocks.add(block, directive),
         ArgumentType::Enum(words) => enumeration(checker, directive, block, words)?,
         ArgumentType::Bitmask(words) => bitmask(checker, directive, block, words)?,
         ArgumentType::Num(bounds) => number(checker, directive, block, *bounds)?,
@@ -72,7 +72,7 @@ pub(crate) fn flag<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
     if given.eq_ignore_ascii_case(b"on") || given.eq_ignore_ascii_case(b"off") {
         return Ok(());
     }
-    let (name, text) = (directive.known, String::from_utf8_lossy(given));
+    let (name, text) = (directive.known(), String::from_utf8_lossy(given));
     let message = format!("invalid value \"{text}\" in \"{name}\" directive, it must be \"on\" or \"off\"");
     directive.refuse(1, codes::INVALID_FLAG, message)
 }
@@ -101,7 +101,7 @@ fn bitmask<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Bloc
             checker.warn(*directive.problem(at, codes::DUPLICATE_VALUE, message));
         }
     }
-    checker.blocks[block].set(directive);
+    checker.blocks.set(block, directive);
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn number<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Block
     let Some(number) = numbers::number(directive.word(1)) else {
         return directive.refuse_directive(1, codes::INVALID_NUMBER, "invalid number");
     };
-    if directive.known == "http2_streams_index_size" && (number == 0 || number & (number - 1) != 0) {
+    if directive.known() == "http2_streams_index_size" && (number == 0 || number & (number - 1) != 0) {
         return directive.refuse_directive(1, codes::INVALID_NUMBER, "must be a power of two");
     }
     match bounds {
@@ -151,7 +151,7 @@ fn size<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId
     let size = numbers::size(directive.word(1)).unwrap_or_default();
     let powers =
         |top: i64| (0..).map(move |shift| top >> shift).take_while(|power| *power > 256).any(|power| power == size);
-    match directive.known {
+    match directive.known() {
         "connection_pool_size" | "request_pool_size" | "http2_pool_size" if size < MIN_POOL_SIZE => {
             let message = format!("the pool size must be no less than {MIN_POOL_SIZE}");
             directive.refuse(1, codes::OUT_OF_BOUNDS, message)

@@ -34,7 +34,7 @@ pub(crate) fn limit_zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
         if let Some(given) = word.strip_prefix(b"zone=") {
             let (name, size) = zone_parameter(directive, at, given)?;
             zone = Some((at, name, size));
-        } else if let Some(rate) = word.strip_prefix(b"rate=").filter(|_| directive.known == "limit_req_zone") {
+        } else if let Some(rate) = word.strip_prefix(b"rate=").filter(|_| directive.known() == "limit_req_zone") {
             let number = rate.strip_suffix(b"r/s").or_else(|| rate.strip_suffix(b"r/m")).unwrap_or(rate);
             if numbers::number(number).is_none_or(|rate| rate <= 0) {
                 return directive.refuse(
@@ -52,14 +52,14 @@ pub(crate) fn limit_zone<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
         return directive.refuse(
             0,
             codes::MISSING_PARAMETER,
-            format!("\"{}\" must have \"zone\" parameter", directive.known),
+            format!("\"{}\" must have \"zone\" parameter", directive.known()),
         );
     };
     let stream = checker.blocks[block].context == Contexts::STREAM;
-    let zone = checker.zones.add(directive, at, name, size, tag(directive.known, stream))?;
+    let zone = checker.zones.add(directive, at, name, size, tag(directive.known(), stream))?;
     if std::mem::replace(&mut zone.declared, true) {
         let (name, key) = (String::from_utf8_lossy(name), String::from_utf8_lossy(&zone.key));
-        let message = format!("{} \"{name}\" is already bound to key \"{key}\"", directive.known);
+        let message = format!("{} \"{name}\" is already bound to key \"{key}\"", directive.known());
         return directive.refuse(at, codes::DUPLICATE_ZONE, message);
     }
     zone.key = directive.word(1).to_vec();

@@ -54,7 +54,7 @@ pub(crate) fn error_log<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
             return directive.refuse(1, codes::UNSUPPORTED, "nginx was built without debug support");
         }
         // Size of the first line of the buffer, with the path of the file in it.
-        let needed = 63 + 2048 + checker.sources.file(directive.file).path.len();
+        let needed = 63 + 2048 + checker.sources.file(directive.file()).path.len();
         if numbers::size(size).is_none_or(|size| usize::try_from(size).is_ok_and(|size| size < needed)) {
             let message = format!("invalid buffer size \"{}\"", String::from_utf8_lossy(size));
             return directive.refuse(1, codes::INVALID_PARAMETER, message);

@@ -46,7 +46,7 @@ pub(crate) fn worker_priority<'s>(checker: &mut Checker<'s>, directive: &Directi
     let digits = given.strip_prefix(b"-").or_else(|| given.strip_prefix(b"+")).unwrap_or(given);
     // nginx keeps it in 32 bits, in which -1 is an error, and 0 is as good as none, so that it may be set again.
     let priority = numbers::number(digits).map(|number| number & 0xffff_ffff);
-    if checker.blocks[block].has(directive.known) || priority != Some(0) {
+    if checker.blocks.has(block, directive.known()) || priority != Some(0) {
         checker.once(directive, block)?;
     }
     match priority {
@@ -85,7 +85,7 @@ pub(crate) fn worker_cpu_affinity<'s>(checker: &mut Checker<'s>, directive: &Dir
 fn affinity_masks(checker: &mut Checker<'_>) {
     let Some(affinity) = checker.main.affinity else { return };
     let masks = affinity.count();
-    let processes = match checker.blocks[0].get("worker_processes") {
+    let processes = match checker.blocks.get(0, "worker_processes") {
         None => Some(1),
         // `auto` is the number of CPUs, which is unknown here.
         Some(set) => numbers::number(set.word(1)),
@@ -234,7 +234,7 @@ pub(crate) fn finish(checker: &mut Checker<'_>) -> Checked {
 
 fn end_of_main(checker: &Checker<'_>) -> SourceSpan {
     let end = checker.sources.file(0).tree.text().len();
-    SourceSpan { file: 0, span: reload_gate_contract::Span { start: end, end } }
+    SourceSpan::new(0, reload_gate_contract::Span { start: end, end })
 }
 
 fn init_events(checker: &Checker<'_>) -> Checked {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::checker::Checker;
 use crate::core::main_conf;
-use crate::directives::{Contexts, Version};
+use crate::directives::{self, Contexts, Version};
 use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
@@ -30,11 +30,10 @@ pub(crate) fn map<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
     checker.define(directive, 2, block)?;
     let mut map = Map::default();
     // The first map takes the defaults into use, after which they cannot be set any more.
-    for known in ["map_hash_max_size", "map_hash_bucket_size"] {
-        if !checker.blocks[block].has(known) {
-            let mut default = *directive;
-            default.known = known;
-            checker.blocks[block].set(&default);
+    let sizes = ["map_hash_max_size", "map_hash_bucket_size"];
+    for entry in sizes.into_iter().filter_map(|name| directives::history(name).next()) {
+        if !checker.blocks.has(block, entry.name) {
+            checker.blocks.set(block, &directive.of(entry));
         }
     }
     let sizes = checker.hash_sizes(block, "map_hash");

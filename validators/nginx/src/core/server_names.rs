@@ -38,8 +38,8 @@ pub(crate) struct Names<'s> {
 
 /// Reads the directive `server_name`.
 pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked<Names<'s>> {
-    checker.blocks[block].add(directive);
-    let mut names = Names { plain: vec![], captures: None };
+    checker.blocks.add(block, directive);
+    let mut names = Names { plain: Vec::with_capacity(directive.count()), captures: None };
     for at in 1..=directive.count() {
         let name = directive.word(at);
         let text = || directive.text(at);

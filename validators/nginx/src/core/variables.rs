@@ -1,5 +1,7 @@
 //! Variables of http and stream that the configuration uses (`src/http/ngx_http_variables.c`).
 
+use foldhash::HashSet;
+
 use crate::checker::Checker;
 use crate::directives;
 use crate::findings::codes;
@@ -8,12 +10,12 @@ use crate::model::block::BlockId;
 use crate::model::variables::Variables;
 
 /// The variables which the modules of this build bring along.
-pub(crate) fn built_in(checker: &Checker<'_>, family: &str) -> Variables {
+pub(crate) fn built_in<'s>(checker: &Checker<'s>, family: &str) -> Variables<'s> {
     let version = checker.options.version;
     // A module without directives is part of any build that has its protocol.
-    let lacks =
-        |name: &str| directives::modules().any(|module| module.name == name && !checker.main.has_module(module));
-    Variables::of(family, version, |module| !lacks(module))
+    let lacking = directives::modules().filter(|module| !checker.main.has_module(module)).map(|module| module.name);
+    let lacking: HashSet<&str> = lacking.collect();
+    Variables::of(family, version, |module| !lacking.contains(module))
 }
 
 /// Builds the hash of all variables, whose names must fit its buckets: `ngx_http_variables_init_vars()`.
@@ -31,13 +33,13 @@ pub(crate) fn unknown_variables(checker: &mut Checker<'_>, block: BlockId) -> Ch
     /// Limit of the variables that are compared with all others.
     const COMPARED: usize = 20;
     let variables = checker.variables(block);
-    let unknown = variables.unknown().enumerate().map(|(at, (name, spot))| {
+    let unknown = variables.unknown().into_iter().enumerate().map(|(at, (name, spot))| {
         let near = if at < COMPARED { variables.nearest(name) } else { None };
-        (near, name.clone(), *spot)
+        (near, String::from_utf8_lossy(name).into_owned(), spot)
     });
     let unknown: Vec<_> = unknown.collect();
     for (near, name, spot) in unknown {
-        let message = format!("unknown \"{}\" variable", String::from_utf8_lossy(&name));
+        let message = format!("unknown \"{name}\" variable");
         let problem = Problem::error(codes::UNKNOWN_VARIABLE, message, spot);
         checker.report(match near {
             Some(near) => problem.help(format!("did you mean `${near}`?")),

@@ -2,11 +2,28 @@
 
 use reload_gate_contract::{Absent, Cause, Code, Severity, Span};
 
-/// A range of bytes in one of the files.
+/// A range of bytes in one of the files. Many are kept, so it is small: files of four gigabytes and more are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceSpan {
-    pub(crate) file: usize,
-    pub(crate) span: Span,
+    file: u32,
+    start: u32,
+    end: u32,
+}
+
+impl SourceSpan {
+    pub(crate) fn new(file: usize, span: Span) -> Self {
+        let [file, start, end] = [file, span.start, span.end].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        Self { file, start, end }
+    }
+
+    /// The index of the file.
+    pub(crate) const fn file(self) -> usize {
+        self.file as usize
+    }
+
+    pub(crate) const fn span(self) -> Span {
+        Span { start: self.start as usize, end: self.end as usize }
+    }
 }
 
 /// Something to report.

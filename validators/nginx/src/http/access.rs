@@ -72,7 +72,7 @@ pub(crate) fn merge_referers(checker: &mut Checker<'_>, block: BlockId, end: Sou
     let Some(mut referers) = checker.http.referers.remove(&block) else { return Ok(()) };
     let mut server = block;
     while checker.blocks[server].context != Contexts::SERVER {
-        let Some(parent) = checker.blocks[server].parent else { return Ok(()) };
+        let Some(parent) = checker.blocks[server].parent() else { return Ok(()) };
         server = parent;
     }
     // They were opened one after another, so that their blocks are sorted.

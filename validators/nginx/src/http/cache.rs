@@ -21,7 +21,7 @@ pub(crate) fn module(name: &str) -> &'static str {
 fn add_path(checker: &mut Checker<'_>, directive: &Directive<'_>, levels: Vec<i64>, cache: bool) -> Checked {
     let given = directive.text(1);
     let name = checker.sources.prefixed(given.strip_suffix('/').unwrap_or(&given)).into_bytes();
-    let file = &checker.sources.file(directive.file).path;
+    let file = &checker.sources.file(directive.file()).path;
     let place = format!("{file}:{}", directive.line());
     let path = CachePath { levels, cache, place };
     let text = String::from_utf8_lossy(&name).into_owned();
@@ -110,11 +110,11 @@ pub(crate) fn cache_path<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
         }
     }
     let Some((at, (name, size))) = zone.filter(|(_, (name, _))| !name.is_empty()) else {
-        let message = format!("\"{}\" must have \"keys_zone\" parameter", directive.known);
+        let message = format!("\"{}\" must have \"keys_zone\" parameter", directive.known());
         return directive.refuse(0, codes::MISSING_PARAMETER, message);
     };
     add_path(checker, directive, depth, true)?;
-    let zone = checker.zones.add(directive, at, name, size, module(directive.known))?;
+    let zone = checker.zones.add(directive, at, name, size, module(directive.known()))?;
     if std::mem::replace(&mut zone.declared, true) {
         let message = format!("duplicate zone \"{}\"", String::from_utf8_lossy(name));
         return directive.refuse(at, codes::DUPLICATE_ZONE, message);
@@ -163,9 +163,9 @@ pub(crate) fn cache<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
     if directive.word(1) == b"off" {
         return Ok(());
     }
-    let module = module(directive.known);
+    let module = module(directive.known());
     let store = format!("{module}_store");
-    if checker.blocks[block].get(&store).is_some_and(|store| store.word(1) != b"off") {
+    if checker.blocks.get(block, &store).is_some_and(|store| store.word(1) != b"off") {
         let complaint = format!("is incompatible with \"{store}\"");
         return directive.refuse_directive(0, codes::INCOMPATIBLE_DIRECTIVES, &complaint);
     }
@@ -187,8 +187,8 @@ pub(crate) fn store<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
     if directive.word(1).is_empty() && checker.options.version >= NEEDS_PATH {
         return directive.refuse(1, codes::INVALID_VALUE, "empty path");
     }
-    let cache = format!("{}_cache", module(directive.known));
-    if checker.blocks[block].get(&cache).is_some_and(|cache| cache.word(1) != b"off") {
+    let cache = format!("{}_cache", module(directive.known()));
+    if checker.blocks.get(block, &cache).is_some_and(|cache| cache.word(1) != b"off") {
         let complaint = format!("is incompatible with \"{cache}\"");
         return directive.refuse_directive(0, codes::INCOMPATIBLE_DIRECTIVES, &complaint);
     }

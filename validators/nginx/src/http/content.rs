@@ -43,13 +43,13 @@ pub(crate) fn try_files<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 /// `http2_push`, until 1.25.1.
 pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let off = |line: &Directive<'_>| line.word(1) == b"off";
-    let earlier = checker.blocks[block].all("http2_push").unwrap_or_default().first().map(off);
+    let earlier = checker.blocks.lines(block, "http2_push").next().map(off);
     let complaint = match (earlier, off(directive)) {
         (Some(true), true) => "is duplicate",
         (Some(true), false) => "URI cannot be used with \"off\" parameter",
         (Some(false), true) => "\"off\" parameter cannot be used with URI",
         _ => {
-            checker.blocks[block].add(directive);
+            checker.blocks.add(block, directive);
             return checker.compile(directive, 1, block).map(|_| ());
         }
     };
@@ -57,12 +57,12 @@ pub(crate) fn http2_push<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
 }
 
 pub(crate) fn mirror<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    let earlier = checker.blocks[block].all("mirror").unwrap_or_default();
     let off = |line: &Directive<'_>| line.word(1) == b"off";
-    if (off(directive) && !earlier.is_empty()) || earlier.first().is_some_and(off) {
+    let earlier = checker.blocks.lines(block, "mirror").next();
+    if earlier.is_some_and(|first| off(directive) || off(first)) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     Ok(())
 }
 
@@ -81,10 +81,10 @@ pub(crate) fn sub_filter<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     if directive.word(1).is_empty() {
         return directive.refuse(1, codes::INVALID_VALUE, "empty search pattern");
     }
-    if checker.blocks[block].all("sub_filter").is_some_and(|lines| lines.len() >= 255) {
+    if checker.blocks.lines(block, "sub_filter").count() >= 255 {
         return directive.refuse(0, codes::OUT_OF_BOUNDS, "number of search patterns exceeds 255");
     }
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     checker.compile(directive, 1, block)?;
     checker.compile(directive, 2, block)?;
     Ok(())

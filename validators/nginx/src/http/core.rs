@@ -12,8 +12,8 @@ use crate::values::numbers;
 
 /// `root` and `alias`, which are one setting.
 pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    let (name, other) = if directive.known == "alias" { ("alias", "root") } else { ("root", "alias") };
-    if checker.blocks[block].has(other) {
+    let (name, other) = if directive.known() == "alias" { ("alias", "root") } else { ("root", "alias") };
+    if checker.blocks.has(block, other) {
         let message = format!("\"{name}\" directive is duplicate, \"{other}\" directive was specified earlier");
         return directive.refuse(0, codes::DUPLICATE_DIRECTIVE, message);
     }
@@ -23,6 +23,9 @@ pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
         return directive.refuse(0, codes::NOT_ALLOWED_HERE, message);
     }
     let path = directive.word(1);
+    if !path.contains(&b'$') {
+        return Ok(());
+    }
     let contains = |text: &str| path.windows(text.len()).any(|window| window == text.as_bytes());
     for (variable, forms) in [
         ("document_root", ["$document_root", "${document_root}"]),
@@ -200,7 +203,7 @@ pub(crate) fn types<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bl
 
 /// Lists of MIME types, such as `gzip_types`: `ngx_http_types_slot()`.
 pub(crate) fn types_slot<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    let default: &[u8] = if directive.known == "xslt_types" { b"text/xml" } else { b"text/html" };
+    let default: &[u8] = if directive.known() == "xslt_types" { b"text/xml" } else { b"text/html" };
     if checker.has_value(directive, block, b"*") {
         return Ok(());
     }

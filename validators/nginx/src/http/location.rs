@@ -59,8 +59,7 @@ pub(crate) fn open<'s>(
     location: Location<'s>,
 ) -> BlockId {
     let inner = checker.open(context, parent);
-    checker.blocks[inner].location = Location { spot: Some(directive.terminator()), ..location };
-    checker.blocks[parent].locations.push(inner);
+    checker.blocks.add_location(inner, Location { spot: Some(directive.terminator()), ..location });
     inner
 }
 
@@ -118,12 +117,11 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
 
 /// Finds locations of the same name in a server, and in each location.
 pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Checked {
-    let children = &checker.blocks[block].locations;
-    let mut seen: HashMap<(Match, &[u8]), SourceSpan> = HashMap::with_capacity(children.len());
+    let mut seen: HashMap<(Match, &[u8]), SourceSpan> = HashMap::new();
     let mut first: Option<(&[u8], SourceSpan, SourceSpan)> = None;
-    for child in children {
-        duplicates(checker, *child)?;
-        let Location { kind, name, spot } = checker.blocks[*child].location;
+    for child in checker.blocks.locations(block) {
+        duplicates(checker, child)?;
+        let Location { kind, name, spot } = checker.blocks[child].location;
         let Some(spot) = spot.filter(|_| matches!(kind, Match::Exact | Match::Prefix)) else { continue };
         if let Some(earlier) = seen.insert((kind, name), spot) {
             // nginx sorts the locations first, and so finds the least name.
@@ -133,7 +131,7 @@ pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Checked {
         }
     }
     let Some((name, spot, earlier)) = first else { return Ok(()) };
-    let line = checker.sources.file(earlier.file).tree.line(earlier.span.start);
+    let line = checker.sources.file(earlier.file()).tree.line(earlier.span().start);
     let message = format!("duplicate location \"{}\"", String::from_utf8_lossy(name));
     let problem = Problem::error(codes::DUPLICATE_LOCATION, message, spot);
     Err(Box::new(problem.help(format!("the first is on line {line}"))))

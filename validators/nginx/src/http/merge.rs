@@ -106,7 +106,8 @@ fn passing(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
         let own = &checker.blocks[*block];
         let has_own = own.families & family.bit != 0;
         let is_server = own.context == Contexts::SERVER && inherited;
-        if buffers_too && (is_server || has_own && buffering.iter().any(|name| own.has(name))) {
+        let has = |name: &&str| checker.blocks.has(*block, name);
+        if buffers_too && (is_server || has_own && buffering.iter().any(has)) {
             buffers(checker, *block, family, end)?;
         }
         if caches {
@@ -121,7 +122,7 @@ fn passing(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
 
 /// True if a block passes requests on by TLS.
 fn uses_tls(checker: &Checker<'_>, block: BlockId, family: &Family, scheme: &str) -> bool {
-    checker.blocks[block].get(family.pass).is_some_and(|pass| {
+    checker.blocks.get(block, family.pass).is_some_and(|pass| {
         let to = pass.word(1);
         script::variables(to) > 0
             || to.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes()))
@@ -163,7 +164,7 @@ fn buffers(checker: &Checker<'_>, block: BlockId, family: &Family, end: SourceSp
 /// A cache needs a zone, and (except for `proxy`) should have a key.
 fn cached(checker: &mut Checker<'_>, block: BlockId, family: &Family, end: SourceSpan) -> Checked {
     let Family { module, cache, cache_key, store, .. } = family;
-    let stores = checker.blocks[block].get(store).is_some_and(|store| store.word(1) != b"off");
+    let stores = checker.blocks.get(block, store).is_some_and(|store| store.word(1) != b"off");
     let Some(set) = checker.effective(block, cache).filter(|set| set.word(1) != b"off" && !stores).copied() else {
         return Ok(());
     };
@@ -191,17 +192,14 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
     if !checker.uses(|used| used == family.list.as_bytes()) {
         return Ok(());
     }
-    let has = |at: BlockId| {
-        let block = &checker.blocks[at];
-        block.families & family.bit != 0 && block.all(family.list).is_some()
-    };
+    let has = |at: BlockId| checker.blocks[at].families & family.bit != 0 && checker.blocks.has_lines(at, family.list);
     // Of each block, where it has its lines from: a block comes after the one around it.
     let mut sources = vec![None; checker.blocks.len()];
     sources[http] = has(http).then_some(http);
     let mut owners = vec![];
     let mut http_is_new = true;
     for at in blocks {
-        let inherited = checker.blocks[*at].parent.and_then(|parent| sources[parent]);
+        let inherited = checker.blocks[*at].parent().and_then(|parent| sources[parent]);
         sources[*at] = if has(*at) { Some(*at) } else { inherited };
         let from_http = sources[*at] == Some(http) && std::mem::take(&mut http_is_new);
         if sources[*at] == Some(*at) || from_http {
@@ -214,20 +212,17 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
         } else {
             HashSizes::new(family.hash, None, None)
         };
-        let lines = checker.blocks[owner].all(family.list).map_or(0, <[_]>::len);
-        for at in 0..lines {
-            let line = checker.blocks[owner].all(family.list).map(|lines| lines[at]);
-            if let Some(line) = line.filter(|line| line.count() >= 2) {
-                checker.compile_at(line.word(2), line.exact(2), end, http)?;
-                // Of the parameters only those are kept in a hash which replace a header.
-                let key = if family.hash.ends_with("params_hash") {
-                    line.word(1).strip_prefix(b"HTTP_")
-                } else {
-                    Some(line.word(1))
-                };
-                if let Some(complaint) = key.and_then(|key| sizes.complaint_about(key)) {
-                    return line.refuse(1, codes::HASH_BUCKET_SIZE, complaint);
-                }
+        let lines: Vec<_> = checker.blocks.lines(owner, family.list).copied().collect();
+        for line in lines.into_iter().filter(|line| line.count() >= 2) {
+            checker.compile_at(line.word(2), line.exact(2), end, http)?;
+            // Of the parameters only those are kept in a hash which replace a header.
+            let key = if family.hash.ends_with("params_hash") {
+                line.word(1).strip_prefix(b"HTTP_")
+            } else {
+                Some(line.word(1))
+            };
+            if let Some(complaint) = key.and_then(|key| sizes.complaint_about(key)) {
+                return line.refuse(1, codes::HASH_BUCKET_SIZE, complaint);
             }
         }
     }
@@ -238,7 +233,7 @@ fn scripts(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], family:
 fn bodies(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], end: SourceSpan) -> Checked {
     let outermost = blocks.first().map(|_| &http);
     for block in outermost.into_iter().chain(blocks) {
-        if let Some(body) = checker.blocks[*block].get("proxy_set_body").copied() {
+        if let Some(body) = checker.blocks.get(*block, "proxy_set_body").copied() {
             checker.compile_at(body.word(1), body.exact(1), end, http)?;
         }
     }
@@ -246,8 +241,8 @@ fn bodies(checker: &mut Checker<'_>, http: BlockId, blocks: &[BlockId], end: Sou
 }
 
 fn secure_link(checker: &Checker<'_>, block: BlockId, end: SourceSpan) -> Checked {
-    let own = &checker.blocks[block];
-    if own.has("secure_link_secret") && (own.has("secure_link") || own.has("secure_link_md5")) {
+    let has = |name: &str| checker.blocks.has(block, name);
+    if has("secure_link_secret") && (has("secure_link") || has("secure_link_md5")) {
         let message = "\"secure_link_secret\" cannot be mixed with \"secure_link\" and \"secure_link_md5\"";
         return Err(Box::new(Problem::error(codes::INCOMPATIBLE_DIRECTIVES, message, end)));
     }

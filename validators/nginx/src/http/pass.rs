@@ -58,7 +58,7 @@ pub(crate) fn host_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>
 pub(crate) fn memcached_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     checker.once(directive, block)?;
     upstream::refer(checker, directive, 1, directive.word(1), NO_RESOLVE, block)?;
-    checker.use_variable(directive, 1, b"memcached_key", block)
+    checker.use_variable(directive, 1, &b"memcached_key"[..], block)
 }
 
 pub(crate) fn uwsgi_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
@@ -97,12 +97,12 @@ pub(crate) fn bind<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 }
 
 pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    let earlier = checker.blocks[block].all("proxy_redirect").unwrap_or_default();
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
-    if earlier.first().is_some_and(&off) || (off(directive) && !earlier.is_empty()) {
+    let earlier = checker.blocks.lines(block, "proxy_redirect").next();
+    if earlier.is_some_and(|first| off(first) || off(directive)) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     if directive.count() == 1 {
         return match directive.word(1) {
             b"off" => Ok(()),
@@ -122,7 +122,7 @@ pub(crate) fn redirect<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 }
 
 fn default_redirect(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId) -> Checked {
-    match checker.blocks[block].get("proxy_pass") {
+    match checker.blocks.get(block, "proxy_pass") {
         None => {
             let message = "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
             directive.refuse(0, codes::MISPLACED_DIRECTIVE, message)
@@ -137,20 +137,20 @@ fn default_redirect(checker: &Checker<'_>, directive: &Directive<'_>, block: Blo
 
 /// `proxy_cookie_domain`, `proxy_cookie_path` and `proxy_cookie_flags`.
 pub(crate) fn cookies<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    let earlier = checker.blocks[block].all(directive.known).unwrap_or_default();
     let off = |line: &Directive<'_>| line.count() == 1 && line.word(1) == b"off";
-    if earlier.first().is_some_and(&off) || (off(directive) && !earlier.is_empty()) {
+    let earlier = checker.blocks.lines(block, directive.known()).next();
+    if earlier.is_some_and(|first| off(first) || off(directive)) {
         return directive.refuse_directive(0, codes::DUPLICATE_DIRECTIVE, "is duplicate");
     }
     if directive.count() == 1 && !off(directive) {
         let message = format!("invalid parameter \"{}\"", directive.text(1));
         return directive.refuse(1, codes::INVALID_PARAMETER, message);
     }
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     if off(directive) {
         return Ok(());
     }
-    let paths = directive.known == "proxy_cookie_path";
+    let paths = directive.known() == "proxy_cookie_path";
     match directive.word(1) {
         [b'~', b'*', pattern @ ..] if paths => drop(checker.regex(directive, 1, pattern, true, block)?),
         [b'~', pattern @ ..] => drop(checker.regex(directive, 1, pattern, !paths, block)?),
@@ -164,7 +164,7 @@ pub(crate) fn cookies<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, 
 }
 
 pub(crate) fn param<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     if directive.count() == 3 && directive.word(3) != b"if_not_empty" {
         let message = format!("invalid parameter \"{}\"", directive.text(3));
         return directive.refuse(3, codes::INVALID_PARAMETER, message);

@@ -68,7 +68,7 @@ pub(crate) fn if_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
 }
 
 /// The words between the parentheses, each with its index.
-fn between_parentheses<'d>(directive: &'d Directive<'_>) -> Checked<Vec<(usize, &'d [u8])>> {
+fn between_parentheses<'s>(directive: &Directive<'s>) -> Checked<Vec<(usize, &'s [u8])>> {
     let invalid = |at: usize, text: &[u8]| {
         let text = String::from_utf8_lossy(text);
         directive.refuse(at, codes::INVALID_CONDITION, format!("invalid condition \"{text}\""))

@@ -19,12 +19,12 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
     let index = checker.http.servers.len();
     checker.http.servers.push(HttpServer { block: inner, directive: *directive, names: vec![], captures: false });
     let clean = checker.body(directive, inner);
-    if clean && checker.blocks[inner].all("listen").is_none() {
+    if clean && !checker.blocks.has_lines(inner, "listen") {
         let socket = Socket::Ip((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
         add(checker, directive, index, &[socket], &ListenOptions::default(), directive.closing())?;
     }
-    if checker.http.servers[index].names.is_empty() && checker.blocks[inner].all("server_name").is_none() {
-        checker.http.servers[index].names.push((Cow::Borrowed(b""), directive.spot(0)));
+    if checker.http.servers[index].names.is_empty() && !checker.blocks.has_lines(inner, "server_name") {
+        checker.http.servers[index].names = vec![(Cow::Borrowed(b""), directive.spot(0))];
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ fn add(
 }
 
 pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     let url = listen::address(checker, directive, 80)?;
     let mut options = ListenOptions::default();
     for at in 2..=directive.count() {
@@ -132,7 +132,12 @@ pub(crate) fn server_name<'s>(checker: &mut Checker<'s>, directive: &Directive<'
     let names = server_names::read(checker, directive, block)?;
     let server = current(checker);
     let server = &mut checker.http.servers[server];
-    server.names.extend(names.plain);
+    if server.names.is_empty() {
+        // The list of the directive has no room that stays empty.
+        server.names = names.plain;
+    } else {
+        server.names.extend(names.plain);
+    }
     server.captures = names.captures.unwrap_or(server.captures);
     Ok(())
 }

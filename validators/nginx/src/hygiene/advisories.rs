@@ -3,6 +3,8 @@
 //! `advisories.tsv` has those of <https://nginx.org/en/security_advisories.html> (of 2026-07-22) that need a directive to be
 //! reached, with the day of the release that fixed each. Another build than that of nginx.org may have the fix in an older version.
 
+use std::sync::LazyLock;
+
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use crate::directives::{Build, Version};
@@ -22,9 +24,9 @@ struct Advisory {
 }
 
 /// All vulnerabilities, the newest first.
-fn advisories() -> impl Iterator<Item = Advisory> {
+static ADVISORIES: LazyLock<Vec<Advisory>> = LazyLock::new(|| {
     let version = |text: &str| text.parse::<Version>().unwrap_or_else(|_| panic!("`{text}` is a version"));
-    include_str!("advisories.tsv").lines().skip(1).map(move |line| {
+    let advisory = |line: &'static str| {
         let fields: Vec<&'static str> = line.split('\t').collect();
         let [cve, _, severity, vulnerable, fixed, trigger, title] = fields[..] else {
             panic!("seven columns in {line}")
@@ -36,8 +38,9 @@ fn advisories() -> impl Iterator<Item = Advisory> {
         let vulnerable = vulnerable.split(',').map(range).collect();
         let fixed = fixed.split(',').map(version).collect();
         Advisory { cve, title, severity, trigger, vulnerable, fixed }
-    })
-}
+    };
+    include_str!("advisories.tsv").lines().skip(1).map(advisory).collect()
+});
 
 impl Advisory {
     /// True if a version has it: it is in a range, and not in a stable branch from the fix on.
@@ -52,7 +55,7 @@ pub(super) fn check(hygiene: &mut Hygiene<'_>) {
     if build != Build::NginxOrg {
         return;
     }
-    let affecting: Vec<Advisory> = advisories().filter(|advisory| advisory.affects(version)).collect();
+    let affecting: Vec<&Advisory> = ADVISORIES.iter().filter(|advisory| advisory.affects(version)).collect();
     if affecting.is_empty() {
         return;
     }
@@ -207,7 +210,7 @@ mod tests {
     fn stable_branches_are_fixed_from_their_own_release_on() {
         let names = |version: &str, trigger: &str| -> Vec<&str> {
             let version = version.parse().expect("a version");
-            let affecting = advisories().filter(|it| it.trigger == trigger && it.affects(version));
+            let affecting = ADVISORIES.iter().filter(|it| it.trigger == trigger && it.affects(version));
             affecting.map(|it| it.cve).collect()
         };
         assert_eq!(names("1.20.0", "resolver"), ["CVE-2021-23017"]);

@@ -15,7 +15,7 @@ pub(super) fn check(hygiene: &mut Hygiene<'_>, scope: usize) {
 /// `add_header` in a block replaces all those of the blocks around it (`ngx_http_headers_merge_conf()`).
 fn lost(hygiene: &mut Hygiene<'_>, scope: usize) {
     let facts = hygiene.facts.scopes[scope];
-    let Some(parent) = hygiene.scopes.all[scope].parent else { return };
+    let Some(parent) = hygiene.scopes.all[scope].parent() else { return };
     let lost = hygiene.facts.scopes[parent].headers & !facts.headers;
     let is_meant = hygiene.scopes.all[scope].get(b"add_header_inherit").is_some();
     if lost == 0 || is_meant || facts.own_headers.is_none() || hygiene.scopes.all[scope].incomplete {

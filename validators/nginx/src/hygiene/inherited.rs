@@ -44,7 +44,7 @@ impl Inherited {
         let mut all: Vec<ScopeFacts> = Vec::with_capacity(scopes.all.len());
         let mut upstreams = HashSet::new();
         for scope in &scopes.all {
-            let around = scope.parent.map(|parent| all[parent]).unwrap_or_default();
+            let around = scope.parent().map(|parent| all[parent]).unwrap_or_default();
             let incomplete = around.incomplete || scope.incomplete;
             let mut facts = ScopeFacts { own_headers: None, incomplete, ..around };
             if scope.name() == b"upstream" {

@@ -34,7 +34,7 @@ fn alias(hygiene: &mut Hygiene<'_>, scope: usize) {
     }
     let own = block.get(b"alias");
     let conditions = block.directives.iter().filter(|(directive, _)| directive.word(0) == b"if");
-    let in_conditions = conditions.filter_map(|(_, block)| hygiene.scopes.all[(*block)?].get(b"alias"));
+    let in_conditions = conditions.filter_map(|(_, block)| hygiene.scopes.all[(*block)? as usize].get(b"alias"));
     let all: Vec<_> = own.into_iter().chain(in_conditions).collect();
     for alias in all.iter().filter(|alias| alias.count() == 1 && alias.word(1).ends_with(b"/")) {
         let path = String::from_utf8_lossy(path);
@@ -96,7 +96,7 @@ fn ifs(hygiene: &mut Hygiene<'_>, scope: usize) {
         };
         (has_more, inner.directives.iter().any(|(directive, _)| ends(directive)))
     };
-    let ifs = ifs.filter_map(|(directive, inner)| Some((*directive, is_open((*inner)?))));
+    let ifs = ifs.filter_map(|(directive, inner)| Some((*directive, is_open((*inner)? as usize))));
     let ifs: Vec<_> = ifs.filter(|(_, (_, ends))| !ends).collect();
     let others: Vec<Directive<'_>> = ifs.iter().filter(|(_, (has_more, _))| *has_more).map(|(it, _)| *it).collect();
     if let (Some(first), Some(_)) = (ifs.first().map(|(directive, _)| *directive), block.get(b"try_files")) {

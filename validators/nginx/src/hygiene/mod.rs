@@ -24,7 +24,6 @@ use reload_gate_contract::{Code, Finding, Findings, visible};
 
 use crate::Options;
 use crate::findings::codes::TOO_MANY_FINDINGS;
-use crate::findings::problem::SourceSpan;
 use crate::model::directive::Directive;
 use crate::model::sources::Sources;
 
@@ -106,12 +105,13 @@ impl<'s> Hygiene<'s> {
 
     /// Reports a warning about a word of a directive.
     fn warn(&mut self, code: Code, directive: &Directive<'s>, word: usize, message: &str, help: &str) {
-        let SourceSpan { file, span } = directive.exact(word);
+        let spot = directive.exact(word);
+        let file = spot.file();
         if self.sources.is_surrounding(file) || self.sources.global() == Some(file) {
             return;
         }
         let source = self.sources.file(file);
-        let place = source.tree.place(source.path.clone(), span);
+        let place = source.tree.place(source.path.clone(), spot.span());
         self.findings.push(Finding::warning(code, visible(message)).at(place).help(help));
     }
 }

@@ -11,14 +11,20 @@ use crate::values::{glob, numbers};
 const DEPTH: usize = 128;
 const MOST: usize = 1_000_000;
 
+/// The protocols that a block may belong to; none outside of them.
+const PROTOCOLS: [&[u8]; 4] = [b"", b"http", b"stream", b"mail"];
+
+/// A directive, with the index of its block if it has one.
+pub(super) type ScopedDirective<'s> = (Directive<'s>, Option<u32>);
+
 /// A block.
 pub(super) struct HygieneScope<'s> {
     /// Its own directive; `None` outside of all blocks.
     pub(super) directive: Option<Directive<'s>>,
     /// The block around it.
-    pub(super) parent: Option<usize>,
+    parent: Option<u32>,
     /// The directives in it, those with blocks included, each with its block.
-    pub(super) directives: Vec<(Directive<'s>, Option<usize>)>,
+    pub(super) directives: Box<[ScopedDirective<'s>]>,
     /// A file that may hold more of it is unknown.
     pub(super) incomplete: bool,
     /// It has a `rewrite`.
@@ -34,21 +40,18 @@ fn bit(name: &[u8]) -> u64 {
 }
 
 impl<'s> HygieneScope<'s> {
-    fn new(directive: Option<Directive<'s>>, parent: Option<usize>) -> Self {
-        Self { directive, parent, directives: vec![], incomplete: false, rewrites: false, names: 0 }
-    }
-
-    /// Adds a directive, with its block if it has one.
-    fn push(&mut self, directive: Directive<'s>, block: Option<usize>) {
-        let name = directive.word(0);
-        self.names |= bit(name);
-        self.rewrites |= name == b"rewrite";
-        self.directives.push((directive, block));
+    fn new(directive: Option<Directive<'s>>, parent: Option<u32>) -> Self {
+        Self { directive, parent, directives: Box::default(), incomplete: false, rewrites: false, names: 0 }
     }
 
     /// The directives in it, or none if it has no directive of that name for certain.
-    fn with(&self, name: &[u8]) -> &[(Directive<'s>, Option<usize>)] {
+    fn with(&self, name: &[u8]) -> &[ScopedDirective<'s>] {
         if self.names & bit(name) == 0 { &[] } else { &self.directives }
+    }
+
+    /// The block around it.
+    pub(super) fn parent(&self) -> Option<usize> {
+        self.parent.map(|parent| parent as usize)
     }
 
     /// The name of its directive.
@@ -72,30 +75,31 @@ pub(super) struct Scopes<'s> {
     pub(super) all: Vec<HygieneScope<'s>>,
     /// False if a file is unknown.
     pub(super) complete: bool,
-    /// The protocol of each block: `http`, `stream` or `mail`.
-    protocols: Vec<&'static [u8]>,
+    /// The protocol of each block, by its index among [`PROTOCOLS`].
+    protocols: Vec<u8>,
 }
 
 impl<'s> Scopes<'s> {
     pub(super) fn of(main: &str, sources: &'s Sources<'s>) -> Self {
         let root = HygieneScope::new(None, None);
-        let mut scopes = Self { all: vec![root], complete: true, protocols: vec![b""] };
+        let mut scopes = Self { all: vec![root], complete: true, protocols: vec![0] };
         if let Ok(file) = sources.first(main) {
-            let mut expansion =
-                Expansion { sources, scopes: &mut scopes, files: vec![], count: 0, patterns: HashMap::new() };
+            let (files, pending, patterns) = (vec![], vec![], HashMap::new());
+            let mut expansion = Expansion { sources, scopes: &mut scopes, files, count: 0, pending, patterns };
             expansion.file(file, 0, 0);
+            expansion.close(0, 0);
         }
         scopes
     }
 
     /// The protocol that a block belongs to.
     pub(super) fn protocol(&self, scope: usize) -> &'static [u8] {
-        self.protocols[scope]
+        PROTOCOLS[usize::from(self.protocols[scope])]
     }
 
     /// A block and those around it, from the inside out.
     pub(super) fn around(&self, scope: usize) -> impl Iterator<Item = usize> + '_ {
-        std::iter::successors(Some(scope), |at| self.all[*at].parent)
+        std::iter::successors(Some(scope), |at| self.all[*at].parent())
     }
 
     /// The innermost server around a block.
@@ -104,14 +108,14 @@ impl<'s> Scopes<'s> {
     }
 
     fn open(&mut self, directive: Directive<'s>, parent: usize) -> usize {
-        let protocol: &'static [u8] = match directive.word(0) {
-            b"http" => b"http",
-            b"stream" => b"stream",
-            b"mail" => b"mail",
+        let protocol = match directive.word(0) {
+            b"http" => 1,
+            b"stream" => 2,
+            b"mail" => 3,
             _ => self.protocols[parent],
         };
         self.protocols.push(protocol);
-        self.all.push(HygieneScope::new(Some(directive), Some(parent)));
+        self.all.push(HygieneScope::new(Some(directive), u32::try_from(parent).ok()));
         self.all.len() - 1
     }
 }
@@ -123,6 +127,8 @@ struct Expansion<'s, 'w> {
     /// The files that are being read.
     files: Vec<usize>,
     count: usize,
+    /// The directives of the blocks that are being read, those of the innermost one last.
+    pending: Vec<ScopedDirective<'s>>,
     patterns: HashMap<&'s [u8], String>,
 }
 
@@ -145,6 +151,19 @@ impl<'s> Expansion<'s, '_> {
         self.scopes.all[scope].incomplete = true;
     }
 
+    /// Adds a directive to the innermost block, with its own block if it has one.
+    fn push(&mut self, scope: usize, directive: Directive<'s>, block: Option<usize>) {
+        let (name, scope) = (directive.word(0), &mut self.scopes.all[scope]);
+        scope.names |= bit(name);
+        scope.rewrites |= name == b"rewrite";
+        self.pending.push((directive, block.and_then(|block| u32::try_from(block).ok())));
+    }
+
+    /// Gives a block its directives, which are those pending from an index on.
+    fn close(&mut self, scope: usize, from: usize) {
+        self.scopes.all[scope].directives = self.pending.drain(from..).collect();
+    }
+
     fn nodes(&mut self, file: usize, nodes: std::ops::Range<usize>, scope: usize, depth: usize) {
         let tree = &self.sources.file(file).tree;
         let mut at = nodes.start;
@@ -158,16 +177,18 @@ impl<'s> Expansion<'s, '_> {
                     }
                     NodeKind::Block if depth < DEPTH => {
                         let inner = self.scopes.open(directive, scope);
-                        self.scopes.all[scope].push(directive, Some(inner));
+                        self.push(scope, directive, Some(inner));
                         if self.sources.is_surrounding(file) {
                             self.unknown(inner);
                         }
-                        self.nodes(file, at + 1..node.end(), inner, depth + 1);
+                        let from = self.pending.len();
+                        self.nodes(file, directive.inside(), inner, depth + 1);
+                        self.close(inner, from);
                     }
-                    _ => self.scopes.all[scope].push(directive, None),
+                    _ => self.push(scope, directive, None),
                 }
             }
-            at = node.end();
+            at = tree.end(at);
         }
     }
 

@@ -103,7 +103,7 @@ impl<'s> VariableOrigins<'s> {
             origins.table(at, scope);
             for directive in scope.all(b"set").filter(|directive| directive.count() == 2) {
                 let Some(name) = directive.word(1).strip_prefix(b"$") else { continue };
-                let outer = scope.parent.filter(|_| scope.name() == b"if");
+                let outer = scope.parent().filter(|_| scope.name() == b"if");
                 for block in [Some(at), outer].into_iter().flatten() {
                     origins.sets.entry((block, name)).or_default().push((at, directive.word(2)));
                 }
@@ -117,7 +117,7 @@ impl<'s> VariableOrigins<'s> {
     fn table(&mut self, at: usize, scope: &HygieneScope<'s>) {
         let Some(block) = scope.directive.filter(|block| matches!(block.word(0), b"map" | b"geo")) else { return };
         let name = block.word(block.count()).strip_prefix(b"$");
-        let Some((name, outer)) = name.zip(scope.parent) else { return };
+        let Some((name, outer)) = name.zip(scope.parent()) else { return };
         let is_parameter = |word: &[u8]| block.word(0) == b"geo" && matches!(word, b"delete" | b"proxy");
         let entries = scope.directives.iter().map(|(entry, _)| entry);
         let entries = entries.filter(|entry| entry.count() == 1 && !is_parameter(entry.word(0)));

@@ -34,7 +34,7 @@ fn finish(checker: &mut Checker<'_>) -> Checked {
         certificates(checker, at)?;
     }
     for at in servers {
-        if checker.effective_list(checker.mail.servers[at].block, "auth_http").is_none() {
+        if checker.lines_from(checker.mail.servers[at].block, "auth_http").is_none() {
             return missing(at, codes::NO_AUTH_HTTP, "no \"auth_http\" is defined for server", checker);
         }
     }
@@ -62,7 +62,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         has_protocol: false,
         listens_with_ssl: None,
     });
-    if checker.body(directive, inner) && checker.blocks[inner].all("listen").is_none() {
+    if checker.body(directive, inner) && !checker.blocks.has_lines(inner, "listen") {
         let message = "no \"listen\" is defined for server";
         return Err(Box::new(Problem::error(codes::NO_LISTEN, message, directive.terminator())));
     }
@@ -77,7 +77,7 @@ fn current<'a, 's>(checker: &'a mut Checker<'s>) -> &'a mut MailServer<'s> {
 pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     /// The ports of POP3, IMAP and SMTP, with and without TLS.
     const KNOWN_PORTS: [u16; 7] = [110, 995, 143, 993, 25, 465, 587];
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     let url = listen::address(checker, directive, 0)?;
     if KNOWN_PORTS.contains(&url.port) {
         current(checker).has_protocol = true;
@@ -120,7 +120,7 @@ pub(crate) fn protocol<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 /// `ssl`, until 1.25.1.
 pub(crate) fn ssl_on<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     slots::flag(checker, directive, block)?;
-    let starttls = checker.blocks[block].get("starttls").is_some_and(|set| !set.word(1).eq_ignore_ascii_case(b"off"));
+    let starttls = checker.blocks.get(block, "starttls").is_some_and(|set| !set.word(1).eq_ignore_ascii_case(b"off"));
     if starttls && directive.word(1).eq_ignore_ascii_case(b"on") {
         return directive.refuse(0, codes::CONFLICTING_DIRECTIVES, "\"starttls\" directive conflicts with \"ssl on\"");
     }
@@ -129,7 +129,7 @@ pub(crate) fn ssl_on<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 
 pub(crate) fn starttls<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     slots::enumeration(checker, directive, block, &["off", "on", "only"])?;
-    let ssl = checker.blocks[block].get("ssl").is_some_and(|set| set.word(1).eq_ignore_ascii_case(b"on"));
+    let ssl = checker.blocks.get(block, "ssl").is_some_and(|set| set.word(1).eq_ignore_ascii_case(b"on"));
     if ssl && !directive.word(1).eq_ignore_ascii_case(b"off") {
         return directive.refuse(0, codes::CONFLICTING_DIRECTIVES, "\"ssl\" directive conflicts with \"starttls\"");
     }
@@ -137,7 +137,7 @@ pub(crate) fn starttls<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 }
 
 pub(crate) fn auth_http<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     let given = directive.word(1);
     let given = given.strip_prefix(b"http://").unwrap_or(given);
     match url::parse(given, Rules { uri_part: true, default_port: 80, ..Rules::default() }) {

@@ -14,7 +14,7 @@ use crate::values::hash_keys::HashKeys;
 /// State of the block `http`.
 #[derive(Default)]
 pub(crate) struct Http<'s> {
-    pub(crate) variables: Variables,
+    pub(crate) variables: Variables<'s>,
     pub(crate) formats: LogFormats,
     pub(crate) servers: Vec<HttpServer<'s>>,
     pub(crate) upstreams: Upstreams<'s>,

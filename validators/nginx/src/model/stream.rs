@@ -19,7 +19,7 @@ pub(crate) const NAMES: Version = Version::new(1, 25, 5);
 /// State of the block `stream`.
 #[derive(Default)]
 pub(crate) struct Stream<'s> {
-    pub(crate) variables: Variables,
+    pub(crate) variables: Variables<'s>,
     pub(crate) formats: LogFormats,
     pub(crate) upstreams: Upstreams<'s>,
     pub(crate) servers: Vec<StreamServer<'s>>,

@@ -1,11 +1,14 @@
 //! The variables of http and stream: those that nginx's modules bring along, as data, and those that a configuration
 //! defines (`src/http/ngx_http_variables.c`, `src/stream/ngx_stream_variables.c`).
 
-use foldhash::{HashMap, HashSet};
+use std::borrow::Cow;
 use std::sync::LazyLock;
+
+use foldhash::HashMap;
 
 use crate::directives::{Range, Version};
 use crate::findings::problem::SourceSpan;
+use crate::values::hash_keys::lower;
 use crate::values::nearest::nearest;
 
 /// A variable that a module brings along.
@@ -31,17 +34,36 @@ static BUILT_IN: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
     records.map(record).collect()
 });
 
-/// All variables of one protocol.
+/// All variables of one protocol, by their names in lower case.
 #[derive(Debug, Default)]
-pub(crate) struct Variables {
-    /// By name, and whether it may be defined (again).
-    defined: HashMap<Vec<u8>, bool>,
+pub(crate) struct Variables<'s> {
+    by_name: HashMap<Cow<'s, [u8]>, Variable>,
     prefixes: Vec<&'static str>,
-    used: Vec<(Vec<u8>, SourceSpan)>,
-    seen: HashSet<Vec<u8>>,
+    /// The number of variables that are used.
+    used: u32,
 }
 
-impl Variables {
+/// State of a variable.
+#[derive(Debug, Default)]
+struct Variable {
+    /// Whether it may be defined again, once it is defined.
+    defined: Option<bool>,
+    /// Its first use, with the number of variables that were used before.
+    used: Option<(u32, SourceSpan)>,
+}
+
+/// A name in lower case, without a copy if it is so already.
+fn key(name: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    match name {
+        Cow::Borrowed(name) => lower(name),
+        Cow::Owned(mut name) => {
+            name.make_ascii_lowercase();
+            Cow::Owned(name)
+        }
+    }
+}
+
+impl<'s> Variables<'s> {
     /// Those of a family, `http` or `stream`, that the modules of a build bring along.
     pub(crate) fn of(family: &str, version: Version, has_module: impl Fn(&str) -> bool) -> Self {
         let mut variables = Self::default();
@@ -52,7 +74,8 @@ impl Variables {
             if variable.prefix {
                 variables.prefixes.push(variable.name);
             } else {
-                variables.defined.insert(variable.name.as_bytes().to_vec(), variable.changeable);
+                let state = Variable { defined: Some(variable.changeable), used: None };
+                variables.by_name.insert(Cow::Borrowed(variable.name.as_bytes()), state);
             }
         }
         variables
@@ -62,51 +85,58 @@ impl Variables {
     ///
     /// # Errors
     /// nginx's message, if it must not be defined.
-    pub(crate) fn define(&mut self, name: &[u8]) -> Result<(), String> {
+    pub(crate) fn define(&mut self, name: impl Into<Cow<'s, [u8]>>) -> Result<(), String> {
+        let name = name.into();
         if name.is_empty() {
             return Err("invalid variable name \"$\"".to_owned());
         }
-        match self.defined.get(&name.to_ascii_lowercase()) {
-            Some(false) => Err(format!("the duplicate \"{}\" variable", String::from_utf8_lossy(name))),
-            Some(true) => Ok(()),
-            None => {
-                self.defined.insert(name.to_ascii_lowercase(), true);
-                Ok(())
-            }
+        let message = |name: &[u8]| format!("the duplicate \"{}\" variable", String::from_utf8_lossy(name));
+        if let Some(Variable { defined: Some(false), .. }) = self.by_name.get(&*key(Cow::Borrowed(&name))) {
+            return Err(message(&name));
         }
+        self.by_name.entry(key(name)).or_default().defined = Some(true);
+        Ok(())
     }
 
     /// Records the use of a variable: `ngx_http_get_variable_index()`.
     ///
     /// # Errors
     /// nginx's message, if there can be no such variable.
-    pub(crate) fn use_at(&mut self, name: &[u8], spot: SourceSpan) -> Result<(), String> {
+    pub(crate) fn use_at(&mut self, name: impl Into<Cow<'s, [u8]>>, spot: SourceSpan) -> Result<(), String> {
+        let name = name.into();
         if name.is_empty() {
             return Err("invalid variable name \"$\"".to_owned());
         }
-        if !self.seen.contains(name) {
-            let name = name.to_ascii_lowercase();
-            if self.seen.insert(name.clone()) {
-                self.used.push((name, spot));
-            }
+        let variable = self.by_name.entry(key(name)).or_default();
+        if variable.used.is_none() {
+            variable.used = Some((self.used, spot));
+            self.used += 1;
         }
         Ok(())
     }
 
     /// The variables which are used but not defined, each with its first use, in that order.
-    pub(crate) fn unknown(&self) -> impl Iterator<Item = &(Vec<u8>, SourceSpan)> {
+    pub(crate) fn unknown(&self) -> Vec<(&[u8], SourceSpan)> {
         let prefixed = |name: &[u8]| self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
-        self.used.iter().filter(move |(name, _)| !self.defined.contains_key(name) && !prefixed(name))
+        let undefined = self.by_name.iter().filter(|(name, variable)| variable.defined.is_none() && !prefixed(name));
+        let mut unknown: Vec<_> = undefined.filter_map(|(name, variable)| Some((variable.used?, &**name))).collect();
+        unknown.sort_unstable_by_key(|((order, _), _)| *order);
+        unknown.into_iter().map(|((_, spot), name)| (name, spot)).collect()
+    }
+
+    /// The names that are defined.
+    fn defined(&self) -> impl Iterator<Item = &[u8]> {
+        self.by_name.iter().filter(|(_, variable)| variable.defined.is_some()).map(|(name, _)| &**name)
     }
 
     /// The longest name that is defined.
     pub(crate) fn longest(&self) -> Option<&[u8]> {
-        self.defined.keys().map(Vec::as_slice).max_by_key(|name| name.len())
+        self.defined().max_by_key(|name| name.len())
     }
 
     /// The known name nearest to another.
     pub(crate) fn nearest(&self, name: &[u8]) -> Option<String> {
-        let known = self.defined.keys().filter_map(|known| std::str::from_utf8(known).ok());
+        let known = self.defined().filter_map(|known| std::str::from_utf8(known).ok());
         nearest(&String::from_utf8_lossy(name), known, |_| true).map(ToOwned::to_owned)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn session_cache<'s>(checker: &mut Checker<'s>, directive: &Directive
             return directive.refuse(at, codes::INVALID_ZONE, message);
         }
     }
-    checker.blocks[block].set(directive);
+    checker.blocks.set(block, directive);
     Ok(())
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn certificate_cache<'s>(checker: &mut Checker<'s>, directive: &Direc
         }
     }
     if !off && !has_max {
-        let message = format!("\"{}\" must have the \"max\" parameter", directive.known);
+        let message = format!("\"{}\" must have the \"max\" parameter", directive.known());
         return directive.refuse(0, codes::MISSING_PARAMETER, message);
     }
     Ok(())

@@ -104,7 +104,7 @@ pub(super) fn curves(checker: &Checker<'_>, block: BlockId) -> Checked {
 
 /// Judges the commands to OpenSSL that hold in a block.
 pub(super) fn commands(checker: &Checker<'_>, block: BlockId, name: &str) -> Checked {
-    for line in checker.effective_list(block, name).unwrap_or_default() {
+    for line in checker.effective_list(block, name) {
         let known = COMMANDS.split_ascii_whitespace().any(|known| known.as_bytes().eq_ignore_ascii_case(line.word(1)));
         if !known {
             let message = format!("SSL_CONF_cmd(\"{}\", \"{}\") failed", line.text(1), line.text(2));

@@ -18,8 +18,10 @@ const NO_SSL_ON: Version = Version::new(1, 25, 1);
 
 /// The lines of a directive that hold in a block: one, or a list.
 pub(super) fn lines<'s>(checker: &Checker<'s>, block: BlockId, name: &str) -> Vec<Directive<'s>> {
-    let list = checker.effective_list(block, name).map(<[_]>::to_vec);
-    list.unwrap_or_else(|| checker.effective(block, name).copied().into_iter().collect())
+    match checker.lines_from(block, name) {
+        Some(from) => checker.blocks.lines(from, name).copied().collect(),
+        None => checker.effective(block, name).copied().into_iter().collect(),
+    }
 }
 
 /// True if a flag or a word is set to something else than `off`.

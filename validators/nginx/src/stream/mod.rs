@@ -36,7 +36,7 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId, end: SourceSpan) -> Checke
     const NEEDS_NO_HANDLER: Version = Version::new(1, 27, 1);
     if checker.options.version < NEEDS_NO_HANDLER {
         for (block, spot, _) in &servers {
-            if !["proxy_pass", "return", "pass"].iter().any(|handler| checker.blocks[*block].has(handler)) {
+            if !["proxy_pass", "return", "pass"].iter().any(|handler| checker.blocks.has(*block, handler)) {
                 let problem = Problem::error(codes::NO_HANDLER, "no handler for server", *spot);
                 checker.unless_unseen(Err(Box::new(problem)))?;
             }
@@ -78,13 +78,13 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
         captures: false,
         listens_with_ssl: None,
     });
-    if checker.body(directive, inner) && checker.blocks[inner].all("listen").is_none() {
+    if checker.body(directive, inner) && !checker.blocks.has_lines(inner, "listen") {
         let message = "no \"listen\" is defined for server";
         return Err(Box::new(Problem::error(codes::NO_LISTEN, message, directive.terminator())));
     }
     if checker.stream.servers.last().is_some_and(|server| server.names.is_empty()) {
         // nginx gives it the empty name, unless regular expressions are its only names.
-        let nameless = checker.blocks[inner].all("server_name").is_none();
+        let nameless = !checker.blocks.has_lines(inner, "server_name");
         let server = checker.stream.servers.last_mut().filter(|_| nameless);
         server.into_iter().for_each(|server| server.names.push((Cow::Borrowed(b""), directive.spot(0))));
     }
@@ -92,7 +92,7 @@ pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, b
 }
 
 pub(crate) fn listen<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
-    checker.blocks[block].add(directive);
+    checker.blocks.add(block, directive);
     let url = listen::address(checker, directive, 0)?;
     let mut options = ListenOptions::default();
     for at in 2..=directive.count() {

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::syntax::lua;
-use crate::syntax::tree::{Builder, NodeKind, SyntaxError, SyntaxTree, TokenKind, escape};
+use crate::syntax::tree::{Builder, NodeKind, Sink, SyntaxError, SyntaxTree, Token, TokenKind, escape};
 
 /// The size of nginx's read buffer: a word, with what follows it, must fit.
 const BUFFER: usize = 4096;
@@ -19,14 +19,47 @@ pub fn parse<'t>(text: impl Into<Cow<'t, [u8]>>) -> SyntaxTree<'t> {
     if u32::try_from(text.len()).is_err() {
         text = Cow::Owned(text[..u32::MAX as usize].to_vec());
     }
-    let mut parser =
-        Parser { text: &text, at: 0, start: 0, filled: 0, too_long: false, tree: Builder::with_room(text.len()) };
-    while parser.directive() {}
-    let built = parser.tree;
+    let mut built = read(&text, Builder::with_room(text.len()));
+    built.finish();
     SyntaxTree::new(text, built)
 }
 
-struct Parser<'t> {
+/// All tokens of a text: they tile it.
+pub(crate) fn tokens(text: &[u8]) -> Vec<Token> {
+    let mut tokens = read(text, Tokens::default()).0;
+    let at = tokens.last().map_or(0, |last| last.end);
+    if at < text.len() {
+        tokens.push(Token { kind: TokenKind::Space, start: at, end: text.len() });
+    }
+    tokens
+}
+
+/// The tokens so far, with the spaces between them.
+#[derive(Default)]
+struct Tokens(Vec<Token>);
+
+impl Sink for Tokens {
+    fn word(&mut self, start: usize, end: usize, _escaped: bool) {
+        self.mark(TokenKind::Word, start, end);
+    }
+
+    fn mark(&mut self, kind: TokenKind, start: usize, end: usize) {
+        let before = self.0.last().map_or(0, |last| last.end);
+        if before < start {
+            self.0.push(Token { kind: TokenKind::Space, start: before, end: start });
+        }
+        self.0.push(Token { kind, start, end });
+    }
+}
+
+fn read<S: Sink>(text: &[u8], sink: S) -> S {
+    let mut parser =
+        Parser { text, at: 0, start: 0, filled: 0, too_long: false, name: None, has_lines: false, found: sink };
+    while parser.directive() {}
+    parser.found
+}
+
+struct Parser<'t, S> {
     text: &'t [u8],
     at: usize,
     /// Start of the bytes that nginx keeps when it fills its buffer again.
@@ -35,10 +68,14 @@ struct Parser<'t> {
     filled: usize,
     /// The word is reported as too long.
     too_long: bool,
-    tree: Builder,
+    /// The first word of the directive, once it is read.
+    name: Option<&'t [u8]>,
+    /// A line has ended since the first word.
+    has_lines: bool,
+    found: S,
 }
 
-impl Parser<'_> {
+impl<S: Sink> Parser<'_, S> {
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
@@ -50,7 +87,7 @@ impl Parser<'_> {
                 // nginx stops here, so that one error for each word will do.
                 if !std::mem::replace(&mut self.too_long, true) {
                     let (start, end) = (self.start, (self.start + 10).min(self.text.len()));
-                    self.tree.error(SyntaxError::TooLong(quote), start, end);
+                    self.found.error(quote.map_or(SyntaxError::TooLong, SyntaxError::TooLongQuoted), start, end);
                 }
                 self.start = self.filled;
             }
@@ -60,12 +97,12 @@ impl Parser<'_> {
 
     /// Reads up to the next terminator; false at the end of the file.
     fn directive(&mut self) -> bool {
-        let mut first = None;
         self.start = self.at;
+        (self.name, self.has_lines) = (None, false);
         let mut after_word = false;
         loop {
             self.space(after_word);
-            let Some(byte) = self.peek() else { return self.end_of_file(first) };
+            let Some(byte) = self.peek() else { return self.end_of_file() };
             self.read(self.at, None);
             self.start = self.at;
             self.too_long = false;
@@ -73,13 +110,10 @@ impl Parser<'_> {
             match byte {
                 b'#' => self.comment(),
                 b';' | b'{' | b'}' => {
-                    self.terminator(byte, first);
+                    self.terminator(byte);
                     return true;
                 }
-                _ => {
-                    first.get_or_insert(self.tree.tokens.len());
-                    self.word(byte);
-                }
+                _ => self.word(byte),
             }
         }
     }
@@ -88,7 +122,9 @@ impl Parser<'_> {
     fn space(&mut self, after_word: bool) {
         let first = self.at + usize::from(after_word);
         let rest = &self.text[self.at..];
-        let end = self.at + rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest.len());
+        let length = rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest.len());
+        self.has_lines = self.has_lines || rest[..length].contains(&b'\n');
+        let end = self.at + length;
         while self.filled < end {
             // nginx fills its buffer when it is at this byte, and keeps nothing but the space before.
             if self.filled > first {
@@ -106,7 +142,7 @@ impl Parser<'_> {
         let from = self.at;
         self.at = self.text[from..].iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |end| from + end);
         self.read(self.at, None);
-        self.tree.comment(from, self.at);
+        self.found.mark(TokenKind::Comment, from, self.at);
     }
 
     fn word(&mut self, first: u8) {
@@ -114,13 +150,18 @@ impl Parser<'_> {
         if matches!(first, b'"' | b'\'') {
             self.start += 1;
             let escaped = self.quoted(first);
+            self.has_lines = self.has_lines || self.text[from..self.at].contains(&b'\n');
             self.read(self.at.saturating_sub(1), Some(first));
-            self.tree.word(from, self.at, escaped);
+            self.found.word(from, self.at, escaped);
             self.after_quote();
         } else {
             let escaped = self.bare();
             self.read(self.at, None);
-            self.tree.word(from, self.at, escaped);
+            self.found.word(from, self.at, escaped);
+        }
+        if self.name.is_none() {
+            self.name = Some(&self.text[from..self.at]);
+            self.has_lines = false;
         }
     }
 
@@ -128,16 +169,16 @@ impl Parser<'_> {
     fn quoted(&mut self, quote: u8) -> bool {
         let mut escaped = false;
         self.at += 1;
-        while let Some(byte) = self.peek() {
-            if byte == b'\\' {
-                escaped |= self.escape();
-                self.at += 2;
-                continue;
-            }
-            self.at += 1;
-            if byte == quote {
+        loop {
+            let rest = &self.text[self.at.min(self.text.len())..];
+            let Some(length) = rest.iter().position(|byte| *byte == quote || *byte == b'\\') else { break };
+            self.at += length;
+            if self.text[self.at] == quote {
+                self.at += 1;
                 return escaped;
             }
+            escaped |= self.escape();
+            self.at += 2;
         }
         self.at = self.text.len();
         escaped
@@ -145,20 +186,23 @@ impl Parser<'_> {
 
     /// Goes to the end of a word without quotes. A `{` directly after a `$` belongs to it.
     fn bare(&mut self) -> bool {
-        let (mut escaped, mut variable) = (false, false);
-        while let Some(byte) = self.peek() {
-            match byte {
+        let mut escaped = false;
+        loop {
+            let rest = &self.text[self.at.min(self.text.len())..];
+            let Some(length) = rest.iter().position(|byte| MARKS[usize::from(*byte)]) else { break };
+            self.at += length;
+            match self.text[self.at] {
                 b'\\' => {
                     escaped |= self.escape();
-                    self.at += 1;
-                    variable = false;
+                    self.has_lines = self.has_lines || self.text.get(self.at + 1) == Some(&b'\n');
+                    self.at += 2;
                 }
-                b'$' => variable = true,
-                b'{' if variable => {}
-                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' => return escaped,
-                _ => variable = false,
+                b'$' => {
+                    let braces = self.text[self.at + 1..].iter().take_while(|byte| **byte == b'{').count();
+                    self.at += 1 + braces;
+                }
+                _ => return escaped,
             }
-            self.at += 1;
         }
         self.at = self.text.len();
         escaped
@@ -173,52 +217,46 @@ impl Parser<'_> {
     fn after_quote(&mut self) {
         let Some(byte) = self.peek() else { return };
         if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')') {
-            self.tree.error(SyntaxError::Unexpected(byte), self.at, self.at + 1);
+            self.found.error(SyntaxError::Unexpected(byte), self.at, self.at + 1);
         }
     }
 
-    fn terminator(&mut self, byte: u8, first: Option<usize>) {
+    fn terminator(&mut self, byte: u8) {
+        let from = self.at;
+        self.at += 1;
         let kind = match byte {
             b';' => TokenKind::Semicolon,
             b'{' => TokenKind::Open,
             _ => TokenKind::Close,
         };
-        let from = self.at;
-        self.at += 1;
-        match (byte, first) {
-            (b'}', words) => {
-                if let Some(first) = words {
-                    self.tree.error(SyntaxError::Unexpected(byte), from, self.at);
-                    self.tree.directive(NodeKind::Simple, first, false);
+        self.found.mark(kind, from, self.at);
+        let unexpected = SyntaxError::Unexpected(byte);
+        match (byte, self.name) {
+            (b'}', name) => {
+                if name.is_some() {
+                    self.found.error(unexpected, from, self.at);
+                    self.found.directive(NodeKind::Simple, None, self.has_lines);
                 }
-                self.tree.token(kind, from, self.at);
-                if !self.tree.close() {
-                    self.tree.error(SyntaxError::Unexpected(byte), from, self.at);
-                }
-            }
-            (b';', Some(first)) => {
-                self.tree.token(kind, from, self.at);
-                self.tree.directive(NodeKind::Simple, first, true);
-            }
-            (b'{', Some(first)) => {
-                self.tree.token(kind, from, self.at);
-                self.tree.directive(NodeKind::Block, first, true);
-                self.lua(first);
-            }
-            (_, None) | (_, Some(_)) => {
-                self.tree.error(SyntaxError::Unexpected(byte), from, self.at);
-                self.tree.token(kind, from, self.at);
-                if byte == b'{' {
-                    self.tree.directive(NodeKind::Block, self.tree.tokens.len() - 1, true);
+                if !self.found.close(from) {
+                    self.found.error(unexpected, from, self.at);
                 }
             }
+            (b'{', Some(name)) => {
+                self.found.directive(NodeKind::Block, Some(from), self.has_lines);
+                self.lua(name);
+            }
+            (b'{', None) => {
+                self.found.error(unexpected, from, self.at);
+                self.found.directive(NodeKind::Block, Some(from), false);
+            }
+            (_, Some(_)) => self.found.directive(NodeKind::Simple, Some(from), self.has_lines),
+            (_, None) => self.found.error(unexpected, from, self.at),
         }
     }
 
     /// Reads the body of a `*_by_lua_block`, which is Lua with braces, strings and comments of its own.
-    fn lua(&mut self, first: usize) {
-        let name = self.tree.tokens[first];
-        if !self.text[name.start as usize..name.end as usize].ends_with(b"_by_lua_block") {
+    fn lua(&mut self, name: &[u8]) {
+        if !name.ends_with(b"_by_lua_block") {
             return;
         }
         let from = self.at;
@@ -226,19 +264,18 @@ impl Parser<'_> {
         self.start = self.at;
         self.filled = self.filled.max(self.at);
         if self.at > from {
-            self.tree.token(TokenKind::Lua, from, self.at);
+            self.found.mark(TokenKind::Lua, from, self.at);
         }
     }
 
-    fn end_of_file(&mut self, first: Option<usize>) -> bool {
+    fn end_of_file(&mut self) -> bool {
         let end = self.text.len();
-        if let Some(first) = first {
-            self.tree.error(SyntaxError::UnfinishedDirective, end, end);
-            self.tree.directive(NodeKind::Simple, first, false);
-        } else if self.tree.is_open() {
-            self.tree.error(SyntaxError::UnfinishedBlock, end, end);
+        if self.name.is_some() {
+            self.found.error(SyntaxError::UnfinishedDirective, end, end);
+            self.found.directive(NodeKind::Simple, None, self.has_lines);
+        } else if self.found.is_open() {
+            self.found.error(SyntaxError::UnfinishedBlock, end, end);
         }
-        self.tree.finish();
         false
     }
 }
@@ -246,3 +283,15 @@ impl Parser<'_> {
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
+
+/// The bytes that end a word without quotes, or have a meaning of their own in it.
+const MARKS: [bool; 256] = {
+    let mut marks = [false; 256];
+    let bytes = b" \t\r\n;{\\$";
+    let mut at = 0;
+    while at < bytes.len() {
+        marks[bytes[at] as usize] = true;
+        at += 1;
+    }
+    marks
+};

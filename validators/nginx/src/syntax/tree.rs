@@ -1,14 +1,16 @@
 //! The syntax of one file as a lossless tree.
 //!
-//! A [`SyntaxTree`] is made of two flat lists: the [`Token`]s, which together with the spaces between them tile the text from
-//! its first byte to its last, and the [`SyntaxNode`]s in the order of the text, each with the end of its subtree.
-//! Flat lists make nesting of any depth harmless, and a tree as cheap to drop as to build.
+//! A [`SyntaxTree`] is made of flat lists: the words in the order of the text, and the [`SyntaxNode`]s, each with its first
+//! word and the end of its subtree. The text itself shows what is between the words. Flat lists make nesting of any depth
+//! harmless, and a tree as cheap to drop as to build.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use reload_gate_contract::{LineIndex, Place, Span};
+
+use crate::syntax::parser;
 
 /// TokenKind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +37,9 @@ pub struct Token {
     /// Its kind.
     pub kind: TokenKind,
     /// Its first byte.
-    pub start: u32,
+    pub start: usize,
     /// The byte after its last.
-    pub end: u32,
-    /// It is a word with an escape in it.
-    escaped: bool,
+    pub end: usize,
 }
 
 /// Syntax error at one place; the messages are those of `ngx_conf_parse()` and
@@ -53,8 +53,10 @@ pub enum SyntaxError {
     UnfinishedDirective,
     /// The file ends within a block.
     UnfinishedBlock,
-    /// A word (or comment) that does not fit nginx's buffer, begun by this quote if by any.
-    TooLong(Option<u8>),
+    /// A word (or comment) that does not fit nginx's buffer.
+    TooLong,
+    /// The same for a word that begins with this quote.
+    TooLongQuoted(u8),
 }
 
 /// TokenKind of a node.
@@ -62,63 +64,62 @@ pub enum SyntaxError {
 pub enum NodeKind {
     /// A directive that ends with `;` (or, after a syntax error, with nothing).
     Simple,
-    /// A directive with a block; the nodes after it up to [`SyntaxNode::end`] are the block's.
+    /// A directive with a block; the nodes after it up to [`SyntaxTree::end`] are the block's.
     Block,
     /// A place where nginx would stop reading.
     Error(SyntaxError),
 }
 
-/// A directive or a syntax error.
+/// A directive or a syntax error. There are as many as lines in a file, so it is kept small.
 #[derive(Clone, Copy, Debug)]
 pub struct SyntaxNode {
     /// Its kind.
     pub kind: NodeKind,
-    first: u32,
-    last: u32,
-    end: u32,
-    closed: u32,
-    /// It ends with a terminator, which is the token `last`.
-    terminated: bool,
+    /// A word has an escape in it.
+    escaped: bool,
+    /// A line ends between its first word and its terminator.
+    has_lines: bool,
+    /// The index of its first word; its words end where those of the next node begin.
+    words: u32,
+    /// The byte of the `;` or `{`, or [`NOWHERE`]; the first byte of a syntax error.
+    place: u32,
+    /// The index among the blocks; the byte behind a syntax error.
+    link: u32,
 }
 
-impl SyntaxNode {
-    /// The index of the first node that is not in this one's subtree.
-    #[must_use]
-    pub fn end(&self) -> usize {
-        self.end as usize
-    }
+/// No byte of a text.
+const NOWHERE: u32 = u32::MAX;
 
+/// Number of equal errors in a row that have a node each. A file may have nothing but errors, of which so many are never shown.
+const ROW: usize = 1_000;
+
+impl SyntaxNode {
     /// True if a `;` or `{` ends the directive.
     #[must_use]
     pub fn is_terminated(&self) -> bool {
-        self.terminated
+        self.place != NOWHERE
     }
 
-    /// True if a `}` closes the block.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.closed != u32::MAX
-    }
-
-    /// The bytes of the token which ended the directive (`;` or `{`), or the place of a syntax error.
-    #[must_use]
-    pub fn terminator(&self, tree: &SyntaxTree<'_>) -> Span {
-        match self.kind {
-            NodeKind::Error(_) => Span { start: self.first as usize, end: self.last as usize },
-            _ if self.terminated => span(tree.tokens[self.last as usize]),
-            _ => tree.end_of_text(),
-        }
-    }
-
-    /// The bytes of the `}` which closed the block; the end of the text if nothing did.
-    #[must_use]
-    pub fn closing(&self, tree: &SyntaxTree<'_>) -> Span {
-        tree.tokens.get(self.closed as usize).map_or_else(|| tree.end_of_text(), |token| span(*token))
+    /// True if the directive has more than one line, its first word counted as its last line.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.has_lines
     }
 }
 
-fn span(token: Token) -> Span {
-    Span { start: token.start as usize, end: token.end as usize }
+/// The end of a block.
+#[derive(Clone, Copy, Debug)]
+struct BlockEnd {
+    /// The index of the first node behind it.
+    end: u32,
+    /// The byte of its `}`, or [`NOWHERE`].
+    closing: u32,
+}
+
+/// The bytes of a word, with its quotes.
+#[derive(Clone, Copy, Debug)]
+struct WordSpan {
+    start: u32,
+    end: u32,
 }
 
 /// A word of a directive.
@@ -134,11 +135,12 @@ pub struct Word<'t> {
 #[derive(Clone, Debug)]
 pub struct SyntaxTree<'t> {
     text: Cow<'t, [u8]>,
-    /// All tokens but spaces and comments, so that the words of a directive are next to each other.
-    tokens: Vec<Token>,
-    comments: Vec<Token>,
+    words: Vec<WordSpan>,
     nodes: Vec<SyntaxNode>,
-    /// The values of the words with escapes in them, by the index of their tokens.
+    blocks: Vec<BlockEnd>,
+    /// The numbers of equal errors behind the last of a row, by its node.
+    repeated: Vec<(u32, u32)>,
+    /// The values of the words with escapes in them, by the index of the word.
     unescaped: Vec<(u32, Box<[u8]>)>,
     /// Index of lines, computed on first use.
     lines: OnceLock<LineIndex>,
@@ -146,10 +148,10 @@ pub struct SyntaxTree<'t> {
 
 impl<'t> SyntaxTree<'t> {
     pub(crate) fn new(text: Cow<'t, [u8]>, built: Builder) -> Self {
-        let Builder { tokens, comments, nodes, .. } = built;
-        let escaped = tokens.iter().enumerate().filter(|(_, token)| token.escaped);
-        let unescaped = escaped.map(|(at, token)| (offset(at), unescape(&text[inside(&text, *token)]))).collect();
-        Self { text, tokens, comments, nodes, unescaped, lines: OnceLock::new() }
+        let Builder { words, nodes, blocks, repeated, escaped, .. } = built;
+        let value = |at: u32| (at, unescape(&text[inside(&text, words[at as usize])]));
+        let unescaped = escaped.into_iter().map(value).collect();
+        Self { text, words, nodes, blocks, repeated, unescaped, lines: OnceLock::new() }
     }
 
     /// The text, as it was given.
@@ -159,21 +161,9 @@ impl<'t> SyntaxTree<'t> {
     }
 
     /// All tokens: they tile the text.
-    pub fn tokens(&self) -> impl Iterator<Item = Token> {
-        let space = |start, end| Token { kind: TokenKind::Space, start, end, escaped: false };
-        let end = space(offset(self.text.len()), offset(self.text.len()));
-        let (mut tokens, mut comments) = (self.tokens.iter().peekable(), self.comments.iter().peekable());
-        let visible = std::iter::from_fn(move || match (tokens.peek(), comments.peek()) {
-            (Some(token), Some(comment)) if comment.start < token.start => comments.next(),
-            (Some(_), _) => tokens.next(),
-            (None, _) => comments.next(),
-        });
-        let mut at = 0;
-        visible.copied().chain([end]).flat_map(move |token| {
-            let before = space(at, token.start);
-            at = token.end;
-            [before, token].into_iter().filter(|token| token.start < token.end)
-        })
+    #[must_use]
+    pub fn tokens(&self) -> Vec<Token> {
+        parser::tokens(&self.text)
     }
 
     /// All nodes, each before those of its block.
@@ -185,7 +175,58 @@ impl<'t> SyntaxTree<'t> {
     /// The text again, put together from the tokens.
     #[must_use]
     pub fn print(&self) -> Vec<u8> {
-        self.tokens().flat_map(|token| &self.text[token.start as usize..token.end as usize]).copied().collect()
+        self.tokens().into_iter().flat_map(|token| &self.text[token.start..token.end]).copied().collect()
+    }
+
+    /// The index of the first node that is not in the subtree of a node.
+    #[must_use]
+    pub fn end(&self, node: usize) -> usize {
+        match self.block(node) {
+            Some(block) => block.end as usize,
+            None => node + 1,
+        }
+    }
+
+    /// The number of further errors like that of a node, directly behind it.
+    pub(crate) fn repeated(&self, node: usize) -> usize {
+        let found = self.repeated.binary_search_by_key(&offset(node), |(node, _)| *node);
+        found.map_or(0, |found| self.repeated[found].1 as usize)
+    }
+
+    fn block(&self, node: usize) -> Option<&BlockEnd> {
+        let SyntaxNode { kind, link, .. } = &self.nodes[node];
+        (*kind == NodeKind::Block).then(|| &self.blocks[*link as usize])
+    }
+
+    /// True if a `}` closes the block of a node.
+    #[must_use]
+    pub fn is_closed(&self, node: usize) -> bool {
+        self.block(node).is_some_and(|block| block.closing != NOWHERE)
+    }
+
+    /// The bytes of the token which ended the directive (`;` or `{`), or the place of a syntax error.
+    #[must_use]
+    pub fn terminator(&self, node: usize) -> Span {
+        let SyntaxNode { kind, place, link, .. } = self.nodes[node];
+        match kind {
+            NodeKind::Error(_) => Span { start: place as usize, end: link as usize },
+            NodeKind::Simple | NodeKind::Block => self.byte(place),
+        }
+    }
+
+    /// The bytes of the `}` which closed the block; the end of the text if nothing did.
+    #[must_use]
+    pub fn closing(&self, node: usize) -> Span {
+        self.byte(self.block(node).map_or(NOWHERE, |block| block.closing))
+    }
+
+    /// The span of one byte; the end of the text for none.
+    fn byte(&self, at: u32) -> Span {
+        let end = self.text.len();
+        if at == NOWHERE {
+            return Span { start: end, end };
+        }
+        Span { start: at as usize, end: at as usize + 1 }
     }
 
     /// The number of words of a directive, its name included; a syntax error has none.
@@ -197,28 +238,28 @@ impl<'t> SyntaxTree<'t> {
     /// A word of a directive: 0 is its name.
     #[must_use]
     pub fn word(&self, node: usize, at: usize) -> Option<Word<'_>> {
-        self.range(node).nth(at).map(|token| self.value(token))
+        self.range(node).nth(at).map(|word| self.value(node, word))
     }
 
     /// The words of a directive, its name first; a syntax error has none.
     pub fn words(&self, node: usize) -> impl Iterator<Item = Word<'_>> {
-        self.range(node).map(|token| self.value(token))
+        self.range(node).map(move |word| self.value(node, word))
     }
 
-    /// The words of a directive among the tokens.
+    /// The indices of the words of a directive.
     fn range(&self, node: usize) -> Range<usize> {
-        let SyntaxNode { kind, first, last, .. } = self.nodes[node];
-        if matches!(kind, NodeKind::Error(_)) { 0..0 } else { first as usize..last as usize }
+        let end = self.nodes.get(node + 1).map_or(self.words.len(), |next| next.words as usize);
+        self.nodes[node].words as usize..end
     }
 
-    fn value(&self, at: usize) -> Word<'_> {
-        let token = self.tokens[at];
-        let unescaped = || self.unescaped.binary_search_by_key(&offset(at), |(token, _)| *token).ok();
-        let value = match token.escaped.then(unescaped).flatten() {
+    fn value(&self, node: usize, at: usize) -> Word<'_> {
+        let word = self.words[at];
+        let unescaped = || self.unescaped.binary_search_by_key(&offset(at), |(word, _)| *word).ok();
+        let value = match self.nodes[node].escaped.then(unescaped).flatten() {
             Some(found) => &*self.unescaped[found].1,
-            None => &self.text[inside(&self.text, token)],
+            None => &self.text[inside(&self.text, word)],
         };
-        Word { value, span: span(token) }
+        Word { value, span: Span { start: word.start as usize, end: word.end as usize } }
     }
 
     /// The line of a byte, counted from 1.
@@ -249,15 +290,11 @@ impl<'t> SyntaxTree<'t> {
     fn lines(&self) -> &LineIndex {
         self.lines.get_or_init(|| LineIndex::new(&self.text))
     }
-
-    fn end_of_text(&self) -> Span {
-        Span { start: self.text.len(), end: self.text.len() }
-    }
 }
 
 /// The bytes of a word within its quotes.
-fn inside(text: &[u8], token: Token) -> Range<usize> {
-    let (start, end) = (token.start as usize, token.end as usize);
+fn inside(text: &[u8], word: WordSpan) -> Range<usize> {
+    let (start, end) = (word.start as usize, word.end as usize);
     match text[start] {
         quote @ (b'"' | b'\'') => {
             let closed = end - start > 1 && text[end - 1] == quote;
@@ -291,80 +328,124 @@ fn unescape(raw: &[u8]) -> Box<[u8]> {
 }
 
 /// An offset as it is kept: texts of four gigabytes and more are not read (see [`crate::syntax::parser::parse`]).
-pub(crate) fn offset(at: usize) -> u32 {
+fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Receives what the parser finds, in the order of the text.
+pub(crate) trait Sink {
+    /// A word; `escaped` if it has an escape in it.
+    fn word(&mut self, start: usize, end: usize, escaped: bool);
+
+    /// Any other token but space.
+    fn mark(&mut self, kind: TokenKind, start: usize, end: usize);
+
+    /// A syntax error; it comes before the directive that it is found in.
+    fn error(&mut self, _error: SyntaxError, _start: usize, _end: usize) {}
+
+    /// A directive of the words since the one before, with the byte of its terminator if it has one.
+    fn directive(&mut self, _kind: NodeKind, _terminator: Option<usize>, _has_lines: bool) {}
+
+    /// The `}` at a byte. False if no block is open.
+    fn close(&mut self, _at: usize) -> bool {
+        true
+    }
+
+    /// True if a block is open.
+    fn is_open(&self) -> bool {
+        false
+    }
 }
 
 /// Builds the nodes of a [`SyntaxTree`].
 #[derive(Default)]
 pub(crate) struct Builder {
-    pub(crate) tokens: Vec<Token>,
-    pub(crate) comments: Vec<Token>,
-    pub(crate) nodes: Vec<SyntaxNode>,
-    open: Vec<usize>,
+    words: Vec<WordSpan>,
+    nodes: Vec<SyntaxNode>,
+    blocks: Vec<BlockEnd>,
+    repeated: Vec<(u32, u32)>,
+    /// The number of equal errors in a row.
+    row: usize,
+    /// The indices of the words with escapes.
+    escaped: Vec<u32>,
+    /// The first word of the directive that is being read.
+    first: usize,
+    open: Vec<u32>,
 }
 
 impl Builder {
-    /// Room for the tokens and nodes of a text of that length, if it is one as people write them.
+    /// Room for the words and nodes of a text of that length, if it is one as people write them.
     pub(crate) fn with_room(length: usize) -> Self {
-        let (tokens, nodes) = (Vec::with_capacity(length / 10), Vec::with_capacity(length / 40));
-        Self { tokens, nodes, ..Self::default() }
+        let (words, nodes) = (Vec::with_capacity(length / 16), Vec::with_capacity(length / 40));
+        Self { words, nodes, ..Self::default() }
     }
 
-    pub(crate) fn token(&mut self, kind: TokenKind, start: usize, end: usize) {
-        self.tokens.push(Token { kind, start: offset(start), end: offset(end), escaped: false });
+    fn push(&mut self, kind: NodeKind, place: u32, link: u32, has_lines: bool) {
+        let escaped = self.escaped.last().is_some_and(|word| *word as usize >= self.first);
+        self.nodes.push(SyntaxNode { kind, escaped, has_lines, words: offset(self.first), place, link });
     }
 
-    pub(crate) fn comment(&mut self, start: usize, end: usize) {
-        let (start, end) = (offset(start), offset(end));
-        self.comments.push(Token { kind: TokenKind::Comment, start, end, escaped: false });
-    }
-
-    /// A word; `escaped` if it has an escape in it.
-    pub(crate) fn word(&mut self, start: usize, end: usize, escaped: bool) {
-        self.tokens.push(Token { kind: TokenKind::Word, start: offset(start), end: offset(end), escaped });
-    }
-
-    pub(crate) fn error(&mut self, error: SyntaxError, start: usize, end: usize) {
-        let next = offset(self.nodes.len() + 1);
-        let (first, last) = (offset(start), offset(end));
-        self.nodes.push(SyntaxNode {
-            kind: NodeKind::Error(error),
-            first,
-            last,
-            end: next,
-            closed: u32::MAX,
-            terminated: false,
-        });
-    }
-
-    /// A directive from the token `first`, ended by the last token if it is terminated.
-    pub(crate) fn directive(&mut self, kind: NodeKind, first: usize, terminated: bool) {
-        let last = offset(if terminated { self.tokens.len() - 1 } else { self.tokens.len() });
-        if kind == NodeKind::Block {
-            self.open.push(self.nodes.len());
+    /// True if an error is counted with the equal ones of a long row before it.
+    fn is_repeated(&mut self, kind: NodeKind) -> bool {
+        let is_in_row = self.words.len() == self.first && self.nodes.last().is_some_and(|last| last.kind == kind);
+        self.row = if is_in_row { self.row + 1 } else { 0 };
+        if self.row < ROW {
+            return false;
         }
-        let end = offset(self.nodes.len() + 1);
-        self.nodes.push(SyntaxNode { kind, first: offset(first), last, end, closed: u32::MAX, terminated });
-    }
-
-    /// Closes the innermost block with the last token; false if none is open.
-    pub(crate) fn close(&mut self) -> bool {
-        let Some(node) = self.open.pop() else { return false };
-        self.nodes[node].end = offset(self.nodes.len());
-        self.nodes[node].closed = offset(self.tokens.len() - 1);
+        let last = offset(self.nodes.len() - 1);
+        match self.repeated.last_mut().filter(|(node, _)| *node == last) {
+            Some((_, count)) => *count += 1,
+            None => self.repeated.push((last, 1)),
+        }
         true
     }
 
-    /// Ends all blocks that are still open; false if there are none.
+    /// Ends all blocks that are still open.
     pub(crate) fn finish(&mut self) {
         let end = offset(self.nodes.len());
-        for node in self.open.drain(..) {
-            self.nodes[node].end = end;
+        for block in self.open.drain(..) {
+            self.blocks[block as usize].end = end;
+        }
+    }
+}
+
+impl Sink for Builder {
+    fn word(&mut self, start: usize, end: usize, escaped: bool) {
+        if escaped {
+            self.escaped.push(offset(self.words.len()));
+        }
+        self.words.push(WordSpan { start: offset(start), end: offset(end) });
+    }
+
+    fn mark(&mut self, _kind: TokenKind, _start: usize, _end: usize) {}
+
+    fn error(&mut self, error: SyntaxError, start: usize, end: usize) {
+        let kind = NodeKind::Error(error);
+        if !self.is_repeated(kind) {
+            self.push(kind, offset(start), offset(end), false);
         }
     }
 
-    pub(crate) fn is_open(&self) -> bool {
+    fn directive(&mut self, kind: NodeKind, terminator: Option<usize>, has_lines: bool) {
+        let place = terminator.map_or(NOWHERE, offset);
+        let link = offset(self.blocks.len());
+        if kind == NodeKind::Block {
+            self.open.push(link);
+            self.blocks.push(BlockEnd { end: NOWHERE, closing: NOWHERE });
+        }
+        self.push(kind, place, link, has_lines);
+        self.first = self.words.len();
+    }
+
+    fn close(&mut self, at: usize) -> bool {
+        let Some(block) = self.open.pop() else { return false };
+        // What follows is in another block.
+        self.row = 0;
+        self.blocks[block as usize] = BlockEnd { end: offset(self.nodes.len()), closing: offset(at) };
+        true
+    }
+
+    fn is_open(&self) -> bool {
         !self.open.is_empty()
     }
 }

@@ -15,7 +15,7 @@ use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
-use crate::model::upstreams::{Upstream, Upstreams};
+use crate::model::upstreams::{KnownHost, Upstream, Upstreams};
 use crate::values::url::{self, Host, Rules};
 
 const STREAM: [Contexts; 3] = [Contexts::STREAM, Contexts::STREAM_SERVER, Contexts::STREAM_UPSTREAM];
@@ -45,8 +45,8 @@ pub(crate) fn upstream<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>,
 
 fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: bool) -> Checked<usize> {
     let host = directive.word(1);
-    let mut of_host = upstreams.by_host.get_mut(&host.to_ascii_lowercase());
-    for index in of_host.as_ref().map_or_else(Vec::new, |known| known.indices.clone()) {
+    let indices: Vec<usize> = upstreams.known(host).into_iter().flat_map(KnownHost::indices).collect();
+    for index in indices {
         let known = &mut upstreams.all[index];
         if known.defined.is_some() {
             let message = format!("duplicate upstream \"{}\"", directive.text(1));
@@ -59,16 +59,14 @@ fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: 
         if stream && known.port != 0 {
             continue;
         }
-        if let Some(of_host) = &mut of_host {
-            of_host.defined = true;
-        }
         known.defined = Some(*directive);
         known.port = 0;
         known.takes_backup = true;
+        upstreams.set_defined(host);
         return Ok(index);
     }
     Ok(upstreams.push(Upstream {
-        host: host.to_vec(),
+        host,
         port: 0,
         no_port: true,
         defined: Some(*directive),
@@ -85,36 +83,35 @@ fn define<'s>(upstreams: &mut Upstreams<'s>, directive: &Directive<'s>, stream: 
 }
 
 /// Records a host that a directive such as `proxy_pass` names: `ngx_http_upstream_add()`. Returns the address.
-pub(crate) fn refer<'s, 'd>(
+pub(crate) fn refer<'s>(
     checker: &mut Checker<'s>,
-    directive: &'d Directive<'s>,
+    directive: &Directive<'s>,
     at: usize,
-    text: &'d [u8],
+    text: &'s [u8],
     rules: Rules,
     block: BlockId,
-) -> Checked<url::HostUrl<'d>> {
+) -> Checked<url::HostUrl<'s>> {
     let url = url::parse(text, rules).map_err(|error| {
         let message = format!("{error} in upstream \"{}\"", String::from_utf8_lossy(text));
         directive.problem(at, codes::INVALID_UPSTREAM, message)
     })?;
     let stream = is_stream(checker, block);
     let upstreams = upstreams(checker, block);
-    let host = url.host.to_ascii_lowercase();
-    if let Some(known) = upstreams.by_host.get(&host) {
+    if let Some(known) = upstreams.known(url.host) {
         if known.defined && !url.no_port {
             let host = String::from_utf8_lossy(url.host);
             let message = format!("upstream \"{host}\" may not have port {}", url.port);
             return directive.refuse(at, codes::UPSTREAM_WITH_PORT, message);
         }
         // stream distinguishes a host without a port from one with it, http does not.
-        let any_port = known.ports.contains(&0) || url.port == 0;
-        if known.defined || known.ports.contains(&url.port) || (!stream && any_port) {
+        let any_port = known.has_port(0) || url.port == 0;
+        if known.defined || known.has_port(url.port) || (!stream && any_port) {
             return Ok(url);
         }
     }
     let address = matches!(url.kind, Host::Ip(_));
     upstreams.push(Upstream {
-        host: url.host.to_vec(),
+        host: url.host,
         port: url.port,
         no_port: url.no_port,
         defined: None,
@@ -134,7 +131,7 @@ pub(crate) fn refer<'s, 'd>(
 /// Checks that come when the protocol's block is closed: `ngx_http_upstream_init_round_robin()`.
 pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Checked {
     for upstream in &upstreams.all {
-        let host = || String::from_utf8_lossy(&upstream.host);
+        let host = || String::from_utf8_lossy(upstream.host);
         if let Some(defined) = &upstream.defined {
             resolution(checker, upstream, defined)?;
             if upstream.servers == upstream.backups {
@@ -149,7 +146,7 @@ pub(crate) fn finish(checker: &Checker<'_>, upstreams: &Upstreams<'_>) -> Checke
             return Err(Box::new(
                 problem.help(format!("there is no `upstream {}`, so this must be a host with a port", host())),
             ));
-        } else if !url::plausible(&upstream.host) && url::ipv4(&upstream.host).is_none() {
+        } else if !url::plausible(upstream.host) && url::ipv4(upstream.host).is_none() {
             let message = format!("host not found in upstream \"{}\"", host());
             return Err(Box::new(Problem::error(codes::HOST_NOT_FOUND, message, upstream.spot)));
         }
@@ -163,7 +160,7 @@ fn resolution(checker: &Checker<'_>, upstream: &Upstream<'_>, defined: &Directiv
         return Ok(());
     }
     let has_resolver = upstream.block.is_some_and(|block| checker.effective(block, "resolver").is_some());
-    let host = String::from_utf8_lossy(&upstream.host);
+    let host = String::from_utf8_lossy(upstream.host);
     let message = match (upstream.zone, has_resolver) {
         (false, _) => format!("resolving names at run time requires upstream \"{host}\""),
         (true, false) => format!("no resolver defined to resolve names at run time in upstream \"{host}\""),

@@ -70,7 +70,7 @@ fn cookie<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: Block
         }
     }
     let variable = [b"cookie_", directive.word(2)].concat();
-    checker.use_variable(directive, 2, &variable, block)
+    checker.use_variable(directive, 2, variable, block)
 }
 
 fn learn<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
@@ -135,7 +135,7 @@ fn sessions<'s>(
     size: i64,
 ) -> Checked {
     let upstreams = upstreams(checker, block);
-    let host = upstreams.all[upstreams.open].host.clone();
+    let host = upstreams.all[upstreams.open].host.to_vec();
     let zone = checker.zones.add(directive, at, name, size, "sticky")?;
     if std::mem::replace(&mut zone.declared, true) {
         let (name, host) = (String::from_utf8_lossy(name), String::from_utf8_lossy(&zone.key));
