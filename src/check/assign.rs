@@ -88,16 +88,8 @@ pub(super) struct Assigned {
 /// Assigns validators to the trees.
 pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignments, allow_commands: bool) -> Assigned {
     let assigned = Assigned { errors: trees.errors, open: trees.idle, ..Assigned::default() };
-    let named = presets().iter().filter_map(|preset| assignments.assignment_named(preset.name).ok());
-    let mut checkers = Checkers {
-        store,
-        assignments,
-        named: named.collect(),
-        called: BTreeMap::new(),
-        assigned,
-        released: BTreeSet::new(),
-        allow_commands,
-    };
+    let mut checkers =
+        Checkers { store, assignments, called: BTreeMap::new(), assigned, released: BTreeSet::new(), allow_commands };
     for (tree, gate) in trees.gated {
         let (assignment, reason, by) = match &assignments.given {
             Some(given) => (given.clone(), COMMAND_LINE.to_owned(), By::Word),
@@ -136,8 +128,6 @@ pub(super) enum By {
 struct Checkers<'a> {
     store: &'a Store<'a>,
     assignments: &'a Assignments,
-    /// Validators of all presets.
-    named: Vec<Arc<Assignment>>,
     /// Validators that were looked up by name.
     called: BTreeMap<String, Result<Arc<Assignment>, ConfigError>>,
     assigned: Assigned,
@@ -249,8 +239,14 @@ impl Checkers<'_> {
     }
 
     fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
-        for assignment in self.named.clone().into_iter().filter(|one| is_obtainable(one) || is_program(one)) {
-            let taken = self.give(tree, &assignment, "known by its name", open, By::Name);
+        let assignments = self.assignments;
+        for assignment in assignments.of_presets() {
+            // Without an entry there is nothing to give, unless a main file is named.
+            let is_due = !open.is_empty() || matches!(assignment.plan.main, Main::Given(_));
+            if !is_due || !(is_obtainable(assignment) || is_program(assignment)) {
+                continue;
+            }
+            let taken = self.give(tree, assignment, "known by its name", open, By::Name);
             open.retain(|entry| !taken.contains(entry));
         }
         self.rule_files(tree, open);
@@ -505,13 +501,13 @@ impl Checkers<'_> {
             let mut commands = named.plan.validators.iter().filter_map(command_of);
             commands.any(|known| known.command == command.command)
         };
-        Some(self.named.iter().find(runs)?.preset.as_ref()?.name)
+        Some(self.assignments.of_presets().iter().find(runs)?.preset.as_ref()?.name)
     }
 
     /// Returns true if the inputs name a command of the validation, or hold one as a configuration that is a program.
     fn runs_inputs(&self, assignment: &Assignment) -> bool {
         let is_of_preset = |command: &CommandValidator| {
-            let plans = self.named.iter().filter(|named| !is_program(named));
+            let plans = self.assignments.of_presets().iter().filter(|named| !is_program(named));
             let commands = plans.flat_map(|named| &named.plan.validators).filter_map(command_of);
             commands.into_iter().any(|known| known.command == command.command && known.running == command.running)
         };

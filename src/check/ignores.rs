@@ -86,7 +86,7 @@ fn marks(path: &Path, preset: Option<&str>) -> &'static [&'static str] {
 /// Returns the comments in a text that ignore findings.
 pub(super) fn comments(path: &Path, preset: Option<&str>, text: &[u8]) -> Vec<IgnoreComment> {
     const WORD: &[u8] = b"reload-gate:";
-    let Some(pattern) = COMMENT.as_ref().filter(|_| text.windows(WORD.len()).any(|part| part == WORD)) else {
+    let Some(pattern) = COMMENT.as_ref().filter(|_| memchr::memmem::find(text, WORD).is_some()) else {
         return Vec::new();
     };
     let (lines, marks) = (LineIndex::new(text), marks(path, preset));

@@ -115,11 +115,6 @@ pub(super) fn on_command_line(
     vec![beginning]
 }
 
-/// Text of an entry.
-fn text(entry: &Entry, store: &Store<'_>) -> Option<String> {
-    store.content(entry).map(|content| String::from_utf8_lossy(&content.bytes).into_owned()).ok()
-}
-
 /// Returns the main files with the name of the program's main file, without those in or below the directory of another one of the same
 /// container; and the files of that name with the content of a part.
 fn named(
@@ -141,11 +136,11 @@ fn named(
             continue;
         }
         let is_customary = in_container && main_paths(preset, tree).iter().any(|main| main == path);
-        if is_customary || text(entry, store).is_none_or(|text| content::may_be_main(preset, &text)) {
+        if is_customary || store.text(entry).is_none_or(|text| content::may_be_main(preset, &text)) {
             kept.push(path.clone());
         } else if preset.around.is_some()
             && !in_container
-            && !text(entry, store).is_some_and(|text| content::has_sections(&text))
+            && !store.text(entry).is_some_and(|text| content::has_sections(&text))
         {
             parts.insert(entry.clone());
         }
@@ -173,7 +168,7 @@ fn located(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &
         let Some((place, ending)) = part.split_once('*') else { continue };
         let takes = parts_in(&mounted, &Path::new(directory).join(place), ending, entries);
         // Other programs have directories of this name as well.
-        let is_meant = |entry: &Entry| text(entry, store).is_some_and(|text| content::is_part_of_nginx(&text));
+        let is_meant = |entry: &Entry| store.text(entry).is_some_and(|text| content::is_part_of_nginx(&text));
         if !in_container && !takes.iter().any(is_meant) {
             continue;
         }
@@ -224,7 +219,7 @@ fn unnamed(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &
     let (Some(whole_pattern), Some(_)) = (&preset.whole, &preset.around) else {
         return together(&tree.mounted, entries);
     };
-    let is_whole = |entry: &Entry| text(entry, store).is_some_and(|text| whole_pattern.is_match(&text));
+    let is_whole = |entry: &Entry| store.text(entry).is_some_and(|text| whole_pattern.is_match(&text));
     let (wholes, parts): (BTreeSet<Entry>, BTreeSet<Entry>) = entries.iter().cloned().partition(is_whole);
     let paths = paths_of(tree);
     let mut found: Vec<_> =

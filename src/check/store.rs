@@ -1,5 +1,6 @@
 //! Contents of the listed entries, read on demand. IO: reads inputs and files.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
@@ -12,6 +13,7 @@ use reload_gate_structured::yaml::{self, Node};
 
 use super::envsubst::{self, Rendered, Substitution};
 use super::listing::{At, Listing};
+use super::objects::GivenObject;
 use crate::check::manifest::{self, Annotated, ConfigObject, Snippet};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
 
@@ -212,6 +214,21 @@ impl<'l> Store<'l> {
         Some((annotated, in_input(&annotated.place, &self.listing.inputs[at.input].name, at)))
     }
 
+    /// Returns the object in memory that an entry is a key of.
+    fn given<'e>(&self, entry: &'e Entry) -> Option<(&'l GivenObject, &'e str)> {
+        let Entry::Key { config, key } = entry else { return None };
+        Some((self.listing.given.get(*config)?, key))
+    }
+
+    /// Returns the text of an entry for a look at it. That of an object in memory is not copied.
+    pub(super) fn text(&self, entry: &Entry) -> Option<Cow<'l, str>> {
+        if let Some((given, key)) = self.given(entry) {
+            return given.contents.get(key).map(|content| String::from_utf8_lossy(content));
+        }
+        let text = String::from_utf8(self.content(entry).ok()?.bytes);
+        Some(Cow::Owned(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())))
+    }
+
     /// Reads the content of an entry.
     ///
     /// # Errors
@@ -231,11 +248,9 @@ impl<'l> Store<'l> {
             decoded: AtomicUsize::new(0),
         };
         let changed = |name: &str| unreadable(name, &io::Error::other("it changed while it was read"));
-        if let Entry::Key { config, key } = entry
-            && let Some(given) = self.listing.given.get(*config)
-        {
+        if let Some((given, key)) = self.given(entry) {
             let bytes = given.contents.get(key).cloned().unwrap_or_default();
-            return Ok(content(bytes, Written::Given { key: key.clone(), secret: given.id.is_secret() }));
+            return Ok(content(bytes, Written::Given { key: key.to_owned(), secret: given.id.is_secret() }));
         }
         match entry {
             Entry::File(path) => {

@@ -1,7 +1,7 @@
 //! Validators of the inputs of `check`: by flags, by the rules and gates of a configuration file, or by name. Pure.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -43,6 +43,8 @@ pub struct Assignments {
     /// Other flags, which apply to every validator.
     pub(super) flags: SettingsLayer,
     pub(super) directory: PathBuf,
+    /// Validators of all presets with these flags, once they were asked for.
+    pub(super) of_presets: Arc<OnceLock<Vec<Arc<Assignment>>>>,
 }
 
 /// The settings that name validators.
@@ -88,7 +90,14 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     });
     let rules = rules.collect();
     let errors = errors.into_errors();
-    let assignments = Assignments { given, gates, rules, flags: others, directory: input.directory.clone() };
+    let assignments = Assignments {
+        given,
+        gates,
+        rules,
+        flags: others,
+        directory: input.directory.clone(),
+        ..Assignments::default()
+    };
     if errors.is_empty() { Ok(assignments) } else { Err(in_order(errors)) }
 }
 
@@ -106,7 +115,15 @@ impl Assignments {
     pub fn with(&self, rules: Vec<Rule>, settings: &[(&'static SettingSpec, String)]) -> Self {
         let mut flags = flags::layer(settings);
         flags.add_below(&self.flags);
-        Self { given: None, gates: Vec::new(), rules, flags, directory: self.directory.clone() }
+        // The same flags make the same validators of the presets.
+        let of_presets = if settings.is_empty() { self.of_presets.clone() } else { Arc::default() };
+        Self { given: None, gates: Vec::new(), rules, flags, directory: self.directory.clone(), of_presets }
+    }
+
+    /// Returns the validators of all presets whose settings are right.
+    pub(crate) fn of_presets(&self) -> &[Arc<Assignment>] {
+        let resolved = || presets().iter().filter_map(|preset| self.assignment_named(preset.name).ok()).collect();
+        self.of_presets.get_or_init(resolved)
     }
 
     /// Returns the validators of a preset, or the built-in validator of that name.
