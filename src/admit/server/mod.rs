@@ -59,6 +59,8 @@ pub struct WebhookLimits {
     pub body: usize,
     /// Largest number of bytes of all bodies at once.
     pub buffered: usize,
+    /// Largest number of bytes of the bodies that are validated at once: a validation takes several times the memory of its body.
+    pub validated: usize,
     /// Longest time of a validation, with the wait for its turn.
     pub time: Duration,
     /// Longest time for the body of a request.
@@ -76,6 +78,7 @@ impl Default for WebhookLimits {
         Self {
             body: 20 << 20,
             buffered: 64 << 20,
+            validated: 24 << 20,
             time: Duration::from_secs(4),
             reading: Duration::from_secs(4),
             validations: (2 * processors).clamp(4, 32),
@@ -118,6 +121,15 @@ pub struct AdmitSettings {
     pub log_filter: EnvFilter,
 }
 
+/// Unit in which the bytes of bodies in validation are counted. A smaller body is not: the number of validations bounds those, and they do
+/// not wait behind large ones.
+const UNIT: usize = 256 << 10;
+
+/// Number of whole units in a number of bytes.
+const fn units(bytes: usize) -> usize {
+    bytes / UNIT
+}
+
 /// Decision about the object of a review.
 type Decide = fn(&Review, &SelectedValidation, &[BesideObject], DenialRules) -> AdmissionDecision;
 
@@ -131,6 +143,8 @@ struct Webhook {
     limits: WebhookLimits,
     metrics: AdmissionMetrics,
     permits: Arc<Semaphore>,
+    /// Units of [`UNIT`] bytes of bodies that may be validated.
+    room: Arc<Semaphore>,
     /// Bytes of bodies in memory.
     buffered: Cell<usize>,
     acceptor: RefCell<TlsAcceptor>,
@@ -184,6 +198,7 @@ async fn until_stopped(settings: AdmitSettings, dropped: Dropped) -> io::Result<
         limits: settings.limits,
         metrics: AdmissionMetrics::new(dropped),
         permits: Arc::new(Semaphore::new(settings.limits.validations)),
+        room: Arc::new(Semaphore::new(units(settings.limits.validated))),
         buffered: Cell::new(0),
         acceptor: RefCell::new(TlsAcceptor::from(server)),
         is_ready: Cell::new(true),

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CONNECTION, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use reload_gate_contract::Verdict;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
-use super::Webhook;
+use super::{Webhook, units};
 use crate::admit::decision::{self, AdmissionDecision};
 use crate::admit::mutation;
 use crate::admit::policy;
@@ -70,6 +70,11 @@ impl Refusal {
         if !matches!(self, Self::Bad(_) | Self::Panicked(..)) {
             // The rest of the body may be on its way.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if matches!(self, Self::Busy) {
+            // With it the client of the API server asks again, within the time limit of the webhook (`checkWait()` in client-go's
+            // `rest/request.go`).
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         answer
     }
@@ -169,18 +174,31 @@ async fn read_in_time(body: Incoming, buffered: &mut Buffered<'_>) -> Result<Vec
     tokio::time::timeout(limit, read(body, buffered)).await.map_err(|_| Refusal::TooSlow)?
 }
 
-/// Waits for the turn of a request.
-async fn turn(webhook: &Webhook) -> Result<OwnedSemaphorePermit, Refusal> {
-    let permit = tokio::time::timeout(webhook.limits.time, webhook.permits.clone().acquire_owned()).await;
-    // The semaphore is never closed.
-    permit.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
+/// Turn of a request: its place among the validations, and the room for its bytes. It goes with the work, and so work that overruns its
+/// time still counts.
+struct Turn {
+    _room: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Waits for the turn of a request with a body of this size.
+async fn turn(webhook: &Webhook, bytes: usize) -> Result<Turn, Refusal> {
+    let needed = u32::try_from(units(bytes.min(webhook.limits.validated))).unwrap_or(u32::MAX);
+    let wait = async {
+        let room = if needed == 0 { None } else { Some(webhook.room.clone().acquire_many_owned(needed).await?) };
+        Ok(Turn { _room: room, _place: webhook.permits.clone().acquire_owned().await? })
+    };
+    // The semaphores are never closed.
+    let turn: Result<_, AcquireError> =
+        tokio::time::timeout(webhook.limits.time, wait).await.map_err(|_| Refusal::Busy)?;
+    turn.map_err(|_| Refusal::Busy)
 }
 
 /// Answers a review with the patch that adds the sidecar, if the object asks for one.
 async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal> {
     let mut buffered = Buffered { webhook, bytes: 0 };
     let body = read_in_time(body, &mut buffered).await?;
-    let permit = turn(webhook).await?;
+    let turn = turn(webhook, body.len()).await?;
     let options = webhook.injection.clone();
     let work = move || {
         let answered = panics::contain(|| {
@@ -189,7 +207,7 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
                 (answer.response(&created.uid), outcome)
             })
         });
-        drop(permit);
+        drop(turn);
         answered
     };
     let answered = worker::run(WorkKind::Compute, webhook.limits.time, work).await.map_err(|_| Refusal::Busy)?;
@@ -205,13 +223,12 @@ async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let body = read_in_time(body, &mut buffered).await?;
     let started = Instant::now();
     let limit = webhook.limits.time;
-    let permit = turn(webhook).await?;
-    // The permit goes with the work: work that overruns its time still counts.
-    let parse = move || (panics::contain(|| Review::parse(&body)), permit);
-    let (review, permit) = worker::run(WorkKind::Compute, limit, parse).await.map_err(|_| Refusal::Busy)?;
+    let turn = turn(webhook, body.len()).await?;
+    let parse = move || (panics::contain(|| Review::parse(&body)), turn);
+    let (review, turn) = worker::run(WorkKind::Compute, limit, parse).await.map_err(|_| Refusal::Busy)?;
     let review = review.map_err(|panicked| Refusal::Panicked("a review".to_owned(), panicked))?;
     let review = Arc::new(review.map_err(Refusal::Bad)?);
-    let (decision, response) = decide(&review, permit, webhook, started).await?;
+    let (decision, response) = decide(&review, turn, webhook, started).await?;
     webhook.metrics.reviewed(&review, &decision, started.elapsed().as_secs_f64());
     if let Some(event) = event(&review, &decision) {
         Webhook::report(&event);
@@ -222,7 +239,7 @@ async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
 /// Validates on another thread, within the time that is left.
 async fn decide(
     review: &Arc<Review>,
-    permit: OwnedSemaphorePermit,
+    turn: Turn,
     webhook: &Rc<Webhook>,
     started: Instant,
 ) -> Result<(AdmissionDecision, String), Refusal> {
@@ -240,7 +257,7 @@ async fn decide(
             let response = wording::answer(&decision, object).response(&input.uid);
             Some((decision, response))
         });
-        drop(permit);
+        drop(turn);
         decided
     };
     let left = webhook.limits.time.saturating_sub(started.elapsed());

@@ -25,10 +25,13 @@ fn panics_at_some(
 }
 
 fn webhook() -> Rc<Webhook> {
+    webhook_with(WebhookLimits { validations: 2, ..WebhookLimits::default() })
+}
+
+fn webhook_with(limits: WebhookLimits) -> Rc<Webhook> {
     let own = OwnAuthority::new(vec!["localhost".to_owned()]).expect("it is made");
     let access =
         ApiAccess { kubeconfig: None, server: String::new(), service_account: PathBuf::new(), namespace: None };
-    let limits = WebhookLimits { validations: 2, ..WebhookLimits::default() };
     Rc::new(Webhook {
         decide: panics_at_some,
         rules: Arc::default(),
@@ -38,6 +41,7 @@ fn webhook() -> Rc<Webhook> {
         limits,
         metrics: AdmissionMetrics::new(Dropped::default()),
         permits: Arc::new(Semaphore::new(limits.validations)),
+        room: Arc::new(Semaphore::new(units(limits.validated))),
         buffered: Cell::new(0),
         acceptor: RefCell::new(TlsAcceptor::from(own.server.server().expect("it is fit"))),
         is_ready: Cell::new(true),
@@ -70,6 +74,11 @@ fn review(name: &str) -> String {
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string()
 }
 
+/// The same with a value of so many bytes.
+fn large_review(bytes: usize) -> String {
+    review("large").replace("a: b\\n", &format!("a: {}\\n", "b".repeat(bytes)))
+}
+
 fn is_allowed(answer: &str) -> bool {
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| serde_json::from_str::<Value>(body));
     answer.starts_with("HTTP/1.1 200 ")
@@ -95,6 +104,23 @@ fn a_validator_that_panics_ends_its_request_and_no_other() {
     assert!(metrics.contains("verdict=\"accepted\",decision=\"allowed\",dry_run=\"false\"} 1\n"), "{metrics}");
     assert_eq!(webhook.permits.available_permits(), 2);
     assert_eq!(webhook.buffered.get(), 0);
+}
+
+#[test]
+fn the_bytes_that_are_validated_at_once_are_bounded() {
+    let with_time = |time| webhook_with(WebhookLimits { time, validated: 4 * UNIT, ..WebhookLimits::default() });
+    let (patient, hasty) = (with_time(Duration::from_secs(60)), with_time(Duration::from_millis(50)));
+    let send = |webhook: &Rc<Webhook>, body: &str| send(webhook, "POST", "/validate?timeout=5s", body);
+    let take = |webhook: &Rc<Webhook>| webhook.room.clone().try_acquire_many_owned(3).expect("there is room");
+    assert!(is_allowed(&send(&patient, &large_review(2 * UNIT))));
+    assert_eq!(patient.room.available_permits(), 4, "the room is free again");
+    let taken = (take(&patient), take(&hasty));
+    let answer = send(&hasty, &large_review(2 * UNIT));
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    assert!(is_allowed(&send(&patient, &review("whole"))), "a small one does not wait");
+    drop(taken);
+    // One that is larger than all of the room is validated alone.
+    assert!(is_allowed(&send(&patient, &large_review(6 * UNIT))));
 }
 
 #[test]
