@@ -31,6 +31,9 @@ pub(crate) mod inject;
 // The doors to the system.
 pub(crate) mod sys;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 // The fuzzer uses this.
 #[doc(hidden)]
 pub use admit::response as admission_response;

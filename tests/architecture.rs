@@ -13,6 +13,7 @@ use syn::{Attribute, Item, UseTree};
 /// The modules that a module may know, beside itself and its own submodules. A module knows only those below it in the table,
 /// so there is no circle.
 const KNOWS: &[(&str, &[&str])] = &[
+    ("fuzzing", &["inject", "check", "config", "cluster", "report", "redact", "flow", "sys"]),
     ("cli", &["doctor", "run", "admit", "inject", "check", "config", "cluster", "report", "flow", "sys", "exit"]),
     ("doctor", &["run", "config", "cluster", "notify", "report", "flow", "sys", "exit"]),
     ("run", &["config", "cluster", "notify", "gate", "report", "redact", "flow", "sys", "exit"]),

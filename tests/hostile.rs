@@ -485,6 +485,38 @@ fn without_a_view_a_program_that_may_execute_something_does_not_run() {
 }
 
 #[test]
+fn nothing_is_written_through_a_link_out_of_a_repository() {
+    let place = Place::new();
+    let outside = place.write("profile", "mine\n");
+    let repository = place.path("pr");
+    std::fs::create_dir_all(repository.join(".git")).expect("there is room");
+    std::fs::write(repository.join("a.yaml"), "a: [\n").expect("there is room");
+    let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, repository.join(name)).expect("there is room");
+    link(&outside, "baseline.json");
+    link(outside.parent().expect("it has one"), "reports");
+    link(Path::new("inside.json"), "known.json");
+    let check = |option: &str, name: &str| {
+        let mut check = gate_command();
+        check.args(["check", option, name, "a.yaml"]).current_dir(&repository);
+        let output = check.output().expect("it starts");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for (option, name) in [
+        ("--write-baseline", "baseline.json"),
+        ("--output", "baseline.json"),
+        ("--output", "reports/profile"),
+        ("--write-baseline", "reports/profile"),
+    ] {
+        let said = check(option, name);
+        assert!(said.contains("is a link out of the repository, which is not followed"), "{option} {name}: {said}");
+        assert_eq!(std::fs::read_to_string(&outside).expect("it is there"), "mine\n", "{option} {name}");
+    }
+    // One that stays inside is followed.
+    check("--write-baseline", "known.json");
+    assert!(repository.join("inside.json").is_file());
+}
+
+#[test]
 fn links_out_of_a_repository_are_not_followed() {
     let place = Place::new();
     let secret = place.write("key", "- [hunter2\n");

@@ -1,4 +1,4 @@
-//! Any bytes are judged as JSON, YAML, TOML, INI and PEM: no panic, an end, places within the text, and a bounded answer.
+//! Any bytes are judged as JSON, YAML, TOML, INI, XML and PEM: no panic, an end, places within the text, and a bounded answer.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use libfuzzer_sys::fuzz_target;
 use reload_gate_contract::Finding;
 use reload_gate_structured::json_schema::{Format, Schema};
-use reload_gate_structured::{ini, json, toml, yaml};
+use reload_gate_structured::{ini, json, toml, xml, yaml};
 use reload_gate_tls::{File, Pair, TlsOptions};
 
 /// Bound of the time for a case, far beyond the length of any: libFuzzer's cases have some kilobytes.
@@ -25,9 +25,10 @@ fuzz_target!(|data: &[u8]| {
     findings.extend(yaml::check("f", data));
     findings.extend(toml::check("f", data));
     findings.extend(ini::check("f", data));
+    findings.extend(xml::check("f", data));
     let schema = Schema::parse("{properties: {a: {type: integer}}, additionalProperties: false}");
     findings.extend(schema.map(|schema| schema.check("f", data, Format::Yaml)).unwrap_or_default());
-    assert!(findings.len() <= 5 * MOST, "{} findings", findings.len());
+    assert!(findings.len() <= 6 * MOST, "{} findings", findings.len());
     let file = File { path: "f", text: data };
     findings.extend(reload_gate_tls::check(&[Pair { certificate: file, key: Some(file) }], &TlsOptions::default()));
     findings.iter().for_each(|finding| within(finding, data.len()));

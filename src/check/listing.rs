@@ -229,7 +229,7 @@ impl Listing {
     }
 
     /// Lists the objects of a stream of manifests.
-    fn manifests(&mut self, input: InputStream) {
+    pub(super) fn manifests(&mut self, input: InputStream) {
         let index = self.inputs.len();
         self.has_manifests = true;
         match input.documents() {
@@ -478,7 +478,7 @@ fn leads_out(link: &Path, repository: &Path) -> bool {
 }
 
 /// Returns true for a link in a repository that leads out of it. A link in no repository was made by the user who names it.
-fn leaves_repository(link: &Path) -> bool {
+pub(super) fn leaves_repository(link: &Path) -> bool {
     let parent = link.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let real = parent.canonicalize().unwrap_or_default();
     repository(&real).is_some_and(|repository| leads_out(link, repository))

@@ -20,6 +20,7 @@ mod listing;
 pub mod manifest;
 mod names;
 mod objects;
+mod output;
 mod placeholder;
 mod pods;
 mod program;
@@ -58,7 +59,10 @@ pub use fix::{Corrected, ListArguments, correct};
 use ignores::{IgnoreEffect, IgnoreRule, SeenIgnore, SeenIgnores};
 pub use listing::Listing;
 use names::VersionCache;
+#[cfg(any(test, fuzzing))]
+pub use objects::check_text;
 pub use objects::{GivenObject, check_objects};
+pub use output::write_output;
 use store::{Entry, Store};
 use trees::FileTrees;
 use validate::Outcome;

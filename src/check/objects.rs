@@ -73,8 +73,27 @@ impl Listing {
 /// A part that only a program can validate is reported as not checked, with the reason.
 #[must_use]
 pub fn check_objects(objects: Vec<GivenObject>, assignments: &Assignments) -> CheckReport {
-    let listing = Listing::of_objects(objects);
-    let store = Store::new(&listing);
+    alone(&Listing::of_objects(objects), assignments)
+}
+
+/// Validates a stream of manifests in memory in the same way.
+#[cfg(any(test, fuzzing))]
+#[must_use]
+pub fn check_text(name: &str, text: Vec<u8>) -> CheckReport {
+    let input = InputStream::of_text(name, text);
+    let mut listing = Listing { paths: vec![name.to_owned()], ..Listing::default() };
+    if input.is_manifests() {
+        listing.manifests(input);
+    } else {
+        listing.nameless.push(0);
+        listing.inputs.push(input);
+    }
+    alone(&listing, &Assignments::default())
+}
+
+/// Validates inputs in memory by the bundled validators alone.
+fn alone(listing: &Listing, assignments: &Assignments) -> CheckReport {
+    let store = Store::new(listing);
     let versions = VersionCache::default();
     let outcome = with_tasks(&store, assignments, &OPTIONS, |tasks| {
         let results = tasks.into_iter().map(|task| {

@@ -13,6 +13,7 @@ use super::{is_colored, refuse, say, user_input};
 use crate::check::render::{self, CheckReport, ReportFormat, ReportStyle};
 use crate::check::{
     self, Baseline, CheckOptions, CheckOutcome, CheckRequest, Corrected, ListArguments, Listing, Missing, Warnings,
+    write_output,
 };
 use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
@@ -208,7 +209,7 @@ fn counted(
         Some(path) => {
             let former = std::fs::read_to_string(path).ok().and_then(|text| Baseline::parse(&text).ok());
             let present = Baseline::of(&report, &base).with_unread(former.unwrap_or_default(), &may_have);
-            if let Err(error) = std::fs::write(path, present.to_text()) {
+            if let Err(error) = write_output(path, &present.to_text()) {
                 say(&format!("error: `--write-baseline`: cannot write `{}`: {error}", path.display()));
                 return None;
             }
@@ -284,7 +285,7 @@ fn write(report: &str, output: Option<&PathBuf>) -> bool {
         lost.iter().for_each(|error| say(&format!("error: cannot write the report: {error}")));
         return lost.is_none();
     };
-    let written = std::fs::write(path, report);
+    let written = write_output(path, report);
     if let Err(error) = &written {
         say(&format!("error: `--output`: cannot write `{}`: {error}", path.display()));
     }

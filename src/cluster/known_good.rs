@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -111,8 +111,22 @@ fn pack(tree: &Tree) -> Vec<u8> {
 fn unpack(packed: &[u8], most: u64) -> Result<Tree, String> {
     let (mut text, most) = (Vec::new(), most.saturating_mul(2).saturating_add(1 << 20));
     GzDecoder::new(packed).take(most).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    let stored: StoredTree = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    let path = |text: &str| decoded(text).map(|bytes| PathBuf::from(OsString::from_vec(bytes)));
+    parse(&text)
+}
+
+/// Returns the tree in the text of a value. Its names are untrusted: one that leads out of the directory of the sources is refused.
+///
+/// # Errors
+/// When the text is no tree.
+pub fn parse(text: &[u8]) -> Result<Tree, String> {
+    let stored: StoredTree = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let path = |text: &str| {
+        let path = decoded(text).map(|bytes| PathBuf::from(OsString::from_vec(bytes)))?;
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(format!("`{}` leads out of its directory", path.display()));
+        }
+        Ok(path)
+    };
     let mut tree = Tree::new();
     for (name, content) in &stored.files {
         tree.insert(path(name)?, decoded(content)?);
@@ -269,6 +283,25 @@ mod tests {
     #[test]
     fn a_tree_is_read_back_as_it_was_stored() {
         assert_eq!(unpack(&pack(&tree()), 1 << 20), Ok(tree()));
+    }
+
+    #[test]
+    fn a_name_that_leads_out_of_its_directory_is_refused() {
+        for (name, is_tree) in [
+            ("sites/a.conf", true),
+            ("/etc/nginx/nginx.conf", true),
+            ("..data", true),
+            ("../a.conf", false),
+            ("sites/../../a.conf", false),
+            ("/etc/nginx/../cron.d/a", false),
+        ] {
+            let of_file: Tree = [(PathBuf::from(name), Vec::new())].into();
+            let mut of_link = Tree::new();
+            of_link.link(name.into(), "a".into());
+            for tree in [of_file, of_link] {
+                assert_eq!(unpack(&pack(&tree), 1 << 20).is_ok(), is_tree, "{name}");
+            }
+        }
     }
 
     #[test]

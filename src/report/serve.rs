@@ -19,7 +19,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::report::board::StatusBoard;
@@ -140,7 +141,8 @@ async fn accept(listener: &TcpListener, served: &Rc<Served>) -> io::Error {
     error
 }
 
-async fn converse(stream: TcpStream, served: Rc<Served>) {
+/// Answers the request of one connection.
+pub(crate) async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, served: Rc<Served>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answer(&request, &served);
         async { Ok::<_, Infallible>(answer) }

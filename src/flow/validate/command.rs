@@ -286,6 +286,14 @@ impl FindingPatterns {
         findings
     }
 
+    /// Returns all findings that an output may have.
+    #[cfg(any(test, fuzzing))]
+    pub fn all_in(&self, output: &str, name: &str) -> Vec<Finding> {
+        let mut findings = self.elsewhere().findings(output, Some("main"));
+        findings.push(self.unplaced(output, name, 1));
+        findings
+    }
+
     fn finding(&self, captures: &Captures<'_>, main: Option<&str>) -> Finding {
         let group = |name| captures.name(name).map(|group| group.as_str().trim()).filter(|text| !text.is_empty());
         let message = group("message").unwrap_or(&captures[0]).to_owned();

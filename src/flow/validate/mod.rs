@@ -24,6 +24,8 @@ pub use command::{CommandValidator, FindingPatterns, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
 pub use reading::ConfigLookup;
+#[cfg(any(test, fuzzing))]
+pub use reading::read_process;
 
 use place::ExecutionPlace;
 

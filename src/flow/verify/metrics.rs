@@ -255,7 +255,10 @@ fn reachable(address: &str) -> String {
 
 impl Scrape {
     /// Reads the samples of these metrics. Other lines are passed over, whatever they hold.
-    fn parse(text: &str, wanted: &[String]) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// When one of their lines is no sample.
+    pub fn parse(text: &str, wanted: &[String]) -> Result<Self, String> {
         if text.trim_start().starts_with('{') {
             return Self::parse_json(text, wanted);
         }

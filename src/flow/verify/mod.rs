@@ -17,8 +17,8 @@ use crate::sys::server::{Server, Unread};
 pub use bytecode::hidden_change;
 pub use effect::Loaded;
 use logs::ErrorLogs;
-use metrics::{Before, Scrape};
-pub use metrics::{ExpectedMetric, MetricProof};
+use metrics::Before;
+pub use metrics::{ExpectedMetric, MetricProof, Scrape};
 
 /// The first and the longest pause between two probes; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);

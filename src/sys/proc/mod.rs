@@ -154,7 +154,12 @@ fn contents<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
 /// The words of the command line, as the process shows them (it may have written over them).
 #[must_use]
 pub fn cmdline(pid: i32) -> Vec<String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+}
+
+/// Returns the words of the text of a command line in /proc.
+#[must_use]
+pub fn words(bytes: &[u8]) -> Vec<String> {
     // A process that wrote over them leaves zeros behind what it shows; an empty word in between is one.
     let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Vec::new() };
     bytes[..=last].split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
@@ -277,6 +282,14 @@ fn unescaped(path: &Path) -> PathBuf {
         bytes = if escaped.is_some() { &rest[3..] } else { rest };
     }
     OsString::from_vec(plain).into()
+}
+
+/// Reads a text as each file of /proc that is read here.
+#[cfg(any(test, fuzzing))]
+pub fn read_texts(data: &[u8]) {
+    let _ = (words(data), unescaped(&PathBuf::from(OsString::from_vec(data.to_vec()))));
+    let _ = (SignalState::parse(data), Stat::from_read(data).ok(), procfs::process::Status::from_read(data).ok());
+    let _ = procfs::process::MountInfos::from_read(data).ok();
 }
 
 /// The leaders of the process groups of running commands of the gate.

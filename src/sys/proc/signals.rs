@@ -32,7 +32,7 @@ pub struct SignalState {
 
 impl SignalState {
     /// Parses a status (`proc_pid_status(5)`).
-    fn parse(status: &[u8]) -> Option<Self> {
+    pub(super) fn parse(status: &[u8]) -> Option<Self> {
         let (mut signals, mut found) = (Self::default(), 0);
         // Line by line: the name of the process may be no UTF-8.
         for line in status.split(|byte| *byte == b'\n') {

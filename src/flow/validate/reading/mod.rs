@@ -103,6 +103,17 @@ fn option_values(words: &[String], option: &str) -> Vec<String> {
     values
 }
 
+/// Reads a text as a command line, a configuration and a program.
+#[cfg(any(test, fuzzing))]
+pub fn read_process(data: &[u8]) {
+    let words = proc::words(data);
+    for option in ["-c", "--config", "--"] {
+        let _ = (option_values(&words, option), super::command::options(&words, &[option.to_owned()]));
+    }
+    let _ = names(&String::from_utf8_lossy(data)).count();
+    nginx::read_program(data);
+}
+
 /// The files of a tree that a program reaches from the files with which it begins.
 #[derive(Default)]
 struct Reached {

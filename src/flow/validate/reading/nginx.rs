@@ -83,6 +83,13 @@ struct Program {
     build: Build,
 }
 
+/// Reads a text as a program of nginx.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_program(data: &[u8]) {
+    let program = Program::read(data).ok().flatten().unwrap_or_default();
+    let _ = (program.prefix(), program.conf_path());
+}
+
 /// Identity of a file and its content: file system, number, length, and the time of the last change.
 type ProgramFile = (u64, u64, u64, i64, i64);
 
