@@ -244,6 +244,44 @@ fn a_program_that_was_chosen_for_a_configuration_does_not_execute_it() {
 }
 
 #[test]
+fn an_error_beside_a_placeholder_counts() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for (name, text, code) in [
+        ("a.json", "{\"panels\": [{\"legendFormat\": \"{{instance}}\"},]}", 1),
+        ("b.json", "{{\"a\": 1}", 1),
+        ("nginx.conf", "events {} http { server { lisen 80; return 200 \"{{ x }}\"; } }", 1),
+        (
+            "rules.yaml",
+            "groups:\n- name: a\n  rules: [{alert: A,\texpr: up, annotations: {a: \"{{ $labels.b }}\"}]\n",
+            1,
+        ),
+        ("manifest.yaml", "apiVersion: v1\nkind: ConfigMap\n\tmetadata: {name: \"{{ x }}\"}\n", 1),
+        ("c.json", "{\"port\": {{ port }}}", 3),
+        ("d.json", "{\"port\": \"{{ default \"a\" }}\"}", 3),
+        ("e.json", "{\"port\": \"{{ port }}\"}", 0),
+    ] {
+        file(directory.path(), name, text);
+        let path = directory.path().join(name);
+        let output = check(&[path.to_str().expect("it is UTF-8")], "");
+        assert_eq!(output.code, code, "{name}: {}{}", output.out, output.err);
+        assert_eq!(output.out.contains("placeholders"), code == 3, "{name}: {}", output.out);
+        std::fs::remove_file(path).expect("it is there");
+    }
+}
+
+#[test]
+fn parts_of_nginx_alone_have_advice() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "conf.d/a.conf", "server { listen 80; }\n");
+    let path = directory.path().join("conf.d");
+    for (path, code) in [(path.clone(), 0), (path.join("a.conf"), 3)] {
+        let output = check(&[path.to_str().expect("it is UTF-8")], "");
+        assert_eq!(output.code, code, "{}", output.out);
+        assert!(output.out.contains("`--context http`"), "{}", output.out);
+    }
+}
+
+#[test]
 fn excluded_and_ignored_files_are_not_read() {
     let directory = tempfile::tempdir().expect("there is room");
     let root = directory.path().to_str().expect("it is UTF-8");
