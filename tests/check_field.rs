@@ -270,6 +270,15 @@ fn an_error_beside_a_placeholder_counts() {
 }
 
 #[test]
+fn a_path_that_does_not_exist_has_one_message_and_its_exit_code() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("nosuch");
+    let output = check(&[path.to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 2, "{}{}", output.out, output.err);
+    assert_eq!(format!("{}{}", output.out, output.err).matches("does not exist").count(), 1);
+}
+
+#[test]
 fn parts_of_nginx_alone_have_advice() {
     let directory = tempfile::tempdir().expect("there is room");
     file(directory.path(), "conf.d/a.conf", "server { listen 80; }\n");
