@@ -214,6 +214,83 @@ fn a_configuration_that_is_a_program_is_not_executed() {
 }
 
 #[test]
+fn a_program_that_was_chosen_for_a_configuration_does_not_execute_it() {
+    needs!("gunicorn");
+    let python = "'raise SystemExit(\"EXECUTED\")'";
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "gunicorn.conf.py", "raise SystemExit('EXECUTED')\n");
+    file(directory.path(), "gate.yaml", "rules:\n  - {files: ['*.py'], app: gunicorn}\n");
+    file(directory.path(), "gates.yaml", "gates: [{watch: /etc/app, app: gunicorn, signal: none}]\n");
+    let path = |name: &str| directory.path().join(name).to_str().expect("it is UTF-8").to_owned();
+    let sidecar = pod("reload-gate", "args: [run, --watch, /etc/app, --signal, none, --app, gunicorn]");
+    let map = config_map("gunicorn.conf.py", python);
+    for (words, input) in [
+        (vec!["--app".to_owned(), "gunicorn".to_owned(), path("gunicorn.conf.py")], String::new()),
+        (vec!["--app".to_owned(), "gunicorn".to_owned(), path("")], String::new()),
+        (vec!["--config".to_owned(), path("gate.yaml"), path("gunicorn.conf.py")], String::new()),
+        (vec!["--config".to_owned(), path("gates.yaml"), "-".to_owned()], map.clone()),
+        (vec!["--app".to_owned(), "gunicorn".to_owned(), "-".to_owned()], map.clone()),
+        (vec!["-".to_owned()], map + &sidecar),
+    ] {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = check(&words, &input);
+        assert_eq!(output.code, 3, "{words:?}: {}{}", output.out, output.err);
+        assert!(output.out.contains("command-not-allowed"), "{words:?}: {}", output.out);
+        assert!(!output.out.contains("EXECUTED"), "{words:?}: {}", output.out);
+    }
+    file(directory.path(), "gunicorn.conf.py", "bind = '127.0.0.1:8000'\n");
+    let output = check(&["--allow-commands", "--app", "gunicorn", &path("gunicorn.conf.py")], "");
+    assert_eq!(output.code, 3, "its application is named on a command line: {}", output.out);
+}
+
+#[test]
+fn an_error_beside_a_placeholder_counts() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for (name, text, code) in [
+        ("a.json", "{\"panels\": [{\"legendFormat\": \"{{instance}}\"},]}", 1),
+        ("b.json", "{{\"a\": 1}", 1),
+        ("nginx.conf", "events {} http { server { lisen 80; return 200 \"{{ x }}\"; } }", 1),
+        (
+            "rules.yaml",
+            "groups:\n- name: a\n  rules: [{alert: A,\texpr: up, annotations: {a: \"{{ $labels.b }}\"}]\n",
+            1,
+        ),
+        ("manifest.yaml", "apiVersion: v1\nkind: ConfigMap\n\tmetadata: {name: \"{{ x }}\"}\n", 1),
+        ("c.json", "{\"port\": {{ port }}}", 3),
+        ("d.json", "{\"port\": \"{{ default \"a\" }}\"}", 3),
+        ("e.json", "{\"port\": \"{{ port }}\"}", 0),
+    ] {
+        file(directory.path(), name, text);
+        let path = directory.path().join(name);
+        let output = check(&[path.to_str().expect("it is UTF-8")], "");
+        assert_eq!(output.code, code, "{name}: {}{}", output.out, output.err);
+        assert_eq!(output.out.contains("placeholders"), code == 3, "{name}: {}", output.out);
+        std::fs::remove_file(path).expect("it is there");
+    }
+}
+
+#[test]
+fn a_path_that_does_not_exist_has_one_message_and_its_exit_code() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("nosuch");
+    let output = check(&[path.to_str().expect("it is UTF-8")], "");
+    assert_eq!(output.code, 2, "{}{}", output.out, output.err);
+    assert_eq!(format!("{}{}", output.out, output.err).matches("does not exist").count(), 1);
+}
+
+#[test]
+fn parts_of_nginx_alone_have_advice() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "conf.d/a.conf", "server { listen 80; }\n");
+    let path = directory.path().join("conf.d");
+    for (path, code) in [(path.clone(), 0), (path.join("a.conf"), 3)] {
+        let output = check(&[path.to_str().expect("it is UTF-8")], "");
+        assert_eq!(output.code, code, "{}", output.out);
+        assert!(output.out.contains("`--context http`"), "{}", output.out);
+    }
+}
+
+#[test]
 fn excluded_and_ignored_files_are_not_read() {
     let directory = tempfile::tempdir().expect("there is room");
     let root = directory.path().to_str().expect("it is UTF-8");

@@ -461,7 +461,7 @@ impl Checkers<'_> {
         if let Some(preset) = assignment.preset.as_ref().filter(|_| is_program(assignment) && !self.allow_commands)
             && matches!(by, By::Name | By::Annotation)
         {
-            let why = format!("a configuration of {} is a program, and would be executed", preset.name);
+            let why = withheld::is_program(preset.name);
             let help = Some(withheld::ALLOW.to_owned());
             self.assigned.skipped.extend(beginning.takes.into_iter().map(|entry| (entry, (why.clone(), help.clone()))));
             return;

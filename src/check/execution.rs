@@ -24,11 +24,15 @@ const SHOWN: usize = 60;
 /// First bytes of an executable file or a library (elf(5)).
 const ELF: &[u8] = b"\x7fELF";
 
-/// Finds the first construct in `tree` that the program of `preset` would execute or load. A configuration that is code as a whole has
-/// none.
+/// Finds the first construct in `tree` that the program of `preset` would execute or load. A configuration that is code as a whole is
+/// such a construct itself.
 pub(super) fn find(preset: &Preset, tree: &Tree) -> Option<Execution> {
-    if preset.is_code() || !preset.may_execute() {
+    if !preset.may_execute() {
         return None;
+    }
+    if preset.is_code() {
+        let file = tree.keys().next().cloned().unwrap_or_default();
+        return Some(Execution { file, line: None, words: "the file itself".to_owned() });
     }
     tree.iter().find_map(|(file, content)| in_file(preset, file, content))
 }
@@ -93,6 +97,9 @@ mod tests {
     fn a_library_and_an_executed_file_are_found_by_themselves() {
         assert_eq!(found("nginx", "/x.so", "\x7fELF"), Some((None, "a library or an executable file".to_owned())));
         assert_eq!(found("apache2", "/etc/apache2/envvars", "id\n"), Some((None, "the file itself".to_owned())));
+        for preset in presets().iter().filter(|preset| preset.is_code()) {
+            assert_eq!(found(preset.name, "/x", ""), Some((None, "the file itself".to_owned())), "{}", preset.name);
+        }
     }
 
     #[test]

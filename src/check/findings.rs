@@ -122,11 +122,11 @@ impl Reading<'_> {
         let mut is_of_placeholder = |finding: &Finding| {
             let text = finding.place.as_ref().and_then(|place| Some((place, (self.contents)(&place.file)?)));
             text.is_some_and(|(place, text)| {
-                let (lines, has) = files
+                let (lines, places) = files
                     .entry(place.file.clone())
-                    .or_insert_with(|| (LineIndex::new(text), placeholder::has_placeholder(text, has_templates)));
-                let line = place.line.map(|line| &text[lines.range(line)]);
-                *has && line.is_none_or(|line| placeholder::has_placeholder(line, has_templates))
+                    .or_insert_with(|| (LineIndex::new(text), placeholder::places(text, has_templates)));
+                let line = place.line.map_or(0..text.len(), |line| lines.range(line));
+                places.iter().any(|place| place.start < line.end && line.start < place.end)
             })
         };
         rejecting.all(&mut is_of_placeholder).then(|| placeholder::WHY.to_owned())

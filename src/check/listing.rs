@@ -269,7 +269,7 @@ impl Listing {
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {
                 Ok(parsed) => parsed,
-                Err(_) if placeholder::is_template(text) => {
+                Err(broken) if placeholder::is_template(text) && !is_of_another_cause(&broken, text) => {
                     self.unrendered(name);
                     continue;
                 }
@@ -530,6 +530,14 @@ fn visible(
     let mut walk = WalkBuilder::new(root);
     walk.follow_links(true).require_git(false).ignore(false).git_global(false).filter_entry(is_wanted);
     walk.sort_by_file_name(std::ffi::OsStr::cmp).build()
+}
+
+/// Returns true if a text has placeholders in quoted strings alone, and is broken in the same way with plain text in their place.
+fn is_of_another_cause(broken: &Broken, text: &str) -> bool {
+    let plain = placeholder::with_plain_text(text.as_bytes()).unwrap_or_else(|| text.as_bytes().to_owned());
+    let again =
+        std::str::from_utf8(&plain).map(|plain| yaml::documents(plain).any(|root| root.as_ref() == Err(broken)));
+    placeholder::places(&plain, false).is_empty() && again.is_ok_and(|is_same| is_same)
 }
 
 fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> Finding {

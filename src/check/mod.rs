@@ -41,6 +41,7 @@ mod withheld;
 mod properties;
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -69,6 +70,13 @@ use validate::Outcome;
 pub use warnings::Warnings;
 
 const NO_VALIDATOR: Code = Code::new("no-validator");
+/// Remedy.
+const NAME_IT: &str = "name its validator, such as `--app nginx`, or leave it out with `--exclude`";
+const NOT_INCLUDED: &str = "no validated file includes it";
+const EMPTY: &str = "it is empty";
+const PART_OF_NGINX: &str = "it is a part of an nginx configuration, and its main file is not among the inputs";
+/// Remedy.
+const ABOVE: &str = "check the directory of `nginx.conf`, or name the block around it: `--context http`";
 
 /// Treatment of files, certificates and host names that are not among the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,9 +185,8 @@ fn with_tasks(
             unassigned(subject, entry, (given.contains(entry), is_mounted), store)
         })
         .collect();
-    let (named, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|unchecked| unchecked.help.is_some());
+    let (named, unchecked) = named_files(unchecked.into_iter().chain(open), &checked, listing);
     checked.extend(named.into_iter().map(without_validator));
-    unchecked.extend(open);
     let report = CheckReport { checked, unchecked, gone: None };
     CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
 }
@@ -240,9 +247,22 @@ fn add_warning(checked: &mut Vec<Checked>, warning: Located) {
     }
 }
 
+/// Splits off files that the user named and of which nothing was validated.
+fn named_files(
+    unchecked: impl Iterator<Item = Unchecked>,
+    checked: &[Checked],
+    listing: &Listing,
+) -> (Vec<Unchecked>, Vec<Unchecked>) {
+    let has_result: HashSet<&str> = checked.iter().map(|checked| checked.subject.input.as_str()).collect();
+    unchecked.partition(|Unchecked { subject, why, .. }| {
+        let is_named = subject.object.is_none() && listing.paths.contains(&subject.input);
+        // Empty standard input is no input, as after a `helm template` that failed.
+        let is_part = [NOT_INCLUDED, EMPTY].contains(&why.as_str()) || Path::new(&subject.input).is_dir();
+        is_named && !is_part && !has_result.contains(subject.input.as_str())
+    })
+}
+
 /// Returns the entry of a part that no validator is known for, or that nothing includes.
-///
-/// It has a remedy if it is a file that the user named.
 fn unassigned(
     subject: CheckSubject,
     entry: &Entry,
@@ -252,23 +272,29 @@ fn unassigned(
     let name = subject.key.as_deref().unwrap_or_else(|| subject.input.rsplit('/').next().unwrap_or_default());
     let is_file = matches!(entry, Entry::File(_));
     let text = || String::from_utf8(store.content(entry).ok()?.bytes).ok();
+    let directory = Path::new(&subject.input).parent();
+    let of_directory = directory.is_some_and(|parent| store.listing.paths.iter().any(|path| parent == Path::new(path)));
+    let is_near = is_file && (of_directory || store.listing.paths.contains(&subject.input));
+    if !is_given && is_near && text().is_some_and(|text| content::is_part_of_nginx(&text)) {
+        let (why, help) = (PART_OF_NGINX.to_owned(), Some(ABOVE.to_owned()));
+        return Unchecked { subject, why, help };
+    }
     let why = match (is_given, is_file) {
-        (true, _) => "no validated file includes it",
+        (true, _) => NOT_INCLUDED,
         (false, true) => content::unknown(name, None, true),
-        (false, false) => content::unknown(name, text().as_deref(), is_mounted),
+        (false, false) => match text() {
+            Some(text) if subject.object.is_none() && text.trim().is_empty() => EMPTY,
+            text => content::unknown(name, text.as_deref(), is_mounted),
+        },
     };
-    let is_named = subject.object.is_none() && !is_given && store.listing.paths.contains(&subject.input);
-    // Empty standard input is no input, as after a `helm template` that failed.
-    let is_named = is_named && (is_file || text().is_none_or(|text| !text.trim().is_empty()));
-    let help =
-        is_named.then(|| "name its validator, such as `--app nginx`, or leave it out with `--exclude`".to_owned());
-    Unchecked { subject, why: why.to_owned(), help }
+    Unchecked { subject, why: why.to_owned(), help: None }
 }
 
-/// Returns the obstacle that a file has no validator, though the user named the file.
+/// Returns the obstacle that a file was not validated, though the user named the file.
 fn without_validator(Unchecked { subject, why, help }: Unchecked) -> Checked {
-    let finding = Finding::environment(NO_VALIDATOR, why).at(Place::file(&subject.input));
-    let finding = Finding { help, ..finding };
+    let other = if why == placeholder::WHY { placeholder::RENDER } else { NAME_IT };
+    let help = help.unwrap_or_else(|| other.to_owned());
+    let finding = Finding::environment(NO_VALIDATOR, why).at(Place::file(&subject.input)).help(help);
     let located = Located { finding, object: None, key: None, excerpt: None };
     finding_about(subject, "reload-gate", "it is an input", located)
 }

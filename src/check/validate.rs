@@ -14,6 +14,7 @@ use super::assign::{By, Task};
 use super::findings::{self, Reading};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::names::{self, VersionCache};
+use super::placeholder;
 use super::reach;
 use super::redaction::Contents;
 use super::store::{Entry, EntryContent, Store};
@@ -118,13 +119,10 @@ pub(super) async fn validate(
     // What is not shown is not processed.
     let (found, cut) = findings::cut(validation.findings, findings::PROCESSED);
     let found = files.weighed(found, &plan, &task, options, versions).await;
-    let reading = Reading {
-        preset: task.assignment.preset.as_ref().map(|preset| preset.name),
-        contents: &|path| files.text(path),
+    let found = match files.without_placeholders(found, &plan, &task, options, versions).await {
+        Ok(found) => found,
+        Err(why) => return Outcome::skipped(why, read),
     };
-    if let Some(why) = reading.placeholders(&found) {
-        return Outcome::skipped(why, read);
-    }
     let (found, ignored, ignores) = files.ignored(&task, &read, found);
     let (ignored, reasons): (Vec<_>, Vec<_>) = ignored.into_iter().unzip();
     let ignored = files.redacted(ignored).into_iter().map(|finding| files.locate(&task, finding));
@@ -428,6 +426,42 @@ impl<'s> TaskFiles<'s> {
             // A checker of the user's choice is the right one.
             None => found,
         }
+    }
+
+    /// Returns the findings that are not of placeholders. In a text whose errors are all at placeholders, these are the findings that
+    /// remain where each quoted placeholder is plain text.
+    ///
+    /// # Errors
+    /// The reason for which the text is not judged, if there are none.
+    async fn without_placeholders(
+        &mut self,
+        mut found: Vec<Finding>,
+        plan: &ValidationPlan,
+        task: &Task,
+        options: &CheckOptions,
+        versions: &VersionCache,
+    ) -> Result<Vec<Finding>, String> {
+        let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
+        let reading = Reading { preset, contents: &|path| self.text(path) };
+        let Some(why) = reading.placeholders(&found) else { return Ok(found) };
+        let (tree, hidden) = self.lend(task);
+        let mut has_plain = false;
+        let texts = tree.iter().map(|(path, text)| {
+            let plain = placeholder::with_plain_text(text);
+            has_plain |= plain.is_some();
+            (path.clone(), plain.unwrap_or_else(|| text.clone()))
+        });
+        let texts: Tree = texts.collect();
+        self.take_back(tree, hidden);
+        if !has_plain {
+            return Err(why);
+        }
+        let (_, again) = run(plan, task, &Arc::new(texts), options).await;
+        let (again, _) = findings::cut(again.findings, findings::PROCESSED);
+        let again = self.weighed(again, plan, task, options, versions).await;
+        let is_rejecting = |finding: &Finding| Verdict::of([finding]) == Verdict::Rejected;
+        found.retain(|finding| !is_rejecting(finding) || again.contains(finding));
+        if found.iter().any(is_rejecting) { Ok(found) } else { Err(why) }
     }
 
     /// Splits off the findings that a comment or an annotation ignores, and returns these comments and annotations as well.

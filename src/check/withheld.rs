@@ -11,7 +11,7 @@ use super::execution::{self, Execution};
 use super::store::Entry;
 use super::validate::{Outcome, first};
 use crate::check::render::{Checked, Located};
-use crate::config::Preset;
+use crate::config::{Preset, presets};
 use crate::flow::tree::Tree;
 use crate::flow::validate::{ValidationPlan, Validator};
 
@@ -41,9 +41,15 @@ fn withheld(message: String, validator: String, task: Task) -> Checked {
     }
 }
 
+/// Returns the reason for which a configuration that is code as a whole is not validated.
+pub(super) fn is_program(program: &str) -> String {
+    format!("a configuration of {program} is a program, and would be executed")
+}
+
 /// A program that would execute or load something of the inputs.
 pub(super) struct WithheldProgram {
     program: &'static str,
+    is_code: bool,
     validator: String,
     execution: Execution,
 }
@@ -54,7 +60,12 @@ impl WithheldProgram {
         let Execution { file, line, words } = self.execution;
         let place = line.map_or_else(|| file.display().to_string(), |line| format!("{}:{line}", file.display()));
         let construct = if is_secret(&file) { "a construct".to_owned() } else { format!("`{words}`") };
-        let why = format!("{} would execute or load what the inputs name: {construct} in {place}", self.program);
+        let program = self.program;
+        let why = if self.is_code {
+            is_program(program)
+        } else {
+            format!("{program} would execute or load what the inputs name: {construct} in {place}")
+        };
         if matches!(task.by, By::Name | By::Annotation | By::Content) {
             return Outcome {
                 checked: None,
@@ -68,6 +79,12 @@ impl WithheldProgram {
     }
 }
 
+/// Returns the preset of the program that a task runs, also where a gate or a rule has its command.
+fn preset_of(task: &Task) -> Option<&Preset> {
+    let of_program = || presets().iter().find(|preset| Some(preset.name) == task.program);
+    task.assignment.preset.as_ref().or_else(of_program)
+}
+
 impl CheckOptions {
     /// Returns `plan` without programs that would execute or load something of the inputs.
     ///
@@ -79,14 +96,14 @@ impl CheckOptions {
         plan: ValidationPlan,
         tree: &Tree,
     ) -> Result<ValidationPlan, Box<WithheldProgram>> {
-        let preset = task.assignment.preset.as_ref().filter(|_| !self.allow_commands && plan.asks_programs());
+        let preset = preset_of(task).filter(|_| !self.allow_commands && plan.asks_programs());
         let Some((preset, execution)) = preset.and_then(|preset| Some((preset, execution::find(preset, tree)?))) else {
             return Ok(plan);
         };
         let validator = first(&plan);
         let bundled = plan.bundled();
         if bundled.asks_programs() {
-            Err(Box::new(WithheldProgram { program: preset.name, validator, execution }))
+            Err(Box::new(WithheldProgram { program: preset.name, is_code: preset.is_code(), validator, execution }))
         } else {
             Ok(bundled)
         }
@@ -94,6 +111,6 @@ impl CheckOptions {
 
     /// Returns true if a program may run without a view: it executes nothing of the inputs, or that is permitted.
     pub(super) fn may_run_in_place(&self, task: &Task) -> bool {
-        self.allow_commands || !task.assignment.preset.as_ref().is_some_and(Preset::may_execute)
+        self.allow_commands || !preset_of(task).is_some_and(Preset::may_execute)
     }
 }

@@ -164,9 +164,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     }
     let written =
         write(&render::render(&report, format(matches), &style(matches)), matches.get_one::<PathBuf>("output"));
-    for path in &missing {
-        say(&format!("error: `{path}` does not exist"));
-    }
+    // The report names the paths that do not exist.
     if written && missing.is_empty() { exit(&report, is_empty) } else { Exit::Usage }
 }
 
