@@ -34,6 +34,13 @@ struct Lost {
     reported: bool,
 }
 
+/// The search at the start of the gate.
+#[derive(Clone, Copy, Debug)]
+struct FirstSearch {
+    /// Without the target there can be no reload.
+    required: bool,
+}
+
 /// The state of the search for the target.
 #[derive(Debug, Default)]
 pub(super) struct TargetState {
@@ -45,6 +52,8 @@ pub(super) struct TargetState {
     loop_reported: bool,
     /// A verification can still succeed by itself.
     late_proof: bool,
+    /// The search is the one at the start of the gate: no process was found before.
+    first: Option<FirstSearch>,
 }
 
 impl TargetState {
@@ -66,6 +75,19 @@ impl TargetState {
     /// Begins a search, unless one is under way.
     pub(super) fn seek(&mut self, at: Instant) {
         self.search.get_or_insert(Search { at, attempt: 0 });
+    }
+
+    /// Begins the search at the start of the gate.
+    pub(super) fn seek_first(&mut self, at: Instant, required: bool) {
+        self.seek(at);
+        self.first = Some(FirstSearch { required });
+    }
+
+    /// Ends the search at the start of the gate: a reload has found the target, or reports that it has not.
+    pub(super) fn end_first_search(&mut self) {
+        if self.first.take().is_some() {
+            self.search = None;
+        }
     }
 
     /// Records that the successor of a process that had to end was verified.
@@ -98,6 +120,7 @@ impl Gate {
             self.permission.ends = self.permission.ends.saturating_add(1);
             self.target.ends.push_back(now);
         }
+        self.target.first = None;
         self.target.lost = Some(Lost { pid, loss, at: now, reported: false });
         self.target.search = Some(Search { at: now + FIRST_SEARCH, attempt: 0 });
         self.target.on_probation = None;
@@ -114,11 +137,14 @@ impl Gate {
         self.activity = Activity::Idle;
         match result {
             Ok(pid) => self.target_returned(now, pid, effects),
+            Err(_) if self.target.first.is_some_and(|first| !first.required) => self.target.end_first_search(),
             Err(target_error) => {
                 if let Some(search) = &mut self.target.search {
                     let pause = FIRST_SEARCH * 2_u32.saturating_pow(search.attempt.min(16));
                     (search.at, search.attempt) = (now + pause.min(LONGEST_SEARCH), search.attempt.saturating_add(1));
                 }
+                // The process that is found later has to be verified.
+                self.reload_unproven |= self.target.first.take().is_some();
                 self.still_lost(now, target_error, effects);
             }
         }
@@ -135,6 +161,9 @@ impl Gate {
         }
         self.target.search = None;
         self.target.loop_reported = false;
+        if self.target.first.take().is_some() {
+            return;
+        }
         if let Some(lost) = self.target.lost.take() {
             effects.push(Effect::Report(replaced(lost, pid, now)));
         }
@@ -192,6 +221,7 @@ impl Gate {
     pub(super) fn raise_missing(&mut self, now: Instant, about: Digest, event: Event, effects: &mut Vec<Effect>) {
         self.raise(now, about, event.about(about), effects);
         self.retry = None;
+        self.target.first = None;
         self.target.seek(now + FIRST_SEARCH * 2);
     }
 

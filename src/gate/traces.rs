@@ -141,6 +141,33 @@ fn a_process_that_started_after_the_scan_is_verified_without_a_signal() {
 }
 
 #[test]
+fn a_gate_that_resumes_watches_its_target() {
+    let mut world = SimulatedWorld::resuming(SimulatedContent::Good(0), true);
+    world.pass(SHORT);
+    assert!(world.gate.is_live(), "{}", world.story());
+    assert_eq!(world.count(Kind::Reloaded), 0, "{}", world.story());
+    world.happen(Fault::Target(false));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.count(Kind::TargetMissing), 1, "{}", world.story());
+    world.happen(Fault::Target(true));
+    world.pass(Duration::from_secs(20));
+    insta::assert_snapshot!(world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
+fn a_gate_that_resumes_without_its_target_waits_for_it() {
+    let mut world = SimulatedWorld::resuming(SimulatedContent::Good(0), false);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.count(Kind::TargetMissing), 1, "{}", world.story());
+    assert!(world.gate.running().is_none(), "{}", world.story());
+    world.happen(Fault::Target(true));
+    world.pass(Duration::from_secs(20));
+    insta::assert_snapshot!(world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
 fn a_crash_loop_is_reported_once() {
     let mut world = world(SimulatedContent::Good(0));
     for _ in 0..6 {

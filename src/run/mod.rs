@@ -132,6 +132,7 @@ pub async fn run(
         sink(&event);
     }
     let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink).await;
+    let gate = startup::watch_target(&config, gate);
     let between = BetweenPods::start(&config, &sink, &board);
     let mut runner = Runner { between, ..Runner::new(config, sink, board) };
     runner.drive(gate, requests).await.then_some(Verdict::Rejected)

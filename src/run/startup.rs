@@ -10,6 +10,7 @@ use crate::flow::reload::ReloadMethod;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::validate::{Confinement, RootChoice, Validator};
 use crate::flow::verify::Loaded;
+use crate::gate::Gate;
 use crate::report::{Event, Kind};
 use crate::sys::proc;
 
@@ -27,6 +28,16 @@ pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event
         events.extend(proc::frozen_here(&source.path).iter().map(|path| warning(path, "the gate")));
     }
     events
+}
+
+/// Lets `gate` watch the target from the start, if it reloads it. A server or a command may reload one that cannot be found.
+pub(super) fn watch_target(config: &GateConfig, gate: Gate) -> Gate {
+    match &config.reload {
+        _ if !config.policy.reload || config.selector.is_empty() => gate,
+        ReloadMethod::Nothing => gate,
+        ReloadMethod::Signal { .. } => gate.watch_target(true),
+        ReloadMethod::Url(_) | ReloadMethod::Command(_) => gate.watch_target(false),
+    }
 }
 
 /// Warnings about the target process: it may see other files than the gate does, and a reload may not bring all changes into effect.
