@@ -9,7 +9,7 @@
 //! | idle | event, poll, retry or SIGHUP is due | scanning |
 //! | idle | the search for a lost target, or for the first one, is due | seeking |
 //! | scanning | content is live, or waits for its retry | idle |
-//! | scanning | content is new, or its retry is due | validating |
+//! | scanning | content is new, its retry is due, or it was rejected and a user asks | validating |
 //! | scanning | unreadable | idle, with an incident |
 //! | scanning | in the middle of an update | idle, with another scan due at once |
 //! | scanning | changed after each of the last actions | idle for a trial; then ignored with an incident, or validating |
@@ -127,6 +127,8 @@ pub struct Gate {
     desired: Option<Arc<Revision>>,
     /// The last scan could not read the sources, so the desired content is unknown.
     unreadable: bool,
+    /// A user has asked for a scan, and no content was decided on since.
+    requested: bool,
     /// [`Kind::Accepted`] was reported for `desired`: once is enough, although a reload is tried again.
     announced: bool,
     /// The time at which the candidate was put in place, by the scan that began its flight.
@@ -191,6 +193,7 @@ impl Gate {
             activity: Activity::Idle,
             desired: None,
             unreadable: false,
+            requested: false,
             announced: false,
             delivered: SystemTime::UNIX_EPOCH,
             reloaded_delivery: SystemTime::UNIX_EPOCH,
@@ -311,7 +314,7 @@ impl Gate {
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
             Input::Rescan => {
-                self.unseen = true;
+                (self.unseen, self.requested) = (true, true);
                 self.settle.at(now);
             }
             Input::WatchRestored => self.watch_restored(now, &mut effects),

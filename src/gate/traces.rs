@@ -245,3 +245,43 @@ fn a_published_content_that_is_not_taken_is_tried_three_times_at_most() {
     assert_eq!(world.count(Kind::Restored), 3, "{}", world.story());
     assert_eq!(world.published, Some(SimulatedContent::Good(0)));
 }
+
+#[test]
+fn a_rejection_by_a_file_outside_ends_at_the_poll() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.wrong_outside = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(100));
+    world.wrong_outside = false;
+    world.pass(Duration::from_secs(31));
+    insta::assert_snapshot!(world.story());
+    assert_eq!((world.count(Kind::Rejected), world.count(Kind::Recovered)), (1, 1), "one report");
+    assert_eq!(world.live, Some(SimulatedContent::Good(1)));
+}
+
+#[test]
+fn events_do_not_validate_a_rejected_content_more_often_than_the_poll() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.wrong_outside = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    for _ in 0..100 {
+        world.happen(Fault::Touch);
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.validations(), 1 + 1 + 3, "two contents, and three polls: {}", world.story());
+}
+
+#[test]
+fn a_request_validates_a_rejected_content_again() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    let before = world.validations();
+    world.happen(Fault::Request);
+    world.pass(SHORT);
+    assert_eq!(world.validations(), before + 1, "{}", world.story());
+    assert_eq!(world.count(Kind::Rejected), 1, "it is reported once: {}", world.story());
+    world.happen(Fault::Touch);
+    world.pass(SHORT);
+    assert_eq!(world.validations(), before + 1, "a request holds for one scan: {}", world.story());
+}

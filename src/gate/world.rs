@@ -46,6 +46,8 @@ pub(super) enum Fault {
     Restart,
     /// A spurious tick.
     Tick,
+    /// A user asks for a scan.
+    Request,
 }
 
 /// A file that moves because of the gate.
@@ -96,6 +98,8 @@ pub(super) struct SimulatedWorld {
     noises: u32,
     /// The gate has no descriptor left.
     pub(super) shortage: bool,
+    /// A file outside of the sources, which the configuration includes, is wrong.
+    pub(super) wrong_outside: bool,
     /// An event of the noise is on its way.
     stir: bool,
     /// The number of times that the content was written.
@@ -200,6 +204,7 @@ impl SimulatedWorld {
             noise: Noise::None,
             noises: 0,
             shortage: false,
+            wrong_outside: false,
             stir: false,
             writes: 0,
             latencies,
@@ -234,6 +239,7 @@ impl SimulatedWorld {
                 self.begin();
             }
             Fault::Tick => self.step(Input::Tick),
+            Fault::Request => self.step(Input::Rescan),
         }
     }
 
@@ -453,6 +459,10 @@ impl SimulatedWorld {
 
     fn validate(&mut self, digest: Digest) -> Validation {
         let finding = match if self.publish { self.taken } else { self.content } {
+            _ if self.wrong_outside => {
+                let finding = Finding::error(Code::new("checker-error"), "unknown directive");
+                return Validation { findings: vec![finding], reads_beyond: true, ..Validation::default() };
+            }
             SimulatedContent::Bad(_) => Some(Finding::error(Code::new("checker-error"), "unknown directive")),
             SimulatedContent::Unclear(needed) => {
                 let tries = self.tries.entry(digest).or_default();
@@ -512,6 +522,10 @@ impl SimulatedWorld {
 
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.reports().filter(|event| event.kind == kind).count()
+    }
+
+    pub(super) fn validations(&self) -> usize {
+        self.trace.iter().filter(|did| matches!(did.what, What::Validate(_))).count()
     }
 
     /// The trace as text, one line a thing.

@@ -75,6 +75,8 @@ pub struct Validation {
     pub read: BTreeSet<PathBuf>,
     /// Files that the target reads as configuration, by its own rules, as far as they are known.
     pub configuration: BTreeSet<PathBuf>,
+    /// A validator may have read files outside of the tree, whose changes nothing announces.
+    pub reads_beyond: bool,
 }
 
 impl Validation {
@@ -150,6 +152,14 @@ impl Validator {
         match self {
             Self::Builtin(builtin) => builtin.title(),
             Self::Command(check) => check.name.clone(),
+        }
+    }
+
+    /// Returns true if it may read files outside of the tree.
+    fn reads_beyond(&self) -> bool {
+        match self {
+            Self::Builtin(builtin) => builtin.reads_beyond(),
+            Self::Command(_) => true,
         }
     }
 
@@ -383,6 +393,7 @@ impl ValidationPlan {
         let (mut names, mut place) = (Vec::new(), None);
         for validator in &self.validators {
             let started = Instant::now();
+            validation.reads_beyond |= validator.reads_beyond();
             let found = match validator {
                 Validator::Builtin(builtin) => builtin.validate(context).await,
                 // Boxed: the future of a plan without commands is small, and a change moves it.
