@@ -207,11 +207,12 @@ impl Gate {
         lost.reported = true;
         let (message, help, _) = target_error.into_parts();
         let message = format!("pid {} has ended, and {message}; the newest content is `{}`", lost.pid, kind.as_str());
-        let help = match kind {
-            Kind::Rejected if !self.policy.publish => {
-                "mend the configuration, since the application cannot start with it; see its own log".to_owned()
-            }
-            _ => help,
+        let (message, help) = match kind {
+            Kind::Rejected if !self.policy.publish => (
+                format!("{message}, so the application cannot start with it"),
+                "correct the configuration; see the application's own log".to_owned(),
+            ),
+            _ => (message, help),
         };
         let event = Event::new(Kind::TargetReplaced).message(message).help(Some(help));
         effects.push(Effect::Report(Event { level: Level::Error, pid: Some(lost.pid), ..event }));
