@@ -11,6 +11,8 @@ use crate::report::{Event, Kind, Level};
 /// The pause before the first search for the successor of a process, and the longest pause.
 const FIRST_SEARCH: Duration = Duration::from_millis(50);
 const LONGEST_SEARCH: Duration = Duration::from_secs(10);
+/// The number of searches after which a refusal is reported.
+const CERTAIN: u32 = 4;
 /// So many ends within this time are a crash loop.
 const CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
@@ -105,6 +107,11 @@ impl TargetState {
         self.late_proof && self.lost.is_none()
     }
 
+    /// Returns `true` if a refusal is no moment of a start any more.
+    fn is_refusal_certain(&self) -> bool {
+        self.search.as_ref().is_none_or(|search| search.attempt >= CERTAIN)
+    }
+
     fn crashes(&mut self, now: Instant) -> usize {
         self.ends.retain(|end| now < *end + CRASH_WINDOW);
         self.ends.len()
@@ -181,6 +188,8 @@ impl Gate {
 
     fn still_lost(&mut self, now: Instant, target_error: TargetError, effects: &mut Vec<Effect>) {
         let kind = match target_error {
+            // While an application starts again, its launcher or its old process is there for a moment.
+            TargetError::Refused { .. } if !self.target.is_refusal_certain() => return,
             TargetError::Refused { .. } => Kind::TargetRefused,
             _ => Kind::TargetMissing,
         };

@@ -285,3 +285,15 @@ fn a_request_validates_a_rejected_content_again() {
     world.pass(SHORT);
     assert_eq!(world.validations(), before + 1, "a request holds for one scan: {}", world.story());
 }
+
+#[test]
+fn a_launcher_is_not_reported_and_a_wrong_process_is() {
+    for (launchers, reports) in [(2, 0), (20, 1)] {
+        let mut world = world(SimulatedContent::Good(0));
+        world.launchers = launchers;
+        world.happen(Fault::Restart);
+        world.pass(Duration::from_secs(200));
+        assert_eq!(world.count(Kind::TargetRefused), reports, "{launchers} searches: {}", world.story());
+        assert!(world.gate.is_live(), "{launchers} searches: {}", world.story());
+    }
+}

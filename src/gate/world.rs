@@ -100,6 +100,8 @@ pub(super) struct SimulatedWorld {
     pub(super) shortage: bool,
     /// A file outside of the sources, which the configuration includes, is wrong.
     pub(super) wrong_outside: bool,
+    /// The number of searches that find the launcher of the application.
+    pub(super) launchers: u32,
     /// An event of the noise is on its way.
     stir: bool,
     /// The number of times that the content was written.
@@ -205,6 +207,7 @@ impl SimulatedWorld {
             noises: 0,
             shortage: false,
             wrong_outside: false,
+            launchers: 0,
             stir: false,
             writes: 0,
             latencies,
@@ -381,6 +384,11 @@ impl SimulatedWorld {
             // A late verification goes on until there is a proof.
             Effect::Verify { late: true } if !matches!(self.verify(), Proof::Proven { .. }) => return None,
             Effect::Verify { .. } => Input::Verified(self.verify()),
+            Effect::FindTarget if self.launchers > 0 => {
+                self.launchers -= 1;
+                let (message, help) = ("pid 7 is no master process".into(), "name the process".into());
+                Input::TargetFound(Err(TargetError::Refused { pid: Some(7), message, help }))
+            }
             Effect::FindTarget if self.target => {
                 self.watched = Some(self.process.0);
                 Input::TargetFound(Ok(self.process.0))
