@@ -585,6 +585,8 @@ fn a_rejection_by_a_file_that_is_not_watched_ends_with_its_cause() {
     gate.wait_for("verified");
     std::fs::write(&file, "add_headr X-A a;\n").expect("there is room");
     nginx.write("two", &format!("include {}/*.conf;", outside.path().display()));
+    let unwatched = gate.wait_for("watch_degraded");
+    assert_eq!(unwatched["message"], format!("`{}` is read and not watched", file.display()), "{unwatched}");
     let rejected = gate.wait_for("rejected");
     assert_eq!(rejected["findings"][0]["file"], file.to_str().expect("it is UTF-8"), "{rejected}");
     std::fs::write(&file, "add_header X-A a;\n").expect("there is room");
@@ -592,5 +594,5 @@ fn a_rejection_by_a_file_that_is_not_watched_ends_with_its_cause() {
     gate.wait_for("verified");
     gate.wait_for("recovered");
     eventually("it serves the change", || nginx.serves("two"));
-    assert_eq!(gate.count("rejected"), 1);
+    assert_eq!((gate.count("rejected"), gate.count("watch_degraded")), (1, 1), "each is reported once");
 }
