@@ -572,3 +572,27 @@ fn workers_that_linger_on_defer_the_next_reload() {
     gate.wait_for("recovered");
     eventually("nginx serves the new configuration", || nginx.serves("four"));
 }
+
+#[test]
+fn a_rejection_by_a_file_that_is_not_watched_ends_with_its_cause() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let outside = tempfile::tempdir().expect("there is room");
+    let file = outside.path().join("o.conf");
+    std::fs::write(&file, "add_header X-A a;\n").expect("there is room");
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let mut gate = Gate::run(&["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--poll", "500ms"]);
+    gate.wait_for("verified");
+    std::fs::write(&file, "add_headr X-A a;\n").expect("there is room");
+    nginx.write("two", &format!("include {}/*.conf;", outside.path().display()));
+    let unwatched = gate.wait_for("watch_degraded");
+    assert_eq!(unwatched["message"], format!("`{}` is read and not watched", file.display()), "{unwatched}");
+    let rejected = gate.wait_for("rejected");
+    assert_eq!(rejected["findings"][0]["file"], file.to_str().expect("it is UTF-8"), "{rejected}");
+    std::fs::write(&file, "add_header X-A a;\n").expect("there is room");
+    gate.wait_for("accepted");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    eventually("it serves the change", || nginx.serves("two"));
+    assert_eq!((gate.count("rejected"), gate.count("watch_degraded")), (1, 1), "each is reported once");
+}

@@ -589,3 +589,24 @@ fn a_restart_while_a_rejection_is_open_is_verified_on_what_is_published() {
     eventually("it serves what was accepted", || served(pod.port, "two"));
     assert_eq!(gate.count("rejected"), 1);
 }
+
+#[test]
+fn a_gate_that_goes_on_watches_its_target() {
+    needs!("nginx");
+    let pod = Pod::new();
+    pod.init();
+    let published = pod.published();
+    let first = pod.start(&published).expect("it starts");
+    let mut gate = pod.gate(&[]);
+    gate.wait_for("verified");
+    gate.stop();
+    let mut gate = pod.gate(&[]);
+    gate.wait_for("unchanged");
+    drop(first);
+    // Without a watch on it nothing would be reported.
+    gate.wait_for("target_missing");
+    let _second = pod.start(&published).expect("it starts");
+    gate.wait_for("verified");
+    gate.wait_for("recovered");
+    assert_eq!(gate.count("reloaded"), 0);
+}

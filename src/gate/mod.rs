@@ -7,9 +7,9 @@
 //! | activity | input | next |
 //! |---|---|---|
 //! | idle | event, poll, retry or SIGHUP is due | scanning |
-//! | idle | the search for a lost target is due | seeking |
+//! | idle | the search for a lost target, or for the first one, is due | seeking |
 //! | scanning | content is live, or waits for its retry | idle |
-//! | scanning | content is new, or its retry is due | validating |
+//! | scanning | content is new, its retry is due, or it was rejected and a user asks | validating |
 //! | scanning | unreadable | idle, with an incident |
 //! | scanning | in the middle of an update | idle, with another scan due at once |
 //! | scanning | changed after each of the last actions | idle for a trial; then ignored with an incident, or validating |
@@ -32,7 +32,7 @@
 //! | validating, confirming | accepted, and the group of pods has not permitted it | idle, until it does |
 //! | idle | nothing is published, and the newest content is rejected or waits for its group | falling back |
 //! | falling back | the known-good revision of the cluster is published | reloading it, with the incident open |
-//! | seeking | found | idle, with a scan due; in a crash loop idle until it has lived for a while |
+//! | seeking | found | idle, with a scan due unless it is the first one; in a crash loop idle until it has lived for a while |
 //! | seeking | not found | idle, with an incident, until the next search |
 //! | any | target lost | unchanged; the running content is unknown and a search is due |
 //! | any | stop | finished, when the effect in flight is done or the grace period is over |
@@ -127,6 +127,8 @@ pub struct Gate {
     desired: Option<Arc<Revision>>,
     /// The last scan could not read the sources, so the desired content is unknown.
     unreadable: bool,
+    /// A user has asked for a scan, and no content was decided on since.
+    requested: bool,
     /// [`Kind::Accepted`] was reported for `desired`: once is enough, although a reload is tried again.
     announced: bool,
     /// The time at which the candidate was put in place, by the scan that began its flight.
@@ -191,6 +193,7 @@ impl Gate {
             activity: Activity::Idle,
             desired: None,
             unreadable: false,
+            requested: false,
             announced: false,
             delivered: SystemTime::UNIX_EPOCH,
             reloaded_delivery: SystemTime::UNIX_EPOCH,
@@ -236,6 +239,14 @@ impl Gate {
     #[must_use]
     pub fn published_before(self) -> Self {
         Self { published: true, ..self }
+    }
+
+    /// Lets the gate find and watch its target at the start: it may have nothing to reload for a long time. A target that is missing
+    /// is reported if it is `required` for a reload.
+    #[must_use]
+    pub fn watch_target(mut self, required: bool) -> Self {
+        self.target.seek_first(self.start, required);
+        self
     }
 
     /// The content that should be live: the newest that could be read.
@@ -303,7 +314,7 @@ impl Gate {
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
             Input::Rescan => {
-                self.unseen = true;
+                (self.unseen, self.requested) = (true, true);
                 self.settle.at(now);
             }
             Input::WatchRestored => self.watch_restored(now, &mut effects),

@@ -28,6 +28,7 @@ fn happenings() -> impl Strategy<Value = Fault> {
         1 => any::<bool>().prop_map(Fault::Target),
         1 => Just(Fault::Restart),
         1 => Just(Fault::Tick),
+        1 => Just(Fault::Request),
     ]
 }
 

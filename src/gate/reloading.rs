@@ -68,6 +68,7 @@ impl Gate {
 
     pub(super) fn reloaded(&mut self, now: Instant, result: Result<Sent, TargetError>, effects: &mut Vec<Effect>) {
         let Activity::Reloading(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
+        self.target.end_first_search();
         match result {
             Err(_) if self.reaffirming => {
                 self.reaffirming = false;

@@ -370,6 +370,9 @@ impl Gate {
     /// Decides what follows from the newest content.
     fn decide(&mut self, candidate: Arc<Revision>, reason: Reason, effects: &mut Vec<Effect>) {
         let digest = candidate.digest();
+        let is_rejected =
+            self.incident.is_some_and(|incident| incident.kind == Kind::Rejected && incident.about == digest);
+        let is_asked_again = std::mem::take(&mut self.requested) && is_rejected;
         let unchanged = |effects: &mut Vec<Effect>| {
             if reason == Reason::Event {
                 effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest)));
@@ -382,6 +385,10 @@ impl Gate {
             if !self.resolve(digest, effects) {
                 unchanged(effects);
             }
+        } else if is_asked_again {
+            let message = "the content that was rejected is validated again";
+            effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest).message(message)));
+            self.validate(candidate, effects);
         } else if reason != Reason::Retry && self.waits(digest) {
             if self.goes_on_verifying(digest) {
                 let late = Activity::Verifying { candidate, late: true, read_at_start: None, restarts: false };

@@ -11,6 +11,8 @@ use crate::report::{Event, Kind, Level};
 /// The pause before the first search for the successor of a process, and the longest pause.
 const FIRST_SEARCH: Duration = Duration::from_millis(50);
 const LONGEST_SEARCH: Duration = Duration::from_secs(10);
+/// The number of searches after which a refusal is reported.
+const CERTAIN: u32 = 4;
 /// So many ends within this time are a crash loop.
 const CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
@@ -34,6 +36,13 @@ struct Lost {
     reported: bool,
 }
 
+/// The search at the start of the gate.
+#[derive(Clone, Copy, Debug)]
+struct FirstSearch {
+    /// Without the target there can be no reload.
+    required: bool,
+}
+
 /// The state of the search for the target.
 #[derive(Debug, Default)]
 pub(super) struct TargetState {
@@ -45,6 +54,8 @@ pub(super) struct TargetState {
     loop_reported: bool,
     /// A verification can still succeed by itself.
     late_proof: bool,
+    /// The search is the one at the start of the gate: no process was found before.
+    first: Option<FirstSearch>,
 }
 
 impl TargetState {
@@ -68,6 +79,19 @@ impl TargetState {
         self.search.get_or_insert(Search { at, attempt: 0 });
     }
 
+    /// Begins the search at the start of the gate.
+    pub(super) fn seek_first(&mut self, at: Instant, required: bool) {
+        self.seek(at);
+        self.first = Some(FirstSearch { required });
+    }
+
+    /// Ends the search at the start of the gate: a reload has found the target, or reports that it has not.
+    pub(super) fn end_first_search(&mut self) {
+        if self.first.take().is_some() {
+            self.search = None;
+        }
+    }
+
     /// Records that the successor of a process that had to end was verified.
     pub(super) fn succeeded(&mut self) {
         (self.search, self.lost, self.on_probation) = (None, None, None);
@@ -81,6 +105,11 @@ impl TargetState {
     /// Returns `true` if the process may be proven later without another reload.
     pub(super) fn may_prove_late(&self) -> bool {
         self.late_proof && self.lost.is_none()
+    }
+
+    /// Returns `true` if a refusal is no moment of a start any more.
+    fn is_refusal_certain(&self) -> bool {
+        self.search.as_ref().is_none_or(|search| search.attempt >= CERTAIN)
     }
 
     fn crashes(&mut self, now: Instant) -> usize {
@@ -98,6 +127,7 @@ impl Gate {
             self.permission.ends = self.permission.ends.saturating_add(1);
             self.target.ends.push_back(now);
         }
+        self.target.first = None;
         self.target.lost = Some(Lost { pid, loss, at: now, reported: false });
         self.target.search = Some(Search { at: now + FIRST_SEARCH, attempt: 0 });
         self.target.on_probation = None;
@@ -114,11 +144,14 @@ impl Gate {
         self.activity = Activity::Idle;
         match result {
             Ok(pid) => self.target_returned(now, pid, effects),
+            Err(_) if self.target.first.is_some_and(|first| !first.required) => self.target.end_first_search(),
             Err(target_error) => {
                 if let Some(search) = &mut self.target.search {
                     let pause = FIRST_SEARCH * 2_u32.saturating_pow(search.attempt.min(16));
                     (search.at, search.attempt) = (now + pause.min(LONGEST_SEARCH), search.attempt.saturating_add(1));
                 }
+                // The process that is found later has to be verified.
+                self.reload_unproven |= self.target.first.take().is_some();
                 self.still_lost(now, target_error, effects);
             }
         }
@@ -135,6 +168,9 @@ impl Gate {
         }
         self.target.search = None;
         self.target.loop_reported = false;
+        if self.target.first.take().is_some() {
+            return;
+        }
         if let Some(lost) = self.target.lost.take() {
             effects.push(Effect::Report(replaced(lost, pid, now)));
         }
@@ -152,6 +188,8 @@ impl Gate {
 
     fn still_lost(&mut self, now: Instant, target_error: TargetError, effects: &mut Vec<Effect>) {
         let kind = match target_error {
+            // While an application starts again, its launcher or its old process is there for a moment.
+            TargetError::Refused { .. } if !self.target.is_refusal_certain() => return,
             TargetError::Refused { .. } => Kind::TargetRefused,
             _ => Kind::TargetMissing,
         };
@@ -178,11 +216,12 @@ impl Gate {
         lost.reported = true;
         let (message, help, _) = target_error.into_parts();
         let message = format!("pid {} has ended, and {message}; the newest content is `{}`", lost.pid, kind.as_str());
-        let help = match kind {
-            Kind::Rejected if !self.policy.publish => {
-                "mend the configuration, since the application cannot start with it; see its own log".to_owned()
-            }
-            _ => help,
+        let (message, help) = match kind {
+            Kind::Rejected if !self.policy.publish => (
+                format!("{message}, so the application cannot start with it"),
+                "correct the configuration; see the application's own log".to_owned(),
+            ),
+            _ => (message, help),
         };
         let event = Event::new(Kind::TargetReplaced).message(message).help(Some(help));
         effects.push(Effect::Report(Event { level: Level::Error, pid: Some(lost.pid), ..event }));
@@ -192,6 +231,7 @@ impl Gate {
     pub(super) fn raise_missing(&mut self, now: Instant, about: Digest, event: Event, effects: &mut Vec<Effect>) {
         self.raise(now, about, event.about(about), effects);
         self.retry = None;
+        self.target.first = None;
         self.target.seek(now + FIRST_SEARCH * 2);
     }
 

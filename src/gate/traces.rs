@@ -141,6 +141,33 @@ fn a_process_that_started_after_the_scan_is_verified_without_a_signal() {
 }
 
 #[test]
+fn a_gate_that_resumes_watches_its_target() {
+    let mut world = SimulatedWorld::resuming(SimulatedContent::Good(0), true);
+    world.pass(SHORT);
+    assert!(world.gate.is_live(), "{}", world.story());
+    assert_eq!(world.count(Kind::Reloaded), 0, "{}", world.story());
+    world.happen(Fault::Target(false));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.count(Kind::TargetMissing), 1, "{}", world.story());
+    world.happen(Fault::Target(true));
+    world.pass(Duration::from_secs(20));
+    insta::assert_snapshot!(world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
+fn a_gate_that_resumes_without_its_target_waits_for_it() {
+    let mut world = SimulatedWorld::resuming(SimulatedContent::Good(0), false);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.count(Kind::TargetMissing), 1, "{}", world.story());
+    assert!(world.gate.running().is_none(), "{}", world.story());
+    world.happen(Fault::Target(true));
+    world.pass(Duration::from_secs(20));
+    insta::assert_snapshot!(world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
 fn a_crash_loop_is_reported_once() {
     let mut world = world(SimulatedContent::Good(0));
     for _ in 0..6 {
@@ -217,4 +244,56 @@ fn a_published_content_that_is_not_taken_is_tried_three_times_at_most() {
     world.pass(Duration::from_secs(24 * 3600));
     assert_eq!(world.count(Kind::Restored), 3, "{}", world.story());
     assert_eq!(world.published, Some(SimulatedContent::Good(0)));
+}
+
+#[test]
+fn a_rejection_by_a_file_outside_ends_at_the_poll() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.wrong_outside = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(100));
+    world.wrong_outside = false;
+    world.pass(Duration::from_secs(31));
+    insta::assert_snapshot!(world.story());
+    assert_eq!((world.count(Kind::Rejected), world.count(Kind::Recovered)), (1, 1), "one report");
+    assert_eq!(world.live, Some(SimulatedContent::Good(1)));
+}
+
+#[test]
+fn events_do_not_validate_a_rejected_content_more_often_than_the_poll() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.wrong_outside = true;
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    for _ in 0..100 {
+        world.happen(Fault::Touch);
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.validations(), 1 + 1 + 3, "two contents, and three polls: {}", world.story());
+}
+
+#[test]
+fn a_request_validates_a_rejected_content_again() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    let before = world.validations();
+    world.happen(Fault::Request);
+    world.pass(SHORT);
+    assert_eq!(world.validations(), before + 1, "{}", world.story());
+    assert_eq!(world.count(Kind::Rejected), 1, "it is reported once: {}", world.story());
+    world.happen(Fault::Touch);
+    world.pass(SHORT);
+    assert_eq!(world.validations(), before + 1, "a request holds for one scan: {}", world.story());
+}
+
+#[test]
+fn a_launcher_is_not_reported_and_a_wrong_process_is() {
+    for (launchers, reports) in [(2, 0), (20, 1)] {
+        let mut world = world(SimulatedContent::Good(0));
+        world.launchers = launchers;
+        world.happen(Fault::Restart);
+        world.pass(Duration::from_secs(200));
+        assert_eq!(world.count(Kind::TargetRefused), reports, "{launchers} searches: {}", world.story());
+        assert!(world.gate.is_live(), "{launchers} searches: {}", world.story());
+    }
 }

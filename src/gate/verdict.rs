@@ -45,7 +45,12 @@ impl Gate {
         validation.findings.extend(self.shrunk(&candidate));
         effects.push(Effect::Count(validation.verdict()));
         if validation.verdict() != Verdict::Accepted {
+            let may_pass = validation.verdict() == Verdict::Rejected && validation.reads_beyond;
             self.report_verdict(now, digest, validation.findings, Some(validation.duration), effects);
+            if may_pass {
+                // The cause may lie outside of the sources, where nothing announces its end.
+                self.retry = Some(now + self.policy.poll);
+            }
             return;
         }
         self.validated = Some(candidate.clone());

@@ -46,6 +46,8 @@ pub(super) enum Fault {
     Restart,
     /// A spurious tick.
     Tick,
+    /// A user asks for a scan.
+    Request,
 }
 
 /// A file that moves because of the gate.
@@ -96,6 +98,10 @@ pub(super) struct SimulatedWorld {
     noises: u32,
     /// The gate has no descriptor left.
     pub(super) shortage: bool,
+    /// A file outside of the sources, which the configuration includes, is wrong.
+    pub(super) wrong_outside: bool,
+    /// The number of searches that find the launcher of the application.
+    pub(super) launchers: u32,
     /// An event of the noise is on its way.
     stir: bool,
     /// The number of times that the content was written.
@@ -169,6 +175,22 @@ impl SimulatedWorld {
         Self::of(Policy { permission: true, ..policy(publish) }, content, latencies)
     }
 
+    /// A gate that publishes and starts again after an earlier one, which has verified `content`; the application runs it, unless
+    /// it is gone.
+    pub(super) fn resuming(content: SimulatedContent, target: bool) -> Self {
+        let mut world = Self::publishing(SimulatedContent::Absent, vec![Duration::from_millis(1)]);
+        let start = world.now + Duration::from_secs(1);
+        (world.content, world.published, world.kept) = (content, Some(content), Some(content));
+        (world.target, world.live) = (target, Some(content).filter(|_| target));
+        (world.start, world.now, world.in_flight) = (start, start, None);
+        world.trace.clear();
+        world.broken.clear();
+        let gate = Gate::new(policy(true), start).published_before();
+        world.gate = gate.resume(Arc::new(Revision::of(&tree(content))), true).watch_target(true);
+        world.step(Input::Tick);
+        world
+    }
+
     fn of(policy: Policy, content: SimulatedContent, latencies: Vec<Duration>) -> Self {
         let start = Instant::now();
         let publish = policy.publish;
@@ -184,6 +206,8 @@ impl SimulatedWorld {
             noise: Noise::None,
             noises: 0,
             shortage: false,
+            wrong_outside: false,
+            launchers: 0,
             stir: false,
             writes: 0,
             latencies,
@@ -218,6 +242,7 @@ impl SimulatedWorld {
                 self.begin();
             }
             Fault::Tick => self.step(Input::Tick),
+            Fault::Request => self.step(Input::Rescan),
         }
     }
 
@@ -294,7 +319,7 @@ impl SimulatedWorld {
         self.expect(!bad, "what is wrong is not shown as valid");
         self.expect(!live || valid, "what is live is shown as valid");
         self.expect(ready || !(was_ready || proven), "what has been live once is ready");
-        self.expect(!ready || accepted, "nothing is ready before it was accepted");
+        self.expect(!ready || accepted || was_ready, "nothing is ready before it was accepted");
     }
 
     fn expect(&mut self, holds: bool, what: &str) {
@@ -359,6 +384,11 @@ impl SimulatedWorld {
             // A late verification goes on until there is a proof.
             Effect::Verify { late: true } if !matches!(self.verify(), Proof::Proven { .. }) => return None,
             Effect::Verify { .. } => Input::Verified(self.verify()),
+            Effect::FindTarget if self.launchers > 0 => {
+                self.launchers -= 1;
+                let (message, help) = ("pid 7 is no master process".into(), "name the process".into());
+                Input::TargetFound(Err(TargetError::Refused { pid: Some(7), message, help }))
+            }
             Effect::FindTarget if self.target => {
                 self.watched = Some(self.process.0);
                 Input::TargetFound(Ok(self.process.0))
@@ -437,6 +467,10 @@ impl SimulatedWorld {
 
     fn validate(&mut self, digest: Digest) -> Validation {
         let finding = match if self.publish { self.taken } else { self.content } {
+            _ if self.wrong_outside => {
+                let finding = Finding::error(Code::new("checker-error"), "unknown directive");
+                return Validation { findings: vec![finding], reads_beyond: true, ..Validation::default() };
+            }
             SimulatedContent::Bad(_) => Some(Finding::error(Code::new("checker-error"), "unknown directive")),
             SimulatedContent::Unclear(needed) => {
                 let tries = self.tries.entry(digest).or_default();
@@ -496,6 +530,10 @@ impl SimulatedWorld {
 
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.reports().filter(|event| event.kind == kind).count()
+    }
+
+    pub(super) fn validations(&self) -> usize {
+        self.trace.iter().filter(|did| matches!(did.what, What::Validate(_))).count()
     }
 
     /// The trace as text, one line a thing.

@@ -283,6 +283,16 @@ impl GateStatus {
         self.standing.as_ref().and_then(|event| event["event"].as_str()).unwrap_or_default()
     }
 
+    /// Returns the report that the target has ended and has no successor, where the open incident is about another matter.
+    fn end_of_target(&self) -> Option<String> {
+        let replaced = self.recent.iter().rev().find(|decision| decision.event == Kind::TargetReplaced)?;
+        let is_about_target =
+            [Kind::TargetMissing, Kind::TargetRefused].iter().any(|kind| kind.as_str() == self.reported());
+        let is_open = self.standing.is_some() && !is_about_target && replaced.level == Level::Error;
+        let message = replaced.message.as_deref().filter(|_| is_open)?;
+        Some(format!("{}: {}", replaced.event.as_str(), visible(message)))
+    }
+
     fn text(&self) -> String {
         let gate = visible(&self.gate);
         let running = self.running.as_ref().map(|running| format!("running {}", running.shown()));
@@ -306,6 +316,7 @@ impl GateStatus {
             text += &format!("    roll-out {}: {}\n", visible(&rollout.group), visible(&rollout.words()));
         }
         self.standing.iter().for_each(|event| text += &report(event));
+        self.end_of_target().iter().for_each(|line| text += &format!("    {line}\n"));
         self.alerts.iter().for_each(|alert| text += &format!("    {}\n", alert.line()));
         if !self.live {
             let decisions: Vec<_> = self.recent.iter().filter(|decision| !decision.is_aside()).collect();
@@ -376,6 +387,34 @@ mod tests {
         ] {
             assert_eq!(alert.line(), line);
         }
+    }
+
+    #[test]
+    fn an_end_of_the_target_is_shown_until_it_has_a_successor() {
+        let decision = |level, message: &str| {
+            let event = Event::new(Kind::TargetReplaced).message(message);
+            Decision::new(&Event { level, ..event }, SystemTime::UNIX_EPOCH)
+        };
+        let gate = |kind: Kind, recent: Vec<Decision>| GateStatus {
+            gate: "web".into(),
+            ready: true,
+            live: false,
+            desired: None,
+            validated: None,
+            running: None,
+            diverged_seconds: 1.0,
+            watch_mode: "inotify".into(),
+            rollout: None,
+            standing: Some(serde_json::json!({ "event": kind.as_str() })),
+            alerts: Vec::new(),
+            recent,
+        };
+        let ended = || decision(Level::Error, "pid 5 has ended");
+        let line = "target_replaced: pid 5 has ended";
+        let is_shown = |gate: GateStatus| gate.text().lines().any(|shown| shown.trim() == line);
+        assert!(is_shown(gate(Kind::Rejected, vec![ended()])), "it has ended");
+        assert!(!is_shown(gate(Kind::Rejected, vec![ended(), decision(Level::Info, "pid 6")])), "it has a successor");
+        assert!(!is_shown(gate(Kind::TargetMissing, vec![ended()])), "the incident says it");
     }
 
     #[test]

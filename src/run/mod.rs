@@ -21,7 +21,7 @@ pub use effects::validate;
 pub use single::{once, reload, without_promises};
 pub use startup::confined;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -95,6 +95,8 @@ struct Runner {
     verdict: Option<(Verdict, bool)>,
     /// The last verification found that the reload did not take effect, rather than no proof of it.
     refused: bool,
+    /// The files that the target reads and the gate does not watch, as far as they were reported.
+    unwatched: BTreeSet<PathBuf>,
     /// The other pods, if the gate has to do with them.
     between: Option<BetweenPods>,
     /// The start of a process that waits for the next command.
@@ -132,6 +134,7 @@ pub async fn run(
         sink(&event);
     }
     let gate = staging::resume(&config, Gate::new(config.policy.clone(), Instant::now()), &sink).await;
+    let gate = startup::watch_target(&config, gate);
     let between = BetweenPods::start(&config, &sink, &board);
     let mut runner = Runner { between, ..Runner::new(config, sink, board) };
     runner.drive(gate, requests).await.then_some(Verdict::Rejected)
@@ -364,6 +367,7 @@ impl Runner {
             reload_requested: false,
             verdict: None,
             refused: false,
+            unwatched: BTreeSet::new(),
             between: None,
             readying: None,
         }

@@ -27,9 +27,18 @@ impl Runner {
             Outcome::Done(input, baseline) => {
                 self.keep(baseline);
                 self.count(&input);
+                self.note_unwatched(&input);
                 vec![input]
             }
         }
+    }
+
+    /// Reports, once each, the files that the target reads and the gate does not watch.
+    fn note_unwatched(&mut self, input: &Input) {
+        let Input::Validated(Ok(validation)) = input else { return };
+        let new: Vec<_> = validation.unwatched.difference(&self.unwatched).cloned().collect();
+        startup::about_unwatched(&new).iter().for_each(|event| (self.sink)(event));
+        self.unwatched.extend(new);
     }
 
     /// Takes in the outcome of a scan.

@@ -1,6 +1,6 @@
 //! Reports about the surroundings of a gate, beside the flow.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reload_gate_contract::{Code, Finding};
 
@@ -10,7 +10,8 @@ use crate::flow::reload::ReloadMethod;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::validate::{Confinement, RootChoice, Validator};
 use crate::flow::verify::Loaded;
-use crate::report::{Event, Kind};
+use crate::gate::Gate;
+use crate::report::{Event, Kind, Level};
 use crate::sys::proc;
 
 const WITHOUT_EFFECT: Code = Code::new("reload-without-effect");
@@ -29,6 +30,16 @@ pub(super) fn at_start(config: &GateConfig, findings: Vec<Finding>) -> Vec<Event
     events
 }
 
+/// Lets `gate` watch the target from the start, if it reloads it. A server or a command may reload one that cannot be found.
+pub(super) fn watch_target(config: &GateConfig, gate: Gate) -> Gate {
+    match &config.reload {
+        _ if !config.policy.reload || config.selector.is_empty() => gate,
+        ReloadMethod::Nothing => gate,
+        ReloadMethod::Signal { .. } => gate.watch_target(true),
+        ReloadMethod::Url(_) | ReloadMethod::Command(_) => gate.watch_target(false),
+    }
+}
+
 /// Warnings about the target process: it may see other files than the gate does, and a reload may not bring all changes into effect.
 pub(super) fn about_target(config: &GateConfig, target: &Target, loaded: Option<(&Loaded, &Snapshot)>) -> Vec<Event> {
     let pid = format!("pid {}", target.pid());
@@ -40,6 +51,23 @@ pub(super) fn about_target(config: &GateConfig, target: &Target, loaded: Option<
     let help = "restart the application after such a change: the gate verifies the new process";
     let reload = forewarning.map(|text| Event::new(Kind::WatchDegraded).message(text).help(Some(help.into())));
     frozen.chain(reload).collect()
+}
+
+/// A note about files that the target reads as configuration and that are in no source; `None` if there are none.
+pub(super) fn about_unwatched(files: &[PathBuf]) -> Option<Event> {
+    let first = files.first()?;
+    let message = match files.len() {
+        1 => format!("`{}` is read and not watched", first.display()),
+        several => format!("`{}` and {} more files are read and not watched", first.display(), several - 1),
+    };
+    let help = first.parent().map(|directory| {
+        format!(
+            "add `--watch {}`: a change there is not noticed, and not validated before a reload",
+            directory.display()
+        )
+    });
+    let event = Event::new(Kind::WatchDegraded).message(message).help(help);
+    Some(Event { level: Level::Info, ..event })
 }
 
 fn started(config: &GateConfig) -> String {

@@ -149,6 +149,9 @@ pub enum Disposition {
     Default,
 }
 
+/// The number of searches that find a process which ends meanwhile.
+const SEARCHES_AGAIN: usize = 3;
+
 /// The resolution of start times.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -163,6 +166,17 @@ impl Selector {
     /// # Errors
     /// When there is none, or more than one family, or it may not be seen.
     pub fn find(&self) -> Result<Target, TargetError> {
+        for _ in 1..SEARCHES_AGAIN {
+            match self.find_now() {
+                // A launcher, as nginx's, ends when it has forked the master.
+                Err(TargetError::Refused { pid: Some(pid), .. }) if proc::stat(pid).is_none() => {}
+                found => return found,
+            }
+        }
+        self.find_now()
+    }
+
+    fn find_now(&self) -> Result<Target, TargetError> {
         let root = match &self.pid_file {
             Some(path) => family::named_by(path, self)?,
             None => family::only_root(self)?,
@@ -208,6 +222,12 @@ impl Target {
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.0.identity.pid
+    }
+
+    /// Its command name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        String::from_utf8_lossy(&proc::comm(self.pid())).into_owned()
     }
 
     /// The time after `moment` at which it certainly started, if it did, so that it has read at its start what lay there then.

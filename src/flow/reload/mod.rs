@@ -180,7 +180,7 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
         help: format!("see its own log for the reason; {SEARCHES}"),
     };
     let refused = |message, help| Err(TargetError::Refused { pid: Some(pid), message, help });
-    let message = match target.disposition(signal).ok_or_else(gone)? {
+    let (message, anyway) = match target.disposition(signal).ok_or_else(gone)? {
         Disposition::Stopped => {
             let message = format!("pid {pid} is stopped, so {signal} was not sent");
             let help = format!("continue it (SIGCONT, `docker unpause`), or detach the debugger; {WAITS}");
@@ -188,15 +188,19 @@ pub fn is_taken(target: &Target, signal: Signal, allow_uncaught: bool) -> Result
         }
         Disposition::Taken => return Ok(()),
         Disposition::Default if allow_uncaught => return Ok(()),
-        Disposition::Ignored => format!("pid {pid} ignores {signal}, so it was not sent"),
+        Disposition::Ignored => (format!("pid {pid} ignores {signal}, so it was not sent"), ""),
         // The signal would kill it: it is still starting, or it is the wrong one.
-        Disposition::Default => {
-            format!("pid {pid} does not catch {signal} and could be killed by it, so it was not sent")
-        }
+        Disposition::Default => (
+            format!("pid {pid} does not catch {signal} and could be killed by it, so it was not sent"),
+            "; to send the signal nevertheless, use `--allow-uncaught`",
+        ),
     };
+    if let Some(help) = without_effect::not_taken(&target.name(), signal) {
+        return refused(message, format!("{help}; {WAITS}"));
+    }
     let help = format!(
         "a program that is starting has no handlers yet; {WAITS}; if it is the wrong process, name the right one \
-         (`--process`, `--pid-file`); to send the signal nevertheless, use `--allow-uncaught`"
+         (`--process`, `--pid-file`){anyway}"
     );
     refused(message, help)
 }

@@ -32,9 +32,28 @@ pub fn without_effect(process: &str, signal: Signal) -> Option<WithoutEffect> {
     Some(WithoutEffect { message, help })
 }
 
+/// The remedy where a running `process` does not take `signal` because of the way in which it was started, if that is known.
+pub(super) fn not_taken(process: &str, signal: Signal) -> Option<&'static str> {
+    // "-W" in haproxy(1): only the master of the master-worker mode has a handler for SIGUSR2.
+    (process == "haproxy" && signal.name() == "SIGUSR2").then_some(
+        "haproxy reloads on SIGUSR2 only in master-worker mode: start it with `-W` (`-Ws` under systemd), or add \
+         `master-worker` to its section `global`",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_master_of_haproxy_takes_its_signal() {
+        for (process, signal, expected) in
+            [("haproxy", "USR2", true), ("haproxy", "HUP", false), ("nginx", "USR2", false)]
+        {
+            let signal: Signal = signal.parse().expect("it is one");
+            assert_eq!(not_taken(process, signal).is_some(), expected, "{process} {signal}");
+        }
+    }
 
     #[test]
     fn only_known_pairs_are_without_effect() {

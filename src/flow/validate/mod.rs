@@ -77,6 +77,10 @@ pub struct Validation {
     pub read: BTreeSet<PathBuf>,
     /// Files that the target reads as configuration, by its own rules, as far as they are known.
     pub configuration: BTreeSet<PathBuf>,
+    /// Files outside of the tree, and not beside the main file, that the target reads as configuration, as far as they are known.
+    pub unwatched: BTreeSet<PathBuf>,
+    /// A validator may have read files outside of the tree, whose changes nothing announces.
+    pub reads_beyond: bool,
 }
 
 impl Validation {
@@ -152,6 +156,14 @@ impl Validator {
         match self {
             Self::Builtin(builtin) => builtin.title(),
             Self::Command(check) => check.name.clone(),
+        }
+    }
+
+    /// Returns true if it may read files outside of the tree.
+    fn reads_beyond(&self) -> bool {
+        match self {
+            Self::Builtin(builtin) => builtin.reads_beyond(),
+            Self::Command(_) => true,
         }
     }
 
@@ -258,7 +270,7 @@ impl ValidationPlan {
                 Some(finding) => validation.findings.push(finding),
                 None => {
                     // The search for the obstacle followed the target's includes; a command may read anything.
-                    validation.configuration = context.read();
+                    (validation.configuration, validation.unwatched) = (context.read(), context.beyond());
                     validation.by = Some(self.ask(&context, &mut validation).await);
                 }
             }
@@ -377,6 +389,7 @@ impl ValidationPlan {
             kept: self.kept,
             hides_homes: self.hides_homes,
             files_read: Mutex::default(),
+            files_beyond: Mutex::default(),
         }
     }
 
@@ -385,6 +398,7 @@ impl ValidationPlan {
         let (mut names, mut place) = (Vec::new(), None);
         for validator in &self.validators {
             let started = Instant::now();
+            validation.reads_beyond |= validator.reads_beyond();
             let found = match validator {
                 Validator::Builtin(builtin) => builtin.validate(context).await,
                 // Boxed: the future of a plan without commands is small, and a change moves it.
@@ -456,6 +470,8 @@ struct ValidationContext {
     fallback: bool,
     /// Files that were read so far.
     files_read: Mutex<BTreeSet<PathBuf>>,
+    /// Files outside of the tree that were read so far.
+    files_beyond: Mutex<BTreeSet<PathBuf>>,
     confinement: Option<Confinement>,
     pass_env: Vec<String>,
     env: Vec<(String, String)>,
@@ -477,6 +493,22 @@ impl ValidationContext {
     /// Remembers that these files of the tree were read.
     fn note_read<'a>(&self, names: impl IntoIterator<Item = &'a PathBuf>) {
         self.files_read.lock().unwrap_or_else(PoisonError::into_inner).extend(names.into_iter().cloned());
+    }
+
+    /// Remembers that this file outside of the tree was read.
+    fn note_beyond(&self, path: &str) {
+        self.files_beyond.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into());
+    }
+
+    /// Forgets the files that lie beside the main file: a gate that watches a part of a configuration leaves out the rest on purpose.
+    fn forget_beside(&self, main: &Path) {
+        let mut files = self.files_beyond.lock().unwrap_or_else(PoisonError::into_inner);
+        files.retain(|file| main.parent().is_none_or(|directory| !file.starts_with(directory)));
+    }
+
+    /// Returns the files outside of the tree that were read so far.
+    fn beyond(&self) -> BTreeSet<PathBuf> {
+        self.files_beyond.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the files of the tree that were read so far.

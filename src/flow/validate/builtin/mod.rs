@@ -99,6 +99,14 @@ impl Builtin {
         }
     }
 
+    /// Returns true if it may read files outside of the tree.
+    pub(super) fn reads_beyond(&self) -> bool {
+        match self {
+            Self::Nginx(_) | Self::JsonSchema(_) | Self::Tls(_) => true,
+            Self::Structured(_) | Self::ByName | Self::ProgramSchema(_) => false,
+        }
+    }
+
     /// Validates beside the event loop, within the time limit.
     pub(super) async fn validate(&self, context: &Arc<ValidationContext>) -> Vec<Finding> {
         let (builtin, input) = (self.clone(), context.clone());

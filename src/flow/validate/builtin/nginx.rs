@@ -186,6 +186,7 @@ pub(in super::super) fn obstacle(context: &ValidationContext) -> Option<Finding>
     files.forget();
     let options = Options { prefix: running.prefix, global: running.global, ..Options::default() };
     reload_gate_nginx::follow(&main, &files, &options);
+    context.forget_beside(Path::new(&main));
     let message = format!("pid {} reads `{main}`, which includes nothing of the configuration", context.place.pid());
     (!files.was_read()).then(|| not_read(message).at(Place::file(main)))
 }

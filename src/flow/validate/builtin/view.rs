@@ -108,6 +108,7 @@ impl<'a> CandidateFiles<'a> {
                 let content = content.map_err(|errno| self.unknown(errno))?;
                 let length = content.len() as u64;
                 self.budget.set(self.budget.get().saturating_sub(length));
+                self.context.note_beyond(path);
                 if length > limit { Err(Absent::Unknown) } else { Ok(Cow::Owned(content)) }
             }
             _ => Err(Absent::Unknown),
