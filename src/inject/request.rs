@@ -14,7 +14,7 @@ const CONTAINER: &str = "reload-gate.dev/inject-container";
 const MODE: &str = "reload-gate.dev/inject-mode";
 const WATCH: &str = "reload-gate.dev/inject-watch";
 const IMAGE: &str = "reload-gate.dev/inject-image";
-const ARGS: &str = "reload-gate.dev/inject-args";
+pub(super) const ARGS: &str = "reload-gate.dev/inject-args";
 const FURTHER: [&str; 5] = [CONTAINER, MODE, WATCH, IMAGE, ARGS];
 
 /// Way in which the application gets its configuration.
