@@ -26,7 +26,7 @@ pub use edit::PatchOperation;
 pub use text::inject_text;
 
 use edit::PatchBuilder;
-use request::{InjectRequest, Requested};
+use request::{Ineffective, InjectRequest, Requested, ineffective};
 
 /// Annotation of a pod template that asks for a gate; its value is the name of a preset.
 const INJECT: &str = "reload-gate.dev/inject";
@@ -122,6 +122,9 @@ pub fn patch(object: &Value, options: &InjectOptions) -> Injection {
                 if let Some(remark) = misplaced(object, &at, &template) {
                     warn(remark);
                     injection.refused += 1;
+                } else if let Some(Ineffective { remark, asks }) = object.pointer(&template).and_then(ineffective) {
+                    warn(remark);
+                    injection.refused += usize::from(asks);
                 }
             }
             Ok(Added::Before(version)) if version == VERSION => {}

@@ -257,6 +257,7 @@ fn conflicts_are_warnings() {
         ("inject-args", "--alert-after 1m", "`--alert-after`: `alert-after` has no effect without a sink; add a sink"),
         ("inject-args", "--once", "`--once`: the gate ends after one validation"),
         ("inject-args", "--help", "`--help` prints a help and ends"),
+        ("injekt-mode", "publish", "did you mean `reload-gate.dev/inject-mode`?"),
         ("inject-modes", "publish", "did you mean `reload-gate.dev/inject-mode`?"),
     ] {
         let mut annotations = asks();
@@ -268,6 +269,33 @@ fn conflicts_are_warnings() {
     let misplaced = inject(&object);
     assert_eq!(misplaced.refused, 1);
     assert!(misplaced.warnings[0].message.contains("and not of its pods"), "{:?}", misplaced.warnings);
+}
+
+#[test]
+fn a_misspelt_annotation_alone_is_reported() {
+    conflicts(
+        json!({ "reload-gate.dev/injekt": "nginx" }),
+        nginx(),
+        "unknown annotation `reload-gate.dev/injekt`; did you mean `reload-gate.dev/inject`?",
+    );
+    conflicts(
+        json!({ "reload-gate.dev/inject-args": "--settle 1s" }),
+        nginx(),
+        "`reload-gate.dev/inject-args` has no effect without `reload-gate.dev/inject`",
+    );
+    let other = inject(&pod(json!({ "reload-gate.dev/colour": "red" }), nginx()));
+    assert_eq!((other.refused, other.warnings.len()), (0, 1));
+    assert_eq!(other.warnings[0].message, "unknown annotation `reload-gate.dev/colour`");
+    let known = json!({ "reload-gate.dev/nudge": "1", "reload-gate.dev/ignore": "x", "example.com/injekt": "nginx" });
+    assert_eq!(inject(&pod(known, nginx())).warnings, Vec::new());
+}
+
+#[test]
+fn a_text_without_an_object_is_empty() {
+    for text in ["", "\n", "# nothing\n---\n"] {
+        assert!(injected(text).is_empty, "{text:?}");
+    }
+    assert!(!injected(PLAIN).is_empty);
 }
 
 #[test]
