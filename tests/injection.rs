@@ -117,6 +117,9 @@ fn a_file_and_an_image_are_named_and_errors_are_reported() {
     let (out, err, code) = said(&["inject", "-"], "a: b\n---\nc: [\n");
     assert_eq!((out.as_str(), code), ("", 2));
     assert!(err.starts_with("error: -:4:") || err.starts_with("error: -:3:"), "{err}");
+    let (out, err, code) = said(&["inject", "-"], "");
+    assert_eq!((out.as_str(), code), ("", 4));
+    assert!(err.starts_with("error: `-` has no manifest\n  help: run the command in front of the pipe"), "{err}");
     let (_, err, code) = said(&["inject", "/no/such/file"], "");
     assert_eq!(code, 2);
     assert!(err.starts_with("error: cannot read `/no/such/file`: No such file"), "{err}");

@@ -610,3 +610,28 @@ fn a_gate_that_goes_on_watches_its_target() {
     gate.wait_for("recovered");
     assert_eq!(gate.count("reloaded"), 0);
 }
+
+#[test]
+fn a_second_gate_of_a_volume_reports_it_once_and_publishes_nothing_until_the_first_ends() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let publish = directory.path().join("published");
+    std::fs::create_dir(&publish).expect("there is room");
+    let gate = |content: &str| {
+        let watch = directory.path().join(content);
+        std::fs::create_dir(&watch).expect("there is room");
+        std::fs::write(watch.join("app.conf"), content).expect("there is room");
+        Gate::run(&["--watch", text(&watch), "--publish", text(&publish), "--reload-command", "true"])
+    };
+    let mut first = gate("one");
+    first.wait_for("published");
+    let mut second = gate("two");
+    let refused = second.wait_for("inconclusive");
+    let message = refused["message"].as_str().expect("it has one");
+    assert!(message.contains("another gate publishes in `"), "{message}");
+    let published = || std::fs::read_to_string(publish.join("app.conf")).expect("it is there");
+    assert_eq!(published(), "one");
+    assert_eq!(first.stop(), 0);
+    second.wait_for("published");
+    assert_eq!(published(), "two");
+    assert_eq!(second.count("inconclusive"), 1, "{}", second.story());
+}

@@ -212,6 +212,7 @@ const PAGES: [Page; 13] = [
             (Exit::Accepted, "printed; every template that asks for a gate has one"),
             (Exit::Rejected, "printed; a template that asks for a gate is left without one"),
             (Exit::Usage, "wrong usage, or the manifest cannot be read"),
+            (Exit::Nothing, "there is no manifest: the command in front of the pipe printed nothing"),
         ],
         environment: &[],
         files: &[],

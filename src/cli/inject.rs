@@ -55,7 +55,19 @@ pub(super) fn inject(matches: &ArgMatches) -> Exit {
         say(&format!("warning: {}: {}\n  help: {}", warning.object, warning.message, warning.help));
     }
     print(&injected.text);
+    if injected.is_empty {
+        say(&format!("error: `{file}` has no manifest\n  help: {}", without_manifest(file)));
+        return Exit::Nothing;
+    }
     if injected.refused > 0 { Exit::Rejected } else { Exit::Accepted }
+}
+
+fn without_manifest(file: &str) -> &'static str {
+    if file == STDIN {
+        "run the command in front of the pipe alone: it printed nothing, and may have failed"
+    } else {
+        "name a file with the manifests of the pods"
+    }
 }
 
 fn read(file: &str) -> std::io::Result<String> {

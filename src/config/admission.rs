@@ -237,6 +237,7 @@ admission:
 - app: nginx
   together: [{name: Main, path: /a}, {name: main, path: conf.d}, {name: main}]
 - ap: nginx
+- {namspaces: [x], app: nginx}
 ";
         let errors = rules(text).expect_err("they are wrong").join("\n");
         for expected in [
@@ -246,6 +247,7 @@ admission:
             "`conf.d` is no absolute path",
             "it names no object and its directory",
             "unknown key `ap`",
+            "9:4: unknown key `namspaces`; did you mean `namespaces`?\n  help: use `kind`, `namespaces`, `names`, `keys`, `together`, or",
         ] {
             assert!(errors.contains(expected), "{expected}: {errors}");
         }

@@ -45,6 +45,28 @@ pub(super) struct RuleEntry {
 
 const SHAPE: &str = "write the file as `gates: [{app: nginx, watch: /etc/nginx}]`";
 
+/// Kind of a mapping with settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Section {
+    /// Its keys beside the settings.
+    keys: &'static [&'static str],
+    /// Advice about an unknown key.
+    help: &'static str,
+}
+
+/// A gate, or a preset.
+pub(super) const GATE: Section =
+    Section { keys: &[], help: "use a flag of `reload-gate run --help` as the key, without its hyphens in front" };
+const RULE: Section = Section {
+    keys: &["files"],
+    help: "use `files`, or a flag of `reload-gate check --help` without its hyphens in front",
+};
+const ADMISSION: Section = Section {
+    keys: &["kind", "namespaces", "names", "keys", "together"],
+    help: "use `kind`, `namespaces`, `names`, `keys`, `together`, or a setting of a validator: `app`, `preset`, `builtin`, `main`, `context`, \
+           `schema`, `nginx-version`, `nginx-build`, `nginx-allow`, `nginx-hygiene`, `tls-name`, `tls-warn`",
+};
+
 /// FileReader of the nodes of one file.
 pub(super) struct FileReader<'a> {
     /// The place of a line and a column.
@@ -113,7 +135,7 @@ impl FileReader<'_> {
             }
             true
         };
-        let mut settings = self.layer(node, &mut own);
+        let mut settings = self.layer(node, ADMISSION, &mut own);
         settings.begins = Some(begins);
         AdmissionEntry { kind, namespaces, names, keys, together, settings }
     }
@@ -161,7 +183,7 @@ impl FileReader<'_> {
 
     fn gate(&self, node: Node) -> SettingsLayer {
         let begins = Some(self.origin(&node));
-        let mut layer = self.layer(node, &mut |_| false);
+        let mut layer = self.layer(node, GATE, &mut |_| false);
         layer.begins = begins;
         layer
     }
@@ -177,7 +199,7 @@ impl FileReader<'_> {
             }
             is_files
         };
-        let mut settings = self.layer(node, &mut own);
+        let mut settings = self.layer(node, RULE, &mut own);
         settings.begins = Some(begins.clone());
         if files.is_empty() {
             let help = "name the files of the rule: `files: ['*.rules', 'conf.d/**']`";
@@ -187,7 +209,12 @@ impl FileReader<'_> {
     }
 
     /// The settings of a mapping. The caller takes the keys for which `own` returns true.
-    pub(super) fn layer(&self, node: Node, own: &mut dyn FnMut(&(Node, Node)) -> bool) -> SettingsLayer {
+    pub(super) fn layer(
+        &self,
+        node: Node,
+        section: Section,
+        own: &mut dyn FnMut(&(Node, Node)) -> bool,
+    ) -> SettingsLayer {
         let mut layer = SettingsLayer::default();
         let here = self.origin(&node);
         let Value::Map(entries) = node.value else {
@@ -200,7 +227,7 @@ impl FileReader<'_> {
                 continue;
             }
             let (key, value) = entry;
-            let Some(setting) = self.setting(&key) else { continue };
+            let Some(setting) = self.setting(&key, section) else { continue };
             if seen.contains(&setting.name) {
                 self.fail(self.origin(&key), format!("`{}` is given twice", setting.name), None);
                 continue;
@@ -218,7 +245,7 @@ impl FileReader<'_> {
     }
 
     /// The setting that a key names.
-    fn setting(&self, key: &Node) -> Option<&'static SettingSpec> {
+    fn setting(&self, key: &Node, section: Section) -> Option<&'static SettingSpec> {
         let origin = self.origin(key);
         let Some(name) = key.as_str() else {
             self.fail(origin, "a key is a word", None);
@@ -232,9 +259,9 @@ impl FileReader<'_> {
             }
             None => {
                 let of_gates = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
-                let message = format!("unknown key `{name}`{}", suggestion(name, of_gates));
-                let help = "use a flag of `reload-gate run --help` as the key, without its hyphens in front";
-                self.fail(origin, message, Some(help.to_owned()));
+                let known = section.keys.iter().copied().chain(of_gates);
+                let message = format!("unknown key `{name}`{}", suggestion(name, known));
+                self.fail(origin, message, Some(section.help.to_owned()));
             }
         }
         None

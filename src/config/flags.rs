@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::layer::{ErrorList, SettingsLayer};
@@ -81,12 +82,21 @@ pub fn run_flags(arguments: &[String]) -> Result<Option<Flags>, Vec<ConfigError>
     let command = run_command();
     match command.try_get_matches_from(arguments) {
         Ok(matches) => Ok(Some(given_flags(&matches))),
-        Err(error) => {
-            let text = error.render().to_string();
-            let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            // The message names the flag itself.
-            Err(vec![ConfigError::new(SettingOrigin::Nowhere, first)])
-        }
+        // The message names the flag itself.
+        Err(error) => Err(vec![ConfigError::new(SettingOrigin::Nowhere, in_one_line(&error))]),
+    }
+}
+
+/// The message of clap without its usage and tips, and the flag that is probably meant.
+fn in_one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelp {
+        return "`--help` prints a help and ends".to_owned();
+    }
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(meant)) => format!("{first}; did you mean `{meant}`?"),
+        _ => first.to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ mod admission;
 mod check;
 mod command;
 mod drop_in;
+mod elsewhere;
 mod file;
 mod flags;
 mod layer;
@@ -27,6 +28,7 @@ use tracing_subscriber::filter::EnvFilter;
 pub use admission::{AdmissionRule, AdmissionRules, OBJECT_SETTINGS, WEBHOOK_SETTINGS, admission, listener_address};
 pub use check::{Assignment, Assignments, assignments};
 pub use drop_in::{DropIn, FILE as DROP_IN_FILE, translate};
+pub use elsewhere::check_pod_settings;
 #[cfg(test)]
 pub use flags::COMMANDS;
 pub use flags::{Flags, flag, given_flags, run_command, run_flags};

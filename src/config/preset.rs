@@ -5,7 +5,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use reload_gate_structured::yaml::{self, Node};
 
-use super::file::FileReader;
+use super::file::{FileReader, GATE};
 use super::layer::{ErrorList, SettingsLayer};
 use super::settings::{BUILTIN, PROCESS, SettingSpec};
 use super::{ConfigError, SettingOrigin};
@@ -183,7 +183,7 @@ fn read_at(
         wrong.extend(found.into_iter().map(|reason: regex::Error| error(at, reason.to_string())));
         is_own
     };
-    let layer = FileReader { place, errors: &errors }.layer(node, &mut own);
+    let layer = FileReader { place, errors: &errors }.layer(node, GATE, &mut own);
     errors.extend(wrong);
     let errors = errors.into_errors();
     if errors.is_empty() { Ok(Preset { layer, ..preset }) } else { Err(errors) }

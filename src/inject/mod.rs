@@ -13,6 +13,7 @@ use serde_json::Value;
 mod application;
 mod edit;
 mod request;
+mod settings;
 mod sidecar;
 mod text;
 
@@ -25,7 +26,7 @@ pub use edit::PatchOperation;
 pub use text::inject_text;
 
 use edit::PatchBuilder;
-use request::{InjectRequest, Requested};
+use request::{Ineffective, InjectRequest, Requested, ineffective};
 
 /// Annotation of a pod template that asks for a gate; its value is the name of a preset.
 const INJECT: &str = "reload-gate.dev/inject";
@@ -121,6 +122,9 @@ pub fn patch(object: &Value, options: &InjectOptions) -> Injection {
                 if let Some(remark) = misplaced(object, &at, &template) {
                     warn(remark);
                     injection.refused += 1;
+                } else if let Some(Ineffective { remark, asks }) = object.pointer(&template).and_then(ineffective) {
+                    warn(remark);
+                    injection.refused += usize::from(asks);
                 }
             }
             Ok(Added::Before(version)) if version == VERSION => {}
@@ -132,8 +136,8 @@ pub fn patch(object: &Value, options: &InjectOptions) -> Injection {
                 remarks.into_iter().for_each(&mut warn);
                 injection.added += 1;
             }
-            Err(remark) => {
-                warn(remark);
+            Err(remarks) => {
+                remarks.into_iter().for_each(&mut warn);
                 injection.refused += 1;
             }
         }
@@ -153,16 +157,18 @@ enum Added {
 }
 
 /// Adds a gate to the template at a pointer.
-fn add(builder: &mut PatchBuilder, template: &str, options: &InjectOptions) -> Result<Added, Remark> {
+fn add(builder: &mut PatchBuilder, template: &str, options: &InjectOptions) -> Result<Added, Vec<Remark>> {
     let Some(value) = builder.value().pointer(template) else { return Ok(Added::Nothing) };
-    let request = match InjectRequest::of(value)? {
+    let one = |remark: Remark| vec![remark];
+    let request = match InjectRequest::of(value).map_err(one)? {
         Requested::Nothing => return Ok(Added::Nothing),
         Requested::Injected(version) => return Ok(Added::Before(version)),
         Requested::Gate(request) => request,
     };
-    application::refuse_conflicts(value)?;
-    let application = application::find(value, &request)?;
-    let sidecar = sidecar::of(&application, &request, options)?;
+    application::refuse_conflicts(value).map_err(one)?;
+    let application = application::find(value, &request).map_err(one)?;
+    let sidecar = sidecar::of(&application, &request, options).map_err(one)?;
+    settings::refuse_wrong(&sidecar.gate)?;
     let remarks = sidecar.remarks.clone();
     sidecar.add_to(builder, template);
     Ok(Added::Now(remarks))

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{INJECT, MARK, Remark};
 use crate::config::{Preset, presets};
-use crate::sys::suggest::suggestion;
+use crate::sys::suggest::{nearest, suggestion};
 
 /// Value of the annotation that asks for no gate.
 const NONE: &str = "none";
@@ -14,8 +14,14 @@ const CONTAINER: &str = "reload-gate.dev/inject-container";
 const MODE: &str = "reload-gate.dev/inject-mode";
 const WATCH: &str = "reload-gate.dev/inject-watch";
 const IMAGE: &str = "reload-gate.dev/inject-image";
-const ARGS: &str = "reload-gate.dev/inject-args";
+pub(super) const ARGS: &str = "reload-gate.dev/inject-args";
 const FURTHER: [&str; 5] = [CONTAINER, MODE, WATCH, IMAGE, ARGS];
+
+/// Beginning of the annotations of this program.
+const PREFIX: &str = "reload-gate.dev/";
+/// Names of annotations that other parts of this program read or write.
+const OTHERS: [&str; 9] =
+    ["inject", "injected", "nudge", "ignore", "validate", "validator", "main", "context", "nginx-version"];
 
 /// Way in which the application gets its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,15 +126,50 @@ fn preset(name: &str) -> Result<&'static Preset, Remark> {
 }
 
 fn refuse_unknown(annotations: &Map<String, Value>) -> Result<(), Remark> {
-    let unknown =
-        annotations.keys().find(|key| key.starts_with("reload-gate.dev/inject-") && !FURTHER.contains(&key.as_str()));
-    match unknown {
-        Some(key) => {
-            let message = format!("unknown annotation `{}`{}", shortened(key), suggestion(key, FURTHER));
-            Err((message, "remove or correct it".to_owned()))
-        }
+    let is_ours = |name: &str| name.starts_with("inject-") || nearest(name, injection_names()).is_some();
+    match unknown(annotations).find(|name| is_ours(name)) {
+        Some(name) => Err(unknown_annotation(name)),
         None => Ok(()),
     }
+}
+
+/// The names of the annotations of this program in a template that no part of it knows.
+fn unknown(annotations: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let names = annotations.keys().filter_map(|key| key.strip_prefix(PREFIX));
+    names.filter(|name| !OTHERS.contains(name) && injection_names().all(|known| known != *name))
+}
+
+/// The names of the annotations of an injection, without their common beginning: it would make every name look near.
+fn injection_names() -> impl Iterator<Item = &'static str> {
+    [INJECT].into_iter().chain(FURTHER).filter_map(|key| key.strip_prefix(PREFIX))
+}
+
+fn unknown_annotation(name: &str) -> Remark {
+    let meant = nearest(name, injection_names());
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{PREFIX}{meant}`?"));
+    (format!("unknown annotation `{PREFIX}{}`{meant}", shortened(name)), "remove or correct it".to_owned())
+}
+
+/// Annotation of this program that has no effect.
+pub(super) struct Ineffective {
+    pub(super) remark: Remark,
+    /// True if the template probably asks for a gate.
+    pub(super) asks: bool,
+}
+
+/// Finds an annotation without effect in a template that does not have the one that asks for a gate, or for none.
+pub(super) fn ineffective(template: &Value) -> Option<Ineffective> {
+    let annotations = template.pointer("/metadata/annotations")?.as_object()?;
+    if annotations.contains_key(INJECT) {
+        return None;
+    }
+    if let Some(name) = unknown(annotations).next() {
+        let asks = nearest(name, injection_names()).is_some();
+        return Some(Ineffective { remark: unknown_annotation(name), asks });
+    }
+    let further = FURTHER.into_iter().find(|key| annotations.contains_key(*key))?;
+    let message = format!("`{further}` has no effect without `{INJECT}`");
+    Some(Ineffective { remark: (message, format!("add `{INJECT}: PRESET`, or remove it")), asks: true })
 }
 
 fn mode(text: Option<&str>) -> Result<InjectMode, Remark> {

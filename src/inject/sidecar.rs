@@ -32,7 +32,8 @@ const OF_THE_API: [&str; 5] = ["--kubernetes", "--cluster-source", "--nudge", "-
 /// Additions to a template.
 pub(super) struct Sidecar {
     install: Value,
-    gate: Value,
+    /// Its container.
+    pub(super) gate: Value,
     volumes: Vec<Value>,
     /// The gate is an init container that restarts.
     is_native: bool,

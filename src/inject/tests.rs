@@ -246,6 +246,18 @@ fn conflicts_are_warnings() {
         ("inject-container", "web", "no container `web`"),
         ("inject-watch", "/etc/nginx /srv", "mounted as a whole at `/srv`"),
         ("inject-args", "--alert-label 'a", "`reload-gate.dev/inject-args`: "),
+        (
+            "inject-args",
+            "--setle 1s",
+            "`reload-gate.dev/inject-args`: unexpected argument '--setle' found; did you mean `--settle`?",
+        ),
+        ("inject-args", "--settle banana", "`reload-gate.dev/inject-args`: `--settle`: "),
+        ("inject-args", "--signal HPU", "`--signal`: "),
+        ("inject-args", "--settle", "a value is required for '--settle <DURATION>'"),
+        ("inject-args", "--alert-after 1m", "`--alert-after`: `alert-after` has no effect without a sink; add a sink"),
+        ("inject-args", "--once", "`--once`: the gate ends after one validation"),
+        ("inject-args", "--help", "`--help` prints a help and ends"),
+        ("injekt-mode", "publish", "did you mean `reload-gate.dev/inject-mode`?"),
         ("inject-modes", "publish", "did you mean `reload-gate.dev/inject-mode`?"),
     ] {
         let mut annotations = asks();
@@ -257,6 +269,61 @@ fn conflicts_are_warnings() {
     let misplaced = inject(&object);
     assert_eq!(misplaced.refused, 1);
     assert!(misplaced.warnings[0].message.contains("and not of its pods"), "{:?}", misplaced.warnings);
+}
+
+#[test]
+fn a_misspelt_annotation_alone_is_reported() {
+    conflicts(
+        json!({ "reload-gate.dev/injekt": "nginx" }),
+        nginx(),
+        "unknown annotation `reload-gate.dev/injekt`; did you mean `reload-gate.dev/inject`?",
+    );
+    conflicts(
+        json!({ "reload-gate.dev/inject-args": "--settle 1s" }),
+        nginx(),
+        "`reload-gate.dev/inject-args` has no effect without `reload-gate.dev/inject`",
+    );
+    let other = inject(&pod(json!({ "reload-gate.dev/colour": "red" }), nginx()));
+    assert_eq!((other.refused, other.warnings.len()), (0, 1));
+    assert_eq!(other.warnings[0].message, "unknown annotation `reload-gate.dev/colour`");
+    let known = json!({ "reload-gate.dev/nudge": "1", "reload-gate.dev/ignore": "x", "example.com/injekt": "nginx" });
+    assert_eq!(inject(&pod(known, nginx())).warnings, Vec::new());
+}
+
+#[test]
+fn a_text_without_an_object_is_empty() {
+    for text in ["", "\n", "# nothing\n---\n"] {
+        assert!(injected(text).is_empty, "{text:?}");
+    }
+    assert!(!injected(PLAIN).is_empty);
+}
+
+#[test]
+fn every_mistake_in_the_arguments_is_reported() {
+    let object = pod(
+        json!({ "reload-gate.dev/inject": "nginx", "reload-gate.dev/inject-args": "--settle banana --signal FOO" }),
+        nginx(),
+    );
+    let injection = inject(&object);
+    assert_eq!((injection.added, injection.refused), (0, 1));
+    let messages: Vec<_> = injection.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages.iter().any(|message| message.contains("`--settle`: ")), "{messages:?}");
+    assert!(messages.iter().any(|message| message.contains("`--signal`: ")), "{messages:?}");
+}
+
+#[test]
+fn arguments_whose_values_are_known_in_the_pod_alone_are_no_mistakes() {
+    for args in [
+        "--alert-webhook http://$(ALERTS)/ --settle $(SETTLE)",
+        "--config /etc/nginx/gates.yaml",
+        "--preset /etc/nginx/own.yaml",
+        "--builtin json-schema --schema /etc/nginx/schema.json",
+        "--alert-webhook http://alerts/ --alert-after 1m --kubernetes-events",
+        "--nudge --cluster-source configmap/web",
+    ] {
+        gate(json!({ "reload-gate.dev/inject": "nginx", "reload-gate.dev/inject-args": args }), nginx());
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct InjectedText {
     pub added: usize,
     /// Number of templates that ask for a gate and stay without one.
     pub refused: usize,
+    /// True if there is no object at all.
+    pub is_empty: bool,
 }
 
 /// A document that is no manifest.
@@ -39,7 +41,7 @@ pub struct BrokenManifest {
 /// # Errors
 /// The first document that is neither YAML nor JSON.
 pub fn inject_text(text: &str, options: &InjectOptions) -> Result<InjectedText, BrokenManifest> {
-    let mut result = InjectedText::default();
+    let mut result = InjectedText { is_empty: true, ..InjectedText::default() };
     let mut copied = 0;
     for document in ManifestDocuments::new(text.as_bytes()) {
         let document = document.map_err(unreadable)?;
@@ -53,6 +55,7 @@ pub fn inject_text(text: &str, options: &InjectOptions) -> Result<InjectedText, 
             result.text += own;
             continue;
         };
+        result.is_empty = false;
         let value = json(&root);
         let injection = patch(&value, options);
         let written = if injection.added == 0 { Some(own.to_owned()) } else { written(own, &root, &injection) };

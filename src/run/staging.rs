@@ -26,21 +26,27 @@ struct Former {
     good: Option<(Revision, bool)>,
 }
 
-/// Repairs a torn or damaged publication, and reads it.
-fn former(publication: &Publication) -> (Former, Option<PublishError>) {
+/// Claims a publication, unless `shares` is set; repairs it if it is torn or damaged, and reads it.
+fn former(publication: &Publication, shares: bool) -> Option<(Former, Option<PublishError>)> {
+    if !shares && publication.claim().is_err() {
+        // The first candidate reports it.
+        return None;
+    }
     let (repaired, error) = match publication.repair() {
         Ok(repaired) => (repaired, None),
         Err(error) => (false, Some(error)),
     };
     // The next write there reports the reason for an error.
     let good = publication.good().ok().flatten().map(|good| (good.revision, good.live));
-    (Former { repaired, is_live: publication.is_live(), good }, error)
+    Some((Former { repaired, is_live: publication.is_live(), good }, error))
 }
 
 /// Lets `gate` go on from what an earlier one published.
 pub(super) async fn resume(config: &GateConfig, gate: Gate, sink: &EventSink) -> Gate {
     let Some(publication) = &config.publication else { return gate };
-    let Ok((former, error)) = beside(publication, former).await else { return gate };
+    let shares = shares(config);
+    let former = beside(publication, move |publication| former(publication, shares)).await;
+    let Ok(Some((former, error))) = former else { return gate };
     error.into_iter().for_each(|error| sink(&failed(error.into())));
     if former.repaired {
         let message = "the publication was damaged or incomplete; the last-known-good revision is live again";
@@ -62,7 +68,7 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Path
             Ok(path_map(stage))
         }
         (None, Some(publication)) => {
-            let generations = blocking(publication, move |publication| publication.stage(&tree)).await?;
+            let generations = writing(config, publication, move |publication| publication.stage(&tree)).await?;
             let mounts = config.sources.iter().map(|source| &source.mount);
             let volumes = publication.volumes().zip(mounts).zip(&generations);
             let mapping =
@@ -110,7 +116,7 @@ fn path_map(stage: &Publication) -> PathMap {
 /// Publishes `snapshot`, or the last-known-good revision if `digest` names it; returns `true` if it was not published before.
 pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Digest) -> Result<bool, Finding> {
     let Some(publication) = &config.publication else { return Ok(false) };
-    blocking(publication, move |publication| {
+    writing(config, publication, move |publication| {
         if snapshot.revision.digest() == digest {
             return publication.publish(&publication.stage(&snapshot.tree)?);
         }
@@ -123,15 +129,36 @@ pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Dig
 /// Publishes `tree`.
 pub(super) async fn publish_tree(config: &GateConfig, tree: Arc<Tree>) -> Result<bool, Finding> {
     let Some(publication) = &config.publication else { return Ok(false) };
-    blocking(publication, move |publication| publication.publish(&publication.stage(&tree)?)).await
+    writing(config, publication, move |publication| publication.publish(&publication.stage(&tree)?)).await
 }
 
 /// Keeps what is live as the last-known-good revision.
 pub(super) async fn keep(config: &GateConfig, sink: &EventSink) {
     let Some(publication) = &config.publication else { return };
-    if let Err(finding) = blocking(publication, Publication::keep).await {
+    if let Err(finding) = writing(config, publication, Publication::keep).await {
         sink(&failed(finding));
     }
+}
+
+/// True for a single decision (`reload`, `run --once`), which may be made beside the gate of the same volume.
+fn shares(config: &GateConfig) -> bool {
+    config.policy.once
+}
+
+/// Writes into the publication, which no other gate may do.
+async fn writing<T: Send + 'static>(
+    config: &GateConfig,
+    publication: &Publication,
+    work: impl FnOnce(&Publication) -> Result<T, PublishError> + Send + 'static,
+) -> Result<T, Finding> {
+    let shares = shares(config);
+    blocking(publication, move |publication| {
+        if !shares {
+            publication.claim()?;
+        }
+        work(publication)
+    })
+    .await
 }
 
 fn failed(finding: Finding) -> Event {

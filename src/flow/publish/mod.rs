@@ -8,6 +8,7 @@
 //! torn (by a power loss, or by another program) and is never used. A publication is planned first and then performed step by
 //! step, each step so small that an end after it leaves the readable files of one generation and nothing else.
 
+mod claim;
 mod step;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use claim::Claim;
 use reload_gate_contract::{Code, Finding};
 use step::VolumeStep;
 
@@ -58,6 +60,9 @@ pub enum PublishError {
     /// A file that the gate did not write is in the way.
     #[error("`{}` was not written by reload-gate, so it was left alone", .0.display())]
     Foreign(PathBuf),
+    /// Another gate writes the volume.
+    #[error("another gate publishes in `{}`, so nothing was written", .0.display())]
+    Taken(PathBuf),
 }
 
 impl From<PublishError> for Finding {
@@ -75,6 +80,7 @@ impl PublishError {
                 "give `--publish` a volume of its own (an `emptyDir`), not the ConfigMap itself; or remove that file"
                     .into()
             }
+            Self::Taken(_) => "give each gate a volume of its own (`--publish`), or stop the other gate".into(),
             Self::Reserved(_) => "give it another name; no key of a ConfigMap begins so".into(),
             Self::Lost => "correct the configuration; the live revision stays".into(),
             Self::File(_) => "watch the directory that it is in".into(),
@@ -98,6 +104,7 @@ pub struct Publication {
     volumes: Vec<Volume>,
     /// Prefix of the names of each source in a tree; empty if there is one source.
     prefixes: Vec<PathBuf>,
+    claim: Claim,
 }
 
 /// One tree, laid out in all volumes of a publication.
@@ -107,7 +114,7 @@ impl Publication {
     /// Publishes sources in `volumes`; the names of each begin with one of `prefixes`.
     #[must_use]
     pub fn new(volumes: Vec<Volume>, prefixes: Vec<PathBuf>) -> Self {
-        Self { volumes, prefixes }
+        Self { volumes, prefixes, claim: Claim::default() }
     }
 
     /// Returns the volumes in the order of the sources, each with the prefix of its names.

@@ -221,3 +221,16 @@ proptest! {
         prop_assert_eq!(readable(&volume), last);
     }
 }
+
+#[test]
+fn a_volume_has_one_publication_that_claims_it() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let publication = || Publication::new(vec![Volume::new(directory.path().to_path_buf())], vec![PathBuf::new()]);
+    let (first, second) = (publication(), publication());
+    first.claim().expect("it is free");
+    first.clone().claim().expect("it is its own");
+    let error = second.claim().expect_err("it is taken");
+    assert!(error.to_string().starts_with("another gate publishes in `"), "{error}");
+    drop(first);
+    second.claim().expect("it is free again");
+}

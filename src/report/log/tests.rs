@@ -7,6 +7,7 @@ use reload_gate_contract::{Code, Finding, Place};
 
 use super::*;
 use crate::flow::tree::Digest;
+use crate::report::headline;
 
 /// The lines that `write` leaves in the log.
 fn written(format: LogFormat, level: &str, write: impl FnOnce()) -> String {
@@ -39,7 +40,9 @@ fn rejected() -> Event {
         changed: vec!["nginx.conf".into()],
         findings: vec![finding.at(Place::line("/etc/nginx/nginx.conf", 3)).help("did you mean `listen`?")],
         duration: Some(Duration::from_micros(4567)),
-        ..Event::new(Kind::Rejected).about(Digest::of(b"after")).message("unknown directive")
+        ..Event::new(Kind::Rejected)
+            .about(Digest::of(b"after"))
+            .message("/etc/nginx/nginx.conf:3: unknown directive \"lisen\"")
     }
 }
 
@@ -118,13 +121,25 @@ fn a_single_finding_is_the_headline_and_warnings_are_marked() {
     let warning = Finding::warning(Code::new("checker-warning"), "old").at(Place::line("/a", 1));
     let error = Finding::error(Code::new("checker-error"), "bad").at(Place::line("/a", 2));
     let lines = |kind, findings: &[Finding]| {
-        let event = Event { findings: findings.to_vec(), ..Event::new(kind).message("message") };
+        let message = headline(findings).expect("there is one");
+        let event = Event { findings: findings.to_vec(), ..Event::new(kind).message(message) };
         let shown = line(LogFormat::Text, "web", &event);
         shown.lines().skip(1).map(str::trim).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(lines(Kind::Rejected, slice::from_ref(&error)), Vec::<String>::new());
     assert_eq!(lines(Kind::Accepted, slice::from_ref(&warning)), ["/a:1: warning: old"]);
     assert_eq!(lines(Kind::Rejected, &[error, warning]), ["/a:2: bad", "/a:1: warning: old"]);
+}
+
+#[test]
+fn a_single_finding_that_the_message_does_not_quote_has_its_line() {
+    let error = Finding::error(Code::new("checker-error"), "bad").at(Place::line("nginx.conf", 2)).help("correct it");
+    let event =
+        Event { findings: vec![error], ..Event::new(Kind::Rejected).message("denied: create of ConfigMap web/a") };
+    assert_eq!(
+        line(LogFormat::Text, "admission", &event),
+        "admission rejected: denied: create of ConfigMap web/a\n    nginx.conf:2: bad\n    help: correct it\n"
+    );
 }
 
 fn validate_in_a_span() {

@@ -41,11 +41,14 @@ pub(super) fn event(line: &Line<'_>) -> String {
 }
 
 fn findings(line: &Line<'_>) -> String {
-    // The message of these events is the headline of their findings, so a single finding needs no line of its own.
+    // The message of these events of a gate is the headline of their findings, so a single finding needs no line of its own. Those of the
+    // webhook name the object.
     let headlined = line.event == Kind::Rejected.as_str() || line.event == Kind::Inconclusive.as_str();
+    let is_said =
+        |finding: &Found<'_>| line.message.as_ref().is_some_and(|said| said.contains(finding.message.as_ref()));
     let mut text = String::new();
     for finding in &line.findings {
-        if !headlined || line.findings.len() > 1 {
+        if !headlined || line.findings.len() > 1 || !is_said(finding) {
             text += &format!("\n    {}", visible(&one_line(finding)));
         }
         if let Some(help) = &finding.help {

@@ -1,0 +1,64 @@
+//! The claim of a gate to be the only one that writes its volumes: a lock on each directory. IO: locks.
+//!
+//! flock(2) locks the inode, so gates in several containers of a node meet at a volume that they share. The kernel releases a lock when
+//! its holder ends, however it ends. A file system without locks on directories (flock(2), "NFS details") gives no such protection.
+
+use std::fmt;
+use std::fs::File;
+use std::sync::{Arc, OnceLock};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{Publication, PublishError, Volume};
+
+/// The locked directories, once all of them are locked. They are closed at an exec.
+#[derive(Clone, Default)]
+pub(super) struct Claim(Arc<OnceLock<Vec<File>>>);
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claim")
+    }
+}
+
+/// A claim is no setting: publications are equal if they write the same volumes.
+impl PartialEq for Claim {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Claim {}
+
+impl Publication {
+    /// Claims the volumes for this publication and its clones, until all of them are dropped.
+    ///
+    /// # Errors
+    /// When another publication has claimed one of the volumes.
+    pub fn claim(&self) -> Result<(), PublishError> {
+        if self.claim.0.get().is_some() {
+            return Ok(());
+        }
+        let mut locked = Vec::new();
+        for volume in &self.volumes {
+            // The next step in a volume that cannot be opened reports the reason.
+            let Ok(directory) = File::open(&volume.path) else { return Ok(()) };
+            volume.lock(&directory)?;
+            locked.push(directory);
+        }
+        // One effect of a gate is in flight, so no other thread of it has set it.
+        let _ = self.claim.0.set(locked);
+        Ok(())
+    }
+}
+
+impl Volume {
+    fn lock(&self, directory: &File) -> Result<(), PublishError> {
+        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Err(PublishError::Taken(self.path.clone())),
+            // There are no locks, or they are forbidden.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
