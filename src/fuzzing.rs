@@ -145,25 +145,25 @@ pub fn answer(data: &[u8]) {
 pub fn request(data: &[u8]) {
     let served = Served { metrics: Rc::new(Metrics::new()), boards: Vec::new() };
     let mut answer = Vec::new();
-    let connection = Connection { request: data, answer: &mut answer };
+    let connection = ScriptedConnection { request: data, answer: &mut answer };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("it starts");
     runtime.block_on(converse(connection, Rc::new(served)));
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&answer));
 }
 
 /// A connection whose client has sent everything and waits for the answer.
-struct Connection<'a> {
+struct ScriptedConnection<'a> {
     request: &'a [u8],
     answer: &'a mut Vec<u8>,
 }
 
-impl AsyncRead for Connection<'_> {
+impl AsyncRead for ScriptedConnection<'_> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().request).poll_read(context, to)
     }
 }
 
-impl AsyncWrite for Connection<'_> {
+impl AsyncWrite for ScriptedConnection<'_> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.get_mut().answer).poll_write(context, bytes)
     }

@@ -11,9 +11,9 @@ pub(crate) type BlockId = usize;
 
 /// An index in four bytes, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Link(u32);
+struct ListLink(u32);
 
-impl Link {
+impl ListLink {
     const NONE: Self = Self(u32::MAX);
 
     fn to(index: usize) -> Self {
@@ -32,13 +32,13 @@ pub(crate) struct Block<'s> {
     pub(crate) location: Location<'s>,
     /// The modules that hand requests on and have directives in it, as bits.
     pub(crate) families: u8,
-    parent: Link,
+    parent: ListLink,
     /// The directive that came into use last, of which the others can be reached.
-    last_kept: Link,
+    last_kept: ListLink,
     /// The first and the last location in it.
-    locations: [Link; 2],
+    locations: [ListLink; 2],
     /// The next location in the block around it.
-    next_location: Link,
+    next_location: ListLink,
 }
 
 impl Block<'_> {
@@ -50,21 +50,21 @@ impl Block<'_> {
 
 /// A directive that is set once in its block, or the first of several lines.
 #[derive(Debug)]
-struct Kept<'s> {
+struct KeptDirective<'s> {
     directive: Directive<'s>,
     /// It may have several lines.
     is_list: bool,
     /// The directive of another name that was kept before in the same block.
-    before: Link,
+    before: ListLink,
     /// The second and the last line.
-    more: [Link; 2],
+    more: [ListLink; 2],
 }
 
 /// A line of a directive that has several.
 #[derive(Debug)]
-struct Line<'s> {
+struct ListedDirective<'s> {
     directive: Directive<'s>,
-    next: Link,
+    next: ListLink,
 }
 
 /// All blocks with their directives. A block has few names, so that to go through them is the fastest search; and there are many
@@ -72,9 +72,9 @@ struct Line<'s> {
 #[derive(Debug)]
 pub(crate) struct Blocks<'s> {
     all: Vec<Block<'s>>,
-    kept: Vec<Kept<'s>>,
+    kept: Vec<KeptDirective<'s>>,
     /// All lines but the first of each directive.
-    lines: Vec<Line<'s>>,
+    lines: Vec<ListedDirective<'s>>,
 }
 
 impl<'s> Index<BlockId> for Blocks<'s> {
@@ -95,7 +95,7 @@ impl<'s> Blocks<'s> {
     /// The outermost block alone.
     pub(crate) fn new() -> Self {
         let mut blocks = Self { all: vec![], kept: vec![], lines: vec![] };
-        blocks.push(Contexts::MAIN, Link::NONE);
+        blocks.push(Contexts::MAIN, ListLink::NONE);
         blocks
     }
 
@@ -106,18 +106,18 @@ impl<'s> Blocks<'s> {
 
     /// Opens a block within another.
     pub(crate) fn open(&mut self, context: Contexts, parent: BlockId) -> BlockId {
-        self.push(context, Link::to(parent))
+        self.push(context, ListLink::to(parent))
     }
 
-    fn push(&mut self, context: Contexts, parent: Link) -> BlockId {
+    fn push(&mut self, context: Contexts, parent: ListLink) -> BlockId {
         self.all.push(Block {
             context,
             location: Location::default(),
             families: 0,
             parent,
-            last_kept: Link::NONE,
-            locations: [Link::NONE; 2],
-            next_location: Link::NONE,
+            last_kept: ListLink::NONE,
+            locations: [ListLink::NONE; 2],
+            next_location: ListLink::NONE,
         });
         self.all.len() - 1
     }
@@ -128,9 +128,10 @@ impl<'s> Blocks<'s> {
         let Some(parent) = self.all[block].parent() else { return };
         let [first, last] = self.all[parent].locations;
         if let Some(last) = last.get() {
-            self.all[last].next_location = Link::to(block);
+            self.all[last].next_location = ListLink::to(block);
         }
-        self.all[parent].locations = [if first == Link::NONE { Link::to(block) } else { first }, Link::to(block)];
+        self.all[parent].locations =
+            [if first == ListLink::NONE { ListLink::to(block) } else { first }, ListLink::to(block)];
     }
 
     /// The locations in a block, in order.
@@ -149,8 +150,8 @@ impl<'s> Blocks<'s> {
 
     fn keep(&mut self, block: BlockId, directive: &Directive<'s>, is_list: bool) {
         let before = self.all[block].last_kept;
-        self.all[block].last_kept = Link::to(self.kept.len());
-        self.kept.push(Kept { directive: *directive, is_list, before, more: [Link::NONE; 2] });
+        self.all[block].last_kept = ListLink::to(self.kept.len());
+        self.kept.push(KeptDirective { directive: *directive, is_list, before, more: [ListLink::NONE; 2] });
     }
 
     /// The setting of a directive in this very block.
@@ -178,13 +179,13 @@ impl<'s> Blocks<'s> {
     /// Keeps one of several lines of a directive.
     pub(crate) fn add(&mut self, block: BlockId, directive: &Directive<'s>) {
         let Some(at) = self.find(block, directive.known(), true) else { return self.keep(block, directive, true) };
-        let line = Link::to(self.lines.len());
-        self.lines.push(Line { directive: *directive, next: Link::NONE });
+        let line = ListLink::to(self.lines.len());
+        self.lines.push(ListedDirective { directive: *directive, next: ListLink::NONE });
         let [second, last] = self.kept[at].more;
         if let Some(last) = last.get() {
             self.lines[last].next = line;
         }
-        self.kept[at].more = [if second == Link::NONE { line } else { second }, line];
+        self.kept[at].more = [if second == ListLink::NONE { line } else { second }, line];
     }
 
     /// True if a directive has a line in this very block.

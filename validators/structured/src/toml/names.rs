@@ -10,11 +10,11 @@ use std::hash::{BuildHasher as _, RandomState};
 use reload_gate_contract::Span;
 
 /// A dotted key: its parts with their places.
-pub(super) type Key<'t> = Vec<(Cow<'t, str>, Span)>;
+pub(super) type DottedKey<'t> = Vec<(Cow<'t, str>, Span)>;
 
 /// Kind of the thing with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NameKind {
     /// A value, which nothing can be added to.
     Value,
     /// A table with a header of its own.
@@ -46,20 +46,20 @@ pub(super) struct TableId {
 
 /// All names so far.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct TakenNames {
     hasher: RandomState,
-    /// Names that are no [`Kind::Elements`].
-    known: BTreeMap<u64, Kind>,
+    /// Names that are no [`NameKind::Elements`].
+    known: BTreeMap<u64, NameKind>,
     /// The number of elements by the name of their table.
     elements: BTreeMap<u64, u32>,
     /// Names in tables in braces that are open.
-    inline: BTreeMap<u64, Kind>,
+    inline: BTreeMap<u64, NameKind>,
     open: usize,
     /// Number of all tables in braces.
     tables: u64,
 }
 
-impl Names {
+impl TakenNames {
     /// The table of the whole file.
     pub(super) const ROOT: TableId = TableId { hash: 0, inline: false };
 
@@ -67,8 +67,8 @@ impl Names {
         self.hasher.hash_one((table, name))
     }
 
-    fn kind(&self, name: u64) -> Option<Kind> {
-        self.known.get(&name).copied().or_else(|| self.elements.contains_key(&name).then_some(Kind::Elements))
+    fn kind(&self, name: u64) -> Option<NameKind> {
+        self.known.get(&name).copied().or_else(|| self.elements.contains_key(&name).then_some(NameKind::Elements))
     }
 
     /// Opens a table in braces.
@@ -104,29 +104,29 @@ impl Names {
     }
 
     /// Defines the table of a header, with the place of the part that is wrong if it cannot be.
-    pub(super) fn header(&mut self, key: &Key<'_>, is_element: bool) -> Result<TableId, (Taken, Span)> {
+    pub(super) fn header(&mut self, key: &DottedKey<'_>, is_element: bool) -> Result<TableId, (Taken, Span)> {
         let mut table = Self::ROOT.hash;
         let Some(((last, place), path)) = key.split_last() else { return Ok(Self::ROOT) };
         for (name, place) in path {
             let name = self.within(table, name);
             table = match self.kind(name) {
-                Some(Kind::Value) => return Err((Taken::InValue, *place)),
-                Some(Kind::Elements) => self.element(name),
-                Some(Kind::Table | Kind::Implicit | Kind::Dotted) => name,
+                Some(NameKind::Value) => return Err((Taken::InValue, *place)),
+                Some(NameKind::Elements) => self.element(name),
+                Some(NameKind::Table | NameKind::Implicit | NameKind::Dotted) => name,
                 None => {
-                    self.known.insert(name, Kind::Implicit);
+                    self.known.insert(name, NameKind::Implicit);
                     name
                 }
             };
         }
         let name = self.within(table, last);
         match (self.kind(name), is_element) {
-            (None | Some(Kind::Elements), true) => {
+            (None | Some(NameKind::Elements), true) => {
                 *self.elements.entry(name).or_default() += 1;
                 Ok(TableId { hash: self.element(name), inline: false })
             }
-            (None | Some(Kind::Implicit), false) => {
-                self.known.insert(name, Kind::Table);
+            (None | Some(NameKind::Implicit), false) => {
+                self.known.insert(name, NameKind::Table);
                 Ok(TableId { hash: name, inline: false })
             }
             _ => Err((Taken::Twice, *place)),
@@ -134,7 +134,7 @@ impl Names {
     }
 
     /// Defines a value in a table, with the place of the part that is wrong if it cannot be.
-    pub(super) fn value(&mut self, table: TableId, key: &Key<'_>) -> Result<(), (Taken, Span)> {
+    pub(super) fn value(&mut self, table: TableId, key: &DottedKey<'_>) -> Result<(), (Taken, Span)> {
         let Some(((last, place), path)) = key.split_last() else { return Ok(()) };
         let mut hash = table.hash;
         // The table of the value may be extended.
@@ -142,11 +142,11 @@ impl Names {
         for (name, place) in path {
             let name = self.within(hash, name);
             (hash, is_open) = match self.kind_in(table, name) {
-                Some(Kind::Value) => return Err((Taken::InValue, *place)),
-                Some(Kind::Table) => return Err((Taken::Twice, *place)),
-                Some(Kind::Elements) => (self.element(name), false),
-                Some(Kind::Implicit | Kind::Dotted) | None => {
-                    self.insert(table, name, Kind::Dotted);
+                Some(NameKind::Value) => return Err((Taken::InValue, *place)),
+                Some(NameKind::Table) => return Err((Taken::Twice, *place)),
+                Some(NameKind::Elements) => (self.element(name), false),
+                Some(NameKind::Implicit | NameKind::Dotted) | None => {
+                    self.insert(table, name, NameKind::Dotted);
                     (name, true)
                 }
             };
@@ -155,15 +155,15 @@ impl Names {
         if !is_open || self.kind_in(table, name).is_some() {
             return Err((Taken::Twice, *place));
         }
-        self.insert(table, name, Kind::Value);
+        self.insert(table, name, NameKind::Value);
         Ok(())
     }
 
-    fn kind_in(&self, table: TableId, name: u64) -> Option<Kind> {
+    fn kind_in(&self, table: TableId, name: u64) -> Option<NameKind> {
         if table.inline { self.inline.get(&name).copied() } else { self.kind(name) }
     }
 
-    fn insert(&mut self, table: TableId, name: u64, kind: Kind) {
+    fn insert(&mut self, table: TableId, name: u64, kind: NameKind) {
         let known = if table.inline { &mut self.inline } else { &mut self.known };
         known.insert(name, kind);
     }

@@ -8,7 +8,7 @@ use toml_parser::decoder::{Encoding, ScalarKind};
 use toml_parser::lexer::{Lexer, Token, TokenKind};
 use toml_parser::{Expected, ParseError, Raw, Source};
 
-use super::names::{Key, Names, TableId, Taken};
+use super::names::{DottedKey, TableId, Taken, TakenNames};
 use crate::codes::{TOML_DUPLICATE_KEY, TOML_SYNTAX, TOO_LARGE};
 use crate::text::{Report, excerpt};
 
@@ -27,7 +27,7 @@ pub(super) struct TomlReader<'t> {
     /// Tokens that were looked at.
     ahead: [Option<Token>; 2],
     last: Option<Token>,
-    names: Names,
+    names: TakenNames,
     /// The table of the header above.
     table: TableId,
     /// Number of brackets that are open.
@@ -38,7 +38,7 @@ pub(super) struct TomlReader<'t> {
 impl<'t> TomlReader<'t> {
     pub(super) fn new(path: &'t str, text: &'t str) -> Self {
         let (lexer, report) = (Source::new(text).lex(), Report::new(path, text));
-        let (ahead, names, table) = ([None; 2], Names::default(), Names::ROOT);
+        let (ahead, names, table) = ([None; 2], TakenNames::default(), TakenNames::ROOT);
         Self { text, lexer, ahead, last: None, names, table, depth: 0, report }
     }
 
@@ -199,8 +199,8 @@ impl<'t> TomlReader<'t> {
     }
 
     /// A key, its parts separated by dots, and the white space behind it.
-    fn key(&mut self, first: Option<Token>) -> Read<Key<'t>> {
-        let (mut key, mut token) = (Key::new(), first);
+    fn key(&mut self, first: Option<Token>) -> Read<DottedKey<'t>> {
+        let (mut key, mut token) = (DottedKey::new(), first);
         loop {
             if token.is_none() {
                 self.skip_space();

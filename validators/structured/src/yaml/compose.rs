@@ -6,12 +6,12 @@ use granit_parser::{Event, ScalarStyle};
 
 use crate::codes;
 
-use super::events::{Events, TOO_DEEP, Weight, broken, is_null, too_large};
+use super::events::{ParserEvents, TOO_DEEP, Weight, broken, is_null, too_large};
 use super::{Broken, Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
 
 /// Reads the documents of a text.
 pub(super) struct Composer<'t> {
-    events: Events<'t>,
+    events: ParserEvents<'t>,
     /// The nodes of this document's anchors, by their numbers.
     anchors: HashMap<usize, (Node, Weight)>,
     /// Numbers of this document's nodes so far, and of the bytes of its aliases.
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Composer<'_> {
 impl<'t> Composer<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let (anchors, repeated) = (HashMap::new(), Vec::new());
-        Self { events: Events::new(text), anchors, nodes: 0, expanded: 0, repeated, broken: false }
+        Self { events: ParserEvents::new(text), anchors, nodes: 0, expanded: 0, repeated, broken: false }
     }
 
     /// The next document, if there is one.

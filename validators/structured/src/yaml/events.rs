@@ -29,14 +29,14 @@ impl Weight {
 }
 
 /// The events of a text.
-pub(super) struct Events<'t> {
+pub(super) struct ParserEvents<'t> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     /// End of the last event: the text after it belongs to the next.
     end: usize,
 }
 
-impl<'t> Events<'t> {
+impl<'t> ParserEvents<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let mut options = options! {
             flow_nesting_limit: MAX_DEPTH,

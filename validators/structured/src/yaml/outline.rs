@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use granit_parser::{Event, ScalarStyle};
 
-use super::events::{Events, TOO_DEEP, Weight, broken, is_null, too_large};
+use super::events::{ParserEvents, TOO_DEEP, Weight, broken, is_null, too_large};
 use super::{Broken, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, twice};
 use crate::codes;
 
@@ -81,7 +81,7 @@ impl Anchor {
 /// Reads the documents of a text for their faults.
 pub(super) struct Outliner<'t, 'f> {
     text: &'t str,
-    events: Events<'t>,
+    events: ParserEvents<'t>,
     hasher: RandomState,
     /// This document's anchors by their numbers, from `first` on.
     anchors: Vec<Anchor>,
@@ -94,7 +94,7 @@ pub(super) struct Outliner<'t, 'f> {
 impl<'t, 'f> Outliner<'t, 'f> {
     /// A reader that reports each fault to `found`.
     pub(super) fn new(text: &'t str, found: &'f mut dyn FnMut(Broken)) -> Self {
-        let (events, hasher) = (Events::new(text), RandomState::new());
+        let (events, hasher) = (ParserEvents::new(text), RandomState::new());
         Self { text, events, hasher, anchors: Vec::new(), first: None, nodes: 0, expanded: 0, found }
     }
 
