@@ -243,6 +243,23 @@ fn an_invisible_process_has_another_help_than_a_missing_one() {
 }
 
 #[test]
+fn a_volume_is_tried_out_beside_its_gate() {
+    needs_root!();
+    let place = Place::new();
+    let watch = place.config().to_str().expect("it is UTF-8").to_owned();
+    let volume = place.path().join("volume");
+    std::fs::create_dir(&volume).expect("there is room");
+    let publish = volume.to_str().expect("it is UTF-8");
+    let arguments = ["--watch", &watch, "--signal", "none", "--validate", "grep -q one {config}", "--publish", publish];
+    let mut running = Gate::run(&arguments);
+    running.wait_for("published");
+    let found = Diagnosis::of(place.gate(&[]), &arguments);
+    found.expect("publish", "ok", "the gate can publish in", "");
+    found.expect("local", "ok", "validated by `grep -q one {config}`, here", "");
+    assert_eq!(running.stop(), 0);
+}
+
+#[test]
 fn volumes_are_tried_out_and_left_unchanged() {
     needs_root!();
     let place = Place::new();

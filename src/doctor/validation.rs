@@ -12,6 +12,7 @@ use crate::flow::tree::Tree;
 use crate::flow::validate::{
     self, CommandValidator, Confinement, Location, RootChoice, Validation, ValidationPlan, Validator,
 };
+use crate::gate::Policy;
 use crate::report;
 use crate::run;
 
@@ -174,7 +175,9 @@ async fn alone(
 }
 
 async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> ValidationTrial {
-    match run::validate(gate, tree).await {
+    // A single decision, which may be made beside the gate of the same published volume.
+    let single = GateConfig { policy: Policy { once: true, ..gate.policy.clone() }, ..gate.clone() };
+    match run::validate(&single, tree).await {
         Ok(validation) => trial_of(&validation, target),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
