@@ -12,7 +12,6 @@ use crate::flow::tree::Tree;
 use crate::flow::validate::{
     self, CommandValidator, Confinement, Location, RootChoice, Validation, ValidationPlan, Validator,
 };
-use crate::gate::Policy;
 use crate::report;
 use crate::run;
 
@@ -176,7 +175,8 @@ async fn alone(
 
 async fn validated(gate: &GateConfig, tree: Arc<Tree>, target: Option<&Target>) -> ValidationTrial {
     // A single decision, which may be made beside the gate of the same published volume.
-    let single = GateConfig { policy: Policy { once: true, ..gate.policy.clone() }, ..gate.clone() };
+    let mut single = gate.clone();
+    single.policy.once = true;
     match run::validate(&single, tree).await {
         Ok(validation) => trial_of(&validation, target),
         Err(target_error) => {
