@@ -358,7 +358,7 @@ fn a_process_whose_long_name_begins_alike_is_another_one() {
     gate.wait_for_any(&["verified", "unverified"]);
     config(here, "two");
     assert_eq!(gate.wait_for("reloaded")["pid"], target.pid());
-    eventually("it is told", || signals(here, &exporter) >= 1);
+    eventually("it is signalled", || signals(here, &exporter) >= 1);
     assert_eq!(signals(here, &sidecar), 0, "{}", gate.story());
 }
 

@@ -17,7 +17,7 @@ const YAML: Checker = |text| yaml::check("f", text).len();
 const JSON: Checker = |text| json::check("f", text).len();
 const INI: Checker = |text| ini::check("f", text).len();
 
-/// What each piece of a text is, by its number.
+/// Kinds of texts: the piece with a number.
 const CASES: [Case; 20] = [
     ("toml keys", TOML, |i| format!("{i:05x}=1\n")),
     ("toml the same key", TOML, |_| "a=1\n".into()),

@@ -46,7 +46,7 @@ pub(crate) struct Variables<'s> {
 /// State of a variable.
 #[derive(Debug, Default)]
 struct Variable {
-    /// Whether it may be defined again, once it is defined.
+    /// Set once it is defined: true if it may be defined again.
     defined: Option<bool>,
     /// Its first use, with the number of variables that were used before.
     used: Option<(u32, SourceSpan)>,

@@ -6,17 +6,15 @@ use granit_parser::{Event, ScalarStyle};
 
 use crate::codes;
 
-use super::events::{ParserEvents, TOO_DEEP, Weight, broken, is_null, too_large};
-use super::{Broken, Document, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, repeated};
+use super::events::{DocumentSize, ParserEvents, Weight, broken, is_null};
+use super::{Broken, Document, Node, Scalar, Style, Value, repeated};
 
 /// Reads the documents of a text.
 pub(super) struct Composer<'t> {
     events: ParserEvents<'t>,
     /// The nodes of this document's anchors, by their numbers.
     anchors: HashMap<usize, (Node, Weight)>,
-    /// Numbers of this document's nodes so far, and of the bytes of its aliases.
-    nodes: usize,
-    expanded: usize,
+    size: DocumentSize,
     repeated: Vec<Node>,
     /// The document at hand is broken, so that its rest is skipped.
     broken: bool,
@@ -31,7 +29,7 @@ impl std::fmt::Debug for Composer<'_> {
 impl<'t> Composer<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let (anchors, repeated) = (HashMap::new(), Vec::new());
-        Self { events: ParserEvents::new(text), anchors, nodes: 0, expanded: 0, repeated, broken: false }
+        Self { events: ParserEvents::new(text), anchors, size: DocumentSize::default(), repeated, broken: false }
     }
 
     /// The next document, if there is one.
@@ -46,7 +44,7 @@ impl<'t> Composer<'t> {
     }
 
     fn read(&mut self) -> Result<Option<Document>, Broken> {
-        (self.nodes, self.expanded) = (0, 0);
+        self.size = DocumentSize::default();
         self.anchors.clear();
         self.repeated.clear();
         while let Some((event, span)) = self.events.next()? {
@@ -67,8 +65,7 @@ impl<'t> Composer<'t> {
     fn node(&mut self, event: Event<'t>, span: granit_parser::Span, depth: usize) -> Result<Node, Broken> {
         let anchor = event.anchor_id();
         let node = self.events.start(&event, span);
-        self.nodes += 1;
-        self.within_limits(&node, depth)?;
+        self.size.add(&node, depth)?;
         let node = match event {
             Event::Scalar(text, style, _, tag) => {
                 let null = tag.is_none() && style == ScalarStyle::Plain && is_null(&text);
@@ -82,7 +79,7 @@ impl<'t> Composer<'t> {
         };
         if let Some(id) = anchor {
             let weight = weigh(&node);
-            self.charge(&node, weight)?;
+            self.size.add_copy(&node, weight)?;
             self.anchors.insert(id, (node.clone(), weight));
         }
         Ok(node)
@@ -123,29 +120,9 @@ impl<'t> Composer<'t> {
             return Err(Broken { code: codes::YAML_ALIAS, ..inside });
         };
         let (node, weight) = (node.clone(), *weight);
-        self.within_limits(alias, depth + weight.depth)?;
-        self.charge(alias, weight)?;
+        self.size.fits(alias, depth + weight.depth)?;
+        self.size.add_copy(alias, weight)?;
         Ok(node)
-    }
-
-    /// Pays for a copy.
-    fn charge(&mut self, node: &Node, weight: Weight) -> Result<(), Broken> {
-        self.nodes += weight.nodes;
-        self.expanded += weight.bytes;
-        if self.nodes > MAX_NODES || self.expanded > MAX_EXPANDED {
-            return Err(too_large(node, "the aliases of the document expand to too much"));
-        }
-        Ok(())
-    }
-
-    fn within_limits(&self, node: &Node, depth: usize) -> Result<(), Broken> {
-        if depth > MAX_DEPTH {
-            return Err(too_large(node, TOO_DEEP));
-        }
-        if self.nodes > MAX_NODES {
-            return Err(too_large(node, "more than a million values"));
-        }
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use reload_gate_contract::{Cause, Place, Span};
 use crate::codes;
 use crate::text::excerpt;
 
-use super::{Broken, LONGEST_KEY, MAX_DEPTH, Node, Value};
+use super::{Broken, LONGEST_KEY, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Value};
 
 /// An event, and its bytes.
 pub(super) type Spanned<'t> = (Event<'t>, granit_parser::Span);
@@ -25,6 +25,53 @@ impl Weight {
         self.nodes += part.nodes;
         self.bytes += part.bytes;
         self.depth = self.depth.max(part.depth + 1);
+    }
+}
+
+/// Size of a document so far, which has limits.
+#[derive(Clone, Copy, Default)]
+pub(super) struct DocumentSize {
+    /// Number of nodes, with those of its aliases.
+    nodes: usize,
+    /// Bytes of its aliases.
+    expanded: usize,
+}
+
+impl DocumentSize {
+    /// Adds a node of the text itself, `depth` levels deep.
+    ///
+    /// # Errors
+    /// When the document is too large or too deep.
+    pub(super) fn add(&mut self, node: &Node, depth: usize) -> Result<(), Broken> {
+        self.nodes += 1;
+        self.fits(node, depth)
+    }
+
+    /// Adds a copy of a node, as a program that reads the document has to make it.
+    ///
+    /// # Errors
+    /// When the document is too large.
+    pub(super) fn add_copy(&mut self, node: &Node, weight: Weight) -> Result<(), Broken> {
+        self.nodes += weight.nodes;
+        self.expanded += weight.bytes;
+        if self.nodes > MAX_NODES || self.expanded > MAX_EXPANDED {
+            return Err(too_large(node, "the aliases of the document expand to too much"));
+        }
+        Ok(())
+    }
+
+    /// Checks that a node may be `depth` levels deep.
+    ///
+    /// # Errors
+    /// When the document is too large or too deep.
+    pub(super) fn fits(self, node: &Node, depth: usize) -> Result<(), Broken> {
+        if depth > MAX_DEPTH {
+            return Err(too_large(node, TOO_DEEP));
+        }
+        if self.nodes > MAX_NODES {
+            return Err(too_large(node, "more than a million values"));
+        }
+        Ok(())
     }
 }
 
@@ -136,7 +183,7 @@ impl<'t> ParserEvents<'t> {
     }
 }
 
-pub(super) const TOO_DEEP: &str = "nested too deep";
+const TOO_DEEP: &str = "nested too deep";
 
 /// The plain scalars which are null in YAML's core schema (YAML 1.2.2, 10.3.2).
 pub(super) fn is_null(text: &str) -> bool {
@@ -154,7 +201,7 @@ pub(super) fn broken(node: &Node, message: &str) -> Broken {
     }
 }
 
-pub(super) fn too_large(node: &Node, message: &str) -> Broken {
+fn too_large(node: &Node, message: &str) -> Broken {
     Broken { code: codes::TOO_LARGE, cause: Cause::Environment, ..broken(node, message) }
 }
 

@@ -5,11 +5,11 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use granit_parser::{Event, ScalarStyle};
 
-use super::events::{ParserEvents, TOO_DEEP, Weight, broken, is_null, too_large};
-use super::{Broken, MAX_DEPTH, MAX_EXPANDED, MAX_NODES, Node, Scalar, Style, Value, twice};
+use super::events::{DocumentSize, ParserEvents, Weight, broken, is_null};
+use super::{Broken, Node, Scalar, Style, Value, twice};
 use crate::codes;
 
-/// What is known of a node that was read.
+/// Summary of a node that was read.
 #[derive(Clone, Copy)]
 struct Outline {
     form: Form,
@@ -86,8 +86,7 @@ pub(super) struct Outliner<'t, 'f> {
     /// This document's anchors by their numbers, from `first` on.
     anchors: Vec<Anchor>,
     first: Option<usize>,
-    nodes: usize,
-    expanded: usize,
+    size: DocumentSize,
     found: &'f mut dyn FnMut(Broken),
 }
 
@@ -95,7 +94,7 @@ impl<'t, 'f> Outliner<'t, 'f> {
     /// A reader that reports each fault to `found`.
     pub(super) fn new(text: &'t str, found: &'f mut dyn FnMut(Broken)) -> Self {
         let (events, hasher) = (ParserEvents::new(text), RandomState::new());
-        Self { text, events, hasher, anchors: Vec::new(), first: None, nodes: 0, expanded: 0, found }
+        Self { text, events, hasher, anchors: Vec::new(), first: None, size: DocumentSize::default(), found }
     }
 
     /// Reads all documents. After a broken one it goes on with the next that begins with `---`, if there is one.
@@ -116,7 +115,7 @@ impl<'t, 'f> Outliner<'t, 'f> {
 
     /// Reads a document; false if there is none.
     fn document(&mut self) -> Result<bool, Broken> {
-        (self.nodes, self.expanded, self.first) = (0, 0, None);
+        (self.size, self.first) = (DocumentSize::default(), None);
         self.anchors.clear();
         while let Some((event, span)) = self.events.next()? {
             match event {
@@ -136,8 +135,7 @@ impl<'t, 'f> Outliner<'t, 'f> {
     fn node(&mut self, event: Event<'t>, span: granit_parser::Span, depth: usize) -> Result<Outline, Broken> {
         let anchor = event.anchor_id();
         let place = self.events.start(&event, span);
-        self.nodes += 1;
-        self.within_limits(&place, depth)?;
+        self.size.add(&place, depth)?;
         let outline = match event {
             Event::Scalar(text, style, _, tag) => {
                 let is_plain = tag.is_none() && style == ScalarStyle::Plain;
@@ -152,13 +150,13 @@ impl<'t, 'f> Outliner<'t, 'f> {
             Event::MappingStart(..) => self.map(depth)?,
             Event::Alias(id) => {
                 let outline = self.alias(&place, id, depth)?;
-                self.charge(&place, outline.weight)?;
+                self.size.add_copy(&place, outline.weight)?;
                 outline
             }
             _ => return Err(broken(&place, "expected a value here")),
         };
         if let Some(id) = anchor {
-            self.charge(&place, outline.weight)?;
+            self.size.add_copy(&place, outline.weight)?;
             let index = id - *self.first.get_or_insert(id);
             if self.anchors.len() <= index {
                 self.anchors.resize(index + 1, Anchor::OPEN);
@@ -227,27 +225,7 @@ impl<'t, 'f> Outliner<'t, 'f> {
             let inside = broken(alias, "an alias within its own anchor");
             return Err(Broken { code: codes::YAML_ALIAS, ..inside });
         };
-        self.within_limits(alias, depth + outline.weight.depth)?;
+        self.size.fits(alias, depth + outline.weight.depth)?;
         Ok(outline)
-    }
-
-    /// Pays for a copy, as a program that reads the document has to.
-    fn charge(&mut self, node: &Node, weight: Weight) -> Result<(), Broken> {
-        self.nodes += weight.nodes;
-        self.expanded += weight.bytes;
-        if self.nodes > MAX_NODES || self.expanded > MAX_EXPANDED {
-            return Err(too_large(node, "the aliases of the document expand to too much"));
-        }
-        Ok(())
-    }
-
-    fn within_limits(&self, node: &Node, depth: usize) -> Result<(), Broken> {
-        if depth > MAX_DEPTH {
-            return Err(too_large(node, TOO_DEEP));
-        }
-        if self.nodes > MAX_NODES {
-            return Err(too_large(node, "more than a million values"));
-        }
-        Ok(())
     }
 }
