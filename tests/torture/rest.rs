@@ -24,6 +24,8 @@ const GROWTH_KIB: u64 = 4096;
 /// Descriptors of one more process: that of the last reload, and the one that was found last, may be held apart. A pidfd, its status, and
 /// what it waits for.
 const PROCESS: u64 = 3;
+/// Descriptors of the process that is ready for the next command, which may be in the making at either moment: its channel and its output.
+const KEEPER: u64 = 2;
 /// The live revision, the last-known-good one, a rejected candidate, and a copy in the making.
 const GENERATIONS: usize = 4;
 
@@ -143,7 +145,7 @@ impl Run<'_> {
         };
         let fits = |now: Holdings| {
             let memory = now.resident_kib <= begin.resident_kib + GROWTH_KIB;
-            memory && now.threads <= begin.threads + 1 && now.descriptors <= begin.descriptors + PROCESS
+            memory && now.threads <= begin.threads + 1 && now.descriptors <= begin.descriptors + PROCESS + KEEPER
         };
         // What follows a reload holds descriptors for a moment, and so does the answer to the last request for the status.
         if Self::within(END, || Holdings::of(pid).is_none_or(fits)) {

@@ -110,11 +110,11 @@ pub struct AdmitSettings {
     pub denials: DenialRules,
     /// Settings of injections.
     pub injection: InjectOptions,
-    /// WebhookLimits.
+    /// Limits of connections, sizes and times.
     pub limits: WebhookLimits,
     /// Format of events.
     pub log_format: LogFormat,
-    /// SelectedValidation of spans and decisions in the log.
+    /// Spans and decisions that the log has.
     pub log_filter: EnvFilter,
 }
 
