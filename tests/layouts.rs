@@ -161,6 +161,26 @@ fn a_renewed_certificate_behind_links_is_noticed() {
 }
 
 #[test]
+fn what_nginx_includes_behind_a_link_to_a_directory_is_validated() {
+    let farm = tree(&[("sites/a.conf", "server { listen 18080; }\n"), ("sites/notes.txt", "n")], &[]);
+    let sites = farm.path().join("sites");
+    let nginx = tree(
+        &[("nginx.conf", "events {}\nhttp {\n    include conf.d/*.conf;\n}\n")],
+        &[("conf.d", sites.to_str().expect("it is UTF-8"))],
+    );
+    let mut gate = gate(&[nginx.path()], &["--builtin", "nginx"]);
+    gate.wait_for("accepted");
+    fs::write(sites.join("a.conf"), "server { lisen 18080; }\n").expect("ours");
+    let rejected = gate.wait_for("rejected");
+    let file = nginx.path().join("conf.d/a.conf");
+    assert_eq!(rejected["findings"][0]["file"], file.to_str().expect("it is UTF-8"), "{rejected}");
+    fs::write(sites.join("a.conf"), "server { listen 18081; }\n").expect("ours");
+    assert_eq!(gate.wait_for("accepted")["changed"], serde_json::json!(["conf.d/a.conf"]));
+    fs::write(sites.join("new.conf"), "server { listen 18082; }\n").expect("ours");
+    assert_eq!(gate.wait_for("accepted")["changed"], serde_json::json!(["conf.d/new.conf"]));
+}
+
+#[test]
 fn a_backup_that_nginx_includes_is_validated() {
     let main = "events {}\nhttp {\n    include sites-enabled/*;\n}\n";
     let nginx = tree(&[("nginx.conf", main), ("sites-enabled/site", SERVER)], &[]);

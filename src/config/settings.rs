@@ -230,7 +230,7 @@ settings! {
             "Leave out files and directories that match; a pattern without `/` matches at any depth");
     LINKS: Setting<LinkPolicy> = links,
         one("links", "POLICY", CONFIGURATION,
-            "Links that lead out of the watched paths: follow (read the file, or count the name of a directory) or refuse")
+            "Links that lead out of the watched paths: follow (read the file, or what the configuration includes from the directory) or refuse")
             .or("follow");
     MAX_BYTES: Setting<u64> = parse::size,
         one("max-bytes", "SIZE", CONFIGURATION,
@@ -332,7 +332,7 @@ settings! {
     RELOAD_URL: Optional<String> = parse::url,
         one("reload-url", "URL", RELOAD, "POST to this URL instead of sending a signal");
     RELOAD_COMMAND: Optional<Vec<String>> = parse::command_line,
-        one("reload-command", "CMD", RELOAD, "Run this command without a shell instead of sending a signal");
+        one("reload-command", "CMD", RELOAD, "Run this command without a shell instead of sending a signal; `{config}` and `{dir}` are replaced");
 
     RELOAD_BEARER_FILE: Optional<PathBuf> = parse::path,
         one("reload-bearer-file", "FILE", RELOAD, "File that holds the bearer token for `--reload-url` and `--verify-url`")

@@ -5,6 +5,7 @@ pub mod watch;
 
 pub mod settle;
 
+pub mod named;
 pub mod snapshot;
 pub mod tree;
 

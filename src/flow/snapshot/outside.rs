@@ -21,7 +21,9 @@ pub(super) enum LinkTarget {
     File(File, Stat),
     /// A file that is always empty: the name is masked by a link to `/dev/null`.
     Empty,
-    /// A directory, runtime data, or a file that the gate may not read: the name of the link counts.
+    /// A directory, of which the configuration may name files.
+    Directory,
+    /// Runtime data, or what the gate may not read: the name of the link counts.
     Name,
     /// A file that the owner of the link may not read, and that the gate must not read for that owner.
     Denied,
@@ -46,8 +48,10 @@ pub(super) fn open(real: &Path, owner: u32) -> Result<LinkTarget, Errno> {
         handle => handle?,
     };
     let stat = rustix::fs::fstat(&handle)?;
-    if !FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Ok(LinkTarget::Name);
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory if is_trusted(owner) || may_read(owner, real, &stat) => return Ok(LinkTarget::Directory),
+        _ => return Ok(LinkTarget::Name),
     }
     if !is_trusted(owner) && !may_read(owner, real, &stat) {
         return Ok(LinkTarget::Denied);

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::linked::LinkedDirectory;
 use super::{Dir, ReadResult, SourceReader, Vanished, open_real, top};
 use crate::flow::snapshot::outside::{self, LinkTarget};
 use crate::flow::snapshot::{LinkPolicy, beneath};
@@ -50,7 +51,7 @@ impl SourceReader<'_> {
     }
 
     /// Reads a file or directory of the sources to which a link leads, by its path without links.
-    fn inside(&mut self, root: usize, real: &Path, name: &Path, from: &Dir) -> ReadResult {
+    pub(super) fn inside(&mut self, root: usize, real: &Path, name: &Path, from: &Dir) -> ReadResult {
         let root = &self.roots[root];
         let lookup = |relative: &Path| match &root.fd {
             Some(fd) => beneath::open(fd, relative, OFlags::RDONLY | OFlags::DIRECTORY),
@@ -75,7 +76,7 @@ impl SourceReader<'_> {
     }
 
     /// Reads a file outside of the sources to which a link leads, or notes the name of the link.
-    fn outside(&mut self, path: &Path, real: &Path, name: &Path, (from, owner): (&Dir, u32)) -> ReadResult {
+    pub(super) fn outside(&mut self, path: &Path, real: &Path, name: &Path, (from, owner): (&Dir, u32)) -> ReadResult {
         match outside::open(real, owner) {
             Ok(LinkTarget::File(file, stat)) if stat.st_size.cast_unsigned() <= self.options.limits.bytes => {
                 self.watch_target(path, real, from);
@@ -84,6 +85,10 @@ impl SourceReader<'_> {
             }
             Ok(LinkTarget::Empty) => {
                 self.tree.insert(name.into(), Vec::new());
+            }
+            Ok(LinkTarget::Directory) => {
+                let (path, real, name) = (path.into(), real.into(), name.into());
+                self.linked.push(LinkedDirectory { path, real, name, from: from.clone(), owner });
             }
             Ok(LinkTarget::File(..) | LinkTarget::Name) => self.name_only(path, name, from),
             Ok(LinkTarget::Denied) => {
@@ -107,7 +112,7 @@ impl SourceReader<'_> {
     }
 
     /// Notes a link of which only the name counts, if it leads out of the sources.
-    fn name_only(&mut self, path: &Path, name: &Path, from: &Dir) {
+    pub(super) fn name_only(&mut self, path: &Path, name: &Path, from: &Dir) {
         let Ok(target) = path.read_link() else { return };
         let target = without_dots(&from.path.join(target));
         if !self.roots.iter().any(|root| target.starts_with(&root.path)) {

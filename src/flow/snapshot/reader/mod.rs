@@ -1,5 +1,6 @@
 //! One pass over the sources. IO: reads files, never writes.
 
+mod linked;
 mod links;
 mod missing;
 mod volume;
@@ -24,6 +25,7 @@ use super::secret::is_in_memory;
 use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter};
 use crate::flow::tree::{Revision, Tree};
 use crate::flow::watch::WatchPoints;
+use linked::LinkedDirectory;
 
 /// The name of the link that a kubelet swaps (`pkg/volume/util/atomic_writer.go` in kubernetes).
 pub(super) const DATA: &str = "..data";
@@ -100,6 +102,8 @@ pub(super) struct SourceReader<'a> {
     devices: BTreeMap<u64, bool>,
     /// Files that are named like copies: the configuration itself shows if they are read.
     copies: Vec<(Dir, OsString, litter::Class)>,
+    /// Directories outside of the sources: the configuration itself shows what is read in them.
+    linked: Vec<LinkedDirectory>,
     /// See [`SnapshotError::short`].
     short: bool,
     /// Links that lead in circles make an endless number of paths: the first that is too deep is the last.
@@ -136,6 +140,7 @@ impl<'a> SourceReader<'a> {
             volumes: Vec::new(),
             devices: BTreeMap::new(),
             copies: Vec::new(),
+            linked: Vec::new(),
             short: false,
             too_deep: false,
         }
@@ -152,6 +157,7 @@ impl<'a> SourceReader<'a> {
             self.source(source)?;
         }
         self.copies()?;
+        self.linked_directories()?;
         self.is_one_generation()?;
         if self.tree.is_empty() && self.findings.is_empty() {
             let path = &self.sources[0].path;

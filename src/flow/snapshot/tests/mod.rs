@@ -342,6 +342,36 @@ fn a_link_of_another_user_reads_no_more_than_that_user_could() {
 
 /// A directory that is swapped for a link to another one, again and again, while it is read.
 #[test]
+fn what_a_configuration_includes_from_a_linked_directory_is_content() {
+    let outside = plain(&[
+        ("conf.d/a.conf", "a"),
+        ("conf.d/notes.txt", "n"),
+        ("conf.d/.hidden.conf", "h"),
+        ("certs/live/tls.pem", "p"),
+        ("modules/mod.so", "m"),
+        ("more/b.conf", "include deeper/c.conf;"),
+        ("deeper/c.conf", "c"),
+    ]);
+    let main = "include /etc/app/conf.d/*.conf; # include modules\ninclude more/b.conf;\nssl certs/live/tls.pem;\nload modules/mod.so;\n";
+    let here = plain(&[("app.conf", main)]);
+    for name in ["conf.d", "certs", "modules", "more", "deeper"] {
+        symlink(outside.path().join(name), here.path().join(name)).expect("there is room");
+    }
+    let names = |snapshot: &Snapshot| snapshot.tree.keys().map(|name| name.display().to_string()).collect::<Vec<_>>();
+    let snapshot = snapshot(at(here.path()));
+    assert_eq!(names(&snapshot), ["app.conf", "certs/live/tls.pem", "conf.d/a.conf", "deeper/c.conf", "more/b.conf"]);
+    let links: Vec<_> = snapshot.tree.links().keys().cloned().collect();
+    assert_eq!(links, [Path::new("modules")], "of what is not included the link counts");
+    write(outside.path(), "conf.d/a.conf", "other");
+    assert_ne!(digest(here.path()), snapshot.revision.digest());
+    write(outside.path(), "conf.d/new.conf", "new");
+    assert!(names(&self::snapshot(at(here.path()))).contains(&"conf.d/new.conf".to_owned()));
+    write(outside.path(), "conf.d/notes.txt", "other");
+    write(outside.path(), "modules/mod.so", "other");
+    assert_eq!(names(&self::snapshot(at(here.path()))).len(), 6);
+}
+
+#[test]
 fn no_race_leads_out_of_the_sources() {
     let outside = plain(&[("token", "outside")]);
     let here = plain(&[("d/token", "inside")]);
