@@ -80,7 +80,13 @@ impl Runner {
         };
         let targets = self.targets.clone();
         Some(Box::pin(async move {
-            let requested = config.reload.request_reload(&targets, &config.verification, circumstances).await;
+            let requested = match config.reload.at(|| staging::live_paths(&config, &snapshot.tree)) {
+                Ok(filled) => {
+                    let method = filled.as_ref().unwrap_or(&config.reload);
+                    method.request_reload(&targets, &config.verification, circumstances).await
+                }
+                Err(target_error) => Err(target_error),
+            };
             match requested {
                 Ok((sent, baseline)) => Outcome::Done(Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {

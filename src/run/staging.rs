@@ -8,6 +8,7 @@ use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
 use crate::flow::publish::{Generation, Publication, PublishError, Volume};
+use crate::flow::reload::LivePaths;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::{Mapping, PathMap};
@@ -103,6 +104,12 @@ pub(super) fn at_sources(config: &GateConfig, path_map: &PathMap, tree: &Tree, f
 /// The paths of a tree in the stage, if there is one.
 pub(super) fn staged(config: &GateConfig) -> Option<PathMap> {
     config.stage.as_ref().map(path_map)
+}
+
+/// The paths at which the gate sees what the application reads.
+pub(super) fn live_paths(config: &GateConfig, tree: &Tree) -> LivePaths {
+    let paths = config.publication.as_ref().map_or_else(|| PathMap::of(&config.sources), path_map);
+    LivePaths { main: config.plan.main.find(tree).map(|name| paths.here(&name)), directory: paths.directory_here() }
 }
 
 fn path_map(stage: &Publication) -> PathMap {

@@ -70,6 +70,17 @@ impl PathMap {
         self.path_of(name, false)
     }
 
+    /// Returns true if it has no directory: the sources are files.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.0.iter().all(|mapping| mapping.here.is_file())
+    }
+
+    /// Returns the directory of the configuration in the gate's file system.
+    #[must_use]
+    pub fn directory_here(&self) -> PathBuf {
+        self.directory(false)
+    }
+
     fn locate(&self, name: &Path, root: impl Fn(&Mapping) -> &PathBuf) -> PathBuf {
         let inside = self.0.iter().filter_map(|mapping| Some((mapping, name.strip_prefix(&mapping.prefix).ok()?)));
         // The longest prefix is that of the mount on top.
