@@ -231,9 +231,10 @@ impl Preset {
             }
             "listen-option" => self.listen_option = Some(text()),
             "config-options" => self.lookup.options = texts(),
+            "config-argument" => self.lookup.argument = pattern(&text()),
             "config-title" => self.lookup.title = pattern(&text()),
             "config-defaults" => {
-                self.lookup.defaults = value.items().iter().filter_map(Node::as_str).map(Into::into).collect();
+                self.lookup.defaults = Some(value.items().iter().filter_map(Node::as_str).map(Into::into).collect());
             }
             "config-is-program" => self.lookup.is_program = text() == "true",
             _ => return false,

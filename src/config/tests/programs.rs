@@ -98,7 +98,9 @@ fn pass_env_takes_names_of_variables() {
 fn every_pattern_of_a_preset_is_a_regular_expression() {
     let mut patterns: Vec<_> = Vec::new();
     for preset in presets() {
-        patterns.extend([&preset.whole, &preset.master, &preset.lookup.title].into_iter().flatten().cloned());
+        let lookup = &preset.lookup;
+        let own = [&preset.whole, &preset.master, &lookup.title, &lookup.argument];
+        patterns.extend(own.into_iter().flatten().cloned());
         let plan = of_flags(&[("app", preset.name), ("watch", "/c")]).plan;
         for validator in plan.validators {
             let Validator::Command(check) = validator else { continue };
@@ -109,6 +111,43 @@ fn every_pattern_of_a_preset_is_a_regular_expression() {
     assert!(patterns.len() > 100, "{}", patterns.len());
     for pattern in patterns {
         assert!(pattern.get().is_some(), "{}", pattern.as_str());
+    }
+}
+
+#[test]
+fn presets_find_the_configuration_in_a_command_line() {
+    let cases: [(&str, &[&str], &[&str]); 14] = [
+        ("nats-server", &["nats-server", "-c", "/etc/nats.conf"], &["/etc/nats.conf"]),
+        ("nats-server", &["nats-server", "-p", "4222"], &[]),
+        ("unicorn", &["unicorn master -D -c /srv/unicorn.rb config.ru"], &["/srv/unicorn.rb"]),
+        ("unicorn", &["unicorn master -E production --config-file config/u.rb"], &["config/u.rb"]),
+        ("unicorn", &["unicorn master config.ru"], &[]),
+        ("uwsgi", &["uwsgi", "--ini", "/etc/a.ini", "/etc/b.ini"], &["/etc/a.ini", "/etc/a.ini", "/etc/b.ini"]),
+        ("uwsgi", &["uwsgi", "app.ini:prod"], &["app.ini"]),
+        (
+            "pgbouncer",
+            &["pgbouncer", "-d", "-u", "nobody", "/etc/pgbouncer/pgbouncer.ini"],
+            &["/etc/pgbouncer/pgbouncer.ini"],
+        ),
+        ("pgbouncer", &["pgbouncer", "-R", "pgbouncer.ini"], &["pgbouncer.ini"]),
+        (
+            "postgresql",
+            &["/usr/lib/postgresql/15/bin/postgres", "-D", "/var/lib/pg", "-c", "config_file=/etc/pg/postgresql.conf"],
+            &["/var/lib/pg", "/etc/pg/postgresql.conf"],
+        ),
+        (
+            "sshd",
+            &["sshd: /usr/sbin/sshd -D -f /srv/sshd_config [listener] 0 of 10-100 startups"],
+            &["/srv/sshd_config"],
+        ),
+        ("mariadb", &["mariadbd", "--defaults-file=/etc/my.cnf"], &["/etc/my.cnf"]),
+        ("alloy", &["alloy", "run", "--storage.path=/data", "/etc/alloy/config.alloy"], &["/etc/alloy/config.alloy"]),
+        ("caddy", &["caddy", "run", "--config", "/srv/Caddyfile"], &["/srv/Caddyfile"]),
+    ];
+    for (name, line, expected) in cases {
+        let preset = presets().iter().find(|preset| preset.name == name).expect("it is bundled");
+        let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(preset.lookup.named(&words), expected, "{line:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A validator that is a command: how it is called, and what its output means.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ const CHECKER_KILLED: Code = Code::new("checker-killed");
 pub(super) const CHECKER_TIMEOUT: Code = Code::new("checker-timeout");
 pub(super) const ROOT_NOT_ENTERED: Code = Code::new("root-not-entered");
 /// Code of the note that a command cannot validate parts of a configuration.
+/// SIGKILL (signal(7)): the kernel's signal for want of memory.
+const KILL: i32 = 9;
+
 const ONLY_PARTS: Code = Code::new("only-parts");
 const NOT_CONFINED: Code = Code::new("not-confined");
 /// Code of the finding that a command cannot see the configuration at the application's paths.
@@ -221,7 +225,9 @@ impl CommandValidator {
     /// Returns the findings of a finished command.
     fn read(&self, finished: &Finished, context: &ValidationContext) -> Vec<Finding> {
         let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
-        let patterns = if context.place.view { self.patterns.elsewhere() } else { self.patterns.clone() };
+        // Without the process its command line is unknown, which may name what is missing.
+        let is_away = context.place.view || (context.place.target.is_none() && self.running.is_some());
+        let patterns = if is_away { self.patterns.elsewhere() } else { self.patterns.clone() };
         let mut findings = patterns.findings(&finished.output, main.as_deref());
         let end = match finished.end {
             End::Exited(code) if KILLED_IN_SHELL.contains(&code) => End::Killed(code - 128),
@@ -238,9 +244,15 @@ impl CommandValidator {
                 vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
             }
             End::Killed(signal) => {
-                let message = format!("`{}` was killed by signal {signal}", self.name);
-                let help = format!("if that was the kernel for want of memory, {MEMORY}");
-                vec![Finding::environment(CHECKER_KILLED, message).help(help)]
+                let lines = last_lines(&finished.output);
+                let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
+                let message = format!("`{}` was killed by signal {signal}{said}", self.name);
+                let finding = Finding::environment(CHECKER_KILLED, message);
+                let help = match signal {
+                    KILL => format!("if that was the kernel for want of memory, {MEMORY}"),
+                    _ => "see what it does where the application runs, or choose another validator".to_owned(),
+                };
+                vec![finding.help(help)]
             }
             End::Exited(0) => {
                 findings.retain(|finding| finding.severity < Severity::Error);
@@ -359,6 +371,7 @@ pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.into_iter().skip(1).peekable();
     while let Some(word) = words.next() {
+        let word = &*behind_quiet(word);
         if word == END_OF_OPTIONS && wanted.iter().any(|option| option == END_OF_OPTIONS) {
             kept.push(word.to_owned());
             kept.extend(words.map(str::to_owned));
@@ -369,13 +382,32 @@ pub(super) fn options(cmdline: &[String], wanted: &[String]) -> Vec<String> {
         if word != option {
             continue;
         }
-        let mut value = words.next().unwrap_or_default().to_owned();
+        let Some(value) = words.next_if(|next| !is_option(next)) else { continue };
+        let mut value = value.to_owned();
         while let Some(more) = words.next_if(|next| one_word && !is_option(next)) {
             value = format!("{value} {more}");
         }
         kept.push(value);
     }
     kept
+}
+
+/// A word without a leading `q` of several letters behind one dash: nginx takes `-qc FILE` (`ngx_get_options()` in `src/core/nginx.c`).
+fn behind_quiet(word: &str) -> Cow<'_, str> {
+    match word.strip_prefix("-q").filter(|rest| !rest.is_empty()) {
+        Some(rest) => Cow::Owned(format!("-{rest}")),
+        None => Cow::Borrowed(word),
+    }
+}
+
+/// The value of an option of one letter, which may be joined to it; of several, the last.
+pub(super) fn option_value(cmdline: &[String], option: &str) -> Option<String> {
+    let mut words = options(cmdline, &[option.to_owned()]).into_iter();
+    let mut value = None;
+    while let Some(word) = words.next() {
+        value = if word == option { words.next() } else { word.strip_prefix(option).map(str::to_owned) };
+    }
+    value
 }
 
 /// The finding of a program that ended well before it came to the point at which it accepts.
@@ -464,6 +496,23 @@ mod tests {
             words(&["nginx: master process /usr/sbin/nginx -c /etc/nginx.conf -g daemon off; user root; -p /srv"]);
         let found = options(&nginx, &words(&["-c", "-p", "-g", "-e"]));
         assert_eq!(found, ["-c", "/etc/nginx.conf", "-g", "daemon off; user root;", "-p", "/srv"]);
+    }
+
+    #[test]
+    fn the_value_of_an_option_is_found_in_each_notation_of_nginx() {
+        let value = |line: &[&str], option| {
+            let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+            option_value(&words, option)
+        };
+        let title = "nginx: master process /usr/sbin/nginx -c/etc/a.conf -qp /srv/x -g daemon off;";
+        assert_eq!(value(&[title], "-c").as_deref(), Some("/etc/a.conf"));
+        assert_eq!(value(&[title], "-p").as_deref(), Some("/srv/x"));
+        assert_eq!(value(&[title], "-g").as_deref(), Some("daemon off;"));
+        assert_eq!(value(&["nginx", "-c", "a", "-qc", "b"], "-c").as_deref(), Some("b"), "the last one counts");
+        assert_eq!(value(&["nginx", "-q"], "-c"), None);
+        let words = ["haproxy", "-dW", "-f", "x", "-dr"].map(str::to_owned);
+        let wanted = ["-f", "-dW", "-dr"].map(str::to_owned);
+        assert_eq!(options(&words, &wanted), ["-dW", "-f", "x", "-dr"], "an option without a value takes none");
     }
 
     #[test]

@@ -500,8 +500,12 @@ impl ValidationContext {
         self.files_beyond.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into());
     }
 
-    /// Forgets the files that lie beside the main file: a gate that watches a part of a configuration leaves out the rest on purpose.
+    /// Forgets the files that lie beside the main file: a gate that watches a part of a directory leaves out the rest on purpose. One that
+    /// watches a file alone does not.
     fn forget_beside(&self, main: &Path) {
+        if self.path_map.is_of_files() {
+            return;
+        }
         let mut files = self.files_beyond.lock().unwrap_or_else(PoisonError::into_inner);
         files.retain(|file| main.parent().is_none_or(|directory| !file.starts_with(directory)));
     }

@@ -24,7 +24,8 @@ pub use signals::{SignalFiles, SignalState};
 /// Rights that a process has from the file of its program, and not from the user who started it (execve(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExecRights {
-    /// Its user or group: the file has the set-user-ID or set-group-ID bit, or the process is still of two users.
+    /// Its user or group: the file has the set-user-ID or set-group-ID bit, or the process is still of two users, and root is not the one
+    /// who started it.
     pub ids: bool,
     /// Capabilities (capabilities(7), "File capabilities").
     pub capabilities: bool,
@@ -39,7 +40,9 @@ pub fn exec_rights(pid: i32) -> std::io::Result<ExecRights> {
     let mode = rustix::fs::stat(&exe)?.st_mode;
     let attribute = rustix::fs::getxattr(&exe, "security.capability", &mut [0_u8; 0][..]);
     let status = Process::new(pid).and_then(|process| process.status()).map_err(std::io::Error::other)?;
-    let ids = mode & 0o6000 != 0 || status.ruid != status.euid || status.rgid != status.egid;
+    // What root started may have given up its effective user alone, as varnishd's manager does.
+    let is_of_two = status.ruid != 0 && (status.ruid != status.euid || status.rgid != status.egid);
+    let ids = mode & 0o6000 != 0 || is_of_two;
     Ok(ExecRights { ids, capabilities: attribute.is_ok() })
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use super::place::ExecutionPlace;
 use super::{PathMap, ValidationContext};
+use crate::flow::named::{self, NamedWord};
 use crate::flow::tree::Tree;
 use crate::sys::pattern::LazyRegex;
 use crate::sys::proc;
@@ -28,10 +29,13 @@ const FILES: usize = 64;
 pub struct ConfigLookup {
     /// Options of the command line with the path of a file or directory, as `-f`, `--config` or `--config.file`.
     pub options: Vec<String>,
+    /// Pattern of an argument that is the path of a file without an option before it, in its first group.
+    pub argument: Option<LazyRegex>,
     /// Pattern of a title that names the file, in its first group.
     pub title: Option<LazyRegex>,
-    /// The files that the program reads without such an option; the packages of distributions differ.
-    pub defaults: Vec<PathBuf>,
+    /// The files that the program reads where nothing names one, in its working directory if they are relative; the packages of
+    /// distributions differ. An empty list: it reads none. `None`: that is not known.
+    pub defaults: Option<Vec<PathBuf>>,
     /// The configuration is a program, and may read any file.
     pub is_program: bool,
 }
@@ -40,10 +44,15 @@ pub struct ConfigLookup {
 pub(super) fn obstacle(lookup: &ConfigLookup, context: &ValidationContext) -> Option<Finding> {
     let target = context.place.target.as_ref()?;
     let root = TargetRoot::open(target.pid())?;
-    let named = named_files(lookup, context);
-    let begins = match named.as_slice() {
-        [] => lookup.defaults.iter().filter(|path| root.kind(path).is_some()).cloned().collect(),
-        named => named.to_vec(),
+    let cwd = context.place.cwd();
+    let named: Vec<_> = lookup.named(&context.place.cmdline()).iter().map(|path| cwd.join(path)).collect();
+    let begins = match (named.as_slice(), &lookup.defaults) {
+        ([], Some(defaults)) if defaults.is_empty() => return Some(reads_none(target.pid(), lookup)),
+        ([], defaults) => {
+            let paths = defaults.iter().flatten().map(|path| cwd.join(path));
+            paths.filter(|path| root.kind(path).is_some()).collect()
+        }
+        (named, _) => named.to_vec(),
     };
     if begins.is_empty() || (lookup.is_program && context.main.is_err()) {
         return None;
@@ -63,6 +72,14 @@ pub(super) fn obstacle(lookup: &ConfigLookup, context: &ValidationContext) -> Op
     Some(not_read(message).at(Position::file(begins[0].display().to_string())))
 }
 
+/// The finding that the target was started without a configuration.
+fn reads_none(pid: i32, lookup: &ConfigLookup) -> Finding {
+    let options: Vec<_> = lookup.options.iter().map(|option| format!("`{option}`")).collect();
+    let message = format!("pid {pid} was started without {}, so it reads no configuration file", options.join(" or "));
+    let help = "start it with the configuration that is watched, or name the right process (`--process`, `--pid-file`)";
+    Finding::environment(NOT_READ, message).help(help)
+}
+
 /// The finding with the usual remedy.
 pub(super) fn not_read(message: impl Into<String>) -> Finding {
     let help = "watch the directory that the application reads, give the path by which it knows that directory (`--mount DIR`), or name \
@@ -70,14 +87,20 @@ pub(super) fn not_read(message: impl Into<String>) -> Finding {
     Finding::environment(NOT_READ, message).help(help)
 }
 
-/// The files that the target's command line or title names.
-fn named_files(lookup: &ConfigLookup, context: &ValidationContext) -> Vec<PathBuf> {
-    let words = context.place.cmdline();
-    let cwd = context.place.cwd();
-    let title = lookup.title.as_ref().and_then(LazyRegex::get);
-    let in_title = title.and_then(|pattern| Some(pattern.captures(words.first()?)?.get(1)?.as_str().to_owned()));
-    let values = lookup.options.iter().flat_map(|option| option_values(&words, option));
-    values.chain(in_title).map(|value| cwd.join(value)).collect()
+impl ConfigLookup {
+    /// Returns the paths that a command line or a title names.
+    #[must_use]
+    pub fn named(&self, words: &[String]) -> Vec<String> {
+        let title = words.first().and_then(|title| first_group(self.title.as_ref(), title));
+        let arguments = words.iter().skip(1).filter_map(|word| first_group(self.argument.as_ref(), word));
+        let values = self.options.iter().flat_map(|option| option_values(words, option));
+        values.chain(title).chain(arguments).collect()
+    }
+}
+
+/// The first group of a pattern in a text.
+fn first_group(pattern: Option<&LazyRegex>, text: &str) -> Option<String> {
+    Some(pattern.and_then(LazyRegex::get)?.captures(text)?.get(1)?.as_str().to_owned())
 }
 
 /// The values of an option: `-f FILE`, `-fFILE`, `--file FILE`, `--file=FILE`; and of `--`, all words behind it.
@@ -110,7 +133,7 @@ pub fn read_process(data: &[u8]) {
     for option in ["-c", "--config", "--"] {
         let _ = (option_values(&words, option), super::command::options(&words, &[option.to_owned()]));
     }
-    let _ = names(&String::from_utf8_lossy(data)).count();
+    let _ = names(data).count();
     nginx::read_program(data);
 }
 
@@ -135,7 +158,7 @@ impl Reached {
         while let Some(path) = next.pop() {
             let Some(text) = tree.read(&path) else { continue };
             let directory = path.parent().unwrap_or(Path::new("/"));
-            for (word, is_include) in names(&String::from_utf8_lossy(&text)) {
+            for NamedWord { text: word, is_include } in names(&text) {
                 let beside = directory.join(word);
                 reached.any |= tree.matches(&beside);
                 let included = if is_include { tree.included(&beside) } else { Vec::new() };
@@ -152,17 +175,9 @@ impl Reached {
     }
 }
 
-/// The words of a text that may be paths, and whether the line is an include: every program here calls that so, or `import`.
-fn names(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with(['#', ';']));
-    let ends =
-        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | ',' | '=' | '(' | ')' | '[' | ']' | '<' | '>');
-    let words = lines.flat_map(move |line| {
-        let keyword = line.trim_start_matches(['!', '$', '@', '%']).get(..7).unwrap_or_default();
-        let is_include = keyword.eq_ignore_ascii_case("include") || keyword.starts_with("import ");
-        line.split(ends).map(move |word| (word, is_include))
-    });
-    words.filter(|(word, _)| word.len() > 1 && word.contains(['/', '.', '*']))
+/// The words of a text that may be paths.
+fn names(text: &[u8]) -> impl Iterator<Item = NamedWord<'_>> {
+    named::words(text).filter(|word| word.text.len() > 1 && word.text.contains(['/', '.', '*']))
 }
 
 /// The tree by the paths of the application.
@@ -325,7 +340,7 @@ mod tests {
     fn names_of_files_are_found_in_any_notation() {
         let text = "# include /no\ninclude \"/etc/a/*.conf\";\nIncludeOptional sites/*.conf\ninclude=/etc/b.d/*.conf\n\
                     !include_try local.conf\n$IncludeConfig /etc/r.d/*.conf\nimport sites/*\nlogfile: /var/log/u.log\n";
-        let found: Vec<_> = names(text).collect();
+        let found: Vec<_> = names(text.as_bytes()).map(|word| (word.text, word.is_include)).collect();
         let expected = [
             ("/etc/a/*.conf", true),
             ("sites/*.conf", true),

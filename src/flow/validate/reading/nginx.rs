@@ -49,7 +49,7 @@ impl RunningNginx {
         if let Some(finding) = super::lost_options(place, &words) {
             return Some(Err(Box::new(finding)));
         }
-        let option = |name: &str| command::options(&words, &[name.to_owned()]).into_iter().nth(1);
+        let option = |name: &str| command::option_value(&words, name);
         let program = Program::of(target.pid(), access)?;
         let absolute = |prefix: String| {
             let path = PathBuf::from(&prefix);
