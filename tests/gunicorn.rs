@@ -29,6 +29,32 @@ fn a_bad_configuration_is_rejected_and_gunicorn_lives() {
     assert!(gunicorn.process.is_alive());
 }
 
+#[test]
+fn workers_that_die_while_they_start_prove_nothing() {
+    needs!("gunicorn");
+    let mut gunicorn = Gunicorn::start();
+    let mut gate = gate(&gunicorn);
+    // `--check-config` runs no hook.
+    let hook = "def post_worker_init(worker):\n    sum(range(10 ** 7))\n    raise RuntimeError('no database')\n";
+    gunicorn.write_text(&(gunicorn.config("two") + hook));
+    gate.wait_for("reloaded");
+    let outcome = gate.wait_for_any(&["unverified", "verified"]);
+    assert_eq!(outcome["event"], "unverified", "{}", gate.story());
+}
+
+#[test]
+fn without_gunicorn_a_configuration_is_not_rejected_for_the_words_of_its_command_line() {
+    needs!("gunicorn");
+    let directory = tempfile::tempdir().expect("there is room");
+    std::fs::write(directory.path().join("gunicorn.conf.py"), "bind = '127.0.0.1:0'\n").expect("there is room");
+    let watch = directory.path().to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--app", "gunicorn", "--process", &unique("gunicorn"), "--watch", watch]);
+    let verdict = gate.wait_for_any(&["rejected", "inconclusive", "target_missing"]);
+    assert_ne!(verdict["event"], "rejected", "{}", gate.story());
+    std::fs::write(directory.path().join("gunicorn.conf.py"), "bind = undefined\n").expect("there is room");
+    gate.wait_for("rejected");
+}
+
 /// A gate of what lies beside this gunicorn's configuration; it has been verified.
 fn gate(gunicorn: &Gunicorn) -> Gate {
     let watch = gunicorn.volume.path().to_str().expect("it is UTF-8");

@@ -106,11 +106,13 @@ pub struct Unread {
     pub message: String,
     /// The remedy, if the server wants other credentials.
     pub help: Option<String>,
+    /// The server failed: it answered with a status from 500 on (RFC 9110, section 15.6).
+    pub is_failure: bool,
 }
 
 impl From<String> for Unread {
     fn from(message: String) -> Self {
-        Self { message, help: None }
+        Self { message, help: None, is_failure: false }
     }
 }
 
@@ -143,7 +145,7 @@ impl Server {
         let answer = self.exchange(Method::Get, Some(most), timeout).await?;
         if !(200..300).contains(&answer.status) {
             let message = format!("it answered {}", answer.status);
-            return Err(Unread { message, help: self.help(answer.status) });
+            return Err(Unread { message, help: self.help(answer.status), is_failure: answer.status >= 500 });
         }
         String::from_utf8(answer.content).map_err(|_| "the answer is no text".to_owned().into())
     }

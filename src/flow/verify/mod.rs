@@ -29,6 +29,11 @@ const WORKER_PAUSE: Duration = Duration::from_millis(5);
 /// The time that a new worker must live to count: one that cannot start dies at once, and takes gunicorn's master with it.
 const STEADY: Duration = Duration::from_millis(250);
 
+/// Programs that load an application after the start of a worker.
+const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
+/// The longest time for that: a worker with many requests works, too.
+const LONGEST_LOAD: Duration = Duration::from_secs(3);
+
 /// The pause between two probes after the time of a verification has passed, at first and at last.
 const LATE_PAUSE: Duration = Duration::from_millis(500);
 const LATEST_PAUSE: Duration = Duration::from_secs(10);
@@ -193,7 +198,9 @@ impl Verification {
             Ok(scrape) => MetricsBefore { metrics: Before::Scraped(scrape), without: None },
             Err(reason) => {
                 let without = format!("there is no verification: {}; see `--verify-metric-url`", reason.message);
-                MetricsBefore { metrics: Before::Unknown, without: proof.is_guess.then_some(without) }
+                // What fails is there, and may succeed after the reload.
+                let is_elsewhere = proof.is_guess && !reason.is_failure;
+                MetricsBefore { metrics: Before::Unknown, without: is_elsewhere.then_some(without) }
             }
         }
     }
@@ -338,7 +345,7 @@ async fn metric(
             .evidence(&now, &baseline.metrics, baseline.requested)
             .map(|evidence| (None, evidence))
             .map_err(Not::Yet),
-        Err(Unread { message, help: Some(help) }) => Err(Not::Permitted(message, help)),
+        Err(Unread { message, help: Some(help), .. }) => Err(Not::Permitted(message, help)),
         Err(Unread { message, .. }) => {
             Err(if Instant::now() < deadline { Not::Yet(message) } else { Not::Cut(message) })
         }
@@ -469,7 +476,7 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     let Some(worker) = target.children().difference(&baseline.children).next().copied() else {
         return Err(Not::Yet(format!("pid {} started no new worker", master.pid)));
     };
-    tokio::time::sleep(STEADY).await;
+    started(worker).await;
     if !master.is_alive() {
         return ended();
     }
@@ -481,6 +488,23 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
         return Err(Not::Yet(format!("pid {} started workers that died at once, and no other", master.pid)));
     }
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
+}
+
+/// Waits until a new worker has lived for a while. One of an interpreter has still to load its application, by which it may end; it works
+/// meanwhile, and waits for requests afterwards.
+async fn started(worker: Identity) {
+    let start = Instant::now();
+    let loads = proc::exe(worker.pid).and_then(|exe| exe.file_name().map(|name| name.to_string_lossy().into_owned()));
+    let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)));
+    let ticks = || proc::stat(worker.pid).map_or(0, |stat| stat.utime + stat.stime);
+    loop {
+        let before = ticks();
+        tokio::time::sleep(STEADY).await;
+        let works = loads && worker.is_alive() && ticks() > before;
+        if !works || start.elapsed() > LONGEST_LOAD {
+            return;
+        }
+    }
 }
 
 fn describe_worker(worker: Identity, master: Identity, baseline: &Baseline) -> String {
