@@ -532,6 +532,39 @@ fn a_signal_by_another_program_is_noticed() {
 }
 
 #[test]
+fn two_gates_of_one_nginx_do_not_reload_it_for_ever() {
+    needs!("nginx");
+    let mut nginx = Nginx::start();
+    let watch = nginx.volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--app", "nginx", "--process", &nginx.name, "--watch", &watch, "--poll", "300ms"];
+    let mut gates = [Gate::run(&arguments), Gate::run(&arguments)];
+    for gate in &mut gates {
+        gate.wait_for("verified");
+    }
+    nginx.write("two", "");
+    for gate in &mut gates {
+        gate.wait_for("verified");
+    }
+    // Each poll compares the workers. Another reload of the same content is seen by both, and answered by none.
+    let master = i32::try_from(nginx.process.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("it runs");
+    let is_no_reason = |event: &serde_json::Value| {
+        event["message"].as_str().is_some_and(|message| message.contains("they have read the content that is live"))
+    };
+    rustix::process::kill_process(master, rustix::process::Signal::HUP).expect("it runs");
+    for gate in &mut gates {
+        let replaced = gate.wait_for("target_replaced");
+        assert!(is_no_reason(&replaced), "{replaced}\n{}", gate.story());
+    }
+    let signals = nginx.signals();
+    rustix::process::kill_process(master, rustix::process::Signal::HUP).expect("it runs");
+    for gate in &mut gates {
+        let replaced = gate.wait_for("target_replaced");
+        assert!(is_no_reason(&replaced), "{replaced}\n{}", gate.story());
+    }
+    assert_eq!(nginx.signals(), signals + 1);
+}
+
+#[test]
 fn workers_that_linger_on_defer_the_next_reload() {
     needs!("nginx");
     let mut nginx = Nginx::start();

@@ -61,6 +61,7 @@ pub use bounds::Budget;
 pub use incident::Incident;
 pub use permission::FallenBack;
 pub use protocol::{Effect, Extent, Input, Loss, Policy, ReloadRequest};
+use publishing::TrialTime;
 
 use bounds::ReloadBounds;
 use motion::Motion;
@@ -155,6 +156,14 @@ pub struct Gate {
     reload_unproven: bool,
     /// The application may have read a content that was not accepted: it changed while the application read it.
     read_unvalidated: bool,
+    /// The last reload, and its content, until the process ends.
+    reloaded_at: Option<(Instant, Digest)>,
+    /// The process that has new workers which the gate did not cause, and the start of the first of them.
+    renewed: Option<(i32, Instant)>,
+    /// The content whose reload has ended the application.
+    fatal: Option<Digest>,
+    /// The time until which a content without a proof is no last-known-good revision yet.
+    trial: Option<TrialTime>,
     withheld: Option<Withheld>,
     /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
@@ -208,6 +217,10 @@ impl Gate {
             known_good: None,
             reload_unproven: false,
             read_unvalidated: false,
+            reloaded_at: None,
+            renewed: None,
+            fatal: None,
+            trial: None,
             withheld: None,
             restoring: None,
             reaffirming: false,
@@ -323,7 +336,7 @@ impl Gate {
             Input::Published(result) => self.published(now, result, &mut effects),
             Input::Reloaded(result) => self.reloaded(now, result, &mut effects),
             Input::Verified(proof) => self.verified(now, proof, &mut effects),
-            Input::TargetLost { pid, loss } => self.target_lost(now, pid, loss),
+            Input::TargetLost { pid, loss } => self.target_lost(now, pid, loss, &mut effects),
             Input::TargetFound(result) => self.target_found(now, result, &mut effects),
             Input::Permit { digest, until } => self.permit(now, digest, until),
             Input::Hold { digest, reason } => self.hold(now, digest, reason, &mut effects),
@@ -341,7 +354,8 @@ impl Gate {
 
     fn next_due(&self) -> Option<Instant> {
         let fall_back = self.permission.fall_back;
-        [self.settle.due(), self.target.due(), self.retry, self.next_poll, fall_back].into_iter().flatten().min()
+        let trial = self.trial.as_ref().map(|trial| trial.until);
+        [self.settle.due(), self.target.due(), self.retry, self.next_poll, fall_back, trial].into_iter().flatten().min()
     }
 
     /// Starts what is due, if nothing is in flight.
@@ -349,6 +363,10 @@ impl Gate {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if matches!(self.activity, Activity::Finished) {
             return;
+        }
+        let is_over = self.trial.as_ref().is_some_and(|trial| trial.until <= now || self.stop_by.is_some());
+        if is_over && self.may_begin() {
+            self.keep(effects);
         }
         if self.stop_by.is_some() {
             if self.may_begin() || due(self.stop_by) {

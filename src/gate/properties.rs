@@ -27,6 +27,7 @@ fn happenings() -> impl Strategy<Value = Fault> {
         2 => Just(Fault::Touch),
         1 => any::<bool>().prop_map(Fault::Target),
         1 => Just(Fault::Restart),
+        1 => Just(Fault::Foreign),
         1 => Just(Fault::Tick),
         1 => Just(Fault::Request),
     ]

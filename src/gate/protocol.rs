@@ -90,8 +90,11 @@ pub enum Loss {
     Executed,
     /// It started a successor of itself, as in an upgrade of its binary.
     Superseded,
-    /// It has a new generation of workers that the gate did not cause, so it has read its configuration.
-    Renewed,
+    /// It has a new generation of workers that the gate did not cause, so it may have read its configuration.
+    Renewed {
+        /// The start of the first of them.
+        since: Option<Instant>,
+    },
 }
 
 /// An action that the state machine requests. All except [`Effect::Abandon`], [`Effect::CheckTarget`], [`Effect::Keep`],

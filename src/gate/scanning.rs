@@ -82,6 +82,7 @@ impl Gate {
     pub(super) fn scanned(&mut self, now: Instant, scan: Result<Snapshot, SnapshotError>, effects: &mut Vec<Effect>) {
         let activity = std::mem::replace(&mut self.activity, Activity::Idle);
         self.observe(now, &scan);
+        self.weigh_renewal(now, effects);
         let is_lost = self.withheld.is_some() && scan.is_err() && !self.policy.publish;
         if let Some(withheld) = self.withheld.as_ref().filter(|_| scan.is_err() && !is_lost) {
             // The application reads what was published, whatever becomes of the source.
@@ -373,6 +374,7 @@ impl Gate {
         let is_rejected =
             self.incident.is_some_and(|incident| incident.kind == Kind::Rejected && incident.about == digest);
         let is_asked_again = std::mem::take(&mut self.requested) && is_rejected;
+        let is_open_rejection = self.incident.is_some_and(|incident| incident.kind == Kind::Rejected);
         let unchanged = |effects: &mut Vec<Effect>| {
             if reason == Reason::Event {
                 effects.push(Effect::Report(Event::new(Kind::Unchanged).about(digest)));
@@ -382,6 +384,10 @@ impl Gate {
         let is_running = running.is_some_and(|running| *running == *candidate);
         if is_running {
             self.validated = Some(candidate);
+            if is_open_rejection && !self.policy.publish {
+                // Another program may have reloaded the application meanwhile, with what was rejected.
+                effects.push(Effect::CheckTarget);
+            }
             if !self.resolve(digest, effects) {
                 unchanged(effects);
             }

@@ -16,6 +16,8 @@ const CERTAIN: u32 = 4;
 /// So many ends within this time are a crash loop.
 const CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
+/// A process that ends within this time of a reload may have ended by it.
+pub(super) const AFTERMATH: Duration = Duration::from_secs(3);
 /// The time that a process must live to end a crash loop.
 const CALM: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ struct Lost {
     at: Instant,
     /// Its end was reported, or the incident that is open is about it.
     reported: bool,
+    /// The time from its last reload to its end, if that may be the reason and was not reported.
+    after_reload: Option<Duration>,
 }
 
 /// The search at the start of the gate.
@@ -120,21 +124,82 @@ impl TargetState {
 
 impl Gate {
     /// The process of which everything was known is gone: the running content is unknown until its successor is verified.
-    pub(super) fn target_lost(&mut self, now: Instant, pid: i32, loss: Loss) {
+    pub(super) fn target_lost(&mut self, now: Instant, pid: i32, loss: Loss, effects: &mut Vec<Effect>) {
+        if let Loss::Renewed { since: Some(start) } = loss
+            && self.lay_since(start)
+        {
+            self.renewed = Some((pid, start));
+            if self.policy.publish {
+                return self.weigh_renewal(now, effects);
+            }
+            // A scan tells whether it was another content for a moment.
+            if !matches!(self.activity, Activity::Scanning(_)) {
+                self.settle.at(now);
+            }
+            return;
+        }
         self.reload_unproven = true;
         self.withheld = None;
+        let after_reload = if loss == Loss::Ended { self.ended_by_reload(now) } else { None };
+        let trial = self.trial.take_if(|trial| after_reload.is_some() && trial.former.is_some());
+        if let Some(former) = trial.and_then(|trial| trial.former) {
+            self.known_good = Some(former);
+        }
         if loss == Loss::Ended {
             self.permission.ends = self.permission.ends.saturating_add(1);
             self.target.ends.push_back(now);
         }
         self.target.first = None;
-        self.target.lost = Some(Lost { pid, loss, at: now, reported: false });
+        self.target.lost = Some(Lost { pid, loss, at: now, reported: false, after_reload });
         self.target.search = Some(Search { at: now + FIRST_SEARCH, attempt: 0 });
         self.target.on_probation = None;
         // The retry of a reload is for the process that is gone.
-        if self.incident.is_some_and(|incident| incident.kind == Kind::Unverified) {
+        if self.incident.is_some_and(|incident| incident.kind == Kind::Unverified && !self.is_fatal(incident.about)) {
             self.retry = None;
         }
+    }
+
+    /// Returns `true` if the reload of `digest` has ended the application, which reads something else now: so no process may try it before
+    /// the next retry.
+    fn is_fatal(&self, digest: Digest) -> bool {
+        let is_read = self.published_since.as_ref().is_some_and(|(published, _)| published.digest() == digest);
+        self.policy.publish && self.fatal == Some(digest) && !is_read
+    }
+
+    /// The time that passed between the last reload and the end of the target at `now`, if it may have ended by it, and no verification
+    /// finds that out.
+    fn ended_by_reload(&mut self, now: Instant) -> Option<Duration> {
+        let (at, digest) = self.reloaded_at.take()?;
+        let is_verified = match &self.activity {
+            Activity::Verifying { candidate, late: false, .. } => candidate.digest() == digest,
+            _ => self.incident.is_some_and(|incident| incident.kind == Kind::Unverified && incident.about == digest),
+        };
+        if is_verified || now <= at + AFTERMATH {
+            self.fatal = Some(digest);
+        }
+        let is_live = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
+        let is_quiet = self.may_begin() && self.stop_by.is_none() && self.incident.is_none();
+        (now <= at + AFTERMATH && is_live && is_quiet && !is_verified).then_some(now - at)
+    }
+
+    /// Decides about new workers that the gate did not cause: they run what is live, or it is unknown what they run.
+    pub(super) fn weigh_renewal(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Some((pid, start)) = self.renewed.take() else { return };
+        if !self.lay_since(start) {
+            return self.target_lost(now, pid, Loss::Renewed { since: None }, effects);
+        }
+        let message =
+            format!("pid {pid} has new workers that the gate did not cause; they have read the content that is live");
+        let event = Event::new(Kind::TargetReplaced).message(message);
+        effects.push(Effect::Report(Event { pid: Some(pid), level: Level::Info, ..event }));
+    }
+
+    /// Returns `true` if the content that is live has lain where the application reads it since `start`, without an event. Workers that
+    /// started later run it, whether their master has read it again or not.
+    fn lay_since(&self, start: Instant) -> bool {
+        let Some(running) = self.running() else { return false };
+        let is_quiet = self.policy.publish || !(self.stirred || self.without_events);
+        is_quiet && self.seen_since(running.digest()).is_some_and(|since| since <= start)
     }
 
     pub(super) fn target_found(&mut self, now: Instant, result: Result<i32, TargetError>, effects: &mut Vec<Effect>) {
@@ -174,10 +239,11 @@ impl Gate {
         if let Some(lost) = self.target.lost.take() {
             effects.push(Effect::Report(replaced(lost, pid, now)));
         }
-        // The new process is a new question, also for a content that the old one did not take.
+        // The new process is a new question, also for a content that the old one did not take, unless that has ended it.
         let of_process = [Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
+        let is_fatal = self.incident.is_some_and(|incident| self.is_fatal(incident.about));
         match &mut self.incident {
-            Some(incident) if of_process.contains(&incident.kind) => {
+            Some(incident) if of_process.contains(&incident.kind) && !is_fatal => {
                 incident.attempt = 0;
                 self.retry = Some(now);
             }
@@ -195,13 +261,28 @@ impl Gate {
         };
         let replaceable = [Kind::TargetMissing, Kind::TargetRefused, Kind::Unverified];
         let about = match (self.incident, self.desired()) {
-            (Some(incident), _) if replaceable.contains(&incident.kind) => incident.about,
+            (Some(incident), _) if replaceable.contains(&incident.kind) && !self.is_fatal(incident.about) => {
+                incident.about
+            }
             (None, Some(desired)) => desired.digest(),
             (Some(incident), _) => return self.report_end(target_error, incident.kind, effects),
             (None, None) => return,
         };
+        if let Some((pid, after)) =
+            self.target.lost.as_mut().and_then(|lost| Some((lost.pid, lost.after_reload.take()?)))
+        {
+            let after = Duration::from_millis(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+            let message = format!("pid {pid} ended {} after it was reloaded", humantime::format_duration(after));
+            let help = "see its own log for the reason: it may be unable to run this configuration";
+            self.raise_unverified(now, about, (message, help.to_owned()), effects);
+            return self.restore(about, effects);
+        }
         let (message, help, pid) = target_error.into_parts();
+        let after_reload = self.incident.is_some_and(|incident| incident.kind == Kind::Unverified);
         let message = match self.target.lost {
+            Some(Lost { pid, loss: Loss::Ended, .. }) if after_reload => {
+                format!("pid {pid} has ended after the reload, and {message}")
+            }
             Some(Lost { pid, loss: Loss::Ended, .. }) => format!("pid {pid} has ended, and {message}"),
             _ => message,
         };
@@ -256,7 +337,7 @@ fn replaced(lost: Lost, pid: i32, now: Instant) -> Event {
         Loss::Executed => {
             format!("pid {} executed a program anew, so it may have read another configuration", lost.pid)
         }
-        Loss::Renewed => format!(
+        Loss::Renewed { .. } => format!(
             "pid {} has new workers that the gate did not cause (a signal of another program, or a crash of all workers), so it may have read another configuration",
             lost.pid
         ),

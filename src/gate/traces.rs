@@ -24,6 +24,19 @@ fn a_good_change_is_reloaded_and_proven() {
 }
 
 #[test]
+fn a_reload_by_another_program_is_repeated_only_after_a_change() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Foreign);
+    world.pass(SHORT);
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    world.happen(Fault::Foreign);
+    world.happen(Fault::Write(SimulatedContent::Good(0)));
+    world.pass(SHORT);
+    insta::assert_snapshot!(world.story());
+}
+
+#[test]
 fn a_bad_change_is_rejected_once_and_a_revert_recovers() {
     let mut world = world(SimulatedContent::Good(0));
     world.happen(Fault::Write(SimulatedContent::Bad(0)));

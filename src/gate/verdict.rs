@@ -68,6 +68,10 @@ impl Gate {
         }
         self.go_ahead(&candidate);
         if self.policy.publish {
+            if self.trial.is_some() {
+                // Otherwise there would be none to return to.
+                self.keep(effects);
+            }
             self.begin(Effect::Publish(digest), Activity::Publishing(candidate), effects);
         } else {
             self.reload(now, candidate, effects);

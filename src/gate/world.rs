@@ -44,6 +44,8 @@ pub(super) enum Fault {
     Target(bool),
     /// The application is replaced by a new process.
     Restart,
+    /// Another program reloads the application.
+    Foreign,
     /// A spurious tick.
     Tick,
     /// A user asks for a scan.
@@ -241,6 +243,7 @@ impl SimulatedWorld {
                 self.end();
                 self.begin();
             }
+            Fault::Foreign => self.reload_by_another(),
             Fault::Tick => self.step(Input::Tick),
             Fault::Request => self.step(Input::Rescan),
         }
@@ -255,6 +258,18 @@ impl SimulatedWorld {
         let (pid, _) = self.process;
         if self.watched.take_if(|watched| *watched == pid).is_some() {
             self.step(Input::TargetLost { pid, loss: Loss::Ended });
+        }
+    }
+
+    /// The application reads the content that lies there now; the gate learns of its new workers if it watches the process.
+    fn reload_by_another(&mut self) {
+        if !self.target {
+            return;
+        }
+        self.live = self.read().filter(|content| !matches!(content, SimulatedContent::Absent)).or(self.live);
+        let (pid, _) = self.process;
+        if self.watched == Some(pid) {
+            self.step(Input::TargetLost { pid, loss: Loss::Renewed { since: Some(self.now) } });
         }
     }
 

@@ -276,7 +276,7 @@ impl Runner {
             Effect::Abandon => *in_flight = None,
             Effect::CheckTarget => {
                 let lost = self.target.check(&self.targets).await;
-                let is_other = |lost: &&Input| !matches!(lost, Input::TargetLost { loss: Loss::Renewed, .. });
+                let is_other = |lost: &&Input| !matches!(lost, Input::TargetLost { loss: Loss::Renewed { .. }, .. });
                 lost.iter().filter(is_other).for_each(|_| self.board.target_lost());
                 inputs.extend(lost);
                 self.count_lingering();

@@ -93,8 +93,9 @@ impl TargetWatch {
         if !watched.workers.is_empty() {
             let workers = proc::children(pid);
             if !workers.is_empty() && workers.is_disjoint(&watched.workers) {
+                let since = workers.iter().filter_map(|worker| worker.started_at()).min();
                 watched.workers = workers;
-                return Some(Input::TargetLost { pid, loss: Loss::Renewed });
+                return Some(Input::TargetLost { pid, loss: Loss::Renewed { since } });
             }
         }
         let found = found.ok()?;
