@@ -29,8 +29,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("redact", &[]),
     // The stages do not know each other, except for the values that one hands to the next.
     ("flow::rendering", &["flow::snapshot", "flow::tree"]),
-    ("flow::validate", &["flow::process", "flow::snapshot", "flow::tree", "sys"]),
-    ("flow::snapshot", &["flow::tree", "flow::watch", "sys"]),
+    ("flow::validate", &["flow::named", "flow::process", "flow::snapshot", "flow::tree", "sys"]),
+    ("flow::snapshot", &["flow::named", "flow::tree", "flow::watch", "sys"]),
     ("flow::publish", &["flow::tree"]),
     ("flow::reload", &["flow::verify", "flow::process", "sys"]),
     ("flow::verify", &["flow::process", "flow::tree", "sys"]),
@@ -38,6 +38,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("flow::watch", &["sys"]),
     ("flow::settle", &[]),
     ("flow::tree", &[]),
+    ("flow::named", &[]),
     ("flow", &[]),
     ("sys::exec", &["sys::proc"]),
     ("sys::server", &["sys::http", "sys::worker"]),

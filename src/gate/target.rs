@@ -36,8 +36,8 @@ struct Lost {
     at: Instant,
     /// Its end was reported, or the incident that is open is about it.
     reported: bool,
-    /// The time from its last reload to its end, if that may be the reason and was not reported.
-    after_reload: Option<Duration>,
+    /// The content of its last reload, and the time from then to its end, if that may be the reason and was not reported.
+    after_reload: Option<(Digest, Duration)>,
 }
 
 /// The search at the start of the gate.
@@ -166,9 +166,9 @@ impl Gate {
         self.policy.publish && self.fatal == Some(digest) && !is_read
     }
 
-    /// The time that passed between the last reload and the end of the target at `now`, if it may have ended by it, and no verification
-    /// finds that out.
-    fn ended_by_reload(&mut self, now: Instant) -> Option<Duration> {
+    /// The content of the last reload, and the time from then to the end of the target at `now`, if it may have ended by it, and no
+    /// verification finds that out.
+    fn ended_by_reload(&mut self, now: Instant) -> Option<(Digest, Duration)> {
         let (at, digest) = self.reloaded_at.take()?;
         let is_verified = match &self.activity {
             Activity::Verifying { candidate, late: false, .. } => candidate.digest() == digest,
@@ -179,7 +179,7 @@ impl Gate {
         }
         let is_live = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
         let is_quiet = self.may_begin() && self.stop_by.is_none() && self.incident.is_none();
-        (now <= at + AFTERMATH && is_live && is_quiet && !is_verified).then_some(now - at)
+        (now <= at + AFTERMATH && is_live && is_quiet && !is_verified).then_some((digest, now - at))
     }
 
     /// Decides about new workers that the gate did not cause: they run what is live, or it is unknown what they run.
@@ -268,8 +268,9 @@ impl Gate {
             (Some(incident), _) => return self.report_end(target_error, incident.kind, effects),
             (None, None) => return,
         };
-        if let Some((pid, after)) =
-            self.target.lost.as_mut().and_then(|lost| Some((lost.pid, lost.after_reload.take()?)))
+        let ended = self.target.lost.as_mut().and_then(|lost| Some((lost.pid, lost.after_reload.take()?)));
+        if let Some((pid, (digest, after))) = ended
+            && digest == about
         {
             let after = Duration::from_millis(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
             let message = format!("pid {pid} ended {} after it was reloaded", humantime::format_duration(after));
