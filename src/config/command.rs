@@ -35,6 +35,7 @@ pub(super) struct CommandEntry {
     findings: Vec<GivenValue<String>>,
     transient: Vec<GivenValue<String>>,
     away: Vec<GivenValue<String>>,
+    unnamed: Vec<GivenValue<String>>,
     accepts: Vec<GivenValue<String>>,
 }
 
@@ -42,7 +43,7 @@ pub(super) struct CommandEntry {
 const CHECK_OPTIONS: [&str; 5] = ["-c", "-t", "--check-config", "--check", "--test"];
 
 /// The keys of a command validator.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "command",
     "name",
     "running",
@@ -55,6 +56,7 @@ const KEYS: [&str; 13] = [
     "findings",
     "transient",
     "away",
+    "unnamed",
     "accepts",
 ];
 
@@ -102,7 +104,7 @@ impl CommandEntry {
 
     fn of_command(command: CommandWords) -> Self {
         let (name, running, otherwise, package, prelude) = (None, None, None, None, None);
-        let [beside, options, unset, findings, transient, away, accepts] = [const { Vec::new() }; 7];
+        let [beside, options, unset, findings, transient, away, unnamed, accepts] = [const { Vec::new() }; 8];
         Self {
             command,
             name,
@@ -116,6 +118,7 @@ impl CommandEntry {
             findings,
             transient,
             away,
+            unnamed,
             accepts,
         }
     }
@@ -170,6 +173,7 @@ impl CommandEntry {
             "findings" => self.findings = texts,
             "transient" => self.transient = texts,
             "away" => self.away = texts,
+            "unnamed" => self.unnamed = texts,
             _ => self.accepts = texts,
         }
     }
@@ -185,6 +189,7 @@ impl CommandEntry {
                 findings: other.findings.clone(),
                 transient: other.transient.clone(),
                 away: other.away.clone(),
+                unnamed: other.unnamed.clone(),
                 ..self.clone()
             },
             _ => self.clone(),
@@ -216,6 +221,7 @@ impl CommandEntry {
                 findings: patterns(&self.findings),
                 transient: patterns(&self.transient),
                 away: patterns(&self.away),
+                unnamed: patterns(&self.unnamed),
                 accepts: patterns(&self.accepts),
             },
             command,

@@ -107,6 +107,8 @@ pub struct FindingPatterns {
     pub transient: Vec<LazyRegex>,
     /// A match is an obstacle where the program runs away from its own image.
     pub away: Vec<LazyRegex>,
+    /// A match is an obstacle where no process shows the command line, which names what is missing.
+    pub unnamed: Vec<LazyRegex>,
     /// A match accepts, whatever the exit code is. Without a match exit code 0 accepts only if there is no such pattern: a program
     /// that has no check of its own is made to end after it has read its configuration.
     pub accepts: Vec<LazyRegex>,
@@ -225,9 +227,8 @@ impl CommandValidator {
     /// Returns the findings of a finished command.
     fn read(&self, finished: &Finished, context: &ValidationContext) -> Vec<Finding> {
         let main = context.main().ok().map(|main| main.to_string_lossy().into_owned());
-        // Without the process its command line is unknown, which may name what is missing.
-        let is_away = context.place.view || (context.place.target.is_none() && self.running.is_some());
-        let patterns = if is_away { self.patterns.elsewhere() } else { self.patterns.clone() };
+        let is_unnamed = context.place.target.is_none();
+        let patterns = if context.place.view { self.patterns.elsewhere() } else { self.patterns.given(is_unnamed) };
         let mut findings = patterns.findings(&finished.output, main.as_deref());
         let end = match finished.end {
             End::Exited(code) if KILLED_IN_SHELL.contains(&code) => End::Killed(code - 128),
@@ -244,14 +245,16 @@ impl CommandValidator {
                 vec![Finding::environment(CHECKER_TIMEOUT, message).help(help)]
             }
             End::Killed(signal) => {
+                let message = format!("`{}` was killed by signal {signal}", self.name);
                 let lines = last_lines(&finished.output);
-                let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
-                let message = format!("`{}` was killed by signal {signal}{said}", self.name);
-                let finding = Finding::environment(CHECKER_KILLED, message);
-                let help = match signal {
-                    KILL => format!("if that was the kernel for want of memory, {MEMORY}"),
-                    _ => "see what it does where the application runs, or choose another validator".to_owned(),
+                let (message, help) = match signal {
+                    KILL => (message, format!("if that was the kernel for want of memory, {MEMORY}")),
+                    _ => (
+                        format!("{message}: {lines}"),
+                        "try it where the application runs, or choose another validator".into(),
+                    ),
                 };
+                let finding = Finding::environment(CHECKER_KILLED, message);
                 vec![finding.help(help)]
             }
             End::Exited(0) => {
@@ -282,7 +285,14 @@ impl CommandValidator {
 impl FindingPatterns {
     /// The same patterns where the program is asked away from where it runs.
     fn elsewhere(&self) -> Self {
-        Self { transient: self.transient.iter().chain(&self.away).cloned().collect(), ..self.clone() }
+        let transient = self.transient.iter().chain(&self.away).chain(&self.unnamed);
+        Self { transient: transient.cloned().collect(), ..self.clone() }
+    }
+
+    /// The same patterns where the program runs, or would run if no process shows its command line.
+    fn given(&self, is_unnamed: bool) -> Self {
+        let unnamed = self.unnamed.iter().filter(|_| is_unnamed);
+        Self { transient: self.transient.iter().chain(unnamed).cloned().collect(), ..self.clone() }
     }
 
     /// Returns the findings in an output about the file `main`, and others; each once, however often it is printed.
