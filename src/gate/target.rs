@@ -159,11 +159,11 @@ impl Gate {
         }
     }
 
-    /// Returns `true` if the reload of `digest` has ended the application, which reads something else now: so no process may try it before
-    /// the next retry.
+    /// Returns `true` if the reload of `digest` has ended the application, which reads the last-known-good revision at its next start: so no
+    /// process may try it before the next retry.
     fn is_fatal(&self, digest: Digest) -> bool {
-        let is_read = self.published_since.as_ref().is_some_and(|(published, _)| published.digest() == digest);
-        self.policy.publish && self.fatal == Some(digest) && !is_read
+        let is_other = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() != digest);
+        self.policy.publish && self.fatal == Some(digest) && is_other
     }
 
     /// The content of the last reload, and the time from then to the end of the target at `now`, if it may have ended by it, and no
