@@ -1,5 +1,6 @@
 //! Gates of several pods against a real API server: the roll-out, the known-good revision, the nudge, and the loss of the server.
 
+mod deaths;
 mod outages;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,8 @@ struct Pod {
     gate: Option<Gate>,
     /// The events of earlier gates of this pod.
     before: Vec<Value>,
+    /// The time by which the volume showed each content.
+    shown: Vec<(f64, String)>,
 }
 
 /// The pods of a group, and the API server of their cluster.
@@ -38,8 +41,8 @@ struct Cluster {
     account: Option<PathBuf>,
 }
 
-/// The application: it takes what lies there, except what is called untaken.
-const RELOAD: &str = "cp \"$1/app.conf\" \"$2/live.new\" && mv \"$2/live.new\" \"$2/live\" && echo \"$(date +%s.%N) $(cat \"$2/live\")\" >> \"$2/reloads\"";
+/// The application: it takes what lies there, except what is called untaken. A named pipe holds it up before it reads.
+const RELOAD: &str = "test ! -p \"$2/held\" || cat \"$2/held\"; cp \"$1/app.conf\" \"$2/live.new\" && mv \"$2/live.new\" \"$2/live\" && echo \"$(date +%s.%N) $(cat \"$2/live\")\" >> \"$2/reloads\"";
 /// It takes nothing that is called untaken, and the third pod takes nothing that is called fragile. It writes down what it took.
 const VERIFY: &str = "! grep -q untaken \"$1/live\" || exit 1
 if grep -q fragile \"$1/live\"; then test $(grep -l fragile \"$1\"/../*/live | wc -l) -lt 3 || exit 1; fi
@@ -66,7 +69,7 @@ impl Cluster {
         fs::write(directory.join("reload.sh"), RELOAD).expect("there is room");
         fs::write(directory.join("verify.sh"), VERIFY).expect("there is room");
         let volume = Volume::new(directory.join("volume"), Kubelet::New, &[("app.conf", content)]);
-        self.pods.push(Pod { name, directory, volume, gate: None, before: Vec::new() });
+        self.pods.push(Pod { name, directory, volume, gate: None, before: Vec::new(), shown: Vec::new() });
         self.run(self.pods.len() - 1);
     }
 
@@ -110,7 +113,7 @@ impl Cluster {
 
     /// Lets every volume show `content`.
     fn write(&mut self, content: &str) {
-        self.pods.iter_mut().for_each(|pod| pod.volume.write(&[("app.conf", content)]));
+        self.pods.iter_mut().for_each(|pod| pod.write(content));
     }
 
     /// Kills the gate of a pod, and starts another one.
@@ -122,10 +125,7 @@ impl Cluster {
     /// Kills the gate of a pod.
     fn kill(&mut self, index: usize) {
         let pod = &mut self.pods[index];
-        if let Some(mut gate) = pod.gate.take() {
-            gate.listen(Duration::from_millis(1));
-            pod.before.extend(gate.events.iter().cloned());
-        }
+        pod.before.extend(pod.gate.take().into_iter().flat_map(Gate::kill));
     }
 
     /// Waits until the pods satisfy `is_so`, and takes in their events meanwhile.
@@ -203,6 +203,12 @@ impl Cluster {
 }
 
 impl Pod {
+    /// Lets the volume show `content`.
+    fn write(&mut self, content: &str) {
+        self.volume.write(&[("app.conf", content)]);
+        self.shown.push((seconds(SystemTime::now()), content.to_owned()));
+    }
+
     fn live(&self) -> String {
         fs::read_to_string(self.directory.join("live")).unwrap_or_default()
     }
@@ -230,6 +236,15 @@ impl Pod {
         self.before.iter().chain(self.gate.iter().flat_map(|gate| &gate.events))
     }
 
+    /// The decisions of the gates that begin one of `effects`, with the time and the revision (`--log-level`).
+    fn decisions(&self, effects: &'static [&str]) -> impl DoubleEndedIterator<Item = (f64, &str)> {
+        self.events().filter_map(move |event| {
+            let (_, next) = event["message"].as_str().filter(|_| event["event"].is_null())?.split_once(": ")?;
+            let begins = next.split(", ").any(|effect| effects.contains(&effect));
+            begins.then_some((seconds(time(event)), event["desired"].as_str()?))
+        })
+    }
+
     /// The last accepted revision is verified.
     fn is_proven(&self) -> bool {
         let digest = |name| self.last(name).map(|event| event["digest"].clone());
@@ -239,6 +254,10 @@ impl Pod {
     fn last(&self, name: &str) -> Option<&Value> {
         self.events().rev().find(|event| event["event"] == name)
     }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn time(event: &Value) -> SystemTime {

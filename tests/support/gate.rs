@@ -95,6 +95,17 @@ impl Gate {
         self.events.iter().map(|event| format!("{event}\n")).collect()
     }
 
+    /// Kills it, and gives everything that it said.
+    pub(crate) fn kill(mut self) -> Vec<Value> {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(1)) {
+            // The last line may be torn.
+            self.events.extend(serde_json::from_str::<Value>(&line));
+        }
+        std::mem::take(&mut self.events)
+    }
+
     /// Asks it to stop.
     pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
