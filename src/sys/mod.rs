@@ -12,6 +12,7 @@ pub mod promise;
 pub mod server;
 pub mod service_manager;
 #[cfg(test)]
+pub mod shortage;
 pub mod skipped;
 pub mod suggest;
 pub mod worker;
