@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod exec;
+pub mod file_rights;
 pub mod http;
 
 pub mod kubernetes;
@@ -11,8 +12,8 @@ pub mod proc;
 pub mod promise;
 pub mod server;
 pub mod service_manager;
-#[cfg(test)]
 pub mod shortage;
+#[cfg(test)]
 pub mod skipped;
 pub mod suggest;
 pub mod worker;
