@@ -1,6 +1,7 @@
 //! Processes, memory, descriptors and disks that others use up: the gate lives, reports it once, and recovers.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -286,4 +287,51 @@ fn a_reload_with_a_hundredth_of_a_processor_is_slow_and_no_failure() {
     group.limit_processor(1000);
     eventually("nginx serves the new configuration", || nginx.serves("two"));
     assert_eq!(gate.count("reloaded") - before, 1, "{}", gate.story());
+}
+
+/// The answers of a hidden subcommand with each number of descriptors, from a few to enough: the code and what was printed.
+fn with_few_descriptors(arguments: &[&OsStr]) -> Vec<(Option<i32>, String)> {
+    let run = |most: u32| {
+        let mut shell = command("sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]).arg(most.to_string());
+        let output = shell.arg(env!("CARGO_BIN_EXE_reload-gate")).args(arguments).output().expect("it starts");
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&printed).into_owned())
+    };
+    (4..24).map(run).collect()
+}
+
+/// Each answer is the right one, or names the shortage; both occur.
+#[track_caller]
+fn are_right_or_short(answers: &[(Option<i32>, String)], right: &str) {
+    let is_right = |(code, printed): &&(Option<i32>, String)| *code == Some(0) && printed == right;
+    let is_short = |(code, printed): &&(Option<i32>, String)| *code != Some(0) && printed.contains("(os error 24)");
+    let others: Vec<_> = answers.iter().filter(|answer| !is_right(answer) && !is_short(answer)).collect();
+    assert!(others.is_empty(), "{others:?}");
+    assert!(answers.iter().any(|answer| is_right(&answer)), "{answers:?}");
+    assert!(answers.iter().any(|answer| is_short(&answer)), "{answers:?}");
+}
+
+#[test]
+fn a_confined_command_without_descriptors_is_a_shortage_and_no_denial() {
+    let (_directory, [one, two, _]) = places();
+    replace(&one, "readable");
+    replace(&two, "hidden");
+    let file = one.join("app.json");
+    let confined = ["confine", "--strict", "--hide"].map(OsStr::new);
+    let arguments = [&confined[..], &[two.as_os_str(), "--".as_ref(), "cat".as_ref(), file.as_os_str()]].concat();
+    are_right_or_short(&with_few_descriptors(&arguments), "readable");
+}
+
+#[test]
+fn a_view_without_descriptors_is_a_shortage_and_shows_nothing_else() {
+    let (_directory, [one, ..]) = places();
+    replace(&one, "shown");
+    let arguments =
+        ["view", "--mount", "/etc/app", one.to_str().expect("it is UTF-8"), "--", "cat", "/etc/app/app.json"];
+    let answers = with_few_descriptors(&arguments.map(OsStr::new));
+    if answers.iter().all(|(_, printed)| printed.contains("have namespaces of its own")) {
+        return report_skipped("no namespaces can be made here");
+    }
+    are_right_or_short(&answers, "shown");
 }

@@ -19,6 +19,9 @@ def attempt(name, what):
 def text(path): return open(path, 'rb').read() or None
 def connect(family, address):
     s = socket.socket(family, socket.SOCK_STREAM); s.settimeout(2); s.connect(address); return s
+def uring():
+    ring = ctypes.CDLL(None, use_errno=True).syscall(425, 4, ctypes.create_string_buffer(120))
+    return ring if ring >= 0 else None
 def terminal():
     fd = os.open('/dev/tty', os.O_RDWR)
     for byte in b'touch MARKER\n': fcntl.ioctl(fd, 0x5412, bytes([byte]))
@@ -44,6 +47,8 @@ attempt('environment of others', environments)
 attempt('tcp', lambda: connect(socket.AF_INET, ('127.0.0.1', PORT)))
 attempt('socket of an agent', lambda: connect(socket.AF_UNIX, 'SOCKET'))
 attempt('abstract socket', lambda: connect(socket.AF_UNIX, '\0ABSTRACT'))
+attempt('hypervisor', lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))
+attempt('io_uring', uring)
 attempt('signal', lambda: os.kill(CALLER, 0) or 1)
 attempt('trace', lambda: trace(CALLER))
 attempt('memory', lambda: open('/proc/CALLER/mem', 'rb'))
@@ -336,6 +341,73 @@ fn the_executable_of_another_users_process_runs_with_that_users_rights() {
     drop(master);
     let user = std::fs::read_to_string(&marker).unwrap_or_default();
     assert_eq!(user.trim(), "65534", "{said}");
+}
+
+/// The output of a gate with the bundled nginx checker and an nginx of another user, whose configuration includes a file.
+fn including(place: &Place, path: &Path, master: &str, more: &[&str]) -> String {
+    let directory = place.path("nginx");
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = temporary.map(|name| format!("{name}_temp_path {}/{name};", directory.display())).concat();
+    let config = format!("events {{}} http {{ access_log off; {temporary} include {}; }}\n", path.display());
+    std::fs::write(place.path("config/nginx.conf"), config).expect("there is room");
+    let mut gate = gate_command();
+    gate.args([
+        "run",
+        "--once",
+        "--log-format",
+        "json",
+        "--builtin",
+        "nginx",
+        "--signal",
+        "none",
+        "--pid-file",
+        master,
+    ]);
+    let output = gate.arg("--watch").arg(place.path("config")).args(more).output().expect("it starts");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_configuration_shows_nothing_that_its_application_may_not_read() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can be several users");
+    }
+    needs!("nginx", "setpriv");
+    let place = Place::new();
+    let (config, directory) = (place.path("config"), place.path("nginx"));
+    for made in [&config, &directory] {
+        std::fs::create_dir(made).expect("there is room");
+    }
+    std::os::unix::fs::chown(&directory, Some(65534), Some(65534)).expect("root may");
+    for above in [place.0.path(), &config, &directory] {
+        std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    let private = place.write("private", "hunter2-of-root on;\n");
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let public = place.write("public", "public-word on;\n");
+    std::fs::set_permissions(&public, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let pid = directory.join("pid");
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = temporary.map(|name| format!("{name}_temp_path {}/{name};", directory.display())).concat();
+    let log = directory.join("log");
+    let text = format!(
+        "daemon off; pid {}; error_log {}; events {{}} http {{ access_log off; {temporary} }}\n",
+        pid.display(),
+        log.display()
+    );
+    std::fs::write(config.join("nginx.conf"), text).expect("there is room");
+    let mut nginx = command("setpriv");
+    nginx.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", "nginx", "-e"]).arg(&log).arg("-c");
+    let _nginx = Background::start(nginx.arg(config.join("nginx.conf")));
+    eventually("it runs", || std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')));
+    let master = pid.to_str().expect("it is UTF-8");
+    for root in ["auto", "local", "target"] {
+        let said = including(&place, &private, master, &["--root", root]);
+        assert!(!said.contains("hunter2"), "{root}: {said}");
+        assert!(said.contains("private"), "{root}: the file is named: {said}");
+        let said = including(&place, &public, master, &["--root", root]);
+        assert!(said.contains("public-word"), "{root}: what it may read is validated: {said}");
+    }
 }
 
 #[test]

@@ -72,6 +72,12 @@ impl ReviewedObject {
     pub const fn kind(&self) -> &'static str {
         if self.is_secret { "Secret" } else { "ConfigMap" }
     }
+
+    /// Returns the number of bytes of its contents.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.contents.values().map(Vec::len).sum()
+    }
 }
 
 /// Object of any kind that waits to be stored for the first time, or anew.

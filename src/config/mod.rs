@@ -275,7 +275,9 @@ fn load_gate(gate: SettingsLayer, command: &Layers<'_>, input: &UserInput<'_>) -
     let mut gate = resolve::gate(&layers, input.is_directory)?;
     if let Some(rendering) = &mut gate.rendering {
         let text = |(name, value): &(OsString, OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
-        rendering.variables = input.variables.iter().filter_map(text).collect();
+        // The settings of the gate may be secrets, and an author of the configuration has no use for them.
+        let is_own = |(name, _): &(String, String)| name.starts_with(settings::PREFIX);
+        rendering.variables = input.variables.iter().filter_map(text).filter(|variable| !is_own(variable)).collect();
     }
     if let Some(cluster) = resolve::between_pods(&layers, &input.variables) {
         let acts = (gate.policy.reload || gate.policy.publish) && !gate.policy.once;

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod exec;
+pub mod file_rights;
 pub mod http;
 
 pub mod kubernetes;
@@ -11,6 +12,7 @@ pub mod proc;
 pub mod promise;
 pub mod server;
 pub mod service_manager;
+pub mod shortage;
 #[cfg(test)]
 pub mod skipped;
 pub mod suggest;

@@ -1,12 +1,13 @@
 //! The listener of the webhook. IO: listens; the clock.
 //!
-//! No client delays another one or uses unbounded memory: connections, bytes of bodies and validations at once have a limit, and so have
-//! the times of a handshake, a body and a validation. The event loop reads and writes; threads do the work.
+//! No client delays another one or uses unbounded memory: connections, bytes of bodies, and the number and bytes of validations at once
+//! have a limit, and so have the times of a handshake, a body and a validation. The event loop reads and writes; threads do the work.
 
 mod connection;
 mod request;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use core::net::SocketAddr;
 use std::cell::{Cell, RefCell};
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::filter::EnvFilter;
@@ -39,6 +39,7 @@ use crate::sys::kubernetes::ApiAccess;
 use crate::sys::worker;
 
 use connection::Connections;
+use turn::Turns;
 
 /// Name of the webhook in the log, in the place of a gate.
 const NAME: &str = "admission";
@@ -59,6 +60,8 @@ pub struct WebhookLimits {
     pub body: usize,
     /// Largest number of bytes of all bodies at once.
     pub buffered: usize,
+    /// Largest number of bytes of the bodies that are validated at once: a validation takes a multiple of its body.
+    pub validated: usize,
     /// Longest time of a validation, with the wait for its turn.
     pub time: Duration,
     /// Longest time for the body of a request.
@@ -76,6 +79,7 @@ impl Default for WebhookLimits {
         Self {
             body: 20 << 20,
             buffered: 64 << 20,
+            validated: 4 << 20,
             time: Duration::from_secs(4),
             reading: Duration::from_secs(4),
             validations: (2 * processors).clamp(4, 32),
@@ -130,7 +134,7 @@ struct Webhook {
     injection: InjectOptions,
     limits: WebhookLimits,
     metrics: AdmissionMetrics,
-    permits: Arc<Semaphore>,
+    turns: Turns,
     /// Bytes of bodies in memory.
     buffered: Cell<usize>,
     acceptor: RefCell<TlsAcceptor>,
@@ -183,7 +187,7 @@ async fn until_stopped(settings: AdmitSettings, dropped: Dropped) -> io::Result<
         injection: settings.injection,
         limits: settings.limits,
         metrics: AdmissionMetrics::new(dropped),
-        permits: Arc::new(Semaphore::new(settings.limits.validations)),
+        turns: Turns::new(&settings.limits),
         buffered: Cell::new(0),
         acceptor: RefCell::new(TlsAcceptor::from(server)),
         is_ready: Cell::new(true),

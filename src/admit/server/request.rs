@@ -4,15 +4,15 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CONNECTION, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use reload_gate_contract::Verdict;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Webhook;
+use super::turn::Turn;
 use crate::admit::decision::{self, AdmissionDecision};
 use crate::admit::mutation;
 use crate::admit::policy;
@@ -70,6 +70,11 @@ impl Refusal {
         if !matches!(self, Self::Bad(_) | Self::Panicked(..)) {
             // The rest of the body may be on its way.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if matches!(self, Self::Busy) {
+            // With it the client of the API server asks again, within the time limit of the webhook (`checkWait()` in client-go's
+            // `rest/request.go`).
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         answer
     }
@@ -169,18 +174,29 @@ async fn read_in_time(body: Incoming, buffered: &mut Buffered<'_>) -> Result<Vec
     tokio::time::timeout(limit, read(body, buffered)).await.map_err(|_| Refusal::TooSlow)?
 }
 
-/// Waits for the turn of a request.
-async fn turn(webhook: &Webhook) -> Result<OwnedSemaphorePermit, Refusal> {
-    let permit = tokio::time::timeout(webhook.limits.time, webhook.permits.clone().acquire_owned()).await;
-    // The semaphore is never closed.
-    permit.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
+/// Time limit of a request, from the end of its body.
+#[derive(Clone, Copy)]
+struct TimeLimit {
+    started: Instant,
+    limit: Duration,
+}
+
+impl TimeLimit {
+    fn of(webhook: &Webhook) -> Self {
+        Self { started: Instant::now(), limit: webhook.limits.time }
+    }
+
+    fn left(self) -> Duration {
+        self.limit.saturating_sub(self.started.elapsed())
+    }
 }
 
 /// Answers a review with the patch that adds the sidecar, if the object asks for one.
 async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal> {
     let mut buffered = Buffered { webhook, bytes: 0 };
     let body = read_in_time(body, &mut buffered).await?;
-    let permit = turn(webhook).await?;
+    let time = TimeLimit::of(webhook);
+    let turn = webhook.turns.next(body.len(), time.left()).await.ok_or(Refusal::Busy)?;
     let options = webhook.injection.clone();
     let work = move || {
         let answered = panics::contain(|| {
@@ -189,10 +205,10 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
                 (answer.response(&created.uid), outcome)
             })
         });
-        drop(permit);
+        drop(turn);
         answered
     };
-    let answered = worker::run(WorkKind::Compute, webhook.limits.time, work).await.map_err(|_| Refusal::Busy)?;
+    let answered = worker::run(WorkKind::Compute, time.left(), work).await.map_err(|_| Refusal::Busy)?;
     let answered = answered.map_err(|panicked| Refusal::Panicked("injection into an object".to_owned(), panicked))?;
     let (response, outcome) = answered.map_err(Refusal::Bad)?;
     webhook.metrics.injected(outcome);
@@ -203,16 +219,14 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
 async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal> {
     let mut buffered = Buffered { webhook, bytes: 0 };
     let body = read_in_time(body, &mut buffered).await?;
-    let started = Instant::now();
-    let limit = webhook.limits.time;
-    let permit = turn(webhook).await?;
-    // The permit goes with the work: work that overruns its time still counts.
-    let parse = move || (panics::contain(|| Review::parse(&body)), permit);
-    let (review, permit) = worker::run(WorkKind::Compute, limit, parse).await.map_err(|_| Refusal::Busy)?;
+    let time = TimeLimit::of(webhook);
+    let turn = webhook.turns.next(body.len(), time.left()).await.ok_or(Refusal::Busy)?;
+    let parse = move || (panics::contain(|| Review::parse(&body)), turn);
+    let (review, turn) = worker::run(WorkKind::Compute, time.left(), parse).await.map_err(|_| Refusal::Busy)?;
     let review = review.map_err(|panicked| Refusal::Panicked("a review".to_owned(), panicked))?;
     let review = Arc::new(review.map_err(Refusal::Bad)?);
-    let (decision, response) = decide(&review, permit, webhook, started).await?;
-    webhook.metrics.reviewed(&review, &decision, started.elapsed().as_secs_f64());
+    let (decision, response) = decide(&review, turn, webhook, time).await?;
+    webhook.metrics.reviewed(&review, &decision, time.started.elapsed().as_secs_f64());
     if let Some(event) = event(&review, &decision) {
         Webhook::report(&event);
     }
@@ -222,15 +236,20 @@ async fn review(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
 /// Validates on another thread, within the time that is left.
 async fn decide(
     review: &Arc<Review>,
-    permit: OwnedSemaphorePermit,
+    turn: Turn,
     webhook: &Rc<Webhook>,
-    started: Instant,
+    time: TimeLimit,
 ) -> Result<(AdmissionDecision, String), Refusal> {
     let without_look = || (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
     let selected = review.object.as_ref().filter(|_| decision::needs_look(review, webhook.denials));
     let Some(object) = selected else { return Ok(without_look()) };
     let Some(selection) = policy::select(&webhook.rules, object) else { return Ok(without_look()) };
     let (beside, notes) = webhook.siblings.read(&object.namespace, &selection.siblings).await;
+    let read = beside.iter().filter_map(|(_, object)| object.as_ref()).map(ReviewedObject::bytes).sum();
+    let turn = match read {
+        0 => turn,
+        read => webhook.turns.with_more(turn, read, time.left()).await.ok_or(Refusal::Busy)?,
+    };
     let (denials, input, decide) = (webhook.denials, review.clone(), webhook.decide);
     let work = move || {
         let decided = panics::contain(|| {
@@ -240,16 +259,15 @@ async fn decide(
             let response = wording::answer(&decision, object).response(&input.uid);
             Some((decision, response))
         });
-        drop(permit);
+        drop(turn);
         decided
     };
-    let left = webhook.limits.time.saturating_sub(started.elapsed());
-    let decided = match worker::run(WorkKind::Compute, left, work).await {
+    let decided = match worker::run(WorkKind::Compute, time.left(), work).await {
         Ok(Ok(Some(decided))) => decided,
         Ok(Ok(None)) => without_look(),
         Ok(Err(panicked)) => return Err(Refusal::Panicked(request_name(review, object), panicked)),
         Err(error) => {
-            let limit = humantime::format_duration(webhook.limits.time);
+            let limit = humantime::format_duration(time.limit);
             let decision = AdmissionDecision::open(format!("the validation has no result after {limit}: {error}"));
             let response = wording::answer(&decision, object).response(&review.uid);
             (decision, response)

@@ -147,6 +147,15 @@ fn a_choice_hides_the_whole_choice_of_a_lower_layer() {
 }
 
 #[test]
+fn the_settings_of_the_gate_are_no_variables_of_a_configuration() {
+    let variables = [("RELOAD_GATE_ALERT_WEBHOOK", "https://example.com/hunter2"), ("REGION", "eu")];
+    let flags = &[("watch", "/a"), ("publish", "/b"), ("signal", "none"), ("expand", "true")];
+    let gate = Scenario { flags, variables: &variables, ..Scenario::default() }.gate();
+    let rendering = gate.rendering.expect("it renders");
+    assert_eq!(rendering.variables, [("REGION".to_owned(), "eu".to_owned())].into());
+}
+
+#[test]
 fn the_variables_of_the_shell_sidecar_work() {
     let legacy: &[(&str, &str)] = &[("FILE", "/etc/nginx/nginx.conf"), ("PROCESS", "nginx"), ("SIGNAL", "HUP")];
     let gate = Scenario { variables: legacy, ..Scenario::default() }.gate();

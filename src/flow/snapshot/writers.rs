@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
-use rustix::io::Errno;
+
+use crate::sys::shortage::is_shortage;
 
 /// Device and inode of a file.
 pub(super) type Inode = (u64, u64);
@@ -29,7 +30,7 @@ pub(super) fn open_for_writing(files: &BTreeSet<Inode>) -> OpenFiles {
     let start = Instant::now();
     let processes = match std::fs::read_dir("/proc") {
         // Without a descriptor nothing is known: the files may all be in the making.
-        Err(error) if is_short(&error) => return unknown(),
+        Err(error) if is_shortage(&error) => return unknown(),
         processes => processes.into_iter().flatten().flatten(),
     };
     let is_process =
@@ -37,7 +38,7 @@ pub(super) fn open_for_writing(files: &BTreeSet<Inode>) -> OpenFiles {
     for process in processes.filter(is_process) {
         let descriptors = match std::fs::read_dir(process.path().join("fd")) {
             Ok(descriptors) => descriptors,
-            Err(error) if is_short(&error) => return unknown(),
+            Err(error) if is_shortage(&error) => return unknown(),
             Err(_) => continue,
         };
         for descriptor in descriptors.flatten() {
@@ -54,12 +55,6 @@ pub(super) fn open_for_writing(files: &BTreeSet<Inode>) -> OpenFiles {
         }
     }
     found
-}
-
-/// Returns true if this process has no descriptor left.
-fn is_short(error: &std::io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 /// Returns the file to which a descriptor leads. A server that does not answer is not asked.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use regex::Captures;
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
-use rustix::io::Errno;
 
 use super::place::ExecutionPlace;
 use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
@@ -58,8 +57,8 @@ const MEMORY: &str = "raise the memory limit of this container (`resources.limit
                       gets less than all of it";
 
 /// Help for a command that could not be started at the moment.
-const NO_PROCESS: &str = "raise the limit of processes of this container, pod or user (`podPidsLimit` of the kubelet, `pids.max`, \
-                          `ulimit -u`), or stop what uses them up";
+const SHORTAGE: &str = "raise the limit of processes of this container, pod or user (`podPidsLimit` of the kubelet, `pids.max`, \
+                        `ulimit -u`), of open files (`ulimit -n`, `fs.file-max`) or of memory, or stop what uses them up";
 
 /// Help for a checker that may not bind a port.
 const MAY_NOT_BIND: &str = "a port below 1024 takes the capability NET_BIND_SERVICE, which the checker has no more than the application \
@@ -458,10 +457,8 @@ fn not_entered(message: &str) -> Finding {
 pub(super) fn not_started(error: &NotStarted, package: Option<&str>) -> Finding {
     match error {
         NotStarted::Missing(_) => Finding::environment(CHECKER_MISSING, error.to_string()).help(missing(package)),
-        NotStarted::Program { error: reason, .. } => {
-            let help = if is_short_of_processes(reason) { NO_PROCESS } else { EXECUTABLE };
-            Finding::environment(CHECKER_MISSING, error.to_string()).help(help)
-        }
+        NotStarted::Program { .. } => Finding::environment(CHECKER_MISSING, error.to_string()).help(EXECUTABLE),
+        NotStarted::Short { .. } => Finding::environment(CHECKER_OBSTACLE, error.to_string()).help(SHORTAGE),
         NotStarted::NotEntered(message) => not_entered(message),
         NotStarted::NotConfined(message) => {
             let help = "run commands that validate here without it: `--sandbox off`";
@@ -469,12 +466,6 @@ pub(super) fn not_started(error: &NotStarted, package: Option<&str>) -> Finding 
         }
         NotStarted::NotShown(message) => Finding::environment(VIEW_NOT_POSSIBLE, message).help(VIEW_NEEDS),
     }
-}
-
-/// Returns true for EAGAIN of fork(2), also where the gate's binary has reported it in words.
-fn is_short_of_processes(error: &std::io::Error) -> bool {
-    let errno = Errno::AGAIN.raw_os_error();
-    error.raw_os_error() == Some(errno) || error.to_string().ends_with(&format!("(os error {errno})"))
 }
 
 /// Help for a command that is not installed.

@@ -6,7 +6,7 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use rustix::fs::{FileType, Mode, OFlags};
@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{NotStarted, filter, memory};
+use crate::sys::shortage::is_shortage;
 
 /// Exit codes as env(1), chroot(1) and nohup(1) use them.
 const NOT_READY: i32 = 125;
@@ -56,6 +57,8 @@ pub(super) fn step<T>(result: Result<T, impl Into<io::Error>>, what: impl FnOnce
 pub(super) enum KeeperReport {
     /// The child could not become the command, for this reason; the code is that of env(1).
     NotStarted(i32, String),
+    /// The child could not become the command for want of processes, descriptors or memory.
+    Short(String),
     /// A signal ended the command of a view, in which its parent waits for it.
     KilledInView(i32),
     /// The command, or its parent in a view, ended with this code. Nothing follows.
@@ -68,6 +71,7 @@ impl KeeperReport {
     fn text(&self) -> String {
         match self {
             Self::NotStarted(code, message) => format!("failed {code} {message}"),
+            Self::Short(message) => format!("short {message}"),
             Self::KilledInView(signal) => format!("killed-in-view {signal}"),
             Self::Exited(code) => format!("exited {code}"),
             Self::Killed(signal) => format!("killed {signal}"),
@@ -81,11 +85,24 @@ impl KeeperReport {
                 let (code, message) = rest.split_once(' ')?;
                 Some(Self::NotStarted(code.parse().ok()?, message.to_owned()))
             }
+            "short" => Some(Self::Short(rest.to_owned())),
             "killed-in-view" => rest.parse().ok().map(Self::KilledInView),
             "exited" => rest.parse().ok().map(Self::Exited),
             "killed" => rest.parse().ok().map(Self::Killed),
             _ => None,
         }
+    }
+
+    /// The report of a step that failed with this error before the command began.
+    fn of_failure(code: i32, message: String, error: &io::Error) -> Self {
+        if is_shortage(error) { Self::Short(message) } else { Self::NotStarted(code, message) }
+    }
+
+    /// Sends it to the gate.
+    fn send(&self, channel: impl AsFd) {
+        let text = self.text();
+        let length = u32::try_from(text.len()).unwrap_or_default();
+        let _ = rustix::net::send(channel, &[&length.to_le_bytes(), text.as_bytes()].concat(), SendFlags::NOSIGNAL);
     }
 
     /// Takes the first whole report out of what was received. On the channel its length comes before it.
@@ -117,15 +134,17 @@ impl KeeperReport {
 pub(super) struct Reporter(Option<OwnedFd>);
 
 impl Reporter {
-    /// Takes the channel from the standard input, which is empty then.
+    /// Takes the channel from the standard input, which is empty then. What fails is reported to the gate.
     pub(super) fn take() -> io::Result<Self> {
         let stdin = rustix::stdio::stdin();
         if FileType::from_raw_mode(rustix::fs::fstat(stdin)?.st_mode) != FileType::Socket {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "standard input is no socket"));
         }
-        let channel = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
-        empty_stdin()?;
-        Ok(Self(Some(channel)))
+        let channel = rustix::io::fcntl_dupfd_cloexec(stdin, 3).map_err(io::Error::from);
+        let taken = channel.and_then(|channel| empty_stdin().map(|()| channel));
+        taken.map(|channel| Self(Some(channel))).inspect_err(|error| {
+            KeeperReport::of_failure(NOT_READY, error.to_string(), error).send(stdin);
+        })
     }
 
     /// A channel that is open already.
@@ -158,7 +177,7 @@ impl Reporter {
 
     /// Reports that a step failed.
     pub(super) fn not_ready(&self, subcommand: &str, (step, error): &(String, io::Error)) -> (String, u8) {
-        self.failed(subcommand, format!("cannot {step}: {error}"), NOT_READY)
+        self.failed(subcommand, format!("cannot {step}: {error}"), NOT_READY, error)
     }
 
     /// Reports that the command could not be executed.
@@ -172,26 +191,25 @@ impl Reporter {
         let program = words.first().map(OsString::as_os_str).unwrap_or_default();
         let is_missing = super::is_missing(error, program, &path_of(environment));
         let code = if is_missing { NOT_FOUND } else { NOT_EXECUTABLE };
-        self.failed(subcommand, format!("{}: {error}", program.display()), code)
+        self.failed(subcommand, format!("{}: {error}", program.display()), code, error)
     }
 
     /// Reports that no process could be made for the command, whatever it is; returns the exit code.
     pub(super) fn not_made(&self, subcommand: &str, error: &io::Error) -> u8 {
-        self.failed(subcommand, error.to_string(), NOT_EXECUTABLE).1
+        self.failed(subcommand, error.to_string(), NOT_EXECUTABLE, error).1
     }
 
-    fn failed(&self, subcommand: &str, message: String, code: i32) -> (String, u8) {
+    fn failed(&self, subcommand: &str, message: String, code: i32, error: &io::Error) -> (String, u8) {
         let shown = format!("reload-gate {subcommand}: {message}");
-        self.report(&KeeperReport::NotStarted(code, message));
+        self.report(&KeeperReport::of_failure(code, message, error));
         (shown, u8::try_from(code).unwrap_or(1))
     }
 
     /// Sends a report. Without a reader, or without a channel, there is no need of one.
     pub(super) fn report(&self, report: &KeeperReport) {
-        let Some(channel) = &self.0 else { return };
-        let text = report.text();
-        let length = u32::try_from(text.len()).unwrap_or_default();
-        let _ = rustix::net::send(channel, &[&length.to_le_bytes(), text.as_bytes()].concat(), SendFlags::NOSIGNAL);
+        if let Some(channel) = &self.0 {
+            report.send(channel);
+        }
     }
 
     /// The channel itself.

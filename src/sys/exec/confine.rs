@@ -6,20 +6,24 @@
 //! exception below it is allowed by its other entries, and new ones cannot be made in it.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, Scope,
 };
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::CapabilitySet;
 
 use super::again::{self, Reporter, SetupStep, step};
+use crate::sys::shortage::unless_short;
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "confine";
@@ -59,12 +63,13 @@ impl Confinement {
         *VERSION
     }
 
+    /// Asks for the version alone, and makes no set of rules: that takes a descriptor and memory, and a want of them is no want of Landlock.
     fn find_version() -> Option<u8> {
         let knows = |abi: ABI| {
             let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
             let rules = rules.handle_access(AccessFs::from_all(abi));
             let scoped = |rules: Ruleset| if abi < ABI::V6 { Ok(rules) } else { rules.scope(Scope::Signal) };
-            rules.and_then(scoped).and_then(Ruleset::create).is_ok()
+            rules.and_then(scoped).is_ok()
         };
         let versions = [(6, ABI::V6), (5, ABI::V5), (3, ABI::V3), (2, ABI::V2), (1, ABI::V1)];
         versions.into_iter().find(|(_, abi)| knows(*abi)).map(|(version, _)| version)
@@ -73,8 +78,10 @@ impl Confinement {
     /// Returns the paths that stay open, as they lie in a directory in which all programs make files: see [`Confinement::strict`].
     #[must_use]
     pub fn left_open(&self) -> Vec<PathBuf> {
-        let areas = real(&SHARED.map(PathBuf::from)).into_iter().filter(|area| self.opens(area)).collect::<Vec<_>>();
-        let kept = real(&self.hidden).into_iter().chain(real(&self.fixed)).collect::<BTreeSet<_>>();
+        // What cannot be looked at now is no part of a description.
+        let there = |paths: &[PathBuf]| real(paths).unwrap_or_default();
+        let areas = there(&SHARED.map(PathBuf::from)).into_iter().filter(|area| self.opens(area)).collect::<Vec<_>>();
+        let kept = there(&self.hidden).into_iter().chain(there(&self.fixed)).collect::<BTreeSet<_>>();
         kept.into_iter().filter(|path| areas.iter().any(|area| path.starts_with(area))).collect()
     }
 
@@ -116,40 +123,61 @@ fn confine(confinement: &Confinement) -> SetupStep {
     step(restrict(confinement).map_err(io::Error::other), || "confine the command".into())
 }
 
+/// An error of the system or of Landlock.
+type RuleError = Box<dyn Error + Send + Sync>;
+
 /// Restricts the calling process. Without Landlock in the kernel nothing is restricted, which the event `started` reports.
-fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
+fn restrict(confinement: &Confinement) -> Result<(), RuleError> {
     let all = AccessFs::from_all(VERSION);
     let write = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::Execute);
     let devices = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-    let (hidden, fixed) = (real(&confinement.hidden), real(&confinement.fixed));
-    let unreadable = [&hidden[..], &real(&TERMINALS.map(PathBuf::from))].concat();
+    let (hidden, fixed) = (real(&confinement.hidden)?, real(&confinement.fixed)?);
+    let unreadable = [&hidden[..], &real(&TERMINALS.map(PathBuf::from))?].concat();
     let mut readable = Cover::default();
-    readable.add(Path::new("/"), &unreadable);
+    readable.add(Path::new("/"), &unreadable)?;
     let mut writable = Cover::default();
     let exceptions = [&hidden[..], &fixed].concat();
-    for area in real(&SHARED.map(PathBuf::from)) {
-        writable.add(&area, if confinement.opens(&area) { &[] } else { &exceptions });
+    for area in real(&SHARED.map(PathBuf::from))? {
+        writable.add(&area, if confinement.opens(&area) { &[] } else { &exceptions })?;
     }
-    for area in real(&OWN.map(PathBuf::from)) {
-        writable.add(&area, &exceptions);
+    for area in real(&OWN.map(PathBuf::from))? {
+        writable.add(&area, &exceptions)?;
     }
-    let rules = |paths: &BTreeSet<PathBuf>, access: BitFlags<AccessFs>| path_beneath_rules(paths.clone(), access);
     Ruleset::default()
         .handle_access(all)?
         .scope(Scope::Signal | Scope::AbstractUnixSocket)?
         .create()?
         .add_rules(rules(&readable.whole, AccessFs::from_read(VERSION)))?
-        .add_rules(rules(&readable.parted, AccessFs::ReadDir.into()))?
+        .add_rules(rules(&readable.parted, AccessFs::ReadDir))?
         .add_rules(rules(&writable.whole, write))?
-        .add_rules(path_beneath_rules(DEVICES, devices))?
+        .add_rules(rules(DEVICES, devices))?
         .restrict_self()?;
     Ok(())
 }
 
+/// Returns the rules for these paths; a path that this user cannot open needs none.
+fn rules<P: AsRef<Path>>(
+    paths: impl IntoIterator<Item = P>,
+    access: impl Into<BitFlags<AccessFs>>,
+) -> impl Iterator<Item = Result<PathBeneath<OwnedFd>, RuleError>> {
+    let access = access.into();
+    let rule = move |path: P| -> Result<Option<PathBeneath<OwnedFd>>, RuleError> {
+        let opened = rustix::fs::open(path.as_ref(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let Some(file) = unless_short(opened)? else { return Ok(None) };
+        let is_directory = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) == FileType::Directory;
+        let access = if is_directory { access } else { access & AccessFs::from_file(VERSION) };
+        Ok(Some(PathBeneath::new(file, access)))
+    };
+    paths.into_iter().filter_map(move |path| rule(path).transpose())
+}
+
 /// The paths that are there, with all symbolic links followed.
-fn real(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let paths: BTreeSet<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    paths.into_iter().collect()
+///
+/// # Errors
+/// Where that is unknown for want of memory or descriptors.
+fn real(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let there = paths.iter().filter_map(|path| unless_short(path.canonicalize()).transpose());
+    Ok(there.collect::<io::Result<BTreeSet<_>>>()?.into_iter().collect())
 }
 
 /// Paths that cover a directory except some paths below it.
@@ -161,20 +189,22 @@ struct Cover {
 }
 
 impl Cover {
-    fn add(&mut self, path: &Path, without: &[PathBuf]) {
+    fn add(&mut self, path: &Path, without: &[PathBuf]) -> io::Result<()> {
         if without.iter().any(|other| path.starts_with(other)) {
-            return;
+            return Ok(());
         }
         if !without.iter().any(|other| other.starts_with(path)) {
             self.whole.insert(path.into());
-            return;
+            return Ok(());
         }
         self.parted.insert(path.into());
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        for entry in unless_short(fs::read_dir(path))?.into_iter().flatten() {
+            let Some(entry) = unless_short(entry)? else { continue };
             // What a link leads to is covered where it lies, or not.
-            if !entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-                self.add(&entry.path(), without);
+            if !unless_short(entry.file_type())?.is_some_and(|kind| kind.is_symlink()) {
+                self.add(&entry.path(), without)?;
             }
         }
+        Ok(())
     }
 }

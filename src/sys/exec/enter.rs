@@ -17,6 +17,7 @@ use rustix::thread::CapabilitySet;
 use super::RunAs;
 use super::again::{self, Reporter, SetupStep, step};
 use crate::sys::proc::{self, Identity};
+use crate::sys::shortage::unless_short;
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "enter";
@@ -82,7 +83,7 @@ impl Capabilities {
 /// Reads what a process is like. `/proc/PID/root` and `/proc/PID/environ` ask for the access of ptrace(2), which is the same
 /// uid and gid and no more capabilities than ours, or CAP_SYS_PTRACE.
 fn likeness(identity: Identity) -> io::Result<Likeness> {
-    let fail = |error: procfs::ProcError| io::Error::other(error);
+    let fail = proc::io_error;
     let process = Process::new(identity.pid).map_err(fail)?;
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
     let root = rustix::fs::open(format!("/proc/{}/root", identity.pid), flags, Mode::empty())?;
@@ -94,13 +95,13 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     // Without the permission to look it may well be another user namespace. What the file of a program adds is not its caller's.
-    let has_own = !rights.capabilities && proc::shares_namespace(identity.pid, "user") == Some(true);
+    let has_own = !rights.capabilities && proc::is_in_namespace(identity.pid, "user")?;
     let likeness = Likeness {
         capabilities: Capabilities::of(&status, has_own),
-        limits: limits(&process),
+        limits: limits(&process)?,
         status,
         environment: process.environ().map_err(fail)?.into_iter().collect(),
-        directory: process.cwd().ok().map(|directory| proc::in_own_root(&process, directory)),
+        directory: unless_short(process.cwd().map_err(fail))?.map(|directory| proc::in_own_root(&process, directory)),
         root,
     };
     // All of that was of one and the same process if it is still the one that was meant.
@@ -112,8 +113,8 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
 }
 
 /// The resource limits of a process that a command takes from it: they decide on what a program can do, or protect other programs.
-fn limits(process: &Process) -> Vec<(Resource, Rlimit)> {
-    let Ok(limits) = process.limits() else { return Vec::new() };
+fn limits(process: &Process) -> io::Result<Vec<(Resource, Rlimit)>> {
+    let Some(limits) = unless_short(process.limits().map_err(proc::io_error))? else { return Ok(Vec::new()) };
     let resources = [
         (Resource::As, limits.max_address_space),
         (Resource::Cpu, limits.max_cpu_time),
@@ -129,7 +130,7 @@ fn limits(process: &Process) -> Vec<(Resource, Rlimit)> {
         LimitValue::Value(value) => Some(value),
     };
     let limit = |limit: Limit| Rlimit { current: value(limit.soft_limit), maximum: value(limit.hard_limit) };
-    resources.map(|(resource, own)| (resource, limit(own))).into()
+    Ok(resources.map(|(resource, own)| (resource, limit(own))).into())
 }
 
 /// Takes the root, working directory, groups, user and capabilities of a process, in the order that keeps the right to do

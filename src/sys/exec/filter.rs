@@ -18,9 +18,11 @@ use seccompiler::{
 use super::again::{SetupStep, step};
 use super::confine::Confinement;
 
-/// System calls for other processes' memory, descriptors and execution, and for the kernel's keys (keyrings(7)).
-const FORBIDDEN: [libc::c_long; 9] = [
+/// System calls for other processes' memory, descriptors and execution, and for the kernel's keys (keyrings(7)); and io_uring(7), whose
+/// operations no filter sees.
+const FORBIDDEN: [libc::c_long; 10] = [
     libc::SYS_add_key,
+    libc::SYS_io_uring_setup,
     libc::SYS_kcmp,
     libc::SYS_keyctl,
     libc::SYS_pidfd_getfd,
@@ -93,6 +95,9 @@ fn filter() -> Result<Option<BpfProgram>, seccompiler::BackendError> {
     }
     let requests = TERMINAL_INPUT.map(|request| condition(1, Length::Dword, Comparison::Eq, request));
     rules.insert(libc::SYS_ioctl, requests.into_iter().collect::<Result<_, _>>()?);
+    // A socket to the hypervisor, and so to what else runs on the machine, which a network namespace does not cut off (vsock(7)).
+    let to_hypervisor = condition(0, Length::Dword, Comparison::Eq, u64::from(libc::AF_VSOCK.unsigned_abs()))?;
+    rules.insert(libc::SYS_socket, vec![to_hypervisor]);
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into().map(Some)
 }

@@ -162,8 +162,9 @@ async fn reports(channel: &UnixStream) -> Reports {
 pub(super) async fn run(command: &Command) -> Result<Finished, NotStarted> {
     let started = Instant::now();
     let program = command.words.first().map_or_else(String::new, |word| word.to_string_lossy().into_owned());
-    let failed = |error| NotStarted::Program { program: program.clone(), error };
-    let mut running = Running::start(command).await.map_err(failed)?;
+    let name = program.clone();
+    let failed = move |error| NotStarted::of(&name, error);
+    let mut running = Running::start(command).await.map_err(&failed)?;
     let reports = tokio::time::timeout(command.timeout, running.reports()).await.ok();
     if reports.is_none() {
         running.group.kill_strays();
@@ -171,24 +172,27 @@ pub(super) async fn run(command: &Command) -> Result<Finished, NotStarted> {
     }
     let _ = tokio::time::timeout(LAST_WORDS, running.output.collect()).await;
     let Running { group, output, .. } = running;
-    let finished = |end| Ok(Finished { end, output: output.text(), duration: started.elapsed() });
+    let output = output.text();
+    let finished = |end, output| Ok(Finished { end, output, duration: started.elapsed() });
     let Some(Reports { early, end }) = reports else {
-        return finished(group.ended(true).await.map_err(failed)?);
+        return finished(group.ended(true).await.map_err(&failed)?, output);
     };
-    match (early, end) {
-        // The keeper ends by itself now.
-        (Some(KeeperReport::NotStarted(code, message)), _) => {
-            tokio::spawn(group.ended(false));
-            Err(KeeperReport::error(code, message, program, not_ready(command)))
-        }
-        (early, Some(end)) => {
-            tokio::spawn(group.ended(false));
-            finished(match early.unwrap_or(end) {
-                KeeperReport::Killed(signal) | KeeperReport::KilledInView(signal) => End::Killed(signal),
-                KeeperReport::Exited(code) | KeeperReport::NotStarted(code, _) => End::Exited(code),
-            })
-        }
-        (_, None) => finished(group.ended(false).await.map_err(failed)?),
+    let Some(report) = early.or(end) else {
+        return match group.ended(false).await.map_err(&failed)? {
+            // The command did not begin, so this is the keeper's own output.
+            End::Exited(code) => {
+                Err(failed(io::Error::other(format!("its keeper ended with code {code}: {}", output.trim()))))
+            }
+            end => finished(end, output),
+        };
+    };
+    // The keeper ends by itself now.
+    tokio::spawn(group.ended(false));
+    match report {
+        KeeperReport::NotStarted(code, message) => Err(KeeperReport::error(code, message, program, not_ready(command))),
+        KeeperReport::Short(reason) => Err(NotStarted::Short { program, reason }),
+        KeeperReport::Killed(signal) | KeeperReport::KilledInView(signal) => finished(End::Killed(signal), output),
+        KeeperReport::Exited(code) => finished(End::Exited(code), output),
     }
 }
 

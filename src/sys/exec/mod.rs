@@ -28,6 +28,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::SignalKind;
 
 use crate::sys::proc::{self, Identity};
+use crate::sys::shortage::is_shortage;
 
 pub use confine::Confinement;
 pub use keeper::{is_ready, prepare};
@@ -122,6 +123,14 @@ pub enum NotStarted {
         /// Why not.
         error: io::Error,
     },
+    /// The system had no process, descriptor or memory left for it.
+    #[error("cannot start `{program}` now: {reason}")]
+    Short {
+        /// The program.
+        program: String,
+        /// Step that failed, and why.
+        reason: String,
+    },
     /// The command could not become like the process it was meant to run as.
     #[error("{0}")]
     NotEntered(String),
@@ -131,6 +140,18 @@ pub enum NotStarted {
     /// The command could not be confined.
     #[error("{0}")]
     NotConfined(String),
+}
+
+impl NotStarted {
+    /// The error of a program that is there.
+    fn of(program: &str, error: io::Error) -> Self {
+        let program = program.to_owned();
+        if is_shortage(&error) {
+            Self::Short { program, reason: error.to_string() }
+        } else {
+            Self::Program { program, error }
+        }
+    }
 }
 
 /// Closes the descriptors that this process inherited beside its three standard streams: children would inherit them, and an open
@@ -179,7 +200,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
         if is_missing(&error, OsStr::new(&program), &search_path()) {
             NotStarted::Missing(program.clone())
         } else {
-            NotStarted::Program { program: program.clone(), error }
+            NotStarted::of(&program, error)
         }
     };
     let (reader, writer) = io::pipe().map_err(failed)?;

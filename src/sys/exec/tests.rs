@@ -273,6 +273,7 @@ fn reports_are_read_as_they_were_sent() {
     let reporter = Reporter::on(theirs.into());
     let sent = [
         KeeperReport::NotStarted(127, "nginx: No such file\nor directory".to_owned()),
+        KeeperReport::Short("cannot lead a session: Cannot allocate memory".to_owned()),
         KeeperReport::KilledInView(9),
         KeeperReport::Exited(1),
         KeeperReport::Killed(15),
@@ -284,7 +285,22 @@ fn reports_are_read_as_they_were_sent() {
     assert_eq!(reported(received.clone()), (sent.to_vec(), 0));
     // A part of a report waits for the rest.
     received.truncate(received.len() - 1);
-    assert_eq!(reported(received).0, sent[..3]);
+    assert_eq!(reported(received).0, sent[..4]);
+}
+
+#[test]
+fn a_step_that_fails_for_a_shortage_is_no_missing_part_of_the_system() {
+    let failed = |error: io::Error| {
+        let (gate, theirs) = std::os::unix::net::UnixStream::pair().expect("there is room");
+        let shown = Reporter::on(theirs.into()).not_ready("confine", &("confine the command".into(), error));
+        let mut received = Vec::new();
+        io::Read::read_to_end(&mut &gate, &mut received).expect("it was closed");
+        (reported(received).0, shown.1)
+    };
+    let short = "cannot confine the command: Too many open files (os error 24)".to_owned();
+    assert_eq!(failed(Errno::MFILE.into()), (vec![KeeperReport::Short(short)], 125));
+    let denied = "cannot confine the command: Operation not permitted (os error 1)".to_owned();
+    assert_eq!(failed(Errno::PERM.into()), (vec![KeeperReport::NotStarted(125, denied)], 125));
 }
 
 #[test]

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use procfs::FromRead as _;
 use procfs::process::{Process, Stat};
+use procfs::{FromRead as _, ProcError};
 use rustix::thread::CapabilitySet;
+
+use super::shortage::unless_short;
 
 mod newest;
 mod signals;
@@ -38,12 +40,12 @@ pub struct ExecRights {
 pub fn exec_rights(pid: i32) -> std::io::Result<ExecRights> {
     let exe = format!("/proc/{pid}/exe");
     let mode = rustix::fs::stat(&exe)?.st_mode;
-    let attribute = rustix::fs::getxattr(&exe, "security.capability", &mut [0_u8; 0][..]);
-    let status = Process::new(pid).and_then(|process| process.status()).map_err(std::io::Error::other)?;
+    let attribute = unless_short(rustix::fs::getxattr(&exe, "security.capability", &mut [0_u8; 0][..]))?;
+    let status = Process::new(pid).and_then(|process| process.status()).map_err(io_error)?;
     // What root started may have given up its effective user alone, as varnishd's manager does.
     let is_of_two = status.ruid != 0 && (status.ruid != status.euid || status.rgid != status.egid);
     let ids = mode & 0o6000 != 0 || is_of_two;
-    Ok(ExecRights { ids, capabilities: attribute.is_ok() })
+    Ok(ExecRights { ids, capabilities: attribute.is_some() })
 }
 
 /// A command name in /proc has at most this many bytes.
@@ -233,6 +235,25 @@ pub fn own() -> i32 {
 pub fn shares_namespace(pid: i32, kind: &str) -> Option<bool> {
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
     Some(namespace("self")? == namespace(&pid.to_string())?)
+}
+
+/// Returns true if a process is certainly in the same namespace of a kind as the calling process. Without the permission to look it may be in
+/// another one.
+///
+/// # Errors
+/// Where that is unknown for want of memory or descriptors.
+pub fn is_in_namespace(pid: i32, kind: &str) -> std::io::Result<bool> {
+    let namespace = |pid: &str| unless_short(std::fs::read_link(format!("/proc/{pid}/ns/{kind}")));
+    let (own, theirs) = (namespace("self")?, namespace(&pid.to_string())?);
+    Ok(own.is_some() && own == theirs)
+}
+
+/// Returns the error of the system within an error about /proc.
+pub fn io_error(error: ProcError) -> std::io::Error {
+    match error {
+        ProcError::Io(error, _) => error,
+        error => std::io::Error::other(error),
+    }
 }
 
 /// Returns the room in bytes that a process has for its command line and its environment, in which a title is written

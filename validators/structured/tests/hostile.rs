@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use reload_gate_contract::Cause;
-use reload_gate_structured::json_schema::{Format, Schema};
+use reload_gate_structured::json_schema::{Format, MOST_BYTES, MOST_VALUES, Schema};
 use reload_gate_structured::yaml::{Broken, Node, Value, documents, parse};
 use reload_gate_structured::{codes, ini, json, yaml};
 
@@ -120,6 +120,21 @@ fn many_faults_are_counted_and_cost_no_more_than_reading_them() {
     assert!(found[0].message.len() < 200, "{}", found[0].message);
     let line = format!("a = [{}1]\n", "1, ".repeat(COUNT));
     assert_eq!(schema.check("f", line.as_bytes(), Format::Toml)[0].code, codes::SCHEMA_UNKNOWN);
+}
+
+#[test]
+fn what_is_too_large_for_a_schema_is_no_verdict() {
+    let schema = Schema::parse("{type: object}").expect("it is a schema");
+    let found = |text: &str| {
+        let findings = schema.check("f", text.as_bytes(), Format::Json);
+        findings.iter().map(|finding| (finding.code, finding.cause)).collect::<Vec<_>>()
+    };
+    let of = |values: usize| format!("[1{}]", ",1".repeat(values - 2));
+    assert_eq!(found(&of(MOST_VALUES)), [(codes::SCHEMA_TYPE, Cause::Config)]);
+    assert_eq!(found(&of(MOST_VALUES + 1)), [(codes::TOO_LARGE, Cause::Environment)]);
+    let padded = |length: usize| format!("[{}]", " ".repeat(length - 2));
+    assert_eq!(found(&padded(MOST_BYTES)), [(codes::SCHEMA_TYPE, Cause::Config)]);
+    assert_eq!(found(&padded(MOST_BYTES + 1)), [(codes::TOO_LARGE, Cause::Environment)]);
 }
 
 #[test]

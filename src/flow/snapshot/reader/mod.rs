@@ -25,6 +25,7 @@ use super::secret::is_in_memory;
 use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter};
 use crate::flow::tree::{Revision, Tree};
 use crate::flow::watch::WatchPoints;
+use crate::sys::shortage::is_shortage;
 use linked::LinkedDirectory;
 
 /// The name of the link that a kubelet swaps (`pkg/volume/util/atomic_writer.go` in kubernetes).
@@ -457,7 +458,7 @@ impl<'a> SourceReader<'a> {
     fn unreadable(&mut self, path: &Path, error: &std::io::Error, in_volume: bool) {
         let finding = Finding::environment(UNREADABLE, format!("cannot read `{}`: {error}", path.display()));
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-        self.short |= is_shortage(error);
+        self.short |= may_pass(error);
         self.settled &= !(is_denied && in_volume);
         let uid = rustix::process::geteuid().as_raw();
         let help = match (is_denied, in_volume) {
@@ -531,19 +532,10 @@ fn root(source: &Source) -> Option<SourceRoot> {
     Some(SourceRoot { path, fd })
 }
 
-/// Returns true for an error that may be over without any event of the file system.
-fn is_shortage(error: &std::io::Error) -> bool {
-    let shortages = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::AGAIN,
-        Errno::IO,
-        Errno::STALE,
-        Errno::TIMEDOUT,
-        Errno::NOBUFS,
-    ];
-    Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
+/// Returns true for an error that may be over without any event of the file system: a shortage, or one of a disk or a file server.
+fn may_pass(error: &std::io::Error) -> bool {
+    let of_servers = [Errno::IO, Errno::STALE, Errno::TIMEDOUT];
+    is_shortage(error) || Errno::from_io_error(error).is_some_and(|errno| of_servers.contains(&errno))
 }
 
 /// Opens the directory at a path that has no links.

@@ -1,9 +1,9 @@
 //! The files as an application will see them. IO: reads what is there beside the tree.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::super::{RootChoice, ValidationContext};
 use crate::flow::snapshot::{Access, read_contents};
+use crate::sys::file_rights::{FileRights, TakenRights};
 
 /// Largest size of a file beside the tree, and of all of them.
 const LARGEST: u64 = 16 << 20;
@@ -35,6 +36,10 @@ fn root(context: &ValidationContext) -> Option<OwnedFd> {
 pub(super) struct CandidateFiles<'a> {
     context: &'a ValidationContext,
     beyond: Option<OwnedFd>,
+    /// The rights of the target to files; `None` if they are unknown.
+    rights: OnceCell<Option<FileRights>>,
+    /// Paths beside the tree that nothing which validates here may read, with all links followed.
+    hidden: OnceCell<Vec<PathBuf>>,
     /// Files of the machine that the candidate will replace, by file system and number: links give them other names.
     replaced: BTreeMap<(u64, u64), PathBuf>,
     /// A file that hides any other at its path.
@@ -63,7 +68,8 @@ impl<'a> CandidateFiles<'a> {
         let replaced =
             names.filter_map(|name| Some((identity(&context.path_map.shown(name))?, name.clone()))).collect();
         let budget = Cell::new(if access == Access::AtOnce { TOTAL_AT_ONCE } else { TOTAL });
-        Self { context, beyond, replaced, over: None, budget, access, would_wait }
+        let (rights, hidden) = (OnceCell::new(), OnceCell::new());
+        Self { context, beyond, rights, hidden, replaced, over: None, budget, access, would_wait }
     }
 
     /// Returns true if what was found is not all: something would have had to be waited for.
@@ -84,6 +90,27 @@ impl<'a> CandidateFiles<'a> {
     /// Forgets which files were read.
     pub(super) fn forget(&self) {
         self.context.files_read.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Takes the rights of the target while a file beside the tree is opened: a candidate may name any file, and its content is quoted in
+    /// reports.
+    fn as_target(&self) -> Result<Option<TakenRights>, Absent> {
+        let Some(target) = &self.context.place.target else { return Ok(None) };
+        let rights = self.rights.get_or_init(|| FileRights::of(target.pid()).ok());
+        let taken = rights.as_ref().ok_or(Absent::Unknown)?.take();
+        taken.map(Some).map_err(|_| Absent::Unknown)
+    }
+
+    /// Returns true for a file that is hidden from commands which validate here: what they may not read is not read for them either.
+    fn is_hidden(&self, file: &OwnedFd) -> bool {
+        let Some(confinement) = self.context.confinement.as_ref().filter(|_| self.context.place.run_as.is_none())
+        else {
+            return false;
+        };
+        let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let hidden = self.hidden.get_or_init(|| confinement.hidden.iter().map(real).collect());
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        path.is_err() || path.is_ok_and(|path| hidden.iter().any(|hidden| path.starts_with(hidden)))
     }
 
     fn read_beyond(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent> {
@@ -115,11 +142,14 @@ impl<'a> CandidateFiles<'a> {
         }
     }
 
+    /// Opens a file beside the tree, if the target may read it.
     fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Absent> {
         let root = self.beyond.as_ref().ok_or(Absent::Unknown)?;
         // Links lead where they lead for the application (openat2(2)); opening a FIFO does not block.
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let _rights = self.as_target()?;
         match rustix::fs::openat2(root, path, flags, Mode::empty(), resolution(self.access)) {
+            Ok(file) if self.is_hidden(&file) => Err(Absent::Unknown),
             Ok(file) => Ok(file),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Absent::Missing),
             Err(errno) => Err(self.unknown(errno)),
@@ -219,8 +249,38 @@ mod tests {
     use super::super::super::tests::context;
     use super::super::super::{Mapping, PathMap};
     use crate::flow::tree::Tree;
+    use crate::sys::exec::Confinement;
 
     use super::*;
+
+    /// The files for a candidate, with those of a directory around it.
+    fn view_of<'c>(context: &'c ValidationContext, root: &Path) -> CandidateFiles<'c> {
+        let beyond = Some(fs::File::open(root).expect("it is there").into());
+        CandidateFiles { beyond, ..CandidateFiles::of(context, Access::Waiting) }
+    }
+
+    #[test]
+    fn what_is_hidden_from_commands_is_not_read_for_a_candidate() {
+        let root = tempfile::tempdir().expect("there is room");
+        for directory in ["secrets", "public"] {
+            fs::create_dir(root.path().join(directory)).expect("there is room");
+            fs::write(root.path().join(directory).join("file"), directory).expect("there is room");
+        }
+        std::os::unix::fs::symlink("../secrets/file", root.path().join("public/link")).expect("there is room");
+        let mut context = context(Tree::new(), &PathMap(Vec::new()));
+        let hidden = vec![root.path().join("secrets"), "/no/such/directory".into()];
+        context.confinement = Some(Confinement { hidden, ..Confinement::default() });
+        let hiding = view_of(&context, root.path());
+        assert_eq!(hiding.read("/public/file").as_deref(), Ok(b"public".as_slice()));
+        for path in ["/secrets/file", "/public/link"] {
+            assert_eq!(hiding.read(path), Err(Absent::Unknown), "{path}");
+        }
+        assert_eq!(hiding.list("/secrets"), Err(Absent::Unknown));
+        // A command that runs as the target is not confined, and has the rights of the target.
+        drop(hiding);
+        context.confinement = None;
+        assert_eq!(view_of(&context, root.path()).read("/secrets/file").as_deref(), Ok(b"secrets".as_slice()));
+    }
 
     #[test]
     fn the_candidate_hides_what_is_live_and_the_rest_is_there() {
@@ -236,8 +296,7 @@ mod tests {
         let path_map =
             PathMap(vec![Mapping { prefix: PathBuf::new(), here: "/watched".into(), there, live: None, whole: true }]);
         let context = context(tree, &path_map);
-        let beyond = fs::File::open(root.path()).expect("it is there").into();
-        let view = CandidateFiles { beyond: Some(beyond), ..CandidateFiles::of(&context, Access::Waiting) };
+        let view = view_of(&context, root.path());
         assert_eq!(view.read("/etc/nginx/nginx.conf").as_deref(), Ok(b"candidate".as_slice()));
         assert_eq!(view.read("/etc/nginx/conf.d"), Err(Absent::Directory));
         assert_eq!(view.read("/etc/nginx/gone"), Err(Absent::Missing));

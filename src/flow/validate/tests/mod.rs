@@ -1,7 +1,6 @@
 use std::fs;
 
 use reload_gate_contract::{Cause, Severity};
-use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::*;
@@ -429,10 +428,11 @@ fn a_port_that_may_not_be_bound_names_the_capability() {
 
 #[test]
 fn a_process_that_cannot_be_started_at_the_moment_is_not_told_to_be_executable() {
-    let reasons = [std::io::Error::from(Errno::AGAIN), std::io::Error::other("nginx: Try again (os error 11)")];
-    for error in reasons {
-        let finding = command::not_started(&NotStarted::Program { program: "nginx".into(), error }, None);
-        let help = finding.help.unwrap_or_default();
-        assert!(help.contains("limit of processes") && !help.contains("chmod"), "{help}");
-    }
+    let reason = "cannot confine the command: Too many open files (os error 24)".to_owned();
+    let finding = command::not_started(&NotStarted::Short { program: "nginx".into(), reason: reason.clone() }, None);
+    assert_eq!(finding.message, format!("cannot start `nginx` now: {reason}"));
+    assert_eq!(finding.code.as_str(), "checker-obstacle", "the checker is there");
+    let help = finding.help.unwrap_or_default();
+    assert!(help.contains("limit of processes") && help.contains("of open files"), "{help}");
+    assert!(!help.contains("chmod") && !help.contains("--sandbox"), "{help}");
 }

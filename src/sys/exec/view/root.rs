@@ -17,6 +17,8 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::{FileSystemView, ViewMount};
 use crate::sys::exec::again::{SetupStep, step};
+use crate::sys::proc;
+use crate::sys::shortage::{is_shortage, unless_short};
 
 /// Mount point of the new root until it is the root.
 const SCAFFOLD: &str = "/proc";
@@ -73,13 +75,14 @@ pub(super) fn lay_out(view: &FileSystemView, privileged: bool) -> SetupStep {
     for mount in &view.mounts {
         layers.push(step(ViewLayer::of(mount, &layers), || format!("lay out `{}`", mount.at.display()))?);
     }
-    let mounted = step(mounted().map_err(io::Error::other), || "read /proc/self/mountinfo".into())?;
+    let mounted = step(mounted(), || "read /proc/self/mountinfo".into())?;
     step(raise_scaffold(), || "mount a root directory of its own".into())?;
     let targets = layers.iter().map(|layer| layer.at.clone()).collect();
     let mut scene = Scene { mounted, targets, homes: view.homes.clone(), privileged, overlays: 0 };
     let old = step(fs::read_dir(OLD), || "read the root directory".into())?;
     for entry in old.flatten() {
-        let _ = scene.show(&Path::new("/").join(entry.file_name()));
+        let path = Path::new("/").join(entry.file_name());
+        step(scene.try_to_show(&path), || format!("show `{}`", path.display()))?;
     }
     for layer in &layers {
         step(layer.place(), || format!("lay out `{}`", layer.at.display()))?;
@@ -158,8 +161,8 @@ pub fn homes() -> Vec<PathBuf> {
 }
 
 /// The paths at which something is mounted.
-fn mounted() -> procfs::ProcResult<Vec<PathBuf>> {
-    let mounts = procfs::process::Process::myself()?.mountinfo()?;
+fn mounted() -> io::Result<Vec<PathBuf>> {
+    let mounts = procfs::process::Process::myself().and_then(|own| own.mountinfo()).map_err(proc::io_error)?;
     let paths = mounts.into_iter().map(|mount| mount.mount_point);
     Ok(paths.collect())
 }
@@ -210,7 +213,14 @@ struct Scene {
 }
 
 impl Scene {
-    /// Shows a path of the machine in the view. Paths that cannot be shown are left out: this user may not see them.
+    /// Shows a path of the machine in the view, or leaves it out if it cannot be shown: this user may not see it.
+    ///
+    /// # Errors
+    /// A want of memory or descriptors: the view would lack something that is there, or show something that it hides.
+    fn try_to_show(&mut self, path: &Path) -> io::Result<()> {
+        unless_short(self.show(path)).map(|_| ())
+    }
+
     fn show(&mut self, path: &Path) -> io::Result<()> {
         let (old, new) = (inside(OLD, path), inside(NEW, path));
         let metadata = fs::symlink_metadata(&old)?;
@@ -258,6 +268,7 @@ impl Scene {
         }
         match self.overlay(path, old, new) {
             Ok(()) => Ok(()),
+            Err(error) if is_shortage(&error) => Err(error),
             // It is empty, and can be written.
             Err(_) if is(path, &TEMPORARY) => Ok(()),
             Err(_) if is(path, &OWNED) => Copying { largest: None, left: ENTRIES, strict: false }.copy(old, new),
@@ -280,7 +291,7 @@ impl Scene {
                     continue;
                 }
                 make_directories(old, new, relative.parent().unwrap_or(relative))?;
-                let _ = self.show(&shown);
+                self.try_to_show(&shown)?;
             }
         }
         Ok(())
@@ -324,8 +335,9 @@ impl Scene {
         let mut directories = vec![PathBuf::new()];
         while let Some(directory) = directories.pop() {
             // An entry that is gone meanwhile needs no hiding.
-            let entries = fs::read_dir(old.join(&directory)).into_iter().flatten().flatten();
-            for (entry, metadata) in entries.filter_map(|entry| entry.metadata().ok().map(|found| (entry, found))) {
+            for entry in unless_short(fs::read_dir(old.join(&directory)))?.into_iter().flatten() {
+                let Some(entry) = unless_short(entry)? else { continue };
+                let Some(metadata) = unless_short(entry.metadata())? else { continue };
                 let relative = directory.join(entry.file_name());
                 let shown = path.join(&relative);
                 left = left.saturating_sub(1);
@@ -344,7 +356,7 @@ impl Scene {
 
     fn show_entries(&mut self, path: &Path, old: &Path) -> io::Result<()> {
         for entry in fs::read_dir(old)?.flatten().take(ENTRIES) {
-            let _ = self.show(&path.join(entry.file_name()));
+            self.try_to_show(&path.join(entry.file_name()))?;
         }
         Ok(())
     }
@@ -461,6 +473,8 @@ impl Copying {
             let copied = self.copy_entry(&entry.path(), &to.join(entry.file_name()));
             if self.strict {
                 copied?;
+            } else {
+                unless_short(copied)?;
             }
         }
         Ok(())

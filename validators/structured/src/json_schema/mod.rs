@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
 use jsonschema::{ValidationError, Validator};
-use reload_gate_contract::{Code, Finding, Findings};
+use reload_gate_contract::{Code, Finding, Findings, Place};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::text::{MOST_FINDINGS, Report, excerpt};
@@ -23,6 +23,12 @@ pub struct Schema {
     validator: Validator,
     pub(crate) document: Json,
 }
+
+/// Limit of the bytes of a file that is held against a schema. A tree is made of it, which takes a multiple of its size.
+pub const MOST_BYTES: usize = 4 << 20;
+
+/// Limit of the values in a document that is held against a schema, keys included.
+pub const MOST_VALUES: usize = 250_000;
 
 /// Format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,14 +136,41 @@ pub(crate) fn check(
     if syntax.iter().any(|finding| finding.severity == reload_gate_contract::Severity::Error) {
         return syntax;
     }
-    let roots: Vec<_> = match format {
-        Format::Toml => toml::tree(text).into_iter().collect(),
-        Format::Json | Format::Yaml => documents(text).filter_map(Result::ok).map(|document| document.root).collect(),
-    };
-    let broken = roots.iter().flat_map(|root| check_tree(text, root));
     let mut findings = Findings::new(MOST_FINDINGS);
-    findings.extend(syntax.into_iter().chain(broken));
+    findings.extend(syntax);
+    if text.len() > MOST_BYTES {
+        findings.push(too_large(path, &format!("more than {} MiB", MOST_BYTES >> 20)));
+        return findings.finish(codes::TOO_MANY_FINDINGS);
+    }
+    // One tree at a time.
+    let roots: Box<dyn Iterator<Item = Node>> = match format {
+        Format::Toml => Box::new(toml::tree(text).into_iter()),
+        Format::Json | Format::Yaml => Box::new(documents(text).filter_map(Result::ok).map(|document| document.root)),
+    };
+    for root in roots {
+        if values(&root) > MOST_VALUES {
+            findings.push(too_large(path, &format!("more than {MOST_VALUES} values")));
+        } else {
+            findings.extend(check_tree(text, &root));
+        }
+    }
     findings.finish(codes::TOO_MANY_FINDINGS)
+}
+
+/// The finding that a file was not held against the schema.
+fn too_large(path: &str, what: &str) -> Finding {
+    let message = format!("the file has {what}, so its values are not held against the schema");
+    let finding = Finding::environment(codes::TOO_LARGE, message).at(Place::file(path));
+    finding.help("split the file, or validate it with a command")
+}
+
+/// The number of values in a tree, keys included.
+fn values(node: &Node) -> usize {
+    match &node.value {
+        Value::Null | Value::Scalar(_) => 1,
+        Value::List(items) => items.iter().map(values).sum::<usize>() + 1,
+        Value::Map(entries) => entries.iter().map(|(key, value)| values(key) + values(value)).sum::<usize>() + 1,
+    }
 }
 
 /// Value of a tree: plain scalars by YAML's core schema (YAML 1.2.2, 10.3.2), all others are text.
