@@ -1,6 +1,6 @@
 //! Validators of the inputs of `check`: by flags, by the rules and gates of a configuration file, or by name. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -131,6 +131,11 @@ impl Assignments {
     /// # Errors
     /// When no preset or validator has the name, or its settings are wrong.
     pub fn assignment_named(&self, name: &str) -> Result<Arc<Assignment>, ConfigError> {
+    /// Returns the main file that the settings of an object name.
+    pub(crate) fn main(&self) -> Option<&Path> {
+        self.flags.text(MAIN.spec).map(|given| Path::new(&given.value))
+    }
+
         let errors = ErrorList::default();
         let layers = Layers { layers: vec![self.flags.clone()], directory: &self.directory, errors: &errors };
         let assignment = named(name, &layers);
