@@ -185,8 +185,8 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let work = move || {
         let answered = panics::contain(|| {
             CreatedObject::parse(&body).map(|created| {
-                let (answer, outcome) = mutation::answer(&created, &options);
-                (answer.response(&created.uid), outcome)
+                let answered = mutation::answer(&created, &options);
+                (answered.answer.response(&created.uid), answered.outcome, answered.refusal)
             })
         });
         drop(permit);
@@ -194,9 +194,13 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     };
     let answered = worker::run(WorkKind::Compute, webhook.limits.time, work).await.map_err(|_| Refusal::Busy)?;
     let answered = answered.map_err(|panicked| Refusal::Panicked("injection into an object".to_owned(), panicked))?;
-    let (response, outcome) = answered.map_err(Refusal::Bad)?;
+    let (response, outcome, refusal) = answered.map_err(Refusal::Bad)?;
     webhook.metrics.injected(outcome);
     Ok(response)
+    // Pods are created by controllers, which show nobody the warnings of an answer.
+    if let Some((message, help)) = refusal {
+        Webhook::report(&Event::new(Kind::Inconclusive).message(message).help(Some(help)));
+    }
 }
 
 /// Answers a review.
