@@ -62,7 +62,7 @@ pub use listing::Listing;
 use names::VersionCache;
 #[cfg(any(test, fuzzing))]
 pub use objects::check_text;
-pub use objects::{GivenObject, check_objects};
+pub use objects::{GivenObject, check_objects, main_key};
 pub use output::write_output;
 use store::{Entry, Store};
 use trees::FileTrees;

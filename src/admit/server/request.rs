@@ -17,6 +17,7 @@ use crate::admit::decision::{self, AdmissionDecision};
 use crate::admit::mutation;
 use crate::admit::policy;
 use crate::admit::review::{Answer, BadReview, CreatedObject, Review, ReviewedObject};
+use crate::admit::together::SiblingObjects;
 use crate::admit::wording;
 use crate::report::log::visible;
 use crate::report::metrics::Exposition;
@@ -196,11 +197,11 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let answered = answered.map_err(|panicked| Refusal::Panicked("injection into an object".to_owned(), panicked))?;
     let (response, outcome, refusal) = answered.map_err(Refusal::Bad)?;
     webhook.metrics.injected(outcome);
-    Ok(response)
     // Pods are created by controllers, which show nobody the warnings of an answer.
     if let Some((message, help)) = refusal {
         Webhook::report(&Event::new(Kind::Inconclusive).message(message).help(Some(help)));
     }
+    Ok(response)
 }
 
 /// Answers a review.
@@ -233,14 +234,14 @@ async fn decide(
     let without_look = || (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
     let selected = review.object.as_ref().filter(|_| decision::needs_look(review, webhook.denials));
     let Some(object) = selected else { return Ok(without_look()) };
-    let Some(selection) = policy::select(&webhook.rules, object) else { return Ok(without_look()) };
-    let (beside, notes) = webhook.siblings.read(&object.namespace, &selection.siblings).await;
+    let Some(selection) = policy::select(&webhook.rules, review) else { return Ok(without_look()) };
+    let SiblingObjects { objects: beside, missing, unread } =
+        webhook.siblings.read(&object.namespace, &selection.siblings).await;
     let (denials, input, decide) = (webhook.denials, review.clone(), webhook.decide);
     let work = move || {
         let decided = panics::contain(|| {
             let object = input.object.as_ref()?;
-            let mut decision = decide(&input, &selection, &beside, denials);
-            decision.notes.extend(notes);
+            let decision = decide(&input, &selection, &beside, denials).without(missing, unread);
             let response = wording::answer(&decision, object).response(&input.uid);
             Some((decision, response))
         });
@@ -290,7 +291,7 @@ fn event(review: &Review, decision: &AdmissionDecision) -> Option<Event> {
     };
     let done = if decision.is_denied { "denied" } else { "allowed" };
     let message = format!("{done}: {}", request_name(review, object));
-    let message = match decision.unchecked.first().filter(|_| verdict == Verdict::Inconclusive) {
+    let message = match decision.obstacle().filter(|_| verdict == Verdict::Inconclusive) {
         Some(why) => format!("{message}: {why}"),
         None => message,
     };
