@@ -94,6 +94,10 @@ pub(in crate::config) fn api_access(layers: &Layers<'_>, variables: &[(OsString,
 
 /// Reports settings that nothing uses.
 fn check_used(layers: &Layers<'_>) {
+    // Their values are wrong, or they would be in use.
+    if [ROLLOUT.spec, KNOWN_GOOD.spec].into_iter().any(|setting| layers.origin(setting).is_some()) {
+        return;
+    }
     for (setting, given) in layers.all_given().filter(|(setting, _)| setting.heading == BETWEEN_PODS) {
         // `nudge: false` is as good as none.
         if setting.name == NUDGE.spec.name {
