@@ -276,6 +276,16 @@ fn an_authority_of_its_own_is_put_into_the_configuration_of_the_api_server() {
         let may = ["auth", "can-i", "update", "validatingwebhookconfigurations/reload-gate-admission", "--as", "plain"];
         server.kubectl(&may).status.success()
     });
+    let mut unknown = gate_command();
+    unknown.args(["admit", "--self-signed", "nope", "--listen", &format!("127.0.0.1:{port}")]);
+    // As kubectl finds its cluster.
+    let output = unknown.env("KUBECONFIG", server.kubeconfig()).output().expect("it starts");
+    let text = said(&output);
+    assert!(
+        text.contains("neither a ValidatingWebhookConfiguration nor a MutatingWebhookConfiguration is called `nope`"),
+        "{text}"
+    );
+    assert!(text.contains("\n  help: apply the configuration of the webhook first"), "{text}");
     let mut webhook = Webhook::start_at(port, &own);
     crate::support::eventually("it is asked", || !apply(&server, &manifest("nginx", BAD)).0);
     let (stored, text) = apply(&server, &manifest("nginx", GOOD));
