@@ -40,7 +40,7 @@ pub use admit::response as admission_response;
 // The program's `main` uses this.
 pub use sys::panics::end_process_at_panics;
 // The bench and the tests of the documentation use these.
-pub use config::{Preset, SETTINGS, SettingSpec, Takes, presets};
+pub use config::{ADMISSION_SETTINGS, Preset, SETTINGS, SettingSpec, Takes, presets};
 pub use flow::process::Selector;
 pub use flow::snapshot::{ReadOptions, Scanner, Source, scan};
 pub use report::log::{Log, LogFormat, filter as log_filter};

@@ -191,10 +191,39 @@ fn it_starts_only_with_what_it_needs() {
     assert!(fails("server.pem", &["--listen", "8443"]).contains("no address to listen on"));
     assert!(fails("server.pem", &["--deny", "always"]).contains("invalid value"));
     assert!(fails("server.pem", &["--time-limit", "0s"]).contains("above 0"));
+    let alone = |arguments: &[&str]| {
+        let mut admit = gate_command();
+        let output = admit.arg("admit").args(arguments).env_remove("KUBECONFIG").output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let without = alone(&[]);
+    assert!(
+        without.contains("`--tls-cert FILE --tls-key FILE`") && without.contains("`--self-signed NAME`"),
+        "{without}"
+    );
+    assert!(alone(&["--tls-cert", &path("server.pem")]).contains("--tls-key"));
+    let account = path("no-account");
+    let outside = alone(&["--self-signed", "reload-gate-admission", "--kubernetes-service-account", &account]);
+    let help = "  help: outside of a pod name a kubeconfig with `--kubeconfig FILE` or the variable KUBECONFIG\n";
+    assert!(outside.contains("no-account/namespace`: No such file") && outside.ends_with(help), "{outside}");
     let rules = directory.path().join("rules.yaml");
     std::fs::write(&rules, "admission:\n- {namespaces: web, ap: nginx}\n").expect("there is room");
     let wrong = fails("server.pem", &["--config", rules.to_str().expect("it is UTF-8")]);
     assert!(wrong.contains("rules.yaml:2:21: unknown key `ap`"), "{wrong}");
+}
+
+#[test]
+fn a_file_without_rules_of_admission_is_remarked() {
+    let directory = tempfile::tempdir().expect("there is room");
+    authority(directory.path());
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("gates.yaml"), "gates: [{app: nginx, watch: /etc/nginx}]\n").expect("there is room");
+    let mut admit = gate_command();
+    admit.args(["admit", "--tls-cert", &path("ca.pem"), "--tls-key", &path("server.key")]);
+    let output = admit.args(["--config", &path("gates.yaml")]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.starts_with("warning: `") && text.contains("gates.yaml` has no `admission`"), "{text}");
 }
 
 #[test]

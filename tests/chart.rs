@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use reload_gate::{ADMISSION_SETTINGS, presets};
 use serde_json::{Value, json};
 
 use crate::deploy::schema;
@@ -306,6 +307,8 @@ fn wrong_values_are_refused_with_their_names() {
         ("image.digest=sha256:1", "image.digest"),
         ("monitoring.podMonitor.interval=often", "monitoring.podMonitor.interval"),
         ("rbac.readConfigMaps[0].namespace=web", "names"),
+        ("webhook.rules[0].app=ngnix", "app"),
+        ("webhook.rules[0].ap=nginx", "ap"),
     ] {
         let output = charts.helm(&["template", "web", "reload-gate", "--set", set]);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -318,6 +321,7 @@ fn wrong_values_are_refused_with_their_names() {
         ("mountPath=etc/nginx", "mountPath"),
         ("port=0", "port"),
         ("modes=publish", "modes"),
+        ("app=ngnix", "app"),
     ] {
         let set = format!("reload-gate-sidecar.{set}");
         let output = charts.helm(&["template", "web", "reload-gate-example", "--set", &set]);
@@ -451,6 +455,37 @@ fn leaves(at: &str, value: &Value, schema: &Value, found: &mut BTreeSet<String>)
             }
         }
         _ => drop(found.insert(at.trim_end_matches('.').to_owned())),
+    }
+}
+
+#[test]
+fn the_schemas_know_the_rules_of_the_webhook_and_the_programs() {
+    let schema = |chart: &str| -> Value {
+        serde_json::from_str(&read(format!("deploy/chart/{chart}/values.schema.json"))).expect("it is JSON")
+    };
+    let names: Vec<&str> = presets().iter().map(|preset| preset.name).collect();
+    assert_eq!(schema("reload-gate-sidecar")["properties"]["app"]["enum"], json!(names));
+    let bundled = presets().iter().filter(|preset| preset.text.contains("\n    otherwise:"));
+    let bundled: Vec<&str> = bundled.map(|preset| preset.name).collect();
+    let rule = &schema("reload-gate")["properties"]["webhook"]["properties"]["rules"]["items"];
+    assert_eq!(rule["properties"]["app"]["enum"], json!(bundled));
+    let keys = ["kind", "namespaces", "names", "keys", "together"].into_iter().chain(ADMISSION_SETTINGS);
+    let known: BTreeSet<&str> =
+        rule["properties"].as_object().expect("they are a mapping").keys().map(String::as_str).collect();
+    assert_eq!(known, keys.collect());
+    let validator = jsonschema::validator_for(rule).expect("it is a schema");
+    for (rule, expected) in [
+        (json!({"namespaces": ["web-*"], "names": "nginx", "app": "nginx", "nginx-version": 1.28}), true),
+        (json!({"builtin": "yaml", "together": [{"name": "a", "path": "/a"}]}), true),
+        (json!({"app": "ngnix"}), false),
+        (json!({"ap": "nginx"}), false),
+        (json!({"app": "nginx", "namespace": "x"}), false),
+        (json!({"app": "nginx", "validate": "nginx -t"}), false),
+        (json!({"builtin": "ngnix"}), false),
+        (json!({"names": ["a"]}), false),
+        (json!({"app": "nginx", "together": [{"name": "a"}]}), false),
+    ] {
+        assert_eq!(validator.is_valid(&rule), expected, "{rule}");
     }
 }
 

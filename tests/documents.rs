@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use reload_gate::{SETTINGS, SettingSpec, Takes};
+use reload_gate::{ADMISSION_SETTINGS, SETTINGS, SettingSpec, Takes};
 
 use crate::support::gate_command;
 
@@ -205,7 +205,10 @@ fn the_schema_of_the_configuration_file_is_that_of_the_settings() {
     let keys: serde_json::Map<_, _> = keys.map(|(key, schema)| (key.to_owned(), schema.clone())).collect();
     let mut rule = properties.clone();
     rule.insert("files".to_owned(), texts.clone());
-    let mut admission = properties.clone();
+    let of_admission = properties.iter().filter(|(name, _)| ADMISSION_SETTINGS.contains(&name.as_str()));
+    let mut admission: serde_json::Map<_, _> =
+        of_admission.map(|(name, schema)| (name.clone(), schema.clone())).collect();
+    assert_eq!(admission.len(), ADMISSION_SETTINGS.len());
     for key in ["kind", "namespaces", "names", "keys"] {
         admission.insert(key.to_owned(), texts.clone());
     }

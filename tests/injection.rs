@@ -114,6 +114,9 @@ fn a_file_and_an_image_are_named_and_errors_are_reported() {
         err,
         "warning: Deployment web: `hostPID` excludes `shareProcessNamespace`\n  help: write the sidecar by hand\n"
     );
+    let (out, err, code) = said(&["inject", "-"], "kind: ConfigMap\n");
+    assert_eq!((out.as_str(), code), ("kind: ConfigMap\n", 0));
+    assert!(err.starts_with("note: no pod template asks for a gate\n  help: annotate the pod template"), "{err}");
     let (out, err, code) = said(&["inject", "-"], "a: b\n---\nc: [\n");
     assert_eq!((out.as_str(), code), ("", 2));
     assert!(err.starts_with("error: -:4:") || err.starts_with("error: -:3:"), "{err}");

@@ -76,20 +76,28 @@ impl OwnAuthority {
 pub async fn names(access: &ApiAccess, configuration: &str) -> Result<Vec<String>, RequestError> {
     let server = access.connect().await?;
     let mut names = Vec::new();
-    let mut missing = None;
+    let mut found = 0;
     for kind in CLUSTER_WEBHOOKS {
         match server.get_of_cluster(&kind(), configuration).await {
-            Ok(object) => names.extend(clients(&object).filter_map(name)),
-            Err(error @ RequestError::NotFound(_)) => missing = Some(error),
+            Ok(object) => {
+                found += 1;
+                names.extend(clients(&object).filter_map(name));
+            }
+            Err(RequestError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
     names.sort();
     names.dedup();
-    match missing.filter(|_| names.is_empty()) {
-        Some(error) => Err(error),
-        None => Ok(names),
-    }
+    if found == 0 { Err(RequestError::NotFound(missing(configuration))) } else { Ok(names) }
+}
+
+/// Returns the reason why no configuration has this name, and the remedy.
+fn missing(configuration: &str) -> String {
+    format!(
+        "neither a ValidatingWebhookConfiguration nor a MutatingWebhookConfiguration is called `{configuration}`\n  \
+         help: apply the configuration of the webhook first, and name its `metadata.name` with `--self-signed`"
+    )
 }
 
 fn clients(object: &ClusterObject) -> impl Iterator<Item = &Value> {

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use reload_gate_contract::{Finding, Severity};
+use reload_gate_tls::codes::{EXPIRED, NOT_YET_VALID};
+use reload_gate_tls::{File, Pair, TlsOptions};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -61,6 +64,23 @@ impl KeyPair {
         let mut config = builder.with_single_cert(chain, key).map_err(|error| error.to_string())?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
+    }
+}
+
+impl KeyPair {
+    /// Refuses a certificate that is not valid at a time: the API server would refuse it as well.
+    fn valid_at(&self, time: SystemTime) -> Result<(), String> {
+        let now = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let options = TlsOptions {
+            now: i64::try_from(now).unwrap_or(i64::MAX),
+            warn_before: Duration::ZERO,
+            ..TlsOptions::default()
+        };
+        let certificate = File { path: "the certificate", text: &self.certificate };
+        let findings = reload_gate_tls::check(&[Pair { certificate, key: None }], &options);
+        let is_of_time =
+            |finding: &Finding| finding.severity == Severity::Error && [EXPIRED, NOT_YET_VALID].contains(&finding.code);
+        findings.into_iter().find(is_of_time).map_or(Ok(()), |finding| Err(finding.message))
     }
 }
 
@@ -122,7 +142,12 @@ impl CertificateWatch {
         loop {
             self.event(unfit_since.map(|since| PAIR.saturating_sub(since.elapsed()))).await;
             let read = self.files.read().await;
-            match read.and_then(|pair| Ok((pair.server()?, pair))) {
+            let fit = |pair: KeyPair| {
+                let server = pair.server()?;
+                pair.valid_at(SystemTime::now())?;
+                Ok((server, pair))
+            };
+            match read.and_then(fit) {
                 Ok((_, pair)) if known.as_ref() == Ok(&pair) => unfit_since = None,
                 Ok((server, pair)) => return Ok((pair, server)),
                 Err(error) if known.as_ref().err() == Some(&error) => unfit_since = None,
@@ -216,6 +241,17 @@ mod tests {
             std::fs::remove_dir_all(root.join("..1")).expect("it is ours");
         };
         assert!(noticed(files(root), old, swap) == Ok(new));
+    }
+
+    #[test]
+    fn a_certificate_is_unfit_before_and_after_its_time() {
+        let (pair, now) = (pair(), SystemTime::now());
+        assert_eq!(pair.valid_at(now), Ok(()));
+        let year = Duration::from_secs(366 * 24 * 3600);
+        let after = pair.valid_at(now + year).expect_err("it has expired");
+        assert!(after.contains("expired"), "{after}");
+        let before = pair.valid_at(now - Duration::from_secs(24 * 3600)).expect_err("it is not valid yet");
+        assert!(before.contains("not valid"), "{before}");
     }
 
     #[test]

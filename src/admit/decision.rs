@@ -19,6 +19,9 @@ pub enum Deny {
     Never,
 }
 
+/// Name in the place of a validator where the settings of an object are wrong.
+const NO_VALIDATOR: &str = "reload-gate";
+
 /// Rules for denials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DenialRules {
@@ -41,11 +44,17 @@ pub struct AdmissionDecision {
     pub errors: Vec<ObjectFinding>,
     /// Errors that the stored object has as well.
     pub known: Vec<ObjectFinding>,
+    /// Errors on lines that were there already, which an error that is mended now may have hidden.
+    pub hidden: Vec<ObjectFinding>,
     /// Warnings, and obstacles to the validation.
     pub others: Vec<ObjectFinding>,
+    /// Errors that a comment or an annotation ignores, with the reason.
+    pub ignored: Vec<(ObjectFinding, String)>,
     /// Parts that were not validated, with the reason.
     pub unchecked: Vec<String>,
-    /// Remarks about objects that it should have been validated with.
+    /// Reasons why objects that it should have been validated with could not be read.
+    pub unread: Vec<String>,
+    /// Other remarks.
     pub notes: Vec<String>,
 }
 
@@ -74,9 +83,26 @@ impl AdmissionDecision {
         Self { verdict: Some(Verdict::Inconclusive), unchecked: vec![why.into()], ..Self::default() }
     }
 
+    /// Notes objects that it should have been validated with. Without one that cannot be read it is not known to be valid.
+    #[must_use]
+    pub fn without(mut self, missing: Vec<String>, unread: Vec<String>) -> Self {
+        if !unread.is_empty() && self.verdict == Some(Verdict::Accepted) {
+            self.verdict = Some(Verdict::Inconclusive);
+        }
+        self.notes.extend(missing);
+        self.unread = unread;
+        self
+    }
+
+    /// Returns the reason why the validation is not complete, if it is not.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&str> {
+        self.unchecked.first().or(self.unread.first()).map(String::as_str)
+    }
+
     /// Returns all findings, the gravest first.
     pub fn findings(&self) -> impl Iterator<Item = &ObjectFinding> {
-        self.errors.iter().chain(&self.known).chain(&self.others)
+        self.errors.iter().chain(&self.known).chain(&self.hidden).chain(&self.others)
     }
 }
 
@@ -100,10 +126,14 @@ pub fn decide(
 ) -> AdmissionDecision {
     let Some(object) = &review.object else { return AdmissionDecision::without_look() };
     let report = validate(object, selection, beside);
-    let (verdict, notes) = (Some(verdict(&report)), policy::unknown_annotations(object));
+    let (verdict, mut notes) = (Some(verdict(&report)), policy::unknown_annotations(object));
+    if object.contents.is_empty() {
+        notes.push("the object has no files, so nothing was validated".to_owned());
+    }
+    notes.extend(review.old.as_ref().and_then(|old| selection.lost_main(old, object)));
     let mut decision = AdmissionDecision { verdict, notes, ..AdmissionDecision::default() };
     let validators = report.checked.iter().map(|checked| checked.validator.clone());
-    decision.validators.extend(validators.filter(|name| !name.is_empty()));
+    decision.validators.extend(validators.filter(|name| !name.is_empty() && name != NO_VALIDATOR));
     decision.unchecked.extend(report.unchecked.iter().map(|unchecked| {
         let part = unchecked.subject.key.as_deref().map_or_else(String::new, |key| format!("{key}: "));
         format!("{part}{}", unchecked.why)
@@ -111,24 +141,67 @@ pub fn decide(
     if report.checked.is_empty() && !report.unchecked.is_empty() {
         decision.verdict = Some(Verdict::Inconclusive);
     }
-    let own = format!("{} {}/{}", object.kind(), object.namespace, object.name);
-    let shown = |located: Located| ObjectFinding {
-        other: located.object.filter(|other| *other != own),
-        finding: selection.placed(located.finding),
-    };
-    let findings = report.checked.into_iter().flat_map(|checked| checked.findings).map(shown);
+    let suppressed = report.checked.iter().flat_map(|checked| &checked.suppressed);
+    let suppressed = suppressed.filter(|suppressed| is_error(&suppressed.located.finding));
+    decision.ignored = suppressed
+        .map(|suppressed| (shown(object, selection, suppressed.located.clone()), suppressed.by.to_string()))
+        .collect();
+    let findings = report.checked.into_iter().flat_map(|checked| checked.findings);
+    let findings = findings.map(|located| shown(object, selection, located));
     let (errors, others): (Vec<_>, Vec<_>) = findings.partition(|found| is_error(&found.finding));
     decision.others = others;
     decision.errors = errors;
     if let Some(old) = review.old.as_ref().filter(|_| !rules.deny_unchanged && !decision.errors.is_empty()) {
-        let before = validate(old, selection, beside);
-        let before = before.checked.into_iter().flat_map(|checked| checked.findings).map(shown);
-        let before: Vec<ObjectFinding> = before.filter(|found| is_error(&found.finding)).collect();
+        let before = stored_errors(old, selection, beside);
         let stored = StoredErrors { before: &before, old, new: object };
-        (decision.known, decision.errors) = stored.split(std::mem::take(&mut decision.errors));
+        let compared = stored.split(std::mem::take(&mut decision.errors));
+        (decision.known, decision.hidden, decision.errors) = (compared.known, compared.hidden, compared.new);
     }
     decision.is_denied = rules.deny == Deny::Rejected && !decision.errors.is_empty();
     decision
+}
+
+/// Returns a finding in an object as people see it.
+fn shown(object: &ReviewedObject, selection: &SelectedValidation, located: Located) -> ObjectFinding {
+    let own = format!("{} {}/{}", object.kind(), object.namespace, object.name);
+    ObjectFinding { other: located.object.filter(|other| *other != own), finding: selection.placed(located.finding) }
+}
+
+/// Returns the errors of the stored object: those by its own label and annotations, and in the files that these leave unvalidated those by
+/// the new ones. A mistake in a label or an annotation is thus an error of the object that has it.
+fn stored_errors(old: &ReviewedObject, selection: &SelectedValidation, beside: &[BesideObject]) -> Vec<ObjectFinding> {
+    let errors_in = |selection: &SelectedValidation, report: CheckReport| {
+        let findings = report.checked.into_iter().flat_map(|checked| checked.findings);
+        let all = findings.map(|located| shown(old, selection, located));
+        all.filter(|found| is_error(&found.finding)).collect::<Vec<_>>()
+    };
+    let key = |found: &ObjectFinding| {
+        let key = file(found).filter(|key| found.other.is_none() && old.contents.contains_key(*key));
+        key.map(str::to_owned)
+    };
+    let mut errors = Vec::new();
+    let mut open: BTreeSet<String> = old.contents.keys().cloned().collect();
+    if let Some(own) = &selection.stored {
+        let report = validate(old, own, beside);
+        let name = format!("{} {}/{}", old.kind(), old.namespace, old.name);
+        let unchecked = report.unchecked.iter().map(|unchecked| &unchecked.subject);
+        let unchecked = unchecked.filter(|subject| subject.object.as_deref().is_none_or(|object| object == name));
+        let unchecked: BTreeSet<String> = unchecked.filter_map(|subject| subject.key.clone()).collect();
+        errors = errors_in(own, report);
+        // A mistake in the settings leaves all of it unvalidated.
+        let is_unfit = errors.iter().any(|found| found.other.is_none() && key(found).is_none());
+        if !is_unfit {
+            open = unchecked;
+        }
+        for key in errors.iter().filter_map(key) {
+            open.remove(&key);
+        }
+    }
+    if !open.is_empty() {
+        let hidden = errors_in(selection, validate(old, selection, beside)).into_iter();
+        errors.extend(hidden.filter(|found| key(found).is_some_and(|key| open.contains(&key))));
+    }
+    errors
 }
 
 fn validate(object: &ReviewedObject, selection: &SelectedValidation, beside: &[BesideObject]) -> CheckReport {
@@ -151,15 +224,23 @@ struct StoredErrors<'s> {
     new: &'s ReviewedObject,
 }
 
+/// Errors by their relation to the stored object.
+#[derive(Default)]
+struct ComparedErrors {
+    known: Vec<ObjectFinding>,
+    hidden: Vec<ObjectFinding>,
+    new: Vec<ObjectFinding>,
+}
+
 /// Finding without its position: object, key, code, message, and text of the line.
 type Sameness<'f> = (Option<&'f str>, &'f str, &'f str, &'f str, &'f [u8]);
 
 impl StoredErrors<'_> {
-    /// Splits errors into those that the stored object has as well, and those that are new.
+    /// Splits errors into those that the stored object has as well, those that an error of it may have hidden, and those that are new.
     ///
-    /// An error on a line that was there already is not new either if an earlier error of that file is gone: a validator that stops at
+    /// An error on a line that was there already may have been hidden if an earlier error of that file is gone: a validator that stops at
     /// the first error had not seen the rest.
-    fn split(&self, errors: Vec<ObjectFinding>) -> (Vec<ObjectFinding>, Vec<ObjectFinding>) {
+    fn split(&self, errors: Vec<ObjectFinding>) -> ComparedErrors {
         let mut left: BTreeMap<Sameness<'_>, usize> = BTreeMap::new();
         for found in self.before {
             *left.entry(sameness(found, self.old)).or_default() += 1;
@@ -175,13 +256,17 @@ impl StoredErrors<'_> {
             .iter()
             .filter(|found| left.get(&sameness(found, self.old)).is_some_and(|count| *count > 0))
             .collect();
-        let is_old: Vec<bool> =
-            errors.iter().zip(is_known).map(|(found, known)| known || self.was_hidden(found, &mended)).collect();
-        let (mut known, mut new) = (Vec::new(), Vec::new());
-        for (found, is_old) in errors.into_iter().zip(is_old) {
-            if is_old { known.push(found) } else { new.push(found) }
+        let is_hidden: Vec<bool> = errors.iter().map(|found| self.was_hidden(found, &mended)).collect();
+        let mut compared = ComparedErrors::default();
+        for ((found, is_known), is_hidden) in errors.into_iter().zip(is_known).zip(is_hidden) {
+            let kind = match (is_known, is_hidden) {
+                (true, _) => &mut compared.known,
+                (false, true) => &mut compared.hidden,
+                (false, false) => &mut compared.new,
+            };
+            kind.push(found);
         }
-        (known, new)
+        compared
     }
 
     fn was_hidden(&self, found: &ObjectFinding, mended: &[&ObjectFinding]) -> bool {

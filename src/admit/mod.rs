@@ -30,7 +30,7 @@ use review::{Answer, BadReview, Review};
 pub fn respond(body: &[u8], denials: DenialRules) -> Result<(AdmissionDecision, String), BadReview> {
     let (review, rules) = (Review::parse(body)?, AdmissionRules::default());
     let object = review.object.as_ref().filter(|_| decision::needs_look(&review, denials));
-    let selected = object.and_then(|object| Some((object, policy::select(&rules, object)?)));
+    let selected = object.and_then(|object| Some((object, policy::select(&rules, &review)?)));
     let Some((object, selection)) = selected else {
         return Ok((AdmissionDecision::without_look(), Answer::allowed().response(&review.uid)));
     };

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use reload_gate_contract::Finding;
 
-use super::review::ReviewedObject;
-use crate::check::GivenObject;
+use super::review::{Review, ReviewedObject};
 use crate::check::manifest::Id;
-use crate::config::{AdmissionRule, AdmissionRules, Assignments, OBJECT_SETTINGS};
+use crate::check::{GivenObject, main_key};
+use crate::config::{AdmissionRule, AdmissionRules, Assignments, OBJECT_SETTINGS, Preset, presets};
 use crate::sys::suggest::suggestion;
 
 /// Label that selects an object, and names its validator.
@@ -39,6 +39,10 @@ const UNKNOWN_VALIDATOR: &str = "unknown-validator";
 /// Findings about the annotation that ignores findings, if they have no place in a file.
 const OF_IGNORE: [&str; 2] = ["unused-ignore", "ignore-without-reason"];
 
+/// Words that people write to turn something off, and on.
+const OFF_WORDS: [&str; 6] = ["off", "no", "false", "disabled", "disable", "never"];
+const ON_WORDS: [&str; 6] = ["on", "yes", "true", "enabled", "enable", "auto"];
+
 /// Values of the label that leave the choice of the validator to the annotation, to names and to contents.
 const BY_ITSELF: [&str; 3] = ["true", "auto", ""];
 
@@ -64,21 +68,22 @@ pub struct SelectedValidation {
     mount: Option<PathBuf>,
     /// The others.
     pub siblings: Vec<Sibling>,
+    /// Validation of the stored object, by its own label and annotations; `None` if nothing selects it.
+    pub stored: Option<Box<SelectedValidation>>,
 }
 
-/// Returns the validation of an object; `None` if nothing selects it.
+/// Returns the validation of the object of a review; `None` if nothing selects it.
 #[must_use]
-pub fn select(rules: &AdmissionRules, object: &ReviewedObject) -> Option<SelectedValidation> {
-    let settings: Vec<_> = OBJECT_SETTINGS
-        .iter()
-        .filter_map(|setting| {
-            let value = object.annotations.get(&format!("{PREFIX}{}", setting.name))?;
-            Some((*setting, value.clone()))
-        })
-        .collect();
+pub fn select(rules: &AdmissionRules, review: &Review) -> Option<SelectedValidation> {
+    let selected = of_object(rules, review.object.as_ref()?)?;
+    let stored = review.old.as_ref().and_then(|old| of_object(rules, old)).map(Box::new);
+    Some(SelectedValidation { stored, ..selected })
+}
+
+fn of_object(rules: &AdmissionRules, object: &ReviewedObject) -> Option<SelectedValidation> {
     let chosen: Vec<&AdmissionRule> = rules.rules.iter().filter(|rule| covers(rule, object)).collect();
     if !chosen.is_empty() {
-        let assignments = rules.assignments.with(chosen.iter().map(|rule| rule.rule.clone()).collect(), &settings);
+        let assignments = rules.assignments.with(chosen.iter().map(|rule| rule.rule.clone()).collect(), &[]);
         let together = chosen.iter().find(|rule| !rule.together.is_empty());
         let own = together.and_then(|rule| rule.together.iter().find(|part| part.name == object.name));
         let others = together.iter().flat_map(|rule| &rule.together).filter(|part| part.name != object.name);
@@ -86,8 +91,15 @@ pub fn select(rules: &AdmissionRules, object: &ReviewedObject) -> Option<Selecte
         let (mount, siblings) = (own.map(|part| part.mount.clone()), siblings.collect());
         // What no rule covers is not validated.
         let (validator, named_by) = (Some(NONE.to_owned()), String::new());
-        return Some(SelectedValidation { assignments, validator, named_by, mount, siblings });
+        return Some(SelectedValidation { assignments, validator, named_by, mount, siblings, stored: None });
     }
+    let settings: Vec<_> = OBJECT_SETTINGS
+        .iter()
+        .filter_map(|setting| {
+            let value = object.annotations.get(&format!("{PREFIX}{}", setting.name))?;
+            Some((*setting, value.clone()))
+        })
+        .collect();
     let label = object.labels.get(LABEL)?;
     let (validator, named_by) = match Some(label).filter(|label| !BY_ITSELF.contains(&label.as_str())) {
         Some(label) => (Some(label), format!("label `{LABEL}`")),
@@ -97,7 +109,7 @@ pub fn select(rules: &AdmissionRules, object: &ReviewedObject) -> Option<Selecte
         return None;
     }
     let (validator, assignments) = (validator.cloned(), rules.assignments.with(Vec::new(), &settings));
-    Some(SelectedValidation { assignments, validator, named_by, mount: None, siblings: Vec::new() })
+    Some(SelectedValidation { assignments, validator, named_by, mount: None, siblings: Vec::new(), stored: None })
 }
 
 /// Returns a remark on each annotation of an object that has the prefix of reload-gate and means nothing here.
@@ -136,17 +148,56 @@ impl SelectedValidation {
     #[must_use]
     pub fn placed(&self, finding: Finding) -> Finding {
         let is_nowhere = finding.place.as_ref().is_none_or(|place| place.file.is_empty());
-        let subject = match finding.code.as_str() {
-            // A setting with an error is named already.
-            UNKNOWN_VALIDATOR if finding.message.starts_with("`--") => return finding,
-            UNKNOWN_VALIDATOR => self.named_by.clone(),
-            code if OF_IGNORE.contains(&code) => format!("annotation `{IGNORE}`"),
+        let is_of_ignore = OF_IGNORE.contains(&finding.code.as_str());
+        // A setting with an error is named already.
+        let is_of_name = finding.code.as_str() == UNKNOWN_VALIDATOR && !finding.message.starts_with("`--");
+        let (subject, help) = match &self.validator {
+            _ if !is_nowhere => return finding,
+            _ if is_of_ignore => (format!("annotation `{IGNORE}`"), None),
+            Some(name) if is_of_name => (self.named_by.clone(), self.switch(name)),
             _ => return finding,
         };
-        if !is_nowhere || subject.is_empty() {
+        if subject.is_empty() {
             return finding;
         }
-        Finding { message: format!("{subject}: {}", finding.message), ..finding }
+        let help = help.map(str::to_owned).or(finding.help);
+        Finding { message: format!("{subject}: {}", finding.message), help, ..finding }
+    }
+
+    /// Returns the remedy if the name of a validator is a word of a switch.
+    fn switch(&self, name: &str) -> Option<&'static str> {
+        let name = name.to_ascii_lowercase();
+        let is_label = self.named_by.starts_with("label");
+        match name.as_str() {
+            _ if OFF_WORDS.contains(&name.as_str()) => Some("write `none` to turn the validation off"),
+            _ if !ON_WORDS.contains(&name.as_str()) => None,
+            _ if is_label => Some("name a validator, or write `auto` to leave the choice to names and contents"),
+            _ => Some("name a validator, or remove the annotation to leave the choice to names and contents"),
+        }
+    }
+
+    /// Returns a remark on an update that leaves a program without the file with which its configuration begins.
+    #[must_use]
+    pub fn lost_main(&self, old: &ReviewedObject, new: &ReviewedObject) -> Option<String> {
+        let of_rules = self.assignments.rules.iter().filter_map(|rule| rule.assignment.preset.as_ref());
+        let of_rules: Vec<&str> = of_rules.map(|preset| preset.name).collect();
+        let is_chosen = |preset: &&Preset| match self.validator.as_deref() {
+            Some(NONE) => of_rules.contains(&preset.name),
+            Some(name) => preset.name == name,
+            None => true,
+        };
+        presets().iter().filter(is_chosen).find_map(|preset| {
+            let main = main_key(preset, &old.contents)?;
+            if main_key(preset, &new.contents).is_some() {
+                return None;
+            }
+            let program = preset.name;
+            Some(if new.contents.contains_key(main) {
+                format!("`{main}` is no whole configuration of {program} any more, and is validated as a part of one")
+            } else {
+                format!("this update removes `{main}`, with which the configuration of {program} begins")
+            })
+        })
     }
 }
 

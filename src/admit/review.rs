@@ -85,6 +85,8 @@ impl ReviewedObject {
 pub struct CreatedObject {
     /// Name of the request, which the response repeats.
     pub uid: String,
+    /// Namespace.
+    pub namespace: String,
     /// The object; `None` for a deletion and for a part of an object.
     pub object: Option<Value>,
 }
@@ -100,7 +102,7 @@ impl CreatedObject {
             Operation::Other => None,
             _ => request.object.map(|raw| serde_json::from_str(raw.get())).transpose()?,
         };
-        Ok(Self { uid: request.uid, object })
+        Ok(Self { uid: request.uid, namespace: request.namespace.unwrap_or_default(), object })
     }
 }
 

@@ -17,6 +17,17 @@ pub struct SiblingReader {
     connection: Connection,
 }
 
+/// Siblings of an object, as far as they could be read.
+#[derive(Debug, Default)]
+pub struct SiblingObjects {
+    /// Those that were read, and those that do not exist.
+    pub objects: Vec<BesideObject>,
+    /// Remarks about those that do not exist.
+    pub missing: Vec<String>,
+    /// Reasons why others could not be read.
+    pub unread: Vec<String>,
+}
+
 impl SiblingReader {
     /// Returns a reader that connects when it is used.
     #[must_use]
@@ -24,11 +35,11 @@ impl SiblingReader {
         Self { connection: Connection::new(access) }
     }
 
-    /// Reads the siblings of an object in a namespace. Those that cannot be read are left out, with a note for each.
-    pub async fn read(&self, namespace: &str, siblings: &[Sibling]) -> (Vec<BesideObject>, Vec<String>) {
-        let (mut objects, mut notes) = (Vec::new(), Vec::new());
+    /// Reads the siblings of an object in a namespace. Those that cannot be read are left out, with the reasons.
+    pub async fn read(&self, namespace: &str, siblings: &[Sibling]) -> SiblingObjects {
+        let (mut objects, mut missing, mut unread) = (Vec::new(), Vec::new(), Vec::new());
         if siblings.is_empty() {
-            return (objects, notes);
+            return SiblingObjects::default();
         }
         let reading = async {
             for sibling in siblings {
@@ -36,16 +47,16 @@ impl SiblingReader {
                     Ok(object) => objects.push((sibling.clone(), Some(object))),
                     Err(RequestError::NotFound(_)) => {
                         objects.push((sibling.clone(), None));
-                        notes.push(format!("there is no ConfigMap `{}` to validate it with", sibling.name));
+                        missing.push(format!("there is no ConfigMap `{}` to validate it with", sibling.name));
                     }
-                    Err(error) => notes.push(without(&sibling.name, &error.to_string())),
+                    Err(error) => unread.push(without(&sibling.name, &error.to_string())),
                 }
             }
         };
         if tokio::time::timeout(LIMIT, reading).await.is_err() {
-            notes.push(without(&siblings[0].name, "the API server did not answer in time"));
+            unread.push(without(&siblings[0].name, "the API server did not answer in time"));
         }
-        (objects, notes)
+        SiblingObjects { objects, missing, unread }
     }
 
     async fn one(&self, namespace: &str, name: &str) -> Result<ReviewedObject, RequestError> {

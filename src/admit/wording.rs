@@ -81,8 +81,9 @@ fn is_nowhere(found: &ObjectFinding) -> bool {
 fn warnings(decision: &AdmissionDecision) -> Vec<String> {
     let errors = decision.errors.iter().filter(|_| !decision.is_denied).map(|found| ("not denied: ", found));
     let known = decision.known.iter().map(|found| ("as stored: ", found));
+    let hidden = decision.hidden.iter().map(|found| ("perhaps hidden before: ", found));
     let others = decision.others.iter().map(|found| ("", found));
-    let found = errors.chain(known).chain(others).map(|(kind, found)| {
+    let found = errors.chain(known).chain(hidden).chain(others).map(|(kind, found)| {
         let help = found
             .finding
             .help
@@ -90,11 +91,21 @@ fn warnings(decision: &AdmissionDecision) -> Vec<String> {
             .map_or_else(String::new, |help| format!("; {}", worded(help, LONGEST_MESSAGE)));
         format!("{kind}{}{help}", headline(found))
     });
-    let is_open = decision.verdict == Some(Verdict::Inconclusive);
+    let ignored = decision
+        .ignored
+        .iter()
+        .map(|(found, reason)| format!("ignored: {}: {}", headline(found), cut(&visible(reason), LONGEST_MESSAGE)));
+    // Without an object beside it, it was validated in part.
+    let is_open = decision.verdict == Some(Verdict::Inconclusive) && decision.unread.is_empty();
     let unchecked = decision.unchecked.iter().filter(|_| is_open).map(|why| format!("not validated: {}", visible(why)));
-    let notes = decision.notes.iter().map(|note| visible(note).into_owned());
-    let mut all: Vec<String> =
-        unchecked.chain(found).chain(notes).map(|text| cut(&text, LONGEST_WARNING).into_owned()).collect();
+    let notes = decision.unread.iter().chain(&decision.notes);
+    let notes = notes.map(|note| visible(note).into_owned());
+    let mut all: Vec<String> = unchecked
+        .chain(found)
+        .chain(ignored)
+        .chain(notes)
+        .map(|text| cut(&text, LONGEST_WARNING).into_owned())
+        .collect();
     let others = all.len().saturating_sub(MOST_WARNINGS);
     if others > 0 {
         all.truncate(MOST_WARNINGS - 1);

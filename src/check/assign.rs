@@ -138,6 +138,9 @@ struct Checkers<'a> {
 
 impl Checkers<'_> {
     fn tree(&mut self, tree: &FileTree) {
+        if self.lacks_main(tree) {
+            return;
+        }
         let mut open = tree.wanted.clone();
         if let Some(given) = &self.assignments.given {
             let given = given.clone();
@@ -152,6 +155,17 @@ impl Checkers<'_> {
             self.by_content(tree, &mut open);
         }
         self.assigned.open.extend(tree.wanted.difference(&self.released).cloned());
+    }
+
+    /// Reports that the main file which an object names is none of its keys. Returns false if there is one, or none is named.
+    fn lacks_main(&mut self, tree: &FileTree) -> bool {
+        let Some(main) = self.assignments.main().filter(|_| tree.kind == TreeKind::Object) else { return false };
+        let Some(entry) = tree.wanted.first().filter(|_| !tree.mounted.files.keys().any(|path| path.ends_with(main)))
+        else {
+            return false;
+        };
+        self.assigned.errors.push((self.store.subject(entry), Main::missing(main)));
+        true
     }
 
     /// Assigns what lies where the gates of the configuration file watch; a single gate also gets what has no such place.
@@ -241,9 +255,8 @@ impl Checkers<'_> {
     fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let assignments = self.assignments;
         for assignment in assignments.of_presets() {
-            // Without an entry there is nothing to give, unless a main file is named.
-            let is_due = !open.is_empty() || matches!(assignment.plan.main, Main::Given(_));
-            if !is_due || !(is_obtainable(assignment) || is_program(assignment)) {
+            // Without an entry there is nothing to give.
+            if open.is_empty() || !(is_obtainable(assignment) || is_program(assignment)) {
                 continue;
             }
             let taken = self.give(tree, assignment, "known by its name", open, By::Name);

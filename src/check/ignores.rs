@@ -2,7 +2,7 @@
 //!
 //! An ignored finding stays in the report, with its reason. An obstacle cannot be ignored: nothing was validated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -11,6 +11,7 @@ use reload_gate_contract::{Cause, Code, Finding, LineIndex, Place, Severity};
 
 use crate::check::render::{Located, Suppression};
 use crate::redact::REDACTED;
+use crate::sys::suggest::suggestion;
 
 const UNUSED_IGNORE: Code = Code::new("unused-ignore");
 const IGNORE_WITHOUT_REASON: Code = Code::new("ignore-without-reason");
@@ -140,8 +141,8 @@ impl SeenIgnores {
         }
     }
 
-    /// Returns the warnings about those without effect, and without a reason.
-    pub(super) fn warnings(self) -> Vec<Located> {
+    /// Returns the warnings about those without effect, and without a reason; `found` are the codes of all findings.
+    pub(super) fn warnings(self, found: &BTreeSet<String>) -> Vec<Located> {
         let mut warnings = Vec::new();
         for SeenIgnore { rule, place, object, key, effect } in self.0.into_values() {
             let codes = match rule.codes.as_slice() {
@@ -154,8 +155,15 @@ impl SeenIgnores {
                 warnings.push(Located { finding, object: object.clone(), key: key.clone(), excerpt: None });
             };
             if effect == IgnoreEffect::None {
-                let help = "remove it, or name the code of a finding on this line or the next one";
-                warn(UNUSED_IGNORE, format!("this ignores {codes}, and there is no such finding"), help);
+                // A comment is in a file or a key, an annotation in an object.
+                let help = match (&object, &key) {
+                    (Some(_), None) => "remove it, or name the code of a finding in this object",
+                    _ => "remove it, or name the code of a finding on this line or the next one",
+                };
+                let codes_found = || found.iter().map(String::as_str);
+                let meant = rule.codes.iter().filter(|code| !rule.is_secret && !found.contains(*code));
+                let meant: String = meant.map(|code| suggestion(code, codes_found())).take(1).collect();
+                warn(UNUSED_IGNORE, format!("this ignores {codes}, and there is no such finding{meant}"), help);
             }
             if rule.reason.is_none() && !rule.codes.is_empty() {
                 let help = "write the reason behind the code";
@@ -232,7 +240,7 @@ mod tests {
         let codes = |all: Vec<SeenIgnore>| {
             let mut ignores = SeenIgnores::default();
             all.into_iter().for_each(|one| ignores.add(one));
-            ignores.warnings().iter().map(|one| one.finding.code.as_str()).collect::<Vec<_>>()
+            ignores.warnings(&BTreeSet::new()).iter().map(|one| one.finding.code.as_str()).collect::<Vec<_>>()
         };
         assert_eq!(codes(vec![seen("a r", IgnoreEffect::None)]), ["unused-ignore"]);
         assert_eq!(codes(vec![seen("a", IgnoreEffect::Some)]), ["ignore-without-reason"]);

@@ -62,7 +62,7 @@ pub use listing::Listing;
 use names::VersionCache;
 #[cfg(any(test, fuzzing))]
 pub use objects::check_text;
-pub use objects::{GivenObject, check_objects};
+pub use objects::{GivenObject, check_objects, main_key};
 pub use output::write_output;
 use store::{Entry, Store};
 use trees::FileTrees;
@@ -172,7 +172,9 @@ fn with_tasks(
         read.extend(outcome.read);
         outcome.ignores.into_iter().for_each(|ignore| seen.add(ignore));
     }
-    seen.warnings().into_iter().for_each(|warning| add_warning(&mut checked, warning));
+    let codes = checked.iter().flat_map(|checked| &checked.findings).map(|located| located.finding.code.to_string());
+    let warnings = seen.warnings(&codes.collect());
+    warnings.into_iter().for_each(|warning| add_warning(&mut checked, warning));
     let came = open.iter().any(|entry| !matches!(entry, Entry::Input(_))) || listing.has_manifests;
     let is_empty = checked.is_empty() && unchecked.is_empty() && !came;
     let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();

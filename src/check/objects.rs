@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use reload_gate_contract::Place;
 
 use super::assign::Task;
+use super::content;
 use super::input::InputStream;
 use super::listing::{At, Listing};
 use super::names::VersionCache;
@@ -17,7 +18,7 @@ use super::validate::{self, Outcome};
 use super::{CheckOptions, Missing, with_tasks};
 use crate::check::manifest::{Annotated, ConfigObject, Id};
 use crate::check::render::CheckReport;
-use crate::config::Assignments;
+use crate::config::{Assignments, Preset};
 use crate::flow::validate::{ValidationPlan, Validator};
 
 /// Options of the validation of objects in memory. What an object names and does not have may be in the image, and the author hears of it at
@@ -66,6 +67,17 @@ impl Listing {
             ..Self::default()
         }
     }
+}
+
+/// Returns the key of the file with which the configuration of a program begins, by its name and its content.
+#[must_use]
+pub fn main_key<'c>(preset: &Preset, contents: &'c BTreeMap<String, Vec<u8>>) -> Option<&'c str> {
+    let is_main = |(key, bytes): &(&String, &Vec<u8>)| {
+        let text = String::from_utf8_lossy(bytes);
+        let is_whole = preset.whole.as_ref().is_some_and(|whole| whole.is_match(&text));
+        is_whole || (preset.files.contains(key) && !text.trim().is_empty() && content::may_be_main(preset, &text))
+    };
+    contents.iter().find(is_main).map(|(key, _)| key.as_str())
 }
 
 /// Validates objects in memory. The place of a finding has the key as its file, and the line and column in the value of that key.

@@ -62,6 +62,7 @@ pub(super) fn beginnings(
         let files = tree.mounted.files.keys().filter(|path| path.ends_with(main));
         let nearest = files.min_by_key(|path| path.components().count());
         return match nearest {
+            Some(path) if !chosen && !is_main_of(preset, tree, path, entries, store) => Vec::new(),
             Some(path) => vec![whole(preset, tree, path, entries)],
             // Of the containers of a pod it is one, and only the plan can say that it is missing.
             None if tree.kind == TreeKind::Container => Vec::new(),
@@ -84,6 +85,18 @@ pub(super) fn beginnings(
         return found;
     }
     unnamed(preset, tree, entries, store)
+}
+
+/// Returns true if the main file that is named is one of this program, by its name, its content, or the files beside it.
+fn is_main_of(preset: &Preset, tree: &FileTree, path: &Path, entries: &BTreeSet<Entry>, store: &Store<'_>) -> bool {
+    let Some(entry) = tree.mounted.files.get(path).filter(|entry| entries.contains(*entry)) else { return false };
+    let has_name = |other: &Preset| other.files.iter().any(|name| path.ends_with(name));
+    if presets().iter().any(has_name) {
+        return has_name(preset);
+    }
+    let text = store.text(entry).unwrap_or_default();
+    let is_whole = preset.whole.as_ref().is_some_and(|whole| whole.is_match(&text));
+    is_whole || (ending(path).is_none() && !named(preset, tree, entries, store).0.is_empty())
 }
 
 /// Returns true if the main file of a program's configuration is in a tree.

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::inject::kubernetes_version;
-use super::{refuse, say, user_input};
+use super::{refuse, say, user_input, without_credentials};
 use crate::admit::certificate::CertificateFiles;
 use crate::admit::decision::{DenialRules, Deny};
 use crate::admit::{self, AdmitSettings, CertificateSource, WebhookLimits};
@@ -45,12 +45,12 @@ fn listener_flags() -> [Arg; 6] {
         Arg::new("self-signed").long("self-signed").value_name("NAME").conflicts_with_all(["tls-cert", "tls-key"]);
     let limit = Arg::new("time-limit").long("time-limit").value_name("DURATION").value_parser(time_limit);
     [
-        file("tls-cert").required_unless_present("self-signed").help("Certificate of the webhook in PEM; it is read again when it changes"),
-        file("tls-key").required_unless_present("self-signed").help("Its private key in PEM"),
+        file("tls-cert").requires("tls-key").help("Certificate of the webhook in PEM; it is read again when it changes"),
+        file("tls-key").requires("tls-cert").help("Its private key in PEM"),
         own.help(
             "Make an authority, and put it into the webhook configuration of this name; it needs the rights to get and update it",
         ),
-        file("kubeconfig").help("Configuration for requests to the API server, outside of a pod"),
+        file("kubeconfig").help("Kubeconfig for requests to the API server [default: $KUBECONFIG, or the service account of the pod]"),
         plain.help("Address of metrics and health checks without TLS, besides those of the webhook itself"),
         limit
             .default_value("4s")
@@ -95,23 +95,39 @@ fn time_limit(text: &str) -> Result<Duration, String> {
     if limit.is_zero() { Err("it must be above 0".to_owned()) } else { Ok(limit) }
 }
 
+/// Returns the source of the certificate; `None` if no flag names one.
+fn certificate(matches: &ArgMatches) -> Option<CertificateSource> {
+    let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
+    let own = matches.get_one::<String>("self-signed").cloned().map(CertificateSource::OwnAuthority);
+    let files = || Some(CertificateFiles { certificate: path("tls-cert")?, key: path("tls-key")? });
+    own.or_else(|| files().map(CertificateSource::Files))
+}
+
 pub(super) fn admit(matches: &ArgMatches) -> Exit {
+    let Some(certificate) = certificate(matches) else {
+        say(
+            "error: the webhook needs a certificate\n  help: name its files with `--tls-cert FILE --tls-key FILE`, or let it make one with `--self-signed NAME`",
+        );
+        return Exit::Usage;
+    };
     let read = |path: &Path| std::fs::read_to_string(path);
     let config = match config::admission(&user_input(given_flags(matches), &read)) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),
     };
-    let path = |name: &str| matches.get_one::<PathBuf>(name).cloned().unwrap_or_default();
+    for remark in &config.remarks {
+        say(&format!("warning: {remark}\n  help: add rules (docs/admission.md), or leave out `--config`"));
+    }
+    let kubeconfig = matches.get_one("kubeconfig").cloned().or(config.access.kubeconfig);
+    let access = ApiAccess { kubeconfig, ..config.access };
+    let credentials = without_credentials(&access);
     let never = matches.get_one::<String>("deny").is_some_and(|word| word == "never");
     let limits = WebhookLimits::default();
     let settings = AdmitSettings {
         listen: config.listen,
         plain: matches.get_one("listen-metrics").copied(),
-        certificate: match matches.get_one::<String>("self-signed") {
-            Some(name) => CertificateSource::OwnAuthority(name.clone()),
-            None => CertificateSource::Files(CertificateFiles { certificate: path("tls-cert"), key: path("tls-key") }),
-        },
-        access: ApiAccess { kubeconfig: matches.get_one("kubeconfig").cloned(), ..config.access },
+        certificate,
+        access,
         rules: config.rules,
         denials: DenialRules {
             deny: if never { Deny::Never } else { Deny::Rejected },
@@ -124,6 +140,10 @@ pub(super) fn admit(matches: &ArgMatches) -> Exit {
     };
     admit::run(settings).unwrap_or_else(|error| {
         say(&format!("error: cannot start: {error}"));
+        // Only a certificate of its own needs the API server at the start.
+        if let Some(help) = credentials.filter(|_| matches.contains_id("self-signed")) {
+            say(&help);
+        }
         Exit::Usage
     })
 }

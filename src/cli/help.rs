@@ -98,6 +98,8 @@ const PAGES: [Page; 13] = [
         description: &[
             "Shows or controls the roll-out of a group of pods, whose gates run with --rollout GROUP. The state is in the Lease of that \
              name; this command reads and writes it as the account of a kubeconfig, or in a pod as its service account.",
+            "It knows the revisions for which pods have asked. One that every pod rejects, or that has not arrived yet, is not in it, and \
+             `done` is about the one before.",
         ],
         examples: &[
             ("reload-gate rollout status web", "Print the state of the group web"),
@@ -105,10 +107,16 @@ const PAGES: [Page; 13] = [
             ("reload-gate rollout retry web", "Let the pods try a refused revision again, one of them first"),
         ],
         exit_codes: &[
-            (Exit::Accepted, "done; with `status`, the newest revision is proven, or there is none"),
+            (
+                Exit::Accepted,
+                "done; with `status`, the newest revision for which pods have asked is proven, or there is none",
+            ),
             (Exit::Rejected, "with `status`, the newest revision is refused"),
             (Exit::Usage, "wrong usage"),
-            (Exit::Inconclusive, "with `status`, the roll-out is under way; or the API server did not answer"),
+            (
+                Exit::Inconclusive,
+                "with `status`, the roll-out is under way; or there is none of that name, or the API server did not answer",
+            ),
             (Exit::Bug, "a bug in reload-gate"),
         ],
         environment: &[("KUBECONFIG", "kubeconfig of the account, if --kubeconfig is not given")],
@@ -178,6 +186,8 @@ const PAGES: [Page; 13] = [
              start no process and reach no file.",
             "The value of the label is a preset with a bundled validator, a bundled validator, or `auto` for the choice that `check` \
              makes. An object that has errors already can be changed, unless the change adds another one.",
+            "The certificate comes from files (--tls-cert and --tls-key), or the webhook makes one and puts its authority into the webhook \
+             configuration (--self-signed).",
         ],
         examples: &[
             (
@@ -194,7 +204,7 @@ const PAGES: [Page; 13] = [
             (Exit::Usage, "wrong usage, configuration or certificate, or an address that is taken"),
             (Exit::Bug, "a bug in reload-gate"),
         ],
-        environment: &[SETTING_VARIABLES],
+        environment: &[SETTING_VARIABLES, ("KUBECONFIG", "kubeconfig of the account, if --kubeconfig is not given")],
         files: &[CONFIG_FILE],
     },
     Page {

@@ -59,6 +59,11 @@ pub(super) fn inject(matches: &ArgMatches) -> Exit {
         say(&format!("error: `{file}` has no manifest\n  help: {}", without_manifest(file)));
         return Exit::Nothing;
     }
+    if injected.asks_for_nothing() {
+        say(
+            "note: no pod template asks for a gate\n  help: annotate the pod template: `reload-gate.dev/inject: PRESET`",
+        );
+    }
     if injected.refused > 0 { Exit::Rejected } else { Exit::Accepted }
 }
 

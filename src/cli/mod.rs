@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::config::{ConfigError, Flags, UserInput};
 use crate::exit::Exit;
 use crate::sys::exec;
+use crate::sys::kubernetes::ApiAccess;
 use crate::sys::suggest::suggestion;
 
 mod admit;
@@ -159,6 +160,14 @@ fn variable(name: &str) -> Option<OsString> {
 fn print(text: &str) -> Exit {
     let _ = std::io::stdout().write_all(text.as_bytes());
     Exit::Accepted
+}
+
+/// Returns the remedy, as a line, if neither a kubeconfig is named nor the process runs in a pod.
+fn without_credentials(access: &ApiAccess) -> Option<String> {
+    let is_missing = access.token_file().is_some_and(|token| !token.exists());
+    is_missing.then(|| {
+        "  help: outside of a pod name a kubeconfig with `--kubeconfig FILE` or the variable KUBECONFIG".to_owned()
+    })
 }
 
 /// Writes a line to standard error.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{print, say};
+use super::{print, say, without_credentials};
 
 use crate::cluster::lease;
 use crate::cluster::rollout::{GroupState, Phase, WriteFailure};
@@ -13,6 +13,10 @@ use crate::exit::Exit;
 use crate::sys;
 use crate::sys::kubernetes::Connection;
 
+/// Remark on what the state of a roll-out knows.
+const OF_STATUS: &str = "The state is that of the revisions for which pods have asked: a revision that every pod rejects, or that has not \
+    arrived yet, is not in it, and `done` is about the one before.";
+
 /// The number of tries where pods write at the same time.
 const TRIES: u32 = 10;
 
@@ -20,7 +24,7 @@ pub(super) fn command() -> Command {
     let group = || Arg::new("group").value_name("GROUP").required(true).help("Name of the group, as in `--rollout`");
     let namespace = || {
         let help = "Namespace of its Lease [default: that of the pod or of the kubeconfig]";
-        Arg::new("namespace").long("namespace").value_name("NAME").help(help)
+        Arg::new("namespace").short('n').long("namespace").value_name("NAME").help(help)
     };
     let kubeconfig = || {
         let help = "Kubeconfig [default: $KUBECONFIG, or the service account of the pod]";
@@ -41,7 +45,8 @@ pub(super) fn command() -> Command {
             action(
                 "status",
                 "Print the state of the roll-out; exits with 1 if a revision is refused, with 3 if it is under way",
-            ),
+            )
+            .after_help(OF_STATUS),
             action("pause", "Let no further pod reload"),
             action("resume", "Let pods reload again"),
             action("retry", "Let the pods try a refused revision again, one of them first"),
@@ -60,6 +65,7 @@ pub(super) fn rollout(matches: &ArgMatches) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
+    let help = without_credentials(&access);
     let connection = Connection::new(access);
     let done = runtime.block_on(async {
         match action {
@@ -74,7 +80,11 @@ pub(super) fn rollout(matches: &ArgMatches) -> Exit {
             print(&text);
             exit
         }
-        Err(error) => fail(&error),
+        Err(error) => {
+            let exit = fail(&error);
+            help.iter().for_each(|help| say(help));
+            exit
+        }
     }
 }
 
@@ -85,12 +95,22 @@ fn fail(error: &str) -> Exit {
 
 async fn status(connection: &Connection, group: &str) -> Result<(String, Exit), String> {
     let shared = lease::fetch(connection, group).await.map_err(|error| error.to_string())?;
-    let shared = shared.ok_or_else(|| missing(group))?;
-    Ok((text(group, &shared.state), exit(&shared.state)))
+    match shared {
+        Some(shared) => Ok((text(group, &shared.state), exit(&shared.state))),
+        None => Err(missing(connection, group).await),
+    }
 }
 
-fn missing(group: &str) -> String {
-    format!("there is no roll-out of a group `{group}`: no pod of it has asked for a reload yet")
+async fn missing(connection: &Connection, group: &str) -> String {
+    let namespace = connection.server().await.map_or_else(|_| String::new(), |server| server.namespace().to_owned());
+    without_group(group, &namespace)
+}
+
+fn without_group(group: &str, namespace: &str) -> String {
+    format!(
+        "there is no roll-out of a group `{group}` in the namespace `{namespace}`: no pod of it has asked for a reload yet\n  \
+         help: compare with `kubectl --namespace {namespace} get leases`: each group has the Lease of its name; `--namespace` names another one"
+    )
 }
 
 /// Changes the state of a group; `act` returns false if there is nothing to change.
@@ -101,7 +121,7 @@ async fn change(
 ) -> Result<(String, Exit), String> {
     for _ in 0..TRIES {
         let shared = lease::fetch(connection, group).await.map_err(|error| error.to_string())?;
-        let shared = shared.ok_or_else(|| missing(group))?;
+        let Some(shared) = shared else { return Err(missing(connection, group).await) };
         let mut state = shared.state;
         if !act(&mut state) {
             return Ok((format!("nothing to change\n{}", text(group, &state)), Exit::Accepted));
@@ -153,6 +173,13 @@ fn text(group: &str, state: &GroupState) -> String {
 mod tests {
     use super::*;
     use crate::flow::tree::Digest;
+
+    #[test]
+    fn a_group_without_a_roll_out_is_named_with_its_namespace() {
+        let text = without_group("wbe", "shop");
+        assert!(text.starts_with("there is no roll-out of a group `wbe` in the namespace `shop`: "), "{text}");
+        assert!(text.contains("\n  help: compare with `kubectl --namespace shop get leases`"), "{text}");
+    }
 
     #[test]
     fn the_state_is_a_list_of_pods() {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use globset::{Glob, GlobMatcher};
 use tracing_subscriber::filter::EnvFilter;
 
-use super::check::{Assignments, Rule, assignment_of_rule, config_file};
-use super::file::{AdmissionEntry, TogetherEntry};
+use super::check::{Assignment, Assignments, Rule, assignment_of_rule, config_file};
+use super::file::{AdmissionEntry, ConfigPart, TogetherEntry};
 use super::layer::{ErrorList, GivenValue, Layers};
 use super::settings::{
-    CONFIG, CONTEXT, KUBERNETES_SERVICE_ACCOUNT, LISTEN, LOG_FORMAT, LOG_LEVEL, MAIN, NGINX_VERSION, SETTINGS,
-    SettingSpec,
+    APP, BUILTIN, CONFIG, CONTEXT, KUBERNETES_SERVICE_ACCOUNT, LISTEN, LOG_FORMAT, LOG_LEVEL, MAIN, NGINX_VERSION,
+    PRESET, SETTINGS, SettingSpec,
 };
 use super::validators::with_files;
 use super::{ConfigError, SettingOrigin, UserInput, flags, in_order, resolve};
+use crate::flow::validate::Validator;
 use crate::report::log::LogFormat;
 use crate::sys::kubernetes::ApiAccess;
 use crate::sys::suggest::suggestion;
@@ -57,6 +58,8 @@ pub struct AdmissionConfig {
     pub log_format: LogFormat,
     /// Selection of spans and decisions in the log.
     pub log_filter: EnvFilter,
+    /// Remarks on what has no effect, for people.
+    pub remarks: Vec<String>,
 }
 
 /// Rules of the admission webhook.
@@ -104,19 +107,25 @@ pub fn admission(input: &UserInput<'_>) -> Result<AdmissionConfig, Vec<ConfigErr
     let variables = flags::variables_layer(&variables, true, &mut Vec::new(), &errors);
     let mut flags = flags::layer(&input.flags);
     flags.add_below(&variables);
-    let file = config_file(input, &flags, &errors);
+    let file = config_file(input, ConfigPart::Admission, &flags, &errors);
     let command = Layers { layers: vec![flags.clone()], directory: &input.directory, errors: &errors };
     let listen = command.get(LISTEN).or_else(|| listener_address(ADDRESS).ok());
+    let path = command.given(CONFIG).map(|path| path.value);
     let (log_format, log_filter) = (resolve::log_format(&command, input.terminal), command.get(LOG_LEVEL));
     let service_account = command.get(KUBERNETES_SERVICE_ACCOUNT);
-    let server = resolve::api_server(&input.variables);
-    let access = ApiAccess { kubeconfig: None, server, service_account, namespace: None };
+    let (kubeconfig, server) = (resolve::kubeconfig(&input.variables), resolve::api_server(&input.variables));
+    let access = ApiAccess { kubeconfig, server, service_account, namespace: None };
     // What is left are settings of validators.
     for setting in [CONFIG.spec, KUBERNETES_SERVICE_ACCOUNT.spec, LISTEN.spec, LOG_FORMAT.spec, LOG_LEVEL.spec] {
         flags.remove(setting);
     }
     let base = Layers { layers: vec![flags.clone()], ..command.clone() };
-    let rules = file.admission.into_iter().filter_map(|entry| rule(entry, &base, input)).collect();
+    let lacks_rules = file.admission.is_none();
+    let rules = file.admission.into_iter().flatten().filter_map(|entry| rule(entry, &base, input)).collect();
+    let remarks = path
+        .filter(|_| lacks_rules)
+        .map(|path| format!("`{}` has no `admission`: it has no rules for the webhook", path.display()));
+    let remarks = remarks.into_iter().collect();
     let assignments = Assignments { flags, directory: input.directory.clone(), ..Assignments::default() };
     // These flags are checked even if no object needs such a validator.
     let wrong = ["nginx", "tls"].map(|name| assignments.assignment_named(name).err());
@@ -124,7 +133,7 @@ pub fn admission(input: &UserInput<'_>) -> Result<AdmissionConfig, Vec<ConfigErr
     let errors = errors.into_errors();
     let rules = AdmissionRules { rules, assignments };
     match listen.filter(|_| errors.is_empty()) {
-        Some(listen) => Ok(AdmissionConfig { rules, listen, access, log_format, log_filter }),
+        Some(listen) => Ok(AdmissionConfig { rules, listen, access, log_format, log_filter, remarks }),
         None => Err(in_order(errors)),
     }
 }
@@ -132,19 +141,58 @@ pub fn admission(input: &UserInput<'_>) -> Result<AdmissionConfig, Vec<ConfigErr
 fn rule(mut entry: AdmissionEntry, base: &Layers<'_>, input: &UserInput<'_>) -> Option<AdmissionRule> {
     let settings = with_files(std::mem::take(&mut entry.settings), input, base.errors);
     let layers = Layers { layers: [vec![settings], base.layers.clone()].concat(), ..base.clone() };
-    let kind = entry.kind.and_then(|given| kind(&given, base.errors));
-    let all = |given: Vec<GivenValue<String>>| {
-        let given = if given.is_empty() {
-            vec![GivenValue { value: "*".to_owned(), origin: SettingOrigin::Nowhere }]
-        } else {
-            given
-        };
+    let kind = entry.kind.as_ref().and_then(|given| kind(given, base.errors));
+    let any = [GivenValue { value: "*".to_owned(), origin: SettingOrigin::Nowhere }];
+    let all = |given: &[GivenValue<String>]| {
+        let given = if given.is_empty() { &any[..] } else { given };
         given.iter().filter_map(|pattern| glob(pattern, base.errors)).collect::<Vec<_>>()
     };
-    let (namespaces, names, keys) = (all(entry.namespaces), all(entry.names), all(entry.keys));
-    let assignment = Arc::new(assignment_of_rule(&layers)?);
-    let together = entry.together.into_iter().filter_map(|part| together(part, base.errors)).collect();
+    let (namespaces, names, keys) = (all(&entry.namespaces), all(&entry.names), all(&entry.keys));
+    refuse_apart(&entry, &names, base.errors);
+    let assignment = assignment_of_rule(&layers, "add `app: NAME`, `preset: FILE` or `builtin: NAME` to the rule")?;
+    refuse_programs(&assignment, &layers);
+    let assignment = Arc::new(assignment);
+    let together: Vec<TogetherPart> =
+        entry.together.into_iter().filter_map(|part| together(part, base.errors)).collect();
     Some(AdmissionRule { kind, namespaces, names, rule: Rule { files: keys, assignment }, together })
+}
+
+/// Refuses a rule whose validators need a program, since none runs here.
+fn refuse_programs(assignment: &Assignment, layers: &Layers<'_>) {
+    let plan = assignment.plan.clone().bundled();
+    let program = plan.validators.iter().find_map(|validator| match validator {
+        Validator::Command(command) => Some(&command.name),
+        Validator::Builtin(_) => None,
+    });
+    let message = match program {
+        Some(program) => format!("only the program `{program}` validates it, and no program runs here"),
+        None if plan.validators.is_empty() => "this rule validates nothing".to_owned(),
+        None => return,
+    };
+    let named = [APP.spec, PRESET.spec, BUILTIN.spec].into_iter().find_map(|setting| layers.origin(setting));
+    let error = ConfigError::new(named.cloned().unwrap_or_else(|| layers.place()), message);
+    layers.fail(error.help("remove the rule, or name a bundled validator: `builtin: NAME`"));
+}
+
+/// Refuses objects that belong together and that the rule never validates, or not all of them.
+fn refuse_apart(entry: &AdmissionEntry, names: &[GlobMatcher], errors: &ErrorList) {
+    if let Some(kind) = entry.kind.as_ref().filter(|kind| kind.value == "Secret" && !entry.together.is_empty()) {
+        let error = ConfigError::new(kind.origin.clone(), "`together` is about ConfigMaps, and the rule about Secrets");
+        errors.push(error.help("remove `kind`"));
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for TogetherEntry { name, .. } in &entry.together {
+        if seen.contains(&name.value.as_str()) {
+            let message = format!("`{}` is named twice; one ConfigMap is in one directory", name.value);
+            errors.push(ConfigError::new(name.origin.clone(), message).help("remove it, or correct its name"));
+        }
+        seen.push(&name.value);
+    }
+    let is_named = |name: &&str| names.iter().any(|glob| glob.is_match(name));
+    if let Some(first) = entry.names.first().filter(|_| !seen.is_empty() && !seen.iter().any(is_named)) {
+        let error = ConfigError::new(first.origin.clone(), "none of the objects of `together` has such a name");
+        errors.push(error.help("remove `names`: `together` has the names of the objects"));
+    }
 }
 
 fn kind(given: &GivenValue<String>, errors: &ErrorList) -> Option<&'static str> {
@@ -193,6 +241,10 @@ mod tests {
     use super::*;
 
     fn rules(text: &str) -> Result<AdmissionRules, Vec<String>> {
+        resolved(text).map(|config| config.rules)
+    }
+
+    fn resolved(text: &str) -> Result<AdmissionConfig, Vec<String>> {
         let read = |_: &Path| Ok(text.to_owned());
         let input = UserInput {
             flags: vec![(CONFIG.spec, "admission.yaml".to_owned())],
@@ -202,7 +254,7 @@ mod tests {
             directory: "/".into(),
             terminal: false,
         };
-        admission(&input).map(|config| config.rules).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        admission(&input).map_err(|errors| errors.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -251,5 +303,58 @@ admission:
         ] {
             assert!(errors.contains(expected), "{expected}: {errors}");
         }
+    }
+    /// Asserts that a file is refused with these words, and with no others of the kind.
+    #[track_caller]
+    fn refused(text: &str, expected: &[&str]) {
+        let errors = rules(text).expect_err(text).join("\n");
+        for expected in expected {
+            assert!(errors.contains(expected), "{expected}: {errors}");
+        }
+        assert!(!errors.contains("gates"), "{errors}");
+    }
+
+    #[test]
+    fn a_rule_that_can_never_validate_is_refused_at_its_place() {
+        for (rule, expected) in [
+            ("{names: [a]}", "add `app: NAME`, `preset: FILE` or `builtin: NAME` to the rule"),
+            ("{app: haproxy}", "2:9: only the program `haproxy"),
+            ("{app: nginx, validate: 'nginx -t'}", "2:16: `validate` has no effect in a rule of `admission`"),
+            ("{validate: 'nginx -t'}", "2:4: `validate` has no effect in a rule of `admission`"),
+            ("{app: nginx, watch: /etc/nginx}", "2:16: `watch` has no effect in a rule of `admission`"),
+            ("{app: nginx, timeout: 5s}", "2:16: `timeout` has no effect in a rule of `admission`"),
+            (
+                "{app: nginx, together: [{name: a, path: /a}, {name: a, path: /b}]}",
+                "2:55: `a` is named twice; one ConfigMap is in one directory",
+            ),
+            ("{app: nginx, kind: Secret, together: [{name: a, path: /a}]}", "2:22: `together` is about ConfigMaps"),
+            ("{app: nginx, names: [b*], together: [{name: a, path: /a}]}", "2:24: none of the objects of `together`"),
+        ] {
+            refused(&format!("admission:\n- {rule}\n"), &[expected]);
+        }
+    }
+
+    #[test]
+    fn mistakes_of_the_form_have_a_help_about_rules_of_admission() {
+        const FORM: &str = "write the file as `admission: [{namespaces: [web], app: nginx}]`";
+        for (text, expected) in [
+            ("admission: {app: nginx}\n", "`admission` is a list"),
+            ("admission:\n", "`admission` is a list"),
+            ("admision: [{app: nginx}]\n", "unknown key `admision`; did you mean `admission`?"),
+            ("{}\n", "the file has no rules of `admission`"),
+            ("", "the file is no mapping with the key `admission`"),
+            ("- app: nginx\n", "the file is no mapping with the key `admission`"),
+        ] {
+            refused(text, &[expected, FORM]);
+        }
+    }
+
+    #[test]
+    fn a_file_without_rules_of_admission_is_remarked() {
+        let remarks = |text: &str| resolved(text).expect("it is valid").remarks;
+        let expected = "`admission.yaml` has no `admission`: it has no rules for the webhook";
+        assert_eq!(remarks("gates: [{app: nginx, watch: /etc/nginx}]\n"), [expected]);
+        assert_eq!(remarks("rules: [{files: a, app: nginx}]\n"), [expected]);
+        assert_eq!(remarks("gates: [{app: nginx, watch: /etc/nginx}]\nadmission: []\n"), Vec::<String>::new());
     }
 }

@@ -1,11 +1,11 @@
 //! Validators of the inputs of `check`: by flags, by the rules and gates of a configuration file, or by name. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::file::ConfigFile;
+use super::file::{ConfigFile, ConfigPart};
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use super::settings::{APP, BUILTIN, CONFIG, CONTEXT, MAIN, OBSERVE, PRESET, SettingSpec, VALIDATE};
 use super::validators::{check_context_use, with_files};
@@ -47,6 +47,9 @@ pub struct Assignments {
     pub(super) of_presets: Arc<OnceLock<Vec<Arc<Assignment>>>>,
 }
 
+/// Remedy for a rule without a validator.
+const NAME_ANY: &str = "add `app: NAME`, `preset: FILE`, `builtin: NAME` or `validate: CMD` to the rule";
+
 /// The settings that name validators.
 const CHOICES: [&SettingSpec; 4] = [APP.spec, PRESET.spec, BUILTIN.spec, VALIDATE.spec];
 
@@ -63,7 +66,7 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
         // Only nginx has such snippets.
         flags.add(BUILTIN.spec, "nginx".to_owned(), SettingOrigin::Flag(CONTEXT.spec.name));
     }
-    let file = config_file(input, &flags, &errors);
+    let file = config_file(input, ConfigPart::Gates, &flags, &errors);
     let of_choice = |setting: &SettingSpec| {
         CHOICES.iter().chain(&[MAIN.spec, CONTEXT.spec]).any(|other| other.name == setting.name)
     };
@@ -86,7 +89,10 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     let rules = file.rules.into_iter().filter_map(|rule| {
         let files = rule.files.iter().filter_map(|pattern| glob(pattern, &errors)).collect();
         let settings = with_files(rule.settings, input, &errors);
-        Some(Rule { files, assignment: Arc::new(assignment_of_rule(&layers(vec![flags.clone(), settings]))?) })
+        Some(Rule {
+            files,
+            assignment: Arc::new(assignment_of_rule(&layers(vec![flags.clone(), settings]), NAME_ANY)?),
+        })
     });
     let rules = rules.collect();
     let errors = errors.into_errors();
@@ -101,12 +107,17 @@ pub fn assignments(input: &UserInput<'_>) -> Result<Assignments, Vec<ConfigError
     if errors.is_empty() { Ok(assignments) } else { Err(in_order(errors)) }
 }
 
-/// Reads the configuration file that the flag or the variable names.
-pub(super) fn config_file(input: &UserInput<'_>, flags: &SettingsLayer, errors: &ErrorList) -> ConfigFile {
+/// Reads the configuration file that the flag or the variable names, of which `wanted` is needed.
+pub(super) fn config_file(
+    input: &UserInput<'_>,
+    wanted: ConfigPart,
+    flags: &SettingsLayer,
+    errors: &ErrorList,
+) -> ConfigFile {
     let named: Vec<_> = input.variables.iter().filter(|(name, _)| *name == *CONFIG.spec.variable()).cloned().collect();
     let variables = flags::variables_layer(&named, true, &mut Vec::new(), errors);
     let layers = Layers { layers: vec![flags.clone(), variables], directory: &input.directory, errors };
-    layers.given(CONFIG).map(|path| read_file(&path, input, errors)).unwrap_or_default()
+    layers.given(CONFIG).map(|path| read_file(&path, wanted, input, errors)).unwrap_or_default()
 }
 
 impl Assignments {
@@ -118,6 +129,11 @@ impl Assignments {
         // The same flags make the same validators of the presets.
         let of_presets = if settings.is_empty() { self.of_presets.clone() } else { Arc::default() };
         Self { given: None, gates: Vec::new(), rules, flags, directory: self.directory.clone(), of_presets }
+    }
+
+    /// Returns the main file that the settings of an object name.
+    pub(crate) fn main(&self) -> Option<&Path> {
+        self.flags.text(MAIN.spec).map(|given| Path::new(&given.value))
     }
 
     /// Returns the validators of all presets whose settings are right.
@@ -158,9 +174,9 @@ fn named(name: &str, layers: &Layers<'_>) -> Option<Assignment> {
     resolve::assignment(&layers)
 }
 
-pub(super) fn assignment_of_rule(layers: &Layers<'_>) -> Option<Assignment> {
+/// Resolves the validators of a rule; without any `help` is the remedy.
+pub(super) fn assignment_of_rule(layers: &Layers<'_>, help: &str) -> Option<Assignment> {
     if layers.highest(&CHOICES).is_none() {
-        let help = "add `app: NAME`, `preset: FILE`, `builtin: NAME` or `validate: CMD` to the rule";
         layers.fail(ConfigError::new(layers.place(), "this rule names no validator").help(help));
         return None;
     }

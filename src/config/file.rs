@@ -8,14 +8,15 @@ use super::command::CommandEntry;
 use super::layer::{ErrorList, GivenValue, SettingsLayer};
 use super::settings::{self, SETTINGS, SettingSpec, Takes, VALIDATE};
 use super::{ConfigError, SettingOrigin};
-use crate::sys::suggest::suggestion;
+use crate::sys::suggest::{nearest, suggestion};
 
 /// Contents of a configuration file.
 #[derive(Debug, Default)]
 pub(super) struct ConfigFile {
     pub(super) gates: Vec<SettingsLayer>,
     pub(super) rules: Vec<RuleEntry>,
-    pub(super) admission: Vec<AdmissionEntry>,
+    /// Rules of the admission webhook; `None` if the file does not have that key.
+    pub(super) admission: Option<Vec<AdmissionEntry>>,
 }
 
 /// A rule of the admission webhook: patterns of objects and keys, objects that one program reads, and settings.
@@ -43,29 +44,80 @@ pub(super) struct RuleEntry {
     pub(super) settings: SettingsLayer,
 }
 
-const SHAPE: &str = "write the file as `gates: [{app: nginx, watch: /etc/nginx}]`";
+/// Part of the file that its reader needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConfigPart {
+    Gates,
+    Rules,
+    Admission,
+}
+
+impl ConfigPart {
+    const ALL: [Self; 3] = [Self::Gates, Self::Rules, Self::Admission];
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Gates => "gates",
+            Self::Rules => "rules",
+            Self::Admission => "admission",
+        }
+    }
+
+    /// Returns the advice about the form of a file with this part.
+    fn form(self) -> Option<String> {
+        let form = match self {
+            Self::Gates => "gates: [{app: nginx, watch: /etc/nginx}]",
+            Self::Rules => "rules: [{files: 'conf.d/*.conf', app: nginx}]",
+            Self::Admission => "admission: [{namespaces: [web], app: nginx}]",
+        };
+        Some(format!("write the file as `{form}`"))
+    }
+}
 
 /// Kind of a mapping with settings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Section {
     /// Its keys beside the settings.
     keys: &'static [&'static str],
+    /// Settings that have an effect in it; `None` for all of a gate.
+    settings: Option<&'static [&'static str]>,
     /// Advice about an unknown key.
     help: &'static str,
 }
 
 /// A gate, or a preset.
-pub(super) const GATE: Section =
-    Section { keys: &[], help: "use a flag of `reload-gate run --help` as the key, without its hyphens in front" };
+pub(super) const GATE: Section = Section {
+    keys: &[],
+    settings: None,
+    help: "use a flag of `reload-gate run --help` as the key, without its hyphens in front",
+};
 const RULE: Section = Section {
     keys: &["files"],
+    settings: None,
     help: "use `files`, or a flag of `reload-gate check --help` without its hyphens in front",
 };
 const ADMISSION: Section = Section {
     keys: &["kind", "namespaces", "names", "keys", "together"],
+    settings: Some(&ADMISSION_SETTINGS),
     help: "use `kind`, `namespaces`, `names`, `keys`, `together`, or a setting of a validator: `app`, `preset`, `builtin`, `main`, `context`, \
            `schema`, `nginx-version`, `nginx-build`, `nginx-allow`, `nginx-hygiene`, `tls-name`, `tls-warn`",
 };
+
+/// Settings of validators in a rule of the admission webhook, which runs no program.
+pub const ADMISSION_SETTINGS: [&str; 12] = [
+    "app",
+    "preset",
+    "builtin",
+    "main",
+    "context",
+    "schema",
+    "nginx-version",
+    "nginx-build",
+    "nginx-allow",
+    "nginx-hygiene",
+    "tls-name",
+    "tls-warn",
+];
 
 /// FileReader of the nodes of one file.
 pub(super) struct FileReader<'a> {
@@ -74,10 +126,10 @@ pub(super) struct FileReader<'a> {
     pub(super) errors: &'a ErrorList,
 }
 
-/// Reads a configuration file.
-pub(super) fn read(path: &Path, text: &str, errors: &ErrorList) -> ConfigFile {
+/// Reads a configuration file, of which `wanted` is needed.
+pub(super) fn read(path: &Path, text: &str, wanted: ConfigPart, errors: &ErrorList) -> ConfigFile {
     let place = |line, column| SettingOrigin::File(path.to_path_buf(), line, column);
-    FileReader { place: &place, errors }.file(text)
+    FileReader { place: &place, errors }.file(text, wanted)
 }
 
 impl FileReader<'_> {
@@ -89,34 +141,42 @@ impl FileReader<'_> {
         self.errors.push(ConfigError { origin, message: message.into(), help });
     }
 
-    fn file(&self, text: &str) -> ConfigFile {
-        let Some(entries) = self.top(text) else { return ConfigFile::default() };
+    fn file(&self, text: &str, wanted: ConfigPart) -> ConfigFile {
+        let Some(entries) = self.top(text, wanted) else { return ConfigFile::default() };
         let before = self.errors.len();
         let (mut gates, mut rules, mut admission) = (Vec::new(), Vec::new(), None);
-        let shape = || Some(SHAPE.to_owned());
+        let called = |name: &str| ConfigPart::ALL.into_iter().find(|part| part.key() == name);
         for (key, value) in entries {
             match (key.as_str(), value.value) {
                 (Some("gates"), Value::List(items)) => gates.extend(items),
                 (Some("rules"), Value::List(items)) => rules.extend(items),
                 (Some("admission"), Value::List(items)) => admission = Some(items),
-                (Some(name @ ("gates" | "rules" | "admission")), _) => {
-                    self.fail(self.origin(&key), format!("`{name}` is a list"), shape());
-                }
-                (Some(name), _) => {
-                    let meant = suggestion(name, ["gates", "rules", "admission"]);
-                    self.fail(self.origin(&key), format!("unknown key `{name}`{meant}"), shape());
-                }
-                _ => self.fail(self.origin(&key), "a key is a word", shape()),
+                (Some(name), _) => match called(name) {
+                    Some(part) => self.fail(self.origin(&key), format!("`{name}` is a list"), part.form()),
+                    None => self.unknown_part(&key, name, wanted),
+                },
+                _ => self.fail(self.origin(&key), "a key is a word", wanted.form()),
             }
         }
         if gates.is_empty() && rules.is_empty() && admission.is_none() && self.errors.len() == before {
-            self.fail((self.place)(1, 1), "the file has no gates", shape());
+            let message = match wanted {
+                ConfigPart::Admission => "the file has no rules of `admission`",
+                ConfigPart::Gates | ConfigPart::Rules => "the file has no gates",
+            };
+            self.fail((self.place)(1, 1), message, wanted.form());
         }
         ConfigFile {
             gates: gates.into_iter().map(|gate| self.gate(gate)).collect(),
             rules: rules.into_iter().map(|rule| self.rule(rule)).collect(),
-            admission: admission.into_iter().flatten().map(|entry| self.admission(entry)).collect(),
+            admission: admission.map(|entries| entries.into_iter().map(|entry| self.admission(entry)).collect()),
         }
+    }
+
+    fn unknown_part(&self, key: &Node, name: &str, wanted: ConfigPart) {
+        let keys = ConfigPart::ALL.map(ConfigPart::key);
+        let meant = ConfigPart::ALL.into_iter().find(|part| nearest(name, keys) == Some(part.key()));
+        let message = format!("unknown key `{name}`{}", suggestion(name, keys));
+        self.fail(self.origin(key), message, meant.unwrap_or(wanted).form());
     }
 
     /// A rule of the admission webhook: its own keys, and settings.
@@ -170,11 +230,12 @@ impl FileReader<'_> {
     }
 
     /// The mapping at the top of the file. Repeated keys are reported with the other errors.
-    fn top(&self, text: &str) -> Option<Vec<(Node, Node)>> {
+    fn top(&self, text: &str, wanted: ConfigPart) -> Option<Vec<(Node, Node)>> {
         match yaml::documents(text).next().transpose() {
             Ok(Some(Document { root: Node { value: Value::Map(entries), .. }, .. })) => return Some(entries),
             Ok(_) => {
-                self.fail((self.place)(1, 1), "the file is no mapping with the key `gates`", Some(SHAPE.to_owned()));
+                let message = format!("the file is no mapping with the key `{}`", wanted.key());
+                self.fail((self.place)(1, 1), message, wanted.form());
             }
             Err(broken) => self.fail((self.place)(broken.line, broken.column), broken.message, None),
         }
@@ -252,13 +313,20 @@ impl FileReader<'_> {
             return None;
         };
         match settings::find(name) {
-            Some(setting) if setting.of_gate => return Some(setting),
+            Some(setting) if setting.of_gate && section.settings.is_none_or(|known| known.contains(&name)) => {
+                return Some(setting);
+            }
+            Some(setting) if setting.of_gate => {
+                let message = format!("`{name}` has no effect in a rule of `admission`, which runs no program");
+                self.fail(origin, message, Some(section.help.to_owned()));
+            }
             Some(_) => {
                 let message = format!("`{name}` is a setting of the whole process, not of one gate");
                 self.fail(origin, message, Some(format!("use the flag `--{name}`")));
             }
             None => {
                 let of_gates = SETTINGS.iter().filter(|setting| setting.of_gate).map(|setting| setting.name);
+                let of_gates = of_gates.filter(|name| section.settings.is_none_or(|known| known.contains(name)));
                 let known = section.keys.iter().copied().chain(of_gates);
                 let message = format!("unknown key `{name}`{}", suggestion(name, known));
                 self.fail(origin, message, Some(section.help.to_owned()));

@@ -29,6 +29,7 @@ pub use admission::{AdmissionRule, AdmissionRules, OBJECT_SETTINGS, WEBHOOK_SETT
 pub use check::{Assignment, Assignments, assignments};
 pub use drop_in::{DropIn, FILE as DROP_IN_FILE, translate};
 pub use elsewhere::check_pod_settings;
+pub use file::ADMISSION_SETTINGS;
 #[cfg(test)]
 pub use flags::COMMANDS;
 pub use flags::{Flags, flag, given_flags, run_command, run_flags};
@@ -49,7 +50,7 @@ use crate::redact;
 use crate::report::log;
 use crate::report::metrics::Dialect;
 use crate::sys::kubernetes::ApiAccess;
-use file::ConfigFile;
+use file::{ConfigFile, ConfigPart};
 use layer::{ErrorList, GivenValue, Layers, SettingsLayer};
 use settings::{CONFIG, LISTEN, LOG_FORMAT, LOG_LEVEL, ONCE};
 
@@ -244,7 +245,7 @@ pub fn load_for_reload(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>
 fn gate_layers(command: &Layers<'_>, input: &UserInput<'_>) -> Vec<SettingsLayer> {
     let Some(path) = command.given(CONFIG) else { return vec![SettingsLayer::default()] };
     let before = command.errors.len();
-    let gates = read_file(&path, input, command.errors).gates;
+    let gates = read_file(&path, ConfigPart::Gates, input, command.errors).gates;
     if gates.is_empty() && command.errors.len() == before {
         let error = ConfigError::new(path.origin, "the file has no gates");
         command.fail(error.help("add `gates`; `rules` apply to `reload-gate check` only"));
@@ -330,9 +331,9 @@ fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
     once
 }
 
-fn read_file(path: &GivenValue<PathBuf>, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
+fn read_file(path: &GivenValue<PathBuf>, wanted: ConfigPart, input: &UserInput<'_>, errors: &ErrorList) -> ConfigFile {
     match (input.read)(&input.directory.join(&path.value)) {
-        Ok(text) => file::read(&path.value, &text, errors),
+        Ok(text) => file::read(&path.value, &text, wanted, errors),
         Err(error) => {
             let message = format!("cannot read `{}`: {error}", path.value.display());
             let help = "make the file readable for the gate's user; it is read once, at the start";

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Remark;
 use super::request::{InjectRequest, name_container, name_watch, shortened};
+use crate::sys::suggest::nearest;
 
 /// Beginning of the names that an injection takes for containers and volumes.
 pub(super) const NAME: &str = "reload-gate";
@@ -150,10 +151,16 @@ fn signals_first_process(container: &Value) -> bool {
 fn container<'t>(spec: &'t Value, request: &InjectRequest) -> Result<(usize, &'t Value), Remark> {
     let all: Vec<(usize, &Value)> = list(spec, "containers").iter().enumerate().collect();
     if let Some(name) = &request.container {
-        return all
-            .into_iter()
-            .find(|(_, container)| text(container, "name") == name)
-            .ok_or_else(|| (format!("there is no container `{}`", shortened(name)), name_container()));
+        let names = || all.iter().map(|(_, container)| text(container, "name"));
+        let message = || match nearest(name, names()) {
+            Some(meant) => format!("there is no container `{}`; did you mean `{meant}`?", shortened(name)),
+            None => {
+                let names: Vec<&str> = names().collect();
+                format!("there is no container `{}` among {}", shortened(name), shortened(&names.join(", ")))
+            }
+        };
+        let named = all.iter().find(|(_, container)| text(container, "name") == name);
+        return named.copied().ok_or_else(|| (message(), name_container()));
     }
     let preset = request.preset;
     let has_image = |container: &Value| {
@@ -201,15 +208,27 @@ pub(super) fn is_of_kubernetes(path: &str) -> bool {
     ["/var/run/secrets", "/run/secrets"].iter().any(|secrets| Path::new(path).starts_with(secrets))
 }
 
+/// The remark that nothing is mounted at a path that is named.
+fn not_mounted(path: &str, whole: &[ConfigMount<'_>]) -> Remark {
+    let shown = shortened(path);
+    if path.contains(',') {
+        return (format!("`{shown}` has a comma"), "separate the mount paths with spaces".to_owned());
+    }
+    if let Some(mount) = whole.iter().find(|mount| Path::new(path).starts_with(mount.path)) {
+        let message = format!("`{shown}` is a path in the mount `{}`", shortened(mount.path));
+        return (message, "name the path of the mount".to_owned());
+    }
+    let paths: Vec<&str> = whole.iter().map(|mount| mount.path).collect();
+    let help = if paths.is_empty() { name_watch() } else { format!("name one of: {}", shortened(&paths.join(", "))) };
+    (format!("no ConfigMap or Secret is mounted as a whole at `{shown}`"), help)
+}
+
 /// The mounts of the configuration: those that are named, or those in the program's usual directory, or the only one.
 fn configuration<'t>(mounts: &[ConfigMount<'t>], request: &InjectRequest) -> Result<Vec<ConfigMount<'t>>, Remark> {
     let whole: Vec<ConfigMount<'t>> = mounts.iter().filter(|mount| !mount.is_sub_path).copied().collect();
     if !request.watch.is_empty() {
         let named = |path: &String| {
-            whole.iter().find(|mount| mount.path == path).copied().ok_or_else(|| {
-                let message = format!("no ConfigMap or Secret is mounted as a whole at `{}`", shortened(path));
-                (message, name_watch())
-            })
+            whole.iter().find(|mount| mount.path == path).copied().ok_or_else(|| not_mounted(path, &whole))
         };
         return request.watch.iter().map(named).collect();
     }
@@ -221,7 +240,14 @@ fn configuration<'t>(mounts: &[ConfigMount<'t>], request: &InjectRequest) -> Res
     }
     let config_maps: Vec<_> = whole.iter().filter(|mount| mount.has_config_map).copied().collect();
     match (config_maps.as_slice(), whole.as_slice()) {
-        ([only], _) | ([], [only]) => Ok(vec![*only]),
+        ([only], _) => Ok(vec![*only]),
+        // A Secret elsewhere is seldom the configuration of a program.
+        ([], [_, ..]) => {
+            let paths: Vec<&str> = whole.iter().map(|mount| mount.path).collect();
+            let message =
+                format!("the application mounts no ConfigMap, and Secrets at {}", shortened(&paths.join(", ")));
+            Err((message, name_watch()))
+        }
         ([], []) if !mounts.is_empty() => {
             let message = "the configuration is mounted with `subPath`, which is never updated".to_owned();
             Err((message, "mount the whole volume as a directory".to_owned()))
@@ -230,9 +256,8 @@ fn configuration<'t>(mounts: &[ConfigMount<'t>], request: &InjectRequest) -> Res
             let message = "the application mounts no ConfigMap and no Secret".to_owned();
             Err((message, "mount its configuration as a volume".to_owned()))
         }
-        (several, all) => {
-            let mounts = if several.is_empty() { all } else { several };
-            let paths: Vec<&str> = mounts.iter().map(|mount| mount.path).collect();
+        (several, _) => {
+            let paths: Vec<&str> = several.iter().map(|mount| mount.path).collect();
             Err((format!("several mounts may be the configuration: {}", shortened(&paths.join(", "))), name_watch()))
         }
     }

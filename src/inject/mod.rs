@@ -86,6 +86,8 @@ pub struct Injection {
     pub added: usize,
     /// Number of templates that ask for a gate and stay without one.
     pub refused: usize,
+    /// Number of templates that had a gate before.
+    pub before: usize,
 }
 
 /// A remark for the author of a manifest.
@@ -127,11 +129,15 @@ pub fn patch(object: &Value, options: &InjectOptions) -> Injection {
                     injection.refused += usize::from(asks);
                 }
             }
-            Ok(Added::Before(version)) if version == VERSION => {}
-            Ok(Added::Before(version)) => warn((
-                format!("reload-gate {version} injected the sidecar, and this is {VERSION}"),
-                "inject into the original template to get the newer sidecar".to_owned(),
-            )),
+            Ok(Added::Before(version)) => {
+                injection.before += 1;
+                if version != VERSION {
+                    warn((
+                        format!("reload-gate {version} injected the sidecar, and this is {VERSION}"),
+                        "inject into the original template to get the newer sidecar".to_owned(),
+                    ));
+                }
+            }
             Ok(Added::Now(remarks)) => {
                 remarks.into_iter().for_each(&mut warn);
                 injection.added += 1;
@@ -195,13 +201,21 @@ fn templates(object: &Value) -> Vec<(String, String)> {
     found
 }
 
-/// Returns the remark about an annotation of an object that belongs to its template.
+/// Returns the remark about an annotation of an object, or a label, that belongs to the annotations of its template.
 fn misplaced(object: &Value, at: &str, template: &str) -> Option<Remark> {
-    let annotations = object.pointer(at)?.pointer("/metadata/annotations")?;
-    (at != template && annotations.get(INJECT).is_some()).then(|| {
-        let message = format!("`{INJECT}` is an annotation of the object, and not of its pods");
-        (message, "move it to `metadata.annotations` of the pod template".to_owned())
-    })
+    let asks = |place: &str, map: &str| {
+        let value = object.pointer(place).and_then(|object| object["metadata"][map].get(INJECT));
+        value.is_some_and(|value| *value != request::NONE)
+    };
+    let is_decided = object.pointer(template).is_some_and(|pod| !pod["metadata"]["annotations"][INJECT].is_null());
+    let message = if at != template && asks(at, "annotations") {
+        format!("`{INJECT}` is an annotation of the object, and not of its pods")
+    } else if !is_decided && (asks(template, "labels") || asks(at, "labels")) {
+        format!("`{INJECT}` is a label, and no annotation")
+    } else {
+        return None;
+    };
+    Some((message, "move it to `metadata.annotations` of the pod template".to_owned()))
 }
 
 /// Returns the name of an object for people.

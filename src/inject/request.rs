@@ -7,15 +7,28 @@ use crate::config::{Preset, presets};
 use crate::sys::suggest::{nearest, suggestion};
 
 /// Value of the annotation that asks for no gate.
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// Annotations that say more about the gate.
 const CONTAINER: &str = "reload-gate.dev/inject-container";
-const MODE: &str = "reload-gate.dev/inject-mode";
+pub(super) const MODE: &str = "reload-gate.dev/inject-mode";
 const WATCH: &str = "reload-gate.dev/inject-watch";
 const IMAGE: &str = "reload-gate.dev/inject-image";
 pub(super) const ARGS: &str = "reload-gate.dev/inject-args";
 const FURTHER: [&str; 5] = [CONTAINER, MODE, WATCH, IMAGE, ARGS];
+
+/// Flags of what an injection sets by itself, each with the annotation for it.
+const SET: [(&str, &str); 6] = [
+    ("--app", INJECT),
+    ("--preset", INJECT),
+    ("--watch", WATCH),
+    ("--publish", MODE),
+    ("--mount", MODE),
+    ("--stage", MODE),
+];
+
+/// Words that people write to turn something on.
+const ON: [&str; 6] = ["true", "yes", "on", "enabled", "enable", "auto"];
 
 /// Beginning of the annotations of this program.
 const PREFIX: &str = "reload-gate.dev/";
@@ -71,14 +84,27 @@ impl InjectRequest {
         let text = |key: &str| annotations.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
         let owned = |key: &str| text(key).map(|text| text.trim().to_owned());
         let paths = text(WATCH).map(str::split_whitespace).into_iter().flatten();
-        Ok(Requested::Gate(Self {
+        let request = Self {
             preset,
             mode: mode(text(MODE))?,
             container: owned(CONTAINER),
             watch: paths.map(|path| path.trim_end_matches('/').to_owned()).collect(),
             image: owned(IMAGE),
             args: arguments(text(ARGS))?,
-        }))
+        };
+        request.refuse_replaced()?;
+        Ok(Requested::Gate(request))
+    }
+
+    /// Refuses arguments that would replace what the injection sets.
+    fn refuse_replaced(&self) -> Result<(), Remark> {
+        match SET.into_iter().find(|(flag, _)| self.has_flag(flag)) {
+            Some((flag, annotation)) => {
+                let message = format!("`{ARGS}`: `{flag}` would replace what the injection sets");
+                Err((message, format!("use `{annotation}` in its place")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// True if an argument is this flag.
@@ -120,7 +146,13 @@ pub(super) fn name_flag(flag: &str) -> String {
 fn preset(name: &str) -> Result<&'static Preset, Remark> {
     let known = || presets().iter().map(|preset| preset.name);
     presets().iter().find(|preset| preset.name == name).ok_or_else(|| {
-        let message = format!("`{INJECT}`: there is no preset `{}`{}", shortened(name), suggestion(name, known()));
+        let is_switch = ON.contains(&name.to_ascii_lowercase().as_str());
+        let meant = if is_switch {
+            "; the value is the name of the program, as `nginx`".to_owned()
+        } else {
+            suggestion(name, known())
+        };
+        let message = format!("`{INJECT}`: there is no preset `{}`{meant}", shortened(name));
         (message, "choose one that `reload-gate validators` lists".to_owned())
     })
 }

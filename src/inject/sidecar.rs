@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::application::{Application, HOME, NAME, PORT, PORT_NAME, is_of_kubernetes, list, text};
 use super::edit::PatchBuilder;
-use super::request::{InjectMode, InjectRequest, name_flag};
-use super::{InjectOptions, MARK, NATIVE_SIDECARS, Remark, VERSION};
+use super::request::{InjectMode, InjectRequest, MODE, name_flag};
+use super::{INJECT, InjectOptions, MARK, NATIVE_SIDECARS, Remark, VERSION};
 
 /// Path of the binary in the gate's container.
 const PROGRAM: &str = "/gate/reload-gate";
@@ -54,6 +54,7 @@ pub(super) fn of(
         let message = format!("a checker of `{}` needs the application's own arguments", request.preset.name);
         return Err((message, name_flag("--validate COMMAND")));
     }
+    refuse_without_token(application, request)?;
     let mut parts = Parts::new(application, request);
     let listen = Listen::of(application, request)?;
     parts.configuration();
@@ -63,7 +64,7 @@ pub(super) fn of(
     let is_publishing = request.mode == InjectMode::Publish;
     // A container that does not end keeps a Job from its end; a native sidecar ends with the others.
     let is_native = is_publishing || ["Never", "OnFailure"].contains(&text(application.spec, "restartPolicy"));
-    let remarks = native_remark(is_native, options)?;
+    let remarks = if is_native { native_remark(is_publishing, options)? } else { Vec::new() };
     let gate = gate(application, request, &parts, &listen, is_native);
     Ok(Sidecar {
         install: install(image),
@@ -76,14 +77,31 @@ pub(super) fn of(
     })
 }
 
-/// Returns the remark that an old cluster lacks native sidecars; it is an error if the cluster is known to be old.
-fn native_remark(is_native: bool, options: &InjectOptions) -> Result<Vec<Remark>, Remark> {
-    let needs = || "the gate is a native sidecar, which needs Kubernetes 1.29".to_owned();
-    match options.kubernetes {
-        _ if !is_native => Ok(Vec::new()),
-        Some(version) if version < NATIVE_SIDECARS => {
-            Err((needs(), "remove the annotation, or write the sidecar by hand".to_owned()))
+/// Refuses arguments that need the API server in a pod without a token.
+fn refuse_without_token(application: &Application<'_>, request: &InjectRequest) -> Result<(), Remark> {
+    let is_elsewhere = request.has_flag("--kubernetes-service-account");
+    if is_elsewhere || application.spec["automountServiceAccountToken"] != false {
+        return Ok(());
+    }
+    match OF_THE_API.into_iter().find(|flag| request.args.iter().any(|word| word.starts_with(flag))) {
+        Some(flag) => {
+            let message = format!("`{flag}` needs the token that `automountServiceAccountToken: false` keeps away");
+            Err((message, "remove that line, or write the sidecar by hand".to_owned()))
         }
+        None => Ok(()),
+    }
+}
+
+/// Returns the remark that an old cluster lacks native sidecars; it is an error if the cluster is known to be old.
+fn native_remark(is_publishing: bool, options: &InjectOptions) -> Result<Vec<Remark>, Remark> {
+    let (whose, help) = if is_publishing {
+        ("of the mode `publish`", format!("use `{MODE}: direct`, or write the sidecar by hand"))
+    } else {
+        ("of a pod that ends", format!("write the sidecar by hand, or remove `{INJECT}`"))
+    };
+    let needs = || format!("the gate {whose} is a native sidecar, which needs Kubernetes 1.29");
+    match options.kubernetes {
+        Some(version) if version < NATIVE_SIDECARS => Err((needs(), help)),
         Some(_) => Ok(Vec::new()),
         None => {
             Ok(vec![(needs(), "use it on that or a newer version, or name yours: `--kubernetes-version`".to_owned())])
@@ -272,6 +290,10 @@ fn gate(
     let mut env: Vec<Value> = parts.env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     if let Some(port) = listen.port.filter(|_| !listen.is_given) {
         env.push(json!({ "name": "RELOAD_GATE_LISTEN", "value": format!(":{port}") }));
+    }
+    // With the network of its node a pod has its host name, too.
+    if application.spec["hostNetwork"] == true {
+        env.push(json!({ "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }));
     }
     let args = [&["run".to_owned()], request.args.as_slice()].concat();
     let mut gate = json!({

@@ -235,16 +235,34 @@ fn conflicts_are_warnings() {
     conflicts(asks(), of_container("volumeMounts", sub_path), "with `subPath`, which is never updated");
     let two = json!([{ "name": "config", "mountPath": "/a" }, { "name": "config", "mountPath": "/b" }]);
     conflicts(asks(), of_container("volumeMounts", two), "several mounts may be the configuration: /a, /b");
+    for args in ["--kubernetes-events", "--rollout web --nudge --cluster-source configmap/nginx"] {
+        let annotations = json!({ "reload-gate.dev/inject": "nginx", "reload-gate.dev/inject-args": args });
+        let without = with("automountServiceAccountToken", false.into());
+        conflicts(annotations, without, "needs the token that `automountServiceAccountToken: false` keeps away");
+    }
+    let secret = changed(|spec| {
+        spec["containers"][0]["volumeMounts"][0]["mountPath"] = "/etc/passwords".into();
+        spec["volumes"][0] = json!({ "name": "config", "secret": { "secretName": "a" } });
+    });
+    conflicts(asks(), secret, "mounts no ConfigMap, and Secrets at /etc/passwords; name the mount paths");
     let taken = json!([{ "name": "reload-gate-tmp", "emptyDir": {} }, { "name": "config", "configMap": {} }]);
     conflicts(asks(), with("volumes", taken), "`reload-gate-tmp` is taken");
     let several = json!([{ "name": "a", "image": "a" }, { "name": "b", "image": "b" }]);
     conflicts(asks(), with("containers", several), "several containers: a, b");
     conflicts(json!({ "reload-gate.dev/inject": "ngnix" }), nginx(), "no preset `ngnix`; did you mean `nginx`?");
     conflicts(json!({ "reload-gate.dev/inject": true }), nginx(), "no preset ``");
+    for switch in ["true", "enabled", "yes"] {
+        let expected = format!("no preset `{switch}`; the value is the name of the program, as `nginx`");
+        conflicts(json!({ "reload-gate.dev/inject": switch }), nginx(), &expected);
+    }
     for (key, value, message) in [
         ("inject-mode", "direkt", "no mode `direkt`"),
-        ("inject-container", "web", "no container `web`"),
-        ("inject-watch", "/etc/nginx /srv", "mounted as a whole at `/srv`"),
+        ("inject-container", "web", "no container `web` among nginx; name the application's with"),
+        ("inject-container", "ngnix", "no container `ngnix`; did you mean `nginx`?"),
+        ("inject-watch", "/etc/nginx /srv", "mounted as a whole at `/srv`; name one of: /etc/nginx"),
+        ("inject-watch", "/etc/ngnix", "mounted as a whole at `/etc/ngnix`; name one of: /etc/nginx"),
+        ("inject-watch", "/etc/nginx/nginx.conf", "`/etc/nginx/nginx.conf` is a path in the mount `/etc/nginx`; name"),
+        ("inject-watch", "/etc/nginx,/srv", "`/etc/nginx,/srv` has a comma; separate the mount paths with spaces"),
         ("inject-args", "--alert-label 'a", "`reload-gate.dev/inject-args`: "),
         (
             "inject-args",
@@ -256,6 +274,20 @@ fn conflicts_are_warnings() {
         ("inject-args", "--settle", "a value is required for '--settle <DURATION>'"),
         ("inject-args", "--alert-after 1m", "`--alert-after`: `alert-after` has no effect without a sink; add a sink"),
         ("inject-args", "--once", "`--once`: the gate ends after one validation"),
+        ("inject-args", "--app haproxy", "`--app` would replace what the injection sets; use `reload-gate.dev/inject`"),
+        ("inject-args", "--preset=/a", "`--preset` would replace"),
+        (
+            "inject-args",
+            "--watch /x",
+            "`--watch` would replace what the injection sets; use `reload-gate.dev/inject-watch`",
+        ),
+        (
+            "inject-args",
+            "--publish /x",
+            "`--publish` would replace what the injection sets; use `reload-gate.dev/inject-mode`",
+        ),
+        ("inject-args", "--mount=/x", "`--mount` would replace"),
+        ("inject-args", "--stage /x", "`--stage` would replace"),
         ("inject-args", "--help", "`--help` prints a help and ends"),
         ("injekt-mode", "publish", "did you mean `reload-gate.dev/inject-mode`?"),
         ("inject-modes", "publish", "did you mean `reload-gate.dev/inject-mode`?"),
@@ -288,6 +320,60 @@ fn a_misspelt_annotation_alone_is_reported() {
     assert_eq!(other.warnings[0].message, "unknown annotation `reload-gate.dev/colour`");
     let known = json!({ "reload-gate.dev/nudge": "1", "reload-gate.dev/ignore": "x", "example.com/injekt": "nginx" });
     assert_eq!(inject(&pod(known, nginx())).warnings, Vec::new());
+}
+
+#[test]
+fn a_label_in_the_place_of_the_annotation_is_reported() {
+    let labelled = |labels: Value| {
+        let mut object = pod(json!({}), nginx());
+        object["metadata"]["labels"] = labels;
+        inject(&object)
+    };
+    let injection = labelled(json!({ "reload-gate.dev/inject": "nginx" }));
+    assert_eq!((injection.added, injection.refused), (0, 1));
+    assert_eq!(injection.warnings[0].message, "`reload-gate.dev/inject` is a label, and no annotation");
+    // A namespace has the label, and a pod may have it for a selector.
+    assert_eq!(labelled(json!({ "reload-gate.dev/inject": "none", "app": "a" })).refused, 0);
+    let template = json!({ "metadata": { "annotations": {} }, "spec": nginx() });
+    let labels = json!({ "reload-gate.dev/inject": "nginx" });
+    let object = json!({ "kind": "Deployment", "metadata": { "labels": labels }, "spec": { "template": template } });
+    assert_eq!(inject(&object).refused, 1);
+}
+
+#[test]
+fn a_gate_with_the_network_of_its_node_knows_its_pod() {
+    let pod_name = |spec: Value| {
+        let gate = gate(json!({ "reload-gate.dev/inject": "nginx" }), spec);
+        gate["env"].as_array().expect("it has some").iter().find(|one| one["name"] == "POD_NAME").cloned()
+    };
+    assert_eq!(pod_name(nginx()), None);
+    let expected = json!({ "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } });
+    assert_eq!(pod_name(changed(|spec| spec["hostNetwork"] = true.into())), Some(expected));
+}
+
+#[test]
+fn the_need_of_a_native_sidecar_has_its_reason() {
+    let options = InjectOptions { kubernetes: Some("1.28".parse().expect("it is one")), ..InjectOptions::default() };
+    let publish = json!({ "reload-gate.dev/inject": "nginx", "reload-gate.dev/inject-mode": "publish" });
+    let refused = patch(&pod(publish, nginx()), &options).warnings[0].to_string();
+    let expected = "the gate of the mode `publish` is a native sidecar, which needs Kubernetes 1.29; \
+                    use `reload-gate.dev/inject-mode: direct`, or write the sidecar by hand";
+    assert!(refused.ends_with(expected), "{refused}");
+    let job = changed(|spec| spec["restartPolicy"] = "Never".into());
+    let refused = patch(&pod(json!({ "reload-gate.dev/inject": "nginx" }), job), &options).warnings[0].to_string();
+    let expected = "the gate of a pod that ends is a native sidecar, which needs Kubernetes 1.29; \
+                    write the sidecar by hand, or remove `reload-gate.dev/inject`";
+    assert!(refused.ends_with(expected), "{refused}");
+}
+
+#[test]
+fn a_text_in_which_nothing_asks_is_known() {
+    assert!(injected("kind: ConfigMap\n").asks_for_nothing());
+    assert!(!injected("").asks_for_nothing());
+    let once = injected(PLAIN);
+    assert!(!once.asks_for_nothing());
+    assert!(!injected(&once.text).asks_for_nothing());
+    assert!(!injected(&PLAIN.replace("inject: nginx", "inject: ngnix")).asks_for_nothing());
 }
 
 #[test]

@@ -23,8 +23,18 @@ pub struct InjectedText {
     pub added: usize,
     /// Number of templates that ask for a gate and stay without one.
     pub refused: usize,
+    /// Number of templates that had a gate before.
+    pub before: usize,
     /// True if there is no object at all.
     pub is_empty: bool,
+}
+
+impl InjectedText {
+    /// Returns true if there are objects, and no template asks for a gate or has one.
+    #[must_use]
+    pub fn asks_for_nothing(&self) -> bool {
+        !self.is_empty && self.added + self.refused + self.before == 0
+    }
 }
 
 /// A document that is no manifest.
@@ -61,6 +71,7 @@ pub fn inject_text(text: &str, options: &InjectOptions) -> Result<InjectedText, 
         let written = if injection.added == 0 { Some(own.to_owned()) } else { written(own, &root, &injection) };
         result.warnings.extend(injection.warnings);
         result.refused += injection.refused;
+        result.before += injection.before;
         match written {
             Some(written) => {
                 result.text += &written;

@@ -103,6 +103,10 @@ fn an_api_server_lets_mend_what_is_stored_and_shows_no_secret() {
     let (stored, text) = apply(&server, &manifest("nginx", &two.replace("lisen", "listen")));
     assert!(stored, "{text}");
     assert!(text.contains("Warning: as stored: nginx.conf:5:5: unknown directive \"roott\""), "{text}");
+    // What is stored is asked about again by a change that is not stored, as the runbooks advise.
+    let again = ["annotate", "configmaps", "-A", "-l", "reload-gate.dev/validate", "reload-gate.dev/verified-by=again"];
+    let asked = server.kubectl(&[&again[..], &["--overwrite", "--dry-run=server"]].concat());
+    assert!(said(&asked).contains("Warning: as stored: nginx.conf:5:5: unknown directive \"roott\""), "{asked:?}");
     let worse = two.replace("lisen 8080;", "listen 8080;\n    indexx a;");
     let (stored, text) = apply(&server, &manifest("nginx", &worse));
     assert!(!stored && denied_for(&text).contains("indexx") && !denied_for(&text).contains("roott"), "{text}");
@@ -216,7 +220,7 @@ admission:
     std::fs::write(&rules, text).expect("there is room");
     let kubeconfig = server.kubeconfig_of("plain");
     let path = |path: &Path| path.to_str().expect("it is UTF-8").to_owned();
-    let webhook = Webhook::start(&["--config", &path(&rules), "--kubeconfig", &path(&kubeconfig)]);
+    let mut webhook = Webhook::start(&["--config", &path(&rules), "--kubeconfig", &path(&kubeconfig)]);
     register(&server, &webhook);
     let main = "events {}\nhttp {\n  log_format own '$status';\n  include /etc/nginx/conf.d/*.conf;\n}\n";
     let site = "server {\n  access_log /dev/stdout own;\n}\n";
@@ -225,6 +229,10 @@ admission:
     let (stored, text) = apply(&server, &map("nginx-main", "nginx.conf", main));
     assert!(stored && text.contains("Warning: it was validated without the ConfigMap `nginx-sites`"), "{text}");
     assert!(text.contains("may not get configmaps"), "{text}");
+    // The owner of the webhook sees it as well.
+    let event = webhook.gate.wait_for("inconclusive");
+    let message = event["message"].as_str().unwrap_or_default();
+    assert!(message.contains("without the ConfigMap `nginx-sites`") && message.contains("may not get"), "{event}");
     let names = ["--verb=get", "--resource=configmaps", "--resource-name=nginx-main", "--resource-name=nginx-sites"];
     grant(&server, "role", &names);
     crate::support::eventually("it may read", || {
@@ -268,6 +276,16 @@ fn an_authority_of_its_own_is_put_into_the_configuration_of_the_api_server() {
         let may = ["auth", "can-i", "update", "validatingwebhookconfigurations/reload-gate-admission", "--as", "plain"];
         server.kubectl(&may).status.success()
     });
+    let mut unknown = gate_command();
+    unknown.args(["admit", "--self-signed", "nope", "--listen", &format!("127.0.0.1:{port}")]);
+    // As kubectl finds its cluster.
+    let output = unknown.env("KUBECONFIG", server.kubeconfig()).output().expect("it starts");
+    let text = said(&output);
+    assert!(
+        text.contains("neither a ValidatingWebhookConfiguration nor a MutatingWebhookConfiguration is called `nope`"),
+        "{text}"
+    );
+    assert!(text.contains("\n  help: apply the configuration of the webhook first"), "{text}");
     let mut webhook = Webhook::start_at(port, &own);
     crate::support::eventually("it is asked", || !apply(&server, &manifest("nginx", BAD)).0);
     let (stored, text) = apply(&server, &manifest("nginx", GOOD));

@@ -338,7 +338,7 @@ async fn follow(files: CertificateFiles, pair: KeyPair, webhook: Rc<Webhook>) {
             }
             Err(error) => {
                 webhook.metrics.certificate_read(false);
-                let message = format!("the new certificate is unfit, and the last one is served: {error}");
+                let message = format!("the certificate is unfit, and the last fit one is served: {error}");
                 let help = "mend the files of `--tls-cert` and `--tls-key`; they are read again when they change";
                 Webhook::report(&Event::new(Kind::AlertFailed).message(message).help(Some(help.to_owned())));
                 known = Err(error);

@@ -17,6 +17,7 @@ use crate::admit::decision::{self, AdmissionDecision};
 use crate::admit::mutation;
 use crate::admit::policy;
 use crate::admit::review::{Answer, BadReview, CreatedObject, Review, ReviewedObject};
+use crate::admit::together::SiblingObjects;
 use crate::admit::wording;
 use crate::report::log::visible;
 use crate::report::metrics::Exposition;
@@ -201,8 +202,8 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let work = move || {
         let answered = panics::contain(|| {
             CreatedObject::parse(&body).map(|created| {
-                let (answer, outcome) = mutation::answer(&created, &options);
-                (answer.response(&created.uid), outcome)
+                let answered = mutation::answer(&created, &options);
+                (answered.answer.response(&created.uid), answered.outcome, answered.refusal)
             })
         });
         drop(turn);
@@ -210,8 +211,12 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     };
     let answered = worker::run(WorkKind::Compute, time.left(), work).await.map_err(|_| Refusal::Busy)?;
     let answered = answered.map_err(|panicked| Refusal::Panicked("injection into an object".to_owned(), panicked))?;
-    let (response, outcome) = answered.map_err(Refusal::Bad)?;
+    let (response, outcome, refusal) = answered.map_err(Refusal::Bad)?;
     webhook.metrics.injected(outcome);
+    // Pods are created by controllers, which show nobody the warnings of an answer.
+    if let Some((message, help)) = refusal {
+        Webhook::report(&Event::new(Kind::Inconclusive).message(message).help(Some(help)));
+    }
     Ok(response)
 }
 
@@ -243,8 +248,9 @@ async fn decide(
     let without_look = || (AdmissionDecision::without_look(), Answer::allowed().response(&review.uid));
     let selected = review.object.as_ref().filter(|_| decision::needs_look(review, webhook.denials));
     let Some(object) = selected else { return Ok(without_look()) };
-    let Some(selection) = policy::select(&webhook.rules, object) else { return Ok(without_look()) };
-    let (beside, notes) = webhook.siblings.read(&object.namespace, &selection.siblings).await;
+    let Some(selection) = policy::select(&webhook.rules, review) else { return Ok(without_look()) };
+    let SiblingObjects { objects: beside, missing, unread } =
+        webhook.siblings.read(&object.namespace, &selection.siblings).await;
     let read = beside.iter().filter_map(|(_, object)| object.as_ref()).map(ReviewedObject::bytes).sum();
     let turn = match read {
         0 => turn,
@@ -254,8 +260,7 @@ async fn decide(
     let work = move || {
         let decided = panics::contain(|| {
             let object = input.object.as_ref()?;
-            let mut decision = decide(&input, &selection, &beside, denials);
-            decision.notes.extend(notes);
+            let decision = decide(&input, &selection, &beside, denials).without(missing, unread);
             let response = wording::answer(&decision, object).response(&input.uid);
             Some((decision, response))
         });
@@ -304,7 +309,7 @@ fn event(review: &Review, decision: &AdmissionDecision) -> Option<Event> {
     };
     let done = if decision.is_denied { "denied" } else { "allowed" };
     let message = format!("{done}: {}", request_name(review, object));
-    let message = match decision.unchecked.first().filter(|_| verdict == Verdict::Inconclusive) {
+    let message = match decision.obstacle().filter(|_| verdict == Verdict::Inconclusive) {
         Some(why) => format!("{message}: {why}"),
         None => message,
     };

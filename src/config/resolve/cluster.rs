@@ -77,10 +77,15 @@ pub(in crate::config) fn between_pods(
     Some(ClusterConfig { access, pod, source, nudge, rollout, known_good })
 }
 
+/// Returns the kubeconfig that a variable names, as kubectl reads it.
+pub(in crate::config) fn kubeconfig(variables: &[(OsString, OsString)]) -> Option<PathBuf> {
+    variable(variables, "KUBECONFIG").map(PathBuf::from)
+}
+
 /// Resolves place and credentials of the API server.
 pub(in crate::config) fn api_access(layers: &Layers<'_>, variables: &[(OsString, OsString)]) -> ApiAccess {
     ApiAccess {
-        kubeconfig: variable(variables, "KUBECONFIG").map(PathBuf::from),
+        kubeconfig: kubeconfig(variables),
         server: api_server(variables),
         service_account: layers.get(KUBERNETES_SERVICE_ACCOUNT),
         namespace: variable(variables, "POD_NAMESPACE"),
@@ -89,6 +94,10 @@ pub(in crate::config) fn api_access(layers: &Layers<'_>, variables: &[(OsString,
 
 /// Reports settings that nothing uses.
 fn check_used(layers: &Layers<'_>) {
+    // Their values are wrong, or they would be in use.
+    if [ROLLOUT.spec, KNOWN_GOOD.spec].into_iter().any(|setting| layers.origin(setting).is_some()) {
+        return;
+    }
     for (setting, given) in layers.all_given().filter(|(setting, _)| setting.heading == BETWEEN_PODS) {
         // `nudge: false` is as good as none.
         if setting.name == NUDGE.spec.name {

@@ -25,7 +25,7 @@ use crate::report::log;
 use crate::sys::suggest::suggestion;
 
 pub(super) use alerts::{alerts, api_server, cluster};
-pub(super) use cluster::{api_access, between_pods};
+pub(super) use cluster::{api_access, between_pods, kubeconfig};
 
 /// Resolves the gate that `layers` describe; returns `None` after an error.
 pub(super) fn gate(layers: &Layers<'_>, is_directory: &dyn Fn(&Path) -> bool) -> Option<GateConfig> {

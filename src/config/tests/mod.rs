@@ -313,6 +313,11 @@ fn settings_between_pods_name_what_they_lack() {
         let errors = errors(flags, variables);
         assert!(errors.contains(expected), "{flags:?}: {errors}");
     }
+    // A value that is wrong is one error: it has no effect for no other reason.
+    for flag in [("known-good", "web"), ("rollout", "Web")] {
+        let errors = errors(&[flag, ("cluster-source", "configmap/a")], &pod);
+        assert!(!errors.contains("has no effect"), "{errors}");
+    }
 }
 
 #[test]

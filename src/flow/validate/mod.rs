@@ -522,6 +522,13 @@ impl ValidationContext {
 }
 
 impl Main {
+    /// Returns the finding that the named main file is missing, without a place.
+    #[must_use]
+    pub fn missing(main: &Path) -> Finding {
+        let message = format!("`{}` is not in the configuration", main.display());
+        Finding::error(MISSING_MAIN_FILE, message).help("put it back, or correct `--main`")
+    }
+
     /// The name of the file in `tree` with which validation begins.
     ///
     /// # Errors
@@ -535,12 +542,9 @@ impl Main {
         let same = |main: &PathBuf| tree.keys().filter(|name| name.ends_with(main)).cloned().collect::<Vec<_>>();
         let named = |main: &PathBuf| same(main).into_iter().min_by_key(|name| name.components().count());
         match self {
-            Self::Given(main) => named(main).ok_or_else(|| {
-                let message = format!("`{}` is not in the configuration", main.display());
-                let help = "put it back, or correct `--main`";
-                let finding = Finding::error(MISSING_MAIN_FILE, message).at(Position::file(main.display().to_string()));
-                Box::new(finding.help(help))
-            }),
+            Self::Given(main) => {
+                named(main).ok_or_else(|| Box::new(Self::missing(main).at(Position::file(main.display().to_string()))))
+            }
             Self::Usual(main) => named(main).or_else(only).ok_or_else(|| {
                 let message = format!("there are several files, and none is called `{}`", main.display());
                 let finding = Finding::environment(NO_MAIN_FILE, message);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -92,12 +92,19 @@ async fn from_kubeconfig(path: &Path) -> Result<Config, RequestError> {
     let wrong = |error: &dyn fmt::Display| RequestError::Unreachable(format!("`{}`: {error}", path.display()));
     let owned = path.to_owned();
     let read = worker::run(WorkKind::Files, LIMIT, move || Kubeconfig::read_from(owned)).await;
-    let kubeconfig = read.map_err(|error| wrong(&error))?.map_err(|error| wrong(&error))?;
+    let kubeconfig = read.map_err(|error| wrong(&error))?.map_err(|error| match error {
+        // The variable of kubectl may name several.
+        KubeconfigError::ReadConfig(..) if path.to_string_lossy().contains(':') => {
+            wrong(&"it is a list of files, and one kubeconfig is read; name that one alone")
+        }
+        KubeconfigError::ReadConfig(error, _) => wrong(&error),
+        error => wrong(&error),
+    })?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     let config = config.map_err(|error| wrong(&error))?;
     if starts_programs(&config.auth_info) {
         return Err(wrong(
-            &"a user with `exec` or `auth-provider` is not supported; use a token or a client certificate",
+            &"a user with `exec` or `auth-provider` is not supported; use a token (`kubectl create token`) or a client certificate",
         ));
     }
     Ok(bounded(config))
@@ -151,6 +158,21 @@ mod tests {
         let directory = tempfile::tempdir().expect("there is room");
         let error = block_on(access(directory.path()).connect()).expect_err("nothing is there");
         assert!(error.to_string().contains("namespace"), "{error}");
+    }
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_is_named_once() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let said = |path: &str| {
+            let access = ApiAccess { kubeconfig: Some(path.into()), ..access(directory.path()) };
+            block_on(access.connect()).expect_err("it is not there").to_string()
+        };
+        let missing = said("/no/such/file");
+        assert!(missing.ends_with("`/no/such/file`: No such file or directory (os error 2)"), "{missing}");
+        let list = said("/no/a:/no/b");
+        assert!(
+            list.ends_with("`/no/a:/no/b`: it is a list of files, and one kubeconfig is read; name that one alone")
+        );
     }
 
     #[test]

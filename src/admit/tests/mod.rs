@@ -1,5 +1,8 @@
 //! Reviews from their bytes to their answers.
 
+mod labels;
+mod updates;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -238,6 +241,7 @@ fn what_an_error_hid_is_not_new() {
     };
     let mended = yaml(broken, "a: [1]\nb: {\nc: \"d\n");
     assert_eq!(mended["allowed"], true, "{mended}");
+    assert!(warnings(&mended)[0].starts_with("perhaps hidden before: app.yaml:"), "{mended}");
     let worse = yaml("a: 1\n", "a: 1\nb: {\n");
     assert_eq!(worse["allowed"], false, "{worse}");
 }
@@ -287,7 +291,7 @@ fn objects_of_a_rule_are_validated_together() {
     let decided = |format: &str| {
         let review = review(main);
         let object = review.object.as_ref().expect("it has one");
-        let selection = policy::select(&rules, object).expect("a rule covers it");
+        let selection = policy::select(&rules, &review).expect("a rule covers it");
         let siblings: Vec<_> = selection.siblings.iter().map(|sibling| (sibling.clone(), site(format))).collect();
         assert_eq!(siblings.len(), 1);
         let decision = decision::decide(&review, &selection, &siblings, DenialRules::default());
