@@ -24,3 +24,5 @@ pub mod xml;
 pub mod yaml;
 
 mod text;
+
+pub use text::decode_utf16;

@@ -17,7 +17,8 @@ pub(crate) fn decode<'t>(path: &str, bytes: &'t [u8]) -> Result<&'t str, Box<Fin
 }
 
 /// The text of a file in UTF-16, without its byte order mark; `None` if it has none, or is not UTF-16.
-pub(crate) fn decode_utf16(bytes: &[u8]) -> Option<String> {
+#[must_use]
+pub fn decode_utf16(bytes: &[u8]) -> Option<String> {
     let (mark, rest) = bytes.split_first_chunk()?;
     let unit: fn([u8; 2]) -> u16 = match mark {
         [0xff, 0xfe] => u16::from_le_bytes,

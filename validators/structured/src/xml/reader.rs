@@ -399,10 +399,10 @@ impl<'t> XmlReader<'t> {
                     rest if rest.starts_with("<!--") => self.comment()?,
                     rest if rest.starts_with("<?") => self.instruction()?,
                     rest if rest.starts_with("<!ENTITY") => {
-                        self.entity().map_err(|fault| self.or_end(fault, unclosed))?
+                        self.entity().map_err(|fault| self.or_end(fault, unclosed))?;
                     }
                     rest if rest.starts_with("<!") => {
-                        self.other_declaration().map_err(|fault| self.or_end(fault, unclosed))?
+                        self.other_declaration().map_err(|fault| self.or_end(fault, unclosed))?;
                     }
                     rest if rest.starts_with('%') => self.parameter_reference()?,
                     rest => return Err(self.unexpected(rest.chars().next().unwrap_or(' '), "in the document type")),
