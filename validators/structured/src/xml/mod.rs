@@ -51,8 +51,9 @@ impl XmlFault {
         Box::new(Self { code: TOO_LARGE, cause: Cause::Environment, ..*Self::new(span, message) })
     }
 
-    fn help(self: Box<Self>, help: impl Into<String>) -> Box<Self> {
-        Box::new(Self { help: Some(help.into()), ..*self })
+    fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+        self.help = Some(help.into());
+        self
     }
 }
 
