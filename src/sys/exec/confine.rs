@@ -174,7 +174,7 @@ fn rules<P: AsRef<Path>>(
 /// The paths that are there, with all symbolic links followed.
 ///
 /// # Errors
-/// Where that is unknown for want of memory or descriptors.
+/// When that is unknown for want of memory or descriptors.
 fn real(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let there = paths.iter().filter_map(|path| unless_short(path.canonicalize()).transpose());
     Ok(there.collect::<io::Result<BTreeSet<_>>>()?.into_iter().collect())

@@ -241,7 +241,7 @@ pub fn shares_namespace(pid: i32, kind: &str) -> Option<bool> {
 /// another one.
 ///
 /// # Errors
-/// Where that is unknown for want of memory or descriptors.
+/// When that is unknown for want of memory or descriptors.
 pub fn is_in_namespace(pid: i32, kind: &str) -> std::io::Result<bool> {
     let namespace = |pid: &str| unless_short(std::fs::read_link(format!("/proc/{pid}/ns/{kind}")));
     let (own, theirs) = (namespace("self")?, namespace(&pid.to_string())?);

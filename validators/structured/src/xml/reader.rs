@@ -508,7 +508,7 @@ impl<'t> XmlReader<'t> {
     fn parameter_reference(&mut self) -> Read {
         self.at += 1;
         self.name("the name of an entity")?;
-        // What it stands for may declare anything.
+        // Its text may declare anything.
         self.declared_elsewhere();
         if self.skip(";") { Ok(()) } else { Err(self.expected("`;`")) }
     }
