@@ -17,15 +17,9 @@ const IMAGE: &str = "reload-gate.dev/inject-image";
 pub(super) const ARGS: &str = "reload-gate.dev/inject-args";
 const FURTHER: [&str; 5] = [CONTAINER, MODE, WATCH, IMAGE, ARGS];
 
-/// Flags of what an injection sets by itself, each with the annotation for it.
-const SET: [(&str, &str); 6] = [
-    ("--app", INJECT),
-    ("--preset", INJECT),
-    ("--watch", WATCH),
-    ("--publish", MODE),
-    ("--mount", MODE),
-    ("--stage", MODE),
-];
+/// Flags of what an injection sets by itself, each with the annotation for it. A preset of the user's own (`--preset`) has none.
+const SET: [(&str, &str); 5] =
+    [("--app", INJECT), ("--watch", WATCH), ("--publish", MODE), ("--mount", MODE), ("--stage", MODE)];
 
 /// Words that people write to turn something on.
 const ON: [&str; 6] = ["true", "yes", "on", "enabled", "enable", "auto"];

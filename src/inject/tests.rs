@@ -275,7 +275,7 @@ fn conflicts_are_warnings() {
         ("inject-args", "--alert-after 1m", "`--alert-after`: `alert-after` has no effect without a sink; add a sink"),
         ("inject-args", "--once", "`--once`: the gate ends after one validation"),
         ("inject-args", "--app haproxy", "`--app` would replace what the injection sets; use `reload-gate.dev/inject`"),
-        ("inject-args", "--preset=/a", "`--preset` would replace"),
+        ("inject-args", "--app=haproxy", "`--app` would replace"),
         (
             "inject-args",
             "--watch /x",
