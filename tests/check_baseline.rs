@@ -34,6 +34,24 @@ fn only_findings_that_are_not_in_the_baseline_reject() {
 }
 
 #[test]
+fn a_new_finding_is_seen_behind_a_hundred_known_ones() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (root, baseline) = (directory.path().join("conf"), directory.path().join("baseline.json"));
+    let baseline = baseline.to_str().expect("it is UTF-8");
+    let site = |number: u32, more: &str| format!("    lisen {number};{more}\n");
+    let sites = |more: &str| -> String {
+        (1..=150).map(|number| site(number, if number == 150 { more } else { "" })).collect()
+    };
+    let conf = |more: &str| format!("events {{}}\nhttp {{\n{}}}\n", sites(more));
+    file(&root, "nginx.conf", &conf(""));
+    checked(&["--write-baseline", baseline], &root, 0);
+    checked(&["--baseline", baseline], &root, 0);
+    file(&root, "nginx.conf", &conf(" sendfil on;"));
+    let new = findings(&checked(&["--baseline", baseline], &root, 1));
+    assert_eq!(new.iter().filter(|found| found.contains("sendfil")).count(), 1, "{new:?}");
+}
+
+#[test]
 fn a_finding_that_is_gone_is_a_hint() {
     let directory = tempfile::tempdir().expect("there is room");
     let (root, baseline) = (directory.path().join("conf"), directory.path().join("baseline.json"));

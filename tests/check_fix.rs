@@ -55,7 +55,13 @@ fn a_diff_changes_nothing_and_exits_as_formatters_do() {
     assert_eq!(output.code, 1, "{}", output.err);
     assert!(output.out.contains("-[1,]\n+[1]\n"), "{}", output.out);
     assert_eq!(read(directory.path(), "a.json"), "[1,]\n");
-    file(directory.path(), "a.json", "[1]\n");
+    let both = check(&["--fix", "--diff", "--format", "json", path], "");
+    assert_eq!(both.code, 2, "a patch in front of JSON is neither: {}", both.out);
+    assert_eq!(read(directory.path(), "a.json"), "[1,]\n");
+    let both = check(&["--fix", "--diff", path], "");
+    assert_eq!(both.code, 0, "{}", both.err);
+    assert!(both.out.contains("-[1,]\n+[1]\n") && both.out.contains("1 checked: 1 accepted"), "{}", both.out);
+    assert_eq!(read(directory.path(), "a.json"), "[1]\n");
     assert_eq!(check(&["--diff", path], "").code, 0);
     assert_eq!(check(&["--fix", "-"], "[1,]\n").code, 2);
 }

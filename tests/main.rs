@@ -29,6 +29,7 @@ mod check_baseline;
 /// `check` on inputs as they are in the field.
 mod check_field;
 mod check_fix;
+mod check_inputs;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The image, in real containers.

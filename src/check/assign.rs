@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use reload_gate_contract::{Code, Finding, Place};
 
+use super::commands::{command_of, rules_assignment, shell_assignment};
 use super::container::ContainerContext;
 use super::program::{self, Beginning, MainOfImage};
+use super::readers::Readers;
 use super::store::{Entry, Store};
 use super::trees::{FileTree, FileTrees, TreeKind};
 use super::{content, schemas, snippets, withheld};
@@ -16,19 +18,13 @@ use crate::check::render::CheckSubject;
 use crate::config::{
     Assignment, Assignments, ConfigError, GateConfig, OBJECT_SETTINGS, Preset, SettingOrigin, presets,
 };
-use crate::flow::validate::{
-    CommandValidator, FindingPatterns, Main, PlanScope, ProgramSchema, ValidationPlan, Validator,
-};
+use crate::flow::validate::{CommandValidator, Main, PlanScope, ProgramSchema, Validator};
 use crate::sys::exec;
-use crate::sys::pattern::LazyRegex;
 
 const UNKNOWN_VALIDATOR: Code = Code::new("unknown-validator");
 
 /// Value of the annotation that turns validation off.
 const NONE: &str = "none";
-
-/// Reason for the validator of a format. It is all that is known of such a file.
-const SYNTAX_ALONE: &str = "known by its name; the syntax alone, since its program is unknown";
 
 const COMMAND_LINE: &str = "named on the command line";
 
@@ -83,13 +79,20 @@ pub(super) struct Assigned {
     pub(super) open: BTreeSet<Entry>,
     /// Entries that are not validated, with the reason.
     pub(super) skipped: BTreeMap<Entry, (String, Option<String>)>,
+    /// Programs that read them.
+    pub(super) readers: Readers,
 }
 
 /// Assigns validators to the trees.
 pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignments, allow_commands: bool) -> Assigned {
-    let assigned = Assigned { errors: trees.errors, open: trees.idle, ..Assigned::default() };
-    let mut checkers =
-        Checkers { store, assignments, called: BTreeMap::new(), assigned, released: BTreeSet::new(), allow_commands };
+    let readers = Readers::of(&trees.trees);
+    let assigned = Assigned { errors: trees.errors, open: trees.idle, readers, ..Assigned::default() };
+    let (called, released, commanded) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    let mut checkers = Checkers { store, assignments, called, assigned, released, commanded, allow_commands };
+    for tree in &trees.trees {
+        let found = checkers.on_command_line(tree, &tree.wanted);
+        checkers.commanded.extend(found.into_iter().flat_map(|beginning| beginning.takes));
+    }
     for (tree, gate) in trees.gated {
         let (assignment, reason, by) = match &assignments.given {
             Some(given) => (given.clone(), COMMAND_LINE.to_owned(), By::Word),
@@ -133,6 +136,8 @@ struct Checkers<'a> {
     assigned: Assigned,
     /// Entries that an annotation excludes, or for which it names no known validator.
     released: BTreeSet<Entry>,
+    /// Entries that the command line of a container names, whose program reads them.
+    commanded: BTreeSet<Entry>,
     allow_commands: bool,
 }
 
@@ -147,6 +152,8 @@ impl Checkers<'_> {
             self.by_rules(tree, &mut open);
             self.by_annotation(tree, &mut open);
             self.by_command_line(tree, &mut open);
+            // A container that only watches or reloads lacks the environment of the program.
+            open.retain(|entry| !self.commanded.contains(entry));
             self.snippet_keys(tree, &mut open);
             self.by_name(tree, &mut open);
             self.by_content(tree, &mut open);
@@ -230,12 +237,20 @@ impl Checkers<'_> {
             let choose = |path: &Path, text: &str| schemas::may_apply(path, text).then_some(schema);
             self.by_schema(tree, open, (&named, &format!("named on the command line: `{}`", config.words)), &choose);
         }
+        let found = self.on_command_line(tree, open);
         let Some(assignment) = assignment else { return };
-        let Some(preset) = &assignment.preset else { return };
-        for beginning in program::on_command_line(preset, tree, config, open) {
+        for beginning in found {
             open.retain(|entry| !beginning.takes.contains(entry));
             self.add(tree, &assignment, "", beginning, By::Name);
         }
+    }
+
+    /// Returns the validations of the files that the command line of a container names for the program of a preset.
+    fn on_command_line(&mut self, tree: &FileTree, open: &BTreeSet<Entry>) -> Vec<Beginning> {
+        let Some(config) = &tree.container.config else { return Vec::new() };
+        let Ok(assignment) = self.called(config.program) else { return Vec::new() };
+        let found = assignment.preset.as_ref().map(|preset| program::on_command_line(preset, tree, config, open));
+        found.unwrap_or_default()
     }
 
     fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
@@ -243,7 +258,11 @@ impl Checkers<'_> {
         for assignment in assignments.of_presets() {
             // Without an entry there is nothing to give, unless a main file is named.
             let is_due = !open.is_empty() || matches!(assignment.plan.main, Main::Given(_));
-            if !is_due || !(is_obtainable(assignment) || is_program(assignment)) {
+            if !is_due {
+                continue;
+            }
+            if !(is_obtainable(assignment) || is_program(assignment)) {
+                self.lack(tree, assignment, open);
                 continue;
             }
             let taken = self.give(tree, assignment, "known by its name", open, By::Name);
@@ -259,10 +278,32 @@ impl Checkers<'_> {
         self.by_schema(tree, open, (&may_be_known, "known by its content"), &|_, text| schemas::of_content(text));
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
-                let reason = if name == "tls" { "known by its name" } else { SYNTAX_ALONE };
-                self.take(tree, &assignment, reason, (&entries, By::Word), open);
+                for (reason, entries) in self.by_reader(tree, name, entries) {
+                    self.take(tree, &assignment, &reason, (&entries, By::Word), open);
+                }
             }
         }
+    }
+
+    /// Returns the files of a format by the reason for its validator.
+    fn by_reader(&self, tree: &FileTree, format: &str, files: BTreeSet<Entry>) -> BTreeMap<String, BTreeSet<Entry>> {
+        let mut reasons: BTreeMap<String, BTreeSet<Entry>> = BTreeMap::new();
+        for entry in files {
+            let reason = match format {
+                "tls" => "known by its name".to_owned(),
+                _ => self.assigned.readers.reader(&entry, tree.kind).of_format("name"),
+            };
+            reasons.entry(reason).or_default().insert(entry);
+        }
+        reasons
+    }
+
+    /// Notes the files of a program that is not installed.
+    fn lack(&mut self, tree: &FileTree, assignment: &Assignment, open: &BTreeSet<Entry>) {
+        let command = assignment.plan.validators.iter().find_map(command_of).and_then(|one| one.command.first());
+        let Some((preset, command)) = assignment.preset.as_ref().zip(command) else { return };
+        let found = program::beginnings(preset, &assignment.plan.main, tree, open, self.store, false);
+        self.assigned.readers.lack(command, found.into_iter().flat_map(|beginning| beginning.takes));
     }
 
     /// Assigns those of `entries` that a bundled schema describes: `choose` returns it for a path and a text.
@@ -314,13 +355,19 @@ impl Checkers<'_> {
             })
             .collect();
         for (format, path, entry) in known {
+            // `tls.crt` alone may be that of an authority, and has a key in a Secret of type `kubernetes.io/tls` only.
+            let path = if format == "tls" { path.with_file_name("certificates.pem") } else { path };
             let assignment = match format {
                 "shell" => shell_assignment(self.assignments),
                 name => self.called(name).ok(),
             };
             let (Some(assignment), Some(beginning)) = (assignment, program::alone(&path, &entry)) else { continue };
             open.remove(&entry);
-            self.add(tree, &assignment, "known by its content", beginning, By::Content);
+            let reason = match format {
+                "json" | "yaml" => self.assigned.readers.reader(&entry, tree.kind).of_format("content"),
+                _ => "known by its content".to_owned(),
+            };
+            self.add(tree, &assignment, &reason, beginning, By::Content);
         }
     }
 
@@ -520,14 +567,6 @@ fn is_program(assignment: &Assignment) -> bool {
     assignment.preset.as_ref().is_some_and(Preset::is_code)
 }
 
-fn command_of(validator: &Validator) -> Option<&CommandValidator> {
-    match validator {
-        Validator::Command(command) => Some(command),
-        Validator::Builtin(_) => None,
-    }
-}
-
-/// Returns the validation of rule files by promtool, with the settings of the preset `prometheus`.
 /// Returns true if the program that validates is installed, or a package brings it. The files of other programs are those of an unknown
 /// one, of which the syntax is checked: no package would let a pipeline pass.
 fn is_obtainable(assignment: &Assignment) -> bool {
@@ -539,40 +578,6 @@ fn is_obtainable(assignment: &Assignment) -> bool {
         }
     };
     !assignment.plan.validators.iter().any(is_missing)
-}
-
-fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
-    let prometheus = assignments.assignment_named("prometheus").ok()?;
-    let command = prometheus.plan.validators.iter().find_map(command_of)?.clone();
-    let words = ["promtool", "check", "rules", "{config}"].map(str::to_owned).to_vec();
-    let name = "promtool check rules".to_owned();
-    // As promtool 2.42 prints it (`checkRules()` in cmd/promtool/main.go).
-    let patterns = [
-        r"(?m)^(?P<file>/[^\n:]+): yaml: (?:unmarshal errors:\n +)?line (?P<line>[0-9]+): (?P<message>[^\n]+(?:\n  line [^\n]+)*)$",
-        r"(?m)^(?P<file>/[^\n:]+): (?P<line>[0-9]+):(?P<column>[0-9]+): (?P<message>[^\n]+)$",
-        r"(?m)^(?P<file>/[^\n:]+): (?P<message>group [^\n]+)$",
-    ];
-    let findings = patterns.iter().map(|pattern| LazyRegex::constant(pattern)).collect();
-    let patterns = FindingPatterns { findings, ..FindingPatterns::default() };
-    Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, patterns, ..command }))
-}
-
-/// Returns the validation of the syntax of shell scripts. Bash reads nearly all that other shells read, so what it rejects is wrong.
-fn shell_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
-    let any = assignments.assignment_named("prometheus").ok()?;
-    let command = any.plan.validators.iter().find_map(command_of)?.clone();
-    let findings = LazyRegex::constant(r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$");
-    let patterns = FindingPatterns { findings: vec![findings], ..FindingPatterns::default() };
-    let words = ["bash", "-n", "{config}"].map(str::to_owned).to_vec();
-    let (name, package) = ("bash -n".to_owned(), Some("bash".to_owned()));
-    Some(with_command(&any, CommandValidator { name, command: words, running: None, package, patterns, ..command }))
-}
-
-/// Returns an assignment of one command with the plan of another one.
-fn with_command(assignment: &Assignment, command: CommandValidator) -> Arc<Assignment> {
-    let validators = vec![Validator::Command(Box::new(command))];
-    let plan = ValidationPlan { validators, main: Main::Only, ..assignment.plan.clone() };
-    Arc::new(Assignment { preset: None, plan })
 }
 
 /// Validator of a gate.

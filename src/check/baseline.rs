@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use reload_gate_contract::Severity;
 use serde::{Deserialize, Serialize};
 
+use super::findings::{doubt, is_explanation};
 use crate::check::render::{CheckReport, CheckSubject, GoneEntry, Located, Suppressed, Suppression, fingerprint};
 
 const VERSION: u32 = 1;
@@ -125,9 +126,15 @@ impl Baseline {
     pub fn apply(&self, mut report: CheckReport, base: &Path, may_have: &dyn Fn(&str) -> bool) -> CheckReport {
         let mut left = self.0.clone();
         for checked in &mut report.checked {
+            let mut follows_known = false;
             for located in std::mem::take(&mut checked.findings) {
+                if follows_known && is_explanation(&located.finding) {
+                    continue;
+                }
                 let known = may_be_known(&located).then(|| left.get_mut(&Known::of(&checked.subject, &located, base)));
-                match known.flatten().filter(|count| **count > 0) {
+                let known = known.flatten().filter(|count| **count > 0);
+                follows_known = known.is_some();
+                match known {
                     Some(count) => {
                         *count -= 1;
                         checked.suppressed.push(Suppressed { located, by: Suppression::Baseline });
@@ -135,6 +142,7 @@ impl Baseline {
                     None => checked.findings.push(located),
                 }
             }
+            doubt(checked);
         }
         let gone = left.into_iter().filter(|(known, count)| *count > 0 && !may_have(&known.file));
         let gone =
@@ -156,9 +164,7 @@ impl Baseline {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use reload_gate_contract::{Code, Finding, Place};
+    use reload_gate_contract::{Code, Finding, Place, Verdict};
 
     use super::*;
     use crate::check::render::{Checked, InputExcerpt};
@@ -172,10 +178,7 @@ mod tests {
     }
 
     fn report(findings: Vec<Located>) -> CheckReport {
-        let (validator, reason) = ("v".to_owned(), "r".to_owned());
-        let subject = CheckSubject::input("./a.conf");
-        let checked =
-            Checked { subject, validator, reason, findings, suppressed: Vec::new(), duration: Duration::ZERO };
+        let checked = Checked::new(CheckSubject::input("./a.conf"), "v", "r", findings);
         CheckReport { checked: vec![checked], ..CheckReport::default() }
     }
 
@@ -198,6 +201,29 @@ mod tests {
         let lines: Vec<_> = new.checked[0].findings.iter().map(|one| one.finding.place.clone()?.line).collect();
         assert_eq!(lines, [Some(7), Some(8)]);
         assert_eq!(new.gone.map(|gone| gone.len()), Some(1));
+    }
+
+    #[test]
+    fn a_note_is_hidden_with_the_finding_that_it_explains() {
+        let note = |code: &'static str, line: u32| {
+            let located = at(line, "x");
+            let finding = Finding { code: Code::new(code), severity: Severity::Note, ..located.finding };
+            Located { finding, ..located }
+        };
+        let baseline = Baseline::of(&report(vec![at(3, "listen x;")]), Path::new("/w"));
+        let known = report(vec![at(3, "listen x;"), note("a-note", 2)]);
+        assert!(left(&baseline.apply(known, Path::new("/w"), &|_| false)).is_empty());
+        let new = report(vec![at(3, "listen x;"), at(9, "root y;"), note("a-note", 8)]);
+        assert_eq!(left(&baseline.apply(new, Path::new("/w"), &|_| false)), ["a-code", "a-note"]);
+    }
+
+    #[test]
+    fn what_was_not_compared_is_an_obstacle() {
+        let baseline = Baseline::of(&report(vec![at(3, "listen x;")]), Path::new("/w"));
+        let mut known = report(vec![at(3, "listen x;")]);
+        known.checked[0].omitted = 1;
+        let known = baseline.apply(known, Path::new("/w"), &|_| false);
+        assert_eq!((left(&known), known.checked[0].verdict()), (vec!["more-findings"], Verdict::Inconclusive));
     }
 
     #[test]

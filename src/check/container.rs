@@ -26,6 +26,8 @@ pub(super) struct Environment {
 #[derive(Debug, Default)]
 pub(super) struct ContainerContext {
     pub(super) image: ImageReference,
+    /// True if it ends before the others start.
+    pub(super) is_init: bool,
     /// Configuration that the command line names.
     pub(super) config: Option<NamedConfig>,
     /// Environment.
@@ -42,7 +44,7 @@ impl ContainerContext {
         let expanded = |words: &[String]| words.iter().map(|word| expand(word, &environment.known)).collect::<Vec<_>>();
         let config =
             command_line::named_config(&expanded(&container.command), &expanded(&container.args), image.name());
-        Self { image, config, environment, all: all.clone() }
+        Self { image, is_init: container.is_init, config, environment, all: all.clone() }
     }
 
     /// Returns what a reference to a variable becomes in a file that a container renders.

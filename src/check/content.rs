@@ -112,24 +112,40 @@ const REASONS: [(&[&str], &str); 11] = [
     (&["*.tpl", "*.tmpl", "*.template", "*.j2", "*.gotmpl"], "it is a template, which its program renders"),
 ];
 
-/// Returns the reason why no validator is known for a file, by its name and, if it is an entry of an object, its text, and whether a
-/// container of the inputs mounts it.
-pub(super) fn unknown(name: &str, text: Option<&str>, is_mounted: bool) -> &'static str {
+/// Mounts of an entry of an object in the containers of the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MountState {
+    /// A container mounts it; or it is a file.
+    Mounted,
+    /// Containers mount other keys of its object, by `subPath` or `items`.
+    OtherKeys,
+    /// No container mounts its object.
+    None,
+}
+
+/// Returns the reason why no validator is known for a file, if there is one, by its name and, if it is an entry of an object, its text and
+/// its mounts.
+pub(super) fn unknown(name: &str, text: Option<&str>, mount: MountState) -> Option<&'static str> {
     let fits = |pattern: &&str| pattern.strip_prefix('*').map_or(name == *pattern, |end| name.ends_with(end));
     if let Some((_, reason)) = REASONS.iter().find(|(patterns, _)| patterns.iter().any(fits)) {
-        return reason;
+        return Some(reason);
     }
     match text {
-        Some(text) if text.contains("<source>") || text.contains("<match") => "Fluentd checks it only with its plugins",
+        Some(text) if text.contains("<source>") || text.contains("<match") => {
+            Some("Fluentd checks it only with its plugins")
+        }
         // Arguments, names and passwords are values of variables.
         Some(text) if text.trim_end().lines().count() <= 1 => {
-            "it is a value of one line, and no file of a known format"
+            Some("it is a value of one line, and no file of a known format")
         }
+        Some(_) if mount == MountState::OtherKeys => Some(OTHER_KEYS),
         // A controller that reads its ConfigMap through the API knows keys of its own.
-        Some(_) if !is_mounted => "no container of the inputs mounts it, and its format is unknown",
-        _ => "no validator is known for it",
+        Some(_) if mount == MountState::None => Some("no container of the inputs mounts it, and its format is unknown"),
+        _ => None,
     }
 }
+
+const OTHER_KEYS: &str = "no container mounts it: the mounts of its object select other keys";
 
 /// Returns the format of a text without an extension: `json`, `yaml` or `shell`.
 pub(super) fn format(text: &str) -> Option<&'static str> {
@@ -223,17 +239,18 @@ mod tests {
     #[test]
     fn a_file_without_a_validator_has_its_reason() {
         assert_eq!(
-            unknown("master.conf", Some("maxmemory 1\nsave 1\n"), true),
-            "Redis and Valkey check it only as they start"
+            unknown("master.conf", Some("maxmemory 1\nsave 1\n"), MountState::Mounted),
+            Some("Redis and Valkey check it only as they start")
         );
         assert_eq!(
-            unknown("LOG_LEVEL", Some("info"), false),
-            "it is a value of one line, and no file of a known format"
+            unknown("LOG_LEVEL", Some("info"), MountState::None),
+            Some("it is a value of one line, and no file of a known format")
         );
-        assert_eq!(unknown("app.cfg", Some("a\nb\n"), true), "no validator is known for it");
+        assert_eq!(unknown("app.cfg", Some("a\nb\n"), MountState::Mounted), None);
+        assert_eq!(unknown("app.cfg", Some("a\nb\n"), MountState::OtherKeys), Some(OTHER_KEYS));
         let of_api = "no container of the inputs mounts it, and its format is unknown";
-        assert_eq!(unknown("resource.customizations", Some("a\nb\n"), false), of_api);
-        assert_eq!(unknown("app.cfg", None, true), "no validator is known for it");
+        assert_eq!(unknown("resource.customizations", Some("a\nb\n"), MountState::None), Some(of_api));
+        assert_eq!(unknown("app.cfg", None, MountState::Mounted), None);
     }
 
     #[test]

@@ -9,15 +9,19 @@ use reload_gate_contract::{Code, Finding, LineIndex, Place, Severity, Verdict};
 use reload_gate_structured::yaml::{self, Node, Value};
 
 use super::placeholder;
+use crate::check::render::{CheckReport, CheckSubject, Checked, Located};
 use crate::redact;
 
 const MORE_FINDINGS: Code = Code::new("more-findings");
 
+/// Code of the same note in the bundled validators.
+const LEFT_OUT: &str = "too-many-findings";
+
 /// Largest number of findings of one validation in a report.
 const MOST: usize = 100;
 
-/// Largest number of findings of one validation that are processed.
-pub(super) const PROCESSED: usize = 1_000;
+/// Largest number of findings of one validation that are processed, and so known to a baseline.
+const PROCESSED: usize = 1_000;
 
 /// Presets of programs with `{{` in their own language.
 const WITH_TEMPLATES: [&str; 5] = ["prometheus", "alertmanager", "vector", "fluent-bit", "caddy"];
@@ -58,17 +62,8 @@ pub(super) fn one_by_line(finding: &Finding) -> Vec<Finding> {
 }
 
 /// Returns the first findings, with shortened messages, and the number of the others. A finding that makes the verdict is among them.
-pub(super) fn cut(mut findings: Vec<Finding>, most: usize) -> (Vec<Finding>, usize) {
-    let others = findings.len().saturating_sub(most);
-    if others > 0 {
-        let verdict = Verdict::of(&findings);
-        if Verdict::of(&findings[..most]) != verdict
-            && let Some(cause) = findings.iter().position(|finding| Verdict::of([finding]) == verdict)
-        {
-            findings.swap(most - 1, cause);
-        }
-        findings.truncate(most);
-    }
+pub(super) fn cut(mut findings: Vec<Finding>) -> (Vec<Finding>, usize) {
+    let others = shorten(&mut findings, PROCESSED, |finding| finding);
     for finding in &mut findings {
         let shown = redact::truncated(&finding.message).len();
         if shown < finding.message.len() {
@@ -79,15 +74,56 @@ pub(super) fn cut(mut findings: Vec<Finding>, most: usize) -> (Vec<Finding>, usi
     (findings, others)
 }
 
-/// Returns the first findings, with a closing one if there are more; `before` were left out already.
-pub(super) fn capped(findings: Vec<Finding>, before: usize) -> Vec<Finding> {
-    let (mut findings, others) = cut(findings, MOST);
-    if others + before > 0 {
-        let message = format!("{} more findings are not listed", others + before);
-        let closing = Finding { severity: Severity::Note, ..Finding::warning(MORE_FINDINGS, message) };
-        findings.push(closing.help("correct the first ones, and check again"));
+/// Leaves `most` findings, with one that makes the verdict, and returns the number of the others.
+fn shorten<T>(findings: &mut Vec<T>, most: usize, finding: impl Fn(&T) -> &Finding) -> usize {
+    let others = findings.len().saturating_sub(most);
+    if others > 0 {
+        let verdict = Verdict::of(findings.iter().map(&finding));
+        if Verdict::of(findings[..most].iter().map(&finding)) != verdict
+            && let Some(cause) = findings.iter().position(|one| Verdict::of([finding(one)]) == verdict)
+        {
+            findings.swap(most - 1, cause);
+        }
+        findings.truncate(most);
     }
-    findings
+    others
+}
+
+/// Returns a report with those findings of each validation that it lists, and a closing one if there are more.
+#[must_use]
+pub fn listed(mut report: CheckReport) -> CheckReport {
+    for checked in &mut report.checked {
+        let others = shorten(&mut checked.findings, MOST, |located| &located.finding) + checked.omitted;
+        if others > 0 {
+            let message = format!("{others} more findings are not listed");
+            let closing = Finding { severity: Severity::Note, ..Finding::warning(MORE_FINDINGS, message) };
+            let closing = closing.help("correct the first ones, and check again");
+            checked.findings.push(of_whole(&checked.subject, closing));
+        }
+    }
+    report
+}
+
+/// Adds an obstacle to each validation that had more findings than were compared with a baseline: a new one may be among the others.
+pub(super) fn doubt(checked: &mut Checked) {
+    let is_cut = checked.findings.iter().any(|located| located.finding.code.as_str() == LEFT_OUT);
+    if checked.omitted > 0 || is_cut {
+        let message = "there are further findings, which were not compared with the baseline";
+        let finding = Finding::environment(MORE_FINDINGS, message);
+        let finding = finding.help("correct some of the known findings, or leave files out with `--exclude`");
+        checked.findings.push(of_whole(&checked.subject, finding));
+    }
+}
+
+/// Returns a finding about all of a validation.
+fn of_whole(subject: &CheckSubject, finding: Finding) -> Located {
+    let place = Place { line: subject.line, ..Place::file(&subject.input) };
+    Located { finding: finding.at(place), object: None, key: None, excerpt: None }
+}
+
+/// Returns true if a finding explains the one before it, and is shown only with that: a note, unless it counts what is left out.
+pub(super) fn is_explanation(finding: &Finding) -> bool {
+    finding.severity == Severity::Note && ![MORE_FINDINGS.as_str(), LEFT_OUT].contains(&finding.code.as_str())
 }
 
 impl Reading<'_> {
@@ -181,10 +217,14 @@ mod tests {
     fn many_findings_end_with_their_number() {
         let mut findings = vec![Finding::warning(CODE, "w"); 150];
         findings.push(Finding::error(CODE, "e"));
-        let found = capped(findings, 0);
-        assert_eq!(found.len(), MOST + 1);
-        assert_eq!(Verdict::of(&found), Verdict::Rejected);
-        assert_eq!(found[MOST].message, "51 more findings are not listed");
+        let subject = CheckSubject::input("a.conf");
+        let findings = findings.into_iter().map(|finding| of_whole(&subject, finding)).collect();
+        let checked = Checked { omitted: 7, ..Checked::new(subject, "v", "r", findings) };
+        let report = listed(CheckReport { checked: vec![checked], ..CheckReport::default() });
+        let checked = &report.checked[0];
+        assert_eq!(checked.findings.len(), MOST + 1);
+        assert_eq!(checked.verdict(), Verdict::Rejected);
+        assert_eq!(checked.findings[MOST].finding.message, "58 more findings are not listed");
     }
 
     #[test]

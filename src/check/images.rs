@@ -149,6 +149,11 @@ impl ImageReference {
         Self { text: text.to_owned(), repository, tag }
     }
 
+    /// Returns the path without the registry.
+    pub(super) fn repository(&self) -> &str {
+        &self.repository
+    }
+
     /// Returns the last part of the path, such as `nginx`.
     pub(super) fn name(&self) -> &str {
         self.repository.rsplit('/').next().unwrap_or_default()

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use reload_gate_structured::yaml;
 
+use super::encoding;
 use crate::check::manifest::{self, ManifestDocuments, Unreadable};
 
 /// Name of standard input.
@@ -45,6 +46,14 @@ impl InputStream {
     /// Returns a stream of a text in memory.
     pub(super) fn of_text(name: &str, text: Vec<u8>) -> Self {
         Self { name: name.to_owned(), bytes: Bytes::Memory(text) }
+    }
+
+    /// Returns the same text in UTF-8, if the stream is in UTF-16.
+    pub(super) fn decoded(&self) -> Option<Self> {
+        let mut mark = Vec::new();
+        self.reader().ok()?.take(2).read_to_end(&mut mark).ok()?;
+        let bytes = encoding::is_utf16(&mark).then(|| self.whole().ok())??;
+        Some(Self::of_text(&self.name, reload_gate_structured::decode_utf16(&bytes)?.into_bytes()))
     }
 
     /// Reads `length` bytes from `offset` on.

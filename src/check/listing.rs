@@ -10,6 +10,7 @@ use reload_gate_contract::{Code, Finding, Place, Severity, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
 use super::baseline::relative;
+use super::encoding;
 use super::fix::Overlay;
 use super::ignores::{self, IgnoreComment, IgnoreRule};
 use super::input::{InputStream, STDIN};
@@ -196,8 +197,11 @@ impl Listing {
                 None => InputStream::open(name),
             };
             match opened {
-                Ok(input) if input.is_manifests() => return self.manifests(input),
-                Ok(_) => {}
+                Ok(input) => {
+                    if self.if_manifests(input).is_none() {
+                        return;
+                    }
+                }
                 Err(error) => return self.unreadable(name, &error.to_string()),
             }
         }
@@ -208,10 +212,11 @@ impl Listing {
     /// Adds a stream that can be read only once.
     fn stream(&mut self, name: &str) {
         match InputStream::open(name) {
-            Ok(input) if input.is_manifests() => self.manifests(input),
             Ok(input) => {
-                self.nameless.push(self.inputs.len());
-                self.inputs.push(input);
+                if let Some(input) = self.if_manifests(input) {
+                    self.nameless.push(self.inputs.len());
+                    self.inputs.push(input);
+                }
             }
             Err(error) => self.unreadable(name, &error.to_string()),
         }
@@ -226,6 +231,19 @@ impl Listing {
     fn unreadable(&mut self, name: &str, why: &str) {
         let finding = Finding::environment(UNREADABLE_INPUT, format!("it cannot be read: {why}")).at(Place::file(name));
         self.broken.push((name.to_owned(), finding));
+    }
+
+    /// Lists the objects of a stream if it is one of manifests, and returns it otherwise.
+    fn if_manifests(&mut self, input: InputStream) -> Option<InputStream> {
+        if let Some(decoded) = input.decoded().filter(InputStream::is_manifests) {
+            self.broken.push((input.name.clone(), encoding::of_manifest(&input.name)));
+            self.manifests(decoded);
+        } else if input.is_manifests() {
+            self.manifests(input);
+        } else {
+            return Some(input);
+        }
+        None
     }
 
     /// Lists the objects of a stream of manifests.

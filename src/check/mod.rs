@@ -7,8 +7,10 @@
 mod assign;
 mod baseline;
 mod command_line;
+mod commands;
 mod container;
 mod content;
+mod encoding;
 mod envsubst;
 mod execution;
 mod findings;
@@ -25,6 +27,7 @@ mod placeholder;
 mod pods;
 mod program;
 mod reach;
+mod readers;
 mod redaction;
 pub mod render;
 mod schemas;
@@ -40,13 +43,12 @@ mod withheld;
 #[cfg(test)]
 mod properties;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use reload_gate_contract::{Code, Finding, Place, Severity};
+use reload_gate_contract::{Code, Finding, Place};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::check::render::{CheckReport, CheckSubject, Checked, Located, Suppressed, Unchecked};
@@ -56,6 +58,8 @@ use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
 pub use baseline::Baseline;
+use content::MountState;
+pub use findings::listed;
 pub use fix::{Corrected, ListArguments, correct};
 use ignores::{IgnoreEffect, IgnoreRule, SeenIgnore, SeenIgnores};
 pub use listing::Listing;
@@ -64,8 +68,9 @@ use names::VersionCache;
 pub use objects::check_text;
 pub use objects::{GivenObject, check_objects};
 pub use output::write_output;
+use readers::Reader;
 use store::{Entry, Store};
-use trees::FileTrees;
+use trees::{FileTrees, TreeKind};
 use validate::Outcome;
 pub use warnings::Warnings;
 
@@ -74,6 +79,7 @@ const NO_VALIDATOR: Code = Code::new("no-validator");
 const NAME_IT: &str = "name its validator, such as `--app nginx`, or leave it out with `--exclude`";
 const NOT_INCLUDED: &str = "no validated file includes it";
 const EMPTY: &str = "it is empty";
+const UNKNOWN: &str = "no validator is known for it";
 const PART_OF_NGINX: &str = "it is a part of an nginx configuration, and its main file is not among the inputs";
 /// Remedy.
 const ABOVE: &str = "check the directory of `nginx.conf`, or name the block around it: `--context http`";
@@ -148,10 +154,10 @@ fn with_tasks(
 ) -> CheckOutcome {
     let listing = store.listing;
     let trees = FileTrees::of(store);
-    let mounted = trees.mounted.clone();
+    let (mounted, idle) = (trees.mounted.clone(), trees.idle.clone());
     let assigned = assign::assign(trees, store, assignments, options.allow_commands);
     let mut checked = of_inputs(listing);
-    let Assigned { tasks, errors, open, skipped } = assigned;
+    let Assigned { tasks, errors, open, skipped, readers } = assigned;
     for (subject, finding) in errors {
         let located = Located { finding, object: None, key: None, excerpt: None };
         match checked.last_mut() {
@@ -181,8 +187,13 @@ fn with_tasks(
         .map(|entry| (store.subject(entry), entry))
         .filter(|(subject, _)| !listed.contains(subject))
         .map(|(subject, entry)| {
-            let is_mounted = entry.config().is_none_or(|config| mounted.contains(&config));
-            unassigned(subject, entry, (given.contains(entry), is_mounted), store)
+            let mount = match entry.config() {
+                Some(_) if idle.contains(entry) => MountState::OtherKeys,
+                Some(config) if !mounted.contains(&config) => MountState::None,
+                _ => MountState::Mounted,
+            };
+            let reader = readers.reader(entry, TreeKind::Object);
+            unassigned(subject, entry, (given.contains(entry), mount, &reader), store)
         })
         .collect();
     let (named, unchecked) = named_files(unchecked.into_iter().chain(open), &checked, listing);
@@ -266,7 +277,7 @@ fn named_files(
 fn unassigned(
     subject: CheckSubject,
     entry: &Entry,
-    (is_given, is_mounted): (bool, bool),
+    (is_given, mount, reader): (bool, MountState, &Reader),
     store: &Store<'_>,
 ) -> Unchecked {
     let name = subject.key.as_deref().unwrap_or_else(|| subject.input.rsplit('/').next().unwrap_or_default());
@@ -275,19 +286,23 @@ fn unassigned(
     let directory = Path::new(&subject.input).parent();
     let of_directory = directory.is_some_and(|parent| store.listing.paths.iter().any(|path| parent == Path::new(path)));
     let is_near = is_file && (of_directory || store.listing.paths.contains(&subject.input));
+    if !is_given && is_near && store.content(entry).is_ok_and(|content| encoding::is_utf16(&content.bytes)) {
+        return Unchecked { subject, why: encoding::WHY.to_owned(), help: Some(encoding::CONVERT.to_owned()) };
+    }
     if !is_given && is_near && text().is_some_and(|text| content::is_part_of_nginx(&text)) {
         let (why, help) = (PART_OF_NGINX.to_owned(), Some(ABOVE.to_owned()));
         return Unchecked { subject, why, help };
     }
     let why = match (is_given, is_file) {
         (true, _) => NOT_INCLUDED,
-        (false, true) => content::unknown(name, None, true),
+        (false, true) => content::unknown(name, None, MountState::Mounted).unwrap_or(UNKNOWN),
         (false, false) => match text() {
             Some(text) if subject.object.is_none() && text.trim().is_empty() => EMPTY,
-            text => content::unknown(name, text.as_deref(), is_mounted),
+            text => content::unknown(name, text.as_deref(), mount).unwrap_or(UNKNOWN),
         },
     };
-    Unchecked { subject, why: why.to_owned(), help: None }
+    let of_reader = reader.of_file().filter(|_| why == UNKNOWN);
+    Unchecked { subject, why: of_reader.unwrap_or_else(|| why.to_owned()), help: None }
 }
 
 /// Returns the obstacle that a file was not validated, though the user named the file.
@@ -299,28 +314,28 @@ fn without_validator(Unchecked { subject, why, help }: Unchecked) -> Checked {
     finding_about(subject, "reload-gate", "it is an input", located)
 }
 
-/// Returns the errors of the inputs themselves.
+/// Returns the errors of the inputs themselves: one validation for each input, with all its findings.
 fn of_inputs(listing: &Listing) -> Vec<Checked> {
-    let located = |finding| Located { finding, object: None, key: None, excerpt: None };
-    let mut checked: Vec<Checked> = Vec::new();
-    for group in listing.broken.chunk_by(|(one, _), (other, _)| one == other) {
-        let findings = group.iter().map(|(_, finding)| finding.clone()).collect();
-        for finding in findings::capped(findings, 0) {
-            let (input, _) = &group[0];
-            let line = finding.place.as_ref().and_then(|place| place.line);
-            let subject = CheckSubject { line, ..CheckSubject::input(input) };
-            match checked.last_mut().filter(|_| finding.severity == Severity::Note) {
-                Some(last) => last.findings.push(located(finding)),
-                None => checked.push(finding_about(subject, "reload-gate", "it is an input", located(finding))),
-            }
-        }
+    let mut findings: BTreeMap<&str, Vec<Finding>> = BTreeMap::new();
+    for (input, finding) in &listing.broken {
+        findings.entry(input).or_default().push(finding.clone());
     }
-    checked
+    let names = listing.broken.iter().map(|(input, _)| input.as_str());
+    names.filter_map(|input| Some(of_input(input, findings.remove(input)?))).collect()
+}
+
+/// Returns the validation of an input with these findings.
+fn of_input(input: &str, findings: Vec<Finding>) -> Checked {
+    let line = findings.first().and_then(|finding| finding.place.as_ref()?.line);
+    let located = |finding| Located { finding, object: None, key: None, excerpt: None };
+    let (findings, omitted) = findings::cut(findings);
+    let subject = CheckSubject { line, ..CheckSubject::input(input) };
+    let findings = findings.into_iter().map(located).collect();
+    Checked { omitted, ..Checked::new(subject, "reload-gate", "it is an input", findings) }
 }
 
 fn finding_about(subject: CheckSubject, validator: &str, reason: &str, located: Located) -> Checked {
-    let (validator, reason) = (validator.to_owned(), reason.to_owned());
-    Checked { subject, validator, reason, findings: vec![located], suppressed: Vec::new(), duration: Duration::ZERO }
+    Checked::new(subject, validator, reason, vec![located])
 }
 
 /// Removes repeated tasks: the same keys in the same places, mounted by several containers.

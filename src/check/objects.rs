@@ -14,7 +14,7 @@ use super::listing::{At, Listing};
 use super::names::VersionCache;
 use super::store::Store;
 use super::validate::{self, Outcome};
-use super::{CheckOptions, Missing, with_tasks};
+use super::{CheckOptions, Missing, listed, with_tasks};
 use crate::check::manifest::{Annotated, ConfigObject, Id};
 use crate::check::render::CheckReport;
 use crate::config::Assignments;
@@ -107,7 +107,7 @@ fn alone(listing: &Listing, assignments: &Assignments) -> CheckReport {
         });
         (results.collect(), None)
     });
-    outcome.report
+    listed(outcome.report)
 }
 
 /// Returns the reason why a task cannot be done without a program.

@@ -133,6 +133,38 @@ impl QuotationSearch<'_, '_> {
     }
 }
 
+/// Returns true if a content is certificates and nothing else, which every client of a server receives.
+pub(super) fn is_public(content: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(content) else { return false };
+    let (mut body, mut count) = (None::<String>, 0);
+    for line in text.lines().map(str::trim) {
+        body = match (body.take(), line) {
+            (None, "") => None,
+            (None, "-----BEGIN CERTIFICATE-----") => Some(String::new()),
+            (Some(body), "-----END CERTIFICATE-----") if is_der(&body) => {
+                count += 1;
+                None
+            }
+            (Some(body), line) if !line.starts_with('-') => Some(body + line),
+            _ => return false,
+        };
+    }
+    body.is_none() && count > 0
+}
+
+/// Returns true if a text is base64 of one sequence in DER, and of nothing behind it (X.690, 8.1.3).
+fn is_der(body: &str) -> bool {
+    use base64::Engine as _;
+    let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(body) else { return false };
+    let (length, header) = match bytes.as_slice() {
+        [0x30, 0x81, length, ..] => (usize::from(*length), 3),
+        [0x30, 0x82, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 4),
+        [0x30, length @ 0..=0x7f, ..] => (usize::from(*length), 2),
+        _ => return false,
+    };
+    bytes.len() == header + length
+}
+
 #[cfg(test)]
 mod tests {
     use reload_gate_contract::{Code, Place};
@@ -181,5 +213,22 @@ mod tests {
         let before = search.found.len();
         assert!(!search.has("f", &text, "x"), "nothing is searched any more");
         assert_eq!(search.found.len(), before + 1);
+    }
+
+    #[test]
+    fn only_certificates_are_public() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAUCAwEAAQ==\n-----END CERTIFICATE-----\n";
+        assert!(is_public(certificate.as_bytes()));
+        assert!(is_public(format!("\n{certificate}\n{certificate}").as_bytes()));
+        for text in [
+            "",
+            "-----BEGIN CERTIFICATE-----\npassword\n-----END CERTIFICATE-----\n",
+            &format!("{certificate}password"),
+            &format!("password {certificate}"),
+            &format!("{certificate}-----BEGIN PRIVATE KEY-----\nMAUCAwEAAQ==\n-----END PRIVATE KEY-----\n"),
+            "-----BEGIN CERTIFICATE-----\nMAUCAwEAAQ==",
+        ] {
+            assert!(!is_public(text.as_bytes()), "{text}");
+        }
     }
 }

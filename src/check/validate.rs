@@ -11,12 +11,13 @@ use reload_gate_contract::{Cause, Code, Finding, Place, Verdict};
 
 use super::CheckOptions;
 use super::assign::{By, Task};
+use super::encoding;
 use super::findings::{self, Reading};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
 use super::names::{self, VersionCache};
 use super::placeholder;
 use super::reach;
-use super::redaction::Contents;
+use super::redaction::{Contents, is_public};
 use super::store::{Entry, EntryContent, Store};
 use super::weigh::weigh_nginx;
 use super::withheld;
@@ -117,7 +118,8 @@ pub(super) async fn validate(
         read = all;
     }
     // What is not shown is not processed.
-    let (found, cut) = findings::cut(validation.findings, findings::PROCESSED);
+    let (found, omitted) = findings::cut(validation.findings);
+    let found = files.with_encodings(found, &plan, &task);
     let found = files.weighed(found, &plan, &task, options, versions).await;
     let found = match files.without_placeholders(found, &plan, &task, options, versions).await {
         Ok(found) => found,
@@ -128,43 +130,13 @@ pub(super) async fn validate(
     let ignored = files.redacted(ignored).into_iter().map(|finding| files.locate(&task, finding));
     let suppressed = ignored.zip(reasons).map(|(located, by)| Suppressed { located, by }).collect();
     let unreadable = broken.into_iter().filter(is_unreadable);
-    let found = files.redacted(findings::capped(found, cut)).into_iter();
+    let (found, split) = findings::cut(found);
+    let found = files.redacted(found).into_iter();
     let findings = unreadable.chain(found.map(|finding| files.locate(&task, finding))).collect();
     let Task { subject, reason, .. } = task;
-    let checked = Checked { subject, validator, reason, findings, suppressed, duration: started.elapsed() };
+    let (omitted, duration) = (omitted + split, started.elapsed());
+    let checked = Checked { suppressed, omitted, duration, ..Checked::new(subject, validator, reason, findings) };
     Outcome { checked: Some(checked), skipped: None, read, ignores }
-}
-
-/// Returns true if a content is certificates and nothing else, which every client of a server receives.
-fn is_public(content: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(content) else { return false };
-    let (mut body, mut count) = (None::<String>, 0);
-    for line in text.lines().map(str::trim) {
-        body = match (body.take(), line) {
-            (None, "") => None,
-            (None, "-----BEGIN CERTIFICATE-----") => Some(String::new()),
-            (Some(body), "-----END CERTIFICATE-----") if is_der(&body) => {
-                count += 1;
-                None
-            }
-            (Some(body), line) if !line.starts_with('-') => Some(body + line),
-            _ => return false,
-        };
-    }
-    body.is_none() && count > 0
-}
-
-/// Returns true if a text is base64 of one sequence in DER, and of nothing behind it (X.690, 8.1.3).
-fn is_der(body: &str) -> bool {
-    use base64::Engine as _;
-    let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(body) else { return false };
-    let (length, header) = match bytes.as_slice() {
-        [0x30, 0x81, length, ..] => (usize::from(*length), 3),
-        [0x30, 0x82, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 4),
-        [0x30, length @ 0..=0x7f, ..] => (usize::from(*length), 2),
-        _ => return false,
-    };
-    bytes.len() == header + length
 }
 
 /// Runs the validators, and returns their names with the result.
@@ -404,6 +376,18 @@ impl<'s> TaskFiles<'s> {
         self.contents.get(Path::new(path)).map(|(_, content)| content.bytes.as_slice())
     }
 
+    /// Replaces errors that are about the encoding of a file.
+    fn with_encodings(&self, found: Vec<Finding>, plan: &ValidationPlan, task: &Task) -> Vec<Finding> {
+        let main = match &task.main {
+            Main::Given(main) | Main::Usual(main) => Some(main.as_path()),
+            Main::Only => None,
+        };
+        if plan.validators.iter().all(encoding::is_read_by) {
+            return found;
+        }
+        encoding::named(found, main, &|path| self.text(path))
+    }
+
     /// Applies the rules for the severity of findings.
     async fn weighed(
         &self,
@@ -457,7 +441,7 @@ impl<'s> TaskFiles<'s> {
             return Err(why);
         }
         let (_, again) = run(plan, task, &Arc::new(texts), options).await;
-        let (again, _) = findings::cut(again.findings, findings::PROCESSED);
+        let (again, _) = findings::cut(again.findings);
         let again = self.weighed(again, plan, task, options, versions).await;
         let is_rejecting = |finding: &Finding| Verdict::of([finding]) == Verdict::Rejected;
         found.retain(|finding| !is_rejecting(finding) || again.contains(finding));
@@ -488,8 +472,11 @@ impl<'s> TaskFiles<'s> {
                 }
             }
         }
-        let (mut kept, mut ignored) = (Vec::new(), Vec::new());
+        let (mut kept, mut ignored, mut follows_ignored) = (Vec::new(), Vec::new(), false);
         for finding in found {
+            if follows_ignored && findings::is_explanation(&finding) {
+                continue;
+            }
             let is_in = |(path, lines): &(&PathBuf, Option<[Option<u32>; 2]>)| {
                 let place = finding.place.as_ref().filter(|place| Path::new(&place.file) == path.as_path());
                 place.is_some_and(|place| lines.is_none_or(|lines| place.line.is_some() && lines.contains(&place.line)))
@@ -498,9 +485,13 @@ impl<'s> TaskFiles<'s> {
             match ignores.find(|(scope, seen)| is_in(scope) && seen.rule.covers(&finding)) {
                 Some((_, seen)) => {
                     seen.effect = IgnoreEffect::Some;
+                    follows_ignored = true;
                     ignored.push((finding, ignores::suppression(&seen.rule)));
                 }
-                None => kept.push(finding),
+                None => {
+                    follows_ignored = false;
+                    kept.push(finding);
+                }
             }
         }
         (kept, ignored, seen)
@@ -598,23 +589,6 @@ fn with_operands(command: &[String], operands: &[PathBuf]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_certificates_are_public() {
-        let certificate = "-----BEGIN CERTIFICATE-----\nMAUCAwEAAQ==\n-----END CERTIFICATE-----\n";
-        assert!(is_public(certificate.as_bytes()));
-        assert!(is_public(format!("\n{certificate}\n{certificate}").as_bytes()));
-        for text in [
-            "",
-            "-----BEGIN CERTIFICATE-----\npassword\n-----END CERTIFICATE-----\n",
-            &format!("{certificate}password"),
-            &format!("password {certificate}"),
-            &format!("{certificate}-----BEGIN PRIVATE KEY-----\nMAUCAwEAAQ==\n-----END PRIVATE KEY-----\n"),
-            "-----BEGIN CERTIFICATE-----\nMAUCAwEAAQ==",
-        ] {
-            assert!(!is_public(text.as_bytes()), "{text}");
-        }
-    }
 
     #[test]
     fn several_files_follow_their_option() {

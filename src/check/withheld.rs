@@ -31,14 +31,7 @@ fn withheld(message: String, validator: String, task: Task) -> Checked {
     let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
     let located = Located { finding, object: None, key: None, excerpt: None };
     let Task { subject, reason, .. } = task;
-    Checked {
-        subject,
-        validator,
-        reason,
-        findings: vec![located],
-        suppressed: Vec::new(),
-        duration: std::time::Duration::ZERO,
-    }
+    Checked::new(subject, validator, reason, vec![located])
 }
 
 /// Returns the reason for which a configuration that is code as a whole is not validated.

@@ -75,8 +75,7 @@ fn fix_flags() -> [Arg; 2] {
     [
         switch("fix").help("Correct in the files what is certain, and where the result has fewer errors"),
         switch("diff")
-            .conflicts_with("fix")
-            .help("Print these corrections, and change no file; exit with 1 if there are any"),
+            .help("Print these corrections; without `--fix` change no file, and exit with 1 if there are any"),
     ]
 }
 
@@ -121,6 +120,11 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         say("error: `--fix` and `--diff` need files: standard input can be read only once");
         return Exit::Usage;
     }
+    if is_mixed(matches) {
+        say("error: with `--fix --diff` the corrections are on standard output, where this report cannot be as well");
+        say("  help: write the report to a file: `--output FILE`");
+        return Exit::Usage;
+    }
     let options = options(matches);
     let known = match baseline(matches) {
         Ok(known) => known,
@@ -155,11 +159,11 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         std::process::exit(128 + signal);
     }
     let Some(report) = counted(report, known, &listing, matches) else { return Exit::Usage };
-    if matches.get_flag("diff") && !corrected.is_empty() {
+    if matches.get_flag("diff") && !matches.get_flag("fix") && !corrected.is_empty() {
         let diff: String = corrected.iter().map(Corrected::diff).collect();
         return if write(&diff, matches.get_one::<PathBuf>("output")) { Exit::Rejected } else { Exit::Usage };
     }
-    if !replaced(&corrected) {
+    if !replaced(&corrected, matches.get_flag("diff")) {
         return Exit::Usage;
     }
     let written =
@@ -168,11 +172,20 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     if written && missing.is_empty() { exit(&report, is_empty) } else { Exit::Usage }
 }
 
-/// Replaces the corrected files, and returns false if one cannot be replaced.
-fn replaced(corrected: &[Corrected]) -> bool {
+/// Returns true if the corrections and a report for a program would both be on standard output.
+fn is_mixed(matches: &ArgMatches) -> bool {
+    let has_file = matches.get_one::<PathBuf>("output").is_some_and(|path| path != Path::new(STDIO));
+    matches.get_flag("fix") && matches.get_flag("diff") && format(matches) != ReportFormat::Human && !has_file
+}
+
+/// Replaces the corrected files, prints the differences where these are `shown`, and returns false if one of that fails.
+fn replaced(corrected: &[Corrected], shown: bool) -> bool {
     for file in corrected {
         if let Err(error) = file.write() {
             say(&format!("error: `--fix`: cannot replace `{}`: {error}", file.name));
+            return false;
+        }
+        if shown && !write(&file.diff(), None) {
             return false;
         }
         say(&format!("corrected `{}`", file.name));
@@ -226,7 +239,7 @@ fn counted(
         Some("hide") => Warnings::Hide,
         _ => Warnings::Show,
     };
-    Some(warnings.apply(report))
+    Some(check::listed(warnings.apply(report)))
 }
 
 /// The word of a flag that has one.

@@ -75,6 +75,8 @@ pub struct Checked {
     pub findings: Vec<Located>,
     /// Findings that do not count.
     pub suppressed: Vec<Suppressed>,
+    /// Number of further findings, which were not processed.
+    pub omitted: usize,
     /// Duration.
     pub duration: Duration,
 }
@@ -157,6 +159,18 @@ pub struct Unchecked {
 }
 
 impl Checked {
+    /// Returns a validation with these findings.
+    #[must_use]
+    pub fn new(
+        subject: CheckSubject,
+        validator: impl Into<String>,
+        reason: impl Into<String>,
+        findings: Vec<Located>,
+    ) -> Self {
+        let (validator, reason) = (validator.into(), reason.into());
+        Self { subject, validator, reason, findings, suppressed: Vec::new(), omitted: 0, duration: Duration::ZERO }
+    }
+
     /// Returns the verdict of its findings.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

@@ -94,7 +94,7 @@ fn any_report() -> impl Strategy<Value = CheckReport> {
     let checked = (subject(), text(), text(), prop::collection::vec(located, 0..4), any::<u32>()).prop_map(
         |(subject, validator, reason, findings, micros)| {
             let duration = Duration::from_micros(micros.into());
-            Checked { subject, validator, reason, findings, suppressed: Vec::new(), duration }
+            Checked { duration, ..Checked::new(subject, validator, reason, findings) }
         },
     );
     let unchecked =

@@ -59,14 +59,7 @@ fn checked(subject: CheckSubject, validator: &str, reason: &str, findings: Vec<L
     let sourced =
         |located: Located| Located { finding: Finding { source: source.clone(), ..located.finding }, ..located };
     let findings = findings.into_iter().map(sourced).collect();
-    Checked {
-        subject,
-        validator: validator.to_owned(),
-        reason: reason.to_owned(),
-        findings,
-        suppressed: Vec::new(),
-        duration,
-    }
+    Checked { duration, ..Checked::new(subject, validator, reason, findings) }
 }
 
 /// Several findings of one tree, in two files, one of them in another object.
