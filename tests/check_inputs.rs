@@ -136,7 +136,6 @@ kind: Pod
 metadata: {name: p}
 spec:
   volumes: [{name: v, configMap: {name: c}}, {name: f, configMap: {name: f}}]
-  initContainers: [{name: copy, image: busybox, volumeMounts: [{name: v, mountPath: /in}]}]
   containers:
   - name: app
     image: registry.example.com/team/app:1
@@ -162,32 +161,6 @@ spec:
             "fluent-bit.conf: `fluent-bit`, which checks it, is not installed",
         ]
     );
-}
-
-#[test]
-fn the_directories_of_other_mounts_exist_for_programs() {
-    needs!("redis-server");
-    let manifest = "apiVersion: v1
-kind: ConfigMap
-metadata: {name: c}
-data:
-  redis.conf: |
-    dir /data-of-redis
-    maxmemory 1gb
----
-apiVersion: v1
-kind: Pod
-metadata: {name: p}
-spec:
-  volumes: [{name: v, configMap: {name: c}}, {name: data, emptyDir: {}}]
-  containers:
-  - name: redis
-    image: redis:7
-    volumeMounts: [{name: v, mountPath: /etc/redis}, {name: data, mountPath: /data-of-redis}]
-";
-    let accepted = report(&[], manifest, 0);
-    assert_eq!(inputs(&accepted), [("accepted", 0)], "{accepted}");
-    assert_eq!(inputs(&report(&[], &manifest.replace("maxmemory 1gb", "dir /nowhere"), 3)), [("inconclusive", 1)]);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Facts about a container that its configuration depends on: image, command line and environment. IO: reads the store.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::command_line::{self, NamedConfig};
@@ -29,8 +28,6 @@ pub(super) struct ContainerContext {
     pub(super) image: ImageReference,
     /// True if it ends before the others start.
     pub(super) is_init: bool,
-    /// Paths of its mounts.
-    pub(super) mounts: Vec<PathBuf>,
     /// Configuration that the command line names.
     pub(super) config: Option<NamedConfig>,
     /// Environment.
@@ -47,8 +44,7 @@ impl ContainerContext {
         let expanded = |words: &[String]| words.iter().map(|word| expand(word, &environment.known)).collect::<Vec<_>>();
         let config =
             command_line::named_config(&expanded(&container.command), &expanded(&container.args), image.name());
-        let mounts = container.mounts.iter().map(|mount| PathBuf::from(&mount.path)).collect();
-        Self { image, is_init: container.is_init, mounts, config, environment, all: all.clone() }
+        Self { image, is_init: container.is_init, config, environment, all: all.clone() }
     }
 
     /// Returns what a reference to a variable becomes in a file that a container renders.
