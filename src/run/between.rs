@@ -332,7 +332,7 @@ impl Member {
                 let topic = self.machine.group().and_then(|state| state.topic.as_ref());
                 let phase = topic.map(|topic| &topic.phase);
                 let own = matches!(phase, Some(Phase::Refused { by, .. }) if *by == self.settings.pod);
-                Input::Refuse { digest, reason, own }
+                Input::Refuse { digest, reason, own, group: self.settings.group.clone() }
             }
         }
     }
@@ -340,7 +340,7 @@ impl Member {
     fn lost(&self, reason: &str) -> Event {
         let does = if self.settings.proceed_alone { "goes on alone" } else { "waits with new revisions" };
         let message = format!("{reason}; this pod of group `{}` {does} until it can be asked", self.settings.group);
-        let help = "see that the API server runs and that a Role permits the Lease: `reload-gate doctor`";
+        let help = "see that the API server runs, that the token is valid, and that a Role permits the Lease: `reload-gate doctor` tries each";
         Event::new(Kind::WatchDegraded).message(message).help(Some(help.into()))
     }
 
