@@ -125,10 +125,12 @@ pub(super) fn rollout(matches: &ArgMatches) -> Exit {
 
 impl Group<'_> {
     async fn status(&self, awaited: &Awaited) -> Result<(String, Exit), Failure> {
-        match self.fetch().await? {
-            Some(shared) => Ok((text(self.name, &shared.state), exit(&shared.state, awaited))),
-            None => Err(self.missing().await),
-        }
+        let read = lease::fetch_lease(&self.connection, self.name).await;
+        let Some(lease) = read.map_err(|error| self.unasked(&error))? else { return Err(self.missing().await) };
+        let state = lease::read(&lease).state;
+        let written = lease::written(&lease).map(humantime::format_rfc3339_seconds);
+        let written = written.map_or_else(String::new, |time| format!("    last written at {time}\n"));
+        Ok((text(self.name, &state) + &written, exit(&state, awaited)))
     }
 
     async fn fetch(&self) -> Result<Option<SharedState>, Failure> {
