@@ -1,6 +1,7 @@
 //! Gates of several pods against a real API server: the roll-out, the known-good revision, the nudge, and the loss of the server.
 
 mod outages;
+mod reverts;
 
 use std::collections::BTreeSet;
 use std::fs;
