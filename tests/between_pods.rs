@@ -2,6 +2,7 @@
 
 mod deaths;
 mod outages;
+mod reverts;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -195,7 +195,8 @@ fn the_schema_of_the_configuration_file_is_that_of_the_settings() {
         of_gate.map(|setting| (setting.name.to_owned(), property(setting))).collect();
     let text = serde_json::json!({"type": "string"});
     let texts = serde_json::json!({"anyOf": [text, {"type": "array", "items": text}]});
-    let words = ["command", "running", "beside", "options", "unset", "findings", "transient", "away", "unnamed", "accepts"];
+    let words =
+        ["command", "running", "beside", "options", "unset", "findings", "transient", "away", "unnamed", "accepts"];
     let lines = ["name", "otherwise", "package", "prelude"];
     let source = read("src/config/command.rs");
     let known = source.split_once("const KEYS").and_then(|(_, rest)| rest.split_once("];")).expect("it has the keys").0;

@@ -37,9 +37,6 @@ const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
 /// Path of the names of hosts in a view.
 const HOSTS: &str = "/etc/hosts";
 
-/// Name of an empty file by which a directory exists in a view.
-const MARK: &str = ".reload-gate";
-
 /// Result of a task.
 pub(super) struct Outcome {
     /// Validation; `None` if there was none.
@@ -146,9 +143,10 @@ pub(super) async fn validate(
 async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &CheckOptions) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let asks_programs = plan.asks_programs();
-    // They are shown to programs, and are no files of the configuration.
-    let shown = if asks_programs { surroundings(task, tree) } else { BTreeMap::new() };
-    let directory = match lay_out(asks_programs, tree.iter().chain(&shown)) {
+    let hosts = asks_programs.then(|| hosts(tree)).flatten();
+    // It is shown to programs, and is no file of the configuration.
+    let hosts = hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes()));
+    let directory = match lay_out(asks_programs, tree.iter().chain(hosts.as_ref().map(|(path, text)| (path, text)))) {
         Ok(directory) => directory,
         Err(error) => {
             let help = "programs read them from a temporary directory: see that there is room in `$TMPDIR`";
@@ -157,7 +155,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &Che
         }
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
-    let path_map = path_map(task, shown.keys(), here, asks_programs);
+    let path_map = path_map(task, hosts.is_some(), here, asks_programs);
     if options.alone {
         let validation = plan.validate_alone(tree, &path_map);
         return (validation.validators.join(", "), validation);
@@ -220,19 +218,6 @@ fn in_place(validation: Validation, here: &Path) -> Validation {
     Validation { findings: validation.findings.into_iter().map(moved).collect(), ..validation }
 }
 
-/// Returns the files beside a configuration that its container has: the names of hosts, and the directories of its mounts, which no image and
-/// no machine needs to have. An empty file makes such a directory.
-fn surroundings(task: &Task, tree: &Tree) -> BTreeMap<PathBuf, Vec<u8>> {
-    let is_given = |path: &Path| {
-        let mut points = task.tree.points.iter().map(|point| &point.path);
-        points.any(|point| point.starts_with(path) || path.starts_with(point))
-    };
-    let is_missing = |path: &&PathBuf| path.is_absolute() && !path.exists() && !is_given(path);
-    let mounts = task.container.mounts.iter().filter(is_missing).map(|path| (path.join(MARK), Vec::new()));
-    let hosts = hosts(tree).map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes()));
-    mounts.chain(hosts).collect()
-}
-
 /// Returns a file of hosts with all words that may be names of hosts: these resolve in the cluster, and programs only look whether they
 /// do. `None` if there is none.
 fn hosts(tree: &Tree) -> Option<String> {
@@ -267,7 +252,7 @@ fn lay_out<'f>(
 }
 
 /// Returns the map from the temporary directory to the mounts.
-fn path_map<'p>(task: &Task, shown: impl Iterator<Item = &'p PathBuf>, here: &Path, asks_programs: bool) -> PathMap {
+fn path_map(task: &Task, has_hosts: bool, here: &Path, asks_programs: bool) -> PathMap {
     let part = |path: &Path, whole| Mapping {
         prefix: path.to_owned(),
         here: here.join(path.strip_prefix("/").unwrap_or(path)),
@@ -287,8 +272,8 @@ fn path_map<'p>(task: &Task, shown: impl Iterator<Item = &'p PathBuf>, here: &Pa
     let parents = parents.into_iter().map(|parent| part(parent, false));
     let points = points.iter().map(|point| part(&point.path, point.known));
     let around = task.around.iter().map(|around| part(&around.path, true));
-    let shown = shown.map(|path| part(path, true));
-    PathMap(parents.chain(points).chain(around).chain(shown).collect())
+    let hosts = has_hosts.then(|| part(Path::new(HOSTS), true));
+    PathMap(parents.chain(points).chain(around).chain(hosts).collect())
 }
 
 impl<'s> TaskFiles<'s> {

@@ -98,8 +98,8 @@ const PAGES: [Page; 13] = [
         description: &[
             "Shows or controls the roll-out of a group of pods, whose gates run with --rollout GROUP. The state is in the Lease of that \
              name; this command reads and writes it as the account of a kubeconfig, or in a pod as its service account.",
-            "It knows the revisions for which pods have asked. One that every pod rejects, or that has not arrived yet, is not in it, and \
-             `done` is about the one before.",
+            "The state is what pods have asked for, or rejected: directly after a change of the object it is the state before, until the \
+             first volume has the change.",
         ],
         examples: &[
             ("reload-gate rollout status web", "Print the state of the group web"),
@@ -107,15 +107,12 @@ const PAGES: [Page; 13] = [
             ("reload-gate rollout retry web", "Let the pods try a refused revision again, one of them first"),
         ],
         exit_codes: &[
-            (
-                Exit::Accepted,
-                "done; with `status`, the newest revision for which pods have asked is proven, or there is none",
-            ),
-            (Exit::Rejected, "with `status`, the newest revision is refused"),
-            (Exit::Usage, "wrong usage"),
+            (Exit::Accepted, "done; with `status`, the newest revision is proven, or there is none"),
+            (Exit::Rejected, "with `status`, the newest revision is refused, or a gate rejects it"),
+            (Exit::Usage, "wrong usage, or there is no such group"),
             (
                 Exit::Inconclusive,
-                "with `status`, the roll-out is under way; or there is none of that name, or the API server did not answer",
+                "with `status`, the roll-out is under way or awaited; or the API server did not answer",
             ),
             (Exit::Bug, "a bug in reload-gate"),
         ],

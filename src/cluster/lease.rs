@@ -56,9 +56,23 @@ pub fn write(name: &str, state: &GroupState, version: Option<String>, lasts: Dur
 /// # Errors
 /// When the API server cannot be asked, or refuses.
 pub async fn fetch(connection: &Connection, name: &str) -> Result<Option<SharedState>, RequestError> {
+    Ok(fetch_lease(connection, name).await?.as_ref().map(read))
+}
+
+/// Returns the time at which a pod, or a person, wrote the state last, by the clock of the writer. A pod that leads writes every few seconds.
+#[must_use]
+pub fn written(lease: &Lease) -> Option<SystemTime> {
+    lease.spec.as_ref()?.renew_time.as_ref().map(|time| time.0.into())
+}
+
+/// Reads the Lease of the group called `name`; `None` if there is none yet.
+///
+/// # Errors
+/// When the API server cannot be asked, or refuses.
+pub async fn fetch_lease(connection: &Connection, name: &str) -> Result<Option<Lease>, RequestError> {
     let answer = in_time("get", async { connection.server().await?.get::<Lease>(name).await }).await;
     match answer {
-        Ok(lease) => Ok(Some(read(&lease))),
+        Ok(lease) => Ok(Some(lease)),
         Err(RequestError::NotFound(_)) => Ok(None),
         Err(error) => {
             connection.failed(&error);
@@ -113,6 +127,7 @@ mod tests {
         let annotations = lease.metadata.annotations.clone().unwrap_or_default();
         assert_eq!(annotations[PHASE], "soaking");
         assert_eq!(lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()), Some("web-0"));
+        assert_eq!(written(&lease), Some(SystemTime::UNIX_EPOCH));
         assert_eq!(read(&lease), SharedState { state, version: "7".into(), uid: String::new() });
     }
 

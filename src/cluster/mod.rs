@@ -1,9 +1,10 @@
 //! Between pods: the roll-out over a group, the known-good revision in the cluster, and the nudge of the kubelet. IO: requests to the API
-//! server through `sys::kubernetes`; [`rollout`] is pure.
+//! server through `sys::kubernetes`; [`rollout`] and [`keeper`] are pure.
 //!
 //! Nothing here is on the path between a change in the volume and its reload: without the API server a gate does what it does without a
 //! cluster, except that it waits for a permission that it was configured to wait for.
 
+pub mod keeper;
 pub mod known_good;
 pub mod lease;
 pub mod nudge;

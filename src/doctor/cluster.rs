@@ -2,7 +2,7 @@
 
 use super::{CheckStatus, Checks};
 use crate::cluster::{ClusterConfig, rights};
-use crate::sys::kubernetes::{AccessRight, Connection};
+use crate::sys::kubernetes::{AccessRight, Connection, RequestError};
 
 /// Asks for each right that the gate needs, and prints the rules of a Role for those that it lacks.
 pub(super) async fn examine(cluster: &ClusterConfig, checks: &mut Checks<'_>) {
@@ -17,24 +17,32 @@ pub(super) async fn examine(cluster: &ClusterConfig, checks: &mut Checks<'_>) {
             Ok(lacking) if lacking.is_empty() => checks.ok(setting, "the service account has the rights for it"),
             Ok(lacking) => {
                 let named: Vec<_> = lacking.iter().map(|right| format!("{} {}", right.verb, right.resource)).collect();
-                let message = format!("the service account may not {}", named.join(", "));
-                let help = format!("add these rules to a Role of the service account:\n{}", rights::rules(&of_setting));
+                let message = format!("the service account may not {}{}", named.join(", "), place(&connection).await);
+                let help = format!(
+                    "bind a Role with these rules to the service account; if there is one, see that `subjects` of its RoleBinding names the account \
+                     and its namespace:\n{}",
+                    rights::rules(&of_setting)
+                );
                 checks.add(setting, CheckStatus::Fail, message, Some(help));
             }
             Err(error) => {
-                let help =
-                    "mount the token of a service account, and let this pod reach the API server (network policies)";
-                checks.add(setting, CheckStatus::Fail, error, Some(help.into()));
+                checks.add(setting, CheckStatus::Fail, error.to_string(), cluster.access.remedy(&error));
             }
         }
     }
 }
 
-async fn lacking(connection: &Connection, rights: &[AccessRight]) -> Result<Vec<AccessRight>, String> {
-    let server = connection.server().await.map_err(|error| error.to_string())?;
+/// Returns the namespace in which the rights are needed.
+async fn place(connection: &Connection) -> String {
+    let namespace = connection.server().await.map(|server| server.namespace().to_owned());
+    namespace.map_or_else(|_| String::new(), |namespace| format!(" in the namespace `{namespace}`"))
+}
+
+async fn lacking(connection: &Connection, rights: &[AccessRight]) -> Result<Vec<AccessRight>, RequestError> {
+    let server = connection.server().await?;
     let mut lacking = Vec::new();
     for right in rights {
-        if !server.may(right).await.map_err(|error| error.to_string())? {
+        if !server.may(right).await? {
             lacking.push(right.clone());
         }
     }

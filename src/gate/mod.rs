@@ -340,7 +340,9 @@ impl Gate {
             Input::TargetFound(result) => self.target_found(now, result, &mut effects),
             Input::Permit { digest, until } => self.permit(now, digest, until),
             Input::Hold { digest, reason } => self.hold(now, digest, reason, &mut effects),
-            Input::Refuse { digest, reason, own } => self.refuse(now, digest, reason, own, &mut effects),
+            Input::Refuse { digest, reason, own, group } => {
+                self.refuse(now, digest, reason, (own, &group), &mut effects);
+            }
             Input::FellBack(result) => self.fell_back(now, result, &mut effects),
         }
         self.advance(now, &mut effects);

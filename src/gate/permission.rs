@@ -162,20 +162,21 @@ impl Gate {
         self.fall_back_if_empty(now);
     }
 
-    /// Reports, once, that the group refuses `digest`; `own` if this pod is the one that did not take it.
+    /// Reports, once, that the group refuses `digest`; `own` if this pod is the one that did not take it, and `group` its name.
     pub(super) fn refuse(
         &mut self,
         now: Instant,
         digest: Digest,
         reason: String,
-        own: bool,
+        (own, group): (bool, &str),
         effects: &mut Vec<Effect>,
     ) {
         let Some(desired) = self.desired.clone().filter(|desired| desired.digest() == digest) else { return };
         (self.permission.permit, self.permission.refused) = (None, Some(digest));
         let has_it = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
-        let help = "correct the configuration; or let the group try it again: `reload-gate rollout retry GROUP`";
-        let event = self.change(Kind::RolloutRefused, &desired).message(reason).help(Some(help.into()));
+        let help =
+            format!("correct the configuration; or let the group try it again: `reload-gate rollout retry {group}`");
+        let event = self.change(Kind::RolloutRefused, &desired).message(reason).help(Some(help));
         let previous = event.previous.filter(|previous| *previous != digest);
         self.raise(
             now,

@@ -353,8 +353,8 @@ fn an_accepted_content_waits_for_its_permission_and_a_refused_one_for_another_co
     world.pass(second);
     assert_eq!(world.count(Kind::Reloaded), 1, "{}", world.story());
     let reason = || "it failed at another pod".to_owned();
-    world.step(Input::Refuse { digest: newer, reason: reason(), own: false });
-    world.step(Input::Refuse { digest: newer, reason: reason(), own: false });
+    world.step(Input::Refuse { digest: newer, reason: reason(), own: false, group: "web".into() });
+    world.step(Input::Refuse { digest: newer, reason: reason(), own: false, group: "web".into() });
     world.happen(Fault::Touch);
     world.pass(Duration::from_secs(4_000));
     assert_eq!((world.count(Kind::Reloaded), world.count(Kind::RolloutRefused)), (1, 1), "{}", world.story());
@@ -393,7 +393,12 @@ fn what_runs_and_is_refused_stays_reported_until_it_is_permitted() {
     world.permit();
     world.pass(second);
     let running = digest(SimulatedContent::Good(0));
-    world.step(Input::Refuse { digest: running, reason: "it failed at another pod".into(), own: false });
+    world.step(Input::Refuse {
+        digest: running,
+        reason: "it failed at another pod".into(),
+        own: false,
+        group: "web".into(),
+    });
     world.happen(Fault::Touch);
     world.pass(second);
     assert!(!world.gate.is_live() && world.gate.asks().is_none(), "{}", world.story());

@@ -72,6 +72,8 @@ pub enum Input {
         reason: String,
         /// This pod is the one that refused it.
         own: bool,
+        /// The name of the group.
+        group: String,
     },
     /// [`Effect::FallBack`] is done: the known-good revision that is published now, if there is one.
     FellBack(Result<Option<FallenBack>, Finding>),

@@ -10,7 +10,7 @@ use super::target::AFTERMATH;
 use super::{Activity, Effect, Gate};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::{Event, Kind};
-use crate::sys::promise::PUBLISHES;
+use crate::sys::promise::{PUBLISHES, REFUSES};
 
 impl Gate {
     pub(super) fn published(&mut self, now: Instant, result: Result<bool, Finding>, effects: &mut Vec<Effect>) {
@@ -77,7 +77,9 @@ impl Gate {
             let proven = proof.message.as_ref().map_or_else(String::new, |proven| format!(": {proven}"));
             let message =
                 format!("{} was not verified; the last-known-good revision is live again{proven}", about.short());
-            let help = format!("`unverified` gives the reason; {PUBLISHES}");
+            // A group takes it for no newer one, until its object changes.
+            let next = if self.policy.permission { REFUSES } else { PUBLISHES };
+            let help = format!("`unverified` gives the reason; {next}");
             let event = Event { kind: Kind::Restored, level, previous: Some(about), ..proof };
             effects.push(Effect::Report(event.message(message).help(Some(help))));
             self.reload_unproven = false;

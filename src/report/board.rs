@@ -101,13 +101,20 @@ impl BoardState {
         let shown = self.incident.as_mut().map(|incident| (&mut incident.event, &mut incident.at));
         if let Some((incident, since)) = shown.or(reported) {
             let reason = incident.message.as_deref().unwrap_or(incident.kind.as_str());
-            let message = event.message.as_deref().unwrap_or_default();
-            let message = format!("{message}; the newest is not live (`{}`): {reason}", incident.kind.as_str());
+            // An earlier report of this kind is over: its cause remains.
+            let cause = match reason.rsplit_once(NOT_LIVE) {
+                Some((_, cause)) if incident.kind == Kind::Degraded => cause.to_owned(),
+                _ => format!("`{}`): {reason}", incident.kind.as_str()),
+            };
+            let message = format!("{}{NOT_LIVE}{cause}", event.message.as_deref().unwrap_or_default());
             *incident = Event { kind: event.kind, level: event.level, message: Some(message), ..incident.clone() };
             *since = at;
         }
     }
 }
+
+/// The words between what runs and the cause.
+const NOT_LIVE: &str = "; the newest is not live (";
 
 /// The status board of one gate.
 #[derive(Debug)]
@@ -345,5 +352,29 @@ mod tests {
         board.report(&Event { previous: Some(good), ..restored });
         assert_eq!(show(unproven), Some(Kind::Unverified), "that was another one");
         assert_eq!(show(None), None);
+    }
+
+    /// What stood in the way of the known-good revision is over when that is published.
+    #[test]
+    fn the_report_of_the_known_good_revision_has_one_cause() {
+        let tried = Digest::of(b"newr");
+        let board = StatusBoard::new("web", Rc::new(Metrics::new()));
+        board.report(&Event::new(Kind::RolloutRefused).about(tried).message("its application ended"));
+        let incident = Some((Kind::RolloutRefused, tried));
+        board.show(BoardView {
+            desired: Some(tried),
+            validated: Some(tried),
+            running: None,
+            ready: true,
+            live: false,
+            incident,
+            mode: Mode::Inotify,
+        });
+        for message in ["cannot publish it: no process", "cannot publish it: two families", "running the known-good"] {
+            board.report(&Event::new(Kind::Degraded).message(message));
+        }
+        let standing = board.status().standing.expect("it is open");
+        let expected = "running the known-good; the newest is not live (`rollout_refused`): its application ended";
+        assert_eq!(standing["message"], expected);
     }
 }

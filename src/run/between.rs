@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinHandle;
 
 use super::{EventSink, InFlight, Outcome, Runner};
+use crate::cluster::keeper::{Keeper, Keeping};
 use crate::cluster::known_good::{self, StoreError};
 use crate::cluster::nudge::{self, NudgeNews};
 use crate::cluster::rollout::{
@@ -61,8 +62,9 @@ pub(super) struct BetweenPods {
     views: channel::Sender<PodView>,
     advice: mpsc::UnboundedReceiver<Input>,
     proven: Proven,
-    /// The revision that is stored, or being stored, and its task.
-    storing: Option<(Digest, OwnedTask)>,
+    keeper: Keeper,
+    /// The task that stores the known-good revision.
+    storing: Option<OwnedTask>,
     _tasks: Vec<OwnedTask>,
 }
 
@@ -90,8 +92,8 @@ impl BetweenPods {
             };
             tasks.push(task(member.run(newest)));
         }
-        let (config, sink) = (config.clone(), sink.clone());
-        Some(Self { config, cluster, connection, sink, views, advice, proven, storing: None, _tasks: tasks })
+        let (config, sink, keeper) = (config.clone(), sink.clone(), Keeper::default());
+        Some(Self { config, cluster, connection, sink, views, advice, proven, keeper, storing: None, _tasks: tasks })
     }
 
     /// Waits for the next advice of the group.
@@ -112,12 +114,16 @@ impl BetweenPods {
         });
         let Some(object) = self.cluster.known_good.clone() else { return };
         let running = gate.running().map(Revision::digest);
-        let Some(snapshot) = snapshot.filter(|snapshot| running == Some(snapshot.revision.digest())) else { return };
-        let digest = snapshot.revision.digest();
-        let is_proven = self.cluster.rollout.is_none() || *self.proven.borrow() == Some(digest);
-        if is_proven && gate.is_live() && self.storing.as_ref().is_none_or(|(of, _)| *of != digest) {
-            let store = self.store(object, snapshot.clone(), has_secrets);
-            self.storing = Some((digest, task(store)));
+        let snapshot = snapshot.filter(|snapshot| gate.is_live() && running == Some(snapshot.revision.digest()));
+        let live = snapshot.map(|snapshot| snapshot.revision.digest());
+        let proven = if self.cluster.rollout.is_some() { *self.proven.borrow() } else { running };
+        match (self.keeper.decide(running, live, proven), snapshot) {
+            (Keeping::Store(_), Some(snapshot)) => {
+                let store = self.store(object, snapshot.clone(), has_secrets);
+                self.storing = Some(task(store));
+            }
+            (Keeping::Store(_) | Keeping::Stop, _) => self.storing = None,
+            (Keeping::Same, _) => {}
         }
     }
 
@@ -326,7 +332,7 @@ impl Member {
                 let topic = self.machine.group().and_then(|state| state.topic.as_ref());
                 let phase = topic.map(|topic| &topic.phase);
                 let own = matches!(phase, Some(Phase::Refused { by, .. }) if *by == self.settings.pod);
-                Input::Refuse { digest, reason, own }
+                Input::Refuse { digest, reason, own, group: self.settings.group.clone() }
             }
         }
     }
@@ -334,7 +340,7 @@ impl Member {
     fn lost(&self, reason: &str) -> Event {
         let does = if self.settings.proceed_alone { "goes on alone" } else { "waits with new revisions" };
         let message = format!("{reason}; this pod of group `{}` {does} until it can be asked", self.settings.group);
-        let help = "see that the API server runs and that a Role permits the Lease: `reload-gate doctor`";
+        let help = "see that the API server runs, that the token is valid, and that a Role permits the Lease: `reload-gate doctor` tries each";
         Event::new(Kind::WatchDegraded).message(message).help(Some(help.into()))
     }
 
@@ -342,7 +348,7 @@ impl Member {
     fn show(&self) {
         let state = self.machine.group();
         let topic = state.and_then(|state| state.topic.as_ref());
-        let proven = topic.filter(|topic| self.machine.is_proven(topic.digest)).map(|topic| topic.digest);
+        let proven = self.machine.proven();
         if self.proven.replace(proven) != proven {
             // The gate stores what its group has proven; nothing else may wake it for a while.
             drop(self.advise.send(Input::Tick));

@@ -21,6 +21,7 @@
 mod advice;
 mod plan;
 mod protocol;
+mod rejection;
 mod state;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 pub use protocol::{
     Advice, PodFailure, PodView, RolloutEffect, RolloutInput, RolloutSettings, SharedState, WriteFailure,
 };
-pub use state::{GroupState, Parallel, Phase, Topic};
+pub use state::{GroupState, Parallel, Phase, Rejection, Topic};
 
 use crate::flow::tree::Digest;
 use crate::sys::backoff::Backoff;
@@ -111,7 +112,16 @@ pub struct Rollout {
     soak_ends: u32,
     /// A wish for what may be an older revision: the revision, the topic, and the time since when.
     behind: Option<(Digest, u64, Instant)>,
-    /// The time at which the state was seen to change last.
+    /// What this pod runs is the newest revision in its volume, and not the topic: the revision, the topic, and the time since when.
+    apart: Option<(Digest, u64, Instant)>,
+    /// The number of times that this pod has made the newest revision of its volume the topic because it waited.
+    claims: u32,
+    /// The revision of the volume, if the group has refused it since it is there, and that phase.
+    refusal: Option<(Digest, Phase)>,
+    /// The revisions that the gate rejected, the newest first, and the newest one if the group knows it from this pod.
+    rejections: Vec<Digest>,
+    reported: Option<Digest>,
+    /// The time at which the state was seen to change last; signs of life are no change.
     progressed: Instant,
     yields: Option<Instant>,
     /// The revision whose reload has begun last, and the number of ends of the application before.
@@ -155,6 +165,11 @@ impl Rollout {
             soak: None,
             soak_ends: 0,
             behind: None,
+            apart: None,
+            claims: 0,
+            refusal: None,
+            rejections: Vec::new(),
+            reported: None,
             progressed: now,
             yields: None,
             begun: None,
@@ -184,10 +199,11 @@ impl Rollout {
         self.lost_since.as_ref().filter(|_| self.loss_reported).map(|(_, reason)| reason.as_str())
     }
 
-    /// Returns `true` if the whole group has run `digest`.
+    /// The newest revision, if the group has proven it.
     #[must_use]
-    pub fn is_proven(&self, digest: Digest) -> bool {
-        self.group().is_some_and(|state| state.proven.contains(&digest))
+    pub fn proven(&self) -> Option<Digest> {
+        let state = self.group()?;
+        state.topic.as_ref().map(|topic| topic.digest).filter(|digest| state.proven.contains(digest))
     }
 
     /// Takes in what happened at `now` and returns the effects, in order.
@@ -235,18 +251,23 @@ impl Rollout {
         if view.acting.is_some() && view.acting != self.view.acting {
             self.ends_before = self.view.ends;
         }
+        if view.desired != self.view.desired {
+            (self.claims, self.reported, self.refusal) = (0, None, None);
+        }
         self.begun = view.acting.or(self.begun);
         let is_starting = view.stuck.is_some() && view.stuck == self.begun && view.ends == self.ends_before;
         self.starts = is_starting.then(|| self.starts.unwrap_or(self.now));
         self.view = view;
+        self.remember_rejection();
         self.note_topic();
     }
 
     /// Records that the volume of this pod is not behind the topic.
     fn note_topic(&mut self) {
         let Some(topic) = self.known.as_ref().and_then(|known| known.state.topic.as_ref()) else { return };
-        // A gate before this one had it in the volume if the pod takes part.
-        if self.view.desired == Some(topic.digest) || topic.pods.contains_key(&self.settings.pod) {
+        // A gate before this one had it in the volume if the pod takes part. Of one that came back it may not have it yet.
+        let takes_part = |verified: &bool| *verified || topic.phase != Phase::Done;
+        if self.view.desired == Some(topic.digest) || topic.pods.get(&self.settings.pod).is_some_and(takes_part) {
             self.caught_up = topic.epoch;
         }
     }
@@ -332,7 +353,7 @@ impl Rollout {
             if known.uid != shared.uid {
                 self.beats.clear();
             }
-            if known.state != shared.state {
+            if !known.state.is_as_far_as(&shared.state) {
                 self.progressed = self.now;
             }
         }
@@ -351,6 +372,8 @@ impl Rollout {
         {
             self.known_failure = failure.count;
         }
+        self.note_reported(&shared.state);
+        self.note_refusal(&shared.state);
         self.known = Some(shared);
         self.note_topic();
     }
@@ -381,7 +404,7 @@ impl Rollout {
         self.permission.take_if(|(digest, _)| slot != Some(*digest));
         self.sent = Some((self.now, slot));
         let version = self.known.as_ref().map(|known| known.version.clone());
-        effects.push(RolloutEffect::Write { state, version });
+        effects.push(RolloutEffect::Write { state: Box::new(state), version });
     }
 
     /// A number between 0 and 1 that differs between pods and tries.

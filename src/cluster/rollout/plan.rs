@@ -34,6 +34,7 @@ impl Rollout {
         self.lead(&mut next);
         self.follow(&mut next);
         self.ask(&mut next);
+        self.show_rejection(&mut next);
         let renewal_due = self.renewed.is_none_or(|at| at + RENEWAL <= self.now);
         if next == base && !(renewal_due && self.has_beats(&next)) {
             return None;
@@ -46,7 +47,9 @@ impl Rollout {
     /// Returns `true` if a lost pod would hold this one up.
     pub(super) fn is_interested(&self, state: &GroupState) -> bool {
         let takes_part = |topic: &Topic| topic.is_active() && topic.pods.contains_key(self.me());
-        self.view.asks.is_some() || state.slot(self.me()).is_some() || state.topic.as_ref().is_some_and(takes_part)
+        // The lead of a lost pod would keep the topic for ever, although all others run it, or something newer.
+        let concerns = |topic: &Topic| takes_part(topic) || (topic.is_active() && self.view.running.is_some());
+        self.view.asks.is_some() || state.slot(self.me()).is_some() || state.topic.as_ref().is_some_and(concerns)
     }
 
     fn is_lost(&self, beat: &Beat, is_slot: bool) -> bool {
@@ -121,7 +124,7 @@ impl Rollout {
             return;
         }
         let runs = |digest: Digest| self.view.running == Some(digest) && self.view.acting != Some(digest);
-        if let Some(topic) = next.active().filter(|topic| runs(topic.digest))
+        if let Some(topic) = next.current().filter(|topic| runs(topic.digest))
             && let Some(verified) = topic.pods.get_mut(&me)
         {
             *verified = true;
@@ -165,8 +168,10 @@ impl Rollout {
         let digest = topic.digest;
         let has_it = self.view.running == Some(digest) || self.uses(digest);
         let runs = self.view.running == Some(digest) && self.view.acting != Some(digest);
-        if topic.phase == Phase::Wave && topic.holder.is_none() && has_it {
+        let may_adopt = (topic.phase == Phase::Wave && has_it) || (topic.phase == Phase::First && runs);
+        if topic.holder.is_none() && may_adopt {
             topic.holder = Some(Beat { pod: me.clone(), count: 0 });
+            topic.pods.entry(me.clone()).or_insert(runs);
         }
         if !topic.is_led_by(&me) {
             return;
@@ -196,22 +201,65 @@ impl Rollout {
     }
 
     /// Makes the newest revision the topic, where this pod's volume has moved on from the topic.
-    fn follow(&self, next: &mut GroupState) {
+    fn follow(&mut self, next: &mut GroupState) {
         let Some(desired) = self.view.desired else { return };
-        let Some(topic) = next.topic.as_mut().filter(|topic| topic.digest != desired) else { return };
-        if self.caught_up != topic.epoch {
+        let runs = self.view.running == Some(desired) && self.view.acting.is_none() && !self.view.rejected;
+        // What was given up begins anew when the object changes back to it.
+        let is_other = |topic: &Topic| topic.digest != desired || topic.phase == Phase::GivenUp;
+        if !next.topic.as_ref().is_some_and(is_other) && next.rejected.is_none() {
+            self.apart = None;
+        }
+        if self.refuse_again(next) {
+            return;
+        }
+        let Some(topic) = next.topic.as_mut().filter(|topic| is_other(topic)) else { return };
+        let claims = self.caught_up != topic.epoch;
+        if claims && !(runs && self.may_claim(topic, desired)) {
             return;
         }
         let (is_active, is_done) = (topic.is_active(), topic.phase == Phase::Done);
         if next.proven.contains(&desired) {
-            if !is_done {
-                next.begin(desired, Phase::Done, None);
+            // A proven topic stays until some pod has verified the one that comes back.
+            if !is_done || runs {
+                next.come_back(desired);
             }
-        } else if self.view.asks == Some(desired) && !self.is_yielding() {
+        } else if (runs || self.view.asks == Some(desired)) && !self.is_yielding() {
             next.begin(desired, Phase::First, Some(self.me()));
         } else if self.view.rejected && is_active {
             topic.end(Phase::GivenUp);
         }
+        if let Some(topic) = next.topic.as_mut().filter(|topic| topic.digest == desired) {
+            topic.claimed = claims;
+        }
+    }
+
+    /// Returns `true` if this pod runs what its volume has had for so long that it is not behind: the topic, which it never had, is older,
+    /// and no pod is at work on it.
+    fn may_claim(&mut self, topic: &Topic, desired: Digest) -> bool {
+        if topic.is_active() && topic.holder.is_some() {
+            self.apart = None;
+            return false;
+        }
+        self.is_overdue(desired, topic.epoch)
+    }
+
+    /// Returns `true` if this pod has waited long enough with `digest` to know that its volume is not behind the group.
+    pub(super) fn is_overdue(&mut self, digest: Digest, epoch: u64) -> bool {
+        let since = match self.apart {
+            Some((of, known, since)) if (of, known) == (digest, epoch) => since,
+            _ => self.now,
+        };
+        self.apart = Some((digest, epoch, since));
+        let is_over = since + self.patience() <= self.now;
+        if is_over {
+            (self.apart, self.claims) = (None, self.claims.saturating_add(1));
+        }
+        is_over
+    }
+
+    /// The time for which this pod's volume may be behind the topic. A volume that never moves does not change the topic again and again.
+    fn patience(&self) -> Duration {
+        BEHIND.saturating_mul(2_u32.saturating_pow(self.claims.min(8)))
     }
 
     fn is_yielding(&self) -> bool {
@@ -317,6 +365,7 @@ impl Rollout {
         }
         due.extend(self.readings_due());
         due.extend(self.behind.map(|(_, _, since)| since + BEHIND));
+        due.extend(self.apart.map(|(_, _, since)| since + self.patience()));
         due.extend(self.yields);
         due.extend(self.starts.map(|since| since + LEASE));
         if let Some(topic) = state.topic.as_ref().filter(|topic| topic.is_active()) {

@@ -110,7 +110,7 @@ pub enum RolloutEffect {
     /// Write the Lease if it still has this version, or create it if there was none; answered by [`RolloutInput::Written`].
     Write {
         /// The new state.
-        state: GroupState,
+        state: Box<GroupState>,
         /// The version that it replaces.
         version: Option<String>,
     },

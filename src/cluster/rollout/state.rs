@@ -30,6 +30,18 @@ pub struct GroupState {
     pub proven: Vec<Digest>,
     /// The digests that were not proven before a newer one came, the newest first.
     pub superseded: Vec<Digest>,
+    /// What the gates reject, if that is newer than the topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejection>,
+}
+
+/// A revision that a gate rejects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// The revision.
+    pub digest: Digest,
+    /// The first pod that has reported it.
+    pub by: String,
 }
 
 /// The roll-out of one revision.
@@ -44,6 +56,9 @@ pub struct Topic {
     /// The number of pods that were lost while they took it.
     #[serde(default)]
     pub lost: u32,
+    /// A pod made it the topic after a long wait, without having seen the one before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub claimed: bool,
     /// The pod that leads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Beat>,
@@ -167,6 +182,24 @@ impl GroupState {
         self.topic.as_mut().filter(|topic| topic.is_active())
     }
 
+    /// Returns true if `other` differs in signs of life alone.
+    #[must_use]
+    pub fn is_as_far_as(&self, other: &Self) -> bool {
+        let silent = |state: &Self| {
+            let mut state = Self { serial: 0, ..state.clone() };
+            let leader = state.topic.as_mut().and_then(|topic| topic.holder.as_mut());
+            let beats = state.slots.iter_mut().map(|slot| &mut slot.beat).chain(leader);
+            beats.for_each(|beat| beat.count = 0);
+            state
+        };
+        silent(self) == silent(other)
+    }
+
+    /// Returns the topic if pods take it, or have taken it.
+    pub fn current(&mut self) -> Option<&mut Topic> {
+        self.topic.as_mut().filter(|topic| topic.is_active() || topic.phase == Phase::Done)
+    }
+
     /// Returns the number of the topic; 0 without one.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -182,9 +215,20 @@ impl GroupState {
             self.superseded.truncate(SUPERSEDED);
         }
         self.superseded.retain(|other| *other != digest);
+        self.rejected = None;
         let holder = leader.map(|pod| Beat { pod: pod.to_owned(), count: 0 });
         let pods = leader.map(|pod| (pod.to_owned(), false)).into_iter().collect();
-        self.topic = Some(Topic { epoch, digest, phase, lost: 0, holder, pods });
+        self.topic = Some(Topic { epoch, digest, phase, lost: 0, claimed: false, holder, pods });
+    }
+
+    /// Makes `digest`, which is proven, the topic again. The pods of the topic before are those that are expected to run it.
+    pub fn come_back(&mut self, digest: Digest) {
+        let pods = self.topic.as_ref().map_or_else(BTreeMap::new, |topic| topic.pods.clone());
+        self.begin(digest, Phase::Done, None);
+        if let Some(topic) = &mut self.topic {
+            topic.pods = pods.into_keys().map(|pod| (pod, false)).collect();
+        }
+        self.prove();
     }
 
     /// Records that the topic is proven.

@@ -16,6 +16,10 @@ use crate::sys::worker::{self, WorkKind};
 /// The time limit of a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// The remedy where the API server does not accept a token.
+const EXPIRED: &str = "the token is expired, or of another cluster: the kubelet renews a projected token, so see the volume of the service account; \
+                           make a token of a kubeconfig anew";
+
 /// Place and credentials of the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiAccess {
@@ -43,6 +47,31 @@ impl ApiAccess {
     #[must_use]
     pub fn token_file(&self) -> Option<PathBuf> {
         self.kubeconfig.is_none().then(|| self.service_account.join("token"))
+    }
+
+    /// Returns true if the file with the credentials is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.kubeconfig.as_ref().map_or_else(|| self.service_account.exists(), |path| path.exists())
+    }
+
+    /// Returns the remedy of an error for a person.
+    #[must_use]
+    pub fn remedy(&self, error: &RequestError) -> Option<String> {
+        let remedy = match error {
+            _ if self.kubeconfig.is_none() && !self.is_there() => {
+                "outside of a pod name a kubeconfig: `--kubeconfig FILE`, or the variable KUBECONFIG (~/.kube/config is not read by itself)"
+            }
+            RequestError::Unauthorized(_) => EXPIRED,
+            RequestError::Unreachable(_) if self.kubeconfig.is_some() => {
+                "see that the kubeconfig has the address of a running API server, and its authority (`certificate-authority-data`)"
+            }
+            RequestError::Unreachable(_) => {
+                "see that the API server runs and that network policies let this pod reach it"
+            }
+            _ => return None,
+        };
+        Some(remedy.to_owned())
     }
 
     /// Reads the credentials. No request is sent.
@@ -104,7 +133,8 @@ async fn from_kubeconfig(path: &Path) -> Result<Config, RequestError> {
     let config = config.map_err(|error| wrong(&error))?;
     if starts_programs(&config.auth_info) {
         return Err(wrong(
-            &"a user with `exec` or `auth-provider` is not supported; use a token (`kubectl create token`) or a client certificate",
+            &"a user with `exec` or `auth-provider` is not supported; use a token (`kubectl create token ACCOUNT`) or a client certificate, or run \
+              the command in a pod of the group (`kubectl exec`)",
         ));
     }
     Ok(bounded(config))
@@ -151,6 +181,21 @@ mod tests {
     fn access(service_account: &Path) -> ApiAccess {
         let server = "https://127.0.0.1:1".to_owned();
         ApiAccess { kubeconfig: None, server, service_account: service_account.to_owned(), namespace: None }
+    }
+
+    #[test]
+    fn outside_of_a_pod_the_remedy_is_a_kubeconfig() {
+        let outside = access(Path::new("/nowhere"));
+        let error = block_on(outside.connect()).expect_err("nothing is there");
+        let remedy = outside.remedy(&error).unwrap_or_default();
+        assert!(remedy.contains("--kubeconfig"), "{remedy}");
+    }
+
+    #[test]
+    fn a_list_of_kubeconfigs_is_named_as_one() {
+        let several = ApiAccess { kubeconfig: Some("/nowhere/a:/nowhere/b".into()), ..access(Path::new("/nowhere")) };
+        let error = block_on(several.connect()).expect_err("nothing is there");
+        assert!(error.to_string().contains("a list of files is not supported"), "{error}");
     }
 
     #[test]

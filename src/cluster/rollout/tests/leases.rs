@@ -82,7 +82,7 @@ impl Waiter {
         }
         if let RolloutEffect::Write { state, .. } = effect {
             let version = state.serial.to_string();
-            self.shared = Some(SharedState { state, version, uid: "uid".into() });
+            self.shared = Some(SharedState { state: *state, version, uid: "uid".into() });
             return self.shared.clone().map(|shared| RolloutInput::Written(Ok(shared)));
         }
         Some(RolloutInput::Read(Ok(self.shared.clone())))

@@ -58,8 +58,9 @@ fn parallels() -> impl Strategy<Value = Parallel> {
     ]
 }
 
-/// Properties 4 and 5: when the world is still, all pods run the newest revision, or the group refuses it, for one reason.
-fn the_end_is_explained(cluster: &SimulatedCluster) -> Result<(), TestCaseError> {
+/// Properties 4, 5 and 7: when the world is still, all pods run the newest revision, which is proven and the known-good one; or the group
+/// refuses it, for one reason.
+pub(super) fn the_end_is_explained(cluster: &SimulatedCluster) -> Result<(), TestCaseError> {
     let newest = cluster.object;
     let story = || cluster.story.join("\n");
     // A soak is too short for some applications that end, and a gate that starts again has not seen the end.
@@ -84,10 +85,17 @@ fn the_end_is_explained(cluster: &SimulatedCluster) -> Result<(), TestCaseError>
         }
     }
     prop_assert!(reasons.windows(2).all(|two| two[0] == two[1]), "{reasons:?}");
+    let (.., proceeds_alone) = cluster.settings;
+    if refusal.is_none() && !proceeds_alone {
+        prop_assert_eq!(cluster.proven_topic(), Some(newest.digest()), "{:?}\n{}", topic, story());
+        prop_assert_eq!(cluster.known_good, Some(newest), "the known-good content\n{}", story());
+        let rejected = cluster.lease.as_ref().and_then(|lease| lease.state.rejected.as_ref());
+        prop_assert_eq!(rejected, None, "{}", story());
+    }
     Ok(())
 }
 
-fn play(cluster: &mut SimulatedCluster, script: &[(Duration, ClusterFault)]) {
+pub(super) fn play(cluster: &mut SimulatedCluster, script: &[(Duration, ClusterFault)]) {
     for (gap, fault) in script {
         cluster.happen(*fault);
         cluster.pass(*gap);

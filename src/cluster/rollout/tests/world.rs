@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use crate::cluster::keeper::Keeper;
 use crate::cluster::rollout::{
     Advice, GroupState, Parallel, Phase, PodFailure, PodView, RENEWAL, REQUEST, Rollout, RolloutEffect, RolloutInput,
     RolloutSettings, SharedState, WriteFailure,
@@ -100,6 +101,9 @@ pub(super) struct SimulatedPod {
     pub(super) contact: Instant,
     /// Raised at a restart: what was sent before is not answered.
     pub(super) life: u32,
+    pub(super) keeper: Keeper,
+    /// The content that it stores as the known-good one.
+    pub(super) storing: Option<Content>,
 }
 
 impl SimulatedPod {
@@ -135,6 +139,8 @@ pub(super) enum Happening {
     Answer(usize, u32, Box<RolloutInput>),
     /// The application of a new pod starts, with what is published.
     Start(usize),
+    /// A pod stores the known-good content.
+    Store(usize, u32, Content),
 }
 
 pub(super) struct SimulatedCluster {
@@ -142,6 +148,7 @@ pub(super) struct SimulatedCluster {
     pub(super) start: Instant,
     pub(super) pods: Vec<SimulatedPod>,
     pub(super) lease: Option<SharedState>,
+    pub(super) known_good: Option<Content>,
     pub(super) old_states: Vec<SharedState>,
     pub(super) version: u64,
     pub(super) object: Content,
@@ -175,6 +182,7 @@ impl SimulatedCluster {
             start: now,
             pods: Vec::new(),
             lease: None,
+            known_good: None,
             old_states: Vec::new(),
             version: 0,
             object: Content::Good(0),
@@ -260,6 +268,8 @@ impl SimulatedCluster {
             good: None,
             contact: self.now,
             life: 0,
+            keeper: Keeper::default(),
+            storing: None,
         });
         self.step(index, RolloutInput::Tick);
     }
@@ -355,6 +365,7 @@ impl SimulatedCluster {
         let (now, this) = (self.now, &mut self.pods[pod]);
         this.rollout = machine;
         this.life += 1;
+        (this.keeper, this.storing) = (Keeper::default(), None);
         (this.desired, this.rejected, this.permit, this.advice) = (None, false, None, None);
         (this.failed, this.retry, this.ends, this.watches) = (None, None, 0, true);
         // A new gate reads the volume at once, and does not know what runs.
@@ -396,10 +407,14 @@ impl SimulatedCluster {
         }
     }
 
-    fn store(&mut self, state: GroupState, uid: String) {
+    pub(super) fn store(&mut self, state: GroupState, uid: String) {
         self.version += 1;
         if let Some(topic) = &state.topic {
-            self.epochs.insert(topic.digest, topic.epoch);
+            let runs = |pod: &SimulatedPod| pod.alive && pod.running.map(Content::digest) == Some(topic.digest);
+            if self.epochs.insert(topic.digest, topic.epoch) != Some(topic.epoch) && self.pods.iter().any(runs) {
+                // A pod that ran it before soaks from now on.
+                self.verified.entry(topic.epoch).or_insert(self.now);
+            }
             if matches!(topic.phase, Phase::Refused { .. }) {
                 self.refused.entry(topic.epoch).or_insert(self.now);
             }
@@ -416,7 +431,7 @@ impl SimulatedCluster {
         }
     }
 
-    fn reaches(&self, pod: usize) -> bool {
+    pub(super) fn reaches(&self, pod: usize) -> bool {
         self.outage.is_none() && !self.pods[pod].partitioned
     }
 
@@ -468,6 +483,7 @@ impl SimulatedCluster {
                 self.step(pod, *input);
             }
             Happening::Start(pod) => self.start(pod),
+            Happening::Store(pod, life, content) => self.store_known_good(pod, life, content),
             Happening::Request(pod, life, request, is_lost) => self.serve(pod, life, *request, is_lost),
         }
     }
@@ -490,7 +506,7 @@ impl SimulatedCluster {
                         .map(|topic| (topic.epoch, topic.digest, topic.phase.as_str(), topic.lost, topic.pods.clone()));
                     let line = format!("web-{pod} writes {} {topic:?} slots {slots:?}", state.serial);
                     self.tell_story(line);
-                    self.store(state, uid);
+                    self.store(*state, uid);
                     self.pods[pod].contact = self.now;
                     Some(RolloutInput::Written(Ok(self.lease.clone().expect("it was just stored"))))
                 } else {
@@ -534,6 +550,7 @@ impl SimulatedCluster {
                 RolloutEffect::Lost(_) | RolloutEffect::Regained => {}
             }
         }
+        self.keep(pod);
     }
 
     fn advise(&mut self, pod: usize, advice: Advice) {
