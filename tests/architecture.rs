@@ -65,6 +65,7 @@ const PURE: &[&str] = &[
     "gate",
     "cluster::rollout",
     "cluster::rights",
+    "cluster::keeper",
     "config",
     "redact",
     "flow::settle",

@@ -195,7 +195,7 @@ mod tests {
     fn a_list_of_kubeconfigs_is_named_as_one() {
         let several = ApiAccess { kubeconfig: Some("/nowhere/a:/nowhere/b".into()), ..access(Path::new("/nowhere")) };
         let error = block_on(several.connect()).expect_err("nothing is there");
-        assert!(error.to_string().contains("a list of files is not supported"), "{error}");
+        assert!(error.to_string().contains("it is a list of files, and one kubeconfig is read"), "{error}");
     }
 
     #[test]
