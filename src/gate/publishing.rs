@@ -63,6 +63,9 @@ impl Gate {
         if std::mem::take(&mut self.reaffirming) {
             (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
             effects.extend([Effect::Report(proof), Effect::Keep(candidate.digest())]);
+            if self.desired() == Some(&*candidate) {
+                self.validated = Some(candidate.clone());
+            }
             self.known_good = Some(candidate);
             return;
         }

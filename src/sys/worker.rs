@@ -13,6 +13,9 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// Time for which a further thread stays without work.
 const IDLE: Duration = Duration::from_secs(10);
+/// Number of threads of one kind that may wait for work at once. More would take turns, so that none of them would ever be without work for
+/// long enough to end.
+const WAITING: usize = 2;
 /// Largest number of threads for one kind of work.
 const MOST: usize = 64;
 
@@ -190,6 +193,10 @@ impl Pool {
             if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
             }
+            if state.idle >= WAITING {
+                state.threads -= 1;
+                return None;
+            }
             state.idle += 1;
             // The last thread stays, and wakes up for work alone: it may be the only one that can be had.
             let is_last = state.threads == 1;
@@ -255,6 +262,27 @@ mod tests {
         let broken = block_on(run(WorkKind::Compute, PATIENCE, || panic!("it breaks")));
         assert_eq!(broken, Err::<(), _>(WorkError::NotDone));
         assert_eq!(block_on(run(WorkKind::Compute, PATIENCE, || 7)), Ok(7));
+    }
+
+    #[test]
+    fn two_threads_wait_for_more_work_after_much_of_it() {
+        static BUSY: Pool = Pool::new();
+        let (report, reported) = channel();
+        let all_at_once = std::sync::Arc::new(std::sync::Barrier::new(8));
+        for _ in 0..8 {
+            let (report, barrier) = (report.clone(), all_at_once.clone());
+            BUSY.push(Box::new(move || {
+                barrier.wait();
+                report.send(()).expect("it listens");
+            }));
+        }
+        drop(report);
+        assert_eq!(reported.iter().count(), 8);
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while BUSY.lock().threads > WAITING {
+            assert!(std::time::Instant::now() < deadline, "{} threads wait", BUSY.lock().threads);
+            std::thread::yield_now();
+        }
     }
 
     #[test]

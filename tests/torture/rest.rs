@@ -26,6 +26,8 @@ const GROWTH_KIB: u64 = 4096;
 const PROCESS: u64 = 3;
 /// Descriptors of the process that is ready for the next command, which may be in the making at either moment: its channel and its output.
 const KEEPER: u64 = 2;
+/// Threads: of each of the three kinds of work one more may wait for more of it.
+const FURTHER: u64 = 3;
 /// The live revision, the last-known-good one, a rejected candidate, and a copy in the making.
 const GENERATIONS: usize = 4;
 
@@ -145,7 +147,7 @@ impl Run<'_> {
         };
         let fits = |now: Holdings| {
             let memory = now.resident_kib <= begin.resident_kib + GROWTH_KIB;
-            memory && now.threads <= begin.threads + 1 && now.descriptors <= begin.descriptors + PROCESS + KEEPER
+            memory && now.threads <= begin.threads + FURTHER && now.descriptors <= begin.descriptors + PROCESS + KEEPER
         };
         // What follows a reload holds descriptors for a moment, and so does the answer to the last request for the status.
         if Self::within(END, || Holdings::of(pid).is_none_or(fits)) {

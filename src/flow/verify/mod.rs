@@ -31,7 +31,9 @@ const STEADY: Duration = Duration::from_millis(250);
 
 /// Programs that load an application after the start of a worker.
 const INTERPRETERS: [&str; 4] = ["python", "pypy", "ruby", "uwsgi"];
-/// The longest time for that: a worker with many requests works, too.
+/// A worker that has waited so often within [`STEADY`] serves requests.
+const SERVES: u64 = 5;
+/// The longest time for loading.
 const LONGEST_LOAD: Duration = Duration::from_secs(3);
 
 /// The pause between two probes after the time of a verification has passed, at first and at last.
@@ -490,18 +492,18 @@ async fn new_worker(baseline: &Baseline) -> Result<(Option<i32>, String), Not> {
     Ok((Some(worker.pid), describe_worker(worker, master, baseline)))
 }
 
-/// Waits until a new worker has lived for a while. One of an interpreter has still to load its application, by which it may end; it works
-/// meanwhile, and waits for requests afterwards.
+/// Waits until a new worker has lived for a while. One of an interpreter has still to load its application, by which it may end: it computes
+/// meanwhile, and afterwards it waits for each request.
 async fn started(worker: Identity) {
     let start = Instant::now();
     let loads = proc::exe(worker.pid).and_then(|exe| exe.file_name().map(|name| name.to_string_lossy().into_owned()));
     let loads = loads.is_some_and(|name| INTERPRETERS.iter().any(|interpreter| name.starts_with(interpreter)));
     let ticks = || proc::stat(worker.pid).map_or(0, |stat| stat.utime + stat.stime);
     loop {
-        let before = ticks();
+        let before = (ticks(), proc::waits(worker.pid));
         tokio::time::sleep(STEADY).await;
-        let works = loads && worker.is_alive() && ticks() > before;
-        if !works || start.elapsed() > LONGEST_LOAD {
+        let computes = ticks() > before.0 && proc::waits(worker.pid) < before.1.saturating_add(SERVES);
+        if !(loads && computes && worker.is_alive()) || start.elapsed() > LONGEST_LOAD {
             return;
         }
     }

@@ -141,6 +141,13 @@ pub fn stat(pid: i32) -> Option<Stat> {
     (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat)
 }
 
+/// The number of times that it has waited for something (`voluntary_ctxt_switches` of proc_pid_status(5)); 0 if it has ended.
+#[must_use]
+pub fn waits(pid: i32) -> u64 {
+    let status = Process::new(pid).and_then(|process| process.status());
+    status.ok().and_then(|status| status.voluntary_ctxt_switches).unwrap_or_default()
+}
+
 /// The command name.
 #[must_use]
 pub fn comm(pid: i32) -> Vec<u8> {
