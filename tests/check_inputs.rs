@@ -22,7 +22,7 @@ fn all_findings_about_an_input_are_one_validation() {
     let twice = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  name: b\nspec:\n  type: a\n  type: b\n";
     let warned = report(&[], twice, 0);
     assert_eq!(inputs(&warned), [("accepted", 2)], "{warned}");
-    let data = "---\napiVersion: v1\nkind: ConfigMap\ndata:\n  a: x\n  a: y\n";
+    let data = "---\napiVersion: v1\nkind: ConfigMap\ndata:\n  a: one\n  a: two\n";
     let rejected = report(&[], &format!("{twice}{data}"), 1);
     assert_eq!(inputs(&rejected), [("rejected", 3)], "{rejected}");
 }
