@@ -89,7 +89,7 @@ impl Gate {
 
 /// The pause before the next try after an incident of `kind` that was found again `attempt` times; `None` if only another content
 /// or another process can change it.
-fn backoff(kind: Kind, attempt: u32) -> Option<Duration> {
+pub(super) fn backoff(kind: Kind, attempt: u32) -> Option<Duration> {
     let (first, longest) = match kind {
         // A program that is starting gets its handlers within milliseconds.
         Kind::TargetMissing | Kind::TargetRefused => (Duration::from_millis(100), Duration::from_secs(10)),

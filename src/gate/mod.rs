@@ -160,8 +160,8 @@ pub struct Gate {
     reloaded_at: Option<(Instant, Digest)>,
     /// The process that has new workers which the gate did not cause, and the start of the first of them.
     renewed: Option<(i32, Instant)>,
-    /// The content whose reload has ended the application.
-    fatal: Option<Digest>,
+    /// The content whose reload has ended the application, and how often.
+    fatal: Option<(Digest, u32)>,
     /// The time until which a content without a proof is no last-known-good revision yet.
     trial: Option<TrialTime>,
     withheld: Option<Withheld>,

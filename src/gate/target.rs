@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::incident::backoff;
 use super::{Activity, Effect, Gate, Loss};
 use crate::flow::process::TargetError;
 use crate::flow::tree::Digest;
@@ -154,16 +155,26 @@ impl Gate {
         self.target.search = Some(Search { at: now + FIRST_SEARCH, attempt: 0 });
         self.target.on_probation = None;
         // The retry of a reload is for the process that is gone.
-        if self.incident.is_some_and(|incident| incident.kind == Kind::Unverified && !self.is_fatal(incident.about)) {
+        if self.incident.is_some_and(|incident| incident.kind == Kind::Unverified) {
             self.retry = None;
         }
     }
 
-    /// Returns `true` if the reload of `digest` has ended the application, which reads the last-known-good revision at its next start: so no
-    /// process may try it before the next retry.
-    fn is_fatal(&self, digest: Digest) -> bool {
+    /// Returns how often the reload of `digest` has ended the application, which reads the last-known-good revision at its next start.
+    fn fatal_ends(&self, digest: Digest) -> Option<u32> {
         let is_other = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() != digest);
-        self.policy.publish && self.fatal == Some(digest) && is_other
+        self.fatal.filter(|(fatal, _)| self.policy.publish && is_other && *fatal == digest).map(|(_, ends)| ends)
+    }
+
+    /// Lets the new process run the last-known-good revision: the newest one has ended the last process, and is tried again after a while.
+    fn spare(&mut self, now: Instant, pid: i32, ends: u32, effects: &mut Vec<Effect>) {
+        let Some(incident) = self.incident else { return };
+        let message = "the last process ended after it was reloaded with this content; the new one runs the last-known-good revision";
+        let event = Event::new(Kind::Unverified).about(incident.about).message(message);
+        let help = "see its own log for the reason: it may be unable to run this configuration";
+        self.raise(now, incident.about, Event { pid: Some(pid), ..event.help(Some(help.to_owned())) }, effects);
+        self.retry = backoff(Kind::Unverified, ends.saturating_sub(1)).map(|wait| now + wait);
+        self.reaffirm(effects);
     }
 
     /// The content of the last reload, and the time from then to the end of the target at `now`, if it may have ended by it, and no
@@ -175,7 +186,8 @@ impl Gate {
             _ => self.incident.is_some_and(|incident| incident.kind == Kind::Unverified && incident.about == digest),
         };
         if is_verified || now <= at + AFTERMATH {
-            self.fatal = Some(digest);
+            let ends = self.fatal.filter(|(fatal, _)| *fatal == digest).map_or(0, |(_, ends)| ends);
+            self.fatal = Some((digest, ends.saturating_add(1)));
         }
         let is_live = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
         let is_quiet = self.may_begin() && self.stop_by.is_none() && self.incident.is_none();
@@ -241,9 +253,12 @@ impl Gate {
         }
         // The new process is a new question, also for a content that the old one did not take, unless that has ended it.
         let of_process = [Kind::Unverified, Kind::TargetMissing, Kind::TargetRefused];
-        let is_fatal = self.incident.is_some_and(|incident| self.is_fatal(incident.about));
+        let about = self.incident.filter(|incident| of_process.contains(&incident.kind)).map(|incident| incident.about);
+        if let Some(ends) = about.and_then(|about| self.fatal_ends(about)) {
+            return self.spare(now, pid, ends, effects);
+        }
         match &mut self.incident {
-            Some(incident) if of_process.contains(&incident.kind) && !is_fatal => {
+            Some(incident) if of_process.contains(&incident.kind) => {
                 incident.attempt = 0;
                 self.retry = Some(now);
             }
@@ -261,9 +276,7 @@ impl Gate {
         };
         let replaceable = [Kind::TargetMissing, Kind::TargetRefused, Kind::Unverified];
         let about = match (self.incident, self.desired()) {
-            (Some(incident), _) if replaceable.contains(&incident.kind) && !self.is_fatal(incident.about) => {
-                incident.about
-            }
+            (Some(incident), _) if replaceable.contains(&incident.kind) => incident.about,
             (None, Some(desired)) => desired.digest(),
             (Some(incident), _) => return self.report_end(target_error, incident.kind, effects),
             (None, None) => return,
