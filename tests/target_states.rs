@@ -99,3 +99,40 @@ fn a_dead_target_that_keeps_its_number_is_no_target() {
     gate.wait_for("verified");
     eventually("nginx serves the new configuration", || nginx.serves("two"));
 }
+
+#[test]
+fn a_configuration_that_ends_the_application_is_taken_back_without_any_verification() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = |name: &str| directory.path().join(name).to_str().expect("it is UTF-8").to_owned();
+    let source = path("source");
+    std::fs::create_dir(&source).expect("there is room");
+    std::fs::create_dir(path("published")).expect("there is room");
+    let write =
+        |content: &str| std::fs::write(directory.path().join("source/app.conf"), content).expect("there is room");
+    write("one");
+    let published = path("published");
+    let script = format!(
+        "echo $$ > '{}'; trap \"grep -q fatal '{published}/app.conf' && exit 1; :\" HUP; while :; do sleep 1 & wait $!; done",
+        path("pid")
+    );
+    let mut application = command("sh");
+    let _application = Background::start(application.args(["-c", &script]).stdout(std::process::Stdio::null()));
+    eventually("the application has its process id in a file", || {
+        std::fs::read_to_string(path("pid")).is_ok_and(|pid| !pid.is_empty())
+    });
+    let pid = path("pid");
+    let target = ["--app", "none", "--pid-file", &pid, "--signal", "HUP", "--verify", "none", "--validate", "true"];
+    let mut gate = Gate::run(&[&["--watch", &source, "--publish", &published], &target[..]].concat());
+    gate.wait_for("reloaded");
+    gate.wait_for("unverified");
+    eventually("it is kept", || std::fs::read_link(directory.path().join("published/..good")).is_ok());
+    write("fatal");
+    gate.wait_for("reloaded");
+    let silent = gate.wait_for("unverified");
+    assert_eq!(silent["level"], "info", "there is no verification: {silent}");
+    let ended = gate.wait_for("unverified");
+    assert!(ended["message"].as_str().is_some_and(|said| said.contains("after it was reloaded")), "{ended}");
+    eventually("what was live before is published", || {
+        std::fs::read_to_string(directory.path().join("published/app.conf")).is_ok_and(|content| content == "one")
+    });
+}

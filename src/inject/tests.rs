@@ -249,6 +249,11 @@ fn conflicts_are_warnings() {
     conflicts(asks(), with("volumes", taken), "`reload-gate-tmp` is taken");
     let several = json!([{ "name": "a", "image": "a" }, { "name": "b", "image": "b" }]);
     conflicts(asks(), with("containers", several), "several containers: a, b");
+}
+
+#[test]
+fn wrong_annotations_are_warnings() {
+    let asks = || json!({ "reload-gate.dev/inject": "nginx" });
     conflicts(json!({ "reload-gate.dev/inject": "ngnix" }), nginx(), "no preset `ngnix`; did you mean `nginx`?");
     conflicts(json!({ "reload-gate.dev/inject": true }), nginx(), "no preset ``");
     for switch in ["true", "enabled", "yes"] {

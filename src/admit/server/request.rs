@@ -213,7 +213,7 @@ async fn inject(body: Incoming, webhook: &Rc<Webhook>) -> Result<String, Refusal
     let answered = answered.map_err(|panicked| Refusal::Panicked("injection into an object".to_owned(), panicked))?;
     let (response, outcome, refusal) = answered.map_err(Refusal::Bad)?;
     webhook.metrics.injected(outcome);
-    // Pods are created by controllers, which show nobody the warnings of an answer.
+    // Pods are created by controllers, which show the warnings to no person of an answer.
     if let Some((message, help)) = refusal {
         Webhook::report(&Event::new(Kind::Inconclusive).message(message).help(Some(help)));
     }

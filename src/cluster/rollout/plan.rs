@@ -47,7 +47,7 @@ impl Rollout {
     /// Returns `true` if a lost pod would hold this one up.
     pub(super) fn is_interested(&self, state: &GroupState) -> bool {
         let takes_part = |topic: &Topic| topic.is_active() && topic.pods.contains_key(self.me());
-        // The lead of a lost pod would keep the topic for ever, although all others run it, or something newer.
+        // The lead of a lost pod would keep the topic without end, although all others run it, or something newer.
         let concerns = |topic: &Topic| takes_part(topic) || (topic.is_active() && self.view.running.is_some());
         self.view.asks.is_some() || state.slot(self.me()).is_some() || state.topic.as_ref().is_some_and(concerns)
     }

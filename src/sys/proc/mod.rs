@@ -26,8 +26,8 @@ pub use signals::{SignalFiles, SignalState};
 /// Rights that a process has from the file of its program, and not from the user who started it (execve(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExecRights {
-    /// Its user or group: the file has the set-user-ID or set-group-ID bit, or the process is still of two users, and root is not the one
-    /// who started it.
+    /// Its user or group: the file has the set-user-ID or set-group-ID bit, or the process is still of two users, and it was not
+    /// started by root.
     pub ids: bool,
     /// Capabilities (capabilities(7), "File capabilities").
     pub capabilities: bool,
