@@ -546,22 +546,19 @@ fn two_gates_of_one_nginx_do_not_reload_it_for_ever() {
         gate.wait_for("verified");
     }
     // Each poll compares the workers. Another reload of the same content is seen by both, and answered by none.
+    let signals = nginx.signals();
     let master = i32::try_from(nginx.process.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("it runs");
     let is_no_reason = |event: &serde_json::Value| {
         event["message"].as_str().is_some_and(|message| message.contains("they have read the content that is live"))
     };
-    rustix::process::kill_process(master, rustix::process::Signal::HUP).expect("it runs");
-    for gate in &mut gates {
-        let replaced = gate.wait_for("target_replaced");
-        assert!(is_no_reason(&replaced), "{replaced}\n{}", gate.story());
+    for _ in 0..2 {
+        rustix::process::kill_process(master, rustix::process::Signal::HUP).expect("it runs");
+        for gate in &mut gates {
+            let replaced = gate.wait_for("target_replaced");
+            assert!(is_no_reason(&replaced), "{replaced}\n{}", gate.story());
+        }
     }
-    let signals = nginx.signals();
-    rustix::process::kill_process(master, rustix::process::Signal::HUP).expect("it runs");
-    for gate in &mut gates {
-        let replaced = gate.wait_for("target_replaced");
-        assert!(is_no_reason(&replaced), "{replaced}\n{}", gate.story());
-    }
-    assert_eq!(nginx.signals(), signals + 1);
+    eventually("nginx was signalled by the test alone", || nginx.signals() == signals + 2);
 }
 
 #[test]

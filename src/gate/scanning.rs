@@ -37,7 +37,8 @@ pub(super) struct Seen {
 
 impl Gate {
     pub(super) fn watch_event(&mut self, now: Instant, hint: Hint) {
-        self.stirred = true;
+        // The tail of an update whose commit was seen changes no content.
+        self.stirred |= hint != Hint::AfterCommit || self.moving_since.is_some();
         match hint {
             Hint::Commit => self.settle.at(now),
             Hint::Touch => {
