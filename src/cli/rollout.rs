@@ -23,7 +23,7 @@ struct Failure {
     exit: Exit,
 }
 
-/// What a person waits for.
+/// Revision that a person waits for.
 #[derive(Default)]
 struct Awaited {
     /// The newest revision has this digest, or begins with it.

@@ -2,14 +2,14 @@
 
 use crate::flow::tree::Digest;
 
-/// What becomes of the known-good revision.
+/// Next step of a pod with the known-good revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeping {
-    /// What was begun goes on.
+    /// A store that has begun goes on.
     Same,
     /// This revision has to be stored, in place of another one that may be under way.
     Store(Digest),
-    /// What is under way ends: the revision is not the newest any more.
+    /// A store that is under way ends: the revision is not the newest any more.
     Stop,
 }
 

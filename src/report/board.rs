@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(show(None), None);
     }
 
-    /// What stood in the way of the known-good revision is over when that is published.
+    /// The obstacle to the known-good revision is over when that is published.
     #[test]
     fn the_report_of_the_known_good_revision_has_one_cause() {
         let tried = Digest::of(b"newr");

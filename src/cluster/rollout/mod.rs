@@ -112,7 +112,7 @@ pub struct Rollout {
     soak_ends: u32,
     /// A wish for what may be an older revision: the revision, the topic, and the time since when.
     behind: Option<(Digest, u64, Instant)>,
-    /// What this pod runs is the newest revision in its volume, and not the topic: the revision, the topic, and the time since when.
+    /// The revision that this pod runs, if it is the newest in its volume and not the topic; with the topic, and the time since when.
     apart: Option<(Digest, u64, Instant)>,
     /// The number of times that this pod has made the newest revision of its volume the topic because it waited.
     claims: u32,

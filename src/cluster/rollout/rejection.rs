@@ -1,4 +1,4 @@
-//! What the group remembers of revisions that no pod takes: those that it refuses, and those that gates reject.
+//! Memory of the group for revisions that no pod takes: those that it refuses, and those that gates reject.
 //!
 //! The newest revision of a volume may be one that its gate rejects. No pod asks for it, so it never becomes the topic: people who wait for its
 //! roll-out learn it from here.

@@ -30,7 +30,7 @@ pub struct GroupState {
     pub proven: Vec<Digest>,
     /// The digests that were not proven before a newer one came, the newest first.
     pub superseded: Vec<Digest>,
-    /// What the gates reject, if that is newer than the topic.
+    /// The revision that gates reject, if it is newer than the topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejection>,
 }

@@ -126,9 +126,8 @@ impl SourceReader<'_> {
             }
             match (real.is_dir(), rest.is_empty()) {
                 (true, false) => self.named_below(directory, &Place { real, ..below }, rest)?,
-                (true, true) => {}
                 (false, true) => self.linked_file(directory, &Place { real, ..below })?,
-                (false, false) => {}
+                _ => {}
             }
         }
         Ok(())
