@@ -15,7 +15,6 @@ const PATHS: usize = 1000;
 const STEPS: usize = 8;
 
 /// A directory to which a link leads.
-#[derive(Clone)]
 pub(super) struct LinkedDirectory {
     /// The link.
     pub(super) path: PathBuf,
@@ -107,15 +106,11 @@ impl SourceReader<'_> {
                 self.watch_points.file(&place.real, name);
                 vec![name.clone()]
             }
-            _ => {
-                self.watch_points.plain(&place.real);
-                // One that cannot be read is none of the gate's sources.
-                let entries = std::fs::read_dir(&place.real).into_iter().flatten().flatten();
-                let mut entries: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-                entries.retain(|name| !super::is_litter(name) && step.is_none_or(|step| step.matches(name)));
-                entries.sort();
-                entries
+            // A pattern means no hidden file (glob(7)).
+            Some(Step::Pattern(pattern)) => {
+                self.entries(place, |name| !name.as_encoded_bytes().starts_with(b".") && pattern.is_match(name))
             }
+            None => self.entries(place, |_| true),
         };
         for entry in entries {
             let below = place.child(Path::new(&entry));
@@ -133,20 +128,21 @@ impl SourceReader<'_> {
         Ok(())
     }
 
+    /// Returns the wanted names in a directory, and watches it.
+    fn entries(&mut self, place: &Place, is_wanted: impl Fn(&OsString) -> bool) -> Vec<OsString> {
+        self.watch_points.plain(&place.real);
+        // One that cannot be read is none of the gate's sources.
+        let entries = std::fs::read_dir(&place.real).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name());
+        let mut names: Vec<_> = names.filter(|name| !super::is_litter(name) && is_wanted(name)).collect();
+        names.sort();
+        names
+    }
+
     fn linked_file(&mut self, directory: &LinkedDirectory, place: &Place) -> ReadResult {
         match self.roots.iter().position(|root| place.real.starts_with(&root.path)) {
             Some(index) => self.inside(index, &place.real, &place.name, &directory.from),
             None => self.outside(&place.path, &place.real, &place.name, (&directory.from, directory.owner)),
-        }
-    }
-}
-
-impl Step {
-    /// Returns true for a name that it means: a pattern means no hidden file (glob(7)).
-    fn matches(&self, name: &OsString) -> bool {
-        match self {
-            Self::Name(own) => own == name,
-            Self::Pattern(pattern) => !name.as_encoded_bytes().starts_with(b".") && pattern.is_match(name),
         }
     }
 }
