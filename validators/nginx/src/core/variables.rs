@@ -1,7 +1,5 @@
 //! Variables of http and stream that the configuration uses (`src/http/ngx_http_variables.c`).
 
-use foldhash::HashSet;
-
 use crate::checker::Checker;
 use crate::directives;
 use crate::findings::codes;
@@ -10,12 +8,11 @@ use crate::model::block::BlockId;
 use crate::model::variables::Variables;
 
 /// The variables which the modules of this build bring along.
-pub(crate) fn built_in<'s>(checker: &Checker<'s>, family: &str) -> Variables<'s> {
+pub(crate) fn built_in<'s>(checker: &Checker<'s>, family: &'static str) -> Variables<'s> {
     let version = checker.options.version;
     // A module without directives is part of any build that has its protocol.
     let lacking = directives::modules().filter(|module| !checker.main.has_module(module)).map(|module| module.name);
-    let lacking: HashSet<&str> = lacking.collect();
-    Variables::of(family, version, |module| !lacking.contains(module))
+    Variables::of(family, version, lacking.collect())
 }
 
 /// Builds the hash of all variables, whose names must fit its buckets: `ngx_http_variables_init_vars()`.

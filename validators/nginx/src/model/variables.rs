@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use crate::directives::{Range, Version};
 use crate::findings::problem::SourceSpan;
@@ -34,11 +34,22 @@ static BUILT_IN: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
     records.map(record).collect()
 });
 
+/// The same by name. Several modules and versions may have one of a name.
+static BY_NAME: LazyLock<HashMap<&'static [u8], Vec<&'static BuiltIn>>> = LazyLock::new(|| {
+    let mut by_name: HashMap<_, Vec<_>> = HashMap::default();
+    BUILT_IN.iter().for_each(|variable| by_name.entry(variable.name.as_bytes()).or_default().push(variable));
+    by_name
+});
+
 /// All variables of one protocol, by their names in lower case.
 #[derive(Debug, Default)]
 pub(crate) struct Variables<'s> {
+    family: &'static str,
+    version: Version,
+    /// The modules that the build lacks.
+    lacking: HashSet<&'static str>,
+    /// The variables that the configuration defines or uses.
     by_name: HashMap<Cow<'s, [u8]>, Variable>,
-    prefixes: Vec<&'static str>,
     /// The number of variables that are used.
     used: u32,
 }
@@ -46,7 +57,7 @@ pub(crate) struct Variables<'s> {
 /// State of a variable.
 #[derive(Debug, Default)]
 struct Variable {
-    /// Set once it is defined: true if it may be defined again.
+    /// Set once the configuration defines it: true if it may be defined again.
     defined: Option<bool>,
     /// Its first use, with the number of variables that were used before.
     used: Option<(u32, SourceSpan)>,
@@ -65,20 +76,21 @@ fn key(name: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 
 impl<'s> Variables<'s> {
     /// Those of a family, `http` or `stream`, that the modules of a build bring along.
-    pub(crate) fn of(family: &str, version: Version, has_module: impl Fn(&str) -> bool) -> Self {
-        let mut variables = Self::default();
-        let holds = |variable: &&BuiltIn| {
-            variable.family == family && variable.ranges.iter().any(|range| range.contains(version))
-        };
-        for variable in BUILT_IN.iter().filter(holds).filter(|variable| has_module(variable.module)) {
-            if variable.prefix {
-                variables.prefixes.push(variable.name);
-            } else {
-                let state = Variable { defined: Some(variable.changeable), used: None };
-                variables.by_name.insert(Cow::Borrowed(variable.name.as_bytes()), state);
-            }
-        }
-        variables
+    pub(crate) fn of(family: &'static str, version: Version, lacking: HashSet<&'static str>) -> Self {
+        Self { family, version, lacking, ..Self::default() }
+    }
+
+    /// Returns true if a module of this build brings the variable along.
+    fn has(&self, variable: &BuiltIn) -> bool {
+        variable.family == self.family
+            && !self.lacking.contains(variable.module)
+            && variable.ranges.iter().any(|range| range.contains(self.version))
+    }
+
+    /// The variable of a name in lower case that a module brings along; of several the last one.
+    fn built_in(&self, name: &[u8]) -> Option<&'static BuiltIn> {
+        let of_name = BY_NAME.get(name).into_iter().flatten().rev().copied();
+        of_name.filter(|variable| !variable.prefix).find(|variable| self.has(variable))
     }
 
     /// Defines a variable: `ngx_http_add_variable()`.
@@ -91,9 +103,13 @@ impl<'s> Variables<'s> {
             return Err("invalid variable name \"$\"".to_owned());
         }
         let message = |name: &[u8]| format!("the duplicate \"{}\" variable", String::from_utf8_lossy(name));
-        if let Some(Variable { defined: Some(false), .. }) = self.by_name.get(&*key(Cow::Borrowed(&name))) {
+        let lower = key(Cow::Borrowed(&name));
+        let own = self.by_name.get(&*lower).and_then(|variable| variable.defined);
+        let is_changeable = own.or_else(|| self.built_in(&lower).map(|variable| variable.changeable));
+        if is_changeable == Some(false) {
             return Err(message(&name));
         }
+        drop(lower);
         self.by_name.entry(key(name)).or_default().defined = Some(true);
         Ok(())
     }
@@ -117,8 +133,11 @@ impl<'s> Variables<'s> {
 
     /// The variables which are used but not defined, each with its first use, in that order.
     pub(crate) fn unknown(&self) -> Vec<(&[u8], SourceSpan)> {
-        let prefixed = |name: &[u8]| self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
-        let undefined = self.by_name.iter().filter(|(name, variable)| variable.defined.is_none() && !prefixed(name));
+        let prefixes = BUILT_IN.iter().filter(|variable| variable.prefix && self.has(variable));
+        let prefixes: Vec<_> = prefixes.map(|variable| variable.name.as_bytes()).collect();
+        let is_known =
+            |name: &[u8]| prefixes.iter().any(|prefix| name.starts_with(prefix)) || self.built_in(name).is_some();
+        let undefined = self.by_name.iter().filter(|(name, variable)| variable.defined.is_none() && !is_known(name));
         let mut unknown: Vec<_> = undefined.filter_map(|(name, variable)| Some((variable.used?, &**name))).collect();
         unknown.sort_unstable_by_key(|((order, _), _)| *order);
         unknown.into_iter().map(|((_, spot), name)| (name, spot)).collect()
@@ -126,7 +145,9 @@ impl<'s> Variables<'s> {
 
     /// The names that are defined.
     fn defined(&self) -> impl Iterator<Item = &[u8]> {
-        self.by_name.iter().filter(|(_, variable)| variable.defined.is_some()).map(|(name, _)| &**name)
+        let own = self.by_name.iter().filter(|(_, variable)| variable.defined.is_some()).map(|(name, _)| &**name);
+        let built_in = BUILT_IN.iter().filter(|variable| !variable.prefix && self.has(variable));
+        own.chain(built_in.map(|variable| variable.name.as_bytes()))
     }
 
     /// The longest name that is defined.
