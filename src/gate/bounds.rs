@@ -15,7 +15,7 @@ pub struct Budget {
 }
 
 /// The times of the last reloads.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ReloadBounds {
     reloads: VecDeque<Instant>,
 }

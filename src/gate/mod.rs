@@ -85,7 +85,7 @@ enum Reason {
 }
 
 /// The one effect in flight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Activity {
     Idle,
     Scanning(Reason),
@@ -112,7 +112,7 @@ enum Activity {
 }
 
 /// A proof that is reported when it is known whether the reload has changed files.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Withheld {
     candidate: Arc<Revision>,
     proof: Event,
@@ -120,7 +120,7 @@ struct Withheld {
 }
 
 /// The state machine of one gate.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gate {
     policy: Policy,
     settle: Settle,

@@ -14,7 +14,7 @@ use crate::report::{Event, Kind, Level};
 const FALL_BACK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The answer of the group about a content, as far as the gate knows it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Permission {
     /// The content that waits for a permission.
     asks: Option<Arc<Revision>>,

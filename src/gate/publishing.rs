@@ -108,7 +108,7 @@ impl Gate {
 }
 
 /// The time after a reload without a proof in which the application may end by it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TrialTime {
     pub(super) until: Instant,
     /// The last-known-good revision before.

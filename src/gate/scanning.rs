@@ -27,7 +27,7 @@ pub(super) const REPETITIONS: u32 = 3;
 const NAMES: usize = 3;
 
 /// A content that the gate saw in the sources itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Seen {
     revision: Arc<Revision>,
     delivered: SystemTime,

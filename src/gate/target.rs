@@ -23,7 +23,7 @@ pub(super) const AFTERMATH: Duration = Duration::from_secs(3);
 const CALM: Duration = Duration::from_secs(10);
 
 /// A search for the target.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Search {
     at: Instant,
     attempt: u32,
@@ -49,7 +49,7 @@ struct FirstSearch {
 }
 
 /// The state of the search for the target.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TargetState {
     search: Option<Search>,
     lost: Option<Lost>,

@@ -129,7 +129,7 @@ pub async fn validate(config: &GateConfig, tree: Arc<Tree>) -> Result<Validation
 }
 
 /// Validates `tree` as [`validate`] does, where there were Secrets before it.
-async fn validate_after(
+pub(super) async fn validate_after(
     config: &GateConfig,
     tree: Arc<Tree>,
     targets: &TargetSearches,

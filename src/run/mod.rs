@@ -7,6 +7,7 @@ mod excerpts;
 mod limits;
 mod outcomes;
 mod redaction;
+mod rehearsal;
 mod scans;
 mod service;
 mod signals;
@@ -182,7 +183,10 @@ impl Runner {
                 }
                 event = event(self.sources.as_ref()) => match self.noticed(event) {
                     Some(input) => input,
-                    None => continue,
+                    None => {
+                        self.rehearse(&gate).await;
+                        continue;
+                    }
                 },
                 () = until(self.targets.confirmation()) => {
                     self.targets.confirm();
@@ -204,7 +208,7 @@ impl Runner {
         }
     }
 
-    /// Takes in an event of the watch; `None` if the gate has nothing to do about it yet.
+    /// Takes in an event of the watch; `None` if a change is expected.
     fn noticed(&mut self, event: WatchEvent) -> Option<Input> {
         match event {
             WatchEvent::Hint(hint) => {
@@ -300,7 +304,7 @@ fn reload_first(effects: Vec<Effect>) -> impl Iterator<Item = Effect> {
 }
 
 /// Lets the effect in flight go as far as it can without waiting.
-async fn advance(in_flight: &mut Option<InFlight>) -> Option<Outcome> {
+async fn advance<T>(in_flight: &mut Option<Pin<Box<impl Future<Output = T> + ?Sized>>>) -> Option<T> {
     let effect = in_flight.as_mut()?;
     std::future::poll_fn(|context| match effect.as_mut().poll(context) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),

@@ -75,6 +75,14 @@ impl Sources {
         }
     }
 
+    /// Reads the generations that are known as if they were new.
+    pub(super) fn rehearse(&mut self) -> Option<Snapshot> {
+        match self {
+            Self::Idle(sources) => sources.newest(|scanner| scanner.rehearse()).and_then(|outcome| outcome.result.ok()),
+            Self::Busy(_) => None,
+        }
+    }
+
     /// Reads the sources, and watches every directory in which a later change would show. A scan that does not end in time goes on; its
     /// result is not used, since it may be old.
     pub(super) async fn scan(self, extent: Extent, limit: Duration) -> (Self, Result<ScanOutcome, Finding>) {

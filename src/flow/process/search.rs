@@ -124,13 +124,19 @@ impl TargetSearches {
         self.0.confirmation.get()
     }
 
+    /// Returns the target if it is known at this moment.
+    #[must_use]
+    pub fn known(&self) -> Option<Target> {
+        self.0.collect();
+        self.0.known()
+    }
+
     /// Returns the target, without a search if it is known.
     ///
     /// # Errors
     /// As [`Selector::search`].
     pub async fn find(&self) -> Result<Target, TargetError> {
-        self.0.collect();
-        if let Some(target) = self.0.known() {
+        if let Some(target) = self.known() {
             return Ok(target);
         }
         let begun = self.0.begun.take();

@@ -155,6 +155,14 @@ impl ReloadMethod {
         Ok(Some(Self::Command(filled.collect())))
     }
 
+    /// Looks at the target as a request by a signal does, if it is known.
+    pub fn rehearse(&self, targets: &TargetSearches, verification: &Verification) {
+        if let (Self::Signal { signal, allow_uncaught }, Some(target)) = (self, targets.known()) {
+            let _ = is_taken(&target, *signal, *allow_uncaught);
+            let _ = Baseline::now(Some(target), verification);
+        }
+    }
+
     /// The reason why it does not make the program `process` read its configuration, if that is known.
     #[must_use]
     pub fn without_effect(&self, process: Option<&str>) -> Option<WithoutEffect> {

@@ -178,6 +178,12 @@ impl Scanner {
         self.newest(Access::Waiting)
     }
 
+    /// Reads the generations that the last scan found as if they were new, and returns them with a change. Nothing is remembered of it.
+    #[must_use]
+    pub fn rehearse(&self) -> Option<Snapshot> {
+        self.known.as_ref()?.rehearse(&self.options)
+    }
+
     fn newest(&mut self, access: Access) -> Option<Snapshot> {
         let known = self.known.as_ref()?;
         let mut known = match known.read(&self.options, access)? {

@@ -23,6 +23,10 @@ use crate::flow::tree::{Revision, Tree};
 const FILES_AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: u64 = 256 << 10;
 
+/// The same for what is read without need.
+const REHEARSED_FILES: usize = 16;
+const REHEARSED_BYTES: u64 = 16 << 10;
+
 /// A volume's link at one moment. A swap makes another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -84,8 +88,7 @@ impl KnownVolumes {
     /// Reads the volumes whose link is another one now. Returns `None` if anything else than their contents may have changed, or if
     /// something would have to be waited for where `access` forbids that: then only a whole scan says what is there.
     pub(super) fn read(&self, options: &ReadOptions, access: Access) -> Option<Newest> {
-        let links: Option<Vec<Link>> = self.volumes.iter().map(|volume| Link::read(&volume.directory)).collect();
-        let links = links?;
+        let links = self.links()?;
         let is_known = |(volume, link): (&KnownVolume, &Link)| volume.link == *link;
         if self.volumes.iter().zip(&links).all(is_known) {
             return Some(Newest::Same);
@@ -104,14 +107,34 @@ impl KnownVolumes {
                 volume.read(options, access, &mut tree, &mut room)?;
             }
         }
-        // The files in memory, and those that may be shown, are known by their names.
+        let snapshot = self.snapshot_of(tree, &links)?;
+        Some(Newest::Changed(Self { volumes, snapshot }))
+    }
+
+    /// Reads the generations that are known, if they are small, and returns them with another byte in one file.
+    pub(super) fn rehearse(&self, options: &ReadOptions) -> Option<Snapshot> {
+        let links = self.links()?;
+        let mut tree = Tree::new();
+        let mut room = Room { files: REHEARSED_FILES, bytes: REHEARSED_BYTES };
+        for volume in &self.volumes {
+            volume.read(options, Access::AtOnce, &mut tree, &mut room)?;
+        }
+        tree.values_mut().next()?.push(b'\n');
+        self.snapshot_of(tree, &links)
+    }
+
+    fn links(&self) -> Option<Vec<Link>> {
+        self.volumes.iter().map(|volume| Link::read(&volume.directory)).collect()
+    }
+
+    /// Returns the snapshot of a tree with the same names: the files in memory, and those that may be shown, are known by them.
+    fn snapshot_of(&self, tree: Tree, links: &[Link]) -> Option<Snapshot> {
         if !tree.keys().eq(self.snapshot.tree.keys()) {
             return None;
         }
         let delivered = links.iter().map(Link::delivered).max()?;
         let (revision, tree) = (Arc::new(Revision::of(&tree)), Arc::new(tree));
-        let snapshot = Snapshot { revision, tree, delivered, patience: AGREEMENT, ..self.snapshot.clone() };
-        Some(Newest::Changed(Self { volumes, snapshot }))
+        Some(Snapshot { revision, tree, delivered, patience: AGREEMENT, ..self.snapshot.clone() })
     }
 }
 

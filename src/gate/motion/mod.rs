@@ -44,7 +44,7 @@ const REPETITIONS: u32 = 3;
 const NEXT_TRIAL: Duration = Duration::from_secs(10);
 
 /// A pause without any action: the content either changes meanwhile, or only because of the gate.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct MotionTrial {
     revision: Arc<Revision>,
     files: BTreeSet<PathBuf>,
@@ -57,7 +57,7 @@ struct MotionTrial {
 }
 
 /// The action after the pause.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct MotionTest {
     revision: Arc<Revision>,
     files: BTreeSet<PathBuf>,
@@ -99,7 +99,7 @@ enum Evidence {
 }
 
 /// The files that change because of the gate's own actions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Motion {
     /// The last action, and the content that it was about.
     acted: Option<(Instant, Arc<Revision>)>,
