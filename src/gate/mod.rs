@@ -46,6 +46,7 @@ use crate::flow::tree::{Digest, Revision};
 use crate::flow::validate::Validation;
 use crate::report::{Event, Kind};
 
+mod aftermath;
 mod bounds;
 mod incident;
 mod motion;
@@ -61,8 +62,8 @@ pub use bounds::Budget;
 pub use incident::Incident;
 pub use permission::FallenBack;
 pub use protocol::{Effect, Extent, Input, Loss, Policy, ReloadRequest};
-use publishing::TrialTime;
 
+use aftermath::Aftermath;
 use bounds::ReloadBounds;
 use motion::Motion;
 use permission::Permission;
@@ -156,14 +157,7 @@ pub struct Gate {
     reload_unproven: bool,
     /// The application may have read a content that was not accepted: it changed while the application read it.
     read_unvalidated: bool,
-    /// The last reload, and its content, until the process ends.
-    reloaded_at: Option<(Instant, Digest)>,
-    /// The process that has new workers which the gate did not cause, and the start of the first of them.
-    renewed: Option<(i32, Instant)>,
-    /// The content whose reload has ended the application, and how often.
-    fatal: Option<(Digest, u32)>,
-    /// The time until which a content without a proof is no last-known-good revision yet.
-    trial: Option<TrialTime>,
+    aftermath: Aftermath,
     withheld: Option<Withheld>,
     /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
@@ -217,10 +211,7 @@ impl Gate {
             known_good: None,
             reload_unproven: false,
             read_unvalidated: false,
-            reloaded_at: None,
-            renewed: None,
-            fatal: None,
-            trial: None,
+            aftermath: Aftermath::default(),
             withheld: None,
             restoring: None,
             reaffirming: false,
@@ -356,7 +347,7 @@ impl Gate {
 
     fn next_due(&self) -> Option<Instant> {
         let fall_back = self.permission.fall_back;
-        let trial = self.trial.as_ref().map(|trial| trial.until);
+        let trial = self.aftermath.trial_end();
         [self.settle.due(), self.target.due(), self.retry, self.next_poll, fall_back, trial].into_iter().flatten().min()
     }
 
@@ -366,7 +357,7 @@ impl Gate {
         if matches!(self.activity, Activity::Finished) {
             return;
         }
-        let is_over = self.trial.as_ref().is_some_and(|trial| trial.until <= now || self.stop_by.is_some());
+        let is_over = self.aftermath.trial_end().is_some_and(|end| end <= now || self.stop_by.is_some());
         if is_over && self.may_begin() {
             self.keep(effects);
         }

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use reload_gate_contract::Finding;
 
-use super::target::AFTERMATH;
 use super::{Activity, Effect, Gate};
 use crate::flow::tree::{Digest, Revision};
 use crate::report::{Event, Kind};
@@ -92,25 +91,16 @@ impl Gate {
         let is_proven = proof.kind == Kind::Verified;
         effects.push(Effect::Report(proof));
         if !is_proven && !self.policy.once {
-            let former = self.trial.take().map_or(former, |trial| trial.former);
-            self.trial = Some(TrialTime { until: now + AFTERMATH, former });
+            self.aftermath.begin_trial(now, former);
         }
         self.live(candidate, effects);
     }
 
     /// Makes the live revision the last-known-good one.
     pub(super) fn keep(&mut self, effects: &mut Vec<Effect>) {
-        self.trial = None;
+        self.aftermath.end_trial();
         if let Some(known_good) = &self.known_good {
             effects.push(Effect::Keep(known_good.digest()));
         }
     }
-}
-
-/// The time after a reload without a proof in which the application may end by it.
-#[derive(Debug)]
-pub(super) struct TrialTime {
-    pub(super) until: Instant,
-    /// The last-known-good revision before.
-    pub(super) former: Option<Arc<Revision>>,
 }
