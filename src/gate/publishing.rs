@@ -8,12 +8,100 @@ use reload_gate_contract::Finding;
 
 use super::{Activity, Effect, Gate};
 use crate::flow::tree::{Digest, Revision};
-use crate::report::{Event, Kind};
+use crate::report::{Event, Kind, Level};
 use crate::sys::promise::{PUBLISHES, REFUSES};
 
+/// Remedy where another program writes a published volume.
+const ONLY_WRITER: &str =
+    "let the gate alone write that volume: mount it with `readOnly: true` in all other containers";
+
+/// A change of what is published by another program.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Alteration {
+    None,
+    /// It is being published again; the difference was found for the first time.
+    Found(String),
+    /// It was reported, and the next comparison has not found anything else yet.
+    Reported,
+}
+
 impl Gate {
+    /// Compares what lies published with what the gate published, if that is due and nothing else is to do.
+    pub(super) fn compare_publication(&mut self, effects: &mut Vec<Effect>) {
+        let is_at_rest = matches!(self.activity, Activity::Idle)
+            && self.published_since.is_some()
+            && self.withheld.is_none()
+            && !self.aftermath.is_trial();
+        if self.policy.publish && !self.policy.once && is_at_rest && std::mem::take(&mut self.comparison_due) {
+            self.begin(Effect::ComparePublication, Activity::Comparing, effects);
+        }
+    }
+
+    pub(super) fn compared(&mut self, difference: Option<String>, effects: &mut Vec<Effect>) {
+        if !matches!(self.activity, Activity::Comparing) {
+            return;
+        }
+        self.activity = Activity::Idle;
+        let (Some(difference), Some((published, _))) = (difference, self.published_since.clone()) else {
+            self.alteration = Alteration::None;
+            return;
+        };
+        if self.alteration == Alteration::None {
+            self.alteration = Alteration::Found(difference);
+        }
+        // The application may have read it.
+        self.reload_unproven = true;
+        self.repairing = true;
+        self.begin(Effect::Publish(published.digest()), Activity::Publishing(published), effects);
+    }
+
+    /// Takes in that what another program changed is published again, or could not be.
+    fn repaired(
+        &mut self,
+        now: Instant,
+        published: Arc<Revision>,
+        result: Result<bool, Finding>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let found = std::mem::replace(&mut self.alteration, Alteration::Reported);
+        let difference = if let Alteration::Found(difference) = found { Some(difference) } else { None };
+        let digest = published.digest();
+        let restored = |message: String| Event::new(Kind::Restored).about(digest).message(message);
+        match result {
+            Ok(_) => {
+                self.published_since = Some((published, now));
+                if let Some(difference) = difference {
+                    let message =
+                        format!("another program changed what is published: {difference}; it is published again");
+                    let event = restored(message).help(Some(ONLY_WRITER.to_owned()));
+                    effects.push(Effect::Report(event));
+                }
+                if self.policy.reload && !self.target.is_sought() {
+                    self.reaffirm(effects);
+                } else if !self.policy.reload {
+                    self.reload_unproven = false;
+                }
+            }
+            // The report of why the newest content is not live stays.
+            Err(finding) if self.incident.is_some() => {
+                if let Some(difference) = difference {
+                    let reason = finding.message;
+                    let message = format!(
+                        "another program changed what is published: {difference}; it cannot be published again: {reason}"
+                    );
+                    let help = finding.help.or_else(|| Some(ONLY_WRITER.to_owned()));
+                    effects.push(Effect::Report(Event { level: Level::Error, ..restored(message).help(help) }));
+                }
+            }
+            Err(finding) => self.report_verdict(now, digest, vec![finding], None, effects),
+        }
+    }
+
     pub(super) fn published(&mut self, now: Instant, result: Result<bool, Finding>, effects: &mut Vec<Effect>) {
         let Activity::Publishing(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
+        if std::mem::take(&mut self.repairing) {
+            return self.repaired(now, candidate, result, effects);
+        }
         match result {
             Ok(new) => {
                 if new {

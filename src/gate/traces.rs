@@ -387,3 +387,35 @@ fn a_content_without_a_proof_that_ends_the_application_gives_way() {
     assert_eq!(world.kept, Some(SimulatedContent::Good(0)));
     assert_eq!(world.live, Some(SimulatedContent::Good(0)));
 }
+
+#[test]
+fn a_publication_that_another_program_changes_is_published_again() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(Duration::from_secs(1));
+    world.happen(Fault::Alter(SimulatedContent::Bad(0)));
+    world.pass(Duration::from_secs(40));
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.published, Some(SimulatedContent::Good(0)));
+    assert!(world.gate.is_live(), "{}", world.story());
+    world.pass(Duration::from_secs(3600));
+    assert_eq!(world.count(Kind::Restored), 1, "{}", world.story());
+    assert_eq!(world.count(Kind::Reloaded), 2, "{}", world.story());
+}
+
+#[test]
+fn a_publication_that_another_program_changes_all_the_time_is_reported_once() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(Duration::from_secs(1));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    for _ in 0..10 {
+        world.happen(Fault::Alter(SimulatedContent::Bad(0)));
+        world.pass(Duration::from_secs(30));
+    }
+    assert_eq!(world.count(Kind::Restored), 1, "{}", world.story());
+    assert_eq!(world.count(Kind::Rejected), 1, "the report of the rejection stays: {}", world.story());
+    assert_eq!(world.published, Some(SimulatedContent::Good(0)), "{}", world.story());
+    world.pass(Duration::from_secs(60));
+    world.happen(Fault::Alter(SimulatedContent::Bad(0)));
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.count(Kind::Restored), 2, "it was unchanged for a while: {}", world.story());
+}

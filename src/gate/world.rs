@@ -42,6 +42,8 @@ pub(super) enum Fault {
     WriteUnseen(SimulatedContent),
     /// An event without a change.
     Touch,
+    /// Another program changes what is published.
+    Alter(SimulatedContent),
     /// The application goes away, or comes back.
     Target(bool),
     /// The application is replaced by a new process.
@@ -80,6 +82,7 @@ pub(super) enum What {
     Scan,
     Validate(Digest),
     Publish(Digest),
+    Compare,
     Keep(Digest),
     Reload(Digest),
     Verify,
@@ -129,6 +132,8 @@ pub(super) struct SimulatedWorld {
     publish: bool,
     /// The content that the last scan read: a gate that publishes validates and publishes it.
     taken: SimulatedContent,
+    /// The content that another program has replaced where it was published.
+    altered: Option<SimulatedContent>,
     /// The published content, and the one that is kept as the last-known-good.
     pub(super) published: Option<SimulatedContent>,
     pub(super) kept: Option<SimulatedContent>,
@@ -233,6 +238,7 @@ impl SimulatedWorld {
             tries: BTreeMap::new(),
             in_flight: None,
             taken: content,
+            altered: None,
             published: None,
             kept: None,
             live: None,
@@ -252,6 +258,7 @@ impl SimulatedWorld {
                 self.step(Input::WatchEvent(Hint::Commit));
             }
             Fault::WriteUnseen(content) => (self.content, self.writes) = (content, self.writes + 1),
+            Fault::Alter(content) => self.altered = self.published.replace(content).or(self.altered),
             Fault::Touch => self.step(Input::WatchEvent(Hint::Touch)),
             Fault::Target(false) => self.end(),
             Fault::Target(true) => self.begin(),
@@ -396,13 +403,16 @@ impl SimulatedWorld {
             Effect::Validate(digest) => What::Validate(*digest),
             Effect::Publish(digest) => What::Publish(*digest),
             Effect::Keep(digest) => What::Keep(*digest),
+            Effect::ComparePublication => What::Compare,
             Effect::Reload(request) => What::Reload(request.digest),
             Effect::Verify { .. } => What::Verify,
             Effect::FallBack { .. } => What::FallBack,
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
         };
-        self.trace.push(TraceEntry { at: self.now - self.start, what });
+        if !matches!(what, What::Compare) || self.altered.is_some() {
+            self.trace.push(TraceEntry { at: self.now - self.start, what });
+        }
         if let Effect::Keep(kept) = effect {
             self.expect(self.published.map(digest) == Some(*kept), "what is kept is what is published");
             self.kept = self.published;
@@ -426,6 +436,10 @@ impl SimulatedWorld {
                 Input::Validated(Ok(self.validate(*digest)))
             }
             Effect::Publish(wanted) => Input::Published(Ok(self.publish(*wanted))),
+            Effect::ComparePublication => {
+                let is_other = self.altered.is_some();
+                Input::Compared(is_other.then(|| "`..data` leads to another content".to_owned()))
+            }
             Effect::Reload(request) if self.publish => {
                 let is_published = self.published.map(digest) == Some(request.digest);
                 self.expect(is_published, "what is reloaded is what is published");
@@ -513,6 +527,7 @@ impl SimulatedWorld {
         let accepted = Some(self.taken).filter(|taken| digest(*taken) == wanted && self.accepted == Some(wanted));
         let next = accepted.or(restored);
         self.expect(next.is_some(), "what is published was accepted, or is the last known good");
+        self.altered = None;
         std::mem::replace(&mut self.published, next) != next
     }
 
@@ -609,6 +624,7 @@ impl SimulatedWorld {
                 What::Scan => "scan".to_owned(),
                 What::Validate(digest) => format!("validate {digest:?}"),
                 What::Publish(digest) => format!("publish {digest:?}"),
+                What::Compare => "compare".to_owned(),
                 What::Keep(digest) => format!("keep {digest:?}"),
                 What::Reload(digest) => format!("reload {digest:?}"),
                 What::Verify => "verify".to_owned(),
