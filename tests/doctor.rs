@@ -22,7 +22,18 @@ impl Diagnosis {
         let (text, code) = (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code());
         let report = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {text}{}", String::from_utf8_lossy(&output.stderr)));
-        Self { report, code: code.expect("it ends by itself") }
+        let diagnosis = Self { report, code: code.expect("it ends by itself") };
+        diagnosis.expect_remedies();
+        diagnosis
+    }
+
+    /// Expects a remedy for each check that has failed or warns.
+    #[track_caller]
+    fn expect_remedies(&self) {
+        for check in self.report["checks"].as_array().expect("there are some") {
+            let has_help = check["help"].as_str().is_some_and(|help| !help.is_empty());
+            assert!(check["status"] == "ok" || has_help, "no remedy: {check:#}");
+        }
     }
 
     fn tier(&self) -> &str {
@@ -291,12 +302,13 @@ fn servers_and_programs_are_found_without_a_request() {
     let server = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let port = server.local_addr().expect("it is bound").port();
     let (there, gone) = (format!("http://localhost:{port}/-/reload"), format!("http://127.0.0.1:{}/", free_port()));
-    let cases: [(&[&str], &str, &str, &str); 6] = [
+    let cases: [(&[&str], &str, &str, &str); 7] = [
         (&["--reload-url", &there], "reload", "ok", "can be reached"),
         (&["--reload-url", &gone], "reload", "fail", "cannot be reached: Connection refused"),
         (&["--reload-command", "true now"], "reload", "ok", "`true` is installed"),
         (&["--reload-command", "no-such-program"], "reload", "fail", "`no-such-program` is not installed here"),
         (&["--reload-command", "true", "--verify-command", "true"], "proof", "ok", "`true` succeeded"),
+        (&["--reload-command", "true", "--verify-command", "test -d {dir}"], "proof", "ok", "` succeeded"),
         (&["--reload-command", "true", "--verify-command", "no-such"], "proof", "fail", "`no-such` is not installed"),
     ];
     for (arguments, check, status, message) in cases {

@@ -117,6 +117,22 @@ fn commands_reload_and_prove() {
 }
 
 #[test]
+fn a_command_that_proves_gets_the_paths_of_the_live_configuration() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let verify = "sh -c 'grep -q one \"$0\" && test -e \"$1/app.conf\"' {config} {dir}";
+    let mut gate = gate(directory.path(), &["--reload-command", "true", "--verify-command", verify]);
+    let verified = gate.wait_for("verified");
+    let main = directory.path().join("config/app.conf");
+    let message = verified["message"].as_str().expect("it has one");
+    assert!(message.contains(main.to_str().expect("it is UTF-8")), "{message}");
+    std::fs::write(directory.path().join("config/other.conf"), "two").expect("there is room");
+    let unverified = gate.wait_for("unverified");
+    let message = unverified["message"].as_str().expect("it has one");
+    assert!(message.starts_with("the main file for `sh -c ") && message.contains("is unknown"), "{message}");
+    assert!(unverified["help"].as_str().is_some_and(|help| help.contains("--main")), "{unverified:#}");
+}
+
+#[test]
 fn a_proof_that_does_not_come_is_unverified() {
     let directory = tempfile::tempdir().expect("there is room");
     let (url, _) = server(&[500]);

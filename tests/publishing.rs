@@ -1,5 +1,7 @@
 //! The application only ever meets what was accepted, also when it restarts.
 
+mod altered;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -22,6 +22,7 @@ use super::store::{Entry, EntryContent, Store};
 use super::weigh::weigh_nginx;
 use super::withheld;
 use crate::check::render::{Checked, Located, Suppressed, Suppression};
+use crate::flow::placeholders;
 use crate::flow::process::{Selector, TargetSearches};
 use crate::flow::tree::Tree;
 use crate::flow::validate::{
@@ -319,7 +320,7 @@ impl<'s> TaskFiles<'s> {
         };
         let is_small = task.tree.files.values().all(|entry| !matches!(entry, Entry::File(_)));
         let reads_all = plan.validators.iter().any(|validator| match validator {
-            Validator::Command(command) => command.command.iter().any(|word| word.contains("{dir}")),
+            Validator::Command(command) => placeholders::has(&command.command, placeholders::DIRECTORY),
             Validator::Builtin(_) => false,
         });
         let Some(main) = main.filter(|_| !is_small && !reads_all) else { return files };
@@ -579,7 +580,7 @@ impl CheckOptions {
 
 /// Returns a command with several files in place of `{config}`, each behind the same option.
 fn with_operands(command: &[String], operands: &[PathBuf]) -> Vec<String> {
-    let at = command.iter().position(|word| word == "{config}").filter(|at| *at > 0 && !operands.is_empty());
+    let at = command.iter().position(|word| word == placeholders::CONFIG).filter(|at| *at > 0 && !operands.is_empty());
     let Some(at) = at else { return command.to_vec() };
     let option = &command[at - 1];
     let pairs = operands.iter().flat_map(|path| [option.clone(), path.to_string_lossy().into_owned()]);

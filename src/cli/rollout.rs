@@ -222,14 +222,16 @@ fn text(group: &str, state: &GroupState) -> String {
     for (pod, verified) in &topic.pods {
         let is_leader = topic.holder.as_ref().is_some_and(|holder| holder.pod == *pod);
         let leads = if is_leader { ", leads" } else { "" };
-        let word = match (verified, state.slot(pod).is_some()) {
-            (true, false) if is_refused => "had verified it before the refusal",
-            (false, false) if is_refused => "asked for it",
-            (true, false) => "verified",
-            (_, true) => "reloading",
-            (false, false) => "waiting",
+        let since = topic.since(pod).map(humantime::format_rfc3339_seconds);
+        let time = |before: &str| since.map_or_else(String::new, |since| format!("{before} {since}"));
+        let words = match (verified, state.slot(pod).is_some()) {
+            (true, false) if is_refused => format!("had verified it{} before the refusal", time(" at")),
+            (false, false) if is_refused => "asked for it".to_owned(),
+            (true, false) => format!("verified{}", time(" since")),
+            (_, true) => "reloading".to_owned(),
+            (false, false) => "waiting".to_owned(),
         };
-        text += &format!("    {pod}: {word}{leads}\n");
+        text += &format!("    {pod}: {words}{leads}\n");
     }
     for slot in state.slots.iter().filter(|slot| !topic.pods.contains_key(&slot.beat.pod)) {
         text += &format!("    {}: reloading {}\n", slot.beat.pod, slot.digest.short());
@@ -239,6 +241,8 @@ fn text(group: &str, state: &GroupState) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
     use crate::flow::tree::Digest;
 
@@ -247,9 +251,11 @@ mod tests {
         let mut state = GroupState::default();
         state.begin(Digest::of(b"new"), Phase::Wave, Some("web-0"));
         let topic = state.topic.as_mut().expect("it has begun");
-        topic.pods.extend([("web-0".to_owned(), true), ("web-1".to_owned(), false)]);
+        topic.pods.insert("web-1".to_owned(), false);
+        topic.verify("web-0", Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)));
         let short = topic.digest.short();
-        let expected = format!("web: wave {short}\n    web-0: verified, leads\n    web-1: waiting\n");
+        let expected =
+            format!("web: wave {short}\n    web-0: verified since 1970-01-01T00:01:00Z, leads\n    web-1: waiting\n");
         assert_eq!(text("web", &state), expected);
         assert_eq!(exit(&state, &Awaited::default()), Exit::Inconclusive);
     }

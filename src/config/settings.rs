@@ -377,7 +377,7 @@ settings! {
         one("verify-metric-url", "URL", VERIFICATION,
             "Where the application shows its metrics: text of Prometheus or a JSON object (default: `--verify-url`)");
     VERIFY_COMMAND: Optional<Vec<String>> = parse::command_line,
-        one("verify-command", "CMD", VERIFICATION, "Proof: this command, run without a shell, succeeds");
+        one("verify-command", "CMD", VERIFICATION, "Proof: this command, run without a shell, succeeds; `{config}` and `{dir}` are replaced");
     VERIFY_TIMEOUT: Setting<Duration> = parse::positive_duration,
         // nginx starts workers in milliseconds, gunicorn imports an application, php-fpm waits for its requests.
         one("verify-timeout", "DURATION", VERIFICATION, "Time limit of the proof; longer while the target works on the reload")

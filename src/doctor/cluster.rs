@@ -1,8 +1,11 @@
 //! Checks of the rights at the API server. Nothing is changed.
 
-use super::{CheckStatus, Checks};
+use super::Checks;
 use crate::cluster::{ClusterConfig, rights};
 use crate::sys::kubernetes::{AccessRight, Connection, RequestError};
+
+/// Remedy where the API server answers with another error than a missing right.
+const SERVER_REFUSES: &str = "see the log of the API server for the reason, and run `doctor` again";
 
 /// Asks for each right that the gate needs, and prints the rules of a Role for those that it lacks.
 pub(super) async fn examine(cluster: &ClusterConfig, checks: &mut Checks<'_>) {
@@ -23,10 +26,11 @@ pub(super) async fn examine(cluster: &ClusterConfig, checks: &mut Checks<'_>) {
                      and its namespace:\n{}",
                     rights::rules(&of_setting)
                 );
-                checks.add(setting, CheckStatus::Fail, message, Some(help));
+                checks.fail(setting, message, help);
             }
             Err(error) => {
-                checks.add(setting, CheckStatus::Fail, error.to_string(), cluster.access.remedy(&error));
+                let help = cluster.access.remedy(&error);
+                checks.fail(setting, error.to_string(), help.unwrap_or_else(|| SERVER_REFUSES.to_owned()));
             }
         }
     }

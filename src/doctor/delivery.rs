@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use super::{CheckStatus, Checks, remedy};
 use crate::config::GateConfig;
+use crate::flow::placeholders::UnknownMain;
 use crate::flow::process::{Signal, Target};
 use crate::flow::reload::{self, ReloadMethod};
+use crate::flow::snapshot::Snapshot;
 use crate::flow::verify::{Baseline, Patience, Proof, Verification};
 use crate::notify::kubernetes::client::Cluster;
+use crate::run;
 use crate::sys::exec;
 use crate::sys::http;
 use crate::sys::kubernetes::RequestError;
@@ -17,7 +20,12 @@ use crate::sys::proc;
 /// Time limit of a server's answer.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) async fn examine(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<'_>) {
+pub(super) async fn examine(
+    gate: &GateConfig,
+    snapshot: Option<&Snapshot>,
+    target: Option<&Target>,
+    checks: &mut Checks<'_>,
+) {
     if !gate.policy.reload {
         return checks.ok("reload", "the gate reloads nothing");
     }
@@ -32,12 +40,12 @@ pub(super) async fn examine(gate: &GateConfig, target: Option<&Target>, checks: 
             Err(error) => {
                 let message = format!("the server of {} cannot be reached: {error}", server.shown());
                 let help = "give the port on which the application listens; the containers of a pod share `localhost`";
-                checks.add("reload", CheckStatus::Fail, message, Some(help.into()));
+                checks.fail("reload", message, help);
             }
         },
         ReloadMethod::Command(words) => installed("reload", words, checks),
     }
-    proven(gate, target, checks).await;
+    proven(gate, snapshot, target, checks).await;
 }
 
 fn check_signal(target: &Target, signal: Signal, allow_uncaught: bool, checks: &mut Checks<'_>) {
@@ -45,13 +53,13 @@ fn check_signal(target: &Target, signal: Signal, allow_uncaught: bool, checks: &
     if let Err(target_error) = target.may_be_sent(signal) {
         let (message, help, _) = target_error.into_parts();
         let help = remedy::credentials(pid).map_or(help, |(own, theirs)| remedy::to_signal(own, theirs));
-        return checks.add("signal", CheckStatus::Fail, message, Some(help));
+        return checks.fail("signal", message, help);
     }
     match reload::is_taken(target, signal, allow_uncaught) {
         Ok(()) => checks.ok("signal", format!("the gate may send {signal} to pid {pid}, which has a handler for it")),
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
-            checks.add("signal", CheckStatus::Fail, message, Some(help));
+            checks.fail("signal", message, help);
         }
     }
 }
@@ -63,10 +71,10 @@ fn installed(check: &'static str, words: &[String], checks: &mut Checks<'_>) {
     }
     let message = format!("`{program}` is not installed here, or not on the PATH");
     let help = "use an image with the program for the gate's container";
-    checks.add(check, CheckStatus::Fail, message, Some(help.into()));
+    checks.fail(check, message, help);
 }
 
-async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<'_>) {
+async fn proven(gate: &GateConfig, snapshot: Option<&Snapshot>, target: Option<&Target>, checks: &mut Checks<'_>) {
     match &gate.verification {
         Verification::Nothing => checks.ok("proof", "no proof is configured"),
         Verification::Workers => {
@@ -77,7 +85,7 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
             }
             let message = format!("pid {pid} has no workers, and the proof is new workers");
             let help = "choose another proof if the program has no workers: `--verify-url URL`, or `--verify none`";
-            checks.add("proof", CheckStatus::Fail, message, Some(help.into()));
+            checks.fail("proof", message, help);
         }
         Verification::Metrics(proof) => match gate.verification.metrics_problem(&gate.selector).await {
             None => checks.ok("proof", format!("the application shows {}", proof.describe())),
@@ -89,10 +97,18 @@ async fn proven(gate: &GateConfig, target: Option<&Target>, checks: &mut Checks<
         },
         Verification::Url(_) | Verification::Command(_) => {
             let patience = Patience::Limited(gate.verify_timeout.min(SERVER_TIMEOUT));
-            let baseline = Baseline::now(None, &gate.verification);
-            match gate.verification.prove(&baseline, &gate.selector, patience).await.0 {
+            let tree = snapshot.map(|snapshot| snapshot.tree.clone()).unwrap_or_default();
+            let filled = match run::verification_at(gate, &tree) {
+                Ok(filled) => filled,
+                Err(UnknownMain { message, help }) => {
+                    return checks.fail("proof", message, help);
+                }
+            };
+            let verification = filled.as_ref().unwrap_or(&gate.verification);
+            let baseline = Baseline::now(None, verification);
+            match verification.prove(&baseline, &gate.selector, patience).await.0 {
                 Proof::Missing { message, help, .. } | Proof::Ineffective { message, help } => {
-                    checks.add("proof", CheckStatus::Fail, message, Some(help));
+                    checks.fail("proof", message, help);
                 }
                 Proof::Proven { message, .. } => checks.ok("proof", message),
                 Proof::NotAsked { .. } => {}
@@ -108,15 +124,15 @@ pub(super) async fn check_events(cluster: &Cluster, checks: &mut Checks<'_>) {
     };
     let event = cluster.failing(&error);
     let help = if cluster.access.token_file().is_some_and(|token| !token.exists()) {
-        Some(format!(
+        format!(
             "mount a token in `{}`: set `automountServiceAccountToken: true`, and use a service account with a Role that allows Events",
             cluster.access.service_account.display()
-        ))
-    } else if !matches!(error, RequestError::Unreachable(_)) {
+        )
+    } else if let Some(help) = event.help.filter(|_| !matches!(error, RequestError::Unreachable(_))) {
         // The answer of the server names its reason.
-        event.help
+        help
     } else {
-        Some("let the pod reach the server of the API: a NetworkPolicy may forbid it".into())
+        "let the pod reach the server of the API: a NetworkPolicy may forbid it".to_owned()
     };
-    checks.add("events", CheckStatus::Fail, event.message.unwrap_or_default(), help);
+    checks.fail("events", event.message.unwrap_or_default(), help);
 }

@@ -99,6 +99,14 @@ impl Checks<'_> {
     fn ok(&mut self, check: &'static str, message: impl Into<String>) {
         self.add(check, CheckStatus::Ok, message, None);
     }
+
+    fn warn(&mut self, check: &'static str, message: impl Into<String>, help: impl Into<String>) {
+        self.add(check, CheckStatus::Warn, message, Some(help.into()));
+    }
+
+    fn fail(&mut self, check: &'static str, message: impl Into<String>, help: impl Into<String>) {
+        self.add(check, CheckStatus::Fail, message, Some(help.into()));
+    }
 }
 
 /// Tries out every step that `config` needs.
@@ -117,7 +125,7 @@ async fn report(config: &Config) -> Diagnosis {
     let mut process = Checks { gate: None, made: Vec::new() };
     process.ok("identity", remedy::identity());
     for warning in &config.warnings {
-        process.add("settings", CheckStatus::Warn, warning, None);
+        process.warn("settings", warning, "correct its name, or remove it from the environment of this container");
     }
     let mut worst: Option<(Tier, Option<String>)> = None;
     for gate in &config.gates {
@@ -148,15 +156,10 @@ async fn check_sinks(config: &Config, checks: &mut Checks<'_>) {
         let name = format!("`{}` ({})", sink.name, sink.kind.describe());
         if let Err(error) = sink.kind.ready() {
             let help = "create the file; it is read for each alert, so that it may come later";
-            checks.add(
-                "alerts",
-                CheckStatus::Fail,
-                format!("cannot deliver alerts to {name}: {error}"),
-                Some(help.into()),
-            );
+            checks.fail("alerts", format!("cannot deliver alerts to {name}: {error}"), help);
         } else if let Err(error) = sink.kind.connect(SINK_TIMEOUT).await {
             let help = "start the receiver, and let this pod reach it (network policies, DNS)";
-            checks.add("alerts", CheckStatus::Fail, format!("cannot reach {name}: {error}"), Some(help.into()));
+            checks.fail("alerts", format!("cannot reach {name}: {error}"), help);
         } else {
             checks.ok("alerts", format!("{name} can be reached"));
         }
@@ -169,7 +172,7 @@ fn check_taken_address(checks: &mut Checks<'_>, address: std::net::SocketAddr, m
     let (answer, _) = client::ask(&StatusQuery { address, gate: None, ready: false, wait: Duration::ZERO });
     match answer {
         Ok(_) => checks.ok("listen", format!("a gate already listens on `{shown}`")),
-        Err(_) => checks.add("listen", CheckStatus::Fail, message, help),
+        Err(_) => checks.fail("listen", message, help.unwrap_or_else(|| OTHER_ADDRESS.to_owned())),
     }
 }
 
@@ -180,7 +183,7 @@ async fn examine_gate(gate: &GateConfig, checks: &mut Checks<'_>) -> (Tier, Opti
     volumes("stage", gate.stage.as_ref(), checks);
     let target = if gate.selector.is_empty() { None } else { find(gate, checks) };
     let validation = validation::examine(gate, snapshot.as_ref(), target.as_ref(), checks).await;
-    delivery::examine(gate, target.as_ref(), checks).await;
+    delivery::examine(gate, snapshot.as_ref(), target.as_ref(), checks).await;
     if let Some(between) = &gate.cluster {
         cluster::examine(between, checks).await;
     }
@@ -207,7 +210,8 @@ fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Sna
                 // An empty volume may be filled later; a kubelet mounts it before it starts any container of the pod.
                 let empty = snapshot::is_empty(finding.code);
                 let status = if empty { CheckStatus::Warn } else { CheckStatus::Fail };
-                checks.add("source", status, finding.message, finding.help);
+                let help = finding.help.unwrap_or_else(|| CHECK_SOURCES.to_owned());
+                checks.add("source", status, finding.message, Some(help));
             }
             None
         }
@@ -217,7 +221,7 @@ fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Sna
         Coverage::Degraded(message) => {
             let poll = humantime::format_duration(gate.policy.poll);
             let help = format!("raise the limit of inotify; until then the gate scans every {poll} (`--poll`)");
-            checks.add("watch", CheckStatus::Warn, message, Some(help));
+            checks.warn("watch", message, help);
         }
         // No change reaches a frozen mount, which the next check reports.
         Coverage::Extended | Coverage::Unchanged | Coverage::Restored if !frozen.is_empty() => {}
@@ -227,11 +231,15 @@ fn sources(gate: &GateConfig, scan: Scan, checks: &mut Checks<'_>) -> Option<Sna
     }
     for path in frozen {
         let message = format!("`{}` is a mount of a single file: the gate never sees a change of it", path.display());
-        checks.add("mount", CheckStatus::Fail, message, Some(WHOLE_VOLUME.into()));
+        checks.fail("mount", message, WHOLE_VOLUME);
     }
     snapshot
 }
 
+/// Remedy for an address on which the gate cannot listen.
+const OTHER_ADDRESS: &str = "name another address: `--listen ADDRESS:PORT`";
+/// Remedy for sources that cannot be read, where the finding has none.
+const CHECK_SOURCES: &str = "correct the files that `--watch` names, and run `doctor` again";
 /// Remedy for a file that is mounted with `subPath`.
 const WHOLE_VOLUME: &str = "mount the whole volume at a directory: leave out `subPath` in `volumeMounts`";
 
@@ -239,7 +247,7 @@ fn volumes(check: &'static str, publication: Option<&Publication>, checks: &mut 
     for (volume, _) in publication.iter().flat_map(|publication| publication.volumes()) {
         match volume.try_out() {
             Ok(()) => checks.ok(check, format!("the gate can publish in `{}`", volume.path().display())),
-            Err(obstacle) => checks.add(check, CheckStatus::Fail, obstacle.to_string(), Some(obstacle.help())),
+            Err(obstacle) => checks.fail(check, obstacle.to_string(), obstacle.help()),
         }
     }
 }
@@ -254,7 +262,7 @@ fn find(gate: &GateConfig, checks: &mut Checks<'_>) -> Option<Target> {
             for path in gate.sources.iter().flat_map(|source| proc::frozen(pid, &source.mount)) {
                 let message =
                     format!("`{}` is a mount of a single file: pid {pid} never sees a change of it", path.display());
-                checks.add("mount", CheckStatus::Fail, message, Some(WHOLE_VOLUME.into()));
+                checks.fail("mount", message, WHOLE_VOLUME);
             }
             Some(target)
         }

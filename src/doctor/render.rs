@@ -30,12 +30,10 @@ impl Diagnosis {
                 _ => String::new(),
             };
             let _ = writeln!(text, "{:4}  {:width$}  {gate}{}", check.status.as_str(), check.check, check.message);
-            let repeated = self.checks[..index].iter().any(|before| before.help == check.help);
-            if let Some(help) = &check.help
-                && !repeated
-            {
-                let _ = writeln!(text, "{:4}  {:width$}  help: {help}", "", "");
-            }
+            let Some(help) = &check.help else { continue };
+            let before = self.checks[..index].iter().find(|before| before.help.as_ref() == Some(help));
+            let help = before.map_or_else(|| help.clone(), |before| format!("as for `{}` above", before.check));
+            let _ = writeln!(text, "{:4}  {:width$}  help: {help}", "", "");
         }
         let _ = writeln!(text, "\ntier: {} ({})", self.tier.as_str(), self.tier.describe());
         if let Some(next) = &self.next {
@@ -70,9 +68,11 @@ mod tests {
         let report = report(vec![
             check(None, "identity", CheckStatus::Ok, None),
             check(Some("web"), "judge", CheckStatus::Warn, Some("do this")),
+            check(Some("web"), "target", CheckStatus::Fail, Some("do this")),
         ]);
-        let expected = "ok    identity  about identity\nwarn  judge     about judge\n                help: do this\n\ntier: \
-                        builtin (validation by a built-in validator)\nnext: more\n";
+        let expected = "ok    identity  about identity\nwarn  judge     about judge\n                help: do this\nfail  target    about \
+                        target\n                help: as for `judge` above\n\ntier: builtin (validation by a built-in validator)\n\
+                        next: more\n";
         assert_eq!(report.text(), expected);
     }
 

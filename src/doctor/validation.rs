@@ -15,6 +15,11 @@ use crate::flow::validate::{
 use crate::report;
 use crate::run;
 
+/// Remedy for a validation that does not work and names none itself.
+const OTHER_VALIDATION: &str = "run the validator by hand in this container for its reason, or choose another one: `--app NAME`, `--validate CMD`, `--root PLACE`";
+/// Remedy for a configuration that is rejected and names none itself.
+const CORRECT: &str = "correct the configuration there, and run `doctor` again";
+
 /// Result of a trial.
 struct ValidationTrial {
     location: Location,
@@ -32,9 +37,13 @@ impl ValidationTrial {
     /// Adds the trial as a check, and returns the remedy if it does not work. A failure is a warning here: the check of the
     /// configured place decides.
     fn add_to(self, check: &'static str, checks: &mut Checks<'_>) -> Option<String> {
-        let works = self.works();
-        checks.add(check, if works { CheckStatus::Ok } else { CheckStatus::Warn }, self.message, self.help.clone());
-        if works { None } else { self.help }
+        if self.works() {
+            checks.add(check, CheckStatus::Ok, self.message, self.help);
+            return None;
+        }
+        let help = self.help.unwrap_or_else(|| OTHER_VALIDATION.to_owned());
+        checks.warn(check, self.message, help.clone());
+        Some(help)
     }
 }
 
@@ -47,12 +56,12 @@ pub(super) async fn examine(
 ) -> (Tier, Option<String>) {
     if gate.plan.validators.is_empty() {
         let help = "add `--app NAME` for the program, or `--validate CMD` for its checker";
-        checks.add("judge", CheckStatus::Warn, "no validator is configured", Some(help.into()));
+        checks.warn("judge", "no validator is configured", help);
         return (Tier::SignalOnly, Some(help.into()));
     }
     let Some(tree) = snapshot.map(|snapshot| &snapshot.tree) else {
         let help = "put the configuration there, and run `doctor` again";
-        checks.add("judge", CheckStatus::Warn, "there is nothing to validate yet", Some(help.into()));
+        checks.warn("judge", "there is nothing to validate yet", help);
         return (Tier::None, Some(help.into()));
     };
     let configured = validated(gate, tree.clone(), target).await;
@@ -73,7 +82,12 @@ pub(super) async fn examine(
         Some(Verdict::Accepted | Verdict::Rejected) => CheckStatus::Warn,
         Some(Verdict::Inconclusive) | None => CheckStatus::Fail,
     };
-    checks.add("judge", status, configured.message, configured.help);
+    let usual = match configured.verdict {
+        Some(Verdict::Rejected) => CORRECT,
+        _ => OTHER_VALIDATION,
+    };
+    let usual = || if status == CheckStatus::Ok { None } else { Some(usual.to_owned()) };
+    checks.add("judge", status, configured.message, configured.help.or_else(usual));
     let has_next = !chosen && tier < Tier::TargetRoot;
     (tier, has_next.then_some(next))
 }
@@ -95,7 +109,7 @@ fn sandbox(gate: &GateConfig, location: Location, checks: &mut Checks<'_>) {
     let message = format!("{description}{by}");
     match help {
         Some(help) if location == Location::Here => {
-            checks.add("sandbox", CheckStatus::Warn, message, Some(help.to_owned()));
+            checks.warn("sandbox", message, help);
         }
         // The sandbox matters only if commands run here.
         _ => checks.ok("sandbox", message),
@@ -151,12 +165,7 @@ async fn in_target(
 ) -> Option<String> {
     if target.is_none() {
         let help = "start the application, and run `doctor` again".to_owned();
-        checks.add(
-            "target-root",
-            CheckStatus::Warn,
-            "there is no target process, so its root cannot be entered",
-            Some(help.clone()),
-        );
+        checks.warn("target-root", "there is no target process, so its root cannot be entered", help.clone());
         return Some(help);
     }
     alone(gate, commands, RootChoice::Target, tree, target).await.add_to("target-root", checks)

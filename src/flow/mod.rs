@@ -6,6 +6,7 @@ pub mod watch;
 pub mod settle;
 
 pub mod named;
+pub mod placeholders;
 pub mod snapshot;
 pub mod tree;
 

@@ -14,7 +14,19 @@ pub struct NamedWord<'c> {
 
 /// Returns the words of a content that is text, without comments: `#` at the beginning of a line or behind a blank, `;` at the beginning.
 pub fn words(content: &[u8]) -> impl Iterator<Item = NamedWord<'_>> {
-    let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"\"';,=()[]<>{}`\0".contains(byte);
+    split(content, |byte| is_end(byte) || b"[]".contains(byte))
+}
+
+/// Returns the words in the same way, with the brackets of patterns (glob(7)).
+pub fn patterns(content: &[u8]) -> impl Iterator<Item = NamedWord<'_>> {
+    split(content, is_end)
+}
+
+fn is_end(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || b"\"';,=()<>{}`\0".contains(byte)
+}
+
+fn split(content: &[u8], is_end: fn(&u8) -> bool) -> impl Iterator<Item = NamedWord<'_>> {
     let lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_start);
     lines.filter(|line| !line.starts_with(b"#") && !line.starts_with(b";")).flat_map(move |line| {
         let is_include = is_include(line);

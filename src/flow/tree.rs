@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -81,12 +82,32 @@ impl fmt::Debug for Digest {
 ///
 /// With one source, a name is the path inside it; with several, the path under which the application sees the file. A tree is read
 /// as the map of its files: it dereferences to that.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Entries without content are no part of its value: they say nothing about whether the configuration changed.
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
     files: BTreeMap<PathBuf, Vec<u8>>,
     /// Links that leave the sources and lead to no configuration, such as `modules` or `logs`, each with its target.
     links: BTreeMap<PathBuf, PathBuf>,
+    without_content: BTreeMap<PathBuf, EntryWithoutContent>,
 }
+
+/// An entry of a directory that a program meets if it includes all entries, and cannot read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryWithoutContent {
+    /// An empty directory, or a link to a directory of which nothing is read.
+    Directory,
+    /// A link that leads nowhere.
+    DanglingLink,
+}
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.files, &self.links) == (&other.files, &other.links)
+    }
+}
+
+impl Eq for Tree {}
 
 impl Tree {
     /// Creates a tree without files.
@@ -104,6 +125,28 @@ impl Tree {
     /// Adds a link of which only the name counts.
     pub fn link(&mut self, name: PathBuf, target: PathBuf) {
         self.links.insert(name, target);
+    }
+
+    /// Returns the entries without content.
+    #[must_use]
+    pub fn without_content(&self) -> &BTreeMap<PathBuf, EntryWithoutContent> {
+        &self.without_content
+    }
+
+    /// Adds an entry without content.
+    pub fn note(&mut self, name: PathBuf, entry: EntryWithoutContent) {
+        self.without_content.insert(name, entry);
+    }
+
+    /// Returns the tree as a copy of it has it, where only links are left of the entries without content.
+    #[must_use]
+    pub fn as_copied(self: Arc<Self>) -> Arc<Self> {
+        if self.without_content.is_empty() {
+            return self;
+        }
+        let mut tree = Arc::unwrap_or_clone(self);
+        tree.without_content.retain(|name, _| tree.links.contains_key(name));
+        Arc::new(tree)
     }
 }
 
@@ -123,7 +166,7 @@ impl DerefMut for Tree {
 
 impl FromIterator<(PathBuf, Vec<u8>)> for Tree {
     fn from_iter<T: IntoIterator<Item = (PathBuf, Vec<u8>)>>(files: T) -> Self {
-        Self { files: files.into_iter().collect(), links: BTreeMap::new() }
+        Self { files: files.into_iter().collect(), ..Self::default() }
     }
 }
 

@@ -20,6 +20,9 @@
 //! | confirming | another content | idle, with another scan due |
 //! | publishing | published | reloading, or idle until the bounds permit a reload |
 //! | publishing | failed | idle, with an incident |
+//! | idle | the scan of a poll is over, and something is published | comparing |
+//! | comparing | nothing differs | idle |
+//! | comparing | another program changed it | publishing it again, and reloading it |
 //! | reloading | requested, or not needed | verifying |
 //! | reloading | target missing | idle, with an incident and a search for the target |
 //! | reloading | target refused, busy or failed | idle, with an incident; after a failure with publishing: publishing the last-known-good |
@@ -46,6 +49,7 @@ use crate::flow::tree::{Digest, Revision};
 use crate::flow::validate::Validation;
 use crate::report::{Event, Kind};
 
+mod aftermath;
 mod bounds;
 mod incident;
 mod motion;
@@ -61,11 +65,12 @@ pub use bounds::Budget;
 pub use incident::Incident;
 pub use permission::FallenBack;
 pub use protocol::{Effect, Extent, Input, Loss, Policy, ReloadRequest};
-use publishing::TrialTime;
 
+use aftermath::Aftermath;
 use bounds::ReloadBounds;
 use motion::Motion;
 use permission::Permission;
+use publishing::Alteration;
 use scanning::Seen;
 use target::TargetState;
 
@@ -93,6 +98,8 @@ enum Activity {
     /// The scan after validation: it confirms that the content is the same.
     Confirming(Arc<Revision>, Validation),
     Publishing(Arc<Revision>),
+    /// What lies published is compared with what the gate published.
+    Comparing,
     Reloading(Arc<Revision>),
     Verifying {
         candidate: Arc<Revision>,
@@ -149,6 +156,9 @@ pub struct Gate {
     published: bool,
     /// The content that was published last, and the time since which it has been.
     published_since: Option<(Arc<Revision>, Instant)>,
+    /// What lies published has to be compared with it.
+    comparison_due: bool,
+    alteration: Alteration,
     /// The time of the first step.
     start: Instant,
     known_good: Option<Arc<Revision>>,
@@ -156,17 +166,12 @@ pub struct Gate {
     reload_unproven: bool,
     /// The application may have read a content that was not accepted: it changed while the application read it.
     read_unvalidated: bool,
-    /// The last reload, and its content, until the process ends.
-    reloaded_at: Option<(Instant, Digest)>,
-    /// The process that has new workers which the gate did not cause, and the start of the first of them.
-    renewed: Option<(i32, Instant)>,
-    /// The content whose reload has ended the application, and how often.
-    fatal: Option<(Digest, u32)>,
-    /// The time until which a content without a proof is no last-known-good revision yet.
-    trial: Option<TrialTime>,
+    aftermath: Aftermath,
     withheld: Option<Withheld>,
     /// The content that the last-known-good revision is replacing, because it was not verified.
     restoring: Option<Digest>,
+    /// The published content is being published again, since another program changed it.
+    repairing: bool,
     /// The published content is being verified for a new target process, although it is not the newest.
     reaffirming: bool,
     target: TargetState,
@@ -213,16 +218,16 @@ impl Gate {
             validated: None,
             published: false,
             published_since: None,
+            comparison_due: false,
+            alteration: Alteration::None,
             start: now,
             known_good: None,
             reload_unproven: false,
             read_unvalidated: false,
-            reloaded_at: None,
-            renewed: None,
-            fatal: None,
-            trial: None,
+            aftermath: Aftermath::default(),
             withheld: None,
             restoring: None,
+            repairing: false,
             reaffirming: false,
             target: TargetState::default(),
             bounds: ReloadBounds::default(),
@@ -327,13 +332,14 @@ impl Gate {
             Input::WatchEvent(hint) => self.watch_event(now, hint),
             Input::Degraded { message, polling } => self.degraded(now, message, polling, &mut effects),
             Input::Rescan => {
-                (self.unseen, self.requested) = (true, true);
+                (self.unseen, self.requested, self.comparison_due) = (true, true, true);
                 self.settle.at(now);
             }
             Input::WatchRestored => self.watch_restored(now, &mut effects),
             Input::Scanned(scan) => self.scanned(now, scan, &mut effects),
             Input::Validated(result) => self.validated_candidate(now, result, &mut effects),
             Input::Published(result) => self.published(now, result, &mut effects),
+            Input::Compared(difference) => self.compared(difference, &mut effects),
             Input::Reloaded(result) => self.reloaded(now, result, &mut effects),
             Input::Verified(proof) => self.verified(now, proof, &mut effects),
             Input::TargetLost { pid, loss } => self.target_lost(now, pid, loss, &mut effects),
@@ -356,7 +362,7 @@ impl Gate {
 
     fn next_due(&self) -> Option<Instant> {
         let fall_back = self.permission.fall_back;
-        let trial = self.trial.as_ref().map(|trial| trial.until);
+        let trial = self.aftermath.trial_end();
         [self.settle.due(), self.target.due(), self.retry, self.next_poll, fall_back, trial].into_iter().flatten().min()
     }
 
@@ -366,7 +372,7 @@ impl Gate {
         if matches!(self.activity, Activity::Finished) {
             return;
         }
-        let is_over = self.trial.as_ref().is_some_and(|trial| trial.until <= now || self.stop_by.is_some());
+        let is_over = self.aftermath.trial_end().is_some_and(|end| end <= now || self.stop_by.is_some());
         if is_over && self.may_begin() {
             self.keep(effects);
         }
@@ -414,6 +420,7 @@ impl Gate {
         self.next_poll = Some(now + self.poll());
         // A poll and a retry are for what no event announced.
         self.unseen |= reason != Reason::Event;
+        self.comparison_due |= reason == Reason::Poll;
         self.begin(Effect::Scan(self.extent()), Activity::Scanning(reason), effects);
     }
 

@@ -101,7 +101,7 @@ impl Gate {
     /// The content whose publication, reload or verification is under way.
     #[must_use]
     pub fn acting(&self) -> Option<Digest> {
-        if self.restoring.is_some() || self.reaffirming {
+        if self.restoring.is_some() || self.reaffirming || self.repairing {
             return None;
         }
         match &self.activity {

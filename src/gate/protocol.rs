@@ -37,6 +37,8 @@ pub enum Input {
     Validated(Result<Validation, TargetError>),
     /// [`Effect::Publish`] is done: `true` if the content was not published before.
     Published(Result<bool, Finding>),
+    /// [`Effect::ComparePublication`] is done: the difference, if there is one.
+    Compared(Option<String>),
     /// [`Effect::Reload`] is done.
     Reloaded(Result<Sent, TargetError>),
     /// [`Effect::Verify`] is done.
@@ -109,6 +111,8 @@ pub enum Effect {
     Validate(Digest),
     /// Publish the content that was validated last, or the last-known-good revision if this is its digest.
     Publish(Digest),
+    /// Compare what lies published with what the gate published; answered by [`Input::Compared`].
+    ComparePublication,
     /// Request a reload of the application.
     Reload(ReloadRequest),
     /// Verify that the reload took effect; `late` if the time for it has passed once, so that the gate only goes on probing.

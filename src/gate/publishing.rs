@@ -6,15 +6,102 @@ use std::time::Instant;
 
 use reload_gate_contract::Finding;
 
-use super::target::AFTERMATH;
 use super::{Activity, Effect, Gate};
 use crate::flow::tree::{Digest, Revision};
-use crate::report::{Event, Kind};
+use crate::report::{Event, Kind, Level};
 use crate::sys::promise::{PUBLISHES, REFUSES};
 
+/// Remedy where another program writes a published volume.
+const ONLY_WRITER: &str =
+    "let the gate alone write that volume: mount it with `readOnly: true` in all other containers";
+
+/// A change of what is published by another program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Alteration {
+    None,
+    /// It is being published again; the difference was found for the first time.
+    Found(String),
+    /// It was reported, and the next comparison has not found anything else yet.
+    Reported,
+}
+
 impl Gate {
+    /// Compares what lies published with what the gate published, if that is due and nothing else is to do.
+    pub(super) fn compare_publication(&mut self, effects: &mut Vec<Effect>) {
+        let is_at_rest = matches!(self.activity, Activity::Idle)
+            && self.published_since.is_some()
+            && self.withheld.is_none()
+            && !self.aftermath.is_trial();
+        if self.policy.publish && !self.policy.once && is_at_rest && std::mem::take(&mut self.comparison_due) {
+            self.begin(Effect::ComparePublication, Activity::Comparing, effects);
+        }
+    }
+
+    pub(super) fn compared(&mut self, difference: Option<String>, effects: &mut Vec<Effect>) {
+        if !matches!(self.activity, Activity::Comparing) {
+            return;
+        }
+        self.activity = Activity::Idle;
+        let (Some(difference), Some((published, _))) = (difference, self.published_since.clone()) else {
+            self.alteration = Alteration::None;
+            return;
+        };
+        if self.alteration == Alteration::None {
+            self.alteration = Alteration::Found(difference);
+        }
+        // The application may have read it.
+        self.reload_unproven = true;
+        self.repairing = true;
+        self.begin(Effect::Publish(published.digest()), Activity::Publishing(published), effects);
+    }
+
+    /// Takes in that what another program changed is published again, or could not be.
+    fn repaired(
+        &mut self,
+        now: Instant,
+        published: Arc<Revision>,
+        result: Result<bool, Finding>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let found = std::mem::replace(&mut self.alteration, Alteration::Reported);
+        let difference = if let Alteration::Found(difference) = found { Some(difference) } else { None };
+        let digest = published.digest();
+        let restored = |message: String| Event::new(Kind::Restored).about(digest).message(message);
+        match result {
+            Ok(_) => {
+                self.published_since = Some((published, now));
+                if let Some(difference) = difference {
+                    let message =
+                        format!("another program changed what is published: {difference}; it is published again");
+                    let event = restored(message).help(Some(ONLY_WRITER.to_owned()));
+                    effects.push(Effect::Report(event));
+                }
+                if self.policy.reload && !self.target.is_sought() {
+                    self.reaffirm(effects);
+                } else if !self.policy.reload {
+                    self.reload_unproven = false;
+                }
+            }
+            // The report of why the newest content is not live stays.
+            Err(finding) if self.incident.is_some() => {
+                if let Some(difference) = difference {
+                    let reason = finding.message;
+                    let message = format!(
+                        "another program changed what is published: {difference}; it cannot be published again: {reason}"
+                    );
+                    let help = finding.help.or_else(|| Some(ONLY_WRITER.to_owned()));
+                    effects.push(Effect::Report(Event { level: Level::Error, ..restored(message).help(help) }));
+                }
+            }
+            Err(finding) => self.report_verdict(now, digest, vec![finding], None, effects),
+        }
+    }
+
     pub(super) fn published(&mut self, now: Instant, result: Result<bool, Finding>, effects: &mut Vec<Effect>) {
         let Activity::Publishing(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
+        if std::mem::take(&mut self.repairing) {
+            return self.repaired(now, candidate, result, effects);
+        }
         match result {
             Ok(new) => {
                 if new {
@@ -92,25 +179,16 @@ impl Gate {
         let is_proven = proof.kind == Kind::Verified;
         effects.push(Effect::Report(proof));
         if !is_proven && !self.policy.once {
-            let former = self.trial.take().map_or(former, |trial| trial.former);
-            self.trial = Some(TrialTime { until: now + AFTERMATH, former });
+            self.aftermath.begin_trial(now, former);
         }
         self.live(candidate, effects);
     }
 
     /// Makes the live revision the last-known-good one.
     pub(super) fn keep(&mut self, effects: &mut Vec<Effect>) {
-        self.trial = None;
+        self.aftermath.end_trial();
         if let Some(known_good) = &self.known_good {
             effects.push(Effect::Keep(known_good.digest()));
         }
     }
-}
-
-/// The time after a reload without a proof in which the application may end by it.
-#[derive(Clone, Debug)]
-pub(super) struct TrialTime {
-    pub(super) until: Instant,
-    /// The last-known-good revision before.
-    pub(super) former: Option<Arc<Revision>>,
 }

@@ -84,7 +84,7 @@ impl Gate {
                 // Until there is proof, the known good or the newer content may run.
                 self.reload_unproven = true;
                 self.bounds.note(now, &self.policy);
-                self.reloaded_at = (!restarts).then_some((now, candidate.digest()));
+                self.aftermath.reloaded(now, candidate.digest(), restarts);
                 self.motion.acted(now, &candidate, self.lag());
                 let event = self.change(Kind::Reloaded, &candidate).message(message);
                 effects.push(Effect::Report(Event { pid, signal, ..event }));
@@ -225,7 +225,7 @@ impl Gate {
         self.permission.end();
         (self.reload_unproven, self.read_unvalidated) = (self.target.is_sought(), false);
         // Without a reload no application has read it yet, so it is not known to be good.
-        if self.policy.publish && (self.policy.reload || !self.policy.once) && self.trial.is_none() {
+        if self.policy.publish && (self.policy.reload || !self.policy.once) && !self.aftermath.is_trial() {
             effects.push(Effect::Keep(digest));
         }
         if !self.policy.once {

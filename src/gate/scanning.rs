@@ -112,6 +112,7 @@ impl Gate {
             // The application read another content, at least in part: start over when it is at rest.
             _ => self.settle.event(now),
         }
+        self.compare_publication(effects);
     }
 
     /// Records what the gate itself sees in the sources. Times of files are no evidence of that: they can be set, and differ in

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::aftermath::ReloadBeforeEnd;
 use super::incident::backoff;
 use super::{Activity, Effect, Gate, Loss};
 use crate::flow::process::TargetError;
@@ -17,8 +18,6 @@ const CERTAIN: u32 = 4;
 /// So many ends within this time are a crash loop.
 const CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
-/// A process that ends within this time of a reload may have ended by it.
-pub(super) const AFTERMATH: Duration = Duration::from_secs(3);
 /// The time that a process must live to end a crash loop.
 const CALM: Duration = Duration::from_secs(10);
 
@@ -37,8 +36,8 @@ struct Lost {
     at: Instant,
     /// Its end was reported, or the incident that is open is about it.
     reported: bool,
-    /// The content of its last reload, and the time from then to its end, if that may be the reason and was not reported.
-    after_reload: Option<(Digest, Duration)>,
+    /// Its last reload, if that may be the reason and was not reported.
+    after_reload: Option<ReloadBeforeEnd>,
 }
 
 /// The search at the start of the gate.
@@ -61,6 +60,8 @@ pub(super) struct TargetState {
     late_proof: bool,
     /// The search is the one at the start of the gate: no process was found before.
     first: Option<FirstSearch>,
+    /// The process that has new workers which the gate did not cause, and the start of the first of them.
+    renewed: Option<(i32, Instant)>,
 }
 
 impl TargetState {
@@ -129,7 +130,7 @@ impl Gate {
         if let Loss::Renewed { since: Some(start) } = loss
             && self.lay_since(start)
         {
-            self.renewed = Some((pid, start));
+            self.target.renewed = Some((pid, start));
             if self.policy.publish {
                 return self.weigh_renewal(now, effects);
             }
@@ -142,8 +143,9 @@ impl Gate {
         self.reload_unproven = true;
         self.withheld = None;
         let after_reload = if loss == Loss::Ended { self.ended_by_reload(now) } else { None };
-        let trial = self.trial.take_if(|trial| after_reload.is_some() && trial.former.is_some());
-        if let Some(former) = trial.and_then(|trial| trial.former) {
+        if after_reload.is_some()
+            && let Some(former) = self.aftermath.fail_trial()
+        {
             self.known_good = Some(former);
         }
         if loss == Loss::Ended {
@@ -163,7 +165,7 @@ impl Gate {
     /// Returns how often the reload of `digest` has ended the application, which reads the last-known-good revision at its next start.
     fn fatal_ends(&self, digest: Digest) -> Option<u32> {
         let is_other = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() != digest);
-        self.fatal.filter(|(fatal, _)| self.policy.publish && is_other && *fatal == digest).map(|(_, ends)| ends)
+        if self.policy.publish && is_other { self.aftermath.ends_by(digest) } else { None }
     }
 
     /// Lets the new process run the last-known-good revision: the newest one has ended the last process, and is tried again after a while.
@@ -177,26 +179,25 @@ impl Gate {
         self.reaffirm(effects);
     }
 
-    /// The content of the last reload, and the time from then to the end of the target at `now`, if it may have ended by it, and no
-    /// verification finds that out.
-    fn ended_by_reload(&mut self, now: Instant) -> Option<(Digest, Duration)> {
-        let (at, digest) = self.reloaded_at.take()?;
+    /// The last reload of the target, which ends at `now`, if it may have ended by it, and no verification finds that out.
+    fn ended_by_reload(&mut self, now: Instant) -> Option<ReloadBeforeEnd> {
+        let reload = self.aftermath.ended(now)?;
+        let digest = reload.digest;
         let is_verified = match &self.activity {
             Activity::Verifying { candidate, late: false, .. } => candidate.digest() == digest,
             _ => self.incident.is_some_and(|incident| incident.kind == Kind::Unverified && incident.about == digest),
         };
-        if is_verified || now <= at + AFTERMATH {
-            let ends = self.fatal.filter(|(fatal, _)| *fatal == digest).map_or(0, |(_, ends)| ends);
-            self.fatal = Some((digest, ends.saturating_add(1)));
+        if is_verified || reload.is_suspect() {
+            self.aftermath.count_end(digest);
         }
         let is_live = self.known_good.as_ref().is_some_and(|known_good| known_good.digest() == digest);
         let is_quiet = self.may_begin() && self.stop_by.is_none() && self.incident.is_none();
-        (now <= at + AFTERMATH && is_live && is_quiet && !is_verified).then_some((digest, now - at))
+        (reload.is_suspect() && is_live && is_quiet && !is_verified).then_some(reload)
     }
 
     /// Decides about new workers that the gate did not cause: they run what is live, or it is unknown what they run.
     pub(super) fn weigh_renewal(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Some((pid, start)) = self.renewed.take() else { return };
+        let Some((pid, start)) = self.target.renewed.take() else { return };
         if !self.lay_since(start) {
             return self.target_lost(now, pid, Loss::Renewed { since: None }, effects);
         }
@@ -282,10 +283,10 @@ impl Gate {
             (None, None) => return,
         };
         let ended = self.target.lost.as_mut().and_then(|lost| Some((lost.pid, lost.after_reload.take()?)));
-        if let Some((pid, (digest, after))) = ended
-            && digest == about
+        if let Some((pid, reload)) = ended
+            && reload.digest == about
         {
-            let after = Duration::from_millis(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+            let after = Duration::from_millis(u64::try_from(reload.after.as_millis()).unwrap_or(u64::MAX));
             let message = format!("pid {pid} ended {} after it was reloaded", humantime::format_duration(after));
             let help = "see its own log for the reason: it may be unable to run this configuration";
             self.raise_unverified(now, about, (message, help.to_owned()), effects);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Input;
-use super::world::{Fault, Noise, SimulatedContent, SimulatedWorld};
+use super::world::{Fault, Noise, SimulatedContent, SimulatedWorld, TraceEntry, What, digest};
 
 use crate::report::Kind;
 
@@ -34,6 +34,19 @@ fn a_reload_by_another_program_is_repeated_only_after_a_change() {
     world.happen(Fault::Write(SimulatedContent::Good(0)));
     world.pass(SHORT);
     insta::assert_snapshot!(world.story());
+}
+
+#[test]
+fn a_reload_with_a_rejected_content_is_found_when_the_rejection_ends() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    world.happen(Fault::ForeignUnseen);
+    assert_eq!(world.live, Some(SimulatedContent::Bad(0)), "the other program knows nothing of the rejection");
+    world.happen(Fault::Write(SimulatedContent::Good(0)));
+    world.pass(SHORT);
+    assert_eq!(world.live, Some(SimulatedContent::Good(0)), "before the next poll: {}", world.story());
+    assert_eq!(world.count(Kind::TargetReplaced), 1, "{}", world.story());
 }
 
 #[test]
@@ -309,4 +322,100 @@ fn a_launcher_is_not_reported_and_a_wrong_process_is() {
         assert_eq!(world.count(Kind::TargetRefused), reports, "{launchers} searches: {}", world.story());
         assert!(world.gate.is_live(), "{launchers} searches: {}", world.story());
     }
+}
+
+/// A gate that publishes, and something that starts the application again whenever it has ended.
+fn supervised(mut world: SimulatedWorld, seconds: u64) -> SimulatedWorld {
+    for _ in 0..seconds {
+        world.pass(Duration::from_secs(1));
+        world.happen(Fault::Target(true));
+    }
+    world
+}
+
+fn reloads_of(world: &SimulatedWorld, content: SimulatedContent) -> usize {
+    let is_reload = |entry: &&TraceEntry| matches!(entry.what, What::Reload(of) if of == digest(content));
+    world.trace.iter().filter(is_reload).count()
+}
+
+#[test]
+fn a_content_that_ends_the_application_is_not_for_the_next_process() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(SHORT);
+    world.happen(Fault::Write(SimulatedContent::Fatal(0)));
+    let mut world = supervised(world, 20);
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.live, Some(SimulatedContent::Good(0)));
+    assert_eq!(reloads_of(&world, SimulatedContent::Fatal(0)), 1);
+    world = supervised(world, 2 * 3600);
+    assert_eq!(reloads_of(&world, SimulatedContent::Fatal(0)), 3, "two more tries: {}", world.story());
+    assert_eq!(world.live, Some(SimulatedContent::Good(0)), "{}", world.story());
+    assert_eq!(world.broken, Vec::<String>::new());
+}
+
+fn on_trial(content: SimulatedContent) -> SimulatedWorld {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.unverified = true;
+    world.pass(Duration::from_secs(10));
+    world.happen(Fault::Write(content));
+    world.pass(Duration::from_secs(1));
+    world
+}
+
+#[test]
+fn a_content_without_a_proof_becomes_the_last_known_good_after_its_trial() {
+    let mut world = on_trial(SimulatedContent::Good(1));
+    assert_eq!(world.kept, Some(SimulatedContent::Good(0)));
+    world.pass(Duration::from_secs(3));
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.kept, Some(SimulatedContent::Good(1)));
+}
+
+#[test]
+fn a_stop_during_a_trial_keeps_the_content_that_is_live() {
+    let mut world = on_trial(SimulatedContent::Good(1));
+    world.step(Input::Stop);
+    world.pass(SHORT);
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.kept, Some(SimulatedContent::Good(1)));
+}
+
+#[test]
+fn a_content_without_a_proof_that_ends_the_application_gives_way() {
+    let world = supervised(on_trial(SimulatedContent::Fatal(0)), 20);
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.kept, Some(SimulatedContent::Good(0)));
+    assert_eq!(world.live, Some(SimulatedContent::Good(0)));
+}
+
+#[test]
+fn a_publication_that_another_program_changes_is_published_again() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(Duration::from_secs(1));
+    world.happen(Fault::Alter(SimulatedContent::Bad(0)));
+    world.pass(Duration::from_secs(40));
+    insta::assert_snapshot!(world.story());
+    assert_eq!(world.published, Some(SimulatedContent::Good(0)));
+    assert!(world.gate.is_live(), "{}", world.story());
+    world.pass(Duration::from_secs(3600));
+    assert_eq!(world.count(Kind::Restored), 1, "{}", world.story());
+    assert_eq!(world.count(Kind::Reloaded), 2, "{}", world.story());
+}
+
+#[test]
+fn a_publication_that_another_program_changes_all_the_time_is_reported_once() {
+    let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
+    world.pass(Duration::from_secs(1));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    for _ in 0..10 {
+        world.happen(Fault::Alter(SimulatedContent::Bad(0)));
+        world.pass(Duration::from_secs(30));
+    }
+    assert_eq!(world.count(Kind::Restored), 1, "{}", world.story());
+    assert_eq!(world.count(Kind::Rejected), 1, "the report of the rejection stays: {}", world.story());
+    assert_eq!(world.published, Some(SimulatedContent::Good(0)), "{}", world.story());
+    world.pass(Duration::from_secs(60));
+    world.happen(Fault::Alter(SimulatedContent::Bad(0)));
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.count(Kind::Restored), 2, "it was unchanged for a while: {}", world.story());
 }

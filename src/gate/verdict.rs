@@ -68,7 +68,7 @@ impl Gate {
         }
         self.go_ahead(&candidate);
         if self.policy.publish {
-            if self.trial.is_some() {
+            if self.aftermath.is_trial() {
                 // Otherwise there would be none to return to.
                 self.keep(effects);
             }

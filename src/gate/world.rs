@@ -29,6 +29,8 @@ pub(super) enum SimulatedContent {
     Unclear(u8),
     /// Valid, and the application does not take it.
     Untaken(u8),
+    /// Valid, and the application ends when it is reloaded with it.
+    Fatal(u8),
 }
 
 /// A change of the world outside of the gate.
@@ -40,12 +42,16 @@ pub(super) enum Fault {
     WriteUnseen(SimulatedContent),
     /// An event without a change.
     Touch,
+    /// Another program changes what is published.
+    Alter(SimulatedContent),
     /// The application goes away, or comes back.
     Target(bool),
     /// The application is replaced by a new process.
     Restart,
-    /// Another program reloads the application.
+    /// Another program reloads the application, which the gate finds at once.
     Foreign,
+    /// The same, and the gate finds it when it checks the process.
+    ForeignUnseen,
     /// A spurious tick.
     Tick,
     /// A user asks for a scan.
@@ -76,6 +82,7 @@ pub(super) enum What {
     Scan,
     Validate(Digest),
     Publish(Digest),
+    Compare,
     Keep(Digest),
     Reload(Digest),
     Verify,
@@ -95,6 +102,14 @@ pub(super) struct SimulatedWorld {
     process: (i32, Instant),
     /// The process that the gate watches.
     watched: Option<i32>,
+    /// The start of its workers, if another program has reloaded it since the last verification.
+    renewed: Option<Instant>,
+    /// The gate compares the process with its recorded state.
+    checks: bool,
+    /// The time at which the process ends by its reload.
+    ends_at: Option<Instant>,
+    /// No verification is configured.
+    pub(super) unverified: bool,
     /// A file that moves because of the gate.
     pub(super) noise: Noise,
     noises: u32,
@@ -117,6 +132,8 @@ pub(super) struct SimulatedWorld {
     publish: bool,
     /// The content that the last scan read: a gate that publishes validates and publishes it.
     taken: SimulatedContent,
+    /// The content that another program has replaced where it was published.
+    altered: Option<SimulatedContent>,
     /// The published content, and the one that is kept as the last-known-good.
     pub(super) published: Option<SimulatedContent>,
     pub(super) kept: Option<SimulatedContent>,
@@ -205,6 +222,10 @@ impl SimulatedWorld {
             target: true,
             process: (1, start),
             watched: None,
+            renewed: None,
+            checks: false,
+            ends_at: None,
+            unverified: false,
             noise: Noise::None,
             noises: 0,
             shortage: false,
@@ -217,6 +238,7 @@ impl SimulatedWorld {
             tries: BTreeMap::new(),
             in_flight: None,
             taken: content,
+            altered: None,
             published: None,
             kept: None,
             live: None,
@@ -236,6 +258,7 @@ impl SimulatedWorld {
                 self.step(Input::WatchEvent(Hint::Commit));
             }
             Fault::WriteUnseen(content) => (self.content, self.writes) = (content, self.writes + 1),
+            Fault::Alter(content) => self.altered = self.published.replace(content).or(self.altered),
             Fault::Touch => self.step(Input::WatchEvent(Hint::Touch)),
             Fault::Target(false) => self.end(),
             Fault::Target(true) => self.begin(),
@@ -243,7 +266,11 @@ impl SimulatedWorld {
                 self.end();
                 self.begin();
             }
-            Fault::Foreign => self.reload_by_another(),
+            Fault::Foreign => {
+                self.reload_by_another();
+                self.find_renewal();
+            }
+            Fault::ForeignUnseen => self.reload_by_another(),
             Fault::Tick => self.step(Input::Tick),
             Fault::Request => self.step(Input::Rescan),
         }
@@ -254,22 +281,27 @@ impl SimulatedWorld {
         if !std::mem::replace(&mut self.target, false) {
             return;
         }
-        self.live = None;
+        (self.live, self.renewed) = (None, None);
         let (pid, _) = self.process;
         if self.watched.take_if(|watched| *watched == pid).is_some() {
             self.step(Input::TargetLost { pid, loss: Loss::Ended });
         }
     }
 
-    /// The application reads the content that lies there now; the gate learns of its new workers if it watches the process.
+    /// The application reads the content that lies there now, and has new workers.
     fn reload_by_another(&mut self) {
         if !self.target {
             return;
         }
         self.live = self.read().filter(|content| !matches!(content, SimulatedContent::Absent)).or(self.live);
         let (pid, _) = self.process;
-        if self.watched == Some(pid) {
-            self.step(Input::TargetLost { pid, loss: Loss::Renewed { since: Some(self.now) } });
+        self.renewed = (self.watched == Some(pid)).then_some(self.now);
+    }
+
+    /// The gate finds that the application has new workers, if it has.
+    fn find_renewal(&mut self) {
+        if let Some(start) = self.renewed.take() {
+            self.step(Input::TargetLost { pid: self.process.0, loss: Loss::Renewed { since: Some(start) } });
         }
     }
 
@@ -282,6 +314,13 @@ impl SimulatedWorld {
         self.live = self.read().filter(|content| !matches!(content, SimulatedContent::Absent));
     }
 
+    /// The process ends by what it was reloaded with.
+    fn end_if_due(&mut self) {
+        if self.ends_at.take_if(|at| *at <= self.now).is_some() {
+            self.end();
+        }
+    }
+
     /// Lets time pass.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
@@ -291,9 +330,10 @@ impl SimulatedWorld {
                 break;
             }
             let done = self.in_flight.as_ref().map(|(at, _)| *at);
-            let next = [done, self.gate.deadline()].into_iter().flatten().min();
+            let next = [done, self.gate.deadline(), self.ends_at].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
+            self.end_if_due();
             let input = match &self.in_flight {
                 Some((at, _)) if *at <= self.now => self.in_flight.take().map_or(Input::Tick, |(_, input)| input),
                 _ => Input::Tick,
@@ -316,6 +356,10 @@ impl SimulatedWorld {
         for effect in self.gate.step(self.now, input) {
             self.perform(&effect);
         }
+        if std::mem::take(&mut self.checks) {
+            self.find_renewal();
+        }
+        self.end_if_due();
         if std::mem::take(&mut self.stir) {
             self.gate.step(self.now, Input::WatchEvent(Hint::Touch)).iter().for_each(|effect| self.perform(effect));
         }
@@ -345,7 +389,11 @@ impl SimulatedWorld {
 
     fn perform(&mut self, effect: &Effect) {
         let what = match effect {
-            Effect::Count(_) | Effect::CheckTarget => return,
+            Effect::Count(_) => return,
+            Effect::CheckTarget => {
+                self.checks = true;
+                return;
+            }
             Effect::Abandon => {
                 self.in_flight = None;
                 return;
@@ -355,13 +403,16 @@ impl SimulatedWorld {
             Effect::Validate(digest) => What::Validate(*digest),
             Effect::Publish(digest) => What::Publish(*digest),
             Effect::Keep(digest) => What::Keep(*digest),
+            Effect::ComparePublication => What::Compare,
             Effect::Reload(request) => What::Reload(request.digest),
             Effect::Verify { .. } => What::Verify,
             Effect::FallBack { .. } => What::FallBack,
             Effect::Report(event) => What::Report(event.clone()),
             Effect::Finish => What::Finish,
         };
-        self.trace.push(TraceEntry { at: self.now - self.start, what });
+        if !matches!(what, What::Compare) || self.altered.is_some() {
+            self.trace.push(TraceEntry { at: self.now - self.start, what });
+        }
         if let Effect::Keep(kept) = effect {
             self.expect(self.published.map(digest) == Some(*kept), "what is kept is what is published");
             self.kept = self.published;
@@ -385,6 +436,10 @@ impl SimulatedWorld {
                 Input::Validated(Ok(self.validate(*digest)))
             }
             Effect::Publish(wanted) => Input::Published(Ok(self.publish(*wanted))),
+            Effect::ComparePublication => {
+                let is_other = self.altered.is_some();
+                Input::Compared(is_other.then(|| "`..data` leads to another content".to_owned()))
+            }
             Effect::Reload(request) if self.publish => {
                 let is_published = self.published.map(digest) == Some(request.digest);
                 self.expect(is_published, "what is reloaded is what is published");
@@ -472,6 +527,7 @@ impl SimulatedWorld {
         let accepted = Some(self.taken).filter(|taken| digest(*taken) == wanted && self.accepted == Some(wanted));
         let next = accepted.or(restored);
         self.expect(next.is_some(), "what is published was accepted, or is the last known good");
+        self.altered = None;
         std::mem::replace(&mut self.published, next) != next
     }
 
@@ -521,6 +577,7 @@ impl SimulatedWorld {
             return Ok(Sent::NotNeeded { pid, message: format!("pid {pid} is younger") });
         }
         self.make_noise(Noise::Reload);
+        self.renewed = None;
         if !matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
             self.live = self.read();
         }
@@ -529,8 +586,17 @@ impl SimulatedWorld {
     }
 
     fn verify(&mut self) -> Proof {
+        if self.target && matches!(self.read(), Some(SimulatedContent::Fatal(_))) {
+            // A verification takes longer than the application.
+            let after = if self.unverified { Duration::from_millis(100) } else { Duration::ZERO };
+            self.ends_at = Some(self.now + after);
+        }
+        if self.unverified {
+            return Proof::NotAsked { message: "no verification is configured".into() };
+        }
         // The application reads what is there when it gets to it, which may be newer than the content of the reload.
-        if !self.target || matches!(self.read(), Some(SimulatedContent::Untaken(_))) {
+        let is_taken = !matches!(self.read(), Some(SimulatedContent::Untaken(_) | SimulatedContent::Fatal(_)));
+        if !self.target || !is_taken {
             return Proof::Missing { message: "no new worker".into(), help: "see the log".into(), refused: false };
         }
         Proof::Proven { pid: Some(8), message: "pid 8 is new".into(), after: Duration::from_millis(3) }
@@ -558,6 +624,7 @@ impl SimulatedWorld {
                 What::Scan => "scan".to_owned(),
                 What::Validate(digest) => format!("validate {digest:?}"),
                 What::Publish(digest) => format!("publish {digest:?}"),
+                What::Compare => "compare".to_owned(),
                 What::Keep(digest) => format!("keep {digest:?}"),
                 What::Reload(digest) => format!("reload {digest:?}"),
                 What::Verify => "verify".to_owned(),

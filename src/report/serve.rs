@@ -92,7 +92,9 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Event {
         }
         io::ErrorKind::PermissionDenied => "choose a port above 1023; it is tried again",
         io::ErrorKind::AddrNotAvailable => "name an address of this machine, or `0.0.0.0` for all; it is tried again",
-        _ => "there are no metrics and no health checks until then; it is tried again",
+        _ => {
+            "name another address (`--listen`): there are no metrics and no health checks until then; it is tried again"
+        }
     };
     let message = format!("cannot listen on `{address}`: {error}");
     Event::new(Kind::AlertFailed).message(message).help(Some(help.into()))

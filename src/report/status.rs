@@ -14,6 +14,8 @@ use crate::flow::tree::Digest;
 const MESSAGE: usize = 300;
 /// The number of findings on a terminal.
 const FINDINGS: usize = 20;
+/// The number of pods of a group on a terminal.
+const PODS: usize = 20;
 /// The number of decisions on a terminal.
 const LAST: usize = 5;
 
@@ -96,15 +98,63 @@ pub struct RolloutStatus {
     /// The reason why the API server cannot be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
+    /// The pods that take part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberStatus>,
+}
+
+/// A pod in the roll-out of its group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its name.
+    pub pod: String,
+    /// True if it has verified the newest revision.
+    pub verified: bool,
+    /// The time at which it did, by its own clock (RFC 3339, UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+}
+
+impl MemberStatus {
+    /// Returns one line for people.
+    fn line(&self, is_taken: bool) -> String {
+        let (pod, since) = (visible(&self.pod), self.since.as_deref().map(visible));
+        match (self.verified, is_taken, since) {
+            (true, true, Some(since)) => format!("{pod}: has it since {since}"),
+            (true, true, None) => format!("{pod}: has it"),
+            (true, false, Some(since)) => format!("{pod}: had verified it at {since}"),
+            (true, false, None) => format!("{pod}: had verified it"),
+            (false, true, _) => format!("{pod}: waits for it"),
+            (false, false, _) => format!("{pod}: does not have it"),
+        }
+    }
 }
 
 impl RolloutStatus {
+    /// Returns false if no pod takes the newest revision any more, so that those which had verified it are not on their way to it.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        !matches!(self.phase.as_str(), "refused" | "given-up")
+    }
+
+    /// Returns the numbers of pods in words.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        let Self { verified, pods, unproven, .. } = self;
+        if self.is_taken() {
+            return format!("{verified} of {pods} pods have it, {unproven} unproven");
+        }
+        let unproven = if *unproven > 0 { format!(", {unproven} unproven") } else { String::new() };
+        let before = if *verified > 0 { format!(", {verified} had verified it before") } else { String::new() };
+        format!("no pod takes it{before}{unproven}")
+    }
+
     /// Returns the progress in words.
     #[must_use]
     pub fn words(&self) -> String {
         let paused = if self.paused { ", paused" } else { "" };
         let digest = self.digest.as_deref().map_or_else(String::new, |digest| format!(" of {}", short(digest)));
-        let counts = format!("{} of {} pods have it, {} unproven", self.verified, self.pods, self.unproven);
+        let counts = self.counts();
         let leader = self.leader.as_ref().map_or_else(String::new, |leader| format!(", led by {leader}"));
         let refused = self.refused_by.as_ref().zip(self.reason.as_ref());
         let refused = refused.map_or_else(String::new, |(by, reason)| format!(", refused by {by}: {reason}"));
@@ -314,6 +364,12 @@ impl GateStatus {
         }
         if let Some(rollout) = &self.rollout {
             text += &format!("    roll-out {}: {}\n", visible(&rollout.group), visible(&rollout.words()));
+            let is_taken = rollout.is_taken();
+            rollout.members.iter().take(PODS).for_each(|pod| text += &format!("      {}\n", pod.line(is_taken)));
+            let more = rollout.members.len().saturating_sub(PODS);
+            if more > 0 {
+                text += &format!("      and {more} more: `reload-gate rollout status {}`\n", visible(&rollout.group));
+            }
         }
         self.standing.iter().for_each(|event| text += &report(event));
         self.end_of_target().iter().for_each(|line| text += &format!("    {line}\n"));
@@ -387,6 +443,50 @@ mod tests {
         ] {
             assert_eq!(alert.line(), line);
         }
+    }
+
+    fn rollout(phase: &str, verified: [bool; 2]) -> RolloutStatus {
+        let member = |(pod, verified): (&str, bool)| MemberStatus {
+            pod: pod.into(),
+            verified,
+            since: verified.then(|| "2026-11-22T23:59:59Z".into()),
+        };
+        RolloutStatus {
+            group: "web".into(),
+            phase: phase.into(),
+            digest: Some("0123456789abcdef".into()),
+            paused: false,
+            leader: None,
+            pods: 2,
+            verified: verified.iter().filter(|verified| **verified).count(),
+            unproven: 0,
+            refused_by: (phase == "refused").then(|| "web-1".into()),
+            reason: (phase == "refused").then(|| "no new worker".into()),
+            lost: None,
+            members: ["web-0", "web-1"].into_iter().zip(verified).map(member).collect(),
+        }
+    }
+
+    #[test]
+    fn a_roll_out_names_the_time_of_each_pod() {
+        let lines = |rollout: &RolloutStatus| {
+            let is_taken = rollout.is_taken();
+            rollout.members.iter().map(|pod| pod.line(is_taken)).collect::<Vec<_>>()
+        };
+        let wave = rollout("wave", [true, false]);
+        assert_eq!(wave.words(), "wave of 0123456789ab: 1 of 2 pods have it, 0 unproven");
+        assert_eq!(lines(&wave), ["web-0: has it since 2026-11-22T23:59:59Z", "web-1: waits for it"]);
+        let refused = rollout("refused", [true, false]);
+        assert_eq!(lines(&refused), ["web-0: had verified it at 2026-11-22T23:59:59Z", "web-1: does not have it"]);
+    }
+
+    #[test]
+    fn no_pod_is_counted_for_a_refused_revision() {
+        let words = rollout("refused", [true, true]).words();
+        let expected =
+            "refused of 0123456789ab: no pod takes it, 2 had verified it before, refused by web-1: no new worker";
+        assert_eq!(words, expected);
+        assert_eq!(rollout("given-up", [false, false]).words(), "given-up of 0123456789ab: no pod takes it");
     }
 
     #[test]

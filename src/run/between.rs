@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use reload_gate_contract::{Code, Finding, Verdict};
@@ -18,7 +18,7 @@ use crate::cluster::keeper::{Keeper, Keeping};
 use crate::cluster::known_good::{self, StoreError};
 use crate::cluster::nudge::{self, NudgeNews};
 use crate::cluster::rollout::{
-    Advice, Phase, PodFailure, PodView, Rollout, RolloutEffect, RolloutInput, RolloutSettings,
+    Advice, Phase, PodFailure, PodView, Rollout, RolloutEffect, RolloutInput, RolloutSettings, Topic,
 };
 use crate::cluster::{ClusterConfig, ObjectKind, ObjectName, lease, rollout};
 use crate::config::GateConfig;
@@ -26,7 +26,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::{Digest, Revision};
 use crate::gate::{FallenBack, Gate, Input};
 use crate::report::board::StatusBoard;
-use crate::report::status::RolloutStatus;
+use crate::report::status::{MemberStatus, RolloutStatus};
 use crate::report::{Event, Kind, Level};
 use crate::sys::backoff::Backoff;
 use crate::sys::kubernetes::{Connection, RequestError, WatchNews};
@@ -108,6 +108,10 @@ impl BetweenPods {
     pub(super) fn follow(&mut self, gate: &Gate, snapshot: Option<&Snapshot>, has_secrets: bool) {
         let view = view(gate);
         self.views.send_if_modified(|known| {
+            let is_same = known.running == view.running;
+            let now = || view.running.map(|_| SystemTime::now());
+            let running_since = if is_same { known.running_since } else { now() };
+            let view = PodView { running_since, ..view };
             let is_new = *known != view;
             *known = view;
             is_new
@@ -207,6 +211,7 @@ fn view(gate: &Gate) -> PodView {
         asks: gate.asks(),
         acting: gate.acting(),
         running: gate.running().map(Revision::digest),
+        running_since: None,
         failed,
         ends: gate.ends(),
     }
@@ -364,13 +369,24 @@ impl Member {
             paused: state.is_some_and(|state| state.paused),
             leader: topic.and_then(|topic| topic.holder.as_ref()).map(|holder| holder.pod.clone()),
             pods: topic.map_or(0, |topic| topic.pods.len()),
-            verified: topic.map_or(0, |topic| topic.pods.values().filter(|verified| **verified).count()),
+            verified: topic.map_or(0, Topic::verified),
             unproven: state.map_or(0, |state| state.slots.len()),
             refused_by: by,
             reason,
             lost: self.machine.loss().map(str::to_owned),
+            members: topic.map_or_else(Vec::new, members),
         });
     }
+}
+
+/// The pods that take part in a roll-out.
+fn members(topic: &Topic) -> Vec<MemberStatus> {
+    let member = |(pod, verified): (&String, &bool)| MemberStatus {
+        pod: pod.clone(),
+        verified: *verified,
+        since: topic.since(pod).map(|since| humantime::format_rfc3339_seconds(since).to_string()),
+    };
+    topic.pods.iter().map(member).collect()
 }
 
 async fn finish(in_flight: &mut Option<Request>) -> RolloutInput {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::GateConfig;
+use crate::flow::placeholders::UnknownMain;
 use crate::flow::process::{TargetError, TargetSearches};
 use crate::flow::reload::{Circumstances, ReloadMethod};
+use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::{Digest, Tree};
 use crate::flow::validate::Validation;
 use crate::flow::verify::{NOT_CONFIGURED, Patience, Proof, Verification};
@@ -62,15 +64,26 @@ impl Runner {
         }))
     }
 
+    /// The last snapshot that could be read. What was published can be reloaded and verified while the sources are unreadable.
+    fn readable(&self) -> Option<Snapshot> {
+        self.snapshot.clone().or_else(|| self.last_readable.clone())
+    }
+
     pub(super) fn publish(&self, digest: Digest) -> Option<InFlight> {
-        let (config, snapshot) = (self.config.clone(), self.snapshot.clone()?);
+        let (config, snapshot) = (self.config.clone(), self.readable());
         Some(Box::pin(async move {
             Outcome::Done(Input::Published(staging::publish(&config, snapshot, digest).await), None)
         }))
     }
 
+    pub(super) fn compare_publication(&self) -> Option<InFlight> {
+        let config = self.config.clone();
+        Some(Box::pin(async move { Outcome::Done(Input::Compared(staging::difference(&config).await), None) }))
+    }
+
     pub(super) fn reload(&self, request: ReloadRequest) -> Option<InFlight> {
-        let (snapshot, config, former) = (self.snapshot.clone()?, self.config.clone(), self.former.clone());
+        let (config, former) = (self.config.clone(), self.former.clone());
+        let tree = self.readable().map(|snapshot| snapshot.tree).unwrap_or_default();
         let counts_workers = matches!(config.verification, Verification::Workers) && request.limit_lingering;
         let circumstances = Circumstances {
             since: request.since,
@@ -80,7 +93,7 @@ impl Runner {
         };
         let targets = self.targets.clone();
         Some(Box::pin(async move {
-            let requested = match config.reload.at(|| staging::live_paths(&config, &snapshot.tree)) {
+            let requested = match config.reload.at(|| staging::live_paths(&config, &tree)) {
                 Ok(filled) => {
                     let method = filled.as_ref().unwrap_or(&config.reload);
                     method.request_reload(&targets, &config.verification, circumstances).await
@@ -90,7 +103,7 @@ impl Runner {
             match requested {
                 Ok((sent, baseline)) => Outcome::Done(Input::Reloaded(Ok(sent)), Some(baseline)),
                 Err(target_error) => {
-                    let target_error = redaction::of_target_error(&config, &snapshot.tree, &former, target_error).await;
+                    let target_error = redaction::of_target_error(&config, &tree, &former, target_error).await;
                     Outcome::Done(Input::Reloaded(Err(target_error)), None)
                 }
             }
@@ -98,25 +111,41 @@ impl Runner {
     }
 
     pub(super) fn verify(&self, late: bool) -> Option<InFlight> {
-        let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.snapshot.clone()?);
+        let (config, baseline, snapshot) = (self.config.clone(), self.baseline.clone(), self.readable());
         let former = self.former.clone();
         let patience = if late { Patience::Late } else { Patience::Limited(config.verify_timeout) };
         let loaded = self.loaded.as_ref().map(|(_, loaded)| loaded.clone());
         Some(Box::pin(async move {
+            let tree = snapshot.as_ref().map(|snapshot| snapshot.tree.clone()).unwrap_or_default();
             let (proof, successor) = match baseline {
-                Some(baseline) => config.verification.prove(&baseline, &config.selector, patience).await,
+                Some(baseline) => match verification_at(&config, &tree) {
+                    Ok(filled) => {
+                        let verification = filled.as_ref().unwrap_or(&config.verification);
+                        verification.prove(&baseline, &config.selector, patience).await
+                    }
+                    Err(UnknownMain { message, help }) => (Proof::Missing { message, help, refused: false }, None),
+                },
                 None => (Proof::NotAsked { message: NOT_CONFIGURED.into() }, None),
             };
-            let proof = match proof {
-                Proof::Proven { .. } | Proof::NotAsked { .. } if successor.is_none() => {
-                    limits::of_reload(&config, loaded, &snapshot).await.unwrap_or(proof)
+            let proof = match (proof, &snapshot) {
+                (proof @ (Proof::Proven { .. } | Proof::NotAsked { .. }), Some(snapshot)) if successor.is_none() => {
+                    limits::of_reload(&config, loaded, snapshot).await.unwrap_or(proof)
                 }
-                proof => proof,
+                (proof, _) => proof,
             };
-            let proof = redaction::of_proof(&config, &snapshot.tree, &former, proof).await;
+            let proof = redaction::of_proof(&config, &tree, &former, proof).await;
             Outcome::Done(Input::Verified(proof), successor)
         }))
     }
+}
+
+/// Returns the verification of a gate with the paths of the live configuration in the words of its command; `None` if no word has a
+/// placeholder.
+///
+/// # Errors
+/// When a word needs the main file of `tree`, and that is unknown.
+pub fn verification_at(config: &GateConfig, tree: &Tree) -> Result<Option<Verification>, UnknownMain> {
+    config.verification.at(|| staging::live_paths(config, tree))
 }
 
 /// Lays `tree` out and validates it there.
@@ -137,7 +166,9 @@ pub(super) async fn validate_after(
 ) -> Result<Validation, TargetError> {
     let count_verdict = match staging::lay_out(config, tree.clone()).await {
         Ok(path_map) => {
-            let mut validated = config.plan.validate(&tree, &path_map, targets).await;
+            let is_copied = config.stage.is_some() || config.publication.is_some();
+            let seen = if is_copied { tree.clone().as_copied() } else { tree.clone() };
+            let mut validated = config.plan.validate(&seen, &path_map, targets).await;
             if let Ok(validation) = &mut validated {
                 staging::at_sources(config, &path_map, &tree, &mut validation.findings);
             }

@@ -18,7 +18,7 @@ mod steps;
 pub mod supervise;
 mod target;
 
-pub use effects::validate;
+pub use effects::{validate, verification_at};
 pub use single::{once, reload, without_promises};
 pub use startup::confined;
 
@@ -77,6 +77,8 @@ struct Runner {
     snapshot: Option<Snapshot>,
     /// The files of it that may be those of Secrets.
     secret: Vec<PathBuf>,
+    /// The last snapshot before the sources became unreadable.
+    last_readable: Option<Snapshot>,
     /// Secrets before they were rotated.
     former: FormerSecrets,
     contents: Contents,
@@ -263,6 +265,9 @@ impl Runner {
             Effect::Publish(digest) => {
                 *in_flight = in_span(self.publish(digest), debug_span!("publish", gate, digest = %digest.short()));
             }
+            Effect::ComparePublication => {
+                *in_flight = in_span(self.compare_publication(), debug_span!("compare", gate));
+            }
             Effect::Keep(digest) => {
                 let span = debug_span!("keep", gate, digest = %digest.short());
                 staging::keep(&self.config, &self.sink).instrument(span).await;
@@ -361,6 +366,7 @@ impl Runner {
             sink,
             board,
             snapshot: None,
+            last_readable: None,
             secret: Vec::new(),
             former: FormerSecrets::default(),
             contents: Contents::default(),

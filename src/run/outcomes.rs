@@ -58,6 +58,7 @@ impl Runner {
             self.former.remember(&self.secret, &old.tree, &new.tree);
         }
         self.secret = secret;
+        self.last_readable = if result.is_ok() { None } else { self.snapshot.take().or(self.last_readable.take()) };
         self.snapshot = result.as_ref().ok().cloned();
         inputs.push(Input::Scanned(result));
         inputs

@@ -7,8 +7,8 @@ use std::time::Duration;
 use reload_gate_contract::Finding;
 
 use crate::config::GateConfig;
-use crate::flow::publish::{Generation, Publication, PublishError, Volume};
-use crate::flow::reload::LivePaths;
+use crate::flow::placeholders::LivePaths;
+use crate::flow::publish::{Generation, Generations, Publication, PublishError, Volume};
 use crate::flow::snapshot::Snapshot;
 use crate::flow::tree::{Digest, Revision, Tree};
 use crate::flow::validate::{Mapping, PathMap};
@@ -39,7 +39,12 @@ fn former(publication: &Publication, shares: bool) -> Option<(Former, Option<Pub
     };
     // The next write there reports the reason for an error.
     let good = publication.good().ok().flatten().map(|good| (good.revision, good.live));
-    Some((Former { repaired, is_live: publication.is_live(), good }, error))
+    let live = publication.live();
+    let is_live = live.is_some();
+    if let Some(live) = live {
+        publication.remember(live);
+    }
+    Some((Former { repaired, is_live, good }, error))
 }
 
 /// Lets `gate` go on from what an earlier one published.
@@ -121,22 +126,34 @@ fn path_map(stage: &Publication) -> PathMap {
 }
 
 /// Publishes `snapshot`, or the last-known-good revision if `digest` names it; returns `true` if it was not published before.
-pub(super) async fn publish(config: &GateConfig, snapshot: Snapshot, digest: Digest) -> Result<bool, Finding> {
+pub(super) async fn publish(config: &GateConfig, snapshot: Option<Snapshot>, digest: Digest) -> Result<bool, Finding> {
     let Some(publication) = &config.publication else { return Ok(false) };
     writing(config, publication, move |publication| {
-        if snapshot.revision.digest() == digest {
-            return publication.publish(&publication.stage(&snapshot.tree)?);
+        if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.revision.digest() == digest) {
+            return put_live(publication, publication.stage(&snapshot.tree)?);
         }
         let good = publication.good()?.filter(|good| good.revision.digest() == digest);
-        good.map_or(Err(PublishError::Lost), |good| publication.publish(&good.generations))
+        good.map_or(Err(PublishError::Lost), |good| put_live(publication, good.generations))
     })
     .await
+}
+
+fn put_live(publication: &Publication, generations: Generations) -> Result<bool, PublishError> {
+    let is_new = publication.publish(&generations)?;
+    publication.remember(generations);
+    Ok(is_new)
+}
+
+/// Compares what lies published with what was published; returns the first difference.
+pub(super) async fn difference(config: &GateConfig) -> Option<String> {
+    let publication = config.publication.as_ref()?;
+    beside(publication, Publication::difference).await.unwrap_or_default()
 }
 
 /// Publishes `tree`.
 pub(super) async fn publish_tree(config: &GateConfig, tree: Arc<Tree>) -> Result<bool, Finding> {
     let Some(publication) = &config.publication else { return Ok(false) };
-    writing(config, publication, move |publication| publication.publish(&publication.stage(&tree)?)).await
+    writing(config, publication, move |publication| put_live(publication, publication.stage(&tree)?)).await
 }
 
 /// Keeps what is live as the last-known-good revision.

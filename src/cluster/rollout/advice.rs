@@ -97,7 +97,7 @@ impl Rollout {
 
     fn progress(&self, state: &GroupState, topic: &Topic) -> String {
         let group = &self.settings.group;
-        let (verified, pods) = (topic.pods.values().filter(|verified| **verified).count(), topic.pods.len());
+        let (verified, pods) = (topic.verified(), topic.pods.len());
         let leader = topic.holder.as_ref().map(|holder| holder.pod.as_str());
         match (&topic.phase, leader) {
             (Phase::First, Some(leader)) if leader == self.settings.pod => {

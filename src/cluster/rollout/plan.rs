@@ -124,10 +124,8 @@ impl Rollout {
             return;
         }
         let runs = |digest: Digest| self.view.running == Some(digest) && self.view.acting != Some(digest);
-        if let Some(topic) = next.current().filter(|topic| runs(topic.digest))
-            && let Some(verified) = topic.pods.get_mut(&me)
-        {
-            *verified = true;
+        if let Some(topic) = next.current().filter(|topic| runs(topic.digest) && topic.pods.contains_key(&me)) {
+            topic.verify(&me, self.view.running_since);
         }
         let Some((digest, epoch)) = next.slot(&me).map(|slot| (slot.digest, slot.epoch)) else { return };
         let is_wanted = next.proven.contains(&digest)
@@ -171,7 +169,10 @@ impl Rollout {
         let may_adopt = (topic.phase == Phase::Wave && has_it) || (topic.phase == Phase::First && runs);
         if topic.holder.is_none() && may_adopt {
             topic.holder = Some(Beat { pod: me.clone(), count: 0 });
-            topic.pods.entry(me.clone()).or_insert(runs);
+            topic.pods.entry(me.clone()).or_insert(false);
+            if runs {
+                topic.verify(&me, self.view.running_since);
+            }
         }
         if !topic.is_led_by(&me) {
             return;

@@ -1,6 +1,6 @@
 //! The protocol of the roll-out: inputs, effects and settings.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::state::{GroupState, Parallel};
 use crate::flow::tree::Digest;
@@ -35,6 +35,8 @@ pub struct PodView {
     pub stuck: Option<Digest>,
     /// The revision that the application is proven to run.
     pub running: Option<Digest>,
+    /// The time of that proof, for people.
+    pub running_since: Option<SystemTime>,
     /// The last reload that the application did not take.
     pub failed: Option<PodFailure>,
     /// The number of times that the application ended by itself.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,10 @@ pub struct Topic {
     pub holder: Option<Beat>,
     /// The pods that want it or have it; true for those that have verified it.
     pub pods: BTreeMap<String, bool>,
+    /// The time at which each of those has verified it first, by its own clock, in seconds since 1970. It is for people: nothing is decided
+    /// by it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub since: BTreeMap<String, u64>,
 }
 
 /// The progress of a roll-out.
@@ -146,6 +151,28 @@ impl Parallel {
 }
 
 impl Topic {
+    /// Records that `pod` has verified it, at the time `at` if that is known.
+    pub fn verify(&mut self, pod: &str, at: Option<SystemTime>) {
+        self.pods.insert(pod.to_owned(), true);
+        if let Some(since) = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())
+            && !self.since.contains_key(pod)
+        {
+            self.since.insert(pod.to_owned(), since.as_secs());
+        }
+    }
+
+    /// Returns the number of pods that have verified it.
+    #[must_use]
+    pub fn verified(&self) -> usize {
+        self.pods.values().filter(|verified| **verified).count()
+    }
+
+    /// Returns the time at which `pod` has verified it, as far as it is known.
+    #[must_use]
+    pub fn since(&self, pod: &str) -> Option<SystemTime> {
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(*self.since.get(pod)?))
+    }
+
     /// Returns true while pods may still take it for the first time.
     #[must_use]
     pub fn is_active(&self) -> bool {
@@ -218,7 +245,8 @@ impl GroupState {
         self.rejected = None;
         let holder = leader.map(|pod| Beat { pod: pod.to_owned(), count: 0 });
         let pods = leader.map(|pod| (pod.to_owned(), false)).into_iter().collect();
-        self.topic = Some(Topic { epoch, digest, phase, lost: 0, claimed: false, holder, pods });
+        let since = BTreeMap::new();
+        self.topic = Some(Topic { epoch, digest, phase, lost: 0, claimed: false, holder, pods, since });
     }
 
     /// Makes `digest`, which is proven, the topic again. The pods of the topic before are those that are expected to run it.
@@ -249,6 +277,7 @@ impl GroupState {
         topic.epoch += 1;
         (topic.phase, topic.lost, topic.holder) = (Phase::First, 0, None);
         topic.pods.clear();
+        topic.since.clear();
         true
     }
 }

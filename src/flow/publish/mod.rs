@@ -9,6 +9,7 @@
 //! step, each step so small that an end after it leaves the readable files of one generation and nothing else.
 
 mod claim;
+mod compare;
 mod step;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use claim::Claim;
+use compare::Published;
 use reload_gate_contract::{Code, Finding};
 use step::VolumeStep;
 
@@ -105,6 +107,7 @@ pub struct Publication {
     /// Prefix of the names of each source in a tree; empty if there is one source.
     prefixes: Vec<PathBuf>,
     claim: Claim,
+    published: Published,
 }
 
 /// One tree, laid out in all volumes of a publication.
@@ -114,7 +117,7 @@ impl Publication {
     /// Publishes sources in `volumes`; the names of each begin with one of `prefixes`.
     #[must_use]
     pub fn new(volumes: Vec<Volume>, prefixes: Vec<PathBuf>) -> Self {
-        Self { volumes, prefixes, claim: Claim::default() }
+        Self { volumes, prefixes, claim: Claim::default(), published: Published::default() }
     }
 
     /// Returns the volumes in the order of the sources, each with the prefix of its names.
@@ -138,10 +141,10 @@ impl Publication {
         good.map_or(Ok(false), |good| self.publish(&good.generations))
     }
 
-    /// Returns true if a whole generation is live in every volume.
+    /// Returns the generations that are live, if there is a whole one in every volume.
     #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.volumes.iter().all(|volume| volume.live().is_ok_and(|live| live.is_some()))
+    pub fn live(&self) -> Option<Generations> {
+        self.volumes.iter().map(|volume| volume.live().ok().flatten().map(|(generation, _)| generation)).collect()
     }
 
     /// Lays `tree` out beside the live generations.

@@ -2,11 +2,9 @@
 
 mod without_effect;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use reload_gate_contract::Finding;
-
+use crate::flow::placeholders::{self, LivePaths, UnknownMain};
 use crate::flow::process::{Disposition, Signal, Target, TargetError, TargetSearches};
 use crate::flow::verify::{Baseline, Verification};
 use crate::sys::exec::{self, Command, End};
@@ -33,19 +31,6 @@ pub enum ReloadMethod {
     /// By a command, here. The words may have `{config}` and `{dir}`, for the paths of the live configuration.
     Command(Vec<String>),
 }
-
-/// Paths of the live configuration in the gate's file system.
-#[derive(Clone, Debug)]
-pub struct LivePaths {
-    /// The main file, or the reason why it is unknown.
-    pub main: Result<PathBuf, Box<Finding>>,
-    /// The directory.
-    pub directory: PathBuf,
-}
-
-/// The words in a command that are replaced by the main file and its directory.
-const CONFIG: &str = "{config}";
-const DIRECTORY: &str = "{dir}";
 
 /// The number of tries of a POST and the pause between them: the application may be starting.
 const ATTEMPTS: u32 = 3;
@@ -137,22 +122,10 @@ impl ReloadMethod {
     /// When a word needs the main file, and it is unknown.
     pub fn at(&self, paths: impl FnOnce() -> LivePaths) -> Result<Option<Self>, TargetError> {
         let Self::Command(words) = self else { return Ok(None) };
-        if !words.iter().any(|word| word.contains(CONFIG) || word.contains(DIRECTORY)) {
-            return Ok(None);
+        match placeholders::at_live(words, paths) {
+            Ok(filled) => Ok(filled.map(Self::Command)),
+            Err(UnknownMain { message, help }) => Err(TargetError::Failed { message, help }),
         }
-        let LivePaths { main, directory } = paths();
-        let main = match main {
-            Ok(main) => main.to_string_lossy().into_owned(),
-            Err(_) if !words.iter().any(|word| word.contains(CONFIG)) => String::new(),
-            Err(finding) => {
-                let message = format!("the main file for {} is unknown: {}", self.describe(), finding.message);
-                let help = finding.help.unwrap_or_else(|| "name it with `--main FILE`".to_owned());
-                return Err(TargetError::Failed { message, help });
-            }
-        };
-        let directory = directory.to_string_lossy();
-        let filled = words.iter().map(|word| word.replace(DIRECTORY, &directory).replace(CONFIG, &main));
-        Ok(Some(Self::Command(filled.collect())))
     }
 
     /// Looks at the target as a request by a signal does, if it is known.

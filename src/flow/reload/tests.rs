@@ -233,29 +233,3 @@ fn a_method_is_described_without_credentials() {
         assert_eq!(method.describe(), expected);
     }
 }
-
-#[test]
-fn a_command_gets_the_paths_of_the_live_configuration() {
-    let paths = |main: Result<&str, &str>| LivePaths {
-        main: main.map(PathBuf::from).map_err(|why| {
-            Box::new(Finding::environment(reload_gate_contract::Code::new("no-main-file"), why.to_owned()))
-        }),
-        directory: "/etc/app".into(),
-    };
-    let filled = |words: &[&str], main| match command(words).at(|| paths(main)) {
-        Ok(Some(ReloadMethod::Command(words))) => Ok(words.join(" ")),
-        Ok(other) => panic!("{other:?}"),
-        Err(TargetError::Failed { message, .. }) => Err(message),
-        Err(other) => panic!("{other:?}"),
-    };
-    let known = Ok("/etc/app/app.conf");
-    assert_eq!(filled(&["app", "load", "{config}"], known).as_deref(), Ok("app load /etc/app/app.conf"));
-    assert_eq!(
-        filled(&["app", "--in={dir}/x", "-c{config}"], known).as_deref(),
-        Ok("app --in=/etc/app/x -c/etc/app/app.conf")
-    );
-    assert_eq!(filled(&["app", "{dir}"], Err("there are several files")).as_deref(), Ok("app /etc/app"));
-    let unknown = filled(&["app", "{config}"], Err("there are several files")).expect_err("the file is unknown");
-    assert_eq!(unknown, "the main file for `app {config}` is unknown: there are several files");
-    assert!(matches!(command(&["app", "reload"]).at(|| panic!("it has no placeholder")), Ok(None)));
-}

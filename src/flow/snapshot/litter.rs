@@ -8,6 +8,7 @@ use std::path::Path;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::flow::named::{self, NamedWord};
 use crate::flow::tree::Tree;
 
 /// The class of a name.
@@ -123,8 +124,6 @@ fn is_seds(name: &str) -> bool {
     name.strip_prefix("sed").is_some_and(|end| end.len() == 6 && end.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// Longest word of a configuration that may be a pattern (`PATH_MAX`).
-const LONGEST: usize = 4096;
 /// Number of patterns that are compiled; a configuration with more reads by name.
 const PATTERNS: usize = 1000;
 
@@ -143,9 +142,7 @@ impl Reads {
         let mut reads = Self::default();
         let mut known = BTreeSet::new();
         for content in tree.values() {
-            let words = content.split(|byte| byte.is_ascii_whitespace() || b"\"'`;,=(){}<>\0".contains(byte));
-            for word in words.filter(|word| !word.is_empty() && word.len() <= LONGEST) {
-                let Ok(word) = std::str::from_utf8(word) else { continue };
+            for NamedWord { text: word, .. } in named::patterns(content) {
                 let last = word.rsplit('/').next().unwrap_or(word);
                 if wanted.contains(last) {
                     reads.names.insert(last.to_owned());
@@ -326,6 +323,7 @@ mod tests {
         ] {
             assert!(reads(text, &[]).match_of(Path::new(path)), "{text}");
         }
+        assert!(!reads("# include sites-enabled/*", &[]).match_of(Path::new("sites-enabled/site~")), "it is a comment");
         assert!(!reads("a * b", &[]).match_of(Path::new("conf.d/.x~")), "glob(7) does not match a leading dot");
     }
 }

@@ -10,6 +10,7 @@ use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 
 use super::place::ExecutionPlace;
 use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
+use crate::flow::placeholders;
 use crate::sys::exec::{self, Command, End, FileSystemView, Finished, NotStarted};
 use crate::sys::pattern::LazyRegex;
 
@@ -205,7 +206,7 @@ impl CommandValidator {
                 "{exe}" => {
                     words.push(context.place.exe().ok_or_else(|| Box::new(hidden(&context.place)))?.into_os_string());
                 }
-                word => words.push(fill(word, context)?),
+                word => words.push(placeholders::fill(word, || context.main(), || context.directory())?.into()),
             }
         }
         Ok(words)
@@ -359,12 +360,6 @@ impl FindingPatterns {
     fn is_transient(&self, text: &str) -> bool {
         self.transient.iter().any(|pattern| pattern.is_match(text))
     }
-}
-
-fn fill(word: &str, context: &ValidationContext) -> Result<OsString, Box<Finding>> {
-    let word = word.replace("{dir}", &context.directory().to_string_lossy());
-    Ok(if word.contains("{config}") { word.replace("{config}", &context.main()?.to_string_lossy()) } else { word }
-        .into())
 }
 
 /// End of the options of a command line: everything behind it is an operand (POSIX, XBD 12.2, guideline 10).

@@ -31,6 +31,7 @@ use place::ExecutionPlace;
 
 pub use crate::sys::exec::Confinement;
 
+use crate::flow::placeholders;
 use crate::flow::process::{TargetError, TargetSearches};
 use crate::flow::tree::Tree;
 use crate::sys::worker::{self, WorkKind};
@@ -218,12 +219,15 @@ impl ValidationPlan {
     /// Returns which files it validates together.
     #[must_use]
     pub fn scope(&self) -> PlanScope {
-        let says = |check: &CommandValidator, what: &str| check.command.iter().any(|word| word.contains(what));
+        let names_main_alone = |check: &CommandValidator| {
+            let names = |placeholder| placeholders::has(&check.command, placeholder);
+            names(placeholders::CONFIG) && !names(placeholders::DIRECTORY)
+        };
         match self.validators.first() {
             Some(Validator::Builtin(builtin)) => builtin.scope(),
             Some(Validator::Command(check)) => match &check.otherwise {
                 Some(otherwise) => otherwise.scope(),
-                None if self.main == Main::Only && says(check, "{config}") && !says(check, "{dir}") => PlanScope::Main,
+                None if self.main == Main::Only && names_main_alone(check) => PlanScope::Main,
                 None => PlanScope::Together,
             },
             None => PlanScope::Together,

@@ -8,6 +8,7 @@ mod metrics;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::flow::placeholders::{self, LivePaths, UnknownMain};
 use crate::flow::process::{Selector, Signal, Target};
 use crate::sys::exec::{self, Command, End, Finished};
 use crate::sys::http::Method;
@@ -60,7 +61,7 @@ pub enum Verification {
     Workers,
     /// A GET of this URL is answered with a status of 200 to 299.
     Url(Server),
-    /// This command exits with 0.
+    /// This command exits with 0. Its words may have placeholders for the paths of the live configuration.
     Command(Vec<String>),
     /// Metrics of the application have these values.
     Metrics(Box<MetricProof>),
@@ -193,6 +194,15 @@ pub enum Proof {
 }
 
 impl Verification {
+    /// Returns the verification with these paths in the words of its command; `None` if no word has a placeholder.
+    ///
+    /// # Errors
+    /// When a word needs the main file, and that is unknown.
+    pub fn at(&self, paths: impl FnOnce() -> LivePaths) -> Result<Option<Self>, UnknownMain> {
+        let Self::Command(words) = self else { return Ok(None) };
+        placeholders::at_live(words, paths).map(|filled| filled.map(Self::Command))
+    }
+
     /// Reads the metrics of the application just before a reload, if they are the proof.
     pub async fn metrics_before(&self, selector: &Selector) -> MetricsBefore {
         let Self::Metrics(proof) = self else { return MetricsBefore::default() };

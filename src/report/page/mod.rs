@@ -219,7 +219,7 @@ fn rollout(rollout: &RolloutStatus) -> Markup {
             p {
                 b { (rollout.phase) }
                 @if rollout.paused { ", paused" }
-                ": " (rollout.verified) " of " (rollout.pods) " pods have it, " (rollout.unproven) " unproven"
+                ": " (rollout.counts())
                 @if let Some(leader) = &rollout.leader { ", led by " bdi { (leader) } }
             }
             @if let Some((by, reason)) = rollout.refused_by.as_ref().zip(rollout.reason.as_ref()) {

@@ -26,8 +26,8 @@ pub trait Files {
     /// The reason why the file cannot be read.
     fn read(&self, path: &str) -> Result<Cow<'_, [u8]>, Absent>;
 
-    /// The paths of all known files directly in `directory` (with no trailing slash, `""` is the root),
-    /// sorted by their bytes, whole paths.
+    /// The paths of all known entries directly in `directory` (with no trailing slash, `""` is the root),
+    /// sorted by their bytes, whole paths: files, and what else is known to lie there, such as directories.
     ///
     /// # Errors
     /// [`Absent::Unknown`] where that directory is not among the inputs, so that nothing is known about
@@ -97,7 +97,10 @@ impl Files for MemoryFiles {
         let prefix = format!("{directory}/");
         let inside =
             self.files.range(prefix.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&prefix));
-        Ok(inside.filter(|path| !path[prefix.len()..].contains('/')).map(|path| Cow::Borrowed(path.as_str())).collect())
+        let files = inside.filter(|path| !path[prefix.len()..].contains('/')).map(|path| Cow::Borrowed(path.as_str()));
+        let mut entries: Vec<_> = files.chain(self.directories(directory)?).collect();
+        entries.sort();
+        Ok(entries)
     }
 
     fn directories(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
@@ -142,7 +145,7 @@ mod tests {
         let files = files();
         let listed = files.list("/etc/nginx/conf.d").expect("it is known");
         assert_eq!(listed, ["/etc/nginx/conf.d/a.conf", "/etc/nginx/conf.d/b.conf"]);
-        assert_eq!(files.list("/etc/nginx").expect("it is known"), ["/etc/nginx/nginx.conf"]);
+        assert_eq!(files.list("/etc/nginx").expect("it is known"), ["/etc/nginx/conf.d", "/etc/nginx/nginx.conf"]);
         assert_eq!(files.list("/srv"), Err(Absent::Unknown));
     }
 

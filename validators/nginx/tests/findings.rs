@@ -172,6 +172,19 @@ fn a_directory_cannot_be_included() {
     assert_eq!(headings, ["included-directory 2:9 pread() \"/etc/nginx/conf.d\" failed (21: Is a directory)"]);
 }
 
+/// nginx 1.22 refuses a directory that a pattern matches, with files in it or without.
+#[test]
+fn a_pattern_matches_directories_too() {
+    let files = [
+        ("nginx.conf", "events {}\ninclude conf.d/*;\ninclude sites/*/site.conf;\n"),
+        ("conf.d/a/a.conf", "nonsense;\n"),
+        ("sites/one/site.conf", ""),
+        ("sites/two/other.conf", ""),
+    ];
+    let headings: Vec<_> = judge_files(&files, &options()).iter().map(heading).collect();
+    assert_eq!(headings, ["included-directory 2:9 pread() \"/etc/nginx/conf.d/a\" failed (21: Is a directory)"]);
+}
+
 #[test]
 fn included_files_come_in_the_order_of_their_names() {
     let main = "events {}\nhttp { include conf.d/*.conf; include none/*.conf; }\n";

@@ -91,8 +91,8 @@ impl SimulatedCluster {
 
     fn acted(&mut self, pod: usize, content: Content) {
         let digest = content.digest();
-        let (now, this) = (self.now, &mut self.pods[pod]);
-        (this.stage, this.permit) = (Stage::Idle, None);
+        let (now, time, this) = (self.now, self.time(), &mut self.pods[pod]);
+        (this.stage, this.permit, this.since) = (Stage::Idle, None, Some(time));
         let ends_after = Duration::from_secs(3);
         if matches!(content, Content::Untaken(_)) {
             let count = this.failed.as_ref().map_or(0, |failed| failed.count) + 1;
@@ -120,9 +120,9 @@ impl SimulatedCluster {
 
     /// The application of a new pod starts, and reads what was published.
     pub(super) fn start(&mut self, pod: usize) {
-        let now = self.now;
+        let (now, time) = (self.now, self.time());
         let this = &mut self.pods[pod];
-        this.target = true;
+        (this.target, this.since) = (true, Some(time));
         if let Stage::Stuck(content) = this.stage {
             (this.stage, this.running, this.good) = (Stage::Idle, Some(content), Some(content));
             if let Some(epoch) = self.epochs.get(&content.digest()) {

@@ -191,6 +191,34 @@ fn a_new_group_starts_with_one_pod() {
     }
 }
 
+#[test]
+fn the_state_names_the_time_since_which_each_pod_has_the_revision() {
+    let soak = Duration::from_secs(30);
+    let mut cluster = SimulatedCluster::new(3, (soak, Parallel::Percent(25), false), vec![7, 90, 31]);
+    cluster.pass(Duration::from_secs(600));
+    let topic = |cluster: &SimulatedCluster| cluster.lease.as_ref().and_then(|lease| lease.state.topic.clone());
+    let changed = cluster.time();
+    cluster.happen(ClusterFault::Change(Content::Good(1)));
+    cluster.pass(Duration::from_secs(600));
+    let good = topic(&cluster).expect("there is one");
+    let mut times: Vec<_> = cluster.pods.iter().filter_map(|pod| good.since(&pod.name)).collect();
+    times.sort();
+    assert_eq!((times.len(), good.verified()), (3, 3), "{good:?}");
+    assert!(times[0] >= changed && times[1] >= times[0] + soak, "the others follow the first: {good:?}");
+    cluster.pass(Duration::from_secs(3600));
+    assert_eq!(topic(&cluster), Some(good), "the time stays");
+    cluster.happen(ClusterFault::Change(Content::Untaken(0)));
+    cluster.pass(Duration::from_secs(600));
+    let refused = topic(&cluster).expect("there is one");
+    assert!(matches!(refused.phase, Phase::Refused { .. }), "{refused:?}");
+    assert_eq!((refused.verified(), refused.since.len()), (0, 0), "no pod has verified it: {refused:?}");
+    cluster.happen(ClusterFault::Change(Content::Good(1)));
+    cluster.pass(Duration::from_secs(600));
+    let back = topic(&cluster).expect("there is one");
+    assert_eq!(back.since.len(), back.verified(), "{back:?}");
+    assert!(back.since.keys().all(|pod| back.since(pod) > Some(times[2])), "each time is a new one: {back:?}");
+}
+
 /// In this history a pod came back to a content whose place it had given back.
 #[test]
 fn a_permission_does_not_outlive_its_place() {

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::cluster::keeper::Keeper;
 use crate::cluster::rollout::{
@@ -89,6 +89,8 @@ pub(super) struct SimulatedPod {
     pub(super) rejected: bool,
     pub(super) stage: Stage,
     pub(super) running: Option<Content>,
+    /// The time of its proof, by the wall clock.
+    pub(super) since: Option<SystemTime>,
     pub(super) failed: Option<PodFailure>,
     pub(super) retry: Option<Instant>,
     pub(super) ends: u32,
@@ -124,6 +126,7 @@ impl SimulatedPod {
             acting,
             stuck: if let Stage::Stuck(content) = self.stage { Some(content.digest()) } else { None },
             running: self.running.map(Content::digest),
+            running_since: self.running.and(self.since),
             failed: self.failed.clone(),
             ends: self.ends,
         }
@@ -229,6 +232,11 @@ impl SimulatedCluster {
         }
     }
 
+    /// The wall clock.
+    pub(super) fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + (self.now - self.start)
+    }
+
     fn clock(&self, pod: usize) -> Instant {
         self.now - self.pods[pod].offset
     }
@@ -259,6 +267,7 @@ impl SimulatedCluster {
             rejected: false,
             stage: Stage::Validating(volume, self.now + latency),
             running: None,
+            since: None,
             failed: None,
             retry: None,
             ends: 0,

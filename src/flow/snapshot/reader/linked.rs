@@ -8,6 +8,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::{Dir, ReadResult, SourceReader};
 use crate::flow::named::{self, NamedWord};
+use crate::flow::tree::EntryWithoutContent;
 
 /// Number of paths that one directory is searched for.
 const PATHS: usize = 1000;
@@ -69,6 +70,7 @@ impl SourceReader<'_> {
             // With a file below it the name is a directory in any copy.
             if !self.tree.keys().any(|file| file.starts_with(name)) {
                 self.name_only(path, name, from);
+                self.tree.note(name.clone(), EntryWithoutContent::Directory);
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use super::linked::LinkedDirectory;
 use super::{Dir, ReadResult, SourceReader, Vanished, open_real, top};
 use crate::flow::snapshot::outside::{self, LinkTarget};
 use crate::flow::snapshot::{LinkPolicy, beneath};
+use crate::flow::tree::EntryWithoutContent;
 
 impl SourceReader<'_> {
     /// Reads the target of a link: anywhere inside the sources, and outside of them if the link does not lie in a volume.
@@ -21,6 +22,10 @@ impl SourceReader<'_> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 if leaves_freely {
                     self.name_only(path, name, from);
+                }
+                // In a volume a kubelet removes such a link, of a key that was removed, a moment later.
+                if !from.strict {
+                    self.tree.note(name.into(), EntryWithoutContent::DanglingLink);
                 }
                 return Ok(());
             }

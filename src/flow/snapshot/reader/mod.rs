@@ -23,7 +23,7 @@ use super::incomplete::{PlainFile, PlainFiles};
 use super::newest::KnownVolume;
 use super::secret::is_in_memory;
 use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter};
-use crate::flow::tree::{Revision, Tree};
+use crate::flow::tree::{EntryWithoutContent, Revision, Tree};
 use crate::flow::watch::WatchPoints;
 use crate::sys::shortage::is_shortage;
 use linked::LinkedDirectory;
@@ -261,6 +261,9 @@ impl<'a> SourceReader<'a> {
         let entries = self.list(dir)?;
         if entries.iter().any(|entry| entry.name == DATA) {
             return self.volume(dir, &entries);
+        }
+        if entries.is_empty() && !dir.strict {
+            self.tree.note(dir.name.clone(), EntryWithoutContent::Directory);
         }
         if dir.watched {
             self.watch_points.plain(&dir.path);

@@ -9,7 +9,7 @@ use rustix::thread::CapabilitySet;
 use tempfile::TempDir;
 
 use super::*;
-use crate::flow::tree::Digest;
+use crate::flow::tree::{Digest, EntryWithoutContent};
 use crate::sys::skipped::skip;
 
 mod volume;
@@ -315,6 +315,28 @@ fn a_link_that_leaves_is_its_file_or_its_name() {
     assert_eq!(digest(here.path()), before, "a directory of modules counts by its name");
     write(outside.path(), "mod.conf", "other");
     assert_ne!(digest(here.path()), before, "a file counts by its content");
+}
+
+#[test]
+fn entries_without_content_are_noted_and_no_part_of_the_digest() {
+    let outside = plain(&[("modules/x.so", "x")]);
+    let here = plain(&[("nginx.conf", "include conf.d/*;"), ("conf.d/a.conf", "")]);
+    let before = digest(here.path());
+    fs::create_dir_all(here.path().join("conf.d/empty")).expect("there is room");
+    symlink("nowhere", here.path().join("conf.d/link")).expect("there is room");
+    symlink("nowhere", here.path().join("conf.d/.#lock")).expect("there is room");
+    let snapshot = snapshot(at(here.path()));
+    let expected = [
+        (PathBuf::from("conf.d/empty"), EntryWithoutContent::Directory),
+        (PathBuf::from("conf.d/link"), EntryWithoutContent::DanglingLink),
+    ];
+    assert_eq!(snapshot.tree.without_content(), &expected.into());
+    assert_eq!(snapshot.revision.digest(), before);
+    assert!(snapshot.tree.as_copied().without_content().is_empty(), "a copy does not have them");
+    symlink(outside.path().join("modules"), here.path().join("modules")).expect("there is room");
+    let linked = self::snapshot(at(here.path())).tree.as_copied();
+    let directory = (PathBuf::from("modules"), EntryWithoutContent::Directory);
+    assert_eq!(linked.without_content(), &[directory].into(), "a copy has links");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::super::{RootChoice, ValidationContext};
 use crate::flow::snapshot::{Access, read_contents};
+use crate::flow::tree::{EntryWithoutContent, Tree};
 use crate::sys::file_rights::{FileRights, TakenRights};
 
 /// Largest size of a file beside the tree, and of all of them.
@@ -185,6 +186,11 @@ impl Files for CandidateFiles<'_> {
             if tree.range(name.clone()..).next().is_some_and(|(other, _)| other.starts_with(&name)) {
                 return Err(Absent::Directory);
             }
+            match tree.without_content().get(&name) {
+                Some(EntryWithoutContent::Directory) => return Err(Absent::Directory),
+                Some(EntryWithoutContent::DanglingLink) => return Err(Absent::Missing),
+                None => {}
+            }
             if path_map.is_whole(Path::new(path)) {
                 return Err(Absent::Missing);
             }
@@ -196,8 +202,14 @@ impl Files for CandidateFiles<'_> {
         let (tree, path_map) = (&self.context.tree, &self.context.path_map);
         if let Some(name) = path_map.name_of(Path::new(directory)) {
             let files = tree.keys().filter(|file| file.parent() == Some(&name));
-            let paths = files.map(|file| Cow::Owned(path_map.shown(file).to_string_lossy().into_owned()));
-            let paths: Vec<_> = paths.collect();
+            let shown = |file: &PathBuf| Cow::Owned(path_map.shown(file).to_string_lossy().into_owned());
+            let mut paths: Vec<_> = files.map(shown).collect();
+            let others = tree.without_content().keys().filter(|other| other.parent() == Some(&name));
+            let others: BTreeSet<_> = others.cloned().chain(directories_in(tree, &name)).collect();
+            if !others.is_empty() {
+                paths.extend(others.iter().map(shown));
+                paths.sort();
+            }
             if !paths.is_empty() || path_map.is_whole(Path::new(directory)) {
                 return Ok(paths);
             }
@@ -208,12 +220,7 @@ impl Files for CandidateFiles<'_> {
     fn directories(&self, directory: &str) -> Result<Vec<Cow<'_, str>>, Absent> {
         let (tree, path_map) = (&self.context.tree, &self.context.path_map);
         if let Some(name) = path_map.name_of(Path::new(directory)) {
-            let below = |file: &PathBuf| {
-                let mut rest = file.strip_prefix(&name).ok()?.components();
-                let first = rest.next()?;
-                rest.next().map(|_| name.join(first))
-            };
-            let names: BTreeSet<_> = tree.keys().filter_map(below).collect();
+            let names: BTreeSet<_> = directories_in(tree, &name).collect();
             if !names.is_empty() || path_map.is_whole(Path::new(directory)) {
                 let shown = |name: &PathBuf| Cow::Owned(path_map.shown(name).to_string_lossy().into_owned());
                 return Ok(names.iter().map(shown).collect());
@@ -223,6 +230,15 @@ impl Files for CandidateFiles<'_> {
         paths.retain(|path| self.open(path, OFlags::RDONLY | OFlags::DIRECTORY).is_ok());
         Ok(paths)
     }
+}
+
+/// Returns the directories directly in `name` that hold files of `tree`, some of them several times.
+fn directories_in<'t>(tree: &'t Tree, name: &'t Path) -> impl Iterator<Item = PathBuf> + 't {
+    tree.keys().filter_map(move |file| {
+        let mut rest = file.strip_prefix(name).ok()?.components();
+        let first = rest.next()?;
+        rest.next().map(|_| name.join(first))
+    })
 }
 
 impl CandidateFiles<'_> {
@@ -248,7 +264,6 @@ mod tests {
 
     use super::super::super::tests::context;
     use super::super::super::{Mapping, PathMap};
-    use crate::flow::tree::Tree;
     use crate::sys::exec::Confinement;
 
     use super::*;
@@ -280,6 +295,27 @@ mod tests {
         drop(hiding);
         context.confinement = None;
         assert_eq!(view_of(&context, root.path()).read("/secrets/file").as_deref(), Ok(b"secrets".as_slice()));
+    }
+
+    #[test]
+    fn a_listing_has_the_entries_without_content() {
+        let root = tempfile::tempdir().expect("there is room");
+        let mut tree: Tree = [
+            ("nginx.conf".into(), b"a".to_vec()),
+            ("conf.d/z.conf".into(), b"z".to_vec()),
+            ("conf.d/deep/x.conf".into(), b"x".to_vec()),
+        ]
+        .into();
+        tree.note("conf.d/empty".into(), EntryWithoutContent::Directory);
+        tree.note("conf.d/link".into(), EntryWithoutContent::DanglingLink);
+        let there = PathBuf::from("/etc/nginx");
+        let mapping = Mapping { prefix: PathBuf::new(), here: there.clone(), there, live: None, whole: true };
+        let context = context(tree, &PathMap(vec![mapping]));
+        let view = view_of(&context, root.path());
+        let names = ["deep", "empty", "link", "z.conf"].map(|name| Cow::Owned(format!("/etc/nginx/conf.d/{name}")));
+        assert_eq!(view.list("/etc/nginx/conf.d").as_deref(), Ok(names.as_slice()));
+        let reads = ["deep", "empty", "link"].map(|name| view.read(&format!("/etc/nginx/conf.d/{name}")).err());
+        assert_eq!(reads, [Some(Absent::Directory), Some(Absent::Directory), Some(Absent::Missing)]);
     }
 
     #[test]

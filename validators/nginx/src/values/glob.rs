@@ -7,15 +7,18 @@ pub(crate) fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
-/// The paths of the known files that match an absolute pattern, sorted.
+/// The paths that match an absolute pattern, sorted: known files, and what nginx meets there and cannot read. Files of which nothing is
+/// known are left out.
 ///
 /// # Errors
 /// The reason why a directory cannot be listed. A directory that is known to be missing holds nothing.
 pub(crate) fn matching(pattern: &str, files: &dyn Files) -> Result<Vec<String>, Absent> {
     let mut found = vec![String::new()];
+    let mut is_listed = false;
     let mut parts = pattern.split('/').filter(|part| !part.is_empty()).peekable();
     while let Some(part) = parts.next() {
         let last = parts.peek().is_none();
+        is_listed = last && is_pattern(part);
         if !is_pattern(part) {
             found.iter_mut().for_each(|path| *path = format!("{path}/{part}"));
             continue;
@@ -32,7 +35,12 @@ pub(crate) fn matching(pattern: &str, files: &dyn Files) -> Result<Vec<String>, 
         }
         found = next;
     }
-    found.retain(|path| files.read(path).is_ok());
+    // A directory matches as a file does, and so does a link that leads nowhere; what a pattern does not list has to be there.
+    found.retain(|path| match files.read(path) {
+        Ok(_) | Err(Absent::Directory) => true,
+        Err(Absent::Missing) => is_listed,
+        Err(Absent::Unknown) => false,
+    });
     found.sort();
     Ok(found)
 }
