@@ -107,3 +107,43 @@ fn a_map_of_a_million_entries_takes_few_times_its_size() {
     let limit = u64::try_from(text).expect("it is small") * 10;
     assert!(most <= limit, "{most} bytes at once for a text of {text}");
 }
+
+/// Kinds of which each directive has few bytes, and the most bytes at once for each byte of the text, which itself belongs to the caller.
+const SHORT: [(&str, u64); 8] = [
+    ("servers", 8),
+    ("locations", 8),
+    ("proxies", 5),
+    ("headers", 4),
+    ("entries of a map", 6),
+    ("names of a server", 4),
+    ("one line", 9),
+    ("conflicting names", 9),
+];
+
+#[test]
+fn short_directives_take_few_times_their_size() {
+    KINDS.iter().for_each(|kind| drop(work(kind, 1)));
+    for (name, times) in SHORT {
+        let kind = KINDS.iter().find(|kind| kind.name == name).expect("there is such a kind");
+        let text: usize = (kind.make)("/etc/nginx", SMALL * TIMES * 4).iter().map(|(_, text)| text.len()).sum();
+        let most = work(kind, SMALL * TIMES * 4).allocations.bytes_max;
+        let limit = u64::try_from(text).expect("it is small") * times;
+        assert!(most <= limit, "{name}: {most} bytes at once for a text of {text}");
+    }
+}
+
+#[test]
+fn servers_on_ports_of_their_own_take_few_times_their_size() {
+    let server = |n: usize| {
+        let port = 1_024 + n;
+        format!("server {{ listen {port}; server_name s{n}.example.com; location / {{ return 200; }} }} ")
+    };
+    let servers: String = (0..10_000).map(server).collect();
+    let text = format!("events {{ worker_connections 20000; }} http {{ {servers}}}\n");
+    let limit = u64::try_from(text.len()).expect("it is small") * 9;
+    let files: MemoryFiles = [("/etc/nginx/nginx.conf", text)].into_iter().collect();
+    let judged = || check("/etc/nginx/nginx.conf", &files, &Options::default());
+    assert_eq!(judged(), []);
+    let most = allocation_counter::measure(|| drop(judged())).bytes_max;
+    assert!(most <= limit, "{most} bytes at once, and at most {limit} were expected");
+}

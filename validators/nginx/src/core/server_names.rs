@@ -13,19 +13,25 @@ use crate::values::hash_keys::{HashKeys, Refused, lower};
 /// Limit of compared names, each counted at every address of its server.
 const MOST: usize = 5_000_000;
 
-/// The addresses whose servers are found by name, each with the names of these servers, of which there are [`MOST`] in all.
-pub(crate) fn named<'a, 's: 'a>(
+/// Compares the names of the servers at each address whose servers are found by name, of which there are [`MOST`] in all; `first` is
+/// one of the servers.
+pub(crate) fn compare<'a, 's: 'a>(
+    checker: &mut Checker<'s>,
     ports: &Ports,
     names_of: impl Fn(usize) -> &'a Vec<ServerName<'s>>,
     captures: impl Fn(usize) -> bool,
-) -> Vec<(String, Vec<ServerName<'s>>)> {
-    let names = |servers: &[usize]| servers.iter().flat_map(|server| names_of(*server).clone()).collect();
+    first: BlockId,
+) -> Checked {
     let mut left = MOST;
-    let within = |(_, names): &(String, Vec<ServerName<'_>>)| {
+    for (address, servers) in ports.named(captures) {
+        let names: Vec<_> = servers.iter().flat_map(|server| names_of(*server as usize)).collect();
         left = left.saturating_sub(names.len());
-        left > 0
-    };
-    ports.named(captures).map(|(address, servers)| (address, names(servers))).take_while(within).collect()
+        if left == 0 {
+            break;
+        }
+        conflicts(checker, &address, &names, first)?;
+    }
+    Ok(())
 }
 
 /// The names of a directive `server_name`.
@@ -66,12 +72,7 @@ pub(crate) fn read<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
 }
 
 /// Compares the names of all servers that share one address; `server` is one of them.
-pub(crate) fn conflicts(
-    checker: &mut Checker<'_>,
-    address: &str,
-    names: &[ServerName<'_>],
-    server: BlockId,
-) -> Checked {
+fn conflicts(checker: &mut Checker<'_>, address: &str, names: &[&ServerName<'_>], server: BlockId) -> Checked {
     let sizes = checker.hash_sizes(server, "server_names_hash");
     let mut keys = HashKeys::default();
     for (name, spot) in names {

@@ -18,7 +18,7 @@ pub(crate) fn root<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, blo
         return directive.refuse(0, codes::DUPLICATE_DIRECTIVE, message);
     }
     checker.once(directive, block)?;
-    if name == "alias" && checker.blocks[block].location.kind == Match::Named {
+    if name == "alias" && checker.blocks.location(block).kind == Match::Named {
         let message = "the \"alias\" directive cannot be used inside the named location";
         return directive.refuse(0, codes::NOT_ALLOWED_HERE, message);
     }

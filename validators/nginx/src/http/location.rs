@@ -67,7 +67,7 @@ fn nesting(checker: &Checker<'_>, directive: &Directive<'_>, block: BlockId, kin
     if checker.blocks[block].context != Contexts::LOCATION {
         return Ok(());
     }
-    let outer = &checker.blocks[block].location;
+    let outer = &checker.blocks.location(block);
     let (text, around) = (String::from_utf8_lossy(name), String::from_utf8_lossy(outer.name));
     let message = match outer.kind {
         Match::Exact => format!("location \"{text}\" cannot be inside the exact location \"{around}\""),
@@ -108,7 +108,7 @@ pub(crate) fn limit_except<'s>(checker: &mut Checker<'s>, directive: &Directive<
             return directive.refuse(at, codes::INVALID_VALUE, message);
         }
     }
-    let name = checker.blocks[block].location.name;
+    let name = checker.blocks.location(block).name;
     let location = Location { kind: Match::NoName { limit_except: true }, name, spot: None };
     let inner = open(checker, directive, block, Contexts::LIMIT_EXCEPT, location);
     checker.body(directive, inner);
@@ -121,7 +121,7 @@ pub(crate) fn duplicates(checker: &Checker<'_>, block: BlockId) -> Checked {
     let mut first: Option<(&[u8], SourceSpan, SourceSpan)> = None;
     for child in checker.blocks.locations(block) {
         duplicates(checker, child)?;
-        let Location { kind, name, spot } = checker.blocks[child].location;
+        let Location { kind, name, spot } = checker.blocks.location(child);
         let Some(spot) = spot.filter(|_| matches!(kind, Match::Exact | Match::Prefix)) else { continue };
         if let Some(earlier) = seen.insert((kind, name), spot) {
             // nginx sorts the locations first, and so finds the least name.

@@ -45,9 +45,11 @@ fn finish<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, http: BlockI
 
 /// Compares the names of the servers at each address that several share.
 fn compare_names(checker: &mut Checker<'_>) -> Checked {
-    let servers = &checker.http.servers;
-    let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
-    let shared =
-        server_names::named(&checker.http.ports, |server| &servers[server].names, |server| servers[server].captures);
-    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
+    let Some(first) = checker.http.servers.first().map(|server| server.block) else { return Ok(()) };
+    // A copy of all names would be most of the memory: they are lent to the comparison.
+    let (servers, ports) = (std::mem::take(&mut checker.http.servers), std::mem::take(&mut checker.http.ports));
+    let names = |server: usize| &servers[server].names;
+    let compared = server_names::compare(checker, &ports, names, |server| servers[server].captures, first);
+    (checker.http.servers, checker.http.ports) = (servers, ports);
+    compared
 }

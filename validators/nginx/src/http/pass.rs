@@ -32,7 +32,7 @@ pub(crate) fn proxy_pass<'s>(checker: &mut Checker<'s>, directive: &Directive<'s
     };
     let rules = Rules { uri_part: true, no_resolve: true, default_port, ..Rules::default() };
     let url = upstream::refer(checker, directive, 1, rest, rules, block)?;
-    if !url.uri.is_empty() && checker.blocks[block].location.has_no_prefix() {
+    if !url.uri.is_empty() && checker.blocks.location(block).has_no_prefix() {
         let message = "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named \
                        location, or inside \"if\" statement, or inside \"limit_except\" block";
         let problem = directive.problem(1, codes::URI_PART_NOT_ALLOWED, message);

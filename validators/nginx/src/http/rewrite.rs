@@ -58,7 +58,7 @@ pub(crate) fn set<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, bloc
 pub(crate) fn if_<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let in_server = checker.blocks[block].context == Contexts::SERVER;
     let context = if in_server { Contexts::SERVER_IF } else { Contexts::LOCATION_IF };
-    let name = checker.blocks[block].location.name;
+    let name = checker.blocks.location(block).name;
     let location = Location { kind: Match::NoName { limit_except: false }, name, spot: None };
     let inner = location::open(checker, directive, block, context, location);
     let judged = condition(checker, directive, block);

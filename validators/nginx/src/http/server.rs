@@ -10,6 +10,7 @@ use crate::findings::codes;
 use crate::findings::problem::{Checked, Problem, SourceSpan};
 use crate::model::block::BlockId;
 use crate::model::directive::Directive;
+use crate::model::growth;
 use crate::model::http::HttpServer;
 use crate::model::ports::ListenOptions;
 use crate::values::url::Socket;
@@ -17,7 +18,8 @@ use crate::values::url::Socket;
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {
     let inner = checker.open(Contexts::SERVER, block);
     let index = checker.http.servers.len();
-    checker.http.servers.push(HttpServer { block: inner, directive: *directive, names: vec![], captures: false });
+    let server = HttpServer { block: inner, directive: *directive, names: vec![], captures: false };
+    growth::push(&mut checker.http.servers, server);
     let clean = checker.body(directive, inner);
     if clean && !checker.blocks.has_lines(inner, "listen") {
         let socket = Socket::Ip((std::net::Ipv4Addr::UNSPECIFIED, 80).into());

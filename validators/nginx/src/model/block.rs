@@ -4,6 +4,7 @@ use std::ops::{Index, IndexMut};
 
 use crate::directives::Contexts;
 use crate::model::directive::Directive;
+use crate::model::growth;
 use crate::model::location::Location;
 
 /// The index of a block among all.
@@ -27,12 +28,13 @@ impl ListLink {
 
 /// A block: `http`, a `server`, a `location`, …
 #[derive(Debug)]
-pub(crate) struct Block<'s> {
+pub(crate) struct Block {
     pub(crate) context: Contexts,
-    pub(crate) location: Location<'s>,
     /// The modules that hand requests on and have directives in it, as bits.
     pub(crate) families: u8,
     parent: ListLink,
+    /// Its name and kind, if it is a location.
+    location: ListLink,
     /// The directive that came into use last, of which the others can be reached.
     last_kept: ListLink,
     /// The first and the last location in it.
@@ -41,7 +43,7 @@ pub(crate) struct Block<'s> {
     next_location: ListLink,
 }
 
-impl Block<'_> {
+impl Block {
     /// The block around it, from which it inherits.
     pub(crate) fn parent(&self) -> Option<BlockId> {
         self.parent.get()
@@ -52,12 +54,29 @@ impl Block<'_> {
 #[derive(Debug)]
 struct KeptDirective<'s> {
     directive: Directive<'s>,
-    /// It may have several lines.
-    is_list: bool,
     /// The directive of another name that was kept before in the same block.
     before: ListLink,
-    /// The second and the last line.
-    more: [ListLink; 2],
+    more: MoreLines,
+}
+
+/// Further lines of a kept directive, in four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct MoreLines(u32);
+
+impl MoreLines {
+    /// It is set once.
+    const SETTING: Self = Self(u32::MAX);
+    /// It may have several lines, and has one.
+    const NONE: Self = Self(u32::MAX - 1);
+
+    fn is_list(self) -> bool {
+        self != Self::SETTING
+    }
+
+    /// The index of its ends among those of all lists with several lines.
+    fn ends(self) -> Option<usize> {
+        (self.0 < Self::NONE.0).then_some(self.0 as usize)
+    }
 }
 
 /// A line of a directive that has several.
@@ -71,22 +90,26 @@ struct ListedDirective<'s> {
 /// blocks, so that none has a list of its own.
 #[derive(Debug)]
 pub(crate) struct Blocks<'s> {
-    all: Vec<Block<'s>>,
+    all: Vec<Block>,
+    /// The locations among them.
+    places: Vec<Location<'s>>,
     kept: Vec<KeptDirective<'s>>,
     /// All lines but the first of each directive.
     lines: Vec<ListedDirective<'s>>,
+    /// The second and the last line of each directive that has several.
+    ends: Vec<[usize; 2]>,
 }
 
-impl<'s> Index<BlockId> for Blocks<'s> {
-    type Output = Block<'s>;
+impl Index<BlockId> for Blocks<'_> {
+    type Output = Block;
 
-    fn index(&self, block: BlockId) -> &Block<'s> {
+    fn index(&self, block: BlockId) -> &Block {
         &self.all[block]
     }
 }
 
-impl<'s> IndexMut<BlockId> for Blocks<'s> {
-    fn index_mut(&mut self, block: BlockId) -> &mut Block<'s> {
+impl IndexMut<BlockId> for Blocks<'_> {
+    fn index_mut(&mut self, block: BlockId) -> &mut Block {
         &mut self.all[block]
     }
 }
@@ -94,7 +117,7 @@ impl<'s> IndexMut<BlockId> for Blocks<'s> {
 impl<'s> Blocks<'s> {
     /// The outermost block alone.
     pub(crate) fn new() -> Self {
-        let mut blocks = Self { all: vec![], kept: vec![], lines: vec![] };
+        let mut blocks = Self { all: vec![], places: vec![], kept: vec![], lines: vec![], ends: vec![] };
         blocks.push(Contexts::MAIN, ListLink::NONE);
         blocks
     }
@@ -110,21 +133,25 @@ impl<'s> Blocks<'s> {
     }
 
     fn push(&mut self, context: Contexts, parent: ListLink) -> BlockId {
-        self.all.push(Block {
-            context,
-            location: Location::default(),
-            families: 0,
-            parent,
-            last_kept: ListLink::NONE,
-            locations: [ListLink::NONE; 2],
-            next_location: ListLink::NONE,
-        });
+        growth::push(
+            &mut self.all,
+            Block {
+                context,
+                families: 0,
+                parent,
+                location: ListLink::NONE,
+                last_kept: ListLink::NONE,
+                locations: [ListLink::NONE; 2],
+                next_location: ListLink::NONE,
+            },
+        );
         self.all.len() - 1
     }
 
     /// Adds an open block to the locations of the block around it, in nginx's sense: `location`, `if` and `limit_except`.
     pub(crate) fn add_location(&mut self, block: BlockId, location: Location<'s>) {
-        self.all[block].location = location;
+        self.all[block].location = ListLink::to(self.places.len());
+        growth::push(&mut self.places, location);
         let Some(parent) = self.all[block].parent() else { return };
         let [first, last] = self.all[parent].locations;
         if let Some(last) = last.get() {
@@ -132,6 +159,11 @@ impl<'s> Blocks<'s> {
         }
         self.all[parent].locations =
             [if first == ListLink::NONE { ListLink::to(block) } else { first }, ListLink::to(block)];
+    }
+
+    /// Name and kind of a block that is a location.
+    pub(crate) fn location(&self, block: BlockId) -> Location<'s> {
+        self.all[block].location.get().map_or_else(Location::default, |at| self.places[at])
     }
 
     /// The locations in a block, in order.
@@ -145,13 +177,14 @@ impl<'s> Blocks<'s> {
     }
 
     fn find(&self, block: BlockId, name: &str, is_list: bool) -> Option<usize> {
-        self.kept(block).find(|at| self.kept[*at].is_list == is_list && self.kept[*at].directive.known() == name)
+        self.kept(block).find(|at| self.kept[*at].more.is_list() == is_list && self.kept[*at].directive.known() == name)
     }
 
     fn keep(&mut self, block: BlockId, directive: &Directive<'s>, is_list: bool) {
         let before = self.all[block].last_kept;
         self.all[block].last_kept = ListLink::to(self.kept.len());
-        self.kept.push(KeptDirective { directive: *directive, is_list, before, more: [ListLink::NONE; 2] });
+        let more = if is_list { MoreLines::NONE } else { MoreLines::SETTING };
+        growth::push(&mut self.kept, KeptDirective { directive: *directive, before, more });
     }
 
     /// The setting of a directive in this very block.
@@ -179,13 +212,18 @@ impl<'s> Blocks<'s> {
     /// Keeps one of several lines of a directive.
     pub(crate) fn add(&mut self, block: BlockId, directive: &Directive<'s>) {
         let Some(at) = self.find(block, directive.known(), true) else { return self.keep(block, directive, true) };
-        let line = ListLink::to(self.lines.len());
-        self.lines.push(ListedDirective { directive: *directive, next: ListLink::NONE });
-        let [second, last] = self.kept[at].more;
-        if let Some(last) = last.get() {
-            self.lines[last].next = line;
+        let line = self.lines.len();
+        growth::push(&mut self.lines, ListedDirective { directive: *directive, next: ListLink::NONE });
+        match self.kept[at].more.ends() {
+            Some(ends) => {
+                let last = std::mem::replace(&mut self.ends[ends][1], line);
+                self.lines[last].next = ListLink::to(line);
+            }
+            None => {
+                self.kept[at].more = MoreLines(ListLink::to(self.ends.len()).0);
+                growth::push(&mut self.ends, [line; 2]);
+            }
         }
-        self.kept[at].more = [if second == ListLink::NONE { line } else { second }, line];
     }
 
     /// True if a directive has a line in this very block.
@@ -196,7 +234,7 @@ impl<'s> Blocks<'s> {
     /// All lines of a directive in this very block, in order.
     pub(crate) fn lines(&self, block: BlockId, name: &str) -> impl Iterator<Item = &Directive<'s>> {
         let first = self.find(block, name, true).map(|at| &self.kept[at]);
-        let second = first.and_then(|first| first.more[0].get());
+        let second = first.and_then(|first| Some(self.ends[first.more.ends()?][0]));
         let more = std::iter::successors(second, |at| self.lines[*at].next.get());
         first.map(|first| &first.directive).into_iter().chain(more.map(|at| &self.lines[at].directive))
     }

@@ -4,6 +4,7 @@ pub(crate) mod block;
 pub(crate) mod context;
 pub(crate) mod directive;
 pub(crate) mod families;
+pub(crate) mod growth;
 pub(crate) mod http;
 pub(crate) mod location;
 pub(crate) mod logs;

@@ -1,7 +1,11 @@
 //! The addresses that servers listen on (`ngx_http_add_listen()` in `src/http/ngx_http.c`).
 
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashSet};
 
+use crate::model::growth;
 use crate::values::url::Socket;
 
 /// The parameters of a `listen`, besides the address.
@@ -29,11 +33,19 @@ impl ListenOptions {
 #[derive(Debug)]
 struct Address {
     socket: Socket,
-    text: String,
     options: ListenOptions,
-    servers: Vec<usize>,
-    default_server: usize,
+    servers: Vec<u32>,
+    default_server: u32,
     protocols: Protocols,
+    /// The address before it with the same hash.
+    same_hash: Option<u32>,
+}
+
+impl Address {
+    /// True if datagrams arrive there.
+    fn is_udp(&self) -> bool {
+        self.options.quic || self.options.udp
+    }
 }
 
 /// The protocols of an address as its servers set them one after another.
@@ -66,10 +78,19 @@ impl Protocols {
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
     addresses: Vec<Address>,
-    by_socket: HashMap<(Socket, bool), usize>,
+    hasher: RandomState,
+    /// The last address of each hash: the addresses themselves would be there twice.
+    by_hash: HashMap<u64, u32>,
 }
 
 impl Ports {
+    /// The address of a socket, if there is one.
+    fn find(&self, hash: u64, socket: &Socket, is_udp: bool) -> Option<usize> {
+        let address = |at: &u32| &self.addresses[*at as usize];
+        let mut found = std::iter::successors(self.by_hash.get(&hash).copied(), |at| address(at).same_hash);
+        found.find(|at| address(at).is_udp() == is_udp && address(at).socket == *socket).map(|at| at as usize)
+    }
+
     /// Adds an address of a server, given by its index, and gives nginx's warning where it has one.
     ///
     /// # Errors
@@ -81,35 +102,40 @@ impl Ports {
         options: &ListenOptions,
         warn_protocols: bool,
     ) -> Result<Option<String>, String> {
-        let key = (socket.clone(), options.quic || options.udp);
-        let Some(index) = self.by_socket.get(&key) else {
-            self.by_socket.insert(key, self.addresses.len());
-            self.addresses.push(Address {
-                socket: socket.clone(),
-                text: socket.to_string(),
-                options: options.clone(),
-                servers: vec![server],
-                default_server: server,
-                protocols: Protocols::default(),
-            });
+        let is_udp = options.quic || options.udp;
+        let server = u32::try_from(server).unwrap_or(u32::MAX);
+        let hash = self.hasher.hash_one((socket, is_udp));
+        let Some(index) = self.find(hash, socket, is_udp) else {
+            let same_hash = self.by_hash.insert(hash, u32::try_from(self.addresses.len()).unwrap_or(u32::MAX));
+            growth::push(
+                &mut self.addresses,
+                Address {
+                    socket: socket.clone(),
+                    options: options.clone(),
+                    servers: vec![server],
+                    default_server: server,
+                    protocols: Protocols::default(),
+                    same_hash,
+                },
+            );
             return Ok(None);
         };
-        let address = &mut self.addresses[*index];
+        let address = &mut self.addresses[index];
         // The servers come one after another, so that the last is the only one which can come twice.
         if address.servers.last() == Some(&server) {
-            return Err(format!("a duplicate listen {}", address.text));
+            return Err(format!("a duplicate listen {}", address.socket));
         }
         address.servers.push(server);
         let old = address.options.clone();
         if options.set && old.set {
-            return Err(format!("duplicate listen options for {}", address.text));
+            return Err(format!("duplicate listen options for {}", address.socket));
         }
         if options.set {
             address.options = options.clone();
         }
         if options.default_server {
             if old.default_server {
-                return Err(format!("a duplicate default server for {}", address.text));
+                return Err(format!("a duplicate default server for {}", address.socket));
             }
             address.default_server = server;
         }
@@ -120,22 +146,22 @@ impl Ports {
         merged.proxy_protocol = old.proxy_protocol || options.proxy_protocol;
         let set_before = address.options.set;
         let warns = address.protocols.add(old.protocols(), options, set_before);
-        Ok((warn_protocols && warns).then(|| format!("protocol options redefined for {}", address.text)))
+        Ok((warn_protocols && warns).then(|| format!("protocol options redefined for {}", address.socket)))
     }
 
     /// The addresses whose servers are found by name, with these servers: several share one, or the name of its default
     /// server has groups.
-    pub(crate) fn named(&self, captures: impl Fn(usize) -> bool) -> impl Iterator<Item = (String, &[usize])> {
-        let by_name = move |address: &&Address| address.servers.len() > 1 || captures(address.default_server);
-        self.addresses.iter().filter(by_name).map(|address| (address.text.clone(), &*address.servers))
+    pub(crate) fn named(&self, captures: impl Fn(usize) -> bool) -> impl Iterator<Item = (String, &[u32])> {
+        let by_name = move |address: &&Address| address.servers.len() > 1 || captures(address.default_server as usize);
+        self.addresses.iter().filter(by_name).map(|address| (address.socket.to_string(), &*address.servers))
     }
 
     /// The addresses with `ssl` or `quic`: which of these, the default server, and all servers of that address.
-    pub(crate) fn with_ssl(&self) -> impl Iterator<Item = (&'static str, usize, &[usize])> {
+    pub(crate) fn with_ssl(&self) -> impl Iterator<Item = (&'static str, usize, &[u32])> {
         let with_ssl = self.addresses.iter().filter(|address| address.options.ssl || address.options.quic);
         with_ssl.map(|address| {
             let mode = if address.options.quic { "quic" } else { "ssl" };
-            (mode, address.default_server, &*address.servers)
+            (mode, address.default_server as usize, &*address.servers)
         })
     }
 

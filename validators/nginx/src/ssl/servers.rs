@@ -179,9 +179,9 @@ pub(crate) fn check_listening(checker: &mut Checker<'_>) -> Checked {
         return Ok(());
     }
     let servers = &checker.http.servers;
-    let place = |server: &usize| (servers[*server].block, servers[*server].directive.terminator());
+    let place = |server: usize| (servers[server].block, servers[server].directive.terminator());
     for (mode, default, all) in checker.http.ports.with_ssl() {
-        check_address(checker, mode, place(&default), all.iter().map(place))?;
+        check_address(checker, mode, place(default), all.iter().map(|server| place(*server as usize)))?;
     }
     Ok(())
 }
@@ -192,9 +192,9 @@ pub(crate) fn check_stream_listening(checker: &mut Checker<'_>) -> Checked {
         return Ok(());
     }
     let servers = &checker.stream.servers;
-    let place = |server: &usize| (servers[*server].block, servers[*server].directive.terminator());
+    let place = |server: usize| (servers[server].block, servers[server].directive.terminator());
     for (mode, default, all) in checker.stream.ports.with_ssl() {
-        check_address(checker, mode, place(&default), all.iter().map(place))?;
+        check_address(checker, mode, place(default), all.iter().map(|server| place(*server as usize)))?;
     }
     Ok(())
 }

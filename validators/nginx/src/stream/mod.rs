@@ -62,11 +62,13 @@ fn finish(checker: &mut Checker<'_>, stream: BlockId, end: SourceSpan) -> Checke
 
 /// Compares the names of the servers at each address that several share.
 fn compare_names(checker: &mut Checker<'_>) -> Checked {
-    let servers = &checker.stream.servers;
-    let Some(first) = servers.first().map(|server| server.block) else { return Ok(()) };
-    let shared =
-        server_names::named(&checker.stream.ports, |server| &servers[server].names, |server| servers[server].captures);
-    shared.iter().try_for_each(|(address, names)| server_names::conflicts(checker, address, names, first))
+    let Some(first) = checker.stream.servers.first().map(|server| server.block) else { return Ok(()) };
+    // A copy of all names would be most of the memory: they are lent to the comparison.
+    let (servers, ports) = (std::mem::take(&mut checker.stream.servers), std::mem::take(&mut checker.stream.ports));
+    let names = |server: usize| &servers[server].names;
+    let compared = server_names::compare(checker, &ports, names, |server| servers[server].captures, first);
+    (checker.stream.servers, checker.stream.ports) = (servers, ports);
+    compared
 }
 
 pub(crate) fn server<'s>(checker: &mut Checker<'s>, directive: &Directive<'s>, block: BlockId) -> Checked {

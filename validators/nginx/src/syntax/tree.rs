@@ -148,7 +148,11 @@ pub struct SyntaxTree<'t> {
 
 impl<'t> SyntaxTree<'t> {
     pub(crate) fn new(text: Cow<'t, [u8]>, built: Builder) -> Self {
-        let Builder { words, nodes, blocks, repeated, escaped, .. } = built;
+        let Builder { mut words, mut nodes, mut blocks, repeated, escaped, .. } = built;
+        // No more are added, and what comes next needs the room.
+        words.shrink_to_fit();
+        nodes.shrink_to_fit();
+        blocks.shrink_to_fit();
         let value = |at: u32| (at, unescape(&text[inside(&text, words[at as usize])]));
         let unescaped = escaped.into_iter().map(value).collect();
         Self { text, words, nodes, blocks, repeated, unescaped, lines: OnceLock::new() }
