@@ -331,6 +331,25 @@ fn the_newest_generation_is_read_as_everything_is() {
 }
 
 #[test]
+fn a_rehearsal_reads_another_content_and_remembers_nothing() {
+    let mut volume = KubeletVolume::new(&generation(&["a.conf", "b.conf"], "one"));
+    let mut scanner = Scanner::new(vec![source(volume.path())], ReadOptions::default());
+    assert!(scanner.rehearse().is_none(), "nothing is known before the first scan");
+    let first = snapshot(scanner.scan());
+    volume.step(Stage, &generation(&["a.conf", "b.conf"], "two"));
+    let rehearsed = scanner.rehearse().expect("the generation that is known is there");
+    assert_ne!(rehearsed.revision, first.revision, "it is a change");
+    assert!(rehearsed.tree.keys().eq(first.tree.keys()));
+    assert!(Arc::ptr_eq(&scanner.newest_at_once().expect("nothing has changed").tree, &first.tree));
+    volume.steps(&[Prepare, Swap], &generation(&["a.conf", "b.conf"], "two"));
+    is_as_a_whole_scan(&scanner.newest_at_once().expect("only the contents have changed"), &volume);
+    let large = KubeletVolume::new(&generation(&["a.conf"], &"x".repeat(20 << 10)));
+    let mut scanner = Scanner::new(vec![source(large.path())], ReadOptions::default());
+    snapshot(scanner.scan());
+    assert!(scanner.rehearse().is_none(), "so much takes time");
+}
+
+#[test]
 fn other_names_and_other_files_need_a_scan_of_everything() {
     let keys = ["a.conf", "b.conf"];
     type Change<'a> = &'a dyn Fn(&mut KubeletVolume);
