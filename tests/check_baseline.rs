@@ -83,7 +83,7 @@ fn a_baseline_knows_a_file_by_each_of_its_paths_and_keeps_what_was_not_read() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let written = run(&["--write-baseline", "known.json", "k8s", "more"]);
-    assert_eq!(written, (Some(0), "wrote 2 findings to `known.json`\n".to_owned()));
+    assert_eq!(written, (Some(0), "wrote 2 findings to `known.json`: 2 added, 0 removed\n".to_owned()));
     let absolute = root.canonicalize().expect("it is there").join("k8s");
     for path in ["k8s", "./k8s/", "k8s//", "./k8s/./a.json", absolute.to_str().expect("it is UTF-8")] {
         assert_eq!(run(&["--baseline", "known.json", "--quiet", path]).0, Some(0), "{path}");
@@ -92,6 +92,23 @@ fn a_baseline_knows_a_file_by_each_of_its_paths_and_keeps_what_was_not_read() {
     assert!(run(&["--write-baseline", "known.json", "k8s"]).1.contains("wrote 2 findings"));
     std::fs::remove_file(root.join("more/b.json")).expect("it is there");
     assert!(run(&["--write-baseline", "known.json", "k8s"]).1.contains("wrote 1 finding "));
+}
+
+#[test]
+fn the_report_of_the_last_run_is_no_input_and_an_exclusion_may_begin_as_paths_do() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for name in ["reports/a b.json", "c/d.json"] {
+        file(directory.path(), name, "{\"a\": 1,}\n");
+    }
+    file(directory.path(), "e.json", "{}\n");
+    let run = |arguments: &[&str]| {
+        let status = gate_command().current_dir(directory.path()).arg("check").args(arguments).status();
+        status.expect("it starts").code()
+    };
+    let output = ["--output", "reports/a b.json"];
+    assert_eq!(run(&[&output[..], &["."]].concat()), Some(1), "`c/d.json` is an input");
+    file(directory.path(), "reports/a b.json", "{\"a\": 1,}\n");
+    assert_eq!(run(&[&output[..], &["--exclude", "./c", "."]].concat()), Some(0));
 }
 
 #[test]

@@ -3,14 +3,16 @@
 //! A finding is recognised by its file, object, key and code, and by a hash of its line, so it stays known when lines move. Paths are
 //! relative to the working directory, in whatever way they were given. Nothing of a configuration is readable in a baseline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use reload_gate_contract::Severity;
 use serde::{Deserialize, Serialize};
 
 use super::findings::{doubt, is_explanation};
-use crate::check::render::{CheckReport, CheckSubject, GoneEntry, Located, Suppressed, Suppression, fingerprint};
+use crate::check::render::{
+    CheckReport, CheckSubject, Checked, GoneEntry, Located, Suppressed, Suppression, fingerprint,
+};
 
 const VERSION: u32 = 1;
 
@@ -71,6 +73,15 @@ pub fn relative(path: &str, base: &Path) -> String {
     own.collect::<PathBuf>().display().to_string()
 }
 
+/// Returns the inputs of a report, relative to `base`, that were not validated, or not to the end: a program or a file was missing.
+#[must_use]
+pub fn not_validated(report: &CheckReport, base: &Path) -> BTreeSet<PathBuf> {
+    let has_obstacle = |checked: &&Checked| checked.findings.iter().any(Located::is_obstacle);
+    let halted = report.checked.iter().filter(has_obstacle).map(|checked| &checked.subject);
+    let all = halted.chain(report.unchecked.iter().map(|unchecked| &unchecked.subject));
+    all.map(|subject| relative(&subject.input, base).into()).collect()
+}
+
 /// Returns true if a baseline may hold a finding: it is about the configuration. An obstacle means that nothing was validated.
 fn may_be_known(located: &Located) -> bool {
     located.finding.severity != Severity::Note && !located.is_obstacle()
@@ -107,11 +118,26 @@ impl Baseline {
         Self(known)
     }
 
-    /// Returns the baseline with the entries of `former` about files that `may_have` findings still, since this run did not read them.
+    /// Returns the baseline with the entries of `former` about files that `may_have` findings still, since this run did not validate them.
     #[must_use]
     pub fn with_unread(mut self, former: Self, may_have: &dyn Fn(&str) -> bool) -> Self {
-        self.0.extend(former.0.into_iter().filter(|(known, _)| may_have(&known.file)));
+        for (known, count) in former.0.into_iter().filter(|(known, _)| may_have(&known.file)) {
+            let kept = self.0.entry(known).or_default();
+            *kept = count.max(*kept);
+        }
         self
+    }
+
+    /// Returns the numbers of findings that `former` lacks, and that it alone has.
+    #[must_use]
+    pub fn difference(&self, former: &Self) -> (usize, usize) {
+        let more = |one: &Self, other: &Self| -> usize {
+            one.0
+                .iter()
+                .map(|(known, count)| count.saturating_sub(other.0.get(known).copied().unwrap_or_default()))
+                .sum()
+        };
+        (more(self, former), more(former, self))
     }
 
     /// Returns the number of findings in it.
@@ -167,7 +193,7 @@ mod tests {
     use reload_gate_contract::{Code, Finding, Place, Verdict};
 
     use super::*;
-    use crate::check::render::{Checked, InputExcerpt};
+    use crate::check::render::InputExcerpt;
 
     const CODE: Code = Code::new("a-code");
 
@@ -261,6 +287,21 @@ mod tests {
             let merged = Baseline::default().with_unread(former.clone(), &|_| may_have);
             assert_eq!(merged.count(), count);
         }
+    }
+
+    #[test]
+    fn entries_of_a_file_that_was_not_validated_stay() {
+        let former = report(vec![at(1, "x"), at(2, "y")]);
+        let obstacle = Located { finding: Finding::environment(CODE, "m"), ..at(1, "x") };
+        let halted = report(vec![obstacle, at(1, "x")]);
+        let base = Path::new("/w");
+        let files = not_validated(&halted, base);
+        assert_eq!(files, [PathBuf::from("a.conf")].into());
+        assert!(not_validated(&former, base).is_empty());
+        let may_have = |file: &str| files.contains(Path::new(file));
+        let merged = Baseline::of(&halted, base).with_unread(Baseline::of(&former, base), &may_have);
+        assert_eq!(merged, Baseline::of(&former, base));
+        assert_eq!(merged.difference(&Baseline::of(&report(vec![at(1, "x"), at(1, "z")]), base)), (1, 1));
     }
 
     #[test]

@@ -475,7 +475,10 @@ fn error_path(error: &ignore::Error) -> Option<String> {
 fn exclusion(patterns: &[String]) -> Result<Gitignore, (String, String)> {
     let mut builder = GitignoreBuilder::new("");
     for pattern in patterns {
-        builder.add_line(None, pattern).map_err(|error| (pattern.clone(), error.to_string()))?;
+        // Reports show paths as `./web/nginx.conf`, and a pattern is relative as well.
+        builder
+            .add_line(None, pattern.strip_prefix("./").unwrap_or(pattern))
+            .map_err(|error| (pattern.clone(), error.to_string()))?;
     }
     builder.build().map_err(|error| (patterns.join(" "), error.to_string()))
 }

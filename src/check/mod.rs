@@ -57,7 +57,7 @@ use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
-pub use baseline::Baseline;
+pub use baseline::{Baseline, not_validated, relative};
 use content::MountState;
 pub use findings::listed;
 pub use fix::{Corrected, ListArguments, correct};

@@ -135,7 +135,8 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     };
     let bar = Bar::new(matches.get_flag("quiet"));
     let progress = |done, total| bar.show(done, total);
-    let exclude: Vec<String> = matches.get_many("exclude").into_iter().flatten().cloned().collect();
+    let given = matches.get_many::<String>("exclude").into_iter().flatten().cloned();
+    let exclude: Vec<String> = given.chain(report_pattern(matches)).collect();
     let listing = match Listing::of(&paths, &exclude) {
         Ok(listing) => listing,
         Err((pattern, error)) => {
@@ -170,6 +171,16 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
         write(&render::render(&report, format(matches), &style(matches)), matches.get_one::<PathBuf>("output"));
     // The report names the paths that do not exist.
     if written && missing.is_empty() { exit(&report, is_empty) } else { Exit::Usage }
+}
+
+/// Returns the pattern of the file of the report, which is no input: it may be there from the last run.
+fn report_pattern(matches: &ArgMatches) -> Option<String> {
+    let output = matches.get_one::<PathBuf>("output")?.to_str()?;
+    let path = check::relative(output, &std::env::current_dir().ok()?);
+    let escaped = path
+        .chars()
+        .flat_map(|one| ['*', '?', '[', ']', '\\', ' '].contains(&one).then_some('\\').into_iter().chain([one]));
+    (output != STDIO && !path.starts_with(['/', '.'])).then(|| format!("/{}", escaped.collect::<String>()))
 }
 
 /// Returns true if the corrections and a report for a program would both be on standard output.
@@ -212,21 +223,25 @@ fn counted(
     matches: &ArgMatches,
 ) -> Option<CheckReport> {
     let base = std::env::current_dir().unwrap_or_default();
-    let files = listing.files(&base);
-    // A file that was not among the inputs may have its findings still.
-    let may_have = |file: &str| !files.contains(file) && Path::new(file).exists();
+    let (files, not_validated) = (listing.files(&base), check::not_validated(&report, &base));
+    let was_validated =
+        |file: &str| files.contains(file) && !not_validated.iter().any(|input| Path::new(file).starts_with(input));
+    // A file that was not validated may have its findings still.
+    let may_have = |file: &str| !was_validated(file) && (file == STDIO || Path::new(file).exists());
     let known = match matches.get_one::<PathBuf>("write-baseline") {
         None => known,
         Some(path) => {
             let former = std::fs::read_to_string(path).ok().and_then(|text| Baseline::parse(&text).ok());
-            let present = Baseline::of(&report, &base).with_unread(former.unwrap_or_default(), &may_have);
+            let former = former.unwrap_or_default();
+            let present = Baseline::of(&report, &base).with_unread(former.clone(), &may_have);
             if let Err(error) = write_output(path, &present.to_text()) {
                 say(&format!("error: `--write-baseline`: cannot write `{}`: {error}", path.display()));
                 return None;
             }
             let count = present.count();
             let plural = if count == 1 { "" } else { "s" };
-            say(&format!("wrote {count} finding{plural} to `{}`", path.display()));
+            let (added, removed) = present.difference(&former);
+            say(&format!("wrote {count} finding{plural} to `{}`: {added} added, {removed} removed", path.display()));
             Some(present)
         }
     };
