@@ -28,7 +28,8 @@ fn a_volume_that_another_program_changes_is_published_again() {
         std::fs::rename(publish.join("..next"), publish.join("..data")).expect("there is room");
     };
     let remove = |publish: &Path| std::fs::remove_file(publish.join("app.conf")).expect("it is there");
-    let changes: [(&str, &dyn Fn(&Path)); 3] = [
+    type Change<'a> = &'a dyn Fn(&Path);
+    let changes: [(&str, Change<'_>); 3] = [
         ("are not those that the gate wrote", &write),
         ("leads to `..sha256-other`", &swap),
         ("names are missing", &remove),
