@@ -623,7 +623,10 @@ fn links_out_of_a_repository_are_not_followed() {
     // So it is with a link that a hook names.
     std::fs::write(repository.join(".git/config"), "- [hunter2\n").expect("there is room");
     link(Path::new(".git/config"), "e.yaml");
-    for name in ["a.yaml", "e.yaml"] {
+    // And with a directory on the way to an input.
+    place.write("key.yaml", "- [hunter2\n");
+    link(place.0.path(), "outside");
+    for name in ["a.yaml", "e.yaml", "outside/key.yaml"] {
         let output =
             gate_command().args(["check", "--verbose"]).arg(repository.join(name)).output().expect("it starts");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

@@ -10,7 +10,7 @@ use reload_gate_structured::yaml::{self, Node, Value};
 
 use super::input::STDIN;
 use super::{CheckOutcome, CheckRequest, Listing, check};
-use crate::check::render::{CheckReport, Located, TextFix, difference};
+use crate::check::render::{CheckReport, Located, TextFix, harmless_text};
 
 /// Largest number of rounds. A correction may bring up the next finding, as the end of a syntax error does.
 const ROUNDS: usize = 100;
@@ -223,7 +223,7 @@ impl Corrected {
         let name = self.name.trim_start_matches("./");
         let (old, new) = (format!("a/{name}"), format!("b/{name}"));
         let diff = similar::TextDiff::from_lines(&self.old, &self.new);
-        difference(&diff.unified_diff().header(&old, &new).to_string())
+        harmless_text(&diff.unified_diff().header(&old, &new).to_string())
     }
 
     /// Replaces the file in one step, with its mode and owner.

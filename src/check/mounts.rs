@@ -1,6 +1,6 @@
 //! Mounts of the inputs that are not laid out for programs. IO: looks which places are the machine's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,13 +20,19 @@ impl RefusedMounts {
     /// Finds them.
     pub(super) fn of(task: &Task, tree: &Tree) -> Self {
         let places = ReservedPlaces::find();
-        let around = task.around.iter().map(|around| around.path.as_path());
-        let points = task.tree.points.iter().map(|point| point.path.as_path()).chain(around);
-        let is_refused = |point: &&Path| {
-            let files = tree.keys().map(PathBuf::as_path).filter(|file| file.starts_with(point));
-            places.refuses(point, files)
-        };
-        Self(points.filter(is_refused).map(Path::to_owned).collect::<BTreeSet<_>>().into_iter().collect())
+        let around = task.around.iter().map(|around| (around.path.as_path(), true));
+        let points = task.tree.points.iter().map(|point| (point.path.as_path(), point.known)).chain(around);
+        let points: BTreeMap<&Path, bool> = points.collect();
+        let mut refused = BTreeSet::new();
+        for (point, files) in by_point(&points, tree) {
+            if points.get(point).is_some_and(|is_whole| *is_whole) {
+                refused.extend(places.refuses(point, files).then(|| point.to_owned()));
+            } else {
+                // What is not known as a whole is laid out file by file.
+                refused.extend(files.into_iter().filter(|file| places.refuses(file, [])).map(Path::to_owned));
+            }
+        }
+        Self(refused.into_iter().collect())
     }
 
     /// Returns true for a path that is such a mount, or lies below one.
@@ -70,5 +76,32 @@ impl RefusedMounts {
             validation.findings.push(Finding { severity, ..finding });
         }
         validation
+    }
+}
+
+/// Returns the files of each mount that has any. A file is of the deepest mount that it lies in.
+fn by_point<'t>(points: &BTreeMap<&'t Path, bool>, tree: &'t Tree) -> BTreeMap<&'t Path, Vec<&'t Path>> {
+    let mut files: BTreeMap<&Path, Vec<&Path>> = BTreeMap::new();
+    for file in tree.keys() {
+        let point = file.ancestors().find_map(|above| points.get_key_value(above));
+        if let Some((point, _)) = point {
+            files.entry(point).or_default().push(file);
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_of_the_deepest_mount() {
+        let points =
+            BTreeMap::from([(Path::new("/etc"), false), (Path::new("/etc/app"), true), (Path::new("/run"), true)]);
+        let tree: Tree = ["/etc/a", "/etc/app/b", "/srv/c"].map(|file| (PathBuf::from(file), Vec::new())).into();
+        let found = by_point(&points, &tree);
+        let expected = [("/etc", "/etc/a"), ("/etc/app", "/etc/app/b")];
+        assert_eq!(found, expected.map(|(point, file)| (Path::new(point), vec![Path::new(file)])).into());
     }
 }

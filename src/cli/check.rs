@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
-use super::{is_colored, refuse, say, user_input};
+use super::{is_colored, refuse, user_input};
 use crate::check::render::{self, CheckReport, ReportFormat, ReportStyle};
 use crate::check::{
     self, Baseline, CheckOptions, CheckOutcome, CheckRequest, Corrected, ListArguments, Listing, Missing, Warnings,
@@ -191,6 +191,11 @@ fn replaced(corrected: &[Corrected], shown: bool) -> bool {
         say(&format!("corrected `{}`", file.name));
     }
     true
+}
+
+/// Prints a line to standard error. It may have the name of an input, which is no command of a CI system.
+fn say(line: &str) {
+    super::say(&render::harmless_text(line));
 }
 
 /// Reads the baseline.

@@ -53,10 +53,11 @@ pub(super) fn json(document: &str) -> String {
     written
 }
 
-/// Returns a difference of files without commands and without characters that command a terminal. The mark of a byte order stays.
-pub(crate) fn difference(difference: &str) -> String {
-    let mut shown = String::with_capacity(difference.len());
-    let mut characters = difference.chars().peekable();
+/// Returns a difference of files, or a message, without commands and without characters that command a terminal. The mark of a byte
+/// order stays.
+pub(crate) fn harmless_text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
         let is_end = c == '\n' || (c == '\r' && characters.peek() == Some(&'\n'));
         let is_shown = is_end || c == '\t' || c == '\u{feff}' || !is_control(c);
@@ -110,7 +111,7 @@ mod tests {
     fn other_texts_stay_as_they_are() {
         for given in ["# [a]\n## b [c]\n", "listen [::]:80;\na::b\n", "#a[0]\n", "error[x]: y\n --> a:1\n", ""] {
             assert_eq!(without_commands(given.to_owned()), given);
-            assert_eq!(difference(given), given);
+            assert_eq!(harmless_text(given), given);
         }
     }
 
@@ -130,6 +131,6 @@ mod tests {
     fn a_difference_commands_neither_a_terminal_nor_a_runner() {
         let given = "\u{feff}--- a\r\n ::error::x\r::b\n+\t\u{1b}[2J\u{9b}1m\n ##vso[a]\n";
         let expected = "\u{feff}--- a\r\n \u{2236}:error::x\u{fffd}::b\n+\t\u{fffd}[2J\u{fffd}1m\n ##vso(a]\n";
-        assert_eq!(difference(given), expected);
+        assert_eq!(harmless_text(given), expected);
     }
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use reload_gate_contract::{Cause, Finding, Place, Severity, Verdict};
 
-pub(crate) use self::defuse::difference;
+pub(crate) use self::defuse::harmless_text;
 pub(crate) use self::fingerprint::fingerprint;
 pub(crate) use self::fix::TextFix;
 use crate::report::log::visible;

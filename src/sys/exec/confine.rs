@@ -160,11 +160,13 @@ fn confine(confinement: &Confinement) -> SetupStep {
 fn isolate(only: &[PathBuf], hidden: &[PathBuf]) -> Result<(), RuleError> {
     let mut hidden = real(hidden)?;
     hidden.extend(private(Path::new("/etc"))?);
-    let machine = view::PROGRAMS.iter().chain(&OF_MACHINE).map(PathBuf::from).chain(view::programs());
+    let machine = view::PROGRAMS.iter().chain(&OF_MACHINE).map(PathBuf::from);
     let mut readable = Cover::default();
     for path in real(&machine.collect::<Vec<_>>())? {
         readable.add(&path, &hidden)?;
     }
+    // Programs may lie in a home directory.
+    readable.whole.extend(real(&view::programs())?);
     let read = AccessFs::from_read(VERSION);
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)

@@ -12,7 +12,7 @@ const PARTS: [&str; 7] = ["lib", "lib32", "lib64", "libexec", "share", "pyvenv.c
 pub(super) fn find() -> Vec<PathBuf> {
     let path = super::super::search_path();
     let directories = std::env::split_paths(&path).filter(|path| path.is_absolute() && path.parent().is_some());
-    let directories: Vec<PathBuf> = directories.collect();
+    let directories: Vec<PathBuf> = directories.flat_map(|path| [real(&path), path]).collect();
     let mut all = Vec::new();
     for directory in &directories {
         all.push(directory.clone());

@@ -17,6 +17,8 @@ const OF_LANGUAGES: [&str; 20] = [
     "bin", "gcc", "gems", "guile", "include", "java", "lib", "libexec", "lua", "node", "npm", "nvm", "perl", "php",
     "python", "ruby", "sbin", "share", "tcl", "vendor",
 ];
+/// Directories in which whole machines keep their files, those of `/etc` as well.
+const STORES: [&str; 2] = ["/gnu", "/nix"];
 /// Names of the directories of an application that hold its configuration or its data.
 const OF_CONFIGURATION: [&str; 12] = [
     "certs",
@@ -32,11 +34,11 @@ const OF_CONFIGURATION: [&str; 12] = [
     "pipeline",
     "templates",
 ];
-/// Extensions of configuration files in the directory of an application itself.
+/// Extensions of configuration files in the directory of an application.
 const CONFIGURATION: [&str; 9] = ["cfg", "cnf", "conf", "ini", "json", "properties", "toml", "yaml", "yml"];
 /// Files and directories that programs read to load libraries, to know users and names, or to find code: ld.so(8), nsswitch.conf(5),
 /// passwd(5), pam.d(5), config(5ssl), mech(5), pkcs11.conf(5), update-alternatives(1); and the directories of Perl, Python, Ruby and Java.
-const SYSTEM_FILES: [&str; 37] = [
+const SYSTEM_FILES: [&str; 38] = [
     "/etc/alternatives",
     "/etc/bash.bashrc",
     "/etc/crypto-policies",
@@ -62,6 +64,7 @@ const SYSTEM_FILES: [&str; 37] = [
     "/etc/profile.d",
     "/etc/security",
     "/etc/shadow",
+    "/etc/static",
     "/etc/ssl/openssl.cnf",
     "/etc/subgid",
     "/etc/subuid",
@@ -106,6 +109,9 @@ impl ReservedPlaces {
     #[must_use]
     pub fn refuses<'p>(&self, at: &Path, files: impl IntoIterator<Item = &'p Path>) -> bool {
         let real = real(at);
+        // Nix keeps the files of `/etc` beside its programs.
+        let is_of_store = at.starts_with("/etc") && STORES.iter().any(|store| real.starts_with(store));
+        let real = if is_of_store { at.to_owned() } else { real };
         if self.is_above(at) || self.is_above(&real) || self.holds(at) || self.holds(&real) {
             return true;
         }
@@ -156,8 +162,8 @@ fn is_configuration_of_application(path: &Path) -> bool {
     let is_named = |name: &&OsStr| OF_CONFIGURATION.iter().any(|known| *name == *known);
     let is_file =
         |name: &OsStr| Path::new(name).extension().is_some_and(|end| CONFIGURATION.iter().any(|known| end == *known));
-    let is_single = matches!(inside, [name] if is_file(name));
-    !begins(application, &OF_LANGUAGES) && (is_single || inside.iter().any(is_named))
+    let ends_as_file = inside.last().is_some_and(|name| is_file(name));
+    !begins(application, &OF_LANGUAGES) && (ends_as_file || inside.iter().any(is_named))
 }
 
 fn begins(name: &OsStr, with: &[&str]) -> bool {
@@ -253,6 +259,7 @@ mod tests {
             "/usr/share/logstash/pipeline",
             "/usr/share/nginx/html",
             "/usr/share/filebeat/filebeat.yml",
+            "/usr/share/nginx/modules-available/mod.conf",
             "/usr/src/app",
             "/etc/nginx",
             "/etc/ssl",

@@ -106,7 +106,8 @@ impl<'a> ViewLayer<'a> {
         // An earlier mount hides the links below it.
         let below = |layer: &ViewLayer<'_>| Some(layer.at.join(mount.at.strip_prefix(&layer.mount.at).ok()?));
         let at = earlier.iter().rev().find_map(below).unwrap_or_else(|| real(&mount.at));
-        let possible = |at: &PathBuf| !reserved.refuses(&mount.at, []) && !reserved.refuses(at, []);
+        let is_hidden = earlier.iter().any(|layer| mount.at.starts_with(&layer.mount.at));
+        let possible = |at: &PathBuf| !reserved.refuses(&mount.at, []) && (!is_hidden || !reserved.refuses(at, []));
         let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "nothing can be laid there");
         // A path joined with nothing ends in a slash.
         let at = Some(at).filter(possible).ok_or_else(nothing)?.components().collect();
@@ -166,6 +167,11 @@ fn inside(root: &str, path: &Path) -> PathBuf {
 
 fn is(path: &Path, one_of: &[&str]) -> bool {
     one_of.iter().any(|other| path == Path::new(other))
+}
+
+/// Returns true for a directory of programs, and for one below: what lies there, any user may read.
+fn is_of_programs(path: &Path) -> bool {
+    PROGRAMS.iter().any(|programs| path.starts_with(programs))
 }
 
 /// The part of the machine that is shown.
@@ -245,7 +251,7 @@ impl Scene {
             Err(_) if is(path, &TEMPORARY) => Ok(()),
             Err(_) if is(path, &OWNED) => Copying::directories().copy(old, new),
             // Without an overlay nothing can be hidden in the directory as it is.
-            Err(_) if below(&self.targets) || (self.hides_private() && !is(path, &PROGRAMS)) => {
+            Err(_) if below(&self.targets) || (self.hides_private() && !is_of_programs(path)) => {
                 self.show_entries(path, old)
             }
             Err(_) => show_read_only(old, new),
@@ -342,7 +348,7 @@ impl Scene {
         if is(path, &OWNED) && !self.privileged {
             Copying::directories().copy(old, &upper)?;
         }
-        if self.hides_private() && !is(path, &PROGRAMS) {
+        if self.hides_private() && !is_of_programs(path) {
             self.hide_private(path, old, &upper)?;
         }
         for target in self.targets.iter().filter_map(|target| target.strip_prefix(path).ok()?.parent()) {
