@@ -39,6 +39,9 @@ attempt('key of another user', lambda: text('/home/user/.netrc'))
 attempt('token of the service account', lambda: text('/var/run/secrets/kubernetes.io/serviceaccount/token'))
 attempt('token of the checkout', lambda: text('/srv/checkout/.git/config'))
 attempt('home of a job', lambda: text('/srv/home/.netrc'))
+attempt('files beside the checkout', lambda: text('/srv/checkout.tmp/KUBECONFIG'))
+attempt('file that the environment names', lambda: text('/run/kubeconfig'))
+attempt('other directories', lambda: text('/opt/key'))
 attempt('closed directories', lambda: text('/srv/closed/key'))
 attempt('a closed file system', lambda: text('/mnt/key'))
 attempt('devices', lambda: set(os.listdir('/dev')) - set('null zero full random urandom fd stdin stdout stderr shm'.split()) or None)
@@ -92,10 +95,10 @@ spec:
 }
 
 /// A directory for all users with the gate in it.
-struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self(tempfile::tempdir().expect("there is room"));
         std::fs::set_permissions(place.0.path(), std::fs::Permissions::from_mode(0o777)).expect("it is ours");
         install(Path::new(env!("CARGO_BIN_EXE_reload-gate")), &place.path("reload-gate"));
@@ -106,7 +109,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         std::fs::write(self.path(name), text).expect("there is room");
         self.path(name)
     }
@@ -141,6 +144,9 @@ const HOMES: &str = "mount -t tmpfs -o mode=0755 none /run && mount -t tmpfs non
                      mount -t tmpfs -o mode=0755 none /srv && mkdir -p /srv/checkout/.git /srv/home && \
                      mkdir -m 700 /srv/closed && echo k > /srv/closed/key && \
                      mount -t tmpfs -o mode=0700 none /mnt && echo k > /mnt/key && \
+                     mount -t tmpfs -o mode=0755 none /opt && echo k > /opt/key && \
+                     mkdir /srv/checkout.tmp && echo k > /srv/checkout.tmp/KUBECONFIG && echo k > /run/kubeconfig && \
+                     export KUBECONFIG=/run/kubeconfig && \
                      echo k > /srv/checkout/.git/config && echo k > /srv/home/.netrc && \
                      cd /srv/checkout && HOME=/srv/home exec setpriv \"$@\"";
 
@@ -183,6 +189,9 @@ fn what_a_pull_request_names_reaches_nothing() {
             "token of the service account",
             "token of the checkout",
             "home of a job",
+            "files beside the checkout",
+            "file that the environment names",
+            "other directories",
             "devices",
             "environment",
             "tcp",
@@ -504,7 +513,7 @@ spec:
 }
 
 /// Words of a command in a user namespace in which no view can be made.
-fn without_view() -> Vec<&'static str> {
+pub(crate) fn without_view() -> Vec<&'static str> {
     let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
                   exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs \"$@\"";
     vec!["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
@@ -614,7 +623,10 @@ fn links_out_of_a_repository_are_not_followed() {
     // So it is with a link that a hook names.
     std::fs::write(repository.join(".git/config"), "- [hunter2\n").expect("there is room");
     link(Path::new(".git/config"), "e.yaml");
-    for name in ["a.yaml", "e.yaml"] {
+    // And with a directory on the way to an input.
+    place.write("key.yaml", "- [hunter2\n");
+    link(place.0.path(), "outside");
+    for name in ["a.yaml", "e.yaml", "outside/key.yaml"] {
         let output =
             gate_command().args(["check", "--verbose"]).arg(repository.join(name)).output().expect("it starts");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

@@ -119,6 +119,8 @@ mod systemd;
 mod target_states;
 /// The right process, or none.
 mod targets;
+/// Programs that validate a configuration of a hostile pull request: what lies over the machine, and what they read.
+mod untrusted;
 /// A checker that is shown a configuration at its own paths.
 mod view;
 /// Sources that come, go and are replaced; and what happens without inotify.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{command, eventually, gate_command, needs, skip, unique};
+use crate::support::{command, copy, eventually, gate_command, needs, skip, unique};
 
 /// A configuration, and a volume in which it would be published; not where everybody may write.
 struct Place(tempfile::TempDir);
@@ -338,4 +338,36 @@ fn a_checker_runs_out_of_memory_before_its_container_does() {
     let _ = std::fs::remove_dir(&group);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("MemoryError") && said.contains("memory limit"), "{said}");
+}
+
+/// A program that tries what an isolated one must not do, and prints what it reached.
+const ISOLATED: &str = r"import os, socket
+reached = []
+def attempt(name, what):
+    try:
+        if what() is not None: reached.append(name)
+    except OSError: pass
+def text(path): return open(path, 'rb').read()
+for path in 'HIDDEN', '/etc/shadow', '/proc/1/cmdline', '/proc/1/environ':
+    attempt(path, lambda: text(path))
+for family in socket.AF_INET, socket.AF_INET6, socket.AF_UNIX:
+    attempt(str(family), lambda: socket.socket(family))
+attempt('written', lambda: open('SHOWN/new', 'w'))
+attempt('executed', lambda: os.execv('SHOWN/program', ['program', 'x']))
+print('reached:', reached, text('SHOWN/app.conf').decode(), len(text('/etc/passwd')) > 0)
+";
+
+#[test]
+fn an_isolated_command_reads_what_is_laid_out_and_reaches_nothing() {
+    needs!("python3");
+    let (shown, hidden) = (Place::new("app.conf", "laid-out"), Place::new("key", "hunter2"));
+    copy("echo", &shown.path("config"), "program");
+    let program = ISOLATED
+        .replace("HIDDEN", &hidden.path("config/key").display().to_string())
+        .replace("SHOWN", &shown.path("config").display().to_string());
+    let mut isolated = gate_command();
+    isolated.args(["confine", "--only"]).arg(shown.path("config")).args(["--", "python3", "-c", &program]);
+    let output = isolated.output().expect("it starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(said, "reached: [] laid-out True\n");
 }

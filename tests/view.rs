@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support::{Background, command, eventually, install, needs, skip};
+use crate::support::{Background, command, copy, eventually, install, needs, skip};
 
 /// Users of a view: the one that runs the tests, and one without any privilege.
 const USERS: [&[&str]; 2] = [&[], &["--reuid=1000", "--regid=1000", "--clear-groups"]];
@@ -91,6 +91,52 @@ fn a_tree_is_seen_at_its_path_whatever_is_there() {
         assert!(code == 0 && said.ends_with("\n/\n"), "{user:?} {said}");
     }
     assert!(!Path::new("/opt/does").exists() && !Path::new("/srv/new").exists());
+}
+
+#[test]
+fn nothing_that_is_laid_out_is_executed_or_loaded() {
+    needs_users!();
+    let place = Place::new(&[("directory/other", "")]);
+    copy("sh", place.0.path(), "program");
+    copy("sh", &place.path("directory"), "program");
+    let mounts = [("/etc/app/program", "program"), ("/etc/app.d", "directory")];
+    for user in USERS {
+        for laid in ["/etc/app/program", "/etc/app.d/program"] {
+            let (said, code) = place.shell(user, &mounts, &format!("{laid} -c 'echo executed'"));
+            assert!(code == 126 && !said.contains("executed\n"), "{user:?} {said}");
+            let (said, _) = place.shell(user, &mounts, &format!("LD_PRELOAD={laid} env echo end"));
+            assert!(said.contains("cannot be preloaded") && said.ends_with("end\n"), "{user:?} {said}");
+            let (said, code) = place.shell(user, &mounts, &format!("head -c 4 {laid} | grep -q ELF"));
+            assert_eq!(code, 0, "it is read: {user:?} {said}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_laid_over_the_programs_and_accounts_of_the_machine() {
+    needs_users!();
+    let place = Place::new(&[("one/app.conf", "one"), ("file", "x")]);
+    std::os::unix::fs::symlink("/usr/lib", place.path("link")).expect("there is room");
+    let behind_link = place.path("link/new").display().to_string();
+    for at in [
+        "/etc/ld.so.preload",
+        "/usr/sbin/haproxy",
+        "/usr/lib/new/a.so",
+        "/lib/new.so",
+        "/bin/sh",
+        "/etc/passwd",
+        "/etc/ssl/openssl.cnf",
+        "/etc",
+        "/var/lib",
+        behind_link.as_str(),
+    ] {
+        let (said, code) = place.shell(USERS[0], &[(at, "file")], "true");
+        let expected = format!("reload-gate view: cannot lay out `{at}`: nothing can be laid there\n");
+        assert_eq!((said, code), (expected, 125));
+    }
+    for at in ["/usr/local/etc/haproxy", "/usr/share/app/conf", "/var/lib/app/data", "/etc/ssl"] {
+        assert_eq!(place.shell(USERS[0], &[(at, "one")], &format!("cat {at}/app.conf")), ("one".into(), 0), "{at}");
+    }
 }
 
 #[test]

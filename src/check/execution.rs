@@ -44,14 +44,14 @@ fn in_file(preset: &Preset, file: &Path, content: &[u8]) -> Option<Execution> {
     }
     let name = file.to_string_lossy();
     let text = String::from_utf8_lossy(content);
-    let bare = text.replace("\\\r\n", "").replace("\\\n", "").replace(['"', '\'', '\\'], "");
+    let others = other_readings(&text);
     for pattern in preset.executes.iter().flatten().filter_map(LazyRegex::get) {
         if let Some(found) = pattern.find(&text) {
             let line = text[..found.start()].matches('\n').count() + 1;
             let words: String = found.as_str().trim().lines().next().unwrap_or_default().chars().take(SHOWN).collect();
             return Some(execution(u32::try_from(line).ok(), &words));
         }
-        if let Some(found) = pattern.find(&bare) {
+        if let Some(found) = others.iter().find_map(|reading| pattern.find(reading)) {
             let words: String =
                 found.as_str().split_whitespace().next().unwrap_or_default().chars().take(SHOWN).collect();
             return Some(execution(None, &words));
@@ -61,6 +61,22 @@ fn in_file(preset: &Preset, file: &Path, content: &[u8]) -> Option<Execution> {
         }
     }
     None
+}
+
+/// Returns the text as programs may read it: without quotation marks and joined lines, and with each control character as a blank, as the
+/// end of a line, or left out. isspace(3) is true for some of them, so a program skips them before a keyword.
+fn other_readings(text: &str) -> Vec<String> {
+    let bare = |text: &str| text.replace("\\\r\n", "").replace("\\\n", "").replace(['"', '\'', '\\'], "");
+    let is_odd = |c: char| c.is_control() && c != '\t' && c != '\n';
+    let mut readings = vec![bare(text)];
+    if text.contains(is_odd) {
+        for instead in [" ", "\n", ""] {
+            let plain = text.replace(is_odd, instead);
+            readings.push(bare(&plain));
+            readings.push(plain);
+        }
+    }
+    readings
 }
 
 #[cfg(test)]
@@ -86,6 +102,17 @@ mod tests {
             ("rsyslog", "module(load=\"/x.so\")\n", Some(1), "load=\"/"),
             ("varnish", "vcl 4.1;\nimport x\n  from /*;*/ \"/x.so\";\n", Some(3), "from /*"),
             ("haproxy", "global\n  \\x6cua-load /x.lua\n", Some(2), "\\x"),
+            ("haproxy", "global\n\x0b\"${L1}${L2}\" /x.lua\n", Some(2), "\"${L1}$"),
+            ("haproxy", "global\n  daemon\r${L1}${L2} /x.lua\n", None, "${L1}$"),
+            ("haproxy", "global\n  lu\x01a-load /x.lua\n", None, "lua-"),
+            ("apache2", "\x0cLoad${X} a /x.so\n", Some(1), "Load$"),
+            ("apache2", "<Macro M Aa Bb>\nAaBb x /x.so\n</Macro>\n", Some(1), "<Macro"),
+            ("redis", "\"load\\x6dodule\" /x.so\n", Some(1), "\\x"),
+            ("telegraf", "[[inputs.\"ex\\u0065c\"]]\n", Some(1), "\\u"),
+            ("vector", "type: \"\\u006cua\"\n", Some(1), "\\u"),
+            ("fluent-bit", "name: \"lu\\u0061\"\n", Some(1), "\\u"),
+            ("rsyslog", "$ModLoad\x0b/x.so\n", Some(1), "ModLoad\u{b}/"),
+            ("knot", "mod\r-\x0bmodule: /x\n", None, "-"),
             ("envoy", "name: \"l\\\n  ua\"\n", Some(1), "\\"),
             ("envoy", "name: \"envoy.filters.http.\\x6cua\"\n", Some(1), "\\x"),
         ] {

@@ -2,6 +2,7 @@
 //! placeholders. Pure.
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -195,9 +196,37 @@ fn visit(node: &Node, scalar: &mut dyn FnMut(&str, bool)) {
     }
 }
 
+/// Directories of the machine whose files hold nothing that a message must not quote.
+const OF_SYSTEM: [&str; 6] = ["/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr"];
+
+/// Moves the place of a finding into its message, since it is no place in an input. An input can name any file of the machine, such as
+/// one of the job's credentials, so what a message says of its text is left out.
+pub(super) fn beside(finding: Finding) -> Finding {
+    let Some(place) = &finding.place else { return finding };
+    let file = Path::new(&place.file);
+    let is_relative = file.is_relative() && !file.components().any(|part| part == Component::ParentDir);
+    let is_shown = is_relative || OF_SYSTEM.iter().any(|system| file.starts_with(system));
+    let message = if is_shown { &finding.message } else { "an error in a file that is not among the inputs" };
+    Finding { message: format!("{place}: {message}"), ..finding }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_about_a_file_that_is_no_input_has_none_of_its_text() {
+        let message = |file: &str| {
+            let finding = Finding::error(Code::new("checker-error"), "unknown keyword 'hunter2'");
+            beside(finding.at(Place::line(file, 3))).message
+        };
+        for file in ["/srv/builds/p.tmp/KUBECONFIG", "/home/ci/.netrc", "../../key", "/var/lib/ci/key", "/run/key"] {
+            assert_eq!(message(file), format!("{file}:3: an error in a file that is not among the inputs"));
+        }
+        for file in ["/etc/nginx/mime.types", "/usr/share/app/defaults.conf", "app.conf"] {
+            assert_eq!(message(file), format!("{file}:3: unknown keyword 'hunter2'"));
+        }
+    }
 
     const CODE: Code = Code::new("a-code");
 

@@ -10,7 +10,7 @@ use reload_gate_structured::yaml::{self, Node, Value};
 
 use super::input::STDIN;
 use super::{CheckOutcome, CheckRequest, Listing, check};
-use crate::check::render::{CheckReport, Located, TextFix};
+use crate::check::render::{CheckReport, Located, TextFix, harmless_text};
 
 /// Largest number of rounds. A correction may bring up the next finding, as the end of a syntax error does.
 const ROUNDS: usize = 100;
@@ -217,13 +217,13 @@ fn is_better(name: &str, before: &CheckReport, after: &CheckReport) -> bool {
 }
 
 impl Corrected {
-    /// Returns the change as a unified diff.
+    /// Returns the change as a unified diff. A line of the file is no command of a terminal or of a CI system there.
     #[must_use]
     pub fn diff(&self) -> String {
         let name = self.name.trim_start_matches("./");
         let (old, new) = (format!("a/{name}"), format!("b/{name}"));
         let diff = similar::TextDiff::from_lines(&self.old, &self.new);
-        diff.unified_diff().header(&old, &new).to_string()
+        harmless_text(&diff.unified_diff().header(&old, &new).to_string())
     }
 
     /// Replaces the file in one step, with its mode and owner.

@@ -110,7 +110,7 @@ impl Listing {
             let path = Path::new(name);
             if name == STDIN || is_descriptor(path) {
                 listing.stream(name);
-            } else if path.is_symlink() && leaves_repository(path) {
+            } else if path.ancestors().any(|part| part.is_symlink() && leaves_repository(part)) {
                 listing.skipped.push(left_out(path));
             } else if path.is_dir() {
                 listing.walk(name, &exclude);
@@ -450,7 +450,7 @@ fn is_empty(directory: &Path) -> bool {
 }
 
 /// Returns true if a path names a descriptor of this process: `/dev/stdin`, and `/dev/fd/63` as shells make it of `<(helm template …)`.
-fn is_descriptor(path: &Path) -> bool {
+pub(super) fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
 }
 

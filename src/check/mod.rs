@@ -20,6 +20,7 @@ mod images;
 mod input;
 mod listing;
 pub mod manifest;
+mod mounts;
 mod names;
 mod objects;
 mod output;
@@ -67,7 +68,7 @@ use names::VersionCache;
 #[cfg(any(test, fuzzing))]
 pub use objects::check_text;
 pub use objects::{GivenObject, check_objects, main_key};
-pub use output::write_output;
+pub use output::{read_option, write_output};
 use readers::Reader;
 use store::{Entry, Store};
 use trees::{FileTrees, TreeKind};

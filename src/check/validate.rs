@@ -12,8 +12,9 @@ use reload_gate_contract::{Cause, Code, Finding, Place, Verdict};
 use super::CheckOptions;
 use super::assign::{By, Task};
 use super::encoding;
-use super::findings::{self, Reading};
+use super::findings::{self, Reading, beside};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
+use super::mounts::RefusedMounts;
 use super::names::{self, VersionCache};
 use super::placeholder;
 use super::reach;
@@ -29,7 +30,7 @@ use crate::flow::validate::{
     Builtin, Main, Mapping, PathMap, PlanScope, RootChoice, VIEW_NOT_POSSIBLE, Validation, ValidationPlan, Validator,
 };
 
-const NOT_LAID_OUT: Code = Code::new("not-laid-out");
+pub(super) const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
 
 /// Longest time limit that the inputs can set.
@@ -144,6 +145,12 @@ pub(super) async fn validate(
 async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &CheckOptions) -> (String, Validation) {
     let obstacle = |finding| (first(plan), Validation { findings: vec![finding], ..Validation::default() });
     let asks_programs = plan.asks_programs();
+    let refused =
+        if asks_programs && !options.alone { RefusedMounts::of(task, tree) } else { RefusedMounts::default() };
+    if let Some(finding) = refused.obstacle(task, tree) {
+        return obstacle(finding);
+    }
+    let tree = &refused.without(tree);
     let hosts = asks_programs.then(|| hosts(tree)).flatten();
     // It is shown to programs, and is no file of the configuration.
     let hosts = hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes()));
@@ -157,6 +164,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &Che
     };
     let here = directory.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
     let path_map = path_map(task, hosts.is_some(), here, asks_programs);
+    let path_map = PathMap(path_map.0.into_iter().filter(|mapping| !refused.holds(&mapping.prefix)).collect());
     if options.alone {
         let validation = plan.validate_alone(tree, &path_map);
         return (validation.validators.join(", "), validation);
@@ -170,14 +178,18 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &Che
                 && options.may_run_in_place(task)
                 && task.operands.is_empty() =>
         {
-            let plan = ValidationPlan { root: RootChoice::Local, ..plan.clone() };
+            let confinement = options.isolation(task, here).or_else(|| plan.confinement.clone());
+            let plan = ValidationPlan { root: RootChoice::Local, confinement, ..plan.clone() };
             plan.validate(tree, &path_map, &TargetSearches::new(Selector::default())).await
         }
         checked => checked,
     };
     match checked {
-        Ok(validation) if validation.validators.is_empty() => (first(plan), in_place(validation, here)),
-        Ok(validation) => (validation.validators.join(", "), in_place(validation, here)),
+        Ok(validation) => {
+            let validation = refused.weigh(in_place(validation, here));
+            let validators = validation.validators.join(", ");
+            (if validators.is_empty() { first(plan) } else { validators }, validation)
+        }
         Err(target_error) => {
             let (message, help, _) = target_error.into_parts();
             obstacle(Finding::environment(NOT_LAID_OUT, message).help(help))
@@ -537,12 +549,6 @@ impl<'s> TaskFiles<'s> {
         };
         Contents { secrets, public: &public, keyed }.redact(findings)
     }
-}
-
-/// Moves the place of a finding into its message, since it is no place in an input.
-fn beside(finding: Finding) -> Finding {
-    let place = finding.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-    Finding { message: format!("{place}{}", finding.message), ..finding }
 }
 
 impl CheckOptions {

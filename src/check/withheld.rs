@@ -14,6 +14,7 @@ use crate::check::render::{Checked, Located};
 use crate::config::{Preset, presets};
 use crate::flow::tree::Tree;
 use crate::flow::validate::{ValidationPlan, Validator};
+use crate::sys::exec::{self, Confinement};
 
 const COMMAND_NOT_ALLOWED: Code = Code::new("command-not-allowed");
 /// Remedy.
@@ -102,8 +103,20 @@ impl CheckOptions {
         }
     }
 
-    /// Returns true if a program may run without a view: it executes nothing of the inputs, or that is permitted.
+    /// Returns true if a program may run without a view: it is the user's own or permitted; or it executes nothing of the inputs, and the
+    /// kernel can isolate it.
     pub(super) fn may_run_in_place(&self, task: &Task) -> bool {
-        self.allow_commands || !preset_of(task).is_some_and(Preset::may_execute)
+        !self.is_untrusted(task) || (!preset_of(task).is_some_and(Preset::may_execute) && Confinement::can_isolate())
+    }
+
+    /// Returns the confinement of a program that runs without a view, and reads files in `here`.
+    pub(super) fn isolation(&self, task: &Task, here: &Path) -> Option<Confinement> {
+        let only = Some(vec![here.to_owned()]);
+        self.is_untrusted(task).then(|| Confinement { hidden: exec::homes(), only, ..Confinement::default() })
+    }
+
+    /// Returns true for a program that the inputs choose by their names or contents, unless commands are allowed.
+    fn is_untrusted(&self, task: &Task) -> bool {
+        !self.allow_commands && preset_of(task).is_some_and(|preset| preset.executes.is_some())
     }
 }

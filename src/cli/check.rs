@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reload_gate_contract::Verdict;
 
-use super::{is_colored, refuse, say, user_input};
+use super::{is_colored, refuse, user_input};
 use crate::check::render::{self, CheckReport, ReportFormat, ReportStyle};
 use crate::check::{
     self, Baseline, CheckOptions, CheckOutcome, CheckRequest, Corrected, ListArguments, Listing, Missing, Warnings,
@@ -109,7 +109,7 @@ fn report_flags() -> [Arg; 5] {
 }
 
 pub(super) fn check(matches: &ArgMatches) -> Exit {
-    let read = |path: &Path| std::fs::read_to_string(path);
+    let read = |path: &Path| check::read_option(path);
     let assignments = match config::assignments(&user_input(given_flags(matches), &read)) {
         Ok(assignments) => assignments,
         Err(errors) => return refuse(&errors),
@@ -204,10 +204,15 @@ fn replaced(corrected: &[Corrected], shown: bool) -> bool {
     true
 }
 
+/// Prints a line to standard error. It may have the name of an input, which is no command of a CI system.
+fn say(line: &str) {
+    super::say(&render::harmless_text(line));
+}
+
 /// Reads the baseline.
 fn baseline(matches: &ArgMatches) -> Result<Option<Baseline>, String> {
     let Some(path) = matches.get_one::<PathBuf>("baseline") else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = check::read_option(path).map_err(|error| {
         let help = "write it with `--write-baseline`";
         format!("error: `--baseline`: cannot read `{}`: {error}\n  help: {help}", path.display())
     })?;
@@ -231,7 +236,7 @@ fn counted(
     let known = match matches.get_one::<PathBuf>("write-baseline") {
         None => known,
         Some(path) => {
-            let former = std::fs::read_to_string(path).ok().and_then(|text| Baseline::parse(&text).ok());
+            let former = check::read_option(path).ok().and_then(|text| Baseline::parse(&text).ok());
             let former = former.unwrap_or_default();
             let present = Baseline::of(&report, &base).with_unread(former.clone(), &may_have);
             if let Err(error) = write_output(path, &present.to_text()) {

@@ -9,7 +9,7 @@ use reload_gate_contract::{Place, Severity, Verdict};
 use super::{
     CheckReport, CheckSubject, Checked, InputExcerpt, Located, ReportStyle, Suppressed, Suppression, Unchecked, part,
 };
-use crate::report::log::visible;
+use crate::report::log::{is_control, visible};
 
 const NOT_CHECKED: &str = "not checked";
 
@@ -120,7 +120,7 @@ fn harmless(excerpt: &InputExcerpt) -> (String, Range<usize>) {
         match c {
             // Ends of lines, and characters that the renderer replaces itself.
             '\0'..='\u{1f}' | '\u{7f}' => text.push(c),
-            _ if c.is_control() => text.push(char::REPLACEMENT_CHARACTER),
+            _ if is_control(c) => text.push(char::REPLACEMENT_CHARACTER),
             _ => text.push(c),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use reload_gate_contract::{Severity, Verdict};
 
 use super::{CheckReport, CheckSubject, Located, part};
-use crate::report::log::visible;
+use crate::report::log::{is_control, visible};
 
 /// Longest body of a comment in characters (GitHub answers a longer one with "body is too long (maximum is 65536 characters)").
 const LONGEST: usize = 65_536;
@@ -66,7 +66,7 @@ fn lines(located: &Located) -> Option<String> {
     let mut text = String::new();
     for (index, line) in excerpt.text.lines().enumerate() {
         let line = line.trim_end_matches('\r');
-        let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let shown: String = line.chars().map(|c| if is_control(c) { ' ' } else { c }).collect();
         let number = excerpt.first_line as usize + index;
         let _ = writeln!(text, "{number:width$} | {shown}");
         if index == marked {

@@ -1,5 +1,6 @@
 //! Report of `check` as text: for people, and in formats for tools. Pure: a report goes in, a text comes out.
 
+mod defuse;
 mod fingerprint;
 mod fix;
 mod github;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use reload_gate_contract::{Cause, Finding, Place, Severity, Verdict};
 
+pub(crate) use self::defuse::harmless_text;
 pub(crate) use self::fingerprint::fingerprint;
 pub(crate) use self::fix::TextFix;
 use crate::report::log::visible;
@@ -340,15 +342,16 @@ pub struct ReportStyle {
     pub width: usize,
 }
 
-/// Writes `report`. The machine formats are the same whatever the `style`.
+/// Writes `report`. The machine formats are the same whatever the `style`. No part of it is a command of a CI system, except for those of
+/// the format [`ReportFormat::Github`].
 #[must_use]
 pub fn render(report: &CheckReport, format: ReportFormat, style: &ReportStyle) -> String {
     match format {
-        ReportFormat::Human => human::render(report, style),
-        ReportFormat::Json => json::render(report),
-        ReportFormat::Sarif => sarif::render(report),
-        ReportFormat::Junit => junit::render(report),
-        ReportFormat::Github => github::render(report),
-        ReportFormat::Markdown => markdown::render(report),
+        ReportFormat::Human => defuse::without_commands(human::render(report, style)),
+        ReportFormat::Json => defuse::json(&json::render(report)),
+        ReportFormat::Sarif => defuse::json(&sarif::render(report)),
+        ReportFormat::Junit => defuse::without_commands(junit::render(report)),
+        ReportFormat::Github => defuse::without_marks(github::render(report)),
+        ReportFormat::Markdown => defuse::without_commands(markdown::render(report)),
     }
 }

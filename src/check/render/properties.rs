@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::tests::{PLAIN, codes, elements, report};
 use super::*;
+use crate::report::log::is_control;
 
 /// Ordinary and hostile texts.
 fn text() -> impl Strategy<Value = String> {
@@ -25,6 +26,10 @@ fn text() -> impl Strategy<Value = String> {
             "\0",
             "::error::x",
             "##[error]x",
+            "##vso[a]",
+            "##teamcity[a]",
+            " ::",
+            "\u{200b}",
             "]]>",
             "<a b='",
             "&amp;",
@@ -201,8 +206,21 @@ proptest! {
     #[test]
     fn no_control_character_reaches_a_terminal(report in any_report(), style in style()) {
         let text = render(&report, ReportFormat::Human, &style);
-        let command = text.chars().find(|c| c.is_control() && *c != '\n');
+        let command = text.chars().find(|c| is_control(*c) && *c != '\n');
         prop_assert_eq!(command, None, "{}", text);
+    }
+
+    #[test]
+    fn no_report_has_a_command_of_a_ci_system(report in any_report(), style in style()) {
+        use ReportFormat::{Github, Human, Json, Junit, Markdown, Sarif};
+        for format in [Human, Json, Sarif, Junit, Github, Markdown] {
+            let text = render(&report, format, &style);
+            for mark in ["##[", "##vso[", "##teamcity["] {
+                prop_assert!(!text.contains(mark), "{:?} {}", format, text);
+            }
+            let is_command = |line: &str| line.trim_start().starts_with("::");
+            prop_assert!(format == Github || !text.lines().any(is_command), "{:?} {}", format, text);
+        }
     }
 
     #[test]

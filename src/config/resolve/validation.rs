@@ -79,5 +79,5 @@ fn confinement(layers: &Layers<'_>) -> Option<Confinement> {
     let private = private.flat_map(|(_, given)| given).map(|given| layers.directory.join(&given.value));
     let hidden = Confinement::SECRETS.map(PathBuf::from).into_iter().chain(private).collect();
     let strict = sandbox == Sandbox::Strict;
-    (sandbox != Sandbox::Off).then_some(Confinement { strict, hidden, fixed: Vec::new() })
+    (sandbox != Sandbox::Off).then_some(Confinement { strict, hidden, ..Confinement::default() })
 }

@@ -50,6 +50,7 @@ fn rejected() -> Event {
 fn control_characters_and_directions_are_written_out() {
     let turned = "a\u{202e}b\u{2066}c\u{200f}d\u{61c}\u{fc}";
     assert_eq!(visible(turned), "a\\u{202e}b\\u{2066}c\\u{200f}d\\u{61c}\u{fc}");
+    assert_eq!(visible("a\u{2028}b\u{200b}\u{feff}"), "a\\u{2028}b\\u{200b}\\u{feff}");
 }
 
 #[test]

@@ -90,11 +90,12 @@ fn short(digest: &str) -> &str {
     digest.get(..SHORT_DIGEST).unwrap_or(digest)
 }
 
-/// Tells whether a character commands a terminal or changes the direction of the text around it (Unicode Standard Annex #9,
-/// section 2), so that the text reads as another one.
+/// Tells whether a character commands a terminal, changes the direction of the text around it (Unicode Standard Annex #9,
+/// section 2), ends a line for some readers, or has no width, so that the text reads as another one.
 pub(crate) fn is_control(c: char) -> bool {
     let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || directs
+    let hides = matches!(c, '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}');
+    c.is_control() || directs || hides
 }
 
 /// Writes out the control characters of a text: a configuration or a checker cannot begin a line or command a terminal.

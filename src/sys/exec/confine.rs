@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -23,6 +24,7 @@ use rustix::process::{Resource, Rlimit};
 use rustix::thread::CapabilitySet;
 
 use super::again::{self, Reporter, SetupStep, step};
+use super::{filter, view};
 use crate::sys::shortage::unless_short;
 
 /// The hidden subcommand.
@@ -37,6 +39,9 @@ pub struct Confinement {
     pub hidden: Vec<PathBuf>,
     /// Paths that it must not write.
     pub fixed: Vec<PathBuf>,
+    /// It reads only these paths, besides the machine's programs and settings; writes nothing; and has no network. Without a value it may
+    /// read all that is not hidden.
+    pub only: Option<Vec<PathBuf>>,
 }
 
 /// The version of Landlock whose rights are asked for; an older kernel gives those that it has.
@@ -45,6 +50,20 @@ const VERSION: ABI = ABI::V6;
 const SHARED: [&str; 4] = ["/dev/shm", "/run", "/tmp", "/var/tmp"];
 /// Directories in which programs have directories of their own.
 const OWN: [&str; 4] = ["/var/cache", "/var/lib", "/var/log", "/var/spool"];
+/// What an isolated program reads besides programs: settings, and what the kernel tells about itself and the machine.
+const OF_MACHINE: [&str; 9] = [
+    "/etc",
+    "/proc/cpuinfo",
+    "/proc/filesystems",
+    "/proc/meminfo",
+    "/proc/self",
+    "/proc/stat",
+    "/proc/sys",
+    "/sys",
+    "/var/lib/gems",
+];
+/// Largest number of entries of a directory of settings that are looked at for those of root alone.
+const ENTRIES: usize = 16 << 10;
 /// Devices that all users may write to.
 const DEVICES: [&str; 5] = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"];
 /// Terminals: a command is not to read what is typed there, nor to write for a person to read.
@@ -75,6 +94,12 @@ impl Confinement {
         versions.into_iter().find(|(_, abi)| knows(*abi)).map(|(version, _)| version)
     }
 
+    /// Returns true if this kernel can isolate a command: see [`Confinement::only`].
+    #[must_use]
+    pub fn can_isolate() -> bool {
+        Self::version().is_some() && filter::can_cut_network()
+    }
+
     /// Returns the paths that stay open, as they lie in a directory in which all programs make files: see [`Confinement::strict`].
     #[must_use]
     pub fn left_open(&self) -> Vec<PathBuf> {
@@ -96,7 +121,8 @@ pub(super) fn arguments(confinement: &Confinement) -> Vec<OsString> {
     let strict = confinement.strict.then(|| OsString::from("--strict"));
     let hidden = confinement.hidden.iter().flat_map(|path| ["--hide".into(), path.into()]);
     let fixed = confinement.fixed.iter().flat_map(|path| ["--fix".into(), path.into()]);
-    strict.into_iter().chain(hidden).chain(fixed).collect()
+    let only = confinement.only.iter().flatten().flat_map(|path| ["--only".into(), path.into()]);
+    strict.into_iter().chain(hidden).chain(fixed).chain(only).collect()
 }
 
 /// Confines this process and executes the command. It returns only if that failed, with the message and the exit code.
@@ -114,13 +140,68 @@ fn confine(confinement: &Confinement) -> SetupStep {
         again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     let own = step(rustix::thread::capabilities(None), || "read capabilities".into())?;
-    let (permitted, effective) = (own.permitted & again::KEPT, own.effective & again::KEPT);
+    // An isolated command has no use for any.
+    let kept = if confinement.only.is_some() { CapabilitySet::empty() } else { again::KEPT };
+    let (permitted, effective) = (own.permitted & kept, own.effective & kept);
     // A user who is not root keeps them across execve(2) in the ambient set alone.
     let ambient = if rustix::process::geteuid().is_root() { CapabilitySet::empty() } else { permitted };
-    let _ = again::drop_from_bounding_set(again::KEPT);
+    let _ = again::drop_from_bounding_set(kept);
     again::keep_capabilities(permitted, effective, ambient)?;
     again::give_up()?;
-    step(restrict(confinement).map_err(io::Error::other), || "confine the command".into())
+    let Some(only) = &confinement.only else {
+        return step(restrict(confinement).map_err(io::Error::other), || "confine the command".into());
+    };
+    step(isolate(only, &confinement.hidden).map_err(io::Error::other), || "isolate the command".into())?;
+    filter::cut_network()
+}
+
+/// Restricts the calling process to reading the machine's programs and settings, without what is hidden or root alone may read, and these
+/// paths. What lies there is not executed.
+fn isolate(only: &[PathBuf], hidden: &[PathBuf]) -> Result<(), RuleError> {
+    let mut hidden = real(hidden)?;
+    hidden.extend(private(Path::new("/etc"))?);
+    let machine = view::PROGRAMS.iter().chain(&OF_MACHINE).map(PathBuf::from);
+    let mut readable = Cover::default();
+    for path in real(&machine.collect::<Vec<_>>())? {
+        readable.add(&path, &hidden)?;
+    }
+    // Programs may lie in a home directory.
+    readable.whole.extend(real(&view::programs())?);
+    let read = AccessFs::from_read(VERSION);
+    Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(VERSION))?
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)?
+        .create()?
+        .add_rules(rules(&readable.whole, read))?
+        .add_rules(rules(&readable.parted, AccessFs::ReadDir))?
+        .add_rules(rules(only, read & !BitFlags::from(AccessFs::Execute)))?
+        .add_rules(rules(DEVICES, AccessFs::ReadFile | AccessFs::WriteFile))?
+        .restrict_self()?;
+    Ok(())
+}
+
+/// Returns what lies below a directory and not every user may read.
+fn private(top: &Path) -> io::Result<Vec<PathBuf>> {
+    let (mut found, mut left) = (Vec::new(), ENTRIES);
+    let mut directories = vec![top.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in unless_short(fs::read_dir(&directory))?.into_iter().flatten() {
+            let Some(entry) = unless_short(entry)? else { continue };
+            let Some(metadata) = unless_short(entry.metadata())? else { continue };
+            let needed = if metadata.is_dir() { 0o005 } else { 0o004 };
+            left = left.saturating_sub(1);
+            if metadata.is_symlink() {
+                continue;
+            }
+            if left == 0 || metadata.mode() & needed != needed {
+                found.push(entry.path());
+            } else if metadata.is_dir() {
+                directories.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// An error of the system or of Landlock.

@@ -86,6 +86,9 @@ fn parse(mut line: impl Iterator<Item = OsString>) -> Option<(Setup, Vec<String>
             ("--strict", Setup::Confine(confinement)) => confinement.strict = true,
             ("--hide", Setup::Confine(confinement)) => confinement.hidden.push(line.next()?.into()),
             ("--fix", Setup::Confine(confinement)) => confinement.fixed.push(line.next()?.into()),
+            ("--only", Setup::Confine(confinement)) => {
+                confinement.only.get_or_insert_default().push(line.next()?.into());
+            }
             ("--home", Setup::View(view)) => view.homes.push(line.next()?.into()),
             ("--mount", Setup::View(view)) => {
                 let at = PathBuf::from(line.next()?);

@@ -53,6 +53,10 @@ const TERMINAL_INPUT: [u64; 2] = [0x5412, 0x541C];
 static FILTER: LazyLock<Result<Option<BpfProgram>, String>> =
     LazyLock::new(|| filter().map_err(|error| error.to_string()));
 
+/// A filter that lets no socket be made, except those that ask the kernel for addresses (netlink(7)).
+static NETWORK: LazyLock<Result<Option<BpfProgram>, String>> =
+    LazyLock::new(|| network().map_err(|error| error.to_string()));
+
 /// Makes ready what does not depend on the command.
 pub(super) fn prepare() {
     let _ = LazyLock::force(&FILTER);
@@ -62,12 +66,25 @@ pub(super) fn prepare() {
 /// Raises the walls. The process must have given up new privileges.
 pub(super) fn apply() -> SetupStep {
     step(separate().map_err(io::Error::other), || "separate the command from other processes".into())?;
-    let applied = match &*FILTER {
+    step(apply_filter(&FILTER), || "filter the system calls of the command".into())
+}
+
+fn apply_filter(filter: &Result<Option<BpfProgram>, String>) -> io::Result<()> {
+    match filter {
         Ok(Some(program)) => seccompiler::apply_filter(program).map_err(io::Error::other),
         Ok(None) => Ok(()),
         Err(error) => Err(io::Error::other(error.clone())),
-    };
-    step(applied, || "filter the system calls of the command".into())
+    }
+}
+
+/// Returns true if the network can be cut off on this architecture.
+pub(super) fn can_cut_network() -> bool {
+    matches!(&*NETWORK, Ok(Some(_)))
+}
+
+/// Leaves the command no way to other hosts and processes: it can make no socket. The process must have given up new privileges.
+pub(super) fn cut_network() -> SetupStep {
+    step(apply_filter(&NETWORK), || "cut off the network of the command".into())
 }
 
 /// Enters a domain of Landlock, which cannot trace processes outside of it, nor from Linux 6.12 on signal them, nor connect to
@@ -82,6 +99,16 @@ fn separate() -> Result<(), landlock::RulesetError> {
     };
     rules.create()?.restrict_self()?;
     Ok(())
+}
+
+fn network() -> Result<Option<BpfProgram>, seccompiler::BackendError> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
+    let netlink = u64::from(libc::AF_NETLINK.unsigned_abs());
+    let other = SeccompRule::new(vec![SeccompCondition::new(0, Length::Dword, Comparison::Ne, netlink)?])?;
+    // As on a machine without that protocol, for which programs are prepared.
+    let denied = SeccompAction::Errno(libc::EAFNOSUPPORT.unsigned_abs());
+    let rules = BTreeMap::from([(libc::SYS_socket, vec![other])]);
+    SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into().map(Some)
 }
 
 fn filter() -> Result<Option<BpfProgram>, seccompiler::BackendError> {

@@ -32,7 +32,7 @@ use crate::sys::shortage::is_shortage;
 
 pub use confine::Confinement;
 pub use keeper::{is_ready, prepare};
-pub use view::{FileSystemView, ViewMount, homes};
+pub use view::{FileSystemView, ReservedPlaces, ViewMount, homes};
 
 /// Size of the output that is kept: of its beginning, and as much of its end, where the error often is.
 const KEPT: usize = 32 << 10;

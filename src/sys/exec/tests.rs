@@ -231,7 +231,8 @@ fn doors() -> Vec<Door> {
     let environment = vec![("PATH".into(), "/bin".into()), ("EMPTY".into(), "".into())];
     let mount = ViewMount { at: "/etc/app".into(), from: "/tmp/a b".into() };
     let view = FileSystemView { mounts: vec![mount.clone(), mount], homes: vec!["/home".into(), "/srv/me".into()] };
-    let confinement = Confinement { strict: true, hidden: vec!["--fix".into()], fixed: vec!["/b".into(), "--".into()] };
+    let (hidden, fixed) = (vec!["--fix".into()], vec!["/b".into(), "--".into()]);
+    let confinement = Confinement { strict: true, hidden, fixed, only: Some(vec!["--hide".into()]) };
     let setups = [
         Setup::Plain,
         Setup::Enter(ABSENT, vec![]),
@@ -331,7 +332,8 @@ fn standard_input_is_offered_and_need_not_be_read() {
 #[test]
 fn a_path_in_a_shared_directory_stays_open_unless_strict() {
     let shared = tempfile::tempdir_in("/tmp").expect("there is room");
-    let confinement = |strict| Confinement { strict, hidden: vec![shared.path().into()], fixed: vec!["/usr".into()] };
+    let confinement =
+        |strict| Confinement { strict, hidden: vec![shared.path().into()], fixed: vec!["/usr".into()], only: None };
     assert_eq!(confinement(false).left_open(), [shared.path().canonicalize().expect("it is there")]);
     assert!(confinement(true).left_open().is_empty());
 }

@@ -6,11 +6,15 @@
 //! changes for other processes, and nothing that the command writes stays: its mounts are in a namespace that ends with its last
 //! process (mount_namespaces(7)).
 
+mod hidden;
 mod init;
 mod network;
+mod programs;
+mod reserved;
 mod root;
 
-pub use root::homes;
+pub use hidden::homes;
+pub use reserved::ReservedPlaces;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,22 +27,32 @@ use super::again::{Reporter, SetupStep, step};
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "view";
 
+/// Directories with programs, their libraries and their code. `/nix` and `/gnu` are those of Nix and Guix, and `/snap` that of snapd.
+pub(super) const PROGRAMS: [&str; 11] =
+    ["/bin", "/boot", "/gnu", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/sbin", "/snap", "/usr"];
+
 /// File system of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileSystemView {
     /// Files and directories laid over the machine's, in this order: later ones lie over earlier ones.
     pub mounts: Vec<ViewMount>,
-    /// Directories that are empty, except for programs on the `PATH` and their libraries: [`homes`], or none.
+    /// Directories that are empty, except for programs on the `PATH` and their libraries, and files that are missing: [`homes`], or none.
     pub homes: Vec<PathBuf>,
 }
 
-/// One thing laid over the file system, read-only.
+/// One thing laid over the file system. It can be read, and neither written nor executed, nor loaded as a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewMount {
     /// The absolute path at which the command sees it. It need not exist; what is there already is hidden.
     pub at: PathBuf,
     /// The directory or file that it is. A directory is copied, with the symbolic links in it as they are.
     pub from: PathBuf,
+}
+
+/// Returns the directories in which the programs of the search path lie, with their libraries.
+#[must_use]
+pub(super) fn programs() -> Vec<PathBuf> {
+    programs::find()
 }
 
 /// The user nobody, by convention.

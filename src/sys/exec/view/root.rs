@@ -10,12 +10,14 @@ use std::ffi::CString;
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, StatVfsMountFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
-use super::{FileSystemView, ViewMount};
+use super::programs;
+use super::reserved::{ReservedPlaces, real};
+use super::{FileSystemView, PROGRAMS, ViewMount};
 use crate::sys::exec::again::{SetupStep, step};
 use crate::sys::proc;
 use crate::sys::shortage::{is_shortage, unless_short};
@@ -32,7 +34,7 @@ const WRITTEN: &str = "/written";
 const MEMORY: &str = "mode=0755,size=256m,nr_inodes=128k";
 
 /// File systems of the kernel, on which nothing can be laid.
-const KERNEL: [&str; 3] = ["/dev", "/proc", "/sys"];
+pub(super) const KERNEL: [&str; 3] = ["/dev", "/proc", "/sys"];
 /// Devices that lead nowhere: no terminal, no disk, no log of the kernel.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 /// Links that programs expect beside them (`setup_dev_symlinks()` of container runtimes; proc_pid_fd(5)).
@@ -42,8 +44,6 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
-/// Directories with programs and their libraries alone.
-const PROGRAMS: [&str; 7] = ["/bin", "/boot", "/lib", "/lib32", "/lib64", "/sbin", "/usr"];
 /// Files of running programs, such as pid files: shown as a copy, which is the user's own.
 const COPIED: [&str; 1] = ["/run"];
 /// Directories of logs: the same directories without files.
@@ -51,13 +51,7 @@ const EMPTIED: [&str; 1] = ["/var/log"];
 /// Directories of programs' own data: those that the user may see become the user's.
 const OWNED: [&str; 3] = ["/var/cache", "/var/lib", "/var/spool"];
 /// Directories that all users may write.
-const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
-/// Directories of users.
-const HOMES: [&str; 2] = ["/root", "/home"];
-/// Directories of the system, which are the homes of some of its own accounts.
-const SYSTEM: [&str; 9] = ["/bin", "/boot", "/dev", "/etc", "/proc", "/run", "/sbin", "/sys", "/usr"];
-/// Parts of a directory with programs beside its `bin`: libraries, and the mark of a virtual environment of Python.
-const PARTS_OF_PROGRAMS: [&str; 4] = ["lib", "lib64", "libexec", "pyvenv.cfg"];
+pub(super) const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 /// Credentials that a kubelet, sessions of users and container runtimes put beside the files of running programs.
 const SECRETS: [&str; 3] = ["/run/secrets", "/run/user", "/run/containers"];
 
@@ -72,13 +66,15 @@ const DEPTH: usize = 5;
 /// Lays out the root of a view, and enters it.
 pub(super) fn lay_out(view: &FileSystemView, privileged: bool) -> SetupStep {
     let mut layers: Vec<ViewLayer> = Vec::new();
+    let reserved = ReservedPlaces::find();
     for mount in &view.mounts {
-        layers.push(step(ViewLayer::of(mount, &layers), || format!("lay out `{}`", mount.at.display()))?);
+        layers.push(step(ViewLayer::of(mount, &layers, &reserved), || format!("lay out `{}`", mount.at.display()))?);
     }
     let mounted = step(mounted(), || "read /proc/self/mountinfo".into())?;
+    let programs = if view.homes.is_empty() { Vec::new() } else { programs::find() };
     step(raise_scaffold(), || "mount a root directory of its own".into())?;
     let targets = layers.iter().map(|layer| layer.at.clone()).collect();
-    let mut scene = Scene { mounted, targets, homes: view.homes.clone(), privileged, overlays: 0 };
+    let mut scene = Scene { mounted, targets, homes: view.homes.clone(), programs, privileged, overlays: 0 };
     let old = step(fs::read_dir(OLD), || "read the root directory".into())?;
     for entry in old.flatten() {
         let path = Path::new("/").join(entry.file_name());
@@ -88,7 +84,9 @@ pub(super) fn lay_out(view: &FileSystemView, privileged: bool) -> SetupStep {
         step(layer.place(), || format!("lay out `{}`", layer.at.display()))?;
     }
     for ViewLayer { at, .. } in &layers {
-        step(make_read_only(&inside(NEW, at)), || format!("make `{}` read-only", at.display()))?;
+        // Neither execve(2) nor mmap(2) executes what the inputs brought, whatever a program takes it for.
+        let sealed = remount(&inside(NEW, at), MountFlags::RDONLY | MountFlags::NOEXEC);
+        step(sealed, || format!("make `{}` read-only", at.display()))?;
     }
     step(change_root(NEW, NEW).and_then(|()| Ok(rustix::mount::unmount(".", UnmountFlags::DETACH)?)), || {
         "enter a root directory of its own".into()
@@ -103,21 +101,16 @@ struct ViewLayer<'a> {
 }
 
 impl<'a> ViewLayer<'a> {
-    fn of(mount: &'a ViewMount, earlier: &[ViewLayer<'_>]) -> io::Result<Self> {
+    fn of(mount: &'a ViewMount, earlier: &[ViewLayer<'_>], reserved: &ReservedPlaces) -> io::Result<Self> {
         let from = mount.from.canonicalize()?;
         // An earlier mount hides the links below it.
         let below = |layer: &ViewLayer<'_>| Some(layer.at.join(mount.at.strip_prefix(&layer.mount.at).ok()?));
-        let at = earlier.iter().rev().find_map(below).or_else(|| {
-            let (above, real) = mount.at.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)))?;
-            Some(real.join(mount.at.strip_prefix(above).ok()?))
-        });
-        let possible = |at: &PathBuf| {
-            let plain = mount.at.is_absolute() && !at.components().any(|part| part == Component::ParentDir);
-            plain && at != Path::new("/") && !KERNEL.iter().any(|kernel| at.starts_with(kernel))
-        };
+        let at = earlier.iter().rev().find_map(below).unwrap_or_else(|| real(&mount.at));
+        let is_hidden = earlier.iter().any(|layer| mount.at.starts_with(&layer.mount.at));
+        let possible = |at: &PathBuf| !reserved.refuses(&mount.at, []) && (!is_hidden || !reserved.refuses(at, []));
         let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "nothing can be laid there");
         // A path joined with nothing ends in a slash.
-        let at = at.filter(possible).ok_or_else(nothing)?.components().collect();
+        let at = Some(at).filter(possible).ok_or_else(nothing)?.components().collect();
         Ok(Self { mount, at, from })
     }
 
@@ -127,7 +120,7 @@ impl<'a> ViewLayer<'a> {
         if from.is_dir() {
             make_directory(&at)?;
             memory(&at)?;
-            return Copying { largest: Some(u64::MAX), left: usize::MAX, strict: true }.copy(&from, &at);
+            return Copying::whole().copy(&from, &at);
         }
         at.parent().map_or(Ok(()), make_directory)?;
         if !at.exists() {
@@ -135,29 +128,6 @@ impl<'a> ViewLayer<'a> {
         }
         Ok(rustix::mount::mount_bind(&from, &at)?)
     }
-}
-
-/// Returns the directories with the files of users: those of all users, that of the user who runs this, temporary files, and the checkout in
-/// which this runs, where the credentials of a job lie (`.git/config`).
-#[must_use]
-pub fn homes() -> Vec<PathBuf> {
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    // Name, password, user id, group id, comment, home, shell (passwd(5)).
-    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let own = fields
-        .filter(|fields| fields.get(2) == Some(&uid.as_str()))
-        .find_map(|fields| fields.get(5).map(PathBuf::from));
-    let here = std::env::current_dir().ok();
-    let checkout = here.as_deref().and_then(|here| here.ancestors().find(|above| above.join(".git").exists()));
-    let others =
-        [own, std::env::var_os("HOME").map(PathBuf::from), checkout.map(Path::to_owned).or_else(|| here.clone())];
-    let is_of_user = |home: &PathBuf| {
-        home.is_absolute() && home.parent().is_some() && !SYSTEM.iter().any(|system| home.starts_with(system))
-    };
-    let homes =
-        HOMES.iter().chain(&TEMPORARY).map(PathBuf::from).chain(others.into_iter().flatten().filter(is_of_user));
-    homes.map(|home| home.canonicalize().unwrap_or(home)).collect()
 }
 
 /// The paths at which something is mounted.
@@ -199,14 +169,21 @@ fn is(path: &Path, one_of: &[&str]) -> bool {
     one_of.iter().any(|other| path == Path::new(other))
 }
 
+/// Returns true for a directory of programs, and for one below: what lies there, any user may read.
+fn is_of_programs(path: &Path) -> bool {
+    PROGRAMS.iter().any(|programs| path.starts_with(programs))
+}
+
 /// The part of the machine that is shown.
 struct Scene {
     /// Mount points of the machine.
     mounted: Vec<PathBuf>,
     /// Paths at which the configuration will lie.
     targets: Vec<PathBuf>,
-    /// Home directories, which are not shown.
+    /// Directories whose files are not shown, and files that are not.
     homes: Vec<PathBuf>,
+    /// Programs in such directories, which are shown.
+    programs: Vec<PathBuf>,
     privileged: bool,
     /// Number of overlays.
     overlays: usize,
@@ -227,7 +204,7 @@ impl Scene {
         if metadata.is_symlink() {
             return std::os::unix::fs::symlink(fs::read_link(&old)?, &new);
         }
-        if metadata.is_file() && self.may_see(&metadata) {
+        if metadata.is_file() && self.may_see(&metadata) && !self.homes.iter().any(|hidden| hidden == path) {
             fs::File::create(&new)?;
             rustix::mount::mount_bind(&old, &new)?;
             return make_read_only(&new);
@@ -254,7 +231,8 @@ impl Scene {
         }
         if is(path, &COPIED) || is(path, &EMPTIED) {
             let largest = if is(path, &COPIED) { Some(SMALL) } else { None };
-            return Copying { largest, left: ENTRIES, strict: false }.copy(old, new);
+            let hidden = self.homes.iter().map(|hidden| inside(OLD, hidden)).collect();
+            return Copying { largest, left: ENTRIES, strict: false, hidden }.copy(old, new);
         }
         if self.homes.iter().any(|home| home == path) {
             return self.show_programs(path, old, new);
@@ -271,28 +249,24 @@ impl Scene {
             Err(error) if is_shortage(&error) => Err(error),
             // It is empty, and can be written.
             Err(_) if is(path, &TEMPORARY) => Ok(()),
-            Err(_) if is(path, &OWNED) => Copying { largest: None, left: ENTRIES, strict: false }.copy(old, new),
+            Err(_) if is(path, &OWNED) => Copying::directories().copy(old, new),
             // Without an overlay nothing can be hidden in the directory as it is.
-            Err(_) if below(&self.targets) || (self.hides_private() && !is(path, &PROGRAMS)) => {
+            Err(_) if below(&self.targets) || (self.hides_private() && !is_of_programs(path)) => {
                 self.show_entries(path, old)
             }
             Err(_) => show_read_only(old, new),
         }
     }
 
-    /// Shows of a home directory the programs that the search path has there, and their libraries.
+    /// Shows of a hidden directory the programs that the search path has there, and their libraries.
     fn show_programs(&mut self, home: &Path, old: &Path, new: &Path) -> io::Result<()> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        for programs in std::env::split_paths(&path).filter(|path| path.starts_with(home) && path != home) {
-            let parts = PARTS_OF_PROGRAMS.iter().map(|part| programs.with_file_name(part));
-            for shown in [programs.clone()].into_iter().chain(parts).filter(|path| path != home) {
-                let Ok(relative) = shown.strip_prefix(home) else { continue };
-                if old.join(relative).symlink_metadata().is_err() || new.join(relative).symlink_metadata().is_ok() {
-                    continue;
-                }
-                make_directories(old, new, relative.parent().unwrap_or(relative))?;
-                self.try_to_show(&shown)?;
+        for shown in self.programs.clone().iter().filter(|path| *path != home) {
+            let Ok(relative) = shown.strip_prefix(home) else { continue };
+            if old.join(relative).symlink_metadata().is_err() || new.join(relative).symlink_metadata().is_ok() {
+                continue;
             }
+            make_directories(old, new, relative.parent().unwrap_or(relative))?;
+            self.try_to_show(shown)?;
         }
         Ok(())
     }
@@ -372,9 +346,9 @@ impl Scene {
         make_directory(&work)?;
         make_like(&upper, &fs::metadata(old)?)?;
         if is(path, &OWNED) && !self.privileged {
-            Copying { largest: None, left: ENTRIES, strict: false }.copy(old, &upper)?;
+            Copying::directories().copy(old, &upper)?;
         }
-        if self.hides_private() && !is(path, &PROGRAMS) {
+        if self.hides_private() && !is_of_programs(path) {
             self.hide_private(path, old, &upper)?;
         }
         for target in self.targets.iter().filter_map(|target| target.strip_prefix(path).ok()?.parent()) {
@@ -442,13 +416,24 @@ fn show_read_only(old: &Path, new: &Path) -> io::Result<()> {
     make_read_only(new)
 }
 
-/// Makes a mount read-only. In a user namespace the flags that it has must be given again (mount_namespaces(7)).
 fn make_read_only(at: &Path) -> io::Result<()> {
+    remount(at, MountFlags::RDONLY)
+}
+
+/// Adds flags to a mount. In a user namespace those that it has must be given again (mount_namespaces(7)).
+fn remount(at: &Path, added: MountFlags) -> io::Result<()> {
     let now = rustix::fs::statvfs(at)?.f_flag;
-    let mut flags = MountFlags::BIND | MountFlags::RDONLY;
-    flags.set(MountFlags::NODEV, now.contains(StatVfsMountFlags::NODEV));
-    flags.set(MountFlags::NOSUID, now.contains(StatVfsMountFlags::NOSUID));
-    flags.set(MountFlags::NOEXEC, now.contains(StatVfsMountFlags::NOEXEC));
+    let mut flags = MountFlags::BIND | added;
+    for (flag, has) in [
+        (MountFlags::RDONLY, StatVfsMountFlags::RDONLY),
+        (MountFlags::NODEV, StatVfsMountFlags::NODEV),
+        (MountFlags::NOSUID, StatVfsMountFlags::NOSUID),
+        (MountFlags::NOEXEC, StatVfsMountFlags::NOEXEC),
+    ] {
+        if now.contains(has) {
+            flags |= flag;
+        }
+    }
     Ok(rustix::mount::mount_remount(at, flags, c"")?)
 }
 
@@ -460,9 +445,21 @@ struct Copying {
     left: usize,
     /// An entry that cannot be copied is an error.
     strict: bool,
+    /// Paths that are not copied.
+    hidden: Vec<PathBuf>,
 }
 
 impl Copying {
+    /// Everything, or an error.
+    fn whole() -> Self {
+        Self { largest: Some(u64::MAX), left: usize::MAX, strict: true, hidden: Vec::new() }
+    }
+
+    /// Directories and links without the files.
+    fn directories() -> Self {
+        Self { largest: None, left: ENTRIES, strict: false, hidden: Vec::new() }
+    }
+
     fn copy(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         for entry in fs::read_dir(from)? {
             if self.left == 0 {
@@ -481,6 +478,9 @@ impl Copying {
     }
 
     fn copy_entry(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.hidden.iter().any(|hidden| hidden == from) {
+            return Ok(());
+        }
         let metadata = fs::symlink_metadata(from)?;
         // Files of running programs may be credentials, of this user too.
         let is_private = self.largest.is_some() && !self.strict && !is_public(&metadata);

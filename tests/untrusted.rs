@@ -1,0 +1,115 @@
+//! Programs that validate a configuration of a hostile pull request: what lies over the machine, and what they read where no view is possible.
+
+use crate::hostile::{Place, without_view};
+use crate::support::{command, gate_command, installed, needs, skip};
+
+/// A pod with the configuration of haproxy, and with mounts of a ConfigMap at other paths.
+fn laid_over(paths: &[&str]) -> String {
+    let mounts: String =
+        paths.iter().map(|path| format!("    - {{ name: evil, mountPath: {path}, subPath: evil }}\n")).collect();
+    format!(
+        r"apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: c }}
+data:
+  haproxy.cfg: |
+    defaults
+      timeout client 1s
+      timeout connect 1s
+      timeout server 1s
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: evil }}
+data:
+  evil: |
+    /etc/evil.so
+---
+apiVersion: v1
+kind: Pod
+metadata: {{ name: p }}
+spec:
+  containers:
+  - name: app
+    image: haproxy
+    volumeMounts:
+    - {{ name: c, mountPath: /usr/local/etc/haproxy }}
+{mounts}  volumes:
+  - {{ name: c, configMap: {{ name: c }} }}
+  - {{ name: evil, configMap: {{ name: evil }} }}
+"
+    )
+}
+
+#[test]
+fn a_mount_over_programs_or_libraries_is_left_out_and_reported() {
+    needs!("haproxy");
+    let place = Place::new();
+    let paths = ["/etc/ld.so.preload", "/etc/ssl/openssl.cnf", "/usr/sbin/haproxy", "/lib/evil.so", "/etc/passwd"];
+    let file = place.write("pr.yaml", &laid_over(&paths));
+    for more in [&[][..], &["--allow-commands"]] {
+        let mut check = gate_command();
+        let output = check.arg("check").args(more).arg(&file).output().expect("it starts");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        for path in paths {
+            assert!(said.contains(&format!("[not-laid-out]: `{path}` is not laid out")), "{more:?} {path}: {said}");
+        }
+        assert!(said.contains("accepted"), "the program is that of the machine: {more:?} {said}");
+        assert!(!said.contains("ld.so: object"), "no library is looked for: {more:?} {said}");
+    }
+    let file =
+        place.write("pr.yaml", &laid_over(&["/usr/share/haproxy/conf/a", "/usr/local/etc/app", "/etc/haproxy/a"]));
+    let output = gate_command().arg("check").arg(&file).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && !said.contains("not-laid-out"), "{said}");
+}
+
+/// Configurations without a construct that executes something, each with a file of the user in the place of `FILE`.
+const INCLUSIONS: [(&str, &str, &str); 4] = [
+    ("sshd", "sshd_config", "Include FILE\n"),
+    ("promtool", "prometheus.yml", "rule_files: [FILE]\n"),
+    ("nsd-checkconf", "nsd.conf", "include: \"FILE\"\n"),
+    ("keepalived", "keepalived.conf", "include FILE\n"),
+];
+
+#[test]
+fn without_a_view_a_program_reads_no_file_of_the_user() {
+    needs!("unshare", "setpriv");
+    let place = Place::new();
+    let key = place.write("netrc", "hunter2-token hunter2: x\n");
+    for (program, name, text) in INCLUSIONS {
+        if !installed(program) {
+            skip(&format!("{program} is not installed"));
+            continue;
+        }
+        let file = place.write(name, &text.replace("FILE", key.to_str().expect("it is UTF-8")));
+        let check = |more: &[&str]| {
+            let words = [&without_view()[..], &[env!("CARGO_BIN_EXE_reload-gate"), "check", "-v"], more].concat();
+            let output = command(words[0]).args(&words[1..]).arg(&file).output().expect("it starts");
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let said = check(&[]);
+        if said.contains("unshare failed") {
+            return skip("no user namespace can be made");
+        }
+        assert!(said.contains(name) && !said.contains("hunter2"), "{program}: {said}");
+    }
+}
+
+#[test]
+fn without_a_view_a_program_judges_what_is_laid_out() {
+    needs!("nsd-checkconf", "unshare", "setpriv");
+    let place = Place::new();
+    let check = |text: &str| {
+        let file = place.write("nsd.conf", text);
+        let words = [&without_view()[..], &[env!("CARGO_BIN_EXE_reload-gate"), "check"]].concat();
+        let output = command(words[0]).args(&words[1..]).arg(&file).output().expect("it starts");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let said = check("server:\n  nonsense: 1\n");
+    if said.contains("unshare failed") || said.contains("view-not-possible") {
+        return skip("no user namespace can be made, or the kernel has no Landlock");
+    }
+    assert!(said.contains("rejected") && said.contains("nonsense"), "{said}");
+    assert!(check("server:\n").contains("accepted"));
+}
