@@ -179,7 +179,10 @@ async fn exchange(socket: &StatusSocket) -> io::Result<Option<String>> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it answers to root and to its own user alone"));
     }
     if text.len() as u64 > LARGEST_ANSWER {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("its answer is larger than {LARGEST_ANSWER} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("its answer is larger than {LARGEST_ANSWER} bytes"),
+        ));
     }
     Ok(Some(text))
 }
