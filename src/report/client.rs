@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::exit::Exit;
+use crate::report::log::visible;
 use crate::report::socket;
 use crate::report::status::Status;
 use crate::sys::http;
@@ -88,7 +89,7 @@ fn of_sockets(patience: Duration) -> Result<Vec<Answering>, NoStatus> {
         }
     }
     match (processes.is_empty(), errors.is_empty()) {
-        (true, true) => Err(NoStatus::NoAnswer("none is running".to_owned())),
+        (true, true) => Err(NoStatus::NoAnswer("none is running as root or as this user".to_owned())),
         (true, false) => Err(NoStatus::NoAnswer(errors.join("; "))),
         _ => Ok(processes),
     }
@@ -96,7 +97,10 @@ fn of_sockets(patience: Duration) -> Result<Vec<Answering>, NoStatus> {
 
 fn status(text: &str) -> StatusAnswer {
     let status = serde_json::from_str(text);
-    let status = status.map_err(|error| NoStatus::NoAnswer(format!("the answer is no status: {error}")))?;
+    let status = status.map_err(|error: serde_json::Error| {
+        // The error quotes what it does not know.
+        NoStatus::NoAnswer(format!("the answer is no status: {}", visible(&error.to_string())))
+    })?;
     Ok((status, text.to_owned()))
 }
 
@@ -220,6 +224,12 @@ mod tests {
         assert_eq!(chosen(vec![web(), other_web()], Some("web")), Err(several));
         let others = "there is no gate `wep`, but `db` (pid 9), `web` (pid 11); did you mean `web`?".to_owned();
         assert_eq!(chosen(vec![db(), other_web()], Some("wep")), Err(NoStatus::OtherGates(others)));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_status_writes_no_control_character() {
+        let answer = status("{\"\u{1b}[2J\": 1}").expect_err("it is none");
+        assert!(matches!(&answer, NoStatus::NoAnswer(error) if !error.contains('\u{1b}')), "{answer:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The doors to the system: child processes, HTTP, `/proc`, threads; and the small pieces that several folders share.
 
 pub mod backoff;
+pub mod beneath;
 pub mod exec;
 pub mod file_rights;
 pub mod http;

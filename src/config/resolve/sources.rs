@@ -8,9 +8,12 @@ use crate::config::layer::{GivenValue, Layers};
 use crate::config::settings::{
     EXCLUDE, EXPAND, INCLUDE, LINKS, List, MAX_BYTES, MAX_FILES, MOUNT, PUBLISH, PUBLISH_AS, SETTLE, STAGE, WATCH,
 };
-use crate::flow::publish::{Publication, Volume};
+use crate::flow::publish::{Publication, Volume, VolumeLimits};
 use crate::flow::rendering::Rendering;
 use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
+
+/// The size of unpacked files together, in multiples of the limit of one.
+const EXPANDED: u64 = 4;
 
 /// The watched paths; without one, `usual`: the directory in which the program's configuration usually is.
 pub(super) fn sources(layers: &Layers<'_>, usual: Option<&Path>) -> Vec<Source> {
@@ -88,7 +91,11 @@ pub(super) fn volumes(layers: &Layers<'_>, setting: List<PathBuf>, sources: &[So
         [_] => vec![PathBuf::new()],
         sources => sources.iter().map(|source| source.mount.clone()).collect(),
     };
-    Some(Publication::new(given.into_iter().map(|volume| Volume::new(volume.value)).collect(), prefixes))
+    // An unpacked file may be as large as all of the sources.
+    let factor = if layers.get(EXPAND) { EXPANDED } else { 1 };
+    let limits = VolumeLimits { bytes: layers.get(MAX_BYTES).saturating_mul(factor), files: layers.get(MAX_FILES) };
+    let volumes = given.into_iter().map(|volume| Volume::new(volume.value, limits)).collect();
+    Some(Publication::new(volumes, prefixes))
 }
 
 /// Reports volumes in each other: one volume cannot hold two things.

@@ -4,9 +4,10 @@
 //! for each of them: a write changes the time of the last change of its file, which no program can set (inode(7), `ctime`).
 
 use std::fmt;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, statat};
 
 use super::{Generation, Generations, LIVE, Publication, PublishError, Volume};
 
@@ -25,8 +26,8 @@ struct PublishedState {
 struct FileIdentity {
     path: PathBuf,
     inode: (u64, u64),
-    size: u64,
-    changed: (i64, i64),
+    size: i64,
+    changed: (i64, u64),
 }
 
 impl fmt::Debug for Published {
@@ -110,16 +111,22 @@ impl Volume {
 
     /// Returns the identity of each file of `generation`; `None` if it cannot be read.
     fn identities(&self, generation: &Generation) -> Option<Vec<FileIdentity>> {
-        let (mut identities, mut directories) = (Vec::new(), vec![self.path_of(generation)]);
-        while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(&directory).ok()? {
-                let path = entry.ok()?.path();
-                let metadata = path.symlink_metadata().ok()?;
-                if metadata.is_dir() {
+        let root = self.directory().ok()?.open(Path::new(generation.name())).ok()?;
+        let (mut identities, mut directories) = (Vec::new(), vec![PathBuf::new()]);
+        while let Some(path) = directories.pop() {
+            let directory = root.open(&path).ok()?;
+            for entry in directory.entries().ok()? {
+                let (name, kind) = entry.ok()?;
+                let stat = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+                let path = path.join(name);
+                if kind.is_dir() {
                     directories.push(path.clone());
                 }
-                let (inode, size) = ((metadata.dev(), metadata.ino()), metadata.size());
-                identities.push(FileIdentity { path, inode, size, changed: (metadata.ctime(), metadata.ctime_nsec()) });
+                if identities.len() >= self.limits.entries() {
+                    return None;
+                }
+                let (inode, size) = ((stat.st_dev, stat.st_ino), stat.st_size);
+                identities.push(FileIdentity { path, inode, size, changed: (stat.st_ctime, stat.st_ctime_nsec) });
             }
         }
         identities.sort_by(|one, other| one.path.cmp(&other.path));

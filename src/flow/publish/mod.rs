@@ -10,6 +10,7 @@
 
 mod claim;
 mod compare;
+mod directory;
 mod step;
 
 use std::collections::BTreeSet;
@@ -19,10 +20,13 @@ use std::path::{Path, PathBuf};
 
 use claim::Claim;
 use compare::Published;
+use directory::Directory;
 use reload_gate_contract::{Code, Finding};
 use step::VolumeStep;
 
 use crate::flow::tree::{Revision, Tree};
+
+pub use directory::VolumeLimits;
 
 const LIVE: &str = "..data";
 const GOOD: &str = "..good";
@@ -56,6 +60,9 @@ pub enum PublishError {
     /// The last-known-good revision is not whole any more.
     #[error("the last-known-good revision is missing or damaged")]
     Lost,
+    /// It is larger than what would be read again.
+    #[error("the configuration is larger than a volume may be, `{}`", .0.display())]
+    TooLarge(PathBuf),
     /// A name that the volume keeps for itself.
     #[error("`{}` begins with `..`, as only the names of the volume itself do", .0.display())]
     Reserved(PathBuf),
@@ -86,6 +93,7 @@ impl PublishError {
             Self::Reserved(_) => "give it another name; no key of a ConfigMap begins so".into(),
             Self::Lost => "correct the configuration; the live revision stays".into(),
             Self::File(_) => "watch the directory that it is in".into(),
+            Self::TooLarge(_) => "raise `--max-bytes` or `--max-files`, or make the configuration smaller".into(),
             Self::System { error, .. } => match error.kind() {
                 io::ErrorKind::StorageFull => "make the volume larger (`sizeLimit` of the `emptyDir`), or free space",
                 io::ErrorKind::ReadOnlyFilesystem => "mount the volume without `readOnly` in the gate's container",
@@ -242,6 +250,7 @@ pub struct Good {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
     path: PathBuf,
+    limits: VolumeLimits,
 }
 
 /// A generation in a volume: the name of its directory.
@@ -267,10 +276,10 @@ impl Generation {
 }
 
 impl Volume {
-    /// The volume at `path`, a directory that exists.
+    /// The volume at `path`, a directory that exists. A larger generation than `limits` permit is neither written nor read.
     #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub fn new(path: PathBuf, limits: VolumeLimits) -> Self {
+        Self { path, limits }
     }
 
     /// Returns its path.
@@ -337,10 +346,8 @@ impl Volume {
             VolumeStep::Rename(link, file),
             VolumeStep::Sync,
         ]);
-        let mut removal = Vec::new();
-        if self.path.join(&scratch).is_dir() {
-            self.plan_removal(&scratch, &mut removal)?;
-        }
+        let is_there = self.path.join(&scratch).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        let removal = if is_there { vec![VolumeStep::RemoveTree(scratch)] } else { Vec::new() };
         tried.and(self.perform(&removal))
     }
 
@@ -360,6 +367,9 @@ impl Volume {
         let reserved = |name: &&PathBuf| name.as_os_str().as_encoded_bytes().starts_with(b"..");
         if let Some(name) = tree.keys().chain(tree.links().keys()).find(reserved) {
             return Err(PublishError::Reserved(name.clone()));
+        }
+        if !self.limits.permit(tree) {
+            return Err(PublishError::TooLarge(self.path.clone()));
         }
         let revision = Revision::of(tree);
         let present: BTreeSet<Generation> = self.entries()?.iter().filter_map(|name| Generation::of(name)).collect();
@@ -393,7 +403,7 @@ impl Volume {
     /// Links of new names come before the rename and those of removed ones go after it: until then they lead nowhere, so what
     /// can be read is at each moment one generation.
     fn plan_publish(&self, generation: &Generation) -> Result<Vec<VolumeStep<'static>>, PublishError> {
-        let wanted = self.names_in(&self.path_of(generation))?;
+        let wanted = self.names_in(Path::new(&generation.0))?;
         let links = self.links()?;
         let mut steps = Vec::new();
         for name in wanted.iter().filter(|name| !links.contains(*name)) {
@@ -430,36 +440,30 @@ impl Volume {
                 // A link of that name was made by another program, and may lead anywhere.
                 let metadata = self.path.join(&name).symlink_metadata();
                 if metadata.is_ok_and(|metadata| metadata.is_dir()) {
-                    self.plan_removal(Path::new(&name), &mut steps)?;
+                    steps.push(VolumeStep::RemoveTree(name.into()));
                 }
             }
         }
         Ok(steps)
     }
 
-    fn plan_removal(&self, path: &Path, steps: &mut Vec<VolumeStep<'static>>) -> Result<(), PublishError> {
-        let entries = std::fs::read_dir(self.path.join(path)).map_err(|error| self.unread(path, error))?;
-        for entry in entries.flatten() {
-            let inside = path.join(entry.file_name());
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.plan_removal(&inside, steps)?;
-            } else {
-                steps.push(VolumeStep::Unlink(inside));
-            }
-        }
-        steps.push(VolumeStep::RemoveDirectory(path.into()));
-        Ok(())
-    }
-
     fn perform(&self, steps: &[VolumeStep<'_>]) -> Result<(), PublishError> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let directory = self.directory()?;
         for step in steps {
-            step.perform(&self.path).map_err(|error| PublishError::System {
+            step.perform(&directory).map_err(|error| PublishError::System {
                 volume: self.path.clone(),
                 what: step.to_string(),
                 error,
             })?;
         }
         Ok(())
+    }
+
+    fn directory(&self) -> Result<Directory, PublishError> {
+        Directory::of_volume(&self.path).map_err(|error| self.unread(Path::new(""), error))
     }
 }
 
@@ -482,26 +486,9 @@ impl Volume {
         }
     }
 
-    /// Returns the files of a generation; `None` if it holds anything else, or cannot be read.
+    /// Returns the files of a generation; `None` if it holds anything else, is larger than any that was written, or cannot be read.
     fn read(&self, generation: &Generation) -> Option<Tree> {
-        let root = self.path_of(generation);
-        let (mut tree, mut directories) = (Tree::new(), vec![PathBuf::new()]);
-        while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(root.join(&directory)).ok()? {
-                let entry = entry.ok()?;
-                let (name, kind) = (directory.join(entry.file_name()), entry.file_type().ok()?);
-                if kind.is_dir() {
-                    directories.push(name);
-                } else if kind.is_file() {
-                    tree.insert(name, std::fs::read(entry.path()).ok()?);
-                } else if kind.is_symlink() {
-                    tree.link(name, entry.path().read_link().ok()?);
-                } else {
-                    return None;
-                }
-            }
-        }
-        Some(tree)
+        self.directory().ok()?.open(Path::new(&generation.0)).ok()?.tree(self.limits).ok()
     }
 
     /// Returns the visible names which are the gate's own: links that lead to the same name through `..data`.
@@ -511,13 +498,22 @@ impl Volume {
     }
 
     fn entries(&self) -> Result<BTreeSet<std::ffi::OsString>, PublishError> {
-        self.names_in(&self.path).map(|names| names.into_iter().map(PathBuf::into_os_string).collect())
+        self.names_in(Path::new("")).map(|names| names.into_iter().map(PathBuf::into_os_string).collect())
     }
 
-    fn names_in(&self, directory: &Path) -> Result<BTreeSet<PathBuf>, PublishError> {
-        let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let entries = entries.map_err(|error| self.unread(directory, error))?;
-        Ok(entries.into_iter().map(|entry| entry.file_name().into()).collect())
+    /// Returns the names in a directory of the volume.
+    fn names_in(&self, path: &Path) -> Result<BTreeSet<PathBuf>, PublishError> {
+        let (volume, most) = (self.directory()?, self.limits.entries());
+        let names = volume.open(path).and_then(|directory| {
+            let entries = directory.entries()?.take(most.saturating_add(1));
+            let names = entries.map(|entry| Ok(entry?.0.into())).collect::<io::Result<BTreeSet<PathBuf>>>()?;
+            if names.len() > most {
+                Err(io::Error::other(format!("it has more than {most} entries")))
+            } else {
+                Ok(names)
+            }
+        });
+        names.map_err(|error| self.unread(path, error))
     }
 
     fn unread(&self, path: &Path, error: io::Error) -> PublishError {

@@ -1,14 +1,18 @@
-//! The smallest things that are done in a volume. IO: writes.
+//! The smallest things that are done in a volume. IO: writes, through descriptors.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, openat, renameat, symlinkat, syncfs, unlinkat};
+use rustix::io::Errno;
+
+use super::directory::Directory;
+
 /// Modes as a kubelet gives them, so that any user of the application can read.
-const DIRECTORY_MODE: u32 = 0o755;
-const FILE_MODE: u32 = 0o644;
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 
 /// One step; paths are relative to the volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,34 +29,49 @@ pub(super) enum VolumeStep<'a> {
     Rename(PathBuf, PathBuf),
     /// Removes a file or link, if it is there.
     Unlink(PathBuf),
-    /// Removes an empty directory.
-    RemoveDirectory(PathBuf),
+    /// Removes a directory with all that is in it. Nothing leads to it.
+    RemoveTree(PathBuf),
 }
 
 impl VolumeStep<'_> {
-    pub(super) fn perform(&self, volume: &Path) -> io::Result<()> {
+    /// Performs it. No link on the way to a name is followed.
+    pub(super) fn perform(&self, volume: &Directory) -> io::Result<()> {
         match self {
             Self::Directory(path) => {
-                let path = volume.join(path);
-                DirBuilder::new().mode(DIRECTORY_MODE).create(&path)?;
+                let (parent, name) = volume.parent_of(path)?;
+                mkdirat(&parent, name, DIRECTORY_MODE)?;
                 // The mode above was cut by the umask.
-                std::fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE))
+                fchmod(parent.open(Path::new(name))?, DIRECTORY_MODE)?;
             }
             Self::File(path, content) => {
-                let mut file =
-                    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(volume.join(path))?;
-                file.set_permissions(Permissions::from_mode(FILE_MODE))?;
-                file.write_all(content)
+                let (parent, name) = volume.parent_of(path)?;
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut file = File::from(openat(&parent, name, flags, FILE_MODE)?);
+                fchmod(&file, FILE_MODE)?;
+                file.write_all(content)?;
             }
-            Self::Sync => Ok(rustix::fs::syncfs(File::open(volume)?)?),
-            Self::Link { name, to } => std::os::unix::fs::symlink(to, volume.join(name)),
-            Self::Rename(from, to) => std::fs::rename(volume.join(from), volume.join(to)),
-            Self::Unlink(path) => match std::fs::remove_file(volume.join(path)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                done => done,
-            },
-            Self::RemoveDirectory(path) => std::fs::remove_dir(volume.join(path)),
+            Self::Sync => syncfs(volume)?,
+            Self::Link { name, to } => {
+                let (parent, name) = volume.parent_of(name)?;
+                symlinkat(to, &parent, name)?;
+            }
+            Self::Rename(from, to) => {
+                let ((from, old), (to, new)) = (volume.parent_of(from)?, volume.parent_of(to)?);
+                renameat(&from, old, &to, new)?;
+            }
+            Self::Unlink(path) => {
+                let (parent, name) = volume.parent_of(path)?;
+                match unlinkat(&parent, name, AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Self::RemoveTree(path) => {
+                let (parent, name) = volume.parent_of(path)?;
+                parent.remove(name)?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -64,7 +83,7 @@ impl fmt::Display for VolumeStep<'_> {
             Self::Sync => write!(f, "sync"),
             Self::Link { name, .. } => write!(f, "make the link `{}`", name.display()),
             Self::Rename(from, to) => write!(f, "rename `{}` to `{}`", from.display(), to.display()),
-            Self::Unlink(path) | Self::RemoveDirectory(path) => write!(f, "remove `{}`", path.display()),
+            Self::Unlink(path) | Self::RemoveTree(path) => write!(f, "remove `{}`", path.display()),
         }
     }
 }

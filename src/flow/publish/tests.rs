@@ -11,7 +11,7 @@ fn tree(files: &[(&str, &str)]) -> Tree {
 fn volume() -> (tempfile::TempDir, Volume) {
     // In memory where possible: every publication waits for its disk.
     let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("there is room");
-    let volume = Volume::new(directory.path().to_path_buf());
+    let volume = Volume::new(directory.path().to_path_buf(), VolumeLimits::default());
     (directory, volume)
 }
 
@@ -182,6 +182,82 @@ fn a_torn_generation_is_never_used() {
     assert_eq!(readable(&volume), one);
 }
 
+#[test]
+fn a_generation_of_another_shape_or_size_is_torn() {
+    let (_directory, volume) = volume();
+    let elsewhere = tempfile::tempdir().expect("there is room");
+    std::fs::write(elsewhere.path().join("a"), "theirs").expect("there is room");
+    let name = format!("{GENERATION}{}", "a".repeat(64));
+    let generation = Generation(name.clone());
+    let path = volume.path().join(&name);
+    std::os::unix::fs::symlink(elsewhere.path(), &path).expect("there is room");
+    std::os::unix::fs::symlink(&name, volume.path().join(LIVE)).expect("there is room");
+    assert_eq!(volume.read(&generation), None, "the link is not followed");
+    assert_eq!(volume.live().expect("it can be read"), None);
+    volume.publish(&generation).expect_err("nor are the names of its target published");
+    std::fs::remove_file(&path).and_then(|()| std::fs::create_dir(&path)).expect("it is ours");
+    rustix::fs::mknodat(rustix::fs::CWD, path.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("room");
+    assert_eq!(volume.read(&generation), None, "a FIFO is not opened");
+    std::fs::remove_file(path.join("pipe")).expect("it is there");
+    std::fs::File::create(path.join("sparse")).and_then(|file| file.set_len(8 << 30)).expect("there is room");
+    assert_eq!(volume.read(&generation), None, "a file of 8 GiB is not read");
+    std::fs::remove_file(path.join("sparse")).expect("it is there");
+    let small = Volume::new(volume.path().to_path_buf(), VolumeLimits { bytes: 3, files: 2 });
+    let write = |name: &str, content: &str| std::fs::write(path.join(name), content).expect("there is room");
+    write("a", "1");
+    write("b", "22");
+    assert_eq!(small.read(&generation), Some(tree(&[("a", "1"), ("b", "22")])));
+    write("c", "");
+    assert_eq!(small.read(&generation), None, "there are three files");
+    std::fs::remove_file(path.join("c")).expect("it is there");
+    write("a", "11");
+    assert_eq!(small.read(&generation), None, "there are four bytes");
+    let error = small.stage(&tree(&[("a", "1111")])).expect_err("it would not be read again");
+    assert!(matches!(error, PublishError::TooLarge(_)), "{error}");
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_leads_no_step_out_of_the_volume() {
+    let (_directory, volume) = volume();
+    let victim = tempfile::tempdir().expect("there is room");
+    let precious = victim.path().join("a");
+    std::fs::write(&precious, "theirs").expect("there is room");
+    let names = || std::fs::read_dir(victim.path()).expect("it is there").count();
+    // Between the plan and its steps.
+    let one = tree(&[("d/new", "1")]);
+    let (_, steps) = volume.plan_stage(&one).expect("it can be read");
+    let directory = volume.directory().expect("it is there");
+    for step in &steps {
+        let _ = step.perform(&directory);
+        let staged = volume.path().join(STAGING).join("d");
+        if staged.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            std::fs::remove_dir_all(&staged).expect("it is ours");
+            std::os::unix::fs::symlink(victim.path(), &staged).expect("there is room");
+        }
+    }
+    assert_eq!(names(), 1, "nothing is written there");
+    let link = volume.path().join("d");
+    std::os::unix::fs::symlink(victim.path(), &link).expect("there is room");
+    for step in [
+        VolumeStep::Directory("d/directory".into()),
+        VolumeStep::File("d/file".into(), b"x"),
+        VolumeStep::Link { name: "d/link".into(), to: "x".into() },
+        VolumeStep::Rename("d/a".into(), "b".into()),
+        VolumeStep::Unlink("d/a".into()),
+        VolumeStep::RemoveTree("d".into()),
+        VolumeStep::Unlink("../a".into()),
+    ] {
+        assert!(step.perform(&directory).is_err(), "{step}");
+    }
+    // What is removed has a link in it: the link goes, its target stays.
+    let old = volume.path().join("..sha256-old");
+    std::fs::create_dir_all(old.join("deep/deeper")).expect("there is room");
+    std::os::unix::fs::symlink(victim.path(), old.join("deep/link")).expect("there is room");
+    VolumeStep::RemoveTree("..sha256-old".into()).perform(&directory).expect("it is there");
+    assert!(old.symlink_metadata().is_err(), "all of it is removed");
+    assert_eq!((names(), std::fs::read_to_string(&precious).expect("it is there")), (1, "theirs".to_owned()));
+}
+
 fn trees() -> impl Strategy<Value = Tree> {
     let name = prop_oneof![Just("a"), Just("b"), Just("d/a"), Just("d/b"), Just("e/f/g")];
     let files =
@@ -202,8 +278,9 @@ proptest! {
         for (tree, until, keep) in contents {
             let mut left = until;
             let mut go = |steps: &[VolumeStep<'_>]| {
+                let directory = volume.directory().expect("it is there");
                 for step in steps.iter().take(left) {
-                    step.perform(volume.path()).expect("there is room");
+                    step.perform(&directory).expect("there is room");
                     let now = readable(&volume);
                     assert!(now == before || now == tree, "{step}: {now:?}");
                 }
@@ -225,7 +302,12 @@ proptest! {
 #[test]
 fn a_volume_has_one_publication_that_claims_it() {
     let directory = tempfile::tempdir().expect("there is room");
-    let publication = || Publication::new(vec![Volume::new(directory.path().to_path_buf())], vec![PathBuf::new()]);
+    let publication = || {
+        Publication::new(
+            vec![Volume::new(directory.path().to_path_buf(), VolumeLimits::default())],
+            vec![PathBuf::new()],
+        )
+    };
     let (first, second) = (publication(), publication());
     first.claim().expect("it is free");
     first.clone().claim().expect("it is its own");

@@ -7,7 +7,6 @@
 //! A link that leaves the sources is followed to a file, as in the trees that packages ship; a directory to which it leads, such as
 //! `modules` or `logs`, counts by its name. In a volume that a kubelet writes, and with `--links refuse`, no link leads out.
 
-mod beneath;
 mod contents;
 mod entries;
 mod incomplete;

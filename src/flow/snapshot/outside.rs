@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::beneath;
+use crate::sys::beneath;
 
 /// Directories of runtime data (hier(7), file-hierarchy(7)): logs, sockets, process ids and the kernel's own files are no configuration.
 const RUNTIME: [&str; 6] = ["/dev", "/proc", "/run", "/sys", "/var/log", "/var/run"];

@@ -8,9 +8,10 @@ use rustix::io::Errno;
 
 use super::linked::LinkedDirectory;
 use super::{Dir, ReadResult, SourceReader, Vanished, open_real, top};
+use crate::flow::snapshot::LinkPolicy;
 use crate::flow::snapshot::outside::{self, LinkTarget};
-use crate::flow::snapshot::{LinkPolicy, beneath};
 use crate::flow::tree::EntryWithoutContent;
+use crate::sys::beneath;
 
 impl SourceReader<'_> {
     /// Reads the target of a link: anywhere inside the sources, and outside of them if the link does not lie in a volume.

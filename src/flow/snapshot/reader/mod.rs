@@ -22,9 +22,10 @@ use super::entries::{self, Entry, EntryKind};
 use super::incomplete::{PlainFile, PlainFiles};
 use super::newest::KnownVolume;
 use super::secret::is_in_memory;
-use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, beneath, litter};
+use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, litter};
 use crate::flow::tree::{EntryWithoutContent, Revision, Tree};
 use crate::flow::watch::WatchPoints;
+use crate::sys::beneath;
 use crate::sys::shortage::is_shortage;
 use linked::LinkedDirectory;
 

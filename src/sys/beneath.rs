@@ -9,7 +9,10 @@ use rustix::io::Errno;
 
 /// Opens `path`, relative to `root` and free of links and `..`, without leaving `root`: a component that has become a link
 /// meanwhile is an error (`ELOOP` or `ENOTDIR`), and is never followed.
-pub(super) fn open(root: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+///
+/// # Errors
+/// When there is no such path, or a link is on it.
+pub fn open(root: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
