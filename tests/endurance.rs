@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Gate, Kubelet, Volume, ask, eventually, free_port};
+use crate::support::{Gate, Kubelet, Volume, ask, command, eventually, free_port};
 
 /// What a process holds.
 #[derive(Debug)]
@@ -31,6 +31,27 @@ fn holdings(pid: u32) -> Holdings {
         threads: number("Threads:"),
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is alive").count(),
         wakeups: wakeups.sum(),
+    }
+}
+
+#[test]
+fn commands_run_after_an_upgrade_has_replaced_the_program() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let program = directory.path().join("reload-gate");
+    std::fs::copy(env!("CARGO_BIN_EXE_reload-gate"), &program).expect("there is room");
+    let config = directory.path().join("config");
+    std::fs::create_dir(&config).expect("there is room");
+    std::fs::write(config.join("app.conf"), "one").expect("there is room");
+    let mut run = command(&program);
+    run.args(["run", "--validate", "grep -q o {config}", "--root", "local", "--settle", "20ms", "--watch"])
+        .arg(&config);
+    let mut gate = Gate::start(run);
+    gate.wait_for("accepted");
+    for (content, replacement) in [("two", Some("of another version")), ("too", None)] {
+        std::fs::remove_file(&program).expect("it is there");
+        std::fs::write(&program, replacement.unwrap_or_default()).expect("there is room");
+        std::fs::write(config.join("app.conf"), content).expect("there is room");
+        gate.wait_for("accepted");
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use regex::Captures;
 use reload_gate_contract::{Code, Finding, Place as Position, Severity};
@@ -206,7 +207,10 @@ impl CommandValidator {
                 "{exe}" => {
                     words.push(context.place.exe().ok_or_else(|| Box::new(hidden(&context.place)))?.into_os_string());
                 }
-                word => words.push(placeholders::fill(word, || context.main(), || context.directory())?.into()),
+                word => {
+                    let filled = placeholders::fill(word, || context.main(), || context.directory())?;
+                    words.push(filled.replace(MARK, mark()).into());
+                }
             }
         }
         Ok(words)
@@ -282,6 +286,16 @@ impl CommandValidator {
     }
 }
 
+/// The placeholder of [`mark`] in the words of a command and in the patterns that accept.
+const MARK: &str = "{mark}";
+
+/// Returns a word that no configuration can know, so that none can make a program print what accepts it.
+fn mark() -> &'static str {
+    // Its keys are random numbers of the system.
+    static WORD: LazyLock<String> = LazyLock::new(|| format!("{:016x}", RandomState::new().build_hasher().finish()));
+    &WORD
+}
+
 impl FindingPatterns {
     /// The same patterns where the program is asked away from where it runs.
     fn elsewhere(&self) -> Self {
@@ -354,7 +368,11 @@ impl FindingPatterns {
     }
 
     fn accept(&self, output: &str) -> bool {
-        self.accepts.iter().any(|pattern| pattern.is_match(output))
+        if self.accepts.is_empty() {
+            return false;
+        }
+        let output = output.replace(MARK, "").replace(mark(), MARK);
+        self.accepts.iter().any(|pattern| pattern.is_match(&output))
     }
 
     fn is_transient(&self, text: &str) -> bool {

@@ -6,7 +6,9 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream as Socket;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -55,12 +57,23 @@ pub fn prepare() {
     }
 }
 
+/// The program of this process, whatever lies at its path now (proc_pid_exe(5)).
+const SELF: &str = "/proc/self/exe";
+
+/// Returns a path of this program: the usual one, which ps(1) shows, unless an upgrade has replaced the file.
+fn own_program() -> io::Result<PathBuf> {
+    let identity = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    let path = std::env::current_exe()?;
+    let is_same = identity(&path).is_ok_and(|there| identity(Path::new(SELF)).is_ok_and(|own| own == there));
+    Ok(if is_same { path } else { SELF.into() })
+}
+
 impl Keeper {
     fn start() -> io::Result<Self> {
         let (channel, theirs) = Socket::pair()?;
         let (output, writer) = io::pipe()?;
         let environment = [("PATH", search_path()), ("LC_ALL", "C".into())];
-        let child = duct::cmd(std::env::current_exe()?, [keep::SUBCOMMAND])
+        let child = duct::cmd(own_program()?, [keep::SUBCOMMAND])
             .stdin_file(File::from(OwnedFd::from(theirs)))
             .stderr_to_stdout()
             .stdout_file(writer)

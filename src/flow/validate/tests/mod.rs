@@ -210,6 +210,18 @@ fn a_program_without_a_check_accepts_by_its_words() {
 }
 
 #[test]
+fn no_configuration_knows_the_mark_that_accepts() {
+    let accepts = |words: [&str; 2]| {
+        let patterns = FindingPatterns { accepts: regexes(&[r"end of \{mark\}"]), ..FindingPatterns::default() };
+        let print = check(&["sh", "-c", "printf %s%s \"$0\" \"$1\"", words[0], words[1]]);
+        lines(&said(CommandValidator { patterns, ..print })).is_empty()
+    };
+    assert!(accepts(["end of ", "{mark}"]), "the command has it");
+    // As a configuration that quotes the preset.
+    assert!(!accepts(["end of {ma", "rk}"]));
+}
+
+#[test]
 fn named_groups_make_findings() {
     let patterns = FindingPatterns {
         findings: regexes(&[

@@ -70,7 +70,7 @@ fn pgbouncer_is_understood() {
             ),
             // A missing file of users is logged, and it starts.
             (
-                "2026-11-26 17:32:55.722 UTC [30980] ERROR could not open auth_file /none/users.txt: No such file or directory\n2026-11-26 17:32:55.724 UTC [30980] FATAL could not find user 'reload-gate-check' to switch to\n",
+                "2026-11-26 17:32:55.722 UTC [30980] ERROR could not open auth_file /none/users.txt: No such file or directory\n2026-11-26 17:32:55.724 UTC [30980] FATAL could not find user 'reload-gate-check-{mark}' to switch to\n",
                 &[],
             ),
         ],
@@ -101,7 +101,7 @@ fn uwsgi_is_understood() {
                 &["obstacle realpath() of /none.ini failed: No such file or directory"],
             ),
             (
-                "*** WARNING: Can't find section \"uwsgi\" in INI configuration file /u.ini ***\n[strict-mode] unknown config directive: reload-gate-end\n",
+                "*** WARNING: Can't find section \"uwsgi\" in INI configuration file /u.ini ***\n[strict-mode] unknown config directive: reload-gate-end-{mark}\n",
                 &["warning Can't find section \"uwsgi\" in INI configuration file /u.ini"],
             ),
             (
@@ -110,7 +110,7 @@ fn uwsgi_is_understood() {
                     "obstacle UNABLE to load uWSGI plugin: /a/no_plugin.so: cannot open shared object file: No such file or directory !!!",
                 ],
             ),
-            ("[strict-mode] unknown config directive: reload-gate-end\n", &[]),
+            ("[strict-mode] unknown config directive: reload-gate-end-{mark}\n", &[]),
         ],
     );
 }
@@ -157,7 +157,7 @@ fn redis_is_understood() {
                 "30144:C 26 Nov 2026 17:31:56.964 # Fatal error, can't open config file '/none/x.conf': No such file or directory\n",
                 &["obstacle Fatal error, can't open config file '/none/x.conf': No such file or directory"],
             ),
-            (&redis("4\n>>> 'reload-gate-end \"yes\"'\nBad directive or wrong number of arguments"), &[]),
+            (&redis("4\n>>> 'reload-gate-end-{mark} \"yes\"'\nBad directive or wrong number of arguments"), &[]),
         ],
     );
 }
