@@ -17,7 +17,7 @@ use crate::check::{
 };
 use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
-use crate::sys::exec;
+use crate::sys::{bounded, exec};
 
 /// Standard output in the place of a file.
 const STDIO: &str = "-";
@@ -109,8 +109,7 @@ fn report_flags() -> [Arg; 5] {
 }
 
 pub(super) fn check(matches: &ArgMatches) -> Exit {
-    let read = |path: &Path| std::fs::read_to_string(path);
-    let assignments = match config::assignments(&user_input(given_flags(matches), &read)) {
+    let assignments = match config::assignments(&user_input(given_flags(matches), &bounded::read_to_string)) {
         Ok(assignments) => assignments,
         Err(errors) => return refuse(&errors),
     };
@@ -196,7 +195,7 @@ fn replaced(corrected: &[Corrected], shown: bool) -> bool {
 /// Reads the baseline.
 fn baseline(matches: &ArgMatches) -> Result<Option<Baseline>, String> {
     let Some(path) = matches.get_one::<PathBuf>("baseline") else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = bounded::read_to_string(path).map_err(|error| {
         let help = "write it with `--write-baseline`";
         format!("error: `--baseline`: cannot read `{}`: {error}\n  help: {help}", path.display())
     })?;
@@ -218,7 +217,7 @@ fn counted(
     let known = match matches.get_one::<PathBuf>("write-baseline") {
         None => known,
         Some(path) => {
-            let former = std::fs::read_to_string(path).ok().and_then(|text| Baseline::parse(&text).ok());
+            let former = bounded::read_to_string(path).ok().and_then(|text| Baseline::parse(&text).ok());
             let present = Baseline::of(&report, &base).with_unread(former.unwrap_or_default(), &may_have);
             if let Err(error) = write_output(path, &present.to_text()) {
                 say(&format!("error: `--write-baseline`: cannot write `{}`: {error}", path.display()));
