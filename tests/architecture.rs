@@ -52,6 +52,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("sys::suggest", &[]),
     ("sys::backoff", &[]),
     ("sys::beneath", &[]),
+    ("sys::bounded", &[]),
     ("sys::worker", &[]),
     ("sys::panics", &[]),
     ("sys", &[]),

@@ -43,8 +43,18 @@ fn commands_run_after_an_upgrade_has_replaced_the_program() {
     std::fs::create_dir(&config).expect("there is room");
     std::fs::write(config.join("app.conf"), "one").expect("there is room");
     let mut run = command(&program);
-    run.args(["run", "--validate", "grep -q o {config}", "--root", "local", "--settle", "20ms", "--watch"])
-        .arg(&config);
+    run.args([
+        "run",
+        "--validate",
+        "grep -q o {config}",
+        "--root",
+        "local",
+        "--observe",
+        "--settle",
+        "20ms",
+        "--watch",
+    ])
+    .arg(&config);
     let mut gate = Gate::start(run);
     gate.wait_for("accepted");
     for (content, replacement) in [("two", Some("of another version")), ("too", None)] {

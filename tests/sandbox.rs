@@ -372,3 +372,25 @@ fn an_isolated_command_reads_what_is_laid_out_and_reaches_nothing() {
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(said, "reached: [] laid-out True\n", "{errors}");
 }
+
+/// What a checker prints that is rejected, as one run of a gate reports it.
+fn printed_by(checker: &str) -> String {
+    let place = Place::new("app.conf", "one");
+    let mut gate = command(env!("CARGO_BIN_EXE_reload-gate"));
+    gate.args(["run", "--once", "--log-format", "json", "--validate", checker, "--watch"]).arg(place.path("config"));
+    let output = gate.output().expect("it starts");
+    String::from_utf8(output.stderr).expect("it is UTF-8")
+}
+
+#[test]
+fn the_kernel_kills_a_checker_before_the_gate() {
+    let said = printed_by("sh -c 'echo score $(cat /proc/self/oom_score_adj); exit 1'");
+    assert!(said.contains("score 1000"), "{said}");
+}
+
+#[test]
+fn a_checker_makes_no_file_in_memory() {
+    needs!("python3");
+    let said = printed_by("python3 -c 'import os; os.memfd_create(\"x\")'");
+    assert!(said.contains("PermissionError"), "{said}");
+}

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reload_gate_contract::{Finding, Severity, Verdict};
+use reload_gate_contract::{Code, Finding, Severity, Verdict};
 
 use super::policy::{self, SelectedValidation, Sibling};
-use super::review::{Operation, Review, ReviewedObject};
+use super::review::{MOST_KEYS, Operation, Review, ReviewedObject};
 use crate::check::check_objects;
 use crate::check::render::{CheckReport, Located};
 
@@ -21,6 +21,8 @@ pub enum Deny {
 
 /// Name in the place of a validator where the settings of an object are wrong.
 const NO_VALIDATOR: &str = "reload-gate";
+
+const TOO_MANY_KEYS: Code = Code::new("too-many-keys");
 
 /// Rules for denials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +127,13 @@ pub fn decide(
     rules: DenialRules,
 ) -> AdmissionDecision {
     let Some(object) = &review.object else { return AdmissionDecision::without_look() };
+    if object.has_too_many_keys() {
+        return oversized(review.old.as_ref(), rules);
+    }
+    let others = beside.iter().filter_map(|(_, other)| other.as_ref());
+    if others.map(|other| other.contents.len()).sum::<usize>() + object.contents.len() > MOST_KEYS {
+        return AdmissionDecision::open(format!("it and the objects of its program have more than {MOST_KEYS} keys"));
+    }
     let report = validate(object, selection, beside);
     let (verdict, mut notes) = (Some(verdict(&report)), policy::unknown_annotations(object));
     if object.contents.is_empty() {
@@ -151,7 +160,9 @@ pub fn decide(
     let (errors, others): (Vec<_>, Vec<_>) = findings.partition(|found| is_error(&found.finding));
     decision.others = others;
     decision.errors = errors;
-    if let Some(old) = review.old.as_ref().filter(|_| !rules.deny_unchanged && !decision.errors.is_empty()) {
+    // A stored object that is too large has no known errors.
+    let old = review.old.as_ref().filter(|old| !rules.deny_unchanged && !old.has_too_many_keys());
+    if let Some(old) = old.filter(|_| !decision.errors.is_empty()) {
         let before = stored_errors(old, selection, beside);
         let stored = StoredErrors { before: &before, old, new: object };
         let compared = stored.split(std::mem::take(&mut decision.errors));
@@ -159,6 +170,18 @@ pub fn decide(
     }
     decision.is_denied = rules.deny == Deny::Rejected && !decision.errors.is_empty();
     decision
+}
+
+/// Decides about an object that is too large to be validated, so that its keys hide no other error.
+fn oversized(old: Option<&ReviewedObject>, rules: DenialRules) -> AdmissionDecision {
+    let message = format!("the object has more than {MOST_KEYS} keys, so none of them was validated");
+    let finding =
+        Finding::error(TOO_MANY_KEYS, message).help("split it, or give it no label and no rule for validation");
+    let found = vec![ObjectFinding { other: None, finding }];
+    let is_known = !rules.deny_unchanged && old.is_some_and(ReviewedObject::has_too_many_keys);
+    let (known, errors) = if is_known { (found, Vec::new()) } else { (Vec::new(), found) };
+    let is_denied = rules.deny == Deny::Rejected && !errors.is_empty();
+    AdmissionDecision { verdict: Some(Verdict::Rejected), is_denied, known, errors, ..AdmissionDecision::default() }
 }
 
 /// Returns a finding in an object as people see it.

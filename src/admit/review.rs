@@ -1,15 +1,22 @@
 //! The AdmissionReview (`admission.k8s.io/v1`): the request as a value, and the response as bytes. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use base64::Engine as _;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Version of the API that is spoken.
 const VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
+
+/// Largest number of keys of an object that is validated, as of files of a configuration (`--max-files`). One more is read, so that there
+/// being too many is known.
+pub const MOST_KEYS: usize = 10_000;
 
 /// Change of an object that waits to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +78,12 @@ impl ReviewedObject {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         if self.is_secret { "Secret" } else { "ConfigMap" }
+    }
+
+    /// Returns true if it has more keys than are validated. Those beyond were not read.
+    #[must_use]
+    pub fn has_too_many_keys(&self) -> bool {
+        self.contents.len() > MOST_KEYS
     }
 
     /// Returns the number of bytes of its contents.
@@ -171,17 +184,47 @@ struct ObjectKind {
     kind: String,
 }
 
+/// First entries of a map: the memory that an entry takes is a multiple of its bytes in JSON.
+#[derive(Debug)]
+struct Entries<V>(BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for EntriesVisitor<V> {
+            type Value = Entries<V>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+                let mut entries = BTreeMap::new();
+                while entries.len() <= MOST_KEYS {
+                    let Some((key, value)) = access.next_entry()? else { return Ok(Entries(entries)) };
+                    entries.insert(key, value);
+                }
+                while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ObjectBody {
     #[serde(default)]
     metadata: Metadata,
     #[serde(default)]
-    data: Option<BTreeMap<String, Option<String>>>,
+    data: Option<Entries<Option<String>>>,
     #[serde(default)]
-    binary_data: Option<BTreeMap<String, Option<String>>>,
+    binary_data: Option<Entries<Option<String>>>,
     #[serde(default)]
-    string_data: Option<BTreeMap<String, Option<String>>>,
+    string_data: Option<Entries<Option<String>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -194,9 +237,9 @@ struct Metadata {
     #[serde(default)]
     namespace: Option<String>,
     #[serde(default)]
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Entries<String>>,
     #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<Entries<String>>,
 }
 
 impl<'a> RequestBody<'a> {
@@ -256,7 +299,7 @@ impl ReviewedObject {
         // `stringData` takes precedence over `data`; the API server has merged them before it asks.
         let maps = if is_secret { [(data, true), (string_data, false)] } else { [(binary_data, true), (data, false)] };
         for (map, is_encoded) in maps {
-            for (key, value) in map.into_iter().flatten() {
+            for (key, value) in map.into_iter().flat_map(|map| map.0) {
                 let value = value.unwrap_or_default();
                 let bytes = if is_encoded { decode(&value)? } else { value.into_bytes() };
                 contents.insert(key, bytes);
@@ -266,8 +309,8 @@ impl ReviewedObject {
             is_secret,
             namespace: filled(metadata.namespace).unwrap_or_else(|| namespace.to_owned()),
             name: filled(metadata.name).or(filled(metadata.generate_name)).unwrap_or_default(),
-            labels: metadata.labels.unwrap_or_default(),
-            annotations: metadata.annotations.unwrap_or_default(),
+            labels: metadata.labels.map(|labels| labels.0).unwrap_or_default(),
+            annotations: metadata.annotations.map(|annotations| annotations.0).unwrap_or_default(),
             contents,
         })
     }

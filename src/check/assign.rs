@@ -1,5 +1,6 @@
 //! Assignment of validators to trees of files: by settings, rules and annotations, or by the names of the files.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,7 +89,9 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
     let readers = Readers::of(&trees.trees);
     let assigned = Assigned { errors: trees.errors, open: trees.idle, readers, ..Assigned::default() };
     let (called, released, commanded) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-    let mut checkers = Checkers { store, assignments, called, assigned, released, commanded, allow_commands };
+    let obtainable = OnceCell::new();
+    let mut checkers =
+        Checkers { store, assignments, called, assigned, released, commanded, allow_commands, obtainable };
     for tree in &trees.trees {
         let found = checkers.on_command_line(tree, &tree.wanted);
         checkers.commanded.extend(found.into_iter().flat_map(|beginning| beginning.takes));
@@ -96,7 +99,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
     for (tree, gate) in trees.gated {
         let (assignment, reason, by) = match &assignments.given {
             Some(given) => (given.clone(), COMMAND_LINE.to_owned(), By::Word),
-            None => (of_gate(&gate), format!("the settings of {}", tree.owner), By::Sidecar),
+            None => (of_sidecar(&gate, assignments), format!("the settings of {}", tree.owner), By::Sidecar),
         };
         checkers.give(&tree, &assignment, &reason, &tree.wanted, by);
         checkers.assigned.open.extend(tree.wanted);
@@ -139,6 +142,8 @@ struct Checkers<'a> {
     /// Entries that the command line of a container names, whose program reads them.
     commanded: BTreeSet<Entry>,
     allow_commands: bool,
+    /// Presets whose program is obtainable, and the others, in the order of `of_presets`. The file system is asked once, and not for each tree.
+    obtainable: OnceCell<Vec<bool>>,
 }
 
 impl Checkers<'_> {
@@ -269,12 +274,13 @@ impl Checkers<'_> {
 
     fn by_name(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
         let assignments = self.assignments;
-        for assignment in assignments.of_presets() {
+        for (index, assignment) in assignments.of_presets().iter().enumerate() {
             // Without an entry there is nothing to give.
             if open.is_empty() {
                 continue;
             }
-            if !(is_obtainable(assignment) || is_program(assignment)) {
+            let all = || assignments.of_presets().iter().map(|assignment| is_obtainable(assignment)).collect();
+            if !(self.obtainable.get_or_init(all)[index] || is_program(assignment)) {
                 self.lack(tree, assignment, open);
                 continue;
             }
@@ -596,6 +602,13 @@ fn is_obtainable(assignment: &Assignment) -> bool {
 /// Validator of a gate.
 fn of_gate(gate: &GateConfig) -> Arc<Assignment> {
     Arc::new(Assignment { preset: None, plan: gate.plan.clone() })
+}
+
+/// Validator of a gate of the inputs, which cannot set a longer time limit than the user of `check`.
+fn of_sidecar(gate: &GateConfig, assignments: &Assignments) -> Arc<Assignment> {
+    let mut plan = gate.plan.clone();
+    plan.timeout = assignments.timeout().map_or(plan.timeout, |longest| plan.timeout.min(longest));
+    Arc::new(Assignment { preset: None, plan })
 }
 
 /// Entries of `open` that fit.

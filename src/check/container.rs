@@ -33,12 +33,12 @@ pub(super) struct ContainerContext {
     /// Environment.
     pub(super) environment: Arc<Environment>,
     /// Environments of all containers of the pod, by name.
-    all: BTreeMap<String, Arc<Environment>>,
+    all: Arc<BTreeMap<String, Arc<Environment>>>,
 }
 
 impl ContainerContext {
     /// Returns the facts about a container, given the environments of all containers of its pod.
-    pub(super) fn of(container: &Container, all: &BTreeMap<String, Arc<Environment>>) -> Self {
+    pub(super) fn of(container: &Container, all: &Arc<BTreeMap<String, Arc<Environment>>>) -> Self {
         let image = ImageReference::parse(&container.image);
         let environment = all.get(&container.name).cloned().unwrap_or_default();
         let expanded = |words: &[String]| words.iter().map(|word| expand(word, &environment.known)).collect::<Vec<_>>();
@@ -145,6 +145,15 @@ pub(super) fn expand(word: &str, variables: &BTreeMap<String, String>) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_containers_of_a_pod_share_their_environments() {
+        let all = Arc::new([("app".to_owned(), Arc::new(Environment::default()))].into());
+        let contexts = (0..100).map(|_| ContainerContext::of(&Container::default(), &all));
+        let contexts: Vec<ContainerContext> = contexts.collect();
+        assert!(contexts.iter().all(|context| Arc::ptr_eq(&context.all, &all)));
+        assert_eq!(Arc::strong_count(&all), 101);
+    }
 
     #[test]
     fn references_are_replaced_as_a_kubelet_does_it() {

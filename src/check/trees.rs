@@ -103,7 +103,7 @@ impl FileTrees {
             let environment = Environment::of(pod, container, store, at.input);
             (container.name.clone(), Arc::new(environment))
         });
-        let environments: BTreeMap<String, Arc<Environment>> = environments.collect();
+        let environments: Arc<BTreeMap<String, Arc<Environment>>> = Arc::new(environments.collect());
         let input = &store.listing.inputs[at.input].name;
         let annotated = pod.validator.clone().map(|annotated| {
             let line = annotated.place.line.map(|line| line.saturating_add(at.lines));

@@ -14,6 +14,7 @@ use crate::admit::{self, AdmitSettings, CertificateSource, WebhookLimits};
 use crate::config::{self, SETTINGS, SettingSpec, WEBHOOK_SETTINGS, flag, given_flags, listener_address};
 use crate::exit::Exit;
 use crate::inject::InjectOptions;
+use crate::sys::bounded;
 use crate::sys::kubernetes::ApiAccess;
 
 pub(super) fn command() -> Command {
@@ -110,7 +111,7 @@ pub(super) fn admit(matches: &ArgMatches) -> Exit {
         );
         return Exit::Usage;
     };
-    let read = |path: &Path| std::fs::read_to_string(path);
+    let read = |path: &Path| bounded::read_to_string(path);
     let config = match config::admission(&user_input(given_flags(matches), &read)) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),

@@ -109,8 +109,7 @@ fn report_flags() -> [Arg; 5] {
 }
 
 pub(super) fn check(matches: &ArgMatches) -> Exit {
-    let read = |path: &Path| check::read_option(path);
-    let assignments = match config::assignments(&user_input(given_flags(matches), &read)) {
+    let assignments = match config::assignments(&user_input(given_flags(matches), &check::read_option)) {
         Ok(assignments) => assignments,
         Err(errors) => return refuse(&errors),
     };

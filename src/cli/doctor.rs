@@ -8,6 +8,7 @@ use super::{print, refuse, say, user_input};
 use crate::config::{self, SETTINGS, flag, given_flags};
 use crate::doctor;
 use crate::exit::Exit;
+use crate::sys::bounded;
 
 pub(super) fn command() -> Command {
     let format = Arg::new("format").long("format").value_name("FORMAT").value_parser(["human", "json"]);
@@ -19,7 +20,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn doctor(matches: &ArgMatches) -> Exit {
-    let read = |path: &Path| std::fs::read_to_string(path);
+    let read = |path: &Path| bounded::read_to_string(path);
     let config = match config::load(&user_input(given_flags(matches), &read)) {
         Ok(config) => config,
         Err(errors) => return refuse(&errors),

@@ -6,7 +6,7 @@ use super::{print, refuse, say, user_input};
 use crate::config::{self, Config, DROP_IN_FILE, DropIn, UserInput};
 use crate::exit::Exit;
 use crate::run::supervise;
-use crate::sys::exec;
+use crate::sys::{bounded, exec};
 
 /// Runs the gates that the command line of another reloader asks for; `None` if it is none.
 pub(super) fn run() -> Option<Exit> {
@@ -14,7 +14,7 @@ pub(super) fn run() -> Option<Exit> {
     let program = words.next()?;
     let arguments: Vec<String> = words.collect();
     let variable = |name: &str| std::env::var(name).ok();
-    let read = |path: &Path| std::fs::read_to_string(path);
+    let read = |path: &Path| bounded::read_to_string(path);
     match config::translate(&program, &arguments, &variable, &read)? {
         Ok(_) if arguments.iter().any(|word| word.trim_start_matches('-') == "version") => {
             Some(print(&format!("reload-gate {}\n", env!("CARGO_PKG_VERSION"))))
@@ -28,7 +28,7 @@ fn start(drop_in: DropIn) -> Exit {
     exec::close_inherited();
     let DropIn { file, flags, variables, dialect } = drop_in;
     let read = |path: &Path| {
-        if path.ends_with(DROP_IN_FILE) { Ok(file.clone()) } else { std::fs::read_to_string(path) }
+        if path.ends_with(DROP_IN_FILE) { Ok(file.clone()) } else { bounded::read_to_string(path) }
     };
     let input = user_input(flags, &read);
     let input = UserInput { variables: input.variables.into_iter().chain(variables).collect(), ..input };

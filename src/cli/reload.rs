@@ -8,6 +8,7 @@ use super::{print, refuse, say, user_input};
 use crate::config::{self, SETTINGS, UserInput, flag, given_flags};
 use crate::exit::Exit;
 use crate::run::supervise;
+use crate::sys::bounded;
 
 /// Settings of `run` on which a single reload does not depend.
 const IDLE: [&str; 9] =
@@ -21,7 +22,7 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn reload(matches: &ArgMatches) -> Exit {
-    let read = |path: &Path| std::fs::read_to_string(path);
+    let read = |path: &Path| bounded::read_to_string(path);
     // People read it, also in the journal or in the report of a deployment.
     let input = UserInput { terminal: true, ..user_input(given_flags(matches), &read) };
     let config = match config::load_for_reload(&input) {

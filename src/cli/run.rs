@@ -8,13 +8,14 @@ use super::{refuse, say, user_input};
 use crate::config::{self, Config, given_flags};
 use crate::exit::Exit;
 use crate::run::supervise;
+use crate::sys::bounded;
 
 pub(super) fn command() -> Command {
     config::run_command().about("Watch a configuration, and reload the application only with accepted changes")
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Exit {
-    let read = |path: &Path| std::fs::read_to_string(path);
+    let read = |path: &Path| bounded::read_to_string(path);
     match config::load(&user_input(given_flags(matches), &read)) {
         Ok(config) => start(config),
         Err(errors) => refuse(&errors),

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::file::{ConfigFile, ConfigPart};
 use super::layer::{ErrorList, GivenValue, Layers, SettingsLayer};
-use super::settings::{APP, BUILTIN, CONFIG, CONTEXT, MAIN, OBSERVE, PRESET, SettingSpec, VALIDATE};
+use super::settings::{APP, BUILTIN, CONFIG, CONTEXT, MAIN, OBSERVE, PRESET, SettingSpec, TIMEOUT, VALIDATE};
 use super::validators::{check_context_use, with_files};
 use super::{ConfigError, GateConfig, Preset, SettingOrigin, UserInput, flags, in_order, presets, read_file, resolve};
 use crate::flow::validate::{Builtin, ValidationPlan};
@@ -136,6 +137,14 @@ impl Assignments {
         self.flags.text(MAIN.spec).map(|given| Path::new(&given.value))
     }
 
+    /// Returns the time limit that the flags give.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        // It was checked when it was given.
+        let errors = ErrorList::default();
+        let layers = Layers { layers: vec![self.flags.clone()], directory: &self.directory, errors: &errors };
+        self.flags.has(TIMEOUT.spec).then(|| layers.get(TIMEOUT))
+    }
+
     /// Returns the validators of all presets whose settings are right.
     pub(crate) fn of_presets(&self) -> &[Arc<Assignment>] {
         let resolved = || presets().iter().filter_map(|preset| self.assignment_named(preset.name).ok()).collect();
@@ -196,4 +205,16 @@ fn glob(given: &GivenValue<String>, errors: &ErrorList) -> Option<GlobMatcher> {
     let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
     let glob = glob.map_err(|error| errors.push(ConfigError::new(given.origin.clone(), error.kind().to_string())));
     glob.ok().map(|glob| glob.compile_matcher())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_limit_of_the_flags_is_known_for_the_gates_of_the_inputs() {
+        let with = |settings: &[(&'static SettingSpec, String)]| Assignments::default().with(Vec::new(), settings);
+        assert_eq!(with(&[]).timeout(), None);
+        assert_eq!(with(&[(TIMEOUT.spec, "1s".to_owned())]).timeout(), Some(Duration::from_secs(1)));
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod beneath;
+pub mod bounded;
 pub mod exec;
 pub mod file_rights;
 pub mod http;

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use reload_gate_contract::Verdict;
 
 use super::Webhook;
-use super::turn::Turn;
+use super::turn::{Turn, UNIT};
 use crate::admit::decision::{self, AdmissionDecision};
 use crate::admit::mutation;
 use crate::admit::policy;
@@ -28,6 +28,9 @@ use crate::sys::worker::{self, WorkKind};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+
+/// Bytes that a key takes in a validation beside its content and its share of the body: its entries in the trees and lists.
+const KEY_COST: usize = 200;
 
 /// Paths of the webhook: validation, and injection of the sidecar.
 const VALIDATE: &str = "/validate";
@@ -252,9 +255,13 @@ async fn decide(
     let SiblingObjects { objects: beside, missing, unread } =
         webhook.siblings.read(&object.namespace, &selection.siblings).await;
     let read = beside.iter().filter_map(|(_, object)| object.as_ref()).map(ReviewedObject::bytes).sum();
+    let objects = [Some(object), review.old.as_ref()].into_iter().chain(beside.iter().map(|(_, other)| other.as_ref()));
+    let keys: usize = objects.flatten().map(|object| object.contents.len()).sum();
+    let cost = keys.saturating_mul(KEY_COST);
     let turn = match read {
-        0 => turn,
-        read => webhook.turns.with_more(turn, read, time.left()).await.ok_or(Refusal::Busy)?,
+        // As few keys as these are not counted, as a small body is not.
+        0 if cost < UNIT => turn,
+        read => webhook.turns.with_more(turn, read + cost, time.left()).await.ok_or(Refusal::Busy)?,
     };
     let (denials, input, decide) = (webhook.denials, review.clone(), webhook.decide);
     let work = move || {

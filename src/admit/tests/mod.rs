@@ -78,6 +78,40 @@ fn a_denial_has_the_key_the_line_the_message_and_the_help() {
     "#);
 }
 
+/// Adds so many empty keys to an object.
+fn with_keys(object: &mut Value, count: usize) {
+    let data = object["data"].as_object_mut().expect("it has data");
+    data.extend((0..count).map(|number| (format!("{number:06}"), Value::from(""))));
+}
+
+#[test]
+fn an_object_with_too_many_keys_is_denied_without_a_look_at_them() {
+    let mut review = config_map(GOOD);
+    with_keys(&mut review["request"]["object"], 100_000);
+    let parsed = Review::parse(review.to_string().as_bytes()).expect("it is one");
+    let object = parsed.object.expect("it has one");
+    assert_eq!(object.contents.len(), 10_001, "those beyond are not read");
+    let denied = answer(&review);
+    insta::assert_snapshot!(denied["status"]["message"].as_str().expect("it is denied"), @r"
+    1 error in ConfigMap web/nginx
+      the object has more than 10000 keys, so none of them was validated (too-many-keys)
+        help: split it, or give it no label and no rule for validation
+    ");
+    let allowed = answer_with(&review, DenialRules { deny: Deny::Never, ..DenialRules::default() });
+    assert_eq!((&allowed["allowed"], warnings(&allowed).len()), (&Value::from(true), 1));
+
+    // The stored object has as many, so its author can still change it.
+    let mut stored = update(GOOD, BAD);
+    with_keys(&mut stored["request"]["object"], 100_000);
+    with_keys(&mut stored["request"]["oldObject"], 100_000);
+    let answered = answer(&stored);
+    assert_eq!(answered["allowed"], true);
+    assert!(warnings(&answered)[0].starts_with("as stored: the object has more than 10000 keys"), "{answered}");
+    let mut smaller = update(GOOD, BAD);
+    with_keys(&mut smaller["request"]["oldObject"], 100_000);
+    assert_eq!(answer(&smaller)["allowed"], false);
+}
+
 #[test]
 fn a_good_object_is_allowed() {
     let answer = answer(&config_map(GOOD));

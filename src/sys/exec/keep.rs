@@ -29,6 +29,8 @@ use crate::sys::proc;
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "keep";
+/// The number of a process that the kernel kills before all others.
+const KILLED_FIRST: &str = "1000";
 /// The longest time for killing what the command left behind; processes that fork without pause may take all of it.
 const CLEANUP: Duration = Duration::from_secs(2);
 
@@ -88,6 +90,7 @@ fn become_command(reporter: &Reporter) -> u8 {
         let door = step(receive(reporter), || "read the command".into())?;
         // Not before: until then it has the rights of the gate.
         step(rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable), || "open its own files".into())?;
+        offer_to_the_kernel();
         Ok(door)
     };
     match ready() {
@@ -95,6 +98,13 @@ fn become_command(reporter: &Reporter) -> u8 {
         Ok(None) => 0,
         Err(failed) => reporter.not_ready(SUBCOMMAND, &failed).1,
     }
+}
+
+/// Lets the kernel kill this process, and what it starts, before the gate, where the memory of the container or the machine is used up: the
+/// limit on data counts neither shared memory nor buffers (proc_pid_oom_score_adj(5)). A process may raise its own number without a
+/// privilege. Where /proc cannot be written the limit on data is left.
+fn offer_to_the_kernel() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", KILLED_FIRST);
 }
 
 /// Waits for the command and reports its end.
