@@ -101,7 +101,7 @@ impl ReservedPlaces {
         let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let homes = accounts.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
         let homes = homes.chain(["/", "/root"].map(PathBuf::from)).filter(|home| home.is_absolute());
-        Self { programs: with_real(programs), homes: with_real(homes.collect()) }
+        Self { programs: with_real(&programs), homes: with_real(&homes.collect::<Vec<_>>()) }
     }
 
     /// Returns true if nothing is laid at `at`: it is a place of the system, is above one, or brings one of these `files`, which lie
@@ -179,7 +179,7 @@ pub(super) fn real(path: &Path) -> PathBuf {
 }
 
 /// Returns these paths, and behind them those to which links lead.
-fn with_real(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+fn with_real(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = paths.iter().map(|path| real(path)).chain(paths.iter().cloned()).collect();
     all.sort();
     all.dedup();
