@@ -82,7 +82,10 @@ pub(super) fn gates(
     let is_directory = |path: &Path| mounted.points.iter().any(|point| point.path.starts_with(path));
     let directory = "/".into();
     let input = UserInput { flags, variables, read: &read, is_directory: &is_directory, directory, terminal: false };
-    config::load(&input).map(|config| config.gates).map_err(refused)
+    let mut gates = config::load(&input).map(|config| config.gates).map_err(refused)?;
+    // The environment of this process is not that of the container: it may have the token of a job.
+    gates.iter_mut().for_each(|gate| gate.plan.pass_env.clear());
+    Ok(gates)
 }
 
 fn refused(container: &Container, error: &ConfigError) -> Finding {

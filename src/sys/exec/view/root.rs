@@ -45,7 +45,7 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 /// Files of running programs, such as pid files: shown as a copy, which is the user's own.
-const COPIED: [&str; 1] = ["/run"];
+const COPIED: [&str; 2] = ["/run", "/var/run"];
 /// Directories of logs: the same directories without files.
 const EMPTIED: [&str; 1] = ["/var/log"];
 /// Directories of programs' own data: those that the user may see become the user's.
@@ -53,7 +53,7 @@ const OWNED: [&str; 3] = ["/var/cache", "/var/lib", "/var/spool"];
 /// Directories that all users may write.
 pub(super) const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 /// Credentials that a kubelet, sessions of users and container runtimes put beside the files of running programs.
-const SECRETS: [&str; 3] = ["/run/secrets", "/run/user", "/run/containers"];
+const SECRETS: [&str; 4] = ["/run/secrets", "/run/user", "/run/containers", "/var/run/secrets"];
 
 /// Largest file that is copied from a running system, in bytes.
 const SMALL: u64 = 64 << 10;
