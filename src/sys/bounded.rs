@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(error("zero"), "it is no regular file");
         rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("room");
         assert_eq!(error("fifo"), "it is no regular file");
-        fs::File::create(at("large")).and_then(|file| file.set_len(LARGEST + 1)).expect("there is room");
+        File::create(at("large")).and_then(|file| file.set_len(LARGEST + 1)).expect("there is room");
         assert_eq!(error("large"), "it is larger than 16 MiB");
     }
 }
