@@ -34,7 +34,7 @@ pub struct VolumeLimits {
 impl VolumeLimits {
     /// Returns true if a tree is small enough to be read again.
     pub(super) fn permit(&self, tree: &Tree) -> bool {
-        let bytes: u64 = tree.iter().map(|(_, content)| content.len() as u64).sum();
+        let bytes: u64 = tree.values().map(|content| content.len() as u64).sum();
         bytes <= self.bytes && tree.len() <= self.files
     }
 
