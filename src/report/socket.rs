@@ -136,15 +136,24 @@ fn sockets(list: &str) -> BTreeSet<StatusSocket> {
 }
 
 impl StatusSocket {
-    /// Returns true if there is a process of its number, and root or the own user runs it. The server may be another process still.
+    /// Returns true if there is a process of its number which may be a gate. The server may be another process still.
     fn may_be_trusted(&self) -> bool {
-        std::fs::metadata(format!("/proc/{}", self.pid)).is_ok_and(|process| is_trusted(process.uid()))
+        std::fs::metadata(format!("/proc/{}", self.pid)).is_ok_and(|process| self.is_gate(process.uid()))
+    }
+
+    /// Returns true if root or the own user runs the process. Root may see those of other users as well, if they execute the program of this
+    /// process (proc_pid_exe(5)).
+    fn is_gate(&self, user: u32) -> bool {
+        let program = |pid: &str| std::fs::metadata(format!("/proc/{pid}/exe")).map(|file| (file.dev(), file.ino()));
+        let runs_this =
+            || program(&self.pid.to_string()).is_ok_and(|theirs| program("self").is_ok_and(|own| own == theirs));
+        is_trusted(user) || (rustix::process::geteuid().is_root() && runs_this())
     }
 
     /// Returns true if the server at the other end is the process of the name (SO_PEERCRED of unix(7)), and trusted.
     fn is_server(&self, stream: &UnixStream) -> bool {
         let pid = i32::try_from(self.pid).ok();
-        stream.peer_cred().is_ok_and(|server| is_trusted(server.uid()) && server.pid() == pid)
+        stream.peer_cred().is_ok_and(|server| self.is_gate(server.uid()) && server.pid() == pid)
     }
 
     /// Returns true if its process is of this machine or container, though in another mount namespace. The number of a process may
