@@ -19,7 +19,8 @@ const PHASE: &str = "reload-gate.dev/phase";
 #[must_use]
 pub fn read(lease: &Lease) -> SharedState {
     let annotation = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(STATE));
-    let state = annotation.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let state = annotation.and_then(|text| serde_json::from_str(text).ok());
+    let state = state.filter(GroupState::can_go_on).unwrap_or_default();
     SharedState {
         state,
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
@@ -134,7 +135,9 @@ mod tests {
     #[test]
     fn a_damaged_state_is_empty() {
         let mut lease = write("web", &GroupState::default(), None, Duration::from_secs(20), SystemTime::UNIX_EPOCH);
-        lease.metadata.annotations = Some([(STATE.to_owned(), "{".to_owned())].into());
-        assert_eq!(read(&lease).state, GroupState::default());
+        for damaged in ["{", "{\"serial\":18446744073709551615}"] {
+            lease.metadata.annotations = Some([(STATE.to_owned(), damaged.to_owned())].into());
+            assert_eq!(read(&lease).state, GroupState::default(), "{damaged}");
+        }
     }
 }

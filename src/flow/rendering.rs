@@ -85,15 +85,22 @@ impl Rendering {
         };
         let Some(pattern) = REFERENCE.as_ref() else { return text };
         let mut unset: Vec<String> = Vec::new();
+        let mut room = Some(self.limit);
         let replaced = pattern.replace_all(&text, |reference: &Captures<'_>| {
             let name = String::from_utf8_lossy(&reference[1]).into_owned();
-            let value = self.variables.get(&name).cloned();
+            let value = self.variables.get(&name);
             if value.is_none() && !unset.contains(&name) {
                 unset.push(name);
             }
-            value.unwrap_or_default().into_bytes()
+            let value = value.map(String::as_bytes).unwrap_or_default();
+            room = room.and_then(|room| room.checked_sub(value.len() as u64));
+            if room.is_some() { value.to_vec() } else { Vec::new() }
         });
         let replaced = replaced.into_owned();
+        if room.is_none() {
+            let message = format!("the values of its variables have more than {} bytes (`--max-bytes`)", self.limit);
+            findings.push(Finding { place: Some(place()), ..Finding::error(UNPACKED, message) });
+        }
         findings.extend(unset.into_iter().map(|name| {
             let message = format!("variable `{name}` is not set");
             let help = "set it in the container of the gate, or correct the reference";
@@ -176,6 +183,8 @@ mod tests {
     fn a_file_that_cannot_be_rendered_is_wrong() {
         let unset = rendered(&[("a", b"$(NONE) $(NONE) $(OTHER)")], None, 1000).expect_err("it is wrong");
         assert_eq!(unset, ["variable `NONE` is not set", "variable `OTHER` is not set"]);
+        let large = rendered(&[("a", "$(POD_NAME) ".repeat(100).as_bytes())], None, 1000).expect_err("it is wrong");
+        assert_eq!(large, ["the values of its variables have more than 1000 bytes (`--max-bytes`)"]);
         let broken = rendered(&[("a.gz", &packed(b"text text text")[..15])], None, 1000).expect_err("it is wrong");
         assert!(broken[0].starts_with("the file begins as gzip and cannot be unpacked: "), "{broken:?}");
         let bomb = rendered(&[("a.gz", &packed(&vec![b'x'; 1 << 20]))], None, 1000).expect_err("it is too large");

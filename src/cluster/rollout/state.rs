@@ -227,6 +227,13 @@ impl GroupState {
         self.topic.as_mut().filter(|topic| topic.is_active() || topic.phase == Phase::Done)
     }
 
+    /// Returns false for counts that no group reaches: somebody else wrote them, and they leave no room for larger ones.
+    #[must_use]
+    pub fn can_go_on(&self) -> bool {
+        const MOST: u64 = 1 << 53;
+        self.serial < MOST && self.epoch() < MOST
+    }
+
     /// Returns the number of the topic; 0 without one.
     #[must_use]
     pub fn epoch(&self) -> u64 {
