@@ -160,7 +160,7 @@ fn lines_that_are_no_utf8_are_shown() {
 }
 
 /// A pod of this image with the ConfigMap `x` at `/etc/app`.
-fn pod(image: &str, more: &str) -> String {
+pub(crate) fn pod(image: &str, more: &str) -> String {
     format!(
         r"---
 apiVersion: v1
@@ -259,6 +259,21 @@ fn an_error_beside_a_placeholder_counts() {
         ("c.json", "{\"port\": {{ port }}}", 3),
         ("d.json", "{\"port\": \"{{ default \"a\" }}\"}", 3),
         ("e.json", "{\"port\": \"{{ port }}\"}", 0),
+        // A placeholder in quotation marks does not make those without any into errors.
+        ("f.yaml", "a: \"{{ .x }}\"\nb: {{ .y }}:8500\n", 3),
+        ("g.json", "{\"a\": \"{{ a }}\",\n\"b\": {{ b }}}", 3),
+        ("h.yaml", "{{ if .x }}\na: \"{{ .x }}\"\n{{ end }}\n", 3),
+        ("i.json", "[\n{% if a %}\n{\"b\": \"{{ c }}\"}\n{% endif %}\n]", 3),
+        ("nginx.conf", "worker_processes {{ n }};\nevents {}\nhttp { server { return 200 \"{{ x }}\"; } }\n", 3),
+        // Other tools have other placeholders.
+        ("k.json", "{\"mtu\": __CNI_MTU__, \"name\": \"__NODE__\"}", 3),
+        ("l.json", "{\"mtu\": ${MTU}}", 3),
+        ("m.yaml", "a:\n  b: ${B}\n  ${MORE}\nc: d\n", 3),
+        ("n.yaml", "a: ${B}\nc: [d\n", 1),
+        ("nginx.conf", "events {}\nhttp { server { return 301 https://$DOMAIN$request_uri; } }\n", 3),
+        ("nginx.conf", "events {}\nhttp { upstream a { server ${PHP_HOST}:9000; } }\n", 3),
+        ("nginx.conf", "events {}\nhttp { server { listen %%PORT%%; } }\n", 3),
+        ("nginx.conf", "events {}\nhttp { server { lisen 80; server_name __NAME__; } }\n", 1),
     ] {
         file(directory.path(), name, text);
         let path = directory.path().join(name);
@@ -266,6 +281,27 @@ fn an_error_beside_a_placeholder_counts() {
         assert_eq!(output.code, code, "{name}: {}{}", output.out, output.err);
         assert_eq!(output.out.contains("placeholders"), code == 3, "{name}: {}", output.out);
         std::fs::remove_file(path).expect("it is there");
+    }
+}
+
+#[test]
+fn manifests_with_placeholders_are_not_broken() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: bind\nspec:\n  PART\n  type: ClusterIP\n";
+    for (part, why) in [
+        ("{{- toYaml .x | nindent 2 }}", Some("it is a template")),
+        ("name: {{.Name}}-x", Some("it is a template")),
+        ("{{#if x}}", Some("it is a template")),
+        ("clusterIP: {SERVICE_IP_PREFIX}.16", Some("it has placeholders that another tool replaces")),
+        ("${MORE}", Some("it has placeholders that another tool replaces")),
+        ("a: [{{ x }}", Some("it is a template")),
+        ("a: \"{{ x }}\"\n\tb: c", None),
+        ("a: ${X}\n  b: [c", None),
+    ] {
+        let found = report(&["--verbose"], &service.replace("PART", part), if why.is_some() { 0 } else { 1 });
+        match why {
+            Some(why) => assert_eq!(found["unjudged"][0]["why"], why, "{part}"),
+            None => assert!(findings(&found)[0].starts_with("error broken-manifest "), "{part}: {found:#}"),
+        }
     }
 }
 

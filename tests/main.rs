@@ -30,6 +30,8 @@ mod check_baseline;
 mod check_field;
 mod check_fix;
 mod check_inputs;
+/// `check` and the version, product and machine of the program that checks.
+mod check_versions;
 /// Arguments, exit codes and every error message.
 mod cli;
 /// The image, in real containers.

@@ -293,7 +293,9 @@ impl Checkers<'_> {
             let known = select(tree, open, |path, _| schemas::of_path(path).is_some());
             self.by_schema(tree, open, (&known, "known by its path"), &|path, _| schemas::of_path(path));
         }
-        let may_be_known = select(tree, open, |path, _| schemas::may_be_known(path, tree.kind));
+        let may_be_known = select(tree, open, |path, _| {
+            schemas::may_be_known(path, tree.kind) && !program::has_values_of_chart(path, tree)
+        });
         self.by_schema(tree, open, (&may_be_known, "known by its content"), &|_, text| schemas::of_content(text));
         for (name, entries) in program::known_by_ending(tree, open) {
             if let Ok(assignment) = self.called(name) {
@@ -370,14 +372,14 @@ impl Checkers<'_> {
                 let text = String::from_utf8(self.store.content(entry).ok()?.bytes).ok()?;
                 let end = path.extension().map(|end| end.to_string_lossy().into_owned());
                 let format = content::format_of(end.as_deref(), &text)?;
-                Some((format, path.clone(), entry.clone()))
+                Some((format, path.clone(), entry.clone(), content::is_for_dash(&text)))
             })
             .collect();
-        for (format, path, entry) in known {
+        for (format, path, entry, is_for_dash) in known {
             // `tls.crt` alone may be that of an authority, and has a key in a Secret of type `kubernetes.io/tls` only.
             let path = if format == "tls" { path.with_file_name("certificates.pem") } else { path };
             let assignment = match format {
-                "shell" => shell_assignment(self.assignments),
+                "shell" => shell_assignment(self.assignments, is_for_dash),
                 name => self.called(name).ok(),
             };
             let (Some(assignment), Some(beginning)) = (assignment, program::alone(&path, &entry)) else { continue };
@@ -395,7 +397,8 @@ impl Checkers<'_> {
         let is_named = |path: &Path| {
             path.extension().is_some_and(|end| ["rules", "yaml", "yml"].iter().any(|known| end == *known))
         };
-        let files = tree.mounted.files.iter().filter(|(path, entry)| is_named(path) && open.contains(entry));
+        let is_candidate = |path: &Path| is_named(path) && !program::has_values_of_chart(path, tree);
+        let files = tree.mounted.files.iter().filter(|(path, entry)| is_candidate(path) && open.contains(entry));
         let is_rules = |entry: &Entry| {
             let content = self.store.content(entry).ok();
             content.is_some_and(|content| std::str::from_utf8(&content.bytes).is_ok_and(content::is_rule_file))

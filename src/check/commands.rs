@@ -31,14 +31,23 @@ pub(super) fn rules_assignment(assignments: &Assignments) -> Option<Arc<Assignme
     Some(with_command(&prometheus, CommandValidator { name, command: words, running: None, patterns, ..command }))
 }
 
-/// Returns the validation of the syntax of shell scripts. Bash reads nearly all that other shells read, so what it rejects is wrong.
-pub(super) fn shell_assignment(assignments: &Assignments) -> Option<Arc<Assignment>> {
+/// Returns the validation of the syntax of shell scripts. Bash with its extended patterns reads nearly all that other shells read, so what
+/// it rejects is wrong; a script for dash is read by dash.
+pub(super) fn shell_assignment(assignments: &Assignments, is_for_dash: bool) -> Option<Arc<Assignment>> {
+    /// Shell, its options, and the pattern of its findings.
+    const BASH: (&str, &[&str], &str) =
+        ("bash", &["-O", "extglob"], r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$");
+    const DASH: (&str, &[&str], &str) = (
+        "dash",
+        &[],
+        r"(?m)^(?:[^:\n]*dash: )?(?:[0-9]+: )?(?P<file>/[^:\n]+): (?P<line>[0-9]+): (?P<message>[^\n]+)$",
+    );
     let any = assignments.assignment_named("prometheus").ok()?;
     let command = any.plan.validators.iter().find_map(command_of)?.clone();
-    let findings = LazyRegex::constant(r"(?m)^(?P<file>/[^:\n]+): line (?P<line>[0-9]+): (?P<message>[^\n]+)$");
-    let patterns = FindingPatterns { findings: vec![findings], ..FindingPatterns::default() };
-    let words = ["bash", "-n", "{config}"].map(str::to_owned).to_vec();
-    let (name, package) = ("bash -n".to_owned(), Some("bash".to_owned()));
+    let (shell, options, pattern) = if is_for_dash { DASH } else { BASH };
+    let patterns = FindingPatterns { findings: vec![LazyRegex::constant(pattern)], ..FindingPatterns::default() };
+    let words = [&[shell], options, &["-n", "{config}"]].concat().into_iter().map(str::to_owned).collect();
+    let (name, package) = (format!("{shell} -n"), Some(shell.to_owned()));
     Some(with_command(&any, CommandValidator { name, command: words, running: None, package, patterns, ..command }))
 }
 

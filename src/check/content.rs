@@ -41,6 +41,15 @@ static PART_OF_NGINX: LazyLock<Option<Regex>> =
 static SHEBANG: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\A#![ \t]*(?:/usr)?/(?:local/)?bin/(?:env[ \t]+)?(?:ba|da|a)?sh\b").ok());
 
+/// Marks of LogQL: filters and parsers behind a selector, and functions that PromQL lacks
+/// (<https://grafana.com/docs/loki/latest/query/>).
+static LOGQL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"\|[=~>]|!>|\}\s*(?:!=|!~)\s*["`]|[}"`\])\w]\s*\|\s*(?:json|logfmt|pattern|regexp|unpack|unwrap|line_format|label_format|decolorize|drop|keep|distinct|\w+\s*(?:=|!=|>|<))|\b(?:bytes_over_time|bytes_rate|rate_counter)\s*\("#,
+    )
+    .ok()
+});
+
 /// Names of files in JSON with comments and trailing commas, which their programs accept.
 const WITH_COMMENTS: [&str; 7] =
     ["tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".babelrc", ".swcrc", "api-extractor"];
@@ -167,21 +176,27 @@ pub(super) fn format(text: &str) -> Option<&'static str> {
     (begins_as_yaml || matches!(yaml::parse(text), Ok(Some(root)) if is_map(&root))).then_some("yaml")
 }
 
+/// Returns true if the first line of a script names dash.
+pub(super) fn is_for_dash(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.starts_with("#!") && line.contains("/dash"))
+}
+
 /// Returns true if a text has the form of a rule file of Prometheus. Rules of Loki have the same form with other expressions.
 pub(super) fn is_rule_file(text: &str) -> bool {
-    if !text.contains("groups:") || !text.contains("rules:") || text.contains("|=") || text.contains("|~") {
+    if !text.contains("groups:") || !text.contains("rules:") {
         return false;
     }
     let Ok(Some(root)) = yaml::parse(text) else { return false };
     let groups = root.get("groups").map_or(&[][..], Node::items);
-    let mut rules = groups.iter().filter_map(|group| group.get("rules")).flat_map(Node::items);
+    let mut rules = groups.iter().filter_map(|group| group.get("rules")).flat_map(Node::items).peekable();
     let is_rule =
         |rule: &Node| rule.get("expr").is_some() && (rule.get("alert").is_some() || rule.get("record").is_some());
-    // A selector of logs begins the expression, one of metrics mostly has a name in front.
     let is_of_logs = |rule: &Node| {
-        rule.get("expr").and_then(Node::as_str).is_some_and(|expr| expr.contains("} | ") || expr.contains("| json"))
+        let expr = rule.get("expr").and_then(Node::as_str);
+        expr.is_some_and(|expr| LOGQL.as_ref().is_some_and(|pattern| pattern.is_match(expr)))
     };
-    rules.next().is_some_and(|rule| is_rule(rule) && !is_of_logs(rule))
+    // One program reads the whole file.
+    rules.peek().is_some_and(|rule| is_rule(rule)) && !rules.any(is_of_logs)
 }
 
 /// Returns true if a file of this name is JSON with comments.
@@ -271,5 +286,27 @@ mod tests {
             "groups:\n- name: a\n  rules:\n  - alert: A\n    expr: sum(rate({job=\"a\"} |= \"x\" [5m]))\n"
         ));
         assert!(!is_rule_file("groups: []\nrules: []\n"));
+        let with = |expr: &str| {
+            let first = "groups:\n- name: a\n  rules:\n  - {alert: A, expr: 1 > 0}\n  - alert: B\n    expr: '";
+            is_rule_file(&format!("{first}{expr}'\n"))
+        };
+        for expr in [
+            "sum(rate({app=\"x\"} | json | level=\"error\" [5m])) > 0",
+            "count_over_time({app=\"x\"} !~ \"a\" [5m])",
+            "rate({app=\"x\"} != \"health\" [5m]) > 0",
+            "rate({app=\"x\"} |= `health` [5m]) > 0",
+            "bytes_over_time({app=\"x\"}[5m])",
+            "max_over_time({a=\"b\"} | logfmt | unwrap c [1m])",
+        ] {
+            assert!(!with(expr), "{expr}");
+        }
+        for expr in [
+            "rate({app=\"x\"}[5m]) > 0",
+            "up{a!=\"b\", c!~\"d|e\"} != 1",
+            "a{b=~\"json|logfmt\"} or c",
+            "sum(a) by (b) != bool 1",
+        ] {
+            assert!(with(expr), "{expr}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use regex::Regex;
 use reload_gate_contract::{Code, Finding, LineIndex, Place, Severity, Verdict};
 use reload_gate_structured::yaml::{self, Node, Value};
 
-use super::placeholder;
+use super::placeholder::{self, Dialect};
 use crate::check::render::{CheckReport, CheckSubject, Checked, Located};
 use crate::redact;
 
@@ -24,17 +24,12 @@ const MOST: usize = 100;
 /// Largest number of findings of one validation that are processed, and so known to a baseline.
 const PROCESSED: usize = 1_000;
 
-/// Presets of programs with `{{` in their own language.
-const WITH_TEMPLATES: [&str; 5] = ["prometheus", "alertmanager", "vector", "fluent-bit", "caddy"];
-
 /// Line of a message that begins with a place of its own, as in errors of go-yaml.
 static LINE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^\s*line (?P<line>[0-9]+): (?P<message>.+)$").ok());
 
 /// Access to the texts of a validation.
 pub(super) struct Reading<'r> {
-    /// Name of the preset, if there is one.
-    pub(super) preset: Option<&'r str>,
     /// Returns the text of a file.
     pub(super) contents: &'r dyn Fn(&str) -> Option<&'r [u8]>,
 }
@@ -149,25 +144,29 @@ impl Reading<'_> {
         Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding }
     }
 
-    /// Returns the reason if findings reject a text for placeholders that another tool replaces.
-    pub(super) fn placeholders(&self, findings: &[Finding]) -> Option<String> {
-        let has_templates = self.preset.is_some_and(|preset| WITH_TEMPLATES.contains(&preset));
-        let mut rejecting = findings.iter().filter(|finding| Verdict::of([*finding]) == Verdict::Rejected).peekable();
-        rejecting.peek()?;
+    /// Returns the findings without those that reject a text on a line with a placeholder outside of quoted strings, or for a word that is
+    /// one.
+    pub(super) fn beside_placeholders(&self, mut findings: Vec<Finding>, dialect: Dialect) -> Vec<Finding> {
         // Each file is read once, however many findings there are.
         let mut files = BTreeMap::new();
-        let mut is_of_placeholder = |finding: &Finding| {
+        findings.retain(|finding| {
             let text = finding.place.as_ref().and_then(|place| Some((place, (self.contents)(&place.file)?)));
-            text.is_some_and(|(place, text)| {
-                let (lines, places) = files
-                    .entry(place.file.clone())
-                    .or_insert_with(|| (LineIndex::new(text), placeholder::places(text, has_templates)));
-                let line = place.line.map_or(0..text.len(), |line| lines.range(line));
-                places.iter().any(|place| place.start < line.end && line.start < place.end)
-            })
-        };
-        rejecting.all(&mut is_of_placeholder).then(|| placeholder::WHY.to_owned())
+            let Some((place, text)) = text.filter(|_| is_rejecting(finding)) else { return true };
+            let (lines, places) = files
+                .entry(place.file.clone())
+                .or_insert_with(|| (LineIndex::new(text), placeholder::open_places(text, dialect)));
+            let line = place.line.map_or(0..text.len(), |line| lines.range(line));
+            let is_on_line = places.iter().any(|place| place.start < line.end && line.start < place.end);
+            let words = String::from_utf8_lossy(&text[line]);
+            !is_on_line && (place.line.is_none() || !placeholder::is_named(&words, &finding.message, dialect))
+        });
+        findings
     }
+}
+
+/// Returns true if a finding rejects a text.
+pub(super) fn is_rejecting(finding: &Finding) -> bool {
+    Verdict::of([finding]) == Verdict::Rejected
 }
 
 /// Returns true if a word is a key of a YAML or JSON text, and in none of its values.
@@ -268,7 +267,7 @@ mod tests {
     #[test]
     fn json_lines_and_yaml_are_no_errors() {
         let weighed = |text: &'static str| {
-            let reading = Reading { preset: None, contents: &|_| Some(text.as_bytes()) };
+            let reading = Reading { contents: &|_| Some(text.as_bytes()) };
             let finding = Finding::error(Code::new("json-trailing-text"), "m").at(Place::line("f", 2));
             reading.weigh_format(finding).severity
         };

@@ -13,6 +13,15 @@ pub(super) struct ImageReference {
     tag: Option<String>,
 }
 
+/// Names of official images that differ from those of their presets.
+const NAMES: [(&str, &str); 5] = [
+    ("nats-server", "nats"),
+    ("postgresql", "postgres"),
+    ("mysqld", "mysql"),
+    ("apache2", "httpd"),
+    ("named", "bind9"),
+];
+
 /// Layout of an nginx image.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NginxLayout {
@@ -168,9 +177,13 @@ impl ImageReference {
         (!version.is_empty()).then_some(version)
     }
 
-    /// Returns true if the last part of the path is this name, alone or in front of a suffix, such as `haproxy-alpine`.
+    /// Returns true if the last part of the path is the name of a preset's program or of its image, alone or in front of a suffix, such as
+    /// `haproxy-alpine`.
     pub(super) fn is_of(&self, program: &str) -> bool {
-        self.name().strip_prefix(program).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        let image = NAMES.iter().find(|(preset, _)| *preset == program).map(|(_, image)| *image);
+        let is_name =
+            |name: &str| self.name().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        is_name(program) || image.is_some_and(is_name)
     }
 
     /// Returns true for the official builds of nginx, which have its own modules and no others.
@@ -225,6 +238,14 @@ mod tests {
             assert_eq!(image.name(), name, "{text}");
             assert_eq!(image.version(), version, "{text}");
         }
+    }
+
+    #[test]
+    fn an_image_is_of_a_program_by_its_name() {
+        let is_of = |text: &str, program: &str| ImageReference::parse(text).is_of(program);
+        assert!(is_of("nats:2.9.10", "nats-server") && is_of("postgres:16-alpine", "postgresql"));
+        assert!(is_of("haproxytech/haproxy-alpine:3.0", "haproxy") && is_of("mysql:8.4", "mysqld"));
+        assert!(is_of("bitnami/postgresql:16", "postgresql") && !is_of("natsomething", "nats-server"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::fix::Overlay;
 use super::ignores::{self, IgnoreComment, IgnoreRule};
 use super::input::{InputStream, STDIN};
 use super::objects::GivenObject;
-use super::placeholder;
+use super::placeholder::{self, Dialect};
 use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
 use crate::check::render::{CheckSubject, Unchecked};
 use crate::redact::Redactor;
@@ -287,12 +287,11 @@ impl Listing {
         for root in yaml::documents(text) {
             let yaml::Document { root, repeated } = match root {
                 Ok(parsed) => parsed,
-                Err(broken) if placeholder::is_template(text) && !is_of_another_cause(&broken, text) => {
-                    self.unrendered(name);
-                    continue;
-                }
                 Err(broken) => {
-                    self.broken.push((name.to_owned(), broken_manifest(name, document, &broken)));
+                    match placeholders_in(&broken, text) {
+                        Some(why) => self.unrendered(name, why),
+                        None => self.broken.push((name.to_owned(), broken_manifest(name, document, &broken))),
+                    }
                     continue;
                 }
             };
@@ -330,17 +329,21 @@ impl Listing {
 /// File that makes a directory a Helm chart.
 const CHART: &str = "Chart.yaml";
 
+/// Reason for which a template is not checked.
+const TEMPLATE: &str = "it is a template";
+
 impl Listing {
     /// Notes a template that is not rendered, once for each chart.
-    fn unrendered(&mut self, name: &str) {
+    fn unrendered(&mut self, name: &str, why: &str) {
         let chart = Path::new(name).ancestors().skip(1).filter(|directory| directory.join(CHART).is_file()).last();
         if let Some(chart) = chart {
             self.charts.insert(chart.to_owned());
             return;
         }
-        let (subject, why) = (CheckSubject::input(name), "it is a template".to_owned());
-        let help = Some("render it first, as by `helm template CHART | reload-gate check -`".to_owned());
-        let skipped = Unchecked { subject, why, help };
+        let helm = "render it first, as by `helm template CHART | reload-gate check -`";
+        let help = if why == TEMPLATE { helm } else { placeholder::RENDER };
+        let (subject, help) = (CheckSubject::input(name), Some(help.to_owned()));
+        let skipped = Unchecked { subject, why: why.to_owned(), help };
         if !self.skipped.contains(&skipped) {
             self.skipped.push(skipped);
         }
@@ -553,12 +556,18 @@ fn visible(
     walk.sort_by_file_name(std::ffi::OsStr::cmp).build()
 }
 
-/// Returns true if a text has placeholders in quoted strings alone, and is broken in the same way with plain text in their place.
-fn is_of_another_cause(broken: &Broken, text: &str) -> bool {
-    let plain = placeholder::with_plain_text(text.as_bytes()).unwrap_or_else(|| text.as_bytes().to_owned());
-    let again =
-        std::str::from_utf8(&plain).map(|plain| yaml::documents(plain).any(|root| root.as_ref() == Err(broken)));
-    placeholder::places(&plain, false).is_empty() && again.is_ok_and(|is_same| is_same)
+/// Returns the reason for which a broken text is no error: its placeholders break it.
+fn placeholders_in(broken: &Broken, text: &str) -> Option<&'static str> {
+    let plain = placeholder::replaced(text.as_bytes(), Dialect::Format);
+    let again = plain.as_deref().map_or(Ok(text), std::str::from_utf8);
+    let is_same = again.is_ok_and(|plain| yaml::documents(plain).any(|root| root.as_ref() == Err(broken)));
+    // Branches of a template are no text that is valid together.
+    let has_branches = || !placeholder::open_places(text.as_bytes(), Dialect::Format).is_empty();
+    match placeholder::is_template(text) {
+        true if !is_same || has_branches() => Some(TEMPLATE),
+        false if !is_same => Some(placeholder::WHY),
+        _ => None,
+    }
 }
 
 fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> Finding {

@@ -37,6 +37,7 @@ mod snippets;
 mod store;
 mod trees;
 mod validate;
+mod variables;
 mod warnings;
 mod weigh;
 mod withheld;

@@ -382,6 +382,14 @@ pub(super) fn known_by_ending(tree: &FileTree, open: &BTreeSet<Entry>) -> Vec<(&
     known
 }
 
+/// Returns true if a file has the values of a Helm chart, which are beside or one directory below its `Chart.yaml`. Their keys are those of
+/// configurations as well.
+pub(super) fn has_values_of_chart(path: &Path, tree: &FileTree) -> bool {
+    let is_values = path.file_name().is_some_and(|name| name.to_string_lossy().contains("values"));
+    let is_in_chart = |directory: &Path| tree.mounted.files.contains_key(&directory.join("Chart.yaml"));
+    is_values && path.ancestors().skip(1).take(2).any(is_in_chart)
+}
+
 fn ending(path: &Path) -> Option<&'static str> {
     let ending = path.extension()?;
     ENDINGS.iter().find(|(known, _)| ending == *known).map(|(_, format)| *format)

@@ -44,12 +44,16 @@ impl Contents<'_> {
         }
         let mut search = QuotationSearch { contents: self, found: BTreeMap::new(), keys: BTreeMap::new(), searched: 0 };
         let messages: Vec<Vec<Part<'_>>> = findings.iter().map(|finding| search.parts(finding)).collect();
-        let helps = findings.iter().map(|finding| finding.help.as_deref().map(Part::Checked));
+        // A quotation with a quotation mark of its own ends too early.
+        let may_quote = !self.secrets.iter().any(|secret| secret.contains(&b'`'));
+        let parts = |help| if may_quote { help_parts(help) } else { vec![Part::Checked(help)] };
+        let helps: Vec<Vec<Part<'_>>> =
+            findings.iter().map(|finding| parts(finding.help.as_deref().unwrap_or_default())).collect();
         let checked = |part| match part {
             Part::Checked(text) => Some(text),
             Part::Kept(_) => None,
         };
-        let texts = messages.iter().zip(helps).flat_map(|(parts, help)| parts.iter().copied().chain(help));
+        let texts = messages.iter().zip(&helps).flat_map(|(parts, help)| parts.iter().chain(help).copied());
         let mut shown = redactor.texts(texts.filter_map(checked)).into_iter();
         let mut show = |part: &Part<'_>| match part {
             Part::Kept(text) => (*text).to_owned(),
@@ -57,14 +61,28 @@ impl Contents<'_> {
         };
         let texts: Vec<(String, Option<String>)> = messages
             .iter()
-            .zip(&findings)
-            .map(|(parts, finding)| {
+            .zip(helps.iter().zip(&findings))
+            .map(|(parts, (help, finding))| {
                 let message = parts.iter().map(&mut show).collect();
-                (message, finding.help.as_deref().map(|help| show(&Part::Checked(help))))
+                let help: String = help.iter().map(&mut show).collect();
+                (message, finding.help.is_some().then_some(help))
             })
             .collect();
         findings.into_iter().zip(texts).map(|(finding, (message, help))| Finding { message, help, ..finding }).collect()
     }
+}
+
+/// Returns the parts of a help. Its own words are those of this program, and what is quoted may be of a Secret.
+fn help_parts(help: &str) -> Vec<Part<'_>> {
+    let (mut parts, mut done, mut quoted) = (Vec::new(), 0, false);
+    let ends = help.match_indices('`').map(|(at, quote)| (at, quote.len())).chain([(help.len(), 0)]);
+    for (at, length) in ends {
+        let part = &help[done..at];
+        parts.push(if quoted { Part::Checked(part) } else { Part::Kept(part) });
+        parts.push(Part::Kept(&help[at..at + length]));
+        (done, quoted) = (at + length, !quoted);
+    }
+    parts
 }
 
 /// Search for the parts of messages that may stay.
@@ -85,7 +103,8 @@ impl QuotationSearch<'_, '_> {
         if let Some((file, text)) = file.and_then(|file| Some((file, (self.contents.public)(file)?))) {
             return self.quotations(file, text, &finding.message);
         }
-        let name = names::unknown_name(&finding.message).flatten().filter(|name| self.is_key(name));
+        let name = names::unknown_name(&finding.message).flatten();
+        let name = name.or_else(|| names::own_kind(&finding.message)).filter(|name| self.is_key(name));
         let Some(name) = name else { return vec![Part::Checked(&finding.message)] };
         let mut parts = Vec::new();
         let mut done = 0;
@@ -187,6 +206,19 @@ mod tests {
         let shown = redacted("password: hunter2\n", vec![about("public"), about("secret")]);
         assert_eq!(shown[0], "unknown \"hunter2\" beside [redacted]");
         assert!(!shown[1].contains("hunter2"), "{}", shown[1]);
+    }
+
+    #[test]
+    fn the_words_of_a_help_stay_and_a_quotation_in_it_does_not() {
+        let help = |secret: &str, help: &str| {
+            let public = |_: &str| None;
+            let contents = Contents { secrets: vec![secret.as_bytes()], keyed: Vec::new(), public: &public };
+            contents.redact(vec![Finding::error(CODE, "m").help(help.to_owned())]).remove(0).help
+        };
+        let shown = help("program: hunter2", "put the program on the PATH: `hunter2` is unknown");
+        assert_eq!(shown.as_deref(), Some("put the program on the PATH: `[redacted]` is unknown"));
+        let shown = help("a: x`hunter2", "see `x`hunter2`");
+        assert!(shown.is_some_and(|shown| !shown.contains("hunter2")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,17 @@ use reload_gate_contract::{Cause, Code, Finding, Place, Verdict};
 use super::CheckOptions;
 use super::assign::{By, Task};
 use super::encoding;
-use super::findings::{self, Reading, beside};
+use super::findings::{self, Reading, beside, is_rejecting};
 use super::ignores::{self, IgnoreComment, IgnoreEffect, IgnoreRule, SeenIgnore};
+use super::images::ImageReference;
 use super::mounts::RefusedMounts;
-use super::names::{self, VersionCache};
-use super::placeholder;
+use super::names::{self, VersionCache, Weighing};
+use super::placeholder::{self, Dialect};
 use super::reach;
 use super::redaction::{Contents, is_public};
 use super::store::{Entry, EntryContent, Store};
-use super::weigh::weigh_nginx;
+use super::variables;
+use super::weigh::{weigh_by_name, weigh_nginx};
 use super::withheld;
 use crate::check::render::{Checked, Located, Suppressed, Suppression};
 use crate::flow::placeholders;
@@ -80,12 +82,8 @@ pub(super) async fn validate(
     let plan = options.plan(&task);
     let all: BTreeSet<Entry> = task.tree.files.values().cloned().collect();
     if task.must_not_run {
-        return Outcome {
-            checked: Some(withheld::command(&plan, task)),
-            skipped: None,
-            read: all,
-            ignores: Vec::new(),
-        };
+        let checked = Some(withheld::command(&plan, task));
+        return Outcome { checked, skipped: None, read: all, ignores: Vec::new() };
     }
     let (mut files, broken) = match TaskFiles::read(&task, &plan, store) {
         Ok(read) => read,
@@ -109,9 +107,10 @@ pub(super) async fn validate(
         return Outcome { checked: None, skipped: None, read: all, ignores: Vec::new() };
     };
     files.take_back(tree, hidden);
-    if task.is_optional && validation.findings.iter().any(|finding| finding.code == CHECKER_MISSING) {
-        let why = validation.findings.into_iter().map(|finding| finding.message).next().unwrap_or_default();
-        return Outcome::skipped(why, BTreeSet::new());
+    if task.is_optional
+        && let Some(missing) = validation.findings.iter().find(|finding| finding.code == CHECKER_MISSING)
+    {
+        return Outcome::skipped(missing.message.clone(), BTreeSet::new());
     }
     let mut read: BTreeSet<Entry> =
         validation.read.iter().filter_map(|path| task.tree.files.get(path).cloned()).collect();
@@ -129,16 +128,27 @@ pub(super) async fn validate(
     };
     let (found, ignored, ignores) = files.ignored(&task, &read, found);
     let (ignored, reasons): (Vec<_>, Vec<_>) = ignored.into_iter().unzip();
-    let ignored = files.redacted(ignored).into_iter().map(|finding| files.locate(&task, finding));
-    let suppressed = ignored.zip(reasons).map(|(located, by)| Suppressed { located, by }).collect();
-    let unreadable = broken.into_iter().filter(is_unreadable);
+    let ignored = files.redacted(ignored).into_iter().zip(reasons);
+    let suppressed = ignored.map(|(finding, by)| Suppressed { located: files.locate(&task, finding), by }).collect();
     let (found, split) = findings::cut(found);
-    let found = files.redacted(found).into_iter();
-    let findings = unreadable.chain(found.map(|finding| files.locate(&task, finding))).collect();
-    let Task { subject, reason, .. } = task;
-    let (omitted, duration) = (omitted + split, started.elapsed());
+    let found = files.redacted(found);
+    let unreadable: Vec<_> = broken.into_iter().filter(is_unreadable).collect();
+    // The inputs do not name this validator, so what hinders it is no fault of theirs.
+    if let Some(obstacle) = obstacle(&found).filter(|_| task.is_optional && unreadable.is_empty()) {
+        let why = format!("`{validator}` cannot validate it: {}", obstacle.message);
+        return Outcome { ignores, ..Outcome::skipped(why, read) };
+    }
+    let found = found.into_iter().map(|finding| files.locate(&task, finding));
+    let findings = unreadable.into_iter().chain(found).collect();
+    let (Task { subject, reason, .. }, omitted, duration) = (task, omitted + split, started.elapsed());
     let checked = Checked { suppressed, omitted, duration, ..Checked::new(subject, validator, reason, findings) };
     Outcome { checked: Some(checked), skipped: None, read, ignores }
+}
+
+/// Returns the finding for which a validation has no verdict, if it has none.
+fn obstacle(found: &[Finding]) -> Option<&Finding> {
+    let is_obstacle = |finding: &&Finding| Verdict::of([*finding]) == Verdict::Inconclusive;
+    found.iter().find(is_obstacle).filter(|_| Verdict::of(found) == Verdict::Inconclusive)
 }
 
 /// Runs the validators, and returns their names with the result.
@@ -154,7 +164,8 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &Che
     let hosts = asks_programs.then(|| hosts(tree)).flatten();
     // It is shown to programs, and is no file of the configuration.
     let hosts = hosts.map(|hosts| (PathBuf::from(HOSTS), hosts.into_bytes()));
-    let directory = match lay_out(asks_programs, tree.iter().chain(hosts.as_ref().map(|(path, text)| (path, text)))) {
+    let files = tree.iter().chain(hosts.as_ref().map(|(path, text)| (path, text)));
+    let directory = match lay_out(asks_programs, files, &empty_mounts(task, tree)) {
         Ok(directory) => directory,
         Err(error) => {
             let help = "programs read them from a temporary directory: see that there is room in `$TMPDIR`";
@@ -245,10 +256,29 @@ fn hosts(tree: &Tree) -> Option<String> {
     (!names.is_empty()).then(|| format!("127.0.0.1 localhost\n::1 localhost\n{lines}"))
 }
 
-/// Writes the tree into a temporary directory for programs. Dropping the result removes it.
+/// Returns the mount points of volumes with other content than the inputs, such as `emptyDir`. Programs look whether these directories
+/// exist.
+fn empty_mounts<'t>(task: &'t Task, tree: &Tree) -> Vec<&'t Path> {
+    /// Directories that programs need as they are on this machine, also those below them.
+    const NEEDED: [&str; 10] =
+        ["/bin", "/dev", "/etc/pki", "/etc/ssl", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"];
+    let is_needed =
+        |path: &Path| path.components().count() <= 2 && path.exists() || NEEDED.iter().any(|top| path.starts_with(top));
+    let points = task.tree.points.iter().filter(|point| !point.known).map(|point| point.path.as_path());
+    let has_file = |path: &Path| tree.keys().any(|file| file.starts_with(path) || path.starts_with(file));
+    let is_new = |path: &Path| !path.exists() && !path.components().any(|step| step == Component::ParentDir);
+    points
+        .filter(|path| task.container.image != ImageReference::default() && is_new(path))
+        .filter(|path| !is_needed(path) && !has_file(path))
+        .collect()
+}
+
+/// Writes the tree into a temporary directory for programs, with directories for the mount points in `empty`. Dropping the result removes
+/// it.
 fn lay_out<'f>(
     asks_programs: bool,
     files: impl Iterator<Item = (&'f PathBuf, &'f Vec<u8>)>,
+    empty: &[&Path],
 ) -> std::io::Result<Option<tempfile::TempDir>> {
     if !asks_programs {
         return Ok(None);
@@ -260,6 +290,12 @@ fn lay_out<'f>(
         let file = directory.path().join(path.strip_prefix("/").unwrap_or(path));
         std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
         std::fs::write(file, content)?;
+    }
+    for path in empty {
+        let place = directory.path().join(path.strip_prefix("/").unwrap_or(path));
+        std::fs::create_dir_all(&place)?;
+        // The user of the program may be any one, as `fsGroup` permits it in the pod.
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o777))?;
     }
     Ok(Some(directory))
 }
@@ -410,55 +446,61 @@ impl<'s> TaskFiles<'s> {
         options: &CheckOptions,
         versions: &VersionCache,
     ) -> Vec<Finding> {
-        let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
         let found = found
             .into_iter()
             .flat_map(|finding| findings::one_by_line(&finding))
             .filter_map(|finding| options.weigh(finding));
-        let reading = Reading { preset, contents: &|path| self.text(path) };
+        let reading = Reading { contents: &|path| self.text(path) };
         let found = found.map(|finding| reading.weigh_format(finding));
-        let found = found.map(|finding| weigh_nginx(finding, task)).collect();
-        match task.program {
-            Some(program) => names::weigh(found, plan, program, &task.container.image, versions).await,
-            // A checker of the user's choice is the right one.
-            None => found,
-        }
+        let found = found.filter_map(|finding| weigh_by_name(finding, &task.subject));
+        let found: Vec<_> = found.map(|finding| weigh_nginx(finding, task)).collect();
+        // A checker of the user's choice is the right one.
+        let Some(preset) = task.program else { return found };
+        let text = |path: &str| self.text(path);
+        let found = variables::weigh(found, preset, &task.container.environment, &text);
+        names::weigh(found, plan, &Weighing { preset, image: &task.container.image, versions, text: &text }).await
     }
 
-    /// Returns the findings that are not of placeholders. In a text whose errors are all at placeholders, these are the findings that
-    /// remain where each quoted placeholder is plain text.
+    /// Returns the findings that are not of placeholders: those that remain where plain text is in the place of each, on lines without
+    /// one outside of quoted strings.
     ///
     /// # Errors
-    /// The reason for which the text is not judged, if there are none.
+    /// The reason for which the text is not judged, if no finding that rejects it is left.
     async fn without_placeholders(
         &mut self,
-        mut found: Vec<Finding>,
+        found: Vec<Finding>,
         plan: &ValidationPlan,
         task: &Task,
         options: &CheckOptions,
         versions: &VersionCache,
     ) -> Result<Vec<Finding>, String> {
-        let preset = task.assignment.preset.as_ref().map(|preset| preset.name);
-        let reading = Reading { preset, contents: &|path| self.text(path) };
-        let Some(why) = reading.placeholders(&found) else { return Ok(found) };
-        let (tree, hidden) = self.lend(task);
-        let mut has_plain = false;
-        let texts = tree.iter().map(|(path, text)| {
-            let plain = placeholder::with_plain_text(text);
-            has_plain |= plain.is_some();
-            (path.clone(), plain.unwrap_or_else(|| text.clone()))
-        });
-        let texts: Tree = texts.collect();
-        self.take_back(tree, hidden);
-        if !has_plain {
-            return Err(why);
+        if !found.iter().any(is_rejecting) {
+            return Ok(found);
         }
-        let (_, again) = run(plan, task, &Arc::new(texts), options).await;
-        let (again, _) = findings::cut(again.findings);
-        let again = self.weighed(again, plan, task, options, versions).await;
-        let is_rejecting = |finding: &Finding| Verdict::of([finding]) == Verdict::Rejected;
-        found.retain(|finding| !is_rejecting(finding) || again.contains(finding));
-        if found.iter().any(is_rejecting) { Ok(found) } else { Err(why) }
+        let dialect = Dialect::of(task, plan);
+        let before = found.len();
+        let mut found = Reading { contents: &|path| self.text(path) }.beside_placeholders(found, dialect);
+        let mut is_of_placeholder = found.len() < before;
+        if found.iter().any(is_rejecting) {
+            let (tree, hidden) = self.lend(task);
+            let mut has_placeholder = false;
+            let texts = tree.iter().map(|(path, text)| {
+                let plain = placeholder::replaced(text, dialect);
+                has_placeholder |= plain.is_some();
+                (path.clone(), plain.unwrap_or_else(|| text.clone()))
+            });
+            let texts: Tree = texts.collect();
+            self.take_back(tree, hidden);
+            if has_placeholder {
+                let (_, again) = run(plan, task, &Arc::new(texts), options).await;
+                let (again, _) = findings::cut(again.findings);
+                let again = self.weighed(again, plan, task, options, versions).await;
+                let before = found.len();
+                found.retain(|finding| !is_rejecting(finding) || again.contains(finding));
+                is_of_placeholder |= found.len() < before;
+            }
+        }
+        if is_of_placeholder && !found.iter().any(is_rejecting) { Err(placeholder::WHY.to_owned()) } else { Ok(found) }
     }
 
     /// Splits off the findings that a comment or an annotation ignores, and returns these comments and annotations as well.
@@ -548,6 +590,30 @@ impl<'s> TaskFiles<'s> {
             Some(std::str::from_utf8(&content.bytes).unwrap_or_default())
         };
         Contents { secrets, public: &public, keyed }.redact(findings)
+    }
+}
+
+impl Dialect {
+    /// Returns the language of the files of a task.
+    fn of(task: &Task, plan: &ValidationPlan) -> Self {
+        /// Programs with `{{` in their own language.
+        const WITH_TEMPLATES: [&str; 5] = ["prometheus", "alertmanager", "vector", "fluent-bit", "caddy"];
+        let is_with_templates = |name: &str| WITH_TEMPLATES.contains(&name);
+        let is_of_rules = |validator: &Validator| match validator {
+            Validator::Command(command) => command.command.first().is_some_and(|program| program == "promtool"),
+            Validator::Builtin(_) => false,
+        };
+        let is_of_format = |validator: &Validator| {
+            matches!(validator, Validator::Builtin(Builtin::Structured(_) | Builtin::ProgramSchema(_)))
+        };
+        match task.assignment.preset.as_ref().map(|preset| preset.name) {
+            Some(name) if is_with_templates(name) => Self::Templates,
+            // The image has no placeholders in the files that a container mounts.
+            Some("nginx") if !task.container.image.is_stock_nginx() => Self::Nginx,
+            None if plan.validators.iter().any(is_of_rules) => Self::Templates,
+            None if plan.validators.iter().all(is_of_format) => Self::Format,
+            _ => Self::Other,
+        }
     }
 }
 

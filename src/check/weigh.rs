@@ -1,10 +1,14 @@
 //! The weight of findings: what an image, a build or a file that is not among the inputs may know. Pure.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use reload_gate_contract::{Cause, Finding, Severity};
 
 use super::assign::Task;
 use super::images::ImageReference;
 use super::{CheckOptions, Missing};
+use crate::check::render::CheckSubject;
 use crate::flow::validate::{Builtin, NginxSettings, ValidationPlan, Validator};
 
 impl CheckOptions {
@@ -21,6 +25,53 @@ impl CheckOptions {
             (_, Missing::Warn) => Some(finding),
         }
     }
+}
+
+/// Returns a finding as it counts for a file of this name; `None` if it does not.
+pub(super) fn weigh_by_name(finding: Finding, subject: &CheckSubject) -> Option<Finding> {
+    let path = Path::new(&subject.input);
+    let of_file = || path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let name = subject.key.as_deref().unwrap_or_else(of_file).to_ascii_lowercase();
+    match finding.code.as_str() {
+        "leaf-is-ca" if is_of_authority(&name) => None,
+        "duplicate-key" if is_merge(&finding) || is_of_helm(path, &name) => {
+            let help = "remove one of the two: Helm takes the last, and merges all `<<`; other programs fail";
+            Some(Finding { severity: Severity::Warning, help: Some(help.to_owned()), ..finding })
+        }
+        _ => Some(finding),
+    }
+}
+
+/// Returns true if a name is one for certificates of authorities, such as `ca.crt`.
+fn is_of_authority(name: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "ca",
+        "cas",
+        "cacert",
+        "cacerts",
+        "rootca",
+        "root",
+        "authority",
+        "authorities",
+        "issuer",
+        "bundle",
+        "chain",
+        "intermediate",
+    ];
+    let mut words = name.split(|c: char| !c.is_ascii_alphabetic());
+    words.any(|word| WORDS.contains(&word) || word.starts_with("trust") || word.ends_with("clientca"))
+}
+
+/// Returns true if a finding is about `<<`, which merges mappings.
+fn is_merge(finding: &Finding) -> bool {
+    finding.message.contains("`<<`")
+}
+
+/// Returns true if a file has the values of a Helm chart, by its name or that of its directory.
+fn is_of_helm(path: &Path, name: &str) -> bool {
+    let directory = path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
+    name.trim_end_matches(".yaml").trim_end_matches(".yml").split(['-', '_', '.']).any(|word| word == "values")
+        || directory == Some("values")
 }
 
 /// Returns a finding of the nginx checker as it counts for an image with a build or a main file that is unknown.
@@ -77,4 +128,37 @@ fn nginx_settings(plan: &ValidationPlan) -> Option<&NginxSettings> {
         },
         Validator::Builtin(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use reload_gate_contract::Code;
+
+    use super::*;
+
+    #[test]
+    fn names_of_authorities_are_known() {
+        for name in
+            ["ca.crt", "service-ca.crt", "rootca.pem", "ca-bundle.crt", "cacert.pem", "client_ca.pem", "trusted.pem"]
+        {
+            assert!(is_of_authority(name), "{name}");
+        }
+        for name in ["tls.crt", "server.pem", "cat.crt", "local.crt"] {
+            assert!(!is_of_authority(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_twice_counts_by_the_name_of_the_file() {
+        let severity = |input: &str, message: &str| {
+            let finding = Finding::error(Code::new("duplicate-key"), message);
+            weigh_by_name(finding, &CheckSubject::input(input)).map(|finding| finding.severity)
+        };
+        let twice = "duplicate key `a`";
+        assert_eq!(severity("chart/values.yaml", twice), Some(Severity::Warning));
+        assert_eq!(severity("chart/distributed-values.yaml", twice), Some(Severity::Warning));
+        assert_eq!(severity("environments/values/loki.yaml", twice), Some(Severity::Warning));
+        assert_eq!(severity("app.yaml", "duplicate key `<<`"), Some(Severity::Warning));
+        assert_eq!(severity("app.yaml", twice), Some(Severity::Error));
+    }
 }

@@ -121,8 +121,9 @@ impl PathMap {
     pub(super) fn view(&self, tree: &Tree) -> FileSystemView {
         let mut mounts = Vec::new();
         for mapping in &self.0 {
-            let files = tree.keys().filter(|name| name.starts_with(&mapping.prefix));
-            if mapping.whole {
+            let mut files = tree.keys().filter(|name| name.starts_with(&mapping.prefix)).peekable();
+            // A directory without a file of the tree is that of a volume whose content is unknown.
+            if mapping.whole || (files.peek().is_none() && mapping.here.is_dir()) {
                 mounts.extend(
                     mapping.here.exists().then(|| ViewMount { at: mapping.there.clone(), from: mapping.here.clone() }),
                 );
