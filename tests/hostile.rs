@@ -550,49 +550,6 @@ fn a_configuration_executes_nothing_without_permission() {
     }
 }
 
-/// A pod whose gate hands a variable of its own environment to haproxy.
-const PASSING: &str = r#"
-apiVersion: v1
-kind: ConfigMap
-metadata: { name: proxy }
-data:
-  haproxy.cfg: |
-    defaults
-      mode http
-      timeout connect 1s
-      timeout client 1s
-      timeout server 1s
-    frontend web
-      bind "${JOB_TOKEN}"
----
-apiVersion: v1
-kind: Pod
-metadata: { name: proxy }
-spec:
-  shareProcessNamespace: true
-  containers:
-  - name: haproxy
-    image: haproxy
-    volumeMounts: [{ name: config, mountPath: /usr/local/etc/haproxy }]
-  - name: gate
-    image: reload-gate
-    args: [run, --app, haproxy, --watch, /usr/local/etc/haproxy, --pass-env, JOB_TOKEN]
-    volumeMounts: [{ name: config, mountPath: /usr/local/etc/haproxy }]
-  volumes: [{ name: config, configMap: { name: proxy } }]
-"#;
-
-#[test]
-fn a_sidecar_in_a_manifest_gets_no_variable_of_the_job() {
-    needs!("haproxy");
-    let directory = tempfile::tempdir().expect("there is room");
-    std::fs::write(directory.path().join("pod.yaml"), PASSING).expect("there is room");
-    let mut check = gate_command();
-    check.arg("check").arg(directory.path()).env("JOB_TOKEN", "hunter2");
-    let output = check.output().expect("it starts");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("haproxy -c") && !said.contains("hunter2"), "{said}");
-}
-
 #[test]
 fn without_a_view_a_program_that_may_execute_something_does_not_run() {
     needs!("haproxy", "unshare", "setpriv");

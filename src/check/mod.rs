@@ -18,6 +18,7 @@ mod fix;
 mod ignores;
 mod images;
 mod input;
+mod layout;
 mod listing;
 pub mod manifest;
 mod mounts;
