@@ -387,10 +387,3 @@ fn the_kernel_kills_a_checker_before_the_gate() {
     let said = printed_by("sh -c 'echo score $(cat /proc/self/oom_score_adj); exit 1'");
     assert!(said.contains("score 1000"), "{said}");
 }
-
-#[test]
-fn a_checker_makes_no_file_in_memory() {
-    needs!("python3");
-    let said = printed_by("python3 -c 'import os; os.memfd_create(\"x\")'");
-    assert!(said.contains("PermissionError"), "{said}");
-}

@@ -19,14 +19,12 @@ use super::again::{SetupStep, step};
 use super::confine::Confinement;
 
 /// System calls for other processes' memory, descriptors and execution, and for the kernel's keys (keyrings(7)); and io_uring(7), whose
-/// operations no filter sees. And for files in memory, which no limit of a process counts (memfd_create(2)).
-const FORBIDDEN: [libc::c_long; 12] = [
+/// operations no filter sees.
+const FORBIDDEN: [libc::c_long; 10] = [
     libc::SYS_add_key,
     libc::SYS_io_uring_setup,
     libc::SYS_kcmp,
     libc::SYS_keyctl,
-    libc::SYS_memfd_create,
-    libc::SYS_memfd_secret,
     libc::SYS_pidfd_getfd,
     libc::SYS_process_madvise,
     libc::SYS_process_vm_readv,
