@@ -41,14 +41,14 @@ static PART_OF_NGINX: LazyLock<Option<Regex>> =
 static SHEBANG: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\A#![ \t]*(?:/usr)?/(?:local/)?bin/(?:env[ \t]+)?(?:ba|da|a)?sh\b").ok());
 
-/// Marks of LogQL: filters and parsers behind a selector, and functions that PromQL lacks
+/// Strings and comments of PromQL and LogQL.
+static QUOTED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|#[^\n]*"#).ok());
+
+/// Marks of LogQL outside of strings: pipes, filters behind a selector, and functions that PromQL lacks
 /// (<https://grafana.com/docs/loki/latest/query/>).
-static LOGQL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r#"\|[=~>]|!>|\}\s*(?:!=|!~)\s*["`]|[}"`\])\w]\s*\|\s*(?:json|logfmt|pattern|regexp|unpack|unwrap|line_format|label_format|decolorize|drop|keep|distinct|\w+\s*(?:=|!=|>|<))|\b(?:bytes_over_time|bytes_rate|rate_counter)\s*\("#,
-    )
-    .ok()
-});
+static LOGQL: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"\||!>|\}\s*(?:!=|!~)\s*"|\b(?:bytes_over_time|bytes_rate|rate_counter)\s*\("#).ok());
 
 /// Names of files in JSON with comments and trailing commas, which their programs accept.
 const WITH_COMMENTS: [&str; 7] =
@@ -192,8 +192,9 @@ pub(super) fn is_rule_file(text: &str) -> bool {
     let is_rule =
         |rule: &Node| rule.get("expr").is_some() && (rule.get("alert").is_some() || rule.get("record").is_some());
     let is_of_logs = |rule: &Node| {
-        let expr = rule.get("expr").and_then(Node::as_str);
-        expr.is_some_and(|expr| LOGQL.as_ref().is_some_and(|pattern| pattern.is_match(expr)))
+        let expr = rule.get("expr").and_then(Node::as_str).zip(QUOTED.as_ref());
+        let expr = expr.map(|(expr, quoted)| quoted.replace_all(expr, "\"\""));
+        expr.is_some_and(|expr| LOGQL.as_ref().is_some_and(|pattern| pattern.is_match(&expr)))
     };
     // One program reads the whole file.
     rules.peek().is_some_and(|rule| is_rule(rule)) && !rules.any(is_of_logs)

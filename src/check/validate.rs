@@ -249,13 +249,16 @@ fn empty_mounts<'t>(task: &'t Task, tree: &Tree) -> Vec<&'t Path> {
     /// Directories that programs need as they are on this machine, also those below them.
     const NEEDED: [&str; 10] =
         ["/bin", "/dev", "/etc/pki", "/etc/ssl", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"];
-    let is_needed =
-        |path: &Path| path.components().count() <= 2 && path.exists() || NEEDED.iter().any(|top| path.starts_with(top));
+    let is_needed = |path: &Path| {
+        let is_of_root = path.components().count() <= 2 && path.exists();
+        is_of_root || NEEDED.iter().any(|top| path.starts_with(top))
+    };
+    if task.container.image == ImageReference::default() {
+        return Vec::new();
+    }
     let points = task.tree.points.iter().filter(|point| !point.known).map(|point| point.path.as_path());
     let has_file = |path: &Path| tree.keys().any(|file| file.starts_with(path) || path.starts_with(file));
-    points
-        .filter(|path| task.container.image != ImageReference::default() && !path.exists() && !has_file(path))
-        .collect()
+    points.filter(|path| !is_needed(path) && !has_file(path)).collect()
 }
 
 /// Writes the tree into a temporary directory for programs, with directories for the mount points in `empty`. Dropping the result removes
