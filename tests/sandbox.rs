@@ -373,7 +373,7 @@ fn an_isolated_command_reads_what_is_laid_out_and_reaches_nothing() {
     assert_eq!(said, "reached: [] laid-out True\n", "{errors}");
 }
 
-/// What a checker prints that is rejected, as one run of a gate reports it.
+/// The output of a checker that rejects, as one run of a gate reports it.
 fn printed_by(checker: &str) -> String {
     let place = Place::new("app.conf", "one");
     let mut gate = command(env!("CARGO_BIN_EXE_reload-gate"));

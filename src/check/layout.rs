@@ -57,17 +57,29 @@ pub(super) fn lay_out<'f>(
     let private = std::fs::Permissions::from_mode(0o700);
     let directory = tempfile::Builder::new().prefix("reload-gate-").permissions(private).tempdir()?;
     for (path, content) in files {
-        let file = directory.path().join(path.strip_prefix("/").unwrap_or(path));
+        let file = below(directory.path(), path)?;
         std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
         std::fs::write(file, content)?;
     }
     for path in empty {
-        let place = directory.path().join(path.strip_prefix("/").unwrap_or(path));
+        let place = below(directory.path(), path)?;
         std::fs::create_dir_all(&place)?;
         // The user of the program may be any one, as `fsGroup` permits it in the pod.
         std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o777))?;
     }
     Ok(Some(directory))
+}
+
+/// Returns the place of a path of a container in `directory`.
+///
+/// # Errors
+/// When the path has `..`: it comes out of the inputs, and would lead out of the directory.
+fn below(directory: &Path, path: &Path) -> std::io::Result<PathBuf> {
+    if path.components().any(|step| step == Component::ParentDir) {
+        let message = format!("`{}` leads out of its directory", path.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
+    }
+    Ok(directory.join(path.strip_prefix("/").unwrap_or(path)))
 }
 
 /// Returns the map from the temporary directory to the mounts.
@@ -93,4 +105,20 @@ pub(super) fn path_map(task: &Task, has_hosts: bool, here: &Path, asks_programs:
     let around = task.around.iter().map(|around| part(&around.path, true));
     let hosts = has_hosts.then(|| part(Path::new(HOSTS), true));
     PathMap(parents.chain(points).chain(around).chain(hosts).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_of_the_inputs_leads_out_of_the_directory() {
+        let content = b"text".to_vec();
+        let lay_out = |path: &str| lay_out(true, std::iter::once((&PathBuf::from(path), &content)), &[]).map(|_| ());
+        lay_out("/etc/app/app.conf").expect("it is inside");
+        for path in ["/../../opt/x", "/e/../../../opt/x", "../x"] {
+            let error = lay_out(path).expect_err("it is refused");
+            assert_eq!(error.to_string(), format!("`{path}` leads out of its directory"));
+        }
+    }
 }

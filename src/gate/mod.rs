@@ -98,7 +98,7 @@ enum Activity {
     /// The scan after validation: it confirms that the content is the same.
     Confirming(Arc<Revision>, Validation),
     Publishing(Arc<Revision>),
-    /// What lies published is compared with what the gate published.
+    /// The published files are compared with those that the gate published.
     Comparing,
     Reloading(Arc<Revision>),
     Verifying {
@@ -156,7 +156,7 @@ pub struct Gate {
     published: bool,
     /// The content that was published last, and the time since which it has been.
     published_since: Option<(Arc<Revision>, Instant)>,
-    /// What lies published has to be compared with it.
+    /// A comparison of the published files is due.
     comparison_due: bool,
     alteration: Alteration,
     /// The time of the first step.

@@ -36,7 +36,7 @@ impl fmt::Debug for Published {
     }
 }
 
-/// What was published is no setting: publications are equal if they write the same volumes.
+/// Publications are equal if they write the same volumes, whatever they have published.
 impl PartialEq for Published {
     fn eq(&self, _: &Self) -> bool {
         true

@@ -50,7 +50,7 @@ const VERSION: ABI = ABI::V6;
 const SHARED: [&str; 4] = ["/dev/shm", "/run", "/tmp", "/var/tmp"];
 /// Directories in which programs have directories of their own.
 const OWN: [&str; 4] = ["/var/cache", "/var/lib", "/var/log", "/var/spool"];
-/// What an isolated program reads besides programs: settings, and what the kernel tells about itself and the machine.
+/// Places that an isolated program may read besides programs: settings, and files of the kernel about itself and the machine.
 const OF_MACHINE: [&str; 9] = [
     "/etc",
     "/proc/cpuinfo",
