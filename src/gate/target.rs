@@ -18,8 +18,11 @@ const CERTAIN: u32 = 4;
 /// So many ends within this time are a crash loop.
 const CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
-/// The time that a process must live to end a crash loop.
+/// The time that a process must live in a crash loop before it is reloaded and verified.
 const CALM: Duration = Duration::from_secs(10);
+/// The time without an end that ends a crash loop. The kubelet forgets the crashes of a container that has run for as long
+/// (Kubernetes, "Pod Lifecycle", container restarts).
+const LOOP_MEMORY: Duration = Duration::from_secs(600);
 
 /// A search for the target.
 #[derive(Clone, Debug)]
@@ -47,6 +50,15 @@ struct FirstSearch {
     required: bool,
 }
 
+/// A crash loop that was reported.
+#[derive(Clone, Copy, Debug)]
+struct CrashLoop {
+    /// It is over then, without another end.
+    until: Instant,
+    /// The first process that lived for a while was reported.
+    has_survivor: bool,
+}
+
 /// The state of the search for the target.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TargetState {
@@ -55,7 +67,7 @@ pub(super) struct TargetState {
     ends: VecDeque<Instant>,
     /// In a crash loop, the process that must live for a while.
     on_probation: Option<i32>,
-    loop_reported: bool,
+    crash_loop: Option<CrashLoop>,
     /// A verification can still succeed by itself.
     late_proof: bool,
     /// The search is the one at the start of the gate: no process was found before.
@@ -122,6 +134,20 @@ impl TargetState {
         self.ends.retain(|end| now < *end + CRASH_WINDOW);
         self.ends.len()
     }
+
+    /// Records the end of a process.
+    fn ended(&mut self, now: Instant) {
+        self.ends.push_back(now);
+        self.crash_loop = self.crash_loop.filter(|crash_loop| now < crash_loop.until);
+        if let Some(crash_loop) = &mut self.crash_loop {
+            crash_loop.until = now + LOOP_MEMORY;
+        }
+    }
+
+    /// Returns `true` if the successor of the lost process is reported: in a crash loop only the first one that lived for a while.
+    fn is_successor_reported(&mut self) -> bool {
+        self.crash_loop.as_mut().is_none_or(|crash_loop| !std::mem::replace(&mut crash_loop.has_survivor, true))
+    }
 }
 
 impl Gate {
@@ -150,7 +176,7 @@ impl Gate {
         }
         if loss == Loss::Ended {
             self.permission.ends = self.permission.ends.saturating_add(1);
-            self.target.ends.push_back(now);
+            self.target.ended(now);
         }
         self.target.first = None;
         self.target.lost = Some(Lost { pid, loss, at: now, reported: false, after_reload });
@@ -236,20 +262,24 @@ impl Gate {
     }
 
     fn target_returned(&mut self, now: Instant, pid: i32, effects: &mut Vec<Effect>) {
-        if self.target.crashes(now) >= CRASHES && self.target.on_probation != Some(pid) {
+        let has_ended = self.target.lost.is_some_and(|lost| lost.loss == Loss::Ended);
+        let is_looping = self.target.crashes(now) >= CRASHES || self.target.crash_loop.is_some();
+        if has_ended && is_looping && self.target.on_probation != Some(pid) {
             self.target.on_probation = Some(pid);
             self.target.search = Some(Search { at: now + CALM, attempt: 0 });
-            if !std::mem::replace(&mut self.target.loop_reported, true) {
+            if self.target.crash_loop.is_none() {
+                self.target.crash_loop = Some(CrashLoop { until: now + LOOP_MEMORY, has_survivor: false });
                 effects.push(Effect::Report(self.crash_loop(pid)));
             }
             return;
         }
         self.target.search = None;
-        self.target.loop_reported = false;
         if self.target.first.take().is_some() {
             return;
         }
-        if let Some(lost) = self.target.lost.take() {
+        if let Some(lost) = self.target.lost.take()
+            && (!has_ended || self.target.is_successor_reported())
+        {
             effects.push(Effect::Report(replaced(lost, pid, now)));
         }
         // The new process is a new question, also for a content that the old one did not take, unless that has ended it.

@@ -205,6 +205,24 @@ fn a_crash_loop_is_reported_once() {
 }
 
 #[test]
+fn a_slow_crash_loop_with_changes_is_reported_once() {
+    let mut world = world(SimulatedContent::Good(0));
+    for change in 1..9 {
+        world.happen(Fault::Restart);
+        world.pass(Duration::from_secs(20));
+        world.happen(Fault::Write(SimulatedContent::Good(change)));
+        world.pass(Duration::from_secs(10));
+    }
+    // Two ends, the loop, and the first process that lived for a while.
+    assert_eq!(world.count(Kind::TargetReplaced), 4, "{}", world.story());
+    world.pass(Duration::from_secs(600));
+    world.happen(Fault::Restart);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.count(Kind::TargetReplaced), 5, "the loop is over: {}", world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
 fn a_checker_that_touches_its_sources_prolongs_no_crash_loop() {
     let mut world = SimulatedWorld::publishing(SimulatedContent::Good(0), vec![Duration::from_millis(1)]);
     world.noise = Noise::Touch;
