@@ -44,7 +44,7 @@ fn ready_is_what_has_something_accepted_whatever_comes_later() {
     listening.gate.wait_for("recovered");
     assert_eq!(listening.get("/readyz").code, 200);
     let (said, code) = asked(&[]);
-    assert!(code == 0 && said.contains("live, running"), "{code}: {said}");
+    assert!(code == 0 && said.contains("accepted, not reloaded by this gate"), "{code}: {said}");
 
     listening.write("bad again");
     let rejected = listening.gate.wait_for("rejected");
@@ -53,7 +53,11 @@ fn ready_is_what_has_something_accepted_whatever_comes_later() {
     let state = &listening.status()["gates"][0];
     assert_eq!((&state["ready"], &state["live"]), (&true.into(), &false.into()));
     let digests = ["desired", "validated", "running"].map(|content| &state[content]["digest"]);
-    assert_eq!(digests, [&rejected["digest"], &digest, &digest]);
+    assert_eq!(
+        digests,
+        [&rejected["digest"], &digest, &Value::Null],
+        "a gate without a reload knows nothing of an application"
+    );
     for part in ["event", "level", "gate", "message", "digest", "previous", "changed", "findings", "duration_ms"] {
         assert_eq!(state["standing"][part], rejected[part], "{part}");
     }

@@ -348,7 +348,12 @@ impl GateStatus {
         let running = self.running.as_ref().map(|running| format!("running {}", running.shown()));
         let mut text = match (&running, self.live) {
             (Some(running), true) => format!("{gate}: live, {running}\n"),
-            _ => {
+            (None, true) => {
+                let validated =
+                    self.validated.as_ref().map_or_else(String::new, |revision| format!(", {}", revision.shown()));
+                format!("{gate}: accepted, not reloaded by this gate{validated}\n")
+            }
+            (_, false) => {
                 // Without fractions of a second.
                 let diverged = Duration::from_secs(
                     Duration::try_from_secs_f64(self.diverged_seconds).unwrap_or_default().as_secs(),

@@ -409,7 +409,8 @@ impl Runner {
         self.board.show(BoardView {
             desired: gate.desired().map(Revision::digest),
             validated: gate.validated().map(Revision::digest),
-            running: gate.running().map(Revision::digest),
+            // Without a reload it is unknown what the application runs.
+            running: gate.running().filter(|_| self.config.policy.reload).map(Revision::digest),
             ready: gate.is_ready(),
             live: gate.is_live(),
             incident: gate.incident().map(|incident| (incident.kind, incident.about)),

@@ -94,6 +94,12 @@ impl StateBadge {
     fn of(gate: &GateStatus) -> Self {
         let state = |class, sign, word, sentence| Self { class, sign, word, sentence };
         match gate.reported() {
+            _ if gate.live && gate.running.is_none() => state(
+                "good",
+                "✓",
+                "Accepted",
+                "The newest configuration is accepted. This gate reloads no application.",
+            ),
             _ if gate.live => state("good", "✓", "Live", "The newest configuration is live."),
             "rejected" => state(
                 "bad",
