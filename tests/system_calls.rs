@@ -59,13 +59,18 @@ impl TracedGate {
         eventually("the command has ended", || !probed.exists());
     }
 
-    fn signals(&self) -> usize {
-        let text = std::fs::read_to_string(&self.trace).unwrap_or_default();
-        text.lines().filter(|line| line.contains("pidfd_send_signal(")).count()
+    /// Returns the number of calls with this text.
+    fn count(&self, text: &str) -> usize {
+        let trace = std::fs::read_to_string(&self.trace).unwrap_or_default();
+        trace.lines().filter(|line| line.contains(text)).count()
     }
 
-    /// Returns the calls of the last change, `None` if another thread interrupted the first: from the reading of the swap's event to the signal. The second part of a call that was
-    /// interrupted by another thread is none.
+    fn signals(&self) -> usize {
+        self.count("pidfd_send_signal(")
+    }
+
+    /// Returns the calls of the last change, from the reading of the swap's event to the signal; `None` if another thread interrupted the
+    /// first. The second part of a call that was interrupted by another thread is none.
     fn last_change(&self) -> Option<Vec<String>> {
         let text = std::fs::read_to_string(&self.trace).expect("it is there");
         let lines: Vec<_> = text.lines().filter(|line| !line.contains(" resumed>")).collect();
@@ -115,6 +120,25 @@ fn a_change_is_signalled_after_few_system_calls() {
     let Some(namespace) = in_namespace() else { return skip("no process namespace may be made") };
     let directory = tempfile::tempdir().expect("there is room");
     is_at_most(&fewest_calls(directory.path(), &namespace, &[]), WITHOUT_VALIDATOR);
+}
+
+#[test]
+fn the_known_generation_is_read_as_soon_as_the_next_one_is_written() {
+    needs!("strace", "python3", "unshare");
+    let Some(namespace) = in_namespace() else { return skip("no process namespace may be made") };
+    let directory = tempfile::tempdir().expect("there is room");
+    let volume = Volume::new(directory.path().join("volume"), Kubelet::New, &[("nginx.conf", "events {}\n")]);
+    let watch = volume.path().to_str().expect("it is UTF-8").to_owned();
+    let arguments = ["--watch", &watch, "--signal", "HUP", "--poll", "1h"];
+    let mut traced = TracedGate::run(directory.path(), &namespace, &arguments);
+    traced.gate.wait_for("reloaded");
+    traced.gate.listen(Duration::from_millis(1_500));
+    let opens = |traced: &TracedGate| traced.count(", \"nginx.conf\", ");
+    let (before, signals) = (opens(&traced), traced.signals());
+    std::fs::create_dir(volume.path().join("..next")).expect("there is room");
+    eventually("the known generation is read", || opens(&traced) > before);
+    traced.gate.listen(Duration::from_millis(500));
+    assert_eq!(traced.signals(), signals, "nothing is committed");
 }
 
 #[test]
