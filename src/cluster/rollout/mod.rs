@@ -95,6 +95,8 @@ pub struct Rollout {
     known: Option<SharedState>,
     /// The state is unknown, or may be older than the one in the cluster.
     must_read: bool,
+    /// The version of the last reading, if its state was older than the known one.
+    older: Option<String>,
     in_flight: bool,
     retry: Option<Instant>,
     failures: u32,
@@ -154,6 +156,7 @@ impl Rollout {
             view: PodView::default(),
             known: None,
             must_read: true,
+            older: None,
             in_flight: false,
             retry: None,
             failures: 0,
@@ -215,8 +218,7 @@ impl Rollout {
             RolloutInput::View(view) => self.observe(view),
             RolloutInput::Read(Ok(Some(shared))) => {
                 self.answered(&mut effects);
-                self.must_read = false;
-                self.take(shared);
+                self.read(shared);
                 self.probed();
             }
             RolloutInput::Read(Ok(None)) => {
@@ -344,12 +346,30 @@ impl Rollout {
         }
     }
 
+    /// Takes in the state that a reading returned. One that is older than the known one may be late. If the next reading returns it again, a
+    /// person has put it in the place of the newer one, or has removed the annotation that had the newer one.
+    fn read(&mut self, shared: SharedState) {
+        let older = self.is_older(&shared).then(|| shared.version.clone());
+        let is_confirmed = older.is_some() && self.older == older;
+        if is_confirmed {
+            (self.known, self.progressed) = (None, self.now);
+            self.beats.clear();
+        }
+        self.must_read = older.is_some() && !is_confirmed;
+        self.older = older;
+        self.take(shared);
+    }
+
+    fn is_older(&self, shared: &SharedState) -> bool {
+        self.known.as_ref().is_some_and(|known| known.uid == shared.uid && shared.state.serial < known.state.serial)
+    }
+
     /// Takes in a state unless it is older than the known one.
     fn take(&mut self, shared: SharedState) {
+        if self.is_older(&shared) {
+            return;
+        }
         if let Some(known) = &self.known {
-            if known.uid == shared.uid && shared.state.serial < known.state.serial {
-                return;
-            }
             if known.uid != shared.uid {
                 self.beats.clear();
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::properties::{play, the_end_is_explained};
 use super::world::{ClusterFault, Content, Happening, SimulatedCluster, Stage};
 use crate::cluster::keeper::Keeping;
-use crate::cluster::rollout::{Parallel, Phase};
+use crate::cluster::rollout::{GroupState, Parallel, Phase};
 use crate::flow::tree::Digest;
 
 /// The time that a store takes. It is no roll of the dice: the other histories keep theirs.
@@ -245,4 +245,19 @@ fn a_dead_leader_is_replaced_by_a_pod_that_runs_the_revision() {
     cluster.store(shared.state, shared.uid);
     cluster.pass(Duration::from_secs(300));
     expect_known_good(&cluster, Content::Good(1));
+}
+
+/// A person replaces the Lease by one without the state, or by an earlier copy of it.
+#[test]
+fn a_group_goes_on_after_its_state_was_replaced_by_an_earlier_one() {
+    let mut cluster = cluster(3);
+    let earlier = cluster.lease.clone().expect("there is one").state;
+    for (state, good) in [(GroupState::default(), 1), (earlier, 2)] {
+        change(&mut cluster, Content::Good(good));
+        expect_known_good(&cluster, Content::Good(good));
+        let uid = cluster.lease.clone().expect("there is one").uid;
+        cluster.store(state, uid);
+        change(&mut cluster, Content::Good(good + 10));
+        expect_known_good(&cluster, Content::Good(good + 10));
+    }
 }
