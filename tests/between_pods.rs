@@ -195,8 +195,12 @@ impl Cluster {
     }
 
     fn rollout(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        self.rollout_in("default", arguments)
+    }
+
+    fn rollout_in(&self, namespace: &str, arguments: &[&str]) -> (String, Option<i32>) {
         let mut command = gate_command();
-        command.arg("rollout").args(arguments).args(["--namespace", "default", "--kubeconfig"]);
+        command.arg("rollout").args(arguments).args(["--namespace", namespace, "--kubeconfig"]);
         let output = command.arg(self.server.kubeconfig()).output().expect("it starts");
         let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         (text, output.status.code())
@@ -351,6 +355,13 @@ fn a_paused_group_waits_and_goes_on() {
     assert!(cluster.pods.iter().all(|pod| pod.live() == "valid 1"), "{}", cluster.story());
     assert_eq!(cluster.rollout(&["resume", GROUP]).1, Some(0));
     cluster.wait_for_all("valid 2");
+
+    let (text, code) = cluster.rollout_in("missing", &["pause", GROUP]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("namespaces \"missing\" not found"), "{text}");
+    let (text, code) = cluster.rollout(&["pause", "Bad_Name"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("`Bad_Name` is no name of an object"), "{text}");
 }
 
 #[test]

@@ -40,7 +40,10 @@ struct Group<'a> {
 }
 
 pub(super) fn command() -> Command {
-    let group = || Arg::new("group").value_name("GROUP").required(true).help("Name of the group, as in `--rollout`");
+    let group = || {
+        let help = "Name of the group, as in `--rollout`";
+        Arg::new("group").value_name("GROUP").required(true).value_parser(config::group_name).help(help)
+    };
     let namespace = || {
         let help = "Namespace of its Lease [default: that of the pod or of the kubeconfig]";
         Arg::new("namespace").short('n').long("namespace").value_name("NAME").help(help)

@@ -99,8 +99,9 @@ pub async fn store(
     };
     match in_time("update", async { send(connection.server().await?).await }).await {
         Ok(lease) => Ok(read(&lease)),
-        // It was deleted since it was read: the next reading finds that.
-        Err(RequestError::Conflict(_) | RequestError::NotFound(_)) => Err(WriteFailure::Conflict),
+        Err(RequestError::Conflict(_)) => Err(WriteFailure::Conflict),
+        // It was deleted since it was read: the next reading finds that. Where it is created, the namespace is missing.
+        Err(RequestError::NotFound(_)) if !is_new => Err(WriteFailure::Conflict),
         Err(error) => {
             connection.failed(&error);
             Err(WriteFailure::Failed(error.to_string()))

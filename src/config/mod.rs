@@ -316,6 +316,14 @@ pub fn api_access(variables: &[(OsString, OsString)]) -> ApiAccess {
     resolve::api_access(&Layers { layers: vec![own], directory: Path::new("/"), errors: &errors }, variables)
 }
 
+/// Reads the name of a roll-out group, as `--rollout` does.
+///
+/// # Errors
+/// With the reason why it is none.
+pub fn group_name(text: &str) -> Result<String, String> {
+    parse::lease_name(text, Path::new("/")).map_err(|invalid| invalid.message)
+}
+
 /// Sorts errors as the user corrects them: each once, those of the file by line.
 fn in_order(errors: Vec<ConfigError>) -> Vec<ConfigError> {
     let mut once = Vec::new();

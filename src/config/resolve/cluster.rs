@@ -35,7 +35,7 @@ pub(in crate::config) fn between_pods(
     if nudge && source.is_none() {
         fail(NUDGE.spec, "`nudge` does not know the object of the volume", "add `--cluster-source configmap/NAME`");
     }
-    if group.is_none() {
+    if layers.origin(ROLLOUT.spec).is_none() {
         for setting in [ROLLOUT_SOAK.spec, ROLLOUT_PARALLEL.spec, ON_API_LOSS.spec] {
             if layers.origin(setting).is_some() {
                 fail(setting, &format!("`{}` has no effect without a roll-out", setting.name), "add `--rollout GROUP`");

@@ -318,6 +318,9 @@ fn settings_between_pods_name_what_they_lack() {
         let errors = errors(&[flag, ("cluster-source", "configmap/a")], &pod);
         assert!(!errors.contains("has no effect"), "{errors}");
     }
+    let source = ("cluster-source", "configmap/a");
+    let errors = errors(&[("rollout", "My_Group"), ("rollout-soak", "5s"), ("nudge", "true"), source], &pod);
+    assert!(!errors.contains("has no effect"), "{errors}");
 }
 
 #[test]
