@@ -199,10 +199,14 @@ impl Gate {
         }
     }
 
-    /// Publishes the known-good revision of the cluster.
+    /// Publishes the known-good revision of the cluster, unless something good is live by now.
     pub(super) fn begin_fall_back(&mut self, effects: &mut Vec<Effect>) {
         self.permission.fall_back = None;
         let refused = self.permission.refused;
+        let is_good = |live: &Arc<Revision>| Some(live.digest()) != refused;
+        if self.published && self.known_good.as_ref().is_none_or(is_good) {
+            return;
+        }
         self.begin(Effect::FallBack { refused }, Activity::FallingBack, effects);
     }
 

@@ -134,6 +134,19 @@ fn a_scan_for_which_there_is_no_descriptor_is_tried_again_soon() {
 }
 
 #[test]
+fn nothing_takes_the_place_of_a_newer_revision_that_is_live() {
+    let mut world = SimulatedWorld::falling_back(SimulatedContent::Bad(0));
+    let searches =
+        |world: &SimulatedWorld| world.trace.iter().filter(|entry| matches!(entry.what, What::FallBack)).count();
+    world.pass(SHORT);
+    assert_eq!(searches(&world), 1, "{}", world.story());
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(600));
+    assert_eq!(searches(&world), 1, "{}", world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
 fn a_restart_during_a_rejection_is_a_new_question() {
     let mut world = world(SimulatedContent::Good(0));
     world.happen(Fault::Write(SimulatedContent::Bad(0)));

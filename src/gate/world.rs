@@ -194,6 +194,11 @@ impl SimulatedWorld {
         Self::of(Policy { permission: true, ..policy(publish) }, content, latencies)
     }
 
+    /// A gate whose cluster cannot be asked for its known-good revision.
+    pub(super) fn falling_back(content: SimulatedContent) -> Self {
+        Self::of(Policy { fallback: true, ..policy(true) }, content, vec![Duration::from_millis(1)])
+    }
+
     /// A gate that publishes and starts again after an earlier one, which has verified `content`; the application runs it, unless
     /// it is gone.
     pub(super) fn resuming(content: SimulatedContent, target: bool) -> Self {
@@ -464,11 +469,14 @@ impl SimulatedWorld {
                 Input::TargetFound(Ok(self.process.0))
             }
             Effect::FindTarget => Input::TargetFound(Err(missing())),
+            Effect::FallBack { .. } => {
+                let finding = Finding::environment(Code::new("known-good-unreadable"), "it cannot be read");
+                Input::FellBack(Err(finding))
+            }
             Effect::Keep(_)
             | Effect::Count(_)
             | Effect::Report(_)
             | Effect::CheckTarget
-            | Effect::FallBack { .. }
             | Effect::Abandon
             | Effect::Finish => Input::Tick,
         })
