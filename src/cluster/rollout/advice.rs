@@ -37,14 +37,14 @@ impl Rollout {
         if let Some((digest, until)) = self.permission.filter(|(digest, _)| *digest == wanted && slot == Some(wanted)) {
             return Some(Advice::Permit(digest, until));
         }
-        if let Some((_, reason)) = self.lost_since.as_ref().filter(|_| self.loss_reported) {
+        if let Some(reason) = self.loss() {
             return Some(if self.settings.proceed_alone {
                 Advice::Permit(wanted, self.alone_until(wanted))
             } else {
                 Advice::Hold(wanted, format!("the roll-out of group `{}` waits: {reason}", self.settings.group))
             });
         }
-        let is_at_rest = !self.in_flight && !self.must_read && self.retry.is_none();
+        let is_at_rest = self.requests.is_idle() && !self.requests.must_read();
         is_at_rest.then(|| Advice::Hold(wanted, self.reason(wanted)))
     }
 
@@ -64,7 +64,7 @@ impl Rollout {
 
     /// Returns the time at which a permission that this pod gave itself needs a renewal.
     pub(super) fn renews_alone(&self) -> Option<Instant> {
-        let alone = self.settings.proceed_alone && self.loss_reported && self.view.asks.is_some();
+        let alone = self.settings.proceed_alone && self.loss().is_some() && self.view.asks.is_some();
         match &self.advised {
             Some(Advice::Permit(_, until)) if alone => Some(*until - RENEWAL),
             _ => None,

@@ -19,18 +19,22 @@
 //! do not expect.
 
 mod advice;
+mod leases;
 mod plan;
 mod protocol;
 mod rejection;
+mod requests;
 mod state;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub use protocol::{
     Advice, PodFailure, PodView, RolloutEffect, RolloutInput, RolloutSettings, SharedState, WriteFailure,
 };
 pub use state::{GroupState, Parallel, Phase, Rejection, Topic};
+
+use leases::Leases;
+use requests::Requests;
 
 use crate::flow::tree::Digest;
 use crate::sys::backoff::Backoff;
@@ -40,11 +44,6 @@ mod tests;
 
 /// The time after which a pod without a sign of life is lost.
 pub const LEASE: Duration = Duration::from_secs(20);
-/// The time after which a pod without a sign of life is suspected: the state is read once in each [`RENEWAL`], to see that the API server
-/// answers.
-const SUSPICION: Duration = Duration::from_secs(8);
-/// The number of these readings after which the pod is lost. Together with [`SUSPICION`]: [`LEASE`].
-const READINGS: u32 = 4;
 /// The time in which a permitted reload has to begin. Less than [`LEASE`], so that it has begun before the others count the pod as lost.
 const PERMISSION: Duration = Duration::from_secs(10);
 /// The interval of signs of life.
@@ -55,37 +54,13 @@ pub const REQUEST: Duration = Duration::from_secs(4);
 const QUIET: Duration = Duration::from_secs(30);
 /// The longest time for which a volume may be behind those of other pods: a kubelet looks every minute, and caches for another.
 const BEHIND: Duration = Duration::from_secs(180);
-/// The time after which an API server that does not answer is reported.
-const LOSS: Duration = Duration::from_secs(10);
 /// The time for which a pod whose application is missing does not try to be the first again.
 const YIELD: Duration = Duration::from_secs(10);
 /// The number of pods that may be lost while they take a revision before it is refused.
 const LOST_PODS: u32 = 3;
-/// The pause after a conflict, times a number between 0 and 1; doubled with each further one.
-const CONFLICT: Duration = Duration::from_millis(40);
 /// Backoff of an API server that does not answer. A pod with a place waits for the first pause only, as it has to give a sign of life
 /// within [`LEASE`] when the API server answers again.
 pub const RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(8) };
-
-/// The last sign of life of a pod.
-#[derive(Clone, Copy, Debug)]
-struct SeenBeat {
-    count: u64,
-    /// The number of readings of the state since this pod waits for it: each time, the other pod could have given another one.
-    readings: u32,
-    /// The time of the next reading.
-    reading_due: Instant,
-}
-
-impl SeenBeat {
-    fn new(count: u64, now: Instant) -> Self {
-        Self { count, readings: 0, reading_due: now + SUSPICION }
-    }
-
-    fn is_expired(&self) -> bool {
-        self.readings >= READINGS
-    }
-}
 
 /// One pod's part in the roll-out of its group.
 #[derive(Debug)]
@@ -93,20 +68,8 @@ pub struct Rollout {
     settings: RolloutSettings,
     view: PodView,
     known: Option<SharedState>,
-    /// The state is unknown, or may be older than the one in the cluster.
-    must_read: bool,
-    /// The version of the last reading, if its state was older than the known one.
-    older: Option<String>,
-    in_flight: bool,
-    retry: Option<Instant>,
-    failures: u32,
-    conflicts: u32,
-    /// The signs of life of each pod, as slot or as leader.
-    beats: BTreeMap<(String, bool), SeenBeat>,
-    /// The last request had no answer. No pod could give a sign of life in a time before the next answer.
-    unanswered: bool,
-    /// A lost pod would hold this one up.
-    waits: bool,
+    requests: Requests,
+    leases: Leases,
     /// The number of the topic that this pod's volume has had since it became the topic.
     caught_up: u64,
     /// The time since which the application has run what soaks, and the number of its ends before.
@@ -138,8 +101,6 @@ pub struct Rollout {
     permission: Option<(Digest, Instant)>,
     /// The number of the failure that the group knows of.
     known_failure: u64,
-    lost_since: Option<(Instant, String)>,
-    loss_reported: bool,
     advised: Option<Advice>,
     /// The revision that the gate was advised to refuse.
     refused: Option<Digest>,
@@ -155,15 +116,8 @@ impl Rollout {
             settings,
             view: PodView::default(),
             known: None,
-            must_read: true,
-            older: None,
-            in_flight: false,
-            retry: None,
-            failures: 0,
-            conflicts: 0,
-            beats: BTreeMap::new(),
-            unanswered: false,
-            waits: false,
+            requests: Requests::new(),
+            leases: Leases::default(),
             caught_up: 0,
             soak: None,
             soak_ends: 0,
@@ -182,8 +136,6 @@ impl Rollout {
             sent: None,
             permission: None,
             known_failure: 0,
-            lost_since: None,
-            loss_reported: false,
             advised: None,
             refused: None,
             now,
@@ -199,7 +151,7 @@ impl Rollout {
     /// The reason why the API server has not been asked successfully for a while.
     #[must_use]
     pub fn loss(&self) -> Option<&str> {
-        self.lost_since.as_ref().filter(|_| self.loss_reported).map(|(_, reason)| reason.as_str())
+        self.requests.loss()
     }
 
     /// The newest revision, if the group has proven it.
@@ -216,30 +168,26 @@ impl Rollout {
         match input {
             RolloutInput::Tick => {}
             RolloutInput::View(view) => self.observe(view),
-            RolloutInput::Read(Ok(Some(shared))) => {
+            RolloutInput::Read(Ok(shared)) => {
                 self.answered(&mut effects);
                 self.read(shared);
-                self.probed();
-            }
-            RolloutInput::Read(Ok(None)) => {
-                self.answered(&mut effects);
-                (self.must_read, self.known) = (false, None);
-                self.beats.clear();
+                self.leases.probed(now);
             }
             RolloutInput::Read(Err(error)) => {
-                (self.in_flight, self.unanswered) = (false, true);
+                self.requests.unanswered();
                 self.failed(error);
             }
             RolloutInput::Written(result) => self.written(result, &mut effects),
             RolloutInput::Watched(shared) => self.take(shared),
-            RolloutInput::Vanished => self.must_read = true,
+            RolloutInput::Vanished => self.requests.read_next(),
             RolloutInput::WatchFailed(error) => {
-                self.must_read = true;
+                self.requests.read_next();
                 self.failed(error);
             }
         }
-        self.note_interest();
-        self.report_loss(&mut effects);
+        let is_interested = self.group().is_some_and(|state| self.is_interested(state));
+        self.leases.count(now, is_interested);
+        effects.extend(self.requests.report_loss(now).map(RolloutEffect::Lost));
         self.advance(&mut effects);
         self.advise(&mut effects);
         effects
@@ -274,50 +222,19 @@ impl Rollout {
         }
     }
 
-    /// Counts the leases of the other pods from the time at which they can hold up this one: it did not ask the API server before.
-    fn note_interest(&mut self) {
-        let has_waited = self.waits;
-        self.waits = self.group().is_some_and(|state| self.is_interested(state));
-        if self.waits && !has_waited {
-            self.renew_leases();
-        }
-    }
-
     fn answered(&mut self, effects: &mut Vec<RolloutEffect>) {
-        (self.in_flight, self.retry, self.failures, self.lost_since) = (false, None, 0, None);
-        if std::mem::take(&mut self.unanswered) {
-            self.renew_leases();
+        let answer = self.requests.answered();
+        if answer.after_silence {
+            self.leases.renew(self.now);
         }
-        if std::mem::take(&mut self.loss_reported) {
+        if answer.after_loss {
             effects.push(RolloutEffect::Regained);
         }
     }
 
-    /// Counts the lease of each pod from now on.
-    fn renew_leases(&mut self) {
-        self.beats.values_mut().for_each(|beat| *beat = SeenBeat::new(beat.count, self.now));
-    }
-
-    /// Takes in that the state was read, so that suspected pods could have given signs of life.
-    fn probed(&mut self) {
-        for beat in self.beats.values_mut().filter(|beat| beat.reading_due <= self.now) {
-            (beat.readings, beat.reading_due) = (beat.readings.saturating_add(1), self.now + RENEWAL);
-        }
-    }
-
-    /// Returns the times at which the state has to be read to know whether a pod is lost.
-    fn readings_due(&self) -> impl Iterator<Item = Instant> {
-        let of_others = self.beats.iter().filter(|((pod, _), _)| self.waits && *pod != self.settings.pod);
-        of_others.filter(|(_, beat)| !beat.is_expired()).map(|(_, beat)| beat.reading_due)
-    }
-
     fn failed(&mut self, error: String) {
-        let since = self.lost_since.take().map_or(self.now, |(since, _)| since);
-        self.lost_since = Some((since, error));
         let has_place = self.group().is_some_and(|state| self.has_beats(state));
-        let wait = if has_place { RETRY.first } else { RETRY.wait(self.failures) };
-        self.retry = Some(self.now + wait.mul_f64(0.5 + self.chance() / 2.0));
-        self.failures = self.failures.saturating_add(1);
+        self.requests.failed(self.now, error, has_place, self.chance());
     }
 
     fn written(&mut self, result: Result<SharedState, WriteFailure>, effects: &mut Vec<RolloutEffect>) {
@@ -325,7 +242,7 @@ impl Rollout {
         match result {
             Ok(shared) => {
                 self.answered(effects);
-                self.conflicts = 0;
+                self.requests.was_written();
                 if let Some((at, slot)) = sent {
                     self.permission = slot.map(|digest| (digest, at + PERMISSION));
                     self.begun.take_if(|digest| slot != Some(*digest));
@@ -334,30 +251,24 @@ impl Rollout {
             }
             Err(WriteFailure::Conflict) => {
                 self.answered(effects);
-                self.must_read = true;
-                let pause = CONFLICT * 2_u32.saturating_pow(self.conflicts.min(5));
-                self.retry = Some(self.now + pause.mul_f64(self.chance()));
-                self.conflicts = self.conflicts.saturating_add(1);
+                self.requests.conflicted(self.now, self.chance());
             }
             Err(WriteFailure::Failed(error)) => {
-                (self.in_flight, self.unanswered, self.must_read) = (false, true, true);
+                self.requests.unanswered();
+                self.requests.read_next();
                 self.failed(error);
             }
         }
     }
 
-    /// Takes in the state that a reading returned. One that is older than the known one may be late. If the next reading returns it again, a
-    /// person has put it in the place of the newer one, or has removed the annotation that had the newer one.
-    fn read(&mut self, shared: SharedState) {
-        let older = self.is_older(&shared).then(|| shared.version.clone());
-        let is_confirmed = older.is_some() && self.older == older;
-        if is_confirmed {
+    /// Takes in the state that a reading returned, if there is one.
+    fn read(&mut self, shared: Option<SharedState>) {
+        let older = shared.as_ref().filter(|shared| self.is_older(shared)).map(|shared| shared.version.clone());
+        if self.requests.was_read(older) || shared.is_none() {
             (self.known, self.progressed) = (None, self.now);
-            self.beats.clear();
+            self.leases.forget();
         }
-        self.must_read = older.is_some() && !is_confirmed;
-        self.older = older;
-        self.take(shared);
+        shared.into_iter().for_each(|shared| self.take(shared));
     }
 
     fn is_older(&self, shared: &SharedState) -> bool {
@@ -371,22 +282,14 @@ impl Rollout {
         }
         if let Some(known) = &self.known {
             if known.uid != shared.uid {
-                self.beats.clear();
+                self.leases.forget();
             }
             if !known.state.is_as_far_as(&shared.state) {
                 self.progressed = self.now;
             }
         }
         let state = &shared.state;
-        let slots = state.slots.iter().map(|slot| (&slot.beat, true));
-        let leader = state.topic.iter().filter_map(|topic| Some((topic.holder.as_ref()?, false)));
-        let beats = slots.chain(leader).map(|(beat, is_slot)| {
-            let key = (beat.pod.clone(), is_slot);
-            let known = self.beats.get(&key).filter(|seen| seen.count == beat.count);
-            let new = SeenBeat::new(beat.count, self.now);
-            (key, known.copied().unwrap_or(new))
-        });
-        self.beats = beats.collect();
+        self.leases.take(self.now, state, &self.settings.pod);
         if matches!(&state.topic, Some(Topic { phase: Phase::Refused { .. }, .. }))
             && let Some(failure) = &self.view.failed
         {
@@ -398,27 +301,18 @@ impl Rollout {
         self.note_topic();
     }
 
-    fn report_loss(&mut self, effects: &mut Vec<RolloutEffect>) {
-        if let Some((since, reason)) = self.lost_since.as_ref().filter(|_| !self.loss_reported)
-            && *since + LOSS <= self.now
-        {
-            effects.push(RolloutEffect::Lost(reason.clone()));
-            self.loss_reported = true;
-        }
-    }
-
     /// Sends the next request, if one is due.
     fn advance(&mut self, effects: &mut Vec<RolloutEffect>) {
-        if self.in_flight || self.retry.is_some_and(|retry| retry > self.now) {
+        if !self.requests.may_send(self.now) {
             return;
         }
-        self.retry = None;
-        if self.must_read || self.readings_due().any(|due| due <= self.now) {
-            self.in_flight = true;
+        if self.requests.must_read() || self.leases.readings_due().any(|due| due <= self.now) {
+            self.requests.sent();
             return effects.push(RolloutEffect::Read);
         }
         let Some(state) = self.plan() else { return };
-        (self.in_flight, self.renewed) = (true, Some(self.now));
+        self.requests.sent();
+        self.renewed = Some(self.now);
         let slot = state.slot(&self.settings.pod).map(|slot| slot.digest).filter(|digest| self.keeps(*digest));
         // A slot that is given back permits nothing, whatever becomes of the write.
         self.permission.take_if(|(digest, _)| slot != Some(*digest));
@@ -427,26 +321,15 @@ impl Rollout {
         effects.push(RolloutEffect::Write { state: Box::new(state), version });
     }
 
-    /// A number between 0 and 1 that differs between pods and tries.
     fn chance(&self) -> f64 {
-        let seed = format!("{} {} {}", self.settings.pod, self.failures, self.group().map_or(0, |state| state.serial));
-        let text = Digest::of(format!("{seed} {}", self.conflicts).as_bytes()).to_string();
-        let number = u32::from_str_radix(&text[..8], 16).unwrap_or_default();
-        f64::from(number) / f64::from(u32::MAX)
+        self.requests.chance(&self.settings.pod, self.group().map_or(0, |state| state.serial))
     }
 
     /// The time at which to call [`Rollout::step`] with [`RolloutInput::Tick`] unless something happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let loss = self.lost_since.as_ref().filter(|_| !self.loss_reported).map(|(since, _)| *since + LOSS);
-        let others = if self.in_flight {
-            Vec::new()
-        } else if let Some(retry) = self.retry {
-            vec![retry]
-        } else {
-            self.due()
-        };
+        let own = if self.requests.is_idle() { self.due() } else { Vec::new() };
         let alone = self.renews_alone();
-        others.into_iter().chain(loss).chain(alone).filter(|due| *due > self.now).min()
+        own.into_iter().chain(self.requests.due()).chain(alone).filter(|due| *due > self.now).min()
     }
 }

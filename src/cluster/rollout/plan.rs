@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::{Beat, GroupState, Phase, Slot, Topic};
-use super::{BEHIND, LEASE, LOST_PODS, QUIET, RENEWAL, Rollout, SeenBeat, YIELD};
+use super::{BEHIND, LEASE, LOST_PODS, QUIET, RENEWAL, Rollout, YIELD};
 use crate::flow::tree::Digest;
 
 /// The pause before a pod takes a place that is for another one, for each of those in front of it; and the longest pause.
@@ -27,7 +27,7 @@ impl Rollout {
     pub(super) fn plan(&mut self) -> Option<GroupState> {
         let base = self.known.as_ref().map(|known| known.state.clone()).unwrap_or_default();
         let mut next = base.clone();
-        if self.waits {
+        if self.leases.are_counted() {
             self.drop_lost(&mut next);
         }
         self.settle_slot(&mut next);
@@ -52,21 +52,16 @@ impl Rollout {
         self.view.asks.is_some() || state.slot(self.me()).is_some() || state.topic.as_ref().is_some_and(concerns)
     }
 
-    fn is_lost(&self, beat: &Beat, is_slot: bool) -> bool {
-        let seen = self.beats.get(&(beat.pod.clone(), is_slot)).filter(|seen| seen.count == beat.count);
-        beat.pod != self.me() && seen.is_some_and(SeenBeat::is_expired)
-    }
-
     /// Removes the slots and the lead of pods that give no sign of life.
     fn drop_lost(&self, next: &mut GroupState) {
         let (lost, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut next.slots).into_iter().partition(|slot| self.is_lost(&slot.beat, true));
+            std::mem::take(&mut next.slots).into_iter().partition(|slot| self.leases.is_lost(&slot.beat, true));
         next.slots = kept;
         let me = self.me().to_owned();
         let Some(topic) = next.active() else { return };
         let taking = lost.iter().filter(|slot| (slot.digest, slot.epoch) == (topic.digest, topic.epoch)).count();
         topic.lost = topic.lost.saturating_add(u32::try_from(taking).unwrap_or(u32::MAX));
-        if topic.holder.as_ref().is_some_and(|holder| self.is_lost(holder, false)) {
+        if topic.holder.as_ref().is_some_and(|holder| self.leases.is_lost(holder, false)) {
             topic.holder = None;
             if topic.phase == Phase::Soaking {
                 // It may be lost because of what it took.
@@ -364,7 +359,7 @@ impl Rollout {
         if self.has_beats(state) {
             due.extend(self.renewed.map(|at| at + RENEWAL));
         }
-        due.extend(self.readings_due());
+        due.extend(self.leases.readings_due());
         due.extend(self.behind.map(|(_, _, since)| since + BEHIND));
         due.extend(self.apart.map(|(_, _, since)| since + self.patience()));
         due.extend(self.yields);

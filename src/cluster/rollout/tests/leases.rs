@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::cluster::rollout::leases::READINGS;
 use crate::cluster::rollout::state::{Beat, Slot};
 use crate::cluster::rollout::{
-    GroupState, LEASE, Parallel, Phase, PodView, READINGS, REQUEST, RETRY, Rollout, RolloutEffect, RolloutInput,
-    RolloutSettings, SharedState, WriteFailure,
+    GroupState, LEASE, Parallel, Phase, PodView, REQUEST, RETRY, Rollout, RolloutEffect, RolloutInput, RolloutSettings,
+    SharedState, WriteFailure,
 };
 use crate::flow::tree::Digest;
 
