@@ -400,6 +400,26 @@ fn a_new_pod_publishes_the_known_good_while_the_newest_is_rejected() {
 }
 
 #[test]
+fn a_new_pod_in_a_soak_runs_the_known_good_and_waits_for_its_turn() {
+    let flags = ["--publish", "--known-good", "configmap/web-good", "--cluster-source", "configmap/web"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    cluster.add("valid 1");
+    cluster.wait_for_all("valid 1");
+    let stored = |cluster: &Cluster| cluster.server.kubectl(&["get", "configmap", "web-good"]).status.success();
+    eventually("it is stored", || stored(&cluster));
+    cluster.more.extend(["--rollout", GROUP, "--rollout-soak", "1h"].map(str::to_owned));
+    cluster.restart(0);
+    cluster.write("valid 2");
+    cluster.wait("it soaks", |pods| pods[0].live() == "valid 2");
+    cluster.add("valid 2");
+    cluster.wait("it runs the known-good", |pods| pods[1].live() == "valid 1" && pods[1].last("verified").is_some());
+    let degraded = cluster.pods[1].last("degraded").expect("it is reported");
+    assert_eq!(degraded["level"], "info", "{degraded}");
+    let waiting = cluster.pods[1].last("rollout_waiting").expect("it is reported");
+    assert!(waiting["message"].as_str().is_some_and(|message| message.contains("stay healthy")), "{waiting}");
+}
+
+#[test]
 fn pods_that_took_a_refused_revision_publish_the_known_good_again() {
     let flags = ["--publish", "--known-good", "configmap/web-good", "--cluster-source", "configmap/web"];
     let rollout = ["--rollout", GROUP, "--rollout-soak", "0s", "--rollout-parallel", "1"];

@@ -224,11 +224,19 @@ impl Gate {
             Ok(Some(FallenBack { revision, stored })) => {
                 let time = humantime::format_rfc3339_seconds(stored);
                 let message = format!("running the known-good of {time}, the last revision that a pod has verified");
-                let help = "correct the configuration; the newest revision takes its place as soon as it is accepted";
+                let is_waiting = self.incident.is_some_and(|incident| incident.kind == Kind::RolloutWaiting);
+                let (help, level) = if is_waiting {
+                    ("the newest revision takes its place when the roll-out reaches this pod", Level::Info)
+                } else {
+                    (
+                        "correct the configuration; the newest revision takes its place as soon as it is accepted",
+                        Level::Warn,
+                    )
+                };
                 let previous = self.incident.map(|incident| incident.about);
                 let event =
                     Event::new(Kind::Degraded).about(revision.digest()).message(message).help(Some(help.into()));
-                effects.push(Effect::Report(Event { previous, ..event }));
+                effects.push(Effect::Report(Event { previous, level, ..event }));
                 (self.published, self.reload_unproven) = (true, true);
                 self.published_since = Some((revision.clone(), now));
                 if self.policy.reload { self.reaffirm(effects) } else { self.known_good = Some(revision) }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::metrics::{Metrics, ReloadOutcome};
 use super::status::{Decision, DeliveryStatus, GateStatus, RevisionStatus, RolloutStatus};
-use super::{Event, Kind, log};
+use super::{Event, Kind, Level, log};
 use crate::flow::tree::Digest;
 use crate::flow::watch::Mode;
 
@@ -89,7 +89,8 @@ impl BoardState {
         if let Some(incident) = self.incident.as_mut().filter(unproven) {
             (incident.event, incident.at) = (event.clone(), at);
         }
-        if event.kind == Kind::Degraded {
+        // A pod that waits for its turn in a roll-out keeps the report of that.
+        if event.kind == Kind::Degraded && event.level > Level::Info {
             self.degrade(event, at);
         }
     }
@@ -373,6 +374,7 @@ mod tests {
         for message in ["cannot publish it: no process", "cannot publish it: two families", "running the known-good"] {
             board.report(&Event::new(Kind::Degraded).message(message));
         }
+        board.report(&Event { level: Level::Info, ..Event::new(Kind::Degraded).message("its turn comes") });
         let standing = board.status().standing.expect("it is open");
         let expected = "running the known-good; the newest is not live (`rollout_refused`): its application ended";
         assert_eq!(standing["message"], expected);
