@@ -75,6 +75,8 @@ pub struct Rollout {
     /// The time since which the application has run what soaks, and the number of its ends before.
     soak: Option<Instant>,
     soak_ends: u32,
+    /// The topic that this pod's volume shows, and the time since when.
+    shown: Option<(u64, Instant)>,
     /// A wish for what may be an older revision: the revision, the topic, and the time since when.
     behind: Option<(Digest, u64, Instant)>,
     /// The revision that this pod runs, if it is the newest in its volume and not the topic; with the topic, and the time since when.
@@ -119,6 +121,7 @@ impl Rollout {
             requests: Requests::new(),
             leases: Leases::default(),
             caught_up: 0,
+            shown: None,
             soak: None,
             soak_ends: 0,
             behind: None,
@@ -185,6 +188,7 @@ impl Rollout {
                 self.failed(error);
             }
         }
+        self.note_topic();
         let is_interested = self.group().is_some_and(|state| self.is_interested(state));
         self.leases.count(now, is_interested);
         effects.extend(self.requests.report_loss(now).map(RolloutEffect::Lost));
@@ -209,7 +213,6 @@ impl Rollout {
         self.starts = is_starting.then(|| self.starts.unwrap_or(self.now));
         self.view = view;
         self.remember_rejection();
-        self.note_topic();
     }
 
     /// Records that the volume of this pod is not behind the topic.
@@ -217,7 +220,13 @@ impl Rollout {
         let Some(topic) = self.known.as_ref().and_then(|known| known.state.topic.as_ref()) else { return };
         // A gate before this one had it in the volume if the pod takes part. Of one that came back it may not have it yet.
         let takes_part = |verified: &bool| *verified || topic.phase != Phase::Done;
-        if self.view.desired == Some(topic.digest) || topic.pods.get(&self.settings.pod).is_some_and(takes_part) {
+        let shows =
+            self.view.desired == Some(topic.digest) || topic.pods.get(&self.settings.pod).is_some_and(takes_part);
+        let since = self.shown.filter(|(epoch, _)| *epoch == topic.epoch).map_or(self.now, |(_, since)| since);
+        self.shown = shows.then_some((topic.epoch, since));
+        // A volume that has not had the topic before this one may have this one from the time before both.
+        let had_former = self.caught_up + 1 == topic.epoch;
+        if shows && (!topic.is_back || had_former || since + BEHIND <= self.now) {
             self.caught_up = topic.epoch;
         }
     }
@@ -298,7 +307,6 @@ impl Rollout {
         self.note_reported(&shared.state);
         self.note_refusal(&shared.state);
         self.known = Some(shared);
-        self.note_topic();
     }
 
     /// Sends the next request, if one is due.

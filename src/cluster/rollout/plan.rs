@@ -119,7 +119,10 @@ impl Rollout {
             return;
         }
         let runs = |digest: Digest| self.view.running == Some(digest) && self.view.acting != Some(digest);
-        if let Some(topic) = next.current().filter(|topic| runs(topic.digest) && topic.pods.contains_key(&me)) {
+        // What came back may be what this pod has run all the while, and its volume may be behind.
+        let has_it = |topic: &Topic| topic.is_active() || self.view.desired == Some(topic.digest);
+        let verifies = |topic: &Topic| runs(topic.digest) && topic.pods.contains_key(&me) && has_it(topic);
+        if let Some(topic) = next.current().filter(|topic| verifies(topic)) {
             topic.verify(&me, self.view.running_since);
         }
         let Some((digest, epoch)) = next.slot(&me).map(|slot| (slot.digest, slot.epoch)) else { return };

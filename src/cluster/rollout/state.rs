@@ -60,6 +60,9 @@ pub struct Topic {
     /// A pod made it the topic after a long wait, without having seen the one before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub claimed: bool,
+    /// It was a topic before: a volume that has it may show what lay there then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_back: bool,
     /// The pod that leads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Beat>,
@@ -248,12 +251,13 @@ impl GroupState {
             self.superseded.insert(0, old.digest);
             self.superseded.truncate(SUPERSEDED);
         }
+        let is_back = self.superseded.contains(&digest) || self.proven.contains(&digest);
         self.superseded.retain(|other| *other != digest);
         self.rejected = None;
         let holder = leader.map(|pod| Beat { pod: pod.to_owned(), count: 0 });
         let pods = leader.map(|pod| (pod.to_owned(), false)).into_iter().collect();
         let since = BTreeMap::new();
-        self.topic = Some(Topic { epoch, digest, phase, lost: 0, claimed: false, holder, pods, since });
+        self.topic = Some(Topic { epoch, digest, phase, lost: 0, claimed: false, is_back, holder, pods, since });
     }
 
     /// Makes `digest`, which is proven, the topic again. The pods of the topic before are those that are expected to run it.

@@ -247,6 +247,28 @@ fn a_dead_leader_is_replaced_by_a_pod_that_runs_the_revision() {
     expect_known_good(&cluster, Content::Good(1));
 }
 
+/// The volumes of the other pods still have the withdrawn revision when that of the first pod has moved back.
+#[test]
+fn a_revert_during_the_soak_stops_the_roll_out() {
+    for seed in 0..60 {
+        let settings = (Duration::from_secs(30), Parallel::Percent(25), false);
+        let mut cluster = SimulatedCluster::new(4, settings, vec![seed, 90, 31, 177]);
+        cluster.pass(Duration::from_secs(600));
+        cluster.happen(ClusterFault::Change(Content::Good(1)));
+        while !cluster.pods.iter().any(|pod| pod.running == Some(Content::Good(1))) {
+            cluster.pass(Duration::from_secs(1));
+        }
+        cluster.happen(ClusterFault::Change(Content::Good(0)));
+        while cluster.proven_topic() != Some(Content::Good(0).digest()) {
+            cluster.pass(Duration::from_millis(10));
+        }
+        let met = cluster.reloads[&Content::Good(1)].len();
+        cluster.pass(Duration::from_secs(600));
+        assert_eq!(cluster.reloads[&Content::Good(1)].len(), met, "{seed}: {}", cluster.story.join("\n"));
+        expect_known_good(&cluster, Content::Good(0));
+    }
+}
+
 /// A person replaces the Lease by one without the state, or by an earlier copy of it.
 #[test]
 fn a_group_goes_on_after_its_state_was_replaced_by_an_earlier_one() {

@@ -85,6 +85,8 @@ pub(super) struct SimulatedPod {
     /// The application starts when something is published for it.
     pub(super) is_new: bool,
     pub(super) volume: Content,
+    /// The number of the change that the volume shows: a kubelet does not go back.
+    change: u32,
     pub(super) desired: Option<Content>,
     pub(super) rejected: bool,
     pub(super) stage: Stage,
@@ -137,6 +139,8 @@ impl SimulatedPod {
 pub(super) enum Happening {
     /// A kubelet updates a volume.
     Sync(usize, Content),
+    /// The same for the change of the object with this number, unless it has updated the volume to a later one.
+    Update(usize, u32, Content),
     /// A request reaches the API server; true if the answer is lost.
     Request(usize, u32, Box<RolloutEffect>, bool),
     Answer(usize, u32, Box<RolloutInput>),
@@ -155,6 +159,8 @@ pub(super) struct SimulatedCluster {
     pub(super) old_states: Vec<SharedState>,
     pub(super) version: u64,
     pub(super) object: Content,
+    /// The number of times that it changed.
+    changes: u32,
     /// The time since which the API server is away.
     pub(super) outage: Option<Instant>,
     pub(super) queue: BTreeMap<(Instant, u64), Happening>,
@@ -189,6 +195,7 @@ impl SimulatedCluster {
             old_states: Vec::new(),
             version: 0,
             object: Content::Good(0),
+            changes: 0,
             outage: None,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -263,6 +270,7 @@ impl SimulatedCluster {
             target: true,
             is_new: false,
             volume,
+            change: self.changes,
             desired: None,
             rejected: false,
             stage: Stage::Validating(volume, self.now + latency),
@@ -331,9 +339,10 @@ impl SimulatedCluster {
     /// Kubelets update the volumes one after another; some skip a content that does not last.
     fn change(&mut self, content: Content) {
         self.object = content;
+        self.changes += 1;
         for pod in 0..self.pods.len() {
             let lag = if self.roll(3) == 0 { self.millis(90_000) } else { self.millis(1_500) };
-            self.later(lag, Happening::Sync(pod, content));
+            self.later(lag, Happening::Update(pod, self.changes, content));
         }
     }
 
@@ -481,6 +490,12 @@ impl SimulatedCluster {
             Happening::Sync(pod, content) => {
                 self.pods[pod].volume = content;
                 self.look(pod);
+            }
+            Happening::Update(pod, change, content) => {
+                if self.pods[pod].change < change {
+                    self.pods[pod].change = change;
+                    self.take(Happening::Sync(pod, content));
+                }
             }
             Happening::Answer(pod, life, input) => {
                 if !self.pods[pod].alive
