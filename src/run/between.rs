@@ -33,6 +33,8 @@ use crate::sys::kubernetes::{Connection, RequestError, WatchNews};
 use crate::sys::worker::{self, WorkKind};
 
 const KNOWN_GOOD: Code = Code::new("known-good");
+/// The time in which a gate that ends gives its place in the group back.
+const LEAVE: Duration = Duration::from_secs(2);
 /// The pause before a watch that has ended begins again.
 const PAUSE: Duration = Duration::from_millis(500);
 const RETRY: Backoff = Backoff::SECONDS;
@@ -59,13 +61,16 @@ pub(super) struct BetweenPods {
     cluster: ClusterConfig,
     connection: Rc<Connection>,
     sink: EventSink,
-    views: channel::Sender<PodView>,
+    /// Closed when the gate ends.
+    views: Option<channel::Sender<PodView>>,
+    /// The task of the roll-out.
+    member: Option<OwnedTask>,
     advice: mpsc::UnboundedReceiver<Input>,
     proven: Proven,
     keeper: Keeper,
     /// The task that stores the known-good revision.
     storing: Option<OwnedTask>,
-    _tasks: Vec<OwnedTask>,
+    _nudge: Option<OwnedTask>,
 }
 
 impl BetweenPods {
@@ -76,11 +81,12 @@ impl BetweenPods {
         let (views, newest) = channel::channel(PodView::default());
         let (advise, advice) = mpsc::unbounded_channel();
         let proven = Proven::default();
-        let mut tasks = Vec::new();
-        if let Some(source) = cluster.source.clone().filter(|_| cluster.nudge) {
-            tasks.push(task(nudge_kubelet(connection.clone(), source, cluster.pod.clone(), sink.clone())));
-        }
-        if let Some(settings) = cluster.rollout.clone().filter(|_| config.policy.permission) {
+        let nudge = cluster
+            .source
+            .clone()
+            .filter(|_| cluster.nudge)
+            .map(|source| task(nudge_kubelet(connection.clone(), source, cluster.pod.clone(), sink.clone())));
+        let member = cluster.rollout.clone().filter(|_| config.policy.permission).map(|settings| {
             let member = Member {
                 machine: Rollout::new(settings.clone(), Instant::now()),
                 settings,
@@ -90,10 +96,29 @@ impl BetweenPods {
                 advise,
                 proven: proven.clone(),
             };
-            tasks.push(task(member.run(newest)));
+            task(member.run(newest))
+        });
+        Some(Self {
+            config: config.clone(),
+            cluster,
+            connection,
+            sink: sink.clone(),
+            views: Some(views),
+            member,
+            advice,
+            proven,
+            keeper: Keeper::default(),
+            storing: None,
+            _nudge: nudge,
+        })
+    }
+
+    /// Gives the place of this pod in its group back, since the gate ends. Without an answer the others wait for its lease.
+    pub(super) async fn leave(&mut self) {
+        self.views = None;
+        if let Some(member) = &mut self.member {
+            let _ = tokio::time::timeout(LEAVE, &mut member.0).await;
         }
-        let (config, sink, keeper) = (config.clone(), sink.clone(), Keeper::default());
-        Some(Self { config, cluster, connection, sink, views, advice, proven, keeper, storing: None, _tasks: tasks })
     }
 
     /// Waits for the next advice of the group.
@@ -107,7 +132,8 @@ impl BetweenPods {
     /// Shows the state of the gate to its group, and stores what is known to be good.
     pub(super) fn follow(&mut self, gate: &Gate, snapshot: Option<&Snapshot>, has_secrets: bool) {
         let view = view(gate);
-        self.views.send_if_modified(|known| {
+        let Some(views) = &self.views else { return };
+        views.send_if_modified(|known| {
             let is_same = known.running == view.running;
             let now = || view.running.map(|_| SystemTime::now());
             let running_since = if is_same { known.running_since } else { now() };
@@ -283,9 +309,9 @@ impl Member {
     async fn run(mut self, mut views: channel::Receiver<PodView>) {
         let (report, mut reports) = mpsc::unbounded_channel();
         let _watch = task(watch(self.connection.clone(), self.settings.group.clone(), report));
-        let mut in_flight: Option<Request> = None;
+        let (mut in_flight, mut is_leaving): (Option<Request>, _) = (None, false);
         let mut input = RolloutInput::Tick;
-        loop {
+        while !self.machine.has_left() {
             for effect in self.machine.step(Instant::now(), input) {
                 self.perform(effect, &mut in_flight);
             }
@@ -296,11 +322,9 @@ impl Member {
                     in_flight = None;
                     answer
                 }
-                changed = views.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    RolloutInput::View(views.borrow_and_update().clone())
+                changed = views.changed(), if !is_leaving => {
+                    is_leaving = changed.is_err();
+                    if is_leaving { RolloutInput::Leave } else { RolloutInput::View(views.borrow_and_update().clone()) }
                 }
                 Some(report) = reports.recv() => report,
                 () = super::until(self.machine.deadline()) => RolloutInput::Tick,

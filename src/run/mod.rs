@@ -140,7 +140,11 @@ pub async fn run(
     let gate = startup::watch_target(&config, gate);
     let between = BetweenPods::start(&config, &sink, &board);
     let mut runner = Runner { between, ..Runner::new(config, sink, board) };
-    runner.drive(gate, requests).await.then_some(Verdict::Rejected)
+    let gave_up = runner.drive(gate, requests).await;
+    if let Some(between) = &mut runner.between {
+        between.leave().await;
+    }
+    gave_up.then_some(Verdict::Rejected)
 }
 
 impl Runner {

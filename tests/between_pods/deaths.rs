@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Cluster, GROUP, Pod, seconds};
-use crate::support::{command, eventually};
+use crate::support::{Gate, command, eventually};
 
 /// The time in which a permitted reload has to begin, and a margin for its command.
 const PERMISSION: f64 = 10.0 + 1.0;
@@ -251,4 +251,24 @@ fn whatever_dies_in_a_roll_out_its_properties_hold() {
         eprintln!("{round} roll-outs, {killed} gates killed, {outages} outages, {overtaken} overtaken, {took:.0?}");
     }
     eventually("the roll-out is complete", || torture.cluster.rollout(&["status", GROUP]).1 != Some(3));
+}
+
+#[test]
+fn a_gate_that_ends_gives_its_place_back() {
+    let flags = ["--rollout", GROUP, "--rollout-soak", "0s"];
+    let Some(mut cluster) = Cluster::start(&flags) else { return };
+    (0..2).for_each(|_| cluster.add("valid 1"));
+    cluster.wait_for_all("valid 1");
+    cluster.more = ["--rollout", GROUP, "--rollout-soak", "1h"].map(str::to_owned).to_vec();
+    (0..2).for_each(|pod| cluster.restart(pod));
+    cluster.write("valid 2");
+    cluster.wait("one soaks", |pods| pods.iter().any(|pod| pod.live() == "valid 2" && pod.is_proven()));
+    let first = cluster.pods.iter().position(|pod| pod.live() == "valid 2").expect("one has it");
+    let stopped = seconds(SystemTime::now());
+    assert_eq!(cluster.pods[first].gate.take().map(Gate::stop), Some(0));
+    cluster.wait("the other one takes it", |pods| pods[1 - first].live() == "valid 2");
+    let reloads = cluster.pods[1 - first].reloads();
+    let waited = reloads.last().expect("it was reloaded").0 - stopped;
+    // The lease of a lost pod lasts for 20 s.
+    assert!(waited < 15.0, "{waited} s\n{}", cluster.story());
 }

@@ -106,6 +106,8 @@ pub struct Rollout {
     advised: Option<Advice>,
     /// The revision that the gate was advised to refuse.
     refused: Option<Digest>,
+    /// The gate ends.
+    leaves: bool,
     /// The time of the last step.
     now: Instant,
 }
@@ -141,6 +143,7 @@ impl Rollout {
             known_failure: 0,
             advised: None,
             refused: None,
+            leaves: false,
             now,
         }
     }
@@ -157,6 +160,12 @@ impl Rollout {
         self.requests.loss()
     }
 
+    /// Returns `true` once the group knows that the gate of this pod has ended, as far as that concerns the group.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.leaves && !self.group().is_some_and(|state| self.has_place(state))
+    }
+
     /// The newest revision, if the group has proven it.
     #[must_use]
     pub fn proven(&self) -> Option<Digest> {
@@ -170,6 +179,7 @@ impl Rollout {
         self.now = now;
         match input {
             RolloutInput::Tick => {}
+            RolloutInput::Leave => self.leaves = true,
             RolloutInput::View(view) => self.observe(view),
             RolloutInput::Read(Ok(shared)) => {
                 self.answered(&mut effects);

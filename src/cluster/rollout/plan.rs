@@ -31,10 +31,14 @@ impl Rollout {
             self.drop_lost(&mut next);
         }
         self.settle_slot(&mut next);
-        self.lead(&mut next);
-        self.follow(&mut next);
-        self.ask(&mut next);
-        self.show_rejection(&mut next);
+        if self.leaves {
+            self.give_back(&mut next);
+        } else {
+            self.lead(&mut next);
+            self.follow(&mut next);
+            self.ask(&mut next);
+            self.show_rejection(&mut next);
+        }
         let renewal_due = self.renewed.is_none_or(|at| at + RENEWAL <= self.now);
         if next == base && !(renewal_due && self.has_beats(&next)) {
             return None;
@@ -69,6 +73,22 @@ impl Rollout {
             }
         }
         refuse_lost(topic, &me);
+    }
+
+    /// Gives back the slot and the lead of this pod, which is not lost by that. Another pod is the first one, and has to stay healthy anew.
+    fn give_back(&self, next: &mut GroupState) {
+        let me = self.me().to_owned();
+        next.slots.retain(|slot| slot.beat.pod != me);
+        let Some(topic) = next.topic.as_mut().filter(|topic| topic.is_led_by(&me)) else { return };
+        topic.holder = None;
+        if topic.phase == Phase::Soaking {
+            topic.phase = Phase::First;
+        }
+    }
+
+    /// Returns `true` if this pod has a slot, or leads.
+    pub(super) fn has_place(&self, state: &GroupState) -> bool {
+        state.slot(self.me()).is_some() || state.topic.as_ref().is_some_and(|topic| topic.is_led_by(self.me()))
     }
 
     /// Returns `true` while the gate does something with a permission for `digest`, or is about to.

@@ -89,6 +89,8 @@ pub enum RolloutInput {
     Vanished,
     /// The watch ended with an error.
     WatchFailed(String),
+    /// The gate ends: its place is given back ([`super::Rollout::has_left`]).
+    Leave,
     /// The deadline has come.
     Tick,
 }

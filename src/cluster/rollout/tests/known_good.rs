@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::properties::{play, the_end_is_explained};
 use super::world::{ClusterFault, Content, Happening, SimulatedCluster, Stage};
 use crate::cluster::keeper::Keeping;
-use crate::cluster::rollout::{GroupState, Parallel, Phase};
+use crate::cluster::rollout::{GroupState, LEASE, Parallel, Phase};
 use crate::flow::tree::Digest;
 
 /// The time that a store takes. It is no roll of the dice: the other histories keep theirs.
@@ -267,6 +267,34 @@ fn a_revert_during_the_soak_stops_the_roll_out() {
         assert_eq!(cluster.reloads[&Content::Good(1)].len(), met, "{seed}: {}", cluster.story.join("\n"));
         expect_known_good(&cluster, Content::Good(0));
     }
+}
+
+/// A rolling restart takes the pods that lead one after another. They are no pods that were lost because of the revision.
+#[test]
+fn leaders_that_leave_refuse_nothing() {
+    let mut cluster = cluster(5);
+    cluster.happen(ClusterFault::Change(Content::Good(1)));
+    for _ in 0..3 {
+        let leader = |cluster: &SimulatedCluster| {
+            let topic = cluster.lease.as_ref()?.state.topic.clone()?;
+            let holder = topic.holder.filter(|_| topic.phase == Phase::Soaking)?.pod;
+            cluster.pods.iter().position(|pod| pod.name == holder)
+        };
+        let first = loop {
+            cluster.pass(Duration::from_millis(100));
+            if let Some(leader) = leader(&cluster) {
+                break leader;
+            }
+        };
+        let before = cluster.now;
+        cluster.happen(ClusterFault::Leave(u8::try_from(first).expect("there are few")));
+        while leader(&cluster).is_none_or(|leader| leader == first) {
+            cluster.pass(Duration::from_millis(100));
+        }
+        assert!(cluster.now - before < LEASE, "the next pod waits for no lease: {}", cluster.story.join("\n"));
+    }
+    cluster.pass(Duration::from_secs(600));
+    expect_known_good(&cluster, Content::Good(1));
 }
 
 /// A person replaces the Lease by one without the state, or by an earlier copy of it.

@@ -38,7 +38,8 @@ fn faults() -> impl Strategy<Value = ClusterFault> {
         1 => Just(ClusterFault::Pause),
         1 => Just(ClusterFault::Resume),
         1 => Just(ClusterFault::Retry),
-        2 => pod.prop_map(ClusterFault::Unwatch),
+        2 => pod.clone().prop_map(ClusterFault::Unwatch),
+        2 => pod.prop_map(ClusterFault::Leave),
     ]
 }
 

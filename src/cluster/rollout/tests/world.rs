@@ -61,6 +61,8 @@ pub(super) enum ClusterFault {
     Retry,
     /// The watch of a pod breaks for a while.
     Unwatch(u8),
+    /// A pod is deleted: its gate ends in good order.
+    Leave(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,8 @@ pub(super) enum Happening {
     Sync(usize, Content),
     /// The same for the change of the object with this number, unless it has updated the volume to a later one.
     Update(usize, u32, Content),
+    /// The gate of a pod ends.
+    End(usize),
     /// A request reaches the API server; true if the answer is lost.
     Request(usize, u32, Box<RolloutEffect>, bool),
     Answer(usize, u32, Box<RolloutInput>),
@@ -329,6 +333,7 @@ impl SimulatedCluster {
             ClusterFault::Retry => self.person(|state| {
                 state.retry();
             }),
+            ClusterFault::Leave(number) => self.leave(pod(number)),
             ClusterFault::Unwatch(number) => {
                 self.pods[pod(number)].watches = false;
                 self.step(pod(number), RolloutInput::WatchFailed("410 Gone".into()));
@@ -374,6 +379,19 @@ impl SimulatedCluster {
             state.serial += 1;
             self.store(state, shared.uid);
         }
+    }
+
+    /// The gate finishes what it does, and gives its place back.
+    fn leave(&mut self, pod: usize) {
+        let is_acting = matches!(self.pods[pod].stage, Stage::Acting(..));
+        let others = self.pods.iter().enumerate().filter(|(other, this)| *other != pod && this.alive).count();
+        if is_acting || others == 0 || !self.pods[pod].alive {
+            return;
+        }
+        self.pods[pod].stage = Stage::Idle;
+        self.begun.values_mut().for_each(|begun| begun.retain(|other| *other != pod));
+        self.step(pod, RolloutInput::Leave);
+        self.later(REQUEST, Happening::End(pod));
     }
 
     fn restart(&mut self, pod: usize) {
@@ -491,6 +509,7 @@ impl SimulatedCluster {
                 self.pods[pod].volume = content;
                 self.look(pod);
             }
+            Happening::End(pod) => self.pods[pod].alive = false,
             Happening::Update(pod, change, content) => {
                 if self.pods[pod].change < change {
                     self.pods[pod].change = change;
