@@ -7,9 +7,10 @@ use clap::{Arg, ArgMatches, Command};
 use super::{print, say};
 
 use crate::cluster::lease;
-use crate::cluster::rollout::{GroupState, Phase, Rejection, SharedState, Topic, WriteFailure};
+use crate::cluster::rollout::{GroupState, Phase, Rejection, SharedState, WriteFailure};
 use crate::config;
 use crate::exit::Exit;
+use crate::flow::tree::Digest;
 use crate::sys;
 use crate::sys::kubernetes::{ApiAccess, Connection, RequestError};
 
@@ -28,8 +29,18 @@ struct Failure {
 struct Awaited {
     /// The newest revision has this digest, or begins with it.
     digest: Option<String>,
-    /// The newest revision is another one than this.
+    /// The newest revision is another one than this; of an empty text, the first one.
     after: Option<String>,
+}
+
+impl Awaited {
+    /// Returns `true` if `newest` is the revision that is waited for.
+    fn is(&self, newest: Option<Digest>) -> bool {
+        let newest = newest.map(|digest| digest.to_string());
+        let is_it = |prefix: &String| newest.as_ref().is_some_and(|newest| newest.starts_with(prefix));
+        let is_another = |prefix: &String| newest.is_some() && (prefix.is_empty() || !is_it(prefix));
+        self.digest.as_ref().is_none_or(is_it) && self.after.as_ref().is_none_or(is_another)
+    }
 }
 
 /// The group and its place.
@@ -56,9 +67,7 @@ pub(super) fn command() -> Command {
             .value_parser(clap::value_parser!(PathBuf))
             .help(help)
     };
-    let digest = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("DIGEST").value_parser(parse_digest).help(help)
-    };
+    let digest = |name: &'static str, help: &'static str| Arg::new(name).long(name).value_name("DIGEST").help(help);
     let action = |name: &'static str, about: &'static str| {
         Command::new(name).about(about).args([group(), namespace(), kubeconfig()])
     };
@@ -72,8 +81,10 @@ pub(super) fn command() -> Command {
                 "Print what the pods have asked for or rejected; exits with 1 if a revision is refused or rejected, with 3 if it is under way",
             )
             .args([
-                digest("digest", "Exit with 3 until the newest revision is this one; its first characters are enough"),
-                digest("after", "Exit with 3 until the newest revision is another one than this"),
+                digest("digest", "Exit with 3 until the newest revision is this one; its first characters are enough")
+                    .value_parser(parse_digest),
+                digest("after", "Exit with 3 until the newest revision is another one than this; an empty one: until there is one")
+                    .value_parser(|text: &str| if text.is_empty() { Ok(String::new()) } else { parse_digest(text) }),
             ]),
             action("pause", "Let no further pod reload"),
             action("resume", "Let pods reload again"),
@@ -129,7 +140,11 @@ pub(super) fn rollout(matches: &ArgMatches) -> Exit {
 impl Group<'_> {
     async fn status(&self, awaited: &Awaited) -> Result<(String, Exit), Failure> {
         let read = lease::fetch_lease(&self.connection, self.name).await;
-        let Some(lease) = read.map_err(|error| self.unasked(&error))? else { return Err(self.missing().await) };
+        let Some(lease) = read.map_err(|error| self.unasked(&error))? else {
+            let missing = self.missing().await;
+            let is_awaited = awaited.after.as_deref() == Some("");
+            return Err(if is_awaited { Failure { exit: Exit::Inconclusive, ..missing } } else { missing });
+        };
         let state = lease::read(&lease).state;
         let written = lease::written(&lease).map(humantime::format_rfc3339_seconds);
         let written = written.map_or_else(String::new, |time| format!("    last written at {time}\n"));
@@ -185,17 +200,13 @@ impl Group<'_> {
 }
 
 fn exit(state: &GroupState, awaited: &Awaited) -> Exit {
-    let newest = state.topic.as_ref().map(|topic| topic.digest.to_string()).unwrap_or_default();
-    let rejected = state.rejected.as_ref().map(|rejected| rejected.digest.to_string());
-    let is_awaited = |digest: &str| {
-        let is_it = awaited.digest.as_ref().is_none_or(|prefix| digest.starts_with(prefix));
-        is_it && awaited.after.as_ref().is_none_or(|prefix| !digest.is_empty() && !digest.starts_with(prefix))
-    };
-    if rejected.is_some_and(|rejected| is_awaited(&rejected)) && !state.topic.as_ref().is_some_and(Topic::is_active) {
+    if !awaited.is(state.newest().map(|(digest, _)| digest)) {
+        return Exit::Inconclusive;
+    }
+    if state.newest_rejection().is_some() {
         return Exit::Rejected;
     }
     match state.topic.as_ref().map(|topic| &topic.phase) {
-        _ if !is_awaited(&newest) => Exit::Inconclusive,
         Some(Phase::Refused { .. }) => Exit::Rejected,
         Some(Phase::First | Phase::Soaking | Phase::Wave) => Exit::Inconclusive,
         Some(Phase::Done | Phase::GivenUp) | None => Exit::Accepted,
@@ -247,7 +258,6 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::flow::tree::Digest;
 
     #[test]
     fn the_state_is_a_list_of_pods() {
@@ -291,8 +301,18 @@ mod tests {
             [after(new), after(old)].map(|awaited| exit(&proven, &awaited)),
             [Exit::Accepted, Exit::Inconclusive]
         );
+        let first = Awaited { digest: None, after: Some(String::new()) };
+        assert_eq!(
+            [&proven, &GroupState::default()].map(|state| exit(state, &first)),
+            [Exit::Accepted, Exit::Inconclusive]
+        );
         proven.rejected = Some(Rejection { digest: new, by: "web-0".into() });
         assert_eq!([of(new), after(old)].map(|awaited| exit(&proven, &awaited)), [Exit::Rejected, Exit::Rejected]);
+        assert_eq!(
+            exit(&proven, &after(new)),
+            Exit::Inconclusive,
+            "the revision before the rejected one is no newer one"
+        );
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub fn read(lease: &Lease) -> SharedState {
 #[must_use]
 pub fn write(name: &str, state: &GroupState, version: Option<String>, lasts: Duration, now: SystemTime) -> Lease {
     let mut annotations = vec![(STATE, serde_json::to_string(state).unwrap_or_default())];
-    if let Some(topic) = &state.topic {
-        annotations.extend([(DIGEST, topic.digest.to_string()), (PHASE, topic.phase.as_str().to_owned())]);
+    if let Some((digest, phase)) = state.newest() {
+        annotations.extend([(DIGEST, digest.to_string()), (PHASE, phase.to_owned())]);
     }
     let holder = state.topic.as_ref().and_then(|topic| topic.holder.as_ref());
     let spec = LeaseSpec {

@@ -199,6 +199,7 @@ pub fn load(input: &UserInput<'_>) -> Result<Config, Vec<ConfigError>> {
     let empty: Vec<_> = command.layers.iter().chain(&gates).flat_map(SettingsLayer::empty).cloned().collect();
     let gates: Vec<_> = gates.into_iter().filter_map(|gate| load_gate(gate, &command, input)).collect();
     resolve::check_distinct_names(&gates, &command);
+    resolve::check_distinct_groups(&gates, &command);
     let mut gates: Vec<_> = gates.into_iter().map(|gate| gate.value).collect();
     resolve::keep_apart(&mut gates);
     let config = Config {

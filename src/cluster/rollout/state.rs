@@ -201,6 +201,21 @@ impl GroupState {
         self.slots.iter().find(|slot| slot.beat.pod == pod)
     }
 
+    /// Returns the rejection of the newest revision, if gates reject it.
+    #[must_use]
+    pub fn newest_rejection(&self) -> Option<&Rejection> {
+        self.rejected.as_ref().filter(|_| !self.topic.as_ref().is_some_and(Topic::is_active))
+    }
+
+    /// Returns the newest revision, and the name of its progress for people.
+    #[must_use]
+    pub fn newest(&self) -> Option<(Digest, &'static str)> {
+        match (self.newest_rejection(), &self.topic) {
+            (Some(rejection), _) => Some((rejection.digest, "rejected")),
+            (None, topic) => topic.as_ref().map(|topic| (topic.digest, topic.phase.as_str())),
+        }
+    }
+
     /// Returns the largest number of slots.
     #[must_use]
     pub fn limit(&self, parallel: Parallel) -> usize {

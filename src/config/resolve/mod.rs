@@ -157,6 +157,19 @@ pub(super) fn check_distinct_names(gates: &[GivenValue<GateConfig>], layers: &La
     }
 }
 
+/// Reports gates of one roll-out group: for the group they would be one pod.
+pub(super) fn check_distinct_groups(gates: &[GivenValue<GateConfig>], layers: &Layers<'_>) {
+    let group = |gate: &GivenValue<GateConfig>| Some(gate.value.cluster.as_ref()?.rollout.as_ref()?.group.clone());
+    for (index, gate) in gates.iter().enumerate() {
+        let Some(own) = group(gate) else { continue };
+        if gates[..index].iter().any(|other| group(other).as_ref() == Some(&own)) {
+            let message = format!("another gate of this pod has the roll-out group `{own}` too");
+            let help = "give each gate a group of its own: the pods of a group have one configuration";
+            layers.fail(ConfigError::new(gate.origin.clone(), message).help(help));
+        }
+    }
+}
+
 /// Place of the name of a gate, or of the gate itself.
 pub(super) fn place_of_name(layers: &Layers<'_>) -> SettingOrigin {
     layers.origin(NAME.spec).cloned().unwrap_or_else(|| layers.place())

@@ -318,6 +318,9 @@ fn settings_between_pods_name_what_they_lack() {
         let errors = errors(&[flag, ("cluster-source", "configmap/a")], &pod);
         assert!(!errors.contains("has no effect"), "{errors}");
     }
+    let file = "gates:\n- {name: a, watch: /a, signal: none, publish: /p, rollout: web}\n- {name: b, watch: /b, signal: none, publish: /q, rollout: web}\n";
+    let wrong = Scenario { file: Some(file), variables: &pod, ..Scenario::default() }.errors();
+    assert!(wrong.contains("another gate of this pod has the roll-out group `web` too"), "{wrong}");
     let source = ("cluster-source", "configmap/a");
     let errors = errors(&[("rollout", "My_Group"), ("rollout-soak", "5s"), ("nudge", "true"), source], &pod);
     assert!(!errors.contains("has no effect"), "{errors}");

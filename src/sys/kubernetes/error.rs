@@ -33,7 +33,7 @@ pub enum RequestError {
     #[error("that version is not kept any more: {0}")]
     Gone(String),
     /// The API server is busy.
-    #[error("the API server is busy; it asks for a pause of {pause} s")]
+    #[error("the API server is busy{}", asked(*.pause))]
     TooManyRequests {
         /// The pause that it asks for, in seconds; 0 if it names none.
         pause: u32,
@@ -93,6 +93,10 @@ impl RequestError {
             code => Self::Unreachable(format!("{verb} {resource}: it answered {code}: {message}")),
         }
     }
+}
+
+fn asked(pause: u32) -> String {
+    if pause == 0 { String::new() } else { format!("; it asks for a pause of {pause} s") }
 }
 
 /// An error with its causes: that of the client alone says only that it failed.
