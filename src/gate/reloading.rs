@@ -69,6 +69,9 @@ impl Gate {
     pub(super) fn reloaded(&mut self, now: Instant, result: Result<Sent, TargetError>, effects: &mut Vec<Effect>) {
         let Activity::Reloading(candidate) = std::mem::replace(&mut self.activity, Activity::Idle) else { return };
         self.target.end_first_search();
+        if let Ok(Sent::NotNeeded { pid, .. } | Sent::Requested { pid: Some(pid), .. }) = result {
+            self.successor_reloaded(now, pid, effects);
+        }
         match result {
             Err(_) if self.reaffirming => {
                 self.reaffirming = false;

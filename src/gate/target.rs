@@ -298,6 +298,18 @@ impl Gate {
         }
     }
 
+    /// A reload has found the successor of the lost process before the search for it: it needs no other one.
+    pub(super) fn successor_reloaded(&mut self, now: Instant, pid: i32, effects: &mut Vec<Effect>) {
+        if self.target.crashes(now) >= CRASHES || self.target.crash_loop.is_some() {
+            return;
+        }
+        // The lost process itself may have ended after its reload.
+        if let Some(lost) = self.target.lost.take_if(|lost| lost.loss == Loss::Ended && lost.pid != pid) {
+            self.target.search = None;
+            effects.push(Effect::Report(replaced(lost, pid, now)));
+        }
+    }
+
     fn still_lost(&mut self, now: Instant, target_error: TargetError, effects: &mut Vec<Effect>) {
         let kind = match target_error {
             // While an application starts again, its launcher or its old process is there for a moment.

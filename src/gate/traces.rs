@@ -207,6 +207,26 @@ fn a_gate_that_resumes_without_its_target_waits_for_it() {
 }
 
 #[test]
+fn a_change_that_meets_the_successor_first_is_reloaded_once() {
+    let mut world = world(SimulatedContent::Good(0));
+    world.happen(Fault::Write(SimulatedContent::Bad(0)));
+    world.pass(SHORT);
+    world.happen(Fault::Target(false));
+    world.pass(Duration::from_secs(5));
+    let before = world.trace.len();
+    world.happen(Fault::Target(true));
+    world.happen(Fault::Write(SimulatedContent::Good(1)));
+    world.pass(Duration::from_secs(20));
+    let reports = world.trace[before..].iter().filter_map(|entry| match &entry.what {
+        What::Report(event) => Some(event.kind),
+        _ => None,
+    });
+    let expected = [Kind::Accepted, Kind::TargetReplaced, Kind::Reloaded, Kind::Verified, Kind::Recovered];
+    assert_eq!(reports.collect::<Vec<_>>(), expected, "{}", world.story());
+    assert!(world.gate.is_live(), "{}", world.story());
+}
+
+#[test]
 fn a_crash_loop_is_reported_once() {
     let mut world = world(SimulatedContent::Good(0));
     for _ in 0..6 {
