@@ -216,3 +216,13 @@ data:
         ["it has placeholders that another tool replaces", "Redis and Valkey check it only as they start"]
     );
 }
+
+#[test]
+fn a_placeholder_in_angle_brackets_is_no_error_of_a_caddyfile() {
+    needs!("caddy");
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "Caddyfile", "n8n.<domain>.<suffix> {\n  reverse_proxy n8n:5678\n}\n");
+    let path = directory.path().to_str().expect("it is UTF-8");
+    let output = check(&["--verbose", path], "");
+    assert!(output.code == 0 && output.out.contains("placeholders"), "{}", output.out);
+}

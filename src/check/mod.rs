@@ -6,6 +6,7 @@
 
 mod assign;
 mod baseline;
+mod charts;
 mod command_line;
 mod commands;
 mod container;
@@ -25,6 +26,7 @@ mod mounts;
 mod names;
 mod objects;
 mod output;
+mod overlap;
 mod placeholder;
 mod pods;
 mod program;
@@ -60,7 +62,7 @@ use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
-pub use baseline::{Baseline, not_validated, relative};
+pub use baseline::{Baseline, RunScope, relative};
 use content::MountState;
 pub use findings::listed;
 pub use fix::{Corrected, ListArguments, correct};
@@ -203,7 +205,7 @@ fn with_tasks(
         .collect();
     let (named, unchecked) = named_files(unchecked.into_iter().chain(open), &checked, listing);
     checked.extend(named.into_iter().map(without_validator));
-    let report = CheckReport { checked, unchecked, gone: None };
+    let report = CheckReport { checked, unchecked, ..CheckReport::default() };
     CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
 }
 
