@@ -217,6 +217,65 @@ data:
     );
 }
 
+/// A ConfigMap with a label and annotations of the webhook.
+fn labelled(label: &str, annotations: &str, key: &str, text: &str) -> String {
+    config_map(key, text).replace(
+        "{name: x}",
+        &format!("{{name: x, labels: {{reload-gate.dev/validate: {label}}}, annotations: {{{annotations}}}}}"),
+    )
+}
+
+#[test]
+fn the_label_and_the_annotations_of_the_webhook_choose_the_validator() {
+    let bad = "|\n    server { lisen 80; }\n";
+    let rejected = report(&[], &labelled("nginx", "", "web.site", bad), 1);
+    assert!(findings(&rejected)[0].contains("lisen"), "{rejected}");
+    assert_eq!(rejected["inputs"][0]["reason"], "named by a label");
+    for off in ["none", "'false'"] {
+        report(&[], &labelled(off, "", "nginx.conf", bad), 0);
+    }
+    // `auto` leaves the choice to the annotation, and then to names.
+    let annotated = labelled("auto", "reload-gate.dev/validator: json", "web.site", "'{,}'");
+    assert!(findings(&report(&[], &annotated, 1))[0].contains("json"));
+    report(&[], &labelled("auto", "", "nginx.conf", "|\n    events {}\n    http { lisen 80; }\n"), 1);
+    // The label takes precedence, as at the API server.
+    report(&[], &labelled("nginx", "reload-gate.dev/validator: none", "web.site", bad), 1);
+    let unknown = findings(&report(&[], &labelled("ngnix", "", "web.site", bad), 1));
+    assert!(unknown[0].contains("unknown-validator") && unknown[0].contains("did you mean `nginx`"), "{unknown:?}");
+}
+
+#[test]
+fn the_annotations_of_the_webhook_are_settings_of_the_validator() {
+    let snippet = "|\n    proxy_pass http://127.0.0.1;\n";
+    let context = "reload-gate.dev/context: 'http,server,location'";
+    report(&[], &labelled("nginx", "", "a.part", snippet), 1);
+    report(&[], &labelled("nginx", context, "a.part", snippet), 0);
+    let newer = "|\n    events {}\n    http { server { http2 on; } }\n";
+    let version = "reload-gate.dev/nginx-version: 1.24.0";
+    report(&[], &labelled("nginx", "", "nginx.conf", newer), 0);
+    report(&[], &labelled("nginx", version, "nginx.conf", newer), 1);
+    report(&[], &labelled("auto", version, "nginx.conf", newer), 1);
+    let main = "reload-gate.dev/main: b.conf";
+    let lacks = findings(&report(&[], &labelled("nginx", main, "a.conf", newer), 1));
+    assert!(lacks[0].contains("b.conf"), "{lacks:?}");
+    let wrong = labelled("nginx", "reload-gate.dev/nginx-version: newest", "nginx.conf", newer);
+    let wrong = findings(&report(&[], &wrong, 1));
+    assert!(wrong[0].contains("annotation `reload-gate.dev/nginx-version`"), "{wrong:?}");
+    // The command line takes precedence over an object.
+    report(&["--builtin", "nginx", "--nginx-version", "1.28.0"], &labelled("nginx", version, "nginx.conf", newer), 0);
+}
+
+#[test]
+fn the_label_counts_in_a_pod_as_well() {
+    let site = "|\n    server { lisen 80; }\n";
+    let input = labelled("nginx", "", "web.site", site) + &pod("app:1", "");
+    let rejected = findings(&report(&[], &input, 1));
+    assert!(rejected[0].contains("lisen"), "{rejected:?}");
+    let context = "reload-gate.dev/context: 'http,server,location'";
+    let snippet = "|\n    proxy_pass http://127.0.0.1;\n";
+    report(&[], &(labelled("nginx", context, "a.part", snippet) + &pod("app:1", "")), 0);
+}
+
 #[test]
 fn a_placeholder_in_angle_brackets_is_no_error_of_a_caddyfile() {
     needs!("caddy");

@@ -365,7 +365,7 @@ impl Listing {
             for node in manifest::objects(root) {
                 match Object::read(&node, text) {
                     Object::Config(config) if is_encrypted(&node) => self.encrypted(name, &config, at),
-                    Object::Config(config) => self.config(name, config, (&node, text), at),
+                    Object::Config(config) => self.config(name, *config, (&node, text), at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
                     Object::Rules(rules) => self.rules.push((rules, at)),
                     Object::Snippets(snippets) => {

@@ -7,6 +7,7 @@
 mod assign;
 mod baseline;
 mod charts;
+pub mod choice;
 mod command_line;
 mod commands;
 mod container;

@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use reload_gate_contract::{Code, Finding, LineIndex, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
+use super::choice::{self, NamedBy};
 use super::envsubst::{self, Rendered, Substitution};
 use super::listing::{At, Listing};
 use super::objects::GivenObject;
 use crate::check::manifest::{self, Annotated, ConfigObject, Snippet};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
+use crate::config::SettingSpec;
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
@@ -199,12 +201,25 @@ impl<'l> Store<'l> {
         Located { finding, object, key, excerpt: None }
     }
 
-    /// Returns the annotation of the object of an entry, with its place in the input.
-    pub(super) fn annotation(&self, entry: &Entry) -> Option<(Annotated, Place)> {
+    /// Returns the validator that the object of an entry names, with its place in the input.
+    pub(super) fn chosen(&self, entry: &Entry) -> Option<(String, NamedBy, Place)> {
         let (config, at) = &self.listing.configs[entry.config()?];
-        let annotated = config.validator.clone()?;
-        let place = in_input(&annotated.place, &self.listing.inputs[at.input].name, at);
-        Some((annotated, place))
+        let (named, by) = choice::chosen(config.label.as_ref(), config.validator.as_ref(), |named| &named.value)?;
+        let place = in_input(&named.place, &self.listing.inputs[at.input].name, at);
+        Some((named.value.clone(), by, place))
+    }
+
+    /// Returns the settings of its validator that the object of an entry has.
+    pub(super) fn settings(&self, entry: &Entry) -> Vec<(&'static SettingSpec, String)> {
+        let config = entry.config().map(|config| &self.listing.configs[config].0);
+        config.map(|config| choice::settings(|name| Some(config.settings.get(name)?.value.clone()))).unwrap_or_default()
+    }
+
+    /// Returns the place of a setting of the object of an entry.
+    pub(super) fn place_of_setting(&self, entry: &Entry, name: &str) -> Option<Place> {
+        let (config, at) = &self.listing.configs[entry.config()?];
+        let annotated = config.settings.get(&format!("{}{name}", manifest::PREFIX))?;
+        Some(in_input(&annotated.place, &self.listing.inputs[at.input].name, at))
     }
 
     /// Returns the annotation of the object of an entry that ignores findings, with its place in the input.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use reload_gate_contract::{Code, Finding, Place};
 
 use super::known::is_obtainable;
-use super::{By, Checkers, NONE, select};
-use crate::check::manifest::Annotated;
+use super::{By, Checkers, select};
+use crate::check::choice::{NamedBy, is_off, switch};
+use crate::check::manifest::PREFIX;
 use crate::check::program::{self, Beginning};
 use crate::check::schemas;
 use crate::check::store::Entry;
@@ -44,42 +45,88 @@ impl Checkers<'_> {
         }
     }
 
-    /// Applies annotations: that of an object to its entries, that of a pod to what its containers mount.
+    /// Applies labels and annotations: those of an object to its entries, that of a pod to what its containers mount.
     pub(super) fn by_annotation(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
-        let mut said: BTreeMap<String, (Place, BTreeSet<Entry>)> = BTreeMap::new();
+        let mut said: BTreeMap<Choice, (Place, BTreeSet<Entry>)> = BTreeMap::new();
         for entry in open.iter() {
-            if let Some((annotated, place)) = self.annotation(tree, entry) {
-                said.entry(annotated.value).or_insert_with(|| (place, BTreeSet::new())).1.insert(entry.clone());
+            if let Some((choice, place)) = self.choice(tree, entry) {
+                said.entry(choice).or_insert_with(|| (place, BTreeSet::new())).1.insert(entry.clone());
             }
         }
-        for (name, (place, entries)) in said {
-            match self.called(&name) {
-                Ok(assignment) => {
-                    // An included file is validated with its main file, and not by itself.
-                    let whole =
-                        assignment.preset.as_ref().is_some_and(|preset| program::has_main(preset, tree, self.store));
-                    let entries = if whole { open.clone() } else { entries };
-                    self.take(tree, &assignment, "named by an annotation", (&entries, By::Annotation), open);
-                }
-                Err(_) if name == NONE => {
-                    open.retain(|entry| !entries.contains(entry));
-                    self.released.extend(entries);
+        for (choice, (place, entries)) in said {
+            if is_off(&choice.name) {
+                open.retain(|entry| !entries.contains(entry));
+                self.released.extend(entries);
+                continue;
+            }
+            let named = self.called(&choice.name).map(|assignment| {
+                // An included file is validated with its main file, and not by itself.
+                let preset = assignment.preset.as_ref();
+                let is_whole = preset.is_some_and(|preset| program::has_main(preset, tree, self.store));
+                (assignment, is_whole)
+            });
+            // The settings of one object are not those of all that a container mounts.
+            let named = match named {
+                Ok((_, false)) if !choice.settings.is_empty() => self.with_settings(&choice).map(|own| (own, false)),
+                named => named,
+            };
+            match named {
+                Ok((assignment, is_whole)) => {
+                    let entries = if is_whole { open.clone() } else { entries };
+                    let reason = match choice.by {
+                        NamedBy::Label => "named by a label",
+                        NamedBy::Annotation => "named by an annotation",
+                    };
+                    let by = if choice.is_own { By::Object } else { By::Annotation };
+                    self.take(tree, &assignment, reason, (&entries, by), open);
                 }
                 Err(error) => {
                     open.retain(|entry| !entries.contains(entry));
-                    self.released.extend(entries.iter().cloned());
-                    let finding = Finding::error(UNKNOWN_VALIDATOR, with_setting(&error)).at(place);
-                    let finding = Finding { help: error.help, ..finding };
-                    let subjects = entries.first().map(|entry| self.store.subject(entry));
-                    let known = self.assigned.errors.iter().any(|(_, other)| *other == finding);
-                    self.assigned.errors.extend(subjects.filter(|_| !known).map(|subject| (subject, finding)));
+                    self.unfit(&choice, &error, place, &entries);
+                    self.released.extend(entries);
                 }
             }
         }
     }
 
-    fn annotation(&self, tree: &FileTree, entry: &Entry) -> Option<(Annotated, Place)> {
-        self.store.annotation(entry).or_else(|| tree.annotated.clone())
+    /// Returns the choice of the object of an entry, or of the pod that mounts it, with its place.
+    fn choice(&self, tree: &FileTree, entry: &Entry) -> Option<(Choice, Place)> {
+        let own = self.store.chosen(entry);
+        let is_own = own.is_some();
+        let of_pod = || tree.annotated.clone().map(|(named, place)| (named.value, NamedBy::Annotation, place));
+        let (name, by, place) = own.or_else(of_pod)?;
+        // Those of an object without a mount are in the assignments.
+        let settings = if tree.kind == TreeKind::Container { self.store.settings(entry) } else { Vec::new() };
+        let settings = settings.into_iter().map(|(setting, value)| (setting.name, value)).collect();
+        Some((Choice { name, by, is_own, settings }, place))
+    }
+
+    /// Returns the validator that an object names, with its settings.
+    fn with_settings(&self, choice: &Choice) -> Result<Arc<Assignment>, ConfigError> {
+        let known = OBJECT_SETTINGS.iter().filter_map(|setting| {
+            let value = choice.settings.get(setting.name)?;
+            Some((*setting, value.clone()))
+        });
+        self.assignments.with_settings(&known.collect::<Vec<_>>()).assignment_named(&choice.name)
+    }
+
+    /// Reports that an object names an unknown validator, or that a setting of it is wrong.
+    fn unfit(&mut self, choice: &Choice, error: &ConfigError, place: Place, entries: &BTreeSet<Entry>) {
+        let Some(first) = entries.first() else { return };
+        let of_setting = match &error.origin {
+            SettingOrigin::Flag(name) => self.store.place_of_setting(first, name).map(|place| (name, place)),
+            _ => None,
+        };
+        let switch = switch(&choice.name, choice.by).map(str::to_owned).filter(|_| of_setting.is_none());
+        let (message, place) = match of_setting {
+            Some((name, place)) => (format!("annotation `{PREFIX}{name}`: {}", error.message), place),
+            None => (with_setting(error), place),
+        };
+        let finding = Finding::error(UNKNOWN_VALIDATOR, message).at(place);
+        let finding = Finding { help: switch.or_else(|| error.help.clone()), ..finding };
+        if !self.assigned.errors.iter().any(|(_, other)| *other == finding) {
+            self.assigned.errors.push((self.store.subject(first), finding));
+        }
     }
 
     /// Assigns the files that the command line of a container names.
@@ -109,6 +156,16 @@ impl Checkers<'_> {
         let found = assignment.preset.as_ref().map(|preset| program::on_command_line(preset, tree, config, open));
         found.unwrap_or_default()
     }
+}
+
+/// Validator that an object chooses, with its settings by their names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Choice {
+    name: String,
+    by: NamedBy,
+    /// True if it is of the object that has the files, and not of a pod.
+    is_own: bool,
+    settings: BTreeMap<&'static str, String>,
 }
 
 /// Returns the message of an error, with the setting of the object that is wrong; none is if the name itself is.

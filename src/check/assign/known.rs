@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{By, Checkers, NONE, is_program, select};
+use super::{By, Checkers, is_program, select};
+use crate::check::choice::is_off;
 use crate::check::commands::{command_of, rules_assignment, shell_assignment};
 use crate::check::manifest;
 use crate::check::store::Entry;
@@ -65,7 +66,7 @@ impl Checkers<'_> {
     fn lack(&mut self, tree: &FileTree, assignment: &Assignment, open: &BTreeSet<Entry>) {
         let command = assignment.plan.validators.iter().find_map(command_of).and_then(|one| one.command.first());
         let Some((preset, command)) = assignment.preset.as_ref().zip(command) else { return };
-        let found = program::beginnings(preset, &assignment.plan.main, tree, open, self.store, false);
+        let found = program::beginnings(preset, &assignment.plan.main, tree, open, self.store, program::Chosen::No);
         self.assigned.readers.lack(command, found.into_iter().flat_map(|beginning| beginning.takes));
     }
 
@@ -175,7 +176,7 @@ impl Checkers<'_> {
             return;
         }
         for (index, (snippet, _)) in self.store.listing.snippets.iter().enumerate() {
-            let is_excluded = snippet.validator.as_ref().is_some_and(|annotated| annotated.value == NONE);
+            let is_excluded = snippet.validator.as_ref().is_some_and(|annotated| is_off(&annotated.value));
             if !is_excluded {
                 self.snippet(&Entry::Snippet(index), snippet.context);
             }

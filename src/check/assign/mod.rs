@@ -22,9 +22,6 @@ use crate::check::render::CheckSubject;
 use crate::config::{Assignment, Assignments, ConfigError, GateConfig, Preset, presets};
 use crate::flow::validate::{CommandValidator, Main, PlanScope};
 
-/// Value of the annotation that turns validation off.
-const NONE: &str = "none";
-
 const COMMAND_LINE: &str = "named on the command line";
 
 /// One validation that is due.
@@ -79,6 +76,7 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
     let assigned = Assigned { errors: trees.errors, open: trees.idle, readers, ..Assigned::default() };
     let (called, released, commanded) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
     let obtainable = OnceCell::new();
+    let own: Vec<_> = trees.trees.iter().map(|tree| own_assignments(tree, store, assignments)).collect();
     let mut checkers =
         Checkers { store, assignments, called, assigned, released, commanded, allow_commands, obtainable };
     for tree in &trees.trees {
@@ -93,9 +91,11 @@ pub(super) fn assign(trees: FileTrees, store: &Store<'_>, assignments: &Assignme
         checkers.give(&tree, &assignment, &reason, &tree.wanted, by);
         checkers.assigned.open.extend(tree.wanted);
     }
-    for tree in &trees.trees {
+    for (tree, own) in trees.trees.iter().zip(&own) {
+        checkers.use_assignments(own.as_ref().unwrap_or(assignments));
         checkers.tree(tree);
     }
+    checkers.use_assignments(assignments);
     checkers.rules();
     checkers.snippets();
     checkers.assigned
@@ -108,8 +108,10 @@ pub(super) enum By {
     Name,
     /// Explicit choice for these files.
     Word,
-    /// Annotation of the inputs.
+    /// Annotation of a pod, for all that its containers mount.
     Annotation,
+    /// Label or annotation of the object that has these files.
+    Object,
     /// Content of the files.
     Content,
     /// Kind of an object with snippets.
@@ -133,6 +135,22 @@ struct Checkers<'a> {
     allow_commands: bool,
     /// Presets whose program is obtainable, and the others, in the order of `of_presets`. The file system is asked once, and not for each tree.
     obtainable: OnceCell<Vec<bool>>,
+}
+
+/// Returns the assignments with the settings of an object that no container mounts, if it has some.
+fn own_assignments(tree: &FileTree, store: &Store<'_>, assignments: &Assignments) -> Option<Assignments> {
+    let first = tree.wanted.first().filter(|_| tree.kind == TreeKind::Object && assignments.given.is_none())?;
+    let settings = store.settings(first);
+    (!settings.is_empty()).then(|| assignments.with_settings(&settings))
+}
+
+impl<'a> Checkers<'a> {
+    /// Continues with other assignments, and forgets what was looked up in the last ones.
+    fn use_assignments(&mut self, assignments: &'a Assignments) {
+        if !std::ptr::eq(self.assignments, assignments) {
+            (self.assignments, self.called, self.obtainable) = (assignments, BTreeMap::new(), OnceCell::new());
+        }
+    }
 }
 
 impl Checkers<'_> {
@@ -207,7 +225,11 @@ impl Checkers<'_> {
         if assignment.plan.validators.is_empty() && assignment.plan.required.is_empty() {
             return BTreeSet::new();
         }
-        let chosen = by != By::Name;
+        let chosen = match by {
+            By::Name => program::Chosen::No,
+            By::Object => program::Chosen::These,
+            _ => program::Chosen::All,
+        };
         let beginnings = match (&assignment.preset, assignment.plan.scope()) {
             (_, PlanScope::Snippets) => program::snippets(&assignment.plan.main, tree, entries),
             (Some(preset), _) => program::beginnings(preset, &assignment.plan.main, tree, entries, self.store, chosen),
@@ -234,7 +256,7 @@ impl Checkers<'_> {
     /// Adds one validation.
     fn add(&mut self, tree: &FileTree, assignment: &Arc<Assignment>, reason: &str, beginning: Beginning, by: By) {
         if let Some(preset) = assignment.preset.as_ref().filter(|_| is_program(assignment) && !self.allow_commands)
-            && matches!(by, By::Name | By::Annotation)
+            && matches!(by, By::Name | By::Annotation | By::Object)
         {
             let why = withheld::is_program(preset.name);
             let help = Some(withheld::ALLOW.to_owned());
