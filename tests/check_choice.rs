@@ -260,7 +260,12 @@ fn the_annotations_of_the_webhook_are_settings_of_the_validator() {
     assert!(lacks[0].contains("b.conf"), "{lacks:?}");
     let wrong = labelled("nginx", "reload-gate.dev/nginx-version: newest", "nginx.conf", newer);
     let wrong = findings(&report(&[], &wrong, 1));
-    assert!(wrong[0].contains("annotation `reload-gate.dev/nginx-version`"), "{wrong:?}");
+    assert!(wrong[0].contains(" 3:") && wrong[0].contains("annotation `reload-gate.dev/nginx-version`"), "{wrong:?}");
+    for (annotation, expected) in [("nginx-version: newest", "nginx-version`"), ("context: htp", "context`")] {
+        let wrong = labelled("auto", &format!("reload-gate.dev/{annotation}"), "nginx.conf", newer);
+        let wrong = findings(&report(&[], &wrong, 1));
+        assert!(wrong[0].contains(&format!("annotation `reload-gate.dev/{expected}")), "{wrong:?}");
+    }
     // The command line takes precedence over an object.
     report(&["--builtin", "nginx", "--nginx-version", "1.28.0"], &labelled("nginx", version, "nginx.conf", newer), 0);
 }

@@ -215,11 +215,19 @@ impl<'l> Store<'l> {
         config.map(|config| choice::settings(|name| Some(config.settings.get(name)?.value.clone()))).unwrap_or_default()
     }
 
-    /// Returns the place of a setting of the object of an entry.
-    pub(super) fn place_of_setting(&self, entry: &Entry, name: &str) -> Option<Place> {
-        let (config, at) = &self.listing.configs[entry.config()?];
-        let annotated = config.settings.get(&format!("{}{name}", manifest::PREFIX))?;
-        Some(in_input(&annotated.place, &self.listing.inputs[at.input].name, at))
+    /// Returns a finding about a setting at the annotation of the object of an entry, if that is where the setting is. Its words then
+    /// name the annotation in place of the flag.
+    pub(super) fn with_place_of_setting(&self, entry: &Entry, name: &str, finding: Finding) -> Finding {
+        let annotation = format!("{}{name}", manifest::PREFIX);
+        let config = entry.config().map(|config| &self.listing.configs[config]);
+        let Some((annotated, at)) = config.and_then(|(config, at)| Some((config.settings.get(&annotation)?, at)))
+        else {
+            return finding;
+        };
+        let place = in_input(&annotated.place, &self.listing.inputs[at.input].name, at);
+        let worded = |text: &str| text.replace(&format!("`--{name}`"), &format!("annotation `{annotation}`"));
+        let (message, help) = (worded(&finding.message), finding.help.as_deref().map(worded));
+        Finding { message, help, ..finding }.at(place)
     }
 
     /// Returns the annotation of the object of an entry that ignores findings, with its place in the input.

@@ -9,7 +9,6 @@ use reload_gate_contract::{Code, Finding, Place};
 use super::known::is_obtainable;
 use super::{By, Checkers, select};
 use crate::check::choice::{NamedBy, is_off, switch};
-use crate::check::manifest::PREFIX;
 use crate::check::program::{self, Beginning};
 use crate::check::schemas;
 use crate::check::store::Entry;
@@ -82,7 +81,7 @@ impl Checkers<'_> {
                 }
                 Err(error) => {
                     open.retain(|entry| !entries.contains(entry));
-                    self.unfit(&choice, &error, place, &entries);
+                    self.unfit(Some(&choice), &error, place, &entries);
                     self.released.extend(entries);
                 }
             }
@@ -110,20 +109,33 @@ impl Checkers<'_> {
         self.assignments.with_settings(&known.collect::<Vec<_>>()).assignment_named(&choice.name)
     }
 
+    /// Reports that a setting of an object is wrong which leaves the choice to names and contents. Without its program nothing would be
+    /// validated.
+    pub(super) fn unfit_settings(&mut self, tree: &FileTree, open: &mut BTreeSet<Entry>) {
+        if tree.kind != TreeKind::Object || open.is_empty() {
+            return;
+        }
+        // Only nginx has settings that may be wrong.
+        let Err(error) = self.called("nginx") else { return };
+        if matches!(&error.origin, SettingOrigin::Flag(name) if OBJECT_SETTINGS.iter().any(|setting| setting.name == *name))
+        {
+            let entries = std::mem::take(open);
+            self.unfit(None, &error, Place::file(""), &entries);
+            self.released.extend(entries);
+        }
+    }
+
     /// Reports that an object names an unknown validator, or that a setting of it is wrong.
-    fn unfit(&mut self, choice: &Choice, error: &ConfigError, place: Place, entries: &BTreeSet<Entry>) {
+    fn unfit(&mut self, choice: Option<&Choice>, error: &ConfigError, place: Place, entries: &BTreeSet<Entry>) {
         let Some(first) = entries.first() else { return };
-        let of_setting = match &error.origin {
-            SettingOrigin::Flag(name) => self.store.place_of_setting(first, name).map(|place| (name, place)),
-            _ => None,
+        let setting = match &error.origin {
+            SettingOrigin::Flag(name) => *name,
+            _ => "",
         };
-        let switch = switch(&choice.name, choice.by).map(str::to_owned).filter(|_| of_setting.is_none());
-        let (message, place) = match of_setting {
-            Some((name, place)) => (format!("annotation `{PREFIX}{name}`: {}", error.message), place),
-            None => (with_setting(error), place),
-        };
-        let finding = Finding::error(UNKNOWN_VALIDATOR, message).at(place);
-        let finding = Finding { help: switch.or_else(|| error.help.clone()), ..finding };
+        let switch = choice.filter(|_| setting.is_empty()).and_then(|choice| switch(&choice.name, choice.by));
+        let finding = Finding::error(UNKNOWN_VALIDATOR, with_setting(error)).at(place);
+        let finding = Finding { help: switch.map(str::to_owned).or_else(|| error.help.clone()), ..finding };
+        let finding = self.store.with_place_of_setting(first, setting, finding);
         if !self.assigned.errors.iter().any(|(_, other)| *other == finding) {
             self.assigned.errors.push((self.store.subject(first), finding));
         }

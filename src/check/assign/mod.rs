@@ -166,6 +166,7 @@ impl Checkers<'_> {
             self.by_gates(tree, &mut open);
             self.by_rules(tree, &mut open);
             self.by_annotation(tree, &mut open);
+            self.unfit_settings(tree, &mut open);
             self.by_command_line(tree, &mut open);
             // A container that only watches or reloads lacks the environment of the program.
             open.retain(|entry| !self.commanded.contains(entry));
@@ -183,7 +184,8 @@ impl Checkers<'_> {
         else {
             return false;
         };
-        self.assigned.errors.push((self.store.subject(entry), Main::missing(main)));
+        let finding = self.store.with_place_of_setting(entry, "main", Main::missing(main));
+        self.assigned.errors.push((self.store.subject(entry), finding));
         true
     }
 
