@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 BUILD_PACKAGES := gcc libc6-dev
 # What the tests use: real programs and a few tools.
 TEST_PACKAGES := $(BUILD_PACKAGES) nginx-light libnginx-mod-stream libnginx-mod-mail haproxy gunicorn python3 inotify-tools procps \
-	util-linux mount libc-bin coreutils openssl bash groff-base strace
+	util-linux mount libc-bin coreutils openssl bash groff-base strace curl jq
 # What the tests of the metrics use besides; `make test` skips them without it.
 MONITORING_PACKAGES := prometheus prometheus-alertmanager
 # The programs of the presets, for their tests alone: none of their services is started. Envoy comes from PyPI.

@@ -239,3 +239,54 @@ fn after_sigterm_it_answers_until_others_have_noticed() {
         std::thread::park_timeout(std::time::Duration::from_millis(5));
     }
 }
+
+#[test]
+fn the_end_and_the_names_of_the_certificate_are_known_from_the_start() {
+    let webhook = Webhook::start(&[]);
+    let started = webhook.gate.story();
+    assert!(started.contains("the certificate is for `127.0.0.1`"), "{started}");
+    let metrics = webhook.metrics();
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("reload_gate_admission_certificate_expiry_timestamp_seconds "));
+    let expiry: u64 = line.and_then(|time| time.parse().ok()).expect("it is exposed");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later").as_secs();
+    assert!((now + 86_400..now + 3 * 86_400).contains(&expiry), "{expiry}");
+}
+
+#[test]
+fn a_certificate_that_an_api_server_refuses_is_said_at_the_start() {
+    let directory = tempfile::tempdir().expect("there is room");
+    std::fs::write(directory.path().join("namespace"), "gate\n").expect("there is room");
+    let account = directory.path().to_str().expect("it is UTF-8");
+    let webhook = Webhook::start(&["--kubernetes-service-account", account]);
+    let started = webhook.gate.story();
+    assert!(started.contains("no name that ends in `.gate.svc`"), "{started}");
+}
+
+#[test]
+fn the_first_answer_of_the_page_is_printed_as_its_blocks_are_pasted() {
+    crate::support::needs!("openssl", "curl", "bash");
+    let page = std::fs::read_to_string("docs/admission.md").expect("it is there");
+    let section =
+        page.split("## First answer").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("there is one");
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2, "the certificate, and the request");
+    let gate = gate_command().get_program().to_str().expect("it is UTF-8").to_owned();
+    let port = crate::support::free_port().to_string();
+    let script = blocks.concat().replace("8443", &port).replace("\nreload-gate ", &format!("\n{gate} "));
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut bash = crate::support::command("bash");
+    bash.current_dir(directory.path()).args(["-c", &format!("set -e\n{script}\nkill -INT $!\nwait")]);
+    let output = bash.output().expect("it starts");
+    let answer = String::from_utf8_lossy(&output.stdout);
+    assert!(answer.contains("\"allowed\":false") && answer.contains("nginx.conf:3:3"), "{answer}{output:?}");
+}
+
+#[test]
+fn the_help_names_the_defaults_of_the_webhook() {
+    let help = gate_command().args(["admit", "--help"]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&help.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    let hygiene = text.split("--nginx-hygiene").nth(1).and_then(|rest| rest.split("--").next()).unwrap_or_default();
+    assert!(hygiene.ends_with("[default: on] "), "{hygiene}");
+}

@@ -250,3 +250,115 @@ fn an_obstacle_is_not_ignored() {
     let arguments = ["--validate", "no-such-checker {config}"];
     checked(&arguments, directory.path(), 3);
 }
+
+/// A directory with a baseline of one error in `site.json`, and one in `other.json`.
+fn with_baseline() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("there is room");
+    for name in ["site.json", "other.json"] {
+        file(&directory.path().join("conf"), name, "{\"a\": 1,}\n");
+    }
+    let baseline = directory.path().join("baseline.json").display().to_string();
+    checked(&["--write-baseline", &baseline], &directory.path().join("conf"), 0);
+    (directory, baseline)
+}
+
+#[test]
+fn a_file_that_nothing_validates_any_more_is_said_in_every_format() {
+    let (directory, baseline) = with_baseline();
+    let root = directory.path().join("conf");
+    std::fs::rename(root.join("site.json"), root.join("site.jsn")).expect("it is there");
+    let found = checked(&["--baseline", &baseline], &root, 0);
+    let lapsed = found["baseline"]["lapsed"].as_array().expect("it is a list");
+    assert_eq!(lapsed.len(), 1, "{found}");
+    assert!(lapsed[0]["input"].as_str().is_some_and(|input| input.ends_with("site.jsn")), "{found}");
+    assert!(lapsed[0]["former"].as_str().is_some_and(|former| former.ends_with("site.json")), "{found}");
+    for format in FORMATS {
+        let output = check(&["--format", format, "--baseline", &baseline, root.to_str().expect("it is UTF-8")], "");
+        let is_said = output.out.contains("not validated any more") || output.out.contains("\"lapsed\"");
+        assert!(is_said, "{format}: {}", output.out);
+    }
+    let quiet = check(&["--quiet", "--baseline", &baseline, root.to_str().expect("it is UTF-8")], "");
+    assert!(quiet.out.contains("site.jsn: not validated any more"), "{}", quiet.out);
+}
+
+#[test]
+fn what_is_gone_is_said_in_every_format() {
+    let (directory, baseline) = with_baseline();
+    let root = directory.path().join("conf");
+    std::fs::remove_file(root.join("site.json")).expect("it is there");
+    for format in FORMATS {
+        let output = check(&["--format", format, "--baseline", &baseline, root.to_str().expect("it is UTF-8")], "");
+        assert_eq!(output.code, 0, "{}", output.err);
+        assert!(output.out.contains("gone") && output.out.contains("site.json"), "{format}: {}", output.out);
+    }
+}
+
+#[test]
+fn a_finding_that_an_old_one_may_have_hidden_has_a_note() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let (root, baseline) = (directory.path().join("conf"), directory.path().join("baseline.json"));
+    let baseline = baseline.to_str().expect("it is UTF-8");
+    file(&root, "a.json", "{\"a\": [1 2],\n \"b\": [3 4]}\n");
+    checked(&["--write-baseline", baseline], &root, 0);
+    file(&root, "a.json", "{\"a\": [1, 2],\n \"b\": [3 4]}\n");
+    let found = findings(&checked(&["--baseline", baseline], &root, 1));
+    assert!(found.len() == 2 && found[1].starts_with("note perhaps-hidden"), "{found:?}");
+    let markdown = check(&["--format", "markdown", "--baseline", baseline, root.to_str().expect("it is UTF-8")], "");
+    assert!(markdown.out.contains("it may have hidden this one"), "{}", markdown.out);
+}
+
+#[test]
+fn a_conflict_in_a_baseline_is_named_and_written_away() {
+    let (directory, baseline) = with_baseline();
+    let root = directory.path().join("conf");
+    let text = std::fs::read_to_string(&baseline).expect("it is there");
+    std::fs::write(&baseline, format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> main\n")).expect("there is room");
+    let path = root.join("site.json").display().to_string();
+    let output = check(&["--baseline", &baseline, &path], "");
+    assert_eq!(output.code, 2);
+    assert!(
+        output.err.contains("conflict of git at line 1") && output.err.contains("--write-baseline"),
+        "{}",
+        output.err
+    );
+    // Of the other file nothing is known in this run, and its entry stays.
+    let written = check(&["--write-baseline", &baseline, &path], "");
+    assert!(written.code == 0 && written.err.contains("wrote 2 findings"), "{}", written.err);
+}
+
+#[test]
+fn a_fingerprint_stays_when_lines_move_and_is_of_one_finding() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let prints = |text: &str| {
+        file(directory.path(), "nginx.conf", text);
+        let report = checked(&[], directory.path(), 1);
+        let found = report["inputs"][0]["findings"].as_array().expect("there are some").clone();
+        found.iter().map(|finding| finding["fingerprint"].to_string()).collect::<Vec<_>>()
+    };
+    let before = prints("events {}\nhttp {\n  lisen 80;\n  lisen 80;\n  sendfil on;\n}\n");
+    assert_eq!(before.len(), 3);
+    assert_eq!(before.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{before:?}");
+    let after = prints("events {}\nhttp {\n  # a line\n\n  lisen 80;\n  lisen 80;\n  sendfil on;\n}\n");
+    assert_eq!(before, after);
+}
+
+#[test]
+fn the_filter_of_the_page_makes_a_code_quality_report_with_stable_fingerprints() {
+    crate::support::needs!("jq");
+    let page = std::fs::read_to_string("docs/ci.md").expect("it is there");
+    let filter = page.split("```jq\n").nth(1).and_then(|rest| rest.split("```").next()).expect("there is one");
+    let directory = tempfile::tempdir().expect("there is room");
+    let quality = |text: &str| {
+        file(directory.path(), "nginx.conf", text);
+        let report = check(&["--format", "json", directory.path().to_str().expect("it is UTF-8")], "").out;
+        file(directory.path(), "report.txt", &report);
+        let mut jq = crate::support::command("jq");
+        let output = jq.arg(filter).arg(directory.path().join("report.txt")).output().expect("it starts");
+        let issues: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let print = |issue: &Value| issue["fingerprint"].as_str().expect("there is one").to_owned();
+        issues.as_array().expect("it is a list").iter().map(print).collect::<Vec<_>>()
+    };
+    let before = quality("events {}\nhttp {\n  lisen 80;\n  lisen 80;\n}\n");
+    assert!(before.len() == 2 && before[0] != before[1], "{before:?}");
+    assert_eq!(before, quality("events {}\nhttp {\n\n  lisen 80;\n  lisen 80;\n}\n"));
+}

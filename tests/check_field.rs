@@ -1,84 +1,9 @@
 //! `check` on inputs as they are in the field: large, encrypted, unrendered, or hostile.
 
-use crate::support::{gate_command, needs, unique};
 use std::process::Stdio;
 
 use crate::check::{CHART, FORMATS, check, checked, config_map, file, findings, report};
-
-#[test]
-fn lines_of_a_secret_are_shown_beside_nothing() {
-    let secret = "SuperS3cretPassw0rd";
-    let map = "\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},\"data\":{\"nginx.conf\":\"events {\"}";
-    let hidden = format!(
-        "\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"b\"}},\"stringData\":{{\"a\":\"{secret}\"}}"
-    );
-    let inputs = [
-        format!("{{{map}}}\n{{{hidden}}}\n"),
-        format!("{{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{{{map}}},{{{hidden}}}]}}\n"),
-        format!("apiVersion: v1\nkind: List\nitems:\n- {{{map}}}\n- {{{hidden}}}\n"),
-        // A broken text may be anything.
-        format!("{{{map}}}\n{{{}\n", &hidden[..hidden.len() - 3]),
-        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: x}}\nstringData:\n  a: *{secret}\n"),
-        format!("{{{}", &hidden[..hidden.len() - 4]),
-    ];
-    for input in inputs {
-        for format in FORMATS {
-            let output = check(&["--format", format, "--verbose", "-"], &input);
-            assert_eq!(output.code, 1, "{input}\n{}", output.out);
-            assert!(!output.out.contains(&secret[..12]), "{format} of {input}\n{}", output.out);
-        }
-    }
-}
-
-#[test]
-fn wrong_flags_are_reported_for_every_validator() {
-    for arguments in [
-        ["--timeout", "5"],
-        ["--nginx-version", "foo"],
-        ["--tls-warn", "abc"],
-        ["--sandbox", "abc"],
-        ["--root", "target"],
-        ["--missing", "x"],
-    ] {
-        let output = check(&[arguments[0], arguments[1], "-"], CHART);
-        assert!(output.code == 2 && output.err.contains(arguments[0]), "{arguments:?} {} {}", output.code, output.err);
-    }
-}
-
-#[test]
-fn a_gate_checks_the_files_that_it_would_validate() {
-    let directory = tempfile::tempdir().expect("there is room");
-    for (name, content) in [("my.settings", "{}"), ("nginx.conf", "events {}"), ("a.json", "{}")] {
-        file(directory.path(), name, content);
-    }
-    let root = directory.path().to_str().expect("it is UTF-8");
-    let checked = |arguments: &[&str]| {
-        let output = check(&[arguments, &[root]].concat(), "");
-        assert_eq!(output.code, 0, "{}{}", output.out, output.err);
-        output.out
-    };
-    assert!(checked(&["--builtin", "json", "--main", "my.settings"]).contains("my.settings (builtin json"));
-    assert!(checked(&["--builtin", "json"]).contains("a.json (builtin json"));
-    let gates = tempfile::NamedTempFile::new().expect("there is room");
-    std::fs::write(gates.path(), "gates: [{watch: /srv, builtin: json}]\n").expect("there is room");
-    checked(&["--config", gates.path().to_str().expect("it is UTF-8")]);
-}
-
-#[test]
-fn a_preset_without_a_validator_checks_nothing() {
-    let map = config_map("a.json", "'{]'");
-    assert_eq!(report(&["--app", "none"], &map, 0)["verdict"], "nothing");
-    let gate = "        - name: gate\n          image: reload-gate\n          args: [run, --watch, /etc/nginx, --signal, none]\n          \
-                env: [{name: RELOAD_GATE_APP, valueFrom: {configMapKeyRef: {name: elsewhere, key: app}}}]\n          volumeMounts: \
-                [{name: main, mountPath: /etc/nginx}]\n      volumes:\n";
-    let output = check(&["-"], &CHART.replace("      volumes:\n", gate));
-    assert!(
-        output.code == 3 && output.out.contains("`app` of ConfigMap `elsewhere`"),
-        "{} {}",
-        output.code,
-        output.out
-    );
-}
+use crate::support::{gate_command, needs};
 
 #[test]
 fn an_unreadable_input_is_reported_and_does_not_block() {
@@ -120,15 +45,6 @@ fn a_missing_key_of_a_volume_is_reported() {
     assert!(found["unjudged"].to_string().contains("api.conf"), "keys without a mount are listed: {found:#}");
     let optional = chart.replace("path: a.conf}]", "path: a.conf}], optional: true");
     assert!(!report(&[], &optional, 0).to_string().contains("missing-key"));
-}
-
-#[test]
-fn a_quotation_of_a_config_map_stays_readable() {
-    let key = "  tls.key: |\n    -----BEGIN PRIVATE KEY-----\n    c3NsX2NlcnRpZmljYXRlX2tleQ==\n    -----END PRIVATE KEY-----\n  ssl: ssl_certificate_keyy\n";
-    let chart = CHART.replace("stringData:\n", &format!("stringData:\n{key}"));
-    let chart = chart.replace("        listen 18080;\n", "        ssl_certificate_keyy x;\n");
-    let found = findings(&report(&[], &chart, 1));
-    assert!(found[0].ends_with("unknown directive \"ssl_certificate_keyy\""), "{found:?}");
 }
 
 #[test]
@@ -175,72 +91,6 @@ spec:
   volumes: [{{name: v, configMap: {{name: x}}}}]
 "
     )
-}
-
-#[test]
-fn a_certificate_beside_a_password_hides_nothing_of_it() {
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  nginx.conf: |\n    events {}\n    hunter2 \
-                  correct-horse;\n    # -----BEGIN CERTIFICATE-----\n    -----BEGIN CERTIFICATE-----\n    -----END CERTIFICATE-----\n";
-    for format in FORMATS {
-        let output = check(&["--format", format, "--verbose", "-"], secret);
-        assert_eq!(output.code, 1, "{}", output.out);
-        assert!(!output.out.contains("hunter2") && !output.out.contains("correct-horse"), "{format}: {}", output.out);
-    }
-}
-
-#[test]
-fn a_command_of_the_inputs_runs_only_if_it_is_allowed() {
-    let marker = std::path::Path::new("/tmp").join(unique("marker"));
-    let sidecar = format!("args: [run, --watch, /etc/app, --signal, none, --validate, 'touch {}']", marker.display());
-    let input = config_map("app.conf", "good") + &pod("reload-gate", &sidecar);
-    let found = findings(&report(&[], &input, 3));
-    assert!(found[0].contains("command-not-allowed") && found[0].contains("was not executed"), "{found:?}");
-    let allowed = report(&["--allow-commands"], &input, 0);
-    assert!(checked(&allowed)[0].starts_with("accepted ConfigMap x app.conf touch"), "{allowed:#}");
-    assert!(!marker.exists(), "nothing that it writes stays");
-}
-
-#[test]
-fn a_configuration_that_is_a_program_is_not_executed() {
-    let (python, hook) = ("'raise SystemExit(1)'", "\"[uwsgi]\\nexec-asap = touch /tmp/executed\\n\"");
-    let ruby = "\"<source>\\n  @id \\\"#{exit}\\\"\\n</source>\\n\"";
-    for (name, text) in [("gunicorn.conf.py", python), ("uwsgi.ini", hook), ("fluent.conf", ruby)] {
-        let report = report(&[], &config_map(name, text), 0);
-        assert_eq!(report["verdict"], "nothing", "{name}");
-        let skipped = &report["unjudged"][0];
-        assert!(skipped["why"].to_string().contains("is a program"), "{report:#}");
-        assert!(skipped["help"].to_string().contains("--allow-commands"), "{report:#}");
-    }
-}
-
-#[test]
-fn a_program_that_was_chosen_for_a_configuration_does_not_execute_it() {
-    needs!("gunicorn");
-    let python = "'raise SystemExit(\"EXECUTED\")'";
-    let directory = tempfile::tempdir().expect("there is room");
-    file(directory.path(), "gunicorn.conf.py", "raise SystemExit('EXECUTED')\n");
-    file(directory.path(), "gate.yaml", "rules:\n  - {files: ['*.py'], app: gunicorn}\n");
-    file(directory.path(), "gates.yaml", "gates: [{watch: /etc/app, app: gunicorn, signal: none}]\n");
-    let path = |name: &str| directory.path().join(name).to_str().expect("it is UTF-8").to_owned();
-    let sidecar = pod("reload-gate", "args: [run, --watch, /etc/app, --signal, none, --app, gunicorn]");
-    let map = config_map("gunicorn.conf.py", python);
-    for (words, input) in [
-        (vec!["--app".to_owned(), "gunicorn".to_owned(), path("gunicorn.conf.py")], String::new()),
-        (vec!["--app".to_owned(), "gunicorn".to_owned(), path("")], String::new()),
-        (vec!["--config".to_owned(), path("gate.yaml"), path("gunicorn.conf.py")], String::new()),
-        (vec!["--config".to_owned(), path("gates.yaml"), "-".to_owned()], map.clone()),
-        (vec!["--app".to_owned(), "gunicorn".to_owned(), "-".to_owned()], map.clone()),
-        (vec!["-".to_owned()], map + &sidecar),
-    ] {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let output = check(&words, &input);
-        assert_eq!(output.code, 3, "{words:?}: {}{}", output.out, output.err);
-        assert!(output.out.contains("command-not-allowed"), "{words:?}: {}", output.out);
-        assert!(!output.out.contains("EXECUTED"), "{words:?}: {}", output.out);
-    }
-    file(directory.path(), "gunicorn.conf.py", "bind = '127.0.0.1:8000'\n");
-    let output = check(&["--allow-commands", "--app", "gunicorn", &path("gunicorn.conf.py")], "");
-    assert_eq!(output.code, 3, "its application is named on a command line: {}", output.out);
 }
 
 #[test]
@@ -316,18 +166,6 @@ fn a_path_that_does_not_exist_has_one_message_and_its_exit_code() {
 }
 
 #[test]
-fn parts_of_nginx_alone_have_advice() {
-    let directory = tempfile::tempdir().expect("there is room");
-    file(directory.path(), "conf.d/a.conf", "server { listen 80; }\n");
-    let path = directory.path().join("conf.d");
-    for (path, code) in [(path.clone(), 0), (path.join("a.conf"), 3)] {
-        let output = check(&[path.to_str().expect("it is UTF-8")], "");
-        assert_eq!(output.code, code, "{}", output.out);
-        assert!(output.out.contains("`--context http`"), "{}", output.out);
-    }
-}
-
-#[test]
 fn excluded_and_ignored_files_are_not_read() {
     let directory = tempfile::tempdir().expect("there is room");
     let root = directory.path().to_str().expect("it is UTF-8");
@@ -396,53 +234,6 @@ fn a_signal_ends_the_program_and_removes_its_files() {
 }
 
 #[test]
-fn an_unknown_field_rejects_only_if_the_checker_is_that_of_the_image() {
-    needs!("promtool");
-    let config = "|\n    scrape_configs:\n    - job_name: a\n      some_new_field: 1\n    - job_name: b\n      other_new_field: 2";
-    let map = config_map("prometheus.yml", config);
-    let open = report(&[], &(map.clone() + &pod("prom/prometheus:v9.9.9", "")), 3);
-    let found = findings(&open);
-    assert!(found[0].contains(" 8:7: field some_new_field not found"), "{open:#}");
-    assert!(found[1].contains(" 10:7: field other_new_field not found"), "each line has its own finding: {open:#}");
-    assert!(open.to_string().contains("is not known to be the build in `prom/prometheus:v9.9.9`"), "{open:#}");
-    let typo = report(&[], &map.replace("some_new_field", "scrape_intervall"), 1);
-    assert!(typo.to_string().contains("did you mean `scrape_interval`?"), "{typo:#}");
-}
-
-#[test]
-fn rules_of_the_operator_are_checked_by_promtool() {
-    let rules = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: r}\nspec:\n  groups:\n  - name: a\n    rules:\n    \
-                 - alert: A\n      expr: sum(\n";
-    if crate::support::installed("promtool") {
-        let rejected = report(&[], rules, 1);
-        let found = findings(&rejected);
-        assert!(found[0].contains(" 9:") && found[0].contains("unclosed left parenthesis"), "{rejected:#}");
-        report(&[], &rules.replace("sum(", "sum(up)"), 0);
-    } else {
-        let skipped = report(&[], rules, 0);
-        assert!(skipped["unjudged"].to_string().contains("promtool"), "{skipped:#}");
-    }
-}
-
-#[test]
-fn shell_scripts_are_known_by_their_first_line() {
-    needs!("bash");
-    let script = |body: &str| config_map("entrypoint", &format!("|\n    #!/bin/sh\n    {body}"));
-    let found = report(&[], &script("if true; then echo"), 1);
-    assert!(findings(&found)[0].contains("syntax error"), "{found:#}");
-    report(&[], &script("echo \"$${HOME}\""), 0);
-    report(&[], &config_map("entrypoint", "'if true; then'"), 0);
-}
-
-#[test]
-fn hosts_of_the_cluster_are_no_errors() {
-    needs!("haproxy");
-    let text = "|\n    defaults\n      mode http\n      timeout connect 1s\n      timeout client 1s\n      timeout server 1s\n    resolvers k\n      \
-                nameserver dns1 kube-dns:53\n    backend b\n      server s api.svc:80\n    frontend f\n      bind :8080\n      default_backend b";
-    report(&[], &config_map("haproxy.cfg", text), 0);
-}
-
-#[test]
 fn a_sub_path_that_names_no_key_is_reported() {
     let pod = pod("app", "").replace("mountPath: /etc/app}", "mountPath: /etc/app/a.json, subPath: gone.json}");
     let found = findings(&report(&[], &(config_map("a.json", "'{}'") + &pod), 1));
@@ -482,55 +273,6 @@ fn the_project_s_own_deployments_are_accepted() {
 }
 
 #[test]
-fn a_file_without_a_known_name_gets_an_advice() {
-    let directory = tempfile::tempdir().expect("there is room");
-    file(directory.path(), "bad.conf", "x\n");
-    let path = directory.path().join("bad.conf");
-    let output = check(&[path.to_str().expect("it is UTF-8")], "");
-    assert_eq!(output.code, 3, "{}", output.out);
-    assert!(output.out.contains("obstacle[no-validator]") && output.out.contains("`--app nginx`"), "{}", output.out);
-    // A directory may hold anything.
-    assert_eq!(check(&[directory.path().to_str().expect("it is UTF-8")], "").code, 0);
-}
-
-#[test]
-fn a_directive_of_a_known_module_is_a_warning_where_the_build_is_unknown() {
-    let directory = tempfile::tempdir().expect("there is room");
-    file(directory.path(), "nginx.conf", "events {}\nhttp { init_by_lua_block { x = 1 } }\n");
-    let path = directory.path().to_str().expect("it is UTF-8");
-    let code = |arguments: &[&str]| check(&[arguments, &[path]].concat(), "").code;
-    assert_eq!(code(&[]), 0);
-    assert_eq!(code(&["--nginx-build", "nginx.org"]), 1);
-    assert_eq!(code(&["--nginx-build", "openresty"]), 0);
-}
-
-#[test]
-fn formats_and_reasons_are_known_by_name_and_content() {
-    let manifest = "apiVersion: v1
-kind: ConfigMap
-metadata: {name: x}
-data:
-  good.xml: <a><b/></a>
-  bad.xml: <a><b></a>
-  master.conf: |
-    maxmemory 1gb
-    save 60 1
-  app: {{ .Name }}
-";
-    let report = report(&[], manifest, 1);
-    assert_eq!(
-        checked(&report),
-        ["rejected ConfigMap x bad.xml builtin xml", "accepted ConfigMap x good.xml builtin xml"]
-    );
-    let reasons: Vec<_> =
-        report["unjudged"].as_array().expect("there are some").iter().map(|one| &one["why"]).collect();
-    assert_eq!(
-        reasons,
-        ["it has placeholders that another tool replaces", "Redis and Valkey check it only as they start"]
-    );
-}
-
-#[test]
 fn a_duplicate_key_outside_of_the_entries_is_a_warning() {
     let labels = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels:\n    a: b\n    a: c\ndata: {x: z}\n";
     assert!(findings(&report(&[], labels, 0))[0].starts_with("warning broken-manifest 6:5"));
@@ -562,67 +304,4 @@ data: {nginx.conf: 'events {}'}
     let works = manifest.replace("spec:\n", "spec:\n  shareProcessNamespace: true\n").replace("65532", "101");
     let works = works.replace("/nginx.conf, subPath: nginx.conf", "");
     assert!(codes(&works).is_empty(), "{:?}", codes(&works));
-}
-
-/// Values of a Secret in a template, in a flag, and in a configuration file of a gate, each in a setting that is wrong.
-const SECRETS_IN_USE: &str = r"apiVersion: v1
-kind: Secret
-metadata: { name: s }
-stringData:
-  pass: @s3cret-Passw0rd@
-  hook: @hooks.example/services/T01/B02/t0ken-hunter2@
-  gate.yaml: @watch: /etc/app\nsignal: HUP\nprocess: app\nalert-webhook: hooks.example/services/T01/t0ken-infile\nreload-header: 'Authorization Bearer t0ken-header'\n@
----
-apiVersion: v1
-kind: ConfigMap
-metadata: { name: c }
-data:
-  default.conf.template: @upstream w { server ${PASS}:x; }@
----
-apiVersion: v1
-kind: Pod
-metadata: { name: p }
-spec:
-  containers:
-  - { name: web, image: nginx, env: [{ name: PASS, valueFrom: { secretKeyRef: { name: s, key: pass } } }], volumeMounts: [{ name: c, mountPath: /etc/nginx/templates }] }
-  volumes: [{ name: c, configMap: { name: c } }]
----
-apiVersion: v1
-kind: Pod
-metadata: { name: q }
-spec:
-  containers:
-  - { name: gate, image: reload-gate, args: [run, --watch, /etc/app, --process, app, --signal, HUP, --alert-webhook, $(HOOK)], env: [{ name: HOOK, valueFrom: { secretKeyRef: { name: s, key: hook } } }] }
----
-apiVersion: v1
-kind: Pod
-metadata: { name: r }
-spec:
-  containers:
-  - { name: gate, image: reload-gate, args: [run, --config, /c/gate.yaml], volumeMounts: [{ name: s, mountPath: /c }] }
-  volumes: [{ name: s, secret: { secretName: s } }]";
-
-#[test]
-fn values_of_secrets_are_shown_from_no_variable_flag_or_file() {
-    let input = SECRETS_IN_USE.replace('@', "\"");
-    for format in FORMATS {
-        let output = check(&["--format", format, "--verbose", "-"], &input);
-        assert_eq!(output.code, 1, "{}", output.out);
-        for secret in ["s3cret", "hunter2", "t0ken"] {
-            let shown = [&output.out, &output.err].iter().any(|text| text.contains(secret));
-            assert!(!shown, "{format} {secret}: {}{}", output.out, output.err);
-        }
-        assert!(output.out.contains("invalid port in upstream"), "{format}: {}", output.out);
-    }
-}
-
-#[test]
-fn a_construct_in_a_secret_is_named_without_its_text() {
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  haproxy.cfg: |\n    global\n      hunter2$x\n";
-    for format in FORMATS {
-        let output = check(&["--format", format, "--verbose", "-"], secret);
-        assert!(!output.out.contains("hunter2"), "{format}: {}", output.out);
-    }
-    let output = check(&["--verbose", "-"], secret);
-    assert!(output.out.contains("what the inputs name: a construct in"), "{}{}", output.out, output.err);
 }

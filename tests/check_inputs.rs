@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::check::{check, file, findings, report};
-use crate::support::needs;
+use crate::support::{gate_command, needs};
 
 /// Text in UTF-16 with its byte order mark.
 fn wide(text: &str) -> Vec<u8> {
@@ -200,4 +200,123 @@ fn a_certificate_in_a_secret_of_its_own_needs_no_key() {
     );
     let output = check(&["--format", "json", "-"], &secret);
     assert!(output.out.contains("builtin tls") && !output.out.contains("missing-key"), "{}", output.out);
+}
+
+#[test]
+fn a_file_is_checked_once_in_whatever_ways_it_is_named() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let root = directory.path().canonicalize().expect("it is there").join("repository");
+    file(&root, "conf/nginx.conf", "events {}\nhttp { include sites/*.conf; }\n");
+    file(&root, "conf/sites/a.conf", "lisen 80;\n");
+    file(&root, "chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n");
+    file(&root, "chart/templates/a.yaml", "a: {{ .Values.b }}\n");
+    let report = |paths: &[&str]| {
+        let mut check = gate_command();
+        check.current_dir(&root).args(["check", "--format", "json"]).args(paths);
+        let output = check.output().expect("it starts");
+        serde_json::from_slice::<Value>(&output.stdout).expect("it is JSON")
+    };
+    let inputs = |report: &Value| {
+        let named = |list: &str| {
+            report[list].as_array().into_iter().flatten().map(|one| one["input"].to_string()).collect::<Vec<_>>()
+        };
+        [named("inputs"), named("unjudged")].concat()
+    };
+    let alone = inputs(&report(&["."]));
+    let absolute = root.display().to_string();
+    for paths in [
+        &[".", "conf/"][..],
+        &[".", "./conf/nginx.conf", "chart"],
+        &[".", "../repository/conf"],
+        &[".", "conf/../conf/nginx.conf", "."],
+    ] {
+        assert_eq!(inputs(&report(paths)), alone, "{paths:?}");
+    }
+    for paths in [&["conf", "."][..], &["conf/nginx.conf", "."], &["conf/sites", ".", &absolute]] {
+        assert_eq!(inputs(&report(paths)), alone, "{paths:?}");
+    }
+    let twice = report(&["conf/nginx.conf", "./conf/nginx.conf", "../repository/conf/nginx.conf"]);
+    assert_eq!(inputs(&twice), ["\"conf/nginx.conf\""]);
+}
+
+#[test]
+fn a_file_that_is_named_and_lies_in_a_named_directory_is_meant_to_be_validated() {
+    let directory = tempfile::tempdir().expect("there is room");
+    file(directory.path(), "a/site.txt", "x\n");
+    let named = |paths: &[&str]| {
+        let status = gate_command().current_dir(directory.path()).args(["check", "-q"]).args(paths).status();
+        status.expect("it starts").code()
+    };
+    assert_eq!(named(&["a/site.txt"]), Some(3));
+    assert_eq!(named(&[".", "a/site.txt"]), Some(3));
+    assert_eq!(named(&["."]), Some(0));
+}
+
+#[test]
+fn a_template_of_a_chart_that_is_named_is_an_obstacle() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let chart = directory.path().join("chart");
+    file(&chart, "Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n");
+    for (name, object) in [("broken.yaml", "{{ .Release.Name }}"), ("whole.yaml", "'{{ .Release.Name }}'")] {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {object}}}\ndata:\n  nginx.conf: |\n    {{{{ .Values.x }}}}\n"
+        );
+        file(&chart, &format!("templates/{name}"), &text);
+        let path = chart.join("templates").join(name).display().to_string();
+        let output = check(&[&path], "");
+        assert_eq!(output.code, 3, "{}", output.out);
+        assert!(output.out.contains("obstacle[no-validator]: it is a template"), "{}", output.out);
+        assert!(output.out.contains(&format!("helm template {}", chart.display())), "{}", output.out);
+    }
+    assert_eq!(check(&[chart.to_str().expect("it is UTF-8")], "").code, 0, "a directory may hold anything");
+}
+
+#[test]
+fn obstacles_of_one_cause_are_one_block() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for number in 0..15 {
+        file(directory.path(), &format!("{number:02}.conf"), "x\n");
+    }
+    let root = directory.path().to_str().expect("it is UTF-8");
+    for (format, mark) in [("human", "obstacle["), ("github", "::error "), ("markdown", "**obstacle**")] {
+        let output = check(&["--format", format, "--validate", "no-such-checker {config}", root], "");
+        assert_eq!(output.code, 3, "{}", output.err);
+        assert_eq!(output.out.matches(mark).count(), 1, "{format}: {}", output.out);
+        assert!(output.out.contains("the same in 14 more places"), "{format}: {}", output.out);
+        assert!(output.out.contains("10.conf, and 4 more"), "{format}: {}", output.out);
+    }
+}
+
+#[test]
+fn a_quiet_report_explains_every_exit_code_but_zero() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let root = directory.path();
+    for (name, text) in [
+        ("bad/nginx.conf", "events {}\nhttp { lisen 80; }\n"),
+        ("warned/nginx.conf", "events {}\nhttp { include /etc/nginx/more.conf; }\n"),
+        ("unknown/site.txt", "x\n"),
+        ("chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n"),
+        ("chart/templates/a.yaml", "a: {{ .Values.b }}\n"),
+    ] {
+        file(root, name, text);
+    }
+    std::fs::create_dir(root.join("empty")).expect("there is room");
+    for (arguments, code, expected) in [
+        (&["bad"][..], 1, "error[unknown-directive]"),
+        (&["--warnings", "reject", "warned"], 1, "error[missing-include]"),
+        (&["--missing", "reject", "warned"], 1, "error[missing-include]"),
+        (&["unknown/site.txt"], 3, "obstacle[no-validator]"),
+        (&["chart/templates/a.yaml"], 3, "obstacle[no-validator]"),
+        (&["--validate", "no-such-checker {config}", "unknown"], 3, "obstacle[checker-missing]"),
+        (&["none"], 2, "it does not exist"),
+        (&["empty"], 4, "nothing was checked"),
+        (&["--exclude", "*", "bad"], 4, "nothing was checked"),
+        (&["bad", "warned"], 1, "rejected  bad/nginx.conf"),
+    ] {
+        let output =
+            gate_command().current_dir(root).args(["check", "-q"]).args(arguments).output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
 }

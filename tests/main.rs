@@ -26,10 +26,14 @@ mod chart;
 /// The same judgement in CI.
 mod check;
 mod check_baseline;
+/// The choice of validators in CI.
+mod check_choice;
 /// `check` on inputs as they are in the field.
 mod check_field;
 mod check_fix;
 mod check_inputs;
+/// What the reports of `check` show of Secrets.
+mod check_secrets;
 /// `check` and the version, product and machine of the program that checks.
 mod check_versions;
 /// Arguments, exit codes and every error message.

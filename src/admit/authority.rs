@@ -89,7 +89,19 @@ pub async fn names(access: &ApiAccess, configuration: &str) -> Result<Vec<String
     }
     names.sort();
     names.dedup();
-    if found == 0 { Err(RequestError::NotFound(missing(configuration))) } else { Ok(names) }
+    match (found, names.is_empty()) {
+        (0, _) => Err(RequestError::NotFound(missing(configuration))),
+        (_, true) => Err(RequestError::NotFound(nameless(configuration))),
+        _ => Ok(names),
+    }
+}
+
+/// Returns the reason why no certificate can be made for a configuration, and the remedy.
+fn nameless(configuration: &str) -> String {
+    format!(
+        "no webhook of `{configuration}` has a `clientConfig` with a `service` or a `url`, so the name of the server is unknown\n  \
+         help: add `clientConfig.service` with its name and namespace"
+    )
 }
 
 /// Returns the reason why no configuration has this name, and the remedy.

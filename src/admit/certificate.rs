@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reload_gate_contract::{Finding, Severity};
 use reload_gate_tls::codes::{EXPIRED, NOT_YET_VALID};
-use reload_gate_tls::{File, Pair, TlsOptions};
+use reload_gate_tls::{File, LeafFacts, Pair, TlsOptions};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -68,6 +68,12 @@ impl KeyPair {
 }
 
 impl KeyPair {
+    /// Returns the names and the end of the certificate.
+    #[must_use]
+    pub fn served(&self) -> Option<LeafFacts> {
+        reload_gate_tls::served(&self.certificate)
+    }
+
     /// Refuses a certificate that is not valid at a time: the API server would refuse it as well.
     fn valid_at(&self, time: SystemTime) -> Result<(), String> {
         let now = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -82,6 +88,23 @@ impl KeyPair {
             |finding: &Finding| finding.severity == Severity::Error && [EXPIRED, NOT_YET_VALID].contains(&finding.code);
         findings.into_iter().find(is_of_time).map_or(Ok(()), |finding| Err(finding.message))
     }
+}
+
+/// Returns the reason why an API server refuses a certificate with these names, and the remedy. `namespace` is that of the pod, if known.
+#[must_use]
+pub fn mismatch(names: &[String], namespace: Option<&str>) -> Option<(String, String)> {
+    if names.is_empty() {
+        // `verifyHostname` of Go's crypto/x509 since 1.15.
+        let why = "the certificate has no subjectAltName, so an API server refuses it: the Common Name does not count";
+        return Some((why.to_owned(), "make one with `subjectAltName=DNS:SERVICE.NAMESPACE.svc`".to_owned()));
+    }
+    let end = format!(".{}.svc", namespace?);
+    // `serverName` of k8s.io/apiserver, util/webhook/client.go.
+    let is_of_service = |name: &String| name.to_ascii_lowercase().trim_end_matches('.').ends_with(&end);
+    let why =
+        format!("the certificate has no name that ends in `{end}`, which an API server expects of a Service here");
+    let help = format!("make one for `SERVICE{end}`, unless `clientConfig` of the webhook has another name in a `url`");
+    (!names.iter().any(is_of_service)).then_some((why, help))
 }
 
 impl CertificateFiles {
@@ -252,6 +275,26 @@ mod tests {
         assert!(after.contains("expired"), "{after}");
         let before = pair.valid_at(now - Duration::from_secs(24 * 3600)).expect_err("it is not valid yet");
         assert!(before.contains("not valid"), "{before}");
+    }
+
+    #[test]
+    fn a_certificate_without_the_name_of_the_service_is_a_mismatch() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let why = |given: &[&str], namespace| mismatch(&names(given), namespace).map(|(why, _)| why);
+        assert!(why(&[], None).is_some_and(|why| why.contains("no subjectAltName")));
+        assert!(why(&["localhost"], Some("gate")).is_some_and(|why| why.contains("`.gate.svc`")));
+        assert_eq!(why(&["localhost"], None), None);
+        assert_eq!(why(&["localhost", "door.gate.svc"], Some("gate")), None);
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_known() {
+        let own = OwnAuthority::new(vec!["a.b.svc".to_owned()]).expect("it is made");
+        let served = own.server.served().expect("it has a certificate");
+        assert_eq!(served.names, ["a.b.svc"]);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs();
+        let days = (served.not_after - i64::try_from(now).expect("it fits")) / 86_400;
+        assert!((364..=365).contains(&days), "{days}");
     }
 
     #[test]

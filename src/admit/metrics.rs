@@ -6,6 +6,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::certificate::KeyPair;
 use super::decision::AdmissionDecision;
 use super::mutation::InjectionOutcome;
 use super::review::Review;
@@ -31,6 +32,7 @@ pub struct AdmissionMetrics {
     injections: Family<CounterLabels, Counter>,
     reloads: Family<CounterLabels, Counter>,
     failing: Gauge,
+    expiry: Gauge,
     dropped: Counter,
     log: Dropped,
 }
@@ -48,7 +50,8 @@ impl AdmissionMetrics {
             "Objects that an API server asked to inject into",
             injections.clone(),
         );
-        let (durations, connections, failing) = (Histogram::new(BUCKETS), Gauge::default(), Gauge::default());
+        let (durations, connections) = (Histogram::new(BUCKETS), Gauge::default());
+        let (failing, expiry) = (Gauge::default(), Gauge::default());
         for reason in REFUSALS {
             drop(refused.get_or_create(&vec![("reason", reason.to_owned())]));
         }
@@ -66,9 +69,14 @@ impl AdmissionMetrics {
             "1 while the newest certificate is unfit, or the API server does not know it",
             failing.clone(),
         );
+        registry.register(
+            "admission_certificate_expiry_timestamp_seconds",
+            "Time at which the certificate that is served expires",
+            expiry.clone(),
+        );
         let dropped = metrics::add_dropped(&mut registry);
         metrics::add_build(&mut registry);
-        Self { registry, reviews, durations, refused, connections, injections, reloads, failing, dropped, log }
+        Self { registry, reviews, durations, refused, connections, injections, reloads, failing, expiry, dropped, log }
     }
 
     /// Counts a review with its decision.
@@ -105,6 +113,13 @@ impl AdmissionMetrics {
         let outcome = if is_fit { "read" } else { "failed" };
         self.reloads.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
         self.failing.set(i64::from(!is_fit));
+    }
+
+    /// Notes the certificate that is served from now on.
+    pub fn serves(&self, pair: &KeyPair) {
+        if let Some(served) = pair.served() {
+            self.expiry.set(served.not_after);
+        }
     }
 
     /// Notes that the configuration of the API server has the own authority, or cannot be given it.

@@ -7,28 +7,12 @@ use std::path::PathBuf;
 use reload_gate_contract::Finding;
 
 use super::review::{Review, ReviewedObject};
-use crate::check::manifest::Id;
+use crate::check::choice::{self, NONE, NamedBy};
+use crate::check::manifest::{IGNORE, Id, VALIDATOR};
+pub use crate::check::manifest::{LABEL, PREFIX};
 use crate::check::{GivenObject, main_key};
 use crate::config::{AdmissionRule, AdmissionRules, Assignments, OBJECT_SETTINGS, Preset, presets};
 use crate::sys::suggest::suggestion;
-
-/// Label that selects an object, and names its validator.
-pub const LABEL: &str = "reload-gate.dev/validate";
-
-/// Annotation that names the validator, as `check` reads it.
-const VALIDATOR: &str = "reload-gate.dev/validator";
-
-/// Annotation that ignores findings, as `check` reads it.
-const IGNORE: &str = "reload-gate.dev/ignore";
-
-/// Beginning of the annotations that are settings of the validator.
-pub const PREFIX: &str = "reload-gate.dev/";
-
-/// Value that turns validation off.
-const NONE: &str = "none";
-
-/// Values of the label and the annotation that turn validation off.
-const OFF: [&str; 2] = [NONE, "false"];
 
 /// Annotations that other parts of reload-gate write to an object.
 const WRITTEN: [&str; 3] = ["digest", "verified-at", "verified-by"];
@@ -38,13 +22,6 @@ const UNKNOWN_VALIDATOR: &str = "unknown-validator";
 
 /// Findings about the annotation that ignores findings, if they have no place in a file.
 const OF_IGNORE: [&str; 2] = ["unused-ignore", "ignore-without-reason"];
-
-/// Words that people write to turn something off, and on.
-const OFF_WORDS: [&str; 6] = ["off", "no", "false", "disabled", "disable", "never"];
-const ON_WORDS: [&str; 6] = ["on", "yes", "true", "enabled", "enable", "auto"];
-
-/// Values of the label that leave the choice of the validator to the annotation, to names and to contents.
-const BY_ITSELF: [&str; 3] = ["true", "auto", ""];
 
 /// Another object that is validated together with the one of a review.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,8 +39,8 @@ pub struct SelectedValidation {
     pub assignments: Assignments,
     /// Name of the validator that the object itself names.
     validator: Option<String>,
-    /// Place of that name, for people.
-    named_by: String,
+    /// Place of that name, unless it is a rule.
+    named_by: Option<NamedBy>,
     /// Directory at which a program sees the object, if it is validated together with others.
     mount: Option<PathBuf>,
     /// The others.
@@ -90,25 +67,17 @@ fn of_object(rules: &AdmissionRules, object: &ReviewedObject) -> Option<Selected
         let siblings = others.map(|part| Sibling { name: part.name.clone(), mount: part.mount.clone() });
         let (mount, siblings) = (own.map(|part| part.mount.clone()), siblings.collect());
         // What no rule covers is not validated.
-        let (validator, named_by) = (Some(NONE.to_owned()), String::new());
+        let (validator, named_by) = (Some(NONE.to_owned()), None);
         return Some(SelectedValidation { assignments, validator, named_by, mount, siblings, stored: None });
     }
-    let settings: Vec<_> = OBJECT_SETTINGS
-        .iter()
-        .filter_map(|setting| {
-            let value = object.annotations.get(&format!("{PREFIX}{}", setting.name))?;
-            Some((*setting, value.clone()))
-        })
-        .collect();
     let label = object.labels.get(LABEL)?;
-    let (validator, named_by) = match Some(label).filter(|label| !BY_ITSELF.contains(&label.as_str())) {
-        Some(label) => (Some(label), format!("label `{LABEL}`")),
-        None => (object.annotations.get(VALIDATOR), format!("annotation `{VALIDATOR}`")),
-    };
-    if validator.is_some_and(|name| OFF.contains(&name.as_str())) {
+    let named = choice::chosen(Some(label), object.annotations.get(VALIDATOR), |name| name);
+    if named.is_some_and(|(name, _)| choice::is_off(name)) {
         return None;
     }
-    let (validator, assignments) = (validator.cloned(), rules.assignments.with(Vec::new(), &settings));
+    let settings = choice::settings(|name| object.annotations.get(name).cloned());
+    let (validator, named_by) = named.map(|(name, by)| (name.clone(), by)).unzip();
+    let assignments = rules.assignments.with(Vec::new(), &settings);
     Some(SelectedValidation { assignments, validator, named_by, mount: None, siblings: Vec::new(), stored: None })
 }
 
@@ -151,29 +120,14 @@ impl SelectedValidation {
         let is_of_ignore = OF_IGNORE.contains(&finding.code.as_str());
         // A setting with an error is named already.
         let is_of_name = finding.code.as_str() == UNKNOWN_VALIDATOR && !finding.message.starts_with("`--");
-        let (subject, help) = match &self.validator {
+        let (subject, help) = match (&self.validator, self.named_by) {
             _ if !is_nowhere => return finding,
             _ if is_of_ignore => (format!("annotation `{IGNORE}`"), None),
-            Some(name) if is_of_name => (self.named_by.clone(), self.switch(name)),
+            (Some(name), Some(by)) if is_of_name => (by.to_string(), choice::switch(name, by)),
             _ => return finding,
         };
-        if subject.is_empty() {
-            return finding;
-        }
         let help = help.map(str::to_owned).or(finding.help);
         Finding { message: format!("{subject}: {}", finding.message), help, ..finding }
-    }
-
-    /// Returns the remedy if the name of a validator is a word of a switch.
-    fn switch(&self, name: &str) -> Option<&'static str> {
-        let name = name.to_ascii_lowercase();
-        let is_label = self.named_by.starts_with("label");
-        match name.as_str() {
-            _ if OFF_WORDS.contains(&name.as_str()) => Some("write `none` to turn the validation off"),
-            _ if !ON_WORDS.contains(&name.as_str()) => None,
-            _ if is_label => Some("name a validator, or write `auto` to leave the choice to names and contents"),
-            _ => Some("name a validator, or remove the annotation to leave the choice to names and contents"),
-        }
     }
 
     /// Returns a remark on an update that leaves a program without the file with which its configuration begins.

@@ -4,17 +4,22 @@
 //! relative to the working directory, in whatever way they were given. Nothing of a configuration is readable in a baseline.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use reload_gate_contract::Severity;
+use reload_gate_contract::{Code, Finding, Severity};
 use serde::{Deserialize, Serialize};
 
-use super::findings::{doubt, is_explanation};
+use super::NO_VALIDATOR;
+use super::charts;
+use super::findings::doubt;
 use crate::check::render::{
-    CheckReport, CheckSubject, Checked, GoneEntry, Located, Suppressed, Suppression, fingerprint,
+    CheckReport, CheckSubject, Checked, GoneEntry, LapsedPart, Located, Suppressed, Suppression, fingerprint,
+    is_explanation, plain_path,
 };
 
 const VERSION: u32 = 1;
+
+const PERHAPS_HIDDEN: Code = Code::new("perhaps-hidden");
 
 /// Findings that are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,26 +70,124 @@ impl Known {
     }
 }
 
-/// Returns `path` relative to `base`, if it lies there, without `.` and repeated slashes: those depend on the argument of `check`.
+/// Returns `path` relative to `base`, if it lies there, without `.`, `..` and repeated slashes: those depend on the argument of `check`.
 #[must_use]
 pub fn relative(path: &str, base: &Path) -> String {
-    let path = Path::new(path);
-    let own = path.strip_prefix(base).unwrap_or(path).components().filter(|step| *step != Component::CurDir);
-    own.collect::<PathBuf>().display().to_string()
+    let whole = base.join(path).display().to_string();
+    let inside = Path::new(&plain_path(&whole)).strip_prefix(base).ok().map(|inside| inside.display().to_string());
+    inside.filter(|_| !base.as_os_str().is_empty()).unwrap_or_else(|| plain_path(path))
 }
 
-/// Returns the inputs of a report, relative to `base`, that were not validated, or not to the end: a program or a file was missing.
-#[must_use]
-pub fn not_validated(report: &CheckReport, base: &Path) -> BTreeSet<PathBuf> {
-    let has_obstacle = |checked: &&Checked| checked.findings.iter().any(Located::is_obstacle);
-    let halted = report.checked.iter().filter(has_obstacle).map(|checked| &checked.subject);
-    let all = halted.chain(report.unchecked.iter().map(|unchecked| &unchecked.subject));
-    all.map(|subject| relative(&subject.input, base).into()).collect()
+/// What one run can know of the entries of a baseline.
+pub struct RunScope<'a> {
+    /// Working directory.
+    base: &'a Path,
+    /// Files among the inputs.
+    files: BTreeSet<String>,
+    /// Inputs that were not validated, or not to the end.
+    open: BTreeSet<PathBuf>,
+    /// Parts of which nothing was validated.
+    parts: Vec<(CheckSubject, String)>,
+    /// Returns true if there is such a file.
+    exists: &'a dyn Fn(&str) -> bool,
+}
+
+impl<'a> RunScope<'a> {
+    /// Returns the scope of a run with this report. `files` are the files among the inputs, relative to `base`, the working directory.
+    #[must_use]
+    pub fn of(report: &CheckReport, files: BTreeSet<String>, base: &'a Path, exists: &'a dyn Fn(&str) -> bool) -> Self {
+        let unchecked = report.unchecked.iter().map(|unchecked| (unchecked.subject.clone(), unchecked.why.clone()));
+        let named = report.checked.iter().filter_map(|checked| {
+            let cause = checked.findings.iter().find(|located| located.finding.code == NO_VALIDATOR)?;
+            Some((checked.subject.clone(), cause.finding.message.clone()))
+        });
+        let has_obstacle = |checked: &&Checked| checked.findings.iter().any(Located::is_obstacle);
+        let halted = report.checked.iter().filter(has_obstacle).map(|checked| relative(&checked.subject.input, base));
+        let own = report.unchecked.iter().flat_map(|unchecked| {
+            let input = relative(&unchecked.subject.input, base);
+            // Of a chart the templates are not validated, and all else is.
+            let below =
+                charts::PARTS.iter().filter(|_| unchecked.why == charts::WHY).map(|part| Path::new(&input).join(part));
+            let below: Vec<PathBuf> = below.collect();
+            if below.is_empty() { vec![input.into()] } else { below }
+        });
+        let open = halted.map(PathBuf::from).chain(own).collect();
+        Self { base, files, open, parts: unchecked.chain(named).collect(), exists }
+    }
+
+    /// Returns true if a file may have its findings still, since it is there and this run did not validate all of it.
+    fn may_have(&self, file: &str) -> bool {
+        let is_validated =
+            self.files.contains(file) && !self.open.iter().any(|input| Path::new(file).starts_with(input));
+        !is_validated && (self.exists)(file)
+    }
+
+    /// Returns the parts of which nothing was validated, though a baseline has findings of them: under their name, or under that of a file
+    /// beside them that is gone and differs in its extension alone.
+    fn lapsed(&self, entries: &BTreeMap<Known, usize>) -> Vec<LapsedPart> {
+        let of_part = |(subject, why): &(CheckSubject, String)| {
+            let input = relative(&subject.input, self.base);
+            let is_own = |known: &&Known| {
+                known.file == input
+                    && (subject.object.is_none() || known.object == subject.object)
+                    && (subject.key.is_none() || known.key == subject.key)
+            };
+            let is_former = |known: &&Known| subject.object.is_none() && is_renamed(&known.file, &input);
+            let count = |fits: &dyn Fn(&&Known) -> bool| -> usize {
+                entries.iter().filter(|(known, _)| fits(known)).map(|(_, count)| count).sum()
+            };
+            let former = entries.keys().find(|known| is_former(known) && !(self.exists)(&known.file));
+            let (count, former) = match (count(&is_own), former) {
+                (0, Some(known)) => (count(&|other| other.file == known.file), Some(known.file.clone())),
+                (own, _) => (own, None),
+            };
+            (count > 0).then(|| LapsedPart { subject: subject.clone(), why: why.clone(), count, former })
+        };
+        self.parts.iter().filter_map(of_part).collect()
+    }
+}
+
+/// Returns true if two paths differ only behind the first dot of the name.
+fn is_renamed(one: &str, other: &str) -> bool {
+    let parts = |path: &str| {
+        let path = Path::new(path);
+        let name = path.file_name()?.to_str()?;
+        let stem = name.split('.').next().filter(|stem| !stem.is_empty())?;
+        Some((path.parent().map(Path::to_owned), stem.to_owned()))
+    };
+    one != other && parts(one).is_some_and(|own| Some(own) == parts(other))
 }
 
 /// Returns true if a baseline may hold a finding: it is about the configuration. An obstacle means that nothing was validated.
 fn may_be_known(located: &Located) -> bool {
     located.finding.severity != Severity::Note && !located.is_obstacle()
+}
+
+/// Returns true for a line that git writes around the sides of a conflict (git-merge(1), "How conflicts are presented").
+fn is_of_conflict(line: &str) -> bool {
+    ["<<<<<<< ", ">>>>>>> ", "||||||| "].iter().any(|mark| line.starts_with(mark)) || line.trim_end() == "======="
+}
+
+/// Adds a note to the first new finding of each part with a finding that is gone: programs stop at an error, and find the next one once it
+/// is corrected.
+fn explain(checked: &mut Checked, gone: &BTreeMap<Known, usize>, base: &Path) {
+    let part = |known: &Known| (known.file.clone(), known.object.clone(), known.key.clone());
+    let mut parts: BTreeSet<_> = gone.keys().map(part).collect();
+    let mut findings = Vec::with_capacity(checked.findings.len());
+    for located in std::mem::take(&mut checked.findings) {
+        let known = Known::of(&checked.subject, &located, base);
+        let is_first = may_be_known(&located) && parts.remove(&part(&known));
+        let note = is_first.then(|| {
+            let message = "a finding that the baseline has of this part is gone: it may have hidden this one, or be the same on a changed line";
+            let help = "mend this one as well, or write the baseline again: `--write-baseline`";
+            let finding = Finding { severity: Severity::Note, ..Finding::warning(PERHAPS_HIDDEN, message) }.help(help);
+            let finding = Finding { place: located.finding.place.clone(), ..finding };
+            Located { finding, excerpt: None, ..located.clone() }
+        });
+        findings.push(located);
+        findings.extend(note);
+    }
+    checked.findings = findings;
 }
 
 impl Baseline {
@@ -93,6 +196,9 @@ impl Baseline {
     /// # Errors
     /// The reason why the text is none.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(line) = text.lines().position(is_of_conflict) {
+            return Err(format!("it has an unresolved conflict of git at line {}", line + 1));
+        }
         let file: BaselineFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if file.version != VERSION {
             return Err(format!("it has the version {}, and this reload-gate reads {VERSION}", file.version));
@@ -102,6 +208,20 @@ impl Baseline {
             *known.entry(entry).or_default() += count;
         }
         Ok(Self(known))
+    }
+
+    /// Returns the baseline in a text with a conflict of git: the entries of both sides. Each has a line of its own.
+    #[must_use]
+    pub fn of_conflict(text: &str) -> Option<Self> {
+        text.lines().any(is_of_conflict).then(|| {
+            let mut known = BTreeMap::new();
+            let entry = |line: &str| serde_json::from_str::<BaselineEntry>(line.trim().trim_end_matches(',')).ok();
+            for BaselineEntry { known: entry, count } in text.lines().filter_map(entry) {
+                let kept: &mut usize = known.entry(entry).or_default();
+                *kept = count.max(*kept);
+            }
+            Self(known)
+        })
     }
 
     /// Returns the baseline of a report, with the findings that a baseline already suppressed. `base` is the working directory.
@@ -118,10 +238,10 @@ impl Baseline {
         Self(known)
     }
 
-    /// Returns the baseline with the entries of `former` about files that `may_have` findings still, since this run did not validate them.
+    /// Returns the baseline with the entries of `former` about files that may have their findings still, since the run did not validate them.
     #[must_use]
-    pub fn with_unread(mut self, former: Self, may_have: &dyn Fn(&str) -> bool) -> Self {
-        for (known, count) in former.0.into_iter().filter(|(known, _)| may_have(&known.file)) {
+    pub fn with_unread(mut self, former: Self, scope: &RunScope<'_>) -> Self {
+        for (known, count) in former.0.into_iter().filter(|(known, _)| scope.may_have(&known.file)) {
             let kept = self.0.entry(known).or_default();
             *kept = count.max(*kept);
         }
@@ -146,10 +266,10 @@ impl Baseline {
         self.0.values().sum()
     }
 
-    /// Moves the known findings of a report to those that are suppressed, and adds the entries that no longer occur. `may_have` returns
-    /// true for a file that exists and that this run did not read, so that nothing is known of it.
+    /// Moves the known findings of a report to those that are suppressed, and adds the entries that no longer occur, and the parts that are
+    /// not validated any more.
     #[must_use]
-    pub fn apply(&self, mut report: CheckReport, base: &Path, may_have: &dyn Fn(&str) -> bool) -> CheckReport {
+    pub fn apply(&self, mut report: CheckReport, scope: &RunScope<'_>) -> CheckReport {
         let mut left = self.0.clone();
         for checked in &mut report.checked {
             let mut follows_known = false;
@@ -157,7 +277,8 @@ impl Baseline {
                 if follows_known && is_explanation(&located.finding) {
                     continue;
                 }
-                let known = may_be_known(&located).then(|| left.get_mut(&Known::of(&checked.subject, &located, base)));
+                let known = may_be_known(&located);
+                let known = known.then(|| left.get_mut(&Known::of(&checked.subject, &located, scope.base)));
                 let known = known.flatten().filter(|count| **count > 0);
                 follows_known = known.is_some();
                 match known {
@@ -170,10 +291,15 @@ impl Baseline {
             }
             doubt(checked);
         }
-        let gone = left.into_iter().filter(|(known, count)| *count > 0 && !may_have(&known.file));
-        let gone =
-            gone.map(|(Known { file, object, key, code, .. }, count)| GoneEntry { file, object, key, code, count });
+        let gone = left.into_iter().filter(|(known, count)| *count > 0 && !scope.may_have(&known.file));
+        let gone: BTreeMap<Known, usize> = gone.collect();
+        report.checked.iter_mut().for_each(|checked| explain(checked, &gone, scope.base));
+        let gone = gone.into_iter().map(|(Known { file, object, key, code, .. }, count)| {
+            let is_removed = !(scope.exists)(&file);
+            GoneEntry { file, object, key, code, count, is_removed }
+        });
         report.gone = Some(gone.collect());
+        report.lapsed = scope.lapsed(&self.0);
         report
     }
 
@@ -190,10 +316,10 @@ impl Baseline {
 
 #[cfg(test)]
 mod tests {
-    use reload_gate_contract::{Code, Finding, Place, Verdict};
+    use reload_gate_contract::{Place, Verdict};
 
     use super::*;
-    use crate::check::render::InputExcerpt;
+    use crate::check::render::{InputExcerpt, Unchecked};
 
     const CODE: Code = Code::new("a-code");
 
@@ -208,6 +334,15 @@ mod tests {
         CheckReport { checked: vec![checked], ..CheckReport::default() }
     }
 
+    /// Applies a baseline to the report of a run whose inputs were those with a validation; `exists` is true if all other files are there.
+    fn applied(baseline: &Baseline, report: CheckReport, exists: bool) -> CheckReport {
+        let base = Path::new("/w");
+        let files = report.checked.iter().map(|checked| relative(&checked.subject.input, base)).collect();
+        let there = |_: &str| exists;
+        let scope = RunScope::of(&report, files, base, &there);
+        baseline.apply(report, &scope)
+    }
+
     fn left(report: &CheckReport) -> Vec<&str> {
         report.checked[0].findings.iter().map(|located| located.finding.code.as_str()).collect()
     }
@@ -219,12 +354,13 @@ mod tests {
         let baseline = Baseline::parse(&baseline.to_text()).expect("it is one");
         assert_eq!(baseline.count(), 3);
         let moved = report(vec![at(5, "  listen x;"), at(20, "listen x;"), at(1, "root;")]);
-        let known = baseline.apply(moved, Path::new("/w"), &|_| false);
+        let known = applied(&baseline, moved, false);
         assert!(left(&known).is_empty());
         assert_eq!(known.gone, Some(vec![]));
         let more = report(vec![at(5, "listen x;"), at(6, "listen x;"), at(7, "listen x;"), at(8, "root y;")]);
-        let new = baseline.apply(more, Path::new("/w"), &|_| false);
-        let lines: Vec<_> = new.checked[0].findings.iter().map(|one| one.finding.place.clone()?.line).collect();
+        let new = applied(&baseline, more, false);
+        let errors = new.checked[0].findings.iter().filter(|one| one.finding.severity == Severity::Error);
+        let lines: Vec<_> = errors.map(|one| one.finding.place.clone()?.line).collect();
         assert_eq!(lines, [Some(7), Some(8)]);
         assert_eq!(new.gone.map(|gone| gone.len()), Some(1));
     }
@@ -238,9 +374,9 @@ mod tests {
         };
         let baseline = Baseline::of(&report(vec![at(3, "listen x;")]), Path::new("/w"));
         let known = report(vec![at(3, "listen x;"), note("a-note", 2)]);
-        assert!(left(&baseline.apply(known, Path::new("/w"), &|_| false)).is_empty());
+        assert!(left(&applied(&baseline, known, false)).is_empty());
         let new = report(vec![at(3, "listen x;"), at(9, "root y;"), note("a-note", 8)]);
-        assert_eq!(left(&baseline.apply(new, Path::new("/w"), &|_| false)), ["a-code", "a-note"]);
+        assert_eq!(left(&applied(&baseline, new, false)), ["a-code", "a-note"]);
     }
 
     #[test]
@@ -248,7 +384,7 @@ mod tests {
         let baseline = Baseline::of(&report(vec![at(3, "listen x;")]), Path::new("/w"));
         let mut known = report(vec![at(3, "listen x;")]);
         known.checked[0].omitted = 1;
-        let known = baseline.apply(known, Path::new("/w"), &|_| false);
+        let known = applied(&baseline, known, false);
         assert_eq!((left(&known), known.checked[0].verdict()), (vec!["more-findings"], Verdict::Inconclusive));
     }
 
@@ -258,34 +394,36 @@ mod tests {
         assert_eq!(Baseline::of(&report(vec![obstacle.clone()]), Path::new("/w")).count(), 0);
         let same = Known::of(&CheckSubject::input("./a.conf"), &obstacle, Path::new("/w"));
         let baseline = Baseline([(same, 1)].into());
-        assert_eq!(left(&baseline.apply(report(vec![obstacle]), Path::new("/w"), &|_| true)), ["a-code"]);
+        assert_eq!(left(&applied(&baseline, report(vec![obstacle]), true)), ["a-code"]);
     }
 
     #[test]
     fn only_entries_of_files_that_were_read_or_removed_are_gone() {
         let baseline = Baseline::of(&report(vec![at(1, "x")]), Path::new("/w"));
-        let gone = |may_have: bool| {
-            baseline.apply(CheckReport::default(), Path::new("/w"), &|_| may_have).gone.map(|gone| gone.len())
-        };
+        let gone = |exists: bool| applied(&baseline, CheckReport::default(), exists).gone.map(|gone| gone.len());
         assert_eq!((gone(true), gone(false)), (Some(0), Some(1)));
     }
 
     #[test]
     fn a_file_is_the_same_by_each_of_its_paths() {
         let base = Path::new("/w");
-        for path in ["k8s/a.conf", "./k8s//a.conf", "k8s/./a.conf", "/w/k8s/a.conf"] {
+        let paths =
+            ["k8s/a.conf", "./k8s//a.conf", "k8s/./a.conf", "/w/k8s/a.conf", "../w/k8s/a.conf", "x/../k8s/a.conf"];
+        for path in paths {
             assert_eq!(relative(path, base), "k8s/a.conf", "{path}");
         }
         assert_eq!(relative("/etc/a.conf", base), "/etc/a.conf");
         assert_eq!(relative("../a.conf", base), "../a.conf");
+        assert_eq!(relative("x/../../a.conf", base), "../a.conf");
     }
 
     #[test]
     fn entries_of_files_that_were_not_read_stay() {
         let former = Baseline::of(&report(vec![at(1, "x")]), Path::new("/w"));
-        for (may_have, count) in [(true, 1), (false, 0)] {
-            let merged = Baseline::default().with_unread(former.clone(), &|_| may_have);
-            assert_eq!(merged.count(), count);
+        for (exists, count) in [(true, 1), (false, 0)] {
+            let there = |_: &str| exists;
+            let scope = RunScope::of(&CheckReport::default(), BTreeSet::new(), Path::new("/w"), &there);
+            assert_eq!(Baseline::default().with_unread(former.clone(), &scope).count(), count);
         }
     }
 
@@ -294,14 +432,59 @@ mod tests {
         let former = report(vec![at(1, "x"), at(2, "y")]);
         let obstacle = Located { finding: Finding::environment(CODE, "m"), ..at(1, "x") };
         let halted = report(vec![obstacle, at(1, "x")]);
-        let base = Path::new("/w");
-        let files = not_validated(&halted, base);
-        assert_eq!(files, [PathBuf::from("a.conf")].into());
-        assert!(not_validated(&former, base).is_empty());
-        let may_have = |file: &str| files.contains(Path::new(file));
-        let merged = Baseline::of(&halted, base).with_unread(Baseline::of(&former, base), &may_have);
+        let (base, files) = (Path::new("/w"), || BTreeSet::from(["a.conf".to_owned()]));
+        let scope = RunScope::of(&halted, files(), base, &|_| true);
+        assert!(scope.may_have("a.conf"));
+        assert!(!RunScope::of(&former, files(), base, &|_| true).may_have("a.conf"));
+        let merged = Baseline::of(&halted, base).with_unread(Baseline::of(&former, base), &scope);
         assert_eq!(merged, Baseline::of(&former, base));
         assert_eq!(merged.difference(&Baseline::of(&report(vec![at(1, "x"), at(1, "z")]), base)), (1, 1));
+    }
+
+    #[test]
+    fn a_chart_leaves_only_its_templates_open() {
+        let why = charts::WHY.to_owned();
+        let unchecked = vec![Unchecked { subject: CheckSubject::input("."), why, help: None }];
+        let report = CheckReport { unchecked, ..CheckReport::default() };
+        let files = ["a.conf", "templates/b.yaml"].map(str::to_owned).into();
+        let scope = RunScope::of(&report, files, Path::new("/w"), &|_| true);
+        assert_eq!((scope.may_have("a.conf"), scope.may_have("templates/b.yaml")), (false, true));
+    }
+
+    #[test]
+    fn a_file_that_nothing_validates_any_more_is_said() {
+        let baseline = Baseline::of(&report(vec![at(1, "x"), at(2, "y")]), Path::new("/w"));
+        let lapsed = |input: &str, exists: bool| {
+            let unchecked = vec![Unchecked { subject: CheckSubject::input(input), why: "w".to_owned(), help: None }];
+            let report = CheckReport { unchecked, ..CheckReport::default() };
+            let lapsed = applied(&baseline, report, exists).lapsed;
+            lapsed.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let kept = "./a.conf: not validated any more (w); the baseline has 2 findings of it";
+        assert_eq!(lapsed("./a.conf", true), [kept]);
+        let renamed = "./a.old: not validated any more (w); the baseline has 2 findings of `a.conf`, which is gone";
+        assert_eq!(lapsed("./a.old", false), [renamed]);
+        assert!(lapsed("./a.old", true).is_empty(), "the file is there, and was not among the inputs");
+        assert!(lapsed("./b.conf", false).is_empty());
+    }
+
+    #[test]
+    fn a_finding_behind_one_that_is_gone_has_a_note() {
+        let baseline = Baseline::of(&report(vec![at(1, "x"), at(2, "y")]), Path::new("/w"));
+        let notes = |findings| left(&applied(&baseline, report(findings), true)).join(" ");
+        assert_eq!(notes(vec![at(2, "y"), at(5, "z"), at(6, "zz")]), "a-code perhaps-hidden a-code");
+        assert_eq!(notes(vec![at(1, "x"), at(2, "y"), at(5, "z")]), "a-code", "nothing is gone");
+    }
+
+    #[test]
+    fn a_conflict_of_git_is_named_and_keeps_the_entries_of_both_sides() {
+        let base = Path::new("/w");
+        let text = |findings| Baseline::of(&report(findings), base).to_text();
+        let (one, other) = (text(vec![at(1, "x"), at(2, "y")]), text(vec![at(1, "x"), at(3, "z")]));
+        let conflict = format!("<<<<<<< HEAD\n{one}=======\n{other}>>>>>>> branch\n");
+        assert_eq!(Baseline::parse(&conflict), Err("it has an unresolved conflict of git at line 1".to_owned()));
+        assert_eq!(Baseline::of_conflict(&conflict).map(|both| both.count()), Some(3));
+        assert_eq!(Baseline::of_conflict(&one), None);
     }
 
     #[test]

@@ -196,6 +196,16 @@ pub(super) fn is_rule_file(text: &str) -> bool {
         let expr = expr.map(|(expr, quoted)| quoted.replace_all(expr, "\"\""));
         expr.is_some_and(|expr| LOGQL.as_ref().is_some_and(|pattern| pattern.is_match(&expr)))
     };
+    // Loki accepts a comparison of numbers, and Prometheus does not.
+    let is_of_numbers = |rule: &Node| {
+        let expr = rule.get("expr").and_then(Node::as_str);
+        expr.is_some_and(|expr| {
+            expr.chars().all(|c| c.is_ascii_digit() || c.is_whitespace() || ".+-*/%^()<>=!".contains(c))
+        })
+    };
+    if rules.clone().all(is_of_numbers) {
+        return false;
+    }
     // One program reads the whole file.
     rules.peek().is_some_and(|rule| is_rule(rule)) && !rules.any(is_of_logs)
 }
@@ -287,6 +297,10 @@ mod tests {
             "groups:\n- name: a\n  rules:\n  - alert: A\n    expr: sum(rate({job=\"a\"} |= \"x\" [5m]))\n"
         ));
         assert!(!is_rule_file("groups: []\nrules: []\n"));
+        assert!(
+            !is_rule_file("groups:\n- name: a\n  rules:\n  - alert: A\n    expr: |\n      1 > 0\n"),
+            "Loki accepts it"
+        );
         let with = |expr: &str| {
             let first = "groups:\n- name: a\n  rules:\n  - {alert: A, expr: 1 > 0}\n  - alert: B\n    expr: '";
             is_rule_file(&format!("{first}{expr}'\n"))

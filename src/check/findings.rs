@@ -6,17 +6,12 @@ use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use regex::Regex;
-use reload_gate_contract::{Code, Finding, LineIndex, Place, Severity, Verdict};
+use reload_gate_contract::{Finding, LineIndex, Place, Severity, Verdict};
 use reload_gate_structured::yaml::{self, Node, Value};
 
 use super::placeholder::{self, Dialect};
-use crate::check::render::{CheckReport, CheckSubject, Checked, Located};
+use crate::check::render::{CheckReport, CheckSubject, Checked, LEFT_OUT, Located, MORE_FINDINGS};
 use crate::redact;
-
-const MORE_FINDINGS: Code = Code::new("more-findings");
-
-/// Code of the same note in the bundled validators.
-const LEFT_OUT: &str = "too-many-findings";
 
 /// Largest number of findings of one validation in a report.
 const MOST: usize = 100;
@@ -117,11 +112,6 @@ fn of_whole(subject: &CheckSubject, finding: Finding) -> Located {
     Located { finding: finding.at(place), object: None, key: None, excerpt: None }
 }
 
-/// Returns true if a finding explains the one before it, and is shown only with that: a note, unless it counts what is left out.
-pub(super) fn is_explanation(finding: &Finding) -> bool {
-    finding.severity == Severity::Note && ![MORE_FINDINGS.as_str(), LEFT_OUT].contains(&finding.code.as_str())
-}
-
 impl Reading<'_> {
     /// Returns the finding of a format as it counts for texts that are of another format to their programs.
     pub(super) fn weigh_format(&self, finding: Finding) -> Finding {
@@ -211,6 +201,8 @@ pub(super) fn beside(finding: Finding) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use reload_gate_contract::Code;
+
     use super::*;
 
     #[test]

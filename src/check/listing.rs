@@ -1,5 +1,6 @@
 //! Objects and files of the inputs, listed without their contents. IO: reads inputs and directories.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,11 +11,13 @@ use reload_gate_contract::{Code, Finding, Place, Severity, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
 use super::baseline::relative;
+use super::charts::{self, CHART, TEMPLATE};
 use super::encoding;
 use super::fix::Overlay;
 use super::ignores::{self, IgnoreComment, IgnoreRule};
 use super::input::{InputStream, STDIN};
 use super::objects::GivenObject;
+use super::overlap::{outer_first, real};
 use super::placeholder::{self, Dialect};
 use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
 use crate::check::render::{CheckSubject, Unchecked};
@@ -28,7 +31,7 @@ const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 const BESIDE: usize = 1000;
 
 /// Largest file in bytes that is read. A gate reads 16 MiB at most, and Kubernetes objects have 1.5 MiB.
-const LARGEST: u64 = 64 << 20;
+pub(super) const LARGEST: u64 = 64 << 20;
 
 /// Position of an object in the inputs, by which it is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,8 +92,10 @@ pub struct Listing {
     pub(super) texts: Overlay,
     /// The ConfigMaps and Secrets, if they are in memory and not in a manifest.
     pub(super) given: Vec<GivenObject>,
-    /// Charts with templates that are not read.
-    pub(super) charts: BTreeSet<PathBuf>,
+    /// Charts with templates that are not read, by their real paths.
+    pub(super) charts: BTreeMap<PathBuf, PathBuf>,
+    /// Names of the files that are listed, by their paths without links in that of the argument. Arguments may overlap.
+    pub(super) listed: BTreeMap<PathBuf, String>,
 }
 
 impl Listing {
@@ -106,30 +111,54 @@ impl Listing {
     pub(super) fn with_texts(paths: &[String], exclude: &[String], texts: Overlay) -> Result<Self, (String, String)> {
         let exclude = exclusion(exclude)?;
         let mut listing = Self { paths: paths.to_vec(), texts, ..Self::default() };
-        for name in paths {
-            let path = Path::new(name);
-            if name == STDIN || is_descriptor(path) {
-                listing.stream(name);
-            } else if path.ancestors().any(|part| part.is_symlink() && leaves_repository(part)) {
-                listing.skipped.push(left_out(path));
-            } else if path.is_dir() {
-                listing.walk(name, &exclude);
-            } else if exclude.matched(path, false).is_ignore() {
-                continue;
-            } else if path.is_file() {
-                listing.file(name, path.parent().unwrap_or(path));
-            } else if path.exists() {
-                // open(2) of a FIFO blocks until there is a writer.
-                listing.unreadable(name, "it is a FIFO, socket or device; give `-` and its content");
-            } else {
-                listing.missing(name);
-            }
+        for name in outer_first(paths) {
+            listing.argument(name, &exclude);
         }
         for (root, directory) in &mut listing.directories {
             directory.list_beside(root);
         }
-        listing.skipped.extend(std::mem::take(&mut listing.charts).iter().map(|chart| unrendered_chart(chart)));
+        let unrendered = std::mem::take(&mut listing.charts);
+        listing.skipped.extend(unrendered.values().map(|chart| charts::unrendered(chart)));
         Ok(listing)
+    }
+
+    /// Lists what is at one argument.
+    fn argument(&mut self, name: &str, exclude: &Gitignore) {
+        let path = Path::new(name);
+        let is_stream = name == STDIN || is_descriptor(path);
+        let leaves = || path.ancestors().any(|part| part.is_symlink() && leaves_repository(part));
+        if is_stream {
+            self.stream(name);
+        } else if leaves() {
+            self.skipped.push(left_out(path));
+        } else if path.is_dir() {
+            self.walk(name, exclude);
+        } else if exclude.matched(path, false).is_ignore() {
+            // The user wants it to be left out.
+        } else if path.is_file() {
+            if let Some(known) = self.list(&real(path), name) {
+                // The user has named it, whatever its name in the report.
+                self.paths.push(known);
+            } else {
+                self.file(name, path.parent().unwrap_or(path));
+            }
+        } else if path.exists() {
+            // open(2) of a FIFO blocks until there is a writer.
+            self.unreadable(name, "it is a FIFO, socket or device; give `-` and its content");
+        } else {
+            self.missing(name);
+        }
+    }
+
+    /// Notes a file by its real path; if it is listed already, returns its name.
+    fn list(&mut self, real: &Path, name: &str) -> Option<String> {
+        match self.listed.entry(real.to_owned()) {
+            Entry::Occupied(known) => Some(known.get().clone()),
+            Entry::Vacant(new) => {
+                new.insert(name.to_owned());
+                None
+            }
+        }
     }
 
     /// Returns the files among the inputs, by their paths relative to `base`.
@@ -145,6 +174,7 @@ impl Listing {
 
     fn walk(&mut self, root: &str, exclude: &Gitignore) {
         let (mut empty, leaving) = (BTreeSet::new(), LeavingLinks::default());
+        let below = real(Path::new(root));
         for entry in visible(Path::new(root), exclude, &leaving) {
             match entry {
                 Ok(entry) => {
@@ -153,7 +183,11 @@ impl Listing {
                     if kind.is_some_and(|kind| kind.is_dir()) {
                         empty.insert(entry.into_path());
                     } else if kind.is_some_and(|kind| kind.is_file()) {
-                        self.walked(&entry, Path::new(root));
+                        let inside = entry.path().strip_prefix(root).unwrap_or(entry.path());
+                        let path = below.join(inside);
+                        if self.list(&path, &entry.path().to_string_lossy()).is_none() {
+                            self.walked(&entry, Path::new(root));
+                        }
                     }
                 }
                 // A link that leads nowhere, or in a circle, is no file.
@@ -163,7 +197,12 @@ impl Listing {
                 }
             }
         }
-        self.skipped.extend(leaving.take().iter().map(|link| left_out(link)));
+        for link in leaving.take() {
+            let inside = below.join(link.strip_prefix(root).unwrap_or(&link));
+            if self.list(&inside, &link.to_string_lossy()).is_none() {
+                self.skipped.push(left_out(&link));
+            }
+        }
         if let Some(directory) = self.directories.get_mut(Path::new(root)) {
             let inside = empty.iter().filter(|path| is_empty(path)).filter_map(|path| path.strip_prefix(root).ok());
             directory.empty = inside.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect();
@@ -174,7 +213,7 @@ impl Listing {
         let path = entry.path();
         let has_templates = || path.parent().is_some_and(|chart| chart.join("templates").is_dir());
         if entry.file_name() == CHART && has_templates() {
-            path.parent().map(|chart| self.charts.insert(chart.to_owned()));
+            path.parent().map(|chart| self.charts.insert(real(chart), chart.to_owned()));
         }
         match path.to_str() {
             Some(name) => self.file(name, root),
@@ -185,6 +224,9 @@ impl Listing {
     /// Adds a file that belongs to the directory `root`.
     fn file(&mut self, name: &str, root: &Path) {
         let path = Path::new(name);
+        if self.is_named(name) && charts::is_template(path) {
+            return self.unrendered(name, TEMPLATE);
+        }
         if path.metadata().is_ok_and(|metadata| metadata.len() > LARGEST) {
             let why = format!("larger than {} MiB", LARGEST >> 20);
             return self.skipped.push(Unchecked { subject: CheckSubject::input(name), why, help: None });
@@ -211,6 +253,9 @@ impl Listing {
 
     /// Adds a stream that can be read only once.
     fn stream(&mut self, name: &str) {
+        if self.list(Path::new(name), name).is_some() {
+            return;
+        }
         match InputStream::open(name) {
             Ok(input) => {
                 if let Some(input) = self.if_manifests(input) {
@@ -222,7 +267,15 @@ impl Listing {
         }
     }
 
+    /// Returns true for a file that the user has named, and not only a directory of it.
+    fn is_named(&self, name: &str) -> bool {
+        self.paths.iter().any(|path| path == name)
+    }
+
     fn missing(&mut self, name: &str) {
+        if self.missing.iter().any(|known| known == name) {
+            return;
+        }
         let finding = Finding::environment(UNREADABLE_INPUT, "it does not exist").at(Place::file(name));
         self.broken.push((name.to_owned(), finding));
         self.missing.push(name.to_owned());
@@ -312,7 +365,7 @@ impl Listing {
             for node in manifest::objects(root) {
                 match Object::read(&node, text) {
                     Object::Config(config) if is_encrypted(&node) => self.encrypted(name, &config, at),
-                    Object::Config(config) => self.config(name, config, (&node, text), at),
+                    Object::Config(config) => self.config(name, *config, (&node, text), at),
                     Object::Pod(pod) => self.pods.push((*pod, at)),
                     Object::Rules(rules) => self.rules.push((rules, at)),
                     Object::Snippets(snippets) => {
@@ -326,23 +379,21 @@ impl Listing {
     }
 }
 
-/// File that makes a directory a Helm chart.
-const CHART: &str = "Chart.yaml";
-
-/// Reason for which a template is not checked.
-const TEMPLATE: &str = "it is a template";
-
 impl Listing {
     /// Notes a template that is not rendered, once for each chart.
     fn unrendered(&mut self, name: &str, why: &str) {
-        let chart = Path::new(name).ancestors().skip(1).filter(|directory| directory.join(CHART).is_file()).last();
-        if let Some(chart) = chart {
-            self.charts.insert(chart.to_owned());
+        let chart = charts::around(Path::new(name));
+        // One that the user has named is reported by itself.
+        if let Some(chart) = chart.filter(|_| !self.is_named(name)) {
+            self.charts.entry(real(chart)).or_insert_with(|| chart.to_owned());
             return;
         }
-        let helm = "render it first, as by `helm template CHART | reload-gate check -`";
-        let help = if why == TEMPLATE { helm } else { placeholder::RENDER };
-        let (subject, help) = (CheckSubject::input(name), Some(help.to_owned()));
+        let helm = match chart {
+            Some(chart) => charts::render(chart),
+            None => "render it first, as by `helm template CHART | reload-gate check -`".to_owned(),
+        };
+        let help = if why == TEMPLATE { helm } else { placeholder::RENDER.to_owned() };
+        let (subject, help) = (CheckSubject::input(name), Some(help));
         let skipped = Unchecked { subject, why: why.to_owned(), help };
         if !self.skipped.contains(&skipped) {
             self.skipped.push(skipped);
@@ -403,12 +454,6 @@ fn left_out(link: &Path) -> Unchecked {
     let (why, help) =
         ("a link out of the repository, which is not followed", "name what it leads to as an input, if you trust it");
     Unchecked { subject: CheckSubject::input(&link.to_string_lossy()), why: why.into(), help: Some(help.into()) }
-}
-
-fn unrendered_chart(chart: &Path) -> Unchecked {
-    let name = if chart.as_os_str().is_empty() { ".".into() } else { chart.to_string_lossy() };
-    let help = format!("render it first: `helm template {name} | reload-gate check -`");
-    Unchecked { subject: CheckSubject::input(&name), why: "it is a chart of templates".to_owned(), help: Some(help) }
 }
 
 /// Returns true if a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).

@@ -6,6 +6,8 @@
 
 mod assign;
 mod baseline;
+mod charts;
+pub mod choice;
 mod command_line;
 mod commands;
 mod container;
@@ -25,6 +27,7 @@ mod mounts;
 mod names;
 mod objects;
 mod output;
+mod overlap;
 mod placeholder;
 mod pods;
 mod program;
@@ -60,7 +63,7 @@ use crate::flow::tree::Digest;
 use crate::flow::validate::Validator;
 
 use assign::{Assigned, Task};
-pub use baseline::{Baseline, not_validated, relative};
+pub use baseline::{Baseline, RunScope, relative};
 use content::MountState;
 pub use findings::listed;
 pub use fix::{Corrected, ListArguments, correct};
@@ -203,7 +206,7 @@ fn with_tasks(
         .collect();
     let (named, unchecked) = named_files(unchecked.into_iter().chain(open), &checked, listing);
     checked.extend(named.into_iter().map(without_validator));
-    let report = CheckReport { checked, unchecked, gone: None };
+    let report = CheckReport { checked, unchecked, ..CheckReport::default() };
     CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
 }
 

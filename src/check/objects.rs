@@ -48,8 +48,11 @@ impl GivenObject {
         ConfigObject {
             id: self.id.clone(),
             secret: self.id.is_secret(),
+            label: None,
             validator: annotated(&self.validator),
             ignore: annotated(&self.ignore),
+            // They are in the assignments already.
+            settings: BTreeMap::new(),
             keys: self.contents.keys().cloned().collect(),
             line: 1,
         }

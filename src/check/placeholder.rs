@@ -43,6 +43,10 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\$\{?(?P<variable>[A-Z][A-Z0-9_]+)\}?|(?:%%|__|@@?)(?P<name>[A-Z][A-Z0-9_]*?)(?:%%|__|@@?)").ok()
 });
 
+/// Placeholders that a person replaces, in a text or a message: `<domain>`. A group of a regular expression has a name in the same form.
+static ANGLED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?:^|[^?])<(?P<name>[A-Za-z][A-Za-z0-9_-]*)>").ok());
+
 /// Values that are a placeholder as a whole, such as `<your-token>` and `${TOKEN}`.
 static WHOLE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^\s*(?:<[^<>\n]+>|\$\{[^}\n]+\}|\$\([^)\n]+\)|%%?[A-Za-z_]+%%?|@@?[A-Za-z_]+@@?)\s*$").ok()
@@ -163,6 +167,19 @@ pub(super) fn is_named(line: &str, message: &str, dialect: Dialect) -> bool {
     names.any(|name| message.contains(&name))
 }
 
+/// Returns true if a message names a placeholder such as `<domain>`, which is in one of the lines, neither in a comment nor as the beginning of
+/// a section (`<Directory>` of Apache).
+pub(super) fn names_angled<'t>(message: &str, mut lines: impl Iterator<Item = &'t str>) -> bool {
+    let found = ANGLED.iter().flat_map(|pattern| pattern.captures_iter(message));
+    let words: Vec<String> = found.map(|found| format!("<{}>", &found["name"])).collect();
+    let is_in = |line: &str| {
+        let is_text = !line.starts_with(['#', ';']) && !line.starts_with("//");
+        let found = words.iter().any(|word| line.find(word).is_some_and(|at| at > 0 || !line.ends_with('>')));
+        is_text && found
+    };
+    !words.is_empty() && lines.any(|line| is_in(line.trim()))
+}
+
 /// Returns the quotation mark that is open behind a text. A line without its closing mark has an apostrophe.
 fn quote_after(text: &[u8], mut quote: Option<u8>) -> Option<u8> {
     let mut is_escaped = false;
@@ -254,6 +271,16 @@ mod tests {
         for text in ["a: {{b: 1}: c}", "a: [1", "a: {b: {c: 1}}"] {
             assert!(!is_template(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_message_names_a_placeholder_in_angle_brackets() {
+        let is = |message: &str, text: &str| names_angled(message, text.lines());
+        assert!(is("no certificate for: 'n8n.<domain>.<suffix>'", "n8n.<domain>.<suffix> {\n}\n"));
+        assert!(is("host not found in \"<host>:80\"", "proxy_pass http://<host>:80;\n"));
+        assert!(!is("'server' expects <name> and <addr>", "server a\n# server <name> <addr>\n"), "it is the usage");
+        assert!(!is("<Directory> takes an argument", "<Directory>\n"), "it is a section");
+        assert!(!is("unknown \"domain\"", "a <domain>;\n"));
     }
 
     #[test]

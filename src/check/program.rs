@@ -31,6 +31,17 @@ pub(super) struct Beginning {
     pub(super) reason: Option<String>,
 }
 
+/// Choice of a program for files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// None: names and contents decide.
+    No,
+    /// For all files of a tree.
+    All,
+    /// For the files of an object that names it.
+    These,
+}
+
 /// Main file that is in the image of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MainOfImage {
@@ -56,13 +67,13 @@ pub(super) fn beginnings(
     tree: &FileTree,
     entries: &BTreeSet<Entry>,
     store: &Store<'_>,
-    chosen: bool,
+    chosen: Chosen,
 ) -> Vec<Beginning> {
     if let Main::Given(main) = main {
         let files = tree.mounted.files.keys().filter(|path| path.ends_with(main));
         let nearest = files.min_by_key(|path| path.components().count());
         return match nearest {
-            Some(path) if !chosen && !is_main_of(preset, tree, path, entries, store) => Vec::new(),
+            Some(path) if chosen == Chosen::No && !is_main_of(preset, tree, path, entries, store) => Vec::new(),
             Some(path) => vec![whole(preset, tree, path, entries)],
             // Of the containers of a pod it is one, and only the plan can say that it is missing.
             None if tree.kind == TreeKind::Container => Vec::new(),
@@ -81,10 +92,10 @@ pub(super) fn beginnings(
         let reason = Some(format!("its content is a part of a configuration of {}", preset.name));
         found.extend(part(preset, tree, [entry].into()).map(|beginning| Beginning { reason, ..beginning }));
     }
-    if !found.is_empty() || !chosen {
+    if !found.is_empty() || chosen == Chosen::No {
         return found;
     }
-    unnamed(preset, tree, entries, store)
+    unnamed(preset, tree, entries, store, chosen)
 }
 
 /// Returns true if the main file that is named is one of this program, by its name, its content, or the files beside it.
@@ -228,7 +239,13 @@ fn text_of_layout(layout: &NginxLayout, mounted: &Mounted<Entry>) -> String {
 
 /// Returns the validations of files for which the program was chosen, though none has the name of its main file: whole
 /// configurations, and parts of one.
-fn unnamed(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &Store<'_>) -> Vec<Beginning> {
+fn unnamed(
+    preset: &Preset,
+    tree: &FileTree,
+    entries: &BTreeSet<Entry>,
+    store: &Store<'_>,
+    chosen: Chosen,
+) -> Vec<Beginning> {
     let (Some(whole_pattern), Some(_)) = (&preset.whole, &preset.around) else {
         return together(&tree.mounted, entries);
     };
@@ -237,7 +254,8 @@ fn unnamed(preset: &Preset, tree: &FileTree, entries: &BTreeSet<Entry>, store: &
     let paths = paths_of(tree);
     let mut found: Vec<_> =
         wholes.iter().filter_map(|entry| paths.get(entry)).map(|path| whole(preset, tree, path, &wholes)).collect();
-    if tree.kind != TreeKind::Container {
+    // A container mounts other files as well.
+    if tree.kind != TreeKind::Container || chosen == Chosen::These {
         found.extend(part(preset, tree, parts));
     }
     found

@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use reload_gate_contract::{Code, Finding, LineIndex, Place, Span};
 use reload_gate_structured::yaml::{self, Node};
 
+use super::choice::{self, NamedBy};
 use super::envsubst::{self, Rendered, Substitution};
 use super::listing::{At, Listing};
 use super::objects::GivenObject;
 use crate::check::manifest::{self, Annotated, ConfigObject, Snippet};
 use crate::check::render::{CheckSubject, InputExcerpt, Located};
+use crate::config::SettingSpec;
 
 const UNREADABLE_INPUT: Code = Code::new("unreadable-input");
 
@@ -199,12 +201,33 @@ impl<'l> Store<'l> {
         Located { finding, object, key, excerpt: None }
     }
 
-    /// Returns the annotation of the object of an entry, with its place in the input.
-    pub(super) fn annotation(&self, entry: &Entry) -> Option<(Annotated, Place)> {
+    /// Returns the validator that the object of an entry names, with its place in the input.
+    pub(super) fn chosen(&self, entry: &Entry) -> Option<(String, NamedBy, Place)> {
         let (config, at) = &self.listing.configs[entry.config()?];
-        let annotated = config.validator.clone()?;
+        let (named, by) = choice::chosen(config.label.as_ref(), config.validator.as_ref(), |named| &named.value)?;
+        let place = in_input(&named.place, &self.listing.inputs[at.input].name, at);
+        Some((named.value.clone(), by, place))
+    }
+
+    /// Returns the settings of its validator that the object of an entry has.
+    pub(super) fn settings(&self, entry: &Entry) -> Vec<(&'static SettingSpec, String)> {
+        let config = entry.config().map(|config| &self.listing.configs[config].0);
+        config.map(|config| choice::settings(|name| Some(config.settings.get(name)?.value.clone()))).unwrap_or_default()
+    }
+
+    /// Returns a finding about a setting at the annotation of the object of an entry, if that is where the setting is. Its words then
+    /// name the annotation in place of the flag.
+    pub(super) fn with_place_of_setting(&self, entry: &Entry, name: &str, finding: Finding) -> Finding {
+        let annotation = format!("{}{name}", manifest::PREFIX);
+        let config = entry.config().map(|config| &self.listing.configs[config]);
+        let Some((annotated, at)) = config.and_then(|(config, at)| Some((config.settings.get(&annotation)?, at)))
+        else {
+            return finding;
+        };
         let place = in_input(&annotated.place, &self.listing.inputs[at.input].name, at);
-        Some((annotated, place))
+        let worded = |text: &str| text.replace(&format!("`--{name}`"), &format!("annotation `{annotation}`"));
+        let (message, help) = (worded(&finding.message), finding.help.as_deref().map(worded));
+        Finding { message, help, ..finding }.at(place)
     }
 
     /// Returns the annotation of the object of an entry that ignores findings, with its place in the input.

@@ -23,7 +23,7 @@ use super::store::{Entry, EntryContent, Store};
 use super::variables;
 use super::weigh::{weigh_by_name, weigh_nginx};
 use super::withheld;
-use crate::check::render::{Checked, Located, Suppressed, Suppression};
+use crate::check::render::{Checked, Located, Suppressed, Suppression, is_explanation};
 use crate::flow::placeholders;
 use crate::flow::process::{Selector, TargetSearches};
 use crate::flow::tree::Tree;
@@ -393,6 +393,7 @@ impl<'s> TaskFiles<'s> {
         let dialect = Dialect::of(task, plan);
         let before = found.len();
         let mut found = Reading { contents: &|path| self.text(path) }.beside_placeholders(found, dialect);
+        found.retain(|finding| !is_rejecting(finding) || !self.is_about_angled(finding));
         let mut is_of_placeholder = found.len() < before;
         if found.iter().any(is_rejecting) {
             let (tree, hidden) = self.lend(task);
@@ -414,6 +415,22 @@ impl<'s> TaskFiles<'s> {
             }
         }
         if is_of_placeholder && !found.iter().any(is_rejecting) { Err(placeholder::WHY.to_owned()) } else { Ok(found) }
+    }
+
+    /// Returns true if the message of a finding names a placeholder such as `<domain>` of its line; without a line, of any text.
+    fn is_about_angled(&self, finding: &Finding) -> bool {
+        let place = finding.place.as_ref();
+        let own = place.and_then(|place| self.text(&place.file));
+        let texts: Vec<&[u8]> = match own {
+            Some(text) => vec![text],
+            None => self.contents.values().map(|(_, content)| content.bytes.as_slice()).collect(),
+        };
+        let number = place.and_then(|place| place.line).filter(|_| own.is_some());
+        texts.into_iter().filter_map(|text| std::str::from_utf8(text).ok()).any(|text| {
+            let line = number.and_then(|number| text.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?));
+            let other = text.lines().filter(|_| number.is_none());
+            placeholder::names_angled(&finding.message, line.into_iter().chain(other))
+        })
     }
 
     /// Splits off the findings that a comment or an annotation ignores, and returns these comments and annotations as well.
@@ -442,7 +459,7 @@ impl<'s> TaskFiles<'s> {
         }
         let (mut kept, mut ignored, mut follows_ignored) = (Vec::new(), Vec::new(), false);
         for finding in found {
-            if follows_ignored && findings::is_explanation(&finding) {
+            if follows_ignored && is_explanation(&finding) {
                 continue;
             }
             let is_in = |(path, lines): &(&PathBuf, Option<[Option<u32>; 2]>)| {

@@ -60,7 +60,7 @@ impl WithheldProgram {
         } else {
             format!("{program} would execute or load what the inputs name: {construct} in {place}")
         };
-        if matches!(task.by, By::Name | By::Annotation | By::Content) {
+        if matches!(task.by, By::Name | By::Annotation | By::Object | By::Content) {
             return Outcome {
                 checked: None,
                 skipped: Some((why, Some(ALLOW.to_owned()))),

@@ -33,6 +33,9 @@ fn own_flag(setting: &'static SettingSpec) -> Arg {
     match setting.name {
         "config" => flag.help("Configuration file with the rules of `admission`").help_heading("Denials"),
         "kubernetes-service-account" => flag.help_heading("Listener"),
+        "nginx-hygiene" => flag.help(
+            "Warn of insecure or fragile nginx configuration, and of known vulnerabilities (built-in validator nginx) [default: on]",
+        ),
         "listen" => flag.help("Address of the webhook [default: `:8443`]").help_heading("Listener"),
         _ => flag,
     }

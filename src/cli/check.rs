@@ -12,8 +12,8 @@ use reload_gate_contract::Verdict;
 use super::{is_colored, refuse, user_input};
 use crate::check::render::{self, CheckReport, ReportFormat, ReportStyle};
 use crate::check::{
-    self, Baseline, CheckOptions, CheckOutcome, CheckRequest, Corrected, ListArguments, Listing, Missing, Warnings,
-    write_output,
+    self, Baseline, CheckOptions, CheckOutcome, CheckRequest, Corrected, ListArguments, Listing, Missing, RunScope,
+    Warnings, write_output,
 };
 use crate::config::{self, SETTINGS, SettingSpec, flag, given_flags};
 use crate::exit::Exit;
@@ -155,6 +155,7 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     let CheckOutcome { report, missing, is_empty, interrupted } = outcome;
     bar.0.finish_and_clear();
     if let Some(signal) = interrupted {
+        say(&format!("error: signal {signal} ended it; there is no report"));
         // As a shell reports it (POSIX, XCU 2.8.2).
         std::process::exit(128 + signal);
     }
@@ -215,8 +216,10 @@ fn baseline(matches: &ArgMatches) -> Result<Option<Baseline>, String> {
         let help = "write it with `--write-baseline`";
         format!("error: `--baseline`: cannot read `{}`: {error}\n  help: {help}", path.display())
     })?;
-    let parsed = Baseline::parse(&text);
-    parsed.map(Some).map_err(|error| format!("error: `--baseline`: `{}` is no baseline: {error}", path.display()))
+    Baseline::parse(&text).map(Some).map_err(|error| {
+        let help = "write it again: `--write-baseline FILE` without `--baseline`";
+        format!("error: `--baseline`: `{}` is no baseline: {error}\n  help: {help}", path.display())
+    })
 }
 
 /// Applies the baseline, which is written first if the user asks for it, and the treatment of warnings. `None` if writing failed.
@@ -227,17 +230,15 @@ fn counted(
     matches: &ArgMatches,
 ) -> Option<CheckReport> {
     let base = std::env::current_dir().unwrap_or_default();
-    let (files, not_validated) = (listing.files(&base), check::not_validated(&report, &base));
-    let was_validated =
-        |file: &str| files.contains(file) && !not_validated.iter().any(|input| Path::new(file).starts_with(input));
-    // A file that was not validated may have its findings still.
-    let may_have = |file: &str| !was_validated(file) && (file == STDIO || Path::new(file).exists());
+    let exists = |file: &str| file == STDIO || Path::new(file).exists();
+    let scope = RunScope::of(&report, listing.files(&base), &base, &exists);
     let known = match matches.get_one::<PathBuf>("write-baseline") {
         None => known,
         Some(path) => {
-            let former = check::read_option(path).ok().and_then(|text| Baseline::parse(&text).ok());
+            let read = |text: String| Baseline::of_conflict(&text).or_else(|| Baseline::parse(&text).ok());
+            let former = check::read_option(path).ok().and_then(read);
             let former = former.unwrap_or_default();
-            let present = Baseline::of(&report, &base).with_unread(former.clone(), &may_have);
+            let present = Baseline::of(&report, &base).with_unread(former.clone(), &scope);
             if let Err(error) = write_output(path, &present.to_text()) {
                 say(&format!("error: `--write-baseline`: cannot write `{}`: {error}", path.display()));
                 return None;
@@ -250,7 +251,7 @@ fn counted(
         }
     };
     let report = match known {
-        Some(known) => known.apply(report, &base, &may_have),
+        Some(known) => known.apply(report, &scope),
         None => report,
     };
     let warnings = match word(matches, "warnings") {

@@ -355,6 +355,8 @@ admission:
         let expected = "`admission.yaml` has no `admission`: it has no rules for the webhook";
         assert_eq!(remarks("gates: [{app: nginx, watch: /etc/nginx}]\n"), [expected]);
         assert_eq!(remarks("rules: [{files: a, app: nginx}]\n"), [expected]);
+        assert_eq!(remarks("rules: []\n"), [expected]);
+        assert_eq!(remarks("gates: []\n"), [expected]);
         assert_eq!(remarks("gates: [{app: nginx, watch: /etc/nginx}]\nadmission: []\n"), Vec::<String>::new());
     }
 }

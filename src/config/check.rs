@@ -132,6 +132,13 @@ impl Assignments {
         Self { given: None, gates: Vec::new(), rules, flags, directory: self.directory.clone(), of_presets }
     }
 
+    /// Returns the same assignments with further settings for validators that are named.
+    #[must_use]
+    pub fn with_settings(&self, settings: &[(&'static SettingSpec, String)]) -> Self {
+        let (given, gates, rules) = (self.given.clone(), self.gates.clone(), self.rules.clone());
+        Self { given, gates, ..self.with(rules, settings) }
+    }
+
     /// Returns the main file that the settings of an object name.
     pub(crate) fn main(&self) -> Option<&Path> {
         self.flags.text(MAIN.spec).map(|given| Path::new(&given.value))

@@ -145,6 +145,10 @@ impl FileReader<'_> {
         let Some(entries) = self.top(text, wanted) else { return ConfigFile::default() };
         let before = self.errors.len();
         let (mut gates, mut rules, mut admission) = (Vec::new(), Vec::new(), None);
+        // To the webhook, a file for `run` or `check` is one without rules for it, also where these have none.
+        let is_of_others =
+            entries.iter().any(|(key, _)| key.as_str().is_some_and(|key| ["gates", "rules"].contains(&key)))
+                && matches!(wanted, ConfigPart::Admission);
         let called = |name: &str| ConfigPart::ALL.into_iter().find(|part| part.key() == name);
         for (key, value) in entries {
             match (key.as_str(), value.value) {
@@ -158,7 +162,8 @@ impl FileReader<'_> {
                 _ => self.fail(self.origin(&key), "a key is a word", wanted.form()),
             }
         }
-        if gates.is_empty() && rules.is_empty() && admission.is_none() && self.errors.len() == before {
+        let is_empty = gates.is_empty() && rules.is_empty() && admission.is_none() && !is_of_others;
+        if is_empty && self.errors.len() == before {
             let message = match wanted {
                 ConfigPart::Admission => "the file has no rules of `admission`",
                 ConfigPart::Gates | ConfigPart::Rules => "the file has no gates",

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::filter::EnvFilter;
 
 use super::authority::{self, OwnAuthority};
-use super::certificate::{CertificateFiles, CertificateWatch, KeyPair};
+use super::certificate::{self, CertificateFiles, CertificateWatch, KeyPair};
 use super::decision::{self, AdmissionDecision, BesideObject, DenialRules};
 use super::metrics::AdmissionMetrics;
 use super::policy::SelectedValidation;
@@ -178,7 +178,7 @@ async fn until_stopped(settings: AdmitSettings, dropped: Dropped) -> io::Result<
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let started = started(&settings);
+    let started = started(&settings, first.pair());
     let webhook = Rc::new(Webhook {
         decide: decision::decide,
         rules: Arc::new(settings.rules),
@@ -196,7 +196,8 @@ async fn until_stopped(settings: AdmitSettings, dropped: Dropped) -> io::Result<
         let registered = authority::register(&settings.access, name, &own.certificate).await;
         registered.map_err(|error| io::Error::other(error.to_string()))?;
     }
-    Webhook::report(&Event::new(Kind::Started).message(started));
+    webhook.metrics.serves(first.pair());
+    Webhook::report(&started);
     let connections = Rc::new(Connections::new(settings.limits.connections));
     tokio::task::spawn_local(accept(listener, webhook.clone(), connections.clone(), true));
     if let Some(plain) = plain {
@@ -255,18 +256,30 @@ async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     bind(address).await.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on `{address}`: {error}")))
 }
 
-/// Returns the message of the start.
-fn started(settings: &AdmitSettings) -> String {
+/// Returns the event of the start.
+fn started(settings: &AdmitSettings, pair: &KeyPair) -> Event {
     let denies = match settings.denials.deny {
         decision::Deny::Rejected => "denies what is rejected",
         decision::Deny::Never => "denies nothing",
     };
     let count = settings.rules.rules.len();
     let rules = if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") };
-    format!(
-        "admission webhook on `{}`: bundled validators, {rules} of the configuration file; {denies}",
+    let names = pair.served().map(|served| served.names).unwrap_or_default();
+    let namespace = match &settings.certificate {
+        CertificateSource::Files(_) => settings.access.namespace_of_pod(),
+        // Its names are those of the configuration of the API server.
+        CertificateSource::OwnAuthority(_) => None,
+    };
+    let mismatch = certificate::mismatch(&names, namespace.as_deref());
+    let (certificate, help) = match mismatch {
+        Some((why, help)) => (why, Some(help)),
+        None => (format!("the certificate is for `{}`", names.join("`, `")), None),
+    };
+    let message = format!(
+        "admission webhook on `{}`: bundled validators, {rules} of the configuration file; {denies}; {certificate}",
         settings.listen
-    )
+    );
+    Event::new(Kind::Started).message(message).help(help)
 }
 
 /// Accepts connections, without end.
@@ -302,6 +315,7 @@ async fn stay_registered(access: ApiAccess, name: String, mut own: OwnAuthority,
             && authority::register(&access, &name, &next.certificate).await.is_ok()
         {
             webhook.acceptor.replace(TlsAcceptor::from(server));
+            webhook.metrics.serves(&next.server);
             (own, made) = (next, Instant::now());
         }
         let error = authority::register(&access, &name, &own.certificate).await.err().map(|error| error.to_string());
@@ -330,6 +344,7 @@ async fn follow(files: CertificateFiles, pair: KeyPair, webhook: Rc<Webhook>) {
             Ok((pair, server)) => {
                 webhook.acceptor.replace(TlsAcceptor::from(server));
                 webhook.metrics.certificate_read(true);
+                webhook.metrics.serves(&pair);
                 if known.is_err() {
                     let message = "the certificate is fit again; `alert_failed` is over";
                     Webhook::report(&Event::new(Kind::Recovered).message(message));

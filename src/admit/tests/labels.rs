@@ -85,3 +85,14 @@ fn words_of_a_switch_are_explained() {
     let message = denied("auto", annotation("auto"), json!({"nginx.conf": GOOD}));
     assert!(message.contains("help: name a validator, or remove the annotation"), "{message}");
 }
+
+#[test]
+fn a_wrong_setting_denies_whatever_chooses_the_validator() {
+    for label in ["auto", "nginx"] {
+        for (annotation, value) in [("nginx-version", "newest"), ("context", "htp")] {
+            let annotations = json!({format!("reload-gate.dev/{annotation}"): value});
+            let message = denied(label, annotations, json!({"nginx.conf": GOOD}));
+            assert!(message.contains(&format!("annotation `reload-gate.dev/{annotation}`")), "{label}: {message}");
+        }
+    }
+}

@@ -12,7 +12,10 @@ mod stream;
 
 pub use copies::{Filled, fill};
 pub use mounted::{Mounted, Point, RenderMode, Rendering};
-pub use object::{Annotated, ConfigObject, ConfigValue, Id, Object, RulesObject, ValuePosition, is_manifest, objects};
+pub use object::{
+    Annotated, ConfigObject, ConfigValue, IGNORE, Id, LABEL, Object, PREFIX, RulesObject, VALIDATOR, ValuePosition,
+    is_manifest, objects,
+};
 pub use pod::{Container, EnvValue, Pod, PodVolume, Projection};
 pub use snippet::{Snippet, context_of_key};
 pub use stream::{ManifestDocument, ManifestDocuments, Unreadable, readable};

@@ -1,7 +1,7 @@
 //! Objects: their kinds, and the contents of ConfigMaps and Secrets.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use reload_gate_contract::{Code, Finding, Place};
@@ -12,11 +12,17 @@ use super::{Pod, Snippet};
 const NOT_TEXT: Code = Code::new("value-not-text");
 const NOT_BASE64: Code = Code::new("not-base64");
 
+/// Beginning of the label and the annotations that are about validation.
+pub const PREFIX: &str = "reload-gate.dev/";
+
+/// Label that selects an object for the webhook, and names its validator.
+pub const LABEL: &str = "reload-gate.dev/validate";
+
 /// Annotation that names the validator of an object; `none` turns validation off.
-const VALIDATOR: &str = "reload-gate.dev/validator";
+pub const VALIDATOR: &str = "reload-gate.dev/validator";
 
 /// Annotation that ignores findings of an object.
-const IGNORE: &str = "reload-gate.dev/ignore";
+pub const IGNORE: &str = "reload-gate.dev/ignore";
 
 /// Name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,10 +68,14 @@ pub struct ConfigObject {
     pub id: Id,
     /// True if it is a Secret, so that its contents are not shown.
     pub secret: bool,
+    /// Label that names its validator.
+    pub label: Option<Annotated>,
     /// Annotation that names its validator.
     pub validator: Option<Annotated>,
     /// Annotation that ignores findings.
     pub ignore: Option<Annotated>,
+    /// Its other annotations with [`PREFIX`], by their names.
+    pub settings: BTreeMap<String, Annotated>,
     /// Keys of its entries, sorted.
     pub keys: Vec<String>,
     /// Line of the document at which it begins.
@@ -91,7 +101,7 @@ pub struct RulesObject {
 #[derive(Clone, Debug)]
 pub enum Object {
     /// ConfigMap or Secret.
-    Config(ConfigObject),
+    Config(Box<ConfigObject>),
     /// Pod, or an object with a pod template.
     Pod(Box<Pod>),
     /// PrometheusRule of the Prometheus Operator.
@@ -108,7 +118,7 @@ impl Object {
     pub fn read(node: &Node, text: &str) -> Self {
         let Some(id) = id(node) else { return Self::Other };
         if matches!(id.kind.as_str(), "ConfigMap" | "Secret") {
-            return Self::Config(config(id, node));
+            return Self::Config(Box::new(config(id, node)));
         }
         if id.kind == "PrometheusRule" {
             return rules(id, node, text).map_or(Self::Other, Self::Rules);
@@ -249,7 +259,19 @@ fn config(id: Id, node: &Node) -> ConfigObject {
     let mut keys: Vec<String> = entries.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect();
     keys.sort();
     keys.dedup();
-    ConfigObject { id, secret, validator: annotation(node), ignore: ignore(node), keys, line: node.line }
+    let (label, settings) = (within(node, "labels", LABEL), settings(node));
+    let (validator, ignore) = (annotation(node), ignore(node));
+    ConfigObject { id, secret, label, validator, ignore, settings, keys, line: node.line }
+}
+
+/// Returns the annotations of an object with [`PREFIX`], without those that have a field of their own.
+fn settings(node: &Node) -> BTreeMap<String, Annotated> {
+    let annotations = node.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let named =
+        annotations.map_or(&[][..], Node::entries).iter().filter_map(|(key, value)| Some((key.as_str()?, value)));
+    let own = named.filter(|(name, _)| name.starts_with(PREFIX) && ![VALIDATOR, IGNORE].contains(name));
+    let read = |value: &Node| Some(Annotated { value: value.as_str()?.to_owned(), place: place(value) });
+    own.filter_map(|(name, value)| Some((name.to_owned(), read(value)?))).collect()
 }
 
 /// Returns the lines of the `spec` of a PrometheusRule, if it is a block of its own lines.
@@ -279,7 +301,12 @@ pub(super) fn ignore(node: &Node) -> Option<Annotated> {
 }
 
 fn annotated(node: &Node, name: &str) -> Option<Annotated> {
-    let value = node.get("metadata")?.get("annotations")?.get(name)?;
+    within(node, "annotations", name)
+}
+
+/// Returns the value of that name in a map of the metadata.
+fn within(node: &Node, map: &str, name: &str) -> Option<Annotated> {
+    let value = node.get("metadata")?.get(map)?.get(name)?;
     Some(Annotated { value: value.as_str()?.to_owned(), place: place(value) })
 }
 

@@ -16,7 +16,7 @@ fn object(text: &str) -> Object {
 
 fn config(text: &str) -> ConfigObject {
     match object(text) {
-        Object::Config(config) => config,
+        Object::Config(config) => *config,
         other => panic!("{other:?}"),
     }
 }

@@ -7,20 +7,31 @@ use std::fmt::Write as _;
 
 use reload_gate_contract::{Place, Severity};
 
-use super::{CheckReport, CheckSubject, Located, part};
+use super::group::grouped;
+use super::{CheckReport, CheckSubject, Located, REMOVE_GONE, part, plain_path};
 use crate::report::log::visible;
 
 pub(super) fn render(report: &CheckReport) -> String {
     let mut text = String::new();
-    for checked in &report.checked {
-        text.extend(checked.findings.iter().map(|located| command(&checked.subject, located)));
+    for one in grouped(report) {
+        text += &command(one.subject, one.located, one.others());
+        text.extend(one.notes.iter().map(|note| command(one.subject, note, None)));
+    }
+    for lapsed in &report.lapsed {
+        let file = lapsed.subject.input.as_str();
+        let file = if file == "-" { String::new() } else { format!("file={},", property(&visible(&plain_path(file)))) };
+        let _ = writeln!(text, "::warning {file}title=not validated any more::{}", data(&lapsed.to_string()));
+    }
+    let gone = report.gone_lines();
+    if !gone.is_empty() {
+        let _ = writeln!(text, "::notice title=gone::{}", data(&format!("{REMOVE_GONE}\n{}", gone.join("\n"))));
     }
     let counts = report.counts();
     let _ = writeln!(text, "reload-gate: {counts}; {} not checked", counts.unchecked);
     text
 }
 
-fn command(subject: &CheckSubject, located: &Located) -> String {
+fn command(subject: &CheckSubject, located: &Located, others: Option<String>) -> String {
     let finding = &located.finding;
     // An obstacle fails the step too, so it is an error; its title says that it is none of the configuration.
     let name = match finding.severity {
@@ -37,6 +48,7 @@ fn command(subject: &CheckSubject, located: &Located) -> String {
     let message = visible(&finding.message);
     let mut lines = vec![if stdin { format!("{place}: {message}") } else { message.into_owned() }];
     lines.extend(part(located.part(subject)).map(|part| format!("in {part}")));
+    lines.extend(others);
     lines.extend(finding.help.as_ref().map(|help| format!("help: {}", visible(help))));
     format!("::{name} {}::{}\n", properties.join(","), data(&lines.join("\n")))
 }

@@ -6,8 +6,10 @@ use annotate_snippets::renderer::{AnsiColor, Style as Paint};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use reload_gate_contract::{Place, Severity, Verdict};
 
+use super::group::grouped;
 use super::{
-    CheckReport, CheckSubject, Checked, InputExcerpt, Located, ReportStyle, Suppressed, Suppression, Unchecked, part,
+    CheckReport, CheckSubject, Checked, InputExcerpt, Located, REMOVE_GONE, ReportStyle, Suppressed, Suppression,
+    Unchecked, part,
 };
 use crate::report::log::{is_control, visible};
 
@@ -16,14 +18,18 @@ const NOT_CHECKED: &str = "not checked";
 pub(super) fn render(report: &CheckReport, style: &ReportStyle) -> String {
     let renderer = if style.color { Renderer::styled() } else { Renderer::plain() }.term_width(style.width);
     let mut text = String::new();
-    for checked in report.checked.iter().filter(|checked| shown(checked, style)) {
-        let grave = |located: &&Located| !style.quiet || located.finding.severity == Severity::Error;
-        for located in checked.findings.iter().filter(grave) {
-            text += &renderer.render(&[group(&checked.subject, located)]);
+    let grave = |located: &Located| !style.quiet || located.finding.severity == Severity::Error;
+    for one in grouped(report).iter().filter(|one| grave(one.located)) {
+        text += &renderer.render(&[group(one.subject, one.located, one.others())]);
+        text += "\n\n";
+        for note in one.notes.iter().filter(|note| grave(note)) {
+            text += &renderer.render(&[group(one.subject, note, None)]);
             text += "\n\n";
         }
     }
-    text + &validations(report, style) + &suppressed(report, style) + &gone(report, style) + &summary(report, style)
+    let lapsed: String = report.lapsed.iter().map(|lapsed| format!("lapsed  {lapsed}\n")).collect();
+    let of_baseline = lapsed + &gone(report, style);
+    text + &validations(report, style) + &suppressed(report, style) + &of_baseline + &summary(report, style)
 }
 
 /// Returns a line for each ignored error, which stays visible; with `verbose` also for each warning and each finding of the baseline.
@@ -45,17 +51,8 @@ fn suppressed(report: &CheckReport, style: &ReportStyle) -> String {
 
 /// Returns the entries of the baseline that no longer occur, the first ones of many.
 fn gone(report: &CheckReport, style: &ReportStyle) -> String {
-    const MOST: usize = 10;
-    let gone = report.gone.as_deref().filter(|gone| !gone.is_empty() && !style.quiet).unwrap_or_default();
-    let mut lines: String = gone.iter().take(MOST).map(|entry| format!("gone  {entry}\n")).collect();
-    if gone.len() > MOST {
-        lines += &format!("gone  and {} more\n", gone.len() - MOST);
-    }
-    if gone.is_empty() {
-        lines
-    } else {
-        lines + "note: the baseline has findings that are gone; `--write-baseline` removes them\n"
-    }
+    let lines: String = report.gone_lines().iter().map(|line| format!("gone  {line}\n")).collect();
+    if lines.is_empty() || style.quiet { String::new() } else { format!("{lines}note: {REMOVE_GONE}\n") }
 }
 
 /// Returns true if a validation is shown; with `quiet` only if it is not accepted.
@@ -63,7 +60,7 @@ fn shown(checked: &Checked, style: &ReportStyle) -> bool {
     !style.quiet || checked.verdict() != Verdict::Accepted
 }
 
-fn group<'a>(subject: &CheckSubject, located: &'a Located) -> Group<'a> {
+fn group<'a>(subject: &CheckSubject, located: &'a Located, others: Option<String>) -> Group<'a> {
     let finding = &located.finding;
     let level = match finding.severity {
         // Another color as well, since the configuration may have no error.
@@ -80,6 +77,9 @@ fn group<'a>(subject: &CheckSubject, located: &'a Located) -> Group<'a> {
     };
     if let Some(part) = part(located.part(subject)) {
         group = group.element(Level::NOTE.message(format!("in {part}")));
+    }
+    if let Some(others) = others {
+        group = group.element(Level::NOTE.message(others));
     }
     if let Some(help) = &finding.help {
         group = group.element(Level::HELP.message(visible(help)));

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{CheckReport, CheckSubject, Checked, GoneEntry, Located, Suppressed, Suppression, Unchecked};
+use super::{
+    CheckReport, CheckSubject, Checked, Fingerprints, GoneEntry, LapsedPart, Located, Suppressed, Suppression,
+    Unchecked,
+};
 use crate::report::found::Found;
 
 #[derive(Serialize)]
@@ -21,6 +24,19 @@ struct JsonReport<'a> {
 struct JsonBaseline<'a> {
     known: usize,
     gone: Vec<JsonGone<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lapsed: Vec<JsonLapsed<'a>>,
+}
+
+/// Part that is not validated any more.
+#[derive(Serialize)]
+struct JsonLapsed<'a> {
+    #[serde(flatten)]
+    subject: JsonSubject<'a>,
+    why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former: &'a Option<String>,
+    count: usize,
 }
 
 #[derive(Serialize)]
@@ -80,6 +96,7 @@ struct JsonFinding<'a> {
     object: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    fingerprint: String,
 }
 
 #[derive(Serialize)]
@@ -97,38 +114,41 @@ impl<'a> From<&'a CheckSubject> for JsonSubject<'a> {
     }
 }
 
-impl<'a> From<&'a Checked> for JsonInput<'a> {
-    fn from(checked: &'a Checked) -> Self {
+impl<'a> JsonInput<'a> {
+    fn new(checked: &'a Checked, prints: &mut Fingerprints) -> Self {
         let subject = &checked.subject;
+        let findings = checked.findings.iter().map(|located| JsonFinding::new(subject, located, prints)).collect();
+        let suppressed = checked.suppressed.iter();
+        let suppressed = suppressed.map(|suppressed| JsonSuppressed::new(subject, suppressed, prints)).collect();
         Self {
             subject: subject.into(),
             validator: &checked.validator,
             reason: &checked.reason,
             verdict: checked.verdict().as_str(),
-            findings: checked.findings.iter().map(|located| JsonFinding::new(subject, located)).collect(),
-            suppressed: checked.suppressed.iter().map(|suppressed| JsonSuppressed::new(subject, suppressed)).collect(),
+            findings,
+            suppressed,
         }
     }
 }
 
 impl<'a> JsonSuppressed<'a> {
-    fn new(subject: &CheckSubject, Suppressed { located, by }: &'a Suppressed) -> Self {
+    fn new(subject: &CheckSubject, Suppressed { located, by }: &'a Suppressed, prints: &mut Fingerprints) -> Self {
         let (by, reason) = match by {
             Suppression::Baseline => ("baseline", None),
             Suppression::Ignored(reason) => ("ignore", reason.as_deref()),
         };
-        Self { finding: JsonFinding::new(subject, located), by, reason }
+        Self { finding: JsonFinding::new(subject, located, prints), by, reason }
     }
 }
 
 impl<'a> From<&'a GoneEntry> for JsonGone<'a> {
-    fn from(GoneEntry { file, object, key, code, count }: &'a GoneEntry) -> Self {
+    fn from(GoneEntry { file, object, key, code, count, .. }: &'a GoneEntry) -> Self {
         Self { file, object, key, code, count: *count }
     }
 }
 
 impl<'a> JsonFinding<'a> {
-    fn new(subject: &CheckSubject, located: &'a Located) -> Self {
+    fn new(subject: &CheckSubject, located: &'a Located, prints: &mut Fingerprints) -> Self {
         let end = located.end();
         let own = (&located.object, &located.key) != (&subject.object, &subject.key);
         Self {
@@ -137,6 +157,7 @@ impl<'a> JsonFinding<'a> {
             end_column: end.map(|(_, column)| column),
             object: located.object.as_deref().filter(|_| own),
             key: located.key.as_deref().filter(|_| own),
+            fingerprint: prints.next(subject, located),
         }
     }
 }
@@ -147,16 +168,24 @@ impl<'a> From<&'a Unchecked> for JsonUnchecked<'a> {
     }
 }
 
+impl<'a> From<&'a LapsedPart> for JsonLapsed<'a> {
+    fn from(LapsedPart { subject, why, former, count }: &'a LapsedPart) -> Self {
+        Self { subject: subject.into(), why, former, count: *count }
+    }
+}
+
 pub(super) fn render(report: &CheckReport) -> String {
+    let mut prints = Fingerprints::default();
     let document = JsonReport {
         version: 1,
         verdict: report.verdict().map_or("nothing", |verdict| verdict.as_str()),
-        inputs: report.checked.iter().map(JsonInput::from).collect(),
+        inputs: report.checked.iter().map(|checked| JsonInput::new(checked, &mut prints)).collect(),
         unjudged: report.unchecked.iter().map(JsonUnchecked::from).collect(),
-        baseline: report
-            .gone
-            .as_ref()
-            .map(|gone| JsonBaseline { known: report.counts().known, gone: gone.iter().map(JsonGone::from).collect() }),
+        baseline: report.gone.as_ref().map(|gone| JsonBaseline {
+            known: report.counts().known,
+            gone: gone.iter().map(JsonGone::from).collect(),
+            lapsed: report.lapsed.iter().map(JsonLapsed::from).collect(),
+        }),
     };
     // Serialization cannot fail: all keys of maps are strings.
     serde_json::to_string(&document).unwrap_or_default() + "\n"

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 use reload_gate_contract::Verdict;
 
-use super::{CheckReport, CheckSubject, Checked, Unchecked};
+use super::{CheckReport, CheckSubject, Checked, REMOVE_GONE, Unchecked};
 use crate::report::log::visible;
 
 pub(super) fn render(report: &CheckReport) -> String {
@@ -23,6 +23,12 @@ pub(super) fn render(report: &CheckReport) -> String {
         let (suite, time) = &mut suites[at];
         suite.add_test_case(case);
         *time += duration;
+    }
+    let remarks = of_baseline(report);
+    if !remarks.is_empty() {
+        let mut suite = TestSuite::new("baseline");
+        suite.add_test_cases(remarks);
+        suites.push((suite, Duration::ZERO));
     }
     let mut document = Suites::new("reload-gate check");
     document.set_time(suites.iter().map(|(_, time)| *time).sum());
@@ -72,6 +78,25 @@ fn skipped(unchecked: &Unchecked) -> TestCase {
     let mut status = TestCaseStatus::skipped();
     status.set_message(legal(&visible(&unchecked.why)));
     named(&unchecked.subject, "", status)
+}
+
+/// Returns a case for each part that is not validated any more, and one for the entries of the baseline that are gone.
+fn of_baseline(report: &CheckReport) -> Vec<TestCase> {
+    let case = |name: &str, message: String, text: Option<String>| {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(legal(&message));
+        if let Some(text) = text {
+            status.set_description(legal(&text));
+        }
+        let mut case = TestCase::new(legal(name), status);
+        case.set_classname("baseline");
+        case
+    };
+    let lapsed = report.lapsed.iter();
+    let lapsed = lapsed.map(|lapsed| case(&format!("{} is validated", lapsed.subject), lapsed.to_string(), None));
+    let gone = report.gone_lines();
+    let gone = (!gone.is_empty()).then(|| case("all entries occur", REMOVE_GONE.to_owned(), Some(gone.join("\n"))));
+    lapsed.chain(gone).collect()
 }
 
 /// Returns a case with the name of the part of the input, or of the input. Two validators of one part are two cases.

@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 
 use reload_gate_contract::{Severity, Verdict};
 
-use super::{CheckReport, CheckSubject, Located, part};
+use super::group::{Grouped, grouped};
+use super::{CheckReport, Located, MOST_LISTED, REMOVE_GONE, part};
 use crate::report::log::{is_control, visible};
 
 /// Longest body of a comment in characters (GitHub answers a longer one with "body is too long (maximum is 65536 characters)").
 const LONGEST: usize = 65_536;
+
+/// Longest line about the baseline in characters.
+const LONGEST_LINE: usize = 300;
 
 /// Room for the last line, which counts what is left out.
 const ROOM: usize = 200;
@@ -17,17 +21,14 @@ pub(super) fn render(report: &CheckReport) -> String {
     let verdict = report.verdict().map_or("nothing to check", Verdict::as_str);
     let counts = report.counts();
     let mut text = format!("### reload-gate: {verdict}\n\n{counts}; {} not checked\n", counts.unchecked);
-    let mut found: Vec<_> = report
-        .checked
-        .iter()
-        .flat_map(|checked| checked.findings.iter().map(move |located| (&checked.subject, located)))
-        .filter(|(_, located)| located.finding.severity != Severity::Note)
-        .collect();
+    let mut found = grouped(report);
+    found.retain(|one| one.located.finding.severity != Severity::Note);
     // The sort is stable: those of one weight stay in the order of the inputs.
-    found.sort_by_key(|(_, located)| (std::cmp::Reverse(located.finding.severity), located.is_obstacle()));
-    let mut length = text.chars().count();
-    for (index, (subject, located)) in found.iter().enumerate() {
-        let section = section(subject, located);
+    found.sort_by_key(|one| (std::cmp::Reverse(one.located.finding.severity), one.located.is_obstacle()));
+    let baseline = of_baseline(report);
+    let mut length = text.chars().count() + baseline.chars().count();
+    for (index, one) in found.iter().enumerate() {
+        let section = section(one);
         length += section.chars().count();
         if length > LONGEST - ROOM {
             let _ = write!(text, "\n{} more findings are not listed.\n", found.len() - index);
@@ -35,10 +36,27 @@ pub(super) fn render(report: &CheckReport) -> String {
         }
         text += &section;
     }
-    text
+    text + &baseline
 }
 
-fn section(subject: &CheckSubject, located: &Located) -> String {
+/// Returns the parts that are not validated any more, and the entries of the baseline that are gone.
+fn of_baseline(report: &CheckReport) -> String {
+    let more = report.lapsed.len().saturating_sub(MOST_LISTED);
+    let lapsed = report.lapsed.iter().take(MOST_LISTED).map(ToString::to_string);
+    let lapsed = lapsed.chain((more > 0).then(|| format!("and {more} more")));
+    let lapsed: String = lapsed.map(|line| format!("- {}\n", code(&cut(&line)))).collect();
+    let gone: String = report.gone_lines().iter().map(|line| format!("- {}\n", code(&cut(line)))).collect();
+    let lapsed = if lapsed.is_empty() { lapsed } else { format!("\nnot validated any more:\n\n{lapsed}") };
+    if gone.is_empty() { lapsed } else { format!("{lapsed}\n{REMOVE_GONE}:\n\n{gone}") }
+}
+
+/// Returns the beginning of a long line.
+fn cut(line: &str) -> String {
+    line.chars().take(LONGEST_LINE).collect()
+}
+
+fn section(one: &Grouped<'_>) -> String {
+    let (subject, located) = (one.subject, one.located);
     let finding = &located.finding;
     let place = located.place(subject);
     let mut text = format!("\n**{}** {}: {}\n", located.kind(), code(finding.code.as_str()), code(&finding.message));
@@ -49,6 +67,10 @@ fn section(subject: &CheckSubject, located: &Located) -> String {
     text += "\n";
     if let Some(lines) = lines(located) {
         text += &fenced(&lines);
+    }
+    let notes = one.notes.iter().map(ToString::to_string);
+    for note in one.others().into_iter().chain(notes) {
+        let _ = write!(text, "\nnote: {}\n", code(&note));
     }
     if let Some(help) = &finding.help {
         let _ = write!(text, "\nhelp: {}\n", code(help));

@@ -4,6 +4,7 @@ mod defuse;
 mod fingerprint;
 mod fix;
 mod github;
+mod group;
 mod human;
 mod json;
 mod junit;
@@ -19,12 +20,24 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use reload_gate_contract::{Cause, Finding, Place, Severity, Verdict};
+use reload_gate_contract::{Cause, Code, Finding, Place, Severity, Verdict};
 
 pub(crate) use self::defuse::harmless_text;
-pub(crate) use self::fingerprint::fingerprint;
+pub(crate) use self::fingerprint::{Fingerprints, fingerprint, plain_path};
 pub(crate) use self::fix::TextFix;
 use crate::report::log::visible;
+
+/// Code of the note that counts findings that are left out.
+pub(crate) const MORE_FINDINGS: Code = Code::new("more-findings");
+
+/// Code of the same note in the bundled validators.
+pub(crate) const LEFT_OUT: &str = "too-many-findings";
+
+/// Largest number of entries that a report lists of one kind, such as those that are gone.
+const MOST_LISTED: usize = 10;
+
+/// Remedy for entries of a baseline that no longer occur.
+const REMOVE_GONE: &str = "the baseline has findings that are gone; `--write-baseline` removes them";
 
 /// Result of one `check`, in the order of the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +48,8 @@ pub struct CheckReport {
     pub unchecked: Vec<Unchecked>,
     /// Entries of the baseline that no longer occur; `None` without a baseline.
     pub gone: Option<Vec<GoneEntry>>,
+    /// Parts that are not validated any more, though the baseline has findings of them.
+    pub lapsed: Vec<LapsedPart>,
 }
 
 /// Entry of a baseline without a finding.
@@ -50,6 +65,39 @@ pub struct GoneEntry {
     pub code: String,
     /// Number of occurrences that are gone.
     pub count: usize,
+    /// True if the file is gone as well.
+    pub is_removed: bool,
+}
+
+/// Part of the inputs that is not validated any more, though the baseline has findings of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LapsedPart {
+    /// The part.
+    pub subject: CheckSubject,
+    /// Reason for which it is not validated.
+    pub why: String,
+    /// Number of findings that the baseline has.
+    pub count: usize,
+    /// Former name of the file, if the baseline has the findings under that one.
+    pub former: Option<String>,
+}
+
+/// Shows the part and the reason.
+impl fmt::Display for LapsedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.count == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{}: not validated any more ({}); the baseline has {} finding{plural} of ",
+            self.subject,
+            visible(&self.why),
+            self.count
+        )?;
+        match &self.former {
+            Some(former) => write!(f, "`{}`, which is gone", visible(former)),
+            None => f.write_str("it"),
+        }
+    }
 }
 
 /// Shows the place and the code.
@@ -60,7 +108,10 @@ impl fmt::Display for GoneEntry {
             write!(f, ": {part}")?;
         }
         write!(f, ": {}", visible(&self.code))?;
-        if self.count > 1 { write!(f, " ({} times)", self.count) } else { Ok(()) }
+        let times = (self.count > 1).then(|| format!("{} times", self.count));
+        let removed = self.is_removed.then(|| "with its file".to_owned());
+        let more: Vec<_> = times.into_iter().chain(removed).collect();
+        if more.is_empty() { Ok(()) } else { write!(f, " ({})", more.join(", ")) }
     }
 }
 
@@ -254,6 +305,11 @@ impl fmt::Display for Located {
     }
 }
 
+/// Returns true if a finding explains the one before it, and is shown only with that: a note, unless it counts what is left out.
+pub(crate) fn is_explanation(finding: &Finding) -> bool {
+    finding.severity == Severity::Note && ![MORE_FINDINGS.as_str(), LEFT_OUT].contains(&finding.code.as_str())
+}
+
 /// Number of validations by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerdictCounts {
@@ -272,6 +328,16 @@ pub struct VerdictCounts {
 }
 
 impl CheckReport {
+    /// Returns the entries of the baseline that no longer occur, one a line and the first ones of many, with the remedy at the end.
+    fn gone_lines(&self) -> Vec<String> {
+        let gone = self.gone.as_deref().unwrap_or_default();
+        let mut lines: Vec<String> = gone.iter().take(MOST_LISTED).map(ToString::to_string).collect();
+        if gone.len() > MOST_LISTED {
+            lines.push(format!("and {} more", gone.len() - MOST_LISTED));
+        }
+        lines
+    }
+
     /// Returns the worst verdict, in the order rejected, inconclusive, accepted; `None` without a validation.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {

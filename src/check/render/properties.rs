@@ -105,7 +105,7 @@ fn any_report() -> impl Strategy<Value = CheckReport> {
     let unchecked =
         (subject(), text(), maybe(text())).prop_map(|(subject, why, help)| Unchecked { subject, why, help });
     (prop::collection::vec(checked, 0..4), prop::collection::vec(unchecked, 0..3))
-        .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked, gone: None })
+        .prop_map(|(checked, unchecked)| CheckReport { checked, unchecked, ..CheckReport::default() })
 }
 
 fn style() -> impl Strategy<Value = ReportStyle> {

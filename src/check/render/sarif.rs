@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::fix::TextFix;
 use super::rule::{self, Description};
-use super::{CheckReport, Checked, Located, Suppression, fingerprint, part};
+use super::{CheckReport, Checked, Fingerprints, Located, Suppression, part};
 use crate::report::log::visible;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -38,18 +38,19 @@ pub(super) fn render(report: &CheckReport) -> String {
         rules.entry(code).or_insert_with(|| rule(code, checked, located));
     }
     let index: HashMap<_, _> = rules.keys().enumerate().map(|(index, code)| (*code, index)).collect();
-    let mut seen = HashMap::new();
+    let mut prints = Fingerprints::default();
     let results: Vec<_> = found()
         .map(|(checked, located, by)| {
-            let place = located.place(&checked.subject);
-            let print = fingerprint(&checked.subject, located, place.file.trim_start_matches("./"));
-            let ordinal = seen.entry(print.clone()).and_modify(|times| *times += 1).or_insert(1);
-            let result = result(checked, located, index[located.finding.code.as_str()], &format!("{print}:{ordinal}"));
+            let print = prints.next(&checked.subject, located);
+            let result = result(checked, located, index[located.finding.code.as_str()], &print);
             with_state(result, by, report.gone.is_some())
         })
         .collect();
     let obstacles = found().filter(|(_, located, _)| located.is_obstacle());
-    let notifications: Vec<_> = obstacles.map(|(checked, located, _)| notification(checked, located)).collect();
+    let remarks = report.lapsed.iter().map(|lapsed| remark("lapsed", &lapsed.to_string()));
+    let gone = report.gone_lines().into_iter().map(|line| remark("gone", &line));
+    let notifications = obstacles.map(|(checked, located, _)| notification(checked, located));
+    let notifications: Vec<_> = notifications.chain(remarks).chain(gone).collect();
     let driver = json!({
         "name": env!("CARGO_PKG_NAME"),
         "semanticVersion": env!("CARGO_PKG_VERSION"),
@@ -141,6 +142,11 @@ fn notification(checked: &Checked, located: &Located) -> Value {
         "message": { "text": message(located) },
         "locations": [location(checked, located)],
     })
+}
+
+/// Returns a notification about an entry of the baseline.
+fn remark(kind: &str, text: &str) -> Value {
+    json!({ "descriptor": { "id": format!("baseline-{kind}") }, "level": "note", "message": { "text": text } })
 }
 
 fn message(located: &Located) -> String {

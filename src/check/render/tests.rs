@@ -105,6 +105,7 @@ pub(super) fn report() -> CheckReport {
     let manifests = "deploy/my manifests.yaml";
     CheckReport {
         gone: None,
+        lapsed: Vec::new(),
         checked: vec![
             checked(subject("app.json", None, None, 1), "builtin json", "named `*.json`", vec![]),
             rejected(),

@@ -49,6 +49,13 @@ impl ApiAccess {
         self.kubeconfig.is_none().then(|| self.service_account.join("token"))
     }
 
+    /// Returns the namespace of the pod, if the directory of its account has it.
+    #[must_use]
+    pub fn namespace_of_pod(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.service_account.join("namespace")).ok()?;
+        Some(text.trim().to_owned()).filter(|namespace| !namespace.is_empty())
+    }
+
     /// Returns true if the file with the credentials is there.
     #[must_use]
     pub fn is_there(&self) -> bool {

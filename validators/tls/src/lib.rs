@@ -105,6 +105,23 @@ pub fn check(pairs: &[Pair<'_>], options: &TlsOptions) -> Vec<Finding> {
     findings
 }
 
+/// What clients look at in the certificate of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafFacts {
+    /// Host names and addresses for which it is valid.
+    pub names: Vec<String>,
+    /// The time at which it expires: seconds since the epoch, UTC.
+    pub not_after: i64,
+}
+
+/// Returns what clients look at in the first certificate of a chain; `None` if there is none.
+#[must_use]
+pub fn served(chain: &[u8]) -> Option<LeafFacts> {
+    let (blocks, _) = pem::read(File { path: "", text: chain });
+    let leaf = blocks.iter().find_map(|block| certificate::parse(block)?.ok())?;
+    Some(LeafFacts { names: names::known(&leaf.x509), not_after: leaf.x509.validity().not_after.timestamp() })
+}
+
 /// The first of many names, in words.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 10;
