@@ -38,6 +38,7 @@ const CHECKER_MISSING: Code = Code::new("checker-missing");
 const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
 
 /// Result of a task.
+#[derive(Clone)]
 pub(super) struct Outcome {
     /// Validation; `None` if there was none.
     pub(super) checked: Option<Checked>,
