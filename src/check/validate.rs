@@ -194,7 +194,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &Che
     };
     match checked {
         Ok(validation) => {
-            let validation = refused.weigh(in_place(validation, here));
+            let validation = refused.weigh(in_place(validation, here), tree);
             let validators = validation.validators.join(", ");
             (if validators.is_empty() { first(plan) } else { validators }, validation)
         }
