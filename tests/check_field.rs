@@ -3,13 +3,13 @@
 use std::process::Stdio;
 
 use crate::check::{CHART, FORMATS, check, checked, config_map, file, findings, report};
-use crate::support::{gate_command, needs};
+use crate::support::{command, gate_command, needs};
 
 #[test]
 fn an_unreadable_input_is_reported_and_does_not_block() {
     let directory = tempfile::tempdir().expect("there is room");
     let fifo = directory.path().join("a.json");
-    assert!(crate::support::command("mkfifo").arg(&fifo).status().expect("it is installed").success());
+    assert!(command("mkfifo").arg(&fifo).status().expect("it is installed").success());
     let output = check(&[fifo.to_str().expect("it is UTF-8")], "");
     assert!(output.code == 3 && output.out.contains("it is a FIFO"), "{} {}", output.code, output.out);
     std::os::unix::fs::symlink("nowhere", directory.path().join("b.json")).expect("there is room");
@@ -166,6 +166,43 @@ fn a_path_that_does_not_exist_has_one_message_and_its_exit_code() {
 }
 
 #[test]
+fn a_file_that_git_tracks_is_read_whatever_is_ignored() {
+    needs!("git");
+    let directory = tempfile::tempdir().expect("there is room");
+    for name in ["web/nginx.conf", "other/nginx.conf", "build/nginx.conf"] {
+        file(directory.path(), name, if name.starts_with("other") { "events {}\n" } else { "nonsense;\n" });
+    }
+    let git = |words: &[&str]| {
+        let output = command("git").args(words).current_dir(directory.path()).output().expect("it starts");
+        assert!(output.status.success(), "{words:?} {output:?}");
+    };
+    let rejected = |path: &str| {
+        let mut check = gate_command();
+        let output = check.current_dir(directory.path()).args(["check", "--format", "json", path]).output();
+        let report: serde_json::Value = serde_json::from_slice(&output.expect("it starts").stdout).expect("it is JSON");
+        let shown =
+            |one: &serde_json::Value| one["input"].as_str().unwrap_or_default().trim_start_matches("./").to_owned();
+        let rejected = report["inputs"].as_array().into_iter().flatten().filter(|one| one["verdict"] == "rejected");
+        (rejected.map(shown).collect::<Vec<_>>(), report["unjudged"].clone())
+    };
+    file(directory.path(), ".gitignore", "web\n/build\n");
+    let (found, unjudged) = rejected(".");
+    assert!(found.is_empty(), "{found:?}");
+    let why = "2 files are ignored by a `.gitignore`, and there is no index of git that names the files it tracks";
+    assert_eq!(unjudged[0]["why"], why, "{unjudged:#}");
+    git(&["init", "--quiet"]);
+    git(&["add", "--force", "web/nginx.conf", "other/nginx.conf", ".gitignore"]);
+    for version in ["2", "4"] {
+        git(&["update-index", "--index-version", version]);
+        assert_eq!(rejected(".").0, ["web/nginx.conf"], "version {version}");
+        assert_eq!(rejected("web").0, ["web/nginx.conf"], "version {version}");
+    }
+    let mut check = gate_command();
+    let output = check.current_dir(directory.path()).args(["check", "--exclude", "web/", "."]).output();
+    assert!(output.expect("it starts").status.success(), "what is excluded is not read");
+}
+
+#[test]
 fn excluded_and_ignored_files_are_not_read() {
     let directory = tempfile::tempdir().expect("there is room");
     let root = directory.path().to_str().expect("it is UTF-8");
@@ -207,7 +244,7 @@ fn few_descriptors_are_enough_for_many_files() {
     }
     let gate = gate_command();
     let script = format!("ulimit -n 64; exec '{}' check .", gate.get_program().to_string_lossy());
-    let mut shell = crate::support::command("sh");
+    let mut shell = command("sh");
     let output = shell.args(["-c", &script]).current_dir(directory.path()).output().expect("it starts");
     let report = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{report}");
@@ -273,11 +310,18 @@ fn the_project_s_own_deployments_are_accepted() {
 }
 
 #[test]
-fn a_duplicate_key_outside_of_the_entries_is_a_warning() {
+fn a_duplicate_key_is_an_error_where_the_judgement_depends_on_it() {
     let labels = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels:\n    a: b\n    a: c\ndata: {x: z}\n";
     assert!(findings(&report(&[], labels, 0))[0].starts_with("warning broken-manifest 6:5"));
     let data = "apiVersion: v1\nkind: ConfigMap\ndata:\n  a.json: '{}'\n  a.json: '[]'\n";
     assert!(findings(&report(&[], data, 1))[0].starts_with("error broken-manifest 5:3"));
+    // Which of two maps counts depends on the reader.
+    let good = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  nginx.conf: events {}\n";
+    let found = report(&[], &format!("{good}data:\n  nginx.conf: nonsense\n"), 1);
+    assert!(findings(&found)[0].starts_with("error broken-manifest 6:1"), "{found:#}");
+    assert!(found.to_string().contains("duplicate key `data`: the first is at 4:1"), "{found:#}");
+    let again = report(&[], &format!("{good}data:\n  nginx.conf: events {{}}\n"), 0);
+    assert!(findings(&again)[0].starts_with("warning broken-manifest 6:1"), "{again:#}");
 }
 
 #[test]

@@ -456,9 +456,15 @@ fn a_set_user_id_program_under_the_name_of_the_target_lends_nobody_its_rights() 
 
 #[test]
 fn a_check_that_is_ended_leaves_nothing() {
-    for (signal, code) in
-        [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::INT, 130), (rustix::process::Signal::HUP, 129)]
-    {
+    use rustix::process::Signal;
+    for (signal, code) in [
+        (Signal::TERM, 143),
+        (Signal::INT, 130),
+        (Signal::HUP, 129),
+        (Signal::USR1, 138),
+        (Signal::ALARM, 142),
+        (Signal::QUIT, 131),
+    ] {
         let place = Place::new();
         let (temporary, nap) = (place.path("tmp"), format!("1000.{}{code}", std::process::id()));
         std::fs::create_dir(&temporary).expect("there is room");

@@ -105,7 +105,7 @@ fn a_content_that_moves_while_it_is_judged_is_judged_again() {
 fn a_validator_that_writes_into_its_sources_is_reported_and_decides() {
     let directory = tempfile::tempdir().expect("there is room");
     let log = directory.path().join("config/checker.log");
-    let check = format!("sh -c 'echo checked >> {}; ! grep -q bad {{config}}'", log.display());
+    let check = format!("sh -c 'echo checked >> {}; ! grep -q bad \"$0\"' {{config}}", log.display());
     let mut gate = gate(directory.path(), &check, &["--main", "app.conf", "--sandbox", "off"]);
     let deferred = gate.wait_for("deferred");
     let message = "`checker.log` changes whenever the gate validates or reloads, so these changes are ignored";

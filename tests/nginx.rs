@@ -511,7 +511,7 @@ fn a_signal_by_another_program_is_noticed() {
     };
     write("good");
     // nginx takes it, and the policy of this checker does not.
-    let refuse = ["--validate", "sh -c '! grep -q forbidden {config}'", "--root", "local"];
+    let refuse = ["--validate", "sh -c '! grep -q forbidden $0' {config}", "--root", "local"];
     let target =
         ["--process", &nginx.name, "--app", "none", "--signal", "HUP", "--verify", "workers", "--poll", "500ms"];
     let place = ["--watch", watch.to_str().expect("it is UTF-8"), "--settle", "20ms"];

@@ -76,7 +76,7 @@ fn nginx_opens_no_log_wherever_a_configuration_says() {
 #[test]
 fn validation_does_not_change_the_watched_files() {
     let place = Place::new("app.conf", "one");
-    let checker = "sh -c 'echo two > {config}; test -w /dev/null && echo x > /dev/null && cat {config}'";
+    let checker = "sh -c 'echo two > $0; test -w /dev/null && echo x > /dev/null && cat $0' {config}";
     let (said, code) = place.judge(&["--validate", checker]);
     assert!(code == 0, "{said}");
     assert_eq!(std::fs::read_to_string(place.path("config/app.conf")).expect("it is there"), "one");

@@ -113,6 +113,47 @@ fn nothing_that_is_laid_out_is_executed_or_loaded() {
 }
 
 #[test]
+fn a_command_in_a_view_mounts_nothing_and_makes_no_user_namespace() {
+    needs_users!();
+    needs!("unshare", "mount");
+    let place = Place::new(&[]);
+    for user in USERS {
+        for script in ["unshare --user true", "unshare --user --map-root-user --mount mount -t tmpfs none /tmp"] {
+            let (said, code) = place.shell(user, &[], script);
+            assert!(code == 1 && said.contains("unshare failed: Operation not permitted"), "{user:?} {said}");
+        }
+        let (said, code) = place.shell(user, &[], "mount -t tmpfs none /tmp");
+        assert!(code != 0, "{user:?} {said}");
+        // Processes and threads are made as before.
+        assert_eq!(place.shell(user, &[], "(sleep 0; echo child) | cat; ulimit -l"), ("child\n0\n".into(), 0));
+    }
+}
+
+#[test]
+fn no_token_is_shown_where_var_run_is_a_directory() {
+    needs!("unshare", "mount");
+    let place = Place::new(&[("app/app.conf", "one")]);
+    let (gate, app) = (place.path("reload-gate"), place.path("app"));
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let made = "/var/run/secrets/kubernetes.io/serviceaccount /var/run/app /var/lib /var/tmp /var/log";
+    // Each of these shows the directory in another way.
+    for arguments in ["", "--home /root", &format!("--home /root --mount /var/run/app {}", app.display())] {
+        let script = format!(
+            "mount -t tmpfs none /var && mkdir -p {made} && echo hunter2 > {token} && echo seen > /var/run/app.pid &&
+             chmod 644 {token} && exec {} view {arguments} -- sh -c 'cat /var/run/app.pid; cat {token}; cat /run/secrets/*/*/*'",
+            gate.display()
+        );
+        let output = command("unshare").args(["-U", "-r", "-m", "sh", "-c", &script]).output().expect("it starts");
+        let (said, _) = said(&output);
+        if said.contains("unshare failed") || said.contains("mount:") {
+            return skip("no user namespace can be made");
+        }
+        assert!(said.contains("seen") && said.contains("No such file"), "{arguments}: {said}");
+        assert!(!said.contains("hunter2"), "{arguments}: {said}");
+    }
+}
+
+#[test]
 fn nothing_is_laid_over_the_programs_and_accounts_of_the_machine() {
     needs_users!();
     let place = Place::new(&[("one/app.conf", "one"), ("file", "x")]);
@@ -298,14 +339,19 @@ fn the_door_to_a_view_tells_its_own_failures_by_their_codes() {
 #[test]
 fn a_view_can_be_had_where_no_overlay_can() {
     needs_users!();
-    // An overlay may lie over another one, and not over one that does.
+    needs!("unshare", "mount", "pivot_root");
+    // An overlay may lie over another one, and not over one that does. In a container the root is one already.
     let place = Place::new(&[("one/app.conf", "one")]);
-    let gate = place.path("reload-gate");
-    let mut view = place.view(USERS[1], &[]);
-    view.arg(&gate).args(["view", "--"]).arg(&gate).args(["view", "--mount", "/etc/new/app"]).arg(place.path("one"));
+    let root = "mount -t tmpfs none /mnt && cd /mnt && mkdir u v w x one two && chmod 755 . &&
+        mount -t overlay -o lowerdir=/,upperdir=u,workdir=w none one && cd /mnt &&
+        { mount -t overlay -o lowerdir=one,upperdir=v,workdir=x none two 2>/dev/null || mount --bind one two; } &&
+        mkdir -p two$0 && mount --rbind $0 two$0 && for kernel in proc dev sys; do mount --rbind /$kernel two/$kernel; done &&
+        cd two && mkdir -p mnt/old && pivot_root . mnt/old && umount -l /mnt/old && cd / &&
+        exec setpriv --reuid=1000 --regid=1000 --clear-groups $0/reload-gate view --mount /etc/new/app $0/one -- sh -c \"$1\"";
     let script = "cat /etc/new/app/* && test -s /etc/passwd && test -e /usr/bin/env && \
                   for dir in /tmp /run /var/log /var/lib; do echo inside > $dir/new && cat $dir/new || exit 1; done";
-    view.args(["--", "sh", "-c", script]);
+    let mut view = command("unshare");
+    view.args(["--mount", "sh", "-c", root]).arg(place.0.path()).arg(script);
     assert_eq!(said(&view.output().expect("it starts")), ("oneinside\ninside\ninside\ninside\n".into(), 0));
 }
 

@@ -203,7 +203,9 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
                 let mut entries = BTreeMap::new();
                 while entries.len() <= MOST_KEYS {
                     let Some((key, value)) = access.next_entry()? else { return Ok(Entries(entries)) };
-                    entries.insert(key, value);
+                    if entries.insert(key, value).is_some() {
+                        return Err(serde::de::Error::custom("duplicate key"));
+                    }
                 }
                 while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(Entries(entries))

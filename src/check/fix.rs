@@ -4,16 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use reload_gate_contract::{LineIndex, Severity, Span};
-use reload_gate_structured::yaml::{self, Node, Value};
+use reload_gate_structured::yaml;
 
 use super::input::STDIN;
-use super::{CheckOutcome, CheckRequest, Listing, check};
+use super::known::KnownOutcomes;
+use super::store::Store;
+use super::{CheckOutcome, CheckRequest, Listing, with_tasks};
 use crate::check::render::{CheckReport, Located, TextFix, harmless_text};
 
 /// Largest number of rounds. A correction may bring up the next finding, as the end of a syntax error does.
 const ROUNDS: usize = 100;
+
+/// Time after which no further round begins.
+const ALL_ROUNDS: Duration = Duration::from_secs(60);
 
 /// Texts in place of those of files, by their names in the listing.
 pub(super) type Overlay = BTreeMap<String, Vec<u8>>;
@@ -38,15 +44,20 @@ pub struct ListArguments<'a> {
     pub exclude: &'a [String],
 }
 
-/// Corrects the inputs of an outcome in memory, and returns the outcome for the corrected inputs with their texts.
-pub fn correct(
-    mut outcome: CheckOutcome,
-    request: &CheckRequest<'_>,
-    arguments: ListArguments<'_>,
-) -> (CheckOutcome, Vec<Corrected>) {
+/// Validates all inputs, and corrects them in memory. Returns the outcome for the corrected inputs with their texts.
+///
+/// A round validates only what a correction of the last one changed.
+#[must_use]
+pub fn check_and_correct(request: &CheckRequest<'_>, arguments: ListArguments<'_>) -> (CheckOutcome, Vec<Corrected>) {
+    let mut known = KnownOutcomes::default();
+    let mut outcome = check_again(request, &mut known);
     let (mut texts, mut refused) = (Overlay::new(), BTreeSet::new());
     let mut originals = BTreeMap::new();
+    let started = Instant::now();
     for _ in 0..ROUNDS {
+        if outcome.interrupted.is_some() || started.elapsed() > ALL_ROUNDS {
+            break;
+        }
         let mut tried = texts.clone();
         let mut edited = BTreeSet::new();
         for (name, located) in by_file(&outcome.report) {
@@ -61,11 +72,14 @@ pub fn correct(
                 edited.insert(name.to_owned());
             }
         }
-        if edited.is_empty() || outcome.interrupted.is_some() {
+        if edited.is_empty() {
             break;
         }
         let Ok(listing) = Listing::with_texts(arguments.paths, arguments.exclude, tried.clone()) else { break };
-        let next = check(&CheckRequest { listing: &listing, ..*request });
+        let next = check_again(&CheckRequest { listing: &listing, ..*request }, &mut known);
+        if next.interrupted.is_some() {
+            return (next, Vec::new());
+        }
         let worse: Vec<_> = edited.into_iter().filter(|name| !is_better(name, &outcome.report, &next.report)).collect();
         if worse.is_empty() {
             (outcome, texts) = (next, tried);
@@ -78,6 +92,12 @@ pub fn correct(
     });
     let corrected = corrected.collect();
     (outcome, corrected)
+}
+
+/// Validates the inputs whose results are not known.
+fn check_again(request: &CheckRequest<'_>, known: &mut KnownOutcomes) -> CheckOutcome {
+    let store = Store::new(request.listing);
+    with_tasks(&store, request.assignments, &request.options, |tasks| known.complete(tasks, &store, request))
 }
 
 /// Returns the findings of a report by the names of their files.
@@ -149,7 +169,7 @@ fn without_tabs(text: &str) -> Option<String> {
     };
     let (narrow, other) = (wide(2), wide(4));
     let (one, two) = (read(&narrow)?, read(&other)?);
-    let is_same = one.len() == two.len() && one.iter().zip(&two).all(|(one, two)| is_equal(one, two));
+    let is_same = one.len() == two.len() && one.iter().zip(&two).all(|(one, two)| one.has_same_value(two));
     (is_same && narrow != text).then_some(narrow)
 }
 
@@ -173,23 +193,6 @@ fn block_without_tabs(text: &str, lines: &LineIndex, line: u32) -> Option<(Span,
     let margin = " ".repeat(inner);
     let indented = |line: &str| if line.trim().is_empty() { line.to_owned() } else { format!("{margin}{line}") };
     Some((span, without_tabs(&stripped)?.split_inclusive('\n').map(indented).collect()))
-}
-
-/// Returns true if two trees have the same content.
-fn is_equal(one: &Node, two: &Node) -> bool {
-    match (&one.value, &two.value) {
-        (Value::Map(one), Value::Map(two)) => {
-            one.len() == two.len()
-                && one
-                    .iter()
-                    .zip(two)
-                    .all(|((key, value), (other, second))| is_equal(key, other) && is_equal(value, second))
-        }
-        (Value::List(one), Value::List(two)) => {
-            one.len() == two.len() && one.iter().zip(two).all(|(one, two)| is_equal(one, two))
-        }
-        (one, two) => one == two,
-    }
 }
 
 /// Returns true if a file that had errors has fewer of them, or as many that begin further below or lack fewer `;`; and the other inputs
@@ -261,6 +264,41 @@ fn same_owner(file: &std::fs::File, metadata: &std::fs::Metadata) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_round_validates_only_what_has_changed() {
+        use std::sync::Mutex;
+
+        use crate::check::{CheckOptions, Missing};
+        use crate::config::Assignments;
+
+        let here = tempfile::tempdir().expect("there is room");
+        let write = |name: &str, text: &str| std::fs::write(here.path().join(name), text).expect("there is room");
+        // The second correction is seen only after the first.
+        write("a.yaml", "a:\n\tb: 1\n---\na:\n\tb: 1\n");
+        write("manifest.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a.json: '{}'\n");
+        write("b.json", "[1,]\n");
+        write("c.json", "[]\n");
+        let paths = [here.path().to_string_lossy().into_owned()];
+        let listing = Listing::of(&paths, &[]).expect("there are no patterns");
+        let validated = Mutex::new(Vec::new());
+        let progress = |done, total| {
+            if done == total {
+                validated.lock().expect("no thread panics").push(total);
+            }
+        };
+        let (local, fallback, missing) = (false, false, Missing::Warn);
+        let options = CheckOptions { local, fallback, missing, allow_commands: false, alone: false };
+        let request =
+            CheckRequest { listing: &listing, assignments: &Assignments::default(), options, progress: &progress };
+        let (outcome, corrected) = check_and_correct(&request, ListArguments { paths: &paths, exclude: &[] });
+        assert_eq!(corrected.len(), 2, "{corrected:?}");
+        assert_eq!(outcome.report.checked.len(), 4, "the report has all inputs: {outcome:?}");
+        assert!(outcome.report.checked.iter().all(|checked| checked.findings.is_empty()), "{outcome:?}");
+        let validated = validated.into_inner().expect("no thread panics");
+        assert_eq!(validated[0], 4);
+        assert!(validated[1..].iter().all(|total| (1..=2).contains(total)), "{validated:?}");
+    }
 
     #[test]
     fn tabs_become_spaces_where_their_width_makes_no_difference() {

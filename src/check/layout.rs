@@ -32,8 +32,7 @@ pub(super) fn empty_mounts<'t>(task: &'t Task, tree: &Tree) -> Vec<&'t Path> {
     /// Directories that programs need as they are on this machine, also those below them.
     const NEEDED: [&str; 10] =
         ["/bin", "/dev", "/etc/pki", "/etc/ssl", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"];
-    let is_needed =
-        |path: &Path| path.components().count() <= 2 && path.exists() || NEEDED.iter().any(|top| path.starts_with(top));
+    let is_needed = |path: &Path| NEEDED.iter().any(|top| path.starts_with(top));
     let points = task.tree.points.iter().filter(|point| !point.known).map(|point| point.path.as_path());
     let has_file = |path: &Path| tree.keys().any(|file| file.starts_with(path) || path.starts_with(file));
     let is_new = |path: &Path| !path.exists() && !path.components().any(|step| step == Component::ParentDir);

@@ -3,10 +3,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use ignore::{DirEntry, WalkBuilder};
 use reload_gate_contract::{Code, Finding, Place, Severity, Span};
 use reload_gate_structured::yaml::{self, Broken, Node};
 
@@ -19,7 +17,10 @@ use super::input::{InputStream, STDIN};
 use super::objects::GivenObject;
 use super::overlap::{outer_first, real};
 use super::placeholder::{self, Dialect};
-use crate::check::manifest::{self, ConfigObject, ManifestDocument, Object, Pod, RulesObject, Snippet, Unreadable};
+use super::walk::{LeavingLinks, MOST_COUNTED, Unseen, leaves_repository, unseen, visible};
+use crate::check::manifest::{
+    self, ConfigObject, ManifestDocument, Object, Pod, RepeatedKey, RulesObject, Snippet, Unreadable,
+};
 use crate::check::render::{CheckSubject, Unchecked};
 use crate::redact::Redactor;
 
@@ -175,6 +176,7 @@ impl Listing {
     fn walk(&mut self, root: &str, exclude: &Gitignore) {
         let (mut empty, leaving) = (BTreeSet::new(), LeavingLinks::default());
         let below = real(Path::new(root));
+        let mut seen = BTreeSet::new();
         for entry in visible(Path::new(root), exclude, &leaving) {
             match entry {
                 Ok(entry) => {
@@ -183,11 +185,8 @@ impl Listing {
                     if kind.is_some_and(|kind| kind.is_dir()) {
                         empty.insert(entry.into_path());
                     } else if kind.is_some_and(|kind| kind.is_file()) {
-                        let inside = entry.path().strip_prefix(root).unwrap_or(entry.path());
-                        let path = below.join(inside);
-                        if self.list(&path, &entry.path().to_string_lossy()).is_none() {
-                            self.walked(&entry, Path::new(root));
-                        }
+                        self.found(entry.path(), Path::new(root), &below);
+                        seen.insert(entry.into_path());
                     }
                 }
                 // A link that leads nowhere, or in a circle, is no file.
@@ -196,6 +195,11 @@ impl Listing {
                     self.unreadable(&error_path(&error).unwrap_or_else(|| root.to_owned()), &error.to_string());
                 }
             }
+        }
+        match unseen(Path::new(root), &seen, exclude, &leaving) {
+            Unseen::Tracked(files) => files.iter().for_each(|file| self.found(file, Path::new(root), &below)),
+            Unseen::Unknown(0) => {}
+            Unseen::Unknown(count) => self.skipped.push(ignored(root, count)),
         }
         for link in leaving.take() {
             let inside = below.join(link.strip_prefix(root).unwrap_or(&link));
@@ -209,10 +213,17 @@ impl Listing {
         }
     }
 
-    fn walked(&mut self, entry: &DirEntry, root: &Path) {
-        let path = entry.path();
+    /// Takes in a file below `root`, whose real path is `below`, unless another input names it.
+    fn found(&mut self, path: &Path, root: &Path, below: &Path) {
+        let inside = below.join(path.strip_prefix(root).unwrap_or(path));
+        if self.list(&inside, &path.to_string_lossy()).is_none() {
+            self.walked(path, root);
+        }
+    }
+
+    fn walked(&mut self, path: &Path, root: &Path) {
         let has_templates = || path.parent().is_some_and(|chart| chart.join("templates").is_dir());
-        if entry.file_name() == CHART && has_templates() {
+        if path.file_name().is_some_and(|name| name == CHART) && has_templates() {
             path.parent().map(|chart| self.charts.insert(real(chart), chart.to_owned()));
         }
         match path.to_str() {
@@ -343,25 +354,19 @@ impl Listing {
                 Err(broken) => {
                     match placeholders_in(&broken, text) {
                         Some(why) => self.unrendered(name, why),
-                        None => self.broken.push((name.to_owned(), broken_manifest(name, document, &broken))),
+                        None => {
+                            let findings = unquoted(text, vec![broken_manifest(name, document, &broken)]);
+                            self.broken.extend(findings.into_iter().map(|finding| (name.to_owned(), finding)));
+                        }
                     }
                     continue;
                 }
             };
-            let is_data = |key: &Node| {
-                let maps = ["data", "stringData", "binaryData"].iter().filter_map(|map| root.get(map));
-                maps.map(|map| map.span).any(|span| span.start <= key.span.start && key.span.end <= span.end)
-            };
-            let twice = repeated.iter().map(|key| {
-                let finding = broken_manifest(name, document, &yaml::twice(key));
-                // Helm and kubectl take the last one, and which value an application gets is the question.
-                let severity = if is_data(key) { Severity::Error } else { Severity::Warning };
-                Finding {
-                    severity,
-                    ..finding.help("remove one of the two: kubectl and Helm take the last, Kustomize and Flux fail")
-                }
-            });
-            self.broken.extend(twice.map(|finding| (name.to_owned(), finding)));
+            if !repeated.is_empty() {
+                let twice = manifest::repeated_keys(&root, &repeated, text);
+                let findings = twice.iter().map(|repeated| repeated_key(name, document, repeated)).collect();
+                self.broken.extend(unquoted(text, findings).into_iter().map(|finding| (name.to_owned(), finding)));
+            }
             for node in manifest::objects(root) {
                 match Object::read(&node, text) {
                     Object::Config(config) if is_encrypted(&node) => self.encrypted(name, &config, at),
@@ -420,13 +425,18 @@ impl Listing {
         }));
         let positions = ConfigObject::positions(node);
         for key in &config.keys {
-            let Some(Err(finding)) = positions.get(key).map(|at| ConfigObject::value_at(node, key, *at)) else {
+            let Some(Err(finding)) = positions.get(node, key).map(|at| ConfigObject::value_at(node, key, at)) else {
                 continue;
             };
             let written = finding.place.as_ref().and_then(|place| place.span).and_then(|span| text.get(span.start..));
             // To YAML `{{ .Name }}` is a mapping.
             let is_action = written.is_some_and(|written| written.starts_with("{{"));
-            if is_action || ConfigObject::text_at(node, positions[key]).is_some_and(placeholder::is_placeholder) {
+            if is_action
+                || positions
+                    .get(node, key)
+                    .and_then(|at| ConfigObject::text_at(node, at))
+                    .is_some_and(placeholder::is_placeholder)
+            {
                 let (object, key) = (Some(config.id.to_string()), Some(key.clone()));
                 let subject = CheckSubject { object, key, line: Some(line), ..CheckSubject::input(name) };
                 self.skipped.push(Unchecked { subject, why: placeholder::WHY.to_owned(), help: None });
@@ -454,6 +464,22 @@ fn left_out(link: &Path) -> Unchecked {
     let (why, help) =
         ("a link out of the repository, which is not followed", "name what it leads to as an input, if you trust it");
     Unchecked { subject: CheckSubject::input(&link.to_string_lossy()), why: why.into(), help: Some(help.into()) }
+}
+
+/// Returns the entry of files that a `.gitignore` hides.
+fn ignored(root: &str, count: usize) -> Unchecked {
+    let number = match count {
+        1 => "a file is".to_owned(),
+        MOST_COUNTED => format!("{MOST_COUNTED} or more files are"),
+        count => format!("{count} files are"),
+    };
+    let why =
+        format!("{number} ignored by a `.gitignore`, and there is no index of git that names the files it tracks");
+    Unchecked {
+        subject: CheckSubject::input(root),
+        why,
+        help: Some("name such a file as an input to check it".to_owned()),
+    }
 }
 
 /// Returns true if a name may be a key of a ConfigMap or Secret (`IsConfigMapKey()` in Kubernetes' apimachinery).
@@ -531,76 +557,6 @@ fn exclusion(patterns: &[String]) -> Result<Gitignore, (String, String)> {
     builder.build().map_err(|error| (patterns.join(" "), error.to_string()))
 }
 
-/// Directories of packages, to which links of a directory of the system lead (`modules-enabled` of Debian's nginx).
-const PACKAGES: [&str; 3] = ["/usr", "/lib", "/lib64"];
-
-/// Returns the repository that a directory is in.
-fn repository(directory: &Path) -> Option<&Path> {
-    directory.ancestors().find(|above| above.join(".git").exists())
-}
-
-/// Returns true if a link leads out of `repository`, or to what git keeps there: credentials may be among that.
-fn leads_out(link: &Path, repository: &Path) -> bool {
-    let is_inside = |to: &Path| to.starts_with(repository) && !to.starts_with(repository.join(".git"));
-    let is_of_package = |to: &Path| PACKAGES.iter().any(|path| to.starts_with(path));
-    link.canonicalize().is_ok_and(|to| !is_inside(&to) && !is_of_package(&to))
-}
-
-/// Returns true for a link in a repository that leads out of it. A link in no repository was made by the user who names it.
-pub(super) fn leaves_repository(link: &Path) -> bool {
-    let parent = link.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let real = parent.canonicalize().unwrap_or_default();
-    repository(&real).is_some_and(|repository| leads_out(link, repository))
-}
-
-/// Links that lead out of the repository of a directory, or out of the directory where it is in none.
-#[derive(Clone, Debug, Default)]
-struct LeavingLinks(Arc<Mutex<Vec<PathBuf>>>);
-
-impl LeavingLinks {
-    fn take(&self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Returns true, and keeps the link, if that is one.
-    fn note(&self, entry: &DirEntry, repository: Option<&Path>) -> bool {
-        let leaves =
-            entry.path_is_symlink() && repository.is_some_and(|repository| leads_out(entry.path(), repository));
-        if leaves {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
-        }
-        leaves
-    }
-}
-
-/// Returns the entries of a directory and below it, sorted, without hidden ones and without what `.gitignore` or `exclude` matches, nor links
-/// that are `leaving`. Templates of charts are no YAML until they are rendered.
-fn visible(
-    root: &Path,
-    exclude: &Gitignore,
-    leaving: &LeavingLinks,
-) -> impl Iterator<Item = Result<DirEntry, ignore::Error>> {
-    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-    let (exclude, leaving) = (exclude.clone(), leaving.clone());
-    let real = root.canonicalize().ok();
-    let repository = real.as_deref().and_then(repository).map(Path::to_owned).or(real);
-    let is_of_chart = |entry: &DirEntry| {
-        (entry.file_name() == "templates" || entry.file_name() == "charts")
-            && entry.path().parent().is_some_and(|chart| chart.join(CHART).is_file())
-    };
-    let is_wanted = move |entry: &DirEntry| {
-        let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
-        entry.depth() == 0
-            || !(entry.file_name() == "node_modules"
-                || exclude.matched(entry.path(), is_directory).is_ignore()
-                || (is_directory && is_of_chart(entry))
-                || leaving.note(entry, repository.as_deref()))
-    };
-    let mut walk = WalkBuilder::new(root);
-    walk.follow_links(true).require_git(false).ignore(false).git_global(false).filter_entry(is_wanted);
-    walk.sort_by_file_name(std::ffi::OsStr::cmp).build()
-}
-
 /// Returns the reason for which a broken text is no error: its placeholders break it.
 fn placeholders_in(broken: &Broken, text: &str) -> Option<&'static str> {
     let plain = placeholder::replaced(text.as_bytes(), Dialect::Format);
@@ -620,10 +576,24 @@ fn broken_manifest(name: &str, document: &ManifestDocument, broken: &Broken) -> 
     let span = Span { start: broken.span.start.saturating_add(offset), end: broken.span.end.saturating_add(offset) };
     let line = Some(broken.line.saturating_add(document.lines));
     let place = Place { line, column: Some(broken.column), span: Some(span), ..Place::file(name) };
-    let finding = Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place);
-    // The message may quote the text, and the text may be of a Secret.
+    Finding::error(BROKEN_MANIFEST, broken.message.clone()).at(place)
+}
 
-    if may_be_secret(&document.text) { Redactor::new([document.text.as_bytes()]).redact(finding) } else { finding }
+/// Returns the finding about a duplicate key: an error where it is open which value an application gets.
+fn repeated_key(name: &str, document: &ManifestDocument, repeated: &RepeatedKey<'_>) -> Finding {
+    let mut broken = yaml::twice(repeated.key);
+    if let Some(first) = repeated.first {
+        let line = first.line.saturating_add(document.lines);
+        broken.message = format!("{}: the first is at {line}:{}", broken.message, first.column);
+    }
+    let severity = if repeated.is_decisive { Severity::Error } else { Severity::Warning };
+    let help = "remove one of the two: kubectl and Helm take the last, Kustomize and Flux fail";
+    Finding { severity, ..broken_manifest(name, document, &broken).help(help) }
+}
+
+/// Returns findings without what they quote of a document that may be a Secret.
+fn unquoted(text: &str, findings: Vec<Finding>) -> Vec<Finding> {
+    if may_be_secret(text) { Redactor::new([text.as_bytes()]).redact_all(findings) } else { findings }
 }
 
 /// Returns true if the text of a document may be that of a Secret.

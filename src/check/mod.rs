@@ -20,6 +20,7 @@ mod fix;
 mod ignores;
 mod images;
 mod input;
+mod known;
 mod layout;
 mod listing;
 pub mod manifest;
@@ -39,9 +40,11 @@ mod schemas;
 mod sidecar;
 mod snippets;
 mod store;
+mod tracked;
 mod trees;
 mod validate;
 mod variables;
+mod walk;
 mod warnings;
 mod weigh;
 mod withheld;
@@ -54,6 +57,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use nix::libc;
 use reload_gate_contract::{Code, Finding, Place};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -66,7 +70,7 @@ use assign::{Assigned, Task};
 pub use baseline::{Baseline, RunScope, relative};
 use content::MountState;
 pub use findings::listed;
-pub use fix::{Corrected, ListArguments, correct};
+pub use fix::{Corrected, ListArguments, check_and_correct};
 use ignores::{IgnoreEffect, IgnoreRule, SeenIgnore, SeenIgnores};
 pub use listing::Listing;
 use names::VersionCache;
@@ -190,7 +194,8 @@ fn with_tasks(
     let came = open.iter().any(|entry| !matches!(entry, Entry::Input(_))) || listing.has_manifests;
     let is_empty = checked.is_empty() && unchecked.is_empty() && !came;
     let listed: HashSet<CheckSubject> = unchecked.iter().map(|unchecked| unchecked.subject.clone()).collect();
-    let open: Vec<Unchecked> = open
+    unchecked.reserve(open.len());
+    let open = open
         .difference(&read)
         .map(|entry| (store.subject(entry), entry))
         .filter(|(subject, _)| !listed.contains(subject))
@@ -202,9 +207,9 @@ fn with_tasks(
             };
             let reader = readers.reader(entry, TreeKind::Object);
             unassigned(subject, entry, (given.contains(entry), mount, &reader), store)
-        })
-        .collect();
-    let (named, unchecked) = named_files(unchecked.into_iter().chain(open), &checked, listing);
+        });
+    unchecked.extend(open);
+    let named = take_named_files(&mut unchecked, &checked, listing);
     checked.extend(named.into_iter().map(without_validator));
     let report = CheckReport { checked, unchecked, ..CheckReport::default() };
     CheckOutcome { report, missing: listing.missing.clone(), is_empty, interrupted }
@@ -266,19 +271,16 @@ fn add_warning(checked: &mut Vec<Checked>, warning: Located) {
     }
 }
 
-/// Splits off files that the user named and of which nothing was validated.
-fn named_files(
-    unchecked: impl Iterator<Item = Unchecked>,
-    checked: &[Checked],
-    listing: &Listing,
-) -> (Vec<Unchecked>, Vec<Unchecked>) {
+/// Takes out files that the user named and of which nothing was validated.
+fn take_named_files(unchecked: &mut Vec<Unchecked>, checked: &[Checked], listing: &Listing) -> Vec<Unchecked> {
     let has_result: HashSet<&str> = checked.iter().map(|checked| checked.subject.input.as_str()).collect();
-    unchecked.partition(|Unchecked { subject, why, .. }| {
+    let is_named = |Unchecked { subject, why, .. }: &mut Unchecked| {
         let is_named = subject.object.is_none() && listing.paths.contains(&subject.input);
         // Empty standard input is no input, as after a `helm template` that failed.
         let is_part = [NOT_INCLUDED, EMPTY].contains(&why.as_str()) || Path::new(&subject.input).is_dir();
         is_named && !is_part && !has_result.contains(subject.input.as_str())
-    })
+    };
+    unchecked.extract_if(.., is_named).collect()
 }
 
 /// Returns the entry of a part that no validator is known for, or that nothing includes.
@@ -363,24 +365,40 @@ fn distinct(mut tasks: Vec<Task>) -> Vec<Task> {
 }
 
 /// Signals that end a run.
-struct EndSignals([(i32, Signal); 3]);
+struct EndSignals(Vec<(i32, Signal)>);
 
 impl EndSignals {
+    /// The signals that end a process (signal(7)), without those that cannot be handled and those that report a fault of the program.
+    const ALL: [libc::c_int; 13] = [
+        libc::SIGABRT,
+        libc::SIGALRM,
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGIO,
+        libc::SIGPROF,
+        libc::SIGPWR,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGVTALRM,
+        libc::SIGXCPU,
+    ];
+
     /// Starts to listen, in the runtime of the caller.
     fn listen() -> std::io::Result<Self> {
-        let listen = |kind: SignalKind| signal(kind).map(|signal| (kind.as_raw_value(), signal));
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        let [terminate, interrupt, hangup] = kinds.map(listen);
-        Ok(Self([terminate?, interrupt?, hangup?]))
+        let listen = |number| Ok((number, signal(SignalKind::from_raw(number))?));
+        Self::ALL.into_iter().map(listen).collect::<std::io::Result<_>>().map(Self)
     }
 
     async fn next(&mut self) -> i32 {
-        let [(terminate, one), (interrupt, other), (hangup, third)] = &mut self.0;
-        tokio::select! {
-            _ = one.recv() => *terminate,
-            _ = other.recv() => *interrupt,
-            _ = third.recv() => *hangup,
-        }
+        let each = self.0.iter_mut().map(|(number, signal)| {
+            Box::pin(async {
+                signal.recv().await;
+                *number
+            })
+        });
+        futures_util::future::select_all(each).await.0
     }
 }
 

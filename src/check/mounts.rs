@@ -64,19 +64,42 @@ impl RefusedMounts {
         format!("`{}` is not laid out: programs, libraries or accounts of this machine lie there", point.display())
     }
 
-    /// Adds a finding for each, which is an obstacle where another finding names it: that follows from its absence.
-    pub(super) fn weigh(&self, mut validation: Validation) -> Validation {
+    /// Adds a finding for each, which is an obstacle where another finding is at a line of the tree that names it: that follows from its
+    /// absence, and so does an error without a line where any names it.
+    pub(super) fn weigh(&self, mut validation: Validation, tree: &Tree) -> Validation {
         for point in &self.0 {
-            let name = point.to_string_lossy();
-            let is_named = |finding: &Finding| finding.message.contains(&*name);
+            let naming = lines_with(point, tree);
+            let follows =
+                |finding: &Finding| match finding.place.as_ref().map(|place| (Path::new(&place.file), place.line)) {
+                    Some((file, Some(line))) => naming.contains(&(file, line)),
+                    _ => finding.severity == Severity::Error && !naming.is_empty(),
+                };
             let before = validation.findings.len();
-            validation.findings.retain(|finding| !is_named(finding));
+            validation.findings.retain(|finding| !follows(finding));
             let finding = Finding::environment(NOT_LAID_OUT, Self::message(point)).help(Self::HELP);
             let severity = if validation.findings.len() < before { Severity::Error } else { Severity::Warning };
             validation.findings.push(Finding { severity, ..finding });
         }
         validation
     }
+}
+
+/// Returns the lines of a tree, counted from 1, that have this path or one below it as a word.
+fn lines_with<'t>(path: &Path, tree: &'t Tree) -> BTreeSet<(&'t Path, u32)> {
+    let path = path.as_os_str().as_encoded_bytes();
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let has_path = |line: &[u8]| {
+        let mut found = memchr::memmem::find_iter(line, path);
+        let is_word = |at: usize| {
+            !line[at + path.len()..].first().is_some_and(is_of_name) && !line[..at].last().is_some_and(is_of_name)
+        };
+        found.any(is_word)
+    };
+    let lines = |(file, content): (&'t PathBuf, &'t Vec<u8>)| {
+        let numbered = (1..).zip(content.split(|byte| *byte == b'\n'));
+        numbered.filter(|(_, line)| has_path(line)).map(move |(number, _)| (file.as_path(), number)).collect::<Vec<_>>()
+    };
+    tree.iter().flat_map(lines).collect()
 }
 
 /// Returns the files of each mount that has any. A file is of the deepest mount that it lies in.
@@ -94,6 +117,29 @@ fn by_point<'t>(points: &BTreeMap<&'t Path, bool>, tree: &'t Tree) -> BTreeMap<&
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_at_a_line_that_names_a_refused_mount_is_none() {
+        use reload_gate_contract::{Code, Place};
+
+        let refused = RefusedMounts(vec!["/usr/share/app".into()]);
+        let text = b"a\nload /usr/share/app/x.so\nload /usr/share/app-other\n".to_vec();
+        let found = |text: &[u8], line: Option<u32>| {
+            let tree: Tree = [(PathBuf::from("/etc/app.conf"), text.to_vec())].into();
+            let place = Place { line, ..Place::file("/etc/app.conf") };
+            let finding = Finding::error(Code::new("checker-error"), "it is wrong").at(place);
+            let findings =
+                refused.weigh(Validation { findings: vec![finding], ..Validation::default() }, &tree).findings;
+            findings.iter().map(|finding| (finding.code.to_string(), finding.severity)).collect::<Vec<_>>()
+        };
+        let obstacle = [("not-laid-out".to_owned(), Severity::Error)];
+        let both = [("checker-error".to_owned(), Severity::Error), ("not-laid-out".to_owned(), Severity::Warning)];
+        assert_eq!(found(&text, Some(2)), obstacle);
+        assert_eq!(found(&text, Some(1)), both);
+        assert_eq!(found(&text, Some(3)), both, "it is another path");
+        assert_eq!(found(&text, None), obstacle, "some line names it");
+        assert_eq!(found(b"a\n", None), both, "no line names it");
+    }
 
     #[test]
     fn a_file_is_of_the_deepest_mount() {

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::listing::leaves_repository;
+use super::walk::leaves_repository;
 use crate::sys::bounded;
 
 /// Writes a text to a file that the user names.

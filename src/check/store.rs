@@ -94,8 +94,8 @@ pub(super) struct Parsed {
     text: String,
     objects: Vec<Node>,
     lines: LineIndex,
-    /// Positions of the values of each object, by key: without it the search would be quadratic in the number of keys.
-    values: OnceLock<Vec<HashMap<String, manifest::ValuePosition>>>,
+    /// Positions of the values of each object.
+    values: OnceLock<Vec<manifest::ValuePositions>>,
 }
 
 impl Parsed {
@@ -113,8 +113,9 @@ impl Parsed {
     /// Returns the value of a key of an object.
     fn value(&self, object: usize, key: &str) -> Option<Result<manifest::ConfigValue<'_>, Box<Finding>>> {
         let values = self.values.get_or_init(|| self.objects.iter().map(ConfigObject::positions).collect());
-        let position = values.get(object)?.get(key)?;
-        Some(ConfigObject::value_at(self.objects.get(object)?, key, *position))
+        let node = self.objects.get(object)?;
+        let position = values.get(object)?.get(node, key)?;
+        Some(ConfigObject::value_at(node, key, position))
     }
 }
 

@@ -38,6 +38,7 @@ const CHECKER_MISSING: Code = Code::new("checker-missing");
 const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
 
 /// Result of a task.
+#[derive(Clone)]
 pub(super) struct Outcome {
     /// Validation; `None` if there was none.
     pub(super) checked: Option<Checked>,
@@ -193,7 +194,7 @@ async fn run(plan: &ValidationPlan, task: &Task, tree: &Arc<Tree>, options: &Che
     };
     match checked {
         Ok(validation) => {
-            let validation = refused.weigh(in_place(validation, here));
+            let validation = refused.weigh(in_place(validation, here), tree);
             let validators = validation.validators.join(", ");
             (if validators.is_empty() { first(plan) } else { validators }, validation)
         }

@@ -146,11 +146,10 @@ pub(super) fn check(matches: &ArgMatches) -> Exit {
     // The inputs are open now; some may be inherited descriptors, as of `<(helm template …)`.
     exec::close_inherited();
     let request = CheckRequest { listing: &listing, assignments: &assignments, options, progress: &progress };
-    let outcome = check::check(&request);
     let (outcome, corrected) = if matches.get_flag("fix") || matches.get_flag("diff") {
-        check::correct(outcome, &request, ListArguments { paths: &paths, exclude: &exclude })
+        check::check_and_correct(&request, ListArguments { paths: &paths, exclude: &exclude })
     } else {
-        (outcome, Vec::new())
+        (check::check(&request), Vec::new())
     };
     let CheckOutcome { report, missing, is_empty, interrupted } = outcome;
     bar.0.finish_and_clear();

@@ -29,6 +29,8 @@ const TIME: &str = "reload-gate.dev/verified-at";
 const POD: &str = "reload-gate.dev/verified-by";
 /// The largest value in bytes. An object has at most 1 MiB, in which base64 needs a third more.
 const LARGEST: usize = 720 * 1024;
+/// The largest number of components of a name: the path of a source, and 32 levels below it.
+const MOST_COMPONENTS: usize = 64;
 /// The number of tries where other pods write at the same time.
 const TRIES: u32 = 6;
 
@@ -46,6 +48,9 @@ pub enum StoreError {
     /// The tree does not fit into an object.
     #[error("{0}: the revision has {1} bytes, compressed, and an object has room for {LARGEST}")]
     TooLarge(ObjectName, usize),
+    /// The tree has a name that no pod would read again.
+    #[error("{0}: the revision cannot be stored: {1}")]
+    Unfit(ObjectName, String),
     /// The stored content has another digest.
     #[error("{0}: its content is damaged: {1}")]
     Damaged(ObjectName, String),
@@ -64,9 +69,19 @@ impl StoreError {
             }
             Self::Request { .. } | Self::Busy(_) => "wait; the gate tries again by itself".into(),
             Self::TooLarge(..) => "make the configuration smaller, or leave out `--known-good`".into(),
+            Self::Unfit(..) => "give the file another name, or leave out `--known-good`".into(),
             Self::Damaged(..) => "delete the object; the next verified revision is stored anew".into(),
         }
     }
+}
+
+/// Largest revision that is read, as of a source.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredLimits {
+    /// The sum of the sizes of all files, in bytes.
+    pub bytes: u64,
+    /// The number of files.
+    pub files: usize,
 }
 
 /// A known-good revision.
@@ -107,34 +122,59 @@ fn pack(tree: &Tree) -> Vec<u8> {
     packed
 }
 
-/// Returns the tree in a value, unless it has more than `most` bytes.
-fn unpack(packed: &[u8], most: u64) -> Result<Tree, String> {
-    let (mut text, most) = (Vec::new(), most.saturating_mul(2).saturating_add(1 << 20));
+/// Returns the tree in a value, unless it is larger than `limits`.
+fn unpack(packed: &[u8], limits: StoredLimits) -> Result<Tree, String> {
+    let (mut text, most) = (Vec::new(), limits.bytes.saturating_mul(2).saturating_add(1 << 20));
     GzDecoder::new(packed).take(most).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    parse(&text)
+    parse(&text, limits.files)
 }
 
-/// Returns the tree in the text of a value. Its names are untrusted: one that leads out of the directory of the sources is refused.
+/// Returns the tree in the text of a value, of at most so many files and links. Its names are untrusted: one that no source has is refused.
 ///
 /// # Errors
 /// When the text is no tree.
-pub fn parse(text: &[u8]) -> Result<Tree, String> {
+pub fn parse(text: &[u8], most: usize) -> Result<Tree, String> {
     let stored: StoredTree = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let path = |text: &str| {
-        let path = decoded(text).map(|bytes| PathBuf::from(OsString::from_vec(bytes)))?;
-        if path.components().any(|part| part == Component::ParentDir) {
-            return Err(format!("`{}` leads out of its directory", path.display()));
-        }
-        Ok(path)
-    };
-    let mut tree = Tree::new();
-    for (name, content) in &stored.files {
-        tree.insert(path(name)?, decoded(content)?);
+    if stored.files.len() > most || stored.links.len() > most {
+        return Err(format!("it has more than {most} files"));
     }
-    for (name, target) in &stored.links {
-        tree.link(path(name)?, path(target)?);
+    let path = |text: &str| decoded(text).map(|bytes| PathBuf::from(OsString::from_vec(bytes)));
+    let name = |text: &str| path(text).and_then(|path| check_name(&path).map(|()| path));
+    let mut tree = Tree::new();
+    for (file, content) in &stored.files {
+        tree.insert(name(file)?, decoded(content)?);
+    }
+    for (link, target) in &stored.links {
+        let (link, target) = (name(link)?, path(target)?);
+        check_text(&target)?;
+        tree.link(link, target);
     }
     Ok(tree)
+}
+
+/// Refuses a name that no file of a source has. One of several sources begins with the path of its source.
+fn check_name(path: &Path) -> Result<(), String> {
+    check_text(path)?;
+    let below_root = path.strip_prefix("/").unwrap_or(path);
+    let plain: PathBuf = below_root.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    if plain.as_os_str().is_empty() || plain.as_os_str() != below_root.as_os_str() {
+        return Err(format!("`{}` is no name of a file", path.display()));
+    }
+    if plain.components().nth(MOST_COMPONENTS).is_some() {
+        return Err(format!("a name has more than {MOST_COMPONENTS} components"));
+    }
+    Ok(())
+}
+
+/// Refuses what leads out of its directory, and what a terminal would take for a command.
+fn check_text(path: &Path) -> Result<(), String> {
+    if path.as_os_str().as_bytes().iter().any(u8::is_ascii_control) {
+        return Err("a name has control characters".to_owned());
+    }
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(format!("`{}` leads out of its directory", path.display()));
+    }
+    Ok(())
 }
 
 /// An object that can hold one value.
@@ -172,28 +212,32 @@ fn described(metadata: &ObjectMeta) -> Option<(Digest, SystemTime)> {
     Some((digest, stored.unwrap_or(SystemTime::UNIX_EPOCH)))
 }
 
-/// Reads the known-good revision, unless it has more than `most` bytes; `None` if none is stored.
+/// Reads the known-good revision, unless it is larger than `limits`; `None` if none is stored.
 ///
 /// # Errors
 /// When it cannot be read, or is not what its digest says.
-pub async fn read(connection: &Connection, object: &ObjectName, most: u64) -> Result<Option<KnownGood>, StoreError> {
+pub async fn read(
+    connection: &Connection,
+    object: &ObjectName,
+    limits: StoredLimits,
+) -> Result<Option<KnownGood>, StoreError> {
     match object.kind {
-        ObjectKind::ConfigMap => read_from::<ConfigMap>(connection, object, most).await,
-        ObjectKind::Secret => read_from::<Secret>(connection, object, most).await,
+        ObjectKind::ConfigMap => read_from::<ConfigMap>(connection, object, limits).await,
+        ObjectKind::Secret => read_from::<Secret>(connection, object, limits).await,
     }
 }
 
 async fn read_from<K: Holder>(
     connection: &Connection,
     object: &ObjectName,
-    most: u64,
+    limits: StoredLimits,
 ) -> Result<Option<KnownGood>, StoreError> {
     let Some(holder) = get::<K>(connection, object).await? else { return Ok(None) };
     let damaged = |reason: &str| StoreError::Damaged(object.clone(), reason.to_owned());
     // An object that was made in advance, for a Role without `create`.
     let Some(value) = holder.value() else { return Ok(None) };
     let (digest, stored) = described(holder.meta()).ok_or_else(|| damaged("it has no digest"))?;
-    let tree = unpack(value, most).map_err(|error| damaged(&error))?;
+    let tree = unpack(value, limits).map_err(|error| damaged(&error))?;
     if Revision::of(&tree).digest() != digest {
         return Err(damaged("it has another digest"));
     }
@@ -231,6 +275,10 @@ async fn store_in<K: Holder>(
     pod: &str,
     tree: &Tree,
 ) -> Result<bool, StoreError> {
+    let names = tree.keys().chain(tree.links().keys()).try_for_each(|name| check_name(name));
+    names
+        .and_then(|()| tree.links().values().try_for_each(|target| check_text(target)))
+        .map_err(|why| StoreError::Unfit(object.clone(), why))?;
     let (digest, value) = (Revision::of(tree).digest(), pack(tree));
     if value.len() > LARGEST {
         return Err(StoreError::TooLarge(object.clone(), value.len()));
@@ -267,6 +315,8 @@ async fn store_in<K: Holder>(
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Add as _;
+
     use super::*;
 
     fn tree() -> Tree {
@@ -282,8 +332,10 @@ mod tests {
 
     #[test]
     fn a_tree_is_read_back_as_it_was_stored() {
-        assert_eq!(unpack(&pack(&tree()), 1 << 20), Ok(tree()));
+        assert_eq!(unpack(&pack(&tree()), LIMITS), Ok(tree()));
     }
+
+    const LIMITS: StoredLimits = StoredLimits { bytes: 1 << 20, files: 100 };
 
     #[test]
     fn a_name_that_leads_out_of_its_directory_is_refused() {
@@ -291,6 +343,16 @@ mod tests {
             ("sites/a.conf", true),
             ("/etc/nginx/nginx.conf", true),
             ("..data", true),
+            ("", false),
+            ("/", false),
+            ("./..data", false),
+            ("sites/./a.conf", false),
+            ("sites//a.conf", false),
+            ("sites/", false),
+            ("a\u{1b}[2J", false),
+            ("a\nb", false),
+            (&"d/".repeat(63).add("a"), true),
+            (&"d/".repeat(2000).add("a"), false),
             ("../a.conf", false),
             ("sites/../../a.conf", false),
             ("/etc/nginx/../cron.d/a", false),
@@ -299,16 +361,20 @@ mod tests {
             let mut of_link = Tree::new();
             of_link.link(name.into(), "a".into());
             for tree in [of_file, of_link] {
-                assert_eq!(unpack(&pack(&tree), 1 << 20).is_ok(), is_tree, "{name}");
+                assert_eq!(unpack(&pack(&tree), LIMITS).is_ok(), is_tree, "{name}");
             }
         }
+        let many =
+            |files: usize| (0..files).map(|file| (PathBuf::from(file.to_string()), Vec::new())).collect::<Tree>();
+        assert!(unpack(&pack(&many(100)), LIMITS).is_ok());
+        assert_eq!(unpack(&pack(&many(101)), LIMITS), Err("it has more than 100 files".to_owned()));
     }
 
     #[test]
     fn damaged_and_swollen_values_are_refused() {
         let packed = pack(&tree());
-        assert!(unpack(&packed[..packed.len() / 2], 1 << 20).is_err(), "a half is no tree");
+        assert!(unpack(&packed[..packed.len() / 2], LIMITS).is_err(), "a half is no tree");
         let large: Tree = [(PathBuf::from("a"), vec![b'a'; 8 << 20])].into();
-        assert!(unpack(&pack(&large), 1 << 20).is_err(), "it has more than the bound");
+        assert!(unpack(&pack(&large), LIMITS).is_err(), "it has more than the bound");
     }
 }

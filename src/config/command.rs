@@ -4,11 +4,12 @@ use std::path::Path;
 
 use reload_gate_structured::yaml::{Node, Scalar, Value};
 
-use super::SettingOrigin;
 use super::file::FileReader;
 use super::layer::{GivenValue, Layers};
 use super::parse;
+use super::script::ScriptPlaceholder;
 use super::validators::BuiltinSettings;
+use super::{ConfigError, SettingOrigin};
 use crate::flow::validate::{CommandValidator, FindingPatterns};
 use crate::sys::pattern::LazyRegex;
 use crate::sys::suggest::{nearest, suggestion};
@@ -79,7 +80,14 @@ impl CommandWords {
 
     fn words(&self, layers: &Layers<'_>) -> Vec<String> {
         match self {
-            Self::Split(words) => values(words),
+            Self::Split(given) => {
+                let words = values(given);
+                if let Some(found) = ScriptPlaceholder::find(&words) {
+                    let (message, help) = found.explained();
+                    layers.fail(ConfigError::new(given[found.at].origin.clone(), message).help(help));
+                }
+                words
+            }
             Self::Line(line) => layers.parse(line, parse::command_line).unwrap_or_default(),
         }
     }
@@ -260,6 +268,6 @@ fn check_placeholders(given: &GivenValue<String>, layers: &Layers<'_>) {
         let meant = meant.map_or_else(String::new, |known| format!("; did you mean `{{{known}}}`?"));
         let help = "`{config}` is the main file and `{dir}` its directory; write a blank inside of literal braces, as `{ print }`";
         let message = format!("unknown placeholder `{{{name}}}`{meant}");
-        layers.fail(super::ConfigError::new(given.origin.clone(), message).help(help));
+        layers.fail(ConfigError::new(given.origin.clone(), message).help(help));
     }
 }

@@ -14,6 +14,7 @@ mod layer;
 mod parse;
 mod preset;
 mod resolve;
+mod script;
 mod settings;
 mod validators;
 

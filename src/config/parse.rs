@@ -11,6 +11,7 @@ use std::time::Duration;
 use regex::Regex;
 use reload_gate_nginx::{Build, Context, Version};
 
+use super::script::ScriptPlaceholder;
 use crate::cluster::rollout::Parallel;
 use crate::cluster::{ObjectKind, ObjectName};
 use crate::flow::process::Signal;
@@ -189,7 +190,13 @@ pub(super) fn lazy_pattern(text: &str, _: &Path) -> Result<LazyRegex, Invalid> {
 pub(super) fn command_line(text: &str, _: &Path) -> Result<Vec<String>, Invalid> {
     match shell_words::split(text) {
         Ok(words) if words.is_empty() => Err(Invalid::new("the command is empty")),
-        Ok(words) => Ok(words),
+        Ok(words) => match ScriptPlaceholder::find(&words) {
+            Some(found) => {
+                let (message, help) = found.explained();
+                Err(Invalid::new(message).help(help))
+            }
+            None => Ok(words),
+        },
         Err(error) => Err(Invalid::new(format!("`{text}`: {error}"))
             .help("quote words as for a shell; write a quote that belongs to a word as `\\'`")),
     }

@@ -171,6 +171,7 @@ pub(super) async fn validate_after(
             let mut validated = config.plan.validate(&seen, &path_map, targets).await;
             if let Ok(validation) = &mut validated {
                 staging::at_sources(config, &path_map, &tree, &mut validation.findings);
+                validation.findings.extend(staging::leftovers(config));
             }
             validated
         }

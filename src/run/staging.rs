@@ -93,6 +93,11 @@ pub(super) async fn lay_out(config: &GateConfig, tree: Arc<Tree>) -> Result<Path
     }
 }
 
+/// Returns warnings about what lies in the gate's volumes and cannot be removed.
+pub(super) fn leftovers(config: &GateConfig) -> impl Iterator<Item = Finding> {
+    config.stage.iter().chain(&config.publication).flat_map(Publication::leftovers)
+}
+
 /// Lets findings about a copy of the sources name the files of the sources, which are those that can be corrected.
 pub(super) fn at_sources(config: &GateConfig, path_map: &PathMap, tree: &Tree, findings: &mut [Finding]) {
     if config.stage.is_none() && config.publication.is_none() {

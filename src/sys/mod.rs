@@ -12,6 +12,7 @@ pub mod panics;
 pub mod pattern;
 pub mod proc;
 pub mod promise;
+pub mod regular;
 pub mod server;
 pub mod service_manager;
 pub mod shortage;

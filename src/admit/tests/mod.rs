@@ -78,6 +78,16 @@ fn a_denial_has_the_key_the_line_the_message_and_the_help() {
     "#);
 }
 
+#[test]
+fn a_review_with_a_key_twice_is_none() {
+    let good = config_map(GOOD).to_string();
+    let twice = good.replacen("\"data\":{", "\"data\":{\"nginx.conf\":\"x\",", 1);
+    for body in [twice, good.replacen("\"data\":{", "\"data\":{},\"data\":{", 1)] {
+        assert_ne!(body, good);
+        assert!(matches!(Review::parse(body.as_bytes()), Err(BadReview::Malformed { .. })), "{body}");
+    }
+}
+
 /// Adds so many empty keys to an object.
 fn with_keys(object: &mut Value, count: usize) {
     let data = object["data"].as_object_mut().expect("it has data");

@@ -7,16 +7,18 @@ mod copies;
 mod mounted;
 mod object;
 mod pod;
+mod repeated;
 mod snippet;
 mod stream;
 
 pub use copies::{Filled, fill};
 pub use mounted::{Mounted, Point, RenderMode, Rendering};
 pub use object::{
-    Annotated, ConfigObject, ConfigValue, IGNORE, Id, LABEL, Object, PREFIX, RulesObject, VALIDATOR, ValuePosition,
+    Annotated, ConfigObject, ConfigValue, IGNORE, Id, LABEL, Object, PREFIX, RulesObject, VALIDATOR, ValuePositions,
     is_manifest, objects,
 };
 pub use pod::{Container, EnvValue, Pod, PodVolume, Projection};
+pub use repeated::{RepeatedKey, repeated_keys};
 pub use snippet::{Snippet, context_of_key};
 pub use stream::{ManifestDocument, ManifestDocuments, Unreadable, readable};
 

@@ -1,7 +1,7 @@
 //! Objects: their kinds, and the contents of ConfigMaps and Secrets.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use reload_gate_contract::{Code, Finding, Place};
@@ -134,10 +134,32 @@ impl Object {
 /// Position of a value in its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValuePosition {
-    /// Key of the map that it is in.
-    map: &'static str,
-    encoded: bool,
-    index: usize,
+    /// Map that it is in, by its number in [`ConfigObject::maps`].
+    map: u8,
+    index: u32,
+}
+
+/// Positions of the values of an object, by key: without them the search would be quadratic in the number of keys.
+#[derive(Debug)]
+pub struct ValuePositions(Vec<ValuePosition>);
+
+impl ValuePositions {
+    /// Returns the position of the value of `key` in the object at `node`; of several the last.
+    #[must_use]
+    pub fn get(&self, node: &Node, key: &str) -> Option<ValuePosition> {
+        let is_of = |position: &ValuePosition| position.entry(node).and_then(|(name, _)| name.as_str());
+        let end = self.0.partition_point(|position| is_of(position) <= Some(key));
+        let position = self.0[..end].last()?;
+        (is_of(position) == Some(key)).then_some(*position)
+    }
+}
+
+impl ValuePosition {
+    /// Returns the entry at this position, with its key.
+    fn entry(self, node: &Node) -> Option<&(Node, Node)> {
+        let (map, _) = ConfigObject::maps(node)[usize::from(self.map)];
+        node.get(map)?.entries().get(usize::try_from(self.index).ok()?)
+    }
 }
 
 /// Value of one entry of a ConfigMap or Secret.
@@ -164,40 +186,43 @@ impl ConfigValue<'_> {
 }
 
 impl ConfigObject {
+    /// Returns the maps with the values of the object at `node`, and whether these are encoded. The last counts for a key.
+    fn maps(node: &Node) -> [(&'static str, bool); 2] {
+        // `stringData` takes precedence over `data` (Kubernetes' API reference of Secret).
+        match node.get("kind").and_then(Node::as_str) {
+            Some("Secret") => [("data", true), ("stringData", false)],
+            _ => [("binaryData", true), ("data", false)],
+        }
+    }
+
     /// Returns the positions of all values of the object at `node`, by key.
     #[must_use]
-    pub fn positions(node: &Node) -> HashMap<String, ValuePosition> {
-        // `stringData` takes precedence over `data` (Kubernetes' API reference of Secret); the last of these wins.
-        let maps: [(&str, bool); 2] = match id(node) {
-            Some(id) if id.kind == "Secret" => [("data", true), ("stringData", false)],
-            _ => [("binaryData", true), ("data", false)],
-        };
-        let mut positions = HashMap::new();
-        for (map, encoded) in maps {
-            for (index, (key, _)) in node.get(map).map_or(&[][..], Node::entries).iter().enumerate() {
-                let position = ValuePosition { map, encoded, index };
-                key.as_str().and_then(|key| positions.insert(key.to_owned(), position));
-            }
+    pub fn positions(node: &Node) -> ValuePositions {
+        let mut positions: Vec<(&str, ValuePosition)> = Vec::new();
+        for (map, (name, _)) in (0..).zip(Self::maps(node)) {
+            let entries = (0..).zip(node.get(name).map_or(&[][..], Node::entries));
+            positions
+                .extend(entries.filter_map(|(index, (key, _))| Some((key.as_str()?, ValuePosition { map, index }))));
         }
-        positions
+        // It keeps the order of equal keys.
+        positions.sort_by_key(|(key, _)| *key);
+        ValuePositions(positions.into_iter().map(|(_, position)| position).collect())
     }
 
     /// Returns the text of a scalar, as it is written.
     #[must_use]
     pub fn text_at(node: &Node, position: ValuePosition) -> Option<&str> {
-        node.get(position.map)?.entries().get(position.index)?.1.as_str()
+        position.entry(node)?.1.as_str()
     }
 
     /// Returns the value of `key` of the object at `node`.
     ///
     /// # Errors
     /// Error of the value, at its place in the document.
-    pub fn value_at<'n>(
-        node: &'n Node,
-        key: &str,
-        ValuePosition { map, encoded, index }: ValuePosition,
-    ) -> Result<ConfigValue<'n>, Box<Finding>> {
-        let (_, value) = &node.get(map).map_or(&[][..], Node::entries)[index];
+    pub fn value_at<'n>(node: &'n Node, key: &str, position: ValuePosition) -> Result<ConfigValue<'n>, Box<Finding>> {
+        let (name, encoded) = Self::maps(node)[usize::from(position.map)];
+        let missing = || Box::new(Finding::environment(NOT_TEXT, format!("`{name}` has no value of `{key}`")));
+        let (_, value) = position.entry(node).ok_or_else(missing)?;
         content(value, key, encoded).map(|content| ConfigValue { node: value, encoded, content })
     }
 }

@@ -35,7 +35,7 @@ fn mounted(mounts: &str, volumes: &str) -> Mounted<String> {
 }
 
 fn value<'n>(root: &'n yaml::Node, key: &str) -> Option<Result<ConfigValue<'n>, Box<reload_gate_contract::Finding>>> {
-    ConfigObject::positions(root).get(key).map(|position| ConfigObject::value_at(root, key, *position))
+    ConfigObject::positions(root).get(root, key).map(|position| ConfigObject::value_at(root, key, position))
 }
 
 fn files(mounted: &Mounted<String>) -> BTreeMap<&str, &str> {

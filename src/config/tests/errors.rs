@@ -203,6 +203,14 @@ fn a_misspelt_placeholder_gets_a_suggestion() {
     {
         assert_eq!(load(right), Ok(()), "{right}");
     }
+    let file = "gates: [{watch: /a, signal: none, validate: [{command: [sh, -c, 'cat {config}']}]}]";
+    assert!(wrong_file(file).contains(": `{config}` is in a script, which would execute"), "{}", wrong_file(file));
+    for (setting, line) in [("validate", "sh -c 'cat {config}'"), ("reload-command", "bash -c 'ls {dir}'")] {
+        let flags = &[("watch", "/a"), ("process", "p"), (setting, line)];
+        let said = wrong_flags(&[flags, &[("signal", "none")][..usize::from(setting == "validate")]].concat());
+        assert!(said.contains("is in a script, which would execute the name of a file"), "{said}");
+        assert!(said.contains("help: pass it as an argument"), "{said}");
+    }
     let file = "gates: [{watch: /a, signal: none, validate: [{command: [a], running: [b, '{arg}']}]}]";
     assert!(wrong_file(file).contains(": unknown placeholder `{arg}`; did you mean `{argv}`?"));
 }

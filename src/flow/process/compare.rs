@@ -1,7 +1,6 @@
 //! Comparison of a file in the target's root with an expected content. IO: reads files through /proc.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::Target;
+use crate::sys::regular::{self, RegularFile};
 
 /// The outcome of a comparison in the target's root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,6 @@ impl Target {
 /// The regular file at `path` in `root`, where its symbolic links lead (openat2(2)), and no more of it than one byte after `length`;
 /// `None` if it is no regular file.
 fn read(root: &OwnedFd, path: &Path, length: usize) -> io::Result<Option<Vec<u8>>> {
-    // A pipe would be waited for.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?);
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
-    let mut found = Vec::new();
-    file.take(length as u64 + 1).read_to_end(&mut found)?;
-    Ok(Some(found))
+    let opened = rustix::fs::openat2(root, path, regular::FLAGS, Mode::empty(), ResolveFlags::IN_ROOT)?;
+    RegularFile::of(opened)?.map(|file| file.beginning(length as u64 + 1)).transpose()
 }

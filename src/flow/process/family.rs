@@ -1,17 +1,15 @@
 //! Selection of the matching processes and of the root of their family. IO: reads /proc.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
 use procfs::process::Stat;
-use rustix::fs::{FileType, Mode, OFlags};
 
 use super::{Selector, TargetError};
 use crate::sys::proc::{self, COMM_LEN, Identity};
 use crate::sys::promise::WAITS;
+use crate::sys::regular::RegularFile;
 
 /// A pid file is not read further: a process id has ten digits at most.
 const PID_FILE_LIMIT: u64 = 64;
@@ -158,14 +156,9 @@ impl Writers {
 
 /// The beginning of a pid file. Only a regular file is read: a FIFO would block, and a device may never end.
 fn beginning(path: &Path) -> std::io::Result<(String, Writers)> {
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-    let stat = rustix::fs::fstat(&file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(std::io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::from(file).take(PID_FILE_LIMIT).read_to_end(&mut bytes)?;
-    let writers = Writers { owner: stat.st_uid, others: stat.st_mode & 0o002 != 0 };
+    let file = RegularFile::open(path)?.ok_or_else(|| std::io::Error::other("it is no regular file"))?;
+    let bytes = file.beginning(PID_FILE_LIMIT)?;
+    let writers = Writers { owner: file.stat.st_uid, others: file.stat.st_mode & 0o002 != 0 };
     Ok((String::from_utf8_lossy(&bytes).into_owned(), writers))
 }
 

@@ -4,21 +4,25 @@
 //! descriptor of its directory, and no link is followed; only the way to the volume itself is a path.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, readlinkat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, readlinkat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::flow::tree::Tree;
 use crate::sys::beneath;
+use crate::sys::regular::RegularFile;
 
-/// Most levels of directories that are removed; a configuration has at most half as many (`too-deep`).
+/// Most levels of directories that are removed.
 const MOST_LEVELS: usize = 64;
+/// Most components of a name that is published; those of a source have fewer (`too-deep`).
+pub(super) const MOST_COMPONENTS: usize = 48;
+/// Most entries that are removed at once.
+const MOST_REMOVED: usize = 200_000;
 /// Entries for each file that is permitted: directories, links, and names that other programs made.
 const ENTRIES_PER_FILE: usize = 16;
 
@@ -111,15 +115,9 @@ impl Directory {
 
     /// Returns the content of a regular file of at most `most` bytes.
     fn content(&self, name: &OsStr, most: u64) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = File::from(openat(&self.0, name, flags, Mode::empty())?);
-        let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.len() > most {
-            return Err(Errno::FBIG.into());
-        }
-        let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+        let file = RegularFile::open_in(&self.0, name)?.filter(|file| file.size() <= most).ok_or(Errno::FBIG)?;
         // It may grow meanwhile.
-        file.take(most.saturating_add(1)).read_to_end(&mut content)?;
+        let content = file.beginning(most.saturating_add(1))?;
         if content.len() as u64 > most { Err(Errno::FBIG.into()) } else { Ok(content) }
     }
 
@@ -151,18 +149,21 @@ impl Directory {
         if tree.len() > limits.files { Err(Errno::FBIG.into()) } else { Ok(tree) }
     }
 
-    /// Removes a directory of this one with all that is in it.
+    /// Removes a directory of this one with all that is in it; of very many entries only some at a time.
     pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
-        self.remove_within(name, MOST_LEVELS)
+        self.remove_within(name, MOST_LEVELS, &mut MOST_REMOVED.clone())
     }
 
-    fn remove_within(&self, name: &OsStr, levels: usize) -> io::Result<()> {
-        let levels = levels.checked_sub(1).ok_or(Errno::NAMETOOLONG)?;
+    fn remove_within(&self, name: &OsStr, levels: usize, room: &mut usize) -> io::Result<()> {
+        let too_deep = || io::Error::other(format!("it has more than {MOST_LEVELS} levels of directories"));
+        let too_many = || io::Error::other(format!("it has more than {MOST_REMOVED} entries"));
+        let levels = levels.checked_sub(1).ok_or_else(too_deep)?;
         let directory = self.open(Path::new(name))?;
         for entry in directory.entries()? {
             let (name, kind) = entry?;
+            *room = room.checked_sub(1).ok_or_else(too_many)?;
             if kind.is_dir() {
-                directory.remove_within(&name, levels)?;
+                directory.remove_within(&name, levels, room)?;
             } else {
                 unlinkat(&directory, &name, AtFlags::empty())?;
             }

@@ -11,16 +11,18 @@
 mod claim;
 mod compare;
 mod directory;
+mod leftover;
 mod step;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use claim::Claim;
 use compare::Published;
-use directory::Directory;
+use directory::{Directory, MOST_COMPONENTS};
+use leftover::Leftovers;
 use reload_gate_contract::{Code, Finding};
 use step::VolumeStep;
 
@@ -32,6 +34,8 @@ const LIVE: &str = "..data";
 const GOOD: &str = "..good";
 /// Name of a link until it takes the place of the one that it replaces.
 const NEXT: &str = "..data_tmp";
+/// Number of names that may be taken by what cannot be removed.
+const MOST_TAKEN: usize = 64;
 /// Name of a generation until it is whole.
 const STAGING: &str = "..staging";
 /// Prefix of the directory in which a volume is tried out; the process id follows.
@@ -66,6 +70,9 @@ pub enum PublishError {
     /// A name that the volume keeps for itself.
     #[error("`{}` begins with `..`, as only the names of the volume itself do", .0.display())]
     Reserved(PathBuf),
+    /// A name that is none of a file below a directory, or is nested too deep.
+    #[error("`{}` is no name of a file of a volume", .0.display())]
+    Unfit(PathBuf),
     /// A file that the gate did not write is in the way.
     #[error("`{}` was not written by reload-gate, so it was left alone", .0.display())]
     Foreign(PathBuf),
@@ -91,6 +98,7 @@ impl PublishError {
             }
             Self::Taken(_) => "give each gate a volume of its own (`--publish`), or stop the other gate".into(),
             Self::Reserved(_) => "give it another name; no key of a ConfigMap begins so".into(),
+            Self::Unfit(_) => "give it a relative path of at most 48 names, without `.` and `..`".into(),
             Self::Lost => "correct the configuration; the live revision stays".into(),
             Self::File(_) => "watch the directory that it is in".into(),
             Self::TooLarge(_) => "raise `--max-bytes` or `--max-files`, or make the configuration smaller".into(),
@@ -147,6 +155,12 @@ impl Publication {
             return Ok(false);
         }
         good.map_or(Ok(false), |good| self.publish(&good.generations))
+    }
+
+    /// Returns warnings about what could not be removed, each once.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<Finding> {
+        self.volumes.iter().flat_map(|volume| volume.left.take()).collect()
     }
 
     /// Returns the generations that are live, if there is a whole one in every volume.
@@ -251,6 +265,7 @@ pub struct Good {
 pub struct Volume {
     path: PathBuf,
     limits: VolumeLimits,
+    left: Leftovers,
 }
 
 /// A generation in a volume: the name of its directory.
@@ -279,7 +294,7 @@ impl Volume {
     /// The volume at `path`, a directory that exists. A larger generation than `limits` permit is neither written nor read.
     #[must_use]
     pub fn new(path: PathBuf, limits: VolumeLimits) -> Self {
-        Self { path, limits }
+        Self { path, limits, left: Leftovers::default() }
     }
 
     /// Returns its path.
@@ -364,10 +379,7 @@ impl Volume {
 /// Plans, made from the present state of the volume.
 impl Volume {
     fn plan_stage<'a>(&self, tree: &'a Tree) -> Result<(Generation, Vec<VolumeStep<'a>>), PublishError> {
-        let reserved = |name: &&PathBuf| name.as_os_str().as_encoded_bytes().starts_with(b"..");
-        if let Some(name) = tree.keys().chain(tree.links().keys()).find(reserved) {
-            return Err(PublishError::Reserved(name.clone()));
-        }
+        tree.keys().chain(tree.links().keys()).try_for_each(|name| check_name(name))?;
         if !self.limits.permit(tree) {
             return Err(PublishError::TooLarge(self.path.clone()));
         }
@@ -380,23 +392,24 @@ impl Volume {
             return Ok((generation.clone(), self.plan_sweep(Some(generation))?));
         }
         let mut steps = self.plan_sweep(None)?;
+        let staging = self.free(STAGING);
         let name = |number: u32| match number {
             0 => format!("{GENERATION}{}", revision.digest()),
             _ => format!("{GENERATION}{}.{number}", revision.digest()),
         };
         let free = (0..).map(|number| Generation(name(number))).find(|generation| !present.contains(generation));
         let generation = free.unwrap_or_else(|| Generation(name(0)));
-        steps.push(VolumeStep::Directory(STAGING.into()));
+        steps.push(VolumeStep::Directory(staging.clone()));
         let names = tree.keys().chain(tree.links().keys());
         let directories: BTreeSet<&Path> = names.flat_map(|name| name.ancestors().skip(1)).collect();
-        let inside = |path: &Path| Path::new(STAGING).join(path);
+        let inside = |path: &Path| staging.join(path);
         let named = directories.into_iter().filter(|directory| !directory.as_os_str().is_empty());
         steps.extend(named.map(|directory| VolumeStep::Directory(inside(directory))));
         steps.extend(tree.iter().map(|(name, content)| VolumeStep::File(inside(name), content)));
         let link = |(name, target): (&PathBuf, &PathBuf)| VolumeStep::Link { name: inside(name), to: target.clone() };
         steps.extend(tree.links().iter().map(link));
         steps.push(VolumeStep::Sync);
-        steps.push(VolumeStep::Rename(STAGING.into(), generation.0.clone().into()));
+        steps.push(VolumeStep::Rename(staging.clone(), generation.0.clone().into()));
         Ok((generation, steps))
     }
 
@@ -413,7 +426,7 @@ impl Volume {
             steps.push(VolumeStep::Link { name: name.clone(), to: Path::new(LIVE).join(name) });
         }
         if self.leads_to(LIVE)?.as_ref() != Some(generation) {
-            steps.extend(replace(LIVE, generation));
+            steps.extend(self.replace(LIVE, generation));
         }
         steps.extend(links.into_iter().filter(|name| !wanted.contains(name)).map(VolumeStep::Unlink));
         if !steps.is_empty() {
@@ -424,7 +437,7 @@ impl Volume {
 
     fn plan_keep(&self) -> Result<Vec<VolumeStep<'static>>, PublishError> {
         let (live, good) = (self.leads_to(LIVE)?, self.leads_to(GOOD)?);
-        Ok(live.filter(|live| good.as_ref() != Some(live)).map_or_else(Vec::new, |live| replace(GOOD, &live).into()))
+        Ok(live.filter(|live| good.as_ref() != Some(live)).map_or_else(Vec::new, |live| self.replace(GOOD, &live)))
     }
 
     /// Plans the removal of all generations to which neither link leads, except `kept`: those that were live before, and the rest of
@@ -434,13 +447,13 @@ impl Volume {
         let mut steps = Vec::new();
         for name in self.entries()? {
             let generation = Generation::of(&name);
-            if name == NEXT {
-                steps.push(VolumeStep::Unlink(name.into()));
-            } else if name == STAGING || generation.is_some() && !used.contains(&generation) {
+            if is_numbered(&name, NEXT) {
+                steps.push(VolumeStep::Sweep(name.into()));
+            } else if is_numbered(&name, STAGING) || generation.is_some() && !used.contains(&generation) {
                 // A link of that name was made by another program, and may lead anywhere.
                 let metadata = self.path.join(&name).symlink_metadata();
                 if metadata.is_ok_and(|metadata| metadata.is_dir()) {
-                    steps.push(VolumeStep::RemoveTree(name.into()));
+                    steps.push(VolumeStep::Sweep(name.into()));
                 }
             }
         }
@@ -453,13 +466,33 @@ impl Volume {
         }
         let directory = self.directory()?;
         for step in steps {
-            step.perform(&directory).map_err(|error| PublishError::System {
-                volume: self.path.clone(),
-                what: step.to_string(),
-                error,
-            })?;
+            match (step.perform(&directory), step.dispensable()) {
+                (Ok(()), _) => {}
+                (Err(error), Some(path)) => self.left.note(&self.path.join(path), &error),
+                (Err(error), None) => {
+                    let (volume, what) = (self.path.clone(), step.to_string());
+                    return Err(PublishError::System { volume, what, error });
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Plans that a link of the gate leads to `generation`, in one instant.
+    fn replace(&self, link: &str, generation: &Generation) -> Vec<VolumeStep<'static>> {
+        let next = self.free(NEXT);
+        vec![
+            VolumeStep::Link { name: next.clone(), to: generation.0.clone().into() },
+            VolumeStep::Rename(next, link.into()),
+        ]
+    }
+
+    /// Returns a name that begins so and is free: what is left there may be something that cannot be removed.
+    fn free(&self, name: &str) -> PathBuf {
+        let numbered =
+            |number: usize| if number == 0 { name.into() } else { PathBuf::from(format!("{name}.{number}")) };
+        let is_free = |name: &PathBuf| self.path.join(name).symlink_metadata().is_err();
+        (0..MOST_TAKEN).map(numbered).find(is_free).unwrap_or_else(|| name.into())
     }
 
     fn directory(&self) -> Result<Directory, PublishError> {
@@ -523,13 +556,23 @@ impl Volume {
     }
 }
 
-/// Lets a link of the gate lead to `generation`, in one instant.
-fn replace(link: &str, generation: &Generation) -> [VolumeStep<'static>; 3] {
-    [
-        VolumeStep::Unlink(NEXT.into()),
-        VolumeStep::Link { name: NEXT.into(), to: generation.0.clone().into() },
-        VolumeStep::Rename(NEXT.into(), link.into()),
-    ]
+/// Returns true for a name, and the same with a number, as [`Volume::free`] makes them.
+fn is_numbered(name: &OsStr, base: &str) -> bool {
+    let rest = name.to_str().and_then(|name| name.strip_prefix(base));
+    rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.').is_some_and(|rest| rest.parse::<usize>().is_ok()))
+}
+
+/// Refuses a name that would be none in a volume.
+fn check_name(name: &Path) -> Result<(), PublishError> {
+    let mut components = name.components();
+    let is_fit = components.clone().all(|component| matches!(component, Component::Normal(_)));
+    if name.as_os_str().as_encoded_bytes().starts_with(b"..") {
+        Err(PublishError::Reserved(name.to_owned()))
+    } else if !is_fit || components.nth(MOST_COMPONENTS).is_some() {
+        Err(PublishError::Unfit(name.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

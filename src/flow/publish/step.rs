@@ -31,9 +31,19 @@ pub(super) enum VolumeStep<'a> {
     Unlink(PathBuf),
     /// Removes a directory with all that is in it. Nothing leads to it.
     RemoveTree(PathBuf),
+    /// Removes a file, a link, or a directory with all that is in it, which nothing needs any more: a failure stops no publication.
+    Sweep(PathBuf),
 }
 
 impl VolumeStep<'_> {
+    /// Returns the path of which the next step does not need that it is gone.
+    pub(super) fn dispensable(&self) -> Option<&Path> {
+        match self {
+            Self::Sweep(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Performs it. No link on the way to a name is followed.
     pub(super) fn perform(&self, volume: &Directory) -> io::Result<()> {
         match self {
@@ -70,6 +80,13 @@ impl VolumeStep<'_> {
                 let (parent, name) = volume.parent_of(path)?;
                 parent.remove(name)?;
             }
+            Self::Sweep(path) => {
+                let (parent, name) = volume.parent_of(path)?;
+                match parent.kind(name) {
+                    Ok(kind) if kind.is_dir() => parent.remove(name)?,
+                    _ => Self::Unlink(path.clone()).perform(volume)?,
+                }
+            }
         }
         Ok(())
     }
@@ -83,7 +100,7 @@ impl fmt::Display for VolumeStep<'_> {
             Self::Sync => write!(f, "sync"),
             Self::Link { name, .. } => write!(f, "make the link `{}`", name.display()),
             Self::Rename(from, to) => write!(f, "rename `{}` to `{}`", from.display(), to.display()),
-            Self::Unlink(path) | Self::RemoveTree(path) => write!(f, "remove `{}`", path.display()),
+            Self::Unlink(path) | Self::RemoveTree(path) | Self::Sweep(path) => write!(f, "remove `{}`", path.display()),
         }
     }
 }

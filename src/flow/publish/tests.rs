@@ -136,10 +136,13 @@ fn several_volumes_change_together_or_not_at_all() {
 
     // Nor does what could not be foreseen leave half of it.
     let staged = publication.stage(&whole("2", &[])).expect("there is room");
-    std::fs::create_dir(second.path().join(NEXT)).expect("there is room");
+    let taken = |number: usize| {
+        second.path().join(format!("{NEXT}{}", if number == 0 { String::new() } else { format!(".{number}") }))
+    };
+    (0..MOST_TAKEN).for_each(|number| std::fs::create_dir(taken(number)).expect("there is room"));
     publication.publish(&staged).expect_err("something is in the way of the link");
     assert_eq!(readable(&first), tree(&[("x", "1")]));
-    std::fs::remove_dir(second.path().join(NEXT)).expect("it is ours");
+    (0..MOST_TAKEN).for_each(|number| std::fs::remove_dir(taken(number)).expect("it is ours"));
 
     // An end between the two leaves a mixture, which the next gate does not let stand.
     let half = publication.stage(&whole("3", &[])).expect("there is room");
@@ -166,6 +169,46 @@ fn the_volume_of_a_kubelet_is_left_alone() {
     std::os::unix::fs::symlink("..2026_01_01", volume.path().join("..data")).expect("there is room");
     let error = volume.stage(&tree(&[("a", "1")])).expect_err("it is not ours");
     assert!(error.help().contains("emptyDir"), "{}", error.help());
+}
+
+#[test]
+fn what_cannot_be_removed_stops_no_publication() {
+    let (_directory, volume) = volume();
+    let publication = Publication::new(vec![volume.clone()], vec![PathBuf::new()]);
+    let deep = format!("{GENERATION}planted");
+    for name in [&deep, STAGING, NEXT] {
+        std::fs::create_dir_all(volume.path().join(name).join("d/".repeat(100))).expect("there is room");
+    }
+    for content in ["1", "2", "3"] {
+        let one = tree(&[("a", content)]);
+        publication.publish(&publication.stage(&one).expect("there is room")).expect("there is room");
+        publication.keep().expect("there is room");
+        assert_eq!(readable(&volume), one);
+    }
+    let mut said: Vec<_> = publication.leftovers().into_iter().map(|finding| finding.message).collect();
+    said.sort();
+    let expected = [NEXT, &deep, STAGING].map(|name| {
+        let reason = "it has more than 64 levels of directories";
+        format!("`{}` was left over, since it cannot be removed: {reason}", volume.path().join(name).display())
+    });
+    assert_eq!(said, expected);
+    publication.stage(&tree(&[("a", "4")])).expect("there is room");
+    assert!(publication.leftovers().is_empty(), "each is reported once");
+}
+
+#[test]
+fn a_name_that_is_none_of_a_volume_is_refused() {
+    let (_directory, volume) = volume();
+    let deep = |names: usize| "d/".repeat(names - 1) + "a";
+    volume.stage(&tree(&[(&deep(48), "1")])).expect("there is room");
+    for name in ["/etc/a", "./..data", "a/../b", &deep(49), &deep(2000)] {
+        let mut link = Tree::new();
+        link.link(name.into(), "a".into());
+        for tree in [tree(&[(name, "1")]), link] {
+            let error = volume.stage(&tree).expect_err("it is refused");
+            assert!(matches!(error, PublishError::Unfit(_)), "{name}: {error}");
+        }
+    }
 }
 
 #[test]

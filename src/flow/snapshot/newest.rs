@@ -4,20 +4,20 @@
 //! to read, and a new generation with the same names needs nothing else to be looked at again.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat};
 
 use super::contents::{self, Access};
 use super::entries::{EntryKind, entries};
 use super::reader::{DATA, is_service_account_token};
 use super::{AGREEMENT, ReadOptions, Snapshot};
 use crate::flow::tree::{Revision, Tree};
+use crate::sys::regular::{self, RegularFile};
 
 /// Largest number of files, and of their bytes, that are read where nothing may wait.
 const FILES_AT_ONCE: usize = 64;
@@ -199,14 +199,12 @@ impl KnownVolume {
 }
 
 fn read_file(directory: &OwnedFd, entry: &OsStr, access: Access, room: u64) -> Option<Vec<u8>> {
-    // NONBLOCK: if the file was swapped for a FIFO since it was listed, opening it must not hang.
-    let file = File::from(open(directory, entry, OFlags::NONBLOCK, access)?);
-    let stat = rustix::fs::fstat(&file).ok()?;
-    let size = stat.st_size.cast_unsigned();
-    if !FileType::from_raw_mode(stat.st_mode).is_file() || size > room {
+    let regular = RegularFile::of(open(directory, entry, regular::FLAGS, access)?).ok()??;
+    let size = regular.size();
+    if size > room {
         return None;
     }
-    contents::read(&file, size, room, access).ok().filter(|content| content.len() as u64 <= room)
+    contents::read(&regular.file, size, room, access).ok().filter(|content| content.len() as u64 <= room)
 }
 
 /// Opens a name in a directory, and no link. At once it succeeds only if the kernel has the way to the file in memory (openat2(2)).

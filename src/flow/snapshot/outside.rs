@@ -25,15 +25,15 @@ pub(super) enum LinkTarget {
     Directory,
     /// Runtime data, or what the gate may not read: the name of the link counts.
     Name,
-    /// A file that the owner of the link may not read, and that the gate must not read for that owner.
-    Denied,
+    /// A file that this owner of a link may not read, and that the gate must not read for that owner.
+    Denied(u32),
 }
 
-/// Opens the target of a link that belongs to user `owner`; `real` is its path without links.
+/// Opens the target of a link; `owners` are the users who own it and links on the way to it, and `real` is its path without links.
 ///
 /// # Errors
 /// When the target has become another file meanwhile.
-pub(super) fn open(real: &Path, owner: u32) -> Result<LinkTarget, Errno> {
+pub(super) fn open(real: &Path, owners: &[u32]) -> Result<LinkTarget, Errno> {
     if real == Path::new(NULL) {
         return Ok(LinkTarget::Empty);
     }
@@ -48,13 +48,12 @@ pub(super) fn open(real: &Path, owner: u32) -> Result<LinkTarget, Errno> {
         handle => handle?,
     };
     let stat = rustix::fs::fstat(&handle)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {}
-        FileType::Directory if is_trusted(owner) || may_read(owner, real, &stat) => return Ok(LinkTarget::Directory),
+    let denied = owners.iter().find(|owner| !is_trusted(**owner) && !may_read(**owner, real, &stat));
+    match (FileType::from_raw_mode(stat.st_mode), denied) {
+        (FileType::RegularFile, None) => {}
+        (FileType::RegularFile, Some(owner)) => return Ok(LinkTarget::Denied(*owner)),
+        (FileType::Directory, None) => return Ok(LinkTarget::Directory),
         _ => return Ok(LinkTarget::Name),
-    }
-    if !is_trusted(owner) && !may_read(owner, real, &stat) {
-        return Ok(LinkTarget::Denied);
     }
     let file = match beneath::open(&root, relative, OFlags::RDONLY | OFlags::NONBLOCK) {
         Err(Errno::ACCESS | Errno::PERM) => return Ok(LinkTarget::Name),
@@ -66,12 +65,12 @@ pub(super) fn open(real: &Path, owner: u32) -> Result<LinkTarget, Errno> {
 }
 
 /// Returns true if a link of this user may lead anywhere: root and the gate's own user could read the file themselves.
-fn is_trusted(owner: u32) -> bool {
+pub(super) fn is_trusted(owner: u32) -> bool {
     owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
 /// Returns true if user `owner` can read the file by its mode bits. Groups are not known here, and do not count.
-fn may_read(owner: u32, real: &Path, stat: &Stat) -> bool {
+pub(super) fn may_read(owner: u32, real: &Path, stat: &Stat) -> bool {
     let allows = |mode: u32, uid: u32, bit: u32| mode & bit != 0 || (uid == owner && mode & (bit << 6) != 0);
     const READ: u32 = 0o4;
     const SEARCH: u32 = 0o1;

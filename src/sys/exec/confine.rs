@@ -136,7 +136,7 @@ pub(super) fn execute(
 }
 
 fn confine(confinement: &Confinement) -> SetupStep {
-    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE)] {
+    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, FILE_SIZE), (Resource::Memlock, 0)] {
         again::lower_limit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     let own = step(rustix::thread::capabilities(None), || "read capabilities".into())?;

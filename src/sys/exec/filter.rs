@@ -57,9 +57,29 @@ static FILTER: LazyLock<Result<Option<BpfProgram>, String>> =
 static NETWORK: LazyLock<Result<Option<BpfProgram>, String>> =
     LazyLock::new(|| network().map_err(|error| error.to_string()));
 
+/// System calls that change mounts, or make file systems that nothing limits.
+const MOUNTS: [libc::c_long; 11] = [
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fsopen,
+    libc::SYS_fspick,
+    libc::SYS_mount,
+    libc::SYS_mount_setattr,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_pivot_root,
+    libc::SYS_setns,
+    libc::SYS_umount2,
+];
+
+/// Filters that let no file system be mounted and no user namespace be made, in which a command has all capabilities (user_namespaces(7)).
+static NAMESPACES: LazyLock<[Result<Option<BpfProgram>, String>; 2]> =
+    LazyLock::new(|| [namespaces(), clone3()].map(|filter| filter.map_err(|error| error.to_string())));
+
 /// Makes ready what does not depend on the command.
 pub(super) fn prepare() {
     let _ = LazyLock::force(&FILTER);
+    let _ = LazyLock::force(&NAMESPACES);
     let _ = Confinement::version();
 }
 
@@ -67,6 +87,11 @@ pub(super) fn prepare() {
 pub(super) fn apply() -> SetupStep {
     step(separate().map_err(io::Error::other), || "separate the command from other processes".into())?;
     step(apply_filter(&FILTER), || "filter the system calls of the command".into())
+}
+
+/// Leaves the command no file system but those of its view. The process must have given up new privileges.
+pub(super) fn forbid_mounts() -> SetupStep {
+    NAMESPACES.iter().try_for_each(|filter| step(apply_filter(filter), || "forbid mounts to the command".into()))
 }
 
 fn apply_filter(filter: &Result<Option<BpfProgram>, String>) -> io::Result<()> {
@@ -109,6 +134,28 @@ fn network() -> Result<Option<BpfProgram>, seccompiler::BackendError> {
     let denied = SeccompAction::Errno(libc::EAFNOSUPPORT.unsigned_abs());
     let rules = BTreeMap::from([(libc::SYS_socket, vec![other])]);
     SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into().map(Some)
+}
+
+fn namespaces() -> Result<Option<BpfProgram>, seccompiler::BackendError> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
+    let user = u64::from(libc::CLONE_NEWUSER.unsigned_abs());
+    let new_user = || {
+        let has_flag = SeccompCondition::new(0, Length::Dword, Comparison::MaskedEq(user), user)?;
+        Ok::<_, seccompiler::BackendError>(vec![SeccompRule::new(vec![has_flag])?])
+    };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = MOUNTS.iter().map(|call| (*call, Vec::new())).collect();
+    rules.insert(libc::SYS_clone, new_user()?);
+    rules.insert(libc::SYS_unshare, new_user()?);
+    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into().map(Some)
+}
+
+/// A filter reads no memory, where this call has its flags. Programs use clone(2) where a kernel does not have it.
+fn clone3() -> Result<Option<BpfProgram>, seccompiler::BackendError> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
+    let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let unknown = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    SeccompFilter::new(rules, SeccompAction::Allow, unknown, arch)?.try_into().map(Some)
 }
 
 fn filter() -> Result<Option<BpfProgram>, seccompiler::BackendError> {

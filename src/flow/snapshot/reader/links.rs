@@ -73,8 +73,9 @@ impl SourceReader<'_> {
         let fd = fd.map_err(|_| Vanished(real.into()))?;
         let parent = if is_root { real } else { real.parent().unwrap_or(real) };
         let inside = relative.parent().map(Path::to_path_buf).unwrap_or_default();
-        let dir =
-            Dir { inside, depth: from.depth + 1, watched: from.watched, strict: from.strict, ..top(fd, parent.into()) };
+        let owners = from.owners.iter().chain(&*root.owners).copied().collect();
+        let (depth, watched, strict) = (from.depth + 1, from.watched, from.strict);
+        let dir = Dir { inside, depth, watched, strict, owners, ..top(fd, parent.into()) };
         match real.file_name() {
             Some(entry) if !is_root => self.entry_as(&dir, entry, name),
             _ => self.dir(&Dir { name: name.into(), ..dir }),
@@ -83,7 +84,8 @@ impl SourceReader<'_> {
 
     /// Reads a file outside of the sources to which a link leads, or notes the name of the link.
     pub(super) fn outside(&mut self, path: &Path, real: &Path, name: &Path, (from, owner): (&Dir, u32)) -> ReadResult {
-        match outside::open(real, owner) {
+        let owners: Vec<u32> = from.owners.iter().copied().chain([owner]).collect();
+        match outside::open(real, &owners) {
             Ok(LinkTarget::File(file, stat)) if stat.st_size.cast_unsigned() <= self.options.limits.bytes => {
                 self.watch_target(path, real, from);
                 self.delivered_at(&Ok(stat));
@@ -97,7 +99,7 @@ impl SourceReader<'_> {
                 self.linked.push(LinkedDirectory { path, real, name, from: from.clone(), owner });
             }
             Ok(LinkTarget::File(..) | LinkTarget::Name) => self.name_only(path, name, from),
-            Ok(LinkTarget::Denied) => {
+            Ok(LinkTarget::Denied(owner)) => {
                 let help =
                     format!("the link belongs to uid {owner}, which may not read its target; let root own the link");
                 self.escaping(path, real, &help);

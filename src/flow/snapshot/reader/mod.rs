@@ -4,6 +4,7 @@ mod linked;
 mod links;
 mod missing;
 mod volume;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -22,12 +23,14 @@ use super::entries::{self, Entry, EntryKind};
 use super::incomplete::{PlainFile, PlainFiles};
 use super::newest::KnownVolume;
 use super::secret::is_in_memory;
-use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, litter};
+use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, litter, outside};
 use crate::flow::tree::{EntryWithoutContent, Revision, Tree};
 use crate::flow::watch::WatchPoints;
 use crate::sys::beneath;
+use crate::sys::regular::RegularFile;
 use crate::sys::shortage::is_shortage;
 use linked::LinkedDirectory;
+use way::{LinkOwners, Way};
 
 /// The name of the link that a kubelet swaps (`pkg/volume/util/atomic_writer.go` in kubernetes).
 pub(super) const DATA: &str = "..data";
@@ -64,6 +67,8 @@ struct Dir {
     watched: bool,
     /// Set in a volume that a kubelet writes: no link leads out of the sources.
     strict: bool,
+    /// Users who own links on the way to the source: what they may not read is not read for them.
+    owners: LinkOwners,
 }
 
 impl Dir {
@@ -116,6 +121,7 @@ pub(super) struct SourceReader<'a> {
 struct SourceRoot {
     path: PathBuf,
     fd: Option<Arc<OwnedFd>>,
+    owners: LinkOwners,
 }
 
 /// Returns the path that the link of a volume with a source has, if that source is in one.
@@ -206,13 +212,11 @@ impl<'a> SourceReader<'a> {
         let name = if self.sources.len() == 1 { Path::new("") } else { &source.mount };
         match std::fs::metadata(&source.path) {
             Ok(metadata) if metadata.is_dir() => {
-                let path = real(&source.path)?;
-                let Some(fd) = self.open_dir(rustix::fs::CWD, path.as_os_str(), OFlags::empty(), &path, false)? else {
-                    return Ok(());
-                };
-                self.dir(&Dir { name: name.into(), ..top(fd, path.clone()) })?;
+                let Way { real: path, owners } = way(&source.path)?;
+                let Some(fd) = self.opened(open_real(&path), &path, false)? else { return Ok(()) };
+                self.dir(&Dir { name: name.into(), owners, ..top(fd, path.clone()) })?;
                 // A link that changed meanwhile may have led to files that were removed in part before they were read.
-                if real(&source.path)? == path { Ok(()) } else { Err(Vanished(path)) }
+                if way(&source.path)?.real == path { Ok(()) } else { Err(Vanished(path)) }
             }
             Ok(_) => self.single(source, name),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -229,12 +233,10 @@ impl<'a> SourceReader<'a> {
     /// A source that is one file.
     fn single(&mut self, source: &Source, name: &Path) -> ReadResult {
         let (Some(parent), Some(file)) = (source.path.parent(), source.path.file_name()) else { return Ok(()) };
-        let parent = real(parent)?;
-        let Some(fd) = self.open_dir(rustix::fs::CWD, parent.as_os_str(), OFlags::empty(), &parent, false)? else {
-            return Ok(());
-        };
+        let Way { real: parent, owners } = way(parent)?;
+        let Some(fd) = self.opened(open_real(&parent), &parent, false)? else { return Ok(()) };
         let name = if name.as_os_str().is_empty() { PathBuf::from(file) } else { name.to_path_buf() };
-        let dir = top(fd, parent);
+        let dir = Dir { owners, ..top(fd, parent) };
         if leads_to_data(&dir.fd, file) {
             if source.whole_volume {
                 return self.dir(&dir);
@@ -259,6 +261,10 @@ impl<'a> SourceReader<'a> {
             self.findings.push(finding.at(Place::file(dir.path.display().to_string())).help(help));
             return Ok(());
         }
+        let stat = rustix::fs::fstat(&dir.fd).map_err(|_| Vanished(dir.path.clone()))?;
+        if !self.permits(&dir.owners, &dir.path, &stat) {
+            return Ok(());
+        }
         let entries = self.list(dir)?;
         if entries.iter().any(|entry| entry.name == DATA) {
             return self.volume(dir, &entries);
@@ -268,7 +274,7 @@ impl<'a> SourceReader<'a> {
         }
         if dir.watched {
             self.watch_points.plain(&dir.path);
-            self.delivered_at(&rustix::fs::fstat(&dir.fd));
+            self.delivered_at(&Ok(stat));
         }
         let names: BTreeSet<&OsStr> = entries.iter().map(|entry| entry.name.as_os_str()).collect();
         for Entry { name: entry, kind } in &entries {
@@ -361,19 +367,16 @@ impl<'a> SourceReader<'a> {
     }
 
     fn file(&mut self, dir: &Dir, entry: &OsStr, path: &Path, name: &Path) -> ReadResult {
-        // NONBLOCK: if the file was swapped for a FIFO since its kind was checked, opening it must not hang.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&dir.fd, entry, flags, Mode::empty()) {
-            Ok(fd) => File::from(fd),
-            Err(Errno::NOENT | Errno::LOOP) => return Err(Vanished(path.into())),
+        let RegularFile { file, stat } = match RegularFile::open_in(&dir.fd, entry) {
+            Ok(Some(file)) => file,
+            Ok(None) | Err(Errno::NOENT | Errno::LOOP) => return Err(Vanished(path.into())),
             Err(errno) => {
                 self.unreadable(path, &errno.into(), dir.strict);
                 return Ok(());
             }
         };
-        let stat = rustix::fs::fstat(&file).map_err(|_| Vanished(path.into()))?;
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return Err(Vanished(path.into()));
+        if !self.permits(&dir.owners, path, &stat) {
+            return Ok(());
         }
         if dir.watched {
             self.delivered_at(&Ok(stat));
@@ -423,7 +426,12 @@ impl<'a> SourceReader<'a> {
         strict: bool,
     ) -> ReadResult<Option<OwnedFd>> {
         let flags = flags | OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::openat(at, entry, flags, Mode::empty()) {
+        self.opened(rustix::fs::openat(at, entry, flags, Mode::empty()), path, strict)
+    }
+
+    /// Returns a directory that was opened, or reports that it cannot be read.
+    fn opened(&mut self, opened: Result<OwnedFd, Errno>, path: &Path, strict: bool) -> ReadResult<Option<OwnedFd>> {
+        match opened {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Vanished(path.into())),
             Err(errno) => {
@@ -475,6 +483,18 @@ impl<'a> SourceReader<'a> {
         self.findings.push(finding.help(help));
     }
 
+    /// Returns true if the users who own links on the way to a file may read it; else it is reported.
+    fn permits(&mut self, owners: &[u32], path: &Path, stat: &Stat) -> bool {
+        let Some(owner) = owners.iter().find(|owner| !outside::may_read(**owner, path, stat)) else { return true };
+        let message = format!("it was not read: a link on the way to it belongs to uid {owner}, which may not read it");
+        // One finding is enough, as for a directory that the user may not read.
+        if !self.findings.iter().any(|finding| finding.code == ESCAPING_LINK && finding.message == message) {
+            let finding = Finding::error(ESCAPING_LINK, message).at(Place::file(path.display().to_string()));
+            self.findings.push(finding.help("let root own the link, or let that user read the file"));
+        }
+        false
+    }
+
     fn escaping(&mut self, path: &Path, target: &Path, help: &str) {
         let message = format!("a link that leaves the watched sources, to `{}`, was not followed", target.display());
         self.findings
@@ -491,9 +511,9 @@ impl<'a> SourceReader<'a> {
     }
 }
 
-/// Returns `path` without links: the directory that is watched must be the one that is read.
-fn real(path: &Path) -> ReadResult<PathBuf> {
-    path.canonicalize().map_err(|_| Vanished(path.into()))
+/// Returns the way to `path`: the directory that is watched must be the one that is read.
+fn way(path: &Path) -> ReadResult<Way> {
+    Way::to(path).map_err(|_| Vanished(path.into()))
 }
 
 /// Returns true if `entry` is a link that a kubelet made: one that leads through `..data`.
@@ -527,13 +547,13 @@ pub(super) fn is_service_account_token(content: &[u8]) -> bool {
 /// Returns a directory at the top of a source.
 fn top(fd: OwnedFd, path: PathBuf) -> Dir {
     let (name, inside) = (PathBuf::new(), PathBuf::new());
-    Dir { fd: Arc::new(fd), path, name, inside, depth: 0, watched: true, strict: false }
+    Dir { fd: Arc::new(fd), path, name, inside, depth: 0, watched: true, strict: false, owners: LinkOwners::default() }
 }
 
 fn root(source: &Source) -> Option<SourceRoot> {
-    let path = source.path.canonicalize().ok()?;
+    let Way { real: path, owners } = Way::to(&source.path).ok()?;
     let fd = open_real(&path).ok().map(Arc::new);
-    Some(SourceRoot { path, fd })
+    Some(SourceRoot { path, fd, owners })
 }
 
 /// Returns true for an error that may be over without any event of the file system: a shortage, or one of a disk or a file server.

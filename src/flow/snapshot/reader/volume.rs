@@ -35,7 +35,8 @@ impl SourceReader<'_> {
                 self.entry(dir, name, None)?;
             }
         }
-        if dir.depth == 0 && is_alone && committed.iter().all(|entry| entry.kind == Some(EntryKind::File)) {
+        let is_known = is_alone && dir.owners.is_empty();
+        if dir.depth == 0 && is_known && committed.iter().all(|entry| entry.kind == Some(EntryKind::File)) {
             let (directory, entries) = (dir.fd.clone(), committed.into_iter().map(|entry| entry.name).collect());
             self.volumes.push(KnownVolume {
                 directory,

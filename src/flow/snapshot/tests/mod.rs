@@ -362,6 +362,51 @@ fn a_link_of_another_user_reads_no_more_than_that_user_could() {
     assert!(refused(at(here.path())).contains("uid 65532, which may not read"));
 }
 
+#[test]
+fn a_source_behind_a_link_of_another_user_is_read_as_far_as_that_user_could() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let chown = |path: &Path| std::os::unix::fs::lchown(path, Some(65532), Some(65532)).expect("root may");
+    let mode = |path: &Path, mode: u32| fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
+    let here = plain(&[("releases/1/conf/app.conf", "one"), ("private/conf/app.conf", "root's")]);
+    mode(here.path(), 0o755);
+    let (current, shared) = (here.path().join("current"), here.path().join("shared"));
+    // As git-sync and Capistrano: their user owns the link and what it leads to, whatever the mode is.
+    symlink("releases/1", &current).expect("there is room");
+    let release = here.path().join("releases/1/conf/app.conf");
+    mode(&release, 0o600);
+    [&current, &release].iter().for_each(|path| chown(path));
+    let sources = [current.join("conf"), current.join("conf/app.conf")];
+    for source in &sources {
+        assert_eq!(read(at(source)).len(), 1, "{source:?}");
+        assert_eq!(read(with(source, &strict())).len(), 1, "{source:?}");
+    }
+    // A link in the middle of the path, and the last one, lead to what only root may read.
+    fs::remove_file(&current).and_then(|()| symlink("private", &current)).expect("ours");
+    symlink("private/conf", &shared).expect("there is room");
+    mode(&here.path().join("private/conf/app.conf"), 0o600);
+    let links = [sources[0].clone(), sources[1].clone(), shared.clone()];
+    for source in &links {
+        assert_eq!(read(at(source)).len(), 1, "{source:?}: a link of root may lead anywhere");
+    }
+    [&current, &shared].iter().for_each(|path| chown(path));
+    for source in &links {
+        let said = refused(at(source));
+        assert!(said.starts_with("escaping-link: ") && said.contains("uid 65532, which may not read"), "{said}");
+    }
+    mode(&here.path().join("private/conf/app.conf"), 0o644);
+    assert_eq!(read(at(&shared)).len(), 1);
+    mode(&here.path().join("private"), 0o700);
+    assert!(refused(at(&shared)).contains("uid 65532, which may not read"));
+    // A link of root in that directory leads no further.
+    mode(&here.path().join("private"), 0o755);
+    let token = plain(&[("token", "root's")]);
+    symlink(token.path().join("token"), here.path().join("private/conf/link")).expect("there is room");
+    mode(&token.path().join("token"), 0o600);
+    assert!(refused(at(&shared)).contains("uid 65532, which may not read"));
+}
+
 /// A directory that is swapped for a link to another one, again and again, while it is read.
 #[test]
 fn what_a_configuration_includes_from_a_linked_directory_is_content() {

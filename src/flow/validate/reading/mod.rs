@@ -4,7 +4,6 @@ pub(super) mod nginx;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,7 @@ use crate::flow::named::{self, NamedWord};
 use crate::flow::tree::Tree;
 use crate::sys::pattern::LazyRegex;
 use crate::sys::proc;
+use crate::sys::regular::{self, RegularFile};
 
 pub(super) const NOT_READ: Code = Code::new("not-read");
 
@@ -283,13 +283,8 @@ impl TargetRoot {
 
     /// The beginning of a regular file.
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        let regular = self.kind(path)? == FileType::RegularFile;
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file =
-            rustix::fs::openat2(&self.0, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok().filter(|_| regular)?;
-        let mut text = Vec::new();
-        std::fs::File::from(file).take(LARGEST).read_to_end(&mut text).ok()?;
-        Some(text)
+        let opened = rustix::fs::openat2(&self.0, path, regular::FLAGS, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
+        RegularFile::of(opened).ok()??.beginning(LARGEST).ok()
     }
 }
 

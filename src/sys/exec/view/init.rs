@@ -8,10 +8,11 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use fork::Fork;
 use rustix::mount::MountFlags;
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::CapabilitySet;
 
 use crate::sys::exec::again::{self, KeeperReport, Reporter, SetupStep, step};
+use crate::sys::exec::filter;
 use crate::sys::exec::keep::{code, wait_for};
 
 /// Starts the first process, which runs the command, and waits for it. Returns the message, if that failed, and the exit code.
@@ -52,7 +53,10 @@ fn ready() -> SetupStep {
     let _ = mount_processes(is_root);
     let kept = if is_root { own.permitted & again::KEPT } else { own.permitted & CapabilitySet::NET_BIND_SERVICE };
     again::keep_capabilities(kept, kept, if is_root { CapabilitySet::empty() } else { kept })?;
-    again::give_up()
+    again::give_up()?;
+    // Memory that is locked cannot be reclaimed. No checker needs any.
+    again::lower_limit(Resource::Memlock, Rlimit { current: Some(0), maximum: Some(0) })?;
+    filter::forbid_mounts()
 }
 
 /// Shows the processes of the namespace alone; read-only to root, which could change the kernel there.

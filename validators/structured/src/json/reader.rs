@@ -189,7 +189,7 @@ impl<'t> JsonReader<'t> {
                 self.repeated_at.push(key.span.start);
             }
         }
-        self.repeated.extend(repeated(&entries).cloned());
+        self.repeated.extend(repeated(&entries).map(|(_, (key, _))| key.clone()));
         Ok(Value::Map(entries))
     }
 

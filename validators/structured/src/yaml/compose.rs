@@ -110,8 +110,10 @@ impl<'t> Composer<'t> {
             };
             entries.push((key, self.node(event, span, depth + 1)?));
         }
-        self.repeated.extend(repeated(&entries).cloned());
-        Ok(Node { value: Value::Map(merge(entries)?), ..map })
+        self.repeated.extend(repeated(&entries).map(|(_, (key, _))| key.clone()));
+        let mut entries = merge(entries)?;
+        entries.shrink_to_fit();
+        Ok(Node { value: Value::Map(entries), ..map })
     }
 
     fn alias(&mut self, alias: &Node, id: usize, depth: usize) -> Result<Node, Broken> {

@@ -176,6 +176,23 @@ impl Node {
         }
     }
 
+    /// Returns true if another node says the same, wherever it is written.
+    #[must_use]
+    pub fn has_same_value(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Map(own), Value::Map(others)) => {
+                let mut pairs = own.iter().zip(others);
+                own.len() == others.len()
+                    && pairs
+                        .all(|((key, value), (name, other))| key.has_same_value(name) && value.has_same_value(other))
+            }
+            (Value::List(own), Value::List(others)) => {
+                own.len() == others.len() && own.iter().zip(others).all(|(own, other)| own.has_same_value(other))
+            }
+            (own, other) => own == other,
+        }
+    }
+
     /// The items, if it is a list.
     #[must_use]
     pub fn items(&self) -> &[Self] {
@@ -195,13 +212,13 @@ impl Node {
     }
 }
 
-/// The keys that are there already.
-pub(crate) fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = &Node> {
-    let is_scalar = |key: &&Node| !matches!(key.value, Value::Map(_) | Value::List(_));
-    let mut keys: Vec<_> = entries.iter().map(|(key, _)| key).filter(is_scalar).collect();
-    keys.sort_by_key(|key| (key.as_str(), key.span.start));
-    let again: Vec<_> =
-        keys.windows(2).filter(|pair| pair[0].as_str() == pair[1].as_str()).map(|pair| pair[1]).collect();
+/// Returns the entries of a mapping whose key is there already, each with the one before it. Lists and mappings as keys are not compared.
+pub fn repeated(entries: &[(Node, Node)]) -> impl Iterator<Item = (&(Node, Node), &(Node, Node))> {
+    let is_scalar = |(key, _): &&(Node, Node)| !matches!(key.value, Value::Map(_) | Value::List(_));
+    let mut sorted: Vec<_> = entries.iter().filter(is_scalar).collect();
+    sorted.sort_by_key(|(key, _)| (key.as_str(), key.span.start));
+    let is_same = |pair: &&[&(Node, Node)]| pair[0].0.as_str() == pair[1].0.as_str();
+    let again: Vec<_> = sorted.windows(2).filter(is_same).map(|pair| (pair[0], pair[1])).collect();
     again.into_iter()
 }
 
