@@ -203,7 +203,9 @@ pub(super) fn is_rule_file(text: &str) -> bool {
             expr.chars().all(|c| c.is_ascii_digit() || c.is_whitespace() || ".+-*/%^()<>=!".contains(c))
         })
     };
-    if rules.clone().all(is_of_numbers) {
+    let compares =
+        |rule: &Node| rule.get("expr").and_then(Node::as_str).is_some_and(|expr| expr.contains(['<', '>', '=']));
+    if rules.clone().all(is_of_numbers) && rules.clone().any(compares) {
         return false;
     }
     // One program reads the whole file.
@@ -296,6 +298,7 @@ mod tests {
         assert!(!is_rule_file(
             "groups:\n- name: a\n  rules:\n  - alert: A\n    expr: sum(rate({job=\"a\"} |= \"x\" [5m]))\n"
         ));
+        assert!(is_rule_file("groups:\n- name: a\n  rules:\n  - {record: a, expr: 1}\n"), "both accept it");
         assert!(!is_rule_file("groups: []\nrules: []\n"));
         assert!(
             !is_rule_file("groups:\n- name: a\n  rules:\n  - alert: A\n    expr: |\n      1 > 0\n"),
