@@ -470,7 +470,7 @@ impl SimulatedWorld {
             }
             Effect::FindTarget => Input::TargetFound(Err(missing())),
             Effect::FallBack { .. } => {
-                let finding = Finding::environment(Code::new("known-good-unreadable"), "it cannot be read");
+                let finding = Finding::environment(Code::new("known-good"), "it cannot be read");
                 Input::FellBack(Err(finding))
             }
             Effect::Keep(_)
