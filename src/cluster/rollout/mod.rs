@@ -34,7 +34,7 @@ pub use protocol::{
 pub use state::{GroupState, Parallel, Phase, Rejection, Topic};
 
 use leases::Leases;
-use requests::Requests;
+use requests::LeaseRequests;
 
 use crate::flow::tree::Digest;
 use crate::sys::backoff::Backoff;
@@ -68,7 +68,7 @@ pub struct Rollout {
     settings: RolloutSettings,
     view: PodView,
     known: Option<SharedState>,
-    requests: Requests,
+    requests: LeaseRequests,
     leases: Leases,
     /// The number of the topic that this pod's volume has had since it became the topic.
     caught_up: u64,
@@ -120,7 +120,7 @@ impl Rollout {
             settings,
             view: PodView::default(),
             known: None,
-            requests: Requests::new(),
+            requests: LeaseRequests::new(),
             leases: Leases::default(),
             caught_up: 0,
             shown: None,

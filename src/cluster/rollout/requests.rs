@@ -29,7 +29,7 @@ pub(super) struct Answer {
 
 /// The requests of a pod.
 #[derive(Debug)]
-pub(super) struct Requests {
+pub(super) struct LeaseRequests {
     in_flight: bool,
     /// The state is unknown, or may be older than the one in the cluster.
     must_read: bool,
@@ -44,7 +44,7 @@ pub(super) struct Requests {
     loss: Option<Loss>,
 }
 
-impl Requests {
+impl LeaseRequests {
     /// No request was sent yet; the first one reads.
     pub(super) fn new() -> Self {
         Self {
@@ -126,7 +126,7 @@ impl Requests {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Returns the reason of a loss that is to be reported now.
+    /// Returns the reason of a loss that lasts for so long that it is reported now.
     pub(super) fn report_loss(&mut self, now: Instant) -> Option<String> {
         let loss = self.loss.as_mut().filter(|loss| !loss.is_reported && loss.since + LOSS <= now)?;
         loss.is_reported = true;
