@@ -12,7 +12,7 @@ const CONFLICT: Duration = Duration::from_millis(40);
 
 /// An API server that does not answer.
 #[derive(Debug)]
-struct Loss {
+struct ApiLoss {
     since: Instant,
     reason: String,
     is_reported: bool,
@@ -20,7 +20,7 @@ struct Loss {
 
 /// What an answer ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
+pub(super) struct AnswerEnds {
     /// The request before had no answer. No pod could give a sign of life in the time between.
     pub(super) after_silence: bool,
     /// The loss of the API server was reported.
@@ -41,7 +41,7 @@ pub(super) struct LeaseRequests {
     conflicts: u32,
     /// The last request had no answer.
     unanswered: bool,
-    loss: Option<Loss>,
+    loss: Option<ApiLoss>,
 }
 
 impl LeaseRequests {
@@ -83,10 +83,10 @@ impl LeaseRequests {
     }
 
     /// Takes in an answer.
-    pub(super) fn answered(&mut self) -> Answer {
+    pub(super) fn answered(&mut self) -> AnswerEnds {
         (self.in_flight, self.retry, self.failures) = (false, None, 0);
         let after_loss = self.loss.take().is_some_and(|loss| loss.is_reported);
-        Answer { after_silence: std::mem::take(&mut self.unanswered), after_loss }
+        AnswerEnds { after_silence: std::mem::take(&mut self.unanswered), after_loss }
     }
 
     /// Takes in that the state was read; `older` is its version if it is older than the known one. Such a state may be late, so it is read
@@ -120,7 +120,7 @@ impl LeaseRequests {
     pub(super) fn failed(&mut self, now: Instant, reason: String, has_place: bool, chance: f64) {
         let former = self.loss.take();
         let (since, is_reported) = former.map_or((now, false), |loss| (loss.since, loss.is_reported));
-        self.loss = Some(Loss { since, reason, is_reported });
+        self.loss = Some(ApiLoss { since, reason, is_reported });
         let wait = if has_place { RETRY.first } else { RETRY.wait(self.failures) };
         self.retry = Some(now + wait.mul_f64(0.5 + chance / 2.0));
         self.failures = self.failures.saturating_add(1);
