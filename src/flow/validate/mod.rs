@@ -20,7 +20,7 @@ use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 pub use builtin::{
     BUNDLED, Builtin, Bundled, JsonSchema, NginxSettings, ProgramSchema, TextFormat, Tls, program_schemas,
 };
-pub use command::{CommandValidator, FindingPatterns, VIEW_NOT_POSSIBLE};
+pub use command::{CommandValidator, FindingPatterns, START_AS_ITSELF, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
 pub use reading::ConfigLookup;

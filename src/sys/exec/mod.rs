@@ -31,6 +31,7 @@ use crate::sys::proc::{self, Identity};
 use crate::sys::shortage::is_shortage;
 
 pub use confine::Confinement;
+pub use enter::LENDS_RIGHTS;
 pub use keeper::{is_ready, prepare};
 pub use view::{FileSystemView, ReservedPlaces, ViewMount, homes};
 
@@ -59,6 +60,9 @@ pub struct RunAs {
 pub struct Command {
     /// The program and its arguments; no shell is involved.
     pub words: Vec<OsString>,
+    /// Process whose program a command that is kept executes, whatever lies at the path of its file now; the first word is only the name
+    /// of the program then.
+    pub image: Option<Identity>,
     /// Process that it runs as; the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if absent.
     pub run_as: Option<RunAs>,
     /// File system that it sees where it runs as the gate itself; everything it writes is gone with it.
@@ -82,7 +86,18 @@ impl Command {
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
         let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
-        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout, kept: false }
+        Self {
+            words,
+            image: None,
+            run_as: None,
+            view: None,
+            confinement: None,
+            unset,
+            pass_env,
+            env,
+            timeout,
+            kept: false,
+        }
     }
 }
 

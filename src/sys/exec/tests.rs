@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 
-use super::again::{KeeperReport, Reporter};
+use super::again::{CommandProgram, KeeperReport, Reporter};
 use super::door::{Door, Setup};
 use super::*;
 
@@ -241,7 +241,11 @@ fn doors() -> Vec<Door> {
         Setup::Confine(Confinement::default()),
         Setup::View(view),
     ];
-    setups.map(|setup| Door { setup, environment: environment.clone(), words: words.clone() }).into()
+    let of = |image| {
+        let door = |setup| Door { setup, environment: environment.clone(), image, words: words.clone() };
+        setups.clone().map(door)
+    };
+    [of(None), of(Some(ABSENT.process))].concat()
 }
 
 #[test]
@@ -315,7 +319,7 @@ fn a_failure_before_the_command_has_a_meaning_of_its_own() {
 
 #[test]
 fn a_missing_process_cannot_be_entered() {
-    let (message, code) = enter::execute(&Reporter::none(), ABSENT, &[], &["true".into()]);
+    let (message, code) = enter::execute(&Reporter::none(), ABSENT, &[], &CommandProgram::named(vec!["true".into()]));
     assert_eq!(code, 125);
     assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
 }

@@ -48,8 +48,8 @@ pub fn exec_rights(pid: i32) -> std::io::Result<ExecRights> {
     Ok(ExecRights { ids, capabilities: attribute.is_some() })
 }
 
-/// Returns true if process `pid` had two users or groups when it executed its program, so that its caller was another user than the one
-/// whose rights it has. Squid takes two users later, by setresuid(2), and its words and environment are those of root, which started it.
+/// Returns true if process `pid` had two users or groups when it executed its program, so that its caller did not have the rights that it
+/// has. Squid takes two users later, by setresuid(2), and its words and environment are those of root, which started it.
 ///
 /// The kernel tells the program by AT_SECURE (getauxval(3); `cap_bprm_creds_from_file()` in `security/commoncap.c`).
 fn was_of_two(pid: i32) -> std::io::Result<bool> {

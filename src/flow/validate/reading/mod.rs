@@ -151,7 +151,7 @@ struct Reached {
 }
 
 /// The files that a search has yet to read, and what it has done.
-struct Pending {
+struct PendingReads {
     included: Vec<PathBuf>,
     /// They are read after the others: a log names other files without end.
     named: Vec<PathBuf>,
@@ -162,7 +162,7 @@ struct Pending {
     left: usize,
 }
 
-impl Pending {
+impl PendingReads {
     fn next(&mut self) -> Option<PathBuf> {
         self.included.pop().or_else(|| self.named.pop())
     }
@@ -185,7 +185,7 @@ impl Pending {
 impl Reached {
     fn from(tree: &AppTree<'_>, begins: &[PathBuf]) -> Self {
         let mut reached = Self::default();
-        let mut pending = Pending {
+        let mut pending = PendingReads {
             included: begins.to_vec(),
             named: Vec::new(),
             known: begins.iter().cloned().collect(),
@@ -203,7 +203,7 @@ impl Reached {
     }
 
     /// Looks up the words of one file.
-    fn read(&mut self, path: &Path, tree: &AppTree<'_>, pending: &mut Pending) {
+    fn read(&mut self, path: &Path, tree: &AppTree<'_>, pending: &mut PendingReads) {
         let Some(text) = tree.read(path) else { return };
         let directory = path.parent().unwrap_or(Path::new("/"));
         let is_beyond = tree.name_of(path).is_none();
