@@ -330,13 +330,17 @@ impl ValidationPlan {
         for attempt in 0..ATTEMPTS {
             match place::find(self.root, targets, self.without_target).await {
                 Err(error @ TargetError::Missing { .. }) if self.can_validate_without_target() => missing = Some(error),
+                Err(error @ TargetError::Starting { .. }) => missing = Some(error),
                 place => return place.map(|place| (place, None)),
             }
             if attempt + 1 < ATTEMPTS {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        Ok((ExecutionPlace::here(), missing))
+        match missing {
+            Some(error) if !self.can_validate_without_target() => Err(error),
+            missing => Ok((ExecutionPlace::here(), missing)),
+        }
     }
 
     /// Returns true if the first validator has an opinion without the target: one that is bundled, or can be replaced by such a
