@@ -250,7 +250,7 @@ impl CommandValidator {
         let end = match finished.end {
             End::Exited(code) if KILLED_IN_SHELL.contains(&code) => End::Killed(code - 128),
             End::Exited(_) if patterns.accept(&finished.output) => End::Exited(0),
-            End::Exited(0) if !patterns.accepts.is_empty() => return vec![undecided(&self.name, &finished.output)],
+            End::Exited(0) if !patterns.accepts.is_empty() => return vec![undecided(&self.name, finished)],
             end => end,
         };
         match end {
@@ -263,7 +263,7 @@ impl CommandValidator {
             }
             End::Killed(signal) => {
                 let message = format!("`{}` was killed by signal {signal}", self.name);
-                let lines = last_lines(&finished.output);
+                let lines = reason(finished);
                 let (message, help) = match signal {
                     KILL => (message, format!("if that was the kernel for want of memory, {MEMORY}")),
                     _ => (
@@ -279,19 +279,19 @@ impl CommandValidator {
                 findings
             }
             End::Exited(code) if COULD_NOT_VALIDATE.contains(&code) => {
-                let lines = last_lines(&finished.output);
+                let lines = reason(finished);
                 let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
                 let message = format!("`{}` could not validate (exit code {code}){said}", self.name);
                 let finding = Finding::environment(CHECKER_OBSTACLE, message);
                 vec![if lines.contains("Permission denied") { finding.help(EXECUTABLE) } else { finding }]
             }
             End::Exited(_) if OUT_OF_MEMORY.iter().any(|said| finished.output.contains(said)) => {
-                let message = format!("`{}` had not enough memory: {}", self.name, last_lines(&finished.output));
+                let message = format!("`{}` had not enough memory: {}", self.name, reason(finished));
                 vec![Finding::environment(CHECKER_OBSTACLE, message).help(MEMORY)]
             }
             End::Exited(code) => {
                 if !findings.iter().any(|finding| finding.severity == Severity::Error) {
-                    findings.push(patterns.unplaced(&finished.output, &self.name, code));
+                    findings.push(patterns.unplaced(&finished.output, reason(finished), &self.name, code));
                 }
                 findings
             }
@@ -341,7 +341,7 @@ impl FindingPatterns {
     #[cfg(any(test, fuzzing))]
     pub fn all_in(&self, output: &str, name: &str) -> Vec<Finding> {
         let mut findings = self.elsewhere().findings(output, Some("main"));
-        findings.push(self.unplaced(output, name, 1));
+        findings.push(self.unplaced(output, last_lines(output), name, 1));
         findings
     }
 
@@ -370,9 +370,8 @@ impl FindingPatterns {
         }
     }
 
-    /// The finding of an output in which no pattern saw an error.
-    fn unplaced(&self, output: &str, name: &str, code: i32) -> Finding {
-        let lines = last_lines(output);
+    /// The finding of an output in which no pattern saw an error, with these lines of it.
+    fn unplaced(&self, output: &str, lines: String, name: &str, code: i32) -> Finding {
         let message =
             if lines.is_empty() { format!("`{name}` exited with code {code} and said nothing") } else { lines };
         if self.is_transient(output) {
@@ -448,8 +447,8 @@ pub(super) fn option_value(cmdline: &[String], option: &str) -> Option<String> {
 }
 
 /// The finding of a program that ended well before it came to the point at which it accepts.
-fn undecided(name: &str, output: &str) -> Finding {
-    let lines = last_lines(output);
+fn undecided(name: &str, finished: &Finished) -> Finding {
+    let lines = reason(finished);
     let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
     let message = format!("`{name}` ended before it had read the whole configuration{said}");
     let help = "leave out what makes the program go to the background, such as `daemonize`, or give another command: `--validate`";
@@ -511,6 +510,12 @@ fn missing(package: Option<&str>) -> String {
         format!(": the {registry} package is `{name}`")
     });
     format!("install it there{package}; or choose another place with `--root`, or another command with `--validate`")
+}
+
+/// The lines in which a command gives the reason of its end: those of its standard error, if there are any. What it prints on its
+/// standard output may be the configuration itself.
+fn reason(finished: &Finished) -> String {
+    Some(last_lines(&finished.errors)).filter(|lines| !lines.is_empty()).unwrap_or_else(|| last_lines(&finished.output))
 }
 
 /// The last lines of an output, as one.

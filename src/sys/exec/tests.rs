@@ -86,14 +86,16 @@ fn a_program_that_cannot_be_started_is_no_end() {
 }
 
 #[test]
-fn both_outputs_are_kept_in_order() {
+fn both_outputs_are_kept_and_the_errors_alone() {
     let finished = shell("echo one; echo two >&2; printf 'thr\\377ee'");
-    assert_eq!(finished.output, "one\ntwo\nthr\u{fffd}ee");
+    assert_eq!(finished.output, "one\nthr\u{fffd}ee\ntwo\n");
+    assert_eq!(finished.errors, "two\n");
+    assert_eq!(shell("printf one >&2").output, "one");
 }
 
 #[test]
 fn of_much_that_is_printed_the_beginning_and_the_end_are_kept() {
-    let finished = shell("echo begin; head -c 10000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
+    let finished = shell("echo begin; head -c 10000000 /dev/zero | tr '\\0' x; echo end; exit 3");
     assert_eq!(finished.end, End::Exited(3));
     let mark = format!("xxx\n[… {} bytes left out …]\nxxx", 10_000_000 + 10 - 2 * KEPT);
     let (beginning, end) = finished.output.split_once(&mark).expect("it says what is missing");
