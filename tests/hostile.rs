@@ -455,6 +455,39 @@ fn a_set_user_id_program_under_the_name_of_the_target_lends_nobody_its_rights() 
 }
 
 #[test]
+fn a_process_of_two_users_lends_its_rights_only_if_root_chose_its_words() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can be several users");
+    }
+    needs!("setpriv", "python3");
+    let place = Place::new();
+    let config = place.path("config");
+    std::fs::create_dir(&config).expect("there is room");
+    std::fs::write(config.join("app.conf"), "x\n").expect("there is room");
+    // As Squid does it, and as a set-user-ID program leaves it to the next program.
+    let itself = "import os, time; os.setresgid(65534, 0, 0); os.setresuid(65534, 0, 0); time.sleep(1000)";
+    let (name, other) = (unique("two-users"), unique("two-users"));
+    let sleep = copy("sleep", place.0.path(), &other);
+    let mut of_root = command("python3");
+    of_root.args(["-c", itself, &name]);
+    let mut of_caller = command("setpriv");
+    of_caller.args(["--ruid=65534", "--rgid=65534", "--clear-groups", "--"]).arg(&sleep).arg("1000");
+    for (program, name, code) in [(&mut of_root, name, 0), (&mut of_caller, other, 3)] {
+        let process = Background::start(program);
+        eventually("it is of two users", || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap_or_default();
+            status.contains("Uid:\t65534\t0\t0\t") && !status.contains("setpriv")
+        });
+        let mut gate = gate_command();
+        gate.args(["run", "--once", "--cmdline", &name, "--signal", "none", "--root", "target", "--validate", "true"]);
+        let output = gate.arg("--watch").arg(&config).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(said.contains("set-user-ID"), code == 3, "{said}");
+    }
+}
+
+#[test]
 fn a_check_that_is_ended_leaves_nothing() {
     use rustix::process::Signal;
     for (signal, code) in [

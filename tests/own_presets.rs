@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Gate, eventually, gate_command, install, python, unique};
+use crate::support::{Background, Gate, command, copy, eventually, gate_command, install, needs, python, unique};
 
 /// A program with a checker: `app --check FILE` knows the key `port`.
 const CHECKER: &str = r#"#!/bin/sh
@@ -114,4 +114,61 @@ fn a_gate_and_a_check_use_it() {
     let (code, text) = says(kit.path(), &["check", "--preset", "app.yaml", "config/app.conf"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("unknown key prot"), "{text}");
+}
+
+/// Runs a gate once whose validator has these words where a process runs that is a program by that name.
+fn judged(directory: &Path, name: &str, running: &str) -> (Option<i32>, String) {
+    let config = directory.join("config");
+    std::fs::create_dir_all(&config).expect("there is room");
+    std::fs::write(config.join("app.conf"), "x\n").expect("there is room");
+    let preset = format!(
+        "about: an application\nfiles: [app.conf]\nvalidate:\n  - name: app --check\n    command: ['false']\n    running: {running}\n\
+         process: {name}\nsignal: none\n"
+    );
+    std::fs::write(directory.join("app.yaml"), preset).expect("there is room");
+    says(directory, &["run", "--once", "--preset", "app.yaml", "--watch", "config"])
+}
+
+/// A shell that waits, started by this file.
+fn waiting_shell(file: &Path) -> Background {
+    let shell = Background::start(command(file).args(["-c", "sleep 1000 & wait"]));
+    let name = file.file_name().expect("it has one").to_string_lossy().into_owned();
+    eventually("it runs", || {
+        std::fs::read_to_string(format!("/proc/{}/comm", shell.pid())).is_ok_and(|comm| comm.trim() == name)
+    });
+    shell
+}
+
+#[test]
+fn a_program_of_several_names_validates_by_the_name_of_the_process() {
+    needs!("bash");
+    let (directory, name) = (tempfile::tempdir().expect("there is room"), unique("nam"));
+    let file = copy("bash", directory.path(), &unique("all"));
+    let link = directory.path().join(&name);
+    std::os::unix::fs::symlink(&file, &link).expect("there is room");
+    let _shell = waiting_shell(&link);
+    let running = format!(r#"["{{exe}}", -c, 'test "$0" = {} || {{ echo "I am $0"; exit 1; }}']"#, link.display());
+    let (code, said) = judged(directory.path(), &name, &running);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn the_program_that_runs_validates_also_when_its_file_is_another_one() {
+    needs!("bash", "true");
+    let (directory, name) = (tempfile::tempdir().expect("there is room"), unique("rep"));
+    let file = copy("bash", directory.path(), &name);
+    let _shell = waiting_shell(&file);
+    let rejects = |placeholder: &str| format!(r#"["{placeholder}", -c, 'echo "the old one says no"; exit 1']"#);
+    let other = copy("true", directory.path(), &unique("new"));
+    std::fs::rename(other, &file).expect("it is ours");
+    let (code, said) = judged(directory.path(), &name, &rejects("{exe}"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the old one says no"), "{said}");
+    // A program that executes its file anew at a reload will be the other one.
+    let (code, said) = judged(directory.path(), &name, &rejects("{program}"));
+    assert_eq!(code, Some(0), "{said}");
+    std::fs::remove_file(&file).expect("it is ours");
+    let (code, said) = judged(directory.path(), &name, &rejects("{exe}"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the old one says no"), "{said}");
 }

@@ -252,7 +252,7 @@ fn values(given: &[GivenValue<String>]) -> Vec<String> {
 }
 
 /// Placeholders in the words of a validator. The last three refer to the running process; presets use them.
-const PLACEHOLDERS: [&str; 6] = ["config", "dir", "exe", "argv", "options", "mark"];
+const PLACEHOLDERS: [&str; 7] = ["config", "dir", "exe", "program", "argv", "options", "mark"];
 
 /// Reports placeholders that nothing replaces. `${name}` is a shell's.
 fn check_placeholders(given: &GivenValue<String>, layers: &Layers<'_>) {

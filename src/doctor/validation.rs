@@ -208,6 +208,7 @@ fn trial_of(validation: &Validation, target: Option<&Target>) -> ValidationTrial
     };
     let own_help = || validation.findings.iter().find_map(|finding| finding.help.clone());
     let help = match (kept_out, target) {
+        (Some(finding), _) if finding.help.as_deref() == Some(validate::START_AS_ITSELF) => own_help(),
         (Some(_), Some(target)) => remedy_to_enter(target).or_else(own_help),
         (None, Some(target)) if verdict == Verdict::Inconclusive => {
             own_help().or_else(|| remedy::to_run(target.pid(), &reason))

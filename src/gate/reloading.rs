@@ -185,7 +185,7 @@ impl Gate {
         effects: &mut Vec<Effect>,
     ) {
         let kind = match target_error {
-            TargetError::Missing { .. } => Kind::TargetMissing,
+            TargetError::Missing { .. } | TargetError::Starting { .. } => Kind::TargetMissing,
             TargetError::Refused { .. } => Kind::TargetRefused,
             TargetError::Busy { .. } => Kind::Deferred,
             TargetError::Failed { .. } => Kind::Unverified,

@@ -15,6 +15,8 @@ const FIRST_SEARCH: Duration = Duration::from_millis(50);
 const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 /// The number of searches after which a refusal is reported.
 const CERTAIN: u32 = 4;
+/// The number of searches after which a start that does not end is reported: within 3 s to 7 s.
+const STARTED: u32 = 7;
 /// So many ends within this time are a crash loop.
 const CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(120);
@@ -125,9 +127,9 @@ impl TargetState {
         self.late_proof && self.lost.is_none()
     }
 
-    /// Returns `true` if a refusal is no moment of a start any more.
-    fn is_refusal_certain(&self) -> bool {
-        self.search.as_ref().is_none_or(|search| search.attempt >= CERTAIN)
+    /// Returns `true` after so many searches.
+    fn has_searched(&self, searches: u32) -> bool {
+        self.search.as_ref().is_none_or(|search| search.attempt >= searches)
     }
 
     fn crashes(&mut self, now: Instant) -> usize {
@@ -313,7 +315,8 @@ impl Gate {
     fn still_lost(&mut self, now: Instant, target_error: TargetError, effects: &mut Vec<Effect>) {
         let kind = match target_error {
             // While an application starts again, its launcher or its old process is there for a moment.
-            TargetError::Refused { .. } if !self.target.is_refusal_certain() => return,
+            TargetError::Refused { .. } if !self.target.has_searched(CERTAIN) => return,
+            TargetError::Starting { .. } if !self.target.has_searched(STARTED) => return,
             TargetError::Refused { .. } => Kind::TargetRefused,
             _ => Kind::TargetMissing,
         };

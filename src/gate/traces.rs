@@ -375,6 +375,19 @@ fn a_launcher_is_not_reported_and_a_wrong_process_is() {
     }
 }
 
+#[test]
+fn a_start_is_reported_only_if_it_does_not_end() {
+    for (starts, reports) in [(6, 0), (20, 1)] {
+        let mut world = world(SimulatedContent::Good(0));
+        world.starts = starts;
+        world.happen(Fault::Restart);
+        world.pass(Duration::from_secs(200));
+        assert_eq!(world.count(Kind::TargetMissing), reports, "{starts} searches: {}", world.story());
+        assert_eq!(world.count(Kind::TargetRefused), 0, "{starts} searches: {}", world.story());
+        assert!(world.gate.is_live(), "{starts} searches: {}", world.story());
+    }
+}
+
 /// A gate that publishes, and something that starts the application again whenever it has ended.
 fn supervised(mut world: SimulatedWorld, seconds: u64) -> SimulatedWorld {
     for _ in 0..seconds {

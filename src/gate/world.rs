@@ -119,6 +119,8 @@ pub(super) struct SimulatedWorld {
     pub(super) wrong_outside: bool,
     /// The number of searches that find the launcher of the application.
     pub(super) launchers: u32,
+    /// The number of searches that find a process which is starting.
+    pub(super) starts: u32,
     /// An event of the noise is on its way.
     stir: bool,
     /// The number of times that the content was written.
@@ -236,6 +238,7 @@ impl SimulatedWorld {
             shortage: false,
             wrong_outside: false,
             launchers: 0,
+            starts: 0,
             stir: false,
             writes: 0,
             latencies,
@@ -463,6 +466,11 @@ impl SimulatedWorld {
                 self.launchers -= 1;
                 let (message, help) = ("pid 7 is no master process".into(), "name the process".into());
                 Input::TargetFound(Err(TargetError::Refused { pid: Some(7), message, help }))
+            }
+            Effect::FindTarget if self.starts > 0 => {
+                self.starts -= 1;
+                let (message, help) = ("pid 7 is starting".into(), "wait".into());
+                Input::TargetFound(Err(TargetError::Starting { pid: 7, message, help }))
             }
             Effect::FindTarget if self.target => {
                 self.watched = Some(self.process.0);

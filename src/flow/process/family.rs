@@ -15,6 +15,9 @@ use crate::sys::regular::RegularFile;
 const PID_FILE_LIMIT: u64 = 64;
 /// The difference that is allowed between a file system's clock and the start time of a process.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+/// Age of a process that may not have become a master yet: nginx shows its title when it has its ports, which it tries to bind for 2.5 s
+/// (`ngx_open_listening_sockets()` in `src/core/ngx_connection.c`).
+const STARTS: Duration = Duration::from_secs(5);
 /// The longest chain of upgrades that is followed.
 const SUCCESSORS: usize = 4;
 
@@ -40,6 +43,13 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
                 "start it; {WAITS}; in a pod, `shareProcessNamespace: true` lets one container see the other's processes"
             ),
         }),
+        ([], some) if let Some(young) = some.iter().find(|stat| is_young(stat)) => Err(TargetError::Starting {
+            pid: young.pid,
+            message: format!("pid {} is starting, and no master process yet: {}", young.pid, describe(young)),
+            help: format!(
+                "{WAITS}; if it is another process, name the right one with `--pid-file`, `--exe` or `--cmdline`"
+            ),
+        }),
         ([], [one]) => Err(TargetError::Refused {
             pid: Some(one.pid),
             message: format!("pid {} is no master process: {}", one.pid, describe(one)),
@@ -55,6 +65,10 @@ pub(super) fn only_root(selector: &Selector) -> Result<Identity, TargetError> {
             })
         }
     }
+}
+
+fn is_young(stat: &Stat) -> bool {
+    Identity::from(stat).started_at().is_some_and(|start| start.elapsed() < STARTS)
 }
 
 /// The process that a pid file names; it must fit the other criteria too.

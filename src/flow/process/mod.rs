@@ -72,6 +72,15 @@ pub enum TargetError {
         /// The remedy.
         help: String,
     },
+    /// It is young, and no master process yet.
+    Starting {
+        /// The process.
+        pid: i32,
+        /// What it lacks.
+        message: String,
+        /// The remedy, if it is another process.
+        help: String,
+    },
     /// It must not, or may not, be signalled.
     Refused {
         /// The process, where there is one.
@@ -106,7 +115,7 @@ impl TargetError {
         match self {
             Self::Missing { message, help } | Self::Failed { message, help } => (message, help, None),
             Self::Refused { pid, message, help } => (message, help, pid),
-            Self::Busy { pid, message, help } => (message, help, Some(pid)),
+            Self::Starting { pid, message, help } | Self::Busy { pid, message, help } => (message, help, Some(pid)),
         }
     }
 }
@@ -169,7 +178,8 @@ impl Selector {
         for _ in 1..SEARCHES_AGAIN {
             match self.find_now() {
                 // A launcher, as nginx's, ends when it has forked the master.
-                Err(TargetError::Refused { pid: Some(pid), .. }) if proc::stat(pid).is_none() => {}
+                Err(TargetError::Refused { pid: Some(pid), .. } | TargetError::Starting { pid, .. })
+                    if proc::stat(pid).is_none() => {}
                 found => return found,
             }
         }

@@ -312,12 +312,33 @@ fn of_two_families_none_is_meant_unless_one_is_the_master() {
     let with_master = |master: &str| Selector { master: LazyRegex::parse(master).ok(), ..program.called() };
     assert_eq!(with_master("1000\\.2$").find().expect("it is one of them").pid(), two.0);
     assert!(refused(&with_master("1000")).1.starts_with("2 families fit"));
+    eventually("both have started", || !is_starting(&with_master("none")));
     assert!(refused(&with_master("none")).1.starts_with("2 families fit"));
     drop(two);
     eventually("one is left", || program.called().find().is_ok_and(|found| found.pid() == one.0));
     let (pid, message, _) = refused(&with_master("none"));
     assert_eq!(pid, Some(one.0));
     assert!(message.starts_with(&format!("pid {} is no master process: pid", one.0)), "{message}");
+}
+
+fn is_starting(selector: &Selector) -> bool {
+    matches!(selector.find(), Err(TargetError::Starting { .. }))
+}
+
+#[test]
+fn a_young_process_is_starting_and_no_wrong_one() {
+    let program = Program::sleep("yng");
+    let orphan = program.start(&["1000.5"], 1);
+    let selector = Selector { master: LazyRegex::parse("none").ok(), ..program.called() };
+    let found = selector.find();
+    let Err(TargetError::Starting { pid, message, help }) = found else { panic!("{found:?}") };
+    assert_eq!(pid, orphan.0);
+    assert!(message.starts_with(&format!("pid {pid} is starting, and no master process yet: pid")), "{message}");
+    assert!(help.starts_with("the gate waits for it; "), "{help}");
+    let young = Instant::now();
+    eventually("it has started", || !is_starting(&selector));
+    assert!(young.elapsed() > Duration::from_secs(3), "it may try to bind its ports for a while");
+    assert_eq!(refused(&selector).0, Some(orphan.0));
 }
 
 #[test]

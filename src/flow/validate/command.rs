@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use regex::Captures;
@@ -12,8 +12,10 @@ use reload_gate_contract::{Code, Finding, Place as Position, Severity};
 use super::place::ExecutionPlace;
 use super::{Builtin, RootChoice, ValidationContext, builtin, reading};
 use crate::flow::placeholders;
+use crate::flow::process::Target;
 use crate::sys::exec::{self, Command, End, FileSystemView, Finished, NotStarted};
 use crate::sys::pattern::LazyRegex;
+use crate::sys::proc::Identity;
 
 const CHECKER_ERROR: Code = Code::new("checker-error");
 const CHECKER_WARNING: Code = Code::new("checker-warning");
@@ -78,8 +80,8 @@ pub struct CommandValidator {
     pub name: String,
     /// The command without a target; `{config}` and `{dir}` are replaced.
     pub command: Vec<String>,
-    /// The command for a running target: besides, `{exe}` is the file that it executes, `{argv}` its own command
-    /// line, and `{options}` those of its words that begin with one of `options`, with their values.
+    /// The command for a running target: besides, `{exe}` is the program that it executes, `{program}` the file at the path of that
+    /// program, `{argv}` its own command line, and `{options}` those of its words that begin with one of `options`, with their values.
     pub running: Option<Vec<String>>,
     /// The options that a running target's command line hands on; `--` means it and all that follows it.
     pub options: Vec<String>,
@@ -159,11 +161,11 @@ impl CommandValidator {
     async fn ask(&self, context: &ValidationContext) -> Vec<Finding> {
         // Which of them a program reads is unknown.
         context.note_read(context.tree.keys());
-        let words = match self.words(context) {
-            Ok(words) => words,
+        let (words, image) = match self.words(context) {
+            Ok(words) => (words, self.image(context)),
             Err(finding) => return vec![*finding],
         };
-        let plain = Command::here(words, context.timeout);
+        let plain = Command { image, ..Command::here(words, context.timeout) };
         let (run_as, confinement) = (context.place.run_as, context.confinement.clone());
         let view = context.place.view.then(|| FileSystemView {
             homes: if context.hides_homes { exec::homes() } else { Vec::new() },
@@ -186,15 +188,27 @@ impl CommandValidator {
         }
     }
 
+    /// The words that are given for this place.
+    fn given(&self, context: &ValidationContext) -> &[String] {
+        self.running.as_ref().filter(|_| context.place.target.is_some()).unwrap_or(&self.command)
+    }
+
+    /// The process whose program the command executes, whatever lies at the path of its file now.
+    fn image(&self, context: &ValidationContext) -> Option<Identity> {
+        let is_of_target = self.given(context).first().is_some_and(|word| word == EXE);
+        context.place.target.as_ref().filter(|_| is_of_target).map(Target::identity)
+    }
+
     /// The words of the command in this place.
     fn words(&self, context: &ValidationContext) -> Result<Vec<OsString>, Box<Finding>> {
         let own = context.place.cmdline();
+        let exe = |path: Option<PathBuf>| path.ok_or_else(|| Box::new(hidden(&context.place)));
         let (cwd, elsewhere) = (context.place.cwd(), context.place.is_elsewhere());
         let redirect = |word: &String| OsString::from(context.path_map.redirect(word, &cwd, &context.tree, elsewhere));
-        let running = self.running.as_ref().filter(|_| context.place.target.is_some());
-        let beside = self.beside.iter().filter(|_| running.is_some() && context.path_map.is_beside());
+        let is_running = self.running.is_some() && context.place.target.is_some();
+        let beside = self.beside.iter().filter(|_| is_running && context.path_map.is_beside());
         let mut words = Vec::new();
-        for word in running.unwrap_or(&self.command).iter().chain(beside) {
+        for word in self.given(context).iter().chain(beside) {
             match word.as_str() {
                 "{argv}" => match context.place.title() {
                     Some(title) => return Err(Box::new(titled(&context.place, &title))),
@@ -204,9 +218,8 @@ impl CommandValidator {
                     Some(finding) => return Err(Box::new(finding)),
                     None => words.extend(options(&own, &self.options).iter().map(redirect)),
                 },
-                "{exe}" => {
-                    words.push(context.place.exe().ok_or_else(|| Box::new(hidden(&context.place)))?.into_os_string());
-                }
+                EXE if words.is_empty() => words.push(exe(context.place.program_name())?.into_os_string()),
+                EXE | "{program}" => words.push(exe(context.place.exe())?.into_os_string()),
                 word => {
                     let filled = placeholders::fill(word, || context.main(), || context.directory())?;
                     words.push(filled.replace(MARK, mark()).into());
@@ -237,7 +250,7 @@ impl CommandValidator {
         let end = match finished.end {
             End::Exited(code) if KILLED_IN_SHELL.contains(&code) => End::Killed(code - 128),
             End::Exited(_) if patterns.accept(&finished.output) => End::Exited(0),
-            End::Exited(0) if !patterns.accepts.is_empty() => return vec![undecided(&self.name, &finished.output)],
+            End::Exited(0) if !patterns.accepts.is_empty() => return vec![undecided(&self.name, finished)],
             end => end,
         };
         match end {
@@ -250,7 +263,7 @@ impl CommandValidator {
             }
             End::Killed(signal) => {
                 let message = format!("`{}` was killed by signal {signal}", self.name);
-                let lines = last_lines(&finished.output);
+                let lines = reason(finished);
                 let (message, help) = match signal {
                     KILL => (message, format!("if that was the kernel for want of memory, {MEMORY}")),
                     _ => (
@@ -266,19 +279,19 @@ impl CommandValidator {
                 findings
             }
             End::Exited(code) if COULD_NOT_VALIDATE.contains(&code) => {
-                let lines = last_lines(&finished.output);
+                let lines = reason(finished);
                 let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
                 let message = format!("`{}` could not validate (exit code {code}){said}", self.name);
                 let finding = Finding::environment(CHECKER_OBSTACLE, message);
                 vec![if lines.contains("Permission denied") { finding.help(EXECUTABLE) } else { finding }]
             }
             End::Exited(_) if OUT_OF_MEMORY.iter().any(|said| finished.output.contains(said)) => {
-                let message = format!("`{}` had not enough memory: {}", self.name, last_lines(&finished.output));
+                let message = format!("`{}` had not enough memory: {}", self.name, reason(finished));
                 vec![Finding::environment(CHECKER_OBSTACLE, message).help(MEMORY)]
             }
             End::Exited(code) => {
                 if !findings.iter().any(|finding| finding.severity == Severity::Error) {
-                    findings.push(patterns.unplaced(&finished.output, &self.name, code));
+                    findings.push(patterns.unplaced(&finished.output, reason(finished), &self.name, code));
                 }
                 findings
             }
@@ -286,6 +299,8 @@ impl CommandValidator {
     }
 }
 
+/// The placeholder of the program that the target executes.
+const EXE: &str = "{exe}";
 /// The placeholder of [`mark`] in the words of a command and in the patterns that accept.
 const MARK: &str = "{mark}";
 
@@ -326,7 +341,7 @@ impl FindingPatterns {
     #[cfg(any(test, fuzzing))]
     pub fn all_in(&self, output: &str, name: &str) -> Vec<Finding> {
         let mut findings = self.elsewhere().findings(output, Some("main"));
-        findings.push(self.unplaced(output, name, 1));
+        findings.push(self.unplaced(output, last_lines(output), name, 1));
         findings
     }
 
@@ -355,9 +370,8 @@ impl FindingPatterns {
         }
     }
 
-    /// The finding of an output in which no pattern saw an error.
-    fn unplaced(&self, output: &str, name: &str, code: i32) -> Finding {
-        let lines = last_lines(output);
+    /// The finding of an output in which no pattern saw an error, with these lines of it.
+    fn unplaced(&self, output: &str, lines: String, name: &str, code: i32) -> Finding {
         let message =
             if lines.is_empty() { format!("`{name}` exited with code {code} and said nothing") } else { lines };
         if self.is_transient(output) {
@@ -433,8 +447,8 @@ pub(super) fn option_value(cmdline: &[String], option: &str) -> Option<String> {
 }
 
 /// The finding of a program that ended well before it came to the point at which it accepts.
-fn undecided(name: &str, output: &str) -> Finding {
-    let lines = last_lines(output);
+fn undecided(name: &str, finished: &Finished) -> Finding {
+    let lines = reason(finished);
     let said = if lines.is_empty() { String::new() } else { format!(": {lines}") };
     let message = format!("`{name}` ended before it had read the whole configuration{said}");
     let help = "leave out what makes the program go to the background, such as `daemonize`, or give another command: `--validate`";
@@ -460,8 +474,16 @@ pub(super) fn is_kept_out(findings: &[Finding], context: &ValidationContext) -> 
     findings.iter().any(|finding| elsewhere(finding.code) || (no_target && finding.code == CHECKER_MISSING))
 }
 
+/// Help where a process has rights that its caller did not have.
+pub const START_AS_ITSELF: &str = "start the application as the user as which it runs (`User=` of its unit, `securityContext.runAsUser`), \
+                                   without a set-user-ID or set-group-ID program; a bundled checker needs no rights of it";
+
 fn not_entered(message: &str) -> Finding {
-    Finding::environment(ROOT_NOT_ENTERED, message).help(
+    let finding = Finding::environment(ROOT_NOT_ENTERED, message);
+    if message.contains(exec::LENDS_RIGHTS) {
+        return finding.help(START_AS_ITSELF);
+    }
+    finding.help(
         "the checker runs in the root of the target and as its user: that takes the same uid and gid and every capability \
          that the target has, and SYS_CHROOT where the root is another one; or validate here, with `--root local`",
     )
@@ -488,6 +510,12 @@ fn missing(package: Option<&str>) -> String {
         format!(": the {registry} package is `{name}`")
     });
     format!("install it there{package}; or choose another place with `--root`, or another command with `--validate`")
+}
+
+/// The lines in which a command gives the reason of its end: those of its standard error, if there are any. What it prints on its
+/// standard output may be the configuration itself.
+fn reason(finished: &Finished) -> String {
+    Some(last_lines(&finished.errors)).filter(|lines| !lines.is_empty()).unwrap_or_else(|| last_lines(&finished.output))
 }
 
 /// The last lines of an output, as one.

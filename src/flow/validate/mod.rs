@@ -20,7 +20,7 @@ use reload_gate_contract::{Code, Finding, Place as Position, Verdict};
 pub use builtin::{
     BUNDLED, Builtin, Bundled, JsonSchema, NginxSettings, ProgramSchema, TextFormat, Tls, program_schemas,
 };
-pub use command::{CommandValidator, FindingPatterns, VIEW_NOT_POSSIBLE};
+pub use command::{CommandValidator, FindingPatterns, START_AS_ITSELF, VIEW_NOT_POSSIBLE};
 pub use path_map::{Mapping, PathMap};
 pub use place::RootChoice;
 pub use reading::ConfigLookup;
@@ -330,13 +330,17 @@ impl ValidationPlan {
         for attempt in 0..ATTEMPTS {
             match place::find(self.root, targets, self.without_target).await {
                 Err(error @ TargetError::Missing { .. }) if self.can_validate_without_target() => missing = Some(error),
+                Err(error @ TargetError::Starting { .. }) => missing = Some(error),
                 place => return place.map(|place| (place, None)),
             }
             if attempt + 1 < ATTEMPTS {
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        Ok((ExecutionPlace::here(), missing))
+        match missing {
+            Some(error) if !self.can_validate_without_target() => Err(error),
+            missing => Ok((ExecutionPlace::here(), missing)),
+        }
     }
 
     /// Returns true if the first validator has an opinion without the target: one that is bundled, or can be replaced by such a

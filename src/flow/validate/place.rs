@@ -1,6 +1,7 @@
 //! The place where a configuration is validated: the same text can be right in one file system and wrong in another.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use rustix::thread::CapabilitySet;
 
@@ -145,6 +146,25 @@ impl ExecutionPlace {
     /// The working directory of the target, where relative paths of its command line begin.
     pub(super) fn cwd(&self) -> PathBuf {
         self.target.as_ref().and_then(|target| proc::cwd(target.pid())).unwrap_or_default()
+    }
+
+    /// The name by which the target's program is executed: the path of its file, or the first word of its command line where the program
+    /// was started by another name of that file, by which it goes (in Debian `redis-server` is a link to `redis-check-rdb`).
+    pub(super) fn program_name(&self) -> Option<PathBuf> {
+        let (pid, exe) = (self.pid(), self.exe()?);
+        let words = proc::cmdline(pid);
+        // A title is one word, and the name its beginning.
+        let name = match words.as_slice() {
+            [title] => title.split(' ').next().unwrap_or_default(),
+            words => words.first().map_or("", String::as_str),
+        };
+        let (name, is_name_of) = (PathBuf::from(name), |path: &Path| path.file_name().map(OsStr::to_owned));
+        // The command name is that of the file as it was executed (execve(2)), which a title does not change.
+        let is_executed = is_name_of(&name).is_some_and(|name| {
+            let name = name.as_encoded_bytes();
+            proc::comm(pid) == name[..name.len().min(proc::COMM_LEN)]
+        });
+        Some(if is_executed && is_name_of(&name) != is_name_of(&exe) { name } else { exe })
     }
 
     /// The file that the target executes.

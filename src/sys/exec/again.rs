@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
+use nix::fcntl::AtFlags;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -16,6 +17,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{NotStarted, filter, memory};
+use crate::sys::proc::Identity;
 use crate::sys::shortage::is_shortage;
 
 /// Exit codes as env(1), chroot(1) and nohup(1) use them.
@@ -164,13 +166,13 @@ impl Reporter {
         &self,
         subcommand: &str,
         ready: SetupStep<Vec<(OsString, OsString)>>,
-        words: &[OsString],
+        program: &CommandProgram,
     ) -> (String, u8) {
         match ready {
             Err(failed) => self.not_ready(subcommand, &failed),
             Ok(environment) => {
-                let error = become_command(&environment, words);
-                self.not_started(subcommand, &error, &environment, words)
+                let error = become_command(&environment, program);
+                self.not_started(subcommand, &error, &environment, program)
             }
         }
     }
@@ -186,12 +188,12 @@ impl Reporter {
         subcommand: &str,
         error: &io::Error,
         environment: &[(OsString, OsString)],
-        words: &[OsString],
+        program: &CommandProgram,
     ) -> (String, u8) {
-        let program = words.first().map(OsString::as_os_str).unwrap_or_default();
-        let is_missing = super::is_missing(error, program, &path_of(environment));
+        let name = program.words.first().map(OsString::as_os_str).unwrap_or_default();
+        let is_missing = program.image.is_none() && super::is_missing(error, name, &path_of(environment));
         let code = if is_missing { NOT_FOUND } else { NOT_EXECUTABLE };
-        self.failed(subcommand, format!("{}: {error}", program.display()), code, error)
+        self.failed(subcommand, format!("{}: {error}", name.display()), code, error)
     }
 
     /// Reports that no process could be made for the command, whatever it is; returns the exit code.
@@ -227,12 +229,42 @@ fn empty_stdin() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stdin(&nothing)?)
 }
 
+/// A program with its arguments.
+pub(super) struct CommandProgram {
+    pub(super) words: Vec<OsString>,
+    /// The file that is executed in place of the one that the first word names.
+    image: Option<OwnedFd>,
+}
+
+impl CommandProgram {
+    /// Opens the program of a process, or leaves it to the first word. It is opened before the root changes, in which its file may lie
+    /// at another path.
+    pub(super) fn open(image: Option<Identity>, words: Vec<OsString>) -> SetupStep<Self> {
+        let open = |process: Identity| -> io::Result<OwnedFd> {
+            // It leads to the file itself, also where another one lies at its path by now (proc_pid_exe(5)).
+            let path = format!("/proc/{}/exe", process.pid);
+            let image = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            if process.is_alive() { Ok(image) } else { Err(io::Error::new(io::ErrorKind::NotFound, "it has ended")) }
+        };
+        let opened = image.map(|process| step(open(process), || format!("open the program of pid {}", process.pid)));
+        Ok(Self { words, image: opened.transpose()? })
+    }
+
+    /// The program that the first word names.
+    #[cfg(test)]
+    pub(super) fn named(words: Vec<OsString>) -> Self {
+        Self { words, image: None }
+    }
+}
+
 /// Becomes the command, by execve(2) itself: execvp(3) of the GNU C library has a shell read a file that is no program.
-fn become_command(environment: &[(OsString, OsString)], words: &[OsString]) -> io::Error {
-    match image(environment, words) {
-        Ok((program, arguments, variables)) => match nix::unistd::execve(&program, &arguments, &variables) {
-            Err(errno) => errno.into(),
-        },
+fn become_command(environment: &[(OsString, OsString)], program: &CommandProgram) -> io::Error {
+    let executed = image(environment, &program.words).map(|(path, arguments, variables)| match &program.image {
+        Some(image) => nix::unistd::execveat(image, c"", &arguments, &variables, AtFlags::AT_EMPTY_PATH),
+        None => nix::unistd::execve(&path, &arguments, &variables),
+    });
+    match executed {
+        Ok(Err(errno)) => errno.into(),
         Err(error) => error,
     }
 }

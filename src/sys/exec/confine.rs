@@ -23,7 +23,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::CapabilitySet;
 
-use super::again::{self, Reporter, SetupStep, step};
+use super::again::{self, CommandProgram, Reporter, SetupStep, step};
 use super::{filter, view};
 use crate::sys::shortage::unless_short;
 
@@ -130,9 +130,9 @@ pub(super) fn execute(
     reporter: &Reporter,
     confinement: &Confinement,
     environment: Vec<(OsString, OsString)>,
-    words: &[OsString],
+    program: &CommandProgram,
 ) -> (String, u8) {
-    reporter.execute(SUBCOMMAND, confine(confinement).map(|()| environment), words)
+    reporter.execute(SUBCOMMAND, confine(confinement).map(|()| environment), program)
 }
 
 fn confine(confinement: &Confinement) -> SetupStep {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use super::again::Reporter;
+use super::again::{CommandProgram, Reporter};
 use super::confine::{self, Confinement};
 use super::view::{self, FileSystemView, ViewMount};
 use super::{Command, RunAs, enter, environment};
@@ -30,13 +30,36 @@ pub(super) enum Setup {
     View(FileSystemView),
 }
 
+impl Setup {
+    /// The hidden subcommand that does it.
+    fn subcommand(&self) -> &'static str {
+        match self {
+            Self::Plain => PLAIN,
+            Self::Enter(..) => enter::SUBCOMMAND,
+            Self::Confine(_) => confine::SUBCOMMAND,
+            Self::View(_) => view::SUBCOMMAND,
+        }
+    }
+}
+
 /// A command with its setup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Door {
     pub(super) setup: Setup,
     /// The variables that the command sees, unless it takes those of another process.
     pub(super) environment: Vec<(OsString, OsString)>,
+    /// Process whose program is executed in place of the one that the first word names.
+    pub(super) image: Option<Identity>,
     pub(super) words: Vec<OsString>,
+}
+
+/// A command line of a hidden subcommand.
+struct SubcommandLine {
+    setup: Setup,
+    /// The names of variables that are passed on.
+    pass: Vec<String>,
+    image: Option<Identity>,
+    words: Vec<OsString>,
 }
 
 /// Runs the hidden subcommand of a command line, without the name of the program; `None` if it is another one. Returns only if the command
@@ -52,15 +75,18 @@ pub fn run(line: impl Iterator<Item = OsString>) -> Option<(String, u8)> {
     super::close_inherited();
     // A session of its own has no controlling terminal. Started by hand the binary may lead a group already.
     let _ = rustix::process::setsid();
-    let door = parse(line).map(|(setup, pass, words)| Door { setup, environment: environment(&pass), words });
+    let door = parse(line).map(|SubcommandLine { setup, pass, image, words }| {
+        let environment = environment(&pass);
+        Door { setup, environment, image, words }
+    });
     Some(match door {
         Some(door) => door.execute(&Reporter::none()),
         None => ("error: the arguments of a hidden subcommand are wrong".to_owned(), 2),
     })
 }
 
-/// Reads a command line: the setup, the names of variables that are passed on, and the command.
-fn parse(mut line: impl Iterator<Item = OsString>) -> Option<(Setup, Vec<String>, Vec<OsString>)> {
+/// Reads a command line.
+fn parse(mut line: impl Iterator<Item = OsString>) -> Option<SubcommandLine> {
     let text = |word: OsString| word.into_string().ok();
     let subcommand = text(line.next()?)?;
     let mut setup = match subcommand.as_str() {
@@ -75,13 +101,17 @@ fn parse(mut line: impl Iterator<Item = OsString>) -> Option<(Setup, Vec<String>
         view::SUBCOMMAND => Setup::View(FileSystemView::default()),
         _ => return None,
     };
-    let mut pass = Vec::new();
+    let (mut pass, mut image) = (Vec::new(), None);
     loop {
         let word = text(line.next()?)?;
         let (name, value) = word.split_once('=').unwrap_or((&word, ""));
         match (name, &mut setup) {
             ("--", _) => break,
             ("--pass", _) => pass.push(value.to_owned()),
+            ("--image", _) => {
+                let (pid, start) = value.split_once(':')?;
+                image = Some(Identity { pid: pid.parse().ok()?, start: start.parse().ok()? });
+            }
             ("--unset", Setup::Enter(_, unset)) => unset.push(value.to_owned()),
             ("--strict", Setup::Confine(confinement)) => confinement.strict = true,
             ("--hide", Setup::Confine(confinement)) => confinement.hidden.push(line.next()?.into()),
@@ -97,7 +127,7 @@ fn parse(mut line: impl Iterator<Item = OsString>) -> Option<(Setup, Vec<String>
             _ => return None,
         }
     }
-    Some((setup, pass, line.collect()))
+    Some(SubcommandLine { setup, pass, image, words: line.collect() })
 }
 
 impl Door {
@@ -110,31 +140,39 @@ impl Door {
             (None, None, None) => Setup::Plain,
         };
         let environment = environment(&command.pass_env).into_iter().chain(super::given(command)).collect();
-        Self { setup, environment, words: command.words.clone() }
+        // In a view there is no process.
+        let image = command.image.filter(|_| !matches!(setup, Setup::View(_)));
+        Self { setup, environment, image, words: command.words.clone() }
     }
 
     /// Changes this process and executes the command. Returns only if that failed, or in a view after the end of the command, with the
     /// message and the exit code.
     pub(super) fn execute(self, reporter: &Reporter) -> (String, u8) {
-        let Self { setup, environment, words } = self;
+        let Self { setup, environment, image, words } = self;
+        let program = match CommandProgram::open(image, words) {
+            Ok(program) => program,
+            Err(failed) => return reporter.not_ready(setup.subcommand(), &failed),
+        };
         match setup {
-            Setup::Plain => reporter.execute(PLAIN, Ok(environment), &words),
-            Setup::Enter(run_as, unset) => enter::execute(reporter, run_as, &unset, &words),
-            Setup::Confine(confinement) => confine::execute(reporter, &confinement, environment, &words),
-            Setup::View(view) => view::execute(reporter, &view, &environment, &words),
+            Setup::Plain => reporter.execute(PLAIN, Ok(environment), &program),
+            Setup::Enter(run_as, unset) => enter::execute(reporter, run_as, &unset, &program),
+            Setup::Confine(confinement) => confine::execute(reporter, &confinement, environment, &program),
+            Setup::View(view) => view::execute(reporter, &view, &environment, &program),
         }
     }
 
     /// The command line, with the command.
     fn line(&self) -> Vec<OsString> {
-        let (subcommand, arguments) = match &self.setup {
-            Setup::Plain => (PLAIN, Vec::new()),
-            Setup::Enter(run_as, unset) => (enter::SUBCOMMAND, enter::arguments(*run_as, unset)),
-            Setup::Confine(confinement) => (confine::SUBCOMMAND, confine::arguments(confinement)),
-            Setup::View(view) => (view::SUBCOMMAND, view::arguments(view)),
+        let arguments = match &self.setup {
+            Setup::Plain => Vec::new(),
+            Setup::Enter(run_as, unset) => enter::arguments(*run_as, unset),
+            Setup::Confine(confinement) => confine::arguments(confinement),
+            Setup::View(view) => view::arguments(view),
         };
+        let image = self.image.map(|Identity { pid, start }| format!("--image={pid}:{start}").into());
         let words = self.words.iter().cloned();
-        [subcommand.into()].into_iter().chain(arguments).chain(["--".into()]).chain(words).collect()
+        let subcommand = [self.setup.subcommand().into()].into_iter();
+        subcommand.chain(arguments).chain(image).chain(["--".into()]).chain(words).collect()
     }
 
     /// The message to a keeper: its length, the number of variables, each name and value, and the command line; each ends with a zero byte,
@@ -167,7 +205,7 @@ impl Door {
         for _ in 0_usize..count {
             environment.push((fields.next()?, fields.next()?));
         }
-        let (setup, _, words) = parse(fields)?;
-        Some(Self { setup, environment, words })
+        let SubcommandLine { setup, image, words, .. } = parse(fields)?;
+        Some(Self { setup, environment, image, words })
     }
 }

@@ -15,9 +15,13 @@ use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::thread::CapabilitySet;
 
 use super::RunAs;
-use super::again::{self, Reporter, SetupStep, step};
+use super::again::{self, CommandProgram, Reporter, SetupStep, step};
 use crate::sys::proc::{self, Identity};
 use crate::sys::shortage::unless_short;
+
+/// The reason why a command cannot run as a process with rights that its caller did not have.
+pub const LENDS_RIGHTS: &str =
+    "it runs a set-user-ID or set-group-ID program, so its words and environment are those of another user";
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "enter";
@@ -31,12 +35,12 @@ pub(super) fn arguments(run_as: RunAs, unset: &[String]) -> Vec<OsString> {
 }
 
 /// Becomes like the process and executes the command. It returns only if that failed, with the message and the exit code.
-pub(super) fn execute(reporter: &Reporter, run_as: RunAs, unset: &[String], words: &[OsString]) -> (String, u8) {
+pub(super) fn execute(reporter: &Reporter, run_as: RunAs, unset: &[String], program: &CommandProgram) -> (String, u8) {
     let environment = become_like(run_as).map(|mut likeness| {
         likeness.environment.retain(|(name, _)| !unset.iter().any(|unset| name == unset.as_str()));
         likeness.environment
     });
-    reporter.execute(SUBCOMMAND, environment, words)
+    reporter.execute(SUBCOMMAND, environment, program)
 }
 
 /// Attributes of a process that a command takes.
@@ -90,9 +94,7 @@ fn likeness(identity: Identity) -> io::Result<Likeness> {
     let status = process.status().map_err(fail)?;
     let rights = proc::exec_rights(identity.pid)?;
     if rights.ids {
-        let why =
-            "it runs a set-user-ID or set-group-ID program, so its words and environment are those of another user";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, LENDS_RIGHTS));
     }
     // Without the permission to look it may well be another user namespace. What the file of a program adds is not its caller's.
     let has_own = !rights.capabilities && proc::is_in_namespace(identity.pid, "user")?;

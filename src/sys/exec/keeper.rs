@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 
 use super::again::KeeperReport;
 use super::door::{Door, Setup};
-use super::{Command, End, Finished, Group, LAST_WORDS, NotStarted, Output, keep, search_path};
+use super::{Command, End, Finished, Group, LAST_WORDS, NotStarted, Output, OutputPipes, keep, pipes, search_path};
 
 /// A keeper that has no command yet.
 struct Keeper {
@@ -26,7 +26,7 @@ struct Keeper {
     group: Group,
     channel: Socket,
     /// The output of its command.
-    output: OwnedFd,
+    output: OutputPipes,
 }
 
 /// The keeper of the next command.
@@ -71,17 +71,17 @@ fn own_program() -> io::Result<PathBuf> {
 impl Keeper {
     fn start() -> io::Result<Self> {
         let (channel, theirs) = Socket::pair()?;
-        let (output, writer) = io::pipe()?;
+        let (output, (output_writer, errors_writer)) = pipes()?;
         let environment = [("PATH", search_path()), ("LC_ALL", "C".into())];
         let child = duct::cmd(own_program()?, [keep::SUBCOMMAND])
             .stdin_file(File::from(OwnedFd::from(theirs)))
-            .stderr_to_stdout()
-            .stdout_file(writer)
+            .stdout_file(output_writer)
+            .stderr_file(errors_writer)
             .full_env(environment)
             .dir("/")
             .unchecked()
             .start()?;
-        Ok(Self { group: Group::of(child)?, channel, output: output.into() })
+        Ok(Self { group: Group::of(child)?, channel, output })
     }
 
     /// Sends the command; a keeper that has died meanwhile cannot take it.
@@ -185,16 +185,16 @@ pub(super) async fn run(command: &Command) -> Result<Finished, NotStarted> {
     }
     let _ = tokio::time::timeout(LAST_WORDS, running.output.collect()).await;
     let Running { group, output, .. } = running;
-    let output = output.text();
-    let finished = |end, output| Ok(Finished { end, output, duration: started.elapsed() });
+    let finished = |end, output: Output| Ok(output.of(end, started.elapsed()));
     let Some(Reports { early, end }) = reports else {
         return finished(group.ended(true).await.map_err(&failed)?, output);
     };
     let Some(report) = early.or(end) else {
         return match group.ended(false).await.map_err(&failed)? {
             // The command did not begin, so this is the keeper's own output.
-            End::Exited(code) => {
-                Err(failed(io::Error::other(format!("its keeper ended with code {code}: {}", output.trim()))))
+            end @ End::Exited(code) => {
+                let printed = output.of(end, started.elapsed()).output;
+                Err(failed(io::Error::other(format!("its keeper ended with code {code}: {}", printed.trim()))))
             }
             end => finished(end, output),
         };

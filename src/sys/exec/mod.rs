@@ -31,6 +31,7 @@ use crate::sys::proc::{self, Identity};
 use crate::sys::shortage::is_shortage;
 
 pub use confine::Confinement;
+pub use enter::LENDS_RIGHTS;
 pub use keeper::{is_ready, prepare};
 pub use view::{FileSystemView, ReservedPlaces, ViewMount, homes};
 
@@ -59,6 +60,9 @@ pub struct RunAs {
 pub struct Command {
     /// The program and its arguments; no shell is involved.
     pub words: Vec<OsString>,
+    /// Process whose program a command that is kept executes, whatever lies at the path of its file now; the first word is only the name
+    /// of the program then.
+    pub image: Option<Identity>,
     /// Process that it runs as; the gate itself, with an environment of `PATH`, `LC_ALL=C` and `pass_env` alone, if absent.
     pub run_as: Option<RunAs>,
     /// File system that it sees where it runs as the gate itself; everything it writes is gone with it.
@@ -82,7 +86,18 @@ impl Command {
     #[must_use]
     pub fn here(words: Vec<OsString>, timeout: Duration) -> Self {
         let (unset, pass_env, env) = (Vec::new(), Vec::new(), Vec::new());
-        Self { words, run_as: None, view: None, confinement: None, unset, pass_env, env, timeout, kept: false }
+        Self {
+            words,
+            image: None,
+            run_as: None,
+            view: None,
+            confinement: None,
+            unset,
+            pass_env,
+            env,
+            timeout,
+            kept: false,
+        }
     }
 }
 
@@ -102,8 +117,10 @@ pub enum End {
 pub struct Finished {
     /// End of the command.
     pub end: End,
-    /// Standard output and standard error together; of much, the first and the last 32 KiB.
+    /// Standard output, and standard error behind it; of much, the first and the last 32 KiB of each.
     pub output: String,
+    /// Standard error alone.
+    pub errors: String,
     /// Time that it ran.
     #[allow(dead_code, reason = "the tests compare it with the timeout")]
     pub duration: Duration,
@@ -203,9 +220,9 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
             NotStarted::of(&program, error)
         }
     };
-    let (reader, writer) = io::pipe().map_err(failed)?;
-    let mut output = Output::new(reader.into()).map_err(failed)?;
-    let group = Group::of(start(command, input, writer).map_err(failed)?).map_err(failed)?;
+    let (pipes, writers) = pipes().map_err(failed)?;
+    let mut output = Output::new(pipes).map_err(failed)?;
+    let group = Group::of(start(command, input, writers).map_err(failed)?).map_err(failed)?;
 
     let timed_out = {
         // What it prints is read all the while, so that a full pipe does not block it; its end is its exit, since the pipe may
@@ -228,7 +245,7 @@ pub async fn feed(command: &Command, input: &[u8]) -> Result<Finished, NotStarte
     group.kill();
     let _ = tokio::time::timeout(LAST_WORDS, output.collect()).await;
     let end = group.ended(timed_out).await.map_err(failed)?;
-    Ok(Finished { end, output: output.text(), duration: started.elapsed() })
+    Ok(output.of(end, started.elapsed()))
 }
 
 /// A file in memory that holds `input`. A pipe would have to be written to for as long as the command takes to read, or does not.
@@ -243,15 +260,15 @@ fn readable(input: &[u8]) -> io::Result<File> {
 }
 
 /// Starts a command in a process group of its own.
-fn start(command: &Command, input: &[u8], output: io::PipeWriter) -> io::Result<duct::Handle> {
+fn start(command: &Command, input: &[u8], (output, errors): OutputWriters) -> io::Result<duct::Handle> {
     let Some((program, arguments)) = command.words.split_first() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the command is empty"));
     };
     // With a path posix_spawn(3) starts it, and not execvp(3), with which a shell would read a file that is no program.
     duct::cmd(located(program, &search_path()), arguments)
         .stdin_file(readable(input)?)
-        .stderr_to_stdout()
         .stdout_file(output)
+        .stderr_file(errors)
         .full_env(environment(&command.pass_env).into_iter().chain(given(command)))
         .dir("/")
         .unchecked()
@@ -403,15 +420,52 @@ impl Drop for Group {
     }
 }
 
-/// The beginning and the end of what a command prints; the rest is read and thrown away, so that it is not blocked.
+/// The ends of the pipes of standard output and standard error that are read, and those that a command has.
+type OutputPipes = (OwnedFd, OwnedFd);
+type OutputWriters = (io::PipeWriter, io::PipeWriter);
+
+fn pipes() -> io::Result<(OutputPipes, OutputWriters)> {
+    let ((output, output_writer), (errors, errors_writer)) = (io::pipe()?, io::pipe()?);
+    Ok(((output.into(), errors.into()), (output_writer, errors_writer)))
+}
+
+/// Standard output and standard error of a command, which are kept apart: a program may print its configuration on the one, and what is
+/// wrong with it on the other.
 struct Output {
+    output: OutputStream,
+    errors: OutputStream,
+}
+
+impl Output {
+    fn new((output, errors): OutputPipes) -> io::Result<Self> {
+        Ok(Self { output: OutputStream::new(output)?, errors: OutputStream::new(errors)? })
+    }
+
+    /// Reads both to the end. Cancelling loses nothing.
+    async fn collect(&mut self) {
+        tokio::join!(self.output.collect(), self.errors.collect());
+    }
+
+    /// The finished command with this output.
+    fn of(self, end: End, duration: Duration) -> Finished {
+        let (mut output, errors) = (self.output.text(), self.errors.text());
+        if !output.is_empty() && !output.ends_with('\n') && !errors.is_empty() {
+            output.push('\n');
+        }
+        output.push_str(&errors);
+        Finished { end, output, errors, duration }
+    }
+}
+
+/// The beginning and the end of what a command prints; the rest is read and thrown away, so that it is not blocked.
+struct OutputStream {
     pipe: Receiver,
     beginning: Vec<u8>,
     end: VecDeque<u8>,
     left_out: usize,
 }
 
-impl Output {
+impl OutputStream {
     fn new(pipe: OwnedFd) -> io::Result<Self> {
         Ok(Self { pipe: Receiver::from_owned_fd(pipe)?, beginning: Vec::new(), end: VecDeque::new(), left_out: 0 })
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 
-use super::again::{KeeperReport, Reporter};
+use super::again::{CommandProgram, KeeperReport, Reporter};
 use super::door::{Door, Setup};
 use super::*;
 
@@ -86,14 +86,16 @@ fn a_program_that_cannot_be_started_is_no_end() {
 }
 
 #[test]
-fn both_outputs_are_kept_in_order() {
+fn both_outputs_are_kept_and_the_errors_alone() {
     let finished = shell("echo one; echo two >&2; printf 'thr\\377ee'");
-    assert_eq!(finished.output, "one\ntwo\nthr\u{fffd}ee");
+    assert_eq!(finished.output, "one\nthr\u{fffd}ee\ntwo\n");
+    assert_eq!(finished.errors, "two\n");
+    assert_eq!(shell("printf one >&2").output, "one");
 }
 
 #[test]
 fn of_much_that_is_printed_the_beginning_and_the_end_are_kept() {
-    let finished = shell("echo begin; head -c 10000000 /dev/zero | tr '\\0' x; echo end >&2; exit 3");
+    let finished = shell("echo begin; head -c 10000000 /dev/zero | tr '\\0' x; echo end; exit 3");
     assert_eq!(finished.end, End::Exited(3));
     let mark = format!("xxx\n[… {} bytes left out …]\nxxx", 10_000_000 + 10 - 2 * KEPT);
     let (beginning, end) = finished.output.split_once(&mark).expect("it says what is missing");
@@ -241,7 +243,11 @@ fn doors() -> Vec<Door> {
         Setup::Confine(Confinement::default()),
         Setup::View(view),
     ];
-    setups.map(|setup| Door { setup, environment: environment.clone(), words: words.clone() }).into()
+    let of = |image| {
+        let door = |setup| Door { setup, environment: environment.clone(), image, words: words.clone() };
+        setups.clone().map(door)
+    };
+    [of(None), of(Some(ABSENT.process))].concat()
 }
 
 #[test]
@@ -315,7 +321,7 @@ fn a_failure_before_the_command_has_a_meaning_of_its_own() {
 
 #[test]
 fn a_missing_process_cannot_be_entered() {
-    let (message, code) = enter::execute(&Reporter::none(), ABSENT, &[], &["true".into()]);
+    let (message, code) = enter::execute(&Reporter::none(), ABSENT, &[], &CommandProgram::named(vec!["true".into()]));
     assert_eq!(code, 125);
     assert!(message.starts_with("reload-gate enter: cannot look into pid 2147483647: "), "{message}");
 }

@@ -26,8 +26,8 @@ pub use signals::{SignalFiles, SignalState};
 /// Rights that a process has from the file of its program, and not from the user who started it (execve(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExecRights {
-    /// Its user or group: the file has the set-user-ID or set-group-ID bit, or the process is still of two users, and it was not
-    /// started by root.
+    /// Its user or group: the file has the set-user-ID or set-group-ID bit, or the process is of two users and was so when it executed
+    /// the file.
     pub ids: bool,
     /// Capabilities (capabilities(7), "File capabilities").
     pub capabilities: bool,
@@ -44,8 +44,18 @@ pub fn exec_rights(pid: i32) -> std::io::Result<ExecRights> {
     let status = Process::new(pid).and_then(|process| process.status()).map_err(io_error)?;
     // What root started may have given up its effective user alone, as varnishd's manager does.
     let is_of_two = status.ruid != 0 && (status.ruid != status.euid || status.rgid != status.egid);
-    let ids = mode & 0o6000 != 0 || is_of_two;
+    let ids = mode & 0o6000 != 0 || (is_of_two && was_of_two(pid)?);
     Ok(ExecRights { ids, capabilities: attribute.is_some() })
+}
+
+/// Returns true if process `pid` had two users or groups when it executed its program, so that its caller did not have the rights that it
+/// has. Squid takes two users later, by setresuid(2), and its words and environment are those of root, which started it.
+///
+/// The kernel tells the program by AT_SECURE (getauxval(3); `cap_bprm_creds_from_file()` in `security/commoncap.c`).
+fn was_of_two(pid: i32) -> std::io::Result<bool> {
+    const AT_SECURE: u64 = 23;
+    let vector = Process::new(pid).and_then(|process| process.auxv()).map_err(io_error)?;
+    Ok(vector.get(&AT_SECURE) != Some(&0))
 }
 
 /// A command name in /proc has at most this many bytes.

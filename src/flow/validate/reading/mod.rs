@@ -23,6 +23,8 @@ pub(super) const NOT_READ: Code = Code::new("not-read");
 /// Largest file that is searched for the names of other files, and the largest number of such files.
 const LARGEST: u64 = 1 << 20;
 const FILES: usize = 64;
+/// Largest number of words in files beyond the tree that are looked up as paths: a file that is only named may be a log of any size.
+const WORDS: usize = 4096;
 
 /// The rules by which a program finds its configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub(super) fn obstacle(lookup: &ConfigLookup, context: &ValidationContext) -> Op
     let tree = AppTree { tree: &context.tree, path_map: &context.path_map, root: &root };
     let reached = Reached::from(&tree, &begins);
     context.note_read(&reached.configuration);
-    if reached.any {
+    if reached.any || reached.is_partial {
         return None;
     }
     let shown: Vec<_> = begins.iter().map(|path| format!("`{}`", path.display())).collect();
@@ -142,36 +144,85 @@ pub fn read_process(data: &[u8]) {
 struct Reached {
     /// One is reached: by an include, or named in any other way.
     any: bool,
+    /// The search ended before all words were looked up.
+    is_partial: bool,
     /// The files that are read as configuration: a file that is only named may be a log or a state file.
     configuration: BTreeSet<PathBuf>,
+}
+
+/// The files that a search has yet to read, and what it has done.
+struct PendingReads {
+    included: Vec<PathBuf>,
+    /// They are read after the others: a log names other files without end.
+    named: Vec<PathBuf>,
+    known: BTreeSet<PathBuf>,
+    /// The paths that were looked up, and whether as an include.
+    looked_up: BTreeSet<(PathBuf, bool)>,
+    /// The number of words in files beyond the tree that may be looked up still.
+    left: usize,
+}
+
+impl PendingReads {
+    fn next(&mut self) -> Option<PathBuf> {
+        self.included.pop().or_else(|| self.named.pop())
+    }
+
+    /// Returns false if no more words of files beyond the tree may be looked up.
+    fn may_look_up(&mut self, is_beyond: bool) -> bool {
+        let may = !is_beyond || self.left > 0;
+        self.left -= usize::from(is_beyond && may);
+        may
+    }
+
+    fn add(&mut self, path: PathBuf, is_include: bool, tree: &AppTree<'_>) {
+        if self.known.len() < FILES && !self.known.contains(&path) && tree.is_file(&path) {
+            self.known.insert(path.clone());
+            if is_include { self.included.push(path) } else { self.named.push(path) }
+        }
+    }
 }
 
 impl Reached {
     fn from(tree: &AppTree<'_>, begins: &[PathBuf]) -> Self {
         let mut reached = Self::default();
-        let mut seen: BTreeSet<PathBuf> = begins.iter().cloned().collect();
-        let mut next: Vec<PathBuf> = begins.to_vec();
+        let mut pending = PendingReads {
+            included: begins.to_vec(),
+            named: Vec::new(),
+            known: begins.iter().cloned().collect(),
+            looked_up: BTreeSet::new(),
+            left: WORDS,
+        };
         for begin in begins {
             reached.any |= tree.holds(begin);
             reached.configuration.extend(tree.name_of(begin));
         }
-        while let Some(path) = next.pop() {
-            let Some(text) = tree.read(&path) else { continue };
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            for NamedWord { text: word, is_include } in names(&text) {
-                let beside = directory.join(word);
-                reached.any |= tree.matches(&beside);
-                let included = if is_include { tree.included(&beside) } else { Vec::new() };
-                for path in included.iter().map(|name| tree.path_map.shown(name)).chain([beside]) {
-                    if seen.len() < FILES && !seen.contains(&path) && tree.is_file(&path) {
-                        seen.insert(path.clone());
-                        next.push(path);
-                    }
-                }
-                reached.configuration.extend(included);
-            }
+        while let Some(path) = pending.next() {
+            reached.read(&path, tree, &mut pending);
         }
         reached
+    }
+
+    /// Looks up the words of one file.
+    fn read(&mut self, path: &Path, tree: &AppTree<'_>, pending: &mut PendingReads) {
+        let Some(text) = tree.read(path) else { return };
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let is_beyond = tree.name_of(path).is_none();
+        for NamedWord { text: word, is_include } in names(&text) {
+            let beside = directory.join(word);
+            if !pending.looked_up.insert((beside.clone(), is_include)) {
+                continue;
+            }
+            if !pending.may_look_up(is_beyond) {
+                self.is_partial = true;
+                return;
+            }
+            self.any = self.any || tree.matches(&beside);
+            let included = if is_include { tree.included(&beside) } else { Vec::new() };
+            for path in included.iter().map(|name| tree.path_map.shown(name)).chain([beside]) {
+                pending.add(path, is_include, tree);
+            }
+            self.configuration.extend(included);
+        }
     }
 }
 
@@ -218,11 +269,11 @@ impl AppTree<'_> {
         self.tree.keys().filter(means).cloned().collect()
     }
 
-    /// The text of a file: that of the tree, where it is in the tree.
+    /// The text of a file: that of the tree, where it is in the tree. A program that is named there is no text.
     fn read(&self, path: &Path) -> Option<Cow<'_, [u8]>> {
         match self.name_of(path).and_then(|name| self.tree.get(&name)) {
             Some(content) => Some(Cow::Borrowed(content.as_slice())),
-            None => self.root.read(path).map(Cow::Owned),
+            None => self.root.read(path).filter(|content| !content.contains(&0)).map(Cow::Owned),
         }
     }
 
@@ -348,6 +399,58 @@ mod tests {
         assert_eq!(found, expected);
     }
 
+    fn reached(app: &Path, tree: &Tree, main: &Path) -> Reached {
+        let mapping = super::super::Mapping {
+            prefix: PathBuf::new(),
+            here: app.into(),
+            there: app.into(),
+            live: None,
+            whole: true,
+        };
+        let root = TargetRoot::open(std::process::id().try_into().expect("a process id")).expect("the own root");
+        Reached::from(&AppTree { tree, path_map: &PathMap(vec![mapping]), root: &root }, &[main.into()])
+    }
+
+    fn configuration(reached: &Reached) -> Vec<String> {
+        reached.configuration.iter().map(|name| name.display().to_string()).collect()
+    }
+
+    #[test]
+    fn a_program_that_is_named_is_not_searched_for_names() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let app = directory.path().join("app");
+        let tool = directory.path().join("tool");
+        std::fs::write(&tool, "\x7fELF\0\ninclude app/stray\n").expect("there is room");
+        let text = format!("run {}\n", tool.display());
+        let tree: Tree = [("app.conf", text.as_str()), ("stray", "")]
+            .map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()))
+            .into();
+        assert_eq!(configuration(&reached(&app, &tree, &app.join("app.conf"))), ["app.conf"]);
+        std::fs::write(&tool, "include app/stray\n").expect("there is room");
+        assert_eq!(configuration(&reached(&app, &tree, &app.join("app.conf"))), ["app.conf", "stray"], "it is text");
+    }
+
+    #[test]
+    fn the_search_in_a_log_that_is_named_has_an_end() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (app, main) = (directory.path().join("app"), directory.path().join("main.conf"));
+        let log = directory.path().join("main.log");
+        let tree: Tree =
+            [("a.conf", ""), ("stray", "")].map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec())).into();
+        let noise: String = (0..WORDS).map(|number| format!("started /usr/sbin/x{number}\n")).collect();
+        std::fs::write(&log, format!("{noise}include app/stray\n")).expect("there is room");
+        std::fs::write(&main, "logfile main.log\n").expect("there is room");
+        let unknown = reached(&app, &tree, &main);
+        assert!(unknown.is_partial, "nothing is certain then");
+        assert!(configuration(&unknown).is_empty());
+        // What is included is read before what is only named.
+        std::fs::write(&main, "include more.conf\nlogfile main.log\n").expect("there is room");
+        std::fs::write(directory.path().join("more.conf"), "include app/*.conf\n").expect("there is room");
+        let known = reached(&app, &tree, &main);
+        assert!(known.any);
+        assert_eq!(configuration(&known), ["a.conf"]);
+    }
+
     #[test]
     fn a_file_that_is_included_is_configuration_and_one_that_is_only_named_is_not() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -362,17 +465,8 @@ mod tests {
         ]
         .map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()))
         .into();
-        let mapping = super::super::Mapping {
-            prefix: PathBuf::new(),
-            here: app.clone(),
-            there: app.clone(),
-            live: None,
-            whole: true,
-        };
-        let root = TargetRoot::open(std::process::id().try_into().expect("a process id")).expect("the own root");
-        let reached = Reached::from(&AppTree { tree: &tree, path_map: &PathMap(vec![mapping]), root: &root }, &[main]);
+        let reached = reached(&app, &tree, &main);
         assert!(reached.any);
-        let configuration: Vec<_> = reached.configuration.iter().map(|name| name.display().to_string()).collect();
-        assert_eq!(configuration, ["app.conf", "more/a.inc", "more/b.conf"]);
+        assert_eq!(configuration(&reached), ["app.conf", "more/a.inc", "more/b.conf"]);
     }
 }

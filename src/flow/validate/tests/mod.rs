@@ -431,6 +431,14 @@ fn a_checker_that_gets_no_memory_is_no_verdict() {
 }
 
 #[test]
+fn the_reason_of_a_rejection_is_on_standard_error_if_anything_is() {
+    let printing = |script: &str| said(CommandValidator { name: "checker".into(), ..check(&["sh", "-c", script]) });
+    let both = printing("echo 'Could not parse minsources' >&2; printf 'rtcsync\\nmakestep 1 3\\n'; exit 1");
+    assert_eq!(lines(&both), ["wrong Could not parse minsources"]);
+    assert_eq!(lines(&printing("echo 'bad line'; exit 1")), ["wrong bad line"]);
+}
+
+#[test]
 fn a_port_that_may_not_be_bound_names_the_capability() {
     let patterns = FindingPatterns { findings: regexes(&["(?m)^(?P<message>bind.*)$"]), ..FindingPatterns::default() };
     let bound =

@@ -283,6 +283,10 @@ fn rsyslog_is_understood() {
                 ],
             ),
             (
+                "rsyslogd: version 8.2302.0, config validation run (level 1), master config /etc/rsyslog.conf\nrsyslogd: invalid or yet-unknown config file command 'Nonsense' - have you forgotten to load a module? [v8.2302.0 try https://www.rsyslog.com/e/3003 ]\n",
+                &["wrong invalid or yet-unknown config file command 'Nonsense' - have you forgotten to load a module?"],
+            ),
+            (
                 "ID for user 'nosuch' could not be found or error\n",
                 &["obstacle ID for user 'nosuch' could not be found or error"],
             ),

@@ -11,14 +11,18 @@ use rustix::mount::MountFlags;
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::CapabilitySet;
 
-use crate::sys::exec::again::{self, KeeperReport, Reporter, SetupStep, step};
+use crate::sys::exec::again::{self, CommandProgram, KeeperReport, Reporter, SetupStep, step};
 use crate::sys::exec::filter;
 use crate::sys::exec::keep::{code, wait_for};
 
 /// Starts the first process, which runs the command, and waits for it. Returns the message, if that failed, and the exit code.
-pub(super) fn start(reporter: &Reporter, environment: &[(OsString, OsString)], words: &[OsString]) -> (String, u8) {
+pub(super) fn start(
+    reporter: &Reporter,
+    environment: &[(OsString, OsString)],
+    program: &CommandProgram,
+) -> (String, u8) {
     match fork::fork() {
-        Ok(Fork::Child) => main(reporter, environment, words),
+        Ok(Fork::Child) => main(reporter, environment, program),
         Ok(Fork::Parent(init)) => match wait_for(init) {
             Ok(status) => (String::new(), code(status)),
             Err(error) => reporter.not_ready(super::SUBCOMMAND, &("wait for the view".into(), error)),
@@ -28,11 +32,11 @@ pub(super) fn start(reporter: &Reporter, environment: &[(OsString, OsString)], w
 }
 
 /// Gives up what it took to lay out the view, and waits for the command. It returns the message, if that failed, and the exit code.
-fn main(reporter: &Reporter, environment: &[(OsString, OsString)], words: &[OsString]) -> (String, u8) {
+fn main(reporter: &Reporter, environment: &[(OsString, OsString)], program: &CommandProgram) -> (String, u8) {
     if let Err(failed) = ready() {
         return reporter.not_ready(super::SUBCOMMAND, &failed);
     }
-    let ended = again::spawn(environment, words).and_then(|command| wait_for(command.id().cast_signed()));
+    let ended = again::spawn(environment, &program.words).and_then(|command| wait_for(command.id().cast_signed()));
     match ended {
         Ok(status) => {
             // A signal that ended the command is no exit code of this process.
@@ -41,7 +45,7 @@ fn main(reporter: &Reporter, environment: &[(OsString, OsString)], words: &[OsSt
             }
             (String::new(), code(status))
         }
-        Err(error) => reporter.not_started(super::SUBCOMMAND, &error, environment, words),
+        Err(error) => reporter.not_started(super::SUBCOMMAND, &error, environment, program),
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use rustix::thread::CapabilitySet;
 
-use super::again::{Reporter, SetupStep, step};
+use super::again::{CommandProgram, Reporter, SetupStep, step};
 
 /// The hidden subcommand.
 pub(super) const SUBCOMMAND: &str = "view";
@@ -70,10 +70,10 @@ pub(super) fn execute(
     reporter: &Reporter,
     view: &FileSystemView,
     environment: &[(OsString, OsString)],
-    words: &[OsString],
+    program: &CommandProgram,
 ) -> (String, u8) {
     match enter(view) {
-        Ok(()) => init::start(reporter, environment, words),
+        Ok(()) => init::start(reporter, environment, program),
         Err(failed) => reporter.not_ready(SUBCOMMAND, &failed),
     }
 }
