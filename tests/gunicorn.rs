@@ -158,6 +158,137 @@ fn a_compiled_file_of_the_same_time_and_size_hides_no_change_from_the_gate() {
     eventually("gunicorn serves the new configuration", || served(port, "three"));
 }
 
+#[test]
+fn an_application_that_a_variable_preloads_takes_a_restart() {
+    needs!("gunicorn");
+    let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("gunicorn-test"), free_port());
+    let (here, config) = (directory.path(), directory.path().join("config"));
+    let application = "BODY = open('config/value').read().strip().encode()\ndef app(environ, start_response):\n    \
+                       start_response('200 OK', [])\n    return [BODY]\n";
+    std::fs::create_dir(&config)
+        .and_then(|()| std::fs::write(here.join("application.py"), application))
+        .and_then(|()| {
+            std::fs::write(config.join("gunicorn.conf.py"), format!("bind = '127.0.0.1:{port}'\nworkers = 1\n"))
+        })
+        .and_then(|()| std::fs::write(config.join("value"), "one"))
+        .expect("there is room");
+    let mut gunicorn = command(copy("gunicorn", here, &name));
+    gunicorn.arg("-c").arg(config.join("gunicorn.conf.py")).arg("application:app").current_dir(here);
+    let _gunicorn = Background::start(gunicorn.env("GUNICORN_CMD_ARGS", "--preload").stderr(Stdio::null()));
+    eventually("gunicorn serves", || served(port, "one"));
+    let watch = config.to_str().expect("it is UTF-8");
+    let mut gate = Gate::run(&["--app", "gunicorn", "--process", &name, "--watch", watch]);
+    gate.wait_for("verified");
+    let said = said_at_the_start(&gate);
+    assert!(said.contains("`--preload`"), "{said}");
+    std::fs::write(config.join("value"), "two").expect("there is room");
+    let unverified = gate.wait_for_any(&["unverified", "verified"]);
+    assert_eq!(unverified["event"], "unverified", "{}", gate.story());
+}
+
+#[test]
+fn a_module_that_is_imported_behind_another_statement_takes_a_restart() {
+    needs!("gunicorn");
+    let port = free_port();
+    let config = format!(
+        "import os, sys; sys.path.insert(0, os.path.dirname(__file__)); from settings import *\nbind = '127.0.0.1:{port}'\n\
+         workers = 1\nraw_env = ['BODY=' + body]\n"
+    );
+    let files = |settings: &'static str| [("gunicorn.conf.py", config.as_str()), ("settings.py", settings)];
+    let mut gunicorn = Gunicorn::run(Gunicorn::APP, &[], port, &files("body = 'one'\n"));
+    let gate = gate(&gunicorn);
+    let said = said_at_the_start(&gate);
+    assert!(said.contains("`settings.py`"), "{said}");
+    gunicorn.volume.write(&files("body = 'two'  # changed\n"));
+    takes_a_restart(gunicorn, gate, &[], "gunicorn's configuration imports it");
+}
+
+/// Sends a signal to a process.
+fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("it is one");
+    rustix::process::kill_process(pid, signal).expect("it runs");
+}
+
+#[test]
+fn the_new_master_of_an_upgrade_is_the_target() {
+    needs!("gunicorn");
+    let mut gunicorn = Gunicorn::start();
+    let mut gate = gate(&gunicorn);
+    let old = gunicorn.process.pid();
+    signal(old, rustix::process::Signal::USR2);
+    let log = gunicorn.directory().join("log");
+    let listening = || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.lines().filter_map(|line| Some(line.split_once("Listening at: ")?.1.to_owned())).collect::<Vec<_>>()
+    };
+    eventually("the new master listens", || listening().len() == 2);
+    let new: u32 =
+        listening()[1].rsplit('(').next().and_then(|pid| pid.trim_end_matches(')').parse().ok()).expect("a pid");
+    gunicorn.write("two");
+    assert_eq!(gate.wait_for("reloaded")["pid"], new, "{}", gate.story());
+    gate.wait_for("verified");
+    signal(old, rustix::process::Signal::TERM);
+    eventually("the new master serves alone", || gunicorn.serves("two"));
+    gunicorn.write("three");
+    assert_eq!(gate.wait_for("reloaded")["pid"], new, "{}", gate.story());
+    gate.wait_for("verified");
+    eventually("it serves the newest", || gunicorn.serves("three"));
+    assert_eq!(gate.count("target_missing"), 0, "{}", gate.story());
+}
+
+#[test]
+fn a_module_that_an_interpreter_runs_is_found_by_its_name() {
+    needs!("gunicorn", "python3");
+    let (directory, port) = (tempfile::tempdir().expect("there is room"), free_port());
+    let (here, config) = (directory.path(), directory.path().join("config"));
+    let write = |body: &str| {
+        let text = format!("bind = '127.0.0.1:{port}'\nworkers = 1\nraw_env = ['BODY={body}']\n");
+        std::fs::write(config.join("gunicorn.conf.py"), text).expect("there is room");
+    };
+    std::fs::create_dir(&config)
+        .and_then(|()| std::fs::write(here.join("application.py"), Gunicorn::APP))
+        .expect("there is room");
+    write("one");
+    let mut gunicorn = command("/usr/bin/python3");
+    gunicorn.args(["-m", "gunicorn", "-c"]).arg(config.join("gunicorn.conf.py")).arg("application:app");
+    let gunicorn = Background::start(gunicorn.current_dir(here).stderr(Stdio::null()));
+    eventually("gunicorn serves", || served(port, "one"));
+    // Another gunicorn of this machine may have the same name.
+    let (watch, place) = (config.to_str().expect("it is UTF-8"), here.display().to_string());
+    let mut gate = Gate::run(&["--app", "gunicorn", "--process", "gunicorn", "--cmdline", &place, "--watch", watch]);
+    gate.wait_for("verified");
+    write("']]");
+    gate.wait_for("rejected");
+    write("two, and more");
+    assert_eq!(gate.wait_for("reloaded")["pid"], gunicorn.pid(), "{}", gate.story());
+    gate.wait_for("verified");
+    eventually("gunicorn serves the new configuration", || served(port, "two, and more"));
+}
+
+#[test]
+fn a_reload_by_another_program_on_a_rejected_content_is_noticed() {
+    needs!("gunicorn");
+    let gunicorn = Gunicorn::start();
+    let watch = gunicorn.directory().join("plain");
+    std::fs::create_dir(&watch).expect("there is room");
+    let write = |text: &str| std::fs::write(watch.join("policy"), text).expect("there is room");
+    write("good");
+    let refuse = ["--validate", "sh -c '! grep -q forbidden {config}'", "--root", "local", "--app", "none"];
+    let target = ["--process", &gunicorn.name, "--signal", "HUP", "--verify", "workers", "--poll", "500ms"];
+    let place = ["--watch", watch.to_str().expect("it is UTF-8"), "--settle", "20ms"];
+    let mut gate = Gate::run(&[&refuse[..], &target, &place].concat());
+    gate.wait_for("verified");
+    write("forbidden");
+    gate.wait_for("rejected");
+    signal(gunicorn.process.pid(), rustix::process::Signal::HUP);
+    let replaced = gate.wait_for("target_replaced");
+    assert!(replaced["message"].as_str().is_some_and(|said| said.contains("the gate did not cause")), "{replaced}");
+    // The revert is no mere recovery: the rejected content may run.
+    write("good");
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+}
+
 /// Imitates setproctitle(3) (PyPI): the title is the command name, and lies over the command line (`arg_start` and
 /// `arg_end` in proc_pid_stat(5)).
 const TITLED: &str = "import os, signal, sys\n\

@@ -108,7 +108,7 @@ fn a_validator_that_writes_into_its_sources_is_reported_and_decides() {
     let check = format!("sh -c 'echo checked >> {}; ! grep -q bad \"$0\"' {{config}}", log.display());
     let mut gate = gate(directory.path(), &check, &["--main", "app.conf", "--sandbox", "off"]);
     let deferred = gate.wait_for("deferred");
-    let message = "`checker.log` changes whenever the gate validates or reloads, so these changes are ignored";
+    let message = "`checker.log` changed after each of the last validations or reloads, so such changes are ignored";
     assert_eq!(deferred["message"], message);
     gate.wait_for("accepted");
     std::fs::write(directory.path().join("config/app.conf"), "bad").expect("there is room");

@@ -81,6 +81,8 @@ mod logging;
 mod manifest_cases;
 /// The listener: metrics, health and status, and hostile clients.
 mod monitoring;
+/// Programs that write where the gate watches.
+mod moving;
 /// The flow on a real nginx.
 mod nginx;
 /// One reload on request: systemd, certbot, Ansible, deployments.

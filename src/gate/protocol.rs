@@ -98,6 +98,8 @@ pub enum Loss {
     Renewed {
         /// The start of the first of them.
         since: Option<Instant>,
+        /// Only a reload or a crash renews all workers of this program; others do so by themselves.
+        by_reload: bool,
     },
 }
 

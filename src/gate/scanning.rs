@@ -240,13 +240,16 @@ impl Gate {
         if new && !explained && self.begins_trial(now, snapshot) {
             return;
         }
-        if explained && reason != Reason::Retry && self.is_decided(&candidate) {
+        // A retry may be about files that have not rested yet.
+        let is_early = self.incident.is_none_or(|incident| self.is_about_motion(incident)) && !self.motion.repeats(now);
+        let is_retry = reason == Reason::Retry && !is_early;
+        if explained && !is_retry && self.is_decided(&candidate) {
             if self.running() == self.desired() {
                 self.resolve(self.desired().map_or(candidate.digest(), Revision::digest), effects);
             }
             return self.raise_motion(now, candidate.digest(), effects);
         }
-        if explained && reason == Reason::Retry {
+        if explained && is_retry && self.motion.repeats(now) {
             self.motion.repeat(&candidate);
         }
         self.delivered = snapshot.delivered;
@@ -461,12 +464,17 @@ impl Gate {
             self.retry = self.motion.repetition();
             return;
         }
+        let names = names(&files);
         let message = if self.motion.is_output() {
-            format!("a program keeps {} open and writes it, so its changes are ignored", names(&files))
+            format!("a program keeps {names} open and writes it, so its changes are ignored")
+        } else if self.motion.is_alone() {
+            format!(
+                "{names} keeps changing, whether the gate acts or not, so these changes start no reload until they rest"
+            )
         } else {
-            format!("{} changes whenever the gate validates or reloads, so these changes are ignored", names(&files))
+            format!("{names} changed after each of the last validations or reloads, so such changes are ignored")
         };
-        let help = "the application or the checker writes it: leave it out with `--exclude`, or write it elsewhere";
+        let help = "a program writes it: leave it out with `--exclude`, or write it elsewhere";
         let event = Event::new(Kind::Deferred).about(digest).message(message).help(Some(help.into()));
         self.motion_report = Some(about);
         self.raise(now, about, event, effects);

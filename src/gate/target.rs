@@ -61,6 +61,16 @@ struct CrashLoop {
     has_survivor: bool,
 }
 
+/// New workers of a process that the gate did not cause.
+#[derive(Clone, Copy, Debug)]
+struct RenewedWorkers {
+    pid: i32,
+    /// The start of the first of them.
+    start: Instant,
+    /// See [`Loss::Renewed`].
+    by_reload: bool,
+}
+
 /// The state of the search for the target.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TargetState {
@@ -74,8 +84,7 @@ pub(super) struct TargetState {
     late_proof: bool,
     /// The search is the one at the start of the gate: no process was found before.
     first: Option<FirstSearch>,
-    /// The process that has new workers which the gate did not cause, and the start of the first of them.
-    renewed: Option<(i32, Instant)>,
+    renewed: Option<RenewedWorkers>,
 }
 
 impl TargetState {
@@ -155,10 +164,10 @@ impl TargetState {
 impl Gate {
     /// The process of which everything was known is gone: the running content is unknown until its successor is verified.
     pub(super) fn target_lost(&mut self, now: Instant, pid: i32, loss: Loss, effects: &mut Vec<Effect>) {
-        if let Loss::Renewed { since: Some(start) } = loss
+        if let Loss::Renewed { since: Some(start), by_reload } = loss
             && self.lay_since(start)
         {
-            self.target.renewed = Some((pid, start));
+            self.target.renewed = Some(RenewedWorkers { pid, start, by_reload });
             if self.policy.publish {
                 return self.weigh_renewal(now, effects);
             }
@@ -225,9 +234,12 @@ impl Gate {
 
     /// Decides about new workers that the gate did not cause: they run what is live, or it is unknown what they run.
     pub(super) fn weigh_renewal(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Some((pid, start)) = self.target.renewed.take() else { return };
+        let Some(RenewedWorkers { pid, start, by_reload }) = self.target.renewed.take() else { return };
         if !self.lay_since(start) {
-            return self.target_lost(now, pid, Loss::Renewed { since: None }, effects);
+            return self.target_lost(now, pid, Loss::Renewed { since: None, by_reload }, effects);
+        }
+        if !by_reload {
+            return;
         }
         let message =
             format!("pid {pid} has new workers that the gate did not cause; they have read the content that is live");

@@ -309,7 +309,10 @@ impl SimulatedWorld {
     /// The gate finds that the application has new workers, if it has.
     fn find_renewal(&mut self) {
         if let Some(start) = self.renewed.take() {
-            self.step(Input::TargetLost { pid: self.process.0, loss: Loss::Renewed { since: Some(start) } });
+            self.step(Input::TargetLost {
+                pid: self.process.0,
+                loss: Loss::Renewed { since: Some(start), by_reload: true },
+            });
         }
     }
 

@@ -8,7 +8,7 @@ use reload_gate_contract::Finding;
 use crate::flow::process::{Target, TargetError};
 use crate::flow::reload::Sent;
 use crate::flow::snapshot::SnapshotError;
-use crate::flow::verify::{Baseline, Loaded, Proof, Verification};
+use crate::flow::verify::{Baseline, GUNICORN_ARGUMENTS, Loaded, Proof, Verification};
 use crate::gate::Input;
 use crate::report::metrics::ReloadOutcome;
 use crate::sys::proc;
@@ -115,7 +115,10 @@ impl Runner {
             return;
         }
         let snapshot = self.snapshot.as_ref();
-        let loaded = snapshot.map(|snapshot| Loaded::new(snapshot.revision.clone(), proc::cmdline(identity.pid)));
+        let arguments = proc::variable(identity.pid, GUNICORN_ARGUMENTS).unwrap_or_default();
+        let loaded = snapshot.map(|snapshot| {
+            Loaded::new(snapshot.revision.clone(), proc::cmdline(identity.pid)).with_arguments(&arguments)
+        });
         for event in startup::about_target(&self.config, target, loaded.as_ref().zip(snapshot)) {
             (self.sink)(&event);
         }

@@ -10,8 +10,8 @@ use crate::flow::process::{Target, TargetError, TargetSearches};
 use crate::gate::{Input, Loss};
 use crate::sys::proc::{self, Identity, Incarnation};
 
-/// Beginning of the title of nginx's workers, and the name of HAProxy's: those change by a reload or a crash alone. Other programs
-/// renew theirs at all times.
+/// Beginning of the title of nginx's workers, and the name of HAProxy's: those change by a reload or a crash alone. Other programs may
+/// also renew theirs at all times (`max_requests` in gunicorn, `MaxConnectionsPerChild` in httpd).
 const NGINX_WORKER: &str = "nginx: worker process";
 const HAPROXY: &[u8] = b"haproxy";
 
@@ -27,6 +27,8 @@ struct WatchedProcess {
     incarnation: Option<Incarnation>,
     /// Its children at the end of the last verification, where they tell of reloads.
     workers: BTreeSet<Identity>,
+    /// Only a reload or a crash renews all of them.
+    is_steady: bool,
 }
 
 #[expect(deprecated, reason = "what replaces it is unsafe; the descriptor is owned here, so nothing else can close it")]
@@ -48,6 +50,7 @@ impl TargetWatch {
             end,
             incarnation: proc::incarnation(identity.pid),
             workers: BTreeSet::new(),
+            is_steady: false,
         });
     }
 
@@ -56,10 +59,18 @@ impl TargetWatch {
         let Some(watched) = &mut self.0 else { return };
         let pid = watched.identity.pid;
         watched.incarnation = proc::incarnation(pid);
-        let is_steady =
-            |worker: &Identity| proc::comm(pid) == HAPROXY || proc::title(worker.pid).starts_with(NGINX_WORKER);
-        let workers = if by_workers { proc::children(pid) } else { BTreeSet::new() };
-        watched.workers = workers.into_iter().filter(is_steady).collect();
+        let children = if by_workers { proc::children(pid) } else { BTreeSet::new() };
+        let is_of_nginx = |child: &&Identity| proc::title(child.pid).starts_with(NGINX_WORKER);
+        // A helper, such as a program that takes logs, outlives every reload.
+        let is_fork = |child: &&Identity| proc::stat(child.pid).is_some_and(|stat| proc::is_mere_fork(&stat));
+        let of_nginx: BTreeSet<_> = children.iter().filter(is_of_nginx).copied().collect();
+        let forks: BTreeSet<_> = children.iter().filter(is_fork).copied().collect();
+        (watched.workers, watched.is_steady) = match (proc::comm(pid) == HAPROXY, of_nginx.is_empty()) {
+            (true, _) => (children, true),
+            (_, false) => (of_nginx, true),
+            // fluentd executes its workers.
+            _ => (if forks.is_empty() { children } else { forks }, false),
+        };
     }
 
     /// Waits until the process has ended; endless if there is none.
@@ -94,8 +105,9 @@ impl TargetWatch {
             let workers = proc::children(pid);
             if !workers.is_empty() && workers.is_disjoint(&watched.workers) {
                 let since = workers.iter().filter_map(|worker| worker.started_at()).min();
+                let by_reload = watched.is_steady;
                 watched.workers = workers;
-                return Some(Input::TargetLost { pid, loss: Loss::Renewed { since } });
+                return Some(Input::TargetLost { pid, loss: Loss::Renewed { since, by_reload } });
             }
         }
         let found = found.ok()?;

@@ -178,3 +178,40 @@ fn the_only_child_of_apache_is_replaced_once() {
         assert_eq!((gate.count("reloaded") - before, gate.count("unverified")), (2, 0), "{module}: {}", gate.story());
     }
 }
+
+#[test]
+fn a_reload_of_apache_by_another_program_on_a_rejected_content_is_noticed() {
+    if !is_there("apache2") {
+        return;
+    }
+    let (directory, name, port) = (tempfile::tempdir().expect("there is room"), unique("apa"), free_port());
+    let here = directory.path();
+    fs::set_permissions(here, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let write = |body: &str| {
+        fs::create_dir_all(here.join("config"))
+            .and_then(|()| fs::write(here.join("next"), apache(here, "event", port, body)))
+            .and_then(|()| fs::rename(here.join("next"), here.join("config/apache2.conf")))
+            .expect("there is room");
+    };
+    write("one");
+    let mut server = command(copy("apache2", here, &name));
+    server.args(["-DFOREGROUND", "-f"]).arg(here.join("config/apache2.conf"));
+    let process = Background::start(server.stdout(Stdio::null()).stderr(Stdio::null()));
+    eventually("apache serves", || served(port, "one"));
+    // Apache takes it, and the policy does not.
+    let policy = ["--validate", "sh -c '! grep -q forbidden {config}'", "--root", "local", "--poll", "500ms"];
+    let watch = here.join("config").display().to_string();
+    let target = ["--app", "none", "--signal", "USR1", "--verify", "workers", "--process", &name, "--watch", &watch];
+    let mut gate = Gate::run(&[&target[..], &policy].concat());
+    gate.wait_for("verified");
+    write("forbidden");
+    gate.wait_for("rejected");
+    let master = i32::try_from(process.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("it runs");
+    rustix::process::kill_process(master, rustix::process::Signal::USR1).expect("it runs");
+    eventually("apache runs what was rejected", || served(port, "forbidden"));
+    gate.wait_for("target_replaced");
+    write("one");
+    gate.wait_for("reloaded");
+    gate.wait_for("verified");
+    eventually("apache runs what is accepted", || served(port, "one"));
+}

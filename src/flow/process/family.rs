@@ -119,10 +119,9 @@ fn newest_successor(selector: &Selector, root: Identity, relatives: &BTreeMap<i3
     for _ in 0..SUCCESSORS {
         let title = proc::title(newest.pid);
         let is_successor = |child: &&Stat| {
-            let child_title = proc::title(child.pid);
             let is_like = match &selector.master {
-                Some(master) => master.is_match(&title) && master.is_match(&child_title),
-                None => child_title == title && proc::exe(child.pid) == proc::exe(newest.pid),
+                Some(master) => master.is_match(&title) && master.is_match(&proc::title(child.pid)),
+                None => runs_the_same(child.pid, newest.pid) && proc::exe(child.pid) == proc::exe(newest.pid),
             };
             child.ppid == newest.pid && !proc::is_mere_fork(child) && is_like
         };
@@ -131,6 +130,14 @@ fn newest_successor(selector: &Selector, root: Identity, relatives: &BTreeMap<i3
         newest = Identity::from(successor);
     }
     newest
+}
+
+/// Returns `true` if two processes have the same command line. gunicorn starts its successor by its interpreter, under the name that this
+/// has itself (`Arbiter.reexec()` in `gunicorn/arbiter.py`).
+fn runs_the_same(one: i32, other: i32) -> bool {
+    let (one, other) = (proc::cmdline(one), proc::cmdline(other));
+    let is_same_script = || proc::script(&one).is_some_and(|script| proc::script(&other) == Some(script));
+    one == other || is_same_script()
 }
 
 /// The reason why the process that a pid file names is not the one that wrote it, if there is one.
@@ -183,10 +190,22 @@ fn candidates(selector: &Selector) -> impl Iterator<Item = Stat> {
 
 fn fits(pid: i32, selector: &Selector) -> bool {
     // The cheapest first: this runs for every process.
-    selector.process.as_ref().is_none_or(|name| is_called(&proc::comm(pid), name) && is_called_in_full(pid, name))
+    selector.process.as_ref().is_none_or(|name| is_named(pid, name))
         && selector.cmdline.as_ref().is_none_or(|pattern| pattern.is_match(&proc::title(pid)))
         && selector.exe.as_ref().is_none_or(|path| proc::exe(pid).as_ref() == Some(path))
         && selector.check_word.as_ref().is_none_or(|word| !proc::cmdline(pid).contains(word))
+}
+
+/// Compares the names of a process with `name`. The command name of a script that was not executed itself is that of its interpreter.
+fn is_named(pid: i32, name: &str) -> bool {
+    let comm = proc::comm(pid);
+    let is_script = || {
+        let words = proc::cmdline(pid);
+        let is_title = |title: &String| title.contains([' ', ':']) && title.split([' ', ':']).next() == Some(name);
+        proc::script(&words).is_some_and(|script| script.name == name) || words.first().is_some_and(is_title)
+    };
+    let is_interpreted = std::str::from_utf8(&comm).is_ok_and(proc::is_interpreter);
+    (is_called(&comm, name) && is_called_in_full(pid, name)) || (is_interpreted && is_script())
 }
 
 /// Compares a command name with `name`. A process that sets a title has it as its command name too: gunicorn's master is called

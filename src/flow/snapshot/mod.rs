@@ -12,6 +12,7 @@ mod entries;
 mod incomplete;
 mod litter;
 mod newest;
+mod outputs;
 mod outside;
 mod reader;
 mod secret;

@@ -11,13 +11,24 @@ use regex::Regex;
 
 use super::Proof;
 use crate::flow::tree::{Revision, Tree};
+use crate::sys::proc;
 
-/// An import of a Python module, and its first name.
-static IMPORT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*(?:from|import)[ \t]+(?P<names>[\w.]+(?:[ \t]*,[ \t]*[\w.]+)*)").ok());
+/// A statement of Python that imports modules, by their names; one line may hold several statements.
+static IMPORT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?m)(?:^|[;:])[ \t]*(?:from[ \t]+(?P<from>[\w.]+)[ \t]+import\b|import[ \t]+(?P<names>[^;#\n]+))",
+        r#"|\b(?:import_module|__import__)[ \t]*\([ \t]*['"](?P<called>[\w.]+)"#,
+    ))
+    .ok()
+});
 /// The setting of gunicorn that loads the application in the master.
 static PRELOAD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?m)^[ \t]*preload_app[ \t]*=[ \t]*True\b").ok());
+    LazyLock::new(|| Regex::new(r"(?m)(?:^|[;:])[ \t]*preload_app[ \t]*(?::[^=\n]*)?=[ \t]*(?:True|1)\b").ok());
+/// The option of the same meaning, and the shortest beginning of it that `argparse` takes.
+const PRELOAD_OPTION: &str = "--preload";
+const SHORTEST_PRELOAD: usize = "--pre".len();
+/// The environment variable with further arguments (`WSGIApplication` in `gunicorn/app/base.py`).
+pub const GUNICORN_ARGUMENTS: &str = "GUNICORN_CMD_ARGS";
 
 /// The content that a process has had since its start, as far as it is known.
 #[derive(Clone, Debug)]
@@ -25,13 +36,22 @@ pub struct Loaded {
     revision: Arc<Revision>,
     /// The command line of the process.
     words: Vec<String>,
+    /// The arguments in [`GUNICORN_ARGUMENTS`].
+    further: Vec<String>,
 }
 
 impl Loaded {
     /// The content at the time when the process was seen first.
     #[must_use]
     pub fn new(revision: Arc<Revision>, words: Vec<String>) -> Self {
-        Self { revision, words }
+        Self { revision, words, further: Vec::new() }
+    }
+
+    /// Adds the value of [`GUNICORN_ARGUMENTS`] in the environment of the process.
+    #[must_use]
+    pub fn with_arguments(self, value: &str) -> Self {
+        // A value that gunicorn cannot split either has ended it at its start.
+        Self { further: shell_words::split(value).unwrap_or_default(), ..self }
     }
 
     /// The reason why a reload cannot bring all of `tree` into effect in this process, if there is one.
@@ -78,13 +98,15 @@ impl Loaded {
 
     fn is_gunicorn(&self) -> bool {
         let is_named = |word: &String| word.rsplit('/').next().is_some_and(|name| name.starts_with("gunicorn"));
-        self.words.iter().take(2).any(is_named)
+        let is_script = || proc::script(&self.words).is_some_and(|script| script.name.starts_with("gunicorn"));
+        self.words.iter().take(2).any(is_named) || is_script()
     }
 
     fn is_preloaded(&self, tree: &Tree, main: &Path) -> bool {
         let text = tree.get(main).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
         let set = PRELOAD.as_ref().is_some_and(|pattern| pattern.is_match(&text));
-        set || self.words.iter().any(|word| word == "--preload")
+        let is_option = |word: &String| word.len() >= SHORTEST_PRELOAD && PRELOAD_OPTION.starts_with(word.as_str());
+        set || self.words.iter().chain(&self.further).any(is_option)
     }
 }
 
@@ -106,8 +128,14 @@ fn imports(tree: &Tree, main: &Path) -> BTreeSet<PathBuf> {
     let mut ahead = vec![main.to_path_buf()];
     while let Some(file) = ahead.pop() {
         let Some(text) = tree.get(&file).map(|text| String::from_utf8_lossy(text)) else { continue };
-        let lines = IMPORT.iter().flat_map(|pattern| pattern.captures_iter(&text)).map(|line| line["names"].to_owned());
-        let names: Vec<String> = lines.flat_map(|names| names.split(',').map(first_name).collect::<Vec<_>>()).collect();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let text = code.collect::<Vec<_>>().join("\n");
+        let statements = IMPORT.iter().flat_map(|pattern| pattern.captures_iter(&text));
+        let modules = statements.filter_map(|found| {
+            let modules = found.name("from").or_else(|| found.name("names")).or_else(|| found.name("called"))?;
+            Some(modules.as_str().split(',').map(first_name).collect::<Vec<_>>())
+        });
+        let names: Vec<String> = modules.flatten().collect();
         for other in tree.keys().filter(|other| names.iter().any(|name| is_module(other, name))) {
             if found.insert(other.clone()) {
                 ahead.push(other.clone());
@@ -117,8 +145,10 @@ fn imports(tree: &Tree, main: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
+/// The first part of a module's name; another name may follow it (`import a.b as c`).
 fn first_name(module: &str) -> String {
-    module.trim().trim_start_matches('.').split('.').next().unwrap_or_default().to_owned()
+    let module = module.split_whitespace().next().unwrap_or_default();
+    module.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned()
 }
 
 /// Returns `true` if `file` is the module `name`, or belongs to the package of that name.
@@ -160,6 +190,44 @@ mod tests {
         assert!(message.starts_with("the change of `value` is not in effect: gunicorn has loaded"), "{message}");
         let set = tree(&[("gunicorn.conf.py", "preload_app = True"), ("value", "two")]);
         assert!(limit(&PLAIN, &before, &set).is_some(), "the configuration may say it too");
+    }
+
+    #[test]
+    fn an_application_is_preloaded_by_any_form_of_the_setting() {
+        let preloaded = |words: &[&str], further: &str, main: &str| {
+            let tree = tree(&[("gunicorn.conf.py", main), ("value", "one")]);
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let loaded = Loaded::new(Arc::new(Revision::of(&tree)), words).with_arguments(further);
+            loaded.forewarning(&tree, Some(Path::new("gunicorn.conf.py"))).is_some()
+        };
+        let module = ["python3", "-m", "gunicorn", "--preload"];
+        assert!(preloaded(&module, "", ""));
+        assert!(preloaded(&PLAIN, "--workers 2 --preload", ""));
+        assert!(preloaded(&PLAIN, "--prel", ""), "argparse takes the beginning of an option");
+        assert!(!preloaded(&PLAIN, "--pr", ""));
+        assert!(!preloaded(&PLAIN, "--name=--preload", ""));
+        assert!(preloaded(&PLAIN, "", "workers = 1; preload_app = True"));
+        assert!(preloaded(&PLAIN, "", "preload_app: bool = True"));
+        assert!(!preloaded(&PLAIN, "", "preload_app = False"));
+    }
+
+    #[test]
+    fn a_module_is_imported_by_any_statement() {
+        let settings = |text: &str| {
+            let files = tree(&[("gunicorn.conf.py", text), ("settings.py", ""), ("other.py", "")]);
+            imports(&files, Path::new("gunicorn.conf.py")) == BTreeSet::from(["settings.py".into()])
+        };
+        for text in [
+            "import sys; sys.path.insert(0, '/etc/app'); from settings import *",
+            "import sys, settings as s",
+            "if True: import settings",
+            "import importlib; s = importlib.import_module('settings')",
+            "s = __import__(\"settings\")",
+            "from settings import (\n    other,\n)",
+        ] {
+            assert!(settings(text), "{text}");
+        }
+        assert!(!settings("# This was: import settings\nbind = 'settings'"), "it imports nothing");
     }
 
     #[test]

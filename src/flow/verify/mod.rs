@@ -16,7 +16,7 @@ use crate::sys::proc::{self, Identity};
 use crate::sys::server::{Server, Unread};
 
 pub use bytecode::hidden_change;
-pub use effect::Loaded;
+pub use effect::{GUNICORN_ARGUMENTS, Loaded};
 use logs::ErrorLogs;
 use metrics::Before;
 pub use metrics::{ExpectedMetric, MetricProof, Scrape};

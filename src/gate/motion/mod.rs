@@ -10,8 +10,11 @@
 //!
 //! A file that the application is known to read as configuration is never output: each change of it is taken.
 //!
+//! Files that change in the pause are no effect of the action. Where the application does not read them, they start no reload while they
+//! change ([`own`]). Files that come and go, as those of a cache do, are known by their directory.
+//!
 //! A validation is tested three times, since it costs the application nothing. A file that is known to change because of the gate is
-//! only ignored when it changes after an action. Any other change of it is taken, and if it does not change after an action it is
+//! only ignored when it changes after an action. Another change of it is taken, once in a minute, and if it does not change after an action it is
 //! known no longer. By chance a person may have changed a file at all of these moments, so the experiment is repeated three times,
 //! first after a minute and then ever later.
 
@@ -22,8 +25,11 @@ use std::time::{Duration, Instant};
 
 use crate::flow::tree::Revision;
 
+mod own;
 #[cfg(test)]
 mod tests;
+
+use own::OwnMotion;
 
 /// A change that follows an action of the gate within this time may be a consequence of it.
 const CONSEQUENCE: Duration = Duration::from_secs(2);
@@ -96,6 +102,8 @@ enum Evidence {
     Held,
     /// The experiment.
     Caused,
+    /// It changes whether the gate acts or not.
+    Alone,
 }
 
 /// The files that change because of the gate's own actions.
@@ -124,6 +132,7 @@ pub(super) struct Motion {
     explained: Option<Arc<Revision>>,
     /// Files that the application is known to read as configuration.
     configuration: BTreeSet<PathBuf>,
+    alone: OwnMotion,
 }
 
 impl Motion {
@@ -169,15 +178,22 @@ impl Motion {
     /// Forgets the files that did not change with the last action although its consequences had their time.
     pub(super) fn expire(&mut self, now: Instant) {
         if self.window_end.is_some_and(|end| now > end) {
-            self.moving.retain(|file, evidence| *evidence == Evidence::Held || self.moved.contains(file));
+            self.moving.retain(|file, evidence| *evidence != Evidence::Caused || self.moved.contains(file));
         }
+        self.take_rested(now);
     }
 
     /// The time at which the experiment must be repeated.
     pub(super) fn repetition(&self) -> Option<Instant> {
         let is_caused = self.moving.values().any(|evidence| *evidence == Evidence::Caused);
-        let (at, done) = self.repetition.filter(|_| is_caused)?;
-        (done < REPETITIONS).then_some(at)
+        let repetition = self.repetition.filter(|(_, done)| is_caused && *done < REPETITIONS).map(|(at, _)| at);
+        repetition.into_iter().chain(self.rest_end()).min()
+    }
+
+    /// Returns `true` if the experiment must be repeated now.
+    pub(super) fn repeats(&self, now: Instant) -> bool {
+        let is_caused = self.moving.values().any(|evidence| *evidence == Evidence::Caused);
+        is_caused && self.repetition.is_some_and(|(at, done)| at <= now && done < REPETITIONS)
     }
 
     /// Repeats the experiment with the next action, which is about `revision`.
@@ -213,7 +229,7 @@ impl Motion {
     pub(super) fn arrived(&mut self, now: Instant, revision: &Arc<Revision>, held: &BTreeSet<PathBuf>) -> Consequence {
         let Some((at, before)) = self.acted.take() else { return Consequence::None };
         let is_suspect = |file: &PathBuf| !held.contains(file) && !self.configuration.contains(file);
-        let files: BTreeSet<_> = revision.changed_since(&before).into_iter().filter(is_suspect).collect();
+        let files: BTreeSet<_> = self.moves(&before, revision).into_iter().filter(is_suspect).collect();
         if self.window_end.is_none_or(|end| now > end) {
             self.acquit();
             return Consequence::None;
@@ -240,7 +256,7 @@ impl Motion {
         duration: Duration,
     ) -> Consequence {
         self.restarts += 1;
-        let files: BTreeSet<_> = revision.changed_since(before).into_iter().collect();
+        let files = self.moves(before, revision);
         match self.passed(before, &files) {
             Some(test) if test.round < ROUNDS => {
                 let pause = duration.clamp(SHORTEST_TRIAL, LONGEST_TRIAL);
@@ -277,10 +293,7 @@ impl Motion {
         aftermath: Instant,
         validation: Option<Duration>,
     ) -> Consequence {
-        self.suspects.retain(|file, _| files.contains(file));
-        for file in &files {
-            *self.suspects.entry(file.clone()).or_default() += 1;
-        }
+        self.suspects = files.iter().map(|file| (file.clone(), self.times(file) + 1)).collect();
         let moves = self.suspects.values().min().copied().unwrap_or_default();
         let is_due = moves >= SUSPICIOUS || self.restarts >= RESTARTS;
         if !is_due || self.no_trial_before.is_some_and(|at| now < at) {
@@ -312,8 +325,8 @@ impl Motion {
 
     /// Takes in a scan that found `revision`.
     pub(super) fn try_out(&mut self, now: Instant, revision: &Arc<Revision>) -> TrialOutcome {
+        let changed = self.trial.as_ref().map(|trial| self.moves(&trial.revision, revision)).unwrap_or_default();
         let Some(mut trial) = self.trial.take() else { return TrialOutcome::None };
-        let changed = revision.changed_since(&trial.revision);
         if !changed.is_empty() && now < trial.aftermath && changed.iter().all(|file| trial.files.contains(file)) {
             (trial.revision, trial.until) = (revision.clone(), now + trial.pause);
         }
@@ -329,7 +342,8 @@ impl Motion {
         }
         if !is_same {
             self.suspects.clear();
-            if trial.during_validation && self.restarts < RESTARTS {
+            let is_alone = self.change_alone(now, &changed);
+            if is_alone || (trial.during_validation && self.restarts < RESTARTS) {
                 return TrialOutcome::None;
             }
             self.no_trial_before = Some(now + NEXT_TRIAL);
@@ -352,15 +366,17 @@ impl Motion {
         revision: &Arc<Revision>,
         held: &BTreeSet<PathBuf>,
     ) -> bool {
-        let changed = revision.changed_since(desired);
-        let fresh = self.explained.as_ref().map_or_else(|| changed.clone(), |known| revision.changed_since(known));
+        let changed = self.moves(desired, revision);
+        let fresh = self.explained.as_ref().map_or_else(|| changed.clone(), |known| self.moves(known, revision));
         let in_window = self.window_end.is_some_and(|end| now <= end);
         let follows = |file: &PathBuf| match self.moving.get(file) {
             Some(Evidence::Caused) => in_window || !fresh.contains(file),
+            Some(Evidence::Alone) => !fresh.contains(file),
             _ => false,
         };
-        if changed.is_empty() || !changed.iter().all(|file| self.is_held(file, held) || follows(file)) {
-            self.moving.retain(|file, evidence| *evidence == Evidence::Caused || held.contains(file));
+        let rest: Vec<&PathBuf> = changed.iter().filter(|file| !self.is_held(file, held) && !follows(file)).collect();
+        if changed.is_empty() || !(rest.is_empty() || self.moves_alone(now, &rest, revision)) {
+            self.moving.retain(|file, evidence| *evidence != Evidence::Held || held.contains(file));
             return false;
         }
         self.note(revision, &changed, held);
@@ -368,7 +384,7 @@ impl Motion {
     }
 
     /// Records the files that changed because of the gate, or of a program that keeps them open.
-    fn note(&mut self, revision: &Arc<Revision>, changed: &[PathBuf], held: &BTreeSet<PathBuf>) {
+    fn note(&mut self, revision: &Arc<Revision>, changed: &BTreeSet<PathBuf>, held: &BTreeSet<PathBuf>) {
         for file in changed {
             if held.contains(file) {
                 self.moving.entry(file.clone()).or_insert(Evidence::Held);
@@ -387,7 +403,7 @@ impl Motion {
         main: Option<&Path>,
         held: &BTreeSet<PathBuf>,
     ) -> bool {
-        let changed = revision.changed_since(candidate);
+        let changed = self.moves(candidate, revision);
         let is_known = |file: &PathBuf| self.is_held(file, held) || self.moving.contains_key(file);
         let stays = changed.iter().all(|file| is_known(file) && Some(file.as_path()) != main);
         if stays && !changed.is_empty() {
@@ -399,6 +415,7 @@ impl Motion {
     /// Forgets which content differs from the desired one because of the gate, since another one is desired.
     pub(super) fn begin(&mut self) {
         self.explained = None;
+        self.has_taken();
     }
 
     /// The files that change because of the gate, or that a program keeps open.

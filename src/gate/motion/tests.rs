@@ -222,3 +222,72 @@ fn a_change_long_after_a_reload_is_no_consequence() {
         assert_eq!(motion.arrived(now + CONSEQUENCE * 2, &contents[step + 1], &NONE), Consequence::None);
     }
 }
+
+/// A cache with one entry of this name, beside a configuration.
+fn cached(entry: &str) -> Arc<Revision> {
+    revision(&[("app.conf", "a"), ("conf.d/a.conf", "a"), (&format!("cache/{}/{entry}", &entry[..1]), "page")])
+}
+
+/// Two reloads, each followed by other files in the cache, and a pause in which they go on to change.
+fn churned(motion: &mut Motion) -> Instant {
+    let (now, entries) = (Instant::now(), ["ab", "bc", "cd", "de"].map(cached));
+    assert_eq!(round(motion, now, &entries, 0), Consequence::None);
+    let Consequence::Trial(until) = round(motion, now, &entries, 1) else { panic!("no pause begins") };
+    let late = until + CONSEQUENCE;
+    assert_eq!(motion.try_out(late, &entries[3]), TrialOutcome::None);
+    assert_eq!(motion.moving().collect::<Vec<_>>(), [Path::new("cache/*")]);
+    late
+}
+
+#[test]
+fn files_that_come_and_go_are_known_by_their_place_and_start_no_reload() {
+    let mut motion = Motion::default();
+    let now = churned(&mut motion);
+    assert!(motion.explains(after(now, 3_000), &cached("de"), &cached("ef"), &NONE));
+    assert!(motion.stays(&cached("de"), &cached("fg"), None, &NONE), "neither do they disturb another one");
+    let other = revision(&[("app.conf", "a"), ("conf.d/a.conf", "b"), ("cache/g/gh", "page")]);
+    assert!(!motion.explains(after(now, 3_000), &cached("de"), &other, &NONE), "another file is a real change");
+    let new = revision(&[("app.conf", "a"), ("conf.d/a.conf", "a"), ("conf.d/b.conf", ""), ("cache/g/gh", "page")]);
+    assert!(!motion.explains(after(now, 3_000), &cached("de"), &new, &NONE), "so is a new file in another place");
+}
+
+#[test]
+fn files_that_rest_are_taken_and_rest_for_longer_if_they_go_on() {
+    let mut motion = Motion::default();
+    let now = churned(&mut motion);
+    let rest = Duration::from_secs(10);
+    assert_eq!(motion.repetition(), Some(now + rest));
+    motion.expire(now + rest);
+    let (taken, next) = (cached("ef"), cached("fg"));
+    assert!(!motion.explains(now + rest, &cached("de"), &taken, &NONE), "what lies there now is taken");
+    motion.begin();
+    let later = now + rest * 2;
+    assert!(motion.explains(later, &taken, &next, &NONE), "they go on");
+    assert_eq!(motion.repetition(), Some(later + rest * GROWTH));
+    motion.expire(later + rest * GROWTH);
+    motion.begin();
+    assert!(!motion.explains(later + rest * GROWTH * 100, &taken, &next, &NONE), "they have rested for long");
+}
+
+#[test]
+fn a_known_file_that_changes_at_all_times_starts_one_reload() {
+    let contents = logs();
+    let (mut motion, now) = convicted(&contents);
+    let later = after(now, 10_000);
+    assert!(!motion.explains(later, &contents[2], &contents[4], &NONE));
+    assert!(!motion.explains(later, &contents[2], &contents[4], &NONE), "it is the same change");
+    motion.begin();
+    assert!(motion.explains(after(later, 5_000), &contents[4], &contents[5], &NONE));
+    assert!(motion.is_alone());
+}
+
+#[test]
+fn known_configuration_that_comes_and_goes_is_no_output() {
+    let mut motion = Motion::default();
+    motion.reads(&["ab", "bc", "cd", "de"].map(|entry| PathBuf::from(format!("cache/{}/{entry}", &entry[..1]))).into());
+    let entries = ["ab", "bc", "cd", "de"].map(cached);
+    for step in 0..3 {
+        assert_eq!(round(&mut motion, Instant::now(), &entries, step), Consequence::None);
+    }
+    assert_eq!(motion.moving().count(), 0);
+}

@@ -18,9 +18,11 @@ use rustix::thread::CapabilitySet;
 use super::shortage::unless_short;
 
 mod newest;
+mod script;
 mod signals;
 
 pub use newest::{NewestProcess, have_ended};
+pub use script::{is_interpreter, script};
 pub use signals::{SignalFiles, SignalState};
 
 /// Rights that a process has from the file of its program, and not from the user who started it (execve(2)).
@@ -185,6 +187,13 @@ pub fn words(bytes: &[u8]) -> Vec<String> {
     // A process that wrote over them leaves zeros behind what it shows; an empty word in between is one.
     let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return Vec::new() };
     bytes[..=last].split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// The value of a variable in the environment of a process, as it was at the start; `None` without the permission to look.
+#[must_use]
+pub fn variable(pid: i32, name: &str) -> Option<String> {
+    let environment = Process::new(pid).and_then(|process| process.environ()).ok()?;
+    environment.get(std::ffi::OsStr::new(name)).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// The command line as one line.

@@ -3,6 +3,7 @@
 mod linked;
 mod links;
 mod missing;
+mod output;
 mod volume;
 mod way;
 
@@ -22,6 +23,7 @@ use super::contents::{self, Access};
 use super::entries::{self, Entry, EntryKind};
 use super::incomplete::{PlainFile, PlainFiles};
 use super::newest::KnownVolume;
+use super::outputs::{NamedSource, Outputs};
 use super::secret::is_in_memory;
 use super::{AGREEMENT, ReadOptions, Scan, Snapshot, SnapshotError, Source, litter, outside};
 use crate::flow::tree::{EntryWithoutContent, Revision, Tree};
@@ -99,7 +101,9 @@ pub(super) struct SourceReader<'a> {
     bytes: u64,
     findings: Vec<Finding>,
     watch_points: WatchPoints,
+    /// The newest time of what only a kubelet or a link puts in place, and those of files and directories without a commit point.
     delivered: SystemTime,
+    times: BTreeMap<PathBuf, SystemTime>,
     settled: bool,
     /// Each volume's link, and its target when it was met.
     generations: Vec<(PathBuf, PathBuf)>,
@@ -109,6 +113,9 @@ pub(super) struct SourceReader<'a> {
     devices: BTreeMap<u64, bool>,
     /// Files that are named like copies: the configuration itself shows if they are read.
     copies: Vec<(Dir, OsString, litter::Class)>,
+    /// What the configuration names for output, and the names of the sources in it.
+    outputs: Outputs,
+    named: Vec<NamedSource>,
     /// Directories outside of the sources: the configuration itself shows what is read in them.
     linked: Vec<LinkedDirectory>,
     /// See [`SnapshotError::short`].
@@ -143,11 +150,14 @@ impl<'a> SourceReader<'a> {
             findings: Vec::new(),
             watch_points: WatchPoints::default(),
             delivered: SystemTime::UNIX_EPOCH,
+            times: BTreeMap::new(),
             settled: true,
             generations: Vec::new(),
             volumes: Vec::new(),
             devices: BTreeMap::new(),
             copies: Vec::new(),
+            outputs: Outputs::default(),
+            named: output::named(sources),
             linked: Vec::new(),
             short: false,
             too_deep: false,
@@ -166,6 +176,7 @@ impl<'a> SourceReader<'a> {
         }
         self.copies()?;
         self.linked_directories()?;
+        self.leave_out_outputs();
         self.is_one_generation()?;
         if self.tree.is_empty() && self.findings.is_empty() {
             let path = &self.sources[0].path;
@@ -184,10 +195,10 @@ impl<'a> SourceReader<'a> {
 
     pub(super) fn finish(mut self) -> WholeScan {
         let volumes = std::mem::take(&mut self.volumes);
-        let (settled, patience) = (self.settled, AGREEMENT);
+        let (settled, patience, delivered) = (self.settled, AGREEMENT, self.newest_time());
         let result = if self.findings.is_empty() {
             let (revision, in_memory) = (Arc::new(Revision::of(&self.tree)), Arc::new(self.in_memory));
-            let (tree, delivered, notes) = (Arc::new(self.tree), self.delivered, Vec::new());
+            let (tree, notes) = (Arc::new(self.tree), Vec::new());
             // Only a kubelet writes a volume with a commit point.
             let is_volume = |source: &Source| self.generations.iter().any(|(link, _)| *link == data_link(source));
             let committed = self.sources.iter().all(is_volume);
@@ -274,10 +285,10 @@ impl<'a> SourceReader<'a> {
         }
         if dir.watched {
             self.watch_points.plain(&dir.path);
-            self.delivered_at(&Ok(stat));
+            self.put_in_place(&dir.name, &Ok(stat));
         }
         let names: BTreeSet<&OsStr> = entries.iter().map(|entry| entry.name.as_os_str()).collect();
-        for Entry { name: entry, kind } in &entries {
+        for Entry { name: entry, kind } in in_order(&entries) {
             let class = entry.to_str().map_or(litter::Class::Content, |name| {
                 litter::classify(name, |sibling| names.contains(OsStr::new(sibling)))
             });
@@ -345,6 +356,10 @@ impl<'a> SourceReader<'a> {
         let is_left_out =
             |reader: &Self| reader.options.selection.is_limited() && !reader.options.selection.includes(&inside);
         match kind {
+            FileType::Directory if !dir.strict && self.is_output_directory(name) => {
+                self.tree.note(name.into(), EntryWithoutContent::Directory);
+                Ok(())
+            }
             FileType::Directory => {
                 let Some(fd) = self.open_dir(&dir.fd, entry, OFlags::NOFOLLOW, &path, dir.strict)? else {
                     return Ok(());
@@ -379,7 +394,7 @@ impl<'a> SourceReader<'a> {
             return Ok(());
         }
         if dir.watched {
-            self.delivered_at(&Ok(stat));
+            self.put_in_place(name, &Ok(stat));
         }
         self.content(&file, &stat, path, name, dir.strict)
     }
@@ -413,6 +428,7 @@ impl<'a> SourceReader<'a> {
             let length = content.len() as u64;
             self.plain.insert(name.into(), PlainFile { inode: (stat.st_dev, stat.st_ino), length });
         }
+        self.outputs.take_in(name, &content);
         self.tree.insert(name.into(), content);
         Ok(())
     }
@@ -459,10 +475,13 @@ impl<'a> SourceReader<'a> {
     /// the time at which a name in it last came or went.
     fn delivered_at(&mut self, stat: &rustix::io::Result<Stat>) {
         if let Ok(stat) = stat {
-            let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
-            let since = Duration::new(seconds, u32::try_from(stat.st_ctime_nsec).unwrap_or(0));
-            self.delivered = self.delivered.max(SystemTime::UNIX_EPOCH + since);
+            self.delivered = self.delivered.max(changed_at(stat));
         }
+    }
+
+    /// Notes the same of a file or directory that may turn out to be output.
+    fn put_in_place(&mut self, name: &Path, stat: &rustix::io::Result<Stat>) {
+        self.times.extend(stat.as_ref().ok().map(|stat| (name.to_path_buf(), changed_at(stat))));
     }
 
     /// Reports a file or directory that cannot be read. A kubelet with `fsGroup` may set owners and modes after the swap, so in a volume
@@ -514,6 +533,23 @@ impl<'a> SourceReader<'a> {
 /// Returns the way to `path`: the directory that is watched must be the one that is read.
 fn way(path: &Path) -> ReadResult<Way> {
     Way::to(path).map_err(|_| Vanished(path.into()))
+}
+
+/// Returns the time of the last change of a file or its inode.
+fn changed_at(stat: &Stat) -> SystemTime {
+    let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, u32::try_from(stat.st_ctime_nsec).unwrap_or(0))
+}
+
+/// Returns the entries of a directory in the order in which they are read: the files, the directories, and last those that are named as if a
+/// program wrote there.
+fn in_order(entries: &[Entry]) -> Vec<&Entry> {
+    let mut ordered: Vec<&Entry> = entries.iter().collect();
+    ordered.sort_by_key(|entry| match entry.kind {
+        Some(EntryKind::Directory) => 1 + u8::from(entry.name.to_str().is_some_and(output::is_read_late)),
+        _ => 0,
+    });
+    ordered
 }
 
 /// Returns true if `entry` is a link that a kubelet made: one that leads through `..data`.
