@@ -371,7 +371,7 @@ impl Gate {
         let message = format!("pid {} has ended, and {message}; the newest content is `{}`", lost.pid, kind.as_str());
         let (message, help) = match kind {
             Kind::Rejected if !self.policy.publish => (
-                format!("{message}, so the application cannot start with it"),
+                format!("{message}, so the application may be unable to start with it"),
                 "correct the configuration; see the application's own log".to_owned(),
             ),
             _ => (message, help),

@@ -9,7 +9,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 mod statements;
 
-use statements::{Block, Statement};
+use statements::{Statement, StatementBlock};
 
 /// Number of names that are kept; a configuration with more names no further output.
 const NAMES: usize = 1000;
@@ -126,16 +126,16 @@ const OF_NAMED: [&str; 8] =
 
 /// A name that a configuration gives to an output.
 #[derive(Clone, Debug)]
-struct Named {
+struct NamedOutput {
     /// The path as it is written.
     path: String,
-    kind: Kind,
+    kind: OutputKind,
     /// The file in which it is written.
     by: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum OutputKind {
     File,
     Directory,
 }
@@ -143,7 +143,7 @@ enum Kind {
 /// The output of the program, as far as its configuration names it.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
-    named: Vec<Named>,
+    named: Vec<NamedOutput>,
     /// Directories to which relative paths belong, where the program has such.
     bases: Vec<String>,
     /// The directory of mosquitto's database, and its name.
@@ -181,35 +181,35 @@ impl Outputs {
             ("directory" | "managed-keys-directory", Some(value), _) if within == "options" => {
                 self.bases.push(value.to_owned());
                 for name in OF_NAMED {
-                    self.name(by, &format!("{value}/{name}"), Kind::File);
-                    self.name(by, &format!("{value}/{name}.jnl"), Kind::File);
+                    self.name(by, &format!("{value}/{name}"), OutputKind::File);
+                    self.name(by, &format!("{value}/{name}.jnl"), OutputKind::File);
                 }
             }
             // Of a channel of named's logging; that of a zone depends on its kind.
-            ("file", Some(value), _) if within == "channel" => self.name(by, value, Kind::File),
+            ("file", Some(value), _) if within == "channel" => self.name(by, value, OutputKind::File),
             ("persistence_location", Some(value), _) => self.persistence.0 = Some(value.to_owned()),
             ("persistence_file", Some(value), _) => self.persistence.1 = Some(value.to_owned()),
-            ("log_dest", Some("file"), Some(path)) => self.name(by, path, Kind::File),
-            ("cache_dir", Some(_), Some(path)) => self.name(by, path, Kind::Directory),
-            (first, Some(value), _) if FILES.contains(&first) => self.name(by, value, Kind::File),
+            ("log_dest", Some("file"), Some(path)) => self.name(by, path, OutputKind::File),
+            ("cache_dir", Some(_), Some(path)) => self.name(by, path, OutputKind::Directory),
+            (first, Some(value), _) if FILES.contains(&first) => self.name(by, value, OutputKind::File),
             (first, Some(value), _) if DIRECTORIES.contains(&first) => {
                 if first == "server-state-base" {
                     self.bases.push(value.to_owned());
                 }
-                self.name(by, value, Kind::Directory);
+                self.name(by, value, OutputKind::Directory);
             }
             _ => {}
         }
         if first == "persistence_location" || first == "persistence_file" {
             let (location, file) = self.persistence.clone();
             let path = format!("{}/{}", location.unwrap_or_default(), file.as_deref().unwrap_or("mosquitto.db"));
-            self.name(by, &format!("{path}.new"), Kind::File);
-            self.name(by, &path, Kind::File);
+            self.name(by, &format!("{path}.new"), OutputKind::File);
+            self.name(by, &path, OutputKind::File);
         }
     }
 
     /// A zone of named, which writes those that it transfers, and those that clients update (`allow-update`, `update-policy`).
-    fn zone(&mut self, by: &Path, block: &Block) {
+    fn zone(&mut self, by: &Path, block: &StatementBlock) {
         let value = |name: &str| block.inner.iter().find(|words| words[0] == name).and_then(|words| words.get(1));
         let Some(file) = value("file") else { return };
         let is_transferred =
@@ -219,25 +219,26 @@ impl Outputs {
             words.is_some_and(|words| words.get(1).is_some_and(|value| value != "none"))
         };
         if is_transferred || is_set("allow-update") || is_set("update-policy") {
-            self.name(by, file, Kind::File);
+            self.name(by, file, OutputKind::File);
         }
         for end in ["jnl", "jbk", "signed", "signed.jnl"] {
-            self.name(by, &format!("{file}.{end}"), Kind::File);
+            self.name(by, &format!("{file}.{end}"), OutputKind::File);
         }
     }
 
-    fn name(&mut self, by: &Path, path: &str, kind: Kind) {
+    fn name(&mut self, by: &Path, path: &str, kind: OutputKind) {
         let is_path = path.contains(['/', '.']) && !path.starts_with(['|', '$', '%']);
         if is_path {
-            self.named.push(Named { path: path.to_owned(), kind, by: by.to_owned() });
+            self.named.push(NamedOutput { path: path.to_owned(), kind, by: by.to_owned() });
         }
     }
 
     /// Returns true if the directory `name` of the tree is one in which the program alone writes. One with a file that names outputs is
     /// none.
     pub(super) fn is_directory(&self, sources: &[NamedSource], name: &Path) -> bool {
-        let is_named = |named: &Named| self.names(named, sources).any(|directory| directory == name);
-        self.named.iter().any(|named| named.kind == Kind::Directory && is_named(named)) && self.may_be_output(name)
+        let is_named = |named: &NamedOutput| self.names(named, sources).any(|directory| directory == name);
+        self.named.iter().any(|named| named.kind == OutputKind::Directory && is_named(named))
+            && self.may_be_output(name)
     }
 
     /// Returns the names that are outputs, as a matcher of files.
@@ -246,9 +247,9 @@ impl Outputs {
         for named in &self.named {
             for name in self.names(named, sources) {
                 match named.kind {
-                    Kind::Directory if self.may_be_output(&name) => found.directories.push(name),
-                    Kind::Directory => {}
-                    Kind::File => found.files.extend(pattern(&name)),
+                    OutputKind::Directory if self.may_be_output(&name) => found.directories.push(name),
+                    OutputKind::Directory => {}
+                    OutputKind::File => found.files.extend(pattern(&name)),
                 }
             }
         }
@@ -262,7 +263,7 @@ impl Outputs {
 
     /// The names in the tree that a path may mean. A relative path belongs to a directory that the configuration gives, else to that of its
     /// file or to the top of a source.
-    fn names(&self, named: &Named, sources: &[NamedSource]) -> impl Iterator<Item = PathBuf> {
+    fn names(&self, named: &NamedOutput, sources: &[NamedSource]) -> impl Iterator<Item = PathBuf> {
         let path = Path::new(&named.path);
         let mut found = Vec::new();
         if path.is_absolute() {

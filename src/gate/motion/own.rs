@@ -25,7 +25,7 @@ pub(super) struct OwnMotion {
     rests: u32,
     /// Those that have rested, and when.
     rested: Option<(BTreeSet<PathBuf>, Instant)>,
-    /// The content that they have now is to be taken.
+    /// The content that they have now must be taken.
     taking: bool,
     /// Files that change because of the gate, and have changed at another time, with the content of that time.
     strays: BTreeMap<PathBuf, (Digest, Instant)>,

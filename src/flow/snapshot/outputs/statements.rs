@@ -9,17 +9,17 @@ pub(super) enum Statement {
     /// Its words, and the first word of the block around it.
     Plain(Vec<String>, String),
     /// A block that ends here.
-    Block(Block),
+    Block(StatementBlock),
 }
 
 /// A block: the words before its brace, and its statements; of a block in it, the words before the brace and those inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct StatementBlock {
     pub(super) head: Vec<String>,
     pub(super) inner: Vec<Vec<String>>,
 }
 
-impl Block {
+impl StatementBlock {
     pub(super) fn is(&self, kind: &str) -> bool {
         self.head.first().is_some_and(|first| first == kind)
     }
@@ -27,7 +27,7 @@ impl Block {
 
 /// Returns the statements of a text.
 pub(super) fn read(text: &str) -> Vec<Statement> {
-    let mut reader = Reader { rest: text, at_line: true, ..Reader::default() };
+    let mut reader = StatementReader { rest: text, at_line: true, ..StatementReader::default() };
     while let Some(letter) = reader.rest.chars().next() {
         reader.step(letter);
     }
@@ -36,16 +36,16 @@ pub(super) fn read(text: &str) -> Vec<Statement> {
 }
 
 #[derive(Default)]
-struct Reader<'t> {
+struct StatementReader<'t> {
     rest: &'t str,
     /// Nothing of the line was read.
     at_line: bool,
     words: Vec<String>,
-    blocks: Vec<Block>,
+    blocks: Vec<StatementBlock>,
     found: Vec<Statement>,
 }
 
-impl Reader<'_> {
+impl StatementReader<'_> {
     fn step(&mut self, letter: char) {
         let is_comment = letter == '#' || self.rest.starts_with("//") || (letter == ';' && self.at_line);
         match letter {
@@ -116,7 +116,7 @@ impl Reader<'_> {
     fn open(&mut self) {
         let head = std::mem::take(&mut self.words);
         if self.blocks.len() < DEEPEST {
-            self.blocks.push(Block { head, inner: Vec::new() });
+            self.blocks.push(StatementBlock { head, inner: Vec::new() });
         }
         self.skip(1);
     }
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_block_has_its_statements_and_the_blocks_in_it() {
         let blocks = read("zone \"a\" IN { file \"b\"; allow-update { key k; }; };");
-        let expected = Block {
+        let expected = StatementBlock {
             head: ["zone", "a", "IN"].map(str::to_owned).into(),
             inner: vec![vec!["file".into(), "b".into()], vec!["allow-update".into(), "key".into(), "k".into()]],
         };

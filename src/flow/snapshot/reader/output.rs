@@ -1,4 +1,4 @@
-//! What the program itself writes is left out. Pure, on what was read.
+//! Leaves out the output of the program itself. Pure, on what was read.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
