@@ -1,4 +1,6 @@
-//! Programs that validate a configuration of a hostile pull request: what lies over the machine, and what they read where no view is possible.
+//! What a hostile pull request cannot make `check` do: what lies over the machine, what programs read where no view is possible, and links.
+
+use std::path::Path;
 
 use crate::hostile::{Place, without_view};
 use crate::support::{command, gate_command, installed, needs, skip};
@@ -155,4 +157,73 @@ fn a_sidecar_in_a_manifest_gets_no_variable_of_the_job() {
     let output = check.output().expect("it starts");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("haproxy -c") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn nothing_is_written_through_a_link_out_of_a_repository() {
+    let place = Place::new();
+    let outside = place.write("profile", "mine\n");
+    let repository = place.path("pr");
+    std::fs::create_dir_all(repository.join(".git")).expect("there is room");
+    std::fs::write(repository.join("a.yaml"), "a: [\n").expect("there is room");
+    let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, repository.join(name)).expect("there is room");
+    link(&outside, "baseline.json");
+    link(outside.parent().expect("it has one"), "reports");
+    link(Path::new("inside.json"), "known.json");
+    let check = |option: &str, name: &str| {
+        let mut check = gate_command();
+        check.args(["check", option, name, "a.yaml"]).current_dir(&repository);
+        let output = check.output().expect("it starts");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for (option, name) in [
+        ("--write-baseline", "baseline.json"),
+        ("--output", "baseline.json"),
+        ("--output", "reports/profile"),
+        ("--write-baseline", "reports/profile"),
+    ] {
+        let said = check(option, name);
+        assert!(said.contains("is a link out of the repository, which is not followed"), "{option} {name}: {said}");
+        assert_eq!(std::fs::read_to_string(&outside).expect("it is there"), "mine\n", "{option} {name}");
+    }
+    // One that stays inside is followed.
+    check("--write-baseline", "known.json");
+    assert!(repository.join("inside.json").is_file());
+}
+
+#[test]
+fn links_out_of_a_repository_are_not_followed() {
+    let place = Place::new();
+    let secret = place.write("key", "- [hunter2\n");
+    let repository = place.path("pr");
+    std::fs::create_dir_all(repository.join(".git")).expect("there is room");
+    std::fs::create_dir_all(repository.join("parts")).expect("there is room");
+    let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, repository.join(name)).expect("there is room");
+    link(&secret, "a.yaml");
+    link(Path::new("/proc/self/environ"), "b.yaml");
+    link(Path::new("/"), "d");
+    link(&secret, "parts/k.conf");
+    // One that stays inside is read.
+    std::fs::write(repository.join("c.json"), "{").expect("there is room");
+    link(Path::new("../c.json"), "parts/c.json");
+    std::fs::write(repository.join("parts/nginx.conf"), "events {}\ninclude k.conf;\n").expect("there is room");
+    let mut check = gate_command();
+    let output =
+        check.args(["check", "--verbose"]).arg(&repository).env("TOKEN", "x: [hunter2").output().expect("it starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_eq!(said.matches("a link out of the repository").count(), 4, "{said}");
+    assert_eq!(said.matches("rejected  ").count(), 2, "{said}");
+    // So it is with a link that a hook names.
+    std::fs::write(repository.join(".git/config"), "- [hunter2\n").expect("there is room");
+    link(Path::new(".git/config"), "e.yaml");
+    // And with a directory on the way to an input.
+    place.write("key.yaml", "- [hunter2\n");
+    link(&place.path("."), "outside");
+    for name in ["a.yaml", "e.yaml", "outside/key.yaml"] {
+        let output =
+            gate_command().args(["check", "--verbose"]).arg(repository.join(name)).output().expect("it starts");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!said.contains("hunter2") && said.contains("a link out of the repository"), "{name}: {said}");
+    }
 }
