@@ -79,6 +79,8 @@ pub(super) struct SimulatedPod {
     pub(super) name: String,
     pub(super) rollout: Rollout,
     pub(super) alive: bool,
+    /// Its gate is about to end.
+    leaves: bool,
     /// The difference of its clock.
     pub(super) offset: Duration,
     pub(super) partitioned: bool,
@@ -144,7 +146,7 @@ pub(super) enum Happening {
     /// The same for the change of the object with this number, unless it has updated the volume to a later one.
     Update(usize, u32, Content),
     /// The gate of a pod ends.
-    End(usize),
+    End(usize, u32),
     /// A request reaches the API server; true if the answer is lost.
     Request(usize, u32, Box<RolloutEffect>, bool),
     Answer(usize, u32, Box<RolloutInput>),
@@ -268,6 +270,7 @@ impl SimulatedCluster {
             name,
             rollout,
             alive: true,
+            leaves: false,
             offset,
             partitioned: false,
             watches: true,
@@ -308,8 +311,7 @@ impl SimulatedCluster {
             ClusterFault::Change(content) => self.change(content),
             ClusterFault::Restart(number) => self.restart(pod(number)),
             ClusterFault::Die(number) => {
-                let others = self.pods.iter().enumerate().filter(|(other, _)| *other != pod(number));
-                if others.filter(|(_, other)| other.alive).count() > 0 {
+                if self.others_stay(pod(number)) {
                     self.pods[pod(number)].alive = false;
                 }
             }
@@ -384,14 +386,18 @@ impl SimulatedCluster {
     /// The gate finishes what it does, and gives its place back.
     fn leave(&mut self, pod: usize) {
         let is_acting = matches!(self.pods[pod].stage, Stage::Acting(..));
-        let others = self.pods.iter().enumerate().filter(|(other, this)| *other != pod && this.alive).count();
-        if is_acting || others == 0 || !self.pods[pod].alive {
+        if is_acting || !self.others_stay(pod) || !self.pods[pod].alive {
             return;
         }
-        self.pods[pod].stage = Stage::Idle;
+        (self.pods[pod].stage, self.pods[pod].leaves) = (Stage::Idle, true);
         self.begun.values_mut().for_each(|begun| begun.retain(|other| *other != pod));
         self.step(pod, RolloutInput::Leave);
-        self.later(REQUEST, Happening::End(pod));
+        self.later(REQUEST, Happening::End(pod, self.pods[pod].life));
+    }
+
+    /// A pod besides this one is there, and does not end.
+    fn others_stay(&self, pod: usize) -> bool {
+        self.pods.iter().enumerate().any(|(other, this)| other != pod && this.alive && !this.leaves)
     }
 
     fn restart(&mut self, pod: usize) {
@@ -401,6 +407,7 @@ impl SimulatedCluster {
         let (now, this) = (self.now, &mut self.pods[pod]);
         this.rollout = machine;
         this.life += 1;
+        this.leaves = false;
         (this.keeper, this.storing) = (Keeper::default(), None);
         (this.desired, this.rejected, this.permit, this.advice) = (None, false, None, None);
         (this.failed, this.retry, this.ends, this.watches) = (None, None, 0, true);
@@ -509,7 +516,7 @@ impl SimulatedCluster {
                 self.pods[pod].volume = content;
                 self.look(pod);
             }
-            Happening::End(pod) => self.pods[pod].alive = false,
+            Happening::End(pod, life) => self.pods[pod].alive &= self.pods[pod].life != life,
             Happening::Update(pod, change, content) => {
                 if self.pods[pod].change < change {
                     self.pods[pod].change = change;
