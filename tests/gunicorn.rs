@@ -273,7 +273,7 @@ fn a_reload_by_another_program_on_a_rejected_content_is_noticed() {
     std::fs::create_dir(&watch).expect("there is room");
     let write = |text: &str| std::fs::write(watch.join("policy"), text).expect("there is room");
     write("good");
-    let refuse = ["--validate", "sh -c '! grep -q forbidden {config}'", "--root", "local", "--app", "none"];
+    let refuse = ["--validate", "sh -c '! grep -q forbidden \"$0\"' {config}", "--root", "local", "--app", "none"];
     let target = ["--process", &gunicorn.name, "--signal", "HUP", "--verify", "workers", "--poll", "500ms"];
     let place = ["--watch", watch.to_str().expect("it is UTF-8"), "--settle", "20ms"];
     let mut gate = Gate::run(&[&refuse[..], &target, &place].concat());

@@ -199,7 +199,7 @@ fn a_reload_of_apache_by_another_program_on_a_rejected_content_is_noticed() {
     let process = Background::start(server.stdout(Stdio::null()).stderr(Stdio::null()));
     eventually("apache serves", || served(port, "one"));
     // Apache takes it, and the policy does not.
-    let policy = ["--validate", "sh -c '! grep -q forbidden {config}'", "--root", "local", "--poll", "500ms"];
+    let policy = ["--validate", "sh -c '! grep -q forbidden \"$0\"' {config}", "--root", "local", "--poll", "500ms"];
     let watch = here.join("config").display().to_string();
     let target = ["--app", "none", "--signal", "USR1", "--verify", "workers", "--process", &name, "--watch", &watch];
     let mut gate = Gate::run(&[&target[..], &policy].concat());
