@@ -13,6 +13,8 @@ use statements::{Statement, StatementBlock};
 
 /// Number of names that are kept; a configuration with more names no further output.
 const NAMES: usize = 1000;
+/// Largest file whose statements are read, in bytes: a larger one is hardly written by hand, and reading costs several times its size.
+const LARGEST: usize = 1 << 20;
 /// Shortest text beside the variables in the name of a file.
 const SHORTEST_LITERAL: usize = 2;
 
@@ -160,6 +162,9 @@ pub(super) struct NamedSource {
 impl Outputs {
     /// Takes in the content of the file `name`.
     pub(super) fn take_in(&mut self, name: &Path, content: &[u8]) {
+        if content.len() > LARGEST {
+            return;
+        }
         let Some(text) = std::str::from_utf8(content).ok().filter(|text| !text.contains('\0')) else { return };
         for statement in statements::read(text) {
             if self.named.len() >= NAMES {

@@ -2,6 +2,8 @@
 
 /// Deepest nesting of blocks that is followed.
 const DEEPEST: usize = 64;
+/// Number of words of a block that the block around it keeps.
+const KEPT: usize = 8;
 
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ struct StatementReader<'t> {
     rest: &'t str,
     /// Nothing of the line was read.
     at_line: bool,
+    /// No `*/` follows: it is sought once.
+    has_no_end: bool,
     words: Vec<String>,
     blocks: Vec<StatementBlock>,
     found: Vec<Statement>,
@@ -56,9 +60,10 @@ impl StatementReader<'_> {
                 return;
             }
             _ if is_comment => self.skip(self.rest.find('\n').unwrap_or(self.rest.len())),
-            '/' if self.rest.starts_with("/*") && self.rest.contains("*/") => {
-                self.skip(self.rest.find("*/").map_or(0, |at| at + 2));
-            }
+            '/' if self.rest.starts_with("/*") && !self.has_no_end => match self.rest.find("*/") {
+                Some(at) => self.skip(at + 2),
+                None => self.has_no_end = true,
+            },
             letter if letter.is_whitespace() || letter == '=' => {
                 self.skip(letter.len_utf8());
                 return;
@@ -128,7 +133,7 @@ impl StatementReader<'_> {
         if let Some(parent) = self.blocks.last_mut()
             && !block.head.is_empty()
         {
-            parent.inner.push(block.head.iter().chain(block.inner.iter().flatten()).cloned().collect());
+            parent.inner.push(block.head.iter().chain(block.inner.iter().flatten()).take(KEPT).cloned().collect());
         }
         self.found.push(Statement::Block(block));
     }
@@ -165,8 +170,18 @@ mod tests {
     }
 
     #[test]
+    fn a_block_keeps_few_words_of_the_blocks_in_it() {
+        let text = format!("{}{}{}", "a {".repeat(60), "b; ".repeat(1000), "}".repeat(60));
+        let words = read(&text).into_iter().map(|statement| match statement {
+            Statement::Plain(words, _) => words.len(),
+            Statement::Block(block) => block.inner.iter().map(Vec::len).sum(),
+        });
+        assert!(words.sum::<usize>() < 2 * 1000 + 60 * (KEPT + 1), "the words, twice, and those that are kept");
+    }
+
+    #[test]
     fn any_text_is_read_to_its_end() {
-        for text in ["{", "}", "}}}}", "/*", "'", "${", "\u{fc}=\u{a0}{;", "a\\\"b"] {
+        for text in ["{", "}", "}}}}", "/*", "/* /* b */", "a /* b", "'", "${", "\u{fc}=\u{a0}{;", "a\\\"b"] {
             let _ = read(text);
         }
     }
