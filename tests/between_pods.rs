@@ -49,6 +49,11 @@ const VERIFY: &str = "! grep -q untaken \"$1/live\" || exit 1
 if grep -q fragile \"$1/live\"; then test $(grep -l fragile \"$1\"/../*/live | wc -l) -lt 3 || exit 1; fi
 echo \"$(date +%s.%N) $(cat \"$1/live\")\" >> \"$1/proofs\"";
 
+/// The number of pods: that of `ROLLOUT_PODS`, or else `usual`.
+fn pod_count(usual: usize) -> usize {
+    std::env::var("ROLLOUT_PODS").ok().and_then(|count| count.parse().ok()).unwrap_or(usual)
+}
+
 fn name(pod: usize) -> String {
     format!("web-{pod:02}")
 }
@@ -289,7 +294,7 @@ fn one_pod_goes_first_and_a_few_at_a_time_follow() {
     let soak = Duration::from_secs(3);
     let flags = ["--rollout", GROUP, "--rollout-soak", "3s", "--rollout-parallel", "2"];
     let Some(mut cluster) = Cluster::start(&flags) else { return };
-    let count = std::env::var("ROLLOUT_PODS").ok().and_then(|count| count.parse().ok()).unwrap_or(5);
+    let count = pod_count(5);
     (0..count).for_each(|_| cluster.add("valid 1"));
     cluster.wait_for_all("valid 1");
     cluster.write("valid 2");
@@ -317,7 +322,7 @@ fn one_pod_goes_first_and_a_few_at_a_time_follow() {
 fn a_revision_that_fails_at_its_reload_meets_one_pod() {
     let flags = ["--rollout", GROUP, "--rollout-soak", "500ms", "--rollout-parallel", "50%"];
     let Some(mut cluster) = Cluster::start(&flags) else { return };
-    (0..4).for_each(|_| cluster.add("valid 1"));
+    (0..pod_count(4)).for_each(|_| cluster.add("valid 1"));
     cluster.wait_for_all("valid 1");
     cluster.write("valid untaken");
     cluster.wait("every pod reports the refusal", |pods| pods.iter().all(|pod| pod.last("rollout_refused").is_some()));
