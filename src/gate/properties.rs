@@ -155,6 +155,36 @@ fn a_bad_content_is_rejected_although_the_application_ends_before_the_verdict() 
     assert_eq!(world.gate.incident().map(|incident| incident.kind), Some(Kind::Rejected), "{}", world.story());
 }
 
+/// In this history a process on probation ends while it is found, and the sources are back: they were reported as missing for ever.
+#[test]
+fn a_process_on_probation_that_is_gone_holds_nothing_up() {
+    let ms = Duration::from_millis;
+    let (absent, good) = (SimulatedContent::Absent, SimulatedContent::Good(2));
+    let script = [
+        (Duration::from_secs(31), Fault::Restart),
+        (ms(0), Fault::Write(good)),
+        (ms(0), Fault::Write(SimulatedContent::Bad(0))),
+        (ms(511), Fault::Write(absent)),
+        (ms(29), Fault::Touch),
+        (ms(100), Fault::Write(SimulatedContent::Bad(1))),
+        (ms(358), Fault::Write(SimulatedContent::Good(0))),
+        (ms(17), Fault::WriteUnseen(SimulatedContent::Bad(0))),
+        (ms(0), Fault::Restart),
+        (ms(9), Fault::Write(absent)),
+        (ms(31), Fault::Write(absent)),
+        (ms(36), Fault::Write(absent)),
+        (ms(14), Fault::Write(absent)),
+        (ms(0), Fault::Write(absent)),
+        (ms(1), Fault::Target(false)),
+        (ms(0), Fault::Write(absent)),
+        (ms(0), Fault::Write(absent)),
+        (ms(0), Fault::Write(good)),
+        (ms(0), Fault::WriteUnseen(good)),
+    ];
+    let world = play(SimulatedWorld::new(good, [18, 5, 71, 3, 12].map(ms).to_vec()), &script);
+    assert_eq!(world.gate.incident().map(|incident| incident.kind), Some(Kind::TargetMissing), "{}", world.story());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 

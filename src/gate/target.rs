@@ -264,6 +264,7 @@ impl Gate {
             Ok(pid) => self.target_returned(now, pid, effects),
             Err(_) if self.target.first.is_some_and(|first| !first.required) => self.target.end_first_search(),
             Err(target_error) => {
+                self.target.on_probation = None;
                 if let Some(search) = &mut self.target.search {
                     let pause = FIRST_SEARCH * 2_u32.saturating_pow(search.attempt.min(16));
                     (search.at, search.attempt) = (now + pause.min(LONGEST_SEARCH), search.attempt.saturating_add(1));
