@@ -155,7 +155,7 @@ fn a_bad_content_is_rejected_although_the_application_ends_before_the_verdict() 
     assert_eq!(world.gate.incident().map(|incident| incident.kind), Some(Kind::Rejected), "{}", world.story());
 }
 
-/// In this history a process on probation ends while it is found, and the sources are back: they were reported as missing for ever.
+/// In this history a process on probation ends while it is found, and the sources are back, which were still reported as missing.
 #[test]
 fn a_process_on_probation_that_is_gone_holds_nothing_up() {
     let ms = Duration::from_millis;
