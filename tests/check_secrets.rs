@@ -1,4 +1,4 @@
-//! What the reports of `check` show of Secrets.
+//! Secrets in the reports of `check`.
 
 use crate::check::{CHART, FORMATS, check, findings, report};
 

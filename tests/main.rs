@@ -32,7 +32,7 @@ mod check_choice;
 mod check_field;
 mod check_fix;
 mod check_inputs;
-/// What the reports of `check` show of Secrets.
+/// Secrets in the reports of `check`.
 mod check_secrets;
 /// `check` and the version, product and machine of the program that checks.
 mod check_versions;

@@ -1,4 +1,4 @@
-//! What a hostile pull request cannot make `check` do: what lies over the machine, what programs read where no view is possible, and links.
+//! A hostile pull request in `check`: files laid over the machine, files that programs read where no view is possible, and links.
 
 use std::path::Path;
 

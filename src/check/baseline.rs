@@ -78,7 +78,7 @@ pub fn relative(path: &str, base: &Path) -> String {
     inside.filter(|_| !base.as_os_str().is_empty()).unwrap_or_else(|| plain_path(path))
 }
 
-/// What one run can know of the entries of a baseline.
+/// Knowledge of one run about the entries of a baseline.
 pub struct RunScope<'a> {
     /// Working directory.
     base: &'a Path,

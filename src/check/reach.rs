@@ -1,7 +1,9 @@
 //! Selection of the files that a configuration names, so that no other file is read or copied. Pure: a function reads the files.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use crate::sys::lexical::without_dots;
 
 /// Longest word that may be a path (`PATH_MAX` of Linux).
 const LONGEST: usize = 4096;
@@ -56,7 +58,7 @@ impl Reach<'_> {
             let Some(word) = std::str::from_utf8(word).ok().filter(|_| is_path) else { continue };
             let directory = path.parent().unwrap_or(Path::new("/"));
             for base in BTreeSet::from([directory, self.home, self.above]) {
-                self.word(&normal(&base.join(word)), word);
+                self.word(&without_dots(&base.join(word)), word);
             }
             if self.found.len() == self.files.len() {
                 return;
@@ -111,19 +113,6 @@ impl Reach<'_> {
             self.queue.push(path);
         }
     }
-}
-
-/// Resolves `.` and `..` in a path, as long as there is a directory to leave.
-fn normal(path: &Path) -> PathBuf {
-    let mut resolved = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => drop(resolved.pop()),
-            Component::CurDir => {}
-            other => resolved.push(other),
-        }
-    }
-    resolved
 }
 
 #[cfg(test)]

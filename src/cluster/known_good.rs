@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::{ObjectKind, ObjectName};
-use crate::flow::tree::{Digest, Revision, Tree};
+use crate::flow::tree::{Digest, Limits, Revision, Tree};
 use crate::sys::kubernetes::{Connection, RequestError, Stored};
 
 /// The key of the tree.
@@ -75,15 +75,6 @@ impl StoreError {
     }
 }
 
-/// Largest revision that is read, as of a source.
-#[derive(Clone, Copy, Debug)]
-pub struct StoredLimits {
-    /// The sum of the sizes of all files, in bytes.
-    pub bytes: u64,
-    /// The number of files.
-    pub files: usize,
-}
-
 /// A known-good revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownGood {
@@ -123,7 +114,7 @@ fn pack(tree: &Tree) -> Vec<u8> {
 }
 
 /// Returns the tree in a value, unless it is larger than `limits`.
-fn unpack(packed: &[u8], limits: StoredLimits) -> Result<Tree, String> {
+fn unpack(packed: &[u8], limits: Limits) -> Result<Tree, String> {
     let (mut text, most) = (Vec::new(), limits.bytes.saturating_mul(2).saturating_add(1 << 20));
     GzDecoder::new(packed).take(most).read_to_end(&mut text).map_err(|error| error.to_string())?;
     parse(&text, limits.files)
@@ -219,7 +210,7 @@ fn described(metadata: &ObjectMeta) -> Option<(Digest, SystemTime)> {
 pub async fn read(
     connection: &Connection,
     object: &ObjectName,
-    limits: StoredLimits,
+    limits: Limits,
 ) -> Result<Option<KnownGood>, StoreError> {
     match object.kind {
         ObjectKind::ConfigMap => read_from::<ConfigMap>(connection, object, limits).await,
@@ -230,7 +221,7 @@ pub async fn read(
 async fn read_from<K: Holder>(
     connection: &Connection,
     object: &ObjectName,
-    limits: StoredLimits,
+    limits: Limits,
 ) -> Result<Option<KnownGood>, StoreError> {
     let Some(holder) = get::<K>(connection, object).await? else { return Ok(None) };
     let damaged = |reason: &str| StoreError::Damaged(object.clone(), reason.to_owned());
@@ -335,7 +326,7 @@ mod tests {
         assert_eq!(unpack(&pack(&tree()), LIMITS), Ok(tree()));
     }
 
-    const LIMITS: StoredLimits = StoredLimits { bytes: 1 << 20, files: 100 };
+    const LIMITS: Limits = Limits { bytes: 1 << 20, files: 100 };
 
     #[test]
     fn a_name_that_leads_out_of_its_directory_is_refused() {

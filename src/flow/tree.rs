@@ -11,6 +11,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+/// Largest tree that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The sum of the sizes of all files, in bytes.
+    pub bytes: u64,
+    /// The number of files.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 16 << 20, files: 10_000 }
+    }
+}
+
 /// A SHA-256 (FIPS 180-4) over names, lengths and contents.
 ///
 /// Modes, owners, inodes and times are left out on purpose: a kubelet writes all of them anew with every projection, so

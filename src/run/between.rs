@@ -256,9 +256,7 @@ async fn publish_known_good(
     refused: Option<Digest>,
 ) -> Result<Option<FallenBack>, Finding> {
     let found = |message: String, help: String| Finding::environment(KNOWN_GOOD, message).help(help);
-    let limits = config.reading.limits;
-    let limits = known_good::StoredLimits { bytes: limits.bytes, files: limits.files };
-    let read = known_good::read(connection, object, limits).await;
+    let read = known_good::read(connection, object, config.reading.limits).await;
     let stored = read.map_err(|error| found(error.to_string(), error.help()))?;
     let Some(stored) = stored.filter(|stored| refused != Some(stored.digest)) else { return Ok(None) };
     let tree = Arc::new(stored.tree);

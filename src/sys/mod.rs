@@ -8,6 +8,7 @@ pub mod file_rights;
 pub mod http;
 
 pub mod kubernetes;
+pub mod lexical;
 pub mod panics;
 pub mod pattern;
 pub mod proc;

@@ -163,7 +163,7 @@ impl Rollout {
     /// Returns `true` once the group knows that the gate of this pod has ended, as far as that concerns the group.
     #[must_use]
     pub fn has_left(&self) -> bool {
-        self.leaves && !self.group().is_some_and(|state| self.has_place(state))
+        self.leaves && self.sent.is_none() && !self.group().is_some_and(|state| self.has_place(state))
     }
 
     /// The newest revision, if the group has proven it.

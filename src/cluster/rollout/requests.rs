@@ -18,7 +18,7 @@ struct ApiLoss {
     is_reported: bool,
 }
 
-/// What an answer ends.
+/// Conditions that an answer ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnswerEnds {
     /// The request before had no answer. No pod could give a sign of life in the time between.

@@ -10,7 +10,8 @@ use crate::config::settings::{
 };
 use crate::flow::publish::{Publication, Volume, VolumeLimits};
 use crate::flow::rendering::Rendering;
-use crate::flow::snapshot::{FilePattern, Limits, ReadOptions, Selection, Source};
+use crate::flow::snapshot::{FilePattern, ReadOptions, Selection, Source};
+use crate::flow::tree::Limits;
 
 /// The size of unpacked files together, in multiples of the limit of one.
 const EXPANDED: u64 = 4;

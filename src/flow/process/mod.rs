@@ -76,7 +76,7 @@ pub enum TargetError {
     Starting {
         /// The process.
         pid: i32,
-        /// What it lacks.
+        /// The property that it lacks.
         message: String,
         /// The remedy, if it is another process.
         help: String,

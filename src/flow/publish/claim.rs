@@ -3,33 +3,16 @@
 //! flock(2) locks the inode, so gates in several containers of a node meet at a volume that they share. The kernel releases a lock when
 //! its holder ends, however it ends. A file system without locks on directories (flock(2), "NFS details") gives no such protection.
 
-use std::fmt;
 use std::fs::File;
-use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::shared::Shared;
 use super::{Publication, PublishError, Volume};
 
 /// The locked directories, once all of them are locked. They are closed at an exec.
-#[derive(Clone, Default)]
-pub(super) struct Claim(Arc<OnceLock<Vec<File>>>);
-
-impl fmt::Debug for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Claim")
-    }
-}
-
-/// A claim is no setting: publications are equal if they write the same volumes.
-impl PartialEq for Claim {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Claim {}
+pub(super) type Claim = Shared<Option<Vec<File>>>;
 
 impl Publication {
     /// Claims the volumes for this publication and its clones, until all of them are dropped.
@@ -37,7 +20,7 @@ impl Publication {
     /// # Errors
     /// When another publication has claimed one of the volumes.
     pub fn claim(&self) -> Result<(), PublishError> {
-        if self.claim.0.get().is_some() {
+        if self.claim.lock().is_some() {
             return Ok(());
         }
         let mut locked = Vec::new();
@@ -48,7 +31,7 @@ impl Publication {
             locked.push(directory);
         }
         // One effect of a gate is in flight, so no other thread of it has set it.
-        let _ = self.claim.0.set(locked);
+        *self.claim.lock() = Some(locked);
         Ok(())
     }
 }

@@ -3,19 +3,18 @@
 //! The contents are read once for each publication. Afterwards the numbers and times of the files are compared, which is a system call
 //! for each of them: a write changes the time of the last change of its file, which no program can set (inode(7), `ctime`).
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, statat};
 
+use super::shared::Shared;
 use super::{Generation, Generations, LIVE, Publication, PublishError, Volume};
 
 /// The generations that were published last, as far as this process knows them.
-#[derive(Clone, Default)]
-pub(super) struct Published(Arc<Mutex<Option<PublishedState>>>);
+pub(super) type Published = Shared<Option<PublishedState>>;
 
-struct PublishedState {
+/// The generations, with what is known of their files.
+pub(super) struct PublishedState {
     generations: Generations,
     /// The identity of each of their files, when their contents were read.
     identities: Option<Vec<FileIdentity>>,
@@ -30,42 +29,17 @@ struct FileIdentity {
     changed: (i64, u64),
 }
 
-impl fmt::Debug for Published {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Published")
-    }
-}
-
-/// Publications are equal if they write the same volumes, whatever they have published.
-impl PartialEq for Published {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Published {}
-
-impl Published {
-    fn set(&self, state: PublishedState) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
-    }
-
-    fn take(&self) -> Option<PublishedState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 impl Publication {
     /// Records what is published now.
     pub fn remember(&self, generations: Generations) {
-        self.published.set(PublishedState { generations, identities: None });
+        *self.published.lock() = Some(PublishedState { generations, identities: None });
     }
 
     /// Returns a description of the first difference between what lies published and what was published; `None` if there is none, or
     /// if nothing was published by this process.
     #[must_use]
     pub fn difference(&self) -> Option<String> {
-        let state = self.published.take()?;
+        let state = self.published.lock().take()?;
         let pairs = || self.volumes.iter().zip(&state.generations);
         let difference = pairs().find_map(|(volume, generation)| volume.link_difference(generation));
         let identities: Option<Vec<FileIdentity>> = pairs()
@@ -80,7 +54,7 @@ impl Publication {
             })
         });
         let identities = if difference.is_none() { identities } else { None };
-        self.published.set(PublishedState { generations: state.generations, identities });
+        *self.published.lock() = Some(PublishedState { generations: state.generations, identities });
         difference
     }
 }

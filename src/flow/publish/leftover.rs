@@ -2,10 +2,8 @@
 //! program can remove, and that stops no publication.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use reload_gate_contract::{Code, Finding};
 
@@ -15,38 +13,19 @@ const NOT_REMOVED: Code = Code::new("not-removed");
 const MOST: usize = 16;
 
 /// The leftovers of a volume, each of which is reported once.
-#[derive(Clone, Default)]
-pub(super) struct Leftovers(Arc<Mutex<LeftoverState>>);
-
 #[derive(Default)]
-struct LeftoverState {
+pub(super) struct Leftovers {
     known: BTreeSet<PathBuf>,
     unreported: Vec<Finding>,
 }
 
-impl fmt::Debug for Leftovers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Leftovers")
-    }
-}
-
-/// Volumes are equal if they are at the same path, whatever is left there.
-impl PartialEq for Leftovers {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Leftovers {}
-
 impl Leftovers {
     /// Notes a path that could not be removed.
-    pub(super) fn note(&self, path: &Path, error: &io::Error) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.known.len() < MOST && state.known.insert(path.to_owned()) {
+    pub(super) fn note(&mut self, path: &Path, error: &io::Error) {
+        if self.known.len() < MOST && self.known.insert(path.to_owned()) {
             let message = format!("`{}` was left over, since it cannot be removed: {error}", path.display());
             let help = "remove it; let no other program write into the volume";
-            state.unreported.push(Finding {
+            self.unreported.push(Finding {
                 cause: reload_gate_contract::Cause::Environment,
                 ..Finding::warning(NOT_REMOVED, message).help(help)
             });
@@ -54,7 +33,7 @@ impl Leftovers {
     }
 
     /// Returns the warnings about those that were not reported.
-    pub(super) fn take(&self) -> Vec<Finding> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).unreported)
+    pub(super) fn take(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.unreported)
     }
 }

@@ -12,6 +12,7 @@ mod claim;
 mod compare;
 mod directory;
 mod leftover;
+mod shared;
 mod step;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use compare::Published;
 use directory::{Directory, MOST_COMPONENTS};
 use leftover::Leftovers;
 use reload_gate_contract::{Code, Finding};
+use shared::Shared;
 use step::VolumeStep;
 
 use crate::flow::tree::{Revision, Tree};
@@ -160,7 +162,7 @@ impl Publication {
     /// Returns warnings about what could not be removed, each once.
     #[must_use]
     pub fn leftovers(&self) -> Vec<Finding> {
-        self.volumes.iter().flat_map(|volume| volume.left.take()).collect()
+        self.volumes.iter().flat_map(|volume| volume.left.lock().take()).collect()
     }
 
     /// Returns the generations that are live, if there is a whole one in every volume.
@@ -265,7 +267,7 @@ pub struct Good {
 pub struct Volume {
     path: PathBuf,
     limits: VolumeLimits,
-    left: Leftovers,
+    left: Shared<Leftovers>,
 }
 
 /// A generation in a volume: the name of its directory.
@@ -294,7 +296,7 @@ impl Volume {
     /// The volume at `path`, a directory that exists. A larger generation than `limits` permit is neither written nor read.
     #[must_use]
     pub fn new(path: PathBuf, limits: VolumeLimits) -> Self {
-        Self { path, limits, left: Leftovers::default() }
+        Self { path, limits, left: Shared::default() }
     }
 
     /// Returns its path.
@@ -468,7 +470,7 @@ impl Volume {
         for step in steps {
             match (step.perform(&directory), step.dispensable()) {
                 (Ok(()), _) => {}
-                (Err(error), Some(path)) => self.left.note(&self.path.join(path), &error),
+                (Err(error), Some(path)) => self.left.lock().note(&self.path.join(path), &error),
                 (Err(error), None) => {
                     let (volume, what) = (self.path.clone(), step.to_string());
                     return Err(PublishError::System { volume, what, error });

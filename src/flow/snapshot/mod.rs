@@ -32,7 +32,7 @@ use newest::{KnownVolumes, Newest};
 use reader::WholeScan;
 pub use selection::{FilePattern, Selection};
 
-use crate::flow::tree::{Revision, Tree};
+use crate::flow::tree::{Limits, Revision, Tree};
 use crate::flow::watch::WatchPoint;
 
 /// Time for which a volume is given to agree with itself: its visible names with `..data`, its owner with the reader.
@@ -50,21 +50,6 @@ pub struct Source {
     pub mount: PathBuf,
     /// Set if a path of one file of a ConfigMap or Secret volume means the whole volume.
     pub whole_volume: bool,
-}
-
-/// Largest tree that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The sum of the sizes of all files, in bytes.
-    pub bytes: u64,
-    /// The number of files.
-    pub files: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { bytes: 16 << 20, files: 10_000 }
-    }
 }
 
 /// Treatment of links that leave the sources.

@@ -3,7 +3,8 @@
 //! Their changes are no new configuration. What a statement means is known by its first word, which is that of one program or of several that
 //! mean the same by it. A name counts below the watched sources alone.
 
-use std::path::{Component, Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -11,8 +12,12 @@ mod statements;
 
 use statements::{Statement, StatementBlock};
 
+use crate::sys::lexical::without_dots;
+
 /// Number of names that are kept; a configuration with more names no further output.
 const NAMES: usize = 1000;
+/// Number of directories to which relative paths may belong.
+const BASES: usize = 8;
 /// Largest file whose statements are read, in bytes: a larger one is hardly written by hand, and reading costs several times its size.
 const LARGEST: usize = 1 << 20;
 /// Shortest text beside the variables in the name of a file.
@@ -150,6 +155,15 @@ pub(super) struct Outputs {
     bases: Vec<String>,
     /// The directory of mosquitto's database, and its name.
     persistence: (Option<String>, Option<String>),
+    directories: NamedDirectories,
+}
+
+/// The directories of the tree that are named for output, as far as the configuration was read.
+#[derive(Debug, Default)]
+struct NamedDirectories {
+    names: BTreeSet<PathBuf>,
+    /// The number of outputs and of bases by then.
+    of: (usize, usize),
 }
 
 /// A source: its name in the tree, and the paths by which a configuration may name it.
@@ -184,7 +198,7 @@ impl Outputs {
         let value = rest.first().map(|value| value.trim_matches(['(', ')', ',', '[', ']']));
         match (first.as_str(), value, rest.get(1)) {
             ("directory" | "managed-keys-directory", Some(value), _) if within == "options" => {
-                self.bases.push(value.to_owned());
+                self.base(value);
                 for name in OF_NAMED {
                     self.name(by, &format!("{value}/{name}"), OutputKind::File);
                     self.name(by, &format!("{value}/{name}.jnl"), OutputKind::File);
@@ -199,7 +213,7 @@ impl Outputs {
             (first, Some(value), _) if FILES.contains(&first) => self.name(by, value, OutputKind::File),
             (first, Some(value), _) if DIRECTORIES.contains(&first) => {
                 if first == "server-state-base" {
-                    self.bases.push(value.to_owned());
+                    self.base(value);
                 }
                 self.name(by, value, OutputKind::Directory);
             }
@@ -231,6 +245,12 @@ impl Outputs {
         }
     }
 
+    fn base(&mut self, directory: &str) {
+        if self.bases.len() < BASES {
+            self.bases.push(directory.to_owned());
+        }
+    }
+
     fn name(&mut self, by: &Path, path: &str, kind: OutputKind) {
         let is_path = path.contains(['/', '.']) && !path.starts_with(['|', '$', '%']);
         if is_path {
@@ -240,10 +260,14 @@ impl Outputs {
 
     /// Returns true if the directory `name` of the tree is one in which the program alone writes. One with a file that names outputs is
     /// none.
-    pub(super) fn is_directory(&self, sources: &[NamedSource], name: &Path) -> bool {
-        let is_named = |named: &NamedOutput| self.names(named, sources).any(|directory| directory == name);
-        self.named.iter().any(|named| named.kind == OutputKind::Directory && is_named(named))
-            && self.may_be_output(name)
+    pub(super) fn is_directory(&mut self, sources: &[NamedSource], name: &Path) -> bool {
+        let of = (self.named.len(), self.bases.len());
+        if self.directories.of != of {
+            let named = self.named.iter().filter(|named| named.kind == OutputKind::Directory);
+            let names = named.flat_map(|named| self.names(named, sources)).collect();
+            self.directories = NamedDirectories { names, of };
+        }
+        self.directories.names.contains(name) && self.may_be_output(name)
     }
 
     /// Returns the names that are outputs, as a matcher of files.
@@ -275,8 +299,8 @@ impl Outputs {
             found.extend(below(sources, path));
         } else {
             found.extend(self.bases.iter().flat_map(|base| below(sources, &Path::new(base).join(path))));
-            found.extend(named.by.parent().map(|directory| normal(&directory.join(path))));
-            found.extend(sources.iter().map(|source| normal(&source.name.join(path))));
+            found.extend(named.by.parent().map(|directory| without_dots(&directory.join(path))));
+            found.extend(sources.iter().map(|source| without_dots(&source.name.join(path))));
         }
         found.retain(|name| !name.as_os_str().is_empty());
         found.into_iter()
@@ -301,7 +325,7 @@ impl OutputFiles<'_> {
 
 /// The names that an absolute path has in the sources.
 fn below(sources: &[NamedSource], path: &Path) -> Vec<PathBuf> {
-    let path = normal(path);
+    let path = without_dots(path);
     let paths = sources.iter().flat_map(|source| source.paths.iter().map(move |at| (source, at)));
     paths.filter_map(|(source, at)| Some(source.name.join(path.strip_prefix(at).ok()?))).collect()
 }
@@ -328,19 +352,6 @@ fn pattern(name: &Path) -> Option<GlobMatcher> {
     (literal >= SHORTEST_LITERAL).then(|| glob.compile_matcher())
 }
 
-/// A path without `.` and `..`, by its words alone.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(normal.pop()),
-            other => normal.push(other),
-        }
-    }
-    normal
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +363,15 @@ mod tests {
         let sources = [NamedSource { name: PathBuf::new(), paths: vec!["/etc/app".into()] }];
         let matcher = outputs.matcher(&sources);
         files.iter().filter(|file| matcher.is_match(Path::new(file))).map(|file| (*file).to_owned()).collect()
+    }
+
+    #[test]
+    fn few_directories_are_bases_of_relative_paths() {
+        let text: String = (0..1000).map(|number| format!("server-state-base ./s{number}\n")).collect();
+        let mut outputs = Outputs::default();
+        outputs.take_in(Path::new("haproxy.cfg"), text.as_bytes());
+        assert_eq!((outputs.bases.len(), outputs.named.len()), (BASES, NAMES));
+        assert!(outputs.is_directory(&[], Path::new("s999")) && !outputs.is_directory(&[], Path::new("s1000")));
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub fn check(pairs: &[Pair<'_>], options: &TlsOptions) -> Vec<Finding> {
     findings
 }
 
-/// What clients look at in the certificate of a server.
+/// Properties of the certificate of a server that clients look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafFacts {
     /// Host names and addresses for which it is valid.

@@ -178,3 +178,31 @@ fn a_pod_that_waits_reads_a_few_times() {
     let most = usize::try_from(READINGS).expect("it is small") + 3;
     assert!(waiter.requests.len() <= most, "{:?}", waiter.requests);
 }
+
+/// The answer to a write that takes a place may come after the gate has begun to end.
+#[test]
+fn a_place_that_is_on_its_way_is_given_back() {
+    let mut waiter = Waiter::new(None, 0..0);
+    let (rollout, now) = (&mut waiter.rollout, waiter.now);
+    let wanted = Some(Digest::of(b"new"));
+    let write = |effects: Vec<RolloutEffect>| {
+        effects.into_iter().find_map(|effect| match effect {
+            RolloutEffect::Write { state, .. } => Some(*state),
+            _ => None,
+        })
+    };
+    let stored = |state: GroupState| {
+        RolloutInput::Written(Ok(SharedState { version: state.serial.to_string(), uid: "uid".into(), state }))
+    };
+    rollout.step(now, RolloutInput::Tick);
+    rollout.step(now, RolloutInput::Read(Ok(None)));
+    let view = PodView { desired: wanted, asks: wanted, ..PodView::default() };
+    let taken = write(rollout.step(now, RolloutInput::View(view))).expect("it takes a place");
+    assert!(taken.slot("web-1").is_some(), "{taken:?}");
+    rollout.step(now, RolloutInput::Leave);
+    assert!(!rollout.has_left(), "the answer may be a place");
+    let given_back = write(rollout.step(now, stored(taken))).expect("it gives it back");
+    assert!(given_back.slot("web-1").is_none() && !rollout.has_left(), "{given_back:?}");
+    rollout.step(now, stored(given_back));
+    assert!(rollout.has_left());
+}

@@ -1,7 +1,7 @@
 //! Links: inside the sources, and out of them. IO: reads files.
 
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -12,6 +12,7 @@ use crate::flow::snapshot::LinkPolicy;
 use crate::flow::snapshot::outside::{self, LinkTarget};
 use crate::flow::tree::EntryWithoutContent;
 use crate::sys::beneath;
+use crate::sys::lexical::without_dots;
 
 impl SourceReader<'_> {
     /// Reads the target of a link: anywhere inside the sources, and outside of them if the link does not lie in a volume.
@@ -127,19 +128,4 @@ impl SourceReader<'_> {
             self.tree.link(name.into(), target);
         }
     }
-}
-
-/// Returns a path without `.` and `..`, as its text says.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-    }
-    plain
 }

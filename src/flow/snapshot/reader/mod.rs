@@ -113,7 +113,7 @@ pub(super) struct SourceReader<'a> {
     devices: BTreeMap<u64, bool>,
     /// Files that are named like copies: the configuration itself shows if they are read.
     copies: Vec<(Dir, OsString, litter::Class)>,
-    /// What the configuration names for output, and the names of the sources in it.
+    /// Output that the configuration names, and the names of the sources in it.
     outputs: Outputs,
     named: Vec<NamedSource>,
     /// Directories outside of the sources: the configuration itself shows what is read in them.

@@ -31,7 +31,7 @@ pub(super) fn named(sources: &[Source]) -> Vec<NamedSource> {
 
 impl SourceReader<'_> {
     /// Returns true if the configuration that was read so far names this directory for output. `--include` decides alone.
-    pub(super) fn is_output_directory(&self, name: &Path) -> bool {
+    pub(super) fn is_output_directory(&mut self, name: &Path) -> bool {
         !self.options.selection.is_limited() && self.outputs.is_directory(&self.named, name)
     }
 

@@ -9,7 +9,7 @@ use rustix::thread::CapabilitySet;
 use tempfile::TempDir;
 
 use super::*;
-use crate::flow::tree::{Digest, EntryWithoutContent};
+use crate::flow::tree::{Digest, EntryWithoutContent, Limits};
 use crate::sys::skipped::skip;
 
 mod volume;
