@@ -289,7 +289,7 @@ fn a_reload_with_a_hundredth_of_a_processor_is_slow_and_no_failure() {
     assert_eq!(gate.count("reloaded") - before, 1, "{}", gate.story());
 }
 
-/// The answers of a hidden subcommand with each number of descriptors, from a few to enough: the code and what was printed.
+/// The answers of the binary with each number of descriptors, from a few to enough: the code and what was printed.
 fn with_few_descriptors(arguments: &[&OsStr]) -> Vec<(Option<i32>, String)> {
     let run = |most: u32| {
         let mut shell = command("sh");
@@ -334,4 +334,16 @@ fn a_view_without_descriptors_is_a_shortage_and_shows_nothing_else() {
         return report_skipped("no namespaces can be made here");
     }
     are_right_or_short(&answers, "shown");
+}
+
+/// A check may fail for want of descriptors, and accepts nothing then.
+#[test]
+fn a_check_without_descriptors_accepts_nothing() {
+    let directory = tempfile::tempdir().expect("there is room");
+    std::fs::write(directory.path().join("a.json"), "{").expect("there is room");
+    let answers = with_few_descriptors(&[OsStr::new("check"), directory.path().as_os_str()]);
+    assert!(answers.iter().all(|(code, _)| *code != Some(0)), "{answers:?}");
+    assert!(answers.iter().any(|(code, printed)| *code == Some(1) && printed.contains("json-syntax")), "{answers:?}");
+    let is_short = |(code, printed): &(Option<i32>, String)| *code == Some(3) && printed.contains("could not begin");
+    assert!(answers.iter().any(is_short), "{answers:?}");
 }

@@ -409,11 +409,16 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskR
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(total);
     let (queue, done) = (Mutex::new(tasks.into_iter().enumerate()), AtomicUsize::new(0));
     let (results, interrupted) = (Mutex::new(Vec::with_capacity(total)), Mutex::new(None));
+    let shortage = Mutex::new(None);
     let versions = VersionCache::default();
     let work = || {
         // Each thread has its own event loop for the programs that it runs.
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        let Ok(mut signals) = runtime.block_on(async { EndSignals::listen() }) else { return };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let ready = runtime.and_then(|runtime| Ok((runtime.block_on(async { EndSignals::listen() })?, runtime)));
+        let (mut signals, runtime) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return *shortage.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+        };
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((index, task)) = next else { return };
@@ -447,5 +452,12 @@ fn all(tasks: Vec<Task>, store: &Store<'_>, request: &CheckRequest<'_>) -> TaskR
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(index, _)| *index);
     let interrupted = interrupted.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let (None, Some(error)) = (interrupted, shortage.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+        // What no thread could take is not validated.
+        let left = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failed = left.map(|(index, task)| (index, (task.subject.clone(), validate::not_begun(task, &error))));
+        results.extend(failed);
+        results.sort_by_key(|(index, _)| *index);
+    }
     (results.into_iter().map(|(_, result)| result).collect(), interrupted)
 }

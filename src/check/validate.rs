@@ -33,6 +33,7 @@ use crate::flow::validate::{
 
 pub(super) const NOT_LAID_OUT: Code = Code::new("not-laid-out");
 const CHECKER_MISSING: Code = Code::new("checker-missing");
+const CHECKER_OBSTACLE: Code = Code::new("checker-obstacle");
 
 /// Longest time limit that the inputs can set.
 const LONGEST_OF_INPUTS: Duration = Duration::from_secs(60);
@@ -66,6 +67,22 @@ struct TaskFiles<'s> {
     contents: BTreeMap<PathBuf, (Entry, EntryContent)>,
     /// Values of variables that come from Secrets.
     secrets: Vec<String>,
+}
+
+/// Returns the result of a task that could not begin.
+pub(super) fn not_begun(task: Task, error: &std::io::Error) -> Outcome {
+    let finding = Finding::environment(CHECKER_OBSTACLE, format!("the validation could not begin: {error}"))
+        .help("permit more open files and threads (`ulimit -n`, `ulimit -u`)");
+    let (read, validator) = (task.tree.files.values().cloned().collect(), first(&task.assignment.plan));
+    let checked = Some(without_validation(finding, validator, task));
+    Outcome { checked, skipped: None, read, ignores: Vec::new() }
+}
+
+/// Returns the result of a task with a finding about its input in place of a validation.
+pub(super) fn without_validation(finding: Finding, validator: String, task: Task) -> Checked {
+    let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
+    let located = Located { finding, object: None, key: None, excerpt: None };
+    Checked::new(task.subject, validator, task.reason, vec![located])
 }
 
 /// Runs a task.

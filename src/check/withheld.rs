@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use reload_gate_contract::{Code, Finding, Place};
+use reload_gate_contract::{Code, Finding};
 
 use super::CheckOptions;
 use super::assign::{By, Task};
 use super::execution::{self, Execution};
 use super::store::Entry;
-use super::validate::{Outcome, first};
-use crate::check::render::{Checked, Located};
+use super::validate::{Outcome, first, without_validation};
+use crate::check::render::Checked;
 use crate::config::{Preset, presets};
 use crate::flow::tree::Tree;
 use crate::flow::validate::{ValidationPlan, Validator};
@@ -29,10 +29,7 @@ pub(super) fn command(plan: &ValidationPlan, task: Task) -> Checked {
 /// Returns the result of a task whose command was not executed.
 fn withheld(message: String, validator: String, task: Task) -> Checked {
     let finding = Finding::environment(COMMAND_NOT_ALLOWED, message).help(ALLOW);
-    let finding = finding.at(Place { line: task.subject.line, ..Place::file(&task.subject.input) });
-    let located = Located { finding, object: None, key: None, excerpt: None };
-    let Task { subject, reason, .. } = task;
-    Checked::new(subject, validator, reason, vec![located])
+    without_validation(finding, validator, task)
 }
 
 /// Returns the reason for which a configuration that is code as a whole is not validated.
