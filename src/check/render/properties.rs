@@ -186,8 +186,12 @@ proptest! {
     #[test]
     fn github_has_a_line_for_each_command(report in any_report()) {
         let text = render(&report, ReportFormat::Github, &PLAIN);
-        let found: usize = report.checked.iter().map(|checked| checked.findings.len()).sum();
-        prop_assert_eq!(text.lines().count(), found + 1);
+        let found = report.checked.iter().flat_map(|checked| &checked.findings);
+        let (obstacles, others): (Vec<_>, Vec<_>) = found.partition(|located| located.is_obstacle() && located.excerpt.is_none());
+        // An obstacle with the same words is one command, wherever it occurs.
+        let finding = |located: &&Located| (located.finding.code, located.finding.message.clone(), located.finding.help.clone());
+        let causes: std::collections::HashSet<_> = obstacles.iter().map(finding).collect();
+        prop_assert_eq!(text.lines().count(), others.len() + causes.len() + 1);
         let (commands, summary) = text.trim_end_matches('\n').rsplit_once('\n').unwrap_or(("", &text));
         prop_assert!(commands.lines().all(|line| ["::error ", "::warning ", "::notice "].iter().any(|name| line.starts_with(name))));
         prop_assert!(summary.starts_with("reload-gate: ") && !text.contains('\r'));
