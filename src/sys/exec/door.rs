@@ -31,6 +31,15 @@ pub(super) enum Setup {
 }
 
 impl Setup {
+    /// Returns true if a process that was prepared for this setup can become the command.
+    pub(super) fn serves(&self, door: &Door) -> bool {
+        match (self, &door.setup) {
+            (Self::Enter(..), Setup::Enter(..) | Setup::Confine(_)) => true,
+            (Self::Confine(expected), Self::Confine(confinement)) => expected == confinement && door.image.is_none(),
+            _ => false,
+        }
+    }
+
     /// The hidden subcommand that does it.
     fn subcommand(&self) -> &'static str {
         match self {
@@ -143,6 +152,34 @@ impl Door {
         // In a view there is no process.
         let image = command.image.filter(|_| !matches!(setup, Setup::View(_)));
         Self { setup, environment, image, words: command.words.clone() }
+    }
+
+    /// Returns true if a process can prepare itself for a command with this setup. The program of a process is out of reach of a confined one.
+    pub(super) fn can_be_expected(&self) -> bool {
+        match &self.setup {
+            Setup::Enter(..) => true,
+            Setup::Confine(confinement) => confinement.only.is_none() && self.image.is_none(),
+            Setup::Plain | Setup::View(_) => false,
+        }
+    }
+
+    /// A message before the command: the setup that the next command is expected to have. It has no words.
+    pub(super) fn expectation(setup: Setup) -> Self {
+        Self { setup, environment: Vec::new(), image: None, words: Vec::new() }
+    }
+
+    /// Returns true if it is no command, but the setup of one that is expected.
+    pub(super) fn is_expectation(&self) -> bool {
+        self.words.is_empty() && self.environment.is_empty()
+    }
+
+    /// Executes the command in a process that is confined already. Returns only if that failed, with the message and the exit code.
+    pub(super) fn execute_restricted(self, reporter: &Reporter) -> (String, u8) {
+        let subcommand = self.setup.subcommand();
+        match CommandProgram::open(None, self.words) {
+            Ok(program) => reporter.execute(subcommand, Ok(self.environment), &program),
+            Err(failed) => reporter.not_ready(subcommand, &failed),
+        }
     }
 
     /// Changes this process and executes the command. Returns only if that failed, or in a view after the end of the command, with the

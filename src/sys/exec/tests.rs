@@ -281,6 +281,7 @@ fn reports_are_read_as_they_were_sent() {
     let sent = [
         KeeperReport::NotStarted(127, "nginx: No such file\nor directory".to_owned()),
         KeeperReport::Short("cannot lead a session: Cannot allocate memory".to_owned()),
+        KeeperReport::Unfit,
         KeeperReport::KilledInView(9),
         KeeperReport::Exited(1),
         KeeperReport::Killed(15),

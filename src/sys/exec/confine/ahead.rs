@@ -1,0 +1,114 @@
+//! Confinement before the command comes. IO: restricts the calling process, for good.
+//!
+//! A rule of Landlock is one for the file that lies at a path when the rule is made, and most of the time of a confinement is that of its
+//! rules. So they are made while the process waits. When the command comes, it looks whether they would be the same now: by the links on
+//! the way to the paths of the confinement, the times of the directories whose entries have rules, and the mounts.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+
+use super::super::again::{SetupStep, limit_memory, step};
+use super::super::ahead::is_awaited;
+use super::super::door::Setup;
+use super::{Confinement, Cover, DecidingPaths, give_up_rights, restrict_to};
+
+/// Time after which a further change of a directory certainly has another time: file systems count in ticks of the kernel, of at most 10 ms.
+const AT_REST: Duration = Duration::from_millis(50);
+/// Number of looks for directories at rest.
+const LOOKS: u32 = 4;
+
+/// Device and inode of a file; and the times of its contents, in seconds and nanoseconds, where these matter.
+type Stamp = (u64, u64, [(i64, i64); 2]);
+
+/// A process that is confined before its command comes.
+pub(in crate::sys::exec) struct Restricted {
+    confinement: Confinement,
+    paths: DecidingPaths,
+    covers: (Cover, Cover),
+    stamps: Vec<Option<Stamp>>,
+    /// The list of mounts, which poll(2) reports as changed (proc_pid_mounts(5)).
+    mounts: File,
+}
+
+impl Restricted {
+    /// Finds the rules; `None` where the command comes first, or where it would be unknown whether they still hold.
+    pub(in crate::sys::exec) fn plan(confinement: &Confinement, channel: Option<&OwnedFd>) -> Option<Self> {
+        if confinement.only.is_some() {
+            return None;
+        }
+        for _ in 0..LOOKS {
+            let plan = Self::find(confinement).ok()?;
+            if plan.is_at_rest() {
+                return Some(plan);
+            }
+            if is_awaited(channel, AT_REST) {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn find(confinement: &Confinement) -> io::Result<Self> {
+        let mounts = File::open("/proc/self/mountinfo")?;
+        let paths = DecidingPaths::find(confinement)?;
+        let first = paths.covers()?;
+        let stamps = stamps(&paths, &first);
+        // A directory that changes between the two has another time when the command comes.
+        let covers = paths.covers()?;
+        Ok(Self { confinement: confinement.clone(), paths, covers, stamps, mounts })
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let latest = self.stamps.iter().flatten().flat_map(|(.., times)| times).max();
+        let latest = latest.and_then(|(seconds, nanoseconds)| {
+            Some(Duration::new(u64::try_from(*seconds).ok()?, u32::try_from(*nanoseconds).ok()?))
+        });
+        latest.is_some_and(|latest| latest + AT_REST < now)
+    }
+
+    /// Confines this process. It has given up new privileges, and its system calls are filtered.
+    pub(in crate::sys::exec) fn apply(self, offer_to_the_kernel: fn() -> SetupStep) -> SetupStep<Self> {
+        give_up_rights(&self.confinement)?;
+        limit_memory()?;
+        // Confined it could not do that any more.
+        offer_to_the_kernel()?;
+        let restricted = restrict_to(&self.covers.0, &self.covers.1).map_err(io::Error::other);
+        step(restricted, || "confine the command".into())?;
+        Ok(self)
+    }
+
+    /// Returns true if a command with this setup would be confined in the same way now.
+    pub(in crate::sys::exec) fn fits(&self, setup: &Setup) -> bool {
+        let is_same = matches!(setup, Setup::Confine(confinement) if *confinement == self.confinement);
+        is_same && self.holds()
+    }
+
+    fn holds(&self) -> bool {
+        let now = Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        let mut mounts = [PollFd::new(&self.mounts, PollFlags::PRI)];
+        matches!(poll(&mut mounts, now.as_ref()), Ok(0))
+            && DecidingPaths::find(&self.confinement).is_ok_and(|paths| paths == self.paths)
+            && stamps(&self.paths, &self.covers) == self.stamps
+    }
+}
+
+/// The stamps of the files that decide on the rules.
+fn stamps(paths: &DecidingPaths, (readable, writable): &(Cover, Cover)) -> Vec<Option<Stamp>> {
+    let parted = readable.parted.union(&writable.parted).map(|path| (path.as_path(), true));
+    let named = paths.named().map(|path| (path, false));
+    parted.chain(named).map(|(path, with_times)| stamp(path, with_times)).collect()
+}
+
+fn stamp(path: &Path, with_times: bool) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let times = [(metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec())];
+    Some((metadata.dev(), metadata.ino(), if with_times { times } else { Default::default() }))
+}
